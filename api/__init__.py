@@ -1,0 +1,1 @@
+"""How people reach it: the control API, metrics and the command line."""

@@ -1,0 +1,1 @@
+"""What moves: gates, engine, warehouses, executors and the service that runs them."""

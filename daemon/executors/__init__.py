@@ -1,0 +1,74 @@
+"""Where jobs run: the five calls every executor answers, and the values they exchange.
+
+An executor knows processes, not dates. It must not let a job begin before its handle is recorded:
+a daemon that dies in between would otherwise leave a job that nobody knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+Handle = str
+"""What an executor needs to find a job again after a restart, as text it alone reads."""
+
+Record = Callable[[Mapping[int, Handle]], None]
+"""Commits the handles of attempts to the state database."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One attempt, ready to run: an argument vector that no shell parses."""
+
+    attempt: int
+    argv: tuple[str, ...]
+    cwd: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+    pass_env: tuple[str, ...] = ()
+    """Names of the daemon's own environment variables that the job may see."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """How a job ended. `code` is None when nobody can tell (lost, or killed before it could say)."""
+
+    code: int | None
+    ended_at: float
+    detail: str = ""
+    """Why the code is missing or what kept the job from starting; empty otherwise."""
+    max_rss_bytes: int | None = None
+    cpu_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What an executor sees of one attempt: its last sign of life, and its exit once it ended."""
+
+    attempt: int
+    output_at: float
+    """Epoch seconds of the last output, or of the start when there was none."""
+    exit: Exit | None = None
+
+
+class Executor(Protocol):
+    """Runs jobs somewhere. All calls return at once, save `launch`, which starts processes."""
+
+    def launch(self, jobs: Sequence[Job], record: Record) -> None:
+        """Hold each job ready, `record` all handles, then let the jobs begin.
+
+        If `record` raises, no job begins and the error goes up. A job that cannot start is reported by `poll`.
+        """
+
+    def poll(self) -> list[Observation]:
+        """Every attempt under way, and once each attempt that has ended since the last call."""
+
+    def stop(self, attempt: int, grace: float) -> None:
+        """Ask the job to end, and make it end after `grace` seconds; idempotent, also for unknown attempts."""
+
+    def log(self, attempt: int) -> Path:
+        """The file that holds the attempt's output; it may not exist yet."""
+
+    def recover(self, running: Mapping[int, Handle | None]) -> None:
+        """After a restart: adopt what still lives. What does not live is reported by `poll` with its exit."""
