@@ -1,0 +1,219 @@
+"""The pipeline file's contents: phases, processors, calendar, history and jobs, frozen and checked.
+
+`state.pipeline_file.load` reads one; a Pipeline that exists is a valid one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator, model_validator
+
+from state.calendar import Calendar, Day, Lookback, Season
+from state.expectation import Column, Expectation
+from state.sources import CalendarSource, Duration, History, Table, Warehouse
+from state.strict import Strict
+
+PENDING, DONE, FAILED = "pending", "done", "failed"
+
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+PLACEHOLDERS = ("date", "dates", "start", "end", "dates_file", "python")
+BATCH_PLACEHOLDERS = ("dates", "start", "end", "dates_file")
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=80)]
+
+
+class Priority(StrEnum):
+    """How much a processor matters: what may become of a date without it."""
+
+    CRITICAL = "critical"
+    IMPORTANT = "important"
+    FALLBACK = "fallback"
+
+
+class JobSettings(Strict):
+    """How jobs run. Stated under [jobs] for all, and on a processor for itself."""
+
+    cwd: str = "."
+    env: Mapping[str, str] = Field(default_factory=dict)
+    pass_env: tuple[str, ...] = Field(default=(), strict=False)
+    timeout: Duration = 30 * 60.0
+    silence: Duration = 10 * 60.0
+    settle: Duration = 0.0
+    """How long after a job's end the warehouse is asked: for tables that show rows late."""
+    grace: Duration = 10.0
+    """Between SIGTERM and SIGKILL."""
+    max_attempts: int = Field(default=3, ge=1, le=100)
+    backoff: Duration = 30.0
+    executor: Name = "local"
+
+
+class Jobs(JobSettings):
+    """The defaults of all processors, and the limits that hold for all of them together."""
+
+    slots: int = Field(default=8, ge=1, le=1000)
+    breaker: int = Field(default=5, ge=0)
+    """The same error this often in a row pauses a processor; 0: never."""
+    daily_attempts: int | None = Field(default=None, ge=1)
+    """Attempts per output table and day (quotas of load jobs); None: no limit of ours."""
+
+
+class Processor(JobSettings):
+    """What fills one output table."""
+
+    name: Name
+    table: Table
+    command: tuple[str, ...] = Field(min_length=1, strict=False)
+    date_column: Column = "date"
+    history_names: tuple[str, ...] = Field(default=(), strict=False)
+    priority: Priority = Field(default=Priority.CRITICAL, strict=False)
+    fallbacks: tuple[str, ...] = Field(default=(), strict=False)
+    after: tuple[str, ...] = Field(default=(), strict=False)
+    writers: int = Field(default=1, ge=1, le=100)
+    batch: int = Field(default=1, ge=1, le=1000)
+    estimate: Duration | None = None
+    """How long one date usually takes, for the plan, until attempts have shown it."""
+    requires: tuple[str, ...] = Field(default=(), strict=False)
+    """Options that must be set to True in the script's own source, such as skip_downstream_trigger."""
+    expect: Expectation = Expectation()
+
+    @field_validator("command")
+    @classmethod
+    def _known_placeholders(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        for word in _PLACEHOLDER.findall(" ".join(command)):
+            if word not in PLACEHOLDERS:
+                raise ValueError(f"unknown placeholder {{{word}}}; known are {', '.join(PLACEHOLDERS)}")
+        return command
+
+    @model_validator(mode="after")
+    def _batch_fits(self) -> Self:
+        used = set(self.placeholders)
+        if self.batch > 1 and not used & set(BATCH_PLACEHOLDERS):
+            raise ValueError("batch above 1 needs {dates}, {start} and {end}, or {dates_file} in command")
+        if self.batch > 1 and "date" in used:
+            raise ValueError("{date} is one date and batch is above 1; use {start} and {end}, or {dates}")
+        return self
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """The names in braces that the command uses."""
+        return tuple(_PLACEHOLDER.findall(" ".join(self.command)))
+
+    @property
+    def names_in_history(self) -> tuple[str, ...]:
+        """The names under which the platform's history may know it."""
+        return self.history_names or (self.name,)
+
+
+class Phase(Strict):
+    """A named group of processors."""
+
+    name: Name
+    order: Literal["parallel", "sequential"] = "parallel"
+    skip_bootstrap: bool = False
+    lookback: Literal["season"] | int | None = None
+    processor: tuple[Processor, ...] = Field(default=(), strict=False)
+
+    @property
+    def sequential(self) -> bool:
+        """Whether its processors run strictly one after another, one attempt at a time over all dates."""
+        return self.order == "sequential"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One live state of a date after `pending`, with the processors of its gate."""
+
+    name: str
+    index: int
+    phase: Phase
+    processors: tuple[Processor, ...]
+    enters_phase: bool
+    """Whether it is the first state of its phase."""
+
+
+class Pipeline(Strict):
+    """A whole pipeline file."""
+
+    name: Name
+    timezone: str = "UTC"
+    warehouse: Warehouse
+    history: History | None = None
+    calendar: CalendarSource = CalendarSource()
+    jobs: Jobs = Jobs()
+    phase: tuple[Phase, ...] = Field(default=(), strict=False)
+    path: Path = Field(default=Path("pipeline.toml"), exclude=True)
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"unknown time zone {name!r}; use a name such as America/New_York") from None
+        return name
+
+    @cached_property
+    def seasons(self) -> Calendar:
+        """The calendar's pure part."""
+        entries = [Season(name=s.name, opens=s.opens, closes=s.closes) for s in self.calendar.season]
+        counts = bool(self.calendar.query or self.calendar.file)
+        return Calendar(entries, counts_games=counts)
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The live states after `pending`, in order: one per parallel phase, one per sequential step."""
+        stages: list[Stage] = []
+        for phase in self.phase:
+            groups = [(p,) for p in phase.processor] if phase.sequential else [phase.processor]
+            for number, group in enumerate(groups, start=1):
+                name = f"{phase.name}-step-{number}" if phase.sequential else phase.name
+                stages.append(
+                    Stage(
+                        name=name, index=len(stages), phase=phase, processors=group, enters_phase=number == 1
+                    )
+                )
+        return tuple(stages)
+
+    @cached_property
+    def processors(self) -> Mapping[str, Processor]:
+        """All processors by name, in the order of the file."""
+        return {p.name: p for phase in self.phase for p in phase.processor}
+
+    @cached_property
+    def stage_of(self) -> Mapping[str, Stage]:
+        """The stage in whose gate a processor is."""
+        return {p.name: stage for stage in self.stages for p in stage.processors}
+
+    @cached_property
+    def stage(self) -> Mapping[str, Stage]:
+        """Stages by state name."""
+        return {stage.name: stage for stage in self.stages}
+
+    def lookback(self, phase: Phase) -> Lookback:
+        """How far back a phase looks: as stated, else the season for sequential phases with seasons."""
+        if phase.lookback is not None:
+            return phase.lookback
+        return "season" if phase.sequential and self.calendar.season else 0
+
+    def bootstrap_days(self, processor: Processor) -> int:
+        """The first days of a season on which the processor is not expected to write."""
+        if processor.expect.bootstrap_days is not None:
+            return processor.expect.bootstrap_days
+        phase = self.stage_of[processor.name].phase
+        return self.calendar.bootstrap_days if phase.skip_bootstrap else 0
+
+    def bypassed(self, stage: Stage, day: Day) -> bool:
+        """Whether a date skips the stage because its season has only begun."""
+        processors = stage.phase.processor
+        return stage.phase.skip_bootstrap and all(
+            day.in_bootstrap(self.bootstrap_days(p)) for p in processors
+        )

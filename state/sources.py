@@ -1,0 +1,109 @@
+"""What the pipeline file says of the platform around the jobs: warehouse, run history, calendar."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from state.expectation import Column
+from state.strict import Strict
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(text: object) -> object:
+    """`"90s"`, `"30m"`, `"4h"` or `"2d"` in seconds.
+
+    Raises:
+        ValueError: the text is not a duration.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError(f'{text!r} is not a duration; write it like "90s", "30m" or "4h"')
+    return float(match[1]) * _UNITS[match[2]]
+
+
+Duration = Annotated[float, BeforeValidator(seconds)]
+Table = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){1,2}$")]
+
+
+class Warehouse(Strict):
+    """Where the data is: a BigQuery project, or a lake directory relative to the pipeline file."""
+
+    kind: Literal["bigquery", "lake"]
+    path: str | None = None
+    project: str | None = None
+    location: str | None = None
+    credentials_file: str | None = None
+    endpoint: str | None = None
+    """Another host for the BigQuery API, such as an emulator's."""
+    query_timeout: Duration = 120.0
+    bytes_per_table: int = Field(default=1 << 30, gt=0)
+    """Headroom of `maximum_bytes_billed` for each table that a query names."""
+    daily_bytes: int | None = Field(default=None, gt=0)
+    """Bytes that may be billed per day, in all; None: no limit of ours."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.kind == "lake" and not self.path:
+            raise ValueError('a lake needs path; write path = "lake"')
+        if self.kind == "bigquery" and not self.project:
+            raise ValueError('BigQuery needs project; write project = "my-project"')
+        return self
+
+
+class History(Strict):
+    """The platform's table of runs, and its columns where they differ from the usual ones."""
+
+    table: Table
+    stale_after: Duration = 4 * 3600.0
+    date: Column = "data_date"
+    processor: Column = "processor_name"
+    run_id: Column = "run_id"
+    status: Column = "status"
+    started_at: Column = "started_at"
+    ended_at: Column = "processed_at"
+    detail: Column = "errors"
+    controller: Column | None = None
+    """The column that names who started a run; runs of others make a date wait, by name."""
+    running: tuple[str, ...] = Field(default=("running",), strict=False)
+    succeeded: tuple[str, ...] = Field(default=("success", "skipped"), strict=False)
+
+
+class SeasonEntry(Strict):
+    """A season as the file states it, both ends included."""
+
+    name: str = Field(min_length=1)
+    opens: dt.date
+    closes: dt.date
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.opens > self.closes:
+            raise ValueError(f"opens {self.opens} is after closes {self.closes}")
+        return self
+
+
+class CalendarSource(Strict):
+    """Where the games per date come from: SQL, a CSV file, or neither (every date is expected)."""
+
+    query: str | None = None
+    file: str | None = None
+    bootstrap_days: int = Field(default=0, ge=0, le=366)
+    season: tuple[SeasonEntry, ...] = Field(default=(), strict=False)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.query and self.file:
+            raise ValueError("query and file exclude each other; keep one")
+        ordered = sorted(self.season, key=lambda season: season.opens)
+        for earlier, later in itertools.pairwise(ordered):
+            if later.opens <= earlier.closes:
+                raise ValueError(f"seasons {earlier.name} and {later.name} overlap; correct opens or closes")
+        if self.bootstrap_days and not self.season:
+            raise ValueError("bootstrap_days counts from a season's opener; add [[calendar.season]]")
+        return self

@@ -1,0 +1,36 @@
+"""Input that is checked loudly: unknown keys are refused with the nearest known one.
+
+The pipeline file and the API's request bodies are both read through `Strict`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import PydanticCustomError
+
+
+class Strict(BaseModel):
+    """A frozen model that takes no key it does not know."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            unknown = [key for key in data if key not in cls.model_fields]
+            if unknown:
+                raise PydanticCustomError(
+                    "unknown_key", "{message}", {"key": str(unknown[0]), "message": cls._unknown(unknown[0])}
+                )
+        return data
+
+    @classmethod
+    def _unknown(cls, key: object) -> str:
+        known = list(cls.model_fields)
+        nearest = difflib.get_close_matches(str(key), known, n=1)
+        hint = f"did you mean '{nearest[0]}'?" if nearest else f"known are {', '.join(known)}"
+        return f"unknown key '{key}'; {hint}"
