@@ -1,0 +1,142 @@
+"""The one table of transitions, built from a pipeline. Pure.
+
+`transitions` checks and holds the graph; a move itself is a compare-and-set in the store, so no object
+carries a live state and no callback persists anything.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from transitions import Machine as Graph
+
+from state.pipeline import DONE, FAILED, PENDING, Pipeline
+
+# The library tells every move at INFO; the transition rows already do.
+logging.getLogger("transitions").setLevel(logging.WARNING)
+
+
+class Trigger(StrEnum):
+    """What makes a date move."""
+
+    ADMIT = "admit"
+    """The calendar expects data: the date enters the first state."""
+    DISMISS = "dismiss"
+    """The calendar expects nothing: the date is done."""
+    ADVANCE = "advance"
+    """The gate of a state is satisfied."""
+    BYPASS = "bypass"
+    """The gate is satisfied, and the phase that follows is skipped on bootstrap dates."""
+    FAIL = "fail"
+    CANCEL = "cancel"
+    RETRY = "retry"
+    READMIT = "readmit"
+    """The pipeline file changed under a live date: it starts again."""
+
+
+class Outcome(StrEnum):
+    """How a date ended, beside `done` or `failed`."""
+
+    COMPLETE = "complete"
+    NOT_EXPECTED = "not_expected"
+    BOOTSTRAP = "bootstrap"
+    ACCEPTED = "accepted"
+    EXHAUSTED = "exhausted"
+    BLOCKED = "blocked"
+    CANCELLED = "cancelled"
+
+
+FINAL = frozenset({DONE, FAILED})
+
+
+class IllegalMove(Exception):
+    """The trigger has no edge from the state."""
+
+    def __init__(self, state: str, trigger: Trigger) -> None:
+        super().__init__(f"a date in {state} cannot {trigger}")
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One row of the table."""
+
+    trigger: Trigger
+    source: str
+    target: str
+
+
+class Machine:
+    """The graph of states of one pipeline."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.edges = tuple(_edges(pipeline))
+        self.states = (PENDING, *(stage.name for stage in pipeline.stages), DONE, FAILED)
+        self._graph = Graph(
+            model=None,
+            states=list(self.states),
+            transitions=[[edge.trigger.value, edge.source, edge.target] for edge in self.edges],
+            initial=PENDING,
+            auto_transitions=False,
+        )
+
+    def step(self, state: str, trigger: Trigger) -> str:
+        """The state that `trigger` leads to.
+
+        Raises:
+            IllegalMove: there is no such edge.
+        """
+        found = self._graph.get_transitions(trigger.value, state)
+        if not found:
+            raise IllegalMove(state, trigger)
+        return str(found[0].dest)
+
+    def diagram(self) -> str:
+        """The graph in Mermaid's words; the README's picture is this text."""
+        lines = ["stateDiagram-v2", f"    [*] --> {PENDING}"]
+        for source, target, triggers in _by_ends(self.edges):
+            lines.append(f"    {_identifier(source)} --> {_identifier(target)}: {' / '.join(triggers)}")
+        named = [state for state in self.states if _identifier(state) != state]
+        lines[1:1] = [f'    state "{state}" as {_identifier(state)}' for state in named]
+        return "\n".join(lines)
+
+
+def _edges(pipeline: Pipeline) -> Iterator[Edge]:
+    names = [stage.name for stage in pipeline.stages]
+    yield Edge(Trigger.ADMIT, PENDING, names[0])
+    yield Edge(Trigger.DISMISS, PENDING, DONE)
+    for stage, following in zip(pipeline.stages, [*names[1:], DONE], strict=True):
+        yield Edge(Trigger.ADVANCE, stage.name, following)
+        bypass = _beyond_skipped(pipeline, stage.index + 1)
+        if bypass != following:
+            yield Edge(Trigger.BYPASS, stage.name, bypass)
+        yield Edge(Trigger.READMIT, stage.name, PENDING)
+    for source in (PENDING, *names):
+        yield Edge(Trigger.CANCEL, source, FAILED)
+    for name in names:
+        yield Edge(Trigger.FAIL, name, FAILED)
+    for final in (DONE, FAILED):
+        yield Edge(Trigger.RETRY, final, PENDING)
+
+
+def _beyond_skipped(pipeline: Pipeline, index: int) -> str:
+    """The first state from `index` on whose phase is not skipped on bootstrap dates.
+
+    A phase is skipped as a whole, so within it there is nothing to bypass.
+    """
+    stages = pipeline.stages
+    while index < len(stages) and stages[index].enters_phase and stages[index].phase.skip_bootstrap:
+        index += len([stage for stage in stages if stage.phase is stages[index].phase])
+    return stages[index].name if index < len(stages) else DONE
+
+
+def _by_ends(edges: tuple[Edge, ...]) -> Iterator[tuple[str, str, list[str]]]:
+    ends = dict.fromkeys((edge.source, edge.target) for edge in edges)
+    for source, target in ends:
+        yield source, target, [e.trigger.value for e in edges if (e.source, e.target) == (source, target)]
+
+
+def _identifier(state: str) -> str:
+    return state.replace("-", "_")

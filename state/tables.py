@@ -1,0 +1,294 @@
+"""The schema of the state database, as it stands after the last migration.
+
+Times are epoch seconds (UTC), dates are plain dates. Two rules of movement are unique indexes here, so
+that no thread, no bug and no second daemon can break them: one attempt at a time in a sequential phase,
+and one writer (or `writers` of them, numbered) per output table.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Date,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from state.pipeline import DONE, FAILED
+
+metadata = MetaData()
+
+
+def _flag(name: str) -> Column[int]:
+    """A 0 or 1 that starts as 0."""
+    return Column(name, Integer, CheckConstraint(f"{name} IN (0, 1)"), nullable=False, server_default="0")
+
+
+def _words(name: str) -> Column[str]:
+    """A text that is empty rather than NULL."""
+    return Column(name, Text, nullable=False, server_default="")
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, Integer, nullable=False, server_default="0")
+
+
+backfills = Table(
+    "backfills",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("start", Date, nullable=False),
+    Column("end", Date, nullable=False),
+    Column("dates", Integer, nullable=False),
+    Column("scrapers", Text, CheckConstraint("scrapers IN ('all', 'critical', 'none')"), nullable=False),
+    _flag("force"),
+    _count("priority"),
+    Column("max_failures", Integer),
+    _words("note"),
+    _words("actor"),
+    Column("created_at", Double, nullable=False),
+    Column("paused_at", Double),
+    Column("cancelled_at", Double),
+    Column("stopped_at", Double),
+    _words("stop_reason"),
+    # Failures that a resume has forgiven: max_failures counts from there.
+    _count("forgiven"),
+    Column("request_key", Text, unique=True),
+    _words("request_hash"),
+)
+
+dates = Table(
+    "dates",
+    metadata,
+    Column("date", Date, primary_key=True),
+    Column("state", Text, nullable=False),
+    _words("outcome"),
+    _words("reason"),
+    # What a live date waits for: a word of daemon.decide.Waiting, and the sentence where it is fixed.
+    _words("waiting"),
+    _words("waiting_text"),
+    # When the engine looks at it again; NULL: when something happens.
+    Column("due_at", Double),
+    Column("backfill_id", ForeignKey("backfills.id"), nullable=False),
+    _count("priority"),
+    _words("season"),
+    # How work that looks done is treated: normal, insist (after a retry), force.
+    Column("mode", Text, CheckConstraint("mode IN ('normal', 'insist', 'force')"), server_default="normal"),
+    # As of when the evidence was taken that let it into its state.
+    Column("entered_at", Double, nullable=False),
+    Column("ended_at", Double),
+    _count("version"),
+    _words("regressed"),
+    CheckConstraint(f"(state IN ('{DONE}', '{FAILED}')) = (outcome <> '')", name="outcome_is_final"),
+    CheckConstraint(f"(state IN ('{DONE}', '{FAILED}')) = (ended_at IS NOT NULL)", name="end_is_final"),
+    Index(
+        "dates_due",
+        "due_at",
+        sqlite_where=text("due_at IS NOT NULL"),
+        postgresql_where=text("due_at IS NOT NULL"),
+    ),
+    Index("dates_state", "state", "date"),
+    Index("dates_backfill", "backfill_id", "state"),
+    Index("dates_waiting", "waiting", "date"),
+    Index("dates_ended", "ended_at"),
+)
+
+backfill_dates = Table(
+    "backfill_dates",
+    metadata,
+    Column("backfill_id", ForeignKey("backfills.id"), primary_key=True),
+    Column("date", Date, primary_key=True),
+    # What became of the request for this date, and how the date ended under this backfill.
+    Column("answer", Text, nullable=False),
+    _words("reason"),
+    _words("state"),
+    _words("outcome"),
+)
+
+transitions = Table(
+    "transitions",
+    metadata,
+    Column("date", ForeignKey("dates.date"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("trigger", Text, nullable=False),
+    _words("reason"),
+    _words("actor"),
+    Column("at", Double, nullable=False),
+    CheckConstraint("source <> target", name="moves"),
+)
+
+checks = Table(
+    "checks",
+    metadata,
+    Column("date", Date, primary_key=True),
+    Column("processor", Text, primary_key=True),
+    # The latest verdict with its figures.
+    Column("verdict", Text, nullable=False, server_default="unknown"),
+    _flag("satisfied"),
+    Column("rows", Integer),
+    _words("expected"),
+    _words("reason"),
+    Column("asked_at", Double),
+    # When the warehouse shall be asked; the ticket tells an old answer from one to the latest question.
+    Column("wanted_at", Double),
+    _count("ticket"),
+    # Running it: how often it was tried, not before when, and whether only a slot is missing.
+    _count("tries"),
+    Column("retry_at", Double),
+    _flag("runnable"),
+    _count("priority"),
+    _words("mode"),
+    Column("attempt_id", Integer),
+    # How our latest attempt ended: history of the weakest kind.
+    Column("own_started_at", Double),
+    Column("own_ended_at", Double),
+    _flag("own_succeeded"),
+    _words("own_detail"),
+    # A gap that lets the date pass: noted by the engine, or accepted by an operator.
+    _words("gap"),
+    _words("accepted_by"),
+    _words("accepted_reason"),
+    Index(
+        "checks_wanted",
+        "wanted_at",
+        "date",
+        sqlite_where=text("wanted_at IS NOT NULL"),
+        postgresql_where=text("wanted_at IS NOT NULL"),
+    ),
+    Index(
+        "checks_runnable",
+        "processor",
+        text("priority DESC"),
+        "date",
+        sqlite_where=text("runnable = 1"),
+        postgresql_where=text("runnable = 1"),
+    ),
+    Index(
+        "checks_holes",
+        "processor",
+        "date",
+        sqlite_where=text("satisfied = 0"),
+        postgresql_where=text("satisfied = 0"),
+    ),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("date", Date, nullable=False),
+    Column("processor", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("backfill_id", ForeignKey("backfills.id"), nullable=False),
+    Column("executor", Text, nullable=False),
+    Column("output", Text, nullable=False),
+    Column("writer", Integer, nullable=False),
+    # The phase's name in a sequential phase, else NULL.
+    Column("sequence", Text),
+    Column("status", Text, nullable=False),
+    Column("handle", Text),
+    Column("stopping", Text),
+    Column("claimed_at", Double, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("exit_code", Integer),
+    _words("detail"),
+    _words("tail"),
+    Column("max_rss_bytes", Integer),
+    Column("cpu_seconds", Double),
+    CheckConstraint(
+        "status IN ('running', 'succeeded', 'failed', 'timed_out', 'silent', 'cancelled', 'lost')",
+        name="status_is_known",
+    ),
+    CheckConstraint("(status = 'running') = (ended_at IS NULL)", name="running_has_no_end"),
+    Index(
+        "one_attempt_per_sequential_phase",
+        "sequence",
+        unique=True,
+        sqlite_where=text("status = 'running' AND sequence IS NOT NULL"),
+        postgresql_where=text("status = 'running' AND sequence IS NOT NULL"),
+    ),
+    Index(
+        "one_writer_per_table",
+        "output",
+        "writer",
+        unique=True,
+        sqlite_where=text("status = 'running'"),
+        postgresql_where=text("status = 'running'"),
+    ),
+    Index("attempts_processor", "processor", "ended_at"),
+    Index("attempts_ended", "ended_at"),
+    sqlite_autoincrement=True,
+)
+
+attempt_dates = Table(
+    "attempt_dates",
+    metadata,
+    Column("date", Date, primary_key=True),
+    Column("attempt_id", ForeignKey("attempts.id"), primary_key=True),
+    Index("attempt_dates_attempt", "attempt_id"),
+)
+
+days = Table(
+    "days",
+    metadata,
+    Column("date", Date, primary_key=True),
+    # NULL where the calendar does not count games.
+    Column("games", Integer),
+    Column("asked_at", Double, nullable=False),
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    # What is held: everything, one processor, one output table, or the warehouse.
+    Column(
+        "kind", Text, CheckConstraint("kind IN ('all', 'processor', 'table', 'warehouse')"), primary_key=True
+    ),
+    Column("key", Text, primary_key=True),
+    _words("reason"),
+    _words("actor"),
+    Column("since", Double, nullable=False),
+    Column("until", Double),
+)
+
+streaks = Table(
+    "streaks",
+    metadata,
+    Column("processor", Text, primary_key=True),
+    Column("error", Text, nullable=False),
+    Column("length", Integer, nullable=False),
+)
+
+# Kept by database triggers in the transaction of each change, so that no count grows with the dates.
+date_tallies = Table(
+    "date_tallies",
+    metadata,
+    Column("backfill_id", Integer, nullable=False),
+    Column("season", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("waiting", Text, nullable=False),
+    Column("n", Integer, nullable=False),
+    UniqueConstraint("backfill_id", "season", "state", "outcome", "waiting"),
+)
+
+check_tallies = Table(
+    "check_tallies",
+    metadata,
+    Column("processor", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("satisfied", Integer, nullable=False),
+    Column("n", Integer, nullable=False),
+    UniqueConstraint("processor", "verdict", "satisfied"),
+)
