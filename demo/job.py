@@ -1,0 +1,223 @@
+"""What every job of the platform does: read its inputs from the lake, write a partition, tell the history.
+
+The habits are the real platform's. A job exits 0 whatever becomes of its dates, a missing input is a line in
+the log, off days pass in silence, and the run history gets a row at the start and another at the end.
+Environment: DEMO_LAKE is the lake's folder, DEMO_SECONDS the time one date shall take (default 0).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from demo import lake as lakes
+from demo import misbehave, witness
+from demo.command_line import BadDates, CommandLine
+from demo.processors import (
+    BASE_TABLES,
+    BOOTSTRAP_DAYS,
+    COMPLETENESS,
+    PROCESSORS,
+    SEASON_OPENS,
+    TEAMS,
+    Processor,
+)
+
+HANG_SECONDS = 600
+PROGRESS_SECONDS = 0.5
+CLOSES_NO_HISTORY = ("unclosed", "no_history")
+REPORTED_AS_FAILED = ("exit1", "fail", "fail_quietly")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One processor, the lake it fills and the seconds a date shall take."""
+
+    name: str
+    lake: Path
+    pace: float
+
+    @property
+    def processor(self) -> Processor:
+        """What it writes and reads."""
+        return PROCESSORS[self.name]
+
+
+def run(name: str, command_line: CommandLine, description: str | None, **options: bool) -> int:
+    """Do what the command line asks and return the exit code; `options` are what it tells its platform."""
+    given = command_line.parser(description).parse_args()
+    job = Job(
+        name=name,
+        lake=Path(os.environ.get("DEMO_LAKE", "lake")),
+        pace=float(os.environ.get("DEMO_SECONDS") or 0),
+    )
+    if not job.lake.is_dir():
+        return _refuse(f"no lake at {job.lake} (DEMO_LAKE)")
+    try:
+        dates = command_line.chosen(given, _season(job.lake))
+    except BadDates as error:
+        return _refuse(str(error))
+    say(f"{job.processor.history_name}: {len(dates)} dates", **options)
+    if given.dry_run:
+        for day in dates:
+            say(f"  would write {lakes.processor_partition(job.lake, name, day)}")
+        return 0
+    return _run_dates(job, dates)
+
+
+def say(text: str, **details: object) -> None:
+    """One line of progress, at once: whoever watches for silence must see it."""
+    extra = "".join(f" {key}={value}" for key, value in details.items())
+    sys.stdout.write(f"{time.strftime('%H:%M:%S')} {text}{extra}\n")
+    sys.stdout.flush()
+
+
+def _refuse(reason: str) -> int:
+    sys.stderr.write(f"{reason}\n")
+    return 1
+
+
+def _season(lake: Path) -> list[date]:
+    folders = lakes.table_folder(lake, lakes.SCHEDULE).glob("game_date=*")
+    return sorted(date.fromisoformat(folder.name.partition("=")[2]) for folder in folders)
+
+
+def _run_dates(job: Job, dates: list[date]) -> int:
+    run = witness.start(job.lake, job.name, dates)
+    codes = [_run_date(job, day) for day in dates]
+    code = max(codes, default=0)
+    say(f"done: {len(dates)} dates processed")
+    witness.end(job.lake, run, code)
+    return code
+
+
+def _run_date(job: Job, day: date) -> int:
+    """Fill one date, spoiled where a switch says so, and return the exit code it asks for."""
+    schedule = lakes.partition(job.lake, lakes.SCHEDULE, "game_date", day)
+    if not schedule.is_dir():
+        say(f"{day}: no games, nothing to do")
+        return 0
+    kind = misbehave.due(job.lake, job.name, day)
+    with lakes.connect() as connection:
+        opened = lakes.HistoryRow(
+            processor=job.name,
+            date=day,
+            run_id=f"{job.name}-{os.getpid()}-{os.urandom(3).hex()}",
+            status="running",
+            started_at=time.time(),
+        )
+        if kind != "no_history":
+            lakes.append_history(job.lake, opened, connection)
+        if kind in ("hang", "hang_hard"):
+            _hang(ignore_sigterm=kind == "hang_hard")
+        _take_time(job.pace, day)
+        try:
+            closed = _fill(job, day, kind, opened, connection)
+        except duckdb.Error as error:  # an input that cannot be read: logged, recorded, and exit 0 as ever
+            say(f"{day}: ERROR {error}")
+            closed = replace(opened, status="failed", records_processed=0, errors=json.dumps([str(error)]))
+        if kind == "crash":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if kind not in CLOSES_NO_HISTORY:
+            lakes.append_history(job.lake, replace(closed, processed_at=time.time()), connection)
+    return int(kind in ("exit1", "fail"))
+
+
+def _fill(
+    job: Job, day: date, kind: str | None, opened: lakes.HistoryRow, connection: duckdb.DuckDBPyConnection
+) -> lakes.HistoryRow:
+    """Write the rows of one date and return the history row that says how it went."""
+    if job.processor.skips_bootstrap and 0 <= lakes.season_day(day) < BOOTSTRAP_DAYS:
+        say(f"{day}: skipped, day {lakes.season_day(day)} of the season is bootstrap")
+        return replace(opened, status="skipped", records_processed=0, skip_reason="early_season")
+    if kind in ("nothing", "fail", "fail_quietly"):
+        count = 0
+        say(f"{day}: no data found")
+    else:
+        count = _write(job, day, kind, connection)
+    if kind in REPORTED_AS_FAILED:
+        say(f"{day}: ERROR upstream said 503")
+        return replace(opened, status="failed", records_processed=0, errors=json.dumps(["upstream said 503"]))
+    return replace(opened, status="success", records_processed=count)
+
+
+def _write(job: Job, day: date, kind: str | None, connection: duckdb.DuckDBPyConnection) -> int:
+    """Replace the date's partition and return its rows; what has no rows leaves the old ones alone."""
+    rows = _spoil(rows_of(job.lake, job.processor, day, connection), job.name, kind)
+    rows.create("result")
+    count = connection.table("result").shape[0]
+    if count == 0:
+        say(f"{day}: no data found")
+        return 0
+    lakes.write_partition(connection.table("result"), lakes.processor_partition(job.lake, job.name, day))
+    say(f"{day}: {count} rows to {job.processor.table}")
+    return count
+
+
+def rows_of(
+    lake: Path, processor: Processor, day: date, connection: duckdb.DuckDBPyConnection
+) -> duckdb.DuckDBPyRelation:
+    """What a processor computes for a date from what the lake holds now."""
+    schedule = lakes.partition(lake, lakes.SCHEDULE, "game_date", day)
+    lakes.define(connection, "schedule", "", [schedule])
+    connection.execute(
+        "CREATE TABLE calendar AS SELECT $date::DATE AS date, $day::INTEGER AS day",
+        {"date": day, "day": lakes.season_day(day)},
+    )
+    connection.execute(
+        "CREATE TABLE league AS SELECT unnest(range(30)) AS team_no, unnest($teams) AS team_abbr",
+        {"teams": TEAMS},
+    )
+    connection.execute(BASE_TABLES)
+    for name, columns in processor.reads.items():
+        days = _season_to(lake, name, day) if processor.reads_season else [day]
+        folders = [lakes.processor_partition(lake, name, other) for other in days]
+        lakes.define(connection, name, columns, folders)
+    rows = connection.sql(processor.rows)
+    return rows.project(COMPLETENESS) if processor.measures_completeness else rows
+
+
+def _season_to(lake: Path, name: str, day: date) -> list[date]:
+    folders = lakes.table_folder(lake, PROCESSORS[name].table).glob("*=*")
+    days = sorted(date.fromisoformat(folder.name.partition("=")[2]) for folder in folders)
+    return [other for other in days if SEASON_OPENS <= other <= day]
+
+
+def _spoil(rows: duckdb.DuckDBPyRelation, name: str, kind: str | None) -> duckdb.DuckDBPyRelation:
+    if kind == "duplicates":
+        return rows.union(rows)
+    if kind == "partial":
+        return rows.limit(2 if "team_" in name else max(2, rows.shape[0] // 8))
+    if kind == "degraded":
+        return rows.project(_poorer(rows))
+    return rows
+
+
+def _poorer(rows: duckdb.DuckDBPyRelation) -> str:
+    """The same columns with the quality ones made poor."""
+    poor = {"completeness_percentage": "60.0", "is_production_ready": "false", "data_quality_tier": "'poor'"}
+    return ", ".join(f"{poor[name]} AS {name}" if name in poor else name for name in rows.columns)
+
+
+def _take_time(seconds: float, day: date) -> None:
+    steps = max(1, round(seconds / PROGRESS_SECONDS)) if seconds > 0 else 0
+    for step in range(steps):
+        say(f"{day}: {100 * step // steps} %")
+        time.sleep(seconds / steps)
+
+
+def _hang(*, ignore_sigterm: bool) -> None:
+    """Fall silent with a child that keeps the output open; whoever ends only the parent leaves it."""
+    if ignore_sigterm:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the child inherits it
+    sleeper = f"import time; time.sleep({HANG_SECONDS})"
+    os.posix_spawn(sys.executable, [sys.executable, "-c", sleeper], os.environ)
+    time.sleep(HANG_SECONDS)

@@ -1,0 +1,1 @@
+"""The platform's fourteen jobs, each with the command line its real counterpart has."""

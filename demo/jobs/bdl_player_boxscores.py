@@ -1,0 +1,20 @@
+"""Player box scores of a second source, which can stand in for the gamebooks.
+
+Wants its dates in a file, one a line, and knows no range at all.
+"""
+
+import sys
+
+from demo.command_line import CommandLine
+from demo.job import run
+
+COMMAND_LINE = CommandLine(
+    start=None,
+    end=None,
+    dates_file="--dates-file",
+    required=True,
+    values={"--workers": "6", "--batch-size": "7", "--timeout": "120"},
+)
+
+if __name__ == "__main__":
+    sys.exit(run("bdl_player_boxscores", COMMAND_LINE, __doc__))

@@ -1,0 +1,19 @@
+"""Betting lines on players' points: a row per player, bookmaker and side.
+
+Best told its dates as a list: in the real one a range picks the seasons by calendar year and finds nothing
+from January to June.
+"""
+
+import sys
+
+from demo.command_line import CommandLine
+from demo.job import run
+
+COMMAND_LINE = CommandLine(
+    dates="--dates",
+    values={"--mode": "smart", "--service-url": "demo", "--bucket": "demo", "--limit": "0"},
+    switches=("--playoffs-only",),
+)
+
+if __name__ == "__main__":
+    sys.exit(run("bettingpros_player_points_props", COMMAND_LINE, __doc__))

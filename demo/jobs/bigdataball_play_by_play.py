@@ -1,0 +1,16 @@
+"""Play by play: a row per event, nearly five hundred a game.
+
+Its options have underscores where all the others have hyphens, and no dates means a whole season.
+"""
+
+import sys
+
+from demo.command_line import CommandLine
+from demo.job import run
+
+COMMAND_LINE = CommandLine(
+    start="--start_date", end="--end_date", values={"--service-url": "demo", "--bucket": "demo"}
+)
+
+if __name__ == "__main__":
+    sys.exit(run("bigdataball_play_by_play", COMMAND_LINE, __doc__))

@@ -1,0 +1,15 @@
+"""Step 3: what the coming game asks of every player, from both contexts and both zone analyses."""
+
+import sys
+
+from demo.command_line import CommandLine
+from demo.job import run
+
+COMMAND_LINE = CommandLine(
+    dates="--dates",
+    switches=("--no-resume", "--skip-preflight", "--parallel", "--force"),
+    values={"--workers": "15"},
+)
+
+if __name__ == "__main__":
+    sys.exit(run("player_composite_factors", COMMAND_LINE, __doc__))

@@ -1,0 +1,16 @@
+"""What every team allowed in every game, from the team box scores."""
+
+import sys
+
+from demo.command_line import CommandLine
+from demo.job import run
+
+COMMAND_LINE = CommandLine(
+    dates="--dates", switches=("--no-resume", "--parallel"), values={"--workers": "15"}
+)
+
+# Without the second, every date of phase 3 would set off phase 4.
+OPTIONS = {"backfill_mode": True, "skip_downstream_trigger": True}
+
+if __name__ == "__main__":
+    sys.exit(run("team_defense_game_summary", COMMAND_LINE, __doc__, **OPTIONS))

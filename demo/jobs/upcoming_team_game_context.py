@@ -1,0 +1,17 @@
+"""What is known of every team before its game, from the schedule.
+
+Knows no list of dates; the start is required by argparse.
+"""
+
+import sys
+
+from demo.command_line import CommandLine
+from demo.job import run
+
+COMMAND_LINE = CommandLine(required=True, switches=("--no-resume", "--parallel"), values={"--workers": "15"})
+
+# Without the second, every date of phase 3 would set off phase 4.
+OPTIONS = {"backfill_mode": True, "skip_downstream_trigger": True}
+
+if __name__ == "__main__":
+    sys.exit(run("upcoming_team_game_context", COMMAND_LINE, __doc__, **OPTIONS))
