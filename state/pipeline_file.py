@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import graphlib
+import math
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from state.pipeline import DONE, FAILED, PENDING, JobSettings, Phase, Pipeline
+from state.expectation import IDENTIFIER
+from state.pipeline import DONE, FAILED, PENDING, PLACEHOLDERS, Jobs, JobSettings, Phase, Pipeline, Processor
 
 
 class PipelineError(Exception):
@@ -19,8 +22,8 @@ class PipelineError(Exception):
 
     def __init__(self, path: Path, problems: list[str]) -> None:
         self.path = path
-        self.problems = problems
-        super().__init__("\n".join(f"{path}: {problem}" for problem in problems))
+        self.problems = [_one_line(problem) for problem in dict.fromkeys(problems)]
+        super().__init__("\n".join(f"{path}: {problem}" for problem in self.problems))
 
 
 def load(path: Path) -> Pipeline:
@@ -30,11 +33,13 @@ def load(path: Path) -> Pipeline:
         PipelineError: the file cannot be read, is not TOML, or says something impossible.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise PipelineError(path, [f"cannot be read: {error}"]) from error
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         raise PipelineError(path, [f"is not TOML: {error}"]) from error
+    except RecursionError as error:
+        raise PipelineError(path, ["is not TOML: brackets within brackets without end"]) from error
+    except (OSError, ValueError) as error:
+        raise PipelineError(path, [f"cannot be read: {error}"]) from error
     return parse(data, path)
 
 
@@ -44,11 +49,14 @@ def parse(data: dict[str, Any], path: Path) -> Pipeline:
     Raises:
         PipelineError: it says something impossible.
     """
+    if "path" in data:
+        raise PipelineError(path, ["top level: unknown key 'path'; the lake's belongs under [warehouse]"])
     try:
         pipeline = Pipeline.model_validate({**_with_defaults(data), "path": path.absolute()})
     except ValidationError as error:
         raise PipelineError(path, _complaints(error, data)) from error
-    problems = [*_name_problems(pipeline), *_reference_problems(pipeline), *_expectation_problems(pipeline)]
+    checks = (_value_problems, _job_problems, _name_problems, _reference_problems, _expectation_problems)
+    problems = [problem for check in checks for problem in check(pipeline)]
     if problems:
         raise PipelineError(path, problems)
     return pipeline
@@ -80,28 +88,74 @@ def _map_tables(value: Any, change: Any) -> Any:
     return [change(item) if isinstance(item, dict) else item for item in value]
 
 
+_WORDS = {
+    "missing": "is required; add it",
+    "tuple_type": "is not a list; put it in [ ], or open each of its tables with [[ ]]",
+    "model_type": "is not a table; write its keys under a [header], or in { }",
+    "dict_type": "is not a table; write its keys under a [header], or in { }",
+    "string_type": 'is not a text; put it in "quotes"',
+    "int_type": "is not a whole number; write it without quotes and point",
+    "float_type": "is not a number; write it without quotes",
+    "bool_type": "is neither true nor false; write one of them, without quotes",
+    "date_type": "is not a date; write it like 2021-10-19, without quotes",
+    "literal_error": "is not known; write {expected}",
+    "enum": "is not known; write {expected}",
+    "greater_than": "is too small; write more than {gt}",
+    "greater_than_equal": "is too small; write {ge} or more",
+    "less_than": "is too large; write less than {lt}",
+    "less_than_equal": "is too large; write {le} or less",
+    "too_short": "is empty; fill it in",
+    "string_too_short": "is empty; fill it in",
+    "string_too_long": "is too long; write {max_length} characters or fewer",
+}
+_FORMS = {
+    "table": "is not a table's name; write dataset.table or project.dataset.table",
+    "name": "is not a name; write small letters, digits and _, a letter first",
+    "executor": "is not a name; write small letters, digits and _, a letter first",
+}
+
+
 def _complaints(error: ValidationError, data: dict[str, Any]) -> list[str]:
-    """One line per mistake; a default that [jobs] states wrongly is told once, not for each processor."""
-    shared = {(e["loc"][1:], e["msg"]) for e in error.errors() if e["loc"][:1] == ("jobs",)}
-    own = [e for e in error.errors() if e["loc"][:1] == ("jobs",) or (e["loc"][-1:], e["msg"]) not in shared]
-    return [_line(e, data) for e in own]
+    """One line per mistake, told where it was made: not for each processor that inherits it from [jobs]."""
+    errors = [e for e in error.errors() if not _inherited(e["loc"], data)]
+    places = {e["loc"][:-1] for e in errors}
+    return [_line(e, data) for e in errors if not (e["type"] == "too_short" and e["loc"] in places)]
+
+
+def _inherited(loc: tuple[int | str, ...], data: dict[str, Any]) -> bool:
+    here: Any = data
+    for part in loc:
+        here = _step(here, part)
+    return loc[:1] == ("phase",) and loc[4:5] != () and loc[4] in JobSettings.model_fields and here is None
 
 
 def _line(error: Any, data: dict[str, Any]) -> str:
-    """One complaint: the key's path with names in place of numbers, then what is wrong."""
+    """One complaint: the key's path, the value, what is wrong with it and the remedy."""
+    loc, kind, value = error["loc"], error["type"], error["input"]
+    shown = f"{value!r:.60} " if isinstance(value, str | int | float) else ""
+    if "lookback" in loc:
+        return f'{_where(loc[: loc.index("lookback") + 1], data)}: write "season" or a number of days'
+    if kind in _WORDS:
+        message = _WORDS[kind].format(**error.get("ctx", {}))
+    elif kind == "string_pattern_mismatch":
+        message = _FORMS.get(loc[-1], "is not a column's name; write letters, digits and _, no digit first")
+    else:
+        shown, message = "", error["msg"].removeprefix("Value error, ")
+    return f"{_where(loc, data) or 'top level'}: {shown}{message}"
+
+
+def _where(loc: tuple[int | str, ...], data: Any) -> str:
+    """The path of a key, with names in place of numbers where the tables of a list have one."""
     words: list[str] = []
     here: Any = data
-    for part in error["loc"]:
+    for part in loc:
         here = _step(here, part)
-        name = here.get("name") if isinstance(part, int) and isinstance(here, dict) else None
         if isinstance(part, int):
-            words[-1:] = [f"{words[-1] if words else ''}[{name or part}]"]
+            name = here.get("name") if isinstance(here, dict) else None
+            words[-1] += f"[{name if isinstance(name, str) else part}]"
         else:
-            words.append(str(part))
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "missing":
-        message = "is required; add it"
-    return f"{'.'.join(words) or 'top level'}: {message}"
+            words.append(part)
+    return ".".join(words)
 
 
 def _step(here: Any, part: int | str) -> Any:
@@ -109,6 +163,63 @@ def _step(here: Any, part: int | str) -> Any:
         return here[part]
     except (KeyError, IndexError, TypeError):
         return None
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def _value_problems(pipeline: Pipeline) -> Iterator[str]:
+    """Values that TOML can write and no database, clock or process can take."""
+    data = pipeline.model_dump()
+    for loc, value in _leaves((), data):
+        if isinstance(value, str) and "\0" in value:
+            yield f"{_where(loc, data)}: holds a NUL character; remove it"
+        if isinstance(value, float) and not math.isfinite(value):
+            yield f"{_where(loc, data)}: {value} is not a usable number; write a smaller one"
+    for key in ("query", "file"):
+        if data["calendar"][key] == "":
+            yield f"calendar.{key}: is empty; fill it in or remove the key"
+
+
+def _leaves(loc: tuple[int | str, ...], value: Any) -> Iterator[tuple[tuple[int | str, ...], Any]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from ((((*loc, key), key)), *_leaves((*loc, key), item))
+    elif isinstance(value, tuple | list):
+        for index, item in enumerate(value):
+            yield from _leaves((*loc, index), item)
+    else:
+        yield loc, value
+
+
+def _job_problems(pipeline: Pipeline) -> Iterator[str]:
+    yield from _limit_problems("jobs", pipeline.jobs, {})
+    shared = {key: getattr(pipeline.jobs, key) for key in JobSettings.model_fields}
+    for stage in pipeline.stages:
+        for processor in stage.processors:
+            where = f"phase[{stage.phase.name}].processor[{processor.name}]"
+            yield from _limit_problems(where, processor, shared)
+            yield from _command_problems(where, processor)
+
+
+def _limit_problems(where: str, settings: Jobs | Processor, shared: dict[str, Any]) -> Iterator[str]:
+    for key in ("timeout", "silence"):
+        value = getattr(settings, key)
+        if value == 0 and shared.get(key) != 0:
+            yield f"{where}.{key}: ends every job at once; write a longer time"
+    for name in settings.env:
+        if name not in shared.get("env", {}) and not re.fullmatch(IDENTIFIER, name):
+            yield f"{where}.env: {name!r} is not a variable's name; write letters, digits and _"
+
+
+def _command_problems(where: str, processor: Processor) -> Iterator[str]:
+    if not processor.command[0].strip():
+        yield f"{where}.command: the first word is empty; write the program there"
+    for braces, word in re.findall(r"(\{\s*(\w+)\s*\})", " ".join(processor.command)):
+        meant = word.lower()
+        if meant in PLACEHOLDERS and braces != f"{{{meant}}}":
+            yield f"{where}.command: {braces} is not a placeholder; did you mean {{{meant}}}?"
 
 
 def _name_problems(pipeline: Pipeline) -> Iterator[str]:
@@ -143,10 +254,16 @@ def _reference_problems(pipeline: Pipeline) -> Iterator[str]:
 def _cycle_problems(phase: Phase) -> Iterator[str]:
     if phase.sequential and any(p.after for p in phase.processor):
         yield f"phase[{phase.name}]: after has no meaning in a sequential phase; order the processors"
+    if phase.sequential and any(p.fallbacks for p in phase.processor):
+        yield f"phase[{phase.name}]: fallbacks have no meaning in a sequential phase; remove them"
+    after = {p.name: p.after for p in phase.processor}
+    # Who waits for a fallback waits for what the fallback waits for.
+    waits = {p.name: sum((after.get(f, ()) for f in p.fallbacks), p.after) for p in phase.processor}
     try:
-        graphlib.TopologicalSorter({p.name: p.after for p in phase.processor}).prepare()
+        graphlib.TopologicalSorter(waits).prepare()
     except graphlib.CycleError as error:
-        yield f"phase[{phase.name}]: after runs in a circle: {' -> '.join(error.args[1])}; remove one"
+        circle = " -> ".join(error.args[1])
+        yield f"phase[{phase.name}]: after and fallbacks run in a circle: {circle}; remove one"
 
 
 def _expectation_problems(pipeline: Pipeline) -> Iterator[str]:
@@ -167,6 +284,8 @@ def _expectation_problems(pipeline: Pipeline) -> Iterator[str]:
                 )
         earlier |= {p.name for p in stage.processors}
     for phase in pipeline.phase:
+        if isinstance(phase.lookback, int) and phase.lookback < 0:
+            yield f"phase[{phase.name}].lookback: {phase.lookback} is too small; write 0 or more days"
         if phase.lookback == "season" and not pipeline.calendar.season:
             yield f"phase[{phase.name}].lookback: there is no season; add [[calendar.season]] or give days"
 

@@ -92,6 +92,8 @@ dates = Table(
     Index(
         "dates_due",
         "due_at",
+        text("priority DESC"),
+        "date",
         sqlite_where=text("due_at IS NOT NULL"),
         postgresql_where=text("due_at IS NOT NULL"),
     ),

@@ -5,12 +5,14 @@ Rows beat history; history only explains absence. An exit code is history too, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fractions import Fraction
 
 from state.calendar import Day
-from state.expectation import Expectation, Range
+from state.expectation import Expectation, RampStep, Range
 
 
 class Verdict(StrEnum):
@@ -102,6 +104,8 @@ class Circumstances:
     bootstrap_days: int = 0
     own: Run | None = None
     """Our latest attempt for this (processor, date)."""
+    earlier: tuple[Run, ...] = ()
+    """Our attempts before that one; their leftover open runs must not block either."""
 
 
 def judge(evidence: Evidence, expectation: Expectation, day: Day, about: Circumstances) -> Judgement:
@@ -113,11 +117,14 @@ def judge(evidence: Evidence, expectation: Expectation, day: Day, about: Circums
     if evidence.error:
         return Judgement(verdict=Verdict.UNKNOWN, rows=None, expected="", reason=evidence.error)
     allowed = row_range(expectation, day, evidence.reference)
-    verdict, reason = _nonsense(evidence) or _by_rows(evidence, expectation, day, allowed)
-    if verdict in _UNSATISFIED_ROWS and _is_open(evidence.open, about):
-        verdict, reason = Verdict.RUNNING, "a run is open in the history"
+    if puzzle := _nonsense(evidence, day) or _unasked(evidence, expectation, day):
+        return Judgement(verdict=Verdict.UNKNOWN, rows=evidence.rows, expected=str(allowed), reason=puzzle)
+    verdict, reason = _by_rows(evidence, expectation, day, allowed)
+    if verdict in _UNSATISFIED_ROWS and evidence.open and _is_open(evidence.open, about):
+        since = f"started {_hours(evidence.open, about)} ago"
+        verdict, reason = Verdict.RUNNING, f"a run is open in the history{_because(evidence.open)}, {since}"
     elif verdict is Verdict.NEVER_RAN:
-        verdict, reason = _absence(evidence.closed, about.own, allowed)
+        verdict, reason = _absence(evidence, about, allowed)
     return Judgement(verdict=verdict, rows=evidence.rows, expected=str(allowed), reason=reason)
 
 
@@ -125,22 +132,38 @@ _UNSATISFIED_ROWS = (Verdict.PARTIAL, Verdict.EXCESS, Verdict.DEGRADED, Verdict.
 
 
 def row_range(expectation: Expectation, day: Day, reference: int | None) -> Range:
-    """How many rows a date may have. A ramp step replaces the plain rules until its day of the season."""
+    """How many rows a date may have. A ramp step replaces the row rules until its day of the season."""
+    if step := _ramp_step(expectation, day):
+        return Range(*step.rows)
+    stated = list(_row_rules(expectation, day, reference))
+    allowed = Range(0 if stated else 1, None)
+    for least, most in stated:
+        allowed = allowed.narrowed(least, most)
+    return allowed
+
+
+def _ramp_step(expectation: Expectation, day: Day) -> RampStep | None:
     for step in expectation.ramp:
         if day.season_day is not None and day.season_day < step.until_day:
-            return Range(*step.rows)
-    stated = expectation.rows or expectation.rows_per_game or expectation.ratio
-    allowed = Range(0 if stated else 1, None)
+            return step
+    return None
+
+
+def _row_rules(expectation: Expectation, day: Day, reference: int | None) -> Iterator[tuple[int, int | None]]:
     if expectation.rows:
-        allowed = allowed.narrowed(*expectation.rows)
+        yield expectation.rows
     if expectation.rows_per_game and day.games is not None:
         least, most = expectation.rows_per_game
-        allowed = allowed.narrowed(least * day.games, None if most is None else most * day.games)
+        yield least * day.games, None if most is None else most * day.games
     if expectation.ratio and reference:
         ratio = expectation.ratio
-        most = None if ratio.max is None else int(ratio.max * reference)
-        allowed = allowed.narrowed(-int(-ratio.min * reference // 1), most)
-    return allowed
+        most = None if ratio.max is None else math.floor(_as_written(ratio.max) * reference)
+        yield math.ceil(_as_written(ratio.min) * reference), most
+
+
+def _as_written(share: float) -> Fraction:
+    """The decimal of the file: with floats, 0.55 of 100 rows would need 56."""
+    return Fraction(str(share))
 
 
 def _bootstrap(day: Day, days: int) -> Judgement:
@@ -148,13 +171,31 @@ def _bootstrap(day: Day, days: int) -> Judgement:
     return Judgement(verdict=Verdict.NOT_EXPECTED, rows=None, expected="0", reason=reason)
 
 
-def _nonsense(evidence: Evidence) -> tuple[Verdict, str] | None:
-    counts = [
-        count for count in (evidence.games, evidence.good, *evidence.hollow.values()) if count is not None
-    ]
+def _nonsense(evidence: Evidence, day: Day) -> str:
+    parts = [evidence.games, evidence.good, *evidence.hollow.values()]
+    counts = [count for count in parts if count is not None]
     if evidence.rows < 0 or any(count < 0 or count > evidence.rows for count in counts):
-        return Verdict.UNKNOWN, f"the warehouse's answer makes no sense: {evidence.rows} rows, parts {counts}"
-    return None
+        return f"the warehouse's answer makes no sense: {evidence.rows} rows, parts {counts}"
+    if evidence.reference is not None and evidence.reference < 0:
+        return f"the warehouse's answer makes no sense: {evidence.reference} rows to measure against"
+    if day.games is not None and day.games < 0:
+        return f"the calendar's answer makes no sense: {day.games} games"
+    return ""
+
+
+def _unasked(evidence: Evidence, expectation: Expectation, day: Day) -> str:
+    """The figure that a rule needs and nobody asked for: a rule that cannot be checked does not hold."""
+    if expectation.needs_games and day.games is None:
+        return "the calendar does not say how many games there are"
+    if evidence.rows == 0:
+        return ""
+    if expectation.games_column and evidence.games is None:
+        return f"the distinct {expectation.games_column} were not counted"
+    if expectation.quality and evidence.good is None:
+        return f"the rows that hold {expectation.quality.where} were not counted"
+    columns = expectation.filled.columns if expectation.filled else ()
+    missing = [column for column in columns if column not in evidence.hollow]
+    return f"the NULL or zero rows of {missing[0]} were not counted" if missing else ""
 
 
 def _by_rows(evidence: Evidence, expectation: Expectation, day: Day, allowed: Range) -> tuple[Verdict, str]:
@@ -166,7 +207,7 @@ def _by_rows(evidence: Evidence, expectation: Expectation, day: Day, allowed: Ra
         return Verdict.PARTIAL, f"{rows} of {_floor(allowed)} rows"
     if allowed.most is not None and rows > allowed.most:
         return Verdict.EXCESS, f"{rows} rows{_for_games(day)}, at most {allowed.most}"
-    if expectation.ratio and not evidence.reference:
+    if expectation.ratio and not evidence.reference and not _ramp_step(expectation, day):
         return Verdict.PARTIAL, f"{expectation.ratio.of}, which it is measured against, has no rows"
     return (
         _by_games(evidence, expectation, day) or _by_quality(evidence, expectation) or (Verdict.COMPLETE, "")
@@ -193,7 +234,7 @@ def _by_games(evidence: Evidence, expectation: Expectation, day: Day) -> tuple[V
 
 def _by_quality(evidence: Evidence, expectation: Expectation) -> tuple[Verdict, str] | None:
     rows, quality, filled = evidence.rows, expectation.quality, expectation.filled
-    if quality and evidence.good is not None and evidence.good < quality.share * rows:
+    if quality and evidence.good is not None and evidence.good < _as_written(quality.share) * rows:
         share, least = 100 * evidence.good / rows, 100 * quality.share
         reason = (
             f"{evidence.good} of {rows} rows ({share:.1f} %) hold {quality.where}, at least {least:g} % must"
@@ -202,7 +243,7 @@ def _by_quality(evidence: Evidence, expectation: Expectation) -> tuple[Verdict, 
     if filled:
         for column in filled.columns:
             empty = evidence.hollow.get(column, 0)
-            if empty > filled.share * rows:
+            if empty > _as_written(filled.share) * rows:
                 limit = f"{100 * filled.share:g} %"
                 return (
                     Verdict.DEGRADED,
@@ -211,19 +252,29 @@ def _by_quality(evidence: Evidence, expectation: Expectation) -> tuple[Verdict, 
     return None
 
 
-def _is_open(run: Run | None, about: Circumstances) -> bool:
-    """Whether somebody is at work: the run is not stale, and not a leftover of our own ended attempt."""
-    if run is None or about.now - run.started_at > about.stale_after:
+def _is_open(run: Run, about: Circumstances) -> bool:
+    """Whether somebody is at work: the run is not stale, and not a leftover of an ended attempt of ours.
+
+    A start far in the future is no better than a stale one: nothing may be waited for without end.
+    """
+    if not abs(about.now - run.started_at) <= about.stale_after:
         return False
-    own = about.own
-    return not (own and own.ended_at is not None and own.started_at <= run.started_at <= own.ended_at)
+    ours = (about.own, *about.earlier)
+    return not any(
+        own.started_at <= run.started_at <= own.ended_at for own in ours if own and own.ended_at is not None
+    )
 
 
-def _absence(closed: Run | None, own: Run | None, allowed: Range) -> tuple[Verdict, str]:
+def _absence(evidence: Evidence, about: Circumstances, allowed: Range) -> tuple[Verdict, str]:
     """Why there are no rows, by the latest run that ended."""
-    runs = [run for run in (closed, own) if run is not None and run.ended_at is not None]
+    own = about.own if about.own and about.own.ended_at is not None else None
+    runs = [run for run in (evidence.closed, own) if run is not None]
     if not runs:
-        return Verdict.NEVER_RAN, "no rows, no run recorded"
+        started = evidence.open
+        run = (
+            f"a run that started {_hours(started, about)} ago never closed" if started else "no run recorded"
+        )
+        return Verdict.NEVER_RAN, f"no rows, {run}"
     latest = max(runs, key=lambda run: run.started_at)
     if not latest.succeeded:
         return Verdict.FAILED, f"no rows, the latest run failed{_because(latest)}"
@@ -234,3 +285,7 @@ def _absence(closed: Run | None, own: Run | None, allowed: Range) -> tuple[Verdi
 
 def _because(run: Run) -> str:
     return f" ({run.detail})" if run.detail else ""
+
+
+def _hours(run: Run, about: Circumstances) -> str:
+    return f"{(about.now - run.started_at) / 3600:.1f} h"

@@ -1,0 +1,294 @@
+"""What a date does next, from the verdicts of its state: advance, run, wait or fail. Pure.
+
+Every processor of the state gives one step of its own; the steps together give the decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from state.machine import Outcome
+from state.pipeline import Priority, Processor, Stage
+from state.records import CheckRow, Mode, Scrapers
+from state.verdict import Verdict
+
+
+class Waiting(StrEnum):
+    """What a live date can wait for: the closed set behind `waiting_on` and its metric."""
+
+    TURN = "turn"
+    CALENDAR = "calendar"
+    VERDICT = "verdict"
+    WAREHOUSE = "warehouse"
+    SLOT = "slot"
+    ATTEMPT = "attempt"
+    RETRY = "retry"
+    EARLIER_DATE = "earlier_date"
+    OPEN_RUN = "open_run"
+    OTHER_PROCESSOR = "other_processor"
+    HELD = "held"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is true of a date, beside its verdicts, when it is decided upon."""
+
+    now: float
+    entered_at: float
+    """As of when the evidence was taken that let the date into its state."""
+    scrapers: Scrapers = Scrapers.ALL
+    first_phase: bool = False
+    paused: str = ""
+    """Why nothing of this date may start, or empty."""
+    held: Mapping[str, str] = field(default_factory=dict)
+    """Processors that may not start, with the reason."""
+    hole: str = ""
+    """The earlier date that bars the way into the next, sequential phase, as a sentence; or empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance:
+    """The gate is satisfied. `gaps` tells, by processor, what the date goes without."""
+
+    gaps: Mapping[str, str] = field(default_factory=dict)
+    accepted: bool = False
+    """Whether one of them is a real gap, accepted by an operator or by policy: no fallback stands in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Nothing can start now. `ask` names processors whose evidence is too old to act upon."""
+
+    waiting: Waiting
+    text: str = ""
+    until: float | None = None
+    ask: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """These processors may start as soon as there is a slot; the rest waits as `wait` says."""
+
+    processors: tuple[str, ...]
+    wait: Wait
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fail:
+    """The date cannot go on by itself."""
+
+    outcome: Outcome
+    reason: str
+
+
+Decision = Advance | Run | Wait | Fail
+
+
+class _Kind(StrEnum):
+    SATISFIED = "satisfied"
+    GAP = "gap"
+    STOOD_IN = "stood_in"
+    ASK = "ask"
+    RUN = "run"
+    RUNNING = "running"
+    WAIT = "wait"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What one processor of the state needs."""
+
+    kind: _Kind
+    text: str = ""
+    waiting: Waiting = Waiting.VERDICT
+    until: float | None = None
+    outcome: Outcome = Outcome.EXHAUSTED
+
+
+_PASSED = (_Kind.SATISFIED, _Kind.GAP, _Kind.STOOD_IN)
+
+
+def decide(stage: Stage, checks: Mapping[str, CheckRow], facts: Facts) -> Decision:
+    """Say what a date in `stage` does next. Total: there is a decision for whatever is known."""
+    own = {p.name: _own_step(p, checks.get(p.name), facts) for p in stage.processors}
+    steps = {p.name: _with_fallbacks(p, own) for p in stage.processors}
+    steps = {p.name: _in_order(p, steps) for p in stage.processors}
+    fails = [step for step in steps.values() if step.kind is _Kind.FAIL]
+    if fails:
+        return _fail(fails[0], steps)
+    if all(step.kind in _PASSED for step in steps.values()):
+        return _advance(steps, facts)
+    return _go_on(steps, facts)
+
+
+def _own_step(processor: Processor, check: CheckRow | None, facts: Facts) -> _Step:
+    """What a processor needs, were it alone."""
+    if check is None:
+        return _Step(_Kind.ASK)
+    if check.attempt_id is not None:
+        return _Step(_Kind.RUNNING)
+    step = _unanswered(check) or _settled(check)
+    if step is None:
+        step = (
+            _to_run(processor, check, facts)
+            if _may_run(processor, facts)
+            else _not_run(processor, check, facts)
+        )
+    return step
+
+
+def _settled(check: CheckRow) -> _Step | None:
+    """The step of a processor that needs nothing more; a forced one runs once whatever it shows."""
+    if check.accepted_reason:
+        return _Step(_Kind.GAP, f"accepted by {check.accepted_by}: {check.accepted_reason}")
+    forced = check.mode == Mode.FORCE and check.tries == 0 and check.verdict is Verdict.COMPLETE
+    return _Step(_Kind.SATISFIED) if check.verdict.satisfied and not forced else None
+
+
+def _unanswered(check: CheckRow) -> _Step | None:
+    """The wait for the warehouse's word, for an open run to close, or for the warehouse to come back."""
+    if check.verdict is Verdict.UNKNOWN and check.asked_at is not None and check.reason:
+        return _Step(_Kind.WAIT, check.reason, Waiting.WAREHOUSE)
+    if check.verdict is Verdict.RUNNING and check.asked_at is not None:
+        return _Step(_Kind.WAIT, f"an open run of {check.processor}: {check.reason}", Waiting.OPEN_RUN)
+    if check.wanted_at is not None:
+        return _Step(_Kind.WAIT, "", Waiting.VERDICT)
+    return None if check.asked_at is not None else _Step(_Kind.ASK)
+
+
+def _may_run(processor: Processor, facts: Facts) -> bool:
+    if not facts.first_phase or facts.scrapers is Scrapers.ALL:
+        return True
+    return facts.scrapers is Scrapers.CRITICAL and processor.priority is Priority.CRITICAL
+
+
+def _not_run(processor: Processor, check: CheckRow, facts: Facts) -> _Step:
+    text = f"{_figures(check)}; not run: scrapers {facts.scrapers}"
+    if processor.priority is Priority.CRITICAL:
+        return _Step(_Kind.FAIL, f"{processor.name}: {text}", outcome=Outcome.BLOCKED)
+    return _Step(_Kind.GAP, text)
+
+
+def _to_run(processor: Processor, check: CheckRow, facts: Facts) -> _Step:
+    """The step of a processor whose output is not what it should be, and which may run."""
+    if check.verdict is Verdict.NO_DATA and not (check.mode != Mode.NORMAL and check.tries == 0):
+        return _no_data(processor, check)
+    limit = 1 if check.verdict is Verdict.EXCESS else processor.max_attempts
+    if check.tries >= limit:
+        return _exhausted(processor, check, facts)
+    if check.retry_at is not None and facts.now < check.retry_at:
+        text = f"{processor.name} after {_figures(check)}, attempt {check.tries} of {limit}"
+        return _Step(_Kind.WAIT, text, Waiting.RETRY, check.retry_at)
+    if processor.name in facts.held:
+        return _Step(_Kind.WAIT, facts.held[processor.name], Waiting.HELD)
+    oldest_usable = max(facts.entered_at, check.retry_at or 0.0)
+    if check.asked_at is None or check.asked_at < oldest_usable:
+        return _Step(_Kind.ASK)
+    return _Step(_Kind.RUN)
+
+
+def _no_data(processor: Processor, check: CheckRow) -> _Step:
+    if processor.priority is Priority.CRITICAL:
+        text = f"{processor.name}: no data: {check.reason}"
+        return _Step(_Kind.FAIL, text, outcome=Outcome.BLOCKED)
+    return _Step(_Kind.GAP, f"no data: {check.reason}")
+
+
+def _exhausted(processor: Processor, check: CheckRow, facts: Facts) -> _Step:
+    """Attempts are used up: a gap where priority and policy allow one, else the end."""
+    some_good_rows = check.verdict in (Verdict.PARTIAL, Verdict.DEGRADED)
+    tolerant = facts.scrapers is not Scrapers.ALL and some_good_rows
+    optional = processor.priority is Priority.FALLBACK and check.verdict is not Verdict.EXCESS
+    if optional or (processor.priority is Priority.IMPORTANT and tolerant):
+        return _Step(_Kind.GAP, f"{_figures(check)} after {_attempts(check)}")
+    return _Step(_Kind.FAIL, f"{processor.name}: {_figures(check)} after {_attempts(check)}")
+
+
+def _figures(check: CheckRow) -> str:
+    return f"{check.verdict}: {check.reason}" if check.reason else str(check.verdict)
+
+
+def _attempts(check: CheckRow) -> str:
+    return f"{check.tries} attempt{'s' if check.tries != 1 else ''}"
+
+
+def _with_fallbacks(processor: Processor, own: Mapping[str, _Step]) -> _Step:
+    """A complete fallback stands in; one that may still become complete is waited for."""
+    step = own[processor.name]
+    if step.kind is not _Kind.FAIL or not processor.fallbacks:
+        return step
+    for name in processor.fallbacks:
+        if own[name].kind is _Kind.SATISFIED:
+            return _Step(_Kind.STOOD_IN, f"{name} stands in: {step.text}")
+    for name in processor.fallbacks:
+        if own[name].kind not in (_Kind.GAP, _Kind.FAIL):
+            return _Step(
+                _Kind.WAIT, f"{name}, which may stand in for {processor.name}", Waiting.OTHER_PROCESSOR
+            )
+    return step
+
+
+def _in_order(processor: Processor, steps: Mapping[str, _Step]) -> _Step:
+    """Nothing starts before the processors it names in `after` are satisfied."""
+    step = steps[processor.name]
+    if step.kind not in (_Kind.RUN, _Kind.ASK):
+        return step
+    for name in processor.after:
+        if steps[name].kind not in _PASSED:
+            return _Step(_Kind.WAIT, f"{processor.name} runs after {name}", Waiting.OTHER_PROCESSOR)
+    return step
+
+
+def _fail(step: _Step, steps: Mapping[str, _Step]) -> Decision:
+    """Fail, but not under a running attempt: it ends first."""
+    running = [name for name, other in steps.items() if other.kind is _Kind.RUNNING]
+    if running:
+        return Wait(waiting=Waiting.ATTEMPT, text=f"{', '.join(running)} to end; then it fails: {step.text}")
+    return Fail(outcome=step.outcome, reason=step.text)
+
+
+def _advance(steps: Mapping[str, _Step], facts: Facts) -> Decision:
+    if facts.hole:
+        return Wait(waiting=Waiting.EARLIER_DATE, text=facts.hole)
+    gaps = {name: step.text for name, step in steps.items() if step.kind is not _Kind.SATISFIED}
+    return Advance(gaps=gaps, accepted=any(step.kind is _Kind.GAP for step in steps.values()))
+
+
+def _go_on(steps: Mapping[str, _Step], facts: Facts) -> Decision:
+    """Some processors are not satisfied, none has failed for good."""
+    ask = tuple(name for name, step in steps.items() if step.kind is _Kind.ASK)
+    runnable = tuple(name for name, step in steps.items() if step.kind is _Kind.RUN)
+    running = tuple(name for name, step in steps.items() if step.kind is _Kind.RUNNING)
+    if runnable and facts.paused:
+        wait = Wait(waiting=Waiting.PAUSED, text=facts.paused, ask=ask)
+        return Wait(waiting=Waiting.ATTEMPT, ask=ask) if running else wait
+    if runnable:
+        waiting = Waiting.ATTEMPT if running else Waiting.SLOT
+        return Run(processors=runnable, wait=Wait(waiting=waiting, ask=ask))
+    if running:
+        return Wait(waiting=Waiting.ATTEMPT, ask=ask)
+    if ask:
+        return Wait(waiting=Waiting.VERDICT, ask=ask)
+    return _longest(steps)
+
+
+_URGENCY = (
+    Waiting.WAREHOUSE,
+    Waiting.VERDICT,
+    Waiting.HELD,
+    Waiting.OPEN_RUN,
+    Waiting.RETRY,
+    Waiting.OTHER_PROCESSOR,
+)
+
+
+def _longest(steps: Mapping[str, _Step]) -> Wait:
+    """The wait that people should know of first; looked at again when the first retry is due."""
+    waits = [step for step in steps.values() if step.kind is _Kind.WAIT]
+    told = min(waits, key=lambda step: _URGENCY.index(step.waiting))
+    untils = [step.until for step in waits if step.until is not None]
+    return Wait(waiting=told.waiting, text=told.text, until=min(untils, default=None))

@@ -1,0 +1,185 @@
+"""Rows of the state database as frozen values, as they pass between store, engine and API."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from enum import StrEnum
+
+from state.verdict import Run, Verdict
+
+
+class Mode(StrEnum):
+    """How a date treats work that looks done, or not worth doing."""
+
+    NORMAL = "normal"
+    INSIST = "insist"
+    """After a retry: what has no data is tried once more."""
+    FORCE = "force"
+    """Every processor runs once, whatever its verdict."""
+
+
+class Scrapers(StrEnum):
+    """Which processors of the first phase may run."""
+
+    ALL = "all"
+    CRITICAL = "critical"
+    NONE = "none"
+
+
+class Answer(StrEnum):
+    """What became of one requested date."""
+
+    ENQUEUED = "enqueued"
+    ALREADY_DONE = "already_done"
+    IN_FLIGHT = "in_flight"
+    NOT_EXPECTED = "not_expected"
+    INVALID = "invalid"
+
+
+class Status(StrEnum):
+    """How an attempt stands or ended. What the warehouse then says is the verdict, not the status."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    SILENT = "silent"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillRow:
+    """A request for a set of dates, with its own pause and cancel."""
+
+    id: int
+    start: dt.date
+    end: dt.date
+    dates: int
+    scrapers: Scrapers
+    force: bool
+    priority: int
+    max_failures: int | None
+    note: str
+    actor: str
+    created_at: float
+    paused_at: float | None
+    cancelled_at: float | None
+    stopped_at: float | None
+    stop_reason: str
+    forgiven: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DateRow:
+    """One date's state machine."""
+
+    date: dt.date
+    state: str
+    outcome: str
+    reason: str
+    waiting: str
+    waiting_text: str
+    due_at: float | None
+    backfill_id: int
+    priority: int
+    season: str
+    mode: Mode
+    entered_at: float
+    ended_at: float | None
+    version: int
+    regressed: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRow:
+    """What is known of one (processor, date)."""
+
+    date: dt.date
+    processor: str
+    verdict: Verdict
+    satisfied: bool
+    rows: int | None
+    expected: str
+    reason: str
+    asked_at: float | None
+    wanted_at: float | None
+    ticket: int
+    tries: int
+    retry_at: float | None
+    runnable: bool
+    priority: int
+    mode: str
+    attempt_id: int | None
+    own_started_at: float | None
+    own_ended_at: float | None
+    own_succeeded: bool
+    own_detail: str
+    gap: str
+    accepted_by: str
+    accepted_reason: str
+
+    @property
+    def own(self) -> Run | None:
+        """Our latest attempt, as a run of the history."""
+        if self.own_started_at is None:
+            return None
+        return Run(
+            succeeded=self.own_succeeded,
+            started_at=self.own_started_at,
+            ended_at=self.own_ended_at,
+            detail=self.own_detail,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRow:
+    """One execution of one processor's job."""
+
+    id: int
+    date: dt.date
+    processor: str
+    phase: str
+    backfill_id: int
+    executor: str
+    output: str
+    writer: int
+    sequence: str | None
+    status: Status
+    handle: str | None
+    stopping: str | None
+    claimed_at: float
+    started_at: float
+    ended_at: float | None
+    exit_code: int | None
+    detail: str
+    tail: str
+    max_rss_bytes: int | None
+    cpu_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransitionRow:
+    """One row of a date's history."""
+
+    date: dt.date
+    version: int
+    source: str
+    target: str
+    trigger: str
+    reason: str
+    actor: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldRow:
+    """Something that may not start: everything, a processor, an output table, or questions."""
+
+    kind: str
+    key: str
+    reason: str
+    actor: str
+    since: float
+    until: float | None

@@ -1,0 +1,174 @@
+"""Attempts: claimed here before a process starts, closed here after it ended."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from state.records import AttemptRow, Status
+from state.store import rows
+from state.tables import attempt_dates, attempts
+
+
+class Busy(Exception):
+    """The claim would break a rule that the database enforces."""
+
+
+class PhaseBusy(Busy):
+    """An attempt of this sequential phase is running."""
+
+
+class TableBusy(Busy):
+    """All writers of this output table are at work."""
+
+
+_RULES: dict[str, type[Busy]] = {
+    "one_attempt_per_sequential_phase": PhaseBusy,
+    "attempts.sequence": PhaseBusy,
+    "one_writer_per_table": TableBusy,
+    "attempts.output": TableBusy,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A right to run one processor's job for some dates."""
+
+    dates: tuple[dt.date, ...]
+    processor: str
+    phase: str
+    backfill_id: int
+    executor: str
+    output: str
+    writer: int
+    sequence: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How an attempt ended."""
+
+    status: Status
+    ended_at: float
+    exit_code: int | None = None
+    detail: str = ""
+    tail: str = ""
+    max_rss_bytes: int | None = None
+    cpu_seconds: float | None = None
+
+
+def claim(tx: Connection, wanted: Claim, now: float) -> int:
+    """Insert a running attempt and return its id.
+
+    Raises:
+        PhaseBusy: an attempt of this sequential phase is running.
+        TableBusy: this writer of the table is at work.
+    """
+    values = {
+        "date": wanted.dates[0],
+        "processor": wanted.processor,
+        "phase": wanted.phase,
+        "backfill_id": wanted.backfill_id,
+        "executor": wanted.executor,
+        "output": wanted.output,
+        "writer": wanted.writer,
+        "sequence": wanted.sequence,
+        "status": Status.RUNNING.value,
+        "claimed_at": now,
+        "started_at": now,
+    }
+    try:
+        result = tx.execute(insert(attempts).values(values))
+    except IntegrityError as error:
+        for word, rule in _RULES.items():
+            if word in str(error.orig):
+                raise rule(str(error.orig)) from error
+        raise
+    (number,) = result.inserted_primary_key or (0,)
+    covered = [{"attempt_id": number, "date": date} for date in wanted.dates]
+    tx.execute(insert(attempt_dates), covered)
+    return int(number)
+
+
+def record_handles(tx: Connection, handles: Mapping[int, str], now: float) -> None:
+    """Note how to find the jobs again, and when they began."""
+    values = [{"_id": number, "_handle": handle, "_now": now} for number, handle in handles.items()]
+    if values:
+        here = update(attempts).where(attempts.c.id == bindparam("_id"))
+        tx.execute(here.values(handle=bindparam("_handle"), started_at=bindparam("_now")), values)
+
+
+def mark_stopping(tx: Connection, numbers: Collection[int], why: Status) -> None:
+    """Note why running attempts are being ended; the first reason stays."""
+    if numbers:
+        here = (
+            attempts.c.id.in_(numbers),
+            attempts.c.status == Status.RUNNING,
+            attempts.c.stopping.is_(None),
+        )
+        tx.execute(update(attempts).where(*here).values(stopping=why.value))
+
+
+def close(tx: Connection, number: int, ending: Ending) -> bool:
+    """Close a running attempt; False when it was closed already."""
+    values = {
+        "status": ending.status.value,
+        "ended_at": ending.ended_at,
+        "exit_code": ending.exit_code,
+        "detail": ending.detail,
+        "tail": ending.tail,
+        "max_rss_bytes": ending.max_rss_bytes,
+        "cpu_seconds": ending.cpu_seconds,
+    }
+    here = (attempts.c.id == bindparam("_id"), attempts.c.status == Status.RUNNING.value)
+    return tx.execute(update(attempts).where(*here).values(values), {"_id": number}).rowcount == 1
+
+
+def get(tx: Connection, number: int) -> AttemptRow | None:
+    """One attempt."""
+    row = tx.execute(select(attempts).where(attempts.c.id == number)).one_or_none()
+    return rows.attempt(row) if row else None
+
+
+def running(tx: Connection) -> list[AttemptRow]:
+    """All attempts under way, oldest first."""
+    query = select(attempts).where(attempts.c.status == Status.RUNNING.value).order_by(attempts.c.id)
+    return [rows.attempt(row) for row in tx.execute(query)]
+
+
+def running_of(tx: Connection, backfill_id: int) -> list[AttemptRow]:
+    """A backfill's attempts under way."""
+    return [row for row in running(tx) if row.backfill_id == backfill_id]
+
+
+def dates_of(tx: Connection, number: int) -> list[dt.date]:
+    """The dates an attempt covers, in order."""
+    query = select(attempt_dates.c.date).where(attempt_dates.c.attempt_id == number)
+    return list(tx.execute(query.order_by(attempt_dates.c.date)).scalars())
+
+
+def of_date(tx: Connection, date: dt.date) -> list[AttemptRow]:
+    """All attempts that covered a date, oldest first."""
+    query = select(attempts).join(attempt_dates, attempt_dates.c.attempt_id == attempts.c.id)
+    query = query.where(attempt_dates.c.date == date).order_by(attempts.c.id)
+    return [rows.attempt(row) for row in tx.execute(query)]
+
+
+def typical_seconds(tx: Connection, processor: str, sample: int = 20) -> float | None:
+    """The median duration of the processor's latest successful attempts; None without any."""
+    length = (attempts.c.ended_at - attempts.c.started_at).label("length")
+    query = select(length).where(
+        attempts.c.processor == processor, attempts.c.status == Status.SUCCEEDED.value
+    )
+    lengths = sorted(tx.execute(query.order_by(attempts.c.ended_at.desc()).limit(sample)).scalars())
+    return lengths[len(lengths) // 2] if lengths else None
+
+
+def started_since(tx: Connection, output: str, since: float) -> int:
+    """How many attempts have written to a table since then."""
+    here = (attempts.c.output == output, attempts.c.claimed_at >= since)
+    return tx.execute(select(func.count()).where(*here)).scalar_one()

@@ -1,0 +1,147 @@
+"""Backfills: what was asked for, its pause and its end, and what became of every date of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from state.machine import FINAL
+from state.records import BackfillRow, Status
+from state.store import rows
+from state.tables import attempts, backfill_dates, backfills, date_tallies, dates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What became of one date of a request."""
+
+    date: dt.date
+    answer: str
+    reason: str
+    state: str = ""
+    outcome: str = ""
+
+
+def create(tx: Connection, values: dict[str, object]) -> int:
+    """Insert a backfill and return its id."""
+    (number,) = tx.execute(insert(backfills).values(values)).inserted_primary_key or (0,)
+    return int(number)
+
+
+def add_dates(tx: Connection, number: int, answered: Sequence[Answered]) -> None:
+    """Keep the answer to every requested date."""
+    values = [
+        {"backfill_id": number, "date": a.date, "answer": a.answer, "reason": a.reason} for a in answered
+    ]
+    if values:
+        tx.execute(insert(backfill_dates), values)
+
+
+def get(tx: Connection, number: int) -> BackfillRow | None:
+    """One backfill."""
+    row = tx.execute(select(backfills).where(backfills.c.id == number)).one_or_none()
+    return rows.backfill(row) if row else None
+
+
+def by_key(tx: Connection, key: str) -> tuple[int, str] | None:
+    """The id and the request's hash of the backfill that an idempotency key made."""
+    query = select(backfills.c.id, backfills.c.request_hash).where(backfills.c.request_key == key)
+    row = tx.execute(query).one_or_none()
+    return (row.id, row.request_hash) if row else None
+
+
+def page(tx: Connection, *, below: int | None, limit: int) -> list[BackfillRow]:
+    """Up to `limit` backfills, newest first, with ids below `below`."""
+    query = select(backfills).order_by(backfills.c.id.desc()).limit(limit)
+    if below is not None:
+        query = query.where(backfills.c.id < below)
+    return [rows.backfill(row) for row in tx.execute(query)]
+
+
+def some(tx: Connection, numbers: Sequence[int]) -> dict[int, BackfillRow]:
+    """Backfills by id."""
+    query = select(backfills).where(backfills.c.id.in_(numbers))
+    return {row.id: rows.backfill(row) for row in tx.execute(query)}
+
+
+def change(tx: Connection, number: int, values: dict[str, object]) -> None:
+    """Change facts of a backfill."""
+    tx.execute(update(backfills).where(backfills.c.id == number).values(values))
+
+
+def live_dates(tx: Connection, number: int) -> int:
+    """How many of the dates it holds have not ended."""
+    query = select(func.coalesce(func.sum(date_tallies.c.n), 0))
+    query = query.where(date_tallies.c.backfill_id == number, date_tallies.c.state.not_in(FINAL))
+    return int(tx.execute(query).scalar_one())
+
+
+def failed_dates(tx: Connection, number: int, failed: str) -> int:
+    """How many of the dates it holds have failed."""
+    query = select(func.coalesce(func.sum(date_tallies.c.n), 0))
+    query = query.where(date_tallies.c.backfill_id == number, date_tallies.c.state == failed)
+    return int(tx.execute(query).scalar_one())
+
+
+def running_attempts(tx: Connection, number: int) -> int:
+    """How many of its attempts run."""
+    here = (attempts.c.backfill_id == number, attempts.c.status == Status.RUNNING.value)
+    return tx.execute(select(func.count()).where(*here)).scalar_one()
+
+
+def status(tx: Connection, row: BackfillRow) -> str:
+    """active, pausing, paused, cancelling, cancelled, stopped or finished, derived from the facts."""
+    live = live_dates(tx, row.id)
+    if row.cancelled_at is not None:
+        return "cancelling" if live or running_attempts(tx, row.id) else "cancelled"
+    if not live:
+        return "finished"
+    if row.stopped_at is not None:
+        return "stopped"
+    if row.paused_at is not None:
+        return "pausing" if running_attempts(tx, row.id) else "paused"
+    return "active"
+
+
+def answers(tx: Connection, number: int) -> dict[str, int]:
+    """How many dates of the request got which answer."""
+    query = select(backfill_dates.c.answer, func.count().label("n"))
+    query = query.where(backfill_dates.c.backfill_id == number).group_by(backfill_dates.c.answer)
+    return {row.answer: row.n for row in tx.execute(query)}
+
+
+def standing(tx: Connection, number: int) -> tuple[dict[str, int], dict[str, int]]:
+    """Of the enqueued dates: how many are in which state, and how many had which outcome."""
+    held = dates.c.backfill_id == backfill_dates.c.backfill_id
+    state = func.coalesce(func.nullif(backfill_dates.c.state, ""), dates.c.state).label("state")
+    join = backfill_dates.join(dates, (dates.c.date == backfill_dates.c.date) & held, isouter=True)
+    query = select(state, backfill_dates.c.outcome, func.count().label("n")).select_from(join)
+    query = query.where(backfill_dates.c.backfill_id == number, backfill_dates.c.answer == "enqueued")
+    states: dict[str, int] = {}
+    outcomes: dict[str, int] = {}
+    for row in tx.execute(query.group_by(state, backfill_dates.c.outcome)):
+        states[row.state] = states.get(row.state, 0) + row.n
+        if row.outcome:
+            outcomes[row.outcome] = outcomes.get(row.outcome, 0) + row.n
+    return states, outcomes
+
+
+def dates_page(tx: Connection, number: int, *, after: dt.date | None, limit: int) -> list[Answered]:
+    """Up to `limit` dates of the request later than `after`, with their answers."""
+    query = select(backfill_dates).where(backfill_dates.c.backfill_id == number)
+    if after is not None:
+        query = query.where(backfill_dates.c.date > after)
+    found = tx.execute(query.order_by(backfill_dates.c.date).limit(limit))
+    return [
+        Answered(date=r.date, answer=r.answer, reason=r.reason, state=r.state, outcome=r.outcome)
+        for r in found
+    ]
+
+
+def ended_dates(tx: Connection, number: int, state: str) -> list[dt.date]:
+    """The dates it holds that ended in `state`."""
+    query = select(dates.c.date).where(dates.c.backfill_id == number, dates.c.state == state)
+    return list(tx.execute(query.order_by(dates.c.date)).scalars())

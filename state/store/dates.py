@@ -1,0 +1,228 @@
+"""Dates: one state machine each, moved by compare-and-set, with their history."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, literal, select, update
+
+from state.machine import FINAL, Trigger
+from state.pipeline import PENDING
+from state.records import DateRow, Mode, TransitionRow
+from state.store import rows
+from state.tables import backfill_dates, dates, transitions
+
+_LIVE = dates.c.state.not_in(FINAL)
+
+
+class StaleDate(Exception):
+    """The date moved since it was read; whoever moved it was first."""
+
+    def __init__(self, date: dt.date) -> None:
+        super().__init__(f"{date} moved meanwhile")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One step of a date, as it will stand in its history."""
+
+    trigger: Trigger
+    target: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a date stands after a move, beside its state."""
+
+    outcome: str = ""
+    reason: str = ""
+    waiting: str = ""
+    waiting_text: str = ""
+    due_at: float | None = None
+    entered_at: float = 0.0
+    ended_at: float | None = None
+
+
+def get(tx: Connection, date: dt.date) -> DateRow | None:
+    """One date, or None when nobody ever enqueued it."""
+    row = tx.execute(select(dates).where(dates.c.date == date)).one_or_none()
+    return rows.date(row) if row else None
+
+
+def among(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, DateRow]:
+    """Those of the dates that were ever enqueued."""
+    if not wanted:
+        return {}
+    first, last, chosen = min(wanted), max(wanted), set(wanted)
+    query = select(dates).where(dates.c.date.between(first, last))
+    return {row.date: rows.date(row) for row in tx.execute(query) if row.date in chosen}
+
+
+def page(
+    tx: Connection,
+    *,
+    start: dt.date,
+    end: dt.date,
+    states: Collection[str] = (),
+    backfill_id: int | None = None,
+    limit: int,
+) -> list[DateRow]:
+    """Up to `limit` dates from `start` to `end`, both included, oldest first."""
+    query = select(dates).where(dates.c.date.between(start, end)).order_by(dates.c.date).limit(limit)
+    if states:
+        query = query.where(dates.c.state.in_(states))
+    if backfill_id is not None:
+        query = query.where(dates.c.backfill_id == backfill_id)
+    return [rows.date(row) for row in tx.execute(query)]
+
+
+def create(tx: Connection, values: Sequence[dict[str, object]]) -> None:
+    """Put new dates into the database."""
+    if values:
+        tx.execute(insert(dates), list(values))
+
+
+def due(tx: Connection, now: float, limit: int) -> list[DateRow]:
+    """Dates to be looked at now."""
+    query = select(dates).where(dates.c.due_at <= now)
+    query = query.order_by(dates.c.due_at, dates.c.priority.desc(), dates.c.date).limit(limit)
+    return [rows.date(row) for row in tx.execute(query)]
+
+
+def next_due(tx: Connection) -> float | None:
+    """When the next date is to be looked at."""
+    return tx.execute(select(func.min(dates.c.due_at)).where(dates.c.due_at.is_not(None))).scalar()
+
+
+def move(
+    tx: Connection, row: DateRow, moves: Sequence[Move], standing: Standing, *, actor: str, now: float
+) -> None:
+    """Take a date through `moves`: one compare-and-set, and one row of history for each.
+
+    Raises:
+        StaleDate: the date is no longer at the version that `row` was read at.
+    """
+    version, source = row.version, row.state
+    history = []
+    for step in moves:
+        version += 1
+        history.append(
+            {
+                "date": row.date,
+                "version": version,
+                "source": source,
+                "target": step.target,
+                "trigger": step.trigger.value,
+                "reason": step.reason,
+                "actor": actor,
+                "at": now,
+            }
+        )
+        source = step.target
+    changed = tx.execute(
+        update(dates)
+        .where(dates.c.date == bindparam("_date"), dates.c.version == bindparam("_version"))
+        .values(
+            state=source,
+            version=version,
+            outcome=standing.outcome,
+            reason=standing.reason,
+            waiting=standing.waiting,
+            waiting_text=standing.waiting_text,
+            due_at=standing.due_at,
+            entered_at=standing.entered_at,
+            ended_at=standing.ended_at,
+        ),
+        {"_date": row.date, "_version": row.version},
+    )
+    if changed.rowcount != 1:
+        raise StaleDate(row.date)
+    tx.execute(insert(transitions), history)
+    if source in FINAL:
+        _close_request(tx, row, source, standing.outcome)
+
+
+def _close_request(tx: Connection, row: DateRow, state: str, outcome: str) -> None:
+    here = (backfill_dates.c.backfill_id == row.backfill_id, backfill_dates.c.date == row.date)
+    tx.execute(update(backfill_dates).where(*here).values(state=state, outcome=outcome))
+
+
+def restart(tx: Connection, row: DateRow, *, mode: Mode, actor: str, reason: str, now: float) -> None:
+    """Put a `done` or `failed` date back to `pending`.
+
+    Raises:
+        StaleDate: the date moved meanwhile.
+    """
+    step = Move(trigger=Trigger.RETRY, target=PENDING, reason=reason)
+    move(tx, row, [step], Standing(waiting="turn", due_at=now, entered_at=now), actor=actor, now=now)
+    tx.execute(update(dates).where(dates.c.date == row.date).values(mode=mode, regressed=""))
+    here = (backfill_dates.c.backfill_id == row.backfill_id, backfill_dates.c.date == row.date)
+    tx.execute(update(backfill_dates).where(*here).values(state="", outcome=""))
+
+
+def reassign(tx: Connection, date: dt.date, backfill_id: int, priority: int) -> None:
+    """Let a newer backfill hold the date."""
+    tx.execute(update(dates).where(dates.c.date == date).values(backfill_id=backfill_id, priority=priority))
+
+
+def park(tx: Connection, row: DateRow, *, waiting: str, text: str, due_at: float | None) -> None:
+    """Note what a date waits for, and when to look again."""
+    values = {"waiting": waiting, "waiting_text": text, "due_at": due_at}
+    tx.execute(update(dates).where(dates.c.date == row.date, dates.c.version == row.version).values(values))
+
+
+def set_season(tx: Connection, seasons: Iterable[tuple[dt.date, str]]) -> None:
+    """Note the season of dates."""
+    values = [{"_date": date, "_season": season} for date, season in seasons]
+    if values:
+        here = update(dates).where(dates.c.date == bindparam("_date"))
+        tx.execute(here.values(season=bindparam("_season")), values)
+
+
+def wake(tx: Connection, now: float, *conditions: ColumnElement[bool]) -> int:
+    """Have live dates that meet all conditions looked at now; how many they are."""
+    return tx.execute(update(dates).where(_LIVE, *conditions).values(due_at=now)).rowcount
+
+
+def wake_dates(tx: Connection, wanted: Iterable[dt.date], now: float) -> None:
+    """Have some dates looked at now, where they are live."""
+    values = [{"_date": date} for date in wanted]
+    if values:
+        tx.execute(update(dates).where(_LIVE, dates.c.date == bindparam("_date")).values(due_at=now), values)
+
+
+def wake_backfill(tx: Connection, backfill_id: int, now: float) -> int:
+    """Have all live dates of a backfill looked at now."""
+    return wake(tx, now, dates.c.backfill_id == backfill_id)
+
+
+def wake_waiting(
+    tx: Connection, waiting: str, now: float, after: dt.date | None = None, until: dt.date | None = None
+) -> int:
+    """Have dates that wait for one thing looked at now: those later than `after`, up to `until`."""
+    conditions = [dates.c.waiting == literal(waiting)]
+    if after is not None:
+        conditions.append(dates.c.date > after)
+    if until is not None:
+        conditions.append(dates.c.date <= until)
+    return wake(tx, now, *conditions)
+
+
+def history(tx: Connection, date: dt.date) -> list[TransitionRow]:
+    """All transitions of a date, in order."""
+    query = select(transitions).where(transitions.c.date == date).order_by(transitions.c.version)
+    return [rows.transition(row) for row in tx.execute(query)]
+
+
+def in_unknown_states(tx: Connection, known: Collection[str]) -> list[DateRow]:
+    """Dates whose state the pipeline file no longer has."""
+    query = select(dates).where(dates.c.state.not_in(known))
+    return [rows.date(row) for row in tx.execute(query)]
+
+
+def ended_since(tx: Connection, since: float) -> int:
+    """How many dates ended after `since`."""
+    return tx.execute(select(func.count()).where(dates.c.ended_at > since)).scalar_one()

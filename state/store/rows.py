@@ -1,0 +1,61 @@
+"""Turning result rows into records, and values into what a column takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row
+
+from state.records import (
+    AttemptRow,
+    BackfillRow,
+    CheckRow,
+    DateRow,
+    HoldRow,
+    Mode,
+    Scrapers,
+    Status,
+    TransitionRow,
+)
+from state.verdict import Verdict
+
+
+def backfill(row: Row[Any]) -> BackfillRow:
+    """A row of `backfills`."""
+    values = dict(row._mapping)
+    for name in ("request_key", "request_hash"):
+        values.pop(name, None)
+    return BackfillRow(**{**values, "scrapers": Scrapers(values["scrapers"]), "force": bool(values["force"])})
+
+
+def date(row: Row[Any]) -> DateRow:
+    """A row of `dates`."""
+    values = dict(row._mapping)
+    values["mode"] = Mode(values["mode"])
+    return DateRow(**values)
+
+
+def check(row: Row[Any]) -> CheckRow:
+    """A row of `checks`."""
+    values = dict(row._mapping)
+    values["verdict"] = Verdict(values["verdict"])
+    for name in ("satisfied", "runnable", "own_succeeded"):
+        values[name] = bool(values[name])
+    return CheckRow(**values)
+
+
+def attempt(row: Row[Any]) -> AttemptRow:
+    """A row of `attempts`."""
+    values = dict(row._mapping)
+    values["status"] = Status(values["status"])
+    return AttemptRow(**values)
+
+
+def transition(row: Row[Any]) -> TransitionRow:
+    """A row of `transitions`."""
+    return TransitionRow(**row._mapping)
+
+
+def hold(row: Row[Any]) -> HoldRow:
+    """A row of `holds`."""
+    return HoldRow(**row._mapping)

@@ -1,0 +1,47 @@
+"""Counts of dates and verdicts, kept by the database: reading them costs the same however many there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from state.tables import check_tallies, date_tallies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DateCount:
+    """How many dates share a season, state, outcome and wait."""
+
+    season: str
+    state: str
+    outcome: str
+    waiting: str
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckCount:
+    """How many dates share a verdict for a processor."""
+
+    processor: str
+    verdict: str
+    satisfied: bool
+    n: int
+
+
+def dates(tx: Connection, backfill_id: int | None = None) -> list[DateCount]:
+    """Counts of all dates, or of those a backfill holds."""
+    columns = (date_tallies.c.season, date_tallies.c.state, date_tallies.c.outcome, date_tallies.c.waiting)
+    query = (
+        select(*columns, func.sum(date_tallies.c.n).label("n")).where(date_tallies.c.n > 0).group_by(*columns)
+    )
+    if backfill_id is not None:
+        query = query.where(date_tallies.c.backfill_id == backfill_id)
+    return [DateCount(**row._mapping) for row in tx.execute(query)]
+
+
+def checks(tx: Connection) -> list[CheckCount]:
+    """Counts of all checks."""
+    query = select(check_tallies).where(check_tallies.c.n > 0)
+    return [CheckCount(**{**row._mapping, "satisfied": bool(row.satisfied)}) for row in tx.execute(query)]
