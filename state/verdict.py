@@ -5,14 +5,13 @@ Rows beat history; history only explains absence. An exit code is history too, a
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from fractions import Fraction
 
 from state.calendar import Day
-from state.expectation import Expectation, RampStep, Range
+from state.expectation import Expectation, Range
+from state.row_range import as_written, ramp_step, row_range
 
 
 class Verdict(StrEnum):
@@ -131,41 +130,6 @@ def judge(evidence: Evidence, expectation: Expectation, day: Day, about: Circums
 _UNSATISFIED_ROWS = (Verdict.PARTIAL, Verdict.EXCESS, Verdict.DEGRADED, Verdict.NEVER_RAN)
 
 
-def row_range(expectation: Expectation, day: Day, reference: int | None) -> Range:
-    """How many rows a date may have. A ramp step replaces the row rules until its day of the season."""
-    if step := _ramp_step(expectation, day):
-        return Range(*step.rows)
-    stated = list(_row_rules(expectation, day, reference))
-    allowed = Range(0 if stated else 1, None)
-    for least, most in stated:
-        allowed = allowed.narrowed(least, most)
-    return allowed
-
-
-def _ramp_step(expectation: Expectation, day: Day) -> RampStep | None:
-    for step in expectation.ramp:
-        if day.season_day is not None and day.season_day < step.until_day:
-            return step
-    return None
-
-
-def _row_rules(expectation: Expectation, day: Day, reference: int | None) -> Iterator[tuple[int, int | None]]:
-    if expectation.rows:
-        yield expectation.rows
-    if expectation.rows_per_game and day.games is not None:
-        least, most = expectation.rows_per_game
-        yield least * day.games, None if most is None else most * day.games
-    if expectation.ratio and reference:
-        ratio = expectation.ratio
-        most = None if ratio.max is None else math.floor(_as_written(ratio.max) * reference)
-        yield math.ceil(_as_written(ratio.min) * reference), most
-
-
-def _as_written(share: float) -> Fraction:
-    """The decimal of the file: with floats, 0.55 of 100 rows would need 56."""
-    return Fraction(str(share))
-
-
 def _bootstrap(day: Day, days: int) -> Judgement:
     reason = f"bootstrap: day {day.season_day} of {day.season}, nothing expected before day {days}"
     return Judgement(verdict=Verdict.NOT_EXPECTED, rows=None, expected="0", reason=reason)
@@ -207,7 +171,7 @@ def _by_rows(evidence: Evidence, expectation: Expectation, day: Day, allowed: Ra
         return Verdict.PARTIAL, f"{rows} of {_floor(allowed)} rows"
     if allowed.most is not None and rows > allowed.most:
         return Verdict.EXCESS, f"{rows} rows{_for_games(day)}, at most {allowed.most}"
-    if expectation.ratio and not evidence.reference and not _ramp_step(expectation, day):
+    if expectation.ratio and not evidence.reference and not ramp_step(expectation, day):
         return Verdict.PARTIAL, f"{expectation.ratio.of}, which it is measured against, has no rows"
     return (
         _by_games(evidence, expectation, day) or _by_quality(evidence, expectation) or (Verdict.COMPLETE, "")
@@ -234,7 +198,7 @@ def _by_games(evidence: Evidence, expectation: Expectation, day: Day) -> tuple[V
 
 def _by_quality(evidence: Evidence, expectation: Expectation) -> tuple[Verdict, str] | None:
     rows, quality, filled = evidence.rows, expectation.quality, expectation.filled
-    if quality and evidence.good is not None and evidence.good < _as_written(quality.share) * rows:
+    if quality and evidence.good is not None and evidence.good < as_written(quality.share) * rows:
         share, least = 100 * evidence.good / rows, 100 * quality.share
         reason = (
             f"{evidence.good} of {rows} rows ({share:.1f} %) hold {quality.where}, at least {least:g} % must"
@@ -243,7 +207,7 @@ def _by_quality(evidence: Evidence, expectation: Expectation) -> tuple[Verdict, 
     if filled:
         for column in filled.columns:
             empty = evidence.hollow.get(column, 0)
-            if empty > _as_written(filled.share) * rows:
+            if empty > as_written(filled.share) * rows:
                 limit = f"{100 * filled.share:g} %"
                 return (
                     Verdict.DEGRADED,
