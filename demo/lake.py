@@ -20,7 +20,8 @@ from demo.processors import PROCESSORS, SEASON_OPENS, TEAMS
 SCHEDULE = "nba_raw.nbac_schedule"
 HISTORY = "nba_reference.processor_run_history"
 
-# The dates and their numbers of games are real, who meets whom is not. Three rows a game, as statuses 1 (scheduled), 2 (live) and 3 (final) came in: count distinct games.
+# The dates and how many games they had are real, who met whom is not. Three rows a game, as it was scheduled,
+# live and final: whoever counts rows counts too many.
 _SCHEDULE_ROWS = """
 SELECT '00221' || lpad(($first_game + game_no)::VARCHAR, 5, '0') AS game_id, game_status,
        ['scheduled', 'live', 'final'][game_status] AS game_status_text, '2021-22' AS season,
