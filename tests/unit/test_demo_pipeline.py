@@ -1,0 +1,67 @@
+"""The demo's pipeline file says of its jobs what they do."""
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import demo
+from demo.command_line import CommandLine
+from demo.processors import PROCESSORS
+from state.pipeline_file import load
+
+PIPELINE = load(Path(demo.__file__).parent / "pipeline.toml")
+PHASE3 = [processor.name for processor in PIPELINE.phase[1].processor]
+
+
+def argv(name: str) -> Sequence[str]:
+    known = {"date": "2021-10-26", "dates_file": "dates.txt", "python": sys.executable}
+    return [word.format(**known) for word in PIPELINE.processors[name].command]
+
+
+def test_it_has_two_parallel_phases_of_five_and_a_sequence_of_four() -> None:
+    shape = [(phase.name, phase.order, len(phase.processor)) for phase in PIPELINE.phase]
+    assert shape == [("phase2", "parallel", 5), ("phase3", "parallel", 5), ("phase4", "sequential", 4)]
+
+
+def test_it_names_the_fourteen_processors_and_no_other() -> None:
+    assert set(PIPELINE.processors) == set(PROCESSORS)
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_tables_columns_and_history_names_are_those_the_job_writes(name: str) -> None:
+    stated, written = PIPELINE.processors[name], PROCESSORS[name]
+    assert stated.table == written.table
+    assert stated.date_column == written.date_column
+    assert written.history_name in stated.history_names
+    assert (name in {step.name for step in PIPELINE.phase[2].processor}) is written.skips_bootstrap
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_every_command_starts_a_module_that_takes_its_options(name: str) -> None:
+    interpreter, flag, module, *options = argv(name)
+    assert (interpreter, flag, module) == (sys.executable, "-m", f"demo.jobs.{name}")
+    command_line: CommandLine = importlib.import_module(module).COMMAND_LINE
+    command_line.parser(None).parse_args(options)
+
+
+@pytest.mark.parametrize("name", PHASE3)
+def test_phase_3_tells_its_platform_to_leave_phase_4_alone(name: str) -> None:
+    assert PIPELINE.processors[name].requires == ("skip_downstream_trigger",)
+    assert importlib.import_module(f"demo.jobs.{name}").OPTIONS["skip_downstream_trigger"] is True
+
+
+def test_a_processor_that_knows_its_quality_is_judged_by_it() -> None:
+    judged = {name for name, processor in PIPELINE.processors.items() if processor.expect.quality}
+    assert judged == {name for name, processor in PROCESSORS.items() if processor.has_quality}
+
+
+def test_what_a_job_reads_stands_before_it() -> None:
+    order = list(PROCESSORS)
+    phases = {name: PIPELINE.stage_of[name].index for name in order}
+    for name, processor in PROCESSORS.items():
+        after = PIPELINE.processors[name].after
+        for source in processor.reads:
+            assert phases[source] < phases[name] or source in after, f"{name} reads {source}"
