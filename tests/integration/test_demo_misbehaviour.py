@@ -1,0 +1,134 @@
+"""The demo's jobs told to misbehave: as real processes, what they leave behind is what the kind promises."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from demo_platform import DAY, PIPELINE, Platform
+
+from demo import misbehave, witness
+from state.verdict import Verdict
+
+RUNNING, SUCCESS, FAILED = ("running", None), "success", "failed"
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Platform:
+    return Platform(tmp_path, DAY)
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it never came to pass"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("kind", "exit_code", "rows", "history", "verdict"),
+    [
+        ("nothing", 0, 0, [RUNNING, (SUCCESS, 0)], Verdict.NEVER_RAN),
+        ("partial", 0, 2, [RUNNING, (SUCCESS, 2)], Verdict.PARTIAL),
+        ("duplicates", 0, 20, [RUNNING, (SUCCESS, 20)], Verdict.EXCESS),
+        ("unclosed", 0, 10, [RUNNING], Verdict.COMPLETE),
+        ("no_history", 0, 10, [], Verdict.COMPLETE),
+        ("crash", -signal.SIGKILL, 10, [RUNNING], Verdict.COMPLETE),
+        ("exit1", 1, 10, [RUNNING, (FAILED, 0)], Verdict.COMPLETE),
+        ("fail", 1, 0, [RUNNING, (FAILED, 0)], Verdict.NEVER_RAN),
+        ("fail_quietly", 0, 0, [RUNNING, (FAILED, 0)], Verdict.NEVER_RAN),
+        ("degraded", 0, 10, [RUNNING, (SUCCESS, 10)], Verdict.DEGRADED),
+    ],
+)
+def test_a_job_misbehaves_as_it_is_told(
+    platform: Platform,
+    kind: str,
+    exit_code: int,
+    rows: int,
+    history: list[tuple[str, int | None]],
+    verdict: Verdict,
+) -> None:
+    name = "upcoming_team_game_context"
+    misbehave.switch(platform.lake, name, DAY, kind)
+    assert platform.run(name).returncode == exit_code
+    assert platform.count(name) == rows
+    assert platform.history() == history
+    assert platform.verdict(name) is verdict  # by its rows alone: history is the warehouse's to read
+
+
+def test_part_of_a_table_that_is_not_the_teams_is_an_eighth(platform: Platform) -> None:
+    misbehave.switch(platform.lake, "nbac_gamebook_player_stats", DAY, "partial")
+    platform.run("nbac_gamebook_player_stats")
+    assert platform.count("nbac_gamebook_player_stats") == 174 // 8
+
+
+def test_a_retry_recovers_when_only_the_first_run_is_spoiled(platform: Platform) -> None:
+    misbehave.switch(platform.lake, "nbac_team_boxscore", None, "duplicates", times=1)
+    counts = []
+    for _ in range(2):
+        platform.run("nbac_team_boxscore")
+        counts.append(platform.count("nbac_team_boxscore"))
+    assert counts == [20, 10]
+
+
+def test_the_witness_keeps_a_killed_run_open(platform: Platform) -> None:
+    misbehave.switch(platform.lake, "nbac_team_boxscore", DAY, "crash")
+    platform.run("nbac_team_boxscore")
+    (run,) = witness.runs(platform.lake)
+    assert (run.processor, run.ended) == ("nbac_team_boxscore", None)
+
+
+@pytest.fixture
+def hanging(
+    platform: Platform, request: pytest.FixtureRequest
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A job that hangs in a process group of its own, with its child's pid."""
+    misbehave.switch(platform.lake, "nbac_team_boxscore", DAY, request.param)
+    argv = platform.argv("nbac_team_boxscore")
+    with subprocess.Popen(
+        argv,
+        cwd=platform.folder,
+        env=dict(PIPELINE.jobs.env),
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            eventually(lambda: bool(children(process.pid)))
+            assert platform.history() == [RUNNING]
+            yield process, children(process.pid)[0]
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def ignores_sigterm(pid: int) -> bool:
+    lines = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return bool(int(lines["SigIgn"], 16) & 1 << (signal.SIGTERM - 1))
+
+
+@pytest.mark.parametrize("hanging", ["hang"], indirect=True)
+def test_a_hanging_job_leaves_a_child_that_keeps_the_output_open(
+    hanging: tuple[subprocess.Popen[str], int],
+) -> None:
+    process, child = hanging
+    process.terminate()
+    assert process.wait(5) == -signal.SIGTERM
+    os.kill(child, signal.SIGTERM)  # still there, and only now does the output end
+    assert process.stdout is not None
+    assert process.stdout.read().count("\n") == 1
+
+
+@pytest.mark.parametrize("hanging", ["hang_hard"], indirect=True)
+def test_a_hard_hang_ignores_sigterm_in_both_processes(hanging: tuple[subprocess.Popen[str], int]) -> None:
+    process, child = hanging
+    assert ignores_sigterm(process.pid)
+    assert ignores_sigterm(child)
