@@ -49,13 +49,27 @@ class Facts:
     """The earlier date that bars the way into the next, sequential phase, as a sentence; or empty."""
 
 
+class PassedBy(StrEnum):
+    """Who lets a date pass although an output is not what it should be."""
+
+    FALLBACK = "fallback"
+    POLICY = "policy"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What a date goes without."""
+
+    by: PassedBy
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advance:
-    """The gate is satisfied. `gaps` tells, by processor, what the date goes without."""
+    """The gate is satisfied, save for `gaps` by processor."""
 
-    gaps: Mapping[str, str] = field(default_factory=dict)
-    accepted: bool = False
-    """Whether one of them is a real gap, accepted by an operator or by policy: no fallback stands in."""
+    gaps: Mapping[str, Gap] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +104,6 @@ Decision = Advance | Run | Wait | Fail
 class _Kind(StrEnum):
     SATISFIED = "satisfied"
     GAP = "gap"
-    STOOD_IN = "stood_in"
     ASK = "ask"
     RUN = "run"
     RUNNING = "running"
@@ -107,9 +120,10 @@ class _Step:
     waiting: Waiting = Waiting.VERDICT
     until: float | None = None
     outcome: Outcome = Outcome.EXHAUSTED
+    by: PassedBy = PassedBy.POLICY
 
 
-_PASSED = (_Kind.SATISFIED, _Kind.GAP, _Kind.STOOD_IN)
+_PASSED = (_Kind.SATISFIED, _Kind.GAP)
 
 
 def decide(stage: Stage, checks: Mapping[str, CheckRow], facts: Facts) -> Decision:
@@ -144,7 +158,8 @@ def _own_step(processor: Processor, check: CheckRow | None, facts: Facts) -> _St
 def _settled(check: CheckRow) -> _Step | None:
     """The step of a processor that needs nothing more; a forced one runs once whatever it shows."""
     if check.accepted_reason:
-        return _Step(_Kind.GAP, f"accepted by {check.accepted_by}: {check.accepted_reason}")
+        text = f"accepted by {check.accepted_by}: {check.accepted_reason}"
+        return _Step(_Kind.GAP, text, by=PassedBy.OPERATOR)
     forced = check.mode == Mode.FORCE and check.tries == 0 and check.verdict is Verdict.COMPLETE
     return _Step(_Kind.SATISFIED) if check.verdict.satisfied and not forced else None
 
@@ -223,7 +238,7 @@ def _with_fallbacks(processor: Processor, own: Mapping[str, _Step]) -> _Step:
         return step
     for name in processor.fallbacks:
         if own[name].kind is _Kind.SATISFIED:
-            return _Step(_Kind.STOOD_IN, f"{name} stands in: {step.text}")
+            return _Step(_Kind.GAP, f"{name} stands in: {step.text}", by=PassedBy.FALLBACK)
     for name in processor.fallbacks:
         if own[name].kind not in (_Kind.GAP, _Kind.FAIL):
             return _Step(
@@ -254,8 +269,9 @@ def _fail(step: _Step, steps: Mapping[str, _Step]) -> Decision:
 def _advance(steps: Mapping[str, _Step], facts: Facts) -> Decision:
     if facts.hole:
         return Wait(waiting=Waiting.EARLIER_DATE, text=facts.hole)
-    gaps = {name: step.text for name, step in steps.items() if step.kind is not _Kind.SATISFIED}
-    return Advance(gaps=gaps, accepted=any(step.kind is _Kind.GAP for step in steps.values()))
+    return Advance(
+        gaps={name: Gap(step.by, step.text) for name, step in steps.items() if step.kind is _Kind.GAP}
+    )
 
 
 def _go_on(steps: Mapping[str, _Step], facts: Facts) -> Decision:

@@ -74,6 +74,7 @@ class Machine:
     def __init__(self, pipeline: Pipeline) -> None:
         self.edges = tuple(_edges(pipeline))
         self.states = (PENDING, *(stage.name for stage in pipeline.stages), DONE, FAILED)
+        self._bypass = {stage.name: _beyond_skipped(pipeline, stage.index + 1) for stage in pipeline.stages}
         self._graph = Graph(
             model=None,
             states=list(self.states),
@@ -93,6 +94,13 @@ class Machine:
             raise IllegalMove(state, trigger)
         return str(found[0].dest)
 
+    def bypass(self, state: str) -> int:
+        """The index of the stage that a bypass from `state` leads to; the number of stages for `done`.
+
+        Where nothing can be bypassed it is the index of the next stage.
+        """
+        return self._bypass[state]
+
     def diagram(self) -> str:
         """The graph in Mermaid's words; the README's picture is this text."""
         lines = ["stateDiagram-v2", f"    [*] --> {PENDING}"]
@@ -110,8 +118,8 @@ def _edges(pipeline: Pipeline) -> Iterator[Edge]:
     for stage, following in zip(pipeline.stages, [*names[1:], DONE], strict=True):
         yield Edge(Trigger.ADVANCE, stage.name, following)
         bypass = _beyond_skipped(pipeline, stage.index + 1)
-        if bypass != following:
-            yield Edge(Trigger.BYPASS, stage.name, bypass)
+        if bypass > stage.index + 1:
+            yield Edge(Trigger.BYPASS, stage.name, [*names, DONE][bypass])
         yield Edge(Trigger.READMIT, stage.name, PENDING)
     for source in (PENDING, *names):
         yield Edge(Trigger.CANCEL, source, FAILED)
@@ -121,15 +129,15 @@ def _edges(pipeline: Pipeline) -> Iterator[Edge]:
         yield Edge(Trigger.RETRY, final, PENDING)
 
 
-def _beyond_skipped(pipeline: Pipeline, index: int) -> str:
-    """The first state from `index` on whose phase is not skipped on bootstrap dates.
+def _beyond_skipped(pipeline: Pipeline, index: int) -> int:
+    """The first stage from `index` on whose phase is not skipped on bootstrap dates.
 
     A phase is skipped as a whole, so within it there is nothing to bypass.
     """
     stages = pipeline.stages
     while index < len(stages) and stages[index].enters_phase and stages[index].phase.skip_bootstrap:
         index += len([stage for stage in stages if stage.phase is stages[index].phase])
-    return stages[index].name if index < len(stages) else DONE
+    return index
 
 
 def _by_ends(edges: tuple[Edge, ...]) -> Iterator[tuple[str, str, list[str]]]:

@@ -31,6 +31,15 @@ BATCH_PLACEHOLDERS = ("dates", "start", "end", "dates_file")
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=80)]
 
 
+class EngineSettings(Strict):
+    """How the engine keeps its knowledge fresh."""
+
+    fresh_for: Duration = 30 * 60.0
+    """Evidence older than this is taken again before a job starts."""
+    recheck: Duration = 5 * 60.0
+    """How often an open run, an unanswered question or a hole that nobody fills is asked about again."""
+
+
 class Priority(StrEnum):
     """How much a processor matters: what may become of a date without it."""
 
@@ -149,6 +158,7 @@ class Pipeline(Strict):
     history: History | None = None
     calendar: CalendarSource = CalendarSource()
     jobs: Jobs = Jobs()
+    engine: EngineSettings = EngineSettings()
     phase: tuple[Phase, ...] = Field(default=(), strict=False)
     path: Path = Field(default=Path("pipeline.toml"), exclude=True)
 

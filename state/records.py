@@ -116,6 +116,7 @@ class CheckRow:
     own_ended_at: float | None
     own_succeeded: bool
     own_detail: str
+    passed_by: str
     gap: str
     accepted_by: str
     accepted_reason: str

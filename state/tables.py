@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
     text,
 )
 
@@ -156,7 +157,9 @@ checks = Table(
     Column("own_ended_at", Double),
     _flag("own_succeeded"),
     _words("own_detail"),
-    # A gap that lets the date pass: noted by the engine, or accepted by an operator.
+    # What lets the date pass although the output is not what it should be, and who says so:
+    # a fallback, the policy or an operator.
+    _words("passed_by"),
     _words("gap"),
     _words("accepted_by"),
     _words("accepted_reason"),
@@ -294,3 +297,8 @@ check_tallies = Table(
     Column("n", Integer, nullable=False),
     UniqueConstraint("processor", "verdict", "satisfied"),
 )
+
+# Partial indexes serve only queries that state their condition literally, not as a parameter.
+IS_RUNNING = attempts.c.status == literal_column("'running'")
+IS_RUNNABLE = checks.c.runnable == literal_column("1")
+IS_HOLE = checks.c.satisfied == literal_column("0")

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from state.records import AttemptRow, Status
 from state.store import rows
-from state.tables import attempt_dates, attempts
+from state.tables import IS_RUNNING, attempt_dates, attempts
 
 
 class Busy(Exception):
@@ -107,7 +107,7 @@ def mark_stopping(tx: Connection, numbers: Collection[int], why: Status) -> None
     if numbers:
         here = (
             attempts.c.id.in_(numbers),
-            attempts.c.status == Status.RUNNING,
+            IS_RUNNING,
             attempts.c.stopping.is_(None),
         )
         tx.execute(update(attempts).where(*here).values(stopping=why.value))
@@ -124,7 +124,7 @@ def close(tx: Connection, number: int, ending: Ending) -> bool:
         "max_rss_bytes": ending.max_rss_bytes,
         "cpu_seconds": ending.cpu_seconds,
     }
-    here = (attempts.c.id == bindparam("_id"), attempts.c.status == Status.RUNNING.value)
+    here = (attempts.c.id == bindparam("_id"), IS_RUNNING)
     return tx.execute(update(attempts).where(*here).values(values), {"_id": number}).rowcount == 1
 
 
@@ -136,7 +136,7 @@ def get(tx: Connection, number: int) -> AttemptRow | None:
 
 def running(tx: Connection) -> list[AttemptRow]:
     """All attempts under way, oldest first."""
-    query = select(attempts).where(attempts.c.status == Status.RUNNING.value).order_by(attempts.c.id)
+    query = select(attempts).where(IS_RUNNING).order_by(attempts.c.id)
     return [rows.attempt(row) for row in tx.execute(query)]
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, insert, select, update
 
 from state.machine import FINAL
-from state.records import BackfillRow, Status
+from state.records import BackfillRow
 from state.store import rows
-from state.tables import attempts, backfill_dates, backfills, date_tallies, dates
+from state.tables import IS_RUNNING, attempts, backfill_dates, backfills, date_tallies, dates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ def failed_dates(tx: Connection, number: int, failed: str) -> int:
 
 def running_attempts(tx: Connection, number: int) -> int:
     """How many of its attempts run."""
-    here = (attempts.c.backfill_id == number, attempts.c.status == Status.RUNNING.value)
+    here = (attempts.c.backfill_id == number, IS_RUNNING)
     return tx.execute(select(func.count()).where(*here)).scalar_one()
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, case, func, literal, select, true,
 from state.records import CheckRow, DateRow, Mode
 from state.store import rows
 from state.store.upsert import insert
-from state.tables import checks, dates
+from state.tables import IS_HOLE, IS_RUNNABLE, checks, dates
 from state.verdict import Judgement
 
 Pair = tuple[dt.date, str]
@@ -55,6 +55,7 @@ def open_for(tx: Connection, admitted: Sequence[DateRow], processors: Collection
         "runnable": 0,
         "priority": fresh.priority,
         "mode": fresh.mode,
+        "passed_by": "",
         "gap": "",
         "accepted_by": case((fresh.mode == Mode.NORMAL, checks.c.accepted_by), else_=""),
         "accepted_reason": case((fresh.mode == Mode.NORMAL, checks.c.accepted_reason), else_=""),
@@ -152,11 +153,10 @@ def _saved(answer: Judged) -> dict[str, object]:
     }
 
 
-def note_gaps(tx: Connection, date: dt.date, gaps: Mapping[str, str]) -> None:
-    """Count unsatisfied checks of a date as passed, with the reason of each."""
-    for processor, reason in gaps.items():
-        here = (checks.c.date == date, checks.c.processor == processor)
-        tx.execute(update(checks).where(*here).values(gap=reason, satisfied=1))
+def pass_over(tx: Connection, date: dt.date, processor: str, *, by: str, reason: str) -> None:
+    """Count an unsatisfied check as passed, with who says so and why."""
+    here = (checks.c.date == date, checks.c.processor == processor)
+    tx.execute(update(checks).where(*here).values(passed_by=by, gap=reason, satisfied=1))
 
 
 def accept(tx: Connection, date: dt.date, processor: str, *, actor: str, reason: str, now: float) -> None:
@@ -177,13 +177,13 @@ def clear_runnable(tx: Connection, pairs: Iterable[Pair]) -> None:
     """Let pairs start no more."""
     values = _pairs(pairs)
     if values:
-        tx.execute(update(checks).where(*_THIS, checks.c.runnable == 1).values(runnable=0), values)
+        tx.execute(update(checks).where(*_THIS, IS_RUNNABLE).values(runnable=0), values)
 
 
 def clear_runnable_of(tx: Connection, backfill_id: int) -> None:
     """Let nothing of a backfill start any more."""
     its = select(dates.c.date).where(dates.c.backfill_id == backfill_id)
-    tx.execute(update(checks).where(checks.c.runnable == 1, checks.c.date.in_(its)).values(runnable=0))
+    tx.execute(update(checks).where(IS_RUNNABLE, checks.c.date.in_(its)).values(runnable=0))
 
 
 def runnable(tx: Connection, limits: Mapping[str, int]) -> list[CheckRow]:
@@ -194,7 +194,7 @@ def runnable(tx: Connection, limits: Mapping[str, int]) -> list[CheckRow]:
     branches = [
         select(
             select(checks)
-            .where(checks.c.runnable == 1, checks.c.processor == literal(name))
+            .where(IS_RUNNABLE, checks.c.processor == literal(name))
             .order_by(checks.c.priority.desc(), checks.c.date)
             .limit(limit)
             .subquery()
@@ -228,7 +228,7 @@ def earliest_hole(
     branches = [
         select(
             select(checks.c.date, checks.c.processor)
-            .where(checks.c.satisfied == 0, checks.c.processor == literal(name))
+            .where(IS_HOLE, checks.c.processor == literal(name))
             .where(checks.c.date >= start, checks.c.date < end if end != dt.date.max else true())
             .order_by(checks.c.date)
             .limit(1)

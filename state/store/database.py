@@ -20,6 +20,9 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
+Transaction = Connection
+"""An open transaction, as the other modules of the store take it."""
+
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 LOCK_WAIT_SECONDS = 60
 """How long a transaction waits for another process that holds the database."""

@@ -97,6 +97,19 @@ def next_due(tx: Connection) -> float | None:
     return tx.execute(select(func.min(dates.c.due_at)).where(dates.c.due_at.is_not(None))).scalar()
 
 
+def span_waiting(tx: Connection, waiting: str) -> tuple[dt.date, dt.date] | None:
+    """The first and the last date that wait for one thing; None when none does."""
+    query = select(func.min(dates.c.date), func.max(dates.c.date)).where(dates.c.waiting == waiting)
+    first, last = tx.execute(query).one()
+    return (first, last) if first is not None else None
+
+
+def admissible(tx: Connection, now: float) -> bool:
+    """Whether some pending date is due."""
+    query = select(dates.c.date).where(dates.c.due_at <= now, dates.c.state == PENDING).limit(1)
+    return tx.execute(query).one_or_none() is not None
+
+
 def move(
     tx: Connection, row: DateRow, moves: Sequence[Move], standing: Standing, *, actor: str, now: float
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, select
 
@@ -24,6 +24,12 @@ def save(tx: Connection, games: Mapping[dt.date, int | None], now: float) -> Non
 def known(tx: Connection, start: dt.date, end: dt.date) -> dict[dt.date, int | None]:
     """Games per date that the calendar was asked about, both ends included."""
     query = select(days.c.date, days.c.games).where(days.c.date.between(start, end))
+    return {row.date: row.games for row in tx.execute(query)}
+
+
+def known_among(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, int | None]:
+    """Games per date, for those of the dates that the calendar was asked about."""
+    query = select(days.c.date, days.c.games).where(days.c.date.in_(wanted))
     return {row.date: row.games for row in tx.execute(query)}
 
 

@@ -1,0 +1,38 @@
+"""What every duty of the engine works with."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from daemon.events import Event, Tell
+from state.machine import Machine
+from state.pipeline import Pipeline
+from state.store.database import Database
+
+ACTOR = "engine"
+"""Who history names for moves that nobody asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Core:
+    """One pipeline, its database, and the world's clock and dice, so that tests own both."""
+
+    pipeline: Pipeline
+    machine: Machine
+    db: Database
+    state_dir: Path
+    now: Callable[[], float]
+    tell: Tell
+    rng: random.Random = field(default_factory=random.Random)
+    batch: int = 500
+    """How many dates one pass moves at most, so that nothing else waits long."""
+    questions: int = 300_000
+    """How many (processor, date) pairs one question may ask about."""
+
+    def tell_all(self, events: list[Event]) -> None:
+        """Tell events in order; only what is committed is told."""
+        for event in events:
+            self.tell(event)

@@ -1,0 +1,111 @@
+"""The engine: its duties, one pass each, in the order that lets one pass finish what it can."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from daemon import lookback
+from daemon.advance import Advancer
+from daemon.core import ACTOR, Core
+from daemon.decide import Waiting
+from daemon.events import Moved
+from daemon.executors import Executor
+from daemon.launch import Launcher
+from daemon.reap import Reaper
+from daemon.validate import Validator
+from daemon.warehouse import Warehouse
+from state.machine import FINAL, Trigger
+from state.pipeline import PENDING
+from state.store import attempts, checks, dates, holds
+from state.store.dates import Move, Standing
+
+
+class Engine:
+    """Moves dates by calling its duties. Whoever calls decides when; nothing here waits or loops for ever."""
+
+    def __init__(self, core: Core, warehouse: Warehouse, executors: Mapping[str, Executor]) -> None:
+        self.core = core
+        self.reaper = Reaper(core, executors)
+        self.advancer = Advancer(core)
+        self.launcher = Launcher(core, executors)
+        self.validator = Validator(core, warehouse)
+
+    def recover(self) -> None:
+        """At start: take up running attempts, and dates whose state the pipeline file no longer has."""
+        self._readmit()
+        self.reaper.recover()
+
+    def turn(self) -> bool:
+        """Reap, lift what is over, advance, launch. True when something moved, so another turn may follow."""
+        ended = self.reaper.run()
+        self._lift_expired_holds()
+        looked_at = self.advancer.run()
+        started = self.launcher.run()
+        return bool(ended or looked_at or started)
+
+    def validate(self) -> bool:
+        """Ask the warehouse what is due. True when something was learnt."""
+        return bool(self.validator.run())
+
+    def next_alarm(self) -> float | None:
+        """When a retry, a question or the end of a hold is due next; None when only an event can matter."""
+        with self.core.db.read() as tx:
+            ends = [hold.until for hold in holds.everything(tx)]
+            times = [dates.next_due(tx), checks.next_question(tx), *ends]
+        return min((at for at in times if at is not None), default=None)
+
+    def watches_attempts(self) -> bool:
+        """Whether jobs run, whose time limits have to be looked at."""
+        with self.core.db.read() as tx:
+            return bool(attempts.running(tx))
+
+    def recheck_holes(self) -> None:
+        """Ask again about the earliest hole that somebody waits for and no live date will fill."""
+        with self.core.db.read() as tx:
+            waiting = dates.span_waiting(tx, Waiting.EARLIER_DATE)
+            row = dates.get(tx, waiting[0]) if waiting else None
+            found = None
+            if row is not None and row.state in self.core.pipeline.stage:
+                stage = self.core.pipeline.stage[row.state]
+                found = lookback.hole(tx, self.core, stage, row.date)
+            holder = dates.get(tx, found[0]) if found else None
+        if found is None or (holder is not None and holder.state not in FINAL):
+            return
+        with self.core.db.write() as tx:
+            known = checks.of_dates(tx, [found[0]])[found[0]]
+            names = [p.name for p in stage.phase.processor]
+            unsatisfied = [(found[0], name) for name in names if name in known and not known[name].satisfied]
+            checks.want(tx, unsatisfied, self.core.now())
+
+    def _lift_expired_holds(self) -> None:
+        now = self.core.now()
+        with self.core.db.read() as tx:
+            over = [h for h in holds.everything(tx) if h.until is not None and h.until <= now]
+        if not over:
+            return
+        with self.core.db.write() as tx:
+            for hold in holds.lift_expired(tx, now):
+                if hold.kind == "processor":
+                    dates.wake_waiting(tx, Waiting.HELD, now)
+
+    def _readmit(self) -> None:
+        """Live dates in states that the pipeline file no longer has start again."""
+        now = self.core.now()
+        with self.core.db.write() as tx:
+            lost = dates.in_unknown_states(tx, self.core.machine.states)
+            for row in lost:
+                reason = f"the pipeline file no longer has the state {row.state}"
+                step = Move(trigger=Trigger.READMIT, target=PENDING, reason=reason)
+                standing = Standing(waiting=Waiting.TURN, due_at=now, entered_at=now)
+                dates.move(tx, row, [step], standing, actor=ACTOR, now=now)
+        for row in lost:
+            self.core.tell(
+                Moved(
+                    date=row.date,
+                    source=row.state,
+                    target=PENDING,
+                    trigger=Trigger.READMIT,
+                    reason="the pipeline file changed",
+                    actor=ACTOR,
+                )
+            )

@@ -1,0 +1,63 @@
+"""What the engine tells after a commit: the log and the metrics listen."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from state.machine import Trigger
+from state.records import Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """A date made a transition."""
+
+    date: dt.date
+    source: str
+    target: str
+    trigger: Trigger
+    reason: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateEvaluated:
+    """A date was decided upon."""
+
+    phase: str
+    result: str
+    """advance, run, wait or fail."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStarted:
+    """A job was launched."""
+
+    attempt: int
+    processor: str
+    dates: tuple[dt.date, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnded:
+    """A job ended, however it ended."""
+
+    attempt: int
+    processor: str
+    phase: str
+    status: Status
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """Something a person should know of that belongs to no date: an outage, a breaker, a budget."""
+
+    kind: str
+    text: str
+
+
+Event = Moved | GateEvaluated | AttemptStarted | AttemptEnded | Trouble
+Tell = Callable[[Event], None]

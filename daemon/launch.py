@@ -1,0 +1,201 @@
+"""Jobs start: runnable work is claimed, oldest first, committed, and only then begun. One pass."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.core import Core
+from daemon.decide import Waiting
+from daemon.events import AttemptStarted
+from daemon.executors import Executor, Handle, Job
+from state.pipeline import Processor
+from state.records import AttemptRow, CheckRow, HoldRow
+from state.store import attempts, checks, dates, days, holds
+from state.store.database import Transaction
+
+LOOK_AHEAD = 50
+"""How many waiting checks are asked about afresh together, when the first of them is found too old."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    attempt: int
+    processor: Processor
+    dates: tuple[dt.date, ...]
+
+
+class Launcher:
+    """The duty that starts jobs."""
+
+    def __init__(self, core: Core, executors: Mapping[str, Executor]) -> None:
+        self._core = core
+        self._executors = executors
+        self._processors = core.pipeline.processors
+
+    def run(self) -> int:
+        """Claim what may run within the slots and launch it; how many attempts were started."""
+        with self._core.db.read() as tx:
+            limits = self._limits(tx)
+            if not checks.runnable(tx, dict.fromkeys(limits, 1)):
+                return 0
+        with self._core.db.write() as tx:
+            claimed = self._claim(tx)
+        self._launch(claimed)
+        for one in claimed:
+            self._core.tell(
+                AttemptStarted(attempt=one.attempt, processor=one.processor.name, dates=one.dates)
+            )
+        return len(claimed)
+
+    def _limits(self, tx: Transaction) -> dict[str, int]:
+        """How many attempts of each processor may start now, by slots, writers, sequence and holds."""
+        running = attempts.running(tx)
+        placed = holds.everything(tx)
+        free = self._core.pipeline.jobs.slots - len(running)
+        if free <= 0 or any(hold.kind == "all" for hold in placed):
+            return {}
+        limits = {name: min(free, self._free_writers(p, running)) for name, p in self._processors.items()}
+        return {n: limit for n, limit in limits.items() if limit > 0 and not self._barred(n, running, placed)}
+
+    def _free_writers(self, processor: Processor, running: Sequence[AttemptRow]) -> int:
+        return processor.writers - sum(1 for attempt in running if attempt.output == processor.table)
+
+    def _barred(self, name: str, running: Sequence[AttemptRow], placed: Sequence[HoldRow]) -> bool:
+        phase = self._core.pipeline.stage_of[name].phase
+        if phase.sequential and any(attempt.sequence == phase.name for attempt in running):
+            return True
+        held = {(hold.kind, hold.key) for hold in placed}
+        return ("processor", name) in held or ("table", self._processors[name].table) in held
+
+    def _claim(self, tx: Transaction) -> list[_Claimed]:
+        """Claim in the order of priority and date; the stop flags are read in this same transaction."""
+        limits = self._limits(tx)
+        batch = {name: limit * self._processors[name].batch for name, limit in limits.items()}
+        picks = self._fresh(tx, checks.runnable(tx, batch))
+        running = attempts.running(tx)
+        free = self._core.pipeline.jobs.slots - len(running)
+        writers = {(a.output, a.writer) for a in running}
+        sequences = {a.sequence for a in running}
+        claimed: list[_Claimed] = []
+        for group in self._groups(tx, picks):
+            processor = self._processors[group[0].processor]
+            phase = self._core.pipeline.stage_of[processor.name].phase
+            sequence = phase.name if phase.sequential else None
+            writer = next((n for n in range(processor.writers) if (processor.table, n) not in writers), None)
+            if free <= 0 or writer is None or (sequence and sequence in sequences):
+                continue
+            claimed.append(self._take(tx, group, writer, sequence))
+            writers.add((processor.table, writer))
+            sequences.add(sequence)
+            free -= 1
+        return claimed
+
+    def _fresh(self, tx: Transaction, picks: list[CheckRow]) -> list[CheckRow]:
+        """The picks with young evidence; the others are asked about again, with what follows them."""
+        oldest = self._core.now() - self._core.pipeline.engine.fresh_for
+        stale = Counter(pick.processor for pick in picks if (pick.asked_at or 0.0) < oldest)
+        if stale:
+            behind = checks.runnable(tx, dict.fromkeys(stale, LOOK_AHEAD))
+            old = [(c.date, c.processor) for c in behind if (c.asked_at or 0.0) < oldest]
+            checks.want(tx, old, self._core.now())
+            dates.wake_dates(tx, sorted({date for date, _ in old}), self._core.now())
+        return [pick for pick in picks if (pick.asked_at or 0.0) >= oldest]
+
+    def _groups(self, tx: Transaction, picks: Sequence[CheckRow]) -> list[list[CheckRow]]:
+        """Picks as attempts: one date each, or runs of dates for processors with a batch."""
+        groups: list[list[CheckRow]] = []
+        open_groups: dict[str, list[CheckRow]] = {}
+        for pick in picks:
+            processor = self._processors[pick.processor]
+            group = open_groups.get(pick.processor)
+            if group and len(group) < processor.batch and self._continues(tx, processor, group[-1], pick):
+                group.append(pick)
+            else:
+                groups.append([pick])
+                open_groups[pick.processor] = groups[-1]
+        return groups
+
+    def _continues(self, tx: Transaction, processor: Processor, last: CheckRow, pick: CheckRow) -> bool:
+        """Whether a batch may go on to `pick`: a range must not sweep over dates that it does not claim."""
+        if last.priority != pick.priority:
+            return False
+        if "start" not in processor.placeholders:
+            return True
+        first, end = last.date + dt.timedelta(days=1), pick.date - dt.timedelta(days=1)
+        between = days.known(tx, first, end)
+        seasons = self._core.pipeline.seasons
+        known_empty = all(not seasons.day(date, games).expected for date, games in between.items())
+        return known_empty and len(between) == (pick.date - last.date).days - 1
+
+    def _take(self, tx: Transaction, group: list[CheckRow], writer: int, sequence: str | None) -> _Claimed:
+        processor = self._processors[group[0].processor]
+        covered = tuple(check.date for check in group)
+        holders = dates.among(tx, covered)
+        number = attempts.claim(
+            tx,
+            attempts.Claim(
+                dates=covered,
+                processor=processor.name,
+                phase=self._core.pipeline.stage_of[processor.name].phase.name,
+                backfill_id=holders[covered[0]].backfill_id,
+                executor=processor.executor,
+                output=processor.table,
+                writer=writer,
+                sequence=sequence,
+            ),
+            self._core.now(),
+        )
+        checks.claim(tx, [(date, processor.name) for date in covered], number)
+        for row in holders.values():
+            dates.park(tx, row, waiting=Waiting.ATTEMPT, text="", due_at=row.due_at)
+        return _Claimed(number, processor, covered)
+
+    def _launch(self, claimed: Sequence[_Claimed]) -> None:
+        for name, executor in self._executors.items():
+            jobs = [self._job(one) for one in claimed if one.processor.executor == name]
+            if jobs:
+                executor.launch(jobs, self._record)
+
+    def _record(self, handles: Mapping[int, Handle]) -> None:
+        with self._core.db.write() as tx:
+            attempts.record_handles(tx, handles, self._core.now())
+
+    def _job(self, one: _Claimed) -> Job:
+        words = self._words(one)
+        argv = tuple(_filled(part, words) for part in one.processor.command)
+        env = {
+            **one.processor.env,
+            "BACKFILLD_DATE": words["date"],
+            "BACKFILLD_DATES": words["dates"],
+            "BACKFILLD_PROCESSOR": one.processor.name,
+            "BACKFILLD_ATTEMPT": str(one.attempt),
+        }
+        cwd = (self._core.pipeline.path.parent / one.processor.cwd).resolve()
+        return Job(attempt=one.attempt, argv=argv, cwd=cwd, env=env, pass_env=one.processor.pass_env)
+
+    def _words(self, one: _Claimed) -> dict[str, str]:
+        texts = [date.isoformat() for date in one.dates]
+        words = {"date": texts[0], "dates": ",".join(texts), "start": texts[0], "end": texts[-1]}
+        if "dates_file" in one.processor.placeholders:
+            words["dates_file"] = str(self._write_dates(one.attempt, texts))
+        return {**words, "python": sys.executable}
+
+    def _write_dates(self, attempt: int, texts: Sequence[str]) -> Path:
+        folder = self._core.state_dir / "dates"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        path = folder / f"{attempt}.txt"
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.writelines(f"{text}\n" for text in texts)
+        return path
+
+
+def _filled(part: str, words: Mapping[str, str]) -> str:
+    for word, value in words.items():
+        part = part.replace(f"{{{word}}}", value)
+    return part

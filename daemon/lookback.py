@@ -1,0 +1,93 @@
+"""Holes: earlier dates that bar the way into a sequential phase.
+
+A date enters such a phase only when every expected date of its lookback is satisfied in the phase before.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+
+from daemon.core import Core
+from daemon.decide import Waiting
+from state.calendar import Day
+from state.pipeline import Phase, Pipeline, Stage
+from state.store import checks, dates, days
+from state.store.database import Transaction
+
+
+def phase_before(pipeline: Pipeline, phase: Phase) -> Phase | None:
+    """The phase whose gate the lookback of a sequential phase looks at."""
+    index = pipeline.phase.index(phase)
+    return pipeline.phase[index - 1] if phase.sequential and index > 0 else None
+
+
+def following(pipeline: Pipeline, stage: Stage) -> Stage | None:
+    """The stage after this one."""
+    return pipeline.stages[stage.index + 1] if stage.index + 1 < len(pipeline.stages) else None
+
+
+def hole(tx: Transaction, core: Core, stage: Stage, date: dt.date) -> tuple[dt.date, str] | None:
+    """The earliest date, and the processor, that keeps `date` from leaving `stage`; usually None."""
+    after = following(core.pipeline, stage)
+    if after is None or not (after.enters_phase and after.phase.sequential):
+        return None
+    start = core.pipeline.seasons.lookback_start(date, core.pipeline.lookback(after.phase))
+    if start >= date:
+        return None
+    return checks.earliest_hole(tx, [p.name for p in stage.phase.processor], start, date)
+
+
+def sentence(found: tuple[dt.date, str], stage: Stage, verdict: str) -> str:
+    """How a hole is told to people."""
+    date, processor = found
+    return f"{date} is not satisfied in {stage.phase.name}: {processor} is {verdict}"
+
+
+def unblock(tx: Transaction, core: Core, satisfied: Iterable[checks.Pair]) -> None:
+    """Have the dates looked at again that newly satisfied checks may have set free.
+
+    Beyond the next hole nobody is free, so only dates up to there are woken.
+    """
+    pairs = list(satisfied)
+    for phase in core.pipeline.phase:
+        before = phase_before(core.pipeline, phase)
+        if before is None or core.pipeline.lookback(phase) == 0:
+            continue
+        names = [p.name for p in before.processor]
+        filled = sorted({date for date, processor in pairs if processor in names})
+        _wake_up_to_next_holes(tx, core, names, filled)
+
+
+def _wake_up_to_next_holes(tx: Transaction, core: Core, names: list[str], filled: list[dt.date]) -> None:
+    reached = dt.date.min
+    for date in filled:
+        if date < reached:
+            continue
+        found = checks.earliest_hole(tx, names, date)
+        reached = found[0] if found else dt.date.max
+        dates.wake_waiting(tx, Waiting.EARLIER_DATE, core.now(), after=date, until=reached)
+
+
+def open_witnesses(tx: Transaction, core: Core, admitted: Sequence[Day]) -> None:
+    """Have the warehouse asked about the lookback of admitted dates, where nobody enqueued it."""
+    for phase in core.pipeline.phase:
+        before = phase_before(core.pipeline, phase)
+        lookback = core.pipeline.lookback(phase)
+        if before is None or lookback == 0 or not admitted:
+            continue
+        starts = [core.pipeline.seasons.lookback_start(day.date, lookback) for day in admitted]
+        start, end = min(starts), max(day.date for day in admitted)
+        names = [p.name for p in before.processor]
+        there = checks.dates_with(tx, names[0], start, end)
+        known = days.known(tx, start, end)
+        expected = (core.pipeline.seasons.day(date, games) for date, games in sorted(known.items()))
+        missing = [day.date for day in expected if day.expected and day.date not in there]
+        checks.open_witnesses(tx, missing, names, core.now())
+
+
+def calendar_span(pipeline: Pipeline, start: dt.date, end: dt.date) -> tuple[dt.date, dt.date]:
+    """The dates whose calendar must be known to handle those from `start` to `end`."""
+    lookbacks = [pipeline.lookback(phase) for phase in pipeline.phase if phase.sequential]
+    earliest = [pipeline.seasons.lookback_start(start, lookback) for lookback in lookbacks]
+    return min([start, *earliest]), end

@@ -1,0 +1,189 @@
+"""Jobs end: noticed, timed out, silenced, recovered. Whatever the exit code, the warehouse is asked next."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon import lookback
+from daemon.core import Core
+from daemon.events import AttemptEnded, Event
+from daemon.executors import Executor, Exit, Observation
+from state.records import AttemptRow, CheckRow, Status
+from state.store import attempts, checks, dates
+from state.store.attempts import Ending
+from state.store.database import Transaction
+
+TAIL_BYTES = 2000
+"""How much of a log's end is kept with the attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    attempt: AttemptRow
+    exit: Exit
+
+
+class Reaper:
+    """The duty that watches running attempts and closes those that ended."""
+
+    def __init__(self, core: Core, executors: Mapping[str, Executor]) -> None:
+        self._core = core
+        self._executors = executors
+
+    def recover(self) -> None:
+        """After a restart: hand every running attempt to its executor, which adopts it or reports its end."""
+        self._adopt(self._running())
+
+    def run(self) -> int:
+        """Look at every attempt once; how many ended."""
+        running = self._running()
+        if not running:
+            return 0
+        seen = {o.attempt: o for executor in self._executors.values() for o in executor.poll()}
+        # Claimed but never launched, if no executor knows it: its executor says what became of it.
+        self._adopt({number: row for number, row in running.items() if number not in seen})
+        known = [(running[number], found) for number, found in seen.items() if number in running]
+        self._stop_overdue([(row, found) for row, found in known if found.exit is None])
+        ended = [_Ended(row, found.exit) for row, found in known if found.exit is not None]
+        if ended:
+            self._close(ended)
+        return len(ended)
+
+    def _running(self) -> dict[int, AttemptRow]:
+        with self._core.db.read() as tx:
+            return {row.id: row for row in attempts.running(tx)}
+
+    def _adopt(self, unknown: Mapping[int, AttemptRow]) -> None:
+        for name, executor in self._executors.items():
+            its = {number: row.handle for number, row in unknown.items() if row.executor == name}
+            if its:
+                executor.recover(its)
+
+    def _stop_overdue(self, watched: list[tuple[AttemptRow, Observation]]) -> None:
+        """End what runs too long, says nothing for too long, or belongs to a cancelled backfill."""
+        reasons = {row.id: why for row, found in watched if (why := self._overdue(row, found)) is not None}
+        fresh = {row.id: reasons[row.id] for row, _ in watched if row.id in reasons and row.stopping is None}
+        if fresh:
+            with self._core.db.write() as tx:
+                for number, why in fresh.items():
+                    attempts.mark_stopping(tx, [number], why)
+        for row, _ in watched:
+            if row.id in reasons or row.stopping is not None:
+                grace = self._core.pipeline.processors[row.processor].grace
+                self._executors[row.executor].stop(row.id, grace)
+
+    def _overdue(self, row: AttemptRow, found: Observation) -> Status | None:
+        processor = self._core.pipeline.processors[row.processor]
+        now = self._core.now()
+        if now - row.started_at > processor.timeout:
+            return Status.TIMED_OUT
+        # The wall clock may step back; a negative silence is none.
+        if now - max(found.output_at, row.started_at) > processor.silence:
+            return Status.SILENT
+        return None
+
+    def _close(self, ended: list[_Ended]) -> None:
+        events: list[Event] = []
+        with self._core.db.write() as tx:
+            for one in ended:
+                events += self._close_one(tx, one)
+        self._core.tell_all(events)
+
+    def _close_one(self, tx: Transaction, one: _Ended) -> list[Event]:
+        row, exit_ = one.attempt, one.exit
+        ended_at = max(exit_.ended_at, row.started_at)
+        status = _status(row, exit_)
+        tail = _tail(self._executors[row.executor].log(row.id))
+        ending = Ending(
+            status=status,
+            ended_at=ended_at,
+            exit_code=exit_.code,
+            detail=exit_.detail,
+            tail=tail,
+            max_rss_bytes=exit_.max_rss_bytes,
+            cpu_seconds=exit_.cpu_seconds,
+        )
+        if not attempts.close(tx, row.id, ending):
+            return []
+        covered = attempts.dates_of(tx, row.id)
+        known = checks.of_dates(tx, covered)
+        for date in covered:
+            self._release(tx, row, ending, known[date])
+        dates.wake_dates(tx, covered, self._core.now())
+        phase, seconds = row.phase, ended_at - row.started_at
+        return [
+            AttemptEnded(attempt=row.id, processor=row.processor, phase=phase, status=status, seconds=seconds)
+        ]
+
+    def _release(
+        self, tx: Transaction, row: AttemptRow, ending: Ending, known: Mapping[str, CheckRow]
+    ) -> None:
+        """Hand a check back: to be asked about now, and not to be run again before the backoff."""
+        check = known[row.processor]
+        processor = self._core.pipeline.processors[row.processor]
+        pair = (check.date, check.processor)
+        values: dict[str, object] = {"wanted_at": ending.ended_at + processor.settle}
+        if row.handle is None:
+            values["tries"] = max(check.tries - 1, 0)
+        else:
+            values |= {
+                "own_started_at": row.started_at,
+                "own_ended_at": ending.ended_at,
+                "own_succeeded": int(ending.status is Status.SUCCEEDED),
+                "own_detail": _detail(ending),
+                "retry_at": ending.ended_at + self._backoff(processor.backoff, check.tries),
+            }
+        checks.release(tx, row.id, [pair], values)
+        self._ask_ahead(tx, check.date, row.processor, known, ending.ended_at + processor.settle)
+
+    def _ask_ahead(
+        self, tx: Transaction, date: dt.date, processor: str, known: Mapping[str, CheckRow], at: float
+    ) -> None:
+        """When this may open the gate, one question serves it and the validation of the state behind it."""
+        stage = self._core.pipeline.stage_of[processor]
+        others = [known[p.name] for p in stage.processors if p.name != processor]
+        following = lookback.following(self._core.pipeline, stage)
+        if following is None or not all(check.satisfied for check in others):
+            return
+        behind = [known[p.name] for p in following.processors]
+        checks.want(tx, [(date, c.processor) for c in behind if not c.satisfied and c.attempt_id is None], at)
+
+    def _backoff(self, base: float, tries: int) -> float:
+        """Doubled with every attempt, with jitter, so that retries of many dates do not come at once."""
+        doubled = float(base * 2 ** (max(tries, 1) - 1))
+        return doubled * self._core.rng.uniform(0.75, 1.25)
+
+
+def cancel_running(tx: Transaction, backfill_id: int) -> None:
+    """Mark a backfill's running attempts to be ended; the next pass ends them."""
+    its = [row.id for row in attempts.running_of(tx, backfill_id)]
+    attempts.mark_stopping(tx, its, Status.CANCELLED)
+
+
+def _status(row: AttemptRow, exit_: Exit) -> Status:
+    if exit_.code == 0:
+        return Status.SUCCEEDED
+    if row.stopping is not None:
+        return Status(row.stopping)
+    return Status.LOST if exit_.code is None else Status.FAILED
+
+
+def _detail(ending: Ending) -> str:
+    """How our own attempt ended, as `judge` tells it."""
+    last = ending.tail.strip().splitlines()[-1:] or [""]
+    code = f"exit {ending.exit_code}" if ending.exit_code is not None else ending.detail
+    words = [str(ending.status) if ending.status is not Status.FAILED else "", code, last[0][:200]]
+    return ": ".join(word for word in words if word)
+
+
+def _tail(log: Path) -> str:
+    try:
+        with log.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(file.tell() - TAIL_BYTES, 0))
+            return file.read().decode("utf-8", errors="replace").replace("\x00", "")
+    except OSError:
+        return ""

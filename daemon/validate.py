@@ -1,0 +1,138 @@
+"""The warehouse is asked, and its answers become verdicts. One pass, on a thread of its own.
+
+No transaction is open while the warehouse thinks. An answer counts only if nothing happened to the check
+since the question was put; otherwise the question is put again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from daemon import breaker, lookback
+from daemon.core import ACTOR, Core
+from daemon.decide import Waiting
+from daemon.events import Trouble
+from daemon.warehouse import Answers, Warehouse, WarehouseError
+from state.calendar import Day
+from state.records import CheckRow
+from state.store import checks, dates, days, holds
+from state.store.checks import Judged
+from state.verdict import Circumstances, Evidence, Verdict, judge
+
+CHUNK = 5000
+"""How many verdicts one transaction keeps, so that the engine's passes get their turn in between."""
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
+"""Seconds until an unreachable warehouse is asked again: doubled from the first to the longest."""
+
+
+class Validator:
+    """The duty that asks."""
+
+    def __init__(self, core: Core, warehouse: Warehouse) -> None:
+        self._core = core
+        self._warehouse = warehouse
+        self._pause = FIRST_PAUSE
+
+    def run(self) -> int:
+        """Ask what is due; how many checks were judged.
+
+        Admission comes first: while dates are about to be admitted, one later question covers them all.
+        """
+        now = self._core.now()
+        with self._core.db.read() as tx:
+            if any(hold.kind == "warehouse" for hold in holds.everything(tx)):
+                return 0
+            uncharted = dates.span_waiting(tx, Waiting.CALENDAR)
+            admitting = dates.admissible(tx, now)
+            due = [] if admitting or uncharted else checks.wanted(tx, now, self._core.questions)
+        try:
+            if uncharted:
+                self.learn_calendar(*uncharted)
+                return 1
+            return self._ask(due) if due else 0
+        except WarehouseError as error:
+            self._hold_questions(error)
+            return 0
+
+    def learn_calendar(self, start: dt.date, end: dt.date) -> None:
+        """Ask the calendar about the dates and their lookback, and wake the dates that wait for it.
+
+        Raises:
+            WarehouseError: the calendar could not be asked.
+        """
+        first, last = lookback.calendar_span(self._core.pipeline, start, end)
+        games = self._warehouse.games(first, last)
+        counts = self._core.pipeline.seasons.counts_games
+        span = (dt.date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1))
+        now = self._core.now()
+        with self._core.db.write() as tx:
+            days.save(tx, {date: games.get(date, 0) if counts else None for date in span}, now)
+            dates.wake_waiting(tx, Waiting.CALENDAR, now)
+
+    def _ask(self, due: Sequence[CheckRow]) -> int:
+        asked_at = self._core.now()
+        wanted: dict[str, list[dt.date]] = defaultdict(list)
+        for check in due:
+            if check.processor in self._core.pipeline.processors:
+                wanted[check.processor].append(check.date)
+        answers = self._warehouse.evidence(wanted, purpose="gate")
+        self._pause = FIRST_PAUSE
+        charted = self._days({check.date for check in due})
+        for first in range(0, len(due), CHUNK):
+            self._save(due[first : first + CHUNK], answers, charted, asked_at)
+        return len(due)
+
+    def _days(self, wanted: set[dt.date]) -> Mapping[dt.date, Day]:
+        with self._core.db.read() as tx:
+            known = days.known(tx, min(wanted), max(wanted))
+        return {date: self._core.pipeline.seasons.day(date, known.get(date)) for date in wanted}
+
+    def _save(
+        self, due: Sequence[CheckRow], answers: Answers, charted: Mapping[dt.date, Day], asked_at: float
+    ) -> None:
+        judged = list(self._judge(due, answers, charted, asked_at))
+        filled = [(j.date, j.processor) for j in judged if j.judgement.verdict.satisfied]
+        with self._core.db.write() as tx:
+            checks.save(tx, judged)
+            troubles = breaker.count(tx, self._core, list(zip(due, judged, strict=True)))
+            dates.wake_dates(tx, sorted({check.date for check in due}), self._core.now())
+            lookback.unblock(tx, self._core, filled)
+        self._core.tell_all(list(troubles))
+
+    def _judge(
+        self, due: Sequence[CheckRow], answers: Answers, charted: Mapping[dt.date, Day], asked_at: float
+    ) -> Iterator[Judged]:
+        pipeline = self._core.pipeline
+        stale_after = pipeline.history.stale_after if pipeline.history else 0.0
+        gone = Evidence(error="the pipeline file no longer has this processor")
+        for check in due:
+            processor = pipeline.processors.get(check.processor)
+            evidence = answers.get((check.processor, check.date), gone) if processor else gone
+            about = Circumstances(
+                now=self._core.now(),
+                stale_after=stale_after,
+                bootstrap_days=pipeline.bootstrap_days(processor) if processor else 0,
+                own=check.own,
+            )
+            expectation = processor.expect if processor else next(iter(pipeline.processors.values())).expect
+            judgement = judge(evidence, expectation, charted[check.date], about)
+            unsettled = judgement.verdict in (Verdict.UNKNOWN, Verdict.RUNNING) and processor is not None
+            yield Judged(
+                date=check.date,
+                processor=check.processor,
+                ticket=check.ticket,
+                judgement=judgement,
+                asked_at=asked_at,
+                ask_again_at=self._core.now() + pipeline.engine.recheck if unsettled else None,
+            )
+
+    def _hold_questions(self, error: WarehouseError) -> None:
+        """Stop asking for a while; every date that waits for a verdict says why."""
+        now = self._core.now()
+        until = error.retry_at if error.retry_at is not None else now + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        with self._core.db.write() as tx:
+            holds.place(tx, "warehouse", "", reason=str(error), actor=ACTOR, now=now, until=until)
+        self._core.tell(Trouble(kind="warehouse", text=str(error)))

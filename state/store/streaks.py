@@ -1,0 +1,22 @@
+"""How often in a row a processor ended with the same error."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, case, delete, select
+
+from state.store.upsert import insert
+from state.tables import streaks
+
+
+def extend(tx: Connection, processor: str, error: str) -> int:
+    """Count one more of `error`; a different one begins at 1. The length so far."""
+    new = insert(tx, streaks).values(processor=processor, error=error, length=1)
+    length = case((streaks.c.error == new.excluded.error, streaks.c.length + 1), else_=1)
+    changed = {"error": new.excluded.error, "length": length}
+    tx.execute(new.on_conflict_do_update(index_elements=["processor"], set_=changed))
+    return int(tx.execute(select(streaks.c.length).where(streaks.c.processor == processor)).scalar_one())
+
+
+def reset(tx: Connection, processor: str) -> None:
+    """A good end: the streak is over."""
+    tx.execute(delete(streaks).where(streaks.c.processor == processor))
