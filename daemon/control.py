@@ -164,6 +164,9 @@ class Control:
 
     def _reopen(self, tx: Transaction, number: int) -> None:
         """A cancelled backfill lives again for the date that was put back."""
+        row = self._backfill(tx, number)
+        if row.cancelled_at is not None and backfills.running_attempts(tx, number):
+            raise Refused(f"backfill {number} is being cancelled; retry when its last attempt has ended")
         backfills.change(tx, number, {"cancelled_at": None})
 
     def _refuse_ended(self, tx: Transaction, row: BackfillRow, verb: str) -> None:

@@ -71,6 +71,14 @@ class Validator:
             days.save(tx, {date: games.get(date, 0) if counts else None for date in span}, now)
             dates.wake_waiting(tx, Waiting.CALENDAR, now)
 
+    def look_again(self, known: Sequence[CheckRow]) -> int:
+        """Ask about checks of ended dates, whether or not a question is due, and keep the answers.
+
+        Raises:
+            WarehouseError: the warehouse could not be asked.
+        """
+        return self._ask(known) if known else 0
+
     def _ask(self, due: Sequence[CheckRow]) -> int:
         asked_at = self._core.now()
         wanted: dict[str, list[dt.date]] = defaultdict(list)

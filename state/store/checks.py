@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, case, func, literal, select, true, union_all, update
+from sqlalchemy import Connection, bindparam, case, func, literal, or_, select, true, union_all, update
 
 from state.records import CheckRow, DateRow, Mode
 from state.store import rows
@@ -98,6 +98,18 @@ def of_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, dict[
     return found
 
 
+def of_dates_between(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, dict[str, CheckRow]]:
+    """All checks of many dates, by date and processor: one range instead of a list of parameters."""
+    if not wanted:
+        return {}
+    found: dict[dt.date, dict[str, CheckRow]] = {date: {} for date in wanted}
+    query = select(checks).where(checks.c.date.between(min(wanted), max(wanted)))
+    for row in tx.execute(query):
+        if row.date in found:
+            found[row.date][row.processor] = rows.check(row)
+    return found
+
+
 def want(tx: Connection, pairs: Iterable[Pair], at: float) -> None:
     """Have the warehouse asked about pairs, not before `at`. Answers under way no longer count."""
     values = _pairs(pairs)
@@ -124,7 +136,10 @@ def save(tx: Connection, answers: Iterable[Judged]) -> None:
         .where(*_THIS, checks.c.ticket == bindparam("_ticket"))
         .values(
             verdict=bindparam("_verdict"),
-            satisfied=case((checks.c.accepted_reason != "", 1), else_=bindparam("_satisfied")),
+            satisfied=case(
+                (or_(checks.c.accepted_reason != "", checks.c.passed_by != ""), 1),
+                else_=bindparam("_satisfied"),
+            ),
             rows=bindparam("_rows"),
             expected=bindparam("_expected"),
             reason=bindparam("_reason"),

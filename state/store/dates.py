@@ -14,7 +14,7 @@ from state.records import DateRow, Mode, TransitionRow
 from state.store import rows
 from state.tables import backfill_dates, dates, transitions
 
-_LIVE = dates.c.state.not_in(FINAL)
+_LIVE = dates.c.ended_at.is_(None)
 
 
 class StaleDate(Exception):

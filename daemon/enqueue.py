@@ -1,0 +1,251 @@
+"""A request for dates becomes a backfill, and every date gets its answer. A dry run takes the same way."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from daemon.control import Refused
+from daemon.core import Core
+from daemon.decide import Waiting
+from daemon.validate import Validator
+from daemon.warehouse import WarehouseError
+from state.calendar import Day
+from state.machine import FINAL, Trigger
+from state.pipeline import DONE, PENDING
+from state.records import Answer, CheckRow, DateRow, Mode, Scrapers
+from state.store import backfills, checks, dates, days
+from state.store.backfills import Answered
+from state.store.database import Transaction
+from state.store.dates import Move, Standing
+
+MOST_DATES = 20_000
+"""Dates of one request: half a century of days, and still one quick transaction."""
+EARLIEST, LATEST = dt.date(1900, 1, 1), dt.date(2199, 12, 31)
+CALENDAR_FRESH_FOR = 60.0
+"""Seconds for which the calendar's answer to one request serves the next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What somebody asks for. `dates` is sorted and has no date twice."""
+
+    dates: tuple[dt.date, ...]
+    scrapers: Scrapers = Scrapers.ALL
+    force: bool = False
+    priority: int = 0
+    max_failures: int | None = None
+    note: str = ""
+    actor: str = ""
+    key: str | None = None
+    """Idempotency key: the same key with the same request gives the same backfill."""
+    digest: str = ""
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detail:
+    """What became of one requested date. `verdicts` proves an `already_done`."""
+
+    date: dt.date
+    outcome: Answer
+    reason: str = ""
+    verdicts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The answer to a request; `id` is None for a dry run."""
+
+    id: int | None
+    start: dt.date
+    end: dt.date
+    details: tuple[Detail, ...]
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """How many dates had which outcome."""
+        return dict(Counter(detail.outcome.value for detail in self.details))
+
+
+class KeyReused(Exception):
+    """The idempotency key belongs to another request."""
+
+
+class Enqueuer:
+    """Takes requests."""
+
+    def __init__(self, core: Core, validator: Validator) -> None:
+        self._core = core
+        self._validator = validator
+
+    def enqueue(self, request: Request) -> Receipt:
+        """Answer for every date and, unless it is a dry run, enqueue what needs work, all in one transaction.
+
+        Raises:
+            KeyReused: the idempotency key was used for a different request.
+            Refused: the same request is being handled right now.
+        """
+        replay = self._replay(request)
+        if replay is not None:
+            return replay
+        doubt = self._learn_calendar(request)
+        doubt = self._prove_done(request) or doubt
+        if request.dry_run:
+            with self._core.db.read() as tx:
+                return self._receipt(None, request, self._answers(tx, request, doubt))
+        with self._core.db.write() as tx:
+            if request.key is not None and backfills.by_key(tx, request.key) is not None:
+                raise Refused("the same request is being handled; ask again for its answer")
+            details = self._answers(tx, request, doubt)
+            number = self._create(tx, request)
+            self._store(tx, number, request, details)
+        return self._receipt(number, request, details)
+
+    def _replay(self, request: Request) -> Receipt | None:
+        """The stored answer to a request that was made before under the same key."""
+        if request.key is None:
+            return None
+        with self._core.db.read() as tx:
+            found = backfills.by_key(tx, request.key)
+            if found is None:
+                return None
+            number, digest = found
+            if digest != request.digest:
+                raise KeyReused(f"Idempotency-Key was used for backfill {number} with a different body")
+            stored = backfills.dates_page(tx, number, after=None, limit=MOST_DATES)
+        return self._receipt(
+            number, request, [Detail(date=a.date, outcome=Answer(a.answer), reason=a.reason) for a in stored]
+        )
+
+    def _receipt(self, number: int | None, request: Request, details: list[Detail]) -> Receipt:
+        return Receipt(id=number, start=request.dates[0], end=request.dates[-1], details=tuple(details))
+
+    def _learn_calendar(self, request: Request) -> str:
+        """Ask the calendar, unless it just answered; why it could not be asked, or empty."""
+        start, end = request.dates[0], request.dates[-1]
+        with self._core.db.read() as tx:
+            asked = days.oldest_answer(tx, start, end)
+        if asked is not None and self._core.now() - asked < CALENDAR_FRESH_FOR:
+            return ""
+        try:
+            self._validator.learn_calendar(start, end)
+        except WarehouseError as error:
+            return f"the calendar could not be asked: {error}"
+        return ""
+
+    def _prove_done(self, request: Request) -> str:
+        """Ask the warehouse about dates that are done; why it could not be asked, or empty."""
+        if request.force:
+            return ""
+        with self._core.db.read() as tx:
+            done = [row.date for row in dates.among(tx, request.dates).values() if row.state == DONE]
+            known = checks.of_dates_between(tx, done)
+        try:
+            self._validator.look_again([check for own in known.values() for check in own.values()])
+        except WarehouseError as error:
+            return f"the warehouse could not be asked again: {error}"
+        return ""
+
+    def _answers(self, tx: Transaction, request: Request, doubt: str) -> list[Detail]:
+        existing = dates.among(tx, request.dates)
+        games = days.known(tx, request.dates[0], request.dates[-1])
+        known = checks.of_dates_between(tx, [row.date for row in existing.values() if row.state == DONE])
+        details = []
+        for date in request.dates:
+            day = self._core.pipeline.seasons.day(date, games[date]) if date in games else None
+            details.append(self._answer(request, day, date, existing.get(date), known.get(date, {}), doubt))
+        return details
+
+    def _answer(
+        self,
+        request: Request,
+        day: Day | None,
+        date: dt.date,
+        row: DateRow | None,
+        known: Mapping[str, CheckRow],
+        doubt: str,
+    ) -> Detail:
+        if row is not None and row.state not in FINAL:
+            reason = f"backfill {row.backfill_id} has it, in {row.state}"
+            return Detail(date=date, outcome=Answer.IN_FLIGHT, reason=reason)
+        if day is not None and not day.expected:
+            return Detail(date=date, outcome=Answer.NOT_EXPECTED, reason=day.reason)
+        if row is not None and row.state == DONE and not request.force:
+            lacking = [c for c in known.values() if not (c.satisfied or c.passed_by)]
+            if not lacking and known:
+                verdicts = dict(Counter(check.verdict.value for check in known.values()))
+                return Detail(date=date, outcome=Answer.ALREADY_DONE, reason=doubt, verdicts=verdicts)
+            told = ", ".join(f"{c.processor} {c.verdict}" for c in lacking) or "nothing was checked"
+            return Detail(date=date, outcome=Answer.ENQUEUED, reason=f"was done, but: {told}")
+        return Detail(date=date, outcome=Answer.ENQUEUED, reason=doubt if day is None else "")
+
+    def _create(self, tx: Transaction, request: Request) -> int:
+        return backfills.create(
+            tx,
+            {
+                "start": request.dates[0],
+                "end": request.dates[-1],
+                "dates": len(request.dates),
+                "scrapers": request.scrapers.value,
+                "force": int(request.force),
+                "priority": request.priority,
+                "max_failures": request.max_failures,
+                "note": request.note,
+                "actor": request.actor,
+                "created_at": self._core.now(),
+                "request_key": request.key,
+                "request_hash": request.digest,
+            },
+        )
+
+    def _store(self, tx: Transaction, number: int, request: Request, details: list[Detail]) -> None:
+        existing = dates.among(tx, request.dates)
+        backfills.add_dates(
+            tx,
+            number,
+            [Answered(date=d.date, answer=d.outcome.value, reason=d.reason) for d in details],
+        )
+        fresh = [d for d in details if d.outcome in (Answer.ENQUEUED, Answer.NOT_EXPECTED)]
+        dates.create(tx, [self._new(number, request, d.date) for d in fresh if d.date not in existing])
+        for detail in fresh:
+            row = existing.get(detail.date)
+            if row is not None and detail.outcome is Answer.ENQUEUED:
+                self._take_over(tx, number, request, row)
+            elif row is None and detail.outcome is Answer.NOT_EXPECTED:
+                self._dismiss(tx, detail)
+
+    def _new(self, number: int, request: Request, date: dt.date) -> dict[str, object]:
+        now = self._core.now()
+        season = self._core.pipeline.seasons.season(date)
+        return {
+            "date": date,
+            "state": PENDING,
+            "waiting": Waiting.TURN.value,
+            "due_at": now,
+            "entered_at": now,
+            "backfill_id": number,
+            "priority": request.priority,
+            "mode": (Mode.FORCE if request.force else Mode.NORMAL).value,
+            "season": season.name if season else "",
+        }
+
+    def _take_over(self, tx: Transaction, number: int, request: Request, row: DateRow) -> None:
+        """An ended date starts again, now held by this backfill."""
+        again = Mode.INSIST if row.state not in (PENDING, DONE) else Mode.NORMAL
+        mode = Mode.FORCE if request.force else again
+        now = self._core.now()
+        dates.restart(tx, row, mode=mode, actor=request.actor, reason=f"backfill {number}", now=now)
+        dates.reassign(tx, row.date, number, request.priority)
+
+    def _dismiss(self, tx: Transaction, detail: Detail) -> None:
+        row = dates.get(tx, detail.date)
+        if row is None:
+            return
+        now = self._core.now()
+        target = self._core.machine.step(row.state, Trigger.DISMISS)
+        standing = Standing(outcome="not_expected", reason=detail.reason, entered_at=now, ended_at=now)
+        step = Move(trigger=Trigger.DISMISS, target=target, reason=detail.reason)
+        dates.move(tx, row, [step], standing, actor="engine", now=now)
