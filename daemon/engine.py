@@ -48,11 +48,20 @@ class Engine:
         return bool(self.validator.run())
 
     def next_alarm(self) -> float | None:
-        """When a retry, a question or the end of a hold is due next; None when only an event can matter."""
+        """When a retry, a later question or the end of a hold is due; None when only an event can matter.
+
+        A question that is due already needs no alarm: whoever asks is at it, or held back.
+        """
         with self.core.db.read() as tx:
             ends = [hold.until for hold in holds.everything(tx)]
-            times = [dates.next_due(tx), checks.next_question(tx), *ends]
+            times = [dates.next_due(tx), checks.next_question(tx, after=self.core.now()), *ends]
         return min((at for at in times if at is not None), default=None)
+
+    def has_question(self) -> bool:
+        """Whether a question is due and may be asked."""
+        with self.core.db.read() as tx:
+            held = any(hold.kind == "warehouse" for hold in holds.everything(tx))
+            return not held and checks.has_wanted(tx, self.core.now())
 
     def watches_attempts(self) -> bool:
         """Whether jobs run, whose time limits have to be looked at."""

@@ -36,7 +36,7 @@ class Validator:
         self._pause = FIRST_PAUSE
 
     def run(self) -> int:
-        """Ask what is due; how many checks were judged.
+        """Ask what is due; how many checks were judged, or 1 for a calendar or an outage learnt of.
 
         Admission comes first: while dates are about to be admitted, one later question covers them all.
         """
@@ -54,7 +54,7 @@ class Validator:
             return self._ask(due) if due else 0
         except WarehouseError as error:
             self._hold_questions(error)
-            return 0
+            return 1
 
     def learn_calendar(self, start: dt.date, end: dt.date) -> None:
         """Ask the calendar about the dates and their lookback, and wake the dates that wait for it.

@@ -124,9 +124,14 @@ def wanted(tx: Connection, now: float, limit: int) -> list[CheckRow]:
     return [rows.check(row) for row in tx.execute(query)]
 
 
-def next_question(tx: Connection) -> float | None:
-    """When the next question is due."""
-    return tx.execute(select(func.min(checks.c.wanted_at)).where(checks.c.wanted_at.is_not(None))).scalar()
+def has_wanted(tx: Connection, now: float) -> bool:
+    """Whether any question is due."""
+    return tx.execute(select(checks.c.date).where(checks.c.wanted_at <= now).limit(1)).first() is not None
+
+
+def next_question(tx: Connection, after: float) -> float | None:
+    """When the next question after a time is due."""
+    return tx.execute(select(func.min(checks.c.wanted_at)).where(checks.c.wanted_at > after)).scalar()
 
 
 def save(tx: Connection, answers: Iterable[Judged]) -> None:

@@ -1,0 +1,126 @@
+"""`waiting_on`: one true sentence about what a live date waits for, made when somebody looks.
+
+Only what cannot change behind a date's back is stored with it; who holds the slot it waits for, and which
+earlier date bars its way, is read now.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from daemon import lookback
+from daemon.core import Core
+from daemon.decide import Waiting
+from state.machine import FINAL
+from state.pipeline import Stage
+from state.records import AttemptRow, CheckRow, DateRow, HoldRow
+from state.store import attempts, checks, holds
+from state.store.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """What is true of everything, read once for many dates."""
+
+    tx: Transaction
+    core: Core
+    running: Sequence[AttemptRow]
+    holds: Mapping[str, HoldRow]
+    checks: Mapping[dt.date, Mapping[str, CheckRow]]
+
+
+def waiting_on(tx: Transaction, core: Core, rows: Sequence[DateRow]) -> dict[dt.date, str]:
+    """What each of the dates waits for; ended dates wait for nothing and are left out."""
+    live = [row for row in rows if row.state not in FINAL]
+    if not live:
+        return {}
+    scene = _Scene(
+        tx=tx,
+        core=core,
+        running=attempts.running(tx),
+        holds={hold.kind: hold for hold in holds.everything(tx)},
+        checks=checks.of_dates_between(tx, [row.date for row in live]),
+    )
+    return {row.date: _sentence(scene, row) for row in live}
+
+
+def _sentence(scene: _Scene, row: DateRow) -> str:
+    everything = scene.holds.get("all")
+    if everything is not None and row.waiting in (Waiting.SLOT, Waiting.PAUSED, Waiting.RETRY, Waiting.TURN):
+        return f"everything is paused by {everything.actor}{_because(everything.reason)}"
+    tell = _TELLERS.get(row.waiting)
+    own = scene.checks.get(row.date, {})
+    return (tell(scene, row, own) if tell else row.waiting_text) or "the engine's next turn"
+
+
+def _question(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
+    hold = scene.holds.get("warehouse")
+    if hold is not None:
+        again = f", asked again at {_clock(hold.until)}" if hold.until is not None else ""
+        return f"the warehouse: {hold.reason}{again}"
+    if row.waiting == Waiting.CALENDAR:
+        return "the calendar's answer"
+    stage = scene.core.pipeline.stage.get(row.state)
+    asked = [p.name for p in stage.processors if p.name in own and own[p.name].wanted_at] if stage else []
+    return f"the warehouse's answer about {', '.join(asked)}" if asked else "the warehouse's answer"
+
+
+def _attempt(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
+    running = [check for check in own.values() if check.attempt_id is not None]
+    return ", ".join(f"attempt {check.attempt_id} of {check.processor}" for check in running)
+
+
+def _slot(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
+    """Which slot: of the sequential phase, of an output table, or any."""
+    wanted = [check.processor for check in own.values() if check.runnable]
+    stage = scene.core.pipeline.stage.get(row.state)
+    if not wanted or stage is None:
+        return "a slot"
+    if stage.phase.sequential:
+        holder = next((a for a in scene.running if a.sequence == stage.phase.name), None)
+        return f"a slot of {stage.phase.name}{_runs(holder)}"
+    table = scene.core.pipeline.processors[wanted[0]].table
+    writer = next((a for a in scene.running if a.output == table), None)
+    if writer is not None:
+        return f"a writer of {table}{_runs(writer)}"
+    slots = scene.core.pipeline.jobs.slots
+    return f"a slot for {', '.join(wanted)}: {len(scene.running)} of {slots} are taken"
+
+
+def _runs(attempt: AttemptRow | None) -> str:
+    return f": {attempt.date} runs {attempt.processor}" if attempt else ""
+
+
+def _retry(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
+    at = f", not before {_clock(row.due_at)}" if row.due_at is not None else ""
+    return f"the next attempt of {row.waiting_text}{at}"
+
+
+def _earlier(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
+    stage: Stage = scene.core.pipeline.stage[row.state]
+    found = lookback.hole(scene.tx, scene.core, stage, row.date)
+    if found is None:
+        return ""
+    check = checks.of_dates(scene.tx, [found[0]])[found[0]].get(found[1])
+    return lookback.sentence(found, stage, str(check.verdict) if check else "unknown")
+
+
+_Teller = Callable[[_Scene, DateRow, Mapping[str, CheckRow]], str]
+_TELLERS: Mapping[str, _Teller] = {
+    Waiting.VERDICT: _question,
+    Waiting.CALENDAR: _question,
+    Waiting.ATTEMPT: _attempt,
+    Waiting.SLOT: _slot,
+    Waiting.RETRY: _retry,
+    Waiting.EARLIER_DATE: _earlier,
+}
+
+
+def _because(reason: str) -> str:
+    return f": {reason}" if reason else ""
+
+
+def _clock(at: float) -> str:
+    return dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
