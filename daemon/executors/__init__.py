@@ -58,14 +58,14 @@ class Executor(Protocol):
     def launch(self, jobs: Sequence[Job], record: Record) -> None:
         """Hold each job ready, `record` all handles, then let the jobs begin.
 
-        If `record` raises, no job begins and the error goes up. A job that cannot start is reported by `poll`.
+        If `record` raises, no job begins and the error goes up. `poll` reports a job that cannot start.
         """
 
     def poll(self) -> list[Observation]:
         """Every attempt under way, and once each attempt that has ended since the last call."""
 
     def stop(self, attempt: int, grace: float) -> None:
-        """Ask the job to end, and make it end after `grace` seconds; idempotent, also for unknown attempts."""
+        """Ask the job to end, make it end after `grace` seconds; idempotent, also for unknown attempts."""
 
     def log(self, attempt: int) -> Path:
         """The file that holds the attempt's output; it may not exist yet."""
