@@ -1,0 +1,1 @@
+"""Tests: unit, integration, simulation, acceptance. `tests.factories` builds what they need."""

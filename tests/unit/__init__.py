@@ -1,0 +1,1 @@
+"""Tests of rules, one module each; no process, no clock."""
