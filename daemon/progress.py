@@ -1,0 +1,215 @@
+"""How far everything is, how fast it goes and when it may be done.
+
+All of it comes from tallies and the latest ends, so that it costs the same however many dates there are.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from daemon.core import Core
+from daemon.decide import Waiting
+from state.machine import FINAL
+from state.pipeline import DONE, FAILED, PENDING, Pipeline
+from state.records import AttemptRow, HoldRow
+from state.store import attempts, holds, reading, tallies
+from state.store.database import Transaction
+from state.store.reading import Pace
+from state.store.tallies import CheckCount, DateCount
+
+WINDOW_SECONDS = 3600.0
+"""How far back the rate looks."""
+SAMPLE = 2000
+"""How many ends the rate looks at, at most."""
+SHORTEST_SECONDS = 60.0
+"""A rate over less than this says nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessorProgress:
+    """How many dates a processor has satisfied, of those that are known to need it."""
+
+    name: str
+    phase: str
+    satisfied: int
+    total: int
+    verdicts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeasonProgress:
+    """How many dates of a season have ended, and how."""
+
+    name: str
+    total: int
+    done: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """An attempt under way with the dates it covers."""
+
+    attempt: AttemptRow
+    dates: Sequence[dt.date]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eta:
+    """Dates per hour and the time of the end, each None while nobody can tell; `method` says how or why."""
+
+    rate_per_hour: float | None
+    at: float | None
+    method: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How everything stands at `now`."""
+
+    now: float
+    states: Mapping[str, int]
+    outcomes: Mapping[str, int]
+    waiting: Mapping[str, int]
+    processors: Sequence[ProcessorProgress]
+    seasons: Sequence[SeasonProgress]
+    running: Sequence[Running]
+    holds: Sequence[HoldRow]
+    last_progress_at: float | None
+    eta: Eta
+
+    @property
+    def total(self) -> int:
+        """All dates that were ever enqueued."""
+        return sum(self.states.values())
+
+    @property
+    def live(self) -> int:
+        """Dates that have not ended."""
+        return sum(n for state, n in self.states.items() if state not in FINAL)
+
+    @property
+    def paused(self) -> bool:
+        """Whether everything is paused."""
+        return any(hold.kind == "all" for hold in self.holds)
+
+    def of_phase(self, phase: str) -> tuple[int, int]:
+        """Satisfied and needed (processor, date) pairs of a phase."""
+        own = [p for p in self.processors if p.phase == phase]
+        return sum(p.satisfied for p in own), sum(p.total for p in own)
+
+
+def progress(tx: Transaction, core: Core) -> Progress:
+    """How everything stands now."""
+    now = core.now()
+    counts = tallies.dates(tx)
+    states = _sums((c.state, c.n) for c in counts)
+    waiting = _sums((c.waiting, c.n) for c in counts if c.waiting and c.state not in FINAL)
+    placed = holds.everything(tx)
+    live = sum(n for state, n in states.items() if state not in FINAL)
+    paused = waiting.get(Waiting.PAUSED, 0)
+    return Progress(
+        now=now,
+        states=states,
+        outcomes=_sums((c.outcome, c.n) for c in counts if c.outcome),
+        waiting=waiting,
+        processors=_processors(core.pipeline, tallies.checks(tx), states.get(PENDING, 0)),
+        seasons=_seasons(counts),
+        running=_running(tx),
+        holds=placed,
+        last_progress_at=reading.last_progress(tx),
+        eta=estimate(
+            reading.pace(tx, now - WINDOW_SECONDS, SAMPLE), live=live, paused=paused, holds=placed, now=now
+        ),
+    )
+
+
+def estimate(pace: Pace, *, live: int, paused: int, holds: Sequence[HoldRow], now: float) -> Eta:
+    """The rate, and when the live dates will have ended if it stays as it is."""
+    rate, basis = _rate(pace, now)
+    held = {hold.kind: hold for hold in holds}
+    if not live:
+        return Eta(rate_per_hour=rate, at=None, method="nothing is left to do")
+    if "all" in held:
+        return Eta(rate_per_hour=rate, at=None, method="unknown while everything is paused")
+    if "warehouse" in held:
+        method = f"unknown while the warehouse cannot be asked: {held['warehouse'].reason}"
+        return Eta(rate_per_hour=rate, at=None, method=method)
+    if live == paused:
+        method = f"unknown: {_dates(paused)} left, all of paused or stopped backfills"
+        return Eta(rate_per_hour=rate, at=None, method=method)
+    if rate is None:
+        return Eta(rate_per_hour=None, at=None, method=f"unknown: {basis}")
+    left = live - paused
+    beside = f"; {_dates(paused)} of paused or stopped backfills not counted" if paused else ""
+    method = f"{_dates(left)} left at {rate:.1f} an hour: {basis}{beside}"
+    return Eta(rate_per_hour=rate, at=now + left / rate * 3600, method=method)
+
+
+def _rate(pace: Pace, now: float) -> tuple[float | None, str]:
+    """Dates per hour since the first end that is looked at, and on what it rests or why there is none."""
+    if pace.ended < 2 or pace.first_at is None:
+        return None, "fewer than two dates have ended within the last hour"
+    span = now - pace.first_at
+    if span < SHORTEST_SECONDS:
+        return None, "the first date ended less than a minute ago"
+    since = pace.ended - 1
+    rate = since / span * 3600
+    if pace.more:
+        return rate, f"the latest {_dates(since)} ended within {_minutes(span)}"
+    if span >= WINDOW_SECONDS - SHORTEST_SECONDS:
+        return rate, f"{_dates(since)} ended within the last hour"
+    return rate, f"{_dates(since)} ended since the first end {_minutes(span)} ago"
+
+
+def _dates(n: int) -> str:
+    return "1 date" if n == 1 else f"{n} dates"
+
+
+def _minutes(seconds: float) -> str:
+    minutes = max(round(seconds / 60), 1)
+    return "1 minute" if minutes == 1 else f"{minutes} minutes"
+
+
+def _sums(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for key, n in pairs:
+        total[key] += n
+    return dict(total)
+
+
+def _processors(
+    pipeline: Pipeline, counts: Sequence[CheckCount], pending: int
+) -> tuple[ProcessorProgress, ...]:
+    """A date has checks from its admission on; the pending ones are still to come."""
+    return tuple(
+        ProcessorProgress(
+            name=name,
+            phase=pipeline.stage_of[name].phase.name,
+            satisfied=sum(c.n for c in counts if c.processor == name and c.satisfied),
+            total=sum(c.n for c in counts if c.processor == name) + pending,
+            verdicts=_sums((c.verdict, c.n) for c in counts if c.processor == name),
+        )
+        for name in pipeline.processors
+    )
+
+
+def _seasons(counts: Sequence[DateCount]) -> tuple[SeasonProgress, ...]:
+    return tuple(
+        SeasonProgress(
+            name=name,
+            total=sum(c.n for c in counts if c.season == name),
+            done=sum(c.n for c in counts if c.season == name and c.state == DONE),
+            failed=sum(c.n for c in counts if c.season == name and c.state == FAILED),
+        )
+        for name in sorted({c.season for c in counts if c.season})
+    )
+
+
+def _running(tx: Transaction) -> tuple[Running, ...]:
+    under_way = attempts.running(tx)
+    covered = reading.covered(tx, [attempt.id for attempt in under_way])
+    return tuple(Running(attempt=attempt, dates=covered[attempt.id]) for attempt in under_way)

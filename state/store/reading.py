@@ -1,0 +1,92 @@
+"""Reads that only people need: pages of attempts, the pace of the work, its latest progress."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from state.machine import Outcome
+from state.records import AttemptRow, Status
+from state.store import rows
+from state.tables import IS_RUNNING, attempt_dates, attempts, dates
+
+StoreFailure = SQLAlchemyError
+"""Whatever can go wrong with the state database."""
+StoreUnavailable = OperationalError
+"""The state database cannot be used now: locked, full, gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """The latest ends of dates: how many, the first of them, and whether there were more than looked at."""
+
+    ended: int
+    first_at: float | None
+    more: bool
+
+
+def pace(tx: Connection, since: float, sample: int) -> Pace:
+    """How dates have ended after `since`, by the latest `sample` of them; the cost does not grow beyond that.
+
+    Dates on which nothing was expected ended without work and do not count.
+    """
+    latest = (
+        select(dates.c.ended_at, dates.c.outcome)
+        .where(dates.c.ended_at > since)
+        .order_by(dates.c.ended_at.desc())
+        .limit(sample)
+        .subquery()
+    )
+    worked = latest.c.outcome != Outcome.NOT_EXPECTED.value
+    count = func.count()
+    query = select(
+        count.label("all"),
+        count.filter(worked).label("ended"),
+        func.min(latest.c.ended_at).filter(worked).label("first_at"),
+    ).select_from(latest)
+    row = tx.execute(query).one()
+    return Pace(ended=row.ended, first_at=row.first_at, more=row.all == sample)
+
+
+def last_progress(tx: Connection, sample: int = 1000) -> float | None:
+    """When a date or a good attempt ended last, by the latest `sample` attempts; None when none ever did."""
+    latest = (
+        select(attempts.c.ended_at, attempts.c.status)
+        .where(attempts.c.ended_at.is_not(None))
+        .order_by(attempts.c.ended_at.desc())
+        .limit(sample)
+        .subquery()
+    )
+    good = select(func.max(latest.c.ended_at)).where(latest.c.status == Status.SUCCEEDED.value)
+    ends = (tx.execute(select(func.max(dates.c.ended_at))).scalar(), tx.execute(good).scalar())
+    return max((at for at in ends if at is not None), default=None)
+
+
+def attempts_page(
+    tx: Connection, *, below: int | None, status: Status | None = None, processor: str = "", limit: int
+) -> list[AttemptRow]:
+    """Up to `limit` attempts, newest first, with ids below `below`."""
+    query = select(attempts).order_by(attempts.c.id.desc()).limit(limit)
+    if below is not None:
+        query = query.where(attempts.c.id < below)
+    if status is Status.RUNNING:
+        query = query.where(IS_RUNNING)
+    elif status is not None:
+        query = query.where(attempts.c.status == status.value)
+    if processor:
+        query = query.where(attempts.c.processor == processor)
+    return [rows.attempt(row) for row in tx.execute(query)]
+
+
+def covered(tx: Connection, numbers: Collection[int]) -> dict[int, list[dt.date]]:
+    """The dates that each of some attempts covers, in order."""
+    found: dict[int, list[dt.date]] = defaultdict(list)
+    query = select(attempt_dates).where(attempt_dates.c.attempt_id.in_(numbers))
+    for row in tx.execute(query.order_by(attempt_dates.c.date)):
+        found[row.attempt_id].append(row.date)
+    return found
