@@ -152,7 +152,9 @@ class SimExecutor:
 class World:
     """One daemon in a simulated world."""
 
-    def __init__(self, pipeline: Pipeline, calendar: Mapping[dt.date, int], folder: Path, *, seed: int = 0) -> None:
+    def __init__(
+        self, pipeline: Pipeline, calendar: Mapping[dt.date, int], folder: Path, *, seed: int = 0
+    ) -> None:
         self.pipeline = pipeline
         self.time = 1_760_000_000.0
         self.events: list[Event] = []
@@ -160,7 +162,7 @@ class World:
         reference = {n: p.expect.ratio.of for n, p in pipeline.processors.items() if p.expect.ratio}
         self.warehouse = SimWarehouse(self.clock, calendar, reference)
         self.script: Script = self.well
-        self.executor = SimExecutor(self.clock, lambda job: self.script(job))
+        self.executor = SimExecutor(self.clock, self._play)
         self.folder = folder
         self.start()
 
@@ -186,6 +188,9 @@ class World:
         self.enqueuer = Enqueuer(self.core, self.engine.validator)
         self.control = Control(self.core)
         self.engine.recover()
+
+    def _play(self, job: Job) -> Work:
+        return self.script(job)
 
     def well(self, job: Job) -> Work:
         """A job that writes what is expected."""
