@@ -1,0 +1,147 @@
+"""What is expected of a date, with the openers and off days of real seasons."""
+
+import datetime as dt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from state.calendar import Calendar, Season
+from tests.factories import day
+
+
+def season(name: str, opens: str, closes: str) -> Season:
+    return Season(name=name, opens=dt.date.fromisoformat(opens), closes=dt.date.fromisoformat(closes))
+
+
+SEASONS = [
+    season("2022-23", "2022-10-18", "2023-06-12"),
+    season("2021-22", "2021-10-19", "2022-06-16"),
+    season("2023-24", "2023-10-24", "2024-06-17"),
+]
+NBA = Calendar(SEASONS, counts_games=True)
+EVERY_DAY = Calendar([], counts_games=False)
+
+
+def date(text: str) -> dt.date:
+    return dt.date.fromisoformat(text)
+
+
+def test_seasons_are_kept_in_the_order_of_their_openers() -> None:
+    assert [season.name for season in NBA.seasons] == ["2021-22", "2022-23", "2023-24"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("2021-10-18", None),
+        ("2021-10-19", "2021-22"),
+        ("2022-06-16", "2021-22"),
+        ("2022-06-17", None),
+        ("2023-01-01", "2022-23"),
+        ("2024-06-18", None),
+    ],
+)
+def test_a_season_has_both_its_ends(text: str, name: str | None) -> None:
+    found = NBA.season(date(text))
+    assert (found.name if found else None) == name
+
+
+def test_the_opener_is_day_0_of_its_season() -> None:
+    opener = NBA.day(date("2021-10-19"), 2)
+    assert (opener.season, opener.season_day, opener.games) == ("2021-22", 0, 2)
+    assert opener.expected
+
+
+def test_a_preseason_date_names_the_opener() -> None:
+    preseason = NBA.day(date("2021-10-15"), 7)
+    assert not preseason.expected
+    assert preseason.reason == "preseason: 2021-22 opens 2021-10-19"
+    assert preseason.season_day is None
+
+
+def test_a_summer_date_waits_for_the_next_season() -> None:
+    assert NBA.day(date("2022-08-01"), 0).reason == "preseason: 2022-23 opens 2022-10-18"
+
+
+def test_a_date_after_the_last_season_names_its_end() -> None:
+    assert NBA.day(date("2024-08-01"), 0).reason == "out of season: 2023-24 closed 2024-06-17"
+
+
+@pytest.mark.parametrize("text", ["2021-11-25", "2021-12-24", "2022-02-18"])
+def test_thanksgiving_christmas_eve_and_the_all_star_break_expect_nothing(text: str) -> None:
+    off_day = NBA.day(date(text), 0)
+    assert off_day.reason == "no games on this date"
+    assert off_day.season == "2021-22"
+
+
+def test_a_playoff_date_is_in_season() -> None:
+    assert NBA.day(date("2022-06-16"), 1).expected
+
+
+@pytest.mark.parametrize(
+    ("text", "days", "young"),
+    [
+        ("2021-10-19", 7, True),
+        ("2021-10-25", 7, True),
+        ("2021-10-26", 7, False),
+        ("2021-10-26", 14, True),
+        ("2021-11-01", 14, True),
+        ("2021-11-02", 14, False),
+        ("2021-10-19", 0, False),
+        ("2021-10-15", 7, False),  # preseason: outside, not early
+    ],
+)
+def test_the_first_days_of_a_season_are_bootstrap(text: str, days: int, young: bool) -> None:
+    assert NBA.day(date(text), 5).in_bootstrap(days) is young
+
+
+def test_without_seasons_every_date_is_expected_and_none_has_a_season_day() -> None:
+    any_day = EVERY_DAY.day(date("2021-08-01"), None)
+    assert any_day.expected
+    assert any_day.season is None
+    assert not any_day.in_bootstrap(7)
+
+
+def test_without_seasons_a_date_without_games_still_expects_nothing() -> None:
+    assert Calendar([], counts_games=True).day(date("2021-08-01"), 0).reason == "no games on this date"
+
+
+def test_the_seasons_lookback_starts_at_its_opener() -> None:
+    assert NBA.lookback_start(date("2021-11-02"), "season") == date("2021-10-19")
+
+
+def test_the_opener_looks_back_on_nothing() -> None:
+    opener = date("2021-10-19")
+    assert NBA.lookback_start(opener, "season") == opener
+
+
+def test_a_date_out_of_season_looks_back_on_nothing() -> None:
+    assert NBA.lookback_start(date("2022-08-01"), "season") == date("2022-08-01")
+
+
+@pytest.mark.parametrize(
+    ("days", "start"), [(0, "2021-11-02"), (1, "2021-11-01"), (30, "2021-10-03"), (10**9, "0001-01-01")]
+)
+def test_a_lookback_in_days_ends_the_day_before(days: int, start: str) -> None:
+    assert NBA.lookback_start(date("2021-11-02"), days) == date(start)
+
+
+@given(st.dates(), st.none() | st.integers(0, 20))
+def test_every_date_has_a_day_and_a_reason_exactly_if_nothing_is_expected(
+    any_date: dt.date, games: int | None
+) -> None:
+    found = NBA.day(any_date, games)
+    assert found.date == any_date
+    assert found.expected == (found.season is not None and games != 0)
+    assert (found.season_day is None) == (found.season is None)
+
+
+@given(st.dates(), st.integers(0, 400))
+def test_a_lookback_never_starts_after_its_date(any_date: dt.date, days: int) -> None:
+    assert NBA.lookback_start(any_date, days) <= any_date
+    assert NBA.lookback_start(any_date, "season") <= any_date
+
+
+def test_the_tests_own_season_is_the_real_one() -> None:
+    assert (day().season, day().season_day) == ("2021-22", 7)
