@@ -25,7 +25,7 @@ from daemon.engine import Engine
 from daemon.enqueue import Enqueuer
 from daemon.events import Event, Tell
 from daemon.executors.local import Local
-from daemon.warehouse.factory import OnError, OnQuery, open_warehouse
+from daemon.warehouse.factory import open_warehouse
 from state.machine import Machine
 from state.pipeline import Pipeline
 from state.pipeline_file import load
@@ -104,8 +104,8 @@ class Service:
         settings: Settings,
         *,
         tell: Tell = lambda event: None,
-        on_query: OnQuery = lambda purpose, billed: None,
-        on_error: OnError = lambda: None,
+        on_query: Callable[[str, int], None] = lambda purpose, billed: None,
+        on_error: Callable[[], None] = lambda: None,
     ) -> None:
         """Open everything; nothing moves before `start`.
 

@@ -1,0 +1,122 @@
+"""`backfilld demo`: the whole thing on an embedded lake, with real NBA dates."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from api.cli.client import ApiError, Client
+from api.cli.follow import follow
+from api.cli.output import coloured, counts, table
+from demo import run
+
+START_SECONDS = 60.0
+"""How long the daemon may take to answer."""
+
+
+@click.command()
+@click.option(
+    "--folder", default="var/demo", show_default=True, help="Where lake and state go; emptied first."
+)
+@click.option(
+    "--listen", default="", help="HOST:PORT; else 127.0.0.1:8484, or a free port when that is taken."
+)
+@click.option(
+    "--pace", default="0", show_default=True, help="Seconds that each job works, to have something to watch."
+)
+@click.option("--stay", is_flag=True, help="Keep the daemon running afterwards, until Ctrl-C.")
+def demo(folder: str, listen: str, pace: str, stay: bool) -> None:
+    """Backfill 2021-10-15..2021-11-07 of a small NBA platform, and check how every date ends."""
+    chosen = listen or _free_address()
+    pipeline = run.prepare(Path(folder).absolute(), pace=pace)
+    url = f"http://{chosen}"
+    client = Client(url)
+    with run.daemon(pipeline, chosen) as process:
+        _wait_until_ready(client, pipeline.parent / "daemon.log", process.poll)
+        click.echo(f"a daemon serves {pipeline} at {url}")
+        receipt = client.post("/v1/backfills", {"start": run.START.isoformat(), "end": run.END.isoformat()})
+        click.echo(f"enqueued {run.START}..{run.END}: {counts(receipt['outcomes'])}")
+        started = time.monotonic()
+        follow(client, receipt["id"])
+        good = _report(client, time.monotonic() - started)
+        _show_curl(url)
+        if stay:
+            click.echo("the daemon goes on; Ctrl-C ends it")
+            _stay(process.poll)
+    raise click.exceptions.Exit(0 if good else 1)
+
+
+def _wait_until_ready(client: Client, log: Path, ended: object) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            client.text("/readyz")
+        except ApiError:
+            if callable(ended) and ended() is not None:
+                break
+            time.sleep(0.1)
+        else:
+            return
+    raise ApiError(f"the daemon did not start; its last words in {log}:\n{_last_lines(log)}")
+
+
+def _last_lines(log: Path) -> str:
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
+
+
+def _report(client: Client, seconds: float) -> bool:
+    """The table of dates; whether they ended as the calendar says."""
+    found = list(client.all("/v1/dates", start=run.START.isoformat(), end=run.END.isoformat()))
+    rows = [
+        [d["date"], coloured(d["state"]), d["outcome"] or "", d["reason"] or d["waiting_on"] or ""]
+        for d in found
+    ]
+    table("", ["date", "state", "outcome", "reason"], rows)
+    outcomes = Counter(d["outcome"] for d in found if d["state"] == "done")
+    good = dict(outcomes) == dict(run.EXPECTED)
+    click.echo(f"{len(found)} dates in {seconds:.0f} s: {counts(outcomes)}")
+    if not good:
+        click.echo(f"expected {counts(run.EXPECTED)}", err=True)
+    return good
+
+
+def _show_curl(url: str) -> None:
+    click.echo("\nTo play with while it runs (make demo STAY=1 keeps it running):")
+    for line in (
+        f"curl -s {url}/v1/progress",
+        f"curl -s {url}/v1/dates/2021-10-26",
+        f"curl -s '{url}/v1/dates?state=done&limit=5'",
+        f"curl -s -X POST {url}/v1/pause -H 'Content-Type: application/json' -d '{{\"reason\": \"lunch\"}}'",
+        f"curl -s -X POST {url}/v1/resume -H 'Content-Type: application/json' -d '{{}}'",
+        f"curl -s -X POST {url}/v1/backfills -H 'Content-Type: application/json'"
+        ' -d \'{"start": "2021-11-08", "end": "2021-11-14"}\'',
+        f"curl -s {url}/metrics",
+    ):
+        click.echo(f"  {line}")
+
+
+def _stay(ended: object) -> None:
+    try:
+        while callable(ended) and ended() is None:
+            time.sleep(1)
+    except KeyboardInterrupt:
+        click.echo("stopping")
+
+
+def _free_address() -> str:
+    for port in (8484, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return f"127.0.0.1:{probe.getsockname()[1]}"
+    raise ApiError("no port is free on 127.0.0.1")
+
+
+VERBS = (demo,)

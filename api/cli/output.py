@@ -1,0 +1,80 @@
+"""How results are shown: tables and colours for terminals, plain lines and JSON for programs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+console = Console(highlight=False, soft_wrap=True)
+
+COLOURS: Mapping[str, str] = {"done": "green", "failed": "red", "pending": "dim"}
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def json_option(command: _Command) -> _Command:
+    """`--json` on a verb."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(command)
+
+
+def url_option(command: _Command) -> _Command:
+    """`--url` on a verb that talks to a daemon."""
+    return click.option("--url", help="Where the daemon is; else BACKFILLD_URL, else the default port.")(
+        command
+    )
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on a terminal; lines of tab-separated values elsewhere."""
+    if not console.is_terminal:
+        for row in rows:
+            click.echo("\t".join(row))
+        return
+    shown = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        shown.add_column(column)
+    for row in rows:
+        shown.add_row(*row)
+    console.print(shown)
+
+
+def coloured(state: str) -> str:
+    """A state in its colour, on a terminal."""
+    colour = COLOURS.get(state, "yellow")
+    return f"[{colour}]{state}[/]" if console.is_terminal else state
+
+
+def span(seconds: float | None) -> str:
+    """A duration as people say it: 42 s, 3 min 10 s, 2 h 5 min."""
+    if seconds is None:
+        return "unknown"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def counts(values: Mapping[str, int]) -> str:
+    """`13 complete, 7 bootstrap`, the most frequent first."""
+    ordered = sorted(values.items(), key=lambda item: -item[1])
+    return ", ".join(f"{n} {name}" for name, n in ordered if n) or "none"
+
+
+def until(moment: str | None, now: dt.datetime | None = None) -> str:
+    """How far away a time of the API is."""
+    if moment is None:
+        return "unknown"
+    now = now or dt.datetime.now(dt.UTC)
+    return span(max((dt.datetime.fromisoformat(moment) - now).total_seconds(), 0.0))

@@ -1,0 +1,47 @@
+"""`backfilld pipeline check`: is the pipeline file good, and what does it say?"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from api.cli.output import json_option, print_json
+from state.machine import Machine
+from state.pipeline_file import PipelineError, load
+
+
+@click.group()
+def pipeline() -> None:
+    """Look at a pipeline file."""
+
+
+@pipeline.command()
+@click.option("--pipeline", "path", help="The pipeline file; else BACKFILLD_PIPELINE.")
+@json_option
+def check(path: str | None, as_json: bool) -> None:
+    """Check the file, and print the states and their diagram."""
+    chosen = path or os.environ.get("BACKFILLD_PIPELINE")
+    if not chosen:
+        raise click.UsageError("give --pipeline FILE or set BACKFILLD_PIPELINE")
+    try:
+        loaded = load(Path(chosen))
+    except PipelineError as error:
+        for problem in error.problems:
+            click.echo(f"{error.path}: {problem}", err=True)
+        raise click.exceptions.Exit(1) from error
+    machine = Machine(loaded)
+    if as_json:
+        print_json({"name": loaded.name, "states": machine.states, "diagram": machine.diagram()})
+        return
+    click.echo(
+        f"{loaded.name}: {len(loaded.processors)} processors in {len(loaded.phase)} phases, no problem found"
+    )
+    for stage in loaded.stages:
+        click.echo(f"  {stage.name}: {', '.join(p.name for p in stage.processors)}")
+    click.echo()
+    click.echo(machine.diagram())
+
+
+VERBS = (pipeline,)

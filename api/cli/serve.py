@@ -1,0 +1,80 @@
+"""`backfilld serve`: the composition root. The main thread supervises, and alone handles signals."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from types import FrameType
+
+import click
+
+from api.app import create_app
+from api.metrics import Metrics
+from api.server import Server
+from daemon.config import Settings, settings
+from daemon.events import AttemptEnded, AttemptStarted, Event, Moved, Trouble
+from daemon.service import Service
+
+log = logging.getLogger("backfilld")
+
+
+@click.command()
+@click.option("--pipeline", help="The pipeline file; else BACKFILLD_PIPELINE.")
+@click.option("--state-dir", help="Where state and logs are kept; else BACKFILLD_STATE_DIR.")
+@click.option("--listen", help="HOST:PORT of the API; else BACKFILLD_LISTEN, else 127.0.0.1:8484.")
+def serve(pipeline: str | None, state_dir: str | None, listen: str | None) -> None:
+    """Run the daemon until SIGTERM. A second signal ends it at once; jobs live on either way."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    for noisy in ("apscheduler", "alembic", "waitress"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    run(settings(pipeline=pipeline, state_dir=state_dir, listen=listen))
+
+
+def run(chosen: Settings) -> None:
+    """Start in order (state, recovery, API), wait for a signal, stop in the opposite order."""
+    stop = threading.Event()
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            log.warning("second %s: ending at once", signal.Signals(number).name)
+            sys.exit(1)
+        log.info("%s: stopping; running jobs live on", signal.Signals(number).name)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    metrics = Metrics()
+    service = Service(chosen, tell=_log_event, on_query=metrics.on_query, on_error=metrics.on_error)
+    server = Server(create_app(service, metrics), chosen.host, chosen.port)
+    service.start()
+    server.start()
+    log.info("backfilld serves %s at http://%s:%d", service.pipeline.name, chosen.host, server.port)
+    stop.wait()
+    server.close()
+    service.stop()
+    log.info("stopped")
+
+
+def _log_event(event: Event) -> None:
+    if isinstance(event, Moved):
+        log.info("%s: %s -> %s (%s) %s", event.date, event.source, event.target, event.trigger, event.reason)
+    elif isinstance(event, AttemptStarted):
+        log.info("attempt %d: %s for %s starts", event.attempt, event.processor, _dates(event))
+    elif isinstance(event, AttemptEnded):
+        log.info(
+            "attempt %d: %s %s after %.1f s", event.attempt, event.processor, event.status, event.seconds
+        )
+    elif isinstance(event, Trouble):
+        log.warning("%s: %s", event.kind, event.text)
+
+
+def _dates(event: AttemptStarted) -> str:
+    first, last = event.dates[0], event.dates[-1]
+    return str(first) if first == last else f"{first}..{last}"
+
+
+VERBS = (serve,)

@@ -1,0 +1,157 @@
+"""The verbs that change something: enqueue, pause, resume, cancel, retry, accept, lift."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import click
+
+from api.cli.client import Client, Json
+from api.cli.follow import follow
+from api.cli.output import counts, json_option, print_json, url_option
+
+
+class DateArgument(click.ParamType[str]):
+    """A plain date."""
+
+    name = "date"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The date as the API takes it."""
+        try:
+            return dt.date.fromisoformat(str(value)).isoformat()
+        except ValueError:
+            self.fail(f"{value!r} is not a date; write it like 2021-10-19", param, ctx)
+
+
+DATE = DateArgument()
+
+
+@click.command()
+@click.argument("start", type=DATE)
+@click.argument("end", type=DATE, required=False)
+@click.option(
+    "--scrapers", type=click.Choice(["all", "critical", "none"]), default="all", help="Which sources may run."
+)
+@click.option("--force", is_flag=True, help="Run every processor once, complete or not.")
+@click.option("--priority", type=int, default=0, help="Higher goes first; -100 to 100.")
+@click.option("--max-failures", type=int, help="Stop the backfill after so many failed dates.")
+@click.option("--note", default="", help="A line for those who come after.")
+@click.option("--dry-run", is_flag=True, help="Say what would become of every date, and change nothing.")
+@click.option("--wait", is_flag=True, help="Show progress until the backfill has ended.")
+@json_option
+@url_option
+def enqueue(
+    start: str, end: str | None, wait: bool, as_json: bool, url: str | None, **options: object
+) -> None:
+    """Enqueue START to END, both included."""
+    client = Client(url)
+    body = {"start": start, "end": end or start, **options}
+    receipt = client.post("/v1/backfills", body)
+    if as_json and not wait:
+        print_json(receipt)
+    elif not as_json:
+        _show_receipt(receipt)
+    if wait and receipt["id"] is not None:
+        ended = follow(client, receipt["id"], quiet=as_json)
+        if as_json:
+            print_json(ended)
+        if ended["status"] != "finished" or ended["states"].get("failed"):
+            raise click.exceptions.Exit(1)
+
+
+def _show_receipt(receipt: Json) -> None:
+    name = f"backfill {receipt['id']}" if receipt["id"] is not None else "dry run"
+    span = f"{receipt['start']}..{receipt['end']}, {receipt['dates']} dates"
+    click.echo(f"{name}: {span}: {counts(receipt['outcomes'])}")
+    for detail in receipt["details"]:
+        if detail["outcome"] != "enqueued" or detail.get("reason"):
+            click.echo(f"  {detail['date']}  {detail['outcome']}  {detail.get('reason', '')}".rstrip())
+
+
+@click.command()
+@click.argument("backfill", type=int, required=False)
+@click.option("--reason", default="", help="Why, for those who look.")
+@json_option
+@url_option
+def pause(backfill: int | None, reason: str, as_json: bool, url: str | None) -> None:
+    """Start nothing more: of BACKFILL, or of everything. Running jobs end by themselves."""
+    if backfill is None:
+        _tell(Client(url).post("/v1/pause", {"reason": reason}), "everything is paused", as_json)
+    else:
+        _act(Client(url), backfill, "pause", as_json)
+
+
+@click.command()
+@click.argument("backfill", type=int, required=False)
+@json_option
+@url_option
+def resume(backfill: int | None, as_json: bool, url: str | None) -> None:
+    """Go on: with BACKFILL, or with everything."""
+    if backfill is None:
+        _tell(Client(url).post("/v1/resume"), "everything goes on", as_json)
+    else:
+        _act(Client(url), backfill, "resume", as_json)
+
+
+@click.command()
+@click.argument("backfill", type=int)
+@json_option
+@url_option
+def cancel(backfill: int, as_json: bool, url: str | None) -> None:
+    """End BACKFILL: its running jobs are ended too, and its dates fail as cancelled."""
+    _act(Client(url), backfill, "cancel", as_json)
+
+
+@click.command()
+@click.argument("what")
+@click.option("--force", is_flag=True, help="Run every processor of the date once, complete or not.")
+@json_option
+@url_option
+def retry(what: str, force: bool, as_json: bool, url: str | None) -> None:
+    """Put back to pending: a date that has ended, or the failed dates of a backfill (its number)."""
+    client = Client(url)
+    if what.isdecimal():
+        _act(client, int(what), "retry", as_json)
+        return
+    date = DATE.convert(what, None, None)
+    _tell(client.post(f"/v1/dates/{date}/retry", {"force": force}), f"{date} starts again", as_json)
+
+
+@click.command()
+@click.argument("date", type=DATE)
+@click.argument("processor")
+@click.option("--reason", required=True, help="Why the gap is acceptable; kept for ever.")
+@json_option
+@url_option
+def accept(date: str, processor: str, reason: str, as_json: bool, url: str | None) -> None:
+    """Accept that DATE lacks PROCESSOR's output; the date goes on without it."""
+    body = {"processor": processor, "reason": reason}
+    told = Client(url).post(f"/v1/dates/{date}/accept", body)
+    _tell(told, f"{date} goes on without {processor}", as_json)
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["processor", "table", "warehouse"]))
+@click.argument("key", default="")
+@json_option
+@url_option
+def lift(kind: str, key: str, as_json: bool, url: str | None) -> None:
+    """Lift a hold that a breaker, a budget or an outage has placed."""
+    path = f"/v1/holds/{kind}/{key}" if key else f"/v1/holds/{kind}/-"
+    _tell(Client(url).delete(path), f"{kind} {key} goes on", as_json)
+
+
+def _act(client: Client, backfill: int, verb: str, as_json: bool) -> None:
+    row = client.post(f"/v1/backfills/{backfill}/{verb}")
+    _tell(row, f"backfill {backfill} is {row['status']}: {counts(row['states'])}", as_json)
+
+
+def _tell(answer: Json, sentence: str, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(sentence)
+
+
+VERBS = (enqueue, pause, resume, cancel, retry, accept, lift)

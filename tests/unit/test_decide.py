@@ -1,0 +1,187 @@
+"""What a date does next, for every verdict an engine can meet."""
+
+import datetime as dt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.decide import Advance, Facts, Fail, PassedBy, Run, Wait, Waiting, decide
+from state.machine import Outcome
+from state.records import CheckRow, Scrapers
+from state.verdict import Verdict
+from tests.factories import phase, pipeline, processor
+
+NOW = 1_000.0
+SOURCES = pipeline(
+    phase(
+        "phase2",
+        processor("book", fallbacks=["spare"]),
+        processor("props", priority="important"),
+        processor("spare", priority="fallback"),
+    ),
+    phase("phase3", processor("team"), processor("player", after=["team"])),
+)
+PHASE2, PHASE3 = SOURCES.stages
+
+
+def check(name, verdict=Verdict.COMPLETE, **known):
+    plain = {
+        "date": dt.date(2021, 10, 26),
+        "satisfied": verdict.satisfied,
+        "rows": 0,
+        "expected": "",
+        "reason": "told",
+        "asked_at": NOW,
+        "wanted_at": None,
+        "ticket": 1,
+        "tries": 0,
+        "retry_at": None,
+        "runnable": False,
+        "priority": 0,
+        "mode": "normal",
+        "attempt_id": None,
+        "own_started_at": None,
+        "own_ended_at": None,
+        "own_succeeded": False,
+        "own_detail": "",
+        "passed_by": "",
+        "gap": "",
+        "accepted_by": "",
+        "accepted_reason": "",
+    }
+    return CheckRow(processor=name, verdict=verdict, **{**plain, **known})
+
+
+def decided(stage, *checks, **facts):
+    plain = {"now": NOW, "entered_at": NOW, "first_phase": stage is PHASE2}
+    known = {p.name: check(p.name) for p in stage.processors} | {c.processor: c for c in checks}
+    return decide(stage, known, Facts(**{**plain, **facts}))
+
+
+def test_a_complete_state_advances_without_running_anything():
+    assert decided(PHASE3) == Advance()
+
+
+@pytest.mark.parametrize(
+    "verdict", [Verdict.NEVER_RAN, Verdict.PARTIAL, Verdict.DEGRADED, Verdict.FAILED, Verdict.EXCESS]
+)
+def test_what_is_not_as_it_should_be_is_run(verdict):
+    assert decided(PHASE3, check("team", verdict)).processors == ("team",)
+
+
+def test_nothing_starts_before_what_it_comes_after():
+    both = [check("team", Verdict.NEVER_RAN), check("player", Verdict.NEVER_RAN)]
+    assert decided(PHASE3, *both).processors == ("team",)
+
+
+def test_an_old_answer_is_asked_again_before_a_job_starts():
+    decision = decided(PHASE3, check("team", Verdict.NEVER_RAN, asked_at=NOW - 1))
+    assert decision == Wait(waiting=Waiting.VERDICT, ask=("team",))
+
+
+def test_a_failure_is_retried_not_before_its_time():
+    failed = check("team", Verdict.FAILED, tries=1, retry_at=NOW + 30)
+    assert decided(PHASE3, failed).until == NOW + 30
+
+
+def test_used_up_attempts_fail_the_date_with_the_figures():
+    decision = decided(PHASE3, check("team", Verdict.PARTIAL, tries=3, reason="2 of 16 rows"))
+    assert decision == Fail(outcome=Outcome.EXHAUSTED, reason="team: partial: 2 of 16 rows after 3 attempts")
+
+
+def test_an_excess_is_run_once_and_then_fails():
+    decision = decided(
+        PHASE3, check("team", Verdict.EXCESS, tries=1, reason="44 rows for 11 games, at most 22")
+    )
+    assert decision.reason == "team: excess: 44 rows for 11 games, at most 22 after 1 attempt"
+
+
+def test_a_critical_source_without_data_blocks():
+    decision = decided(PHASE3, check("team", Verdict.NO_DATA))
+    assert decision.outcome is Outcome.BLOCKED
+
+
+def test_a_retry_tries_once_more_what_had_no_data():
+    assert isinstance(decided(PHASE3, check("team", Verdict.NO_DATA, mode="insist")), Run)
+
+
+def test_a_complete_fallback_stands_in():
+    decision = decided(PHASE2, check("book", Verdict.NO_DATA))
+    assert decision.gaps["book"].by is PassedBy.FALLBACK
+
+
+def test_a_fallback_that_may_still_come_is_waited_for():
+    decision = decided(PHASE2, check("book", Verdict.NO_DATA), check("spare", Verdict.NEVER_RAN))
+    assert decision.processors == ("spare",)
+
+
+def test_an_important_source_without_data_is_a_gap_with_a_note():
+    decision = decided(PHASE2, check("props", Verdict.NO_DATA, reason="the run found nothing"))
+    assert decision.gaps["props"].reason == "no data: the run found nothing"
+
+
+def test_without_scrapers_a_missing_critical_source_blocks_and_others_are_gaps():
+    missing = [check("book", Verdict.NEVER_RAN), check("spare", Verdict.NEVER_RAN)]
+    assert decided(PHASE2, *missing, scrapers=Scrapers.NONE).outcome is Outcome.BLOCKED
+    assert decided(PHASE2, check("props", Verdict.NEVER_RAN), scrapers=Scrapers.CRITICAL).gaps.keys() == {
+        "props"
+    }
+
+
+def test_an_open_run_an_unknown_and_a_hold_are_waited_for():
+    assert decided(PHASE3, check("team", Verdict.RUNNING)).waiting is Waiting.OPEN_RUN
+    assert decided(PHASE3, check("team", Verdict.UNKNOWN)).waiting is Waiting.WAREHOUSE
+    assert decided(PHASE3, check("team", Verdict.FAILED), held={"team": "paused"}).waiting is Waiting.HELD
+
+
+def test_a_hole_bars_the_way_only_when_the_gate_is_satisfied():
+    assert decided(PHASE3, hole="2021-10-25").waiting is Waiting.EARLIER_DATE
+    assert isinstance(decided(PHASE3, check("team", Verdict.FAILED), hole="2021-10-25"), Run)
+
+
+def test_a_date_never_fails_under_a_running_attempt():
+    decision = decided(PHASE3, check("team", Verdict.NO_DATA), check("player", attempt_id=7))
+    assert decision.waiting is Waiting.ATTEMPT
+
+
+def test_force_runs_a_complete_processor_once():
+    assert decided(PHASE3, check("team", mode="force")).processors == ("team",)
+    assert decided(PHASE3, check("team", mode="force", tries=1)) == Advance()
+
+
+def checks(stage):
+    times = st.none() | st.floats(0, 2 * NOW)
+    one = st.fixed_dictionaries(
+        {
+            "verdict": st.sampled_from(list(Verdict)),
+            "asked_at": times,
+            "wanted_at": times,
+            "retry_at": times,
+            "tries": st.integers(0, 5),
+            "mode": st.sampled_from(["", "normal", "insist", "force"]),
+            "attempt_id": st.none() | st.integers(1, 3),
+            "accepted_reason": st.sampled_from(["", "known gap"]),
+            "reason": st.sampled_from(["", "told"]),
+        }
+    )
+    return st.dictionaries(st.sampled_from([p.name for p in stage.processors]), one)
+
+
+@given(
+    st.data(),
+    st.sampled_from([PHASE2, PHASE3]),
+    st.sampled_from(list(Scrapers)),
+    st.sampled_from(["", "paused"]),
+)
+def test_there_is_a_decision_for_whatever_is_known(data, stage, scrapers, paused):
+    known = {name: check(name, **fields) for name, fields in data.draw(checks(stage)).items()}
+    facts = Facts(now=NOW, entered_at=NOW, scrapers=scrapers, first_phase=stage is PHASE2, paused=paused)
+    decision = decide(stage, known, facts)
+    assert isinstance(decision, Advance | Run | Wait | Fail)
+    if paused:
+        assert not isinstance(decision, Run)
+    if isinstance(decision, Advance):
+        assert all(c.verdict.satisfied or name in decision.gaps for name, c in known.items())
+    if isinstance(decision, Run):
+        assert not any(known[name].attempt_id for name in decision.processors)
