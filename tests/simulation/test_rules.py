@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from daemon.events import AttemptEnded
-from state.store import checks
+from state.store import checks, dates
 from state.verdict import Run
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import Work, World
@@ -214,7 +214,8 @@ def test_cancel_ends_what_runs_and_a_retry_runs_only_what_is_missing(world):
     assert world.dates()[OPENER].outcome == "bootstrap"
 
 
-def test_too_many_failures_stop_a_backfill_until_it_is_resumed(world):
+def test_too_many_failures_stop_a_backfill_until_it_is_resumed(tmp_path):
+    world = World(shape(breaker=0), SEASON, tmp_path)
     fails(world, "box", times=9, code=1)
     receipt = world.enqueue(OPENER, DAY, max_failures=1)
     world.run()
@@ -276,8 +277,6 @@ def test_history_rows_always_chain(world):
     world.run()
     for date in world.dates():
         with world.db.read() as tx:
-            from state.store import dates
-
             rows = dates.history(tx, date)
         assert [row.version for row in rows] == list(range(1, len(rows) + 1))
         assert all(a.target == b.source for a, b in itertools.pairwise(rows))

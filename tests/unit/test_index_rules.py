@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 import sqlalchemy as sa
 
+from state.records import Status
 from state.store import attempts
 from state.store.database import Database
 
@@ -57,7 +58,8 @@ def test_raw_sql_cannot_break_the_rules_either(db, columns):
         attempts.claim(tx, claim("a", "phase4"), 0.0)
     output, writer, sequence = columns
     row = f"'2021-10-20', 'q', 'phase4', 1, 'local', {output}, {writer}, {sequence}, 'running', 0, 0"
-    names = "date, processor, phase, backfill_id, executor, output, writer, sequence, status, claimed_at, started_at"
+    names = "date, processor, phase, backfill_id, executor, output, writer, sequence, status"
+    names += ", claimed_at, started_at"
     with pytest.raises(sa.exc.IntegrityError), db.write() as tx:
         tx.execute(sa.text(f"INSERT INTO attempts ({names}) VALUES ({row})"))
 
@@ -65,5 +67,5 @@ def test_raw_sql_cannot_break_the_rules_either(db, columns):
 def test_an_ended_attempt_frees_its_place(db):
     with db.write() as tx:
         number = attempts.claim(tx, claim("a", "phase4"), 0.0)
-        assert attempts.close(tx, number, attempts.Ending(status="succeeded", ended_at=1.0))
+        assert attempts.close(tx, number, attempts.Ending(status=Status.SUCCEEDED, ended_at=1.0))
         attempts.claim(tx, claim("a", "phase4"), 2.0)
