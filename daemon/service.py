@@ -205,7 +205,7 @@ class Service:
         return learnt
 
     def _watch(self) -> None:
-        """The tick: time limits are looked at only while jobs run. It also finds a question that slipped by."""
+        """The tick: looks at time limits while jobs run, and at a question that slipped by."""
         if self.engine.watches_attempts():
             self._mover.wake()
         if self.engine.has_question():

@@ -1,0 +1,127 @@
+"""A real daemon as a process, on the demo's lake, steered over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from api.cli.client import ApiError, Client
+from demo import run
+
+DEADLINE = 90.0
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Daemon:
+    """Starts, kills and asks one daemon; its state directory outlives each process."""
+
+    def __init__(self, folder: Path, pace: str = "0") -> None:
+        self.pipeline = run.prepare(folder, pace=pace)
+        self.folder = folder
+        self.lake = folder / "lake"
+        self.port = free_port()
+        self.client = Client(f"http://127.0.0.1:{self.port}")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        words = ["serve", "--pipeline", str(self.pipeline), "--state-dir", str(self.folder / "state")]
+        with (self.folder / "daemon.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "api.cli", *words, "--listen", f"127.0.0.1:{self.port}"],
+                stdout=log,
+                stderr=log,
+                env={k: v for k, v in os.environ.items() if not k.startswith("BACKFILLD_")},
+            )
+        self.wait_for(self._ready, "ready")
+
+    def _ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log()[-3000:]
+        try:
+            self.client.text("/readyz")
+        except ApiError:
+            return False
+        return True
+
+    def log(self) -> str:
+        """What the daemon has written so far."""
+        return (self.folder / "daemon.log").read_text(errors="replace")
+
+    def wait_for(self, condition, what: str, deadline: float = DEADLINE) -> None:
+        """Poll until something is true, or fail saying what was not."""
+        end = time.monotonic() + deadline
+        while not condition():
+            assert time.monotonic() < end, f"not {what} within {deadline} s\n{self.log()[-3000:]}"
+            time.sleep(0.05)
+
+    def enqueue(self, start: str, end: str, **options: object) -> int:
+        """Enqueue a range and return the backfill's id."""
+        return int(self.client.post("/v1/backfills", {"start": start, "end": end, **options})["id"])
+
+    def status(self, number: int) -> str:
+        """A backfill's status."""
+        return str(self.client.get(f"/v1/backfills/{number}")["status"])
+
+    def finish(self, number: int, deadline: float = DEADLINE) -> None:
+        """Wait until a backfill has ended."""
+        self.wait_for(
+            lambda: self.status(number) in ("finished", "cancelled"), f"finished: {number}", deadline
+        )
+
+    def outcomes(self, start: str, end: str) -> dict[str, str]:
+        """The outcome of every date."""
+        return {
+            d["date"]: d["outcome"] or d["state"] for d in self.client.all("/v1/dates", start=start, end=end)
+        }
+
+    def signal(self, number: signal.Signals) -> int:
+        """Send a signal and wait for the end."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(timeout=60)
+
+
+@contextlib.contextmanager
+def daemon(folder: Path, pace: str = "0") -> Iterator[Daemon]:
+    """A started daemon, ended with the context; jobs that it left behind are ended as well."""
+    one = Daemon(folder, pace)
+    one.start()
+    try:
+        yield one
+    finally:
+        if one.process is not None and one.process.poll() is None:
+            one.signal(signal.SIGKILL)
+        for number in jobs_alive(folder):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+
+
+def jobs_alive(folder: Path) -> list[int]:
+    """Processes of jobs that work on this folder's lake, grandchildren included."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        try:
+            words = (entry / "environ").read_bytes()
+            here = (entry / "cwd").resolve() == folder.resolve()
+            zombie = (entry / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        except OSError:
+            continue
+        if b"BACKFILLD_ATTEMPT=" in words and here and not zombie:
+            found.append(int(entry.name))
+    return found

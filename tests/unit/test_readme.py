@@ -1,0 +1,26 @@
+"""What the README shows is what the code does."""
+
+import re
+from pathlib import Path
+
+from state.machine import Machine
+from state.pipeline_file import load
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_diagram_is_the_machines():
+    shown = re.search(r"<!-- diagram -->\n```mermaid\n(.*?)\n```\n<!-- /diagram -->", README, re.DOTALL)
+    assert shown is not None
+    assert shown[1] == Machine(load(ROOT / "demo" / "pipeline.toml")).diagram()
+
+
+def test_every_metric_is_told():
+    source = (ROOT / "api" / "metrics.py").read_text(encoding="utf-8")
+    named = set(re.findall(r'_(?:gauge|single)\(\s*"(\w+)"', source)) | {
+        "attempt_duration_seconds",
+        "processor_dates",
+    }
+    missing = {name for name in named if f"backfilld_{name}" not in README}
+    assert not missing
