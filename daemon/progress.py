@@ -101,6 +101,11 @@ class Progress:
         own = [p for p in self.processors if p.phase == phase]
         return sum(p.satisfied for p in own), sum(p.total for p in own)
 
+    def ratio(self, phase: str) -> float:
+        """The share of a phase that is satisfied, 0 to 1; 1 where nothing is needed."""
+        satisfied, total = self.of_phase(phase)
+        return satisfied / total if total else 1.0
+
 
 def progress(tx: Transaction, core: Core) -> Progress:
     """How everything stands now."""

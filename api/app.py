@@ -1,0 +1,28 @@
+"""The Flask application of one daemon: its sections, its guard, its problems."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from api import guard, problems
+from api.metrics import Metrics
+from api.openapi import document
+from api.routes import SECTIONS, ops
+from api.served import Served
+
+
+def create_app(service: Served, metrics: Metrics | None = None) -> Flask:
+    """The API of a daemon. `metrics` is the one that hears of its queries; without it, none are counted."""
+    app = Flask("backfilld", static_folder=None)
+    # One path is one thing: nothing is redirected to what was perhaps meant.
+    app.url_map.merge_slashes = False
+    app.url_map.strict_slashes = False
+    guard.install(app, service.settings)
+    problems.install(app)
+    for section in SECTIONS:
+        app.register_blueprint(section.blueprint(service))
+    counted = metrics or Metrics()
+    counted.watch(service)
+    app.extensions[ops.METRICS] = counted
+    app.extensions[ops.DOCUMENT] = document(SECTIONS)
+    return app

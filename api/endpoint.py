@@ -1,0 +1,176 @@
+"""Endpoints as data: a view with the models of what it takes and gives. OpenAPI is made from the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Blueprint, Response, request
+from pydantic import ValidationError
+from pydantic_core import from_json
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+
+from api.problems import BadInput
+from api.schemas.fields import Told
+from api.served import Served
+from state.strict import Strict
+
+MEDIA_TYPE = "application/json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer that needs more than its body."""
+
+    body: Told
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+View = Callable[..., Told | Reply | Response]
+"""Takes the service, then what its endpoint reads: `which`, `query`, `body`, `header`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One method on one path. `answer` is a model, or the media types of a text."""
+
+    method: str
+    path: str
+    view: View
+    answer: type[Told] | tuple[str, ...]
+    which: type[Strict] | None = None
+    query: type[Strict] | None = None
+    body: type[Strict] | None = None
+    header: type[Strict] | None = None
+    status: tuple[int, ...] = (200,)
+    problems: tuple[int, ...] = ()
+    """Statuses of problems beyond those that its models imply."""
+
+    @property
+    def name(self) -> str:
+        """The view's name, unique in its section."""
+        return self.view.__name__
+
+    @property
+    def changes(self) -> bool:
+        """Whether it may change something."""
+        return self.method != "GET"
+
+    def serve(self, service: Served, values: Mapping[str, str]) -> Response:
+        """Read the request, call the view, wake the engine after a change, and answer."""
+        given: dict[str, Strict] = {}
+        if self.which is not None:
+            given["which"] = _read(self.which, dict(values))
+        if self.query is not None:
+            given["query"] = _read(self.query, dict(_query()))
+        if self.header is not None:
+            given["header"] = _read(self.header, dict(_headers(self.header)), spell=header_name)
+        if self.body is not None:
+            given["body"] = _read(self.body, _body())
+        reply = self.view(service, **given)
+        if self.changes:
+            service.wake()
+        return _answer(reply)
+
+
+class Section:
+    """Endpoints that belong together: one blueprint of the app, one tag of the document."""
+
+    def __init__(self, name: str, about: str) -> None:
+        self.name = name
+        self.about = about
+        self.endpoints: list[Endpoint] = []
+
+    def get(self, path: str, answer: type[Told] | tuple[str, ...], **keys: Any) -> Callable[[View], View]:
+        """Declare a view that reads."""
+        return self._declare("GET", path, answer, keys)
+
+    def post(self, path: str, answer: type[Told], **keys: Any) -> Callable[[View], View]:
+        """Declare a view that changes something."""
+        return self._declare("POST", path, answer, keys)
+
+    def delete(self, path: str, answer: type[Told], **keys: Any) -> Callable[[View], View]:
+        """Declare a view that takes something away."""
+        return self._declare("DELETE", path, answer, keys)
+
+    def _declare(
+        self, method: str, path: str, answer: type[Told] | tuple[str, ...], keys: Mapping[str, Any]
+    ) -> Callable[[View], View]:
+        def declare(view: View) -> View:
+            self.endpoints.append(Endpoint(method=method, path=path, view=view, answer=answer, **keys))
+            return view
+
+        return declare
+
+    def blueprint(self, service: Served) -> Blueprint:
+        """The endpoints, bound to one daemon."""
+        blueprint = Blueprint(self.name, __name__)
+        for endpoint in self.endpoints:
+            blueprint.add_url_rule(
+                endpoint.path.replace("{", "<").replace("}", ">"),
+                endpoint.name,
+                _bound(endpoint, service),
+                methods=[endpoint.method],
+                provide_automatic_options=False,
+            )
+        return blueprint
+
+
+def _bound(endpoint: Endpoint, service: Served) -> Callable[..., Response]:
+    def serve(**values: str) -> Response:
+        return endpoint.serve(service, values)
+
+    return serve
+
+
+def _read(model: type[Strict], data: object, *, spell: Callable[[str], str] = str) -> Strict:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise BadInput.found(error, spell) from error
+
+
+def _query() -> Iterator[tuple[str, str]]:
+    for name, values in request.args.lists():
+        if len(values) > 1:
+            raise BadInput.of(name, "is given more than once")
+        yield name, values[0]
+
+
+def _headers(model: type[Strict]) -> Iterator[tuple[str, str]]:
+    for name in model.model_fields:
+        value = request.headers.get(header_name(name))
+        if value is not None:
+            yield name, value
+
+
+def header_name(field_name: str) -> str:
+    """`idempotency_key` as a header has it."""
+    return field_name.replace("_", "-").title()
+
+
+def _body() -> object:
+    """The JSON of the body; an empty one is an empty object.
+
+    Raises:
+        HTTPException: it is too large, not JSON, or says that it is something else.
+    """
+    raw = request.get_data(cache=False)
+    if not raw.strip():
+        return {}
+    if request.mimetype != MEDIA_TYPE:
+        raise UnsupportedMediaType(f"the body should be {MEDIA_TYPE}, not {request.mimetype or 'unnamed'}")
+    try:
+        return from_json(raw, allow_inf_nan=False)
+    except ValueError as error:
+        raise BadRequest(f"the body is not JSON: {error}") from error
+
+
+def _answer(reply: Told | Reply | Response) -> Response:
+    if isinstance(reply, Response):
+        return reply
+    full = reply if isinstance(reply, Reply) else Reply(body=reply)
+    text = full.body.model_dump_json(by_alias=True, exclude_unset=True)
+    return Response(text, full.status, headers=dict(full.headers), content_type=MEDIA_TYPE)

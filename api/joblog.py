@@ -1,0 +1,81 @@
+"""Parts of a job's log, in pieces: a log of any size is never held in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+PIECE = 64 * 1024
+"""Bytes read at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A stretch of an open log, and the log's size as it was opened."""
+
+    file: BinaryIO
+    size: int
+    start: int
+
+    @property
+    def length(self) -> int:
+        """Bytes of the stretch."""
+        return self.size - self.start
+
+    def chunks(self) -> Iterator[bytes]:
+        """The stretch, piece by piece; what is written meanwhile is not part of it."""
+        self.file.seek(self.start)
+        left = self.length
+        while left > 0 and (piece := self.file.read(min(PIECE, left))):
+            left -= len(piece)
+            yield piece
+
+    def close(self) -> None:
+        """Close the log; to be called also when nobody read it."""
+        self.file.close()
+
+
+def read(path: Path, *, tail: int | None = None, offset: int | None = None) -> Part | None:
+    """The last `tail` lines, what follows byte `offset`, or all of it; None where there is no log."""
+    try:
+        file = path.open("rb")
+    except OSError:
+        return None
+    size = os.fstat(file.fileno()).st_size
+    start = min(offset or 0, size) if tail is None else _start_of_tail(file, size, tail)
+    return Part(file=file, size=size, start=start)
+
+
+def _start_of_tail(file: BinaryIO, size: int, lines: int) -> int:
+    """The byte where the last `lines` lines begin; a line break at the very end begins no line."""
+    wanted = lines + 1 if _ends_with_break(file, size) else lines
+    end = size
+    if wanted == 0 or lines == 0:
+        return size
+    while end > 0:
+        start = max(end - PIECE, 0)
+        file.seek(start)
+        piece = file.read(end - start)
+        breaks = piece.count(b"\n")
+        if breaks >= wanted:
+            return start + _nth_break_from_end(piece, wanted) + 1
+        wanted -= breaks
+        end = start
+    return 0
+
+
+def _ends_with_break(file: BinaryIO, size: int) -> bool:
+    if size == 0:
+        return False
+    file.seek(size - 1)
+    return file.read(1) == b"\n"
+
+
+def _nth_break_from_end(piece: bytes, number: int) -> int:
+    at = len(piece)
+    for _ in range(number):
+        at = piece.rindex(b"\n", 0, at)
+    return at

@@ -1,0 +1,209 @@
+"""Metrics: counters fed by the daemon's events, and gauges read from the state database at each scrape.
+
+Labels come from closed sets (the pipeline's names, enumerations); every combination exists from the start.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+
+from api.served import Served
+from daemon.decide import Waiting
+from daemon.events import AttemptEnded, Event, GateEvaluated, Moved, Trouble
+from daemon.progress import Progress, progress
+from state import __version__
+from state.machine import Outcome
+from state.records import Status
+from state.store.reading import StoreFailure
+from state.verdict import Verdict
+
+log = logging.getLogger(__name__)
+
+NEVER = 0.0
+"""A time stamp of what has not happened yet."""
+UNKNOWN = float("nan")
+OTHER = "other"
+"""What is outside of a closed set."""
+PURPOSES = ("gate", "calendar", "report", "preflight", OTHER)
+"""What the warehouse is asked for."""
+TROUBLES = ("warehouse", "breaker", "stopped", OTHER)
+GATE_RESULTS = ("advance", "run", "wait", "fail")
+HOLDS = ("all", "processor", "table", "warehouse")
+RESULTS = tuple(status.value for status in Status if status is not Status.RUNNING)
+DURATIONS = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
+"""Buckets of attempts, in seconds."""
+
+
+class Metrics:
+    """The metrics of one daemon, in a registry of their own."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self._queries = self._counter("warehouse_queries", "Queries sent to the warehouse.", "purpose")
+        self._billed = self._counter("warehouse_billed_bytes", "Bytes the warehouse bills.", "purpose")
+        self._refused = self._counter("warehouse_errors", "Queries that were not answered.")
+        self._transitions = self._counter("transitions", "Moves of dates, by the state they led to.", "to")
+        self._gates = self._counter("gate_evaluations", "Decisions at gates.", "phase", "result")
+        self._attempts = self._counter("attempts", "Attempts that ended.", "processor", "result")
+        self._troubles = self._counter("troubles", "Faults that belong to no date.", "kind")
+        self._unread = self._counter("collector_errors", "Scrapes that could not read the state database.")
+        self._durations = Histogram(
+            "backfilld_attempt_duration_seconds",
+            "How long attempts took.",
+            ["processor"],
+            buckets=DURATIONS,
+            registry=self.registry,
+        )
+        info = Gauge("backfilld_build_info", "1, by version.", ["version"], registry=self.registry)
+        info.labels(__version__).set(1)
+        for purpose in PURPOSES:
+            self._queries.labels(purpose)
+            self._billed.labels(purpose)
+        for kind in TROUBLES:
+            self._troubles.labels(kind)
+
+    def watch(self, service: Served) -> None:
+        """Listen to a daemon, and read its state at each scrape. To be called once."""
+        for state in service.core.machine.states:
+            self._transitions.labels(state)
+        for phase in service.pipeline.phase:
+            for result in GATE_RESULTS:
+                self._gates.labels(phase.name, result)
+        for processor in service.pipeline.processors:
+            self._durations.labels(processor)
+            for result in RESULTS:
+                self._attempts.labels(processor, result)
+        self.registry.register(_Standing(service, self._unread.inc))
+        service.listen(self.tell)
+
+    def tell(self, event: Event) -> None:
+        """Count an event. Called from whichever thread made it."""
+        if isinstance(event, Moved):
+            self._transitions.labels(event.target).inc()
+        elif isinstance(event, GateEvaluated):
+            self._gates.labels(event.phase, event.result).inc()
+        elif isinstance(event, AttemptEnded):
+            self._attempts.labels(event.processor, event.status.value).inc()
+            self._durations.labels(event.processor).observe(event.seconds)
+        elif isinstance(event, Trouble):
+            self._troubles.labels(event.kind if event.kind in TROUBLES else OTHER).inc()
+
+    def on_query(self, purpose: str, billed: int) -> None:
+        """Count a query that was sent to the warehouse, and the bytes it bills."""
+        known = purpose if purpose in PURPOSES else OTHER
+        self._queries.labels(known).inc()
+        self._billed.labels(known).inc(billed)
+
+    def on_error(self) -> None:
+        """Count a query that was not answered."""
+        self._refused.inc()
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """Everything as text, in the format that `accept` prefers, and its content type."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+    def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        return Counter(f"backfilld_{name}", about, labels, registry=self.registry)
+
+
+class _Standing:
+    """The collector of what stands in the state database: tallies, so that scrapes cost the same always."""
+
+    def __init__(self, service: Served, unread: Callable[[], None]) -> None:
+        self._service = service
+        self._unread = unread
+
+    def describe(self) -> list[Metric]:
+        """Nothing: registering it reads no database."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """How everything stands now; nothing, and a count of it, when the database cannot be read."""
+        try:
+            with self._service.core.db.read() as tx:
+                found = progress(tx, self._service.core)
+        except StoreFailure:
+            log.exception("the state database could not be read for a scrape")
+            self._unread()
+            return
+        yield from self._dates(found)
+        yield from self._work(found)
+        yield from self._moments(found)
+        healthy = {check: float(not wrong) for check, wrong in self._service.health().items()}
+        yield _by_label("healthy", "1 where a check of the daemon finds nothing wrong.", "check", healthy)
+
+    def _dates(self, found: Progress) -> Iterator[Metric]:
+        states = _all(self._service.core.machine.states, found.states)
+        yield _by_label("dates", "Dates by state.", "state", states)
+        yield _by_label("ended_dates", "Ended dates by outcome.", "outcome", _all(Outcome, found.outcomes))
+        waits = _all(Waiting, found.waiting)
+        yield _by_label("waiting_dates", "Live dates by what they wait for.", "reason", waits)
+        verdicts = _family(
+            "processor_dates", "Dates by the verdict on a processor.", "phase", "processor", "verdict"
+        )
+        for one in found.processors:
+            for verdict, n in _all(Verdict, one.verdicts).items():
+                verdicts.add_metric([one.phase, one.name, verdict], n)
+        yield verdicts
+
+    def _work(self, found: Progress) -> Iterator[Metric]:
+        phases = [phase.name for phase in self._service.pipeline.phase]
+        ratios = {phase: found.ratio(phase) for phase in phases}
+        yield _by_label("phase_progress_ratio", "Share of a phase that is satisfied.", "phase", ratios)
+        running = {phase: sum(r.attempt.phase == phase for r in found.running) for phase in phases}
+        yield _by_label("attempts_running", "Attempts under way.", "phase", running)
+        held = {hold.key for hold in found.holds if hold.kind == "processor"}
+        paused = {name: float(name in held) for name in self._service.pipeline.processors}
+        yield _by_label("processor_paused", "1 while a processor may not start.", "processor", paused)
+        kinds = {kind: sum(hold.kind == kind for hold in found.holds) for kind in HOLDS}
+        yield _by_label("holds", "What may not start, by kind.", "kind", kinds)
+        yield _single("paused", "1 while everything is paused.", float(found.paused))
+
+    def _moments(self, found: Progress) -> Iterator[Metric]:
+        at = found.eta.at
+        yield _single(
+            "eta_timestamp_seconds",
+            "When all live dates may have ended; NaN while nobody can tell.",
+            UNKNOWN if at is None else at,
+        )
+        yield _single(
+            "last_progress_timestamp_seconds",
+            "When a date ended or a job succeeded last; 0 if never.",
+            found.last_progress_at or NEVER,
+        )
+        starts = [running.attempt.started_at for running in found.running]
+        yield _single(
+            "oldest_running_start_timestamp_seconds",
+            "When the oldest attempt under way began; NaN without any.",
+            min(starts, default=UNKNOWN),
+        )
+
+
+def _family(name: str, about: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"backfilld_{name}", about, labels=labels)
+
+
+def _single(name: str, about: str, value: float) -> Metric:
+    family = _family(name, about)
+    family.add_metric([], value)
+    return family
+
+
+def _by_label(name: str, about: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = _family(name, about, label)
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+def _all(keys: Any, counts: Mapping[str, int]) -> dict[str, float]:
+    """A count for every key of a closed set."""
+    return {str(key): counts.get(key, 0) for key in keys}

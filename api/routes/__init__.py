@@ -1,0 +1,16 @@
+"""The views, in sections: each asks the daemon and answers, and leaves every error to `api.problems`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from api.endpoint import Section
+from api.routes import attempts, backfills, dates, ops, steering
+
+SECTIONS: Sequence[Section] = (
+    backfills.section,
+    dates.section,
+    attempts.section,
+    steering.section,
+    ops.section,
+)

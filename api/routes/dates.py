@@ -1,0 +1,113 @@
+"""Dates: where each stands and why, and what a person can do about it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from api import telling
+from api.endpoint import Section
+from api.guard import actor
+from api.problems import BadInput
+from api.schemas import asked, told
+from api.schemas.fields import encode_cursor
+from api.served import Served
+from daemon.control import NotFound
+from daemon.core import Core
+from daemon.enqueue import EARLIEST, LATEST
+from daemon.waiting import waiting_on
+from state.records import CheckRow, DateRow
+from state.store import attempts, checks, dates, days
+from state.store.database import Transaction
+
+section = Section("dates", "Dates, each with one state machine")
+DAY = dt.timedelta(days=1)
+_STANDING = ("state", "outcome", "reason", "waiting", "waiting_on", "backfill_id", "version", "regressed")
+
+
+@section.get("/v1/dates", told.Dates, query=asked.DatesPage)
+def listed(service: Served, *, query: asked.DatesPage) -> told.Dates:
+    """Dates that were ever enqueued, oldest first."""
+    start = query.start or EARLIEST
+    if query.cursor is not None:
+        start = max(start, query.cursor + DAY)
+    states = _states(service.core, query.state)
+    with service.core.db.read() as tx:
+        found = dates.page(tx, start=start, end=query.end or LATEST, states=states, limit=query.limit + 1)
+        shown = found[: query.limit]
+        waits = waiting_on(tx, service.core, shown)
+    items = [telling.date_summary(row, waits.get(row.date)) for row in shown]
+    more = len(found) > query.limit
+    return told.Dates(items=items, next_cursor=encode_cursor("date", items[-1].date) if more else None)
+
+
+@section.get("/v1/dates/{date}", told.Date, which=asked.ByDate, problems=(404,))
+def one(service: Served, *, which: asked.ByDate) -> told.Date:
+    """Everything about one date: verdicts with their figures, attempts, history."""
+    return _told(service, which.date)
+
+
+@section.post(
+    "/v1/dates/{date}/retry", told.Date, which=asked.ByDate, body=asked.RetryDate, problems=(404, 409)
+)
+def retry(service: Served, *, which: asked.ByDate, body: asked.RetryDate) -> told.Date:
+    """Put an ended date back to `pending`."""
+    service.control.retry_date(which.date, actor=actor(), force=body.force)
+    return _told(service, which.date)
+
+
+@section.post(
+    "/v1/dates/{date}/accept", told.Date, which=asked.ByDate, body=asked.Accept, problems=(404, 409)
+)
+def accept(service: Served, *, which: asked.ByDate, body: asked.Accept) -> told.Date:
+    """Accept a gap: the date may pass without this processor's output."""
+    service.control.accept(which.date, body.processor, actor=actor(), reason=body.reason)
+    return _told(service, which.date)
+
+
+def _states(core: Core, wanted: str | None) -> list[str]:
+    chosen = wanted.split(",") if wanted else []
+    for state in chosen:
+        if state not in core.machine.states:
+            raise BadInput.of(
+                "state", f"there is no state '{state}'; known are {', '.join(core.machine.states)}"
+            )
+    return chosen
+
+
+def _told(service: Served, date: dt.date) -> told.Date:
+    core = service.core
+    with core.db.read() as tx:
+        row = dates.get(tx, date)
+        own = checks.of_dates(tx, [date])[date]
+        if row is None and not own:
+            raise NotFound(f"{date} was never enqueued")
+        day = core.pipeline.seasons.day(date, days.known(tx, date, date).get(date))
+        return told.Date(
+            **_standing(tx, core, row),
+            date=date,
+            games=day.games,
+            season=day.season,
+            season_day=day.season_day,
+            processors=[telling.check(check, core.pipeline) for check in _in_order(core, own)],
+            attempts=telling.attempts(tx, attempts.of_date(tx, date)),
+            transitions=[telling.transition(move) for move in dates.history(tx, date)],
+        )
+
+
+def _standing(tx: Transaction, core: Core, row: DateRow | None) -> dict[str, Any]:
+    """Where a date stands; nowhere, when nobody enqueued it and later dates only look back at it."""
+    if row is None:
+        return dict.fromkeys(_STANDING)
+    summary = telling.date_summary(row, waiting_on(tx, core, [row]).get(row.date))
+    return {
+        "version": row.version,
+        **{name: getattr(summary, name) for name in _STANDING if name != "version"},
+    }
+
+
+def _in_order(core: Core, own: Mapping[str, CheckRow]) -> list[CheckRow]:
+    """In the order of the pipeline file; what it no longer has comes last."""
+    order = {name: number for number, name in enumerate(core.pipeline.processors)}
+    return sorted(own.values(), key=lambda check: (order.get(check.processor, len(order)), check.processor))

@@ -1,0 +1,85 @@
+"""How everything stands: progress, the pipeline, and whether the daemon is well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flask import Response, current_app, jsonify, request
+
+from api import telling
+from api.endpoint import MEDIA_TYPE, Section
+from api.schemas import asked, told
+from api.served import Served
+from daemon.progress import progress
+from state.store import holds
+
+section = Section("ops", "How everything stands")
+PLAIN = "text/plain"
+METRICS, DOCUMENT = "backfilld-metrics", "backfilld-openapi"
+"""Under which the app keeps the two."""
+
+
+@section.get("/v1/progress", told.Progress)
+def how_far(service: Served) -> told.Progress:
+    """Counts, rate, and when it may be done, with how that was computed."""
+    with service.core.db.read() as tx:
+        return telling.progress(progress(tx, service.core), service.pipeline)
+
+
+@section.get("/v1/pipeline", told.Pipeline)
+def pipeline(service: Served) -> told.Pipeline:
+    """Phases, processors, and the states of a date with the graph of them."""
+    return told.Pipeline(
+        name=service.pipeline.name,
+        phases=[
+            told.Phase(phase=phase.name, order=phase.order, processors=[p.name for p in phase.processor])
+            for phase in service.pipeline.phase
+        ],
+        states=list(service.core.machine.states),
+        diagram=service.core.machine.diagram(),
+    )
+
+
+@section.get("/livez", (PLAIN,), query=asked.Verbose, status=(200, 503))
+def livez(service: Served, *, query: asked.Verbose) -> Response:
+    """Whether the engine's loop comes round. Nothing outside the daemon counts."""
+    checks = {"engine": "" if service.alive else "a turn does not come back"}
+    return _health(checks, {}, verbose=query.verbose is not None)
+
+
+@section.get("/healthz", (PLAIN,), query=asked.Verbose, status=(200, 503))
+def healthz(service: Served, *, query: asked.Verbose) -> Response:
+    """The same as /livez, under the name that older probes ask for."""
+    return livez(service, query=query)  # type: ignore[return-value]
+
+
+@section.get("/readyz", (PLAIN,), query=asked.Verbose, status=(200, 503))
+def readyz(service: Served, *, query: asked.Verbose) -> Response:
+    """Whether it takes requests and works on them. What is held is shown, and does not count."""
+    with service.core.db.read() as tx:
+        held = holds.everything(tx)
+    notes = {f"hold {hold.kind} {hold.key}".strip(): hold.reason or f"by {hold.actor}" for hold in held}
+    return _health(service.health(), notes, verbose=query.verbose is not None)
+
+
+@section.get("/metrics", (PLAIN, "application/openmetrics-text"))
+def metrics(service: Served) -> Response:
+    """Everything that Prometheus scrapes."""
+    text, content_type = current_app.extensions[METRICS].exposition(request.headers.get("Accept", ""))
+    return Response(text, content_type=content_type)
+
+
+@section.get("/openapi.json", (MEDIA_TYPE,))
+def openapi(service: Served) -> Response:
+    """This document."""
+    return jsonify(current_app.extensions[DOCUMENT])
+
+
+def _health(checks: Mapping[str, str], notes: Mapping[str, str], *, verbose: bool) -> Response:
+    """`ok`, or the first thing that is wrong; or every check and note on a line of its own."""
+    wrong = [f"{name}: {reason}" for name, reason in checks.items() if reason]
+    text = wrong[0] if wrong else "ok"
+    if verbose:
+        marks = [f"[{'-' if reason else '+'}] {name} {reason or 'ok'}" for name, reason in checks.items()]
+        text = "\n".join([*marks, *(f"[!] {name}: {reason}" for name, reason in notes.items()), text])
+    return Response(f"{text}\n", 503 if wrong else 200, content_type=f"{PLAIN}; charset=utf-8")

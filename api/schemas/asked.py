@@ -1,0 +1,196 @@
+"""What can be asked: paths, queries, bodies and headers. Unknown keys are refused."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from api.schemas.fields import (
+    Bytes,
+    DateCursor,
+    Id,
+    Limit,
+    Lines,
+    NumberCursor,
+    PlainDate,
+    Reason,
+    Text,
+    fault,
+)
+from daemon.enqueue import EARLIEST, MOST_DATES
+from state.records import Scrapers, Status
+from state.strict import Strict
+
+
+class ById(Strict):
+    """A backfill or an attempt in a path."""
+
+    id: Id
+
+
+class ByDate(Strict):
+    """A date in a path."""
+
+    date: PlainDate
+
+
+class ByKind(Strict):
+    """The hold of a kind that needs no key, in a path."""
+
+    kind: Literal["warehouse"]
+
+
+class ByHold(Strict):
+    """A hold in a path: of a processor, or of an output table."""
+
+    kind: Literal["processor", "table"]
+    key: Annotated[Text, Field(min_length=1)]
+
+
+class IdempotencyKey(Strict):
+    """The header that makes a repeated request harmless."""
+
+    idempotency_key: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,255}$")] | None = None
+
+
+class Nothing(Strict):
+    """An empty body: the request needs none."""
+
+    @classmethod
+    def _unknown(cls, key: object) -> str:
+        return f"unknown key '{key}'; nothing is needed here"
+
+
+class Page(Strict):
+    """How much of a list."""
+
+    limit: Limit = 100
+
+
+class BackfillsPage(Page):
+    """A page of backfills, newest first."""
+
+    cursor: NumberCursor | None = None
+
+
+class BackfillDatesPage(Page):
+    """A page of a backfill's dates, oldest first."""
+
+    cursor: DateCursor | None = None
+
+
+class DatesPage(Page):
+    """A page of dates, oldest first; `state` is one state, or several with commas between them."""
+
+    start: PlainDate | None = None
+    end: PlainDate | None = None
+    state: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    cursor: DateCursor | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        _refuse_reversed(self.start, self.end)
+        return self
+
+
+class AttemptsPage(Page):
+    """A page of attempts, newest first."""
+
+    status: Annotated[Status, Field(strict=False)] | None = None
+    processor: Annotated[str, Field(min_length=1, max_length=80)] | None = None
+    cursor: NumberCursor | None = None
+
+
+class LogPart(Strict):
+    """Which part of a log: its last lines, or what follows a byte. Neither: all of it."""
+
+    tail: Lines | None = None
+    offset: Bytes | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if self.tail is not None and self.offset is not None:
+            raise fault("offset", "excludes tail; keep one of them")
+        return self
+
+
+class Verbose(Strict):
+    """Whether every check is listed."""
+
+    verbose: Annotated[str, Field(max_length=10)] | None = None
+
+
+class NewBackfill(Strict):
+    """A request for a range (`start` to `end`, both included) or a list of dates."""
+
+    start: PlainDate | None = None
+    end: PlainDate | None = None
+    dates: (
+        Annotated[tuple[PlainDate, ...], Field(min_length=1, max_length=MOST_DATES, strict=False)] | None
+    ) = None
+    scrapers: Annotated[Scrapers, Field(strict=False)] = Scrapers.ALL
+    force: bool = False
+    priority: Annotated[int, Field(ge=-100, le=100)] = 0
+    max_failures: Annotated[int, Field(ge=1, le=MOST_DATES)] | None = None
+    note: Text = ""
+    dry_run: bool = False
+
+    @model_validator(mode="after")
+    def _range_or_list(self) -> Self:
+        if self.dates is not None:
+            if self.start is not None or self.end is not None:
+                raise fault("dates", "excludes start and end; keep one of the two")
+            _refuse_wide("dates", min(self.dates), max(self.dates))
+        elif self.start is None:
+            raise fault("start", "is missing; give start and end, or dates")
+        else:
+            _refuse_reversed(self.start, self.end)
+            _refuse_wide("end", self.start, self.end or self.start)
+        return self
+
+    @property
+    def chosen(self) -> tuple[dt.date, ...]:
+        """The dates that are asked for, in order, none twice."""
+        if self.dates is not None:
+            return tuple(sorted(set(self.dates)))
+        first = self.start or EARLIEST
+        last = self.end or first
+        return tuple(map(dt.date.fromordinal, range(first.toordinal(), last.toordinal() + 1)))
+
+    @property
+    def digest(self) -> str:
+        """The same for the same request, however its JSON was written."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+class Pause(Strict):
+    """Why everything is paused."""
+
+    reason: Text = ""
+
+
+class RetryDate(Strict):
+    """How a date is put back: `force` runs every processor once, whatever its verdict."""
+
+    force: bool = False
+
+
+class Accept(Strict):
+    """The gap that is accepted, and why."""
+
+    processor: Annotated[str, Field(min_length=1, max_length=80)]
+    reason: Reason
+
+
+def _refuse_reversed(start: dt.date | None, end: dt.date | None) -> None:
+    if start is not None and end is not None and end < start:
+        raise fault("end", f"{end} is before start {start}")
+
+
+def _refuse_wide(field: str, first: dt.date, last: dt.date) -> None:
+    days = (last - first).days + 1
+    if days > MOST_DATES:
+        raise fault(field, f"{first} to {last} is {days} days; one request takes at most {MOST_DATES}")

@@ -1,0 +1,315 @@
+"""What is answered. Field by field this is the public interface; times are ISO 8601 in UTC."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Literal
+
+from pydantic import Field
+
+from api.schemas.fields import Time, Told
+from state.records import Answer, Scrapers, Status
+from state.verdict import Verdict
+
+Counts = dict[str, int]
+
+
+class Fault(Told):
+    """One field that is wrong, and why."""
+
+    field: str
+    message: str
+
+
+class Problem(Told):
+    """An error, as RFC 9457 has it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[Fault] = Field(default=[], description="the fields at fault")
+
+
+class Detail(Told):
+    """What became of one requested date; `verdicts` proves that it is done already."""
+
+    date: dt.date
+    outcome: Answer
+    reason: str
+    verdicts: Counts = Field(default={}, description="how many processors have which verdict")
+
+
+class Receipt(Told):
+    """The answer to a request; a dry run has no id."""
+
+    id: int | None
+    start: dt.date
+    end: dt.date
+    dates: int
+    outcomes: Counts
+    details: list[Detail]
+
+
+class Backfill(Told):
+    """A backfill: what was asked for, and where it stands."""
+
+    id: int
+    status: Literal["active", "pausing", "paused", "cancelling", "cancelled", "stopped", "finished"]
+    start: dt.date
+    end: dt.date
+    dates: int
+    scrapers: Scrapers
+    force: bool
+    priority: int
+    max_failures: int | None
+    note: str
+    actor: str
+    created_at: Time
+    stop_reason: str | None
+    answers: Counts
+    states: Counts
+    outcomes: Counts
+    running_attempts: int
+    retried: int = Field(default=0, description="how many dates a retry has put back")
+
+
+class Backfills(Told):
+    """A page of backfills, newest first."""
+
+    items: list[Backfill]
+    next_cursor: str | None
+
+
+class RequestedDate(Told):
+    """One date of a backfill: the answer it got, and where it stands."""
+
+    date: dt.date
+    answer: Answer
+    reason: str
+    state: str | None
+    outcome: str | None
+    waiting_on: str | None
+
+
+class RequestedDates(Told):
+    """A page of a backfill's dates, oldest first."""
+
+    items: list[RequestedDate]
+    next_cursor: str | None
+
+
+class DateSummary(Told):
+    """One date in a list."""
+
+    date: dt.date
+    state: str
+    outcome: str | None
+    reason: str | None
+    waiting: str | None
+    waiting_on: str | None
+    season: str | None
+    backfill_id: int
+    regressed: str | None
+
+
+class Dates(Told):
+    """A page of dates, oldest first."""
+
+    items: list[DateSummary]
+    next_cursor: str | None
+
+
+class Accepted(Told):
+    """Who accepted a gap, and why."""
+
+    by: str
+    reason: str
+
+
+class Check(Told):
+    """What is known of one processor on one date."""
+
+    processor: str
+    phase: str | None
+    priority: str | None
+    verdict: Verdict
+    symbol: str
+    satisfied: bool
+    rows: int | None
+    expected: str
+    reason: str
+    asked_at: Time | None
+    gap: str | None
+    accepted: Accepted | None
+    attempts: int
+    attempt_id: int | None
+
+
+class Attempt(Told):
+    """One execution of one processor's job. What the warehouse then says is the verdict, not the status."""
+
+    id: int
+    processor: str
+    phase: str
+    status: Status
+    exit_code: int | None
+    detail: str
+    started_at: Time
+    ended_at: Time | None
+    duration_seconds: float | None
+    tail: str
+    max_rss_bytes: int | None
+    cpu_seconds: float | None
+    dates: list[dt.date]
+
+
+class Attempts(Told):
+    """A page of attempts, newest first."""
+
+    items: list[Attempt]
+    next_cursor: str | None
+
+
+class Transition(Told):
+    """One move of a date."""
+
+    source: str = Field(serialization_alias="from")
+    target: str = Field(serialization_alias="to")
+    trigger: str
+    reason: str
+    actor: str
+    at: Time
+
+
+class Date(Told):
+    """Everything about one date. Without a state nobody enqueued it, but others look back at it."""
+
+    date: dt.date
+    state: str | None
+    outcome: str | None
+    reason: str | None
+    waiting: str | None
+    waiting_on: str | None
+    games: int | None
+    season: str | None
+    season_day: int | None
+    backfill_id: int | None
+    version: int | None
+    regressed: str | None
+    processors: list[Check]
+    attempts: list[Attempt]
+    transitions: list[Transition]
+
+
+class Hold(Told):
+    """Something that may not start."""
+
+    kind: str
+    key: str
+    reason: str
+    actor: str
+    since: Time
+    until: Time | None
+
+
+class Holds(Told):
+    """All holds, oldest first."""
+
+    items: list[Hold]
+
+
+class Paused(Told):
+    """Whether everything is paused, and all holds."""
+
+    paused: bool
+    holds: list[Hold]
+
+
+class Lifted(Told):
+    """A hold is gone."""
+
+    lifted: bool
+
+
+class DateTotals(Told):
+    """Dates in all, and how they stand."""
+
+    total: int
+    done: int
+    failed: int
+    live: int
+
+
+class ProcessorProgress(Told):
+    """How many dates of a processor are satisfied."""
+
+    processor: str
+    satisfied: int
+    total: int
+    verdicts: Counts
+
+
+class PhaseProgress(Told):
+    """How many (processor, date) pairs of a phase are satisfied; `ratio` is 1 where there are none."""
+
+    phase: str
+    satisfied: int
+    total: int
+    ratio: float
+    processors: list[ProcessorProgress]
+
+
+class SeasonProgress(Told):
+    """How many dates of a season have ended."""
+
+    season: str
+    total: int
+    done: int
+    failed: int
+
+
+class RunningAttempt(Told):
+    """A job under way."""
+
+    id: int
+    processor: str
+    dates: list[dt.date]
+    started_at: Time
+    age_seconds: float
+
+
+class Progress(Told):
+    """How everything stands, how fast it goes, when it may be done, and how that is known."""
+
+    dates: DateTotals
+    states: Counts
+    outcomes: Counts
+    waiting: Counts
+    phases: list[PhaseProgress]
+    seasons: list[SeasonProgress]
+    running: list[RunningAttempt]
+    rate_per_hour: float | None
+    eta: Time | None
+    eta_method: str
+    paused: bool
+    holds: list[Hold]
+    last_progress_at: Time | None
+
+
+class Phase(Told):
+    """A phase of the pipeline, with its processors in order."""
+
+    phase: str
+    order: Literal["parallel", "sequential"]
+    processors: list[str]
+
+
+class Pipeline(Told):
+    """The pipeline, its states, and the graph of them in Mermaid's words."""
+
+    name: str
+    phases: list[Phase]
+    states: list[str]
+    diagram: str

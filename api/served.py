@@ -1,0 +1,55 @@
+"""What the API needs of the daemon behind it; `daemon.service.Service` is the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from daemon.config import Settings
+from daemon.control import Control
+from daemon.core import Core
+from daemon.enqueue import Enqueuer
+from daemon.events import Tell
+from daemon.executors import Executor
+from state.pipeline import Pipeline
+
+
+class Served(Protocol):
+    """One pipeline's daemon, as the views see it."""
+
+    @property
+    def settings(self) -> Settings:
+        """Where it listens."""
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """What it works on."""
+
+    @property
+    def core(self) -> Core:
+        """The database, the machine and the clock."""
+
+    @property
+    def control(self) -> Control:
+        """Every change that a person can ask for."""
+
+    @property
+    def enqueuer(self) -> Enqueuer:
+        """What takes requests."""
+
+    @property
+    def executors(self) -> Mapping[str, Executor]:
+        """Where jobs run, and who keeps their logs."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether the engine's loop comes round."""
+
+    def health(self) -> Mapping[str, str]:
+        """By check: empty, or what is wrong."""
+
+    def wake(self) -> None:
+        """Something changed: look now."""
+
+    def listen(self, tell: Tell) -> None:
+        """Have every event told to one more listener."""

@@ -1,0 +1,172 @@
+"""Rows of the state database as the API tells them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from api.schemas import told
+from daemon.progress import Progress
+from state.pipeline import DONE, FAILED, Pipeline
+from state.records import AttemptRow, BackfillRow, CheckRow, DateRow, HoldRow, TransitionRow
+from state.store import backfills, reading
+from state.store.database import Transaction
+
+TAKEN_OVER = "taken_over"
+"""Where a date stands that another backfill holds now."""
+
+
+def backfill(tx: Transaction, row: BackfillRow, **more: int) -> told.Backfill:
+    """A backfill with its counts."""
+    states, outcomes = backfills.standing(tx, row.id)
+    return told.Backfill(
+        id=row.id,
+        status=backfills.status(tx, row),  # type: ignore[arg-type]  # one of the words it names
+        start=row.start,
+        end=row.end,
+        dates=row.dates,
+        scrapers=row.scrapers,
+        force=row.force,
+        priority=row.priority,
+        max_failures=row.max_failures,
+        note=row.note,
+        actor=row.actor,
+        created_at=row.created_at,
+        stop_reason=row.stop_reason or None,
+        answers=backfills.answers(tx, row.id),
+        states={state or TAKEN_OVER: n for state, n in states.items()},
+        outcomes=outcomes,
+        running_attempts=backfills.running_attempts(tx, row.id),
+        **more,
+    )
+
+
+def date_summary(row: DateRow, waiting_on: str | None) -> told.DateSummary:
+    """One date in a list."""
+    return told.DateSummary(
+        date=row.date,
+        state=row.state,
+        outcome=row.outcome or None,
+        reason=row.reason or None,
+        waiting=row.waiting or None,
+        waiting_on=waiting_on,
+        season=row.season or None,
+        backfill_id=row.backfill_id,
+        regressed=row.regressed or None,
+    )
+
+
+def check(row: CheckRow, pipeline: Pipeline) -> told.Check:
+    """What is known of a processor; the pipeline file may no longer have it."""
+    processor = pipeline.processors.get(row.processor)
+    stage = pipeline.stage_of.get(row.processor)
+    accepted = told.Accepted(by=row.accepted_by, reason=row.accepted_reason) if row.accepted_reason else None
+    return told.Check(
+        processor=row.processor,
+        phase=stage.phase.name if stage else None,
+        priority=processor.priority.value if processor else None,
+        verdict=row.verdict,
+        symbol=row.verdict.symbol,
+        satisfied=row.satisfied,
+        rows=row.rows,
+        expected=row.expected,
+        reason=row.reason,
+        asked_at=row.asked_at,
+        gap=row.gap or None,
+        accepted=accepted,
+        attempts=row.tries,
+        attempt_id=row.attempt_id,
+    )
+
+
+def attempts(tx: Transaction, rows: Sequence[AttemptRow]) -> list[told.Attempt]:
+    """Attempts with the dates they cover."""
+    covered = reading.covered(tx, [row.id for row in rows])
+    return [_attempt(row, covered[row.id]) for row in rows]
+
+
+def _attempt(row: AttemptRow, dates: Sequence[dt.date]) -> told.Attempt:
+    return told.Attempt(
+        id=row.id,
+        processor=row.processor,
+        phase=row.phase,
+        status=row.status,
+        exit_code=row.exit_code,
+        detail=row.detail,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        duration_seconds=None if row.ended_at is None else round(row.ended_at - row.started_at, 3),
+        tail=row.tail,
+        max_rss_bytes=row.max_rss_bytes,
+        cpu_seconds=row.cpu_seconds,
+        dates=list(dates),
+    )
+
+
+def transition(row: TransitionRow) -> told.Transition:
+    """One move of a date."""
+    ends = {"from": row.source, "to": row.target}
+    return told.Transition(**ends, trigger=row.trigger, reason=row.reason, actor=row.actor, at=row.at)
+
+
+def holds(rows: Sequence[HoldRow]) -> list[told.Hold]:
+    """What may not start."""
+    return [
+        told.Hold(
+            kind=row.kind, key=row.key, reason=row.reason, actor=row.actor, since=row.since, until=row.until
+        )
+        for row in rows
+    ]
+
+
+def progress(found: Progress, pipeline: Pipeline) -> told.Progress:
+    """How everything stands."""
+    done, failed = found.states.get(DONE, 0), found.states.get(FAILED, 0)
+    return told.Progress(
+        dates=told.DateTotals(total=found.total, done=done, failed=failed, live=found.live),
+        states=dict(found.states),
+        outcomes=dict(found.outcomes),
+        waiting=dict(found.waiting),
+        phases=[_phase(found, phase.name) for phase in pipeline.phase],
+        seasons=[
+            told.SeasonProgress(season=s.name, total=s.total, done=s.done, failed=s.failed)
+            for s in found.seasons
+        ],
+        running=_running(found),
+        rate_per_hour=found.eta.rate_per_hour,
+        eta=found.eta.at,
+        eta_method=found.eta.method,
+        paused=found.paused,
+        holds=holds(found.holds),
+        last_progress_at=found.last_progress_at,
+    )
+
+
+def _phase(found: Progress, name: str) -> told.PhaseProgress:
+    satisfied, total = found.of_phase(name)
+    return told.PhaseProgress(
+        phase=name,
+        satisfied=satisfied,
+        total=total,
+        ratio=found.ratio(name),
+        processors=[
+            told.ProcessorProgress(
+                processor=p.name, satisfied=p.satisfied, total=p.total, verdicts=dict(p.verdicts)
+            )
+            for p in found.processors
+            if p.phase == name
+        ],
+    )
+
+
+def _running(found: Progress) -> list[told.RunningAttempt]:
+    return [
+        told.RunningAttempt(
+            id=one.attempt.id,
+            processor=one.attempt.processor,
+            dates=list(one.dates),
+            started_at=one.attempt.started_at,
+            age_seconds=round(max(found.now - one.attempt.started_at, 0.0), 3),
+        )
+        for one in found.running
+    ]
