@@ -26,21 +26,27 @@ class Census:
     look at all of /proc takes about 20 us per process, 0.1 ms in all once they are known: to keep it out of
     the price of short jobs, what a process is gets remembered for a second. No pid is given away twice in so
     short a time, as that takes a whole turn through the pids.
+
+    A dying process loses its environment first and its open files later, and a living one can throw its
+    environment away. One that was found once counts until it is dead, so look before killing.
     """
 
     def __init__(self, token: str) -> None:
         self._run = f"{RUN}={token}".encode()
         self._owners: dict[str, bytes] = {}
         self._forget_at = 0.0
+        self._found: dict[str, tuple[bytes, int]] = {}
 
     def find(self, attempt: int, *, besides: int) -> list[int]:
-        """Pids of the attempt's living processes, without its leader `besides`."""
+        """Pids of the attempt's processes that are not dead yet, without its leader `besides`."""
         wanted = _mark(attempt)
+        pids = os.listdir("/proc")
         if time.monotonic() >= self._forget_at:
             self._owners = {str(os.getpid()): b""}
+            self._found = {pid: self._found[pid] for pid in self._found.keys() & set(pids)}
             self._forget_at = time.monotonic() + _MEMORY_SECONDS
         found = []
-        for pid in os.listdir("/proc"):
+        for pid in pids:
             if not pid.isdigit() or int(pid) == besides or self._owners.get(pid, wanted) != wanted:
                 continue
             owner = self._owner(pid)
@@ -55,13 +61,28 @@ class Census:
         with suppress(ProcessLookupError, PermissionError):
             pidfd = os.pidfd_open(pid)
             try:
-                if _mark(attempt) in _environment(pid):
+                if self._owner(str(pid)) == _mark(attempt):
                     signal.pidfd_send_signal(pidfd, number)
             finally:
                 os.close(pidfd)
 
     def _owner(self, pid: str) -> bytes:
-        """The attempt's mark of a process of this executor; empty for all others."""
+        """The attempt's mark of a process of this executor; empty for all others and for the dead."""
+        if pid in self._found:
+            mark, start = self._found[pid]
+            facts = stat(pid)
+            if facts is not None and facts.start == start:
+                return b"" if facts.state in "ZX" else mark
+            del self._found[pid]
+        mark = self._mark_of(pid)
+        facts = stat(pid) if mark else None
+        if facts is None:
+            return b""
+        self._found[pid] = mark, facts.start
+        return mark
+
+    def _mark_of(self, pid: str) -> bytes:
+        """The attempt's mark in the environment of a process of this executor."""
         variables = _environment(pid)
         give_up_at = time.monotonic() + _EXEC_SECONDS
         # A process in the middle of exec shows no environment for a moment, and a job that leaves something

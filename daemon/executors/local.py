@@ -153,14 +153,13 @@ class Local:
     def _cleared(self, attempt: int, run: _Run) -> bool:
         """Whether nothing is left of an ended job. What is left gets SIGKILL, or the rest of its grace."""
         patient = run.kill_at is not None and time.monotonic() < run.kill_at
-        if not patient:
-            self._signal_group(run, signal.SIGKILL)
         for _ in range(_ROUNDS):
             left = self._census.find(attempt, besides=run.identity.pid)
             if not left:
                 return True
             if patient:
                 break
+            self._signal_group(run, signal.SIGKILL)
             for pid in left:
                 self._census.signal(pid, attempt, signal.SIGKILL)
             time.sleep(_ROUND_SECONDS)
@@ -196,8 +195,12 @@ class Local:
 
     def _signal(self, attempt: int, run: _Run, number: int) -> None:
         """Signal each process of the attempt once: its group, and those that left the group."""
-        grouped = self._signal_group(run, number)
-        for pid in self._census.find(attempt, besides=run.identity.pid):
+        members: list[int] = []
+        try:
+            members = self._census.find(attempt, besides=run.identity.pid)
+        finally:  # the group hears of it even when /proc cannot be read
+            grouped = self._signal_group(run, number)
+        for pid in members:
             if not (grouped and same_group(pid, run.identity.pid)):
                 self._census.signal(pid, attempt, number)
 

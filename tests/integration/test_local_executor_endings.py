@@ -99,6 +99,36 @@ def test_what_a_job_leaves_behind_is_ended_before_its_exit_is_told(bench: Bench,
     until(lambda: not lives(bench.pid("left")))
 
 
+@pytest.mark.parametrize("stopped", [True, False])
+def test_what_was_killed_is_dead_and_not_dying_when_the_end_is_told(bench: Bench, stopped: bool) -> None:
+    # Much memory takes long to give back: the process is still there when its environment is gone already.
+    big = "import os, time; x = bytearray(300 << 20); print(os.getpid(), flush=True); time.sleep(300)"
+    start = f"{sys.executable} -c '{big}' >near & setsid {sys.executable} -c '{big}' >far &"
+    bench.shell(f"{start} until test -e end; do sleep 0.01; done")
+    pids = [bench.pid("near"), bench.pid("far")]
+    if stopped:
+        bench.local.stop(1, grace=0)
+    else:
+        (bench.cwd / "end").touch()
+    bench.exit()
+    assert not any(lives(pid) for pid in pids)
+
+
+def test_a_process_that_was_seen_cannot_hide_by_clearing_its_environment(bench: Bench) -> None:
+    (bench.cwd / "away.sh").write_text(
+        "trap '' TERM; echo $$ >away; until test -e hide; do sleep 0.01; done\n"
+        "exec env -i /bin/sh -c 'echo $$ >hidden; exec sleep 300'\n"
+    )
+    bench.shell("trap '' TERM; setsid sh away.sh & sleep 300")
+    bench.pid("away")
+    bench.local.stop(1, grace=600)
+    (bench.cwd / "hide").touch()
+    hidden = bench.pid("hidden")
+    bench.local.stop(1, grace=0)
+    bench.exit()
+    assert not lives(hidden)
+
+
 def test_what_leaves_the_group_in_the_moment_the_job_ends_is_found_too(bench: Bench) -> None:
     script = "for n in 1 2 3; do setsid sh -c 'exec sleep 301.$BACKFILLD_ATTEMPT' & done"
     for attempt in range(1, 41):
