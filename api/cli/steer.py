@@ -138,7 +138,7 @@ def accept(date: str, processor: str, reason: str, as_json: bool, url: str | Non
 @url_option
 def lift(kind: str, key: str, as_json: bool, url: str | None) -> None:
     """Lift a hold that a breaker, a budget or an outage has placed."""
-    path = f"/v1/holds/{kind}/{key}" if key else f"/v1/holds/{kind}/-"
+    path = f"/v1/holds/{kind}/{key}" if key else f"/v1/holds/{kind}"
     _tell(Client(url).delete(path), f"{kind} {key} goes on", as_json)
 
 

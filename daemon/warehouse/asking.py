@@ -1,0 +1,116 @@
+"""Asking tables and run history so that what is broken does not spoil the rest."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+from daemon.warehouse import Wanted, history, questions
+from daemon.warehouse.backend import Backend, Refusal, Row
+from daemon.warehouse.history import Runs
+from daemon.warehouse.questions import Probe, Question
+from state.pipeline import Processor
+from state.sources import History
+
+Counts = Mapping[dt.date, Row]
+"""What a table holds, by date; dates without rows are absent."""
+
+Pair = tuple[str, dt.date]
+
+
+class Tables:
+    """All tables in one query, save those that were refused: they are asked one by one until they answer."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._broken: set[tuple[str, bool]] = set()
+
+    def ask(self, probes: Sequence[Probe], *, purpose: str) -> dict[str, Counts | Refusal]:
+        """Counts or refusal, by processor.
+
+        Raises:
+            WarehouseError: no question can be answered now.
+        """
+        healthy = [probe for probe in probes if _key(probe) not in self._broken]
+        groups = [healthy, *([probe] for probe in probes if _key(probe) in self._broken)]
+        answers: dict[str, Counts | Refusal] = {}
+        for group in groups:
+            answers |= self._in_halves(group, purpose)
+        refused = {_key(probe) for probe in probes if isinstance(answers[probe.name], Refusal)}
+        self._broken = (self._broken - {_key(probe) for probe in probes}) | refused
+        return answers
+
+    def _in_halves(self, probes: Sequence[Probe], purpose: str) -> dict[str, Counts | Refusal]:
+        if not probes:
+            return {}
+        try:
+            rows = self._backend.query(questions.evidence(probes), purpose=purpose)
+        except Refusal as refusal:
+            if len(probes) == 1:
+                return {probes[0].name: refusal}
+            middle = len(probes) // 2
+            return self._in_halves(probes[:middle], purpose) | self._in_halves(probes[middle:], purpose)
+        counts: dict[str, dict[dt.date, Row]] = {probe.name: {} for probe in probes}
+        for row in rows:
+            counts[row["processor"]][row["date"]] = row
+        return dict(counts)
+
+
+def _key(probe: Probe) -> tuple[str, bool]:
+    return probe.name, probe.bare
+
+
+class RunHistory:
+    """The latest runs of wanted pairs, in one query; columns that the table lacks are done without."""
+
+    def __init__(self, source: History, processors: Mapping[str, Processor], backend: Backend) -> None:
+        self._source = source
+        self._processors = processors
+        self._backend = backend
+        self._lacking: frozenset[str] = frozenset()
+
+    def question(self, wanted: Wanted) -> Question:
+        """The query for the wanted pairs."""
+        return self._question(wanted, self._lacking)
+
+    def ask(self, wanted: Wanted, *, purpose: str) -> Mapping[Pair, Runs] | Refusal:
+        """The runs of each pair that has any, or why they could not be asked.
+
+        Raises:
+            WarehouseError: no question can be answered now.
+        """
+        try:
+            found = history.read(self._rows(wanted, purpose), self._source)
+        except Refusal as refusal:
+            return refusal
+        return {(name, date): self._latest(found, name, date) for name in wanted for date in wanted[name]}
+
+    def _rows(self, wanted: Wanted, purpose: str) -> list[Row]:
+        lacking = self._lacking
+        while True:
+            try:
+                rows = self._backend.query(self._question(wanted, lacking), purpose=purpose)
+            except Refusal as refusal:
+                named = _named(history.optional_columns(self._source), str(refusal)) - lacking
+                if not named:
+                    raise
+                lacking |= named
+            else:
+                self._lacking = lacking
+                return rows
+
+    def _question(self, wanted: Wanted, lacking: frozenset[str]) -> Question:
+        names = {known for name in wanted for known in self._processors[name].names_in_history}
+        dates = {date for days in wanted.values() for date in days}
+        return history.question(self._source, names, dates, without=lacking)
+
+    def _latest(self, found: Mapping[Pair, Runs], name: str, date: dt.date) -> Runs:
+        names = self._processors[name].names_in_history
+        return history.latest(found.get((known, date), Runs()) for known in names)
+
+
+def _named(columns: Collection[str], message: str) -> frozenset[str]:
+    """The columns that a refusal speaks of."""
+    words = {word.lower() for word in re.findall(r"\w+", message)}
+    return frozenset(column for column in columns if column.lower() in words)

@@ -1,0 +1,69 @@
+"""What a warehouse's engine must do for the questions: answer them, or say what it refuses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from daemon.warehouse.questions import Question
+
+Row = Mapping[str, Any]
+
+
+class Refusal(Exception):
+    """A question that cannot be answered for a reason of its own: a table, a column, a right, a predicate.
+
+    Asked apart, the rest of the question may well be answered. `unseen`: a table that is missing or
+    denied; where all are, it is the place or the account that is wrong.
+    """
+
+    def __init__(self, message: str, *, unseen: bool = False) -> None:
+        self.unseen = unseen
+        super().__init__(one_line(message))
+
+
+def one_line(message: str) -> str:
+    """The first line of an engine's message: what follows repeats the query or the address."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return lines[0][:300] if lines else "no message"
+
+
+class Backend(Protocol):
+    """Something that answers SQL in BigQuery's dialect. Called from several threads at once."""
+
+    def query(self, question: Question, *, purpose: str) -> list[Row]:
+        """The rows of the answer, values as Python's dates, integers, texts and lists.
+
+        Raises:
+            Refusal: this question cannot be answered.
+            WarehouseError: no question can be answered now.
+        """
+
+    def price(self, question: Question) -> int:
+        """About how many bytes asking it would be billed.
+
+        Raises:
+            Refusal: this question cannot be answered.
+            WarehouseError: no question can be answered now.
+        """
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+def _unheard(*_: object) -> None:
+    """For a count that nobody keeps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meter:
+    """Who is told of queries and errors, and the clock."""
+
+    on_query: Callable[[str, int], None] = _unheard
+    """Purpose and bytes billed, once for each query that was sent."""
+    on_error: Callable[[], None] = _unheard
+    """Once for each query that was not answered."""
+    now: Callable[[], float] = time.time
+    """Epoch seconds."""

@@ -1,0 +1,208 @@
+"""BigQuery, asked by Google's client with limits of its own on time, bytes and retries.
+
+The client's defaults wait for ever for an answer, and ten minutes for a server that is not there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import queue
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import requests
+from google.api_core import exceptions
+from google.api_core.client_options import ClientOptions
+from google.api_core.retry import Retry, if_exception_type
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from google.oauth2 import service_account
+
+from daemon.warehouse import WarehouseError
+from daemon.warehouse.backend import Meter, Row
+from daemon.warehouse.bigquery_errors import FAILURES, meant
+from daemon.warehouse.budget import DailyBudget
+from daemon.warehouse.questions import Param, Question
+from state.sources import Warehouse as Source
+
+LEAST_BILLED = 10 * 1024 * 1024
+"""Bytes that BigQuery bills at the least for each table that a query reads."""
+
+HTTP_TIMEOUT = 20.0
+"""Seconds for one request."""
+
+_RETRY = Retry(
+    predicate=if_exception_type(
+        exceptions.InternalServerError,
+        exceptions.BadGateway,
+        exceptions.ServiceUnavailable,
+        requests.ConnectionError,
+    ),
+    initial=0.2,
+    maximum=1.0,
+    timeout=3.0,
+)
+_READ = re.compile(r"\b(?:FROM|JOIN)\s+[`\w]", re.IGNORECASE)
+
+
+class BigQuery:
+    """The backend over BigQuery's API. Safe to call from several threads."""
+
+    def __init__(self, source: Source, *, name: str, directory: Path, meter: Meter) -> None:
+        self._source = source
+        self._directory = directory
+        self._meter = meter
+        self._labels = {"app": "backfilld", "pipeline": _label(name)}
+        self._budget = DailyBudget(source.daily_bytes, meter.now)
+        self._clients: queue.LifoQueue[bigquery.Client] = queue.LifoQueue()
+        self._http_timeout = min(HTTP_TIMEOUT, source.query_timeout)
+
+    def query(self, question: Question, *, purpose: str) -> list[Row]:
+        """The rows of the answer, within `warehouse.query_timeout` or not at all.
+
+        Raises:
+            Refusal: BigQuery refuses this question.
+            WarehouseError: BigQuery answers nobody, not us, not in time, or not before a quota's end.
+        """
+        self._budget.check()
+        billed = 0
+        try:
+            with self._client() as client:
+                job = self._sent(client, question, purpose)
+                try:
+                    rows = self._answer(job)
+                finally:
+                    billed = job.total_bytes_billed or 0
+                    self._budget.spend(billed)
+            return rows
+        except FAILURES as error:
+            self._meter.on_error()
+            raise meant(error, self._meter.now()) from error
+        finally:
+            self._meter.on_query(purpose, billed)
+
+    def price(self, question: Question) -> int:
+        """Bytes that would be billed, by a dry run; each table counts at least the minimum.
+
+        Raises:
+            Refusal: BigQuery refuses this question.
+            WarehouseError: BigQuery answers nobody now.
+        """
+        config = self._config(question, "price")
+        config.dry_run = True
+        least = LEAST_BILLED * _tables(question)
+        try:
+            with self._client() as client:
+                job = client.query(
+                    question.sql, job_config=config, retry=_RETRY, job_retry=None, timeout=self._http_timeout
+                )
+        except FAILURES as error:
+            self._meter.on_error()
+            raise meant(error, self._meter.now()) from error
+        return max(job.total_bytes_processed or 0, least)
+
+    def close(self) -> None:
+        """Close the clients that are not at work."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._clients.get_nowait().close()  # type: ignore[no-untyped-call]
+
+    def _sent(self, client: bigquery.Client, question: Question, purpose: str) -> bigquery.QueryJob:
+        return client.query(
+            question.sql,
+            job_config=self._config(question, purpose),
+            job_id_prefix="backfilld-",
+            retry=_RETRY,
+            job_retry=None,
+            timeout=self._http_timeout,
+        )
+
+    def _answer(self, job: bigquery.QueryJob) -> list[Row]:
+        """The job's rows; whatever keeps them from coming, the job is not left running."""
+        ended = False
+        try:
+            self._wait(job)
+            ended = True
+            rows = job.result(retry=_RETRY, job_retry=None, timeout=self._http_timeout)
+            return [dict(row.items()) for row in rows]
+        finally:
+            if not ended:
+                # Best effort: the server ends it too, by job_timeout_ms.
+                with contextlib.suppress(*FAILURES):
+                    job.cancel(retry=None, timeout=self._http_timeout)
+
+    def _wait(self, job: bigquery.QueryJob) -> None:
+        """Until the job has ended.
+
+        Raises:
+            WarehouseError: the time is up, by our own clock.
+        """
+        deadline = time.monotonic() + self._source.query_timeout
+        pause = 0.05
+        while not job.done(retry=_RETRY, timeout=self._http_timeout):
+            if time.monotonic() + pause > deadline:
+                self._meter.on_error()
+                raise WarehouseError(f"BigQuery did not answer within {self._source.query_timeout:g} s")
+            time.sleep(pause)
+            pause = min(2 * pause, 1.0)
+
+    def _config(self, question: Question, purpose: str) -> bigquery.QueryJobConfig:
+        return bigquery.QueryJobConfig(
+            query_parameters=[_param(name, value) for name, value in question.params.items()],
+            labels={**self._labels, "purpose": _label(purpose)},
+            maximum_bytes_billed=self._source.bytes_per_table * _tables(question),
+            job_timeout_ms=int(self._source.query_timeout * 1000),
+            use_query_cache=True,
+            use_legacy_sql=False,
+        )
+
+    @contextlib.contextmanager
+    def _client(self) -> Iterator[bigquery.Client]:
+        """A client that nobody else uses meanwhile: whether threads may share one is not promised."""
+        try:
+            client = self._clients.get_nowait()
+        except queue.Empty:
+            client = self._new_client()
+        try:
+            yield client
+        finally:
+            self._clients.put(client)
+
+    def _new_client(self) -> bigquery.Client:
+        return bigquery.Client(
+            project=self._source.project,
+            location=self._source.location,
+            credentials=self._credentials(),
+            client_options=ClientOptions(api_endpoint=self._source.endpoint),
+        )
+
+    def _credentials(self) -> Any:
+        """The file's, none for an emulator; else whatever Google's libraries find (None)."""
+        if self._source.credentials_file:
+            path = self._directory / self._source.credentials_file
+            try:
+                return service_account.Credentials.from_service_account_file(str(path))  # type: ignore[no-untyped-call]
+            except (OSError, ValueError) as error:
+                raise WarehouseError(f"warehouse.credentials_file {path}: {error}") from error
+        return AnonymousCredentials() if self._source.endpoint else None  # type: ignore[no-untyped-call]
+
+
+def _param(name: str, value: Param) -> bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter:
+    if isinstance(value, dt.date):
+        return bigquery.ScalarQueryParameter(name, "DATE", value)
+    kind = "DATE" if value and isinstance(value[0], dt.date) else "STRING"
+    return bigquery.ArrayQueryParameter(name, kind, value)
+
+
+def _tables(question: Question) -> int:
+    """How many tables a question names, counting SQL that we did not write by its keywords."""
+    return sum(1 if branch.slice else max(len(_READ.findall(branch.sql)), 1) for branch in question.branches)
+
+
+def _label(text: str) -> str:
+    """A label's value: lower case letters, digits, - and _, at most 63."""
+    return re.sub(r"[^a-z0-9_-]", "-", text.lower())[:63]

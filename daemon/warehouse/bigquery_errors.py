@@ -1,0 +1,73 @@
+"""What BigQuery's errors mean: a question refused, or a warehouse that answers nobody now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import TimeoutError as FutureTimeoutError
+
+import requests
+from google.api_core import exceptions
+from google.auth.exceptions import GoogleAuthError
+
+from daemon.warehouse import WarehouseError
+from daemon.warehouse.backend import Refusal, one_line
+from daemon.warehouse.budget import next_midnight
+
+FAILURES = (
+    exceptions.GoogleAPIError,
+    GoogleAuthError,
+    requests.RequestException,
+    FutureTimeoutError,
+    OSError,
+)
+"""All that the client raises when a question is not answered."""
+
+QUOTA_ZONE = "America/Los_Angeles"
+"""Daily quotas begin anew at its midnight."""
+
+
+def meant(error: Exception, now: float) -> Refusal | WarehouseError:
+    """The error in the words of this package."""
+    if isinstance(error, exceptions.RetryError) and isinstance(error.cause, exceptions.GoogleAPICallError):
+        error = error.cause
+    if isinstance(error, exceptions.GoogleAPICallError):
+        reason, message = _reason(error)
+        refusal = _refusal(error, reason, message)
+        if refusal is not None:
+            return refusal
+        retry_at = next_midnight(now, QUOTA_ZONE) if reason == "quotaExceeded" else None
+        return WarehouseError(f"BigQuery: {message}", retry_at=retry_at)
+    return WarehouseError(f"BigQuery cannot be reached: {_root(error)}")
+
+
+def _refusal(error: exceptions.GoogleAPICallError, reason: str, message: str) -> Refusal | None:
+    """A refusal, where the error is about what was asked and not about who asks, or when."""
+    if reason in ("notFound", "accessDenied"):
+        ours = message.startswith(("Not found: Project", "Not found: Job", "Access Denied: Project"))
+        return None if ours else Refusal(message, unseen=True)
+    # bytesBilledLimitExceeded is among these: a table larger than warehouse.bytes_per_table allows.
+    if isinstance(error, exceptions.BadRequest):
+        return Refusal(message)
+    return None
+
+
+def _reason(error: exceptions.GoogleAPICallError) -> tuple[str, str]:
+    """BigQuery's own reason and message; the exception's text repeats them with the query."""
+    for entry in error.errors or ():
+        if isinstance(entry, dict) and entry.get("reason"):
+            return str(entry["reason"]), one_line(str(entry.get("message") or error.message))
+    return "", one_line(str(error.message or error))
+
+
+def _root(error: Exception) -> str:
+    """The innermost cause, which names what happened: refused, no credentials, no such host."""
+    *_, innermost = _causes(error)
+    text = one_line(str(innermost)) if str(innermost) else type(innermost).__name__
+    return f"{text} ({type(innermost).__name__})"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    yield error
+    cause = getattr(error, "cause", None) or error.__cause__ or error.__context__
+    if isinstance(cause, BaseException):
+        yield from _causes(cause)

@@ -1,0 +1,40 @@
+"""The warehouse that a pipeline names."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from daemon.warehouse.backend import Backend, Meter
+from daemon.warehouse.calendar import GameCalendar
+from daemon.warehouse.inquiry import Inquiry
+from state.pipeline import Pipeline
+
+
+def open_warehouse(
+    pipeline: Pipeline,
+    *,
+    on_query: Callable[[str, int], None],
+    on_error: Callable[[], None],
+    now: Callable[[], float] = time.time,
+) -> Inquiry:
+    """The pipeline's warehouse, not connected yet: its first question finds out whether it is there.
+
+    `on_query(purpose, bytes billed)` is told of each query sent, `on_error()` of each that was not
+    answered; both from whichever thread asked.
+    """
+    backend = _backend(pipeline, Meter(on_query=on_query, on_error=on_error, now=now))
+    return Inquiry(pipeline, backend, GameCalendar(pipeline, backend))
+
+
+def _backend(pipeline: Pipeline, meter: Meter) -> Backend:
+    """The lake's user does not pay for the import of Google's client, nor BigQuery's for DuckDB's."""
+    source = pipeline.warehouse
+    if source.kind == "bigquery":
+        from daemon.warehouse.bigquery import BigQuery  # noqa: PLC0415
+
+        return BigQuery(source, name=pipeline.name, directory=pipeline.path.parent, meter=meter)
+    from daemon.warehouse.lake import Lake  # noqa: PLC0415
+
+    root = pipeline.path.parent / (source.path or "")
+    return Lake(root, timeout=source.query_timeout, meter=meter)

@@ -1,0 +1,150 @@
+"""A warehouse that asks its tables and its run history, and never takes a failed question for an answer."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+
+from daemon.warehouse import Answers, Wanted, WarehouseError, questions
+from daemon.warehouse.asking import Counts, Pair, RunHistory, Tables
+from daemon.warehouse.backend import Backend, Refusal
+from daemon.warehouse.calendar import GameCalendar
+from daemon.warehouse.history import Runs
+from state.pipeline import Pipeline, Processor
+from state.verdict import Evidence
+
+
+class Inquiry:
+    """The `Warehouse` of a pipeline, over whichever backend holds its data."""
+
+    def __init__(self, pipeline: Pipeline, backend: Backend, calendar: GameCalendar) -> None:
+        self._processors = pipeline.processors
+        self._backend = backend
+        self._calendar = calendar
+        self._tables = Tables(backend)
+        self._history = None
+        if pipeline.history:
+            self._history = RunHistory(pipeline.history, pipeline.processors, backend)
+
+    def games(self, start: dt.date, end: dt.date) -> Mapping[dt.date, int]:
+        """Games per date of the calendar, both ends included; dates that are absent have none.
+
+        Raises:
+            WarehouseError: the calendar could not be asked.
+        """
+        return self._calendar.games(start, end)
+
+    def evidence(self, wanted: Wanted, *, purpose: str) -> Answers:
+        """What the tables and the run history hold: two queries, however many tables and dates.
+
+        A table that cannot be asked gives evidence with `error` for its processors and leaves the rest.
+
+        Raises:
+            WarehouseError: nothing at all could be asked.
+        """
+        wanted = {name: dates for name, dates in wanted.items() if dates}
+        if not wanted:
+            return {}
+        # History first: a job that ends between the two questions is then seen by its rows. The other
+        # way round, its success would stand beside rows that were not there yet.
+        runs = self._history.ask(wanted, purpose=purpose) if self._history else {}
+        probes = questions.probes(self._processors, wanted)
+        tables = self._tables.ask(probes, purpose=purpose)
+        _something_seen(tables, runs if self._history else None)
+        return {
+            (name, date): _evidence(self._processors[name], date, tables, runs)
+            for name, dates in wanted.items()
+            for date in dates
+        }
+
+    def price(self, wanted: Wanted) -> int:
+        """About how many bytes `evidence` of the same would be billed.
+
+        Raises:
+            WarehouseError: it could not be estimated.
+        """
+        wanted = {name: dates for name, dates in wanted.items() if dates}
+        if not wanted:
+            return 0
+        asked = [questions.evidence(questions.probes(self._processors, wanted))]
+        if self._history:
+            asked.append(self._history.question(wanted))
+        return sum(self._backend.price(question) for question in asked)
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._backend.close()
+
+
+def _something_seen(
+    tables: Mapping[str, Counts | Refusal], runs: Mapping[Pair, Runs] | Refusal | None
+) -> None:
+    """Tell many broken tables from one broken warehouse: a wrong location, an account without rights."""
+    asked = [*tables.values(), *([runs] if runs is not None else [])]
+    unseen = [answer for answer in asked if isinstance(answer, Refusal) and answer.unseen]
+    if len(asked) > 1 and len(unseen) == len(asked):
+        raise WarehouseError(f"none of {len(asked)} tables can be seen: {unseen[0]}")
+
+
+def _evidence(
+    processor: Processor,
+    date: dt.date,
+    tables: Mapping[str, Counts | Refusal],
+    runs: Mapping[Pair, Runs] | Refusal,
+) -> Evidence:
+    """Rows beat history; where there are none, a history that was not asked leaves everything open."""
+    counts, reference = tables[processor.name], _reference(processor, date, tables)
+    if isinstance(counts, Refusal):
+        return Evidence(error=f"{processor.table}: {counts}")
+    if isinstance(reference, Refusal):
+        return Evidence(error=str(reference))
+    rows = _rows(counts, date)
+    if isinstance(runs, Refusal):
+        if not rows:
+            return Evidence(error=f"run history could not be asked: {runs}")
+        runs = {}
+    known = runs.get((processor.name, date), Runs())
+    games, good, hollow = _figures(processor, counts, date)
+    return Evidence(
+        rows=rows,
+        games=games,
+        good=good,
+        hollow=hollow,
+        reference=reference,
+        closed=known.closed,
+        open=known.open,
+    )
+
+
+def _figures(
+    processor: Processor, counts: Counts, date: dt.date
+) -> tuple[int | None, int | None, dict[str, int]]:
+    """Distinct games, good rows, and NULL or zero rows per column: zero where there are no rows."""
+    expect, row = processor.expect, counts.get(date)
+    columns = expect.filled.columns if expect.filled else ()
+    games = 0 if expect.games_column else None
+    good = 0 if expect.quality else None
+    if row is None:
+        return games, good, dict.fromkeys(columns, 0)
+    if expect.games_column:
+        games = int(row["games"])
+    if expect.quality:
+        good = int(row["good"])
+    return games, good, dict(zip(columns, map(int, row["hollow"]), strict=True))
+
+
+def _reference(
+    processor: Processor, date: dt.date, tables: Mapping[str, Counts | Refusal]
+) -> int | Refusal | None:
+    """The rows that it is measured against, where it is."""
+    ratio = processor.expect.ratio
+    if ratio is None:
+        return None
+    counts = tables[ratio.of]
+    if isinstance(counts, Refusal):
+        return Refusal(f"{ratio.of}, which it is measured against, cannot be asked: {counts}")
+    return _rows(counts, date)
+
+
+def _rows(counts: Counts, date: dt.date) -> int:
+    return int(counts[date]["n"]) if date in counts else 0
