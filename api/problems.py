@@ -26,6 +26,9 @@ MOST_FAULTS = 20
 LONGEST = 300
 """Characters of a message; what a client sent may be longer."""
 
+_PLAINER = {"model_type": "should be a JSON object", "tuple_type": "should be a list"}
+"""What pydantic says in Python's words."""
+
 
 class BadInput(Exception):
     """Something that was asked for is wrong; every fault names its field."""
@@ -128,9 +131,7 @@ def _field(found: Mapping[str, Any]) -> str:
 def _message(found: Mapping[str, Any]) -> str:
     if found["type"] == "value_error":
         return str(found["ctx"]["error"])
-    if found["type"] == "model_type":
-        return "should be a JSON object"
-    return str(found["msg"])
+    return _PLAINER.get(found["type"]) or str(found["msg"]).removeprefix("Input ")
 
 
 def _shortened(text: str) -> str:

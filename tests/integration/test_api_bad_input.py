@@ -1,0 +1,221 @@
+"""Whatever is sent: a clear 4xx that names the field, and nothing is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.api_world import Api, make_api, refused
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    """An API of which nothing may be stored, whatever a test sends."""
+    api = make_api(tmp_path)
+    yield api
+    assert api.get("/v1/backfills")["items"] == []
+    assert api.get("/v1/dates")["items"] == []
+    assert api.get("/v1/holds")["items"] == []
+    assert api.behind.woken == 0
+
+
+GOOD = {"start": "2021-10-19"}
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "words"),
+    [
+        ({"start": "2021-10-20", "end": "2021-10-19"}, "end", "2021-10-19 is before start 2021-10-20"),
+        ({"start": "yesterday"}, "start", "write it YYYY-MM-DD"),
+        ({"start": "20211019"}, "start", "write it YYYY-MM-DD"),
+        ({"start": "2021-W42-2"}, "start", "write it YYYY-MM-DD"),
+        ({"start": "2021-10-19T00:00:00Z"}, "start", "write it YYYY-MM-DD"),
+        ({"start": " 2021-10-19"}, "start", "write it YYYY-MM-DD"),
+        ({"start": "２０２１-10-19"}, "start", "write it YYYY-MM-DD"),
+        ({"start": "2021-02-30"}, "start", "there is no date 2021-02-30"),
+        ({"start": "0000-01-01"}, "start", "there is no date 0000-01-01"),
+        ({"start": "0001-01-01"}, "start", "is not within 1900-01-01 and 2199-12-31"),
+        ({"start": "9999-12-31"}, "start", "is not within 1900-01-01 and 2199-12-31"),
+        ({"start": 20211019}, "start", "write it YYYY-MM-DD"),
+        ({"start": None}, "start", "is missing"),
+        ({"start": "1900-01-01", "end": "2173-10-15"}, "end", "100000 days; one request takes at most 20000"),
+        ({"dates": ["1900-01-01", "2199-12-31"]}, "dates", "one request takes at most 20000"),
+        ({"dates": []}, "dates", "at least 1 item"),
+        ({"dates": ["2021-10-19", "2021-02-30"]}, "dates.1", "there is no date 2021-02-30"),
+        ({"dates": "2021-10-19"}, "dates", "should be a list"),
+        ({"dates": ["2021-10-19"], "start": "2021-10-19"}, "dates", "excludes start and end"),
+        ({}, "start", "is missing; give start and end, or dates"),
+        ({"end": "2021-10-19"}, "start", "is missing"),
+        ({**GOOD, "prioritty": 3}, "prioritty", "unknown key 'prioritty'; did you mean 'priority'?"),
+        ({**GOOD, "priority": 101}, "priority", "less than or equal to 100"),
+        ({**GOOD, "priority": "3"}, "priority", "valid integer"),
+        ({**GOOD, "priority": 1.5}, "priority", "valid integer"),
+        ({**GOOD, "priority": True}, "priority", "valid integer"),
+        ({**GOOD, "priority": 10**30}, "priority", "less than or equal to 100"),
+        ({**GOOD, "max_failures": 0}, "max_failures", "greater than or equal to 1"),
+        ({**GOOD, "max_failures": 2**63}, "max_failures", "less than or equal to"),
+        ({**GOOD, "force": "yes"}, "force", "valid boolean"),
+        ({**GOOD, "scrapers": "some"}, "scrapers", "'all', 'critical' or 'none'"),
+        ({**GOOD, "note": 5}, "note", "valid string"),
+        ({**GOOD, "note": "x" * 501}, "note", "at most 500 characters"),
+        ({**GOOD, "note": "a\x00b"}, "note", "has the control character U+0000"),
+        ({**GOOD, "note": "\x1b[31mred"}, "note", "has the control character U+001B"),
+        ([], "body", "should be a JSON object"),
+        ("2021-10-19", "body", "should be a JSON object"),
+    ],
+)
+def test_a_bad_body_is_refused_with_the_field_at_fault(api: Api, body: Any, field: str, words: str) -> None:
+    said = refused(api.client.post("/v1/backfills", json=body), 422)
+    assert said[0] == field
+    assert words in said[1]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"{",
+        b"start=2021-10-19",
+        b'{"start": "2021-10-19", "priority": NaN}',
+        b'{"start": "2021-10-19", "priority": -Infinity}',
+        b'{"note": "\\ud800"}',
+        b'{"note": "\xff"}',
+        b"\xef\xbb\xbf{}",
+        b'{"note": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"priority": ' + b"9" * 10_000 + b"}",
+    ],
+)
+def test_what_is_not_json_is_refused(api: Api, raw: bytes) -> None:
+    response = api.client.post("/v1/backfills", data=raw, content_type="application/json")
+    _, message = refused(response, 400)
+    assert message.startswith("the body is not JSON: ")
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_another_content_type_is_refused(api: Api, content_type: str) -> None:
+    response = api.client.post("/v1/backfills", data=b'{"start": "2021-10-19"}', content_type=content_type)
+    _, message = refused(response, 415)
+    assert "application/json" in message
+
+
+def test_a_huge_body_is_refused(api: Api) -> None:
+    response = api.client.post("/v1/backfills", json={**GOOD, "note": "x" * (1 << 20)})
+    refused(response, 413)
+
+
+def test_twenty_faults_are_named_and_no_more(api: Api) -> None:
+    response = api.client.post("/v1/backfills", json={"dates": ["x" * 1000] * 1000})
+    refused(response, 422)
+    assert response.json is not None
+    assert len(response.json["errors"]) == 20
+
+
+def test_long_and_unreadable_keys_are_told_short_and_readable(api: Api) -> None:
+    response = api.client.post("/v1/backfills", json={"\x00\u202e" + "k" * 100_000: 1})
+    field, _ = refused(response, 422)
+    assert field.startswith("\\x00\\u202ekkk")
+    assert len(response.text) < 2000
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "two words", "Größe", "a\x7f"])
+def test_a_bad_idempotency_key_is_refused(api: Api, key: str) -> None:
+    response = api.client.post(
+        "/v1/backfills", json=GOOD, headers={"Idempotency-Key": key.encode().decode("latin-1")}
+    )
+    field, _ = refused(response, 422)
+    assert field == "Idempotency-Key"
+
+
+TOO_LARGE = str(2**63)
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/v1/dates?start=2021-10-20&end=2021-10-19", "end"),
+        ("/v1/dates?start=soon", "start"),
+        ("/v1/dates?start=", "start"),
+        ("/v1/dates?end=9999-12-31", "end"),
+        ("/v1/dates?state=phase9", "state"),
+        ("/v1/dates?state=pending,,done", "state"),
+        ("/v1/dates?stat=done", "stat"),
+        ("/v1/dates?state=done&state=failed", "state"),
+        ("/v1/dates?limit=0", "limit"),
+        ("/v1/dates?limit=1001", "limit"),
+        ("/v1/dates?limit=-1", "limit"),
+        ("/v1/dates?limit=ten", "limit"),
+        ("/v1/dates?limit=1e2", "limit"),
+        ("/v1/dates?limit=٣", "limit"),
+        (f"/v1/dates?limit={'9' * 5000}", "limit"),
+        ("/v1/dates?cursor=x", "cursor"),
+        ("/v1/dates?cursor=", "cursor"),
+        ("/v1/dates?cursor=%00", "cursor"),
+        ("/v1/dates?cursor=ZGF0ZTo5OTk5LTEyLTMx", "cursor"),  # date:9999-12-31
+        ("/v1/dates?cursor=aWQ6Nw", "cursor"),  # id:7, of another list
+        ("/v1/backfills?cursor=aWQ6OTIyMzM3MjAzNjg1NDc3NTgwOA", "cursor"),  # id:2**63
+        ("/v1/backfills?cursor=aWQ6LTE", "cursor"),  # id:-1
+        ("/v1/backfills?limit=99999999999999999999", "limit"),
+        ("/v1/attempts?status=done", "status"),
+        ("/v1/attempts?processor=boxx", "processor"),
+        ("/v1/attempts?cursor=w7xi", "cursor"),
+        (f"/v1/backfills/{TOO_LARGE}", "id"),
+        ("/v1/backfills/0", "id"),
+        ("/v1/backfills/-1", "id"),
+        ("/v1/backfills/seven", "id"),
+        ("/v1/backfills/%D9%A3", "id"),
+        (f"/v1/backfills/{'1' * 10_000}", "id"),
+        (f"/v1/attempts/{TOO_LARGE}", "id"),
+        (f"/v1/attempts/{TOO_LARGE}/log", "id"),
+        ("/v1/attempts/1/log?tail=-1", "tail"),
+        ("/v1/attempts/1/log?tail=100001", "tail"),
+        (f"/v1/attempts/1/log?offset={TOO_LARGE}", "offset"),
+        ("/v1/attempts/1/log?offset=1&tail=1", "offset"),
+        ("/v1/dates/2021-13-01", "date"),
+        ("/v1/dates/0000-00-00", "date"),
+        ("/v1/dates/%00", "date"),
+        ("/v1/dates/%ED%A0%80", "date"),
+    ],
+)
+def test_a_bad_question_is_refused_with_the_field_at_fault(api: Api, path: str, field: str) -> None:
+    assert refused(api.client.get(path), 422)[0] == field
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/v1/pause", {"reason": "a\x00"}, "reason"),
+        ("/v1/pause", {"reson": "tired"}, "reson"),
+        ("/v1/resume", {"reason": "rested"}, "reason"),
+        ("/v1/backfills/1/pause", {"why": 1}, "why"),
+        ("/v1/backfills/9999999999999999999999/cancel", {}, "id"),
+        ("/v1/dates/2021-10-19/retry", {"force": 1}, "force"),
+        ("/v1/dates/tomorrow/retry", {}, "date"),
+        ("/v1/dates/2021-10-19/accept", {"reason": "known"}, "processor"),
+        ("/v1/dates/2021-10-19/accept", {"processor": "box"}, "reason"),
+        ("/v1/dates/2021-10-19/accept", {"processor": "box", "reason": " \n"}, "reason"),
+        ("/v1/dates/2021-10-19/accept", {"processor": "x" * 81, "reason": "known"}, "processor"),
+    ],
+)
+def test_a_bad_change_is_refused_with_the_field_at_fault(
+    api: Api, path: str, body: dict[str, Any], field: str
+) -> None:
+    assert refused(api.client.post(path, json=body), 422)[0] == field
+
+
+def test_a_hold_that_nobody_can_lift_is_refused(api: Api) -> None:
+    assert refused(api.client.delete("/v1/holds/all/all"), 422)[0] == "kind"
+    assert refused(api.client.delete("/v1/holds/processor"), 422)[0] == "kind"
+    assert refused(api.client.delete("/v1/holds/processor/%00"), 422)[0] == "key"
+
+
+def test_what_is_not_there_and_what_is_not_done_there_are_problems_too(api: Api) -> None:
+    _, message = refused(api.client.get("/v1/backfils"), 404)
+    assert message == "there is nothing at /v1/backfils; /openapi.json lists every route"
+    refused(api.client.get("/v1//dates"), 404)
+    refused(api.client.get("/v1/attempts/1/log/../../../etc/passwd"), 404)
+    response = api.client.put("/v1/dates")
+    refused(response, 405)
+    assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD"}
+    refused(api.client.options("/v1/dates"), 405)
