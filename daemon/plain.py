@@ -1,0 +1,29 @@
+"""Results as plain dicts, lists and texts: what JSON can carry, and what command line and API render."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import enum
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+HIDDEN: Mapping[str, bool] = {"hidden": True}
+"""Metadata of a dataclass field that is no part of the result's public shape."""
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses as dicts by their field names, dates in ISO form, enums as their values."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        shown = (field for field in dataclasses.fields(value) if not field.metadata.get("hidden"))
+        return {field.name: plain(getattr(value, field.name)) for field in shown}
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, dt.date | Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(plain(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    return value

@@ -1,0 +1,287 @@
+"""The validation report: the brief's worked examples, and what a range lacks and why."""
+
+import datetime as dt
+
+import pytest
+
+from daemon.report import PhaseReport, ProcessorReport, Standing, Validation, validation
+from daemon.warehouse import WarehouseError
+from state.pipeline import Pipeline
+from tests.factories import NOW, nba, open_run, phase, pipeline, processor, run
+from tests.facts import Facts
+from tests.platform import ANALYTICS, OPENING, PRECOMPUTE, SOURCES, WINDOW, as_it_was, as_the_brief_saw_it
+
+GAMEBOOK = "nbac_gamebook_player_stats"
+
+
+def date(text: str) -> dt.date:
+    return dt.date.fromisoformat(text)
+
+
+def validated(pipeline: Pipeline, facts: Facts, start: str, end: str | None = None) -> Validation:
+    return validation(pipeline, facts, date(start), date(end or start), now=NOW)
+
+
+def phase_of(report: Validation, name: str) -> PhaseReport:
+    return next(one for one in report.phases if one.phase == name)
+
+
+def processor_of(report: Validation, name: str) -> ProcessorReport:
+    return next(one for each in report.phases for one in each.processors if one.processor == name)
+
+
+# ------------------------------------------------------- the brief's examples, under the brief's calendar
+
+
+def test_2021_10_15_alone_has_one_source_of_five_and_phase_4_is_not_expected() -> None:
+    # Given what the brief saw on that day: gamebook rows and nothing else
+    platform = as_the_brief_saw_it()
+    facts = Facts(platform, rows={(GAMEBOOK, date("2021-10-15")): 67})
+    # When the day is validated
+    report = validated(platform, facts, "2021-10-15")
+    # Then phase 2 has 1 of 5, and phase 4 shows 0/0 with the number of dates that explain it
+    phase2, phase4 = phase_of(report, "phase2"), phase_of(report, "phase4")
+    assert (phase2.complete, phase2.expected, phase2.percent) == (1, 5, 20.0)
+    assert (processor_of(report, GAMEBOOK).symbol, processor_of(report, GAMEBOOK).percent) == ("✓", 100.0)
+    assert [p.status for p in phase2.processors[1:]] == ["never ran"] * 4
+    assert [p.symbol for p in phase2.processors[1:]] == ["○"] * 4
+    assert (phase4.complete, phase4.expected, phase4.percent) == (0, 0, None)
+    assert {p.note for p in phase4.processors} == {"1 date in the season's bootstrap"}
+    assert phase4.ready
+
+
+def test_the_first_two_weeks_show_71_percent_of_phase_2_and_0_of_7_in_phase_4() -> None:
+    platform = as_the_brief_saw_it()
+    facts = Facts(platform)
+    facts.fill(SOURCES, OPENING)
+    report = validated(platform, facts, "2021-10-15", "2021-10-28")
+    assert phase_of(report, "phase2").percent == 71.4
+    assert {(p.complete, p.expected) for p in phase_of(report, "phase2").processors} == {(10, 14)}
+    assert {(p.complete, p.expected) for p in phase_of(report, "phase4").processors} == {(0, 7)}
+    assert (report.expected_dates, report.bootstrap_dates) == (14, 7)
+
+
+def test_the_test_window_has_phase_2_and_lacks_the_rest() -> None:
+    platform = as_the_brief_saw_it()
+    facts = Facts(platform)
+    facts.fill(SOURCES, WINDOW)
+    report = validated(platform, facts, "2024-01-15", "2024-01-28")
+    assert [(p.percent, p.ready) for p in report.phases] == [(100.0, True), (0.0, False), (0.0, False)]
+    assert {(p.complete, p.expected) for p in phase_of(report, "phase4").processors} == {(0, 14)}
+    assert report.next_action.startswith("run phase3: 14 dates lack player_game_summary")
+
+
+# -------------------------------------------------------------- the same, under the calendar as it really was
+
+
+def test_2021_10_15_was_preseason_so_nothing_is_missing() -> None:
+    platform = as_it_was()
+    report = validated(platform, Facts(platform, calendar=OPENING), "2021-10-15")
+    assert (report.expected_dates, report.ready) == (0, True)
+    assert report.off_dates == {date("2021-10-15"): "preseason: 2021-22 opens 2021-10-19"}
+    assert processor_of(report, GAMEBOOK).note == "1 date with nothing on the calendar"
+    assert report.next_action == ("nothing to do: no date is expected (preseason: 2021-22 opens 2021-10-19)")
+
+
+def test_the_first_two_weeks_had_ten_dates_with_games_and_all_ten_are_there() -> None:
+    platform = as_it_was()
+    facts = Facts(platform, calendar=OPENING)
+    facts.fill(SOURCES, OPENING)
+    report = validated(platform, facts, "2021-10-15", "2021-10-28")
+    assert phase_of(report, "phase2").percent == 100.0
+    assert {(p.complete, p.expected, p.off) for p in phase_of(report, "phase2").processors} == {(10, 10, 4)}
+    # And phase 4 begins a week after the opener, not after the 15th
+    assert {(p.expected, p.bootstrap) for p in phase_of(report, "phase4").processors} == {(3, 7)}
+    assert report.summary == (
+        "10 dates expected (4 off, 7 in bootstrap); ready: phase2 10/10, phase3 0/10, phase4 0/3"
+    )
+
+
+def test_the_test_window_by_the_schedule_is_14_dates() -> None:
+    platform = as_it_was()
+    facts = Facts(platform, calendar=WINDOW)
+    facts.fill(SOURCES, WINDOW)
+    report = validated(platform, facts, "2024-01-15", "2024-01-28")
+    assert [(p.ready_dates, p.expected_dates) for p in report.phases] == [(14, 14), (0, 14), (0, 14)]
+
+
+# ------------------------------------------------------------------------------------------ what is told
+
+
+def small(games: int = 8) -> tuple[Pipeline, Facts]:
+    """The pipeline in small, and a warehouse with nothing in it on 2021-10-26."""
+    small_nba = nba()
+    return small_nba, Facts(small_nba, calendar={date("2021-10-26"): games})
+
+
+def test_it_asks_the_calendar_once_and_the_warehouse_once() -> None:
+    platform = as_it_was()
+    facts = Facts(platform, calendar=OPENING)
+    validated(platform, facts, "2021-10-15", "2021-10-28")
+    assert facts.asked == ["games", "validation"]
+
+
+def test_a_range_without_expected_dates_does_not_ask_the_warehouse() -> None:
+    platform = as_it_was()
+    facts = Facts(platform, calendar=OPENING)
+    validated(platform, facts, "2021-10-15", "2021-10-18")
+    assert facts.asked == ["games"]
+
+
+def test_an_unreachable_warehouse_is_told_and_no_report_is_made_up() -> None:
+    small_nba, facts = small()
+    facts.down = "BigQuery did not answer within 120 s"
+    with pytest.raises(WarehouseError, match="did not answer"):
+        validated(small_nba, facts, "2021-10-26")
+
+
+def test_a_broken_table_is_unknown_and_leaves_the_others() -> None:
+    small_nba, facts = small()
+    facts.broken = {"nbac_team_boxscore": "nba.nbac_team_boxscore: no such column"}
+    facts.rows = {("bigdataball_play_by_play", date("2021-10-26")): 4000}
+    report = validated(small_nba, facts, "2021-10-26")
+    broken = processor_of(report, "nbac_team_boxscore")
+    assert (broken.symbol, broken.status, broken.verdicts) == ("△", "unknown", {"unknown": 1})
+    assert processor_of(report, "bigdataball_play_by_play").complete == 1
+    assert phase_of(report, "phase2").dates == {date("2021-10-26"): Standing.WAITING}
+    assert report.next_action == (
+        "find out why phase2 cannot be judged, then validate again: nba.nbac_team_boxscore: no such column"
+    )
+
+
+@pytest.mark.parametrize(
+    ("closed", "rows", "symbol", "status"),
+    [
+        (None, 0, "○", "never ran"),
+        (run(), 0, "○", "ran but no data"),
+        (run(succeeded=False, detail="404"), 0, "✗", "failed"),
+        (None, 2, "⚠", "partly"),
+        (None, 88, "⚠", "partly"),
+        (None, 16, "✓", "complete"),
+    ],
+)
+def test_a_processor_shows_the_sign_that_operators_know(
+    closed: object, rows: int, symbol: str, status: str
+) -> None:
+    small_nba, facts = small()
+    pair = ("nbac_team_boxscore", date("2021-10-26"))
+    facts.rows[pair] = rows
+    facts.closed = {pair: closed} if closed else {}
+    told = processor_of(validated(small_nba, facts, "2021-10-26"), "nbac_team_boxscore")
+    assert (told.symbol, told.status) == (symbol, status)
+
+
+def test_every_date_of_a_processor_is_told_with_rows_and_reason() -> None:
+    small_nba, facts = small(games=11)
+    facts.rows = {("nbac_team_boxscore", date("2021-10-26")): 88}
+    told = processor_of(validated(small_nba, facts, "2021-10-26"), "nbac_team_boxscore")
+    verdict = told.dates[date("2021-10-26")]
+    assert (verdict.verdict, verdict.rows, verdict.expected) == ("excess", 88, "22")
+    assert verdict.reason == "88 rows for 11 games, at most 22"
+
+
+def test_a_phase_is_ready_where_the_gate_would_open_even_with_a_gap() -> None:
+    # Given a source that may be missing, which ran and found nothing
+    small_nba, facts = small()
+    facts.rows = {("nbac_team_boxscore", date("2021-10-26")): 16}
+    facts.closed = {("bigdataball_play_by_play", date("2021-10-26")): run()}
+    report = validated(small_nba, facts, "2021-10-26")
+    # Then phase 2 is ready, although it is not complete
+    phase2 = phase_of(report, "phase2")
+    assert (phase2.ready, phase2.complete, phase2.expected) == (True, 1, 2)
+
+
+def test_a_critical_source_without_data_blocks_and_running_again_is_not_advised() -> None:
+    small_nba, facts = small()
+    facts.rows = {("bigdataball_play_by_play", date("2021-10-26")): 4000}
+    facts.closed = {("nbac_team_boxscore", date("2021-10-26")): run()}
+    report = validated(small_nba, facts, "2021-10-26")
+    assert phase_of(report, "phase2").dates == {date("2021-10-26"): Standing.BLOCKED}
+    assert report.next_action.startswith("look into phase2, running again does not help: 1 date blocked")
+
+
+def test_an_open_run_is_waited_for() -> None:
+    small_nba, facts = small()
+    facts.rows = {("bigdataball_play_by_play", date("2021-10-26")): 4000}
+    facts.open = {("nbac_team_boxscore", date("2021-10-26")): open_run(hours_ago=0.5)}
+    report = validated(small_nba, facts, "2021-10-26")
+    assert processor_of(report, "nbac_team_boxscore").symbol == "▷"
+    assert report.next_action == (
+        "wait for an open run of nbac_team_boxscore: a run is open in the history, started 0.5 h ago"
+        " (1 date of phase2), then validate again"
+    )
+
+
+def test_a_hole_before_the_range_is_named_before_phase_4_is_advised() -> None:
+    # Given two weeks that are whole, save for one date before the range
+    small_nba = nba()
+    facts = Facts(small_nba, calendar=OPENING)
+    facts.fill([p for p in small_nba.processors if "zone" not in p and "cache" not in p], OPENING)
+    facts.rows["player_game_summary", date("2021-10-21")] = 0
+    # When a later date is validated
+    report = validated(small_nba, facts, "2021-10-28")
+    # Then phase 4 cannot start, and the hole is named
+    assert [str(hole) for hole in phase_of(report, "phase4").holes] == [
+        "2021-10-21 lacks player_game_summary (never_ran)"
+    ]
+    assert report.next_action == (
+        "fill what phase4 depends on first: 2021-10-21 lacks player_game_summary (never_ran)"
+    )
+
+
+def test_a_complete_range_has_nothing_to_do() -> None:
+    small_nba = nba()
+    facts = Facts(small_nba, calendar=OPENING)
+    facts.fill(small_nba.processors, OPENING)
+    report = validated(small_nba, facts, "2021-10-19", "2021-10-28")
+    assert report.ready
+    assert report.next_action == "nothing to do: 10 dates expected, ready in every phase"
+
+
+def test_the_next_action_names_the_three_that_lack_most_and_counts_the_rest() -> None:
+    many = pipeline(phase("phase2", *(processor(f"source_{letter}") for letter in "abcde")))
+    facts = Facts(many, calendar=OPENING)
+    facts.fill(["source_a"], list(OPENING)[:9])
+    report = validated(many, facts, "2021-10-19", "2021-10-28")
+    assert report.next_action == (
+        "run phase2: 10 dates lack source_b, 10 dates lack source_c, 10 dates lack source_d and 2 more;"
+        " see the plan"
+    )
+
+
+def test_an_inverted_range_is_refused() -> None:
+    small_nba, facts = small()
+    with pytest.raises(ValueError, match="start 2021-10-28 is after end 2021-10-26"):
+        validated(small_nba, facts, "2021-10-28", "2021-10-26")
+
+
+def test_its_json_has_the_published_shape() -> None:
+    small_nba, facts = small()
+    told = validated(small_nba, facts, "2021-10-26").to_json()
+    assert (told["start"], told["expected_dates"], told["bootstrap_dates"]) == ("2021-10-26", 1, 0)
+    assert "survey" not in told
+    first = told["phases"][0]
+    assert (first["phase"], first["ready"]) == ("phase2", False)
+    source = first["processors"][0]
+    assert {key: source[key] for key in ("processor", "priority", "complete", "expected", "verdicts")} == {
+        "processor": "nbac_team_boxscore",
+        "priority": "critical",
+        "complete": 0,
+        "expected": 1,
+        "verdicts": {"never_ran": 1},
+    }
+    assert source["dates"] == {
+        "2021-10-26": {
+            "verdict": "never_ran",
+            "rows": 0,
+            "expected": "16",
+            "reason": "no rows, no run recorded",
+        }
+    }
+
+
+@pytest.mark.parametrize("names", [ANALYTICS, PRECOMPUTE])
+def test_phases_are_told_in_the_order_of_the_file(names: tuple[str, ...]) -> None:
+    platform = as_it_was()
+    report = validated(platform, Facts(platform, calendar=OPENING), "2021-10-26")
+    assert names in [tuple(p.processor for p in each.processors) for each in report.phases]
