@@ -105,8 +105,14 @@ def _attempt(row: AttemptRow, dates: Sequence[dt.date]) -> told.Attempt:
 
 def transition(row: TransitionRow) -> told.Transition:
     """One move of a date."""
-    ends = {"from": row.source, "to": row.target}
-    return told.Transition(**ends, trigger=row.trigger, reason=row.reason, actor=row.actor, at=row.at)
+    return told.Transition(
+        source=row.source,
+        target=row.target,
+        trigger=row.trigger,
+        reason=row.reason,
+        actor=row.actor,
+        at=row.at,
+    )
 
 
 def holds(rows: Sequence[HoldRow]) -> list[told.Hold]:
