@@ -11,22 +11,33 @@ from collections import Counter
 import pytest
 
 from demo import misbehave, witness
+from state.pipeline_file import load
 from tests.acceptance.daemon import daemon, free_port, jobs_alive
 
 SEASON = ("2021-10-19", "2021-10-27")
+
+
+def overlaps(lake):
+    """Runs of one output table, or of the sequential phase, that were under way at the same time."""
+    pipeline = load(lake.parent / "pipeline.toml")
+    phase4 = [p.name for p in pipeline.phase[-1].processor]
+    groups = [phase4, *([name] for name in pipeline.processors)]
+    runs = witness.runs(lake)
+    return [
+        pair for names in groups for pair in witness.overlapping([r for r in runs if r.processor in names])
+    ]
 
 
 def test_the_demo_ends_as_the_calendar_says(tmp_path):
     listen = f"127.0.0.1:{free_port()}"
     words = ["demo", "--folder", str(tmp_path / "demo"), "--listen", listen]
     done = subprocess.run(
-        [sys.executable, "-m", "api.cli", *words], capture_output=True, text=True, timeout=280
+        [sys.executable, "-m", "api.cli", *words], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "13 complete, 7 bootstrap, 4 not_expected" in done.stdout
     assert "curl -s" in done.stdout
-    runs = witness.runs(tmp_path / "demo" / "lake")
-    assert not witness.overlapping(runs)
+    assert not overlaps(tmp_path / "demo" / "lake")
 
 
 def test_a_kill_in_the_middle_changes_nothing(tmp_path):
@@ -39,7 +50,7 @@ def test_a_kill_in_the_middle_changes_nothing(tmp_path):
         one.finish(number)
         assert lived, "jobs outlive the daemon"
         assert Counter(one.outcomes(*SEASON).values()) == {"bootstrap": 7, "complete": 2}
-        assert not witness.overlapping(witness.runs(one.lake))
+        assert not overlaps(one.lake)
         assert not jobs_alive(one.folder)
 
 
@@ -51,7 +62,7 @@ def test_sigterm_ends_the_daemon_in_order_and_leaves_jobs_to_be_adopted(tmp_path
         assert "stopped" in one.log()
         one.start()
         one.finish(number)
-        assert not witness.overlapping(witness.runs(one.lake))
+        assert not overlaps(one.lake)
 
 
 @pytest.mark.parametrize(
