@@ -6,12 +6,12 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from demo_platform import DAY, GAMES, PIPELINE, Platform, Run, season_day
 
 from demo import job, misbehave, witness
 from demo import lake as lakes
 from demo.processors import PROCESSORS
 from state.verdict import Verdict
+from tests.integration.demo_platform import DAY, GAMES, PIPELINE, Platform, Run, season_day
 
 BOOTSTRAP_DAY = date(2021, 10, 20)
 THANKSGIVING = date(2021, 11, 25)

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from demo_platform import DAY, PIPELINE, Platform
 
 from demo import misbehave, witness
 from state.verdict import Verdict
+from tests.integration.demo_platform import DAY, PIPELINE, Platform
 
 RUNNING, SUCCESS, FAILED = ("running", None), "success", "failed"
 
