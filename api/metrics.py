@@ -25,12 +25,13 @@ from state.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
+OPENMETRICS = "application/openmetrics-text"
 NEVER = 0.0
 """A time stamp of what has not happened yet."""
 UNKNOWN = float("nan")
 OTHER = "other"
 """What is outside of a closed set."""
-PURPOSES = ("gate", "calendar", "report", "preflight", OTHER)
+PURPOSES = ("gate", "calendar", "validation", "plan", "preflight", OTHER)
 """What the warehouse is asked for."""
 TROUBLES = ("warehouse", "breaker", "stopped", OTHER)
 GATE_RESULTS = ("advance", "run", "wait", "fail")
@@ -106,8 +107,9 @@ class Metrics:
         self._refused.inc()
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
-        """Everything as text, in the format that `accept` prefers, and its content type."""
-        encode, content_type = choose_encoder(accept)
+        """Everything as text, as OpenMetrics where `accept` names it, and its content type."""
+        # The library's own reading of versions raises on what is none, and repeats it in its answer.
+        encode, content_type = choose_encoder(OPENMETRICS if OPENMETRICS in accept else "")
         return encode(self.registry), content_type
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:

@@ -11,6 +11,7 @@ from daemon.core import Core
 from daemon.enqueue import Enqueuer
 from daemon.events import Tell
 from daemon.executors import Executor
+from daemon.warehouse import Warehouse
 from state.pipeline import Pipeline
 
 
@@ -40,6 +41,10 @@ class Served(Protocol):
     @property
     def executors(self) -> Mapping[str, Executor]:
         """Where jobs run, and who keeps their logs."""
+
+    @property
+    def warehouse(self) -> Warehouse:
+        """What reports ask."""
 
     @property
     def alive(self) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from api.endpoint import Section
-from api.routes import attempts, backfills, dates, ops, steering
+from api.routes import attempts, backfills, dates, ops, reports, steering
 
 SECTIONS: Sequence[Section] = (
     backfills.section,
     dates.section,
     attempts.section,
     steering.section,
+    reports.section,
     ops.section,
 )

@@ -8,6 +8,7 @@ from flask import Response, current_app, jsonify, request
 
 from api import telling
 from api.endpoint import MEDIA_TYPE, Section
+from api.metrics import OPENMETRICS
 from api.schemas import asked, told
 from api.served import Served
 from daemon.progress import progress
@@ -62,7 +63,7 @@ def readyz(service: Served, *, query: asked.Verbose) -> Response:
     return _health(service.health(), notes, verbose=query.verbose is not None)
 
 
-@section.get("/metrics", (PLAIN, "application/openmetrics-text"))
+@section.get("/metrics", (PLAIN, OPENMETRICS))
 def metrics(service: Served) -> Response:
     """Everything that Prometheus scrapes."""
     text, content_type = current_app.extensions[METRICS].exposition(request.headers.get("Accept", ""))

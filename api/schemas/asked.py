@@ -96,6 +96,19 @@ class DatesPage(Page):
         return self
 
 
+class Range(Strict):
+    """The range of a report, both ends included; without `end` it is one date."""
+
+    start: PlainDate
+    end: PlainDate | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        _refuse_reversed(self.start, self.end)
+        _refuse_wide("end", self.start, self.end or self.start)
+        return self
+
+
 class AttemptsPage(Page):
     """A page of attempts, newest first."""
 

@@ -1,0 +1,132 @@
+"""How everything stands, over HTTP: progress, the pipeline, health."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from tests.factories import nba
+from tests.integration.api_world import Api, make_api
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Api:
+    return make_api(tmp_path)
+
+
+def test_progress_of_nothing_is_whole_and_says_why_there_is_no_eta(api: Api) -> None:
+    told = api.get("/v1/progress")
+    assert told["dates"] == {"total": 0, "done": 0, "failed": 0, "live": 0}
+    assert [phase["ratio"] for phase in told["phases"]] == [1.0, 1.0]
+    assert (told["rate_per_hour"], told["eta"], told["eta_method"]) == (None, None, "nothing is left to do")
+    assert (told["paused"], told["holds"], told["running"], told["last_progress_at"]) == (False, [], [], None)
+
+
+def test_progress_counts_what_is_to_come_before_it_is_admitted(api: Api) -> None:
+    # Given dates that the engine has not looked at yet
+    api.enqueue("2021-10-19", "2021-10-28")
+    # Then a phase needs them all
+    (first, second) = api.get("/v1/progress")["phases"]
+    assert (first["satisfied"], first["total"], first["ratio"]) == (0, 20, 0.0)
+    assert (second["satisfied"], second["total"]) == (0, 20)
+
+
+def test_progress_tells_phases_processors_seasons_and_what_runs(api: Api) -> None:
+    # Given five dates and a day off, on the way
+    api.enqueue("2021-10-18", "2021-10-23")
+    for _ in range(6):
+        api.world.step()
+    told = api.get("/v1/progress")
+    # Then every figure of one kind adds up to the same dates
+    assert told["dates"]["total"] == 6
+    assert sum(told["states"].values()) == 6
+    assert told["dates"]["live"] + told["dates"]["done"] + told["dates"]["failed"] == 6
+    assert sum(told["waiting"].values()) == told["dates"]["live"]
+    (first, second) = told["phases"]
+    assert first["phase"] == "phase2"
+    assert first["total"] == second["total"] == 10
+    assert first["satisfied"] == sum(p["satisfied"] for p in first["processors"])
+    assert all(sum(p["verdicts"].values()) == p["total"] for p in first["processors"])
+    assert told["seasons"][0]["season"] == "2021-22"
+    assert told["seasons"][0]["total"] == 5
+    assert {running["processor"] for running in told["running"]} <= {"box", "extra", "zones", "cache"}
+    assert all(running["age_seconds"] >= 0 and running["dates"] for running in told["running"])
+
+
+def test_a_rate_and_an_eta_come_with_how_they_were_computed(api: Api) -> None:
+    # Given dates that flow
+    api.enqueue("2021-10-19", "2021-11-20")
+    for _ in range(60):
+        api.world.step()
+    told = api.get("/v1/progress")
+    # Then the ETA is what the sentence says
+    left = told["dates"]["live"]
+    assert told["eta_method"].startswith(f"{left} dates left at {told['rate_per_hour']:.1f} an hour: ")
+    eta = dt.datetime.fromisoformat(told["eta"]).timestamp()
+    assert eta == pytest.approx(api.world.clock() + left / told["rate_per_hour"] * 3600, abs=0.01)
+    # When everything is paused, nobody can tell any more
+    api.post("/v1/pause", {"reason": "quota"})
+    told = api.get("/v1/progress")
+    assert told["paused"] is True
+    assert (told["eta"], told["eta_method"]) == (None, "unknown while everything is paused")
+
+
+def test_the_pipeline_tells_its_phases_states_and_diagram(tmp_path: Path) -> None:
+    told = make_api(tmp_path, made=nba).get("/v1/pipeline")
+    assert told["name"] == "nba"
+    assert told["phases"][2] == {
+        "phase": "phase4",
+        "order": "sequential",
+        "processors": ["team_defense_zone_analysis", "player_daily_cache"],
+    }
+    assert told["states"] == [
+        "pending",
+        "phase2",
+        "phase3",
+        "phase4-step-1",
+        "phase4-step-2",
+        "done",
+        "failed",
+    ]
+    assert told["diagram"].startswith("stateDiagram-v2")
+
+
+@pytest.mark.parametrize("path", ["/livez", "/healthz", "/readyz"])
+def test_a_daemon_that_is_well_says_ok(api: Api, path: str) -> None:
+    response = api.client.get(path)
+    assert (response.status_code, response.text) == (200, "ok\n")
+    assert response.content_type == "text/plain; charset=utf-8"
+
+
+def test_a_loop_that_does_not_come_round_is_not_alive(api: Api) -> None:
+    api.behind.alive = False
+    for path in ("/livez", "/healthz"):
+        response = api.client.get(path)
+        assert (response.status_code, response.text) == (503, "engine: a turn does not come back\n")
+
+
+def test_a_daemon_with_something_wrong_is_not_ready_but_alive(api: Api) -> None:
+    api.behind.wrong["engine"] = "ZeroDivisionError: oh"
+    response = api.client.get("/readyz")
+    assert (response.status_code, response.text) == (503, "engine: ZeroDivisionError: oh\n")
+    assert api.client.get("/livez").status_code == 200
+
+
+def test_what_is_held_is_shown_and_does_not_make_it_unready(api: Api) -> None:
+    # Given a warehouse that is down, and a pause
+    api.world.warehouse.down = "no route to host"
+    api.enqueue("2021-10-19")
+    api.world.settle()
+    api.post("/v1/pause", {"reason": "quota"})
+    # Then the daemon is ready all the same, and shows both to people
+    response = api.client.get("/readyz?verbose")
+    assert response.status_code == 200
+    assert response.text.splitlines() == [
+        "[+] engine ok",
+        "[+] warehouse ok",
+        "[!] hold warehouse: no route to host",
+        "[!] hold all all: quota",
+        "ok",
+    ]

@@ -1,0 +1,192 @@
+"""The API behind its real server, over real connections: limits, replays, an orderly close."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from flask import Flask
+
+from api.server import Server
+from tests.integration.api_world import Api, listening, make_api
+
+TIMEOUT = 20.0
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Api:
+    return make_api(tmp_path)
+
+
+@pytest.fixture
+def url(api: Api) -> Iterator[str]:
+    with listening(api.app) as url:
+        yield url
+
+
+def test_it_answers_over_http_without_saying_what_it_is_made_of(url: str) -> None:
+    with requests.get(f"{url}/v1/progress", timeout=TIMEOUT) as response:
+        assert response.status_code == 200
+        assert "Server" not in response.headers
+        assert response.json()["dates"]["total"] == 0
+
+
+def test_a_repeated_request_with_its_key_gets_the_same_answer(api: Api, url: str) -> None:
+    # Given a request that was answered
+    body = {"start": "2021-10-18", "end": "2021-10-20", "note": "first"}
+    headers = {"Idempotency-Key": "6f1c-4e"}
+    first = requests.post(f"{url}/v1/backfills", json=body, headers=headers, timeout=TIMEOUT)
+    # When it is repeated, with its keys in another order
+    again = requests.post(
+        f"{url}/v1/backfills", json=dict(reversed(body.items())), headers=headers, timeout=TIMEOUT
+    )
+    # Then the answer is the same, and there is one backfill
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json() == first.json()
+    assert again.headers["Location"] == first.headers["Location"]
+    assert len(api.get("/v1/backfills")["items"]) == 1
+    # And another request under that key is refused
+    other = requests.post(
+        f"{url}/v1/backfills", json={**body, "note": "second"}, headers=headers, timeout=TIMEOUT
+    )
+    assert other.status_code == 422
+    assert other.json()["errors"][0]["field"] == "Idempotency-Key"
+
+
+def test_of_requests_at_once_under_one_key_one_is_made(api: Api, url: str) -> None:
+    # Given eight clients that send the same at the same moment
+    start = threading.Barrier(8)
+
+    def send(_: int) -> requests.Response:
+        start.wait()
+        return requests.post(
+            f"{url}/v1/backfills",
+            json={"start": "2021-10-19", "end": "2021-11-20"},
+            headers={"Idempotency-Key": "race"},
+            timeout=TIMEOUT,
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(send, range(8)))
+    # Then each gets the one answer, or is told that it is being made
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    made = [answer.json() for answer in answers if answer.status_code == 201]
+    assert made
+    assert all(answer == made[0] for answer in made)
+    assert len(api.get("/v1/backfills")["items"]) == 1
+
+
+def test_a_body_that_only_claims_to_be_huge_is_refused_at_once(api: Api, url: str) -> None:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT)
+    for size, media_type in (((1 << 20) + 1, "problem+json"), (1 << 40, "text/plain")):
+        connection.putrequest("POST", "/v1/backfills")
+        connection.putheader("Content-Type", "application/json")
+        connection.putheader("Content-Length", str(size))
+        connection.endheaders()
+        if size < 1 << 21:
+            connection.send(b" " * size)
+        response = connection.getresponse()
+        assert response.status == 413
+        assert media_type in str(response.getheader("Content-Type"))
+        response.read()
+        connection.close()
+    assert api.behind.woken == 0
+
+
+def test_endless_headers_are_refused(url: str) -> None:
+    with requests.get(f"{url}/v1/dates", headers={"X-Long": "x" * 40_000}, timeout=TIMEOUT) as response:
+        assert response.status_code == 431
+
+
+def test_a_pretended_host_is_refused_over_http_too(url: str) -> None:
+    with requests.get(f"{url}/v1/dates", headers={"Host": "evil.example"}, timeout=TIMEOUT) as response:
+        assert response.status_code == 403
+
+
+def test_a_request_without_any_host_is_refused(url: str) -> None:
+    where = urlsplit(url)
+    with socket.create_connection((str(where.hostname), where.port or 0), timeout=TIMEOUT) as raw:
+        raw.sendall(b"GET /v1/dates HTTP/1.0\r\n\r\n")
+        assert raw.makefile("rb").readline().split()[1] == b"403"
+
+
+def slow_app(seconds: float, entered: threading.Event) -> Flask:
+    app = Flask("slow")
+
+    @app.get("/slow")
+    def slow() -> str:
+        entered.set()
+        time.sleep(seconds)
+        return "answer" * 500_000
+
+    return app
+
+
+def test_a_request_in_flight_is_answered_when_the_server_closes(caplog: pytest.LogCaptureFixture) -> None:
+    # Given a request that takes a while, and a connection that idles
+    entered = threading.Event()
+    server = Server(slow_app(0.5, entered), "127.0.0.1", 0)
+    server.start()
+    address = f"127.0.0.1:{server.port}"
+    idle = http.client.HTTPConnection(address, timeout=TIMEOUT)
+    idle.request("GET", "/nowhere")
+    idle.getresponse().read()
+    got: list[str] = []
+    asking = threading.Thread(
+        target=lambda: got.append(requests.get(f"http://{address}/slow", timeout=TIMEOUT).text)
+    )
+    asking.start()
+    assert entered.wait(TIMEOUT)
+    # When the server closes
+    with caplog.at_level(logging.WARNING):
+        server.close()
+    asking.join(TIMEOUT)
+    idle.close()
+    # Then the answer arrived whole, nobody new is let in, and nothing was complained of
+    assert got == ["answer" * 500_000]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT)
+    assert caplog.records == []
+
+
+def test_a_request_that_outlasts_the_grace_does_not_keep_the_server_open() -> None:
+    entered = threading.Event()
+    server = Server(slow_app(3.0, entered), "127.0.0.1", 0)
+    server.start()
+
+    def ask() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=TIMEOUT)
+        connection.request("GET", "/slow")
+        with pytest.raises((http.client.HTTPException, OSError)):
+            connection.getresponse()
+        connection.close()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert entered.wait(TIMEOUT)
+    began = time.monotonic()
+    server.close(grace=0.2)
+    assert time.monotonic() - began < 2.5
+    asking.join(TIMEOUT)
+    assert not asking.is_alive()
+
+
+def test_a_taken_address_is_named() -> None:
+    first = Server(Flask("first"), "127.0.0.1", 0)
+    first.start()
+    with pytest.raises(OSError, match=rf"cannot listen on 127.0.0.1:{first.port}: Address already in use"):
+        Server(Flask("second"), "127.0.0.1", first.port)
+    first.close()
+
+
+def test_a_server_that_never_started_can_be_closed() -> None:
+    Server(Flask("never"), "127.0.0.1", 0).close()

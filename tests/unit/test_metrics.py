@@ -1,0 +1,225 @@
+"""Metrics: complete from the start, fed by events, read from the database at scrape, never in the way."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy.exc import OperationalError
+
+from api.metrics import Metrics
+from daemon.events import AttemptEnded, AttemptStarted, GateEvaluated, Moved, Trouble
+from daemon.executors import Job
+from state import __version__
+from state.machine import Trigger
+from state.records import Status
+from tests.factories import nba
+from tests.integration.api_world import Api, make_api
+from tests.simulation.world import Work
+
+DATE = dt.date(2021, 10, 19)
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Api:
+    return make_api(tmp_path)
+
+
+def test_every_series_exists_before_anything_happens(api: Api) -> None:
+    # Given a daemon that has done nothing
+    samples = api.scrape()
+    # Then every combination of labels is there, at 0
+    for name in (
+        'backfilld_dates{state="phase4-step-2"}',
+        'backfilld_ended_dates{outcome="bootstrap"}',
+        'backfilld_processor_dates{phase="phase2",processor="box",verdict="no_data"}',
+        'backfilld_attempts_total{processor="cache",result="timed_out"}',
+        'backfilld_attempt_duration_seconds_count{processor="zones"}',
+        'backfilld_attempts_running{phase="phase4"}',
+        'backfilld_gate_evaluations_total{phase="phase4",result="fail"}',
+        'backfilld_transitions_total{to="phase4-step-1"}',
+        'backfilld_warehouse_queries_total{purpose="gate"}',
+        'backfilld_warehouse_billed_bytes_total{purpose="calendar"}',
+        "backfilld_warehouse_errors_total",
+        "backfilld_last_progress_timestamp_seconds",
+        "backfilld_paused",
+        'backfilld_waiting_dates{reason="earlier_date"}',
+        'backfilld_processor_paused{processor="box"}',
+        'backfilld_holds{kind="warehouse"}',
+        'backfilld_troubles_total{kind="breaker"}',
+        "backfilld_collector_errors_total",
+    ):
+        assert samples[name] == 0, name
+    assert samples['backfilld_phase_progress_ratio{phase="phase2"}'] == 1
+    assert samples[f'backfilld_build_info{{version="{__version__}"}}'] == 1
+    assert samples['backfilld_healthy{check="engine"}'] == 1
+    assert math.isnan(samples["backfilld_eta_timestamp_seconds"])
+    assert not [name for name in samples if "_created" in name]
+
+
+def test_gauges_say_what_stands_in_the_database(api: Api) -> None:
+    # Given four dates, of which nothing is expected on one, while jobs run
+    api.enqueue("2021-10-18", "2021-10-21")
+    api.world.settle()
+    samples = api.scrape()
+    assert samples['backfilld_dates{state="phase2"}'] == 3
+    assert samples['backfilld_dates{state="done"}'] == 1
+    assert samples['backfilld_ended_dates{outcome="not_expected"}'] == 1
+    assert samples['backfilld_attempts_running{phase="phase2"}'] == 2
+    assert samples["backfilld_oldest_running_start_timestamp_seconds"] == api.world.clock()
+    assert samples['backfilld_processor_dates{phase="phase2",processor="box",verdict="never_ran"}'] == 3
+    assert samples['backfilld_phase_progress_ratio{phase="phase2"}'] == 0
+    waiting = {name: n for name, n in samples.items() if name.startswith("backfilld_waiting_dates") and n}
+    assert sum(waiting.values()) == 3
+    # When all have ended
+    api.world.run()
+    samples = api.scrape()
+    # Then the gauges follow
+    assert samples['backfilld_dates{state="done"}'] == 4
+    assert samples['backfilld_phase_progress_ratio{phase="phase4"}'] == 1
+    assert samples["backfilld_last_progress_timestamp_seconds"] == api.world.clock()
+    assert math.isnan(samples["backfilld_eta_timestamp_seconds"])
+
+
+def test_counters_hear_what_the_engine_does(api: Api) -> None:
+    # Given two dates, one of which fails
+    def half(job: Job) -> Work:
+        return Work(code=1) if job.env["BACKFILLD_DATE"] == "2021-10-20" else api.world.well(job)
+
+    api.world.script = half
+    api.enqueue("2021-10-19", "2021-10-20")
+    api.world.run()
+    # Then attempts, gates and moves are counted
+    samples = api.scrape()
+    assert samples['backfilld_attempts_total{processor="zones",result="succeeded"}'] == 1
+    assert samples['backfilld_attempts_total{processor="box",result="failed"}'] == 3
+    assert samples['backfilld_attempt_duration_seconds_count{processor="box"}'] == 4
+    assert samples['backfilld_attempt_duration_seconds_sum{processor="box"}'] == pytest.approx(40)
+    assert samples['backfilld_attempt_duration_seconds_bucket{le="15.0",processor="box"}'] == 4
+    assert samples['backfilld_transitions_total{to="phase2"}'] == 2
+    assert samples['backfilld_transitions_total{to="failed"}'] == 1
+    assert samples['backfilld_gate_evaluations_total{phase="phase2",result="fail"}'] == 1
+    assert samples['backfilld_gate_evaluations_total{phase="phase4",result="advance"}'] == 2
+
+
+def test_the_eta_of_the_metrics_is_that_of_the_progress(api: Api) -> None:
+    # Given work that has gone on for a while
+    api.enqueue("2021-10-19", "2021-11-20")
+    for _ in range(200):
+        api.world.step()
+        if api.get("/v1/progress")["eta"]:
+            break
+    # Then both say the same
+    eta = dt.datetime.fromisoformat(api.get("/v1/progress")["eta"]).timestamp()
+    assert api.scrape()["backfilld_eta_timestamp_seconds"] == pytest.approx(eta, abs=0.01)
+
+
+def test_pauses_and_holds_are_shown(api: Api) -> None:
+    # Given everything paused, and a processor that failed too often in the same way
+    api.world.script = lambda job: Work(code=1)
+    api.enqueue("2021-10-19", "2021-10-24")
+    api.world.run()
+    api.post("/v1/pause")
+    # Then the metrics show both
+    samples = api.scrape()
+    assert samples["backfilld_paused"] == 1
+    assert samples['backfilld_processor_paused{processor="box"}'] == 1
+    assert samples['backfilld_holds{kind="all"}'] == 1
+    assert samples['backfilld_troubles_total{kind="breaker"}'] >= 1
+
+
+def test_events_outside_the_closed_sets_make_no_new_series() -> None:
+    # Given metrics of no daemon in particular
+    metrics = Metrics()
+    # When trouble and questions of unknown kinds come
+    metrics.tell(Trouble(kind="locusts", text="many"))
+    metrics.on_query("curiosity", 10)
+    metrics.on_query("gate", 7)
+    metrics.on_error()
+    metrics.tell(AttemptStarted(attempt=1, processor="box", dates=(DATE,)))
+    # Then they count as other
+    text = metrics.exposition("")[0].decode()
+    assert 'backfilld_troubles_total{kind="other"} 1.0' in text
+    assert 'backfilld_warehouse_billed_bytes_total{purpose="other"} 10.0' in text
+    assert 'backfilld_warehouse_billed_bytes_total{purpose="gate"} 7.0' in text
+    assert "backfilld_warehouse_errors_total 1.0" in text
+    assert "locusts" not in text
+    assert "curiosity" not in text
+
+
+def test_every_event_is_counted_once() -> None:
+    metrics = Metrics()
+    moved = {"date": DATE, "source": "pending", "trigger": Trigger.ADMIT, "reason": "", "actor": "engine"}
+    metrics.tell(Moved(target="phase2", **moved))  # type: ignore[arg-type]
+    metrics.tell(GateEvaluated(phase="phase2", result="run"))
+    metrics.tell(AttemptEnded(attempt=1, processor="box", phase="phase2", status=Status.SILENT, seconds=61))
+    text = metrics.exposition("")[0].decode()
+    assert 'backfilld_transitions_total{to="phase2"} 1.0' in text
+    assert 'backfilld_gate_evaluations_total{phase="phase2",result="run"} 1.0' in text
+    assert 'backfilld_attempts_total{processor="box",result="silent"} 1.0' in text
+
+
+def test_a_database_that_cannot_be_read_does_not_break_the_scrape(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a database that cannot be read
+    def locked() -> None:
+        raise OperationalError("SELECT 1", {}, Exception("database is locked"))
+
+    monkeypatch.setattr(api.behind.core.db, "read", locked)
+    # When it is scraped, twice
+    api.scrape()
+    samples = api.scrape()
+    # Then the counters are still there, and say that the gauges are not
+    assert samples["backfilld_collector_errors_total"] >= 1
+    assert samples['backfilld_transitions_total{to="done"}'] == 0
+    assert "backfilld_paused" not in samples
+
+
+def test_names_and_labels_follow_the_conventions(api: Api) -> None:
+    # Given all metrics
+    families = list(text_string_to_metric_families(api.client.get("/metrics").text))
+    # Then names have one prefix, figures have units, and no label grows with time
+    assert len({family.name for family in families}) == len(families)
+    for family in families:
+        assert re.fullmatch(r"backfilld_[a-z_]+", family.name)
+        assert family.documentation.endswith(".")
+        assert not set(next(iter(family.samples)).labels) & {
+            "date",
+            "attempt",
+            "backfill",
+            "backfill_id",
+            "id",
+        }
+
+
+def test_the_platforms_real_shape_makes_some_hundred_series(tmp_path: Path) -> None:
+    api = make_api(tmp_path, made=nba)
+    assert len(api.scrape()) < 400
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("", "text/plain"),
+        ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text"),
+        ("*/*", "text/plain"),
+        ("application/openmetrics-text; version=x", "application/openmetrics-text"),
+        ("text/plain; version=zz; escaping=no", "text/plain"),
+        ("text/plain; version=9.9.9; escaping=\u00fc", "text/plain"),
+        (
+            "application/openmetrics-text; version=1.0.0.0.0.99999999999999999999",
+            "application/openmetrics-text",
+        ),
+    ],
+)
+def test_the_format_is_the_one_that_was_asked_for(api: Api, accept: str, media_type: str) -> None:
+    response = api.client.get("/metrics", headers={"Accept": accept.encode().decode("latin-1")})
+    assert response.status_code == 200
+    assert response.content_type.startswith(media_type)
+    if media_type == "application/openmetrics-text":
+        assert response.text.endswith("# EOF\n")

@@ -1,0 +1,77 @@
+"""The rate and the ETA: always with the sentence that says how they were computed, or why there are none."""
+
+from __future__ import annotations
+
+import pytest
+
+from daemon.progress import SAMPLE, Eta, estimate
+from state.records import HoldRow
+from state.store.reading import Pace
+
+NOW = 1_760_000_000.0
+HOUR = 3600.0
+
+
+def pace(ended: int, *, minutes: float, more: bool = False) -> Pace:
+    """Ends of which the first was so long ago."""
+    return Pace(ended=ended, first_at=NOW - minutes * 60 if ended else None, more=more)
+
+
+def hold(kind: str, reason: str = "") -> HoldRow:
+    return HoldRow(kind=kind, key="", reason=reason, actor="engine", since=NOW, until=None)
+
+
+def eta(seen: Pace, *, live: int = 10, paused: int = 0, holds: tuple[HoldRow, ...] = ()) -> Eta:
+    return estimate(seen, live=live, paused=paused, holds=holds, now=NOW)
+
+
+def test_the_rate_is_that_of_the_last_hour_and_says_so() -> None:
+    found = eta(pace(31, minutes=60), live=15)
+    assert found.rate_per_hour == 30.0
+    assert found.at == NOW + HOUR / 2
+    assert found.method == "15 dates left at 30.0 an hour: 30 dates ended within the last hour"
+
+
+def test_less_than_an_hour_of_work_counts_from_its_first_end() -> None:
+    found = eta(pace(11, minutes=20), live=1)
+    assert found.rate_per_hour == pytest.approx(30.0)
+    assert found.method == "1 date left at 30.0 an hour: 10 dates ended since the first end 20 minutes ago"
+
+
+def test_a_fast_hour_is_judged_by_its_latest_ends() -> None:
+    found = eta(pace(SAMPLE, minutes=10, more=True))
+    assert found.rate_per_hour == pytest.approx((SAMPLE - 1) * 6)
+    assert found.method.endswith(f"the latest {SAMPLE - 1} dates ended within 10 minutes")
+
+
+@pytest.mark.parametrize(
+    ("seen", "why"),
+    [
+        (pace(0, minutes=0), "unknown: fewer than two dates have ended within the last hour"),
+        (pace(1, minutes=50), "unknown: fewer than two dates have ended within the last hour"),
+        (pace(50, minutes=0.5), "unknown: the first date ended less than a minute ago"),
+        (pace(2, minutes=-5), "unknown: the first date ended less than a minute ago"),
+    ],
+)
+def test_too_little_is_no_rate(seen: Pace, why: str) -> None:
+    assert eta(seen) == Eta(rate_per_hour=None, at=None, method=why)
+
+
+def test_dates_of_paused_backfills_are_not_counted_and_that_is_said() -> None:
+    found = eta(pace(31, minutes=60), live=45, paused=30)
+    assert found.at == NOW + HOUR / 2
+    assert found.method.endswith("; 30 dates of paused or stopped backfills not counted")
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        ({"live": 0}, "nothing is left to do"),
+        ({"holds": (hold("all"),)}, "unknown while everything is paused"),
+        ({"live": 7, "paused": 7}, "unknown: 7 dates left, all of paused or stopped backfills"),
+        ({"holds": (hold("warehouse", "timeout"),)}, "unknown while the warehouse cannot be asked: timeout"),
+    ],
+)
+def test_an_eta_that_nobody_can_tell_is_none_with_the_reason(keys: dict[str, object], why: str) -> None:
+    found = eta(pace(31, minutes=60), **keys)  # type: ignore[arg-type]
+    assert (found.rate_per_hour, found.at, found.method) == (30.0, None, why)
