@@ -1,6 +1,7 @@
 """Who may import whom: state <- daemon <- api, and every library at the one place that needs it.
 
-The demo stands for somebody else's platform: it knows nothing of us. The rules are the tables below. A new dependency gets a line in FENCES, with the folder that uses it.
+The demo stands for somebody else's platform: it knows nothing of us. The rules are the tables below.
+A new dependency gets a line in FENCES, with the folder that uses it.
 """
 
 import ast
