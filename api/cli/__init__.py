@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from api.cli import demo, look, pipeline, serve, steer
+from api.cli import demo, look, pipeline, report, serve, steer
 from api.cli.client import ApiError
 from daemon.config import SettingsError
 from state import __version__
@@ -20,7 +20,7 @@ def cli() -> None:
     """Backfill a date-partitioned data platform, believing the warehouse and never an exit code."""
 
 
-for module in (serve, steer, look, pipeline, demo):
+for module in (serve, steer, look, report, pipeline, demo):
     for verb in module.VERBS:
         cli.add_command(verb)
 
@@ -28,9 +28,8 @@ for module in (serve, steer, look, pipeline, demo):
 def main() -> None:
     """Run the command; what a person can mend is told in a line or two, without a traceback."""
     try:
-        cli(standalone_mode=False)
-    except click.exceptions.Exit as ended:
-        sys.exit(ended.exit_code)
+        # Without click's own handling, a verb's Exit comes back as its code.
+        sys.exit(cli(standalone_mode=False))
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:

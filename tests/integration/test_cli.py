@@ -1,0 +1,100 @@
+"""The command line as its users meet it: exit codes, plain lines, JSON, and errors without tracebacks."""
+
+import json
+
+import pytest
+
+from api.cli import main
+from demo import run
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run `backfilld WORDS` in this process: its exit code, output and errors."""
+    monkeypatch.delenv("BACKFILLD_URL", raising=False)
+
+    def call(*words):
+        monkeypatch.setattr("sys.argv", ["backfilld", *words])
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code or 0
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory):
+    return str(run.prepare(tmp_path_factory.mktemp("stage") / "demo"))
+
+
+def test_a_good_pipeline_file_is_shown_with_its_states(command, stage):
+    code, out, _ = command("pipeline", "check", "--pipeline", stage)
+    assert code == 0
+    assert "phase4-step-4: player_daily_cache" in out
+    assert "pending --> phase2: admit" in out
+
+
+def test_a_bad_pipeline_file_is_told_with_key_and_remedy(command, tmp_path, stage):
+    bad = tmp_path / "bad.toml"
+    with open(stage, encoding="utf-8") as file:
+        bad.write_text(file.read().replace("slots", "slotz", 1), encoding="utf-8")
+    code, _, err = command("pipeline", "check", "--pipeline", str(bad))
+    assert code == 1
+    assert "jobs: unknown key 'slotz'; did you mean 'slots'?" in err
+
+
+def test_validate_needs_no_daemon_and_exits_1_where_something_lacks(command, stage):
+    code, out, _ = command("validate", "2021-10-15", "2021-10-28", "--pipeline", stage)
+    assert code == 1
+    assert "2021-10-15..2021-10-28: 10 expected of 14, 7 bootstrap" in out
+    assert "next: " in out
+
+
+def test_validate_in_json_has_every_processor(command, stage):
+    _, out, _ = command("validate", "2021-10-19", "--pipeline", stage, "--json")
+    report = json.loads(out)
+    assert sum(len(phase["processors"]) for phase in report["phases"]) == 14
+    assert report["phases"][0]["processors"][0]["verdicts"]["never_ran"] == 1
+
+
+def test_nothing_is_there_before_the_season(command, stage):
+    code, out, _ = command("validate", "2021-10-15", "--pipeline", stage)
+    assert code == 0
+    assert "0 expected of 1" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["enqueue", "yesterday"], "'yesterday' is not a date; write it like 2021-10-19"),
+        (["serve"], "give --pipeline FILE or set BACKFILLD_PIPELINE"),
+        (["serve", "--pipeline", "p.toml", "--state-dir", "s", "--listen", "8484"], "is not HOST:PORT"),
+        (
+            ["validate", "2021-10-20", "2021-10-19", "--pipeline", "p.toml"],
+            "2021-10-19 is before START 2021-10-20",
+        ),
+        (["accept", "2021-10-20", "p"], "Missing option '--reason'"),
+    ],
+)
+def test_wrong_use_exits_2_and_says_what_is_right(command, words, told):
+    code, _, err = command(*words)
+    assert code == 2
+    assert told in err
+    assert "Traceback" not in err
+
+
+def test_without_a_daemon_clients_say_where_they_looked(command):
+    code, _, err = command("status", "--url", "http://127.0.0.1:1")
+    assert code == 1
+    assert "no daemon answers at http://127.0.0.1:1" in err
+
+
+def test_an_unknown_variable_is_told_with_the_nearest_known_one(command, monkeypatch):
+    monkeypatch.setenv("BACKFILLD_PIPLINE", "x")
+    code, _, err = command("serve")
+    assert code == 2
+    assert "did you mean BACKFILLD_PIPELINE?" in err
