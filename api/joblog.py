@@ -14,9 +14,9 @@ PIECE = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A stretch of an open log, and the log's size as it was opened."""
+    """A stretch of a log, and the log's size when it was looked at."""
 
-    file: BinaryIO
+    path: Path
     size: int
     start: int
 
@@ -27,26 +27,23 @@ class Part:
 
     def chunks(self) -> Iterator[bytes]:
         """The stretch, piece by piece; what is written meanwhile is not part of it."""
-        self.file.seek(self.start)
-        left = self.length
-        while left > 0 and (piece := self.file.read(min(PIECE, left))):
-            left -= len(piece)
-            yield piece
-
-    def close(self) -> None:
-        """Close the log; to be called also when nobody read it."""
-        self.file.close()
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            left = self.length
+            while left > 0 and (piece := file.read(min(PIECE, left))):
+                left -= len(piece)
+                yield piece
 
 
 def read(path: Path, *, tail: int | None = None, offset: int | None = None) -> Part | None:
     """The last `tail` lines, what follows byte `offset`, or all of it; None where there is no log."""
     try:
-        file = path.open("rb")
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            start = min(offset or 0, size) if tail is None else _start_of_tail(file, size, tail)
     except OSError:
         return None
-    size = os.fstat(file.fileno()).st_size
-    start = min(offset or 0, size) if tail is None else _start_of_tail(file, size, tail)
-    return Part(file=file, size=size, start=start)
+    return Part(path=path, size=size, start=start)
 
 
 def _start_of_tail(file: BinaryIO, size: int, lines: int) -> int:

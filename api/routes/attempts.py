@@ -67,7 +67,6 @@ def log(service: Served, *, which: asked.ById, query: asked.LogPart) -> Response
     )
     if part is not None:
         response.content_length = part.length
-        response.call_on_close(part.close)
     return response
 
 

@@ -1,0 +1,141 @@
+"""The OpenAPI document and the app say the same: route by route, and example by example."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings, strategies
+from schemathesis.checks import not_a_server_error
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from api.openapi import document
+from api.routes import SECTIONS
+from tests.integration.api_world import Api, make_api
+
+EXAMPLES = 40
+"""Of each operation."""
+CHECKS = (
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+    unsupported_method,
+)
+IMPLIED = {"HEAD", "OPTIONS"}
+DOCUMENT = document(SECTIONS)
+OPERATIONS = [(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item]
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Api:
+    """An API with something to find: dates done and live, attempts, a log."""
+    folder = tmp_path_factory.mktemp("api")
+    api = make_api(folder)
+    api.world.executor.log = lambda number: folder / "log"  # type: ignore[method-assign]
+    (folder / "log").write_text("written\n" * 100)
+    api.enqueue("2021-10-18", "2021-10-20")
+    api.world.run()
+    api.enqueue("2021-10-21", "2021-10-22")
+    return api
+
+
+@pytest.fixture(scope="module")
+def described(api: Api) -> Any:
+    """The document as the app serves it, bound to the app."""
+    return schemathesis.openapi.from_wsgi("/openapi.json", api.app)
+
+
+def test_every_route_is_in_the_document_and_every_route_of_it_is_there(api: Api) -> None:
+    # Given the app's routes and the document's
+    served = {
+        (method, re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule))
+        for rule in api.app.url_map.iter_rules()
+        for method in (rule.methods or set()) - IMPLIED
+        if not rule.endpoint.startswith("page.")
+    }
+    # Then neither has what the other lacks
+    assert served == set(OPERATIONS)
+
+
+def test_the_document_is_served_as_it_is_built(api: Api) -> None:
+    assert api.get("/openapi.json") == DOCUMENT
+    assert DOCUMENT["openapi"] == "3.1.0"
+
+
+def test_every_operation_is_described_and_named_once() -> None:
+    operations = [item for path in DOCUMENT["paths"].values() for item in path.values()]
+    names = [operation["operationId"] for operation in operations]
+    assert len(set(names)) == len(names)
+    for operation in operations:
+        assert operation["summary"].endswith(".")
+        assert operation["responses"]
+
+
+def test_every_reference_of_the_document_leads_somewhere() -> None:
+    known = {f"#/components/schemas/{name}" for name in DOCUMENT["components"]["schemas"]}
+    assert set(re.findall(r"'\$ref': '([^']+)'", str(DOCUMENT))) <= known
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_whatever_is_sent_is_answered_within_the_document(
+    described: Any, api: Api, method: str, path: str
+) -> None:
+    operation = described[path][method]
+
+    # When requests are made that fit the document, and that do not
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        derandomize=True,
+    )
+    @_given(operation)
+    def ask(case: Any) -> None:
+        # Then no answer is outside of it, and none is a server's error
+        case.call_and_validate(checks=CHECKS)
+
+    ask()
+
+
+def _given(operation: Any) -> Any:
+    """Cases that fit the document, the same aimed at what is there, and cases that do not fit."""
+    fits = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
+    aimed = strategies.tuples(fits, strategies.integers(1, 8)).map(_aimed)
+    wrong = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
+    return given(case=fits | aimed | wrong)
+
+
+def _aimed(drawn: tuple[Any, int]) -> Any:
+    """The case, about a backfill, an attempt, a date and a processor that exist."""
+    case, number = drawn
+    known = {
+        "id": number,
+        "date": f"2021-10-{17 + number}",
+        "kind": "processor" if "key" in case.path_parameters else "warehouse",
+        "key": "box",
+        "state": "done,pending",
+        "processor": "box",
+    }
+    for place in (case.path_parameters, case.query, case.body):
+        if isinstance(place, dict):
+            place.update({name: value for name, value in known.items() if name in place})
+            place.pop("cursor", None)
+            if "dates" in place or "start" in place:
+                for name in ("start", "end", "dates"):
+                    place.pop(name, None)
+                place["start"] = known["date"]
+    return case
