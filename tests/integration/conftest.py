@@ -1,0 +1,39 @@
+"""Fixtures that several integration tests share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration import emulator
+from tests.integration.houses import BigQueryHouse, House, LakeHouse
+
+
+@pytest.fixture(scope="session")
+def bigquery_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a BigQuery emulator of this session's own."""
+    with emulator.running(tmp_path_factory.mktemp("emulator")) as address:
+        yield address
+
+
+@pytest.fixture
+def lake_house(tmp_path: Path) -> Iterator[LakeHouse]:
+    """A lake without tables."""
+    house = LakeHouse(tmp_path)
+    yield house
+    house.close()
+
+
+@pytest.fixture
+def bigquery_house(bigquery_endpoint: str, tmp_path: Path) -> Iterator[BigQueryHouse]:
+    """A BigQuery project without tables."""
+    house = BigQueryHouse(bigquery_endpoint, tmp_path)
+    yield house
+    house.close()
+
+
+@pytest.fixture(params=["lake", "bigquery"])
+def house(request: pytest.FixtureRequest) -> House:
+    """Either warehouse: what holds of one must hold of the other."""
+    found: House = request.getfixturevalue(f"{request.param}_house")
+    return found

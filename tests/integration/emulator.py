@@ -1,0 +1,101 @@
+"""A BigQuery server on this machine, for Google's own client to talk to over HTTP.
+
+It wants another DuckDB than ours, hence an environment of its own beside the checkout's.
+"""
+
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ENVIRONMENT = Path(__file__).parents[2] / ".venv-emulator"
+REQUIREMENTS = (
+    "bqemulator==1.4.0",
+    "duckdb==1.5.5",
+    "duckdb-extensions",
+    "duckdb-extension-spatial==1.5.5",
+    "numpy",
+    "pandas",
+)
+_SPATIAL = "from duckdb_extensions import import_extension; import_extension('spatial')"
+_START_WITHIN = 60.0
+
+
+@contextmanager
+def running(scratch: Path) -> Iterator[str]:
+    """A fresh, empty server's address, while it is needed."""
+    python = installed()
+    rest, grpc = _free_port(), _free_port()
+    command = [python, "-m", "bqemulator", "start", "--log-level", "error"]
+    command += ["--rest-port", str(rest), "--grpc-port", str(grpc)]
+    log = scratch / "emulator.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, env=_environment(), cwd=scratch, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        _await(process, rest, log)
+        yield f"http://127.0.0.1:{rest}"
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def installed() -> str:
+    """The interpreter that has the emulator; installs it first where it is not, once for all workers."""
+    ENVIRONMENT.mkdir(exist_ok=True)
+    python = str(ENVIRONMENT / "bin" / "python")
+    done = ENVIRONMENT / "installed.txt"
+    wanted = "\n".join(REQUIREMENTS)
+    lock = os.open(ENVIRONMENT, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists() or done.read_text() != wanted:
+            venv.create(ENVIRONMENT, with_pip=True, symlinks=True)
+            pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            _run([*pip, *REQUIREMENTS], env=None)  # with the user's own settings of pip
+            _run([python, "-c", _SPATIAL], env=_environment())
+            done.write_text(wanted)
+    finally:
+        os.close(lock)
+    return python
+
+
+def _run(command: list[str], *, env: dict[str, str] | None) -> None:
+    ended = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, f"the BigQuery emulator could not be installed:\n{ended.stderr[-3000:]}"
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with a home of its own: DuckDB keeps its extensions there, and nobody's home is touched."""
+    home = ENVIRONMENT / "home"
+    home.mkdir(exist_ok=True)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BQEMU_", "PYTHON"))}
+    return {**kept, "HOME": str(home)}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + _START_WITHIN
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError(f"the BigQuery emulator did not start on {sys.platform}:\n{log.read_text()[-3000:]}")
