@@ -1,0 +1,54 @@
+"""A processor's command for some dates, as it would run and as a line to copy into a shell."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shlex
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.scripts import cwd_of
+from state.pipeline import Pipeline, Processor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """An argument vector with its surroundings."""
+
+    argv: tuple[str, ...]
+    cwd: Path
+    env: Mapping[str, str]
+    prepare: str
+
+    @property
+    def shell(self) -> str:
+        """One line in a subshell, so that it changes nothing where it is pasted."""
+        variables = [f"{name}={shlex.quote(value)}" for name, value in self.env.items()]
+        call = " ".join([*variables, shlex.join(self.argv)])
+        return f"({' && '.join(filter(None, [f'cd {shlex.quote(str(self.cwd))}', self.prepare, call]))})"
+
+
+def command(pipeline: Pipeline, processor: Processor, dates: Sequence[dt.date]) -> Command:
+    """The processor's command for `dates`, oldest first."""
+    texts = [date.isoformat() for date in dates]
+    words = {"date": texts[0], "dates": ",".join(texts), "start": texts[0], "end": texts[-1]}
+    prepare = ""
+    if "dates_file" in processor.placeholders:
+        words["dates_file"] = str(Path(tempfile.gettempdir(), f"backfilld-{processor.name}-{texts[0]}.txt"))
+        prepare = f"printf '%s\\n' {' '.join(texts)} > {shlex.quote(words['dates_file'])}"
+    argv = tuple(filled(word, {**words, "python": sys.executable}) for word in processor.command)
+    env = dict(processor.env)
+    if not set(processor.placeholders) - {"python"}:
+        # Nothing in its words tells the job its date, so it must read it here.
+        env |= {"BACKFILLD_DATE": texts[0], "BACKFILLD_DATES": words["dates"]}
+    return Command(argv=argv, cwd=cwd_of(pipeline, processor), env=env, prepare=prepare)
+
+
+def filled(word: str, values: Mapping[str, str]) -> str:
+    """A word of a command with its placeholders filled in."""
+    for name, value in values.items():
+        word = word.replace(f"{{{name}}}", value)
+    return word

@@ -1,0 +1,58 @@
+"""How long a plan takes, and what its questions to the warehouse cost."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from daemon.plan.results import Cost, Step
+from daemon.survey import Survey
+from daemon.warehouse import Wanted, WarehouseError
+from state.pipeline import Phase, Pipeline
+
+Price = Callable[[Wanted], int]
+"""About how many bytes asking about these (processor, date) pairs is billed."""
+
+DOLLARS_PER_TIB = 6.25
+"""BigQuery's on-demand list price."""
+
+
+def wall_clock(pipeline: Pipeline, phase: Phase, steps: Sequence[Step]) -> float:
+    """Seconds from the first start to the last end of a phase's steps; unknown ones count as nothing.
+
+    A sequential phase takes the sum. In a parallel one each step starts, in the order of the plan, as soon
+    as there is a slot, a free writer of its table, and an end to what it needs.
+    """
+    if phase.sequential:
+        return sum(step.seconds or 0.0 for step in steps)
+    slots = [0.0] * pipeline.jobs.slots
+    writers: dict[str, list[float]] = {}
+    ends: dict[int, float] = defaultdict(float)
+    for step in steps:
+        processor = pipeline.processors[step.processor]
+        free = writers.setdefault(processor.table, [0.0] * processor.writers)
+        start = max(heapq.heappop(slots), heapq.heappop(free), *(ends[n] for n in (*step.needs, 0)))
+        end = start + (step.seconds or 0.0)
+        ends[step.number] = end
+        heapq.heappush(slots, end)
+        heapq.heappush(free, end)
+    return max(ends.values(), default=0.0)
+
+
+def cost(pipeline: Pipeline, seen: Survey, steps: Sequence[Step], price: Price | None) -> Cost:
+    """The calendar once, everything once, then each step's pairs once more after its end."""
+    per_question = 2 if pipeline.history else 1
+    queries = 1 + per_question * (1 + len(steps))
+    if price is None:
+        return Cost(queries=queries, bytes=None, dollars=None, note="the price of a question is not known")
+    try:
+        total = price(seen.wanted) if seen.wanted else 0
+        if steps:
+            # One question about every planned table tells what a question about one costs on average.
+            sample = {step.processor: [step.dates[0]] for step in steps}
+            total += round(price(sample) / len(sample) * len(steps))
+    except WarehouseError as error:
+        return Cost(queries=queries, bytes=None, dollars=None, note=f"the price could not be asked: {error}")
+    dollars = round(total / 2**40 * DOLLARS_PER_TIB, 4) if pipeline.warehouse.kind == "bigquery" else None
+    return Cost(queries=queries, bytes=total, dollars=dollars, note="")

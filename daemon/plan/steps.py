@@ -1,0 +1,187 @@
+"""Tasks become steps: batched where the processor takes batches, and put in an order that holds.
+
+A step stands after all steps that it needs: the state before of the same dates, what it names in `after`.
+What a sequential phase looks back upon stands before it because its whole phase does.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from daemon import lookback
+from daemon.plan.commands import command
+from daemon.plan.results import Step
+from daemon.plan.walk import Task
+from daemon.survey import Survey
+from state.pipeline import Phase, Pipeline, Processor, Stage
+
+Typical = Callable[[str], float | None]
+"""Seconds of a processor's attempts so far, by its name; None while there are none."""
+
+
+@dataclass(eq=False, slots=True)
+class _Group:
+    """The tasks of one step."""
+
+    processor: Processor
+    stage: Stage
+    tasks: list[Task]
+    needs: list[_Group] = field(default_factory=list)
+
+    @property
+    def dates(self) -> list[dt.date]:
+        return [task.date for task in self.tasks]
+
+
+def ordered(pipeline: Pipeline, seen: Survey, tasks: Iterable[Task], typical: Typical) -> list[Step]:
+    """The steps of all tasks, numbered from 1: phase after phase, oldest date first."""
+    groups = list(_batched(pipeline, seen, tasks))
+    _connect(groups)
+    order = _in_order(pipeline, groups)
+    numbers = {id(group): number for number, group in enumerate(order, start=1)}
+    return [
+        _step(pipeline, seen, group, numbers[id(group)], [numbers[id(n)] for n in group.needs], typical)
+        for group in order
+    ]
+
+
+def _batched(pipeline: Pipeline, seen: Survey, tasks: Iterable[Task]) -> Iterator[_Group]:
+    by_processor: dict[str, list[Task]] = defaultdict(list)
+    for task in tasks:
+        by_processor[task.processor].append(task)
+    for name, own in by_processor.items():
+        processor = pipeline.processors[name]
+        group: list[Task] = []
+        for task in sorted(own, key=lambda task: task.date):
+            if group and not _continues(seen, processor, group, task.date):
+                yield _Group(processor, group[0].stage, group)
+                group = []
+            group.append(task)
+        yield _Group(processor, group[0].stage, group)
+
+
+def _continues(seen: Survey, processor: Processor, group: Sequence[Task], date: dt.date) -> bool:
+    """Whether a batch may go on to `date`: a range must not sweep over dates that it does not claim."""
+    if len(group) >= processor.batch:
+        return False
+    if "start" not in processor.placeholders:
+        return True
+    first, last = group[-1].date.toordinal() + 1, date.toordinal()
+    return not any(seen.days[dt.date.fromordinal(n)].expected for n in range(first, last))
+
+
+def _connect(groups: Iterable[_Group]) -> None:
+    """Give every group the groups that it needs directly."""
+    by_date: dict[dt.date, dict[str, _Group]] = defaultdict(dict)
+    groups = list(groups)
+    for group in groups:
+        for date in group.dates:
+            by_date[date][group.processor.name] = group
+    for group in groups:
+        found = (need for date in group.dates for need in _needs(group, by_date[date]))
+        group.needs = list(dict.fromkeys(found))
+
+
+def _needs(group: _Group, same_date: Mapping[str, _Group]) -> Iterator[_Group]:
+    earlier = [other for other in same_date.values() if other.stage.index < group.stage.index]
+    latest = max((other.stage.index for other in earlier), default=0)
+    yield from (other for other in earlier if other.stage.index == latest)
+    for name in group.processor.after:
+        # Where one that it waits for has a fallback to run, that is waited for too.
+        fallbacks = next((p.fallbacks for p in group.stage.processors if p.name == name), ())
+        yield from (same_date[other] for other in (name, *fallbacks) if other in same_date)
+
+
+def _in_order(pipeline: Pipeline, groups: Iterable[_Group]) -> list[_Group]:
+    """Oldest first within each phase, and nothing before what it needs."""
+    places = {name: place for place, name in enumerate(pipeline.processors)}
+    phases = {phase.name: place for place, phase in enumerate(pipeline.phase)}
+
+    def rank(group: _Group) -> tuple[int, dt.date, int, int]:
+        return phases[group.stage.phase.name], group.dates[0], group.stage.index, places[group.processor.name]
+
+    groups = list(groups)
+    needed_by: dict[int, list[_Group]] = defaultdict(list)
+    for group in groups:
+        for need in group.needs:
+            needed_by[id(need)].append(group)
+    open_needs = {id(group): len(group.needs) for group in groups}
+    ready = [(rank(group), id(group), group) for group in groups if not group.needs]
+    heapq.heapify(ready)
+    order: list[_Group] = []
+    while ready:
+        group = heapq.heappop(ready)[2]
+        order.append(group)
+        for other in needed_by[id(group)]:
+            open_needs[id(other)] -= 1
+            if not open_needs[id(other)]:
+                heapq.heappush(ready, (rank(other), id(other), other))
+    return order
+
+
+def _step(
+    pipeline: Pipeline, seen: Survey, group: _Group, number: int, needs: Sequence[int], typical: Typical
+) -> Step:
+    processor, dates = group.processor, group.dates
+    call = command(pipeline, processor, dates)
+    seconds, basis = _seconds(processor, len(dates), typical)
+    return Step(
+        number=number,
+        phase=group.stage.phase.name,
+        stage=group.stage.name,
+        processor=processor.name,
+        dates=dates,
+        argv=call.argv,
+        cwd=str(call.cwd),
+        env=call.env,
+        prepare=call.prepare,
+        shell=call.shell,
+        reason=_reason(group.tasks),
+        reasons={task.date: task.reason for task in group.tasks},
+        needs=sorted(needs),
+        waits_for=list(_waits_for(pipeline, seen, group)),
+        seconds=seconds,
+        basis=basis,
+    )
+
+
+def _seconds(processor: Processor, dates: int, typical: Typical) -> tuple[float | None, str]:
+    past = typical(processor.name)
+    if past is not None:
+        return past, "past attempts"
+    if processor.estimate is not None:
+        return processor.estimate * dates, "estimate"
+    return None, "unknown"
+
+
+def _reason(tasks: Sequence[Task]) -> str:
+    """One reason for all dates, or each with the number of dates that it holds for."""
+    counts = Counter(task.reason for task in tasks)
+    if len(counts) == 1:
+        return tasks[0].reason
+    return "; ".join(f"{reason} ({n} dates)" if n > 1 else reason for reason, n in counts.items())
+
+
+def _waits_for(pipeline: Pipeline, seen: Survey, group: _Group) -> Iterator[str]:
+    """What must be there first, in words."""
+    stage, phase = group.stage, group.stage.phase
+    place = pipeline.phase.index(phase)
+    if stage.enters_phase and place:
+        dates = "the same date" if len(group.dates) == 1 else "the same dates"
+        yield f"{pipeline.phase[place - 1].name} of {dates}"
+        yield from _looks_back(pipeline, seen, phase, group.dates[0])
+    elif not stage.enters_phase:
+        yield f"{pipeline.stages[stage.index - 1].processors[0].name}, the step before"
+    yield from (need.processor.name for need in group.needs if need.stage is stage)
+
+
+def _looks_back(pipeline: Pipeline, seen: Survey, phase: Phase, date: dt.date) -> Iterator[str]:
+    before = lookback.phase_before(pipeline, phase)
+    since = pipeline.seasons.lookback_start(date, pipeline.lookback(phase))
+    earlier = [day for day, seen_day in seen.days.items() if since <= day < date and seen_day.expected]
+    if before is not None and earlier:
+        yield f"{before.name} of every date from {earlier[0]} to {earlier[-1]}"

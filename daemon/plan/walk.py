@@ -1,0 +1,166 @@
+"""Every date walked through its states in thought: what would run, if every job did what it should.
+
+The rules are the engine's own, `decide` and the lookback. What they do not let through is told instead.
+"""
+
+from __future__ import annotations
+
+import bisect
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from daemon import lookback
+from daemon.decide import Advance, Decision, Fail, Gap, Run, Wait, Waiting
+from daemon.survey import Hole, Survey, completed, gate, holes_of
+from state.calendar import Day
+from state.machine import Machine
+from state.pipeline import Phase, Pipeline, Stage
+from state.records import CheckRow, Scrapers
+from state.verdict import Verdict
+
+_WORDS = {Verdict.NEVER_RAN: "never ran", Verdict.NO_DATA: "ran, but there is no data"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One processor to be run for one date."""
+
+    date: dt.date
+    processor: str
+    stage: Stage
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """Where a date gets no further."""
+
+    date: dt.date
+    phase: str
+    processors: tuple[str, ...]
+    reason: str
+
+
+@dataclass(slots=True)
+class Outlook:
+    """What becomes of all dates."""
+
+    tasks: list[Task] = field(default_factory=list)
+    stops: list[Stop] = field(default_factory=list)
+    gaps: list[tuple[dt.date, str, Gap]] = field(default_factory=list)
+    checks: dict[dt.date, dict[str, CheckRow]] = field(default_factory=dict)
+    """As they will be."""
+
+
+def walk(pipeline: Pipeline, seen: Survey, scrapers: Scrapers, unusable: Mapping[str, str]) -> Outlook:
+    """Walk the dates of the range, oldest first; `unusable` says why a processor's job cannot start."""
+    walker = _Walker(pipeline, seen, scrapers, unusable)
+    for day in seen.expected():
+        walker.go(day)
+    return walker.outlook
+
+
+class _Walker:
+    def __init__(
+        self, pipeline: Pipeline, seen: Survey, scrapers: Scrapers, unusable: Mapping[str, str]
+    ) -> None:
+        self._pipeline = pipeline
+        self._machine = Machine(pipeline)
+        self._seen = seen
+        self._scrapers = scrapers
+        self._unusable = unusable
+        self._holes = {phase.name: self._known_holes(phase) for phase in pipeline.phase}
+        self.outlook = Outlook()
+
+    def go(self, day: Day) -> None:
+        """One date through its states, as far as it gets."""
+        checks = dict(self._seen.checks[day.date])
+        self.outlook.checks[day.date] = checks
+        index = 0
+        while index < len(self._pipeline.stages):
+            stage = self._pipeline.stages[index]
+            following = self._following(stage, day)
+            last = self._pass(stage, day, checks, self._hole(stage, day, following))
+            if not isinstance(last, Advance):
+                break
+            index = following
+        self._note_holes(day, checks)
+
+    def _pass(self, stage: Stage, day: Day, checks: dict[str, CheckRow], hole: Hole | None) -> Decision:
+        """Run in thought what the state needs, until its gate opens or nothing helps."""
+        while True:
+            decision = self._decide(stage, checks, str(hole) if hole else "")
+            if isinstance(decision, Run):
+                self._run(stage, checks, decision)
+                continue
+            if isinstance(decision, Advance):
+                self._leave(day, checks, decision)
+            else:
+                self._stop(stage, day, checks, decision)
+            return decision
+
+    def _decide(self, stage: Stage, checks: Mapping[str, CheckRow], hole: str) -> Decision:
+        return gate(
+            self._pipeline,
+            stage,
+            checks,
+            now=self._seen.asked_at,
+            scrapers=self._scrapers,
+            held=self._unusable,
+            hole=hole,
+        )
+
+    def _run(self, stage: Stage, checks: dict[str, CheckRow], decision: Run) -> None:
+        for name in decision.processors:
+            check = checks[name]
+            self.outlook.tasks.append(
+                Task(date=check.date, processor=name, stage=stage, reason=_reason(check))
+            )
+            checks[name] = completed(check)
+
+    def _leave(self, day: Day, checks: dict[str, CheckRow], decision: Advance) -> None:
+        for name, gap in decision.gaps.items():
+            self.outlook.gaps.append((day.date, name, gap))
+            checks[name] = replace(checks[name], satisfied=True, gap=gap.reason)
+
+    def _stop(self, stage: Stage, day: Day, checks: Mapping[str, CheckRow], decision: Wait | Fail) -> None:
+        barred = isinstance(decision, Wait) and decision.waiting is Waiting.EARLIER_DATE
+        phase = self._pipeline.stages[stage.index + 1].phase if barred else stage.phase
+        lacking = tuple(p.name for p in phase.processor if not checks[p.name].satisfied)
+        text = decision.text if isinstance(decision, Wait) else decision.reason
+        self.outlook.stops.append(Stop(date=day.date, phase=phase.name, processors=lacking, reason=text))
+
+    def _following(self, stage: Stage, day: Day) -> int:
+        """The index of the next state: phases whose bootstrap the date is in are passed by."""
+        target = self._machine.bypass(stage.name)
+        skipped = self._pipeline.stages[stage.index + 1 : target]
+        passes_by = bool(skipped) and all(self._pipeline.bypassed(other, day) for other in skipped)
+        return target if passes_by else stage.index + 1
+
+    def _hole(self, stage: Stage, day: Day, following: int) -> Hole | None:
+        """The earliest date that bars the way into the next phase, as the engine would find it."""
+        if following >= len(self._pipeline.stages) or following != stage.index + 1:
+            return None
+        after = self._pipeline.stages[following]
+        if not (after.enters_phase and after.phase.sequential):
+            return None
+        since = self._pipeline.seasons.lookback_start(day.date, self._pipeline.lookback(after.phase))
+        holes = self._holes[after.phase.name]
+        at = bisect.bisect_left(holes, since, key=lambda hole: hole.date)
+        return holes[at] if at < len(holes) and holes[at].date < day.date else None
+
+    def _known_holes(self, phase: Phase) -> list[Hole]:
+        before = lookback.phase_before(self._pipeline, phase)
+        return self._seen.holes_before(before.processor, dt.date.min) if before else []
+
+    def _note_holes(self, day: Day, checks: Mapping[str, CheckRow]) -> None:
+        for phase in self._pipeline.phase:
+            before = lookback.phase_before(self._pipeline, phase)
+            if before is not None:
+                self._holes[phase.name] += holes_of(checks, [p.name for p in before.processor])
+
+
+def _reason(check: CheckRow) -> str:
+    words = _WORDS.get(check.verdict, check.verdict.value)
+    return f"{words}: {check.reason}" if check.reason else words

@@ -1,0 +1,105 @@
+"""A plan is a promise about the engine: it runs what was planned, no more and no less, and in that order."""
+
+import datetime as dt
+import random
+from pathlib import Path
+
+import pytest
+
+from daemon.plan import Plan, plan
+from daemon.report import validation
+from state.pipeline import Pipeline
+from state.records import Scrapers
+from state.verdict import Run
+from tests.factories import phase, pipeline, processor
+from tests.simulation.world import World
+
+GAMES = {dt.date(2021, 10, 19) + dt.timedelta(days=n): (n * 5) % 7 for n in range(9)}
+
+
+def platform(folder: Path) -> Pipeline:
+    return pipeline(
+        phase(
+            "phase2",
+            processor("gamebook", fallbacks=["bdl"]),
+            processor("box"),
+            processor("props", priority="important"),
+            processor("bdl", priority="fallback"),
+        ),
+        phase("phase3", processor("players", after=["offense"]), processor("offense"), processor("context")),
+        phase("phase4", processor("zones"), processor("cache"), order="sequential", skip_bootstrap=True),
+        at=folder / "pipeline.toml",
+        calendar={
+            "file": "calendar.csv",
+            "bootstrap_days": 3,
+            "season": [{"name": "s", "opens": min(GAMES), "closes": dt.date(2022, 6, 16)}],
+        },
+    )
+
+
+def scatter(world: World, rng: random.Random) -> None:
+    """Some rows here and there, runs that failed or found nothing, and dates before the range."""
+    for name in world.pipeline.processors:
+        for date in GAMES:
+            chance = rng.random()
+            if chance < 0.5:
+                world.fill(name, date)
+            elif chance < 0.6:
+                ended = Run(succeeded=chance < 0.55, started_at=world.time - 9000, ended_at=world.time - 8000)
+                world.warehouse.closed[name, date] = ended
+
+
+def attempted(world: World) -> set[tuple[dt.date, str]]:
+    return {(date, name) for date in world.dates() for name, _ in world.attempts(date)}
+
+
+def promised(made: Plan) -> set[tuple[dt.date, str]]:
+    return {(date, step.processor) for step in made.steps for date in step.dates}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("scrapers", Scrapers)
+def test_the_engine_runs_what_was_planned(tmp_path: Path, seed: int, scrapers: Scrapers) -> None:
+    # Given a warehouse in disorder, and a plan for the later part of it
+    world = World(platform(tmp_path), GAMES, tmp_path, seed=seed)
+    scatter(world, random.Random(seed))
+    start, end = sorted(GAMES)[seed], max(GAMES)
+    report = validation(world.pipeline, world.warehouse, start, end, now=world.time)
+    made = plan(report, world.pipeline, scrapers=scrapers)
+    # When the engine gets the same dates, and every job does what it should
+    world.enqueue(start, end, scrapers=scrapers)
+    world.run()
+    # Then it has run what was planned
+    assert attempted(world) == promised(made)
+    # And the dates that the plan sees at their end are at their end
+    stopped = {date for one in made.cannot_run for date in one.dates}
+    assert {date for date, row in world.dates().items() if row.state == "done"} == {
+        date for date in report.survey.days if date >= start and date not in stopped
+    }
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_step_stands_after_what_it_needs(tmp_path: Path, seed: int) -> None:
+    world = World(platform(tmp_path), GAMES, tmp_path, seed=seed)
+    scatter(world, random.Random(seed))
+    start, end = min(GAMES), max(GAMES)
+    report = validation(world.pipeline, world.warehouse, start, end, now=world.time)
+    made = plan(report, world.pipeline)
+    there = {
+        (check.date, check.processor)
+        for checks in report.survey.checks.values()
+        for check in checks.values()
+        if check.satisfied
+    }
+    stage_of = world.pipeline.stage_of
+    for step in made.steps:
+        assert all(need < step.number for need in step.needs)
+        planned_later = promised(made) - there
+        for date in step.dates:
+            needed = {
+                other
+                for day, other in planned_later
+                if day == date and stage_of[other].index < stage_of[step.processor].index
+            }
+            assert not needed, f"{step.processor} of {date} stands before {needed}"
+        there |= {(date, step.processor) for date in step.dates}

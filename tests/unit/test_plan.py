@@ -1,0 +1,377 @@
+"""The plan: what would run, why, in which order, and what cannot run."""
+
+import datetime as dt
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon.plan import Plan, compare, plan
+from daemon.report import validation
+from daemon.warehouse import WarehouseError
+from state.pipeline import Pipeline
+from state.records import Scrapers
+from tests.factories import NOW, nba, open_run, phase, pipeline, processor, run
+from tests.facts import Facts
+from tests.platform import OPENING, PRECOMPUTE, SOURCES, WINDOW, as_it_was
+
+TEAMS, PLAYS = "nbac_team_boxscore", "bigdataball_play_by_play"
+
+
+def date(text: str) -> dt.date:
+    return dt.date.fromisoformat(text)
+
+
+def planned(pipeline: Pipeline, facts: Facts, start: str, end: str | None = None, **options: Any) -> Plan:
+    report = validation(pipeline, facts, date(start), date(end or start), now=NOW)
+    return plan(report, pipeline, **options)
+
+
+def order(made: Plan) -> list[str]:
+    return [f"{step.dates[0]} {step.processor}" for step in made.steps]
+
+
+def small(games: int = 8, **keys: Any) -> tuple[Pipeline, Facts]:
+    """The pipeline in small, and a warehouse with nothing in it on 2021-10-19, the opener."""
+    small_nba = nba(**keys)
+    return small_nba, Facts(small_nba, calendar={date("2021-10-19"): games})
+
+
+# ---------------------------------------------------------------------------------------- what runs, and why
+
+
+def test_a_date_without_anything_runs_phase_after_phase() -> None:
+    small_nba, facts = small()
+    made = planned(small_nba, facts, "2021-10-19")
+    # The opener is in the bootstrap, so phase 4 is passed by
+    assert order(made) == [
+        "2021-10-19 nbac_team_boxscore",
+        "2021-10-19 bigdataball_play_by_play",
+        "2021-10-19 team_offense_game_summary",
+        "2021-10-19 player_game_summary",
+    ]
+    assert [p.phase for p in made.phases] == ["phase2", "phase3", "phase4"]
+    assert (made.done_dates, made.expected_dates) == (1, 1)
+
+
+def test_what_is_complete_is_not_run_again() -> None:
+    small_nba = nba()
+    facts = Facts(small_nba, calendar=OPENING)
+    facts.fill(small_nba.processors, OPENING)
+    made = planned(small_nba, facts, "2021-10-19", "2021-10-28")
+    assert made.steps == []
+    assert made.summary == "0 steps to run; 10 of 10 expected dates come to their end"
+
+
+@pytest.mark.parametrize(
+    ("rows", "closed", "reason"),
+    [
+        (0, None, "never ran: no rows, no run recorded"),
+        (2, None, "partial: 2 of 16 rows"),
+        (88, None, "excess: 88 rows for 8 games, at most 16"),
+        (0, run(succeeded=False, detail="404"), "failed: no rows, the latest run failed (404)"),
+    ],
+)
+def test_a_step_says_why_it_has_to_run(rows: int, closed: Any, reason: str) -> None:
+    small_nba, facts = small()
+    facts.rows[TEAMS, date("2021-10-19")] = rows
+    facts.closed = {(TEAMS, date("2021-10-19")): closed} if closed else {}
+    first = planned(small_nba, facts, "2021-10-19").steps[0]
+    assert (first.processor, first.reason) == (TEAMS, reason)
+
+
+def test_a_step_waits_for_what_it_names_and_for_the_phase_before() -> None:
+    after = pipeline(
+        phase("phase2", processor("box")),
+        phase("phase3", processor("players", after=["teams"]), processor("teams")),
+    )
+    made = planned(after, Facts(after, calendar=OPENING), "2021-10-19")
+    assert order(made) == ["2021-10-19 box", "2021-10-19 teams", "2021-10-19 players"]
+    box, teams, players = made.steps
+    assert (box.needs, teams.needs, players.needs) == ([], [1], [1, 2])
+    assert players.waits_for == ["phase2 of the same date", "teams"]
+
+
+def test_a_sequential_phase_is_planned_step_by_step_oldest_date_first() -> None:
+    platform = as_it_was()
+    facts = Facts(platform, calendar=OPENING)
+    facts.fill([name for name in platform.processors if name not in PRECOMPUTE], OPENING)
+    made = planned(platform, facts, "2021-10-19", "2021-10-28")
+    days = ("2021-10-26", "2021-10-27", "2021-10-28")
+    assert order(made) == [f"{day} {name}" for day in days for name in PRECOMPUTE]
+    first, second = made.steps[:2]
+    assert first.waits_for == [
+        "phase3 of the same date",
+        "phase3 of every date from 2021-10-19 to 2021-10-25",
+    ]
+    assert (second.needs, second.waits_for) == ([1], ["team_defense_zone_analysis, the step before"])
+
+
+def test_the_window_is_refused_in_phase_4_while_the_season_before_it_is_not_there() -> None:
+    # Given the test window, with a calendar that knows one earlier date of the season
+    platform = as_it_was()
+    earlier = {date("2023-10-24"): 2}
+    facts = Facts(platform, calendar=earlier | WINDOW)
+    facts.fill(SOURCES, earlier | WINDOW)
+    # When it is planned
+    made = planned(platform, facts, "2024-01-15", "2024-01-28")
+    # Then phase 3 of the window is planned, and phase 4 is refused with the hole's name
+    assert {step.phase for step in made.steps} == {"phase3"}
+    assert len(made.steps) == 14 * 5
+    (refused,) = made.cannot_run
+    assert (refused.phase, len(refused.dates)) == ("phase4", 14)
+    assert refused.reason == "2023-10-24 lacks player_game_summary (never_ran)"
+    assert refused.processors == list(PRECOMPUTE)
+    assert made.done_dates == 0
+
+
+def test_a_hole_inside_the_range_is_no_hole_when_the_plan_fills_it() -> None:
+    platform = as_it_was()
+    facts = Facts(platform, calendar=OPENING)
+    facts.fill(platform.processors, OPENING)
+    facts.rows["player_game_summary", date("2021-10-20")] = 0
+    facts.rows["team_defense_zone_analysis", date("2021-10-27")] = 0
+    made = planned(platform, facts, "2021-10-19", "2021-10-28")
+    assert order(made) == ["2021-10-20 player_game_summary", "2021-10-27 team_defense_zone_analysis"]
+    assert made.cannot_run == []
+
+
+def test_a_date_that_is_blocked_bars_the_later_ones_from_phase_4() -> None:
+    # Given a critical source that ran and found nothing on one date
+    platform = as_it_was()
+    facts = Facts(platform, calendar=OPENING)
+    facts.fill([name for name in platform.processors if name not in PRECOMPUTE], OPENING)
+    for name in (SOURCES[1], "player_game_summary"):
+        facts.rows[name, date("2021-10-24")] = 0
+    facts.closed = {(SOURCES[1], date("2021-10-24")): run()}
+    made = planned(platform, facts, "2021-10-19", "2021-10-28")
+    assert made.steps == []
+    reasons = {stop.phase: (len(stop.dates), stop.reason) for stop in made.cannot_run}
+    assert reasons["phase2"][1].startswith("nbac_team_boxscore: no data: the latest run succeeded")
+    assert reasons["phase4"] == (3, "2021-10-24 lacks player_game_summary (never_ran)")
+
+
+def test_an_open_run_is_not_planned_over() -> None:
+    small_nba, facts = small()
+    facts.open = {(TEAMS, date("2021-10-19")): open_run(hours_ago=0.5)}
+    made = planned(small_nba, facts, "2021-10-19")
+    assert order(made) == ["2021-10-19 bigdataball_play_by_play"]
+    (stop,) = made.cannot_run
+    assert (stop.phase, stop.processors) == ("phase2", [TEAMS])
+    assert stop.reason.startswith("an open run of nbac_team_boxscore")
+
+
+def test_a_table_that_cannot_be_asked_is_not_planned_over() -> None:
+    small_nba, facts = small()
+    facts.broken = {TEAMS: "nba.nbac_team_boxscore: no such column"}
+    (stop,) = planned(small_nba, facts, "2021-10-19").cannot_run
+    assert stop.reason == "nba.nbac_team_boxscore: no such column"
+
+
+def test_a_fallback_that_is_complete_stands_in() -> None:
+    standing_in = pipeline(
+        phase("phase2", processor("gamebook", fallbacks=["bdl"]), processor("bdl", priority="fallback"))
+    )
+    facts = Facts(standing_in, calendar=OPENING, closed={("gamebook", date("2021-10-19")): run()})
+    facts.rows["bdl", date("2021-10-19")] = 51
+    made = planned(standing_in, facts, "2021-10-19")
+    assert made.steps == []
+    (gap,) = made.gaps
+    assert (gap.processor, gap.by, gap.dates) == ("gamebook", "fallback", [date("2021-10-19")])
+
+
+# --------------------------------------------------------------------------------------- what is to be typed
+
+
+def test_a_step_tells_the_argument_vector_and_a_line_to_paste(tmp_path: Path) -> None:
+    where = tmp_path / "a folder"
+    where.mkdir()
+    writes = processor(
+        "box", command=["touch", "{date} & more"], cwd="a folder", env={"GREETING": "it's fine"}
+    )
+    one = pipeline(phase("phase2", writes), at=tmp_path / "pipeline.toml")
+    (step,) = planned(one, Facts(one, calendar=OPENING), "2021-10-19").steps
+    assert step.argv == ("touch", "2021-10-19 & more")
+    assert (step.cwd, step.env) == (str(where), {"GREETING": "it's fine"})
+    # When the line is pasted into a shell
+    subprocess.run(["bash", "-ec", step.shell], check=True, cwd="/")
+    # Then it runs where and as the job would
+    assert [path.name for path in where.iterdir()] == ["2021-10-19 & more"]
+
+
+def test_consecutive_dates_are_batched_where_the_processor_takes_batches() -> None:
+    batches = pipeline(
+        phase("phase2", processor("box", command=["true", "{start}", "{end}"], batch=3)),
+    )
+    facts = Facts(batches, calendar=OPENING)
+    facts.fill(["box"], [date("2021-10-21")])
+    made = planned(batches, facts, "2021-10-19", "2021-10-26")
+    # The 21st is complete, so no range sweeps over it
+    assert [step.argv[1:] for step in made.steps] == [
+        ("2021-10-19", "2021-10-20"),
+        ("2021-10-22", "2021-10-24"),
+        ("2021-10-25", "2021-10-26"),
+    ]
+    assert made.steps[0].reason == "never ran: no rows, no run recorded"
+
+
+def test_a_batch_may_pass_over_off_days_but_not_over_claimed_ones() -> None:
+    batches = pipeline(phase("phase2", processor("box", command=["true", "{start}", "{end}"], batch=5)))
+    facts = Facts(batches, calendar={day: n for day, n in OPENING.items() if day.day != 21})
+    (step,) = planned(batches, facts, "2021-10-19", "2021-10-23").steps
+    assert [day.day for day in step.dates] == [19, 20, 22, 23]
+
+
+def test_a_list_of_dates_may_leave_dates_out() -> None:
+    listing = pipeline(phase("phase2", processor("props", command=["true", "{dates}"], batch=5)))
+    facts = Facts(listing, calendar=OPENING)
+    facts.fill(["props"], [date("2021-10-20")])
+    (step,) = planned(listing, facts, "2021-10-19", "2021-10-21").steps
+    assert step.argv[1] == "2021-10-19,2021-10-21"
+
+
+def test_a_file_of_dates_is_written_before_it_is_read() -> None:
+    filing = pipeline(
+        phase("phase2", processor("bdl", command=["cat", "{dates_file}"], batch=2)),
+        jobs={"cwd": "/"},
+    )
+    (step,) = planned(filing, Facts(filing, calendar=OPENING), "2021-10-19", "2021-10-20").steps
+    out = subprocess.run(["bash", "-ec", step.shell], check=True, capture_output=True, text=True).stdout
+    assert out == "2021-10-19\n2021-10-20\n"
+    Path(step.argv[1]).unlink()
+
+
+def test_a_job_that_reads_its_date_from_the_environment_is_told_it() -> None:
+    silent = pipeline(phase("phase2", processor("box", command=["true"])))
+    (step,) = planned(silent, Facts(silent, calendar=OPENING), "2021-10-19").steps
+    assert step.env == {"BACKFILLD_DATE": "2021-10-19", "BACKFILLD_DATES": "2021-10-19"}
+
+
+@pytest.mark.parametrize("content", [None, "", "  \n\n"])
+def test_a_script_that_is_missing_or_empty_is_not_suggested_nor_what_depends_on_it(
+    tmp_path: Path, content: str | None
+) -> None:
+    script = tmp_path / "jobs.py"
+    if content is not None:
+        script.write_text(content)
+    broken = pipeline(
+        phase("phase2", processor("box", command=[sys.executable, "jobs.py", "{date}"])),
+        phase("phase3", processor("teams")),
+        at=tmp_path / "pipeline.toml",
+    )
+    made = planned(broken, Facts(broken, calendar=OPENING), "2021-10-19")
+    assert made.steps == []
+    (stop,) = made.cannot_run
+    assert stop.reason == f"box: the script {script} {'does not exist' if content is None else 'is empty'}"
+
+
+# ------------------------------------------------------------------------------- how long, and what it costs
+
+
+def test_seconds_come_from_past_attempts_else_the_estimate_else_are_unknown() -> None:
+    timed = pipeline(
+        phase("phase2", processor("past", estimate="9s"), processor("told", estimate="9s"), processor("new"))
+    )
+    facts = Facts(timed, calendar=OPENING)
+    made = planned(timed, facts, "2021-10-19", typical_seconds={"past": 20.0}.get)
+    told = {step.processor: (step.seconds, step.basis) for step in made.steps}
+    assert told == {"past": (20.0, "past attempts"), "told": (9.0, "estimate"), "new": (None, "unknown")}
+    assert (made.seconds, made.unknown_steps) == (20.0, 1)
+
+
+def test_a_batch_is_estimated_by_its_dates() -> None:
+    batches = pipeline(phase("phase2", processor("box", command=["true", "{start}"], batch=3, estimate="9s")))
+    (step,) = planned(batches, Facts(batches, calendar=OPENING), "2021-10-19", "2021-10-21").steps
+    assert step.seconds == 27.0
+
+
+def test_a_parallel_phase_takes_as_long_as_its_slowest_table() -> None:
+    # Given two tables with one writer each: 10 dates of 40 s beside 10 dates of 10 s
+    parallel = pipeline(
+        phase("phase3", processor("defense", estimate="40s"), processor("offense", estimate="10s"))
+    )
+    made = planned(parallel, Facts(parallel, calendar=OPENING), "2021-10-19", "2021-10-28")
+    assert made.seconds == 400.0
+
+
+def test_with_one_slot_a_parallel_phase_takes_the_sum() -> None:
+    parallel = pipeline(
+        phase("phase3", processor("defense", estimate="40s"), processor("offense", estimate="10s")),
+        jobs={"slots": 1},
+    )
+    made = planned(parallel, Facts(parallel, calendar=OPENING), "2021-10-19", "2021-10-28")
+    assert made.seconds == 500.0
+
+
+def test_a_sequential_phase_takes_the_sum() -> None:
+    steps = phase(
+        "phase4", processor("zones", estimate="30s"), processor("cache", estimate="50s"), order="sequential"
+    )
+    sequential = pipeline(phase("phase3", processor("teams", estimate="1s")), steps)
+    made = planned(sequential, Facts(sequential, calendar=OPENING), "2021-10-19", "2021-10-28")
+    assert [p.seconds for p in made.phases] == [10.0, 800.0]
+    assert made.seconds == 810.0
+
+
+def test_the_cost_counts_questions_and_bytes() -> None:
+    bigquery = nba(warehouse={"kind": "bigquery", "project": "p"})
+    facts = Facts(bigquery, calendar={date("2021-10-19"): 8})
+    ten_mib = 10 * 2**20
+    # When every table and the history cost the minimum
+    made = planned(bigquery, facts, "2021-10-19", price=lambda wanted: ten_mib * (len(wanted) + 1))
+    # Then: the calendar, everything once, and once more after each of four steps
+    assert made.cost.queries == 1 + 2 * 5
+    assert made.cost.bytes == 5 * ten_mib + 4 * round(5 * ten_mib / 4)
+    assert made.cost.dollars == 0.0006
+
+
+def test_a_price_that_cannot_be_asked_is_told_and_the_plan_stands() -> None:
+    def refuse(_: object) -> int:
+        raise WarehouseError("quota")
+
+    small_nba, facts = small()
+    made = planned(small_nba, facts, "2021-10-19", price=refuse)
+    assert (made.cost.bytes, made.cost.note) == (None, "the price could not be asked: quota")
+    assert len(made.steps) == 4
+
+
+# --------------------------------------------------------------------------------------------- the choice
+
+
+def test_the_choices_are_shown_side_by_side_with_the_coverage_each_leads_to() -> None:
+    # Given five dates: the team boxscores are there on all but one, the plays on none
+    small_nba = nba()
+    days = list(OPENING)[:5]
+    facts = Facts(small_nba, calendar={day: OPENING[day] for day in days})
+    facts.fill([TEAMS], days[:4])
+    report = validation(small_nba, facts, days[0], days[-1], now=NOW)
+    every, critical, none = compare(report, small_nba).options
+    assert [p.scrapers for p in (every, critical, none)] == ["all", "critical", "none"]
+    assert [p.coverage[0].percent for p in (every, critical, none)] == [100.0, 50.0, 40.0]
+    assert [p.coverage[1].percent for p in (every, critical, none)] == [100.0, 100.0, 80.0]
+    assert [p.done_dates for p in (every, critical, none)] == [5, 5, 4]
+    assert "not run: scrapers none" in none.cannot_run[0].reason
+    rows = compare(report, small_nba).to_json()["options"]
+    assert [(row["scrapers"], row["steps"]) for row in rows] == [("all", 16), ("critical", 11), ("none", 8)]
+
+
+def test_scrapers_none_goes_on_without_what_is_not_critical() -> None:
+    small_nba, facts = small()
+    facts.fill([TEAMS], [date("2021-10-19")])
+    made = planned(small_nba, facts, "2021-10-19", scrapers=Scrapers.NONE)
+    assert [step.phase for step in made.steps] == ["phase3", "phase3"]
+    (gap,) = made.gaps
+    assert (gap.processor, gap.by) == (PLAYS, "policy")
+
+
+def test_its_json_has_everything_a_reader_needs() -> None:
+    small_nba, facts = small()
+    told = planned(small_nba, facts, "2021-10-19").to_json()
+    step = told["phases"][0]["steps"][0]
+    assert (told["start"], told["scrapers"], step["number"]) == ("2021-10-19", "all", 1)
+    assert step["argv"] == ["true", "2021-10-19"]
+    assert shlex.split(step["shell"].strip("()"))[-2:] == ["true", "2021-10-19"]
+    assert step["reasons"] == {"2021-10-19": "never ran: no rows, no run recorded"}
