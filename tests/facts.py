@@ -25,6 +25,7 @@ class Facts:
     calendar: Mapping[dt.date, int] = field(default_factory=dict)
     rows: dict[Pair, int] = field(default_factory=dict)
     good: dict[Pair, int] = field(default_factory=dict)
+    hollow: dict[Pair, dict[str, int]] = field(default_factory=dict)
     closed: dict[Pair, Run] = field(default_factory=dict)
     open: dict[Pair, Run] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
@@ -65,7 +66,9 @@ class Facts:
             rows=rows,
             games=self.calendar.get(date) if expect.games_column and rows else None,
             good=self.good.get((name, date), rows) if expect.quality else None,
-            hollow=dict.fromkeys(expect.filled.columns, 0) if expect.filled else {},
+            hollow=self.hollow.get((name, date), dict.fromkeys(expect.filled.columns, 0))
+            if expect.filled
+            else {},
             reference=self.rows.get((expect.ratio.of, date), 0) if expect.ratio else None,
             closed=self.closed.get((name, date)),
             open=self.open.get((name, date)),

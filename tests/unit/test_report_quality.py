@@ -1,0 +1,75 @@
+"""The spot check after a run counts the rows that are there and are not good enough."""
+
+import datetime as dt
+
+import pytest
+
+from daemon.quality import quality
+from daemon.warehouse import WarehouseError
+from state.verdict import Verdict
+from tests.factories import NOW, phase, pipeline, processor
+from tests.facts import Facts
+from tests.platform import OPENING
+
+START, END = dt.date(2021, 10, 19), dt.date(2021, 10, 22)
+COMPLETENESS = {"where": "completeness_percentage >= 95", "share": 0.9}
+FILLED = {"columns": ["minutes_played"], "share": 0.05}
+
+
+def facts() -> Facts:
+    """One table with a quality rule, 100 rows a date, and one without."""
+    judged = processor("context", expect={"rows": [1], "quality": COMPLETENESS})
+    both = pipeline(phase("phase3", judged, processor("teams")))
+    made = Facts(both, calendar=OPENING)
+    made.rows = {("context", date): 100 for date in OPENING}
+    return made
+
+
+def test_rows_below_the_predicate_are_counted_by_date() -> None:
+    warehouse = facts()
+    warehouse.good = {("context", START): 95, ("context", dt.date(2021, 10, 20)): 60}
+    told = quality(warehouse.pipeline, warehouse, START, END, now=NOW)
+    (context,) = told.processors
+    assert (context.rows, context.below, context.percent_good) == (400, 45, 88.8)
+    assert {date.day: (d.below, d.verdict) for date, d in context.dates.items()} == {
+        19: (5, Verdict.COMPLETE),
+        20: (40, Verdict.DEGRADED),
+    }
+    assert (told.good, context.degraded_dates) == (False, 1)
+    assert told.summary == "45 of 400 rows are below their standard; 1 (processor, date) pairs break a rule"
+
+
+def test_a_processor_without_a_standard_is_named_as_unchecked() -> None:
+    told = quality(facts().pipeline, facts(), START, END, now=NOW)
+    assert (told.unchecked, told.good) == (["teams"], True)
+
+
+def test_columns_that_must_be_filled_are_counted_too() -> None:
+    filled = pipeline(phase("phase3", processor("players", expect={"rows": [1], "filled": FILLED})))
+    warehouse = Facts(filled, calendar=OPENING, hollow={("players", START): {"minutes_played": 99}})
+    warehouse.rows = {("players", date): 100 for date in OPENING}
+    (players,) = quality(filled, warehouse, START, END, now=NOW).processors
+    assert (players.hollow, players.columns) == ({"minutes_played": 99}, ("minutes_played",))
+    assert players.dates[START].reason.startswith("minutes_played is NULL or zero in 99 of 100 rows")
+
+
+def test_a_table_that_cannot_be_asked_is_not_good() -> None:
+    warehouse = facts()
+    warehouse.broken = {"context": "nba.context: Unrecognized name: completeness_percentage"}
+    told = quality(warehouse.pipeline, warehouse, START, END, now=NOW)
+    assert (told.good, told.processors[0].unknown_dates) == (False, 4)
+    assert told.processors[0].dates[START].reason == warehouse.broken["context"]
+
+
+def test_an_unreachable_warehouse_is_told() -> None:
+    warehouse = facts()
+    warehouse.down = "no credentials"
+    with pytest.raises(WarehouseError, match="no credentials"):
+        quality(warehouse.pipeline, warehouse, START, END, now=NOW)
+
+
+def test_its_json_is_plain() -> None:
+    warehouse = facts()
+    warehouse.good = {("context", START): 60}
+    told = quality(warehouse.pipeline, warehouse, START, START, now=NOW).to_json()
+    assert told["processors"][0]["dates"]["2021-10-19"]["verdict"] == "degraded"
