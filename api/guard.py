@@ -9,7 +9,7 @@ import uuid
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import Forbidden
 
-from daemon.config import Settings
+from daemon.config import Settings, SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -24,16 +24,23 @@ _READING = ("GET", "HEAD")
 
 
 def install(app: Flask, settings: Settings) -> None:
-    """Check every request before any view sees it."""
+    """Check every request before any view sees it.
+
+    Raises:
+        SettingsError: it would be open to others without knowing who they are.
+    """
+    if not settings.loopback:
+        raise SettingsError(
+            f"without tokens it listens on this machine only: {settings.host} is open to others;"
+            " give --listen 127.0.0.1:PORT"
+        )
     own = {"localhost", "127.0.0.1", "[::1]", _bracketed(settings.host)}
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
 
     @app.before_request
     def check() -> None:
         g.request_id = _request_id()
-        # From elsewhere a bearer token is needed, which a page that abuses a browser does not have.
-        if settings.loopback:
-            _check_host(own)
+        _check_host(own)
         _check_origin()
         g.actor = _authenticate()
 

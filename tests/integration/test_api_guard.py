@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from daemon.config import SettingsError
 from daemon.warehouse import WarehouseError
 from tests.integration.api_world import Api, make_api, refused
 
@@ -42,6 +43,12 @@ def test_a_name_that_only_pretends_to_be_this_machine_stays_outside(api: Api, ho
 def test_the_address_it_listens_on_is_a_name_of_its_own(tmp_path: Path) -> None:
     api = make_api(tmp_path, host="::1")
     assert api.client.get("/livez", headers={"Host": "[::1]:8484"}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "nba.example"])
+def test_without_tokens_it_is_open_to_this_machine_only(tmp_path: Path, host: str) -> None:
+    with pytest.raises(SettingsError, match=f"without tokens .* {host} is open to others"):
+        make_api(tmp_path, host=host)
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:3000", "http://[", "x"])

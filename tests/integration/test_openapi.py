@@ -44,7 +44,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Api:
     """An API with something to find: dates done and live, attempts, a log."""
     folder = tmp_path_factory.mktemp("api")
     api = make_api(folder)
-    api.world.executor.log = lambda number: folder / "log"  # type: ignore[method-assign]
+    api.world.executor.log = lambda attempt: folder / "log"  # type: ignore[method-assign]
     (folder / "log").write_text("written\n" * 100)
     api.enqueue("2021-10-18", "2021-10-20")
     api.world.run()
@@ -103,7 +103,7 @@ def test_whatever_is_sent_is_answered_within_the_document(
         suppress_health_check=list(HealthCheck),
         derandomize=True,
     )
-    @_given(operation)
+    @_given(operation)  # type: ignore[untyped-decorator]
     def ask(case: Any) -> None:
         # Then no answer is outside of it, and none is a server's error
         case.call_and_validate(checks=CHECKS)
