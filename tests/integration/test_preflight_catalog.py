@@ -1,0 +1,91 @@
+"""What both warehouses tell of their tables before anything is asked of the rows."""
+
+import time
+
+import pytest
+
+from daemon.warehouse import WarehouseError
+from daemon.warehouse.backend import Refusal
+from daemon.warehouse.catalog import Catalog, columns_in, open_catalog
+from tests.factories import phase, pipeline, processor
+from tests.integration.houses import DAY, BigQueryHouse, House, LakeHouse
+
+
+def catalog(house: House) -> Catalog:
+    return open_catalog(house.pipeline(phase("raw", processor("box"))))
+
+
+def test_a_table_tells_its_columns_its_partitions_and_its_last_change(house: House) -> None:
+    # Given
+    house.put("nba.box", [{"game_date": DAY, "Game_ID": "a", "points": 7}])
+    # When
+    found = catalog(house).describe("nba.box")
+    # Then
+    assert found is not None
+    assert {"game_date", "game_id", "points"} <= found.columns
+    assert (found.partition_column, found.require_filter) == ("game_date", False)
+    assert found.expiration_seconds is None
+    assert found.modified_at is not None
+    assert abs(time.time() - found.modified_at) < 600
+
+
+def test_a_table_that_is_not_there_is_none_and_no_error(house: House) -> None:
+    assert catalog(house).describe("nba.box") is None
+    assert catalog(house).location("elsewhere.box") is None
+
+
+def test_the_whereabouts_are_told_once_the_warehouse_answers(house: House) -> None:
+    assert catalog(house).whereabouts().split()[0] in ("project", "lake")
+
+
+def test_a_bigquery_dataset_tells_where_it_lies(bigquery_house: BigQueryHouse) -> None:
+    assert catalog(bigquery_house).location("nba.box")
+
+
+def test_partitions_that_expire_are_told(bigquery_house: BigQueryHouse) -> None:
+    bigquery_house.put("nba.cache", [{"cache_date": DAY, "player": "a"}], by="cache_date")
+    table = bigquery_house.client.get_table("nba.cache")
+    assert table.time_partitioning is not None
+    table.time_partitioning.expiration_ms = 30 * 86_400_000
+    bigquery_house.client.update_table(table, ["time_partitioning"])
+    found = catalog(bigquery_house).describe("nba.cache")
+    assert found is not None
+    assert (found.partition_column, found.expiration_seconds) == ("cache_date", 30 * 86_400)
+
+
+def test_a_server_that_is_not_there_is_an_error_within_seconds() -> None:
+    nowhere = {"kind": "bigquery", "project": "p", "endpoint": "http://127.0.0.1:9"}
+    asked = open_catalog(pipeline(phase("raw", processor("box")), warehouse=nowhere))
+    with pytest.raises(WarehouseError, match="cannot be reached"):
+        asked.whereabouts()
+
+
+def test_a_lake_that_is_not_there_is_an_error(lake_house: LakeHouse) -> None:
+    lake_house.root.rmdir()
+    with pytest.raises(WarehouseError, match="there is no lake at"):
+        catalog(lake_house).whereabouts()
+
+
+def test_a_file_that_is_no_parquet_is_refused_by_name(lake_house: LakeHouse) -> None:
+    partition = lake_house.root / "nba" / "box" / "game_date=2021-10-26"
+    partition.mkdir(parents=True)
+    (partition / "part-0.parquet").write_text("not parquet")
+    with pytest.raises(Refusal, match=r"part-0\.parquet"):
+        catalog(lake_house).describe("nba.box")
+
+
+@pytest.mark.parametrize(
+    ("predicate", "columns"),
+    [
+        ("completeness_percentage >= 95", {"completeness_percentage"}),
+        ("data_quality_tier IN ('gold', 'silver') -- the best", {"data_quality_tier"}),
+        ("IFNULL(`Minutes`, 0) > 0 OR stats.usage > 0.1", {"minutes", "stats"}),
+    ],
+)
+def test_the_columns_of_a_predicate_are_found(predicate: str, columns: set[str]) -> None:
+    assert columns_in(predicate) == columns
+
+
+def test_a_predicate_that_is_no_sql_is_refused() -> None:
+    with pytest.raises(Refusal):
+        columns_in("completeness >= (")
