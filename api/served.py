@@ -11,8 +11,15 @@ from daemon.core import Core
 from daemon.enqueue import Enqueuer
 from daemon.events import Tell
 from daemon.executors import Executor
-from daemon.warehouse import Warehouse
+from daemon.warehouse import Wanted, Warehouse
 from state.pipeline import Pipeline
+
+
+class Priced(Warehouse, Protocol):
+    """A warehouse that also says what a question would cost."""
+
+    def price(self, wanted: Wanted) -> int:
+        """About how many bytes asking about these pairs is billed."""
 
 
 class Served(Protocol):
@@ -43,7 +50,7 @@ class Served(Protocol):
         """Where jobs run, and who keeps their logs."""
 
     @property
-    def warehouse(self) -> Warehouse:
+    def warehouse(self) -> Priced:
         """What reports ask."""
 
     @property

@@ -109,6 +109,12 @@ class Range(Strict):
         return self
 
 
+class PlanRange(Range):
+    """The range of a plan, and which sources it may run."""
+
+    scrapers: Annotated[Scrapers, Field(strict=False)] = Scrapers.ALL
+
+
 class AttemptsPage(Page):
     """A page of attempts, newest first."""
 

@@ -1,4 +1,4 @@
-"""Reports as the API tells them: the shapes of `daemon.report`, field by field."""
+"""Reports as the API tells them: the shapes of `daemon.report` and `daemon.plan`, field by field."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import ConfigDict
 from api.schemas.fields import Told
 from api.schemas.told import Counts
 from daemon.report import Standing
+from state.records import Scrapers
 from state.verdict import Verdict
 
 
@@ -85,3 +86,88 @@ class Validation(_Report):
     ready: bool
     summary: str
     next_action: str
+
+
+class Step(_Report):
+    """One job to run; every step that it needs stands before it."""
+
+    number: int
+    phase: str
+    stage: str
+    processor: str
+    dates: list[dt.date]
+    argv: list[str]
+    cwd: str
+    env: dict[str, str]
+    prepare: str
+    shell: str
+    reason: str
+    reasons: dict[dt.date, str]
+    needs: list[int]
+    waits_for: list[str]
+    seconds: float | None
+    basis: str
+
+
+class PhasePlan(_Report):
+    """The steps of one phase, and its wall-clock time."""
+
+    phase: str
+    order: str
+    steps: list[Step]
+    seconds: float
+    unknown_steps: int
+
+
+class CannotRun(_Report):
+    """Dates for which a phase cannot be gone through, whatever the plan runs before."""
+
+    phase: str
+    dates: list[dt.date]
+    processors: list[str]
+    reason: str
+
+
+class AcceptedGap(_Report):
+    """What dates go without, and why they may."""
+
+    processor: str
+    dates: list[dt.date]
+    by: str
+    reason: str
+
+
+class Cost(_Report):
+    """About what the engine's questions to the warehouse cost; null where nobody can tell."""
+
+    queries: int
+    bytes: int | None
+    dollars: float | None
+    note: str
+
+
+class Coverage(_Report):
+    """What share of the (processor, date) pairs of a phase there will be, 0 to 100."""
+
+    phase: str
+    complete: int
+    expected: int
+    percent: float | None
+
+
+class Plan(_Report):
+    """What would run for a range of dates, in order, how long it takes and what it costs."""
+
+    start: dt.date
+    end: dt.date
+    scrapers: Scrapers
+    phases: list[PhasePlan]
+    cannot_run: list[CannotRun]
+    gaps: list[AcceptedGap]
+    coverage: list[Coverage]
+    expected_dates: int
+    done_dates: int
+    seconds: float
+    unknown_steps: int
+    cost: Cost
+    summary: str

@@ -18,9 +18,10 @@ from api.server import Server
 from daemon.config import Settings
 from daemon.events import Event, Tell
 from daemon.executors import Executor
+from daemon.warehouse import Wanted
 from state.pipeline import Pipeline
 from tests.factories import phase, pipeline, processor
-from tests.simulation.world import World
+from tests.simulation.world import SimWarehouse, World
 
 OPENER = dt.date(2021, 10, 19)
 GAMES = {OPENER + dt.timedelta(days=n): 3 for n in range(40)}
@@ -35,6 +36,19 @@ def small_pipeline(**keys: Any) -> Pipeline:
     )
 
 
+class Priced:
+    """The simulated warehouse, which costs a byte for each pair that is asked about."""
+
+    def __init__(self, warehouse: SimWarehouse) -> None:
+        self._warehouse = warehouse
+        self.games = warehouse.games
+        self.evidence = warehouse.evidence
+        self.close = warehouse.close
+
+    def price(self, wanted: Wanted) -> int:
+        return sum(len(chosen) for chosen in wanted.values())
+
+
 class Behind:
     """A world with the attributes of the service, so that the app takes it for one."""
 
@@ -46,7 +60,7 @@ class Behind:
         self.enqueuer = world.enqueuer
         self.executors: Mapping[str, Executor] = {"local": world.executor}
         self.settings = Settings(pipeline=Path("p.toml"), state_dir=world.folder, host=host, port=8484)
-        self.warehouse = world.warehouse
+        self.warehouse = Priced(world.warehouse)
         self.alive = True
         self.wrong: dict[str, str] = {"engine": "", "warehouse": ""}
         self.woken = 0

@@ -43,6 +43,32 @@ def test_what_an_operator_accepted_counts_in_the_report(api: Api) -> None:
     assert (before["ready"], after["ready"]) == (False, True)
 
 
+def test_a_plan_tells_what_would_run_in_order_with_its_commands_time_and_cost(api: Api) -> None:
+    # Given attempts of ten seconds each, and a date that lacks everything
+    api.enqueue("2021-10-19")
+    api.world.run()
+    # When its plan is asked for
+    told = api.get("/v1/plan?start=2021-10-20")
+    # Then the steps come in order, each with what a person needs to run it
+    steps = [step for phase in told["phases"] for step in phase["steps"]]
+    assert {step["processor"] for step in steps[:2]} == {"box", "extra"}
+    assert [step["processor"] for step in steps[2:]] == ["zones", "cache"]
+    assert steps[0]["argv"] == ["true", "2021-10-20"]
+    assert "true 2021-10-20" in steps[0]["shell"]
+    assert {step["seconds"] for step in steps} == {10.0}
+    assert told["cost"]["bytes"] > 0
+    assert told["done_dates"] == 1
+    # And nothing was enqueued
+    assert [item["date"] for item in api.get("/v1/dates")["items"]] == ["2021-10-19"]
+
+
+def test_a_plan_without_sources_runs_none(api: Api) -> None:
+    told = api.get("/v1/plan?start=2021-10-20&scrapers=none")
+    assert told["scrapers"] == "none"
+    assert told["phases"][0]["steps"] == []
+    assert refused(api.client.get("/v1/plan?start=2021-10-20&scrapers=some"), 422)[0] == "scrapers"
+
+
 def test_a_warehouse_that_does_not_answer_is_a_503(api: Api) -> None:
     api.world.warehouse.down = "no route to host"
     response = api.client.get("/v1/validation?start=2021-10-19")
@@ -57,4 +83,5 @@ def test_a_bad_range_is_refused(api: Api) -> None:
         ("?start=2021-10-20&end=2021-10-19", "end"),
         ("?start=1900-01-01&end=2199-12-31", "end"),
     ):
-        assert refused(api.client.get(f"/v1/validation{query}"), 422)[0] == field
+        for path in ("/v1/validation", "/v1/plan"):
+            assert refused(api.client.get(f"{path}{query}"), 422)[0] == field
