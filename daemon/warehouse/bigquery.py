@@ -163,9 +163,10 @@ class BigQuery:
     @contextlib.contextmanager
     def _client(self) -> Iterator[bigquery.Client]:
         """A client that nobody else uses meanwhile: whether threads may share one is not promised."""
-        try:
+        client: bigquery.Client | None = None
+        with contextlib.suppress(queue.Empty):
             client = self._clients.get_nowait()
-        except queue.Empty:
+        if client is None:
             client = self._new_client()
         try:
             yield client

@@ -1,0 +1,101 @@
+"""An HTTP server that answers as BigQuery's API does when things go wrong, by a script of the test's own."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Json = dict[str, Any]
+COLUMNS = ("processor", "date", "n", "games", "good", "hollow")
+
+
+class Answer(Exception):
+    """What the server says instead of a job: an HTTP status and its body."""
+
+    def __init__(self, status: int, body: Json | str) -> None:
+        self.status = status
+        self.body = body if isinstance(body, str) else json.dumps(body)
+        super().__init__(status)
+
+
+def refuse(status: int, reason: str, message: str) -> Answer:
+    """An error as BigQuery words it."""
+    error = {"code": status, "message": message, "errors": [{"reason": reason, "message": message}]}
+    return Answer(status, {"error": error})
+
+
+@dataclass
+class Stub:
+    """`on_query(sql)` may raise an Answer; `ends` False leaves every job running for ever."""
+
+    on_query: Callable[[str], None] = lambda sql: None
+    ends: bool = True
+    billed: int = 0
+    processed: int = 0
+    address: str = ""
+    jobs: list[Json] = field(default_factory=list)
+    """The configurations of the jobs that were sent."""
+    cancelled: list[str] = field(default_factory=list)
+
+    def answer(self, method: str, path: str, body: Json) -> Json:
+        """One request's answer."""
+        path = path.partition("?")[0]
+        if method == "POST" and path.endswith("/jobs"):
+            self.jobs.append(body["configuration"])
+            self.on_query(body["configuration"]["query"]["query"])
+            return self.job(body["jobReference"], body["configuration"])
+        identity = path.removesuffix("/cancel").rsplit("/", 1)[-1]
+        reference = {"projectId": "p", "jobId": identity}
+        if path.endswith("/cancel"):
+            self.cancelled.append(identity)
+            return {"job": self.job(reference, self.jobs[-1])}
+        if "/queries/" in path:
+            schema = {"fields": [{"name": name, "type": "STRING"} for name in COLUMNS]}
+            return {"jobComplete": True, "totalRows": "0", "schema": schema, "jobReference": reference}
+        return self.job(reference, self.jobs[-1])
+
+    def job(self, reference: Json, configuration: Json) -> Json:
+        """A job as the API shows it."""
+        figures = {"totalBytesBilled": str(self.billed), "totalBytesProcessed": str(self.processed)}
+        return {
+            "jobReference": reference,
+            "configuration": configuration,
+            "status": {"state": "DONE" if self.ends else "RUNNING"},
+            "statistics": {**figures, "query": figures},
+        }
+
+
+@contextmanager
+def serving(stub: Stub) -> Iterator[Stub]:
+    """The stub behind a port of its own."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._serve({})
+
+        def do_POST(self) -> None:
+            self._serve(json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}"))
+
+        def _serve(self, body: Json) -> None:
+            try:
+                status, text = 200, json.dumps(stub.answer(self.command, self.path, body))
+            except Answer as answer:
+                status, text = answer.status, answer.body
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        stub.address = f"http://127.0.0.1:{server.server_port}"
+        yield stub
+        server.shutdown()
+        thread.join()

@@ -1,0 +1,156 @@
+"""A BigQuery that does not answer: every way of it is told from an answer, in time, and from the others."""
+
+import datetime as dt
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from daemon.warehouse import WarehouseError
+from daemon.warehouse.factory import open_warehouse
+from daemon.warehouse.inquiry import Inquiry
+from state.verdict import Evidence
+from tests.factories import phase, pipeline, processor
+from tests.integration.bigquery_stub import Answer, Stub, refuse, serving
+from tests.integration.houses import DAY
+
+NOON = dt.datetime(2025, 12, 1, 12, tzinfo=dt.UTC).timestamp()
+RAW = phase("raw", *(processor(name, date_column="game_date") for name in ("one", "two", "three")))
+WANTED = {name: [DAY] for name in ("one", "two", "three")}
+DENIED = "Access Denied: Table p:nba.two: User does not have permission to query table p:nba.two"
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    """BigQuery's API, scripted."""
+    with serving(Stub()) as server:
+        yield server
+
+
+def warehouse(endpoint: str, *, errors: list[int] | None = None, query_timeout: str = "30s") -> Inquiry:
+    """The warehouse at an address."""
+    source = {"kind": "bigquery", "project": "p", "endpoint": endpoint, "query_timeout": query_timeout}
+    return open_warehouse(
+        pipeline(RAW, warehouse=source, history=None),
+        on_query=lambda purpose, billed: None,
+        on_error=lambda: errors.append(1) if errors is not None else None,
+        now=lambda: NOON,
+    )
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Hold a block to a time."""
+    started = time.monotonic()
+    yield
+    assert time.monotonic() - started < seconds
+
+
+def test_a_server_that_is_down_is_known_within_seconds() -> None:
+    # Given an address where nobody listens
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    errors: list[int] = []
+
+    # Then
+    with within(10), pytest.raises(WarehouseError, match=r"cannot be reached: .*Connection refused"):
+        warehouse(address, errors=errors).evidence(WANTED, purpose="gate")
+    assert errors == [1]
+
+
+def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with within(10), pytest.raises(WarehouseError, match=r"cannot be reached: .*timed out"):
+            warehouse(address, query_timeout="0.5s").evidence(WANTED, purpose="gate")
+
+
+def test_a_job_that_does_not_end_is_cancelled(stub: Stub) -> None:
+    # Given
+    stub.ends = False
+
+    # Then
+    with within(10), pytest.raises(WarehouseError, match=r"did not answer within 0\.5 s"):
+        warehouse(stub.address, query_timeout="0.5s").evidence(WANTED, purpose="gate")
+    (identity,) = stub.cancelled
+    assert identity.startswith("backfilld-")
+
+
+def test_a_table_that_is_denied_leaves_the_others_judged(stub: Stub) -> None:
+    # Given
+    def deny(sql: str) -> None:
+        if "`nba.two`" in sql:
+            raise refuse(403, "accessDenied", DENIED)
+
+    stub.on_query = deny
+
+    # Then
+    assert warehouse(stub.address).evidence(WANTED, purpose="gate") == {
+        ("one", DAY): Evidence(),
+        ("two", DAY): Evidence(error=f"nba.two: {DENIED}"),
+        ("three", DAY): Evidence(),
+    }
+
+
+def test_a_table_beyond_its_bytes_leaves_the_others_judged(stub: Stub) -> None:
+    # Given a limit that belongs to the query that names the table
+    def limit(sql: str) -> None:
+        if "`nba.three`" in sql:
+            raise refuse(
+                400, "bytesBilledLimitExceeded", "Query exceeded limit for bytes billed: 1073741824."
+            )
+
+    stub.on_query = limit
+
+    # Then
+    answers = warehouse(stub.address).evidence(WANTED, purpose="gate")
+    assert [name for (name, _), found in answers.items() if found.error] == ["three"]
+
+
+NOBODY = {
+    "an account that may not ask": refuse(
+        403, "accessDenied", "Access Denied: Project p: User does not have bigquery.jobs.create permission"
+    ),
+    "a project that is not there": refuse(404, "notFound", "Not found: Project p"),
+    "a place where none of the datasets is": refuse(
+        404, "notFound", "Not found: Dataset p:nba was not found in location US"
+    ),
+    "an account that may see nothing": refuse(403, "accessDenied", DENIED),
+    "a rate limit": refuse(403, "rateLimitExceeded", "Exceeded rate limits: too many concurrent queries"),
+    "a server error": refuse(500, "internalError", "An internal error occurred"),
+    "no BigQuery at all": Answer(404, "<html>nothing here</html>"),
+    "no JSON": Answer(200, "<html>welcome</html>"),
+}
+
+
+@pytest.mark.parametrize("case", NOBODY)
+def test_a_warehouse_that_answers_nobody_is_no_answer_for_anyone(stub: Stub, case: str) -> None:
+    # Given
+    def fail(_: str) -> None:
+        raise NOBODY[case]
+
+    stub.on_query = fail
+
+    # Then
+    with within(10), pytest.raises(WarehouseError) as raised:
+        warehouse(stub.address).evidence(WANTED, purpose="gate")
+    assert raised.value.retry_at is None
+
+
+def test_a_spent_quota_says_when_to_ask_again(stub: Stub) -> None:
+    # Given
+    def spent(_: str) -> None:
+        raise refuse(
+            403, "quotaExceeded", "Quota exceeded: Your project exceeded quota for query usage per day"
+        )
+
+    stub.on_query = spent
+
+    # Then quotas begin anew at midnight in Los Angeles, eight hours behind in December
+    with pytest.raises(WarehouseError, match="Quota exceeded") as raised:
+        warehouse(stub.address).evidence(WANTED, purpose="gate")
+    assert raised.value.retry_at == dt.datetime(2025, 12, 2, 8, tzinfo=dt.UTC).timestamp()
+    assert len(stub.jobs) == 1

@@ -1,0 +1,239 @@
+"""What is particular to the lake: files that come and go, directories that are not there, threads."""
+
+import datetime as dt
+import os
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from daemon.warehouse import WarehouseError, dialect, lake
+from daemon.warehouse.lake import Lake
+from state.verdict import Evidence
+from tests.factories import phase, processor
+from tests.integration.houses import DAY, LakeHouse
+
+BOX = phase("raw", processor("box", date_column="game_date", expect={"games_column": "game_id"}))
+
+
+@pytest.fixture
+def house(lake_house: LakeHouse) -> LakeHouse:
+    """A lake with two rows of `box`."""
+    lake_house.put("nba.box", [{"game_date": DAY, "game_id": "a"}, {"game_date": DAY, "game_id": "b"}])
+    return lake_house
+
+
+def partition(house: LakeHouse, date: dt.date = DAY) -> Path:
+    """Where a date's rows of `box` lie."""
+    return house.root / "nba" / "box" / f"game_date={date}"
+
+
+def box(house: LakeHouse, *, history: object = None) -> Evidence:
+    """What the lake says of `box`."""
+    return house.open(BOX, history=history).evidence({"box": [DAY]}, purpose="gate")["box", DAY]
+
+
+def test_a_table_that_nobody_wrote_yet_has_no_rows(lake_house: LakeHouse) -> None:
+    history = {"table": "nba_reference.processor_run_history"}
+    assert box(lake_house, history=history) == Evidence(games=0)
+    assert lake_house.queries == []
+
+
+def test_a_lake_that_is_not_there_answers_nothing(house: LakeHouse) -> None:
+    shutil.rmtree(house.root)
+    with pytest.raises(WarehouseError, match=r"there is no lake at .*/lake; check warehouse\.path"):
+        box(house)
+    assert house.errors == 1
+
+
+@pytest.mark.parametrize("name", ["part-1.parquet.tmp", ".part-1.parquet", "_part-1.parquet", "part-1.csv"])
+def test_files_that_are_not_finished_are_not_seen(house: LakeHouse, name: str) -> None:
+    # Given a copy of what is there, and half a file
+    (finished,) = partition(house).iterdir()
+    shutil.copy(finished, partition(house) / name)
+    (partition(house) / f"{name}.1").write_bytes(b"PAR1")
+
+    # Then
+    assert box(house).rows == 2
+
+
+def test_a_partition_that_was_replaced_is_read_anew(house: LakeHouse) -> None:
+    # Given a warehouse that has read the file
+    warehouse = house.open(BOX, history=None)
+    assert warehouse.evidence({"box": [DAY]}, purpose="gate")["box", DAY].rows == 2
+    (old,) = partition(house).iterdir()
+    before = old.stat()
+
+    # When another takes its name and its time
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY (SELECT 'c' AS game_id) TO '{partition(house)}/new' (FORMAT parquet)")
+    os.replace(partition(house) / "new", old)
+    os.utime(old, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    # Then
+    assert warehouse.evidence({"box": [DAY]}, purpose="gate")["box", DAY].rows == 1
+
+
+def test_a_file_that_is_no_parquet_breaks_its_table_and_no_other(house: LakeHouse) -> None:
+    # Given
+    (partition(house) / "part-9.parquet").write_bytes(b"not a Parquet file, although its name says so")
+    house.put("nba.other", [{"game_date": DAY, "game_id": "a"}])
+    both = phase(
+        "raw", processor("box", date_column="game_date"), processor("other", date_column="game_date")
+    )
+
+    # When
+    answers = house.open(both, history=None).evidence({"box": [DAY], "other": [DAY]}, purpose="gate")
+
+    # Then
+    assert "part-9.parquet" in answers["box", DAY].error
+    assert answers["other", DAY] == Evidence(rows=1)
+
+
+def test_a_partition_that_is_no_directory_is_an_error_and_not_absence(house: LakeHouse) -> None:
+    shutil.rmtree(partition(house))
+    partition(house).write_bytes(b"")
+    assert "Not a directory" in box(house).error
+
+
+def test_a_file_that_vanishes_between_listing_and_reading_is_looked_for_again(
+    house: LakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a job that replaces the partition's file just when it was listed
+    listings: list[list[str]] = []
+
+    def list_then_replace(directory: Path) -> list[str]:
+        files = listed(directory)
+        listings.append(files)
+        if len(listings) == 1:
+            os.replace(files[0], directory / "part-new.parquet")
+        return files
+
+    listed = lake._parquet
+    monkeypatch.setattr(lake, "_parquet", list_then_replace)
+
+    # Then
+    assert box(house) == Evidence(rows=2, games=2)
+    assert [len(files) for files in listings] == [1, 1]
+
+
+def test_the_partitions_name_says_the_date_whatever_the_file_says(house: LakeHouse) -> None:
+    # Given a file whose own date column is a text of another date
+    wrong = partition(house, DAY + dt.timedelta(days=1))
+    wrong.mkdir()
+    with duckdb.connect() as connection:
+        rows = "SELECT '1999-01-01' AS game_date, 'x' AS game_id"
+        connection.execute(f"COPY ({rows}) TO '{wrong}/part-0.parquet' (FORMAT parquet)")
+
+    # When
+    warehouse = house.open(BOX, history=None)
+    dates = [DAY, DAY + dt.timedelta(days=1)]
+    answers = warehouse.evidence({"box": dates}, purpose="gate")
+
+    # Then
+    assert [answers["box", date].rows for date in dates] == [2, 1]
+
+
+def test_columns_may_come_later_than_the_first_files(house: LakeHouse) -> None:
+    # Given a newer file with a column more
+    house.put("nba.box", [{"game_date": DAY, "game_id": "c", "pct": 99.0}])
+    rules = {"quality": {"where": "pct > 95"}}
+    later = phase("raw", processor("box", date_column="game_date", expect=rules))
+
+    # Then the older rows have none
+    found = house.open(later, history=None).evidence({"box": [DAY]}, purpose="gate")["box", DAY]
+    assert (found.rows, found.good) == (3, 1)
+
+
+def test_a_question_reads_the_files_of_its_dates_and_no_others(house: LakeHouse) -> None:
+    # Given a neighbour that cannot be read
+    house.put("nba.box", [{"game_date": DAY + dt.timedelta(days=1), "game_id": "z"}])
+    neighbour = partition(house, DAY + dt.timedelta(days=1))
+    for file in neighbour.iterdir():
+        file.write_bytes(b"broken")
+
+    # Then
+    assert box(house).rows == 2
+
+
+def test_threads_ask_side_by_side(house: LakeHouse) -> None:
+    # Given one warehouse and more threads than DuckDB has
+    warehouse = house.open(BOX, history=None)
+    start = threading.Barrier(8)
+
+    def ask(_: int) -> list[int]:
+        start.wait(10)
+        return [warehouse.evidence({"box": [DAY]}, purpose="gate")["box", DAY].rows for _ in range(5)]
+
+    # When
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(ask, range(8)))
+
+    # Then
+    assert found == [[2] * 5] * 8
+    assert len(house.queries) == 40
+
+
+def test_sql_is_carried_to_duckdb_once_for_all_dates(house: LakeHouse) -> None:
+    # Given
+    warehouse = house.open(BOX, history=None)
+    warehouse.evidence({"box": [DAY]}, purpose="gate")
+    before = dialect.carry.cache_info().misses
+
+    # When
+    for number in range(5):
+        warehouse.evidence({"box": [DAY + dt.timedelta(days=number)]}, purpose="gate")
+
+    # Then
+    assert dialect.carry.cache_info().misses == before
+
+
+def test_an_answer_that_takes_too_long_is_no_answer(lake_house: LakeHouse) -> None:
+    # Given a query that takes much longer than a blink
+    lake_house.put("nba.schedule", [{"game_date": DAY, "game_id": "a"}])
+    slow = (
+        "SELECT game_date AS date, COUNT(*) AS games FROM nba.schedule,"
+        " UNNEST(GENERATE_ARRAY(1, 3000000)) AS a, UNNEST(GENERATE_ARRAY(1, 3000000)) AS b"
+        " WHERE MOD(a * b, 7) = 3 GROUP BY 1"
+    )
+    source = {"kind": "lake", "path": "lake", "query_timeout": "0.2s"}
+    warehouse = lake_house.open(BOX, warehouse=source, calendar={"query": slow})
+
+    # Then
+    with pytest.raises(WarehouseError, match=r"did not answer within 0\.2 s"):
+        warehouse.games(DAY, DAY)
+
+
+def test_a_predicate_reads_nothing_beside_the_lake(house: LakeHouse, tmp_path: Path) -> None:
+    # Given a secret beside it
+    (tmp_path / "secret.csv").write_text("key\nhidden\n")
+    spy = {"quality": {"where": f"EXISTS (SELECT 1 FROM read_csv('{tmp_path}/secret.csv'))"}}
+    spying = phase("raw", processor("box", date_column="game_date", expect=spy))
+
+    # When
+    found = house.open(spying, history=None).evidence({"box": [DAY]}, purpose="gate")["box", DAY]
+
+    # Then
+    assert "Permission Error" in found.error
+
+
+def test_a_closed_lake_opens_again_when_it_is_asked(house: LakeHouse) -> None:
+    warehouse = house.open(BOX, history=None)
+    warehouse.evidence({"box": [DAY]}, purpose="gate")
+    warehouse.close()
+    assert warehouse.evidence({"box": [DAY]}, purpose="gate")["box", DAY].rows == 2
+
+
+def test_reading_a_lake_is_free(house: LakeHouse) -> None:
+    assert house.open(BOX).price({"box": [DAY]}) == 0
+
+
+def test_the_lakes_path_is_relative_to_the_pipeline_file(
+    house: LakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/")
+    assert box(house).rows == 2
+    assert isinstance(house.open(BOX)._backend, Lake)
