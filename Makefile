@@ -1,47 +1,82 @@
-# Everything a person needs: `make demo` runs the main job, `make test` all checks and tests.
+# Everything a person needs; the first make sets up .venv, and again only when pyproject.toml changes.
 PYTHON ?= python3
 VENV ?= .venv
-BIN = $(VENV)/bin
-READY = $(VENV)/.ready
-WORKERS ?= 2
 SEEDS ?= 2000
+# How many tests run at once, and what else pytest shall be told: make test T="tests/unit -k judge"
+WORKERS ?= auto
+T ?=
 
-.PHONY: help setup demo test lint format simulate clean
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+READY_DEV := $(VENV)/.ready-dev
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+
+# Debian packages that a test needs as the real thing. make system-packages installs what is missing.
+SYSTEM_PACKAGES :=
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test check lint format simulate setup system-packages clean
 
 help:
-	@echo "make demo          run the whole pipeline on real NBA dates (STAY=1 keeps the daemon running)"
-	@echo "make test          lint, types and all tests"
-	@echo "make lint          format check, lint and types alone"
-	@echo "make format        format the code"
-	@echo "make simulate      the engine in simulated worlds: make simulate SEEDS=100000"
-
-setup: $(READY)
-
-$(READY): pyproject.toml
-	@echo "setting up $(VENV) ..."
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=python3.11"; exit 1; }
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	@$(BIN)/python -m pip install --quiet --editable . --group dev
-	@touch $@
+	@echo "make demo             run the whole thing on real NBA dates (STAY=1 keeps the daemon running)"
+	@echo "make test             lint, format, types and all tests (T=\"tests/unit -k judge\" for some)"
+	@echo "make check            lint, format and types alone; make lint leaves out the types"
+	@echo "make format           mend what a tool can mend"
+	@echo "make simulate         the engine in simulated worlds (SEEDS=$(SEEDS))"
+	@echo "make setup            set up $(VENV) alone (PYTHON=$(PYTHON), 3.11 or newer)"
+	@echo "make system-packages  install the Debian packages that tests need: $(or $(SYSTEM_PACKAGES),none)"
+	@echo "make clean            remove $(VENV) and all that tools leave behind"
 
 demo: $(READY)
-	@$(BIN)/backfilld demo $(if $(STAY),--stay)
+	@$(BIN)/backfilld demo $(if $(filter-out 0,$(STAY)),--stay)
 
-test: lint
-	@$(BIN)/python -m pytest -n $(WORKERS)
+# The tests run though a check complains, and their summary comes last: one run shows all there is.
+test: $(READY_DEV)
+	@checks=0; $(MAKE) --no-print-directory check || checks=1; \
+	$(BIN)/python -m pytest -n $(WORKERS) $(T) || exit $$?; \
+	if [ $$checks = 1 ]; then echo "the tests passed, but make check did not: see above"; exit 1; fi
 
-lint: $(READY)
-	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/ruff check --quiet .
+check: lint
 	@$(BIN)/mypy
 
-format: $(READY)
-	@$(BIN)/ruff format .
-	@$(BIN)/ruff check --fix .
+lint: $(READY_DEV)
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: run make format"; exit 1; }
 
-simulate: $(READY)
+format: $(READY_DEV)
+	@$(BIN)/ruff check --quiet --fix . || true
+	@$(BIN)/ruff format .
+
+simulate: $(READY_DEV)
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
+setup: $(READY_DEV)
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is missing or older than 3.11: name another, such as make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+	  { echo "$(PYTHON) cannot make environments: on Debian, apt-get install python3-venv"; exit 1; }
+	@echo "setting up $(VENV); the first time takes a minute"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade "pip>=25.1"
+	@$(PIP) install --editable .
+	@touch $@
+
+$(READY_DEV): $(READY)
+	@echo "adding the tools for tests"
+	@$(PIP) install --group dev
+	@touch $@
+
+system-packages:
+	@missing=""; for name in $(SYSTEM_PACKAGES); do \
+	  dpkg-query --show --showformat='$${db:Status-Status}' $$name 2>/dev/null | grep -qx installed || missing="$$missing $$name"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  as_root=$$([ "$$(id -u)" = 0 ] || echo "sudo"); echo "installing$$missing"; \
+	  $$as_root apt-get update -qq && \
+	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends $$missing; \
+	fi
+
 clean:
-	rm -rf $(VENV) .venv-emulator build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-emulator build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
