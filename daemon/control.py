@@ -115,8 +115,8 @@ class Control:
             failed = backfills.ended_dates(tx, number, FAILED)
             if not failed:
                 raise Refused(f"no date of backfill {number} has failed")
-            for date in failed:
-                self._restart(tx, self._date(tx, date), Mode.INSIST, actor, f"retry of backfill {number}")
+            held = list(dates.among(tx, failed).values())
+            self._restart(tx, held, Mode.INSIST, actor, f"retry of backfill {number}")
             reopened = {"cancelled_at": None, "stopped_at": None, "stop_reason": "", "forgiven": 0}
             backfills.change(tx, number, dict(reopened))
         return len(failed)
@@ -132,7 +132,7 @@ class Control:
             row = self._date(tx, date)
             if row.state not in FINAL:
                 raise Refused(f"{date} is in {row.state}; only done and failed dates can be retried")
-            self._restart(tx, row, Mode.FORCE if force else Mode.INSIST, actor, "retry")
+            self._restart(tx, [row], Mode.FORCE if force else Mode.INSIST, actor, "retry")
             self._reopen(tx, row.backfill_id)
 
     def accept(self, date: dt.date, processor: str, *, actor: str, reason: str) -> None:
@@ -153,14 +153,14 @@ class Control:
                 raise Refused(f"{processor} is {check.verdict} on {date}; there is no gap to accept")
             checks.accept(tx, date, processor, actor=actor, reason=reason, now=now)
             if row is not None and row.state == FAILED:
-                self._restart(tx, row, Mode.NORMAL, actor, f"gap of {processor} accepted: {reason}")
+                self._restart(tx, [row], Mode.NORMAL, actor, f"gap of {processor} accepted: {reason}")
                 self._reopen(tx, row.backfill_id)
             dates.wake_dates(tx, [date], now)
             # Whoever waits for this date may go on.
             dates.wake_waiting(tx, Waiting.EARLIER_DATE, now, after=date)
 
-    def _restart(self, tx: Transaction, row: DateRow, mode: Mode, actor: str, reason: str) -> None:
-        dates.restart(tx, row, mode=mode, actor=actor, reason=reason, now=self._core.now())
+    def _restart(self, tx: Transaction, rows: list[DateRow], mode: Mode, actor: str, reason: str) -> None:
+        dates.restart(tx, rows, mode=mode, actor=actor, reason=reason, now=self._core.now())
 
     def _reopen(self, tx: Transaction, number: int) -> None:
         """A cancelled backfill lives again for the date that was put back."""

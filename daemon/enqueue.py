@@ -13,13 +13,12 @@ from daemon.decide import Waiting
 from daemon.validate import Validator
 from daemon.warehouse import WarehouseError
 from state.calendar import Day
-from state.machine import FINAL, Trigger
-from state.pipeline import DONE, PENDING
+from state.machine import FINAL
+from state.pipeline import DONE, FAILED, PENDING
 from state.records import Answer, CheckRow, DateRow, Mode, Scrapers
 from state.store import backfills, checks, dates, days
 from state.store.backfills import Answered
 from state.store.database import Transaction
-from state.store.dates import Move, Standing
 
 MOST_DATES = 20_000
 """Dates of one request: half a century of days, and still one quick transaction."""
@@ -208,14 +207,13 @@ class Enqueuer:
             number,
             [Answered(date=d.date, answer=d.outcome.value, reason=d.reason) for d in details],
         )
-        fresh = [d for d in details if d.outcome in (Answer.ENQUEUED, Answer.NOT_EXPECTED)]
-        dates.create(tx, [self._new(number, request, d.date) for d in fresh if d.date not in existing])
-        for detail in fresh:
-            row = existing.get(detail.date)
-            if row is not None and detail.outcome is Answer.ENQUEUED:
-                self._take_over(tx, number, request, row)
-            elif row is None and detail.outcome is Answer.NOT_EXPECTED:
-                self._dismiss(tx, detail)
+        new = [d for d in details if d.date not in existing]
+        dates.create(tx, [self._new(number, request, d.date) for d in new if d.outcome is Answer.ENQUEUED])
+        empty = [d for d in new if d.outcome is Answer.NOT_EXPECTED]
+        created = [self._new(number, request, d.date) for d in empty]
+        dates.dismiss(tx, created, [d.reason for d in empty], self._core.now())
+        again = [existing[d.date] for d in details if d.date in existing and d.outcome is Answer.ENQUEUED]
+        self._take_over(tx, number, request, again)
 
     def _new(self, number: int, request: Request, date: dt.date) -> dict[str, object]:
         now = self._core.now()
@@ -232,20 +230,11 @@ class Enqueuer:
             "season": season.name if season else "",
         }
 
-    def _take_over(self, tx: Transaction, number: int, request: Request, row: DateRow) -> None:
-        """An ended date starts again, now held by this backfill."""
-        again = Mode.INSIST if row.state not in (PENDING, DONE) else Mode.NORMAL
-        mode = Mode.FORCE if request.force else again
-        now = self._core.now()
-        dates.restart(tx, row, mode=mode, actor=request.actor, reason=f"backfill {number}", now=now)
-        dates.reassign(tx, row.date, number, request.priority)
-
-    def _dismiss(self, tx: Transaction, detail: Detail) -> None:
-        row = dates.get(tx, detail.date)
-        if row is None:
-            return
-        now = self._core.now()
-        target = self._core.machine.step(row.state, Trigger.DISMISS)
-        standing = Standing(outcome="not_expected", reason=detail.reason, entered_at=now, ended_at=now)
-        step = Move(trigger=Trigger.DISMISS, target=target, reason=detail.reason)
-        dates.move(tx, row, [step], standing, actor="engine", now=now)
+    def _take_over(self, tx: Transaction, number: int, request: Request, ended: list[DateRow]) -> None:
+        """Ended dates start again, now held by this backfill."""
+        for state, again in ((DONE, Mode.NORMAL), (FAILED, Mode.INSIST)):
+            held = [row for row in ended if row.state == state]
+            mode = Mode.FORCE if request.force else again
+            reason, now = f"backfill {number}", self._core.now()
+            dates.restart(tx, held, mode=mode, actor=request.actor, reason=reason, now=now)
+            dates.reassign(tx, [row.date for row in held], number, request.priority)

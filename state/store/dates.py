@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, literal, select, update
 
-from state.machine import FINAL, Trigger
-from state.pipeline import PENDING
+from state.machine import FINAL, Outcome, Trigger
+from state.pipeline import DONE, PENDING
 from state.records import DateRow, Mode, TransitionRow
 from state.store import rows
 from state.tables import backfill_dates, dates, transitions
@@ -163,22 +163,53 @@ def _close_request(tx: Connection, row: DateRow, state: str, outcome: str) -> No
     tx.execute(update(backfill_dates).where(*here).values(state=state, outcome=outcome))
 
 
-def restart(tx: Connection, row: DateRow, *, mode: Mode, actor: str, reason: str, now: float) -> None:
-    """Put a `done` or `failed` date back to `pending`.
+def restart(
+    tx: Connection, held: Sequence[DateRow], *, mode: Mode, actor: str, reason: str, now: float
+) -> None:
+    """Put `done` or `failed` dates back to `pending`; they were read in this same writing transaction."""
+    if not held:
+        return
+    again = {"state": PENDING, "outcome": "", "reason": "", "waiting": "turn", "waiting_text": ""}
+    here = (dates.c.date == bindparam("_date"), dates.c.version == bindparam("_version"))
+    fresh = {"due_at": now, "entered_at": now, "ended_at": None, "mode": mode.value, "regressed": ""}
+    statement = update(dates).where(*here).values(version=dates.c.version + 1, **again, **fresh)
+    tx.execute(statement, [{"_date": row.date, "_version": row.version} for row in held])
+    step = {"target": PENDING, "trigger": Trigger.RETRY.value, "reason": reason, "actor": actor, "at": now}
+    rows_of_history = [
+        {"date": row.date, "version": row.version + 1, "source": row.state, **step} for row in held
+    ]
+    tx.execute(insert(transitions), rows_of_history)
+    request = (
+        backfill_dates.c.backfill_id == bindparam("_backfill"),
+        backfill_dates.c.date == bindparam("_date"),
+    )
+    reopened = update(backfill_dates).where(*request).values(state="", outcome="")
+    tx.execute(reopened, [{"_backfill": row.backfill_id, "_date": row.date} for row in held])
 
-    Raises:
-        StaleDate: the date moved meanwhile.
-    """
-    step = Move(trigger=Trigger.RETRY, target=PENDING, reason=reason)
-    move(tx, row, [step], Standing(waiting="turn", due_at=now, entered_at=now), actor=actor, now=now)
-    tx.execute(update(dates).where(dates.c.date == row.date).values(mode=mode, regressed=""))
-    here = (backfill_dates.c.backfill_id == row.backfill_id, backfill_dates.c.date == row.date)
-    tx.execute(update(backfill_dates).where(*here).values(state="", outcome=""))
+
+def dismiss(tx: Connection, created: Sequence[dict[str, object]], reasons: Sequence[str], now: float) -> None:
+    """Put new dates on which nothing is expected into the database, done, each with its one transition."""
+    if not created:
+        return
+    ended = {"state": DONE, "outcome": Outcome.NOT_EXPECTED.value, "waiting": "", "due_at": None}
+    done = {**ended, "ended_at": now, "version": 1}
+    tx.execute(
+        insert(dates), [{**one, **done, "reason": why} for one, why in zip(created, reasons, strict=True)]
+    )
+    step = {"version": 1, "source": PENDING, "target": DONE, "trigger": Trigger.DISMISS.value}
+    history_of = [
+        {"date": one["date"], **step, "reason": why, "actor": "engine", "at": now}
+        for one, why in zip(created, reasons, strict=True)
+    ]
+    tx.execute(insert(transitions), history_of)
 
 
-def reassign(tx: Connection, date: dt.date, backfill_id: int, priority: int) -> None:
-    """Let a newer backfill hold the date."""
-    tx.execute(update(dates).where(dates.c.date == date).values(backfill_id=backfill_id, priority=priority))
+def reassign(tx: Connection, wanted: Collection[dt.date], backfill_id: int, priority: int) -> None:
+    """Let a newer backfill hold dates."""
+    values = [{"_date": date} for date in wanted]
+    if values:
+        here = update(dates).where(dates.c.date == bindparam("_date"))
+        tx.execute(here.values(backfill_id=backfill_id, priority=priority), values)
 
 
 def park(tx: Connection, row: DateRow, *, waiting: str, text: str, due_at: float | None) -> None:

@@ -292,3 +292,18 @@ def test_batches_run_several_dates_in_one_attempt_and_judge_each(tmp_path):
         ("load", "2021-10-24", "2021-10-28"),
     ]
     assert not world.live()
+
+
+def test_ten_thousand_dates_of_any_kind_are_enqueued_in_one_transaction(tmp_path, monkeypatch):
+    # Given a calendar in which most of the dates have no games
+    world = World(shape(), SEASON, tmp_path)
+    written = []
+    write = world.db.write
+    monkeypatch.setattr(world.db, "write", lambda: written.append(1) or write())
+    start = OPENER - dt.timedelta(days=9_990)
+    # When they are enqueued
+    receipt = world.enqueue(start, OPENER + dt.timedelta(days=9))
+    # Then one transaction keeps the calendar and one the request, and every date has its answer
+    assert receipt.outcomes == {"not_expected": 9_990, "enqueued": 10}
+    assert len(written) == 2
+    assert world.path(start) == ["pending", "done"]
