@@ -151,7 +151,11 @@ def _seconds(micros: int | None) -> float | None:
 
 def _text(detail: str | None) -> str:
     """What a person would read of an error column, from its JSON: one line of at most DETAIL_LENGTH."""
-    line = " ".join(_plain(_decoded(detail or "null")).split())
+    try:
+        told = _plain(_decoded(detail or "null"))
+    except RecursionError:
+        told = detail or ""  # lists in lists in lists: nobody reads them, and they must not stop the rest
+    line = " ".join(told.split())
     return line if len(line) <= DETAIL_LENGTH else line[: DETAIL_LENGTH - 1] + "…"
 
 

@@ -23,7 +23,6 @@ from daemon.warehouse.questions import Branch, Question, Slice
 _SETTINGS: Mapping[str, str | bool | int] = {
     "threads": 2,
     "memory_limit": "512MB",
-    "TimeZone": "UTC",
     "autoinstall_known_extensions": False,
     "preserve_insertion_order": False,
     # A file that was replaced must not be answered from its predecessor's pages.
@@ -109,10 +108,7 @@ class Lake:
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         with self._lock:
             if self._connection is None:
-                self._connection = duckdb.connect(":memory:", config=dict(_SETTINGS))
-                self._connection.execute("SET allowed_directories = [$root]", {"root": str(self.root)})
-                self._connection.execute("SET enable_external_access = false")
-                self._connection.execute("SET lock_configuration = true")
+                self._connection = _connected(self.root)
             return self._connection.cursor()
 
     def _files(self, table: str, branch: Branch) -> list[str]:
@@ -140,6 +136,18 @@ class Lake:
             self.close()  # it answers nothing more; the next question opens another
             return WarehouseError(f"DuckDB gave up: {one_line(str(error))}")
         return Refusal(str(error), unseen=isinstance(error, PermissionError))
+
+
+def _connected(root: Path) -> duckdb.DuckDBPyConnection:
+    """A database in memory that reads below `root` and nowhere else."""
+    connection = duckdb.connect(":memory:", config=dict(_SETTINGS))
+    connection.execute(
+        "SET TimeZone = 'UTC'"
+    )  # not among the settings: older versions know no zones yet there
+    connection.execute("SET allowed_directories = [$root]", {"root": str(root)})
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
 
 
 def _source(slot: str, part: Slice | None) -> str:

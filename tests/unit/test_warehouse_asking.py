@@ -1,0 +1,143 @@
+"""How tables and history are asked: in which order, how often, and what a refusal may spoil."""
+
+import datetime as dt
+from collections.abc import Callable
+
+import pytest
+
+from daemon.warehouse import WarehouseError
+from daemon.warehouse.backend import Refusal, Row
+from daemon.warehouse.calendar import GameCalendar
+from daemon.warehouse.inquiry import Inquiry
+from daemon.warehouse.questions import Question
+from state.verdict import Evidence
+from tests.factories import phase, pipeline, processor
+
+DAY = dt.date(2021, 10, 26)
+NAMES = [f"table_{number}" for number in range(8)]
+
+
+class Scripted:
+    """A backend that refuses by script and has one row of everything else."""
+
+    def __init__(self, refuse: Callable[[str], Exception | None]) -> None:
+        self.sent: list[str] = []
+        self._refuse = refuse
+
+    def query(self, question: Question, *, purpose: str) -> list[Row]:
+        self.sent.append(question.sql)
+        refusal = self._refuse(question.sql)
+        if refusal:
+            raise refusal
+        if "runs AS" in question.sql:
+            return []
+        return [
+            {"processor": name, "date": DAY, "n": 1, "games": None, "good": None, "hollow": []}
+            for name in NAMES
+            if f"`nba.{name}`" in question.sql
+        ]
+
+    def price(self, question: Question) -> int:
+        return len(question.branches)
+
+    def close(self) -> None:
+        pass
+
+
+def inquiry(refuse: Callable[[str], Exception | None], *, history: bool = True) -> tuple[Inquiry, Scripted]:
+    """A warehouse of eight tables over a scripted backend."""
+    backend = Scripted(refuse)
+    keys = {} if history else {"history": None}
+    ours = pipeline(phase("raw", *map(processor, NAMES)), **keys)
+    return Inquiry(ours, backend, GameCalendar(ours, backend)), backend
+
+
+WANTED = {name: [DAY] for name in NAMES}
+
+
+def naming(*tables: str, unseen: bool = False) -> Callable[[str], Exception | None]:
+    """Refuse whatever names one of the tables."""
+
+    def refuse(sql: str) -> Exception | None:
+        named = [table for table in tables if f"`nba.{table}`" in sql]
+        return Refusal(f"no {named[0]}", unseen=unseen) if named else None
+
+    return refuse
+
+
+def test_history_is_asked_before_the_rows_that_it_explains() -> None:
+    """A job may end between the two: its rows are then seen, never its success without them."""
+    warehouse, backend = inquiry(naming())
+    warehouse.evidence(WANTED, purpose="gate")
+    assert ["runs AS" in sql for sql in backend.sent] == [True, False]
+
+
+def test_culprits_are_found_in_halves() -> None:
+    # When
+    warehouse, backend = inquiry(naming("table_5"), history=False)
+    answers = warehouse.evidence(WANTED, purpose="gate")
+
+    # Then all, 4 and 4, 2 and 2, 1 and 1
+    assert len(backend.sent) == 7
+    assert answers["table_5", DAY].error == "nba.table_5: no table_5"
+    assert [found.rows for found in answers.values()] == [1, 1, 1, 1, 1, 0, 1, 1]
+
+
+def test_known_culprits_are_asked_apart_and_cost_one_question_each() -> None:
+    # Given
+    warehouse, backend = inquiry(naming("table_1", "table_6"), history=False)
+    warehouse.evidence(WANTED, purpose="gate")
+    backend.sent.clear()
+
+    # When asked again, and about others only
+    warehouse.evidence(WANTED, purpose="gate")
+    assert len(backend.sent) == 3
+    backend.sent.clear()
+    warehouse.evidence({"table_0": [DAY]}, purpose="gate")
+
+    # Then what was not asked about is still known
+    assert len(backend.sent) == 1
+    backend.sent.clear()
+    warehouse.evidence(WANTED, purpose="gate")
+    assert len(backend.sent) == 3
+
+
+def test_tables_that_cannot_be_seen_are_a_broken_warehouse_only_when_nothing_else_is() -> None:
+    # Given all tables missing, and a history that answers
+    seen, _ = inquiry(naming(*NAMES, unseen=True))
+    assert all(found.error for found in seen.evidence(WANTED, purpose="gate").values())
+
+    # Then without it, nobody knows that the place is right
+    blind, _ = inquiry(naming(*NAMES, unseen=True), history=False)
+    with pytest.raises(WarehouseError, match="none of 8 tables can be seen: no table_0"):
+        blind.evidence(WANTED, purpose="gate")
+
+
+def test_tables_that_are_all_asked_for_nonsense_are_no_broken_warehouse() -> None:
+    warehouse, _ = inquiry(naming(*NAMES), history=False)
+    assert all(found.error for found in warehouse.evidence(WANTED, purpose="gate").values())
+
+
+def test_one_table_alone_that_cannot_be_seen_is_its_own_matter() -> None:
+    warehouse, _ = inquiry(naming("table_0", unseen=True), history=False)
+    answers = warehouse.evidence({"table_0": [DAY]}, purpose="gate")
+    assert answers["table_0", DAY] == Evidence(error="nba.table_0: no table_0")
+
+
+def test_a_warehouse_that_fails_is_not_asked_in_halves() -> None:
+    warehouse, backend = inquiry(lambda sql: WarehouseError("down"))
+    with pytest.raises(WarehouseError, match="down"):
+        warehouse.evidence(WANTED, purpose="gate")
+    assert len(backend.sent) == 1
+
+
+def test_a_refusal_is_one_line() -> None:
+    assert str(Refusal("\n  Binder Error: no x\nLINE 1: SELECT x\n")) == "Binder Error: no x"
+    assert str(Refusal("")) == "no message"
+
+
+def test_a_price_is_that_of_both_questions() -> None:
+    warehouse, _ = inquiry(naming())
+    assert warehouse.price(WANTED) == 9
+    assert warehouse.price({"table_0": [], "table_1": [DAY]}) == 2
+    assert warehouse.price({}) == 0

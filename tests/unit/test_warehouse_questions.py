@@ -1,0 +1,113 @@
+"""The SQL that a warehouse is asked, as text: what it names, what it leaves to parameters."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from daemon.warehouse import history, questions
+from daemon.warehouse.questions import Question, Spans
+from state.sources import History
+from tests.factories import phase, pipeline, processor
+
+DAY = dt.date(2021, 10, 26)
+
+
+def after(*days: int) -> list[dt.date]:
+    """DAY plus so many days each."""
+    return [DAY + dt.timedelta(days=number) for number in days]
+
+
+def ask(wanted: dict[str, list[dt.date]], **expect: Any) -> Question:
+    """The question for processors `box` and `summary`, which is measured against it."""
+    ours = pipeline(
+        phase("raw", processor("box", date_column="game_date", expect=expect)),
+        phase("made", processor("summary", expect={"ratio": {"of": "box"}})),
+    )
+    return questions.evidence(questions.probes(ours.processors, wanted))
+
+
+def test_every_name_is_quoted() -> None:
+    question = ask({"box": [DAY]}, games_column="game_id", filled={"columns": ["minutes"]})
+    assert question.sql == (
+        "SELECT 'box' AS processor, `game_date` AS date, COUNT(*) AS n, COUNT(DISTINCT `game_id`) AS games,"
+        " CAST(NULL AS INT64) AS good,"
+        " [COUNTIF(`minutes` IS NULL OR SAFE_CAST(CAST(`minutes` AS STRING) AS FLOAT64) = 0)] AS hollow"
+        " FROM `nba.box` WHERE `game_date` BETWEEN @start0 AND @end0 GROUP BY 2"
+    )
+    assert question.params == {"start0": DAY, "end0": DAY}
+
+
+def test_a_predicate_stands_on_lines_of_its_own() -> None:
+    assert (
+        "COUNTIF(\npct >= 95 -- enough\n)"
+        in ask({"box": [DAY]}, quality={"where": "pct >= 95 -- enough"}).sql
+    )
+
+
+def test_braces_in_a_predicate_are_its_own() -> None:
+    where = "REGEXP_CONTAINS(game_id, r'^[0-9]{10}$')"
+    assert where in ask({"box": [DAY]}, quality={"where": where}).sql
+
+
+@pytest.mark.parametrize(
+    ("days", "named"),
+    [
+        ([0], False),
+        ([0, 1, 2], False),
+        ([0, 2, 4, 6], False),
+        ([0, 3], False),
+        ([0, 4], True),
+        ([0, 100], True),
+        ([5, 0, 20], True),
+    ],
+)
+def test_dates_that_are_few_and_far_apart_are_named_each(days: list[int], named: bool) -> None:
+    # When
+    question = ask({"box": after(*days)})
+
+    # Then the first and the last always bound the partitions
+    assert (question.params["start0"], question.params["end0"]) == (min(after(*days)), max(after(*days)))
+    assert ("IN UNNEST(@dates0)" in question.sql) is named
+    assert question.params.get("dates0") == (tuple(sorted(after(*days))) if named else None)
+
+
+def test_tables_asked_about_the_same_dates_share_their_parameters() -> None:
+    spans = Spans()
+    first = spans.predicate("a", (DAY,))
+    assert spans.predicate("b", tuple(after(1))) == "`b` BETWEEN @start1 AND @end1"
+    assert spans.predicate("a", (DAY,)) == first
+    assert len(spans.params) == 4
+
+
+def test_a_table_is_named_once_with_its_own_dates_and_those_it_is_measured_on() -> None:
+    question = ask({"box": after(0), "summary": after(1)}, games_column="game_id")
+    assert [branch.slice and branch.slice.dates for branch in question.branches] == [
+        tuple(after(0, 1)),
+        tuple(after(1)),
+    ]
+
+
+def test_a_table_that_is_only_measured_against_is_counted_and_no_more() -> None:
+    sql = ask({"summary": after(1)}, games_column="game_id", quality={"where": "x > 1"}).sql
+    assert "`nba.box`" in sql
+    assert "game_id" not in sql
+    assert "x > 1" not in sql
+
+
+def test_history_is_asked_without_its_phase_and_with_parameters_only() -> None:
+    # Given
+    source = History(table="nba_reference.processor_run_history")
+
+    # When
+    question = history.question(source, ["BoxProcessor", "Box", "Box"], after(1, 0))
+
+    # Then
+    assert "phase" not in question.sql
+    assert "Box" not in question.sql
+    assert question.params == {
+        "start0": DAY,
+        "end0": DAY + dt.timedelta(days=1),
+        "names": ("Box", "BoxProcessor"),
+        "running": ("running",),
+    }
