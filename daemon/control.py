@@ -160,6 +160,7 @@ class Control:
             dates.wake_waiting(tx, Waiting.EARLIER_DATE, now, after=date)
 
     def _restart(self, tx: Transaction, rows: list[DateRow], mode: Mode, actor: str, reason: str) -> None:
+        dates.reopen_requests(tx, rows)
         dates.restart(tx, rows, mode=mode, actor=actor, reason=reason, now=self._core.now())
 
     def _reopen(self, tx: Transaction, number: int) -> None:

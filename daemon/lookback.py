@@ -29,13 +29,19 @@ def following(pipeline: Pipeline, stage: Stage) -> Stage | None:
 
 def hole(tx: Transaction, core: Core, stage: Stage, date: dt.date) -> tuple[dt.date, str] | None:
     """The earliest date, and the processor, that keeps `date` from leaving `stage`; usually None."""
+    start = window_start(core, stage, date)
+    if start is None:
+        return None
+    return checks.earliest_hole(tx, [p.name for p in stage.phase.processor], start, date)
+
+
+def window_start(core: Core, stage: Stage, date: dt.date) -> dt.date | None:
+    """Where the lookback begins that `date` has to pass when it leaves `stage`; None when there is none."""
     after = following(core.pipeline, stage)
     if after is None or not (after.enters_phase and after.phase.sequential):
         return None
     start = core.pipeline.seasons.lookback_start(date, core.pipeline.lookback(after.phase))
-    if start >= date:
-        return None
-    return checks.earliest_hole(tx, [p.name for p in stage.phase.processor], start, date)
+    return start if start < date else None
 
 
 def sentence(found: tuple[dt.date, str], stage: Stage, verdict: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from daemon import lookback
 from daemon.core import Core
@@ -29,6 +29,7 @@ class _Scene:
     running: Sequence[AttemptRow]
     holds: Mapping[str, HoldRow]
     checks: Mapping[dt.date, Mapping[str, CheckRow]]
+    holes: dict[tuple[str, dt.date], tuple[dt.date, str]] = field(default_factory=dict)
 
 
 def waiting_on(tx: Transaction, core: Core, rows: Sequence[DateRow]) -> dict[dt.date, str]:
@@ -100,11 +101,22 @@ def _retry(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
 
 def _earlier(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
     stage: Stage = scene.core.pipeline.stage[row.state]
-    found = lookback.hole(scene.tx, scene.core, stage, row.date)
-    if found is None:
+    start = lookback.window_start(scene.core, stage, row.date)
+    if start is None:
         return ""
+    if (stage.name, start) not in scene.holes:
+        scene.holes[stage.name, start] = _first_hole(scene, stage, start)
+    date, told = scene.holes[stage.name, start]
+    return told if date < row.date else ""
+
+
+def _first_hole(scene: _Scene, stage: Stage, start: dt.date) -> tuple[dt.date, str]:
+    """The first hole from `start` on, as a date and a sentence; it is the same for all dates behind it."""
+    found = checks.earliest_hole(scene.tx, [p.name for p in stage.phase.processor], start)
+    if found is None:
+        return dt.date.max, ""
     check = checks.of_dates(scene.tx, [found[0]])[found[0]].get(found[1])
-    return lookback.sentence(found, stage, str(check.verdict) if check else "unknown")
+    return found[0], lookback.sentence(found, stage, str(check.verdict) if check else "unknown")
 
 
 _Teller = Callable[[_Scene, DateRow, Mapping[str, CheckRow]], str]

@@ -179,6 +179,12 @@ def restart(
         {"date": row.date, "version": row.version + 1, "source": row.state, **step} for row in held
     ]
     tx.execute(insert(transitions), rows_of_history)
+
+
+def reopen_requests(tx: Connection, held: Sequence[DateRow]) -> None:
+    """Forget how dates ended under the backfill that holds them: it goes on with them."""
+    if not held:
+        return
     request = (
         backfill_dates.c.backfill_id == bindparam("_backfill"),
         backfill_dates.c.date == bindparam("_date"),

@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 
 from daemon.events import AttemptEnded
-from state.store import checks, dates
+from daemon.waiting import waiting_on
+from state.store import backfills, checks, dates
 from state.verdict import Run
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import Work, World
@@ -307,3 +308,22 @@ def test_ten_thousand_dates_of_any_kind_are_enqueued_in_one_transaction(tmp_path
     assert receipt.outcomes == {"not_expected": 9_990, "enqueued": 10}
     assert len(written) == 2
     assert world.path(start) == ["pending", "done"]
+
+
+def test_a_backfill_keeps_how_its_dates_ended_when_a_later_one_takes_them(world):
+    first = world.enqueue(OPENER, OPENER)
+    world.run()
+    world.enqueue(OPENER, OPENER, force=True)
+    with world.db.read() as tx:
+        assert backfills.standing(tx, first.id) == ({"done": 1}, {"bootstrap": 1})
+
+
+def test_what_many_dates_wait_for_is_told_alike_and_truly(world):
+    fails(world, "team", code=1)
+    world.enqueue(OPENER, DAY)
+    for _ in range(60):
+        world.step()
+    with world.db.read() as tx:
+        held = [row for row in world.dates().values() if row.waiting == "earlier_date"]
+        told = waiting_on(tx, world.core, held)
+    assert all(sentence.startswith(f"{OPENER} is not satisfied in phase3") for sentence in told.values())
