@@ -38,6 +38,8 @@ class Program:
     module: str = ""
     options: tuple[str, ...] = ()
     """The options that the command gives to the script, without their values."""
+    own_words: int = 0
+    """How many words at the command's end are the script's own."""
     places: tuple[Path, ...] = ()
     """Where the job's own modules lie: working directory, script's folder, PYTHONPATH."""
     problem: str = ""
@@ -103,6 +105,7 @@ def _program(words: Sequence[str], argv0: str, cwd: Path, pythonpath: str) -> Pr
         script=script,
         module=call.module,
         options=tuple(_options(call.rest)),
+        own_words=len(call.rest),
         places=tuple(dict.fromkeys(own)),
         problem=_script_problem(call, script),
     )
@@ -121,7 +124,15 @@ def _other(argv0: str, words: Sequence[str], cwd: Path) -> Program:
     python = script is not None and script.suffix == ".py"
     options = tuple(_options(words[1:]))
     problem = _unusable(script) if script else ""
-    return Program(argv0=argv0, script=script, options=options, python=python, problem=problem)
+    return Program(
+        argv0=argv0,
+        script=script,
+        options=options,
+        own_words=len(words) - 1,
+        places=(script.parent, cwd) if script else (),
+        python=python,
+        problem=problem,
+    )
 
 
 def _script(call: _Invocation, own: Sequence[Path], cwd: Path, interpreter: str) -> Path | None:

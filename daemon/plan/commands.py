@@ -31,13 +31,16 @@ class Command:
         return f"({' && '.join(filter(None, [f'cd {shlex.quote(str(self.cwd))}', self.prepare, call]))})"
 
 
-def command(pipeline: Pipeline, processor: Processor, dates: Sequence[dt.date]) -> Command:
-    """The processor's command for `dates`, oldest first."""
+def command(
+    pipeline: Pipeline, processor: Processor, dates: Sequence[dt.date], *, dates_file: Path | None = None
+) -> Command:
+    """The processor's command for `dates`, oldest first. `dates_file` is a temporary one unless given."""
     texts = [date.isoformat() for date in dates]
     words = {"date": texts[0], "dates": ",".join(texts), "start": texts[0], "end": texts[-1]}
     prepare = ""
     if "dates_file" in processor.placeholders:
-        words["dates_file"] = str(Path(tempfile.gettempdir(), f"backfilld-{processor.name}-{texts[0]}.txt"))
+        usual = Path(tempfile.gettempdir(), f"backfilld-{processor.name}-{texts[0]}.txt")
+        words["dates_file"] = str(dates_file or usual)
         prepare = f"printf '%s\\n' {' '.join(texts)} > {shlex.quote(words['dates_file'])}"
     argv = tuple(filled(word, {**words, "python": sys.executable}) for word in processor.command)
     env = dict(processor.env)

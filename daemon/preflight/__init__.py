@@ -1,0 +1,162 @@
+"""Preflight: is everything ready to start? Every check answers pass, warn or fail with a line and a hint."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from daemon.preflight import data, dry_run, jobs, keeping, tables
+from daemon.preflight.findings import (
+    Finding,
+    Preflight,
+    Result,
+    Status,
+    exit_code,
+    failed,
+    passed,
+    skipped,
+    worst,
+)
+from daemon.preflight.site import Site
+from daemon.warehouse import Warehouse, WarehouseError
+from daemon.warehouse.catalog import Catalog, open_catalog
+from daemon.warehouse.factory import open_warehouse
+from state.pipeline import Pipeline
+from state.pipeline_file import PipelineError, load
+
+__all__ = ["CHECKS", "Check", "Finding", "Preflight", "Result", "Status", "exit_code", "preflight"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One question. It is not put when one that it needs was answered with fail."""
+
+    name: str
+    title: str
+    ask: Callable[[Site], Iterable[Finding]]
+    needs: tuple[str, ...] = ()
+
+
+CHECKS: Sequence[Check] = (
+    Check(name="state", title="state database", ask=keeping.state_database),
+    Check(name="disk", title="room for logs", ask=keeping.room_for_logs),
+    Check(name="programs", title="programs, directories and scripts", ask=jobs.programs),
+    Check(name="compiling", title="scripts compile", ask=jobs.compiling),
+    Check(name="options", title="scripts take their options", ask=jobs.options),
+    Check(name="requires", title="required options are True", ask=jobs.requires),
+    Check(name="warehouse", title="credentials and project", ask=tables.warehouse),
+    Check(name="location", title="location", ask=tables.location, needs=("warehouse",)),
+    Check(name="datasets", title="datasets", ask=tables.datasets, needs=("warehouse",)),
+    Check(name="tables", title="tables", ask=tables.tables, needs=("warehouse",)),
+    Check(name="columns", title="columns", ask=tables.columns, needs=("warehouse",)),
+    Check(name="partitions", title="partitions", ask=tables.partitions, needs=("warehouse",)),
+    Check(name="calendar", title="calendar", ask=data.calendar, needs=("warehouse",)),
+    Check(name="history", title="run history", ask=data.history, needs=("warehouse",)),
+    Check(name="data", title="data so far", ask=data.data, needs=("warehouse", "calendar")),
+    Check(name="others", title="others at work", ask=data.others, needs=("warehouse", "calendar")),
+    Check(name="dry-run", title="dry runs", ask=dry_run.dry_run, needs=("programs", "calendar")),
+)
+
+
+def preflight(
+    path: Path,
+    *,
+    now: float,
+    start: dt.date | None = None,
+    end: dt.date | None = None,
+    state_dir: Path | None = None,
+    quick: bool = False,
+    warehouse: Warehouse | None = None,
+    catalog: Catalog | None = None,
+) -> Preflight:
+    """Ask everything about the pipeline file at `path` and the dates from `start` to `end`, both included.
+
+    Without dates it is about all seasons of the file up to yesterday. `state_dir` is where the daemon
+    keeps its database. `warehouse` and `catalog` are opened from the file, unless given.
+
+    Raises:
+        ValueError: `start` is after `end`.
+    """
+    if start and end and start > end:
+        raise ValueError(f"start {start} is after end {end}")
+    try:
+        pipeline = load(path)
+    except PipelineError as error:
+        broken = [failed(problem, "correct the pipeline file", where=str(path)) for problem in error.problems]
+        return _answer([_result("configuration", "configuration", broken)])
+    asked = warehouse or open_warehouse(pipeline, on_query=_unheard, on_error=_unheard)
+    looked_at = catalog or open_catalog(pipeline)
+    first, last = _range(pipeline, now)
+    try:
+        site = Site(
+            pipeline=pipeline,
+            warehouse=asked,
+            catalog=looked_at,
+            start=start or min(first, end or first),
+            end=end or max(last, start or last),
+            state_dir=state_dir,
+            database_url=f"sqlite:///{state_dir / 'state.db'}" if state_dir else None,
+            now=now,
+            quick=quick,
+        )
+        return _answer([_configuration(pipeline), *_results(site)])
+    finally:
+        if warehouse is None:
+            asked.close()
+        if catalog is None:
+            looked_at.close()
+
+
+def _results(site: Site) -> Iterator[Result]:
+    bad: set[str] = set()
+    for check in CHECKS:
+        missing = [need for need in check.needs if need in bad]
+        if missing:
+            result = _result(check.name, check.title, [skipped(f"needs {', '.join(missing)}")])
+        else:
+            result = _result(check.name, check.title, list(_asked(check, site)))
+        if result.status is Status.FAIL:
+            bad.add(check.name)
+        yield result
+
+
+def _asked(check: Check, site: Site) -> Iterator[Finding]:
+    try:
+        yield from check.ask(site)
+    except WarehouseError as error:
+        yield failed(str(error), "check credentials, project, location and network, then ask again")
+
+
+def _configuration(pipeline: Pipeline) -> Result:
+    line = f"{pipeline.path.name}: {len(pipeline.phase)} phases, {len(pipeline.processors)} processors"
+    return _result("configuration", "configuration", [passed(line)])
+
+
+def _result(name: str, title: str, findings: Sequence[Finding]) -> Result:
+    return Result(check=name, title=title, status=worst(findings), findings=findings)
+
+
+def _answer(results: Sequence[Result]) -> Preflight:
+    code = exit_code(results)
+    counts = {status: sum(1 for r in results if r.status is status) for status in Status}
+    verdict = {0: "ready", 1: "not ready", 2: "ready, with warnings"}[code]
+    told = ", ".join(f"{n} {status.value}" for status, n in counts.items() if n)
+    return Preflight(results=results, exit_code=code, summary=f"{verdict}: {told}")
+
+
+def _range(pipeline: Pipeline, now: float) -> tuple[dt.date, dt.date]:
+    """All seasons so far; without seasons the week that ended yesterday."""
+    today = dt.datetime.fromtimestamp(now, ZoneInfo(pipeline.timezone)).date()
+    yesterday = today - dt.timedelta(days=1)
+    seasons = pipeline.calendar.season
+    if not seasons:
+        return yesterday - dt.timedelta(days=6), yesterday
+    opens, closes = min(s.opens for s in seasons), max(s.closes for s in seasons)
+    return opens, max(opens, min(closes, yesterday))
+
+
+def _unheard(*_: object) -> None:
+    """For counts that nobody keeps."""

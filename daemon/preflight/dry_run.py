@@ -1,0 +1,61 @@
+"""The check that starts something: one job of each phase, told to do nothing."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from daemon.plan.commands import command
+from daemon.preflight.findings import Finding, failed, passed, skipped, warned
+from daemon.preflight.jobs import takes
+from daemon.preflight.probes import DRY_RUN_SECONDS, Ran, job_environment, ran
+from daemon.preflight.site import Site
+from daemon.survey import enters
+from state.pipeline import Phase, Processor
+
+DRY_RUN = "--dry-run"
+PARALLEL = "--parallel"
+"""Together with this some jobs take no notice of --dry-run and really write."""
+
+
+def dry_run(site: Site) -> Iterator[Finding]:
+    """One job of each phase starts and ends well, with --dry-run."""
+    if site.quick:
+        yield skipped("left out by --quick")
+        return
+    for phase in site.pipeline.phase:
+        chosen = next((p for p in phase.processor if _may_be_tried(site, p)), None)
+        if chosen is None:
+            yield skipped(f"{phase.name}: none of its jobs is known to take {DRY_RUN} alone")
+        else:
+            yield _try(site, phase, chosen)
+
+
+def _may_be_tried(site: Site, processor: Processor) -> bool:
+    script = site.scripts.get(processor.name)
+    if script is None or script.tree is None or PARALLEL in script.program.options:
+        return False
+    return takes(site, processor.name, DRY_RUN) is True
+
+
+def _try(site: Site, phase: Phase, processor: Processor) -> Finding:
+    day = next((day for day in site.survey.in_range() if enters(site.pipeline, phase, day)), None)
+    if day is None:
+        return skipped(f"{phase.name}: no date of the range goes through it")
+    with tempfile.TemporaryDirectory(prefix="backfilld-preflight-") as folder:
+        dates_file = Path(folder, "dates.txt")
+        dates_file.write_text(f"{day.date}\n", encoding="utf-8")
+        call = command(site.pipeline, processor, [day.date], dates_file=dates_file)
+        argv = call.argv if DRY_RUN in call.argv else (*call.argv, DRY_RUN)
+        env = {**job_environment(processor, call.cwd, argv), **call.env}
+        return _told(processor, ran(argv, cwd=call.cwd, env=env, seconds=DRY_RUN_SECONDS))
+
+
+def _told(processor: Processor, ended: Ran) -> Finding:
+    what = f"{processor.name} {DRY_RUN}"
+    if ended.code == 0:
+        return passed(f"{what} ended well")
+    if ended.code is None:
+        return warned(f"{what}: {ended.last_line}", "try it by hand")
+    return failed(f"{what} ended with exit code {ended.code}: {ended.last_line}", "try it by hand")

@@ -1,0 +1,158 @@
+"""Checks of the warehouse's tables: reached, in the right place, with every column the pipeline names."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Sequence
+
+from daemon.preflight.findings import Finding, failed, passed, warned
+from daemon.preflight.site import Site
+from daemon.warehouse.backend import Refusal
+from daemon.warehouse.catalog import TableInfo, columns_in
+from state.pipeline import Processor
+from state.sources import History
+
+DAY = 86_400.0
+
+
+def warehouse(site: Site) -> Iterator[Finding]:
+    """The warehouse answers, and answers us: credentials, project, directory."""
+    yield passed(f"{site.catalog.whereabouts()} answers")
+
+
+def location(site: Site) -> Iterator[Finding]:
+    """Every dataset lies where the pipeline says: a query elsewhere finds nothing."""
+    stated = site.pipeline.warehouse.location
+    found = {dataset: where for dataset, where in _datasets(site) if where}
+    wrong = {name: where for name, where in found.items() if stated and where.lower() != stated.lower()}
+    for name, where in wrong.items():
+        hint = f'write location = "{where}" under [warehouse]'
+        yield failed(f"{name} lies in {where}, the pipeline file says {stated}", hint)
+    if not stated and found:
+        places = ", ".join(sorted(set(found.values())))
+        yield warned("the pipeline file states no location", f"the datasets lie in {places}: state it")
+    elif not wrong:
+        yield passed(f"all datasets lie in {stated}" if found else "a lake has no location")
+
+
+def datasets(site: Site) -> Iterator[Finding]:
+    """Every dataset is there."""
+    found = dict(_datasets(site))
+    yield from _absent(site, "dataset", [dataset for dataset, where in found.items() if where is None])
+    yield passed(f"{sum(where is not None for where in found.values())} of {len(found)} datasets are there")
+
+
+def tables(site: Site) -> Iterator[Finding]:
+    """Every table is there and may be looked at."""
+    for name, info in site.tables.items():
+        if isinstance(info, Refusal):
+            yield failed(f"table {name}: {info}", "give the account the right to read it")
+    yield from _absent(site, "table", [name for name, info in site.tables.items() if info is None])
+    there = sum(isinstance(info, TableInfo) for info in site.tables.values())
+    yield passed(f"{there} of {len(site.tables)} tables are there")
+
+
+def columns(site: Site) -> Iterator[Finding]:
+    """Every column that the pipeline names is in its table."""
+    looked_at = 0
+    for processor in site.pipeline.processors.values():
+        info = site.tables[processor.table]
+        if isinstance(info, TableInfo):
+            looked_at += 1
+            yield from _missing_columns(processor, info)
+    history = site.pipeline.history
+    if history and isinstance(info := site.tables[history.table], TableInfo):
+        looked_at += 1
+        yield from _missing_history(history, info)
+    yield passed(f"looked at {looked_at} tables")
+
+
+def partitions(site: Site) -> Iterator[Finding]:
+    """What is written stays, and what is asked may be asked: expiration and required filters."""
+    named = [(p.name, p.table, p.date_column) for p in site.pipeline.processors.values()]
+    if history := site.pipeline.history:
+        named.append(("history", history.table, history.date))
+    findings = [
+        finding
+        for _, table, column in named
+        if isinstance(info := site.tables[table], TableInfo)
+        for finding in (*_expiring(site, table, column, info), *_unfiltered(table, column, info))
+    ]
+    yield from findings
+    if not findings:
+        yield passed(f"partitions keep what is written, back to {site.start}")
+
+
+def _datasets(site: Site) -> Iterator[tuple[str, str | None]]:
+    """Dataset and where it lies, once for each."""
+    firsts = {table.rpartition(".")[0]: table for table in site.tables}
+    for dataset, table in firsts.items():
+        try:
+            yield dataset, site.catalog.location(table)
+        except Refusal:
+            yield dataset, ""
+
+
+def _absent(site: Site, what: str, names: Sequence[str]) -> Iterator[Finding]:
+    """A lake's tables are made by the first job that writes them; BigQuery's must be there."""
+    if names and site.pipeline.warehouse.kind == "lake":
+        yield passed(f"{len(names)} {what}s are not there yet; the first jobs that write them make them")
+        return
+    for name in names:
+        yield failed(f"{what} {name} does not exist", "correct its name in the pipeline file, or create it")
+
+
+def _missing_columns(processor: Processor, info: TableInfo) -> Iterator[Finding]:
+    expect = processor.expect
+    named = {processor.date_column: "date_column"}
+    if expect.games_column:
+        named[expect.games_column] = "expect.games_column"
+    if expect.filled:
+        named |= dict.fromkeys(expect.filled.columns, "expect.filled")
+    if expect.quality:
+        try:
+            named |= dict.fromkeys(columns_in(expect.quality.where), "expect.quality")
+        except Refusal as refusal:
+            yield failed(f"{processor.name}: expect.quality is no SQL: {refusal}", "correct the predicate")
+    for column, key in named.items():
+        if column.lower() not in info.columns:
+            line = f"{processor.table} has no column {column}, which {processor.name}.{key} names"
+            yield failed(line, f"it has {_some(info.columns)}")
+
+
+def _missing_history(history: History, info: TableInfo) -> Iterator[Finding]:
+    required = (history.date, history.processor, history.status, history.started_at)
+    optional = (history.run_id, history.ended_at, history.detail, history.controller or history.date)
+    hint = f"name it under [history]; the table has {_some(info.columns)}"
+    for column in required:
+        if column.lower() not in info.columns:
+            yield failed(f"{history.table} has no column {column}", hint)
+    for column in optional:
+        if column.lower() not in info.columns:
+            yield warned(f"{history.table} has no column {column}; it is done without", hint)
+
+
+def _expiring(site: Site, table: str, column: str, info: TableInfo) -> Iterator[Finding]:
+    if info.expiration_seconds is None:
+        return
+    days = info.expiration_seconds / DAY
+    if info.partition_column != column.lower():
+        by = info.partition_column or "the time of loading"
+        hint = "remove partition_expiration_days, or watch the finished dates"
+        yield warned(f"{table} loses partitions {days:g} days after {by}", hint)
+    elif site.start < site.today - dt.timedelta(days=days):
+        hint = f"ALTER TABLE {table} SET OPTIONS (partition_expiration_days = NULL) before the backfill"
+        yield failed(
+            f"{table} loses partitions after {days:g} days: rows of {site.start} vanish at once", hint
+        )
+
+
+def _unfiltered(table: str, column: str, info: TableInfo) -> Iterator[Finding]:
+    if info.require_filter and info.partition_column not in (None, column.lower()):
+        line = f"{table} refuses queries that do not name {info.partition_column}; ours name {column}"
+        yield failed(line, f'write date_column = "{info.partition_column}"')
+
+
+def _some(columns: Iterable[str]) -> str:
+    names = sorted(columns)
+    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
