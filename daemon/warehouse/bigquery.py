@@ -69,21 +69,12 @@ class BigQuery:
             WarehouseError: BigQuery answers nobody, not us, not in time, or not before a quota's end.
         """
         self._budget.check()
-        billed = 0
         try:
             with self._client() as client:
-                job = self._sent(client, question, purpose)
-                try:
-                    rows = self._answer(job)
-                finally:
-                    billed = job.total_bytes_billed or 0
-                    self._budget.spend(billed)
-            return rows
+                return self._asked(client, question, purpose)
         except FAILURES as error:
             self._meter.on_error()
             raise meant(error, self._meter.now()) from error
-        finally:
-            self._meter.on_query(purpose, billed)
 
     def price(self, question: Question) -> int:
         """Bytes that would be billed, by a dry run; each table counts at least the minimum.
@@ -110,6 +101,19 @@ class BigQuery:
         with contextlib.suppress(queue.Empty):
             while True:
                 self._clients.get_nowait().close()  # type: ignore[no-untyped-call]
+
+    def _asked(self, client: bigquery.Client, question: Question, purpose: str) -> list[Row]:
+        """The rows; the query is counted however it ends, with what it was billed."""
+        billed = 0
+        try:
+            job = self._sent(client, question, purpose)
+            try:
+                return self._answer(job)
+            finally:
+                billed = job.total_bytes_billed or 0
+        finally:
+            self._budget.spend(billed)
+            self._meter.on_query(purpose, billed)
 
     def _sent(self, client: bigquery.Client, question: Question, purpose: str) -> bigquery.QueryJob:
         return client.query(
@@ -188,6 +192,7 @@ class BigQuery:
             try:
                 return service_account.Credentials.from_service_account_file(str(path))  # type: ignore[no-untyped-call]
             except (OSError, ValueError) as error:
+                self._meter.on_error()
                 raise WarehouseError(f"warehouse.credentials_file {path}: {error}") from error
         return AnonymousCredentials() if self._source.endpoint else None  # type: ignore[no-untyped-call]
 

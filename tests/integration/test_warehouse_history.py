@@ -49,7 +49,7 @@ Case = tuple[list[Row], int, Verdict]
 def cases(name: str, old: str) -> dict[str, Case]:
     """Histories of a processor known as `name` and as `old`, how many of ten rows it has, the verdict."""
     running = entry(name, "r1", "running")
-    late = {"hours": 1}
+    late: dict[str, Any] = {"hours": 1}
     return {
         "never ran": ([], 0, Verdict.NEVER_RAN),
         "rows without any run": ([], 10, Verdict.COMPLETE),

@@ -1,17 +1,18 @@
 """What both warehouses say of tables: the lake and BigQuery are asked the same and must answer the same."""
 
 import datetime as dt
+from typing import Any, cast
 
 import pytest
 
 from state.verdict import Evidence, Verdict, judge
 from tests.factories import about, day, phase, processor
-from tests.integration.houses import DAY, HISTORY, House, closed
+from tests.integration.houses import DAY, HISTORY, BigQueryHouse, House, closed
 
 NEXT = DAY + dt.timedelta(days=1)
 
 
-def rows(count: int, *, date: dt.date = DAY, **columns: object) -> list[dict[str, object]]:
+def rows(count: int, *, date: dt.date = DAY, **columns: Any) -> list[dict[str, Any]]:
     """Rows of one game each."""
     return [{"game_date": date, "game_id": f"g{number}", **columns} for number in range(count)]
 
@@ -78,9 +79,11 @@ def test_good_rows_hold_the_predicate_and_null_does_not(house: House, where: str
 
 def test_hollow_rows_are_null_or_zero_whatever_the_column_holds(house: House) -> None:
     # Given one row of each kind: something, zero, NULL
-    something = {"i": 7, "f": 0.5, "s": "seven", "b": True, "d": DAY}
-    zero = {"i": 0, "f": -0.0, "s": "0.0", "b": False, "d": DAY}
-    house.put("nba.box", rows(1, **something) + rows(1, **zero) + rows(1, **dict.fromkeys(something)))
+    something: dict[str, Any] = {"i": 7, "f": 0.5, "s": "seven", "b": True, "d": DAY}
+    zero: dict[str, Any] = {"i": 0, "f": -0.0, "s": "0.0", "b": False, "d": DAY}
+    house.put(
+        "nba.box", rows(1, **something) + rows(1, **zero) + rows(1, **cast(Any, dict.fromkeys(something)))
+    )
 
     # When
     found = ask(house, box(filled={"columns": ["i", "f", "s", "b", "d"], "share": 0.5}))["box"]
@@ -224,7 +227,7 @@ def test_a_broken_table_is_asked_apart_afterwards_until_it_answers(house: House)
 
 def mend(house: House, name: str) -> None:
     """Give a table the column that it lacked."""
-    if house.kind == "lake":
+    if not isinstance(house, BigQueryHouse):
         house.put(f"nba.{name}", [{"game_date": DAY, "game_id": "g", "late_id": "x"}])
     else:
         house.run(f"ALTER TABLE nba.{name} ADD COLUMN late_id STRING")

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ class Scripted:
 def inquiry(refuse: Callable[[str], Exception | None], *, history: bool = True) -> tuple[Inquiry, Scripted]:
     """A warehouse of eight tables over a scripted backend."""
     backend = Scripted(refuse)
-    keys = {} if history else {"history": None}
+    keys: dict[str, Any] = {} if history else {"history": None}
     ours = pipeline(phase("raw", *map(processor, NAMES)), **keys)
     return Inquiry(ours, backend, GameCalendar(ours, backend)), backend
 
