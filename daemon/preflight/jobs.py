@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 
 from daemon.preflight.findings import Finding, failed, passed, warned
@@ -134,13 +133,10 @@ def _help(site: Site, name: str) -> str | None:
         return None
     cwd = cwd_of(site.pipeline, processor)
     argv = _up_to_script(script.program, processor.command)
-    return _printed_help(argv, cwd, tuple(job_environment(processor, cwd, argv).items()))
-
-
-@lru_cache(maxsize=256)
-def _printed_help(argv: tuple[str, ...], cwd: Path, env: tuple[tuple[str, str], ...]) -> str | None:
-    ended = ran([*argv, "--help"], cwd=cwd, env=dict(env), seconds=HELP_SECONDS)
-    return ended.output if ended.code == 0 else None
+    if (known := site.helps.get((argv, cwd))) is None:
+        env = job_environment(processor, cwd, argv)
+        known = site.helps[argv, cwd] = ran([*argv, "--help"], cwd=cwd, env=env, seconds=HELP_SECONDS)
+    return known.output if known.code == 0 else None
 
 
 def _up_to_script(program: Program, command: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from daemon.preflight.probes import Ran
 from daemon.preflight.source import NotPython, Options, options, parsed
 from daemon.scripts import Program, program
 from daemon.survey import Survey, survey
@@ -41,6 +42,8 @@ class Site:
     database_url: str | None
     now: float
     quick: bool = False
+    helps: dict[tuple[tuple[str, ...], Path], Ran] = field(default_factory=dict)
+    """What `--help` of a command printed in a directory, once it was asked for."""
 
     @property
     def today(self) -> dt.date:

@@ -1,0 +1,348 @@
+"""Preflight looks at the warehouse: is it reached, does it keep what is written, what is there so far."""
+
+import datetime as dt
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import demo
+from daemon.preflight import Preflight, preflight
+from daemon.warehouse import WarehouseError
+from daemon.warehouse.backend import Refusal
+from demo import lake
+from state.store.database import Database
+from tests.checkout import END, START, Checkout, Tables, make
+from tests.factories import NOW, open_run
+from tests.facts import Facts
+
+GAMES = {START + dt.timedelta(days=n): 8 for n in range(10)}
+ZONES, CACHE, HISTORY = (
+    "nba_precompute.team_defense_zone_analysis",
+    "nba_precompute.player_daily_cache",
+    "nba_reference.processor_run_history",
+)
+DAY = 86_400.0
+
+
+class Ground:
+    """The platform's pipeline with good jobs, and a warehouse that tests spoil."""
+
+    def __init__(self, checkout: Checkout) -> None:
+        self.checkout = checkout
+        self.tables = Tables(checkout.pipeline)
+        self.facts = Facts(checkout.pipeline, calendar=GAMES)
+        self.facts.fill(checkout.pipeline.processors, GAMES)
+
+    def ask(self, **options: Any) -> Preflight:
+        given = {"start": START, "end": END, "quick": True, **options}
+        return preflight(self.checkout.path, now=NOW, warehouse=self.facts, catalog=self.tables, **given)
+
+    def edit(self, old: str, new: str) -> None:
+        """Change the pipeline file."""
+        text = self.checkout.path.read_text()
+        assert old in text
+        self.checkout.path.write_text(text.replace(old, new))
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Ground:
+    return Ground(make(tmp_path))
+
+
+def troubles(told: Preflight, check: str) -> list[tuple[str, str]]:
+    findings = next(one for one in told.results if one.check == check).findings
+    return [(f.status.value, f.line) for f in findings if f.status.value in ("warn", "fail")]
+
+
+def statuses(told: Preflight) -> dict[str, str]:
+    return {one.check: one.status.value for one in told.results}
+
+
+# ------------------------------------------------------------------------------------------- is it reached
+
+
+def test_a_warehouse_that_does_not_answer_is_told_once_and_the_rest_is_not_asked(ground: Ground) -> None:
+    def refuse() -> str:
+        raise WarehouseError("BigQuery cannot be reached: no credentials")
+
+    ground.tables.whereabouts = refuse  # type: ignore[method-assign]
+    told = ground.ask()
+    assert troubles(told, "warehouse") == [("fail", "BigQuery cannot be reached: no credentials")]
+    assert {check for check, status in statuses(told).items() if status == "fail"} == {"warehouse"}
+    assert statuses(told)["columns"] == "skip"
+    assert statuses(told)["options"] == "pass"
+    assert told.exit_code == 1
+
+
+def test_a_dataset_in_another_location_is_critical(ground: Ground) -> None:
+    ground.tables.lies_in = "US"
+    found = troubles(ground.ask(), "location")
+    assert ("fail", "nba_raw lies in US, the pipeline file says us-west2") in found
+
+
+def test_a_location_that_is_not_stated_is_a_warning(ground: Ground) -> None:
+    ground.edit('location = "us-west2"', "")
+    told = ground.ask()
+    assert troubles(told, "location") == [("warn", "the pipeline file states no location")]
+    assert told.exit_code == 2
+
+
+def test_a_dataset_that_does_not_exist_is_critical(ground: Ground) -> None:
+    ground.tables.lies_in = None
+    assert ("fail", "dataset nba_raw does not exist") in troubles(ground.ask(), "datasets")
+
+
+def test_a_table_that_does_not_exist_or_may_not_be_seen_is_critical(ground: Ground) -> None:
+    ground.tables.known[ZONES] = None
+    ground.tables.known[CACHE] = Refusal("Access Denied: Table player_daily_cache")
+    assert troubles(ground.ask(), "tables") == [
+        ("fail", f"table {CACHE}: Access Denied: Table player_daily_cache"),
+        ("fail", f"table {ZONES} does not exist"),
+    ]
+
+
+# --------------------------------------------------------------------------------------- is it as we think
+
+
+@pytest.mark.parametrize(
+    ("table", "columns", "line"),
+    [
+        (ZONES, {"game_date"}, f"{ZONES} has no column analysis_date"),
+        (
+            "nba_analytics.upcoming_player_game_context",
+            {"game_date"},
+            "nba_analytics.upcoming_player_game_context has no column completeness_percentage",
+        ),
+        (
+            "nba_analytics.player_game_summary",
+            {"game_date", "minutes_played"},
+            "nba_analytics.player_game_summary has no column usage_rate",
+        ),
+    ],
+)
+def test_a_column_that_the_pipeline_names_and_the_table_lacks_is_critical(
+    ground: Ground, table: str, columns: set[str], line: str
+) -> None:
+    ground.tables.change(table, columns=frozenset(columns))
+    found = troubles(ground.ask(), "columns")
+    assert any(status == "fail" and text.startswith(line) for status, text in found), found
+
+
+def test_a_history_without_an_optional_column_is_done_without(ground: Ground) -> None:
+    columns = {"data_date", "processor_name", "status", "started_at", "processed_at", "errors"}
+    ground.tables.change(HISTORY, columns=frozenset(columns))
+    assert troubles(ground.ask(), "columns") == [
+        ("warn", f"{HISTORY} has no column run_id; it is done without"),
+        ("warn", f"{HISTORY} has no column trigger_source; it is done without"),
+    ]
+
+
+def test_a_history_without_a_status_is_critical(ground: Ground) -> None:
+    columns = {"data_date", "processor_name", "started_at", "processed_at", "errors", "run_id"}
+    ground.tables.change(HISTORY, columns=frozenset(columns))
+    assert ("fail", f"{HISTORY} has no column status") in troubles(ground.ask(), "columns")
+
+
+def test_partitions_that_expire_before_the_oldest_date_are_critical(ground: Ground) -> None:
+    ground.tables.change(CACHE, expiration_seconds=30 * DAY)
+    told = ground.ask()
+    assert troubles(told, "partitions") == [
+        ("fail", f"{CACHE} loses partitions after 30 days: rows of 2021-11-15 vanish at once")
+    ]
+    assert told.exit_code == 1
+
+
+def test_partitions_that_expire_after_the_oldest_date_are_fine(ground: Ground) -> None:
+    ground.tables.change(CACHE, expiration_seconds=3650 * DAY)
+    assert troubles(ground.ask(), "partitions") == []
+
+
+def test_partitions_by_another_column_are_told(ground: Ground) -> None:
+    ground.tables.change(ZONES, partition_column="processed_date", expiration_seconds=90 * DAY)
+    assert troubles(ground.ask(), "partitions") == [
+        ("warn", f"{ZONES} loses partitions 90 days after processed_date"),
+        ("fail", f"{ZONES} refuses queries that do not name processed_date; ours name analysis_date"),
+    ]
+
+
+# ------------------------------------------------------------------------------------ what is there so far
+
+
+def test_a_range_without_expected_dates_is_critical(ground: Ground) -> None:
+    ground.facts.calendar = {}
+    told = ground.ask()
+    assert troubles(told, "calendar") == [("fail", "no date from 2021-11-15 to 2021-11-24 is expected")]
+    assert statuses(told)["data"] == "skip"
+
+
+def test_a_season_that_the_calendar_does_not_know_is_critical(ground: Ground) -> None:
+    told = ground.ask(end=dt.date(2022, 12, 1))
+    lines = [line for _, line in troubles(told, "calendar")]
+    assert "the calendar knows no date of 2022-23 in the range" in lines
+    assert "2021-22 closes 2022-06-16, the calendar's last date is 2021-11-24" in lines
+
+
+def test_an_opener_without_games_is_a_warning(ground: Ground) -> None:
+    told = ground.ask(start=dt.date(2021, 10, 15))
+    assert troubles(told, "calendar") == [
+        ("warn", "2021-22 opens 2021-10-19, the calendar's first date is 2021-11-15")
+    ]
+
+
+def test_a_history_that_nobody_writes_any_more_is_a_warning(ground: Ground) -> None:
+    ground.tables.change(HISTORY, modified_at=NOW - 40 * DAY)
+    assert troubles(ground.ask(), "history") == [("warn", f"{HISTORY} was last written 40 days ago")]
+
+
+def test_a_history_that_is_not_there_is_critical(ground: Ground) -> None:
+    ground.tables.known[HISTORY] = None
+    assert troubles(ground.ask(), "history") == [("fail", f"{HISTORY} does not exist")]
+
+
+def test_the_first_phase_is_measured_and_the_others_are_told(ground: Ground) -> None:
+    for date in list(GAMES)[:3]:
+        ground.facts.rows["nbac_team_boxscore", date] = 0
+    told = ground.ask()
+    assert troubles(told, "data") == [("warn", "phase2: 7 of 10 dates ready, 94.0 % complete")]
+    lines = [f.line for one in told.results if one.check == "data" for f in one.findings]
+    assert lines[1:] == [
+        "phase3: 10 of 10 dates ready, 100.0 % complete",
+        "phase4: 10 of 10 dates ready, 100.0 % complete",
+    ]
+
+
+def test_a_table_that_cannot_be_judged_is_critical(ground: Ground) -> None:
+    ground.facts.broken = {"player_daily_cache": "Cannot query over table without a filter"}
+    assert troubles(ground.ask(), "data") == [
+        (
+            "fail",
+            "player_daily_cache cannot be judged on 10 dates: Cannot query over table without a filter",
+        )
+    ]
+
+
+def test_holes_before_the_range_are_told(ground: Ground) -> None:
+    earlier = dt.date(2021, 11, 14)
+    ground.facts.calendar = {earlier: 8, **GAMES}
+    (hole, *_) = troubles(ground.ask(), "data")
+    assert hole[0] == "warn"
+    assert hole[1].startswith("phase4 depends on earlier dates: 2021-11-14 lacks player_game_summary")
+
+
+def test_a_second_controller_at_work_on_the_same_dates_is_named(ground: Ground) -> None:
+    ground.facts.open = {
+        ("player_game_summary", START): open_run(hours_ago=0.5, detail="started by scheduler"),
+        ("player_game_summary", END): open_run(hours_ago=40),
+    }
+    told = ground.ask()
+    assert troubles(told, "others") == [
+        (
+            "warn",
+            "runs of these dates are open:"
+            " player_game_summary of 2021-11-15 (0.5 h old, started by scheduler)",
+        )
+    ]
+    assert told.exit_code == 2
+
+
+def test_a_warehouse_that_fails_under_way_is_told_where_it_failed(ground: Ground) -> None:
+    ground.facts.down = "quota exceeded"
+    told = ground.ask()
+    assert troubles(told, "calendar") == [("fail", "quota exceeded")]
+    assert statuses(told)["others"] == "skip"
+
+
+# ----------------------------------------------------------------------------------- this machine, and all
+
+
+def _none(_: Path) -> None:
+    pass
+
+
+def _current(state: Path) -> None:
+    state.mkdir()
+    database = Database(f"sqlite:///{state / 'state.db'}")
+    database.upgrade()
+    database.close()
+
+
+def _newer(state: Path) -> None:
+    _current(state)
+    with sqlite3.connect(state / "state.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+
+
+def _damaged(state: Path) -> None:
+    state.mkdir()
+    (state / "state.db").write_text("this is no database, and it is long enough to be looked at\n" * 50)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "status", "words"),
+    [
+        (_none, "pass", "there is none yet"),
+        (_current, "pass", "can be written"),
+        (_newer, "fail", "its schema 9999 is newer than this program"),
+        (_damaged, "fail", "file is not a database"),
+    ],
+)
+def test_the_state_database_is_looked_at_and_left_as_it_is(
+    ground: Ground, tmp_path: Path, prepare: Callable[[Path], None], status: str, words: str
+) -> None:
+    state = tmp_path / "state"
+    prepare(state)
+    told = ground.ask(state_dir=state)
+    result = next(one for one in told.results if one.check == "state")
+    assert (result.status.value, words in result.findings[0].line) == (status, True), result
+    if prepare is _none:
+        assert not state.exists()
+
+
+def test_a_state_directory_that_cannot_be_made_is_critical(ground: Ground, tmp_path: Path) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("")
+    told = ground.ask(state_dir=in_the_way / "state")
+    assert troubles(told, "state") == [("fail", f"{in_the_way} cannot be written")]
+
+
+def test_too_little_room_for_logs_is_critical(
+    ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.preflight.keeping.LEAST_BYTES", 2**80)
+    assert [status for status, _ in troubles(ground.ask(state_dir=tmp_path), "disk")] == ["fail"]
+
+
+def test_an_inverted_range_is_refused(ground: Ground) -> None:
+    with pytest.raises(ValueError, match="start 2021-11-24 is after end 2021-11-15"):
+        ground.ask(start=END, end=START)
+
+
+def test_without_dates_all_seasons_are_looked_at(ground: Ground) -> None:
+    told = ground.ask(start=None, end=None)
+    lines = [line for _, line in troubles(told, "calendar")]
+    assert "the calendar knows no date of 2024-25 in the range" in lines
+
+
+def test_its_json_is_plain(ground: Ground) -> None:
+    told = ground.ask().to_json()
+    assert (told["exit_code"], told["summary"].split(":")[0]) == (0, "ready")
+    assert told["results"][0]["findings"][0]["status"] == "pass"
+
+
+def test_the_demo_is_ready_but_for_its_data(tmp_path: Path) -> None:
+    # Given a fresh demo: a lake with a schedule, real jobs and no rows
+    path = tmp_path / "pipeline.toml"
+    shutil.copy(Path(demo.__file__).parent / "pipeline.toml", path)
+    lake.create(tmp_path / "lake")
+    # When it is looked at through the real lake, dry runs and all
+    told = preflight(
+        path, now=NOW, start=dt.date(2021, 10, 15), end=dt.date(2021, 11, 7), state_dir=tmp_path / "state"
+    )
+    # Then nothing is wrong, save that its first phase has to run
+    assert {check: status for check, status in statuses(told).items() if status != "pass"} == {"data": "warn"}
+    assert told.exit_code == 2
