@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from daemon.decide import Decision, Fail, Run, Wait, Waiting
-from daemon.survey import Hole, Survey
+from daemon.survey import Hole, Survey, why
 from state.pipeline import Phase
 from state.verdict import Verdict
 
@@ -55,9 +55,9 @@ def _act(ahead: Ahead, seen: Survey) -> str:
     waits = [decision for decision in ahead.closed.values() if isinstance(decision, Wait)]
     for wait in waits:
         if wait.waiting is Waiting.WAREHOUSE:
-            return f"find out why {name} cannot be judged, then validate again: {wait.text}"
+            return f"find out why {name} cannot be judged, then validate again: {why(wait)}"
     if waits:
-        return f"wait for {waits[0].text} ({counted(len(waits))} of {name}), then validate again"
+        return f"wait for {why(waits[0])} ({counted(len(waits))} of {name}), then validate again"
     failed = next(decision for decision in ahead.closed.values() if isinstance(decision, Fail))
     blocked = counted(len(ahead.closed))
     return f"look into {name}, running again does not help: {blocked} blocked, first by {failed.reason}"

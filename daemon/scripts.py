@@ -137,7 +137,8 @@ def _other(argv0: str, words: Sequence[str], cwd: Path) -> Program:
 
 def _script(call: _Invocation, own: Sequence[Path], cwd: Path, interpreter: str) -> Path | None:
     if not call.module:
-        return (cwd / call.script).resolve() if call.script else None
+        known = call.script and "{" not in call.script
+        return (cwd / call.script).resolve() if known else None
     beside = _installed(call.module) if interpreter == sys.executable else None
     return find_module(call.module, [*own, *_site_packages(cwd / interpreter)]) or beside
 
@@ -208,7 +209,10 @@ def _found(word: str, cwd: Path, path: str | None) -> str | None:
 def _installed(module: str) -> Path | None:
     """The file of a module that is installed beside us; looking up the top package imports nothing."""
     top, _, rest = module.partition(".")
-    spec = importlib.util.find_spec(top)
+    try:
+        spec = importlib.util.find_spec(top)
+    except ValueError:  # a module that was made, not found
+        return None
     if spec is None:
         return None
     folders = [Path(folder) for folder in spec.submodule_search_locations or ()]

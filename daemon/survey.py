@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from daemon import lookback
-from daemon.decide import Advance, Decision, Facts, decide
+from daemon.decide import Advance, Decision, Facts, Fail, Wait, Waiting, decide
 from daemon.warehouse import Answers, Wanted, Warehouse
 from state.calendar import Day
 from state.pipeline import Phase, Pipeline, Processor, Stage
@@ -25,6 +25,7 @@ Known = Mapping[dt.date, Mapping[str, CheckRow]]
 Checks = Mapping[str, CheckRow]
 """The checks of one date by processor."""
 
+_UNTOLD = {Waiting.ATTEMPT: "an attempt that is under way"}
 _NOT_ASKED = Evidence(error="the warehouse was not asked")
 
 
@@ -116,6 +117,13 @@ def gate(
     return decide(stage, checks, facts)
 
 
+def why(decision: Wait | Fail) -> str:
+    """Why a gate stays closed, in words."""
+    if isinstance(decision, Fail):
+        return decision.reason
+    return decision.text or _UNTOLD.get(decision.waiting, f"the {decision.waiting}")
+
+
 def closed_gates(pipeline: Pipeline, phase: Phase, seen: Survey) -> dict[dt.date, Decision]:
     """The first gate of the phase that would not open now, for each date of the range that has one."""
     stages = [stage for stage in pipeline.stages if stage.phase is phase]
@@ -202,7 +210,7 @@ def _judged(pipeline: Pipeline, seen: Survey, known: Known) -> Known:
 def _check(
     name: str, date: dt.date, judgement: Judgement, asked_at: float, remembered: CheckRow | None
 ) -> CheckRow:
-    """A judgement in the shape that `decide` takes, with nothing tried and what was accepted."""
+    """A judgement in the shape that `decide` takes: nothing tried yet, what runs, what was accepted."""
     passed = remembered is not None and bool(remembered.accepted_reason or remembered.passed_by)
     return CheckRow(
         date=date,
@@ -220,7 +228,7 @@ def _check(
         runnable=False,
         priority=0,
         mode=Mode.NORMAL,
-        attempt_id=None,
+        attempt_id=remembered.attempt_id if remembered else None,
         own_started_at=None,
         own_ended_at=None,
         own_succeeded=False,

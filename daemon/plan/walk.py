@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from daemon import lookback
 from daemon.decide import Advance, Decision, Fail, Gap, Run, Wait, Waiting
-from daemon.survey import Hole, Survey, completed, gate, holes_of
+from daemon.survey import Hole, Survey, completed, gate, holes_of, why
 from state.calendar import Day
 from state.machine import Machine
 from state.pipeline import Phase, Pipeline, Stage
@@ -128,8 +128,9 @@ class _Walker:
         barred = isinstance(decision, Wait) and decision.waiting is Waiting.EARLIER_DATE
         phase = self._pipeline.stages[stage.index + 1].phase if barred else stage.phase
         lacking = tuple(p.name for p in phase.processor if not checks[p.name].satisfied)
-        text = decision.text if isinstance(decision, Wait) else decision.reason
-        self.outlook.stops.append(Stop(date=day.date, phase=phase.name, processors=lacking, reason=text))
+        self.outlook.stops.append(
+            Stop(date=day.date, phase=phase.name, processors=lacking, reason=why(decision))
+        )
 
     def _following(self, stage: Stage, day: Day) -> int:
         """The index of the next state: phases whose bootstrap the date is in are passed by."""

@@ -1,9 +1,11 @@
 """The validation report: the brief's worked examples, and what a range lacks and why."""
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 
+from daemon.plan import plan
 from daemon.report import PhaseReport, ProcessorReport, Standing, Validation, validation
 from daemon.warehouse import WarehouseError
 from state.pipeline import Pipeline
@@ -210,6 +212,49 @@ def test_an_open_run_is_waited_for() -> None:
         "wait for an open run of nbac_team_boxscore: a run is open in the history, started 0.5 h ago"
         " (1 date of phase2), then validate again"
     )
+
+
+def test_what_the_daemon_runs_now_is_waited_for() -> None:
+    small_nba, facts = small()
+    day = date("2021-10-26")
+    before = validated(small_nba, facts, "2021-10-26")
+    check = before.survey.checks[day]["nbac_team_boxscore"]
+    # Given a daemon that has an attempt under way
+    known = {day: {"nbac_team_boxscore": replace(check, attempt_id=31)}}
+    facts.fill(["bigdataball_play_by_play"], [day])
+    report = validation(small_nba, facts, day, day, now=NOW, known=known)
+    # Then the report says so, and no plan starts it twice
+    assert report.next_action == (
+        "wait for an attempt that is under way (1 date of phase2), then validate again"
+    )
+    made = plan(report, small_nba)
+    assert [(stop.phase, stop.reason) for stop in made.cannot_run] == [
+        ("phase2", "an attempt that is under way")
+    ]
+    assert made.steps == []
+
+
+def test_our_own_attempt_explains_rows_that_never_came() -> None:
+    small_nba, facts = small()
+    day = date("2021-10-26")
+    check = validated(small_nba, facts, "2021-10-26").survey.checks[day]["nbac_team_boxscore"]
+    ended = {"own_started_at": NOW - 60, "own_ended_at": NOW - 30, "own_succeeded": True}
+    known = {day: {"nbac_team_boxscore": replace(check, **ended)}}
+    report = validation(small_nba, facts, day, day, now=NOW, known=known)
+    assert processor_of(report, "nbac_team_boxscore").status == "ran but no data"
+
+
+def test_what_an_operator_accepted_opens_the_gate_and_is_told() -> None:
+    small_nba, facts = small()
+    day = date("2021-10-26")
+    facts.fill(["bigdataball_play_by_play"], [day])
+    check = validated(small_nba, facts, "2021-10-26").survey.checks[day]["nbac_team_boxscore"]
+    accepted = replace(check, accepted_by="ann", accepted_reason="never recorded")
+    known = {day: {"nbac_team_boxscore": accepted}}
+    report = validation(small_nba, facts, day, day, now=NOW, known=known)
+    assert phase_of(report, "phase2").ready
+    cell = processor_of(report, "nbac_team_boxscore").dates[day]
+    assert cell.reason == "no rows, no run recorded; accepted by ann: never recorded"
 
 
 def test_a_hole_before_the_range_is_named_before_phase_4_is_advised() -> None:
