@@ -1,0 +1,104 @@
+"""Which file a command would run, found by its words alone."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from daemon.scripts import Program, program
+from tests.factories import phase, pipeline, processor
+
+DAY_N = ("--day", "-n")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A checkout with a script, a package with a main module, and an interpreter of its own."""
+    for name in ("jobs/box.py", "tools/__init__.py", "tools/__main__.py", "lib/shared/load.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("import sys\n")
+    (tmp_path / "empty.sh").write_text("\n")
+    (tmp_path / "run.sh").write_text("#!/bin/sh\ntrue\n")
+    for name in ("empty.sh", "run.sh"):
+        (tmp_path / name).chmod(0o755)
+    return tmp_path
+
+
+def found(folder: Path, *command: str, **keys: object) -> Program:
+    job = processor("box", command=list(command), **keys)
+    made = pipeline(phase("phase2", job), at=folder / "pipeline.toml")
+    return program(made, made.processors["box"])
+
+
+@pytest.mark.parametrize(
+    ("command", "script", "options"),
+    [
+        (["python3", "jobs/box.py", "--start-date", "{date}"], "jobs/box.py", ("--start-date",)),
+        (["python3", "-u", "-W", "error", "jobs/box.py", "--day={date}", "-n", "-5"], "jobs/box.py", DAY_N),
+        (["{python}", "-X", "dev", "-m", "tools", "--day", "{date}"], "tools/__main__.py", ("--day",)),
+        (["{python}", "-um", "tools", "-v", "{date}"], "tools/__main__.py", ("-v",)),
+        (["env", "A=b", "python3", "jobs/box.py", "{date}"], "jobs/box.py", ()),
+        (["python3", "-m", "shared.load", "{date}"], "lib/shared/load.py", ()),
+        (["./run.sh", "--day", "{date}"], "run.sh", ("--day",)),
+        (["sh", "run.sh", "{date}"], "run.sh", ()),
+    ],
+)
+def test_the_script_of_a_command_is_found(
+    folder: Path, command: list[str], script: str, options: tuple[str, ...]
+) -> None:
+    told = found(folder, *command, env={"PYTHONPATH": "lib"})
+    assert told.script is not None
+    assert (told.script.relative_to(folder).as_posix(), told.options) == (script, options)
+    assert told.problem == ""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["true", "{date}"],
+        ["python3", "-c", "print()", "{date}"],
+        ["python3", "jobs/{date}.py"],
+        ["bash", "-c", "x"],
+    ],
+)
+def test_a_command_without_a_script_to_read_is_no_problem(folder: Path, command: list[str]) -> None:
+    told = found(folder, *command)
+    assert (told.script, told.problem) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["no-such-program", "{date}"], "the program no-such-program does not exist"),
+        (["jobs/box.py", "{date}"], "the program jobs/box.py does not exist or cannot be executed"),
+        (["python3", "jobs/none.py", "{date}"], "none.py does not exist"),
+        (["python3", "-m", "jobs.none", "{date}"], "the module jobs.none is neither in the working"),
+        (["./empty.sh", "{date}"], "empty.sh is empty"),
+        (["bash", "empty.sh", "{date}"], "empty.sh is empty"),
+    ],
+)
+def test_what_cannot_start_is_told(folder: Path, command: list[str], words: str) -> None:
+    assert words in found(folder, *command).problem
+
+
+def test_a_working_directory_that_is_not_there_is_told(folder: Path) -> None:
+    assert found(folder, "true", cwd="elsewhere").problem.endswith("elsewhere does not exist")
+
+
+def test_a_path_of_the_job_s_own_is_searched(folder: Path) -> None:
+    tool = folder / "bin" / "only-here"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    assert found(folder, "only-here").problem
+    path = f"{tool.parent}{os.pathsep}{os.environ['PATH']}"
+    assert found(folder, "only-here", env={"PATH": path}).argv0 == str(tool)
+
+
+def test_a_module_that_is_installed_beside_us_is_found_for_our_own_interpreter(folder: Path) -> None:
+    told = found(folder, "{python}", "-m", "demo.jobs.player_game_summary", "--start-date", "{date}")
+    assert told.script is not None
+    assert told.script.name == "player_game_summary.py"
+    # And its neighbours are found too
+    assert any((place / "demo" / "command_line.py").exists() for place in told.places)
