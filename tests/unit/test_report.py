@@ -9,6 +9,7 @@ from daemon.plan import plan
 from daemon.report import PhaseReport, ProcessorReport, Standing, Validation, validation
 from daemon.warehouse import WarehouseError
 from state.pipeline import Pipeline
+from state.verdict import Run
 from tests.factories import NOW, nba, open_run, phase, pipeline, processor, run
 from tests.facts import Facts
 from tests.platform import ANALYTICS, OPENING, PRECOMPUTE, SOURCES, WINDOW, as_it_was, as_the_brief_saw_it
@@ -163,7 +164,7 @@ def test_a_broken_table_is_unknown_and_leaves_the_others() -> None:
     ],
 )
 def test_a_processor_shows_the_sign_that_operators_know(
-    closed: object, rows: int, symbol: str, status: str
+    closed: Run | None, rows: int, symbol: str, status: str
 ) -> None:
     small_nba, facts = small()
     pair = ("nbac_team_boxscore", date("2021-10-26"))
@@ -238,8 +239,8 @@ def test_our_own_attempt_explains_rows_that_never_came() -> None:
     small_nba, facts = small()
     day = date("2021-10-26")
     check = validated(small_nba, facts, "2021-10-26").survey.checks[day]["nbac_team_boxscore"]
-    ended = {"own_started_at": NOW - 60, "own_ended_at": NOW - 30, "own_succeeded": True}
-    known = {day: {"nbac_team_boxscore": replace(check, **ended)}}
+    ended = replace(check, own_started_at=NOW - 60, own_ended_at=NOW - 30, own_succeeded=True)
+    known = {day: {"nbac_team_boxscore": ended}}
     report = validation(small_nba, facts, day, day, now=NOW, known=known)
     assert processor_of(report, "nbac_team_boxscore").status == "ran but no data"
 
