@@ -169,13 +169,7 @@ class Advancer:
         )
 
     def _bypasses(self, work: _Pass, journey: _Journey, stage: Stage) -> bool:
-        after = lookback.following(self._pipeline, stage)
-        day = work.days[journey.row.date]
-        if after is None or not after.enters_phase:
-            return False
-        target = self._core.machine.bypass(stage.name)
-        skipped = self._pipeline.stages[after.index : target]
-        return bool(skipped) and all(self._pipeline.bypassed(other, day) for other in skipped)
+        return self._core.machine.after(stage, work.days[journey.row.date]) != stage.index + 1
 
     def _advance(
         self, work: _Pass, journey: _Journey, stage: Stage, own: Mapping[str, CheckRow], decision: Advance

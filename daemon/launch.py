@@ -168,7 +168,6 @@ class Launcher:
 
     def _job(self, one: _Claimed) -> Job:
         words = self._words(one)
-        argv = tuple(_filled(part, words) for part in one.processor.command)
         env = {
             **one.processor.env,
             "BACKFILLD_DATE": words["date"],
@@ -177,7 +176,8 @@ class Launcher:
             "BACKFILLD_ATTEMPT": str(one.attempt),
         }
         cwd = (self._core.pipeline.path.parent / one.processor.cwd).resolve()
-        return Job(attempt=one.attempt, argv=argv, cwd=cwd, env=env, pass_env=one.processor.pass_env)
+        argv, pass_env = one.processor.argv(words), one.processor.pass_env
+        return Job(attempt=one.attempt, argv=argv, cwd=cwd, env=env, pass_env=pass_env)
 
     def _words(self, one: _Claimed) -> dict[str, str]:
         texts = [date.isoformat() for date in one.dates]
@@ -193,9 +193,3 @@ class Launcher:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             file.writelines(f"{text}\n" for text in texts)
         return path
-
-
-def _filled(part: str, words: Mapping[str, str]) -> str:
-    for word, value in words.items():
-        part = part.replace(f"{{{word}}}", value)
-    return part

@@ -13,7 +13,8 @@ from enum import StrEnum
 
 from transitions import Machine as Graph
 
-from state.pipeline import DONE, FAILED, PENDING, Pipeline
+from state.calendar import Day
+from state.pipeline import DONE, FAILED, PENDING, Pipeline, Stage
 
 # The library tells every move at INFO; the transition rows already do.
 logging.getLogger("transitions").setLevel(logging.WARNING)
@@ -74,6 +75,7 @@ class Machine:
     def __init__(self, pipeline: Pipeline) -> None:
         self.edges = tuple(_edges(pipeline))
         self.states = (PENDING, *(stage.name for stage in pipeline.stages), DONE, FAILED)
+        self._pipeline = pipeline
         self._bypass = {stage.name: _beyond_skipped(pipeline, stage.index + 1) for stage in pipeline.stages}
         self._graph = Graph(
             model=None,
@@ -94,12 +96,15 @@ class Machine:
             raise IllegalMove(state, trigger)
         return str(found[0].dest)
 
-    def bypass(self, state: str) -> int:
-        """The index of the stage that a bypass from `state` leads to; the number of stages for `done`.
+    def after(self, stage: Stage, day: Day) -> int:
+        """The index of the stage that follows on `day`; the number of stages for `done`.
 
-        Where nothing can be bypassed it is the index of the next stage.
+        Phases whose bootstrap the day is in are passed by, all that come together or none.
         """
-        return self._bypass[state]
+        target = self._bypass[stage.name]
+        skipped = self._pipeline.stages[stage.index + 1 : target]
+        passes_by = bool(skipped) and all(self._pipeline.bypassed(other, day) for other in skipped)
+        return target if passes_by else stage.index + 1
 
     def diagram(self) -> str:
         """The graph in Mermaid's words; the README's picture is this text."""

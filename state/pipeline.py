@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
@@ -115,6 +115,11 @@ class Processor(JobSettings):
     def placeholders(self) -> tuple[str, ...]:
         """The names in braces that the command uses."""
         return tuple(_PLACEHOLDER.findall(" ".join(self.command)))
+
+    def argv(self, words: Mapping[str, str]) -> tuple[str, ...]:
+        """The command with its placeholders replaced by `words`; no shell ever parses it."""
+        fill = partial(_PLACEHOLDER.sub, lambda found: words.get(found[1], found[0]))
+        return tuple(fill(part) for part in self.command)
 
     @property
     def names_in_history(self) -> tuple[str, ...]:

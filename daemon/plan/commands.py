@@ -42,16 +42,9 @@ def command(
         usual = Path(tempfile.gettempdir(), f"backfilld-{processor.name}-{texts[0]}.txt")
         words["dates_file"] = str(dates_file or usual)
         prepare = f"printf '%s\\n' {' '.join(texts)} > {shlex.quote(words['dates_file'])}"
-    argv = tuple(filled(word, {**words, "python": sys.executable}) for word in processor.command)
+    argv = processor.argv({**words, "python": sys.executable})
     env = dict(processor.env)
     if not set(processor.placeholders) - {"python"}:
         # Nothing in its words tells the job its date, so it must read it here.
         env |= {"BACKFILLD_DATE": texts[0], "BACKFILLD_DATES": words["dates"]}
     return Command(argv=argv, cwd=cwd_of(pipeline, processor), env=env, prepare=prepare)
-
-
-def filled(word: str, values: Mapping[str, str]) -> str:
-    """A word of a command with its placeholders filled in."""
-    for name, value in values.items():
-        word = word.replace(f"{{{name}}}", value)
-    return word

@@ -80,7 +80,7 @@ class _Walker:
         index = 0
         while index < len(self._pipeline.stages):
             stage = self._pipeline.stages[index]
-            following = self._following(stage, day)
+            following = self._machine.after(stage, day)
             last = self._pass(stage, day, checks, self._hole(stage, day, following))
             if not isinstance(last, Advance):
                 break
@@ -131,13 +131,6 @@ class _Walker:
         self.outlook.stops.append(
             Stop(date=day.date, phase=phase.name, processors=lacking, reason=why(decision))
         )
-
-    def _following(self, stage: Stage, day: Day) -> int:
-        """The index of the next state: phases whose bootstrap the date is in are passed by."""
-        target = self._machine.bypass(stage.name)
-        skipped = self._pipeline.stages[stage.index + 1 : target]
-        passes_by = bool(skipped) and all(self._pipeline.bypassed(other, day) for other in skipped)
-        return target if passes_by else stage.index + 1
 
     def _hole(self, stage: Stage, day: Day, following: int) -> Hole | None:
         """The earliest date that bars the way into the next phase, as the engine would find it."""

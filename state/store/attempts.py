@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from state.records import AttemptRow, Status
@@ -166,9 +166,3 @@ def typical_seconds(tx: Connection, processor: str, sample: int = 20) -> float |
     )
     lengths = sorted(tx.execute(query.order_by(attempts.c.ended_at.desc()).limit(sample)).scalars())
     return lengths[len(lengths) // 2] if lengths else None
-
-
-def started_since(tx: Connection, output: str, since: float) -> int:
-    """How many attempts have written to a table since then."""
-    here = (attempts.c.output == output, attempts.c.claimed_at >= since)
-    return tx.execute(select(func.count()).where(*here)).scalar_one()

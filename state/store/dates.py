@@ -271,8 +271,3 @@ def in_unknown_states(tx: Connection, known: Collection[str]) -> list[DateRow]:
     """Dates whose state the pipeline file no longer has."""
     query = select(dates).where(dates.c.state.not_in(known))
     return [rows.date(row) for row in tx.execute(query)]
-
-
-def ended_since(tx: Connection, since: float) -> int:
-    """How many dates ended after `since`."""
-    return tx.execute(select(func.count()).where(dates.c.ended_at > since)).scalar_one()
