@@ -21,7 +21,11 @@ Json = dict[str, Any]
 _REF = "#/components/schemas/{model}"
 _ALWAYS = (403,)
 """Problems of every route: a wrong Host or Origin."""
-_TEXT_HEADERS: Mapping[str, Sequence[str]] = {"/v1/attempts/{id}/log": ("X-Log-Size", "X-Attempt-Status")}
+_HEADERS: Mapping[str, Sequence[str]] = {
+    "/v1/attempts/{id}/log": ("X-Log-Size", "X-Attempt-Status"),
+    "/v1/calendar": ("ETag",),
+}
+_NOT_MODIFIED = 304
 
 
 def document(sections: Sequence[Section]) -> Json:
@@ -117,10 +121,16 @@ def _answers(one: Endpoint, schemas: _Schemas) -> Json:
         content = {media_type: {"schema": schema} for media_type in one.answer}
     else:
         content = {endpoint.MEDIA_TYPE: {"schema": schemas.answer(one.answer)}}
-    names = _TEXT_HEADERS.get(one.path, ())
-    headers = {name: {"schema": {"type": "string"}} for name in names}
-    answer = {"content": content, **({"headers": headers} if headers else {})}
-    return {str(status): {"description": HTTP_STATUS_CODES[status], **answer} for status in one.status}
+    names = _HEADERS.get(one.path, ())
+    headers = {"headers": {name: {"schema": {"type": "string"}} for name in names}} if names else {}
+    return {
+        str(status): {
+            "description": HTTP_STATUS_CODES[status],
+            **headers,
+            **({} if status == _NOT_MODIFIED else {"content": content}),
+        }
+        for status in one.status
+    }
 
 
 def _problems(one: Endpoint, schemas: _Schemas) -> Json:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Sequence
 
 from api.schemas import told
+from api.schemas.calendar import Calendar, CalendarGroup
 from daemon.progress import Progress
 from state.pipeline import DONE, FAILED, Pipeline
 from state.records import AttemptRow, BackfillRow, CheckRow, DateRow, HoldRow, TransitionRow
 from state.store import backfills, reading
 from state.store.database import Transaction
+from state.store.reading import Cell
 
 TAKEN_OVER = "taken_over"
 """Where a date stands that another backfill holds now."""
@@ -54,6 +57,28 @@ def date_summary(row: DateRow, waiting_on: str | None) -> told.DateSummary:
         backfill_id=row.backfill_id,
         regressed=row.regressed or None,
     )
+
+
+def calendar(version: str, cells: Sequence[Cell]) -> Calendar:
+    """Where every date stands; consecutive dates that stand alike are one span."""
+    spans: dict[tuple[str, str], list[tuple[dt.date, dt.date]]] = defaultdict(list)
+    for cell in cells:
+        own = spans[cell.state, cell.outcome]
+        if own and (cell.date - own[-1][1]).days == 1:
+            own[-1] = (own[-1][0], cell.date)
+        else:
+            own.append((cell.date, cell.date))
+    groups = [
+        CalendarGroup(
+            state=state,
+            outcome=outcome or None,
+            dates=sum((last - first).days + 1 for first, last in own),
+            spans=own,
+        )
+        for (state, outcome), own in spans.items()
+    ]
+    start, end = (cells[0].date, cells[-1].date) if cells else (None, None)
+    return Calendar(version=version, dates=len(cells), start=start, end=end, groups=groups)
 
 
 def check(row: CheckRow, pipeline: Pipeline) -> told.Check:

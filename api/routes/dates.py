@@ -6,11 +6,14 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
+from flask import Response
+
 from api import telling
-from api.endpoint import Section
+from api.endpoint import Reply, Section
 from api.guard import actor
 from api.problems import BadInput
 from api.schemas import asked, told
+from api.schemas.calendar import Calendar
 from api.schemas.fields import encode_cursor
 from api.served import Served
 from daemon.control import NotFound
@@ -18,7 +21,7 @@ from daemon.core import Core
 from daemon.enqueue import EARLIEST, LATEST
 from daemon.waiting import waiting_on
 from state.records import CheckRow, DateRow
-from state.store import attempts, checks, dates, days
+from state.store import attempts, checks, dates, days, reading
 from state.store.database import Transaction
 
 section = Section("dates", "Dates, each with one state machine")
@@ -40,6 +43,20 @@ def listed(service: Served, *, query: asked.DatesPage) -> told.Dates:
     items = [telling.date_summary(row, waits.get(row.date)) for row in shown]
     more = len(found) > query.limit
     return told.Dates(items=items, next_cursor=encode_cursor("date", items[-1].date) if more else None)
+
+
+@section.get("/v1/calendar", Calendar, header=asked.IfNoneMatch, status=(200, 304))
+def calendar(service: Served, *, header: asked.IfNoneMatch) -> Reply | Response:
+    """Where every date stands, in few bytes: made for asking again and again.
+
+    Send the ETag back as If-None-Match; while no date has moved, the answer is 304 and costs next to nothing.
+    """
+    with service.core.db.read() as tx:
+        version = reading.calendar_version(tx)
+        etag = {"ETag": f'"{version}"'}
+        if header.if_none_match == etag["ETag"]:
+            return Response(status=304, headers=etag)
+        return Reply(body=telling.calendar(version, reading.calendar(tx)), headers=etag)
 
 
 @section.get("/v1/dates/{date}", told.Date, which=asked.ByDate, problems=(404,))

@@ -56,6 +56,12 @@ class IdempotencyKey(Strict):
     idempotency_key: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,255}$")] | None = None
 
 
+class IfNoneMatch(Strict):
+    """The header that makes asking again cheap: the ETag of the answer before."""
+
+    if_none_match: Annotated[str, Field(max_length=500)] | None = None
+
+
 class Nothing(Strict):
     """An empty body: the request needs none."""
 

@@ -6,6 +6,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
@@ -28,6 +29,14 @@ class Pace:
     ended: int
     first_at: float | None
     more: bool
+
+
+class Cell(NamedTuple):
+    """One date in the calendar of all dates; `outcome` is empty while it is live."""
+
+    date: dt.date
+    state: str
+    outcome: str
 
 
 def pace(tx: Connection, since: float, sample: int) -> Pace:
@@ -81,6 +90,19 @@ def attempts_page(
     if processor:
         query = query.where(attempts.c.processor == processor)
     return [rows.attempt(row) for row in tx.execute(query)]
+
+
+def calendar_version(tx: Connection) -> str:
+    """A word that differs whenever a date was added or has moved: every move adds one to a date's version."""
+    query = select(func.count(), func.sum(dates.c.version), func.max(dates.c.entered_at))
+    count, moves, latest = tx.execute(query.select_from(dates)).one()
+    return f"{count}-{moves or 0}-{latest or 0:.6f}"
+
+
+def calendar(tx: Connection) -> list[Cell]:
+    """Where every date stands, oldest first: three columns, so that thousands cost milliseconds."""
+    query = select(dates.c.date, dates.c.state, dates.c.outcome).order_by(dates.c.date)
+    return [Cell(*row) for row in tx.execute(query)]
 
 
 def covered(tx: Connection, numbers: Collection[int]) -> dict[int, list[dt.date]]:

@@ -1,0 +1,30 @@
+"""The calendar as the API tells it: every date that was ever enqueued, in few bytes."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from pydantic import Field
+
+from api.schemas.fields import Told
+
+
+class CalendarGroup(Told):
+    """The dates that share a state and an outcome."""
+
+    state: str
+    outcome: str | None
+    dates: int
+    spans: list[tuple[dt.date, dt.date]] = Field(
+        description="runs of consecutive dates, each as its first and last, oldest first"
+    )
+
+
+class Calendar(Told):
+    """Where every date stands. `version` is also the ETag: it differs whenever a date has moved."""
+
+    version: str
+    dates: int
+    start: dt.date | None
+    end: dt.date | None
+    groups: list[CalendarGroup]
