@@ -42,7 +42,7 @@ class Launcher:
         """Claim what may run within the slots and launch it; how many attempts were started."""
         with self._core.db.read() as tx:
             limits = self._limits(tx)
-            if not checks.runnable(tx, dict.fromkeys(limits, 1)):
+            if not limits or not checks.any_runnable(tx, limits):
                 return 0
         with self._core.db.write() as tx:
             claimed = self._claim(tx)

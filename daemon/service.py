@@ -26,6 +26,7 @@ from daemon.enqueue import Enqueuer
 from daemon.events import Event, Tell
 from daemon.executors.local import Local
 from daemon.warehouse.factory import open_warehouse
+from daemon.warehouse.inquiry import Inquiry
 from state.machine import Machine
 from state.pipeline import Pipeline
 from state.pipeline_file import load
@@ -106,8 +107,9 @@ class Service:
         tell: Tell = lambda event: None,
         on_query: Callable[[str, int], None] = lambda purpose, billed: None,
         on_error: Callable[[], None] = lambda: None,
+        warehouse: Inquiry | None = None,
     ) -> None:
-        """Open everything; nothing moves before `start`.
+        """Open everything; nothing moves before `start`. `warehouse` replaces the pipeline file's.
 
         Raises:
             PipelineError: the pipeline file cannot be used.
@@ -119,7 +121,7 @@ class Service:
         prepare(settings.state_dir)
         self.db = Database(settings.database_url)
         self.db.upgrade()
-        self.warehouse = open_warehouse(self.pipeline, on_query=on_query, on_error=on_error)
+        self.warehouse = warehouse or open_warehouse(self.pipeline, on_query=on_query, on_error=on_error)
         self.executors = {"local": Local(settings.state_dir / "attempts", on_end=self.wake)}
         self._listeners = [tell]
         self.core = Core(

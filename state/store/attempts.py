@@ -33,6 +33,21 @@ _RULES: dict[str, type[Busy]] = {
     "attempts.output": TableBusy,
 }
 
+# Statements are built once: building one costs more than SQLite takes to run it.
+_THIS = attempts.c.id == bindparam("_id")
+_GET = select(attempts).where(_THIS)
+_RUNNING = select(attempts).where(IS_RUNNING).order_by(attempts.c.id)
+_INSERT = insert(attempts)
+_COVER = insert(attempt_dates)
+_RECORD = update(attempts).where(_THIS).values(handle=bindparam("_handle"), started_at=bindparam("_now"))
+_ENDING = ("status", "ended_at", "exit_code", "detail", "tail", "max_rss_bytes", "cpu_seconds")
+_CLOSE = update(attempts).where(_THIS, IS_RUNNING).values({name: bindparam(f"_{name}") for name in _ENDING})
+_DATES_OF = (
+    select(attempt_dates.c.date)
+    .where(attempt_dates.c.attempt_id == bindparam("_id"))
+    .order_by(attempt_dates.c.date)
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
@@ -82,7 +97,7 @@ def claim(tx: Connection, wanted: Claim, now: float) -> int:
         "started_at": now,
     }
     try:
-        result = tx.execute(insert(attempts).values(values))
+        result = tx.execute(_INSERT, values)
     except IntegrityError as error:
         for word, rule in _RULES.items():
             if word in str(error.orig):
@@ -90,7 +105,7 @@ def claim(tx: Connection, wanted: Claim, now: float) -> int:
         raise
     (number,) = result.inserted_primary_key or (0,)
     covered = [{"attempt_id": number, "date": date} for date in wanted.dates]
-    tx.execute(insert(attempt_dates), covered)
+    tx.execute(_COVER, covered)
     return int(number)
 
 
@@ -98,8 +113,7 @@ def record_handles(tx: Connection, handles: Mapping[int, str], now: float) -> No
     """Note how to find the jobs again, and when they began."""
     values = [{"_id": number, "_handle": handle, "_now": now} for number, handle in handles.items()]
     if values:
-        here = update(attempts).where(attempts.c.id == bindparam("_id"))
-        tx.execute(here.values(handle=bindparam("_handle"), started_at=bindparam("_now")), values)
+        tx.execute(_RECORD, values)
 
 
 def mark_stopping(tx: Connection, numbers: Collection[int], why: Status) -> None:
@@ -115,29 +129,19 @@ def mark_stopping(tx: Connection, numbers: Collection[int], why: Status) -> None
 
 def close(tx: Connection, number: int, ending: Ending) -> bool:
     """Close a running attempt; False when it was closed already."""
-    values = {
-        "status": ending.status.value,
-        "ended_at": ending.ended_at,
-        "exit_code": ending.exit_code,
-        "detail": ending.detail,
-        "tail": ending.tail,
-        "max_rss_bytes": ending.max_rss_bytes,
-        "cpu_seconds": ending.cpu_seconds,
-    }
-    here = (attempts.c.id == bindparam("_id"), IS_RUNNING)
-    return tx.execute(update(attempts).where(*here).values(values), {"_id": number}).rowcount == 1
+    values = {f"_{name}": getattr(ending, name) for name in _ENDING}
+    return tx.execute(_CLOSE, {**values, "_status": ending.status.value, "_id": number}).rowcount == 1
 
 
 def get(tx: Connection, number: int) -> AttemptRow | None:
     """One attempt."""
-    row = tx.execute(select(attempts).where(attempts.c.id == number)).one_or_none()
+    row = tx.execute(_GET, {"_id": number}).one_or_none()
     return rows.attempt(row) if row else None
 
 
 def running(tx: Connection) -> list[AttemptRow]:
     """All attempts under way, oldest first."""
-    query = select(attempts).where(IS_RUNNING).order_by(attempts.c.id)
-    return [rows.attempt(row) for row in tx.execute(query)]
+    return [rows.attempt(row) for row in tx.execute(_RUNNING)]
 
 
 def running_of(tx: Connection, backfill_id: int) -> list[AttemptRow]:
@@ -147,8 +151,7 @@ def running_of(tx: Connection, backfill_id: int) -> list[AttemptRow]:
 
 def dates_of(tx: Connection, number: int) -> list[dt.date]:
     """The dates an attempt covers, in order."""
-    query = select(attempt_dates.c.date).where(attempt_dates.c.attempt_id == number)
-    return list(tx.execute(query.order_by(attempt_dates.c.date)).scalars())
+    return list(tx.execute(_DATES_OF, {"_id": number}).scalars())
 
 
 def of_date(tx: Connection, date: dt.date) -> list[AttemptRow]:

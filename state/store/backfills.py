@@ -6,12 +6,14 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from state.machine import FINAL
 from state.records import BackfillRow
 from state.store import rows
 from state.tables import IS_RUNNING, attempts, backfill_dates, backfills, date_tallies, dates
+
+_SOME = select(backfills).where(backfills.c.id.in_(bindparam("_ids", expanding=True)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +65,7 @@ def page(tx: Connection, *, below: int | None, limit: int) -> list[BackfillRow]:
 
 def some(tx: Connection, numbers: Sequence[int]) -> dict[int, BackfillRow]:
     """Backfills by id."""
-    query = select(backfills).where(backfills.c.id.in_(numbers))
-    return {row.id: rows.backfill(row) for row in tx.execute(query)}
+    return {row.id: rows.backfill(row) for row in tx.execute(_SOME, {"_ids": list(numbers)})}
 
 
 def change(tx: Connection, number: int, values: dict[str, object]) -> None:

@@ -6,8 +6,21 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, literal, or_, select, true, union_all, update
+from sqlalchemy import (
+    CompoundSelect,
+    Connection,
+    Update,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    union_all,
+    update,
+)
 
 from state.records import CheckRow, DateRow, Mode
 from state.store import rows
@@ -18,11 +31,46 @@ from state.verdict import Judgement
 Pair = tuple[dt.date, str]
 """A date and a processor."""
 
+# Statements are built once: building one costs more than SQLite takes to run it.
 _THIS = (checks.c.date == bindparam("_date"), checks.c.processor == bindparam("_processor"))
+_AGAIN = {"ticket": checks.c.ticket + 1, "runnable": 0}
+_OF_DATES = select(checks).where(checks.c.date.in_(bindparam("_dates", expanding=True)))
+_BETWEEN = select(checks).where(checks.c.date.between(bindparam("_start"), bindparam("_end")))
+_WANT = update(checks).where(*_THIS).values(wanted_at=bindparam("_at"), **_AGAIN)
+_DUE = checks.c.wanted_at <= bindparam("_now")
+_WANTED = select(checks).where(_DUE).order_by(checks.c.date).limit(bindparam("_limit"))
+_HAS_WANTED = select(checks.c.date).where(_DUE).limit(1)
+_NEXT_QUESTION = select(func.min(checks.c.wanted_at)).where(checks.c.wanted_at > bindparam("_after"))
+_PASSED = or_(checks.c.accepted_reason != "", checks.c.passed_by != "")
+_SAVE = (
+    update(checks)
+    .where(*_THIS, checks.c.ticket == bindparam("_ticket"))
+    .values(
+        verdict=bindparam("_verdict"),
+        satisfied=case((_PASSED, 1), else_=bindparam("_satisfied")),
+        rows=bindparam("_rows"),
+        expected=bindparam("_expected"),
+        reason=bindparam("_reason"),
+        asked_at=bindparam("_asked_at"),
+        wanted_at=bindparam("_again"),
+    )
+)
+_SET_RUNNABLE = update(checks).where(*_THIS).values(runnable=1)
+_CLEAR_RUNNABLE = update(checks).where(*_THIS, IS_RUNNABLE).values(runnable=0)
+_ANY_RUNNABLE = (
+    select(checks.c.date)
+    .where(IS_RUNNABLE, checks.c.processor.in_(bindparam("_processors", expanding=True)))
+    .limit(1)
+)
+_CLAIM = (
+    update(checks)
+    .where(*_THIS)
+    .values(attempt_id=bindparam("_attempt"), runnable=0, tries=checks.c.tries + 1)
+)
 
 
-def _pairs(pairs: Iterable[Pair]) -> list[dict[str, object]]:
-    return [{"_date": date, "_processor": processor} for date, processor in pairs]
+def _pairs(pairs: Iterable[Pair], **beside: object) -> list[dict[str, object]]:
+    return [{"_date": date, "_processor": processor, **beside} for date, processor in pairs]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +140,7 @@ def dates_with(tx: Connection, processor: str, start: dt.date, end: dt.date) -> 
 def of_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, dict[str, CheckRow]]:
     """All checks of some dates, by date and processor."""
     found: dict[dt.date, dict[str, CheckRow]] = defaultdict(dict)
-    query = select(checks).where(checks.c.date.in_(wanted))
-    for row in tx.execute(query):
+    for row in tx.execute(_OF_DATES, {"_dates": list(wanted)}):
         found[row.date][row.processor] = rows.check(row)
     return found
 
@@ -103,8 +150,7 @@ def of_dates_between(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.dat
     if not wanted:
         return {}
     found: dict[dt.date, dict[str, CheckRow]] = {date: {} for date in wanted}
-    query = select(checks).where(checks.c.date.between(min(wanted), max(wanted)))
-    for row in tx.execute(query):
+    for row in tx.execute(_BETWEEN, {"_start": min(wanted), "_end": max(wanted)}):
         if row.date in found:
             found[row.date][row.processor] = rows.check(row)
     return found
@@ -112,49 +158,31 @@ def of_dates_between(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.dat
 
 def want(tx: Connection, pairs: Iterable[Pair], at: float) -> None:
     """Have the warehouse asked about pairs, not before `at`. Answers under way no longer count."""
-    values = _pairs(pairs)
+    values = _pairs(pairs, _at=at)
     if values:
-        again = {"wanted_at": at, "ticket": checks.c.ticket + 1, "runnable": 0}
-        tx.execute(update(checks).where(*_THIS).values(again), values)
+        tx.execute(_WANT, values)
 
 
 def wanted(tx: Connection, now: float, limit: int) -> list[CheckRow]:
     """The checks whose question is due, oldest date first."""
-    query = select(checks).where(checks.c.wanted_at <= now).order_by(checks.c.date).limit(limit)
-    return [rows.check(row) for row in tx.execute(query)]
+    return [rows.check(row) for row in tx.execute(_WANTED, {"_now": now, "_limit": limit})]
 
 
 def has_wanted(tx: Connection, now: float) -> bool:
     """Whether any question is due."""
-    return tx.execute(select(checks.c.date).where(checks.c.wanted_at <= now).limit(1)).first() is not None
+    return tx.execute(_HAS_WANTED, {"_now": now}).first() is not None
 
 
 def next_question(tx: Connection, after: float) -> float | None:
     """When the next question after a time is due."""
-    return tx.execute(select(func.min(checks.c.wanted_at)).where(checks.c.wanted_at > after)).scalar()
+    return tx.execute(_NEXT_QUESTION, {"_after": after}).scalar()
 
 
 def save(tx: Connection, answers: Iterable[Judged]) -> None:
     """Keep verdicts, except where something happened since the question was put."""
-    statement = (
-        update(checks)
-        .where(*_THIS, checks.c.ticket == bindparam("_ticket"))
-        .values(
-            verdict=bindparam("_verdict"),
-            satisfied=case(
-                (or_(checks.c.accepted_reason != "", checks.c.passed_by != ""), 1),
-                else_=bindparam("_satisfied"),
-            ),
-            rows=bindparam("_rows"),
-            expected=bindparam("_expected"),
-            reason=bindparam("_reason"),
-            asked_at=bindparam("_asked_at"),
-            wanted_at=bindparam("_again"),
-        )
-    )
     values = [_saved(answer) for answer in answers]
     if values:
-        tx.execute(statement, values)
+        tx.execute(_SAVE, values)
 
 
 def _saved(answer: Judged) -> dict[str, object]:
@@ -190,14 +218,14 @@ def set_runnable(tx: Connection, pairs: Iterable[Pair]) -> None:
     """Let pairs start as soon as there is a slot."""
     values = _pairs(pairs)
     if values:
-        tx.execute(update(checks).where(*_THIS).values(runnable=1), values)
+        tx.execute(_SET_RUNNABLE, values)
 
 
 def clear_runnable(tx: Connection, pairs: Iterable[Pair]) -> None:
     """Let pairs start no more."""
     values = _pairs(pairs)
     if values:
-        tx.execute(update(checks).where(*_THIS, IS_RUNNABLE).values(runnable=0), values)
+        tx.execute(_CLEAR_RUNNABLE, values)
 
 
 def clear_runnable_of(tx: Connection, backfill_id: int) -> None:
@@ -206,55 +234,82 @@ def clear_runnable_of(tx: Connection, backfill_id: int) -> None:
     tx.execute(update(checks).where(IS_RUNNABLE, checks.c.date.in_(its)).values(runnable=0))
 
 
+def any_runnable(tx: Connection, processors: Collection[str]) -> bool:
+    """Whether anything of these processors may start."""
+    return tx.execute(_ANY_RUNNABLE, {"_processors": list(processors)}).first() is not None
+
+
 def runnable(tx: Connection, limits: Mapping[str, int]) -> list[CheckRow]:
     """The runnable checks that come first, at most `limits[processor]` of each: by priority, then date.
 
     One seek per processor, so what waits behind a busy table costs nothing.
     """
-    branches = [
-        select(
-            select(checks)
-            .where(IS_RUNNABLE, checks.c.processor == literal(name))
-            .order_by(checks.c.priority.desc(), checks.c.date)
-            .limit(limit)
-            .subquery()
-        )
-        for name, limit in limits.items()
-        if limit > 0
-    ]
-    if not branches:
+    wanted = [limit for limit in limits.items() if limit[1] > 0]
+    if not wanted:
         return []
-    found = [rows.check(row) for row in tx.execute(union_all(*branches))]
+    values: dict[str, object] = {}
+    for number, (name, limit) in enumerate(wanted):
+        values |= {f"_processor{number}": name, f"_limit{number}": limit}
+    found = [rows.check(row) for row in tx.execute(_runnable(len(wanted)), values)]
     return sorted(found, key=lambda row: (-row.priority, row.date))
+
+
+@cache
+def _runnable(branches: int) -> CompoundSelect[Any]:
+    return union_all(
+        *(
+            select(
+                select(checks)
+                .where(IS_RUNNABLE, checks.c.processor == bindparam(f"_processor{number}"))
+                .order_by(checks.c.priority.desc(), checks.c.date)
+                .limit(bindparam(f"_limit{number}"))
+                .subquery()
+            )
+            for number in range(branches)
+        )
+    )
 
 
 def claim(tx: Connection, pairs: Iterable[Pair], attempt_id: int) -> None:
     """Note that an attempt runs for pairs."""
-    taken = {"attempt_id": attempt_id, "runnable": 0, "tries": checks.c.tries + 1}
-    tx.execute(update(checks).where(*_THIS).values(taken), _pairs(pairs))
+    tx.execute(_CLAIM, _pairs(pairs, _attempt=attempt_id))
 
 
 def release(tx: Connection, attempt_id: int, pairs: Iterable[Pair], values: Mapping[str, object]) -> None:
     """Note that the attempt ended, with `values`, and have the warehouse asked."""
-    here = (*_THIS, checks.c.attempt_id == attempt_id)
-    ended = {**values, "attempt_id": None, "runnable": 0, "ticket": checks.c.ticket + 1}
-    tx.execute(update(checks).where(*here).values(ended), _pairs(pairs))
+    beside = {f"_{name}": value for name, value in values.items()}
+    tx.execute(_release(tuple(values)), _pairs(pairs, _attempt=attempt_id, **beside))
+
+
+@cache
+def _release(names: tuple[str, ...]) -> Update:
+    here = (*_THIS, checks.c.attempt_id == bindparam("_attempt"))
+    ended: dict[str, Any] = {name: bindparam(f"_{name}") for name in names}
+    return update(checks).where(*here).values(attempt_id=None, **_AGAIN, **ended)
 
 
 def earliest_hole(
     tx: Connection, processors: Collection[str], start: dt.date, end: dt.date = dt.date.max
 ) -> tuple[dt.date, str] | None:
     """The first date from `start` to before `end` that some processor has not satisfied, and which."""
-    branches = [
-        select(
-            select(checks.c.date, checks.c.processor)
-            .where(IS_HOLE, checks.c.processor == literal(name))
-            .where(checks.c.date >= start, checks.c.date < end if end != dt.date.max else true())
-            .order_by(checks.c.date)
-            .limit(1)
-            .subquery()
-        )
-        for name in processors
-    ]
-    found = sorted((row.date, row.processor) for row in tx.execute(union_all(*branches)))
+    values: dict[str, object] = {f"_processor{n}": name for n, name in enumerate(processors)}
+    values |= {"_start": start, "_end": end}
+    found = sorted((row.date, row.processor) for row in tx.execute(_holes(len(processors)), values))
     return found[0] if found else None
+
+
+@cache
+def _holes(branches: int) -> CompoundSelect[Any]:
+    return union_all(
+        *(
+            select(
+                select(checks.c.date, checks.c.processor)
+                .where(IS_HOLE, checks.c.processor == bindparam(f"_processor{number}"))
+                .where(checks.c.date >= bindparam("_start"), checks.c.date < bindparam("_end"))
+                .order_by(checks.c.date)
+                .limit(1)
+                .subquery()
+            )
+            for number in range(branches)
+        )
+    )

@@ -16,6 +16,45 @@ from state.tables import backfill_dates, dates, transitions
 
 _LIVE = dates.c.ended_at.is_(None)
 
+# Statements are built once: building one costs more than SQLite takes to run it.
+_THIS = dates.c.date == bindparam("_date")
+_AS_READ = (_THIS, dates.c.version == bindparam("_version"))
+_GET = select(dates).where(_THIS)
+_BETWEEN = select(dates).where(dates.c.date.between(bindparam("_start"), bindparam("_end")))
+_IS_DUE = dates.c.due_at <= bindparam("_now")
+_DUE = (
+    select(dates)
+    .where(_IS_DUE)
+    .order_by(dates.c.due_at, dates.c.priority.desc(), dates.c.date)
+    .limit(bindparam("_limit"))
+)
+_NEXT_DUE = select(func.min(dates.c.due_at)).where(dates.c.due_at.is_not(None))
+_SPAN_WAITING = select(func.min(dates.c.date), func.max(dates.c.date)).where(
+    dates.c.waiting == bindparam("_waiting")
+)
+_ADMISSIBLE = select(dates.c.date).where(_IS_DUE, dates.c.state == PENDING).limit(1)
+_STANDING = ("outcome", "reason", "waiting", "waiting_text", "due_at", "entered_at", "ended_at")
+_MOVE = (
+    update(dates)
+    .where(*_AS_READ)
+    .values({name: bindparam(f"_{name}") for name in (*_STANDING, "state")} | {"version": bindparam("_new")})
+)
+_CLOSE_REQUEST = (
+    update(backfill_dates)
+    .where(
+        backfill_dates.c.backfill_id == bindparam("_backfill"), backfill_dates.c.date == bindparam("_date")
+    )
+    .values(state=bindparam("_state"), outcome=bindparam("_outcome"))
+)
+_PARK = (
+    update(dates)
+    .where(*_AS_READ)
+    .values(waiting=bindparam("_waiting"), waiting_text=bindparam("_text"), due_at=bindparam("_due_at"))
+)
+_SET_SEASON = update(dates).where(_THIS).values(season=bindparam("_season"))
+_WAKE = update(dates).where(_LIVE, _THIS).values(due_at=bindparam("_now"))
+_INSERT_TRANSITION = insert(transitions)
+
 
 class StaleDate(Exception):
     """The date moved since it was read; whoever moved it was first."""
@@ -48,7 +87,7 @@ class Standing:
 
 def get(tx: Connection, date: dt.date) -> DateRow | None:
     """One date, or None when nobody ever enqueued it."""
-    row = tx.execute(select(dates).where(dates.c.date == date)).one_or_none()
+    row = tx.execute(_GET, {"_date": date}).one_or_none()
     return rows.date(row) if row else None
 
 
@@ -57,8 +96,8 @@ def among(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, DateRow]
     if not wanted:
         return {}
     first, last, chosen = min(wanted), max(wanted), set(wanted)
-    query = select(dates).where(dates.c.date.between(first, last))
-    return {row.date: rows.date(row) for row in tx.execute(query) if row.date in chosen}
+    found = tx.execute(_BETWEEN, {"_start": first, "_end": last})
+    return {row.date: rows.date(row) for row in found if row.date in chosen}
 
 
 def page(
@@ -87,27 +126,23 @@ def create(tx: Connection, values: Sequence[dict[str, object]]) -> None:
 
 def due(tx: Connection, now: float, limit: int) -> list[DateRow]:
     """Dates to be looked at now."""
-    query = select(dates).where(dates.c.due_at <= now)
-    query = query.order_by(dates.c.due_at, dates.c.priority.desc(), dates.c.date).limit(limit)
-    return [rows.date(row) for row in tx.execute(query)]
+    return [rows.date(row) for row in tx.execute(_DUE, {"_now": now, "_limit": limit})]
 
 
 def next_due(tx: Connection) -> float | None:
     """When the next date is to be looked at."""
-    return tx.execute(select(func.min(dates.c.due_at)).where(dates.c.due_at.is_not(None))).scalar()
+    return tx.execute(_NEXT_DUE).scalar()
 
 
 def span_waiting(tx: Connection, waiting: str) -> tuple[dt.date, dt.date] | None:
     """The first and the last date that wait for one thing; None when none does."""
-    query = select(func.min(dates.c.date), func.max(dates.c.date)).where(dates.c.waiting == waiting)
-    first, last = tx.execute(query).one()
+    first, last = tx.execute(_SPAN_WAITING, {"_waiting": waiting}).one()
     return (first, last) if first is not None else None
 
 
 def admissible(tx: Connection, now: float) -> bool:
     """Whether some pending date is due."""
-    query = select(dates.c.date).where(dates.c.due_at <= now, dates.c.state == PENDING).limit(1)
-    return tx.execute(query).one_or_none() is not None
+    return tx.execute(_ADMISSIBLE, {"_now": now}).one_or_none() is not None
 
 
 def move(
@@ -135,32 +170,20 @@ def move(
             }
         )
         source = step.target
+    stands = {f"_{name}": getattr(standing, name) for name in _STANDING}
     changed = tx.execute(
-        update(dates)
-        .where(dates.c.date == bindparam("_date"), dates.c.version == bindparam("_version"))
-        .values(
-            state=source,
-            version=version,
-            outcome=standing.outcome,
-            reason=standing.reason,
-            waiting=standing.waiting,
-            waiting_text=standing.waiting_text,
-            due_at=standing.due_at,
-            entered_at=standing.entered_at,
-            ended_at=standing.ended_at,
-        ),
-        {"_date": row.date, "_version": row.version},
+        _MOVE, {"_date": row.date, "_version": row.version, "_new": version, "_state": source, **stands}
     )
     if changed.rowcount != 1:
         raise StaleDate(row.date)
-    tx.execute(insert(transitions), history)
+    tx.execute(_INSERT_TRANSITION, history)
     if source in FINAL:
         _close_request(tx, row, source, standing.outcome)
 
 
 def _close_request(tx: Connection, row: DateRow, state: str, outcome: str) -> None:
-    here = (backfill_dates.c.backfill_id == row.backfill_id, backfill_dates.c.date == row.date)
-    tx.execute(update(backfill_dates).where(*here).values(state=state, outcome=outcome))
+    ended = {"_state": state, "_outcome": outcome}
+    tx.execute(_CLOSE_REQUEST, {"_backfill": row.backfill_id, "_date": row.date, **ended})
 
 
 def restart(
@@ -170,9 +193,8 @@ def restart(
     if not held:
         return
     again = {"state": PENDING, "outcome": "", "reason": "", "waiting": "turn", "waiting_text": ""}
-    here = (dates.c.date == bindparam("_date"), dates.c.version == bindparam("_version"))
     fresh = {"due_at": now, "entered_at": now, "ended_at": None, "mode": mode.value, "regressed": ""}
-    statement = update(dates).where(*here).values(version=dates.c.version + 1, **again, **fresh)
+    statement = update(dates).where(*_AS_READ).values(version=dates.c.version + 1, **again, **fresh)
     tx.execute(statement, [{"_date": row.date, "_version": row.version} for row in held])
     step = {"target": PENDING, "trigger": Trigger.RETRY.value, "reason": reason, "actor": actor, "at": now}
     rows_of_history = [
@@ -214,22 +236,21 @@ def reassign(tx: Connection, wanted: Collection[dt.date], backfill_id: int, prio
     """Let a newer backfill hold dates."""
     values = [{"_date": date} for date in wanted]
     if values:
-        here = update(dates).where(dates.c.date == bindparam("_date"))
+        here = update(dates).where(_THIS)
         tx.execute(here.values(backfill_id=backfill_id, priority=priority), values)
 
 
 def park(tx: Connection, row: DateRow, *, waiting: str, text: str, due_at: float | None) -> None:
     """Note what a date waits for, and when to look again."""
-    values = {"waiting": waiting, "waiting_text": text, "due_at": due_at}
-    tx.execute(update(dates).where(dates.c.date == row.date, dates.c.version == row.version).values(values))
+    waits = {"_waiting": waiting, "_text": text, "_due_at": due_at}
+    tx.execute(_PARK, {"_date": row.date, "_version": row.version, **waits})
 
 
 def set_season(tx: Connection, seasons: Iterable[tuple[dt.date, str]]) -> None:
     """Note the season of dates."""
     values = [{"_date": date, "_season": season} for date, season in seasons]
     if values:
-        here = update(dates).where(dates.c.date == bindparam("_date"))
-        tx.execute(here.values(season=bindparam("_season")), values)
+        tx.execute(_SET_SEASON, values)
 
 
 def wake(tx: Connection, now: float, *conditions: ColumnElement[bool]) -> int:
@@ -239,9 +260,9 @@ def wake(tx: Connection, now: float, *conditions: ColumnElement[bool]) -> int:
 
 def wake_dates(tx: Connection, wanted: Iterable[dt.date], now: float) -> None:
     """Have some dates looked at now, where they are live."""
-    values = [{"_date": date} for date in wanted]
+    values = [{"_date": date, "_now": now} for date in wanted]
     if values:
-        tx.execute(update(dates).where(_LIVE, dates.c.date == bindparam("_date")).values(due_at=now), values)
+        tx.execute(_WAKE, values)
 
 
 def wake_backfill(tx: Connection, backfill_id: int, now: float) -> int:

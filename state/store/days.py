@@ -5,10 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from state.store.upsert import insert
 from state.tables import days
+
+_KNOWN = select(days.c.date, days.c.games)
+_BETWEEN = _KNOWN.where(days.c.date.between(bindparam("_start"), bindparam("_end")))
+_AMONG = _KNOWN.where(days.c.date.in_(bindparam("_dates", expanding=True)))
 
 
 def save(tx: Connection, games: Mapping[dt.date, int | None], now: float) -> None:
@@ -23,14 +27,12 @@ def save(tx: Connection, games: Mapping[dt.date, int | None], now: float) -> Non
 
 def known(tx: Connection, start: dt.date, end: dt.date) -> dict[dt.date, int | None]:
     """Games per date that the calendar was asked about, both ends included."""
-    query = select(days.c.date, days.c.games).where(days.c.date.between(start, end))
-    return {row.date: row.games for row in tx.execute(query)}
+    return {row.date: row.games for row in tx.execute(_BETWEEN, {"_start": start, "_end": end})}
 
 
 def known_among(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, int | None]:
     """Games per date, for those of the dates that the calendar was asked about."""
-    query = select(days.c.date, days.c.games).where(days.c.date.in_(wanted))
-    return {row.date: row.games for row in tx.execute(query)}
+    return {row.date: row.games for row in tx.execute(_AMONG, {"_dates": list(wanted)})}
 
 
 def oldest_answer(tx: Connection, start: dt.date, end: dt.date) -> float | None:

@@ -11,10 +11,12 @@ from state.tables import holds
 
 EVERYTHING = "all"
 
+_ALL = select(holds).order_by(holds.c.since)
+
 
 def everything(tx: Connection) -> list[HoldRow]:
     """All holds, oldest first."""
-    return [rows.hold(row) for row in tx.execute(select(holds).order_by(holds.c.since))]
+    return [rows.hold(row) for row in tx.execute(_ALL)]
 
 
 def place(

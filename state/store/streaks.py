@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, case, delete, select
+from sqlalchemy import Connection, bindparam, case, delete, select
 
 from state.store.upsert import insert
 from state.tables import streaks
+
+_RESET = delete(streaks).where(streaks.c.processor == bindparam("_processor"))
 
 
 def extend(tx: Connection, processor: str, error: str) -> int:
@@ -19,4 +21,4 @@ def extend(tx: Connection, processor: str, error: str) -> int:
 
 def reset(tx: Connection, processor: str) -> None:
     """A good end: the streak is over."""
-    tx.execute(delete(streaks).where(streaks.c.processor == processor))
+    tx.execute(_RESET, {"_processor": processor})
