@@ -14,6 +14,7 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 from api.problems import BadInput
 from api.schemas.fields import Told
 from api.served import Served
+from api.tokens import Scope
 from state.strict import Strict
 
 MEDIA_TYPE = "application/json"
@@ -47,6 +48,8 @@ class Endpoint:
     status: tuple[int, ...] = (200,)
     problems: tuple[int, ...] = ()
     """Statuses of problems beyond those that its models imply."""
+    open: bool = False
+    """Whether it answers everyone, whatever tokens there are."""
 
     @property
     def name(self) -> str:
@@ -57,6 +60,13 @@ class Endpoint:
     def changes(self) -> bool:
         """Whether it may change something."""
         return self.method != "GET"
+
+    @property
+    def scope(self) -> Scope | None:
+        """What a token must be allowed to do; None where none is needed."""
+        if self.open:
+            return None
+        return Scope.OPERATE if self.changes else Scope.READ
 
     def serve(self, service: Served, values: Mapping[str, str]) -> Response:
         """Read the request, call the view, wake the engine after a change, and answer."""
@@ -103,6 +113,11 @@ class Section:
             return view
 
         return declare
+
+    @property
+    def scopes(self) -> dict[str, Scope | None]:
+        """What each endpoint needs, by the name that the app knows it under."""
+        return {f"{self.name}.{one.name}": one.scope for one in self.endpoints}
 
     def blueprint(self, service: Served) -> Blueprint:
         """The endpoints, bound to one daemon."""

@@ -1,81 +1,200 @@
-"""Who may come in: hosts, origins, sizes, and who a change is recorded under."""
+"""Who may come in: hosts, origins, sizes, rates, tokens and scopes; and who a change is recorded under."""
 
 from __future__ import annotations
 
 import logging
+import math
 import re
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from flask import Flask, Response, g, request
-from werkzeug.exceptions import Forbidden
+from flask import Flask, Response, current_app, g, request
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Forbidden, ServiceUnavailable, TooManyRequests, Unauthorized
 
+from api.limits import Buckets
+from api.sessions import LIFETIME_SECONDS, Sessions
+from api.tokens import ANONYMOUS, Scope, Token, Tokens
 from daemon.config import Settings, SettingsError
+from daemon.control import Refused
 
 log = logging.getLogger(__name__)
 
 LARGEST_BODY = 1 << 20
 """Bytes of a request's body."""
-ANONYMOUS = "anonymous"
-"""Who a change is recorded under when nobody had to say who they are."""
+COOKIE = "backfilld_session"
 
+_EXTENSION = "backfilld-guard"
+_REALM = "backfilld"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 _HOST = re.compile(r"(\[[0-9a-f:]+\]|[^\[\]:@/]+)(:[0-9]{1,5})?", re.IGNORECASE)
 _READING = ("GET", "HEAD")
 
 
-def install(app: Flask, settings: Settings) -> None:
-    """Check every request before any view sees it.
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody who asks, by the name of the token."""
+
+    name: str
+    scope: Scope
+
+
+EVERYONE = Principal(ANONYMOUS, Scope.OPERATE)
+"""Whoever reaches a daemon without tokens."""
+
+
+def install(app: Flask, settings: Settings, scopes: Mapping[str, Scope | None]) -> None:
+    """Check every request before any view sees it. An endpoint that `scopes` does not have needs a token.
 
     Raises:
-        SettingsError: it would be open to others without knowing who they are.
+        SettingsError: the tokens cannot be read, or it would be open to others without any.
     """
-    if not settings.loopback:
-        raise SettingsError(
-            f"without tokens it listens on this machine only: {settings.host} is open to others;"
-            " give --listen 127.0.0.1:PORT"
-        )
-    own = {"localhost", "127.0.0.1", "[::1]", _bracketed(settings.host)}
+    guard = Guard(settings, scopes)
+    app.extensions[_EXTENSION] = guard
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app.before_request(guard.check)
+    app.after_request(_finish)
 
-    @app.before_request
-    def check() -> None:
-        g.request_id = _request_id()
-        _check_host(own)
-        _check_origin()
-        g.actor = _authenticate()
 
-    @app.after_request
-    def finish(response: Response) -> Response:
-        response.headers["X-Request-Id"] = g.get("request_id", "")
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers.setdefault("Cache-Control", "no-store")
-        if request.method not in _READING:
-            words = (request.method, request.path, actor(), response.status_code, g.get("request_id", ""))
-            log.info("%s %r by %s: %s (request %s)", *words)
-        return response
+def current() -> Guard:
+    """The guard of the app that answers now."""
+    guard: Guard = current_app.extensions[_EXTENSION]
+    return guard
 
 
 def actor() -> str:
     """Who asks, as history will name them."""
-    return str(g.get("actor", ANONYMOUS))
+    return principal().name
 
 
-def _authenticate() -> str:
-    """The name of whoever asks. The one place for bearer tokens; without any, everyone is anonymous."""
-    return ANONYMOUS
+def principal() -> Principal:
+    """Who asks."""
+    found: Principal | None = g.get("principal")
+    return found or Principal(ANONYMOUS, Scope.READ)
+
+
+class Guard:
+    """The door of one app."""
+
+    def __init__(self, settings: Settings, scopes: Mapping[str, Scope | None]) -> None:
+        if settings.tokens is None and not settings.loopback:
+            raise SettingsError(
+                f"without tokens it listens on this machine only: {settings.host} is open to others;"
+                " make a token with backfilld token new NAME and give --tokens FILE,"
+                " or give --listen 127.0.0.1:PORT"
+            )
+        self._tokens = Tokens(settings.tokens) if settings.tokens is not None else None
+        self._scopes = scopes
+        self._hosts = {"localhost", "127.0.0.1", "[::1]", _bracketed(settings.host), *settings.allowed_hosts}
+        self._sessions = Sessions()
+        self._buckets = Buckets(settings.rate)
+
+    def check(self) -> None:
+        """Let the request of this moment in, or refuse it.
+
+        Raises:
+            HTTPException: it is refused; the message says why.
+        """
+        g.request_id = _request_id()
+        self._check_host()
+        _check_origin()
+        needed = self._scopes.get(request.endpoint or "", _usual_scope())
+        g.principal = self._identify(needed)
+        self._check_rate()
+        if needed is not None:
+            _authorize(g.principal, needed)
+
+    def log_in(self, text: str) -> tuple[Principal, str]:
+        """Open a session for a token; whose it is, and the value of the cookie.
+
+        Raises:
+            Refused: there are no tokens.
+            Unauthorized: it is none.
+        """
+        if self._tokens is None:
+            raise Refused("this daemon has no tokens: nobody needs to log in")
+        token = self._tokens.find(text)
+        if token is None:
+            raise _unauthorized("this token is not known", "invalid_token")
+        return Principal(token.name, token.scope), _cookie(self._sessions.begin(token), LIFETIME_SECONDS)
+
+    def log_out(self) -> str:
+        """End the session of this request, if it has one; the value of the cookie that takes it away."""
+        self._sessions.end(request.cookies.get(COOKIE, ""))
+        return _cookie("", 0)
+
+    def _check_host(self) -> None:
+        """A name that only pretends to be this machine (DNS rebinding) stays outside."""
+        host = request.headers.get("Host", "")
+        match = _HOST.fullmatch(host)
+        if match is None or match[1].lower() not in self._hosts:
+            known = ", ".join(sorted(self._hosts))
+            raise Forbidden(
+                f"the Host {host!r} is not this daemon; use one of {known}, or --allowed-host NAME"
+            )
+
+    def _check_rate(self) -> None:
+        wait = self._buckets.take((request.remote_addr, g.principal and g.principal.name))
+        if wait:
+            raise TooManyRequests(
+                f"more requests than {self._buckets.rate:g} a second; ask again later",
+                retry_after=math.ceil(wait),
+            )
+
+    def _identify(self, needed: Scope | None) -> Principal | None:
+        """Who asks; None when nobody says so, or what they say is not true."""
+        if self._tokens is None:
+            return EVERYONE
+        try:
+            token = self._presented(self._tokens)
+        except SettingsError as error:
+            if needed is None:
+                return None
+            log.error("%s; nobody is admitted until that is mended", error)
+            raise ServiceUnavailable("the token file cannot be used; the daemon's log says why") from error
+        return Principal(token.name, token.scope) if token is not None else None
+
+    def _presented(self, tokens: Tokens) -> Token | None:
+        """The token of the header, or the one that opened the session of the cookie."""
+        if "Authorization" in request.headers:
+            scheme, _, text = request.headers["Authorization"].partition(" ")
+            return tokens.find(text.strip()) if scheme.lower() == "bearer" else None
+        opened_by = self._sessions.find(request.cookies.get(COOKIE, ""))
+        return tokens.by_digest(opened_by) if opened_by is not None else None
+
+
+def _authorize(who: Principal | None, needed: Scope) -> None:
+    if who is None:
+        if "Authorization" in request.headers:
+            raise _unauthorized("this token is not known", "invalid_token")
+        raise _unauthorized(f"this needs a token with the scope '{needed}': Authorization: Bearer TOKEN")
+    if not who.scope.covers(needed):
+        raise Forbidden(f"this needs the scope '{needed}'; the token '{who.name}' has '{who.scope}'")
+
+
+def _unauthorized(message: str, error: str | None = None) -> Unauthorized:
+    challenge = {"realm": _REALM, "error": error} if error else {"realm": _REALM}
+    return Unauthorized(message, www_authenticate=WWWAuthenticate("bearer", dict(challenge)))
+
+
+def _usual_scope() -> Scope:
+    return Scope.READ if request.method in _READING or request.endpoint is None else Scope.OPERATE
+
+
+def _finish(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.get("request_id", "")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.setdefault("Cache-Control", "no-store")
+    if request.method not in _READING:
+        words = (request.method, request.path, actor(), response.status_code, g.get("request_id", ""))
+        log.info("%s %r by %s: %s (request %s)", *words)
+    return response
 
 
 def _request_id() -> str:
     given = request.headers.get("X-Request-Id", "")
     return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-
-
-def _check_host(own: set[str]) -> None:
-    """A name that only pretends to be this machine (DNS rebinding) stays outside."""
-    host = request.headers.get("Host", "")
-    match = _HOST.fullmatch(host)
-    if match is None or match[1].lower() not in own:
-        raise Forbidden(f"the Host {host!r} is not this daemon; use one of {', '.join(sorted(own))}")
 
 
 def _check_origin() -> None:
@@ -85,6 +204,12 @@ def _check_origin() -> None:
         return
     if origin.partition("://")[2].lower() != request.headers.get("Host", "").lower():
         raise Forbidden(f"the Origin {origin!r} is not this daemon; pages of other sites may not change it")
+
+
+def _cookie(text: str, seconds: float) -> str:
+    """Out of reach of scripts and of other sites; over TLS only, where the browser says that it came so."""
+    secure = "; Secure" if request.headers.get("Origin", "").startswith("https://") else ""
+    return f"{COOKIE}={text}; Path=/; Max-Age={seconds:.0f}; HttpOnly; SameSite=Strict{secure}"
 
 
 def _bracketed(host: str) -> str:

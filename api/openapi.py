@@ -12,6 +12,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from api import endpoint, problems
 from api.endpoint import Endpoint, Section, header_name
+from api.guard import COOKIE
 from api.schemas.fields import Told
 from api.schemas.told import Problem
 from state import __version__
@@ -19,8 +20,15 @@ from state.strict import Strict
 
 Json = dict[str, Any]
 _REF = "#/components/schemas/{model}"
-_ALWAYS = (403,)
-"""Problems of every route: a wrong Host or Origin."""
+_ALWAYS = (403, 429)
+"""Problems of every route: a wrong Host or Origin, too many requests."""
+_GUARDED = (401, 503)
+"""Problems of every route that needs a scope: no token, a token file that cannot be used."""
+_SCHEMES: Json = {
+    "token": {"type": "http", "scheme": "bearer", "description": "Made by `backfilld token new NAME`."},
+    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "Opened by `POST /login`."},
+}
+"""Either is enough; neither is needed while the daemon has no tokens."""
 _HEADERS: Mapping[str, Sequence[str]] = {
     "/v1/attempts/{id}/log": ("X-Log-Size", "X-Attempt-Status"),
     "/v1/calendar": ("ETag",),
@@ -45,7 +53,7 @@ def document(sections: Sequence[Section]) -> Json:
         },
         "tags": [{"name": section.name, "description": section.about} for section in sections],
         "paths": paths,
-        "components": {"schemas": schemas.components},
+        "components": {"schemas": schemas.components, "securitySchemes": _SCHEMES},
     }
 
 
@@ -77,6 +85,7 @@ def _operation(section: Section, one: Endpoint, schemas: _Schemas) -> Json:
         "tags": [section.name],
         "operationId": f"{section.name}.{one.name}",
         "summary": summary,
+        "security": [{name: [one.scope]} for name in _SCHEMES] if one.scope else [],
         "parameters": list(_parameters(one)),
         "responses": {**_answers(one, schemas), **_problems(one, schemas)},
     }
@@ -134,7 +143,7 @@ def _answers(one: Endpoint, schemas: _Schemas) -> Json:
 
 
 def _problems(one: Endpoint, schemas: _Schemas) -> Json:
-    statuses = {*_ALWAYS, *one.problems}
+    statuses = {*_ALWAYS, *(_GUARDED if one.scope else ()), *one.problems}
     if any((one.which, one.query, one.body, one.header)):
         statuses.add(422)
     if one.body is not None:

@@ -26,6 +26,7 @@ MOST_FAULTS = 20
 LONGEST = 300
 """Characters of a message; what a client sent may be longer."""
 
+_TOLD_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
 _PLAINER = {"model_type": "should be a JSON object", "tuple_type": "should be a list"}
 """What pydantic says in Python's words."""
 
@@ -107,7 +108,7 @@ def _domain(error: Exception) -> Response:
 
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
-    headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+    headers = {name: value for name, value in error.get_headers() if name in _TOLD_HEADERS}
     if isinstance(error, InternalServerError):
         detail = f"an error that was not foreseen; the log has it under request {g.get('request_id', '')}"
     elif status == 404:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +14,17 @@ VARIABLES: Mapping[str, str] = {
     "BACKFILLD_PIPELINE": "the pipeline file",
     "BACKFILLD_STATE_DIR": "the directory of the state database and the logs",
     "BACKFILLD_LISTEN": "HOST:PORT of the API",
+    "BACKFILLD_TOKENS": "the file of tokens that the API admits",
+    "BACKFILLD_ALLOWED_HOSTS": "further names under which the API is asked, with commas between them",
+    "BACKFILLD_RATE": "requests a second that each client of the API may make",
     "BACKFILLD_URL": "where clients find the API",
     "BACKFILLD_TOKEN": "the bearer token of clients",
 }
 """Every variable that backfilld reads. The jobs' own three are not settings."""
 
 _FOR_JOBS = {"BACKFILLD_DATE", "BACKFILLD_DATES", "BACKFILLD_PROCESSOR", "BACKFILLD_ATTEMPT"}
+_CREDENTIAL = "tokens"
+"""The systemd credential that holds the file of tokens."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -35,6 +40,12 @@ class Settings:
     state_dir: Path
     host: str
     port: int
+    tokens: Path | None = None
+    """The file of tokens; without one the API is for this machine only, and for everyone on it."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names under which the API may be asked, besides its own address and this machine's."""
+    rate: float = 100.0
+    """Requests a second that each client may make; ten seconds' worth at once."""
 
     @property
     def database_url(self) -> str:
@@ -52,6 +63,8 @@ def settings(
     pipeline: str | None = None,
     state_dir: str | None = None,
     listen: str | None = None,
+    tokens: str | None = None,
+    allowed_hosts: Sequence[str] = (),
     environment: Mapping[str, str] = os.environ,
 ) -> Settings:
     """Settings from options, which win, and the environment.
@@ -67,7 +80,16 @@ def settings(
     if not state_dir:
         raise SettingsError("no state directory: give --state-dir DIR or set BACKFILLD_STATE_DIR")
     host, port = _address(listen or environment.get("BACKFILLD_LISTEN") or DEFAULT_LISTEN)
-    return Settings(pipeline=Path(pipeline), state_dir=Path(state_dir).absolute(), host=host, port=port)
+    hosts = allowed_hosts or environment.get("BACKFILLD_ALLOWED_HOSTS", "").split(",")
+    return Settings(
+        pipeline=Path(pipeline),
+        state_dir=Path(state_dir).absolute(),
+        host=host,
+        port=port,
+        tokens=_token_file(tokens, environment),
+        allowed_hosts=tuple(name.strip().lower() for name in hosts if name.strip()),
+        rate=_rate(environment.get("BACKFILLD_RATE") or "100"),
+    )
 
 
 def prepare(directory: Path) -> None:
@@ -90,6 +112,24 @@ def _address(listen: str) -> tuple[str, int]:
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
         raise SettingsError(f"--listen {listen!r} is not HOST:PORT; write it like {DEFAULT_LISTEN}")
     return host, int(port)
+
+
+def _token_file(given: str | None, environment: Mapping[str, str]) -> Path | None:
+    """The file that is named, else the systemd credential when there is one."""
+    named = given or environment.get("BACKFILLD_TOKENS")
+    if named:
+        return Path(named).absolute()
+    credentials = environment.get("CREDENTIALS_DIRECTORY")
+    credential = Path(credentials, _CREDENTIAL) if credentials else None
+    return credential if credential is not None and credential.exists() else None
+
+
+def _rate(text: str) -> float:
+    if not text.isdecimal() or int(text) < 1:
+        raise SettingsError(
+            f"BACKFILLD_RATE {text!r} is not a number of requests a second; write it like 100"
+        )
+    return float(text)
 
 
 def _refuse_unknown(environment: Mapping[str, str]) -> None:

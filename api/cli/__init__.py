@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from api.cli import demo, look, pipeline, report, serve, steer
+from api.cli import demo, look, pipeline, report, serve, steer, token
 from api.cli.client import ApiError
 from daemon.config import SettingsError
 from state import __version__
@@ -20,7 +20,7 @@ def cli() -> None:
     """Backfill a date-partitioned data platform, believing the warehouse and never an exit code."""
 
 
-for module in (serve, steer, look, report, pipeline, demo):
+for module in (serve, steer, look, report, pipeline, token, demo):
     for verb in module.VERBS:
         cli.add_command(verb)
 

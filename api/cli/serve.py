@@ -13,6 +13,7 @@ import click
 from api.app import create_app
 from api.metrics import Metrics
 from api.server import Server
+from api.tokens import redacted
 from daemon.config import Settings, settings
 from daemon.events import AttemptEnded, AttemptStarted, Event, Moved, Trouble
 from daemon.service import Service
@@ -24,14 +25,32 @@ log = logging.getLogger("backfilld")
 @click.option("--pipeline", help="The pipeline file; else BACKFILLD_PIPELINE.")
 @click.option("--state-dir", help="Where state and logs are kept; else BACKFILLD_STATE_DIR.")
 @click.option("--listen", help="HOST:PORT of the API; else BACKFILLD_LISTEN, else 127.0.0.1:8484.")
-def serve(pipeline: str | None, state_dir: str | None, listen: str | None) -> None:
+@click.option(
+    "--tokens", help="The file of tokens; else BACKFILLD_TOKENS, else the systemd credential `tokens`."
+)
+@click.option(
+    "--allowed-host",
+    multiple=True,
+    help="A further name of the API; else BACKFILLD_ALLOWED_HOSTS. Repeatable.",
+)
+def serve(
+    pipeline: str | None,
+    state_dir: str | None,
+    listen: str | None,
+    tokens: str | None,
+    allowed_host: tuple[str, ...],
+) -> None:
     """Run the daemon until SIGTERM. A second signal ends it at once; jobs live on either way."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     for noisy in ("apscheduler", "alembic", "waitress"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    run(settings(pipeline=pipeline, state_dir=state_dir, listen=listen))
+    run(
+        settings(
+            pipeline=pipeline, state_dir=state_dir, listen=listen, tokens=tokens, allowed_hosts=allowed_host
+        )
+    )
 
 
 def run(chosen: Settings) -> None:
@@ -57,6 +76,13 @@ def run(chosen: Settings) -> None:
     server.close()
     service.stop()
     log.info("stopped")
+
+
+class _Redacting(logging.Formatter):
+    """Whatever is logged, and whoever logs it: no token is among it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
 
 
 def _log_event(event: Event) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from api.endpoint import Section
-from api.routes import attempts, backfills, dates, ops, reports, steering
+from api.routes import access, attempts, backfills, dates, ops, reports, steering
 
 SECTIONS: Sequence[Section] = (
     backfills.section,
@@ -13,5 +13,6 @@ SECTIONS: Sequence[Section] = (
     attempts.section,
     steering.section,
     reports.section,
+    access.section,
     ops.section,
 )

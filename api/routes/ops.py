@@ -41,20 +41,20 @@ def pipeline(service: Served) -> told.Pipeline:
     )
 
 
-@section.get("/livez", (PLAIN,), query=asked.Verbose, status=(200, 503))
+@section.get("/livez", (PLAIN,), query=asked.Verbose, status=(200, 503), open=True)
 def livez(service: Served, *, query: asked.Verbose) -> Response:
     """Whether the engine's loop comes round. Nothing outside the daemon counts."""
     checks = {"engine": "" if service.alive else "a turn does not come back"}
     return _health(checks, {}, verbose=query.verbose is not None)
 
 
-@section.get("/healthz", (PLAIN,), query=asked.Verbose, status=(200, 503))
+@section.get("/healthz", (PLAIN,), query=asked.Verbose, status=(200, 503), open=True)
 def healthz(service: Served, *, query: asked.Verbose) -> Response:
     """The same as /livez, under the name that older probes ask for."""
     return livez(service, query=query)  # type: ignore[return-value]
 
 
-@section.get("/readyz", (PLAIN,), query=asked.Verbose, status=(200, 503))
+@section.get("/readyz", (PLAIN,), query=asked.Verbose, status=(200, 503), open=True)
 def readyz(service: Served, *, query: asked.Verbose) -> Response:
     """Whether it takes requests and works on them. What is held is shown, and does not count."""
     with service.core.db.read() as tx:

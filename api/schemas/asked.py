@@ -210,6 +210,12 @@ class Accept(Strict):
     reason: Reason
 
 
+class Login(Strict):
+    """The token that opens a session."""
+
+    token: Annotated[str, Field(min_length=1, max_length=200)]
+
+
 def _refuse_reversed(start: dt.date | None, end: dt.date | None) -> None:
     if start is not None and end is not None and end < start:
         raise fault("end", f"{end} is before start {start}")

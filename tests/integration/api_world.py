@@ -52,14 +52,16 @@ class Priced:
 class Behind:
     """A world with the attributes of the service, so that the app takes it for one."""
 
-    def __init__(self, world: World, *, host: str = "127.0.0.1") -> None:
+    def __init__(self, world: World, **keys: Any) -> None:
         self.world = world
         self.pipeline = world.pipeline
         self.core = world.core
         self.control = world.control
         self.enqueuer = world.enqueuer
         self.executors: Mapping[str, Executor] = {"local": world.executor}
-        self.settings = Settings(pipeline=Path("p.toml"), state_dir=world.folder, host=host, port=8484)
+        # No limit of requests, unless it is what a test is about.
+        chosen = {"host": "127.0.0.1", "port": 8484, "rate": 1e6, **keys}
+        self.settings = Settings(pipeline=Path("p.toml"), state_dir=world.folder, **chosen)
         self.warehouse = Priced(world.warehouse)
         self.alive = True
         self.wrong: dict[str, str] = {"engine": "", "warehouse": ""}

@@ -1,0 +1,237 @@
+"""With tokens on: every route of the document needs its scope, and nothing is open that should not be."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from api.guard import COOKIE
+from api.openapi import document
+from api.routes import SECTIONS
+from api.tokens import Scope, mint
+from tests.integration.api_world import Api, make_api, refused
+
+DOCUMENT = document(SECTIONS)
+OPERATIONS = [
+    (method.upper(), path, about)
+    for path, item in DOCUMENT["paths"].items()
+    for method, about in item.items()
+]
+OPEN = {"/livez", "/readyz", "/healthz", "/login", "/logout"}
+GIVEN = {"id": "1", "date": "2021-10-19", "kind": "warehouse", "key": "box"}
+PAGE = {"Host": "localhost:8484", "Origin": "http://localhost:8484"}
+
+
+@dataclass(frozen=True)
+class Door:
+    """An API with tokens, and the tokens."""
+
+    api: Api
+    file: Path
+    read: str
+    operate: str
+
+    def ask(self, method: str, path: str, token: str = "", **keys: Any) -> TestResponse:
+        headers = {**({"Authorization": f"Bearer {token}"} if token else {}), **keys.pop("headers", {})}
+        return self.api.client.open(path, method=method, headers=headers, **keys)
+
+
+def make_door(folder: Path, **keys: Any) -> Door:
+    (read, first), (operate, second) = mint("grafana", Scope.READ), mint("ana", Scope.OPERATE)
+    file = folder / "tokens"
+    file.write_text(f"{first}\n{second}\n")
+    file.chmod(0o600)
+    return Door(make_api(folder, tokens=file, **keys), file, read, operate)
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Door:
+    return make_door(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Door:
+    return make_door(tmp_path_factory.mktemp("shared"))
+
+
+def scope_of(about: dict[str, Any]) -> Scope | None:
+    """The one scope that the document asks for, by either of its two ways."""
+    if not about["security"]:
+        return None
+    assert [list(way) for way in about["security"]] == [["token"], ["session"]]
+    ((scope,),) = {tuple(scopes) for way in about["security"] for scopes in way.values()}
+    return Scope(scope)
+
+
+@pytest.mark.parametrize(("method", "path", "about"), OPERATIONS)
+def test_a_route_is_open_to_its_scope_alone(shared: Door, method: str, path: str, about: Any) -> None:
+    # Given a route, the scope that the document says, and every kind of caller
+    needed = scope_of(about)
+    assert (needed is None) == (path in OPEN)
+    assert needed in (None, Scope.READ if method == "GET" else Scope.OPERATE)
+    url = path.format(**GIVEN)
+    stranger, _ = mint("stranger", Scope.OPERATE)
+    statuses = {
+        who: shared.ask(method, url, token).status_code
+        for who, token in {
+            "nobody": "",
+            "stranger": stranger,
+            "nonsense": "x",
+            "read": shared.read,
+            "operate": shared.operate,
+        }.items()
+    }
+    # Then who lacks it is refused before anything else is looked at, and who has it is not
+    refusal = {
+        **dict.fromkeys(("nobody", "stranger", "nonsense"), needed and 401),
+        "read": 403 if needed is Scope.OPERATE else None,
+        "operate": None,
+    }
+    for who, status in refusal.items():
+        if status is None:
+            assert path == "/login" or statuses[who] not in (401, 403), (who, statuses)
+        else:
+            assert statuses[who] == status, (who, statuses)
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/v1", "/", "/static/x", "/v1/dates/2021-10-19/nothing"])
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "OPTIONS", "HEAD", "TRACE"])
+def test_what_is_not_there_tells_a_stranger_nothing(shared: Door, method: str, path: str) -> None:
+    assert shared.ask(method, path).status_code == 401
+    assert shared.ask(method, path, shared.read).status_code in (404, 405)
+
+
+def test_head_needs_what_get_needs(shared: Door) -> None:
+    assert shared.ask("HEAD", "/v1/dates").status_code == 401
+    assert shared.ask("HEAD", "/v1/dates", shared.read).status_code == 200
+    assert shared.ask("HEAD", "/livez").status_code == 200
+
+
+def test_a_refusal_says_what_is_missing(door: Door) -> None:
+    nobody = door.ask("GET", "/v1/progress")
+    _, message = refused(nobody, 401)
+    assert message == "this needs a token with the scope 'read': Authorization: Bearer TOKEN"
+    assert nobody.headers["WWW-Authenticate"] == "Bearer realm=backfilld"
+    unknown = door.ask("GET", "/v1/progress", "bfd_wrong")
+    _, message = refused(unknown, 401)
+    assert message == "this token is not known"
+    assert unknown.headers["WWW-Authenticate"] == "Bearer realm=backfilld, error=invalid_token"
+    _, message = refused(door.ask("POST", "/v1/pause", door.read), 403)
+    assert message == "this needs the scope 'operate'; the token 'grafana' has 'read'"
+    assert door.api.behind.woken == 0
+
+
+@pytest.mark.parametrize("header", ["Basic {}", "{}", "Bearer", "Bearer {} {}", "Bearer\t{}", "Token {}"])
+def test_only_a_bearer_token_is_one(door: Door, header: str) -> None:
+    given = {"Authorization": header.format(door.read, door.read)}
+    assert door.api.client.get("/v1/progress", headers=given).status_code == 401
+    assert (
+        door.api.client.get("/v1/progress", headers={"Authorization": f"bEARER  {door.read}"}).status_code
+        == 200
+    )
+
+
+def test_who_asked_is_known_by_the_name_of_the_token(door: Door, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="api.guard"):
+        door.ask("POST", "/v1/pause", door.operate, json={"reason": "lunch"}, headers={"X-Request-Id": "r1"})
+    assert caplog.messages == ["POST '/v1/pause' by ana: 200 (request r1)"]
+    (hold,) = door.api.world.control.holds()
+    assert (hold.actor, hold.reason) == ("ana", "lunch")
+    assert door.ask("GET", "/v1/whoami", door.read).json == {"name": "grafana", "scope": "read"}
+
+
+def test_a_token_is_rotated_and_revoked_without_a_restart(door: Door) -> None:
+    # Given a second token of the same name, written beside the first
+    new, line = mint("ana", Scope.OPERATE)
+    door.file.write_text(door.file.read_text() + line)
+    assert door.ask("GET", "/v1/whoami", new).json == door.ask("GET", "/v1/whoami", door.operate).json
+    # When the first is taken out, it is refused at once
+    door.file.write_text(line)
+    assert door.ask("GET", "/v1/whoami", door.operate).status_code == 401
+    assert door.ask("GET", "/v1/whoami", new).status_code == 200
+
+
+def test_a_token_file_that_became_unusable_admits_nobody(
+    door: Door, caplog: pytest.LogCaptureFixture
+) -> None:
+    door.file.write_text(f"{door.file.read_text()}\nana operate {door.operate}")
+    response = door.ask("GET", "/v1/progress", door.operate)
+    _, message = refused(response, 503)
+    assert message == "the token file cannot be used; the daemon's log says why"
+    assert "line 4 of the token file" in caplog.text
+    assert door.operate not in caplog.text
+    assert door.ask("GET", "/livez", door.operate).status_code == 200
+
+
+def test_a_browser_logs_in_once_and_scripts_never_see_the_session(door: Door) -> None:
+    # When a page of its own sends the token
+    client = door.api.app.test_client()
+    answer = client.post("/login", json={"token": door.operate}, headers=PAGE)
+    # Then what follows needs the cookie alone, which is not the token and no script can read
+    assert answer.json == {"name": "ana", "scope": "operate"}
+    cookie = answer.headers["Set-Cookie"]
+    assert cookie.endswith("; Path=/; Max-Age=43200; HttpOnly; SameSite=Strict")
+    assert door.operate not in cookie
+    assert client.get("/v1/whoami").json == {"name": "ana", "scope": "operate"}
+    assert client.post("/v1/pause", headers=PAGE).status_code == 200
+    # And pages of other sites can do nothing with it, other ports of this machine included
+    for origin in ("https://evil.example", "http://localhost:3000", "null"):
+        refused(client.post("/v1/resume", headers={**PAGE, "Origin": origin}), 403)
+    # And after a logout a copy of the cookie is worth nothing
+    stolen = client.get_cookie(COOKIE)
+    assert stolen is not None
+    assert client.post("/logout", headers=PAGE).status_code == 200
+    assert client.get_cookie(COOKIE) is None
+    client.set_cookie(COOKIE, stolen.value)
+    assert client.get("/v1/whoami").status_code == 401
+
+
+def test_a_session_ends_with_its_token_and_has_no_more_than_its_scope(door: Door) -> None:
+    client = door.api.app.test_client()
+    client.post("/login", json={"token": door.read}, headers=PAGE)
+    refused(client.post("/v1/pause", headers=PAGE), 403)
+    door.file.write_text(mint("grafana", Scope.READ)[1])
+    assert client.get("/v1/whoami").status_code == 401
+
+
+def test_over_tls_the_cookie_stays_on_tls(door: Door) -> None:
+    headers = {"Host": "localhost", "Origin": "https://localhost"}
+    answer = door.api.client.post("/login", json={"token": door.read}, headers=headers)
+    assert answer.headers["Set-Cookie"].endswith("; SameSite=Strict; Secure")
+
+
+def test_a_login_without_a_known_token_is_refused(door: Door, tmp_path: Path) -> None:
+    _, message = refused(door.api.client.post("/login", json={"token": "bfd_guess"}), 401)
+    assert message == "this token is not known"
+    assert refused(door.api.client.post("/login", json={}), 422)[0] == "token"
+    (tmp_path / "plain").mkdir()
+    _, message = refused(make_api(tmp_path / "plain").client.post("/login", json={"token": "x"}), 409)
+    assert "nobody needs to log in" in message
+
+
+def test_with_tokens_it_may_listen_anywhere_under_the_names_it_was_given(tmp_path: Path) -> None:
+    door = make_door(tmp_path, host="0.0.0.0", allowed_hosts=("nba.example", "10.0.0.7"))
+    for host in ("nba.example", "NBA.example:8484", "10.0.0.7:8484", "localhost"):
+        assert door.ask("GET", "/livez", headers={"Host": host}).status_code == 200
+    _, message = refused(door.ask("GET", "/livez", headers={"Host": "evil.example"}), 403)
+    assert "--allowed-host NAME" in message
+
+
+def test_too_many_requests_are_told_when_to_come_back(tmp_path: Path) -> None:
+    # Given an API that takes one request of each client every ten seconds
+    door = make_door(tmp_path, rate=0.1)
+    assert door.ask("GET", "/v1/whoami", door.read).status_code == 200
+    # Then the second is told to wait, and what it has spent is not another's
+    response = door.ask("GET", "/v1/whoami", door.read)
+    _, message = refused(response, 429)
+    assert message == "more requests than 0.1 a second; ask again later"
+    assert 1 <= int(response.headers["Retry-After"]) <= 10
+    assert door.ask("GET", "/v1/whoami", door.operate).status_code == 200
+    # And guessing tokens is as slow, whatever is guessed
+    guesses = [door.ask("GET", "/v1/whoami", mint("x", Scope.READ)[0]).status_code for _ in range(3)]
+    assert guesses == [401, 429, 429]
