@@ -14,6 +14,7 @@ from waitress.channel import HTTPChannel
 from waitress.server import create_server
 
 from api.guard import LARGEST_BODY
+from daemon.config import SettingsError
 
 THREADS = 8
 CLOSE_SECONDS = 10.0
@@ -33,7 +34,7 @@ class Server:
         """Bind the address.
 
         Raises:
-            OSError: the address is taken or not this machine's.
+            SettingsError: the address is taken or not this machine's.
         """
         self._server = create_server(
             app,
@@ -112,7 +113,7 @@ def _bound(host: str, port: int) -> socket.socket:
         bound.bind(address)
     except OSError as error:
         bound.close()
-        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
+        raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror}; choose --listen") from error
     return bound
 
 

@@ -53,6 +53,11 @@ class Settings:
         return f"sqlite:///{self.state_dir / 'state.db'}"
 
     @property
+    def listen(self) -> str:
+        """HOST:PORT of the API; port 0 stands for any free one."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the API."""
         return self.host in _LOOPBACK

@@ -31,6 +31,7 @@ from state.machine import Machine
 from state.pipeline import Pipeline
 from state.pipeline_file import load
 from state.store.database import Database
+from state.store.lock import DaemonLock, Holder
 
 log = logging.getLogger(__name__)
 
@@ -114,12 +115,14 @@ class Service:
         Raises:
             PipelineError: the pipeline file cannot be used.
             DatabaseUnusable: the state database cannot be used.
+            InUse: another daemon serves the state directory.
             SettingsError: the state directory cannot be used.
         """
         self.settings = settings
         self.pipeline: Pipeline = load(settings.pipeline)
         prepare(settings.state_dir)
         self.db = Database(settings.database_url)
+        self._lock = DaemonLock(self.db, Holder.me(since=time.time(), listen=settings.listen))
         self.db.upgrade()
         self.warehouse = warehouse or open_warehouse(self.pipeline, on_query=on_query, on_error=on_error)
         self.executors = {"local": Local(settings.state_dir / "attempts", on_end=self.wake)}
@@ -166,6 +169,7 @@ class Service:
             executor.close()
         self.warehouse.close()
         self.db.close()
+        self._lock.release()
         return all(ended)
 
     def wake(self) -> None:

@@ -12,6 +12,7 @@ from daemon.config import SettingsError
 from state import __version__
 from state.pipeline_file import PipelineError
 from state.store.database import DatabaseUnusable
+from state.store.lock import InUse
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -35,7 +36,7 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except (PipelineError, SettingsError, DatabaseUnusable) as error:
+    except (PipelineError, SettingsError, DatabaseUnusable, InUse) as error:
         click.echo(f"backfilld: {error}", err=True)
         sys.exit(2)
     except ApiError as error:

@@ -17,6 +17,7 @@ import requests
 from flask import Flask
 
 from api.server import Server
+from daemon.config import SettingsError
 from tests.integration.api_world import Api, listening, make_api
 
 TIMEOUT = 20.0
@@ -183,7 +184,8 @@ def test_a_request_that_outlasts_the_grace_does_not_keep_the_server_open() -> No
 def test_a_taken_address_is_named() -> None:
     first = Server(Flask("first"), "127.0.0.1", 0)
     first.start()
-    with pytest.raises(OSError, match=rf"cannot listen on 127.0.0.1:{first.port}: Address already in use"):
+    taken = rf"cannot listen on 127.0.0.1:{first.port}: Address already in use"
+    with pytest.raises(SettingsError, match=taken):
         Server(Flask("second"), "127.0.0.1", first.port)
     first.close()
 
