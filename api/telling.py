@@ -11,7 +11,8 @@ from api.schemas.calendar import Calendar, CalendarGroup
 from daemon.progress import Progress
 from state.pipeline import DONE, FAILED, Pipeline
 from state.records import AttemptRow, BackfillRow, CheckRow, DateRow, HoldRow, TransitionRow
-from state.store import backfills, reading
+from state.store import backfills
+from state.store.attempts import covered
 from state.store.database import Transaction
 from state.store.reading import Cell
 
@@ -106,8 +107,8 @@ def check(row: CheckRow, pipeline: Pipeline) -> told.Check:
 
 def attempts(tx: Transaction, rows: Sequence[AttemptRow]) -> list[told.Attempt]:
     """Attempts with the dates they cover."""
-    covered = reading.covered(tx, [row.id for row in rows])
-    return [_attempt(row, covered[row.id]) for row in rows]
+    dates = covered(tx, [row.id for row in rows])
+    return [_attempt(row, dates[row.id]) for row in rows]
 
 
 def _attempt(row: AttemptRow, dates: Sequence[dt.date]) -> told.Attempt:

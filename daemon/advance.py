@@ -16,7 +16,7 @@ from state.pipeline import DONE, FAILED, PENDING, Stage
 from state.records import BackfillRow, CheckRow, DateRow
 from state.store import backfills, checks, dates, days, holds
 from state.store.database import Transaction
-from state.store.dates import Move, Standing
+from state.store.dates import Move, Parked, Standing
 
 
 @dataclass(slots=True)
@@ -29,6 +29,7 @@ class _Pass:
     days: Mapping[dt.date, Day]
     held: Mapping[str, str]
     admitted: list[DateRow] = field(default_factory=list)
+    parked: list[Parked] = field(default_factory=list)
     ask: list[checks.Pair] = field(default_factory=list)
     may_start: list[checks.Pair] = field(default_factory=list)
     may_not_start: list[checks.Pair] = field(default_factory=list)
@@ -87,6 +88,7 @@ class Advancer:
 
     def _finish(self, work: _Pass) -> None:
         tx, now = work.tx, self._core.now()
+        dates.park(tx, work.parked)  # first: what follows may wake some of them
         checks.open_for(tx, work.admitted, self._pipeline.processors, now)
         lookback.open_witnesses(tx, self._core, [work.days[row.date] for row in work.admitted])
         checks.want(tx, work.ask, now)
@@ -109,7 +111,7 @@ class Advancer:
         """Fail a date of a cancelled backfill, once nothing of it runs any more."""
         own = work.known.get(row.date, {})
         if any(check.attempt_id is not None for check in own.values()):
-            dates.park(work.tx, row, waiting=Waiting.ATTEMPT, text="", due_at=None)
+            work.parked.append(Parked(row=row, waiting=Waiting.ATTEMPT))
             return
         journey = _Journey(row, row.state, row.entered_at)
         journey.go(Trigger.CANCEL, FAILED, f"backfill {backfill.id} was cancelled")
@@ -119,9 +121,9 @@ class Advancer:
         day = work.days.get(row.date)
         paused = _paused(backfill)
         if paused:
-            dates.park(work.tx, row, waiting=Waiting.PAUSED, text=paused, due_at=None)
+            work.parked.append(Parked(row=row, waiting=Waiting.PAUSED, text=paused))
         elif day is None:
-            dates.park(work.tx, row, waiting=Waiting.CALENDAR, text="", due_at=None)
+            work.parked.append(Parked(row=row, waiting=Waiting.CALENDAR))
         elif not day.expected:
             journey = _Journey(row, row.state, row.entered_at)
             journey.go(Trigger.DISMISS, DONE, day.reason)
@@ -210,7 +212,8 @@ class Advancer:
         if journey.moves:
             self._commit(work, journey, standing)
         else:
-            dates.park(work.tx, journey.row, waiting=wait.waiting, text=wait.text, due_at=wait.until)
+            parked = Parked(row=journey.row, waiting=wait.waiting, text=wait.text, due_at=wait.until)
+            work.parked.append(parked)
 
     def _end(self, work: _Pass, journey: _Journey, outcome: Outcome, reason: str) -> None:
         now = self._core.now()

@@ -15,9 +15,10 @@ from daemon.decide import Waiting
 from daemon.events import AttemptStarted
 from daemon.executors import Executor, Handle, Job
 from state.pipeline import Processor
-from state.records import AttemptRow, CheckRow, HoldRow
+from state.records import AttemptRow, CheckRow, DateRow, HoldRow
 from state.store import attempts, checks, dates, days, holds
 from state.store.database import Transaction
+from state.store.dates import Parked
 
 LOOK_AHEAD = 50
 """How many waiting checks are asked about afresh together, when the first of them is found too old."""
@@ -82,6 +83,7 @@ class Launcher:
         free = self._core.pipeline.jobs.slots - len(running)
         writers = {(a.output, a.writer) for a in running}
         sequences = {a.sequence for a in running}
+        holders = dates.among(tx, [pick.date for pick in picks])
         claimed: list[_Claimed] = []
         for group in self._groups(tx, picks):
             processor = self._processors[group[0].processor]
@@ -90,10 +92,11 @@ class Launcher:
             writer = next((n for n in range(processor.writers) if (processor.table, n) not in writers), None)
             if free <= 0 or writer is None or (sequence and sequence in sequences):
                 continue
-            claimed.append(self._take(tx, group, writer, sequence))
+            claimed.append(self._take(tx, group, holders, writer, sequence))
             writers.add((processor.table, writer))
             sequences.add(sequence)
             free -= 1
+        self._note(tx, claimed, holders)
         return claimed
 
     def _fresh(self, tx: Transaction, picks: list[CheckRow]) -> list[CheckRow]:
@@ -133,10 +136,16 @@ class Launcher:
         known_empty = all(not seasons.day(date, games).expected for date, games in between.items())
         return known_empty and len(between) == (pick.date - last.date).days - 1
 
-    def _take(self, tx: Transaction, group: list[CheckRow], writer: int, sequence: str | None) -> _Claimed:
+    def _take(
+        self,
+        tx: Transaction,
+        group: Sequence[CheckRow],
+        holders: Mapping[dt.date, DateRow],
+        writer: int,
+        sequence: str | None,
+    ) -> _Claimed:
         processor = self._processors[group[0].processor]
         covered = tuple(check.date for check in group)
-        holders = dates.among(tx, covered)
         number = attempts.claim(
             tx,
             attempts.Claim(
@@ -151,10 +160,13 @@ class Launcher:
             ),
             self._core.now(),
         )
-        checks.claim(tx, [(date, processor.name) for date in covered], number)
-        for row in holders.values():
-            dates.park(tx, row, waiting=Waiting.ATTEMPT, text="", due_at=row.due_at)
         return _Claimed(number, processor, covered)
+
+    def _note(self, tx: Transaction, claimed: Sequence[_Claimed], holders: Mapping[dt.date, DateRow]) -> None:
+        """Let checks and dates know which attempts run for them."""
+        checks.claim(tx, {one.attempt: [(date, one.processor.name) for date in one.dates] for one in claimed})
+        rows = [holders[date] for one in claimed for date in one.dates]
+        dates.park(tx, [Parked(row=row, waiting=Waiting.ATTEMPT, due_at=row.due_at) for row in rows])
 
     def _launch(self, claimed: Sequence[_Claimed]) -> None:
         for name, executor in self._executors.items():

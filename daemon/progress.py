@@ -216,5 +216,5 @@ def _seasons(counts: Sequence[DateCount]) -> tuple[SeasonProgress, ...]:
 
 def _running(tx: Transaction) -> tuple[Running, ...]:
     under_way = attempts.running(tx)
-    covered = reading.covered(tx, [attempt.id for attempt in under_way])
+    covered = attempts.covered(tx, [attempt.id for attempt in under_way])
     return tuple(Running(attempt=attempt, dates=covered[attempt.id]) for attempt in under_way)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from daemon import lookback
 from daemon.core import Core
-from daemon.events import AttemptEnded, Event
+from daemon.events import AttemptEnded
 from daemon.executors import Executor, Exit, Observation
 from state.records import AttemptRow, CheckRow, Status
 from state.store import attempts, checks, dates
 from state.store.attempts import Ending
+from state.store.checks import Released
 from state.store.database import Transaction
 
 TAIL_BYTES = 2000
@@ -86,45 +87,45 @@ class Reaper:
         return None
 
     def _close(self, ended: list[_Ended]) -> None:
-        events: list[Event] = []
+        endings = {one.attempt.id: self._ending(one) for one in ended}
         with self._core.db.write() as tx:
-            for one in ended:
-                events += self._close_one(tx, one)
-        self._core.tell_all(events)
+            closed = set(attempts.close(tx, endings))
+            rows = [one.attempt for one in ended if one.attempt.id in closed]
+            covered = attempts.covered(tx, [row.id for row in rows])
+            known = checks.of_dates(tx, {date for dates_ in covered.values() for date in dates_})
+            self._release(tx, [(row, date) for row in rows for date in covered[row.id]], endings, known)
+            dates.wake_dates(tx, known, self._core.now())
+        self._core.tell_all([_told(row, endings[row.id]) for row in rows])
 
-    def _close_one(self, tx: Transaction, one: _Ended) -> list[Event]:
+    def _ending(self, one: _Ended) -> Ending:
         row, exit_ = one.attempt, one.exit
-        ended_at = max(exit_.ended_at, row.started_at)
-        status = _status(row, exit_)
-        tail = _tail(self._executors[row.executor].log(row.id))
-        ending = Ending(
-            status=status,
-            ended_at=ended_at,
+        return Ending(
+            status=_status(row, exit_),
+            ended_at=max(exit_.ended_at, row.started_at),
             exit_code=exit_.code,
             detail=exit_.detail,
-            tail=tail,
+            tail=_tail(self._executors[row.executor].log(row.id)),
             max_rss_bytes=exit_.max_rss_bytes,
             cpu_seconds=exit_.cpu_seconds,
         )
-        if not attempts.close(tx, row.id, ending):
-            return []
-        covered = attempts.dates_of(tx, row.id)
-        known = checks.of_dates(tx, covered)
-        for date in covered:
-            self._release(tx, row, ending, known[date])
-        dates.wake_dates(tx, covered, self._core.now())
-        phase, seconds = row.phase, ended_at - row.started_at
-        return [
-            AttemptEnded(attempt=row.id, processor=row.processor, phase=phase, status=status, seconds=seconds)
-        ]
 
     def _release(
-        self, tx: Transaction, row: AttemptRow, ending: Ending, known: Mapping[str, CheckRow]
+        self,
+        tx: Transaction,
+        ended: Sequence[tuple[AttemptRow, dt.date]],
+        endings: Mapping[int, Ending],
+        known: Mapping[dt.date, Mapping[str, CheckRow]],
     ) -> None:
-        """Hand a check back: to be asked about now, and not to be run again before the backoff."""
-        check = known[row.processor]
+        """Hand checks back: to be asked about now, and not to be run again before the backoff."""
+        checks.release(
+            tx, [self._released(row, endings[row.id], known[date][row.processor]) for row, date in ended]
+        )
+        for row, date in ended:
+            settle = self._core.pipeline.processors[row.processor].settle
+            self._ask_ahead(tx, date, row.processor, known[date], endings[row.id].ended_at + settle)
+
+    def _released(self, row: AttemptRow, ending: Ending, check: CheckRow) -> Released:
         processor = self._core.pipeline.processors[row.processor]
-        pair = (check.date, check.processor)
         values: dict[str, object] = {"wanted_at": ending.ended_at + processor.settle}
         if row.handle is None:
             values["tries"] = max(check.tries - 1, 0)
@@ -136,8 +137,7 @@ class Reaper:
                 "own_detail": _detail(ending),
                 "retry_at": ending.ended_at + self._backoff(processor.backoff, check.tries),
             }
-        checks.release(tx, row.id, [pair], values)
-        self._ask_ahead(tx, check.date, row.processor, known, ending.ended_at + processor.settle)
+        return Released(pair=(check.date, check.processor), attempt=row.id, values=values)
 
     def _ask_ahead(
         self, tx: Transaction, date: dt.date, processor: str, known: Mapping[str, CheckRow], at: float
@@ -169,6 +169,16 @@ def _status(row: AttemptRow, exit_: Exit) -> Status:
     if row.stopping is not None:
         return Status(row.stopping)
     return Status.LOST if exit_.code is None else Status.FAILED
+
+
+def _told(row: AttemptRow, ending: Ending) -> AttemptEnded:
+    return AttemptEnded(
+        attempt=row.id,
+        processor=row.processor,
+        phase=row.phase,
+        status=ending.status,
+        seconds=ending.ended_at - row.started_at,
+    )
 
 
 def _detail(ending: Ending) -> str:

@@ -42,9 +42,9 @@ _COVER = insert(attempt_dates)
 _RECORD = update(attempts).where(_THIS).values(handle=bindparam("_handle"), started_at=bindparam("_now"))
 _ENDING = ("status", "ended_at", "exit_code", "detail", "tail", "max_rss_bytes", "cpu_seconds")
 _CLOSE = update(attempts).where(_THIS, IS_RUNNING).values({name: bindparam(f"_{name}") for name in _ENDING})
-_DATES_OF = (
-    select(attempt_dates.c.date)
-    .where(attempt_dates.c.attempt_id == bindparam("_id"))
+_COVERED = (
+    select(attempt_dates)
+    .where(attempt_dates.c.attempt_id.in_(bindparam("_ids", expanding=True)))
     .order_by(attempt_dates.c.date)
 )
 
@@ -127,10 +127,18 @@ def mark_stopping(tx: Connection, numbers: Collection[int], why: Status) -> None
         tx.execute(update(attempts).where(*here).values(stopping=why.value))
 
 
-def close(tx: Connection, number: int, ending: Ending) -> bool:
-    """Close a running attempt; False when it was closed already."""
+def close(tx: Connection, endings: Mapping[int, Ending]) -> list[int]:
+    """Close running attempts; those that were not closed already."""
+    open_ones = [row.id for row in running(tx) if row.id in endings]
+    values = [{**_ended(endings[number]), "_id": number} for number in open_ones]
+    if values:
+        tx.execute(_CLOSE, values)
+    return open_ones
+
+
+def _ended(ending: Ending) -> dict[str, object]:
     values = {f"_{name}": getattr(ending, name) for name in _ENDING}
-    return tx.execute(_CLOSE, {**values, "_status": ending.status.value, "_id": number}).rowcount == 1
+    return {**values, "_status": ending.status.value}
 
 
 def get(tx: Connection, number: int) -> AttemptRow | None:
@@ -149,9 +157,12 @@ def running_of(tx: Connection, backfill_id: int) -> list[AttemptRow]:
     return [row for row in running(tx) if row.backfill_id == backfill_id]
 
 
-def dates_of(tx: Connection, number: int) -> list[dt.date]:
-    """The dates an attempt covers, in order."""
-    return list(tx.execute(_DATES_OF, {"_id": number}).scalars())
+def covered(tx: Connection, numbers: Collection[int]) -> dict[int, list[dt.date]]:
+    """The dates that each of some attempts covers, in order."""
+    found: dict[int, list[dt.date]] = {number: [] for number in numbers}
+    for row in tx.execute(_COVERED, {"_ids": list(numbers)}):
+        found[row.attempt_id].append(row.date)
+    return found
 
 
 def of_date(tx: Connection, date: dt.date) -> list[AttemptRow]:

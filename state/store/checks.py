@@ -85,6 +85,15 @@ class Judged:
     ask_again_at: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """A pair whose attempt has ended, with what its check keeps of it."""
+
+    pair: Pair
+    attempt: int
+    values: Mapping[str, object]
+
+
 def open_for(tx: Connection, admitted: Sequence[DateRow], processors: Collection[str], now: float) -> None:
     """Start afresh with the checks of admitted dates: nothing tried, everything to be asked.
 
@@ -270,15 +279,21 @@ def _runnable(branches: int) -> CompoundSelect[Any]:
     )
 
 
-def claim(tx: Connection, pairs: Iterable[Pair], attempt_id: int) -> None:
-    """Note that an attempt runs for pairs."""
-    tx.execute(_CLAIM, _pairs(pairs, _attempt=attempt_id))
+def claim(tx: Connection, taken: Mapping[int, Iterable[Pair]]) -> None:
+    """Note which attempt runs for which pairs."""
+    values = [one for number, pairs in taken.items() for one in _pairs(pairs, _attempt=number)]
+    if values:
+        tx.execute(_CLAIM, values)
 
 
-def release(tx: Connection, attempt_id: int, pairs: Iterable[Pair], values: Mapping[str, object]) -> None:
-    """Note that the attempt ended, with `values`, and have the warehouse asked."""
-    beside = {f"_{name}": value for name, value in values.items()}
-    tx.execute(_release(tuple(values)), _pairs(pairs, _attempt=attempt_id, **beside))
+def release(tx: Connection, released: Iterable[Released]) -> None:
+    """Note that attempts ended, and have the warehouse asked."""
+    alike: dict[tuple[str, ...], list[dict[str, object]]] = defaultdict(list)
+    for one in released:
+        beside = {f"_{name}": value for name, value in one.values.items()}
+        alike[tuple(one.values)] += _pairs([one.pair], _attempt=one.attempt, **beside)
+    for names, values in alike.items():
+        tx.execute(_release(names), values)
 
 
 @cache

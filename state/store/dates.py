@@ -240,10 +240,30 @@ def reassign(tx: Connection, wanted: Collection[dt.date], backfill_id: int, prio
         tx.execute(here.values(backfill_id=backfill_id, priority=priority), values)
 
 
-def park(tx: Connection, row: DateRow, *, waiting: str, text: str, due_at: float | None) -> None:
-    """Note what a date waits for, and when to look again."""
-    waits = {"_waiting": waiting, "_text": text, "_due_at": due_at}
-    tx.execute(_PARK, {"_date": row.date, "_version": row.version, **waits})
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """What a live date waits for, as its row was read, and when to look again."""
+
+    row: DateRow
+    waiting: str
+    text: str = ""
+    due_at: float | None = None
+
+
+def park(tx: Connection, parked: Iterable[Parked]) -> None:
+    """Note what dates wait for; whichever moved meanwhile stays as it is."""
+    values = [
+        {
+            "_date": one.row.date,
+            "_version": one.row.version,
+            "_waiting": one.waiting,
+            "_text": one.text,
+            "_due_at": one.due_at,
+        }
+        for one in parked
+    ]
+    if values:
+        tx.execute(_PARK, values)
 
 
 def set_season(tx: Connection, seasons: Iterable[tuple[dt.date, str]]) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +12,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from state.machine import Outcome
 from state.records import AttemptRow, Status
 from state.store import rows
-from state.tables import IS_RUNNING, attempt_dates, attempts, dates
+from state.tables import IS_RUNNING, attempts, dates
 
 StoreFailure = SQLAlchemyError
 """Whatever can go wrong with the state database."""
@@ -103,12 +101,3 @@ def calendar(tx: Connection) -> list[Cell]:
     """Where every date stands, oldest first: three columns, so that thousands cost milliseconds."""
     query = select(dates.c.date, dates.c.state, dates.c.outcome).order_by(dates.c.date)
     return [Cell(*row) for row in tx.execute(query)]
-
-
-def covered(tx: Connection, numbers: Collection[int]) -> dict[int, list[dt.date]]:
-    """The dates that each of some attempts covers, in order."""
-    found: dict[int, list[dt.date]] = defaultdict(list)
-    query = select(attempt_dates).where(attempt_dates.c.attempt_id.in_(numbers))
-    for row in tx.execute(query.order_by(attempt_dates.c.date)):
-        found[row.attempt_id].append(row.date)
-    return found
