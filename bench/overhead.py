@@ -1,0 +1,162 @@
+"""What backfilld adds to a job: `/bin/true` jobs of the 5 + 5 + 4 shape behind a gate that answers at once.
+
+python -m bench.overhead [DATES ...] [--only RUNNER ...] [--rounds N]
+
+Every runner does the same jobs, at most 8 at once where it can: `loop` starts one process after another with
+two SQLite commits for each; `make` has the graph as a Makefile; `luigi` has it as tasks of one worker with 8
+processes, in an environment of its own; `backfilld` is the daemon with everything it promises.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import os
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bench.instant import Instant
+from daemon.config import Settings
+from daemon.enqueue import Request
+from daemon.service import Service
+from state.store import backfills
+
+PHASES = (("phase2", "parallel", 5), ("phase3", "parallel", 5), ("phase4", "sequential", 4))
+JOBS = sum(count for _, _, count in PHASES)
+SLOTS = 8
+FIRST = dt.date(2021, 10, 19)
+PATIENCE_SECONDS = 600.0
+LUIGI = Path(__file__).parent / ".venv-luigi"
+
+
+def pipeline() -> str:
+    """The pipeline file: every date is expected; no history and no lookback."""
+    lines = ['name = "bench"', "[warehouse]", 'kind = "lake"', 'path = "lake"', "[jobs]", f"slots = {SLOTS}"]
+    for phase, order, count in PHASES:
+        lines += ["[[phase]]", f'name = "{phase}"', f'order = "{order}"']
+        for number in range(count):
+            name = f"{phase}_{number}"
+            lines += ["[[phase.processor]]", f'name = "{name}"', f'table = "bench.{name}"']
+            lines += ['command = ["/bin/true", "{date}"]']
+    return "\n".join(lines)
+
+
+def backfilld(number: int, folder: Path) -> float:
+    """The daemon without its API, from the request to the end of the last date."""
+    file = folder / "pipeline.toml"
+    file.write_text(pipeline())
+    gate = Instant()
+    settings = Settings(pipeline=file, state_dir=folder / "state", host="127.0.0.1", port=0)
+    service = Service(settings, tell=gate.tell, warehouse=gate)  # type: ignore[arg-type]
+    service.start()
+    started = time.perf_counter()
+    request = Request(dates=tuple(FIRST + dt.timedelta(days=n) for n in range(number)))
+    receipt = service.enqueuer.enqueue(request)
+    service.wake()
+    while _live(service, receipt.id):
+        if time.perf_counter() - started > PATIENCE_SECONDS:
+            raise TimeoutError("the dates do not end")
+        time.sleep(0.01)
+    seconds = time.perf_counter() - started
+    service.stop()
+    return seconds
+
+
+def _live(service: Service, backfill: int | None) -> int:
+    with service.db.read() as tx:
+        return backfills.live_dates(tx, backfill or 0)
+
+
+def loop(number: int, folder: Path) -> float:
+    """The least that can be done durably: commit that it runs, run it, commit how it ended; one at a time."""
+    started = time.perf_counter()
+    database = sqlite3.connect(folder / "loop.db", isolation_level=None)
+    for setting in ("journal_mode = WAL", "synchronous = FULL"):
+        database.execute(f"PRAGMA {setting}")
+    database.execute("CREATE TABLE jobs (id INTEGER PRIMARY KEY, code INTEGER)")
+    for job in range(number * JOBS):
+        database.execute("INSERT INTO jobs (id) VALUES (?)", (job,))
+        code = subprocess.run(["/bin/true", str(job)], check=False).returncode
+        database.execute("UPDATE jobs SET code = ? WHERE id = ?", (code, job))
+    database.close()
+    return time.perf_counter() - started
+
+
+def make(number: int, folder: Path) -> float:
+    """`make -j8` over the same graph: nothing is kept, nothing is checked."""
+    rules = list(_rules(number))
+    targets = " ".join(target for target, _ in rules)
+    text = [f".PHONY: all {targets}", f"all: {targets}"]
+    text += [f"{target}: {needed}\n\t@/bin/true {target}" for target, needed in rules]
+    (folder / "Makefile").write_text("\n".join(text) + "\n")
+    return _timed(["make", f"-j{SLOTS}", "-C", str(folder), "--no-print-directory", "all"])
+
+
+def _rules(number: int) -> Iterator[tuple[str, str]]:
+    """Targets and what they need: a phase needs the one before it; phase 4 needs its own last step too."""
+    last = ""
+    for date in range(number):
+        before: list[str] = []
+        for phase, order, count in PHASES:
+            names = [f"{phase}_{n}_{date}" for n in range(count)]
+            for name in names:
+                yield name, " ".join([*before, last] if order == "sequential" else before)
+                last = name if order == "sequential" else last
+            before = names
+
+
+def luigi(number: int, folder: Path) -> float:
+    """Luigi's own scheduler and worker, a marker file for every task."""
+    python = LUIGI / "bin" / "python"
+    if not python.exists():
+        venv.create(LUIGI, with_pip=True)
+        subprocess.run([python, "-m", "pip", "-qq", "install", "luigi>=3.6,<4"], check=True)
+    return _timed([str(python), str(Path(__file__).parent / "luigi_tasks.py"), str(number), str(folder)])
+
+
+def _timed(command: list[str]) -> float:
+    started = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+RUNNERS: dict[str, Callable[[int, Path], float]] = {
+    "loop": loop, "make": make, "luigi": luigi, "backfilld": backfilld
+}  # fmt: skip
+
+
+def measure(runner: str, number: int, rounds: int) -> float:
+    """Milliseconds per job, the median of some rounds."""
+    times = []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            times.append(RUNNERS[runner](number, Path(folder)))
+    return 1000 * statistics.median(times) / (number * JOBS)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("dates", nargs="*", type=int, default=[28, 112, 448])
+    parser.add_argument("--only", nargs="+", choices=RUNNERS, default=list(RUNNERS))
+    parser.add_argument("--rounds", type=int, default=3)
+    chosen = parser.parse_args()
+    print(
+        f"load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}, SQLite {sqlite3.sqlite_version};"
+        f" milliseconds per job, medians of {chosen.rounds}"
+    )
+    print(" ".join(["  dates    jobs", *(f"{name:>10}" for name in chosen.only)]))
+    for number in chosen.dates:
+        told = [measure(name, number, chosen.rounds) for name in chosen.only]
+        print(f"{number:>7} {number * JOBS:>7}", *(f"{ms:>10.2f}" for ms in told), flush=True)
+
+
+if __name__ == "__main__":
+    main()
