@@ -146,6 +146,7 @@ class _Standing:
         states = _all(self._service.core.machine.states, found.states)
         yield _by_label("dates", "Dates by state.", "state", states)
         yield _by_label("ended_dates", "Ended dates by outcome.", "outcome", _all(Outcome, found.outcomes))
+        yield _single("regressed_dates", "Done dates that are no longer complete.", found.regressed)
         waits = _all(Waiting, found.waiting)
         yield _by_label("waiting_dates", "Live dates by what they wait for.", "reason", waits)
         verdicts = _family(

@@ -79,6 +79,7 @@ class Progress:
     running: Sequence[Running]
     holds: Sequence[HoldRow]
     last_progress_at: float | None
+    regressed: int
     eta: Eta
 
     @property
@@ -126,6 +127,7 @@ def progress(tx: Transaction, core: Core) -> Progress:
         running=_running(tx),
         holds=placed,
         last_progress_at=reading.last_progress(tx),
+        regressed=tallies.regressed(tx),
         eta=estimate(
             reading.pace(tx, now - WINDOW_SECONDS, SAMPLE), live=live, paused=paused, holds=placed, now=now
         ),

@@ -302,3 +302,4 @@ check_tallies = Table(
 IS_RUNNING = attempts.c.status == literal_column("'running'")
 IS_RUNNABLE = checks.c.runnable == literal_column("1")
 IS_HOLE = checks.c.satisfied == literal_column("0")
+IS_REGRESSED = dates.c.regressed != literal_column("''")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from state.tables import check_tallies, date_tallies
+from state.tables import IS_REGRESSED, check_tallies, date_tallies
+from state.tables import dates as dates_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,3 +46,8 @@ def checks(tx: Connection) -> list[CheckCount]:
     """Counts of all checks."""
     query = select(check_tallies).where(check_tallies.c.n > 0)
     return [CheckCount(**{**row._mapping, "satisfied": bool(row.satisfied)}) for row in tx.execute(query)]
+
+
+def regressed(tx: Connection) -> int:
+    """How many ended dates were found to be complete no longer."""
+    return tx.execute(select(func.count()).select_from(dates_table).where(IS_REGRESSED)).scalar_one()

@@ -46,6 +46,7 @@ def test_every_series_exists_before_anything_happens(api: Api) -> None:
         'backfilld_warehouse_billed_bytes_total{purpose="calendar"}',
         "backfilld_warehouse_errors_total",
         "backfilld_last_progress_timestamp_seconds",
+        "backfilld_regressed_dates",
         "backfilld_paused",
         'backfilld_waiting_dates{reason="earlier_date"}',
         'backfilld_processor_paused{processor="box"}',

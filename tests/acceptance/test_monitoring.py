@@ -1,0 +1,64 @@
+"""A real Prometheus beside a real daemon: every query returns series, every fault raises its alert."""
+
+import signal
+import sqlite3
+
+import pytest
+
+from api.cli.client import ApiError
+from demo import misbehave
+from tests.acceptance.daemon import daemon
+from tests.acceptance.prometheus import hasten, prometheus
+from tests.deploy import queries, rules, run
+
+RAISED = {rule["alert"] for rule in rules() if "alert" in rule} - {"BackfilldEtaSlipping"}
+"""An expected end exists after a minute, and slips within hours: promtool tests that one alone."""
+
+
+def firing(name):
+    return f'ALERTS{{alertname="{name}", alertstate="firing"}}'
+
+
+def test_dashboard_and_rules_read_what_a_daemon_really_exposes(tmp_path):
+    with daemon(tmp_path / "d", pace="2") as one, prometheus(tmp_path / "p", one.port) as seen:
+        break_down(one, seen)
+        # Then everything that the dashboard and the rules ask for is there
+        for query in {hasten(query) for query in queries()}:
+            seen.wait_for(query, 20)
+        for name in [rule["record"] for rule in rules() if "record" in rule]:
+            seen.wait_for(name, 20)
+        run("promtool", "check", "metrics", text=one.client.text("/metrics")[0])
+        # When it dies
+        one.signal(signal.SIGKILL)
+        seen.wait_for(firing("BackfilldDown"))
+        # Then every alert has been raised
+        assert not seen.sick_rules()
+        raised = seen.query('group by (alertname) (max_over_time(ALERTS{alertstate="firing"}[10m]))')
+        assert {series["metric"]["alertname"] for series in raised} == RAISED
+
+
+def break_down(one, seen):
+    """Every fault, one after another, each until its alert is raised."""
+    # Given jobs of one processor that fail on all dates, and a breaker that looks twice
+    one.signal(signal.SIGTERM)
+    hasty = one.pipeline.read_text().replace("max_attempts = 3", "max_attempts = 1\nbreaker = 2")
+    one.pipeline.write_text(hasty)
+    misbehave.switch(one.lake, "nbac_team_boxscore", None, "fail")
+    one.start()
+    # When work begins, nothing has ever moved; then dates fail, and the processor is paused
+    one.enqueue("2021-10-19", "2021-10-21")
+    for name in ("BackfilldStalled", "BackfilldDatesFailed", "BackfilldProcessorPaused"):
+        seen.wait_for(firing(name))
+    # When a date that was done no longer is
+    one.finish(one.enqueue("2021-10-17", "2021-10-17"))
+    with sqlite3.connect(one.folder / "state" / "state.db", timeout=30) as state:
+        state.execute("UPDATE dates SET regressed = 'rows are gone' WHERE date = '2021-10-17'")
+    state.close()
+    seen.wait_for(firing("BackfilldRegressed"))
+    # When a table cannot be read, and somebody pauses everything
+    next((one.lake / "nba_raw" / "nbac_schedule").rglob("*.parquet")).write_bytes(b"not Parquet")
+    with pytest.raises(ApiError, match="Parquet"):
+        one.client.get("/v1/validation", start="2021-10-17", end="2021-10-21")
+    seen.wait_for(firing("BackfilldWarehouseErrors"))
+    one.client.post("/v1/pause", {"reason": "the lake is broken"})
+    seen.wait_for(firing("BackfilldPausedTooLong"))
