@@ -18,6 +18,7 @@ from api.sessions import LIFETIME_SECONDS, Sessions
 from api.tokens import ANONYMOUS, Scope, Token, Tokens
 from daemon.config import Settings, SettingsError
 from daemon.control import Refused
+from state.records import Caller
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +64,9 @@ def current() -> Guard:
     return guard
 
 
-def actor() -> str:
-    """Who asks, as history will name them."""
-    return principal().name
+def caller() -> Caller:
+    """Who asks and from where, as history and audit will have it."""
+    return Caller(name=principal().name, address=request.remote_addr or "", request_id=g.request_id)
 
 
 def principal() -> Principal:
@@ -187,7 +188,13 @@ def _finish(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("Cache-Control", "no-store")
     if request.method not in _READING:
-        words = (request.method, request.path, actor(), response.status_code, g.get("request_id", ""))
+        words = (
+            request.method,
+            request.path,
+            principal().name,
+            response.status_code,
+            g.get("request_id", ""),
+        )
         log.info("%s %r by %s: %s (request %s)", *words)
     return response
 

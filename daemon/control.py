@@ -5,16 +5,24 @@ The engine finds the facts at its next pass; a change here never waits for it.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+from collections.abc import Callable, Iterator
 
 from daemon.core import Core
 from daemon.decide import Waiting
 from daemon.reap import cancel_running
 from state.machine import FINAL
 from state.pipeline import FAILED
-from state.records import BackfillRow, DateRow, HoldRow, Mode
-from state.store import backfills, checks, dates, holds
+from state.records import Action, BackfillRow, Caller, DateRow, HoldRow, Mode
+from state.store import audit, backfills, checks, dates, holds
+from state.store.audit import Facts
 from state.store.database import Transaction
+
+Look = Callable[[Transaction], Facts | None]
+"""What is recorded of a thing, before and after its change."""
+EVERYTHING = "everything"
+"""The target of what changes all at once."""
 
 
 class NotFound(Exception):
@@ -31,18 +39,21 @@ class Control:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    def pause_everything(self, *, actor: str, reason: str) -> None:
+    def pause_everything(self, *, by: Caller, reason: str) -> None:
         """Start nothing more, whatever happens, until `resume_everything`; running jobs end."""
-        with self._core.db.write() as tx:
-            holds.place(tx, "all", holds.EVERYTHING, reason=reason, actor=actor, now=self._core.now())
+        with self._audited(by, Action.PAUSE, EVERYTHING, _hold("all", holds.EVERYTHING)) as tx:
+            holds.place(tx, "all", holds.EVERYTHING, reason=reason, actor=by.name, now=self._core.now())
 
-    def resume_everything(self) -> None:
+    def resume_everything(self, *, by: Caller) -> None:
         """Lift the pause of everything."""
-        self.lift("all", holds.EVERYTHING)
+        self._lift("all", holds.EVERYTHING, by, Action.RESUME, EVERYTHING)
 
-    def lift(self, kind: str, key: str) -> bool:
-        """Lift a hold: of everything, a processor, a table, or questions to the warehouse."""
-        with self._core.db.write() as tx:
+    def lift(self, kind: str, key: str, *, by: Caller) -> bool:
+        """Lift a hold: of a processor, a table, or questions to the warehouse."""
+        return self._lift(kind, key, by, Action.LIFT, f"{kind} {key}".strip())
+
+    def _lift(self, kind: str, key: str, by: Caller, action: Action, target: str) -> bool:
+        with self._audited(by, action, target, _hold(kind, key)) as tx:
             lifted = holds.lift(tx, kind, key)
             dates.wake_waiting(tx, Waiting.HELD, self._core.now())
         return lifted
@@ -52,14 +63,14 @@ class Control:
         with self._core.db.read() as tx:
             return holds.everything(tx)
 
-    def pause(self, number: int) -> None:
+    def pause(self, number: int, *, by: Caller) -> None:
         """Start nothing more of a backfill; running attempts end. Pausing twice is once.
 
         Raises:
             NotFound: there is no such backfill.
             Refused: it has ended.
         """
-        with self._core.db.write() as tx:
+        with self._audited(by, Action.PAUSE, *_backfill(number)) as tx:
             row = self._backfill(tx, number)
             self._refuse_ended(tx, row, "paused")
             if row.paused_at is None:
@@ -67,14 +78,14 @@ class Control:
                 checks.clear_runnable_of(tx, number)
                 dates.wake_backfill(tx, number, self._core.now())
 
-    def resume(self, number: int) -> None:
+    def resume(self, number: int, *, by: Caller) -> None:
         """Go on with a paused or stopped backfill; the failures so far are forgiven.
 
         Raises:
             NotFound: there is no such backfill.
             Refused: it was cancelled or has finished.
         """
-        with self._core.db.write() as tx:
+        with self._audited(by, Action.RESUME, *_backfill(number)) as tx:
             row = self._backfill(tx, number)
             self._refuse_ended(tx, row, "resumed")
             failed = backfills.failed_dates(tx, number, FAILED)
@@ -84,14 +95,14 @@ class Control:
             backfills.change(tx, number, dict(going))
             dates.wake_backfill(tx, number, self._core.now())
 
-    def cancel(self, number: int) -> None:
+    def cancel(self, number: int, *, by: Caller) -> None:
         """Start nothing more of a backfill and end what runs; its dates fail as cancelled.
 
         Raises:
             NotFound: there is no such backfill.
             Refused: it has finished.
         """
-        with self._core.db.write() as tx:
+        with self._audited(by, Action.CANCEL, *_backfill(number)) as tx:
             row = self._backfill(tx, number)
             if row.cancelled_at is not None:
                 return
@@ -101,14 +112,14 @@ class Control:
             cancel_running(tx, number)
             dates.wake_backfill(tx, number, self._core.now())
 
-    def retry(self, number: int, *, actor: str) -> int:
+    def retry(self, number: int, *, by: Caller) -> int:
         """Put the failed dates of a backfill back to `pending`; how many there were.
 
         Raises:
             NotFound: there is no such backfill.
             Refused: none of its dates has failed, or it is still being cancelled.
         """
-        with self._core.db.write() as tx:
+        with self._audited(by, Action.RETRY, *_backfill(number)) as tx:
             row = self._backfill(tx, number)
             if backfills.status(tx, row) == "cancelling":
                 raise Refused(f"backfill {number} is being cancelled; retry when its last attempt has ended")
@@ -116,26 +127,26 @@ class Control:
             if not failed:
                 raise Refused(f"no date of backfill {number} has failed")
             held = list(dates.among(tx, failed).values())
-            self._restart(tx, held, Mode.INSIST, actor, f"retry of backfill {number}")
+            self._restart(tx, held, Mode.INSIST, by, f"retry of backfill {number}")
             reopened = {"cancelled_at": None, "stopped_at": None, "stop_reason": "", "forgiven": 0}
             backfills.change(tx, number, dict(reopened))
         return len(failed)
 
-    def retry_date(self, date: dt.date, *, actor: str, force: bool = False) -> None:
+    def retry_date(self, date: dt.date, *, by: Caller, force: bool = False) -> None:
         """Put one ended date back to `pending`.
 
         Raises:
             NotFound: the date was never enqueued.
             Refused: it has not ended.
         """
-        with self._core.db.write() as tx:
+        with self._audited(by, Action.RETRY, str(date), _date(date)) as tx:
             row = self._date(tx, date)
             if row.state not in FINAL:
                 raise Refused(f"{date} is in {row.state}; only done and failed dates can be retried")
-            self._restart(tx, [row], Mode.FORCE if force else Mode.INSIST, actor, "retry")
+            self._restart(tx, [row], Mode.FORCE if force else Mode.INSIST, by, "retry")
             self._reopen(tx, row.backfill_id)
 
-    def accept(self, date: dt.date, processor: str, *, actor: str, reason: str) -> None:
+    def accept(self, date: dt.date, processor: str, *, by: Caller, reason: str) -> None:
         """Accept a gap: the date may pass without this processor's output. A failed date starts again.
 
         Raises:
@@ -146,22 +157,32 @@ class Control:
             known = ", ".join(self._core.pipeline.processors)
             raise NotFound(f"there is no processor '{processor}'; known are {known}")
         now = self._core.now()
-        with self._core.db.write() as tx:
+        with self._audited(by, Action.ACCEPT, str(date), _date(date, processor)) as tx:
             row = dates.get(tx, date)
             check = checks.of_dates(tx, [date])[date].get(processor)
             if check is not None and check.verdict.satisfied and check.satisfied:
                 raise Refused(f"{processor} is {check.verdict} on {date}; there is no gap to accept")
-            checks.accept(tx, date, processor, actor=actor, reason=reason, now=now)
+            checks.accept(tx, date, processor, actor=by.name, reason=reason, now=now)
             if row is not None and row.state == FAILED:
-                self._restart(tx, [row], Mode.NORMAL, actor, f"gap of {processor} accepted: {reason}")
+                self._restart(tx, [row], Mode.NORMAL, by, f"gap of {processor} accepted: {reason}")
                 self._reopen(tx, row.backfill_id)
             dates.wake_dates(tx, [date], now)
             # Whoever waits for this date may go on.
             dates.wake_waiting(tx, Waiting.EARLIER_DATE, now, after=date)
 
-    def _restart(self, tx: Transaction, rows: list[DateRow], mode: Mode, actor: str, reason: str) -> None:
+    @contextlib.contextmanager
+    def _audited(self, by: Caller, action: Action, target: str, look: Look) -> Iterator[Transaction]:
+        """A change and its row of audit, in one transaction; what leaves all as it was is no change."""
+        with self._core.db.write() as tx:
+            before = look(tx)
+            yield tx
+            after = look(tx)
+            if before != after:
+                audit.record(tx, by, action, target, before=before, after=after, now=self._core.now())
+
+    def _restart(self, tx: Transaction, rows: list[DateRow], mode: Mode, by: Caller, reason: str) -> None:
         dates.reopen_requests(tx, rows)
-        dates.restart(tx, rows, mode=mode, actor=actor, reason=reason, now=self._core.now())
+        dates.restart(tx, rows, mode=mode, actor=by.name, reason=reason, now=self._core.now())
 
     def _reopen(self, tx: Transaction, number: int) -> None:
         """A cancelled backfill lives again for the date that was put back."""
@@ -186,3 +207,49 @@ class Control:
         if row is None:
             raise NotFound(f"{date} was never enqueued")
         return row
+
+
+def _hold(kind: str, key: str) -> Look:
+    def look(tx: Transaction) -> Facts | None:
+        for hold in holds.everything(tx):
+            if (hold.kind, hold.key) == (kind, key):
+                return {"reason": hold.reason, "actor": hold.actor, "since": hold.since}
+        return None
+
+    return look
+
+
+def _backfill(number: int) -> tuple[str, Look]:
+    """A backfill as the target of a change, and what is recorded of it."""
+
+    def look(tx: Transaction) -> Facts | None:
+        row = backfills.get(tx, number)
+        if row is None:
+            return None
+        return {
+            "status": backfills.status(tx, row),
+            "paused": row.paused_at is not None,
+            "stopped": row.stopped_at is not None,
+            "live": backfills.live_dates(tx, number),
+            "failed": backfills.failed_dates(tx, number, FAILED),
+            "forgiven": row.forgiven,
+        }
+
+    return f"backfill {number}", look
+
+
+def _date(date: dt.date, processor: str = "") -> Look:
+    """A date, and the gap of one of its processors."""
+
+    def look(tx: Transaction) -> Facts | None:
+        row = dates.get(tx, date)
+        check = checks.of_dates(tx, [date])[date].get(processor)
+        found: dict[str, object] = {}
+        if row is not None:
+            found |= {"state": row.state, "outcome": row.outcome, "backfill": row.backfill_id}
+        if check is not None:
+            gap = {"processor": processor, "by": check.accepted_by, "reason": check.accepted_reason}
+            found["accepted"] = gap
+        return found or None
+
+    return look

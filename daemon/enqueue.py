@@ -15,8 +15,8 @@ from daemon.warehouse import WarehouseError
 from state.calendar import Day
 from state.machine import FINAL
 from state.pipeline import DONE, FAILED, PENDING
-from state.records import Answer, CheckRow, DateRow, Mode, Scrapers
-from state.store import backfills, checks, dates, days
+from state.records import Action, Answer, Caller, CheckRow, DateRow, Mode, Scrapers
+from state.store import audit, backfills, checks, dates, days
 from state.store.backfills import Answered
 from state.store.database import Transaction
 
@@ -25,6 +25,8 @@ MOST_DATES = 20_000
 EARLIEST, LATEST = dt.date(1900, 1, 1), dt.date(2199, 12, 31)
 CALENDAR_FRESH_FOR = 60.0
 """Seconds for which the calendar's answer to one request serves the next."""
+_RECORDED = ("scrapers", "force", "priority", "max_failures", "note")
+"""Options of a request that its row of audit keeps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,7 @@ class Request:
     priority: int = 0
     max_failures: int | None = None
     note: str = ""
-    actor: str = ""
+    by: Caller
     key: str | None = None
     """Idempotency key: the same key with the same request gives the same backfill."""
     digest: str = ""
@@ -101,6 +103,7 @@ class Enqueuer:
             details = self._answers(tx, request, doubt)
             number = self._create(tx, request)
             self._store(tx, number, request, details)
+            self._record(tx, number, request, details)
         return self._receipt(number, request, details)
 
     def _replay(self, request: Request) -> Receipt | None:
@@ -193,7 +196,7 @@ class Enqueuer:
                 "priority": request.priority,
                 "max_failures": request.max_failures,
                 "note": request.note,
-                "actor": request.actor,
+                "actor": request.by.name,
                 "created_at": self._core.now(),
                 "request_key": request.key,
                 "request_hash": request.digest,
@@ -214,6 +217,14 @@ class Enqueuer:
         dates.dismiss(tx, created, [d.reason for d in empty], self._core.now())
         again = [existing[d.date] for d in details if d.date in existing and d.outcome is Answer.ENQUEUED]
         self._take_over(tx, number, request, again)
+
+    def _record(self, tx: Transaction, number: int, request: Request, details: list[Detail]) -> None:
+        options = {name: getattr(request, name) for name in _RECORDED}
+        asked = {"start": str(request.dates[0]), "end": str(request.dates[-1]), "dates": len(request.dates)}
+        outcomes = Counter(detail.outcome.value for detail in details)
+        after = {**asked, **options, "outcomes": dict(outcomes)}
+        target, now = f"backfill {number}", self._core.now()
+        audit.record(tx, request.by, Action.ENQUEUE, target, before=None, after=after, now=now)
 
     def _new(self, number: int, request: Request, date: dt.date) -> dict[str, object]:
         now = self._core.now()
@@ -236,5 +247,5 @@ class Enqueuer:
             held = [row for row in ended if row.state == state]
             mode = Mode.FORCE if request.force else again
             reason, now = f"backfill {number}", self._core.now()
-            dates.restart(tx, held, mode=mode, actor=request.actor, reason=reason, now=now)
+            dates.restart(tx, held, mode=mode, actor=request.by.name, reason=reason, now=now)
             dates.reassign(tx, [row.date for row in held], number, request.priority)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from state.verdict import Run, Verdict
 
@@ -47,6 +48,27 @@ class Status(StrEnum):
     SILENT = "silent"
     CANCELLED = "cancelled"
     LOST = "lost"
+
+
+class Action(StrEnum):
+    """What somebody can ask for that changes something."""
+
+    ENQUEUE = "enqueue"
+    PAUSE = "pause"
+    RESUME = "resume"
+    CANCEL = "cancel"
+    RETRY = "retry"
+    ACCEPT = "accept"
+    LIFT = "lift"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks for a change, from which address, in which request."""
+
+    name: str
+    address: str = ""
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,3 +206,18 @@ class HoldRow:
     actor: str
     since: float
     until: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRow:
+    """A change that somebody asked for; `before` and `after` are None where there was nothing."""
+
+    id: int
+    at: float
+    actor: str
+    address: str
+    request_id: str
+    action: Action
+    target: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None

@@ -275,6 +275,23 @@ streaks = Table(
     Column("length", Integer, nullable=False),
 )
 
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Double, nullable=False),
+    # Who asked, from where, in which request.
+    Column("actor", Text, nullable=False),
+    _words("address"),
+    _words("request_id"),
+    # What for, and what stood there before and after: JSON, or NULL where there was nothing.
+    Column("action", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("before", Text),
+    Column("after", Text),
+    sqlite_autoincrement=True,
+)
+
 # Kept by database triggers in the transaction of each change, so that no count grows with the dates.
 date_tallies = Table(
     "date_tallies",

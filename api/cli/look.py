@@ -12,6 +12,7 @@ from api.cli.client import ApiError, Client, Json
 from api.cli.follow import picture
 from api.cli.output import coloured, console, counts, json_option, print_json, span, table, url_option
 from api.cli.steer import DATE
+from state.records import Action
 
 POLL_SECONDS = 1.0
 
@@ -114,6 +115,35 @@ def logs(what: str, processor: str | None, following: bool, tail: int | None, ur
         time.sleep(POLL_SECONDS / 2)
 
 
+@click.command()
+@click.option("--actor", help="Only what this name has changed.")
+@click.option("--action", type=click.Choice([action.value for action in Action]))
+@click.option("--target", help="Only what was changed of this: `backfill 7`, `2021-10-19`, `everything`.")
+@click.option("--start", type=DATE, help="From this day on (UTC).")
+@click.option("--end", type=DATE, help="Up to this day (UTC), included.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many.")
+@json_option
+@url_option
+def audit(url: str | None, as_json: bool, **filters: object) -> None:
+    """Who has changed what, from where and when, newest first, with how it stood before and after."""
+    found = Client(url).get("/v1/audit", **filters)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        [one["at"], one["actor"], one["address"], one["action"], one["target"], _differences(one)]
+        for one in found["items"]
+    ]
+    table("", ["at", "who", "from", "action", "what", "before and after"], rows)
+
+
+def _differences(one: Json) -> str:
+    """What the change changed: `status: active -> paused`."""
+    before, after = one["before"] or {}, one["after"] or {}
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return ", ".join(f"{name}: {before.get(name, '')} -> {after.get(name, '')}" for name in names)
+
+
 def _latest(client: Client, what: str, processor: str | None) -> int:
     if processor is None:
         raise click.UsageError(
@@ -126,4 +156,4 @@ def _latest(client: Client, what: str, processor: str | None) -> int:
     return max(numbers)
 
 
-VERBS = (status, watch, logs)
+VERBS = (status, watch, logs, audit)

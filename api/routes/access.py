@@ -1,22 +1,29 @@
-"""Access: who asks, and sessions for browsers."""
+"""Access: who asks, sessions for browsers, and who has changed what."""
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
+
 from api import guard
 from api.endpoint import Reply, Section
-from api.schemas import asked, told
+from api.schemas import asked
+from api.schemas.access import Audit, AuditEntry, Identity, LoggedOut
+from api.schemas.fields import encode_cursor
 from api.served import Served
+from state.store import audit
 
-section = Section("access", "Who asks, and sessions for browsers")
+section = Section("access", "Who asks, and who has changed what")
+DAY = dt.timedelta(days=1)
 
 
-@section.get("/v1/whoami", told.Identity)
-def whoami(service: Served) -> told.Identity:
+@section.get("/v1/whoami", Identity)
+def whoami(service: Served) -> Identity:
     """Who asks, by the name of the token, and what that may do."""
     return _told(guard.principal())
 
 
-@section.post("/login", told.Identity, body=asked.Login, open=True, problems=(401, 409, 503))
+@section.post("/login", Identity, body=asked.Login, open=True, problems=(401, 409, 503))
 def login(service: Served, *, body: asked.Login) -> Reply:
     """Open a session for a token: what follows needs the cookie alone.
 
@@ -27,11 +34,34 @@ def login(service: Served, *, body: asked.Login) -> Reply:
     return Reply(body=_told(who), headers={"Set-Cookie": cookie})
 
 
-@section.post("/logout", told.LoggedOut, body=asked.Nothing, open=True)
+@section.post("/logout", LoggedOut, body=asked.Nothing, open=True)
 def logout(service: Served, *, body: asked.Nothing) -> Reply:
     """End the session of the cookie."""
-    return Reply(body=told.LoggedOut(logged_out=True), headers={"Set-Cookie": guard.current().log_out()})
+    return Reply(body=LoggedOut(logged_out=True), headers={"Set-Cookie": guard.current().log_out()})
 
 
-def _told(who: guard.Principal) -> told.Identity:
-    return told.Identity(name=who.name, scope=who.scope.value)
+@section.get("/v1/audit", Audit, query=asked.AuditPage)
+def changes(service: Served, *, query: asked.AuditPage) -> Audit:
+    """Every change that somebody asked for, newest first: who, from where, what, before and after."""
+    with service.core.db.read() as tx:
+        found = audit.page(
+            tx,
+            below=query.cursor,
+            limit=query.limit + 1,
+            actor=query.actor,
+            action=query.action,
+            target=query.target,
+            since=_midnight(query.start) if query.start else None,
+            until=_midnight(query.end + DAY) if query.end else None,
+        )
+    items = [AuditEntry(**dataclasses.asdict(row)) for row in found[: query.limit]]
+    more = len(found) > query.limit
+    return Audit(items=items, next_cursor=encode_cursor("id", items[-1].id) if more else None)
+
+
+def _told(who: guard.Principal) -> Identity:
+    return Identity(name=who.name, scope=who.scope.value)
+
+
+def _midnight(date: dt.date) -> float:
+    return dt.datetime.combine(date, dt.time(), dt.UTC).timestamp()

@@ -6,7 +6,7 @@ from typing import Any
 
 from api import telling
 from api.endpoint import Reply, Section
-from api.guard import actor
+from api.guard import caller
 from api.schemas import asked, told
 from api.schemas.fields import encode_cursor
 from api.served import Served
@@ -42,7 +42,7 @@ def create(service: Served, *, body: asked.NewBackfill, header: asked.Idempotenc
             priority=body.priority,
             max_failures=body.max_failures,
             note=body.note,
-            actor=actor(),
+            by=caller(),
             key=None if body.dry_run else header.idempotency_key,
             digest=body.digest,
             dry_run=body.dry_run,
@@ -97,7 +97,7 @@ def its_dates(service: Served, *, which: asked.ById, query: asked.BackfillDatesP
 )
 def pause(service: Served, *, which: asked.ById, body: asked.Nothing) -> told.Backfill:
     """Start nothing more of a backfill; what runs ends by itself."""
-    service.control.pause(which.id)
+    service.control.pause(which.id, by=caller())
     return _told(service, which.id)
 
 
@@ -106,7 +106,7 @@ def pause(service: Served, *, which: asked.ById, body: asked.Nothing) -> told.Ba
 )
 def resume(service: Served, *, which: asked.ById, body: asked.Nothing) -> told.Backfill:
     """Go on with a paused or stopped backfill."""
-    service.control.resume(which.id)
+    service.control.resume(which.id, by=caller())
     return _told(service, which.id)
 
 
@@ -115,7 +115,7 @@ def resume(service: Served, *, which: asked.ById, body: asked.Nothing) -> told.B
 )
 def cancel(service: Served, *, which: asked.ById, body: asked.Nothing) -> told.Backfill:
     """Start nothing more of a backfill and end what runs."""
-    service.control.cancel(which.id)
+    service.control.cancel(which.id, by=caller())
     return _told(service, which.id)
 
 
@@ -124,7 +124,7 @@ def cancel(service: Served, *, which: asked.ById, body: asked.Nothing) -> told.B
 )
 def retry(service: Served, *, which: asked.ById, body: asked.Nothing) -> told.Backfill:
     """Put the failed dates of a backfill back to `pending`."""
-    retried = service.control.retry(which.id, actor=actor())
+    retried = service.control.retry(which.id, by=caller())
     return _told(service, which.id, retried=retried)
 
 

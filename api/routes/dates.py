@@ -10,7 +10,7 @@ from flask import Response
 
 from api import telling
 from api.endpoint import Reply, Section
-from api.guard import actor
+from api.guard import caller
 from api.problems import BadInput
 from api.schemas import asked, told
 from api.schemas.calendar import Calendar
@@ -70,7 +70,7 @@ def one(service: Served, *, which: asked.ByDate) -> told.Date:
 )
 def retry(service: Served, *, which: asked.ByDate, body: asked.RetryDate) -> told.Date:
     """Put an ended date back to `pending`."""
-    service.control.retry_date(which.date, actor=actor(), force=body.force)
+    service.control.retry_date(which.date, by=caller(), force=body.force)
     return _told(service, which.date)
 
 
@@ -79,7 +79,7 @@ def retry(service: Served, *, which: asked.ByDate, body: asked.RetryDate) -> tol
 )
 def accept(service: Served, *, which: asked.ByDate, body: asked.Accept) -> told.Date:
     """Accept a gap: the date may pass without this processor's output."""
-    service.control.accept(which.date, body.processor, actor=actor(), reason=body.reason)
+    service.control.accept(which.date, body.processor, by=caller(), reason=body.reason)
     return _told(service, which.date)
 
 

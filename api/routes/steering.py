@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from api import telling
 from api.endpoint import Section
-from api.guard import actor
+from api.guard import caller
 from api.schemas import asked, told
 from api.served import Served
 from daemon.control import NotFound
@@ -15,14 +15,14 @@ section = Section("steering", "What may not start, for everything at once")
 @section.post("/v1/pause", told.Paused, body=asked.Pause)
 def pause(service: Served, *, body: asked.Pause) -> told.Paused:
     """Start nothing more, whatever happens, also after a restart; what runs ends by itself."""
-    service.control.pause_everything(actor=actor(), reason=body.reason)
+    service.control.pause_everything(by=caller(), reason=body.reason)
     return _paused(service)
 
 
 @section.post("/v1/resume", told.Paused, body=asked.Nothing)
 def resume(service: Served, *, body: asked.Nothing) -> told.Paused:
     """Lift the pause of everything. Paused backfills stay paused."""
-    service.control.resume_everything()
+    service.control.resume_everything(by=caller())
     return _paused(service)
 
 
@@ -45,7 +45,7 @@ def lift_warehouse(service: Served, *, which: asked.ByKind) -> told.Lifted:
 
 
 def _lift(service: Served, kind: str, key: str) -> told.Lifted:
-    if not service.control.lift(kind, key):
+    if not service.control.lift(kind, key, by=caller()):
         raise NotFound(f"there is no hold of {' '.join(filter(None, (kind, key)))}")
     return told.Lifted(lifted=True)
 

@@ -21,7 +21,7 @@ from api.schemas.fields import (
     fault,
 )
 from daemon.enqueue import EARLIEST, MOST_DATES
-from state.records import Scrapers, Status
+from state.records import Action, Scrapers, Status
 from state.strict import Strict
 
 
@@ -208,6 +208,22 @@ class Accept(Strict):
 
     processor: Annotated[str, Field(min_length=1, max_length=80)]
     reason: Reason
+
+
+class AuditPage(Page):
+    """A page of the audit, newest first; `start` and `end` are days in UTC, both included."""
+
+    actor: Annotated[str, Field(min_length=1, max_length=80)] | None = None
+    action: Annotated[Action, Field(strict=False)] | None = None
+    target: Annotated[str, Field(min_length=1, max_length=600)] | None = None
+    start: PlainDate | None = None
+    end: PlainDate | None = None
+    cursor: NumberCursor | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        _refuse_reversed(self.start, self.end)
+        return self
 
 
 class Login(Strict):

@@ -313,16 +313,3 @@ class Pipeline(Told):
     phases: list[Phase]
     states: list[str]
     diagram: str
-
-
-class Identity(Told):
-    """Who asks, by the name of the token, and what that may do."""
-
-    name: str
-    scope: Literal["read", "operate"]
-
-
-class LoggedOut(Told):
-    """The session is over."""
-
-    logged_out: bool

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from sqlalchemy import Row
 
 from state.records import (
+    Action,
     AttemptRow,
+    AuditRow,
     BackfillRow,
     CheckRow,
     DateRow,
@@ -59,3 +62,12 @@ def transition(row: Row[Any]) -> TransitionRow:
 def hold(row: Row[Any]) -> HoldRow:
     """A row of `holds`."""
     return HoldRow(**row._mapping)
+
+
+def audit(row: Row[Any]) -> AuditRow:
+    """A row of `audit`."""
+    values = dict(row._mapping)
+    values["action"] = Action(values["action"])
+    for name in ("before", "after"):
+        values[name] = values[name] and json.loads(values[name])
+    return AuditRow(**values)

@@ -11,7 +11,7 @@ from daemon.waiting import waiting_on
 from state.store import backfills, checks, dates
 from state.verdict import Run
 from tests.factories import phase, pipeline, processor
-from tests.simulation.world import Work, World
+from tests.simulation.world import ME, Work, World
 
 OPENER = dt.date(2021, 10, 19)
 SEASON = {OPENER + dt.timedelta(days=n): 5 for n in range(40)}
@@ -75,7 +75,7 @@ def test_a_complete_date_is_answered_with_its_proof_and_a_damaged_one_runs_what_
     assert receipt.details[-1].reason == "was done, but: cache no_data"
     assert [job.env["BACKFILLD_PROCESSOR"] for job in world.executor.launched[before:]] == []
     assert world.dates()[DAY].outcome == "blocked"
-    world.control.retry_date(DAY, actor="me")
+    world.control.retry_date(DAY, by=ME)
     world.run()
     assert [job.env["BACKFILLD_PROCESSOR"] for job in world.executor.launched[before:]] == ["cache"]
     assert world.dates()[DAY].outcome == "complete"
@@ -153,7 +153,7 @@ def test_a_hole_in_phase_3_blocks_later_dates_with_its_name_until_it_is_accepted
     assert (row.state, row.waiting) == ("phase3", "earlier_date")
     assert f"{hole} in phase3" in row.waiting_text
     for name in ("team", "player"):
-        world.control.accept(hole, name, actor="me", reason="arena closed")
+        world.control.accept(hole, name, by=ME, reason="arena closed")
     world.run()
     assert world.dates()[DAY].outcome == "complete"
     assert world.dates()[hole].outcome == "accepted"
@@ -177,12 +177,12 @@ def test_pause_stops_new_starts_survives_a_restart_and_resume_goes_on(world):
     world.enqueue(OPENER, DAY)
     for _ in range(5):
         world.step()
-    world.control.pause_everything(actor="me", reason="lunch")
+    world.control.pause_everything(by=ME, reason="lunch")
     before = len(world.executor.launched)
     world.start()
     world.run()
     assert len(world.executor.launched) == before
-    world.control.resume_everything()
+    world.control.resume_everything(by=ME)
     world.run()
     assert not world.live()
 
@@ -190,12 +190,12 @@ def test_pause_stops_new_starts_survives_a_restart_and_resume_goes_on(world):
 def test_a_paused_backfill_waits_and_says_so_while_another_goes_on(world):
     first = world.enqueue(OPENER, OPENER)
     world.settle()
-    world.control.pause(first.id)
+    world.control.pause(first.id, by=ME)
     world.enqueue(OPENER + dt.timedelta(days=1), OPENER + dt.timedelta(days=1))
     world.run()
     assert world.dates()[OPENER].waiting == "paused"
     assert world.dates()[OPENER + dt.timedelta(days=1)].outcome == "bootstrap"
-    world.control.resume(first.id)
+    world.control.resume(first.id, by=ME)
     world.run()
     assert world.dates()[OPENER].outcome == "bootstrap"
 
@@ -203,13 +203,13 @@ def test_a_paused_backfill_waits_and_says_so_while_another_goes_on(world):
 def test_cancel_ends_what_runs_and_a_retry_runs_only_what_is_missing(world):
     receipt = world.enqueue(OPENER, OPENER)
     world.settle()
-    world.control.cancel(receipt.id)
+    world.control.cancel(receipt.id, by=ME)
     world.run()
     assert not world.executor.alive
     assert {row.outcome for row in world.dates().values()} == {"cancelled"}
     world.fill("box", OPENER)
     before = len(world.executor.launched)
-    world.control.retry(receipt.id, actor="me")
+    world.control.retry(receipt.id, by=ME)
     world.run()
     assert "box" not in [job.env["BACKFILLD_PROCESSOR"] for job in world.executor.launched[before:]]
     assert world.dates()[OPENER].outcome == "bootstrap"
@@ -221,7 +221,7 @@ def test_too_many_failures_stop_a_backfill_until_it_is_resumed(tmp_path):
     receipt = world.enqueue(OPENER, DAY, max_failures=1)
     world.run()
     assert any(row.waiting == "paused" and "stopped" in row.waiting_text for row in world.live())
-    world.control.resume(receipt.id)
+    world.control.resume(receipt.id, by=ME)
     world.run()
 
 
@@ -232,7 +232,7 @@ def test_the_same_error_again_and_again_pauses_the_processor(world):
     (hold,) = world.control.holds()
     assert (hold.kind, hold.key) == ("processor", "box")
     assert "the same error 5 times in a row" in hold.reason
-    world.control.lift("processor", "box")
+    world.control.lift("processor", "box", by=ME)
     world.run()
     assert not [row for row in world.live() if row.waiting == "held"]
 

@@ -20,12 +20,13 @@ from daemon.executors import Exit, Handle, Job, Observation, Record
 from daemon.warehouse import Answers, Wanted, WarehouseError
 from state.machine import FINAL, Machine
 from state.pipeline import Pipeline
-from state.records import DateRow
+from state.records import Caller, DateRow
 from state.store import attempts, dates
 from state.store.database import Database
 from state.verdict import Evidence, Run
 
 Pair = tuple[str, dt.date]
+ME = Caller(name="me")
 
 
 @dataclass
@@ -204,8 +205,8 @@ class World:
 
     def enqueue(self, start: dt.date, end: dt.date, **options: object) -> Receipt:
         """Ask for a range."""
-        span = range(start.toordinal(), end.toordinal() + 1)
-        return self.enqueuer.enqueue(Request(dates=tuple(map(dt.date.fromordinal, span)), **options))  # type: ignore[arg-type]
+        span = tuple(map(dt.date.fromordinal, range(start.toordinal(), end.toordinal() + 1)))
+        return self.enqueuer.enqueue(Request(dates=span, by=ME, **options))  # type: ignore[arg-type]
 
     def settle(self) -> None:
         """Let the engine do all that it can do now."""
