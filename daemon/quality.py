@@ -138,5 +138,7 @@ def _below(evidence: Evidence) -> int:
 
 def _summary(checked: Sequence[ProcessorQuality], broken: int, unknown: int) -> str:
     below, rows = sum(p.below for p in checked), sum(p.rows for p in checked)
+    if not rows and not unknown:
+        return "there are no rows to check"
     told = f"{below} of {rows} rows are below their standard; {broken} (processor, date) pairs break a rule"
     return told + (f", {unknown} could not be asked" if unknown else "")

@@ -9,6 +9,7 @@ import click
 from api.cli import demo, look, pipeline, report, serve, steer, token
 from api.cli.client import ApiError
 from daemon.config import SettingsError
+from daemon.warehouse import WarehouseError
 from state import __version__
 from state.pipeline_file import PipelineError
 from state.store.database import DatabaseUnusable
@@ -39,6 +40,9 @@ def main() -> None:
     except (PipelineError, SettingsError, DatabaseUnusable, InUse) as error:
         click.echo(f"backfilld: {error}", err=True)
         sys.exit(2)
+    except WarehouseError as error:
+        click.echo(f"backfilld: the warehouse could not be asked: {error}", err=True)
+        sys.exit(1)
     except ApiError as error:
         click.echo(f"backfilld: {error}", err=True)
         sys.exit(1 if error.status is None or error.status >= 500 or error.status in (404, 409) else 2)

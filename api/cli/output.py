@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 console = Console(highlight=False, soft_wrap=True)
 
+_SIGNS: Mapping[str, str] = {
+    "✓": "green",
+    "–": "dim",
+    "⚠": "yellow",
+    "○": "yellow",
+    "✗": "red",
+    "▷": "cyan",
+    "△": "magenta",
+}
+"""The colour of each sign that operators know."""
+_RANGES = 4
+"""How many runs of dates a sentence names before it counts the rest."""
 COLOURS: Mapping[str, str] = {"done": "green", "failed": "red", "pending": "dim"}
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -32,6 +46,24 @@ def url_option(command: _Command) -> _Command:
 def print_json(value: object) -> None:
     """Print a value as JSON."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_lines(lines: Iterable[Text]) -> None:
+    """Print lines as they are, never wrapped, so that a command can be copied; with colours on a terminal."""
+    for line in lines:
+        console.print(line)
+
+
+@contextmanager
+def busy(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal that something is under way; what is yielded changes the words."""
+    with Console(stderr=True).status(f"{what} ...") as status:
+        yield lambda now: status.update(f"{what}: {now} ...")
+
+
+def sign(symbol: str) -> tuple[str, str]:
+    """One of the operators' signs in its colour, as a part of a line."""
+    return symbol, _SIGNS[symbol]
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -78,3 +110,26 @@ def until(moment: str | None, now: dt.datetime | None = None) -> str:
         return "unknown"
     now = now or dt.datetime.now(dt.UTC)
     return span(max((dt.datetime.fromisoformat(moment) - now).total_seconds(), 0.0))
+
+
+def size(amount: int) -> str:
+    """A number of bytes as people say it: 340 B, 1.5 GiB."""
+    value = float(amount)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
+def spread(dates: Iterable[dt.date]) -> str:
+    """Dates as runs: `2021-10-15..2021-10-18, 2021-11-25`, the first few of them."""
+    runs: list[list[dt.date]] = []
+    for date in sorted(dates):
+        if runs and (date - runs[-1][-1]).days == 1:
+            runs[-1].append(date)
+        else:
+            runs.append([date])
+    named = [str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs[:_RANGES]]
+    left = sum(len(run) for run in runs[_RANGES:])
+    return ", ".join(named) + (f" and {left} more" if left else "")

@@ -11,6 +11,20 @@ from api.cli.output import json_option, print_json
 from state.machine import Machine
 from state.pipeline_file import PipelineError, load
 
+pipeline_option = click.option("--pipeline", "path", help="The pipeline file; else BACKFILLD_PIPELINE.")
+
+
+def chosen_pipeline(path: str | None) -> Path:
+    """The pipeline file that a verb is about.
+
+    Raises:
+        click.UsageError: none is named.
+    """
+    chosen = path or os.environ.get("BACKFILLD_PIPELINE")
+    if not chosen:
+        raise click.UsageError("give --pipeline FILE or set BACKFILLD_PIPELINE")
+    return Path(chosen)
+
 
 @click.group()
 def pipeline() -> None:
@@ -18,15 +32,12 @@ def pipeline() -> None:
 
 
 @pipeline.command()
-@click.option("--pipeline", "path", help="The pipeline file; else BACKFILLD_PIPELINE.")
+@pipeline_option
 @json_option
 def check(path: str | None, as_json: bool) -> None:
     """Check the file, and print the states and their diagram."""
-    chosen = path or os.environ.get("BACKFILLD_PIPELINE")
-    if not chosen:
-        raise click.UsageError("give --pipeline FILE or set BACKFILLD_PIPELINE")
     try:
-        loaded = load(Path(chosen))
+        loaded = load(chosen_pipeline(path))
     except PipelineError as error:
         for problem in error.problems:
             click.echo(f"{error.path}: {problem}", err=True)

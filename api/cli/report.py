@@ -1,92 +1,208 @@
-"""`backfilld validate`: what exists for a range of dates and why the rest does not. Needs no daemon."""
+"""The verbs that ask the warehouse themselves and need no daemon: validate, preflight, quality."""
 
 from __future__ import annotations
 
 import datetime as dt
-import os
+import functools
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
-from api.cli.output import console, json_option, print_json, table
+from api.cli import show_checks, show_plan, show_validation
+from api.cli.output import busy, json_option, print_json, print_lines
+from api.cli.pipeline import chosen_pipeline, pipeline_option
 from api.cli.steer import DATE
-from daemon.report import PhaseReport, ProcessorReport, Validation, validation
-from daemon.warehouse import WarehouseError
+from daemon import quality as qualities
+from daemon import remembered
+from daemon.plan import Comparison, Plan, compare, never_seen, plan
+from daemon.preflight import preflight as asked_before
+from daemon.report import Validation, validation
 from daemon.warehouse.factory import open_warehouse
+from daemon.warehouse.inquiry import Inquiry
+from state.pipeline import Pipeline
 from state.pipeline_file import load
+from state.records import Scrapers
+from state.store.database import Database, DatabaseUnusable
+from state.store.version import schema_version
+
+state_option = click.option(
+    "--state-dir",
+    envvar="BACKFILLD_STATE_DIR",
+    help="Where a daemon keeps its state; else BACKFILLD_STATE_DIR.",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """The pipeline file and the dates, both included, that a verb is about."""
+
+    path: Path
+    start: dt.date
+    end: dt.date
+
+
+def about(command: Callable[..., None]) -> Callable[..., None]:
+    """START, END and --pipeline on a verb, as one `About`."""
+
+    @click.argument("start", type=DATE)
+    @click.argument("end", type=DATE, required=False)
+    @pipeline_option
+    @functools.wraps(command)
+    def call(start: str, end: str | None, path: str | None, **options: object) -> None:
+        first, last = ordered(start, end or start)
+        command(About(path=chosen_pipeline(path), start=first, end=last), **options)
+
+    return call
+
+
+def ordered(start: str, end: str) -> tuple[dt.date, dt.date]:
+    """Both as dates.
+
+    Raises:
+        click.BadParameter: END is before START.
+    """
+    first, last = dt.date.fromisoformat(start), dt.date.fromisoformat(end)
+    if last < first:
+        raise click.BadParameter(f"{last} is before START {first}", param_hint="END")
+    return first, last
 
 
 @click.command()
-@click.argument("start", type=DATE)
-@click.argument("end", type=DATE, required=False)
-@click.option("--pipeline", "path", help="The pipeline file; else BACKFILLD_PIPELINE.")
-@click.option("--dates", "per_date", is_flag=True, help="Also tell each date that is not complete.")
+@about
+@state_option
+@click.option("--plan", "planned", is_flag=True, help="Also what would run, in order, as commands to paste.")
+@click.option(
+    "--scrapers",
+    type=click.Choice([one.value for one in Scrapers]),
+    help="Which sources the plan may run; implies --plan.",
+)
+@click.option("--compare", "compared", is_flag=True, help="Also the plans with all, critical and no sources.")
+@click.option("--dates", "per_date", is_flag=True, help="Also how each date stands in each phase.")
 @json_option
-def validate(start: str, end: str | None, path: str | None, per_date: bool, as_json: bool) -> None:
-    """Say what START to END have, per phase and processor, by the engine's own gates."""
-    chosen = path or os.environ.get("BACKFILLD_PIPELINE")
-    if not chosen:
-        raise click.UsageError("give --pipeline FILE or set BACKFILLD_PIPELINE")
-    first, last = dt.date.fromisoformat(start), dt.date.fromisoformat(end or start)
-    if last < first:
-        raise click.BadParameter(f"{last} is before START {first}", param_hint="END")
-    pipeline = load(Path(chosen))
-    warehouse = open_warehouse(pipeline, on_query=lambda purpose, billed: None, on_error=lambda: None)
-    try:
-        report = validation(pipeline, warehouse, first, last, now=time.time())
-    except WarehouseError as error:
-        raise click.ClickException(f"the warehouse could not be asked: {error}") from error
-    finally:
-        warehouse.close()
+def validate(
+    about: About,
+    state_dir: str | None,
+    planned: bool,
+    scrapers: str | None,
+    compared: bool,
+    per_date: bool,
+    as_json: bool,
+) -> None:
+    """Tell what START to END have and why not, by the engine's own gates.
+
+    With a daemon's state directory its attempts and accepted gaps count, and times are those it measured.
+    """
+    pipeline = load(about.path)
+    made: Plan | None = None
+    options: Comparison | None = None
+    with _remembering(state_dir) as db, _asking(pipeline) as warehouse, busy("asking the warehouse"):
+        known = remembered.known(db, pipeline, about.start, about.end) if db else None
+        typical = remembered.typical_seconds(db, pipeline).get if db else never_seen
+        report = validation(pipeline, warehouse, about.start, about.end, now=time.time(), known=known)
+        if planned or scrapers:
+            chosen = Scrapers(scrapers or Scrapers.ALL)
+            made = plan(report, pipeline, scrapers=chosen, typical_seconds=typical, price=warehouse.price)
+        if compared:
+            options = compare(report, pipeline, typical_seconds=typical, price=warehouse.price)
     if as_json:
-        print_json(report.to_json())
+        print_json(_as_json(report, made, options))
     else:
-        _show(report, per_date=per_date)
+        print_lines(show_validation.lines(report, per_date=per_date))
+        print_lines(show_plan.lines(made) if made else ())
+        print_lines(show_plan.side_by_side(options) if options else ())
     raise click.exceptions.Exit(0 if report.ready else 1)
 
 
-def _show(report: Validation, *, per_date: bool) -> None:
-    counts = f"{report.expected_dates} expected of {report.dates}, {report.bootstrap_dates} bootstrap"
-    console.print(f"{report.start}..{report.end}: {counts}")
-    for phase in report.phases:
-        table(
-            _title(phase),
-            ["", "processor", "dates", "percent", "priority", "why"],
-            [_row(p) for p in phase.processors],
+@click.command()
+@click.argument("start", type=DATE, required=False)
+@click.argument("end", type=DATE, required=False)
+@pipeline_option
+@state_option
+@click.option("--quick", is_flag=True, help="Leave out the dry runs of jobs.")
+@json_option
+def preflight(
+    start: str | None, end: str | None, path: str | None, state_dir: str | None, quick: bool, as_json: bool
+) -> None:
+    """Check that START to END can start.
+
+    Without dates it is about all seasons up to yesterday. Exit codes: 0 ready, 1 not ready, 2 ready with
+    warnings.
+    """
+    first, last = ordered(start, end or start) if start else (None, None)
+    with busy("preflight") as tell:
+        told = asked_before(
+            chosen_pipeline(path),
+            now=time.time(),
+            start=first,
+            end=last,
+            state_dir=Path(state_dir) if state_dir else None,
+            quick=quick,
+            begins=tell,
         )
-        for hole in phase.holes:
-            console.print(f"  cannot start: {hole}")
-        if per_date:
-            _show_dates(phase)
-    console.print(report.summary)
-    console.print(f"next: {report.next_action}")
+    if as_json:
+        print_json(told.to_json())
+    else:
+        print_lines(show_checks.preflight(told))
+    raise click.exceptions.Exit(told.exit_code)
 
 
-def _title(phase: PhaseReport) -> str:
-    state = "ready" if phase.ready else f"{phase.ready_dates} of {phase.expected_dates} dates ready"
-    return f"{phase.phase} ({phase.order}): {state}"
+@click.command()
+@about
+@json_option
+def quality(about: About, as_json: bool) -> None:
+    """Count rows that are there and below their standard."""
+    pipeline = load(about.path)
+    with _asking(pipeline) as warehouse, busy("counting rows"):
+        told = qualities.quality(pipeline, warehouse, about.start, about.end, now=time.time())
+    if as_json:
+        print_json(told.to_json())
+    else:
+        print_lines(show_checks.quality(told))
+    raise click.exceptions.Exit(0 if told.good else 1)
 
 
-def _row(processor: ProcessorReport) -> list[str]:
-    percent = "" if processor.percent is None else f"{processor.percent:.1f} %"
-    lacking = ", ".join(
-        f"{n} {verdict}" for verdict, n in processor.verdicts.items() if n and verdict != "complete"
-    )
-    dates = f"{processor.complete}/{processor.expected}"
-    why = lacking or processor.note
-    return [processor.symbol, processor.processor, dates, percent, processor.priority, why]
+@contextmanager
+def _asking(pipeline: Pipeline) -> Iterator[Inquiry]:
+    warehouse = open_warehouse(pipeline, on_query=lambda purpose, billed: None, on_error=lambda: None)
+    try:
+        yield warehouse
+    finally:
+        warehouse.close()
 
 
-def _show_dates(phase: PhaseReport) -> None:
-    rows = [
-        [str(date), one.processor, str(verdict.verdict), verdict.reason]
-        for one in phase.processors
-        for date, verdict in one.dates.items()
-        if not verdict.verdict.satisfied
-    ]
-    if rows:
-        table("", ["date", "processor", "verdict", "why"], sorted(rows))
+@contextmanager
+def _remembering(state_dir: str | None) -> Iterator[Database | None]:
+    """The state database, where there is one yet.
+
+    Raises:
+        DatabaseUnusable: it cannot be read, or is not of this version.
+    """
+    path = Path(state_dir, "state.db") if state_dir else None
+    if path is None or not path.exists():
+        yield None
+        return
+    db = Database(f"sqlite:///{path}")
+    try:
+        found = schema_version(db)
+        if found.current != found.newest:
+            raise DatabaseUnusable(
+                f"{path} has schema {found.current}, this backfilld wants {found.newest}:"
+                " start the daemon once, which upgrades it, or leave --state-dir out"
+            )
+        yield db
+    finally:
+        db.close()
 
 
-VERBS = (validate,)
+def _as_json(report: Validation, made: Plan | None, options: Comparison | None) -> dict[str, Any]:
+    """The report, with plan and comparison as keys of it where they were asked for."""
+    parts = {"plan": made, "comparison": options}
+    return report.to_json() | {name: part.to_json() for name, part in parts.items() if part}
+
+
+VERBS = (validate, preflight, quality)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 from api.endpoint import Section
 from api.schemas import asked
-from api.schemas.reports import Plan, Validation
+from api.schemas.reports import Comparison, Plan, Quality, Validation
 from api.served import Served
-from daemon import lookback, report
 from daemon import plan as plans
-from daemon.core import Core
-from daemon.survey import Known
-from state.store import attempts, checks
+from daemon import quality as qualities
+from daemon import remembered, report
 
 section = Section("reports", "What exists for a range of dates, and what would run")
 
@@ -32,29 +28,39 @@ def plan(service: Served, *, query: asked.PlanRange) -> Plan:
 
     Times come from the attempts so far. Nothing is enqueued.
     """
-    with service.core.db.read() as tx:
-        typical = {name: attempts.typical_seconds(tx, name) for name in service.pipeline.processors}
     found = plans.plan(
         _validated(service, query),
         service.pipeline,
         scrapers=query.scrapers,
-        typical_seconds=typical.get,
+        typical_seconds=remembered.typical_seconds(service.core.db, service.pipeline).get,
         price=service.warehouse.price,
     )
     return Plan.model_validate(found)
 
 
+@section.get("/v1/plan/comparison", Comparison, query=asked.Range, problems=(503,))
+def comparison(service: Served, *, query: asked.Range) -> Comparison:
+    """The plans with all sources, the critical ones and none: steps, time, cost and coverage of each."""
+    found = plans.compare(
+        _validated(service, query),
+        service.pipeline,
+        typical_seconds=remembered.typical_seconds(service.core.db, service.pipeline).get,
+        price=service.warehouse.price,
+    )
+    return Comparison.model_validate(found.to_json())
+
+
+@section.get("/v1/quality", Quality, query=asked.Range, problems=(503,))
+def quality(service: Served, *, query: asked.Range) -> Quality:
+    """Rows that are there and below their processor's standard, per processor and date."""
+    start, end = query.start, query.end or query.start
+    found = qualities.quality(service.pipeline, service.warehouse, start, end, now=service.core.now())
+    return Quality.model_validate(found)
+
+
 def _validated(service: Served, query: asked.Range) -> report.Validation:
     start, end = query.start, query.end or query.start
-    known = _known(service.core, start, end)
+    known = remembered.known(service.core.db, service.pipeline, start, end)
     return report.validation(
         service.pipeline, service.warehouse, start, end, now=service.core.now(), known=known
     )
-
-
-def _known(core: Core, start: dt.date, end: dt.date) -> Known:
-    """What the state database remembers of the range and of what lies behind it."""
-    first, last = lookback.calendar_span(core.pipeline, start, end)
-    span = [dt.date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1)]
-    with core.db.read() as tx:
-        return {date: own for date, own in checks.of_dates_between(tx, span).items() if own}

@@ -171,3 +171,64 @@ class Plan(_Report):
     unknown_steps: int
     cost: Cost
     summary: str
+
+
+class PlanOption(_Report):
+    """What one way to treat the sources runs, takes, costs and leads to."""
+
+    scrapers: Scrapers
+    steps: int
+    cannot_run: list[CannotRun]
+    gaps: list[AcceptedGap]
+    coverage: list[Coverage]
+    expected_dates: int
+    done_dates: int
+    seconds: float
+    unknown_steps: int
+    cost: Cost
+    summary: str
+
+
+class Comparison(_Report):
+    """The plans of all ways to treat the sources, side by side: all, critical, none."""
+
+    start: dt.date
+    end: dt.date
+    options: list[PlanOption]
+
+
+class DateQuality(_Report):
+    """What one date's rows lack: how many are below the predicate, and NULL or zero by column."""
+
+    rows: int
+    below: int
+    hollow: Counts
+    verdict: Verdict
+    reason: str
+
+
+class ProcessorQuality(_Report):
+    """One processor that states what good rows are; `dates` holds only those with something to tell."""
+
+    processor: str
+    phase: str
+    where: str
+    columns: list[str]
+    rows: int
+    below: int
+    percent_good: float | None
+    hollow: Counts
+    degraded_dates: int
+    unknown_dates: int
+    dates: dict[dt.date, DateQuality]
+
+
+class Quality(_Report):
+    """The spot check of a range; `unchecked` are the processors that state nothing to check."""
+
+    start: dt.date
+    end: dt.date
+    processors: list[ProcessorQuality]
+    unchecked: list[str]
+    good: bool
+    summary: str

@@ -40,11 +40,13 @@ __all__ = [
     "Plan",
     "Step",
     "compare",
+    "never_seen",
     "plan",
 ]
 
 
-def _never_seen(_: str) -> float | None:
+def never_seen(_: str) -> float | None:
+    """The seconds of a processor's attempts so far, where nobody has kept them."""
     return None
 
 
@@ -53,7 +55,7 @@ def plan(
     pipeline: Pipeline,
     *,
     scrapers: Scrapers = Scrapers.ALL,
-    typical_seconds: Typical = _never_seen,
+    typical_seconds: Typical = never_seen,
     price: Price | None = None,
 ) -> Plan:
     """What would run for the dates of a validation.
@@ -69,7 +71,7 @@ def compare(
     validation: Validation,
     pipeline: Pipeline,
     *,
-    typical_seconds: Typical = _never_seen,
+    typical_seconds: Typical = never_seen,
     price: Price | None = None,
 ) -> Comparison:
     """All sources, the critical ones only, or none: what each runs, takes, costs and leads to."""

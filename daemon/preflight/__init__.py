@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -27,7 +28,7 @@ from daemon.warehouse.factory import open_warehouse
 from state.pipeline import Pipeline
 from state.pipeline_file import PipelineError, load
 
-__all__ = ["CHECKS", "Check", "Finding", "Preflight", "Result", "Status", "exit_code", "preflight"]
+__all__ = ["GROUPS", "Check", "Finding", "Preflight", "Result", "Status", "exit_code", "preflight"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,25 +41,38 @@ class Check:
     needs: tuple[str, ...] = ()
 
 
-CHECKS: Sequence[Check] = (
-    Check(name="state", title="state database", ask=keeping.state_database),
-    Check(name="disk", title="room for logs", ask=keeping.room_for_logs),
-    Check(name="programs", title="programs, directories and scripts", ask=jobs.programs),
-    Check(name="compiling", title="scripts compile", ask=jobs.compiling),
-    Check(name="options", title="scripts take their options", ask=jobs.options),
-    Check(name="requires", title="required options are True", ask=jobs.requires),
-    Check(name="warehouse", title="credentials and project", ask=tables.warehouse),
-    Check(name="location", title="location", ask=tables.location, needs=("warehouse",)),
-    Check(name="datasets", title="datasets", ask=tables.datasets, needs=("warehouse",)),
-    Check(name="tables", title="tables", ask=tables.tables, needs=("warehouse",)),
-    Check(name="columns", title="columns", ask=tables.columns, needs=("warehouse",)),
-    Check(name="partitions", title="partitions", ask=tables.partitions, needs=("warehouse",)),
-    Check(name="calendar", title="calendar", ask=data.calendar, needs=("warehouse",)),
-    Check(name="history", title="run history", ask=data.history, needs=("warehouse",)),
-    Check(name="data", title="data so far", ask=data.data, needs=("warehouse", "calendar")),
-    Check(name="others", title="others at work", ask=data.others, needs=("warehouse", "calendar")),
-    Check(name="dry-run", title="dry runs", ask=dry_run.dry_run, needs=("programs", "calendar")),
-)
+GROUPS: Mapping[str, Sequence[Check]] = {
+    "daemon": (
+        Check(name="state", title="state database", ask=keeping.state_database),
+        Check(name="disk", title="room for logs", ask=keeping.room_for_logs),
+    ),
+    "jobs": (
+        Check(name="programs", title="programs and scripts", ask=jobs.programs),
+        Check(name="compiling", title="compiling", ask=jobs.compiling),
+        Check(name="options", title="script options", ask=jobs.options),
+        Check(name="requires", title="required settings", ask=jobs.requires),
+    ),
+    "warehouse": (
+        Check(name="warehouse", title="credentials and project", ask=tables.warehouse),
+        Check(name="location", title="location", ask=tables.location, needs=("warehouse",)),
+        Check(name="datasets", title="datasets", ask=tables.datasets, needs=("warehouse",)),
+        Check(name="tables", title="tables", ask=tables.tables, needs=("warehouse",)),
+        Check(name="columns", title="columns", ask=tables.columns, needs=("warehouse",)),
+        Check(name="partitions", title="partitions", ask=tables.partitions, needs=("warehouse",)),
+    ),
+    "data": (
+        Check(name="calendar", title="calendar", ask=data.calendar, needs=("warehouse",)),
+        Check(name="history", title="run history", ask=data.history, needs=("warehouse",)),
+        Check(name="data", title="data so far", ask=data.data, needs=("warehouse", "calendar")),
+        Check(name="others", title="others at work", ask=data.others, needs=("warehouse", "calendar")),
+    ),
+    "trial": (Check(name="dry-run", title="dry runs", ask=dry_run.dry_run, needs=("programs", "calendar")),),
+}
+"""All checks in the order in which they are asked, by what they are about."""
+
+
+def _unheard(*_: object) -> None:
+    """For what nobody wants to be told."""
 
 
 def preflight(
@@ -69,13 +83,14 @@ def preflight(
     end: dt.date | None = None,
     state_dir: Path | None = None,
     quick: bool = False,
-    warehouse: Warehouse | None = None,
-    catalog: Catalog | None = None,
+    opened: tuple[Warehouse, Catalog] | None = None,
+    begins: Callable[[str], None] = _unheard,
 ) -> Preflight:
     """Ask everything about the pipeline file at `path` and the dates from `start` to `end`, both included.
 
     Without dates it is about all seasons of the file up to yesterday. `state_dir` is where the daemon
-    keeps its database. `warehouse` and `catalog` are opened from the file, unless given.
+    keeps its database. Warehouse and catalog are those of the file, unless `opened` ones are given.
+    `begins` is told the title of each check before it is asked.
 
     Raises:
         ValueError: `start` is after `end`.
@@ -86,15 +101,13 @@ def preflight(
         pipeline = load(path)
     except PipelineError as error:
         broken = [failed(problem, "correct the pipeline file", where=str(path)) for problem in error.problems]
-        return _answer([_result("configuration", "configuration", broken)])
-    asked = warehouse or open_warehouse(pipeline, on_query=_unheard, on_error=_unheard)
-    looked_at = catalog or open_catalog(pipeline)
+        return _answer([_configuration(broken)])
     first, last = _range(pipeline, now)
-    try:
+    with nullcontext(opened) if opened else _opened(pipeline) as (warehouse, catalog):
         site = Site(
             pipeline=pipeline,
-            warehouse=asked,
-            catalog=looked_at,
+            warehouse=warehouse,
+            catalog=catalog,
             start=start or min(first, end or first),
             end=end or max(last, start or last),
             state_dir=state_dir,
@@ -102,25 +115,31 @@ def preflight(
             now=now,
             quick=quick,
         )
-        return _answer([_configuration(pipeline), *_results(site)])
+        return _answer([_configuration([_loaded(pipeline)]), *_results(site, begins)])
+
+
+@contextmanager
+def _opened(pipeline: Pipeline) -> Iterator[tuple[Warehouse, Catalog]]:
+    warehouse = open_warehouse(pipeline, on_query=_unheard, on_error=_unheard)
+    catalog = open_catalog(pipeline)
+    try:
+        yield warehouse, catalog
     finally:
-        if warehouse is None:
-            asked.close()
-        if catalog is None:
-            looked_at.close()
+        warehouse.close()
+        catalog.close()
 
 
-def _results(site: Site) -> Iterator[Result]:
+def _results(site: Site, begins: Callable[[str], None]) -> Iterator[Result]:
     bad: set[str] = set()
-    for check in CHECKS:
-        missing = [need for need in check.needs if need in bad]
-        if missing:
-            result = _result(check.name, check.title, [skipped(f"needs {', '.join(missing)}")])
-        else:
-            result = _result(check.name, check.title, list(_asked(check, site)))
-        if result.status is Status.FAIL:
-            bad.add(check.name)
-        yield result
+    for group, checks in GROUPS.items():
+        for check in checks:
+            begins(check.title)
+            missing = [need for need in check.needs if need in bad]
+            findings = [skipped(f"needs {', '.join(missing)}")] if missing else list(_asked(check, site))
+            result = _result(group, check.name, check.title, findings)
+            if result.status is Status.FAIL:
+                bad.add(check.name)
+            yield result
 
 
 def _asked(check: Check, site: Site) -> Iterator[Finding]:
@@ -130,13 +149,18 @@ def _asked(check: Check, site: Site) -> Iterator[Finding]:
         yield failed(str(error), "check credentials, project, location and network, then ask again")
 
 
-def _configuration(pipeline: Pipeline) -> Result:
-    line = f"{pipeline.path.name}: {len(pipeline.phase)} phases, {len(pipeline.processors)} processors"
-    return _result("configuration", "configuration", [passed(line)])
+def _configuration(findings: Sequence[Finding]) -> Result:
+    return _result("pipeline", "configuration", "pipeline file", findings)
 
 
-def _result(name: str, title: str, findings: Sequence[Finding]) -> Result:
-    return Result(check=name, title=title, status=worst(findings), findings=findings)
+def _loaded(pipeline: Pipeline) -> Finding:
+    return passed(
+        f"{pipeline.path.name}: {len(pipeline.phase)} phases, {len(pipeline.processors)} processors"
+    )
+
+
+def _result(group: str, name: str, title: str, findings: Sequence[Finding]) -> Result:
+    return Result(group=group, check=name, title=title, status=worst(findings), findings=findings)
 
 
 def _answer(results: Sequence[Result]) -> Preflight:
@@ -156,7 +180,3 @@ def _range(pipeline: Pipeline, now: float) -> tuple[dt.date, dt.date]:
         return yesterday - dt.timedelta(days=6), yesterday
     opens, closes = min(s.opens for s in seasons), max(s.closes for s in seasons)
     return opens, max(opens, min(closes, yesterday))
-
-
-def _unheard(*_: object) -> None:
-    """For counts that nobody keeps."""

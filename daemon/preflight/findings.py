@@ -36,6 +36,8 @@ class Finding:
 class Result:
     """One check with its findings, the worst of which is its status."""
 
+    group: str
+    """What it is about: pipeline, daemon, jobs, warehouse, data, trial."""
     check: str
     title: str
     status: Status

@@ -21,7 +21,9 @@ def programs(site: Site) -> Iterator[Finding]:
     bad = {name: script.program for name, script in site.scripts.items() if script.program.problem}
     for name, program in bad.items():
         where = str(program.script) if program.script else ""
-        yield failed(f"{name}: {program.problem}", "correct command or cwd in the pipeline file", where=where)
+        there = program.script is not None and program.script.is_file()
+        hint = "restore the script" if there else "correct command or cwd in the pipeline file"
+        yield failed(f"{name}: {program.problem}", hint, where=where)
     elsewhere = [p.name for p in site.pipeline.processors.values() if p.name not in site.scripts]
     if elsewhere:
         yield passed(f"{len(elsewhere)} jobs run by another executor, which alone knows their programs")

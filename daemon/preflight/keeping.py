@@ -20,7 +20,7 @@ LEAST_BYTES = 200 * 2**20
 def state_database(site: Site) -> Iterator[Finding]:
     """It can be written, and its schema is one that this program knows."""
     if site.state_dir is None or site.database_url is None:
-        yield skipped("no state directory was given")
+        yield skipped("no --state-dir was given")
         return
     database = Database(site.database_url)
     if database.sqlite and not database.path.exists():
@@ -47,7 +47,7 @@ def state_database(site: Site) -> Iterator[Finding]:
 def room_for_logs(site: Site) -> Iterator[Finding]:
     """There is room for the logs of the jobs and for backups of the database."""
     if site.state_dir is None:
-        yield skipped("no state directory was given")
+        yield skipped("no --state-dir was given")
         return
     free = shutil.disk_usage(_existing(site.state_dir)).free
     line = f"{free / 2**30:.1f} GiB free for {site.state_dir}"

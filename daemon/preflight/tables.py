@@ -46,7 +46,9 @@ def tables(site: Site) -> Iterator[Finding]:
     """Every table is there and may be looked at."""
     for name, info in site.tables.items():
         if isinstance(info, Refusal):
-            yield failed(f"table {name}: {info}", "give the account the right to read it")
+            yield failed(
+                f"table {name}: {info}", "give the account the right to read it, or mend what is told"
+            )
     yield from _absent(site, "table", [name for name, info in site.tables.items() if info is None])
     there = sum(isinstance(info, TableInfo) for info in site.tables.values())
     yield passed(f"{there} of {len(site.tables)} tables are there")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.factories import phase, pipeline, processor
 from tests.integration.api_world import OPENER, Api, make_api, refused
 
 
@@ -35,8 +36,8 @@ def test_a_validation_tells_what_exists_and_what_is_next(api: Api) -> None:
 def test_what_an_operator_accepted_counts_in_the_report(api: Api) -> None:
     # Given a date without its source, whose gap is accepted
     before = api.get("/v1/validation?start=2021-10-19")["phases"][0]
-    for processor in ("box", "extra"):
-        body = {"processor": processor, "reason": "the source lost it"}
+    for name in ("box", "extra"):
+        body = {"processor": name, "reason": "the source lost it"}
         api.post("/v1/dates/2021-10-19/accept", body)
     after = api.get("/v1/validation?start=2021-10-19")["phases"][0]
     # Then the phase is ready, as the engine's gate is
@@ -69,6 +70,36 @@ def test_a_plan_without_sources_runs_none(api: Api) -> None:
     assert refused(api.client.get("/v1/plan?start=2021-10-20&scrapers=some"), 422)[0] == "scrapers"
 
 
+def test_the_choices_stand_side_by_side_with_the_coverage_each_leads_to(api: Api) -> None:
+    told = api.get("/v1/plan/comparison?start=2021-10-20")
+    assert [(option["scrapers"], option["steps"]) for option in told["options"]] == [
+        ("all", 4),
+        ("critical", 3),
+        ("none", 0),
+    ]
+    raw = [option["coverage"][0] for option in told["options"]]
+    assert [(one["phase"], one["percent"]) for one in raw] == [
+        ("phase2", 100.0),
+        ("phase2", 50.0),
+        ("phase2", 0.0),
+    ]
+    assert told["options"][2]["cannot_run"][0]["dates"] == ["2021-10-20"]
+
+
+def test_quality_tells_rows_below_their_standard(tmp_path: Path) -> None:
+    # Given a processor with a standard, whose table cannot be asked
+    standard = {"rows": [1], "quality": {"where": "completeness >= 95", "share": 0.9}}
+    shape = (phase("raw", processor("box"), processor("context", expect=standard)),)
+    api = make_api(tmp_path, made=lambda: pipeline(*shape))
+    api.world.warehouse.broken = {"context": "nba.context: Unrecognized name: completeness"}
+    told = api.get("/v1/quality?start=2021-10-19&end=2021-10-20")
+    # Then that is no good answer
+    (context,) = told["processors"]
+    assert (told["good"], told["unchecked"], context["unknown_dates"]) == (False, ["box"], 2)
+    assert context["dates"]["2021-10-19"]["reason"] == "nba.context: Unrecognized name: completeness"
+    assert context["where"] == "completeness >= 95"
+
+
 def test_a_warehouse_that_does_not_answer_is_a_503(api: Api) -> None:
     api.world.warehouse.down = "no route to host"
     response = api.client.get("/v1/validation?start=2021-10-19")
@@ -83,5 +114,5 @@ def test_a_bad_range_is_refused(api: Api) -> None:
         ("?start=2021-10-20&end=2021-10-19", "end"),
         ("?start=1900-01-01&end=2199-12-31", "end"),
     ):
-        for path in ("/v1/validation", "/v1/plan"):
+        for path in ("/v1/validation", "/v1/plan", "/v1/plan/comparison", "/v1/quality"):
             assert refused(api.client.get(f"{path}{query}"), 422)[0] == field

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.preflight import CHECKS, Preflight, Result, preflight
+from daemon.preflight import GROUPS, Preflight, Result, preflight
 from tests.checkout import END, START, Checkout, Tables, make
 from tests.factories import NOW
 from tests.facts import Facts
@@ -26,9 +26,7 @@ def asked(checkout: Checkout, *, quick: bool = True) -> Preflight:
     facts = Facts(checkout.pipeline, calendar=GAMES)
     facts.fill(checkout.pipeline.processors, GAMES)
     tables = Tables(checkout.pipeline)
-    return preflight(
-        checkout.path, now=NOW, start=START, end=END, quick=quick, warehouse=facts, catalog=tables
-    )
+    return preflight(checkout.path, now=NOW, start=START, end=END, quick=quick, opened=(facts, tables))
 
 
 def result(told: Preflight, check: str) -> Result:
@@ -49,7 +47,10 @@ def test_a_good_checkout_is_ready(checkout: Checkout) -> None:
         "dry-run": "skip",
     }
     assert told.exit_code == 0
-    assert [one.check for one in told.results] == ["configuration", *(check.name for check in CHECKS)]
+    assert [one.check for one in told.results] == [
+        "configuration",
+        *(check.name for checks in GROUPS.values() for check in checks),
+    ]
 
 
 def test_an_empty_script_is_critical_though_running_it_exits_0(checkout: Checkout) -> None:

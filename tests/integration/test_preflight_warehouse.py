@@ -39,7 +39,7 @@ class Ground:
 
     def ask(self, **options: Any) -> Preflight:
         given = {"start": START, "end": END, "quick": True, **options}
-        return preflight(self.checkout.path, now=NOW, warehouse=self.facts, catalog=self.tables, **given)
+        return preflight(self.checkout.path, now=NOW, opened=(self.facts, self.tables), **given)
 
     def edit(self, old: str, new: str) -> None:
         """Change the pipeline file."""

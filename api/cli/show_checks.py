@@ -1,0 +1,80 @@
+"""The answers of preflight and of the quality check as lines for people."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from api.cli.output import sign
+from daemon.preflight import Finding, Preflight, Result, Status
+from daemon.quality import DateQuality, ProcessorQuality, QualityReport
+from state.verdict import Verdict
+
+_SIGNS = {Status.PASS: "✓", Status.WARN: "⚠", Status.FAIL: "✗", Status.SKIP: "–"}
+_TITLE = 24
+"""Width of a check's title."""
+
+
+def preflight(told: Preflight) -> Iterator[Text]:
+    """The checks by group: a line for each finding, with the hint below it."""
+    for group, results in itertools.groupby(told.results, key=lambda result: result.group):
+        yield Text(group, style="bold")
+        for result in results:
+            yield from _result(result)
+    yield Text()
+    yield Text(told.summary, style="bold")
+
+
+def _result(result: Result) -> Iterator[Text]:
+    title = result.title
+    for finding in sorted(result.findings, key=_gravity):
+        yield Text.assemble("  ", sign(_SIGNS[finding.status]), f" {title:{_TITLE}} {finding.line}")
+        title = ""
+        indent = " " * (_TITLE + 5)
+        if finding.where:
+            yield Text(f"{indent}in {finding.where}", style="dim")
+        if finding.hint:
+            yield Text(f"{indent}→ {finding.hint}", style="dim")
+
+
+def _gravity(finding: Finding) -> int:
+    return (Status.FAIL, Status.WARN, Status.PASS, Status.SKIP).index(finding.status)
+
+
+def quality(told: QualityReport) -> Iterator[Text]:
+    """What each processor's rows lack, and on which dates."""
+    yield Text(f"{told.start}..{told.end}: {told.summary}", style="bold")
+    for one in told.processors:
+        yield Text.assemble("  ", sign(_symbol(one)), f" {one.processor}: {'; '.join(_standing(one))}")
+        for date, lacking in one.dates.items():
+            yield Text.assemble(f"      {date}  ", sign(lacking.verdict.symbol), f" {_lacks(lacking)}")
+    if told.unchecked:
+        yield Text(f"  no standard stated: {', '.join(told.unchecked)}", style="dim")
+
+
+def _symbol(one: ProcessorQuality) -> str:
+    if one.unknown_dates:
+        return Verdict.UNKNOWN.symbol
+    if not one.rows:
+        return Verdict.NOT_EXPECTED.symbol
+    return (Verdict.DEGRADED if one.degraded_dates else Verdict.COMPLETE).symbol
+
+
+def _standing(one: ProcessorQuality) -> Iterator[str]:
+    if not one.rows:
+        yield "no rows"
+    elif one.where:
+        share = "" if one.percent_good is None else f" ({one.percent_good:.1f}% good)"
+        yield f"{one.below} of {one.rows} rows do not hold {one.where}{share}"
+    yield from (f"{column} is NULL or zero in {n} of {one.rows}" for column, n in one.hollow.items() if n)
+
+
+def _lacks(lacking: DateQuality) -> str:
+    """The verdict's reason where a rule is broken, else the figures that are within it."""
+    if not lacking.verdict.satisfied:
+        return f"{lacking.verdict}: {lacking.reason}"
+    below = [f"{lacking.below} of {lacking.rows} rows below"] if lacking.below else []
+    hollow = [f"{column} is NULL or zero in {n}" for column, n in lacking.hollow.items()]
+    return ", ".join([*below, *hollow]) + ", within what is allowed"

@@ -1,0 +1,106 @@
+"""A plan as lines for people and shells: whatever is no command is a comment. Several plans side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.text import Text
+
+from api.cli.output import size, span, spread
+from daemon.plan import Comparison, Cost, Coverage, PhasePlan, Plan, Step
+
+
+def lines(plan: Plan) -> Iterator[Text]:
+    """The commands in order, each with its reason; then what cannot run, time, cost and coverage."""
+    yield Text()
+    yield _comment(f"plan for {plan.start}..{plan.end}, scrapers {plan.scrapers}: {plan.summary}", "bold")
+    for phase in plan.phases:
+        if phase.steps:
+            yield from _phase(phase)
+    yield Text()
+    for stop in plan.cannot_run:
+        yield _comment(f"stays undone in {stop.phase}: {spread(stop.dates)}: {stop.reason}", "red")
+    for gap in plan.gaps:
+        yield _comment(f"goes without {gap.processor} on {spread(gap.dates)}: {gap.reason}", "yellow")
+    if plan.steps:
+        yield _comment(f"time: {_time(plan.seconds, plan.unknown_steps)}, phase after phase")
+    yield _comment(f"warehouse: {_cost(plan.cost)}")
+    covered = ", ".join(f"{one.phase} {_share(one)}" for one in plan.coverage)
+    yield _comment(f"coverage afterwards: {covered}")
+    if plan.steps:
+        yield _comment("an exit code proves nothing: validate again after each phase", "bold")
+
+
+def side_by_side(comparison: Comparison) -> Iterator[Text]:
+    """All sources, the critical ones, none: a column each."""
+    options = comparison.options
+    rows = [
+        ["scrapers", *(one.scrapers for one in options)],
+        ["steps", *(str(len(one.steps)) for one in options)],
+        ["time", *(_time(one.seconds, one.unknown_steps) for one in options)],
+        ["warehouse", *(_bill(one.cost) for one in options)],
+        *([f"{covered[0].phase} afterwards", *map(_share, covered)] for covered in _coverages(options)),
+        ["accepted gaps", *(str(sum(len(gap.dates) for gap in one.gaps)) for one in options)],
+        ["dates that end well", *(f"{one.done_dates}/{one.expected_dates}" for one in options)],
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    yield Text()
+    for number, row in enumerate(rows):
+        line = "   ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
+        yield Text(line.rstrip(), style="" if number else "bold")
+    for one in options:
+        for stop in one.cannot_run:
+            told = f"{one.scrapers}: {stop.phase} of {spread(stop.dates)} stays undone: {stop.reason}"
+            yield Text(f"  {told}", style="red")
+
+
+def _phase(phase: PhasePlan) -> Iterator[Text]:
+    yield Text()
+    count = f"{len(phase.steps)} step{'s' if len(phase.steps) > 1 else ''}"
+    time = _time(phase.seconds, phase.unknown_steps)
+    yield _comment(f"{phase.phase} ({phase.order}): {count}, {time}", "bold")
+    for step in phase.steps:
+        yield from _step(step)
+
+
+def _step(step: Step) -> Iterator[Text]:
+    time = f" [{span(step.seconds)}, {step.basis}]" if step.seconds is not None else ""
+    yield _comment(f"{step.number}. {step.processor} {spread(step.dates)}: {step.reason}{time}", "dim")
+    if step.needs:
+        numbers = ", ".join(str(number) for number in step.needs)
+        yield _comment(f"   after {numbers}: {'; '.join(step.waits_for)}", "dim")
+    elif step.waits_for:
+        yield _comment(f"   needs {'; '.join(step.waits_for)}, which is there", "dim")
+    yield Text(step.shell)
+
+
+def _comment(text: str, style: str = "") -> Text:
+    """A line that a shell passes over, whatever a job's error text brings with it."""
+    return Text(f"# {' '.join(text.splitlines())}", style=style)
+
+
+def _time(seconds: float, unknown: int) -> str:
+    if not seconds and unknown:
+        return "unknown time"
+    return span(seconds) + (f" and {unknown} of unknown time" if unknown else "")
+
+
+def _cost(cost: Cost) -> str:
+    return ", ".join(filter(None, (f"{cost.queries} questions", _bill(cost), cost.note)))
+
+
+def _bill(cost: Cost) -> str:
+    if cost.bytes is None:
+        return "cost unknown"
+    dollars = f", {cost.dollars:.4f} USD" if cost.dollars is not None else ""
+    return f"{size(cost.bytes)}{dollars}" if cost.bytes else "free of charge"
+
+
+def _coverages(options: Sequence[Plan]) -> Iterator[tuple[Coverage, ...]]:
+    """Of each phase, the coverage that each option leads to."""
+    return zip(*(one.coverage for one in options), strict=True)
+
+
+def _share(covered: Coverage) -> str:
+    share = f" ({covered.percent:.1f}%)" if covered.percent is not None else ""
+    return f"{covered.complete}/{covered.expected}{share}"

@@ -1,0 +1,26 @@
+"""What a state database remembers, for whoever makes a report: own attempts, accepted gaps, usual times."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+
+from daemon import lookback
+from daemon.survey import Known
+from state.pipeline import Pipeline
+from state.store import attempts, checks
+from state.store.database import Database
+
+
+def known(db: Database, pipeline: Pipeline, start: dt.date, end: dt.date) -> Known:
+    """The checks of the range, both ends included, and of what lies behind it."""
+    first, last = lookback.calendar_span(pipeline, start, end)
+    span = [dt.date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1)]
+    with db.read() as tx:
+        return {date: own for date, own in checks.of_dates_between(tx, span).items() if own}
+
+
+def typical_seconds(db: Database, pipeline: Pipeline) -> Mapping[str, float | None]:
+    """How long an attempt of each processor usually takes; None while none has succeeded."""
+    with db.read() as tx:
+        return {name: attempts.typical_seconds(tx, name) for name in pipeline.processors}

@@ -1,0 +1,319 @@
+"""validate, preflight and quality as an operator meets them, over the demo's real lake and real jobs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from daemon import remembered
+from demo import misbehave, run
+from state.pipeline_file import load
+from state.store import checks
+from state.store.database import Database
+from tests.integration.command_line import CommandLine
+
+OPENER, DAY = "2021-10-19", "2021-10-26"
+SMALL = """
+name = "small"
+warehouse = { kind = "lake", path = "lake" }
+calendar.season = [{ name = "2021-22", opens = 2021-10-19, closes = 2022-06-16 }]
+phase = [{ name = "raw", processor = [
+    { name = "box", table = "nba.box", date_column = "day", command = ["true", "{date}"] },
+] }]
+"""
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    monkeypatch.delenv("BACKFILLD_STATE_DIR", raising=False)
+    return CommandLine(monkeypatch, capsys)
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh demo: a schedule, real jobs, no rows."""
+    pipeline = run.prepare(tmp_path / "demo")
+    monkeypatch.setenv("BACKFILLD_PIPELINE", str(pipeline))
+    return pipeline.parent
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A demo whose opener is filled, by the very lines that the plan prints; not to be changed."""
+    pipeline = run.prepare(tmp_path_factory.mktemp("opened") / "demo")
+    words = ["validate", OPENER, "--plan", "--pipeline", str(pipeline)]
+    printed = subprocess.run(["backfilld", *words], capture_output=True, text=True, check=False)
+    assert printed.returncode == 1, printed.stderr
+    script = printed.stdout[printed.stdout.index("# plan for") :]
+    subprocess.run(["bash", "-e"], input=script, text=True, check=True, capture_output=True)
+    return pipeline.parent
+
+
+@pytest.fixture
+def filled(opened: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BACKFILLD_PIPELINE", str(opened / "pipeline.toml"))
+    return opened
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A pipeline of one processor on an empty lake."""
+    (tmp_path / "pipeline.toml").write_text(SMALL)
+    (tmp_path / "lake").mkdir()
+    monkeypatch.setenv("BACKFILLD_PIPELINE", str(tmp_path / "pipeline.toml"))
+    return tmp_path
+
+
+# ------------------------------------------------------------------------------------------------ validate
+
+
+def test_processors_are_told_in_the_rows_that_operators_know(command: CommandLine, filled: Path) -> None:
+    told = command("validate", OPENER, "2021-10-20")
+    assert told.code == 1
+    assert "2021-10-19..2021-10-20: 2 of 2 dates expected, 2 of them in bootstrap" in told.out
+    assert told.rows("⚠ nbac_team_boxscore") == ["⚠ nbac_team_boxscore 1/2 (50.0%) [CRITICAL] (1 NEVER RAN)"]
+    assert told.rows("⚠ bdl_player_boxscores") == [
+        "⚠ bdl_player_boxscores 1/2 (50.0%) [FALLBACK] (1 NEVER RAN)"
+    ]
+    # And phase 4 by the note that says why nothing is expected
+    assert told.rows("player_daily_cache") == [
+        "– player_daily_cache 0/0 [CRITICAL] (2 dates in the season's bootstrap)"
+    ]
+    assert told.rows("phase4 (") == ["phase4 (sequential): 0/0 dates ready, 2 in bootstrap"]
+
+
+def test_a_date_that_is_there_is_ready(command: CommandLine, filled: Path) -> None:
+    told = command("validate", OPENER)
+    assert (told.code, told.rows("next:")) == (
+        0,
+        ["next: nothing to do: 1 date expected, ready in every phase"],
+    )
+    assert told.rows("✓ player_game_summary") == ["✓ player_game_summary 1/1 (100.0%) [CRITICAL]"]
+
+
+def test_off_dates_are_told_apart_with_their_reason(command: CommandLine, stage: Path) -> None:
+    told = command("validate", "2021-10-15", "2021-10-19")
+    assert told.rows("off:") == ["off: 2021-10-15..2021-10-18: preseason: 2021-22 opens 2021-10-19"]
+    assert told.rows("1 dates expected (4 off, 1 in bootstrap); ready: phase2 0/1, phase3 0/1, phase4 0/0")
+
+
+def test_each_date_tells_what_it_lacks_where_asked(command: CommandLine, filled: Path) -> None:
+    told = command("validate", OPENER, "2021-10-20", "--dates")
+    assert told.rows("2021-10-19 ready")
+    assert told.rows("2021-10-20 lacking") == ["2021-10-20 lacking ○ NEVER RAN: all 5"] * 2
+    assert told.rows("2021-10-20 bootstrap")
+
+
+def test_a_short_table_and_a_failed_run_tell_their_figures(command: CommandLine, stage: Path) -> None:
+    # Given a source with 2 of 4 rows, and one whose run failed
+    date = dt.date.fromisoformat(OPENER)
+    misbehave.switch(stage / "lake", "nbac_team_boxscore", date, "partial")
+    misbehave.switch(stage / "lake", "bdl_player_boxscores", date, "fail_quietly")
+    steps = json.loads(command("validate", OPENER, "--plan", "--json").out)["plan"]["phases"][0]["steps"]
+    for step in steps:
+        if step["processor"] in ("nbac_team_boxscore", "bdl_player_boxscores"):
+            subprocess.run(step["shell"], shell=True, check=True, capture_output=True)
+    told = command("validate", OPENER, "--plan")
+    assert told.rows("⚠ nbac_team_boxscore") == [
+        "⚠ nbac_team_boxscore 0/1 (0.0%) [CRITICAL] (partial: 2 of 4 rows)"
+    ]
+    (failed,) = told.rows("✗ bdl_player_boxscores")
+    assert "(ran but FAILED: " in failed
+    # And the plan gives the same reasons
+    assert told.rows("# ", "nbac_team_boxscore 2021-10-19: partial: 2 of 4 rows")
+    assert told.rows("# ", "bdl_player_boxscores 2021-10-19: failed: ")
+
+
+# ---------------------------------------------------------------------------------------------------- plan
+
+
+def test_the_plan_s_own_lines_fill_a_date(command: CommandLine, filled: Path) -> None:
+    # Given a lake that only the plan's printed lines have written to
+    told = command("validate", OPENER, "--plan")
+    assert told.rows("# plan for") == [
+        "# plan for 2021-10-19..2021-10-19, scrapers all: "
+        "0 steps to run; 1 of 1 expected dates come to their end"
+    ]
+    assert not told.rows("(cd ")
+
+
+def test_steps_come_in_order_with_what_they_wait_for(command: CommandLine, stage: Path) -> None:
+    told = command("validate", OPENER, "--plan")
+    heads = told.rows("# phase")
+    assert heads == [
+        "# phase2 (parallel): 5 steps, unknown time",
+        "# phase3 (parallel): 5 steps, unknown time",
+    ]
+    assert told.rows("# after", "team_offense_game_summary") == [
+        "# after 1, 2, 3, 4, 5, 7: phase2 of the same date; team_offense_game_summary"
+    ]
+    assert len(told.rows("(cd ", "demo.jobs.")) == 10
+    assert told.rows("# warehouse: 23 questions, free of charge")
+
+
+def test_nothing_is_suggested_beyond_a_hole_before_the_range(command: CommandLine, stage: Path) -> None:
+    told = command("validate", DAY, "--plan")
+    assert told.rows("waits for 2021-10-19, which lacks player_game_summary (never_ran)")
+    assert told.rows("waits for 4 more earlier dates: 2021-10-22..2021-10-25")
+    assert told.rows("# stays undone in phase4: 2021-10-26: 2021-10-19 lacks player_game_summary")
+    assert not told.rows("(cd ", "zone_analysis")
+
+
+def test_a_script_that_is_empty_is_not_suggested(command: CommandLine, stage: Path) -> None:
+    script = stage / "empty.py"
+    script.write_text("")
+    path = stage / "pipeline.toml"
+    text = path.read_text()
+    path.write_text(text.replace('"-m", "demo.jobs.nbac_team_boxscore"', '"empty.py"'))
+    told = command("validate", OPENER, "--plan")
+    assert told.rows("# stays undone in phase2", f"the script {script} is empty")
+    assert not told.rows("(cd ", "empty.py")
+
+
+def test_scrapers_choose_the_sources_and_imply_the_plan(command: CommandLine, stage: Path) -> None:
+    told = command("validate", OPENER, "--scrapers", "critical")
+    assert told.rows("# phase2 (parallel): 2 steps")
+    assert told.rows("# goes without", "bettingpros_player_points_props")
+
+
+def test_the_choices_stand_side_by_side(command: CommandLine, stage: Path) -> None:
+    told = command("validate", OPENER, "--compare")
+    assert told.rows("scrapers all") == ["scrapers all critical none"]
+    assert told.rows("steps") == ["steps 10 7 0"]
+    assert told.rows("phase2 afterwards") == ["phase2 afterwards 5/5 (100.0%) 2/5 (40.0%) 0/5 (0.0%)"]
+    assert told.rows("phase3 afterwards") == ["phase3 afterwards 5/5 (100.0%) 5/5 (100.0%) 0/5 (0.0%)"]
+    assert told.rows("dates that end well") == ["dates that end well 1/1 1/1 0/1"]
+    assert told.rows("none: phase2 of 2021-10-19 stays undone")
+
+
+def test_its_json_carries_plan_and_comparison(command: CommandLine, stage: Path) -> None:
+    told = json.loads(command("validate", OPENER, "--scrapers", "none", "--compare", "--json").out)
+    assert (told["ready"], told["plan"]["scrapers"]) == (False, "none")
+    assert [option["steps"] for option in told["comparison"]["options"]] == [10, 7, 0]
+
+
+# --------------------------------------------------------------------------------- what a daemon remembers
+
+
+def test_a_daemon_s_accepted_gaps_count_and_its_times_are_the_plan_s(
+    command: CommandLine, stage: Path
+) -> None:
+    # Given a state database in which a gap of the opener was accepted
+    date = dt.date.fromisoformat(OPENER)
+    state = stage / "state"
+    state.mkdir()
+    db = Database(f"sqlite:///{state / 'state.db'}")
+    db.upgrade()
+    with db.write() as tx:
+        checks.accept(tx, date, "nbac_team_boxscore", actor="ann", reason="lost", now=time.time())
+    pipeline = load(stage / "pipeline.toml")
+    assert remembered.known(db, pipeline, date, date)[date]["nbac_team_boxscore"].accepted_by == "ann"
+    assert set(remembered.typical_seconds(db, pipeline).values()) == {None}
+    db.close()
+    # When
+    with_it = command("validate", OPENER, "--plan", "--dates", "--state-dir", state)
+    without = command("validate", OPENER, "--plan")
+    # Then nobody plans to fill it
+    assert len(without.rows("(cd ", "nbac_team_boxscore")) == 1
+    assert not with_it.rows("(cd ", "nbac_team_boxscore")
+
+
+def test_a_state_of_another_version_is_no_guess(command: CommandLine, small: Path) -> None:
+    (small / "state.db").touch()
+    told = command("validate", OPENER, "--state-dir", small)
+    assert told.code == 2
+    assert "start the daemon once, which upgrades it" in told.err
+
+
+def test_a_lake_that_is_not_there_is_no_answer(command: CommandLine, small: Path) -> None:
+    (small / "lake").rmdir()
+    for words in (["validate", OPENER], ["quality", OPENER]):
+        told = command(*words)
+        assert (told.code, told.out) == (1, "")
+        assert "the warehouse could not be asked: " in told.err
+
+
+# ----------------------------------------------------------------------------------------------- preflight
+
+
+def test_preflight_of_what_is_there_is_ready(command: CommandLine, filled: Path, tmp_path: Path) -> None:
+    told = command("preflight", OPENER, "--state-dir", tmp_path)
+    assert told.code == 0, told.out
+    assert told.rows("ready: 18 pass")
+    assert [line for line in told.out.splitlines() if line and not line.startswith(" ")][:6] == [
+        "pipeline",
+        "daemon",
+        "jobs",
+        "warehouse",
+        "data",
+        "trial",
+    ]
+    assert told.rows("✓ dry runs", "nbac_gamebook_player_stats --dry-run ended well")
+
+
+def test_preflight_with_warnings_is_a_2_and_quick_leaves_the_dry_runs_out(
+    command: CommandLine, small: Path
+) -> None:
+    told = command("preflight", OPENER, "--quick")
+    assert told.code == 2
+    assert told.rows("⚠ data so far", "raw: 0 of 1 dates ready, 0.0 % complete")
+    assert told.rows("→ its jobs will run; --scrapers critical or none leaves them out")
+    assert told.rows("– dry runs", "left out by --quick")
+
+
+def test_preflight_that_finds_something_critical_is_a_1(command: CommandLine, small: Path) -> None:
+    (small / "lake").rmdir()
+    told = command("preflight", "--quick", "--json")
+    report = json.loads(told.out)
+    assert (told.code, report["exit_code"]) == (1, 1)
+    groups = {one["check"]: one["group"] for one in report["results"]}
+    assert (groups["warehouse"], groups["state"]) == ("warehouse", "daemon")
+
+
+def test_preflight_of_a_bad_file_names_key_and_remedy(command: CommandLine, small: Path) -> None:
+    path = small / "pipeline.toml"
+    path.write_text(SMALL.replace("date_column", "date_colum"))
+    told = command("preflight")
+    assert told.code == 1
+    assert told.rows("✗ pipeline file", "did you mean 'date_column'?")
+
+
+# ------------------------------------------------------------------------------------------------- quality
+
+
+def test_rows_below_their_standard_are_told_by_date(command: CommandLine, stage: Path) -> None:
+    # Given a processor that wrote rows of poor quality
+    date = dt.date.fromisoformat(OPENER)
+    misbehave.switch(stage / "lake", "upcoming_team_game_context", date, "degraded")
+    steps = json.loads(command("validate", OPENER, "--plan", "--json").out)["plan"]["phases"]
+    needed = ("nbac_gamebook_player_stats", "nbac_team_boxscore", "upcoming_team_game_context")
+    for step in (step for phase in steps for step in phase["steps"] if step["processor"] in needed):
+        subprocess.run(step["shell"], shell=True, check=True, capture_output=True)
+    # When
+    told = command("quality", OPENER)
+    # Then
+    assert told.code == 1
+    assert told.rows("⚠ upcoming_team_game_context: 4 of 4 rows do not hold completeness_percentage >= 95")
+    assert told.rows("2021-10-19 ⚠ degraded: 0 of 4 rows")
+    assert told.rows("– player_daily_cache: no rows")
+    assert told.rows("no standard stated: nbac_gamebook_player_stats")
+
+
+def test_good_rows_are_a_0(command: CommandLine, filled: Path) -> None:
+    told = command("quality", OPENER)
+    assert told.code == 0
+    assert told.rows("✓ upcoming_team_game_context: 0 of 4 rows do not hold", "(100.0% good)")
+    assert json.loads(command("quality", OPENER, "--json").out)["good"] is True
+
+
+def test_without_rows_there_is_nothing_to_check(command: CommandLine, stage: Path) -> None:
+    told = command("quality", OPENER)
+    assert (told.code, told.rows("there are no rows to check")) == (
+        0,
+        ["2021-10-19..2021-10-19: there are no rows to check"],
+    )
