@@ -52,16 +52,21 @@ class Engine:
 
         A question that is due already needs no alarm: whoever asks is at it, or held back.
         """
+        now = self.core.now()
         with self.core.db.read() as tx:
-            ends = [hold.until for hold in holds.everything(tx)]
-            times = [dates.next_due(tx), checks.next_question(tx, after=self.core.now()), *ends]
+            ends = [
+                hold.until for hold in holds.everything(tx) if hold.until is not None and hold.until > now
+            ]
+            times = [dates.next_due(tx), checks.next_question(tx, after=now), *ends]
         return min((at for at in times if at is not None), default=None)
 
     def has_question(self) -> bool:
         """Whether a question is due and may be asked."""
+        now = self.core.now()
         with self.core.db.read() as tx:
-            held = any(hold.kind == "warehouse" for hold in holds.everything(tx))
-            return not held and checks.has_wanted(tx, self.core.now())
+            found = [hold.until for hold in holds.everything(tx) if hold.kind == holds.WAREHOUSE]
+            held = any(until is None or until > now for until in found)
+            return not held and checks.has_wanted(tx, now)
 
     def watches_attempts(self) -> bool:
         """Whether jobs run, whose time limits have to be looked at."""
@@ -89,8 +94,8 @@ class Engine:
     def _lift_expired_holds(self) -> None:
         now = self.core.now()
         with self.core.db.read() as tx:
-            over = [h for h in holds.everything(tx) if h.until is not None and h.until <= now]
-        if not over:
+            placed = holds.everything(tx)
+        if not any(hold.until is not None and hold.until <= now for hold in placed):
             return
         with self.core.db.write() as tx:
             for hold in holds.lift_expired(tx, now):

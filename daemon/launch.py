@@ -59,7 +59,7 @@ class Launcher:
         running = attempts.running(tx)
         placed = holds.everything(tx)
         free = self._core.pipeline.jobs.slots - len(running)
-        if free <= 0 or any(hold.kind == "all" for hold in placed):
+        if free <= 0 or any(hold.kind in (holds.EVERYTHING, holds.WAREHOUSE) for hold in placed):
             return {}
         limits = {name: min(free, self._free_writers(p, running)) for name, p in self._processors.items()}
         return {n: limit for n, limit in limits.items() if limit > 0 and not self._barred(n, running, placed)}

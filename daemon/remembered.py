@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Mapping
 
 from daemon import lookback
 from daemon.survey import Known
 from state.pipeline import Pipeline
+from state.records import CheckRow
 from state.store import attempts, checks
 from state.store.database import Database
 
@@ -17,7 +19,11 @@ def known(db: Database, pipeline: Pipeline, start: dt.date, end: dt.date) -> Kno
     first, last = lookback.calendar_span(pipeline, start, end)
     span = [dt.date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1)]
     with db.read() as tx:
-        return {date: own for date, own in checks.of_dates_between(tx, span).items() if own}
+        found = [check for own in checks.of_dates_between(tx, span).values() for check in own.values()]
+        by_date: dict[dt.date, dict[str, CheckRow]] = defaultdict(dict)
+        for check in attempts.recalled(tx, found):
+            by_date[check.date][check.processor] = check
+        return by_date
 
 
 def typical_seconds(db: Database, pipeline: Pipeline) -> Mapping[str, float | None]:

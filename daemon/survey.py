@@ -200,6 +200,7 @@ def _judged(pipeline: Pipeline, seen: Survey, known: Known) -> Known:
                 stale_after=stale_after,
                 bootstrap_days=pipeline.bootstrap_days(processor),
                 own=remembered.own if remembered else None,
+                earlier=remembered.attempted if remembered else (),
             )
             evidence = seen.answers.get((name, date), _NOT_ASKED)
             judgement = judge(evidence, processor.expect, day, about)

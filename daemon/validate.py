@@ -17,7 +17,7 @@ from daemon.events import Trouble
 from daemon.warehouse import Answers, Warehouse, WarehouseError
 from state.calendar import Day
 from state.records import CheckRow
-from state.store import checks, dates, days, holds
+from state.store import attempts, checks, dates, days, holds
 from state.store.checks import Judged
 from state.verdict import Circumstances, Evidence, Verdict, judge
 
@@ -42,7 +42,8 @@ class Validator:
         """
         now = self._core.now()
         with self._core.db.read() as tx:
-            if any(hold.kind == "warehouse" for hold in holds.everything(tx)):
+            hold = next((hold for hold in holds.everything(tx) if hold.kind == holds.WAREHOUSE), None)
+            if hold is not None and (hold.until is None or hold.until > now):
                 return 0
             uncharted = dates.span_waiting(tx, Waiting.CALENDAR)
             admitting = dates.admissible(tx, now)
@@ -50,11 +51,14 @@ class Validator:
         try:
             if uncharted:
                 self.learn_calendar(*uncharted)
-                return 1
-            return self._ask(due) if due else 0
+            asked = 1 if uncharted else self._ask(due) if due else 0
         except WarehouseError as error:
             self._hold_questions(error)
             return 1
+        if hold is not None and not admitting:
+            self._lift_hold()
+            return max(asked, 1)
+        return asked
 
     def learn_calendar(self, start: dt.date, end: dt.date) -> None:
         """Ask the calendar about the dates and their lookback, and wake the dates that wait for it.
@@ -86,7 +90,9 @@ class Validator:
             if check.processor in self._core.pipeline.processors:
                 wanted[check.processor].append(check.date)
         answers = self._warehouse.evidence(wanted, purpose="gate")
-        self._pause = FIRST_PAUSE
+        if any(answer.open for answer in answers.values()):
+            with self._core.db.read() as tx:
+                due = attempts.recalled(tx, due)
         charted = self._days({check.date for check in due})
         for first in range(0, len(due), CHUNK):
             self._save(due[first : first + CHUNK], answers, charted, asked_at)
@@ -123,6 +129,7 @@ class Validator:
                 stale_after=stale_after,
                 bootstrap_days=pipeline.bootstrap_days(processor) if processor else 0,
                 own=check.own,
+                earlier=check.attempted,
             )
             expectation = processor.expect if processor else next(iter(pipeline.processors.values())).expect
             judgement = judge(evidence, expectation, charted[check.date], about)
@@ -138,9 +145,16 @@ class Validator:
 
     def _hold_questions(self, error: WarehouseError) -> None:
         """Stop asking for a while; every date that waits for a verdict says why."""
-        now = self._core.now()
+        now, reason = self._core.now(), str(error)
         until = error.retry_at if error.retry_at is not None else now + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
         with self._core.db.write() as tx:
-            holds.place(tx, "warehouse", "", reason=str(error), actor=ACTOR, now=now, until=until)
-        self._core.tell(Trouble(kind="warehouse", text=str(error)))
+            if not holds.place(tx, holds.WAREHOUSE, "", reason=reason, actor=ACTOR, now=now, until=until):
+                holds.prolong(tx, holds.WAREHOUSE, "", reason=reason, until=until)
+        self._core.tell(Trouble(kind="warehouse", text=reason))
+
+    def _lift_hold(self) -> None:
+        """The warehouse answered, or nobody has a question any more."""
+        self._pause = FIRST_PAUSE
+        with self._core.db.write() as tx:
+            holds.lift(tx, holds.WAREHOUSE, "")

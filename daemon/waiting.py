@@ -57,15 +57,22 @@ def _sentence(scene: _Scene, row: DateRow) -> str:
 
 
 def _question(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
-    hold = scene.holds.get("warehouse")
-    if hold is not None:
-        again = f", asked again at {_clock(hold.until)}" if hold.until is not None else ""
-        return f"the warehouse: {hold.reason}{again}"
+    if away := _away(scene):
+        return away
     if row.waiting == Waiting.CALENDAR:
         return "the calendar's answer"
     stage = scene.core.pipeline.stage.get(row.state)
     asked = [p.name for p in stage.processors if p.name in own and own[p.name].wanted_at] if stage else []
     return f"the warehouse's answer about {', '.join(asked)}" if asked else "the warehouse's answer"
+
+
+def _away(scene: _Scene) -> str:
+    """Why the warehouse is not asked now, and until when; empty where it is."""
+    hold = scene.holds.get(holds.WAREHOUSE)
+    if hold is None:
+        return ""
+    again = f", asked again at {_clock(hold.until)}" if hold.until is not None else ""
+    return f"the warehouse: {hold.reason}{again}"
 
 
 def _attempt(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
@@ -74,7 +81,9 @@ def _attempt(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
 
 
 def _slot(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
-    """Which slot: of the sequential phase, of an output table, or any."""
+    """Which slot: of the sequential phase, of an output table, or any; none while nobody can check a job."""
+    if away := _away(scene):
+        return away
     wanted = [check.processor for check in own.values() if check.runnable]
     stage = scene.core.pipeline.stage.get(row.state)
     if not wanted or stage is None:

@@ -6,6 +6,7 @@ under a name no reader looks at, then renamed: a reader sees the old rows or the
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 from collections.abc import Mapping, Sequence
@@ -115,7 +116,7 @@ def processor_partition(lake: Path, processor: str, day: date) -> Path:
 
 def write_partition(rows: duckdb.DuckDBPyRelation, folder: Path) -> None:
     """Replace whatever the partition holds by these rows."""
-    _write(rows, folder, "part-0.parquet")
+    _write(rows, folder, "part-0.parquet", replacing=True)
     for other in folder.glob("*.parquet"):
         if other.name != "part-0.parquet":
             other.unlink()
@@ -123,6 +124,14 @@ def write_partition(rows: duckdb.DuckDBPyRelation, folder: Path) -> None:
 
 def append_history(lake: Path, row: HistoryRow, connection: duckdb.DuckDBPyConnection | None = None) -> None:
     """Add one row to the run history; a run's first row is `<run_id>-1`, its closing row `<run_id>-2`."""
+    folder = partition(lake, HISTORY, "data_date", row.date)
+    number = 1 if row.status == "running" else 2
+    rows = history_rows(row, connection or connect())
+    _write(rows, folder, f"{row.run_id}-{number}.parquet", replacing=False)
+
+
+def history_rows(row: HistoryRow, connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
+    """The row with the platform's columns, save for the date."""
     processor = PROCESSORS[row.processor]
     values = asdict(row) | {
         "processor_name": processor.history_name,
@@ -132,10 +141,7 @@ def append_history(lake: Path, row: HistoryRow, connection: duckdb.DuckDBPyConne
         "processed_at": None if row.processed_at is None else _timestamp(row.processed_at),
     }
     del values["processor"], values["date"]
-    folder = partition(lake, HISTORY, "data_date", row.date)
-    number = 1 if row.status == "running" else 2
-    rows = (connection or connect()).sql(_HISTORY_ROW, params=values)
-    _write(rows, folder, f"{row.run_id}-{number}.parquet")
+    return connection.sql(_HISTORY_ROW, params=values)
 
 
 def define(connection: duckdb.DuckDBPyConnection, name: str, columns: str, folders: Sequence[Path]) -> None:
@@ -147,11 +153,16 @@ def define(connection: duckdb.DuckDBPyConnection, name: str, columns: str, folde
         connection.execute(f"CREATE TABLE {name} ({columns})")
 
 
-def _write(rows: duckdb.DuckDBPyRelation, folder: Path, name: str) -> None:
+def _write(rows: duckdb.DuckDBPyRelation, folder: Path, name: str, *, replacing: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{name}.{os.getpid()}"
     rows.write_parquet(str(temporary))
     temporary.rename(folder / name)
+    if endpoint := os.environ.get("DEMO_BIGQUERY"):
+        from demo import bigquery  # noqa: PLC0415 - importing Google's client takes longer than most jobs
+
+        with contextlib.closing(bigquery.connect(endpoint)) as client:
+            bigquery.publish(client, folder / name, replacing=replacing)
 
 
 def _timestamp(seconds: float) -> datetime:

@@ -13,21 +13,57 @@ from datetime import date
 from pathlib import Path
 
 from demo import lake
+from demo.bigquery import PROJECT, connect, create_table, publish
+from demo.job import rows_of
+from demo.processors import PROCESSORS, SEASON_OPENS
 
 START, END = date(2021, 10, 15), date(2021, 11, 7)
 EXPECTED: Mapping[str, int] = {"not_expected": 4, "bootstrap": 7, "complete": 13}
 """How the dates from START to END end: preseason, the first seven days of the season, and the rest."""
 
+_A_RUN = lake.HistoryRow(
+    processor="nbac_team_boxscore", date=SEASON_OPENS, run_id="r", status="running", started_at=0.0
+)
 
-def prepare(folder: Path, *, pace: str = "0") -> Path:
-    """A fresh stage in `folder`; the pipeline file's path. `pace` is how many seconds each job works."""
+
+def prepare(folder: Path, *, pace: str = "0", bigquery: str = "") -> Path:
+    """A fresh stage in `folder`; the pipeline file's path. `pace` is how many seconds each job works.
+
+    `bigquery` is the address of an emulator, which then is the warehouse instead of the lake.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     lake.create(folder / "lake")
     text = (Path(__file__).parent / "pipeline.toml").read_text(encoding="utf-8")
+    text = text.replace('DEMO_SECONDS = "0"', f'DEMO_SECONDS = "{pace}"')
+    if bigquery:
+        _create_tables(folder / "lake", bigquery)
+        text = _on_bigquery(text, bigquery)
     pipeline = folder / "pipeline.toml"
-    pipeline.write_text(text.replace('DEMO_SECONDS = "0"', f'DEMO_SECONDS = "{pace}"'), encoding="utf-8")
+    pipeline.write_text(text, encoding="utf-8")
     return pipeline
+
+
+def _on_bigquery(text: str, endpoint: str) -> str:
+    """The pipeline file with the emulator as its warehouse, and jobs that write to it."""
+    source = f'kind = "bigquery"\nproject = "{PROJECT}"\nendpoint = "{endpoint}"'
+    text = text.replace('kind = "lake"\npath = "lake"', source)
+    return text.replace("env = {", f'env = {{ DEMO_BIGQUERY = "{endpoint}",')
+
+
+def _create_tables(folder: Path, endpoint: str) -> None:
+    """Every table of the demo on the emulator: the schedule as the lake has it, the others empty."""
+    with contextlib.closing(connect(endpoint)) as client, lake.connect() as connection:
+        files = sorted(lake.table_folder(folder, lake.SCHEDULE).glob("*/*.parquet"))
+        schedule = connection.from_parquet([str(file) for file in files], hive_partitioning=True)
+        create_table(client, lake.SCHEDULE, "game_date", schedule)
+        for file in files:
+            publish(client, file, replacing=False)
+        create_table(client, lake.HISTORY, "data_date", lake.history_rows(_A_RUN, connection))
+        for processor in PROCESSORS.values():
+            with lake.connect() as scratch:
+                rows = rows_of(folder, processor, SEASON_OPENS, scratch)
+                create_table(client, processor.table, processor.date_column, rows)
 
 
 @contextlib.contextmanager

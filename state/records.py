@@ -142,6 +142,8 @@ class CheckRow:
     gap: str
     accepted_by: str
     accepted_reason: str
+    attempted: tuple[Run, ...] = ()
+    """All our ended attempts, where somebody read them; else empty."""
 
     @property
     def own(self) -> Run | None:

@@ -104,7 +104,7 @@ class Circumstances:
     own: Run | None = None
     """Our latest attempt for this (processor, date)."""
     earlier: tuple[Run, ...] = ()
-    """Our attempts before that one; their leftover open runs must not block either."""
+    """Our attempts before that one (or all of them): their leftover open runs must not block either."""
 
 
 def judge(evidence: Evidence, expectation: Expectation, day: Day, about: Circumstances) -> Judgement:

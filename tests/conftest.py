@@ -1,9 +1,20 @@
-"""What holds for all tests: property tests take as long as they take on a busy machine."""
+"""What holds for all tests: how long property tests may take, and one BigQuery emulator for each worker."""
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
+
+from tests.integration import emulator
 
 settings.register_profile("default", deadline=None, max_examples=100)
 settings.register_profile("thorough", deadline=None, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(scope="session")
+def bigquery_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a BigQuery emulator of this session's own."""
+    with emulator.running(tmp_path_factory.mktemp("emulator")) as server:
+        yield server.address

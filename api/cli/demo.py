@@ -28,11 +28,12 @@ START_SECONDS = 60.0
 @click.option(
     "--pace", default="0", show_default=True, help="Seconds that each job works, to have something to watch."
 )
+@click.option("--bigquery", default="", help="Address of a BigQuery emulator that takes the lake's place.")
 @click.option("--stay", is_flag=True, help="Keep the daemon running afterwards, until Ctrl-C.")
-def demo(folder: str, listen: str, pace: str, stay: bool) -> None:
+def demo(folder: str, listen: str, pace: str, bigquery: str, stay: bool) -> None:
     """Backfill 2021-10-15..2021-11-07 of a small NBA platform, and check how every date ends."""
     chosen = listen or _free_address()
-    pipeline = run.prepare(Path(folder).absolute(), pace=pace)
+    pipeline = run.prepare(Path(folder).absolute(), pace=pace, bigquery=bigquery)
     url = f"http://{chosen}"
     client = Client(url)
     with run.daemon(pipeline, chosen) as process:

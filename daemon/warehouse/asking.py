@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from daemon.warehouse import Wanted, history, questions
 from daemon.warehouse.backend import Backend, Refusal, Row
@@ -18,9 +19,15 @@ Counts = Mapping[dt.date, Row]
 
 Pair = tuple[str, dt.date]
 
+SIDE_BY_SIDE = 16
+"""How many tables are asked at once, each by itself."""
+
 
 class Tables:
-    """All tables in one query, save those that were refused: they are asked one by one until they answer."""
+    """All tables in one query; when that is refused or too slow, each in one of its own.
+
+    A table that was refused is asked apart from then on, until it answers.
+    """
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -32,29 +39,42 @@ class Tables:
         Raises:
             WarehouseError: no question can be answered now.
         """
+        broken = [probe for probe in probes if _key(probe) in self._broken]
         healthy = [probe for probe in probes if _key(probe) not in self._broken]
-        groups = [healthy, *([probe] for probe in probes if _key(probe) in self._broken)]
-        answers: dict[str, Counts | Refusal] = {}
-        for group in groups:
-            answers |= self._in_halves(group, purpose)
+        answers = self._apart(broken, purpose) | self._together(healthy, purpose)
         refused = {_key(probe) for probe in probes if isinstance(answers[probe.name], Refusal)}
         self._broken = (self._broken - {_key(probe) for probe in probes}) | refused
         return answers
 
-    def _in_halves(self, probes: Sequence[Probe], purpose: str) -> dict[str, Counts | Refusal]:
+    def _together(self, probes: Sequence[Probe], purpose: str) -> dict[str, Counts | Refusal]:
+        found = self._counts(probes, purpose) if probes else {}
+        if not isinstance(found, Refusal):
+            return dict(found)
+        if len(probes) == 1:
+            return {probes[0].name: found}
+        return self._apart(probes, purpose)
+
+    def _apart(self, probes: Sequence[Probe], purpose: str) -> dict[str, Counts | Refusal]:
+        """Side by side, so that many slow tables take no longer than one; the bytes are the same."""
         if not probes:
             return {}
+
+        def alone(probe: Probe) -> Counts | Refusal:
+            found = self._counts([probe], purpose)
+            return found if isinstance(found, Refusal) else found[probe.name]
+
+        with ThreadPoolExecutor(min(len(probes), SIDE_BY_SIDE), "apart") as pool:
+            return dict(zip([probe.name for probe in probes], pool.map(alone, probes), strict=True))
+
+    def _counts(self, probes: Sequence[Probe], purpose: str) -> Mapping[str, Counts] | Refusal:
         try:
             rows = self._backend.query(questions.evidence(probes), purpose=purpose)
         except Refusal as refusal:
-            if len(probes) == 1:
-                return {probes[0].name: refusal}
-            middle = len(probes) // 2
-            return self._in_halves(probes[:middle], purpose) | self._in_halves(probes[middle:], purpose)
+            return refusal
         counts: dict[str, dict[dt.date, Row]] = {probe.name: {} for probe in probes}
         for row in rows:
             counts[row["processor"]][row["date"]] = row
-        return dict(counts)
+        return counts
 
 
 def _key(probe: Probe) -> tuple[str, bool]:

@@ -13,10 +13,10 @@ Row = Mapping[str, Any]
 
 
 class Refusal(Exception):
-    """A question that cannot be answered for a reason of its own: a table, a column, a right, a predicate.
+    """A question that cannot be answered for a reason of its own: a table, a column, a right, its length.
 
-    Asked apart, the rest of the question may well be answered. `unseen`: a table that is missing or
-    denied; where all are, it is the place or the account that is wrong.
+    Asked apart, the rest of the question may well be answered. `unseen`: a table that is missing, denied or
+    too slow; where all are, it is the place, the account or the warehouse itself that is wrong.
     """
 
     def __init__(self, message: str, *, unseen: bool = False) -> None:

@@ -23,7 +23,7 @@ from google.cloud import bigquery
 from google.oauth2 import service_account
 
 from daemon.warehouse import WarehouseError
-from daemon.warehouse.backend import Meter, Row
+from daemon.warehouse.backend import Meter, Refusal, Row
 from daemon.warehouse.bigquery_errors import FAILURES, meant
 from daemon.warehouse.budget import DailyBudget
 from daemon.warehouse.questions import Param, Question
@@ -65,8 +65,8 @@ class BigQuery:
         """The rows of the answer, within `warehouse.query_timeout` or not at all.
 
         Raises:
-            Refusal: BigQuery refuses this question.
-            WarehouseError: BigQuery answers nobody, not us, not in time, or not before a quota's end.
+            Refusal: BigQuery refuses this question, or does not answer it in time.
+            WarehouseError: BigQuery answers nobody, not us, or not before a quota's end.
         """
         self._budget.check()
         try:
@@ -143,14 +143,14 @@ class BigQuery:
         """Until the job has ended.
 
         Raises:
-            WarehouseError: the time is up, by our own clock.
+            Refusal: the time is up, by our own clock.
         """
         deadline = time.monotonic() + self._source.query_timeout
         pause = 0.05
         while not job.done(retry=_RETRY, timeout=self._http_timeout):
             if time.monotonic() + pause > deadline:
                 self._meter.on_error()
-                raise WarehouseError(f"BigQuery did not answer within {self._source.query_timeout:g} s")
+                raise Refusal(f"BigQuery did not answer within {self._source.query_timeout:g} s", unseen=True)
             time.sleep(pause)
             pause = min(2 * pause, 1.0)
 

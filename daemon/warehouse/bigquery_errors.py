@@ -45,6 +45,8 @@ def _refusal(error: exceptions.GoogleAPICallError, reason: str, message: str) ->
     if reason in ("notFound", "accessDenied"):
         ours = message.startswith(("Not found: Project", "Not found: Job", "Access Denied: Project"))
         return None if ours else Refusal(message, unseen=True)
+    if reason in ("stopped", "timeout"):  # job_timeout_ms, by the server's clock
+        return Refusal(message, unseen=True)
     # bytesBilledLimitExceeded is among these: a table larger than warehouse.bytes_per_table allows.
     if isinstance(error, exceptions.BadRequest):
         return Refusal(message)

@@ -47,8 +47,8 @@ class Lake:
         """The rows of the answer; nothing is read but the files of the dates asked about.
 
         Raises:
-            Refusal: a column, a file or a predicate is not what the question takes it for.
-            WarehouseError: the lake is not there, or the answer took too long.
+            Refusal: a column, a file or a predicate is not what the question takes it for; or it is too slow.
+            WarehouseError: the lake is not there.
         """
         if not self.root.is_dir():
             self._meter.on_error()
@@ -131,7 +131,7 @@ class Lake:
         if isinstance(error, Refusal):
             return error
         if isinstance(error, duckdb.InterruptException):
-            return WarehouseError(f"the lake did not answer within {self._timeout:g} s")
+            return Refusal(f"the lake did not answer within {self._timeout:g} s", unseen=True)
         if isinstance(error, duckdb.FatalException | duckdb.InternalException):
             self.close()  # it answers nothing more; the next question opens another
             return WarehouseError(f"DuckDB gave up: {one_line(str(error))}")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from state.records import AttemptRow, Status
+from state.records import AttemptRow, CheckRow, Status
 from state.store import rows
 from state.tables import IS_RUNNING, attempt_dates, attempts
+from state.verdict import Run
 
 
 class Busy(Exception):
@@ -170,6 +172,22 @@ def of_date(tx: Connection, date: dt.date) -> list[AttemptRow]:
     query = select(attempts).join(attempt_dates, attempt_dates.c.attempt_id == attempts.c.id)
     query = query.where(attempt_dates.c.date == date).order_by(attempts.c.id)
     return [rows.attempt(row) for row in tx.execute(query)]
+
+
+def recalled(tx: Connection, known: Sequence[CheckRow]) -> list[CheckRow]:
+    """The checks with all our attempts that have ended, not the latest alone."""
+    tried = [check for check in known if check.own_started_at is not None]
+    if not tried:
+        return list(known)
+    query = select(attempt_dates.c.date.label("day"), attempts.c.processor, attempts.c.started_at)
+    query = query.add_columns(attempts.c.ended_at, attempts.c.status).join_from(attempt_dates, attempts)
+    here = (attempts.c.ended_at.is_not(None), attempt_dates.c.date.in_({check.date for check in tried}))
+    runs: dict[tuple[dt.date, str], tuple[Run, ...]] = defaultdict(tuple)
+    for row in tx.execute(query.where(*here)):
+        succeeded = row.status == Status.SUCCEEDED.value
+        run = Run(succeeded=succeeded, started_at=row.started_at, ended_at=row.ended_at)
+        runs[row.day, row.processor] += (run,)
+    return [replace(check, attempted=runs[check.date, check.processor]) for check in known]
 
 
 def typical_seconds(tx: Connection, processor: str, sample: int = 20) -> float | None:

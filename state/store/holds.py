@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, update
 
 from state.records import HoldRow
 from state.store import rows
@@ -10,6 +10,8 @@ from state.store.upsert import insert
 from state.tables import holds
 
 EVERYTHING = "all"
+WAREHOUSE = "warehouse"
+"""Nothing may be asked before its end, and no job may start before an answer came: nobody could check it."""
 
 _ALL = select(holds).order_by(holds.c.since)
 
@@ -29,14 +31,23 @@ def place(
     return tx.execute(statement.on_conflict_do_nothing()).rowcount == 1
 
 
+def prolong(tx: Connection, kind: str, key: str, *, reason: str, until: float) -> None:
+    """Give a hold another reason and end; since when and by whom it was placed stays."""
+    here = (holds.c.kind == kind, holds.c.key == key)
+    tx.execute(update(holds).where(*here).values(reason=reason, until=until))
+
+
 def lift(tx: Connection, kind: str, key: str) -> bool:
     """Lift a hold; False when there was none."""
     return tx.execute(delete(holds).where(holds.c.kind == kind, holds.c.key == key)).rowcount == 1
 
 
 def lift_expired(tx: Connection, now: float) -> list[HoldRow]:
-    """Lift the holds whose time is over, and return them."""
-    over = [hold for hold in everything(tx) if hold.until is not None and hold.until <= now]
+    """Lift the holds whose time is over, and return them.
+
+    That of the warehouse stays: its end is when to ask again, and only an answer lifts it.
+    """
+    over = [h for h in everything(tx) if h.kind != WAREHOUSE and h.until is not None and h.until <= now]
     for hold in over:
         lift(tx, hold.kind, hold.key)
     return over

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from api.cli.client import ApiError, Client
@@ -28,8 +28,8 @@ def free_port() -> int:
 class Daemon:
     """Starts, kills and asks one daemon; its state directory outlives each process."""
 
-    def __init__(self, folder: Path, pace: str = "0") -> None:
-        self.pipeline = run.prepare(folder, pace=pace)
+    def __init__(self, folder: Path, pace: str = "0", bigquery: str = "") -> None:
+        self.pipeline = run.prepare(folder, pace=pace, bigquery=bigquery)
         self.folder = folder
         self.lake = folder / "lake"
         self.port = free_port()
@@ -96,9 +96,16 @@ class Daemon:
 
 
 @contextlib.contextmanager
-def daemon(folder: Path, pace: str = "0") -> Iterator[Daemon]:
-    """A started daemon, ended with the context; jobs that it left behind are ended as well."""
-    one = Daemon(folder, pace)
+def daemon(
+    folder: Path, pace: str = "0", *, bigquery: str = "", changes: Mapping[str, str] | None = None
+) -> Iterator[Daemon]:
+    """A started daemon, ended with the context; jobs that it left behind are ended as well.
+
+    `changes` are texts of the pipeline file, and what stands in their place.
+    """
+    one = Daemon(folder, pace, bigquery)
+    for old, new in (changes or {}).items():
+        one.pipeline.write_text(one.pipeline.read_text().replace(old, new))
     one.start()
     try:
         yield one

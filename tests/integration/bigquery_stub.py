@@ -29,33 +29,41 @@ def refuse(status: int, reason: str, message: str) -> Answer:
 
 @dataclass
 class Stub:
-    """`on_query(sql)` may raise an Answer; `ends` False leaves every job running for ever."""
+    """`on_query(sql)` may raise an Answer; where `ends(sql)` is False, the job runs for ever."""
 
     on_query: Callable[[str], None] = lambda sql: None
-    ends: bool = True
+    ends: Callable[[str], bool] = lambda sql: True
     billed: int = 0
     processed: int = 0
     address: str = ""
     jobs: list[Json] = field(default_factory=list)
     """The configurations of the jobs that were sent."""
     cancelled: list[str] = field(default_factory=list)
+    references: list[Json] = field(default_factory=list)
+    """Where each job was sent to: project, location and id."""
 
     def answer(self, method: str, path: str, body: Json) -> Json:
         """One request's answer."""
         path = path.partition("?")[0]
         if method == "POST" and path.endswith("/jobs"):
             self.jobs.append(body["configuration"])
+            self.references.append(body["jobReference"])
             self.on_query(body["configuration"]["query"]["query"])
             return self.job(body["jobReference"], body["configuration"])
         identity = path.removesuffix("/cancel").rsplit("/", 1)[-1]
         reference = {"projectId": "p", "jobId": identity}
         if path.endswith("/cancel"):
             self.cancelled.append(identity)
-            return {"job": self.job(reference, self.jobs[-1])}
+            return {"job": self.job(reference, self._sent(identity))}
         if "/queries/" in path:
             schema = {"fields": [{"name": name, "type": "STRING"} for name in COLUMNS]}
             return {"jobComplete": True, "totalRows": "0", "schema": schema, "jobReference": reference}
-        return self.job(reference, self.jobs[-1])
+        return self.job(reference, self._sent(identity))
+
+    def _sent(self, identity: str) -> Json:
+        """The configuration of a job; several may be under way at once."""
+        sent = dict(zip([one["jobId"] for one in self.references], self.jobs, strict=True))
+        return sent[identity]
 
     def job(self, reference: Json, configuration: Json) -> Json:
         """A job as the API shows it."""
@@ -63,7 +71,7 @@ class Stub:
         return {
             "jobReference": reference,
             "configuration": configuration,
-            "status": {"state": "DONE" if self.ends else "RUNNING"},
+            "status": {"state": "DONE" if self.ends(configuration["query"]["query"]) else "RUNNING"},
             "statistics": {**figures, "query": figures},
         }
 

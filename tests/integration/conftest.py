@@ -5,15 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration import emulator
 from tests.integration.houses import BigQueryHouse, House, LakeHouse
-
-
-@pytest.fixture(scope="session")
-def bigquery_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a BigQuery emulator of this session's own."""
-    with emulator.running(tmp_path_factory.mktemp("emulator")) as address:
-        yield address
 
 
 @pytest.fixture

@@ -63,6 +63,7 @@ def test_a_job_carries_its_limits_its_labels_and_its_place(stub: Stub) -> None:
     assert job["query"]["maximumBytesBilled"] == "2000"
     assert job["query"]["useQueryCache"] is True
     assert job["query"]["useLegacySql"] is False
+    assert stub.references[0]["location"] == "us-west2"
 
 
 def test_dates_are_parameters_and_never_text(stub: Stub) -> None:

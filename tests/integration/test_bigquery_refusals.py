@@ -68,15 +68,53 @@ def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
             warehouse(address, query_timeout="0.5s").evidence(WANTED, purpose="gate")
 
 
-def test_a_job_that_does_not_end_is_cancelled(stub: Stub) -> None:
+def test_a_table_that_is_too_slow_leaves_the_others_judged_and_its_job_is_cancelled(stub: Stub) -> None:
     # Given
-    stub.ends = False
+    stub.ends = lambda sql: "`nba.two`" not in sql
+
+    # When
+    with within(20):
+        answers = warehouse(stub.address, query_timeout="0.5s").evidence(WANTED, purpose="gate")
 
     # Then
-    with within(10), pytest.raises(WarehouseError, match=r"did not answer within 0\.5 s"):
+    assert answers["two", DAY] == Evidence(error="nba.two: BigQuery did not answer within 0.5 s")
+    assert answers["one", DAY] == answers["three", DAY] == Evidence()
+    assert len(stub.cancelled) == 2, "the job about all tables, and the one about this one"
+    assert all(identity.startswith("backfilld-") for identity in stub.cancelled)
+
+
+def test_a_warehouse_where_every_table_is_too_slow_is_no_answer_for_anyone(stub: Stub) -> None:
+    stub.ends = lambda sql: False
+    with within(20), pytest.raises(WarehouseError, match=r"none of 3 tables.*not answer within 0\.5 s"):
         warehouse(stub.address, query_timeout="0.5s").evidence(WANTED, purpose="gate")
-    (identity,) = stub.cancelled
-    assert identity.startswith("backfilld-")
+
+
+def test_a_job_that_the_server_ended_for_its_length_leaves_the_others_judged(stub: Stub) -> None:
+    # Given
+    def stop(sql: str) -> None:
+        if "`nba.one`" in sql:
+            raise refuse(499, "stopped", "Job execution was cancelled: Job timed out after 30s")
+
+    stub.on_query = stop
+
+    # Then
+    answers = warehouse(stub.address).evidence(WANTED, purpose="gate")
+    assert {name for (name, _), found in answers.items() if found.error} == {"one"}
+    assert "timed out" in answers["one", DAY].error
+
+
+def test_a_dataset_in_another_place_leaves_the_others_judged(stub: Stub) -> None:
+    # Given
+    def look(sql: str) -> None:
+        if "`nba.three`" in sql:
+            raise refuse(404, "notFound", "Not found: Dataset p:nba was not found in location us-west2")
+
+    stub.on_query = look
+
+    # Then
+    answers = warehouse(stub.address).evidence(WANTED, purpose="gate")
+    assert {name for (name, _), found in answers.items() if found.error} == {"three"}
+    assert "not found in location us-west2" in answers["three", DAY].error
 
 
 def test_a_table_that_is_denied_leaves_the_others_judged(stub: Stub) -> None:

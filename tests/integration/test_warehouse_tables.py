@@ -214,7 +214,7 @@ def test_a_broken_table_is_asked_apart_afterwards_until_it_answers(house: House)
         return len(house.queries) - before
 
     # When the culprit was looked for, it is known
-    assert sent() == 5  # all, two halves, two of one half
+    assert sent() == 5  # all together, then each
     assert sent() == 2
     assert sent() == 2
 

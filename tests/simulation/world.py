@@ -41,6 +41,7 @@ class SimWarehouse:
     open: dict[Pair, Run] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
     down: str = ""
+    retry_at: float | None = None
     questions: int = 0
 
     def games(self, start: dt.date, end: dt.date) -> Mapping[dt.date, int]:
@@ -68,7 +69,7 @@ class SimWarehouse:
     def _ask(self) -> None:
         self.questions += 1
         if self.down:
-            raise WarehouseError(self.down)
+            raise WarehouseError(self.down, retry_at=self.retry_at)
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -1,0 +1,178 @@
+"""A warehouse that is away, spent, or asked about the same thing again: what it costs, and what waits."""
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from daemon.executors import Job
+from daemon.waiting import waiting_on
+from state.pipeline import Pipeline
+from state.store import holds
+from state.verdict import Run
+from tests.factories import phase, pipeline, processor
+from tests.simulation.world import Work, World
+
+OPENER = dt.date(2021, 10, 19)
+SEASON = {OPENER + dt.timedelta(days=n): 5 for n in range(8)}
+LAST = max(SEASON)
+HOUR = 3600.0
+
+
+def shape() -> Pipeline:
+    """Two sources and two strict steps."""
+    return pipeline(
+        phase("phase2", processor("box"), processor("pbp", priority="fallback")),
+        phase("phase4", processor("zones"), processor("cache"), order="sequential"),
+        jobs={"slots": 4, "backoff": "10s", "silence": "2h", "timeout": "2h"},
+    )
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(shape(), SEASON, tmp_path)
+
+
+def told(world: World) -> set[str]:
+    """What the live dates say they wait for."""
+    with world.db.read() as tx:
+        return set(waiting_on(tx, world.core, world.live()).values())
+
+
+def test_no_job_starts_while_the_warehouse_is_away_for_nobody_could_check_it(world: World) -> None:
+    # Given jobs that write to the warehouse which is asked: while it is away, they fail
+    well = world.script
+    world.script = lambda job: Work(code=1) if world.warehouse.down else well(job)
+    world.enqueue(OPENER, LAST)
+    for _ in range(5):
+        world.step()
+
+    # When it is away for hours
+    world.warehouse.down = "connection refused"
+    begun, since = len(world.executor.launched), world.time
+    while world.time < since + 6 * HOUR:
+        world.step()
+
+    # Then only what began before anybody knew has begun, and every date says why it waits
+    assert len(world.executor.launched) - begun <= world.pipeline.jobs.slots
+    assert all(text.startswith("the warehouse: connection refused, asked again at ") for text in told(world))
+
+    # And when it is back, nothing was paused and all end well
+    world.warehouse.down = ""
+    world.run()
+    assert {row.outcome for row in world.dates().values()} == {"complete"}
+    with world.db.read() as tx:
+        assert holds.everything(tx) == []
+
+
+def test_a_spent_quota_parks_the_asking_until_it_begins_anew_and_says_so(world: World) -> None:
+    # Given
+    world.warehouse.down = "BigQuery: Quota exceeded: your project exceeded quota for query usage per day"
+    world.warehouse.retry_at = world.time + 9 * HOUR
+    midnight = dt.datetime.fromtimestamp(world.warehouse.retry_at, dt.UTC)
+    world.enqueue(OPENER, LAST)
+    world.settle()
+    asked = world.warehouse.questions
+
+    # When the day goes on
+    for _ in range(8):
+        world.time += HOUR
+        world.settle()
+
+    # Then nobody asks, and everybody knows until when
+    assert world.warehouse.questions == asked
+    assert told(world) == {
+        f"the warehouse: {world.warehouse.down}, asked again at {midnight:%Y-%m-%dT%H:%M:%SZ}"
+    }
+
+    # And with the new day all end well
+    world.warehouse.down = ""
+    world.run()
+    assert world.time >= midnight.timestamp()
+    assert {row.outcome for row in world.dates().values()} == {"complete"}
+
+
+def test_an_outage_that_nobody_has_a_question_about_any_more_holds_nothing_back(world: World) -> None:
+    # Given work that may start, and a calendar that could not be asked for a request that was given up
+    world.enqueue(OPENER, LAST)
+    world.settle()
+    with world.db.write() as tx:
+        holds.place(
+            tx, holds.WAREHOUSE, "", reason="down", actor="engine", now=world.time, until=world.time + 5
+        )
+    # Then
+    world.run()
+    assert {row.outcome for row in world.dates().values()} == {"complete"}
+
+
+def asked(folder: Path, seconds: float) -> tuple[int, int]:
+    """Questions and attempts of a whole backfill whose jobs take so long."""
+    folder.mkdir()
+    world = World(shape(), SEASON, folder)
+    well = world.script
+    world.script = lambda job: Work(seconds=seconds, effect=well(job).effect)
+    world.enqueue(OPENER, LAST)
+    world.run()
+    assert {row.outcome for row in world.dates().values()} == {"complete"}
+    return world.warehouse.questions, len(world.executor.launched)
+
+
+def test_the_questions_of_a_backfill_grow_with_its_attempts_and_not_with_the_time_it_waits(
+    tmp_path: Path,
+) -> None:
+    # Given the same backfill with jobs of ten seconds, and with jobs of an hour
+    quick, attempts = asked(tmp_path / "quick", 10)
+    slow, as_many = asked(tmp_path / "slow", HOUR)
+
+    # Then 360 times the waiting costs no more than evidence that has become too old to act upon
+    assert attempts == as_many == 4 * len(SEASON)
+    assert quick <= attempts + 2, "the calendar, all that is there already, and one for each attempt"
+    assert slow <= 2 * attempts + 2
+
+
+def test_a_pause_of_a_week_asks_nothing(world: World) -> None:
+    world.enqueue(OPENER, LAST)
+    world.step()
+    world.control.pause_everything(actor="ann", reason="holiday")
+    world.run()
+    before = world.warehouse.questions
+    for _ in range(7):
+        world.time += 24 * HOUR
+        world.run()
+    assert world.warehouse.questions == before
+    world.control.resume_everything()
+    world.run()
+    assert {row.outcome for row in world.dates().values()} == {"complete"}
+
+
+def test_a_run_that_never_closed_holds_nobody_up_beyond_its_age(world: World) -> None:
+    # Given a run of somebody else that crashed with its history open
+    started = world.time
+    world.warehouse.open["box", OPENER] = Run(succeeded=False, started_at=started)
+    world.enqueue(OPENER, OPENER)
+    world.run()
+    # Then it was waited for as long as such a run may take, and no longer
+    assert world.dates()[OPENER].outcome == "complete"
+    assert started + 4 * HOUR <= world.time < started + 5 * HOUR
+
+
+def test_what_our_first_attempt_left_open_does_not_hold_up_the_third(world: World) -> None:
+    # Given a job that crashes with its history open, and later dies before it tells the history anything
+    crashed: list[float] = []
+
+    def script(job: Job) -> Work:
+        if job.env["BACKFILLD_PROCESSOR"] == "box":
+            if not crashed:
+                world.warehouse.open["box", OPENER] = Run(succeeded=False, started_at=world.time + 1)
+            crashed.append(world.time)
+            return Work(code=1)
+        return world.well(job)
+
+    world.script = script
+    world.enqueue(OPENER, OPENER)
+    started = world.time
+    world.run()
+    # Then its own leftovers are known for what they are after each attempt
+    assert len(crashed) == 3
+    assert world.dates()[OPENER].outcome == "exhausted"
+    assert world.time < started + HOUR
