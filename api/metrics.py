@@ -20,7 +20,7 @@ from daemon.progress import Progress, progress
 from state import __version__
 from state.machine import Outcome
 from state.records import Status
-from state.store.reading import StoreFailure
+from state.store.faults import DatabaseUnusable
 from state.verdict import Verdict
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ OTHER = "other"
 """What is outside of a closed set."""
 PURPOSES = ("gate", "calendar", "validation", "plan", "preflight", OTHER)
 """What the warehouse is asked for."""
-TROUBLES = ("warehouse", "breaker", "stopped", OTHER)
+TROUBLES = ("warehouse", "breaker", "stopped", "backup", OTHER)
 GATE_RESULTS = ("advance", "run", "wait", "fail")
 HOLDS = ("all", "processor", "table", "warehouse")
 RESULTS = tuple(status.value for status in Status if status is not Status.RUNNING)
@@ -132,8 +132,8 @@ class _Standing:
         try:
             with self._service.core.db.read() as tx:
                 found = progress(tx, self._service.core)
-        except StoreFailure:
-            log.exception("the state database could not be read for a scrape")
+        except DatabaseUnusable as error:
+            log.warning("a scrape goes without the state: %s", error)
             self._unread()
             return
         yield from self._dates(found)
@@ -181,6 +181,11 @@ class _Standing:
             "last_progress_timestamp_seconds",
             "When a date ended or a job succeeded last; 0 if never.",
             found.last_progress_at or NEVER,
+        )
+        yield _single(
+            "last_backup_timestamp_seconds",
+            "When the latest backup of the state database was made; 0 if never.",
+            self._service.last_backup_at or NEVER,
         )
         starts = [running.attempt.started_at for running in found.running]
         yield _single(

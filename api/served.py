@@ -54,6 +54,10 @@ class Served(Protocol):
         """What reports ask."""
 
     @property
+    def last_backup_at(self) -> float | None:
+        """When the latest backup was made, in epoch seconds; None without any."""
+
+    @property
     def alive(self) -> bool:
         """Whether the engine's loop comes round."""
 

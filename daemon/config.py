@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from state.sources import seconds
+
 DEFAULT_LISTEN = "127.0.0.1:8484"
 
 VARIABLES: Mapping[str, str] = {
@@ -17,6 +19,8 @@ VARIABLES: Mapping[str, str] = {
     "BACKFILLD_TOKENS": "the file of tokens that the API admits",
     "BACKFILLD_ALLOWED_HOSTS": "further names under which the API is asked, with commas between them",
     "BACKFILLD_RATE": "requests a second that each client of the API may make",
+    "BACKFILLD_BACKUP_EVERY": "the age of a backup at which the next is made, such as 24h; 0 for none",
+    "BACKFILLD_BACKUP_KEEP": "how many backups are kept",
     "BACKFILLD_URL": "where clients find the API",
     "BACKFILLD_TOKEN": "the bearer token of clients",
 }
@@ -47,10 +51,15 @@ class Settings:
     rate: float = 100.0
     """Requests a second that each client may make; ten seconds' worth at once."""
 
+    backup_every: float = 86_400.0
+    """Seconds after which the state database is copied again; 0 for never."""
+    backup_keep: int = 7
+    """How many of those copies are kept."""
+
     @property
     def database_url(self) -> str:
         """The state database."""
-        return f"sqlite:///{self.state_dir / 'state.db'}"
+        return _database_url(self.state_dir)
 
     @property
     def listen(self) -> str:
@@ -70,6 +79,8 @@ def settings(
     listen: str | None = None,
     tokens: str | None = None,
     allowed_hosts: Sequence[str] = (),
+    backup_every: str | None = None,
+    backup_keep: str | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Settings:
     """Settings from options, which win, and the environment.
@@ -79,22 +90,30 @@ def settings(
     """
     _refuse_unknown(environment)
     pipeline = pipeline or environment.get("BACKFILLD_PIPELINE")
-    state_dir = state_dir or environment.get("BACKFILLD_STATE_DIR")
     if not pipeline:
         raise SettingsError("no pipeline file: give --pipeline FILE or set BACKFILLD_PIPELINE")
-    if not state_dir:
-        raise SettingsError("no state directory: give --state-dir DIR or set BACKFILLD_STATE_DIR")
     host, port = _address(listen or environment.get("BACKFILLD_LISTEN") or DEFAULT_LISTEN)
     hosts = allowed_hosts or environment.get("BACKFILLD_ALLOWED_HOSTS", "").split(",")
     return Settings(
         pipeline=Path(pipeline),
-        state_dir=Path(state_dir).absolute(),
+        state_dir=_state_dir(state_dir, environment),
         host=host,
         port=port,
         tokens=_token_file(tokens, environment),
         allowed_hosts=tuple(name.strip().lower() for name in hosts if name.strip()),
         rate=_rate(environment.get("BACKFILLD_RATE") or "100"),
+        backup_every=_pace(backup_every or environment.get("BACKFILLD_BACKUP_EVERY") or "24h"),
+        backup_keep=_kept(backup_keep or environment.get("BACKFILLD_BACKUP_KEEP") or "7"),
     )
+
+
+def state_database(state_dir: str | None, environment: Mapping[str, str] = os.environ) -> str:
+    """The URL of the state database, for whoever needs nothing else of a daemon's settings.
+
+    Raises:
+        SettingsError: no state directory is given.
+    """
+    return _database_url(_state_dir(state_dir, environment))
 
 
 def prepare(directory: Path) -> None:
@@ -109,6 +128,30 @@ def prepare(directory: Path) -> None:
         raise SettingsError(f"the state directory {directory} cannot be made: {error.strerror}") from error
     if not os.access(directory, os.W_OK | os.X_OK):
         raise SettingsError(f"the state directory {directory} cannot be written; check its owner and rights")
+
+
+def _state_dir(given: str | None, environment: Mapping[str, str]) -> Path:
+    named = given or environment.get("BACKFILLD_STATE_DIR")
+    if not named:
+        raise SettingsError("no state directory: give --state-dir DIR or set BACKFILLD_STATE_DIR")
+    return Path(named).absolute()
+
+
+def _database_url(state_dir: Path) -> str:
+    return f"sqlite:///{state_dir / 'state.db'}"
+
+
+def _pace(text: str) -> float:
+    try:
+        return 0.0 if text == "0" else float(str(seconds(text)))
+    except ValueError as error:
+        raise SettingsError(f"--backup-every: {error}, or 0 for no backups") from error
+
+
+def _kept(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise SettingsError(f"--backup-keep {text!r} is not a number of backups, at least 1")
+    return int(text)
 
 
 def _address(listen: str) -> tuple[str, int]:

@@ -18,12 +18,13 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from daemon.backups import Backups, refuse_to_forget
 from daemon.config import Settings, prepare
 from daemon.control import Control
 from daemon.core import Core
 from daemon.engine import Engine
 from daemon.enqueue import Enqueuer
-from daemon.events import Event, Tell
+from daemon.events import Event, Tell, Trouble
 from daemon.executors.local import Local
 from daemon.warehouse.factory import open_warehouse
 from daemon.warehouse.inquiry import Inquiry
@@ -31,6 +32,7 @@ from state.machine import Machine
 from state.pipeline import Pipeline
 from state.pipeline_file import load
 from state.store.database import Database
+from state.store.faults import DatabaseUnusable
 from state.store.lock import DaemonLock, Holder
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,8 @@ WATCH_SECONDS = 1.0
 """How often time limits of running jobs are looked at."""
 FAULT_PAUSE_SECONDS = 5.0
 """How long a worker rests after an unforeseen error, so that a lasting fault does not become a busy loop."""
+BACKUP_LOOK_SECONDS = 60.0
+"""How often the age of the latest backup is looked at."""
 STALL_SECONDS = 120.0
 """A turn that lasts longer than this counts as stuck."""
 
@@ -82,14 +86,24 @@ class _Worker:
         self.busy_since = time.monotonic()
         try:
             again = self._duty()
+            if self.fault:
+                log.info("the %s worker goes on", self._thread.name)
             self.fault = ""
+        except DatabaseUnusable as error:
+            if self.fault != str(error):  # once, however long it lasts
+                log.error("the %s worker waits: %s", self._thread.name, error)
+            again = self._rest(str(error))
         except Exception as error:
             log.exception("the %s worker met an error", self._thread.name)
-            self.fault = f"{type(error).__name__}: {error}"
-            self._stopping.wait(FAULT_PAUSE_SECONDS)
-            again = True
+            again = self._rest(f"{type(error).__name__}: {error}")
         self.busy_since = None
         return again
+
+    def _rest(self, fault: str) -> bool:
+        """Try again in a while: whatever was under way is found again in the database."""
+        self.fault = fault
+        self._stopping.wait(FAULT_PAUSE_SECONDS)
+        return True
 
     @property
     def stalled(self) -> bool:
@@ -123,7 +137,10 @@ class Service:
         prepare(settings.state_dir)
         self.db = Database(settings.database_url)
         self._lock = DaemonLock(self.db, Holder.me(since=time.time(), listen=settings.listen))
+        refuse_to_forget(self.db)
+        self.db.verify()
         self.db.upgrade()
+        self.backups = Backups(self.db, now=time.time)
         self.warehouse = warehouse or open_warehouse(self.pipeline, on_query=on_query, on_error=on_error)
         self.executors = {"local": Local(settings.state_dir / "attempts", on_end=self.wake)}
         self._listeners = [tell]
@@ -151,6 +168,9 @@ class Service:
         self._scheduler.add_job(self._watch, "interval", seconds=WATCH_SECONDS, id="watch")
         recheck = self.pipeline.engine.recheck
         self._scheduler.add_job(self.engine.recheck_holes, "interval", seconds=recheck, id="recheck")
+        if self.settings.backup_every:
+            look = min(BACKUP_LOOK_SECONDS, self.settings.backup_every)
+            self._scheduler.add_job(self._back_up, "interval", seconds=look, id="backup")
         self._mover.start()
         self._asker.start()
         self.ready = True
@@ -190,6 +210,11 @@ class Service:
         }
 
     @property
+    def last_backup_at(self) -> float | None:
+        """When the latest backup was made, in epoch seconds; None without any."""
+        return self.backups.latest_at
+
+    @property
     def alive(self) -> bool:
         """Whether the engine's loop comes round."""
         return not self._mover.stalled
@@ -217,6 +242,16 @@ class Service:
         if self.engine.has_question():
             self._asker.wake()
 
+    def _back_up(self) -> None:
+        """The tick: copies the database once the latest copy is old enough."""
+        if not self.backups.due(self.settings.backup_every):
+            return
+        try:
+            log.info("backup: %s", self.backups.take())
+            self.backups.prune(self.settings.backup_keep)
+        except DatabaseUnusable as error:
+            self._tell(Trouble(kind="backup", text=str(error)))
+
     def _set_alarm(self) -> None:
         """Wake when the next retry, question or end of a hold is due."""
         at = self.engine.next_alarm()
@@ -240,4 +275,5 @@ def _scheduler() -> BackgroundScheduler:
 
 
 def _report(event: JobExecutionEvent) -> None:
-    log.error("the tick %s failed: %s", event.job_id, event.exception)
+    if not isinstance(event.exception, DatabaseUnusable):  # the workers tell of that
+        log.error("the tick %s failed: %s", event.job_id, event.exception)

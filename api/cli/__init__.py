@@ -6,13 +6,13 @@ import sys
 
 import click
 
-from api.cli import demo, look, pipeline, report, serve, steer, token
+from api.cli import backup, demo, look, pipeline, report, serve, steer, token
 from api.cli.client import ApiError
 from daemon.config import SettingsError
 from daemon.warehouse import WarehouseError
 from state import __version__
 from state.pipeline_file import PipelineError
-from state.store.database import DatabaseUnusable
+from state.store.faults import DatabaseUnusable
 from state.store.lock import InUse
 
 
@@ -22,7 +22,7 @@ def cli() -> None:
     """Backfill a date-partitioned data platform, believing the warehouse and never an exit code."""
 
 
-for module in (serve, steer, look, report, pipeline, token, demo):
+for module in (serve, backup, steer, look, report, pipeline, token, demo):
     for verb in module.VERBS:
         cli.add_command(verb)
 

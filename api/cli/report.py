@@ -27,7 +27,8 @@ from daemon.warehouse.inquiry import Inquiry
 from state.pipeline import Pipeline
 from state.pipeline_file import load
 from state.records import Scrapers
-from state.store.database import Database, DatabaseUnusable
+from state.store.database import Database
+from state.store.faults import DatabaseUnusable
 from state.store.version import schema_version
 
 state_option = click.option(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
-import sys
 import threading
 from types import FrameType
 
@@ -20,6 +20,9 @@ from daemon.service import Service
 
 log = logging.getLogger("backfilld")
 
+LOOK_SECONDS = 0.5
+"""How long a signal may go unnoticed."""
+
 
 @click.command()
 @click.option("--pipeline", help="The pipeline file; else BACKFILLD_PIPELINE.")
@@ -33,12 +36,19 @@ log = logging.getLogger("backfilld")
     multiple=True,
     help="A further name of the API; else BACKFILLD_ALLOWED_HOSTS. Repeatable.",
 )
+@click.option(
+    "--backup-every",
+    help="Age of the latest backup at which the next is made; else BACKFILLD_BACKUP_EVERY, else 24h.",
+)
+@click.option("--backup-keep", help="How many backups are kept; else BACKFILLD_BACKUP_KEEP, else 7.")
 def serve(
     pipeline: str | None,
     state_dir: str | None,
     listen: str | None,
     tokens: str | None,
     allowed_host: tuple[str, ...],
+    backup_every: str | None,
+    backup_keep: str | None,
 ) -> None:
     """Run the daemon until SIGTERM. A second signal ends it at once; jobs live on either way."""
     handler = logging.StreamHandler()
@@ -48,7 +58,13 @@ def serve(
         logging.getLogger(noisy).setLevel(logging.WARNING)
     run(
         settings(
-            pipeline=pipeline, state_dir=state_dir, listen=listen, tokens=tokens, allowed_hosts=allowed_host
+            pipeline=pipeline,
+            state_dir=state_dir,
+            listen=listen,
+            tokens=tokens,
+            allowed_hosts=allowed_host,
+            backup_every=backup_every,
+            backup_keep=backup_keep,
         )
     )
 
@@ -59,8 +75,10 @@ def run(chosen: Settings) -> None:
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         if stop.is_set():
-            log.warning("second %s: ending at once", signal.Signals(number).name)
-            sys.exit(1)
+            # Nothing is flushed and no thread is waited for: an ordered end is what already takes too long,
+            # and an interpreter that ends under its threads aborts. The next start recovers, as after a kill.
+            os.write(2, f"second {signal.Signals(number).name}: ending at once\n".encode())
+            os._exit(1)
         log.info("%s: stopping; running jobs live on", signal.Signals(number).name)
         stop.set()
 
@@ -72,7 +90,9 @@ def run(chosen: Settings) -> None:
     service.start()
     server.start()
     log.info("backfilld serves %s at http://%s:%d", service.pipeline.name, chosen.host, server.port)
-    stop.wait()
+    # A signal that comes just before the wait begins, or to another thread, would not end an endless wait.
+    while not stop.wait(LOOK_SECONDS):
+        pass
     server.close()
     service.stop()
     log.info("stopped")

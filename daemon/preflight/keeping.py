@@ -9,7 +9,8 @@ from pathlib import Path
 
 from daemon.preflight.findings import Finding, failed, passed, skipped, warned
 from daemon.preflight.site import Site
-from state.store.database import Database, DatabaseUnusable
+from state.store.database import Database
+from state.store.faults import DatabaseUnusable
 from state.store.version import schema_version
 
 ENOUGH_BYTES = 2 * 2**30

@@ -7,6 +7,7 @@ without an error. Writers therefore take the lock first (BEGIN IMMEDIATE); reade
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,26 +21,24 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
+from state.store.faults import DatabaseUnusable, explained
+
 Transaction = Connection
 """An open transaction, as the other modules of the store take it."""
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
-LOCK_WAIT_SECONDS = 60
+LOCK_WAIT_SECONDS = 20.0
 """How long a transaction waits for another process that holds the database."""
 
 
-class DatabaseUnusable(Exception):
-    """The state database cannot be used; the message says why and what to do."""
-
-
 class Database:
-    """The state database at a URL."""
+    """The state database at a URL. `lock_wait` is how many seconds a transaction waits for another's."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, lock_wait: float = LOCK_WAIT_SECONDS) -> None:
         self.url = make_url(url)
         self._engine = create_engine(self.url)
         if self.sqlite:
-            _tune_sqlite(self._engine)
+            _tune_sqlite(self._engine, lock_wait)
         self._reader = self._engine.execution_options(reading=True)
 
     @property
@@ -54,19 +53,40 @@ class Database:
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that may change rows: committed at the end, undone by an exception."""
-        with self._engine.begin() as connection:
+        """A transaction that may change rows: committed at the end, undone by an exception.
+
+        Raises:
+            DatabaseUnusable: it is locked, full, damaged or gone; nothing was changed.
+        """
+        with self._explaining(), self._engine.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """A consistent view that waits for no writer."""
-        with self._reader.begin() as connection:
+        """A consistent view that waits for no writer.
+
+        Raises:
+            DatabaseUnusable: it is damaged or gone.
+        """
+        with self._explaining(), self._reader.begin() as connection:
             yield connection
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+    def verify(self) -> None:
+        """Read all of an SQLite database, in about a second per GB, to find damage before it spreads.
+
+        Raises:
+            DatabaseUnusable: it is damaged.
+        """
+        if not self.sqlite:
+            return
+        with self.read() as tx:
+            found = tx.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+        if found != "ok":
+            raise DatabaseUnusable(f"{self.path} is damaged ({found}); restore the latest good backup")
 
     def upgrade(self) -> None:
         """Bring the schema to the newest version, after a backup copy when there is something to lose.
@@ -74,10 +94,20 @@ class Database:
         Raises:
             DatabaseUnusable: the file is no database, cannot be written, or comes from a newer version.
         """
-        try:
+        with self._explaining():
             self._upgrade()
-        except (DBAPIError, sqlite3.DatabaseError, OSError) as error:
-            raise DatabaseUnusable(_remedy(self.url.render_as_string(), error)) from error
+
+    @contextlib.contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """Say in plain words what is wrong with the database as a whole; other errors pass as they are."""
+        try:
+            yield
+        except (DBAPIError, sqlite3.Error) as error:
+            where = str(self.path) if self.sqlite else self.url.render_as_string()
+            told = explained(where, self.path if self.sqlite else None, error)
+            if told is None:
+                raise
+            raise told from error
 
     def _upgrade(self) -> None:
         scripts = ScriptDirectory(str(MIGRATIONS))
@@ -105,23 +135,46 @@ class Database:
             )
 
     def backup(self, target: Path) -> None:
-        """Write a consistent copy of a live SQLite database to `target`, readable by the owner alone."""
-        partial = target.with_name(f"{target.name}.partial")
-        partial.touch(mode=0o600)
-        with (
-            contextlib.closing(sqlite3.connect(self.path)) as source,
-            contextlib.closing(sqlite3.connect(partial)) as copy,
-        ):
-            source.backup(copy)
-        partial.replace(target)
+        """Write a consistent copy of a live SQLite database to `target`, readable by the owner alone.
+
+        The copy is checked before it takes the place of an older one, so that damage replaces no good backup.
+
+        Raises:
+            DatabaseUnusable: there is no database, it is damaged, or the copy cannot be written.
+        """
+        if not self.path.is_file():
+            raise DatabaseUnusable(f"{self.path} is not there: nothing to copy")
+        partial = target.with_name(f".{target.name}.partial")
+        try:
+            _copy(self.path, partial)
+            partial.replace(target)
+        except (sqlite3.Error, OSError) as error:
+            raise explained(f"backup to {target}", None, error) or error from error
+        finally:
+            partial.unlink(missing_ok=True)
 
 
-def _tune_sqlite(engine: Engine) -> None:
+def _copy(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    with (
+        contextlib.closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=rw", uri=True)) as live,
+        contextlib.closing(sqlite3.connect(target)) as copy,
+    ):
+        live.backup(copy)
+        # As one file, which a person can move about, rather than one that wants its log beside it.
+        copy.execute("PRAGMA journal_mode = DELETE")
+        (found,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise DatabaseUnusable(f"{source} is damaged ({found}): no backup of it is kept")
+
+
+def _tune_sqlite(engine: Engine, lock_wait: float) -> None:
     @event.listens_for(engine, "connect")
     def connected(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
         for setting in (
-            f"busy_timeout = {LOCK_WAIT_SECONDS * 1000}",
+            f"busy_timeout = {round(lock_wait * 1000)}",
             "journal_mode = WAL",
             "synchronous = FULL",
             "foreign_keys = ON",
@@ -132,12 +185,3 @@ def _tune_sqlite(engine: Engine) -> None:
     def begun(connection: Connection) -> None:
         reading = connection.get_execution_options().get("reading", False)
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
-
-
-def _remedy(where: str, error: Exception) -> str:
-    text = str(getattr(error, "orig", None) or error)
-    if "not a database" in text or "malformed" in text:
-        return f"{where} is damaged ({text}); restore the latest backup beside it"
-    if "readonly" in text or "unable to open" in text or "Permission" in text:
-        return f"{where} cannot be written ({text}); check the directory's owner and rights"
-    return f"{where} cannot be used: {text}"

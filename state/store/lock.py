@@ -15,7 +15,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from state.store.database import Database, DatabaseUnusable
+from state.store.database import Database
+from state.store.faults import DatabaseUnusable
 
 FILE = "daemon.lock"
 _LONGEST = 4096

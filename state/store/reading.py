@@ -7,17 +7,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from state.machine import Outcome
 from state.records import AttemptRow, Status
 from state.store import rows
 from state.tables import IS_RUNNING, attempts, dates
-
-StoreFailure = SQLAlchemyError
-"""Whatever can go wrong with the state database."""
-StoreUnavailable = OperationalError
-"""The state database cannot be used now: locked, full, gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.exc import DBAPIError
 
-from state.store.database import MIGRATIONS, Database, DatabaseUnusable
+from state.store.database import MIGRATIONS, Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +28,7 @@ def schema_version(database: Database) -> SchemaVersion:
     """
     scripts = ScriptDirectory(str(MIGRATIONS))
     known = {script.revision for script in scripts.walk_revisions()}
-    try:
-        with database.write() as tx:
-            current = MigrationContext.configure(tx).get_current_revision()
-    except (DBAPIError, sqlite3.DatabaseError, OSError) as error:
-        text = str(getattr(error, "orig", None) or error)
-        raise DatabaseUnusable(f"{database.url.render_as_string()} cannot be used: {text}") from error
+    with database.write() as tx:
+        current = MigrationContext.configure(tx).get_current_revision()
     newest = scripts.get_current_head() or ""
     return SchemaVersion(current=current, newest=newest, known=current is None or current in known)

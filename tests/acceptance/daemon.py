@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import requests
+
 from api.cli.client import ApiError, Client
 from demo import run
 
@@ -28,25 +30,52 @@ def free_port() -> int:
 class Daemon:
     """Starts, kills and asks one daemon; its state directory outlives each process."""
 
-    def __init__(self, folder: Path, pace: str = "0", bigquery: str = "") -> None:
+    def __init__(
+        self, folder: Path, pace: str = "0", *, bigquery: str = "", options: tuple[str, ...] = ()
+    ) -> None:
         self.pipeline = run.prepare(folder, pace=pace, bigquery=bigquery)
         self.folder = folder
         self.lake = folder / "lake"
+        self.state = folder / "state"
+        self.options = options
         self.port = free_port()
         self.client = Client(f"http://127.0.0.1:{self.port}")
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
-        words = ["serve", "--pipeline", str(self.pipeline), "--state-dir", str(self.folder / "state")]
-        with (self.folder / "daemon.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "api.cli", *words, "--listen", f"127.0.0.1:{self.port}"],
-                stdout=log,
-                stderr=log,
-                env={k: v for k, v in os.environ.items() if not k.startswith("BACKFILLD_")},
-            )
+        self.launch()
         self.wait_for(self._ready, "ready")
+
+    def launch(self) -> None:
+        """Start it, and wait for nothing."""
+        with (self.folder / "daemon.log").open("ab") as log:
+            self.process = subprocess.Popen(self.words, stdout=log, stderr=log, env=self.environment)
+
+    @property
+    def words(self) -> list[str]:
+        """The command line that starts it."""
+        serve = ["serve", "--pipeline", str(self.pipeline), "--state-dir", str(self.state), *self.options]
+        return [sys.executable, "-m", "api.cli", *serve, "--listen", f"127.0.0.1:{self.port}"]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Ours, without settings of another daemon."""
+        ours = {name: text for name, text in os.environ.items() if not name.startswith("BACKFILLD_")}
+        return {**ours, "PYTHONFAULTHANDLER": "1"}
+
+    def refusal(self) -> str:
+        """What it says when it cannot start: a line or two with the remedy, and exit code 2."""
+        done = subprocess.run(
+            self.words, capture_output=True, text=True, check=False, env=self.environment, timeout=DEADLINE
+        )
+        assert done.returncode == 2, done.stderr
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.stderr
+
+    def ready(self) -> str:
+        """What /readyz says, well or not."""
+        return requests.get(f"http://127.0.0.1:{self.port}/readyz", timeout=30).text
 
     def _ready(self) -> bool:
         assert self.process is not None
@@ -92,22 +121,39 @@ class Daemon:
         """Send a signal and wait for the end."""
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(timeout=60)
+        return self.ended()
+
+    def ended(self) -> int:
+        """Wait for the end; a daemon that does not come to it tells where its threads are."""
+        assert self.process is not None
+        try:
+            return self.process.wait(timeout=DEADLINE)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait()
+            raise AssertionError(f"it does not end\n{self.log()[-6000:]}") from None
 
 
 @contextlib.contextmanager
 def daemon(
-    folder: Path, pace: str = "0", *, bigquery: str = "", changes: Mapping[str, str] | None = None
+    folder: Path,
+    pace: str = "0",
+    *,
+    bigquery: str = "",
+    changes: Mapping[str, str] | None = None,
+    options: tuple[str, ...] = (),
+    start: bool = True,
 ) -> Iterator[Daemon]:
-    """A started daemon, ended with the context; jobs that it left behind are ended as well.
+    """A daemon, started unless told otherwise, ended with the context; so are jobs that it left behind.
 
-    `changes` are texts of the pipeline file, and what stands in their place.
+    `changes` are texts of the pipeline file, and what stands in their place; `options` go to `serve`.
     """
-    one = Daemon(folder, pace, bigquery)
+    one = Daemon(folder, pace, bigquery=bigquery, options=options)
     for old, new in (changes or {}).items():
         one.pipeline.write_text(one.pipeline.read_text().replace(old, new))
-    one.start()
     try:
+        if start:
+            one.start()
         yield one
     finally:
         if one.process is not None and one.process.poll() is None:

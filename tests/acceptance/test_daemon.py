@@ -10,22 +10,11 @@ from collections import Counter
 
 import pytest
 
-from demo import misbehave, witness
-from state.pipeline_file import load
+from demo import misbehave
+from tests.acceptance.audit import overlaps
 from tests.acceptance.daemon import daemon, free_port, jobs_alive
 
 SEASON = ("2021-10-19", "2021-10-27")
-
-
-def overlaps(lake):
-    """Runs of one output table, or of the sequential phase, that were under way at the same time."""
-    pipeline = load(lake.parent / "pipeline.toml")
-    phase4 = [p.name for p in pipeline.phase[-1].processor]
-    groups = [phase4, *([name] for name in pipeline.processors)]
-    runs = witness.runs(lake)
-    return [
-        pair for names in groups for pair in witness.overlapping([r for r in runs if r.processor in names])
-    ]
 
 
 def test_the_demo_ends_as_the_calendar_says(tmp_path):

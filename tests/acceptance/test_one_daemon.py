@@ -3,29 +3,13 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 
-from tests.acceptance.daemon import daemon, free_port
-
-
-def refused(one):
-    """What a second daemon on the same state directory says, and its exit code."""
-    words = ["serve", "--pipeline", str(one.pipeline), "--state-dir", str(one.folder / "state")]
-    done = subprocess.run(
-        [sys.executable, "-m", "api.cli", *words, "--listen", f"127.0.0.1:{free_port()}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stderr
+from tests.acceptance.daemon import daemon
 
 
 def test_a_second_daemon_is_refused_and_told_who_is_there(tmp_path):
     with daemon(tmp_path / "d") as one:
-        code, told = refused(one)
-        assert code == 2
-        assert "Traceback" not in told
+        told = one.refusal()
         assert f"pid {one.process.pid} on {socket.gethostname()}, since 20" in told
         assert f"at http://127.0.0.1:{one.port}" in told
         # And the first goes on as if nothing had been

@@ -6,10 +6,10 @@ import logging
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
 from daemon.config import SettingsError
 from daemon.warehouse import WarehouseError
+from state.store.faults import DatabaseUnusable
 from tests.integration.api_world import Api, make_api, refused
 
 
@@ -107,7 +107,7 @@ def test_an_error_nobody_foresaw_is_a_problem_that_tells_nothing_of_the_inside(
 
 @pytest.mark.parametrize(
     "error",
-    [WarehouseError("no route to host"), OperationalError("SELECT 1", {}, Exception("database is locked"))],
+    [WarehouseError("no route to host"), DatabaseUnusable("state.db: another process has locked it")],
 )
 def test_what_may_be_better_later_says_when_to_ask_again(
     api: Api, monkeypatch: pytest.MonkeyPatch, error: Exception

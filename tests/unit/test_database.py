@@ -6,7 +6,8 @@ import threading
 import pytest
 import sqlalchemy as sa
 
-from state.store.database import Database, DatabaseUnusable
+from state.store.database import Database
+from state.store.faults import DatabaseUnusable
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy.exc import OperationalError
 
 from api.metrics import Metrics
 from daemon.events import AttemptEnded, AttemptStarted, GateEvaluated, Moved, Trouble
@@ -17,6 +16,7 @@ from daemon.executors import Job
 from state import __version__
 from state.machine import Trigger
 from state.records import Status
+from state.store.faults import DatabaseUnusable
 from tests.factories import nba
 from tests.integration.api_world import Api, make_api
 from tests.simulation.world import Work
@@ -169,7 +169,7 @@ def test_a_database_that_cannot_be_read_does_not_break_the_scrape(
 ) -> None:
     # Given a database that cannot be read
     def locked() -> None:
-        raise OperationalError("SELECT 1", {}, Exception("database is locked"))
+        raise DatabaseUnusable("state.db: another process has locked it")
 
     monkeypatch.setattr(api.behind.core.db, "read", locked)
     # When it is scraped, twice

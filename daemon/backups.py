@@ -1,0 +1,88 @@
+"""Copies of the state database at a pace, of which the latest are kept."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from state.store.database import Database
+from state.store.faults import DatabaseUnusable
+
+FOLDER = "backups"
+_NAME = re.compile(r"state-(\d{8}T\d{6})Z\.db")
+_STAMP = "%Y%m%dT%H%M%S"
+
+
+class Backups:
+    """The copies beside one state database, named by their time in UTC."""
+
+    def __init__(self, db: Database, *, now: Callable[[], float]) -> None:
+        self._db = db
+        self._now = now
+        self.folder = db.path.parent / FOLDER
+
+    def take(self, target: Path | None = None) -> Path:
+        """Copy the database to `target`: a file, a directory, or None for the usual one. Where it went.
+
+        Raises:
+            DatabaseUnusable: the database is damaged or not there, or the copy cannot be written.
+        """
+        if target is None:
+            target = self.folder
+            try:
+                target.mkdir(mode=0o700, exist_ok=True)
+            except OSError as error:
+                raise DatabaseUnusable(f"{target} cannot be made: {error.strerror}") from error
+        if target.is_dir():
+            target /= dt.datetime.fromtimestamp(self._now(), dt.UTC).strftime(f"state-{_STAMP}Z.db")
+        if target.resolve() == self._db.path.resolve():
+            raise DatabaseUnusable(f"{target} is the database itself; name another file")
+        self._db.backup(target)
+        return target
+
+    def due(self, every: float) -> bool:
+        """Whether the latest copy is `every` seconds old; copies from the future do not count."""
+        latest = self.latest_at
+        return latest is None or self._now() - latest >= every
+
+    def prune(self, keep: int) -> list[Path]:
+        """Remove all but the latest `keep` copies; which went."""
+        now = self._now()
+        by_age = sorted(self._known().items(), key=lambda copy: (copy[1] <= now, copy[1]))
+        old = [path for path, _ in by_age[: max(len(by_age) - keep, 0)]]
+        for path in old:
+            path.unlink(missing_ok=True)
+        return old
+
+    @property
+    def latest_at(self) -> float | None:
+        """When the latest copy was made, in epoch seconds; None without any."""
+        now = self._now()
+        return max((at for at in self._known().values() if at <= now), default=None)
+
+    def _known(self) -> dict[Path, float]:
+        found = {}
+        for path in self.folder.glob("state-*.db"):
+            if match := _NAME.fullmatch(path.name):
+                found[path] = dt.datetime.strptime(match[1], _STAMP).replace(tzinfo=dt.UTC).timestamp()
+        return found
+
+
+def refuse_to_forget(db: Database) -> None:
+    """Start no empty database where there was one.
+
+    Attempts would be numbered from 1 again, and jobs of the lost ones may still run.
+
+    Raises:
+        DatabaseUnusable: the file is missing or empty, and what stands beside it says that it was not always.
+    """
+    if db.path.exists() and db.path.stat().st_size > 0:
+        return
+    left = [name for name in (FOLDER, "attempts") if any((db.path.parent / name).glob("*"))]
+    if left:
+        raise DatabaseUnusable(
+            f"{db.path} is missing or empty, but {' and '.join(left)} beside it are not: restore the latest"
+            " backup, or give a state directory of its own to what shall begin afresh"
+        )

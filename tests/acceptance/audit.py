@@ -1,0 +1,140 @@
+"""What must be true of a lake and a state database once a run is over, whatever happened on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from demo import job, witness
+from demo import lake as lakes
+from demo.processors import BOOTSTRAP_DAYS, PROCESSORS
+from state.pipeline_file import load
+
+CLOCK_SLACK = 0.05
+"""Seconds by which a file's time may lag behind a clock reading: the kernel stamps files by its ticks."""
+
+
+def expected(dates: Sequence[dt.date]) -> list[tuple[str, dt.date]]:
+    """The (processor, date) pairs that must have run: all, save for phase 4 in bootstrap."""
+    return [
+        (name, date)
+        for date in dates
+        for name, processor in PROCESSORS.items()
+        if not (processor.skips_bootstrap and lakes.season_day(date) < BOOTSTRAP_DAYS)
+    ]
+
+
+def wrong_partitions(lake: Path, dates: Sequence[dt.date]) -> list[str]:
+    """Partitions that do not hold exactly the rows which their job computes from the rest of the lake."""
+    pairs = expected(dates)
+    wrong = [
+        f"{name} {date}: {rows} rows differ" for name, date in pairs if (rows := _differing(lake, name, date))
+    ]
+    strays = {
+        (name, dt.date.fromisoformat(folder.name.partition("=")[2]))
+        for name, processor in PROCESSORS.items()
+        for folder in lakes.table_folder(lake, processor.table).iterdir()
+    } - set(pairs)
+    return [*wrong, *(f"{name} {date}: nobody asked for it" for name, date in sorted(strays))]
+
+
+def _differing(lake: Path, name: str, date: dt.date) -> int:
+    folder = lakes.processor_partition(lake, name, date)
+    with lakes.connect() as connection:
+        right = job.rows_of(lake, PROCESSORS[name], date, connection)
+        files = [str(file) for file in folder.glob("*.parquet")]
+        if not files:
+            return right.shape[0]
+        stored = connection.from_parquet(files, hive_partitioning=False)
+        more = abs(right.shape[0] - stored.shape[0])  # what is there twice is no difference of sets
+        return more + right.except_(stored).shape[0] + stored.except_(right).shape[0]
+
+
+def overlaps(lake: Path) -> list[tuple[witness.Run, witness.Run]]:
+    """Runs of one output table, or of the sequential phase, that were under way at the same time."""
+    pipeline = load(lake.parent / "pipeline.toml")
+    phase4 = [p.name for p in pipeline.phase[-1].processor]
+    groups = [phase4, *([name] for name in pipeline.processors)]
+    runs = witness.runs(lake)
+    return [
+        pair for names in groups for pair in witness.overlapping([r for r in runs if r.processor in names])
+    ]
+
+
+def out_of_order(lake: Path) -> list[str]:
+    """Steps of phase 4 that began too early, by the jobs' own clocks.
+
+    Step n+1 of a date begins after step n ended; a date's first step begins after the phase before it has
+    ended for this and all earlier dates.
+    """
+    phases = load(lake.parent / "pipeline.toml").phase
+    names, before = ([p.name for p in phase.processor] for phase in (phases[-1], phases[-2]))
+    runs = {(run.processor, run.dates[0]): run for run in witness.runs(lake)}
+    found = []
+    for date in sorted({date for _, date in runs}):
+        steps = [runs[name, date] for name in names if (name, date) in runs]
+        inputs = [run for (name, earlier), run in runs.items() if name in before and earlier <= date]
+        pairs = [*pairwise(steps), *((run, steps[0]) for run in inputs if steps)]
+        found += [
+            f"{date}: {after.processor} began before {first.processor} of {first.dates[0]} ended"
+            for first, after in pairs
+            if first.ended is None or after.started < first.ended
+        ]
+    return found
+
+
+def repeated(lake: Path) -> dict[tuple[str, dt.date], int]:
+    """What ran more than once."""
+    counts = Counter((run.processor, date) for run in witness.runs(lake) for date in run.dates)
+    return {pair: n for pair, n in counts.items() if n > 1}
+
+
+def wrong_rows(state: Path, lake: Path) -> list[str]:
+    """What is wrong in the database: its file, open attempts, gaps in a history, attempts the lake denies."""
+    with contextlib.closing(sqlite3.connect(state / "state.db")) as db:
+        db.row_factory = sqlite3.Row
+        wrong = [row[0] for row in db.execute("PRAGMA integrity_check") if row[0] != "ok"]
+        wrong += [f"foreign key: {tuple(row)}" for row in db.execute("PRAGMA foreign_key_check")]
+        wrong += [
+            f"still running: {row['id']}"
+            for row in db.execute("SELECT * FROM attempts WHERE ended_at IS NULL")
+        ]
+        wrong += _wrong_histories(db)
+        wrong += _wrong_attempts(db, lake)
+    return wrong
+
+
+def _wrong_histories(db: sqlite3.Connection) -> list[str]:
+    """Histories that are not one unbroken way from pending to where the date stands."""
+    wrong = []
+    for row in db.execute("SELECT * FROM dates"):
+        moves = list(db.execute("SELECT * FROM transitions WHERE date = ? ORDER BY version", (row["date"],)))
+        stations = ["pending", *(move["target"] for move in moves)]
+        numbers = [move["version"] for move in moves]
+        if [move["source"] for move in moves] != stations[:-1] or stations[-1] != row["state"]:
+            wrong.append(f"{row['date']}: {stations} and then {row['state']}")
+        if numbers != list(range(1, len(moves) + 1)) or row["version"] != len(moves):
+            wrong.append(f"{row['date']}: versions {numbers}, {row['version']}")
+    return wrong
+
+
+def _wrong_attempts(db: sqlite3.Connection, lake: Path) -> list[str]:
+    """Attempts that began without running, ran without a claim, or are said to have ended too early."""
+    attempts = {str(row["id"]): row for row in db.execute("SELECT * FROM attempts")}
+    runs = {run.attempt: run for run in witness.runs(lake)}
+    wrong = [f"run without an attempt: {run}" for number, run in runs.items() if number not in attempts]
+    for number, row in attempts.items():
+        run = runs.get(number)
+        if run is None:
+            if row["status"] != "lost" or "never started" not in row["detail"]:
+                wrong.append(f"attempt {number} left no trace in the lake: {row['status']} {row['detail']}")
+        elif run.ended is None or not (
+            row["claimed_at"] <= run.started and run.ended <= row["ended_at"] + CLOCK_SLACK
+        ):
+            wrong.append(f"attempt {number}: {row['claimed_at']} to {row['ended_at']}, the job says {run}")
+    return wrong

@@ -1,0 +1,83 @@
+"""The real daemon is killed again and again while the real demo runs: nothing is lost, nothing runs twice."""
+
+import contextlib
+import datetime as dt
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from tests.acceptance import audit
+from tests.acceptance.daemon import daemon, jobs_alive
+
+ROUNDS = 30
+DATES = [dt.date(2021, 10, 19) + dt.timedelta(days=n) for n in range(11)]
+WAYS = ("kill -9", "SIGTERM", "SIGTERM twice", "kill -9 at start")
+
+
+@pytest.fixture
+def dice():
+    """Random moments; KILL_SEED=... goes through the same ones again."""
+    seed = int(os.environ.get("KILL_SEED") or random.SystemRandom().randrange(10**9))
+    sys.stdout.write(f"KILL_SEED={seed}\n")
+    return random.Random(seed)
+
+
+@pytest.mark.timeout(900)
+def test_thirty_kills_lose_nothing_and_run_nothing_twice(tmp_path, dice):
+    seen = Counter()
+    with daemon(tmp_path / "d", pace="0.2") as one:
+        # Given a run that grows, so that there is work in every round
+        growth = [ROUNDS * n // len(DATES) for n in range(len(DATES))]
+        backfills = []
+        # When the daemon is ended at random moments
+        for round_ in range(ROUNDS):
+            dates = [date.isoformat() for date, at in zip(DATES, growth, strict=True) if at == round_]
+            backfills += [one.enqueue(date, date) for date in dates]
+            time.sleep(dice.uniform(0, 0.8))
+            seen += _end(one, dice)
+            one.start()
+        for number in backfills:
+            one.finish(number)
+        outcomes = Counter(one.outcomes(DATES[0].isoformat(), DATES[-1].isoformat()).values())
+        assert one.signal(signal.SIGTERM) == 0
+        # Then everything is as if nothing had been
+        sys.stdout.write(f"{dict(seen)}\n")
+        assert outcomes == {"bootstrap": 7, "complete": len(DATES) - 7}
+        assert not jobs_alive(one.folder)
+        assert audit.wrong_partitions(one.lake, DATES) == []
+        assert audit.overlaps(one.lake) == []
+        assert audit.out_of_order(one.lake) == []
+        assert audit.repeated(one.lake) == {}
+        assert audit.wrong_rows(one.folder / "state", one.lake) == []
+        # And there were jobs to be adopted, and jobs that ended while nobody looked
+        assert seen["jobs left alive"] > ROUNDS / 2
+        assert seen["jobs that ended unseen"] > 0
+
+
+def _end(one, dice):
+    """End the daemon in some way, be away for a moment, and tell what was done to whom."""
+    way = dice.choice(WAYS)
+    if way == "SIGTERM":
+        assert one.signal(signal.SIGTERM) == 0
+    elif way == "SIGTERM twice":
+        one.process.send_signal(signal.SIGTERM)
+        time.sleep(dice.uniform(0, 0.2))
+        with contextlib.suppress(ProcessLookupError):
+            one.process.send_signal(signal.SIGTERM)
+        # In order, at once, or by the signal itself when it comes after all is done
+        assert one.ended() in (0, 1, -signal.SIGTERM)
+    else:
+        one.signal(signal.SIGKILL)
+    left = jobs_alive(one.folder)
+    time.sleep(dice.choice([0, dice.uniform(0, 1)]))
+    if way == "kill -9 at start":
+        one.launch()
+        time.sleep(dice.uniform(0, 1))
+        one.signal(signal.SIGKILL)
+    ended = set(left) - set(jobs_alive(one.folder))
+    return Counter({way: 1, "jobs left alive": len(left), "jobs that ended unseen": len(ended)})
