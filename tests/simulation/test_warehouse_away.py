@@ -11,7 +11,7 @@ from state.pipeline import Pipeline
 from state.store import holds
 from state.verdict import Run
 from tests.factories import phase, pipeline, processor
-from tests.simulation.world import Work, World
+from tests.simulation.world import ME, Work, World
 
 OPENER = dt.date(2021, 10, 19)
 SEASON = {OPENER + dt.timedelta(days=n): 5 for n in range(8)}
@@ -133,14 +133,14 @@ def test_the_questions_of_a_backfill_grow_with_its_attempts_and_not_with_the_tim
 def test_a_pause_of_a_week_asks_nothing(world: World) -> None:
     world.enqueue(OPENER, LAST)
     world.step()
-    world.control.pause_everything(actor="ann", reason="holiday")
+    world.control.pause_everything(by=ME, reason="holiday")
     world.run()
     before = world.warehouse.questions
     for _ in range(7):
         world.time += 24 * HOUR
         world.run()
     assert world.warehouse.questions == before
-    world.control.resume_everything()
+    world.control.resume_everything(by=ME)
     world.run()
     assert {row.outcome for row in world.dates().values()} == {"complete"}
 
