@@ -33,7 +33,7 @@ OTHER = "other"
 """What is outside of a closed set."""
 PURPOSES = ("gate", "calendar", "validation", "plan", "preflight", OTHER)
 """What the warehouse is asked for."""
-TROUBLES = ("warehouse", "breaker", "stopped", "backup", OTHER)
+TROUBLES = ("warehouse", "breaker", "budget", "stopped", "backup", OTHER)
 GATE_RESULTS = ("advance", "run", "wait", "fail")
 HOLDS = ("all", "processor", "table", "warehouse")
 RESULTS = tuple(status.value for status in Status if status is not Status.RUNNING)
@@ -169,6 +169,18 @@ class _Standing:
         kinds = {kind: sum(hold.kind == kind for hold in found.holds) for kind in HOLDS}
         yield _by_label("holds", "What may not start, by kind.", "kind", kinds)
         yield _single("paused", "1 while everything is paused.", float(found.paused))
+        yield from self._budgets(found)
+
+    def _budgets(self, found: Progress) -> Iterator[Metric]:
+        """Where the pipeline file sets any. The keys are its output tables; the warehouse's is empty."""
+        if not found.budgets:
+            return
+        limit = _family("budget_limit", "Attempts or bytes that a quota day allows.", "kind", "key")
+        spent = _family("budget_spent", "Attempts or bytes used of the quota day.", "kind", "key")
+        for one in found.budgets:
+            limit.add_metric([one.kind, one.key], one.limit + one.extra)
+            spent.add_metric([one.kind, one.key], one.spent)
+        yield from (limit, spent)
 
     def _moments(self, found: Progress) -> Iterator[Metric]:
         at = found.eta.at

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from api.schemas import told
 from api.schemas.calendar import Calendar, CalendarGroup
+from daemon.budgets import Budget
 from daemon.progress import Progress
 from state.pipeline import DONE, FAILED, Pipeline
 from state.records import AttemptRow, BackfillRow, CheckRow, DateRow, HoldRow, TransitionRow
@@ -170,7 +171,19 @@ def progress(found: Progress, pipeline: Pipeline) -> told.Progress:
         eta_method=found.eta.method,
         paused=found.paused,
         holds=holds(found.holds),
+        budgets=[_budget(budget) for budget in found.budgets],
         last_progress_at=found.last_progress_at,
+    )
+
+
+def _budget(row: Budget) -> told.Budget:
+    return told.Budget(
+        kind=row.kind,  # type: ignore[arg-type]  # one of the words it names
+        key=row.key,
+        limit=row.limit,
+        extra=row.extra,
+        spent=row.spent,
+        resets_at=row.resets_at,
     )
 
 

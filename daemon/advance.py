@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from daemon import lookback
+from daemon import holding, lookback
 from daemon.core import ACTOR, Core
 from daemon.decide import Advance, Facts, Fail, PassedBy, Run, Wait, Waiting, decide
 from daemon.events import Event, GateEvaluated, Moved, Trouble
@@ -83,7 +83,7 @@ class Advancer:
             backfills=backfills.some(tx, sorted({row.backfill_id for row in due})),
             known=checks.of_dates(tx, wanted),
             days={date: self._pipeline.seasons.day(date, count) for date, count in games.items()},
-            held={hold.key: hold.reason for hold in holds.everything(tx) if hold.kind == "processor"},
+            held=holding.held(self._pipeline, holds.everything(tx)),
         )
 
     def _finish(self, work: _Pass) -> None:

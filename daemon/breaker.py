@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from daemon.core import ACTOR, Core
+from daemon import holding
+from daemon.core import Core
 from daemon.events import Trouble
 from state.records import CheckRow
-from state.store import checks, dates, holds, streaks
+from state.store import streaks
 from state.store.checks import Judged
 from state.store.database import Transaction
 from state.verdict import Verdict
@@ -40,12 +41,9 @@ def _another(tx: Transaction, core: Core, check: CheckRow, answer: Judged, limit
     if length < limit:
         return []
     reason = f"{check.processor} is paused: the same error {length} times in a row: {error}"
-    if not holds.place(tx, "processor", check.processor, reason=reason, actor=ACTOR, now=core.now()):
+    if not holding.hold(tx, core, "processor", check.processor, reason=reason):
         return []
     streaks.reset(tx, check.processor)
-    held = [(row.date, row.processor) for row in checks.runnable(tx, {check.processor: 1_000_000})]
-    checks.clear_runnable(tx, held)
-    dates.wake_dates(tx, [date for date, _ in held], core.now())
     return [Trouble(kind="breaker", text=reason)]
 
 

@@ -9,6 +9,7 @@ import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterator
 
+from daemon import budgets
 from daemon.core import Core
 from daemon.decide import Waiting
 from daemon.reap import cancel_running
@@ -45,18 +46,42 @@ class Control:
             holds.place(tx, "all", holds.EVERYTHING, reason=reason, actor=by.name, now=self._core.now())
 
     def resume_everything(self, *, by: Caller) -> None:
-        """Lift the pause of everything."""
-        self._lift("all", holds.EVERYTHING, by, Action.RESUME, EVERYTHING)
-
-    def lift(self, kind: str, key: str, *, by: Caller) -> bool:
-        """Lift a hold: of a processor, a table, or questions to the warehouse."""
-        return self._lift(kind, key, by, Action.LIFT, f"{kind} {key}".strip())
-
-    def _lift(self, kind: str, key: str, by: Caller, action: Action, target: str) -> bool:
-        with self._audited(by, action, target, _hold(kind, key)) as tx:
-            lifted = holds.lift(tx, kind, key)
+        """Lift the pause of everything, if there is one."""
+        with self._audited(by, Action.RESUME, EVERYTHING, _hold("all", holds.EVERYTHING)) as tx:
+            holds.lift(tx, "all", holds.EVERYTHING)
             dates.wake_waiting(tx, Waiting.HELD, self._core.now())
-        return lifted
+
+    def lift(self, kind: str, key: str, *, by: Caller, extra: int | None = None) -> int | None:
+        """Lift a hold: of a processor, a table, or questions to the warehouse.
+
+        Where a daily budget is spent, `extra` attempts or bytes are allowed beyond it until the quota day
+        ends, by default a tenth of its limit. Returns what was allowed; None where no budget was touched.
+
+        Raises:
+            NotFound: there is no such hold.
+            Refused: `extra` is asked for, and there is no such budget.
+        """
+        what = f"{kind} {key}".strip()
+        with self._audited(by, Action.LIFT, what, self._budgeted(kind, key)) as tx:
+            if not holds.lift(tx, kind, key):
+                raise NotFound(f"there is no hold of {what}")
+            allowed = budgets.allow_more(tx, self._core, kind, key, extra)
+            if extra is not None and allowed is None:
+                raise Refused(f"{what} has no daily budget; lift it without extra")
+            dates.wake_waiting(tx, Waiting.HELD, self._core.now())
+        return allowed
+
+    def _budgeted(self, kind: str, key: str) -> Look:
+        """A hold, and what is allowed beyond the daily budget behind it."""
+
+        def look(tx: Transaction) -> Facts | None:
+            found = dict(_hold(kind, key)(tx) or {})
+            budget = budgets.find(tx, self._core, kind, key)
+            if budget is not None:
+                found["extra"] = budget.extra
+            return found or None
+
+        return look
 
     def holds(self) -> list[HoldRow]:
         """Everything that is held now."""

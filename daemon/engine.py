@@ -99,7 +99,7 @@ class Engine:
             return
         with self.core.db.write() as tx:
             for hold in holds.lift_expired(tx, now):
-                if hold.kind == "processor":
+                if hold.kind in ("processor", "table"):
                     dates.wake_waiting(tx, Waiting.HELD, now)
 
     def _readmit(self) -> None:

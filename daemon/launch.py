@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import os
 import sys
 from collections import Counter
@@ -10,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from daemon import budgets, holding
 from daemon.core import Core
 from daemon.decide import Waiting
-from daemon.events import AttemptStarted
+from daemon.events import AttemptStarted, Event
 from daemon.executors import Executor, Handle, Job
 from state.pipeline import Processor
-from state.records import AttemptRow, CheckRow, DateRow, HoldRow
+from state.records import AttemptRow, CheckRow, DateRow
 from state.store import attempts, checks, dates, days, holds
 from state.store.database import Transaction
 from state.store.dates import Parked
@@ -46,12 +48,9 @@ class Launcher:
             if not limits or not checks.any_runnable(tx, limits):
                 return 0
         with self._core.db.write() as tx:
-            claimed = self._claim(tx)
+            claimed, parked = self._claim(tx)
         self._launch(claimed)
-        for one in claimed:
-            self._core.tell(
-                AttemptStarted(attempt=one.attempt, processor=one.processor.name, dates=one.dates)
-            )
+        self._core.tell_all([*(_told(one) for one in claimed), *parked])
         return len(claimed)
 
     def _limits(self, tx: Transaction) -> dict[str, int]:
@@ -62,20 +61,23 @@ class Launcher:
         if free <= 0 or any(hold.kind in (holds.EVERYTHING, holds.WAREHOUSE) for hold in placed):
             return {}
         limits = {name: min(free, self._free_writers(p, running)) for name, p in self._processors.items()}
-        return {n: limit for n, limit in limits.items() if limit > 0 and not self._barred(n, running, placed)}
+        held = holding.held(self._core.pipeline, placed)
+        barred = {name for name in limits if name in held or self._in_sequence(name, running)}
+        return {name: limit for name, limit in limits.items() if limit > 0 and name not in barred}
 
     def _free_writers(self, processor: Processor, running: Sequence[AttemptRow]) -> int:
         return processor.writers - sum(1 for attempt in running if attempt.output == processor.table)
 
-    def _barred(self, name: str, running: Sequence[AttemptRow], placed: Sequence[HoldRow]) -> bool:
+    def _in_sequence(self, name: str, running: Sequence[AttemptRow]) -> bool:
+        """Whether an attempt of its sequential phase runs."""
         phase = self._core.pipeline.stage_of[name].phase
-        if phase.sequential and any(attempt.sequence == phase.name for attempt in running):
-            return True
-        held = {(hold.kind, hold.key) for hold in placed}
-        return ("processor", name) in held or ("table", self._processors[name].table) in held
+        return phase.sequential and any(attempt.sequence == phase.name for attempt in running)
 
-    def _claim(self, tx: Transaction) -> list[_Claimed]:
-        """Claim in the order of priority and date; the stop flags are read in this same transaction."""
+    def _claim(self, tx: Transaction) -> tuple[list[_Claimed], list[Event]]:
+        """Claim in the order of priority and date; the stop flags are read in this same transaction.
+
+        Tables for which something would start, were their daily attempts not spent, are parked.
+        """
         limits = self._limits(tx)
         batch = {name: limit * self._processors[name].batch for name, limit in limits.items()}
         picks = self._fresh(tx, checks.runnable(tx, batch))
@@ -85,6 +87,9 @@ class Launcher:
         sequences = {a.sequence for a in running}
         holders = dates.among(tx, [pick.date for pick in picks])
         claimed: list[_Claimed] = []
+        limited = budgets.of_tables(tx, self._core)
+        left: dict[str, float] = {table: budget.left for table, budget in limited.items()}
+        spent: set[str] = set()
         for group in self._groups(tx, picks):
             processor = self._processors[group[0].processor]
             phase = self._core.pipeline.stage_of[processor.name].phase
@@ -92,12 +97,17 @@ class Launcher:
             writer = next((n for n in range(processor.writers) if (processor.table, n) not in writers), None)
             if free <= 0 or writer is None or (sequence and sequence in sequences):
                 continue
+            if left.get(processor.table, math.inf) <= 0:
+                spent.add(processor.table)
+                continue
             claimed.append(self._take(tx, group, holders, writer, sequence))
+            left[processor.table] = left.get(processor.table, math.inf) - 1
             writers.add((processor.table, writer))
             sequences.add(sequence)
             free -= 1
         self._note(tx, claimed, holders)
-        return claimed
+        budgets.count_attempts(tx, self._core, [one.processor.table for one in claimed])
+        return claimed, [budgets.park(tx, self._core, table, limited[table].told) for table in sorted(spent)]
 
     def _fresh(self, tx: Transaction, picks: list[CheckRow]) -> list[CheckRow]:
         """The picks with young evidence; the others are asked about again, with what follows them."""
@@ -205,3 +215,7 @@ class Launcher:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             file.writelines(f"{text}\n" for text in texts)
         return path
+
+
+def _told(one: _Claimed) -> AttemptStarted:
+    return AttemptStarted(attempt=one.attempt, processor=one.processor.name, dates=one.dates)

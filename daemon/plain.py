@@ -1,4 +1,4 @@
-"""Results as plain dicts, lists and texts: what JSON can carry, and what command line and API render."""
+"""Results as plain dicts, lists and texts: what JSON can carry, and what people read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from typing import Any
 
 HIDDEN: Mapping[str, bool] = {"hidden": True}
 """Metadata of a dataclass field that is no part of the result's public shape."""
+
+
+def clock(at: float) -> str:
+    """Epoch seconds as people read them, in UTC, to the second."""
+    return dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def plain(value: Any) -> Any:

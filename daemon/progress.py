@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from daemon import budgets
+from daemon.budgets import Budget
 from daemon.core import Core
 from daemon.decide import Waiting
 from state.machine import FINAL
@@ -78,6 +80,7 @@ class Progress:
     seasons: Sequence[SeasonProgress]
     running: Sequence[Running]
     holds: Sequence[HoldRow]
+    budgets: Sequence[Budget]
     last_progress_at: float | None
     regressed: int
     eta: Eta
@@ -126,6 +129,7 @@ def progress(tx: Transaction, core: Core) -> Progress:
         seasons=_seasons(counts),
         running=_running(tx),
         holds=placed,
+        budgets=budgets.standing(tx, core.pipeline, now),
         last_progress_at=reading.last_progress(tx),
         regressed=tallies.regressed(tx),
         eta=estimate(

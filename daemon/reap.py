@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon import lookback
+from daemon import budgets, lookback
 from daemon.core import Core
 from daemon.events import AttemptEnded
 from daemon.executors import Executor, Exit, Observation
@@ -93,9 +93,12 @@ class Reaper:
             rows = [one.attempt for one in ended if one.attempt.id in closed]
             covered = attempts.covered(tx, [row.id for row in rows])
             known = checks.of_dates(tx, {date for dates_ in covered.values() for date in dates_})
-            self._release(tx, [(row, date) for row in rows for date in covered[row.id]], endings, known)
+            refused = {row: why for row in rows if (why := budgets.refused(self._core, row, endings[row.id]))}
+            parked = [budgets.park(tx, self._core, row.output, why) for row, why in refused.items()]
+            pairs = [(row, date) for row in rows for date in covered[row.id]]
+            self._release(tx, pairs, endings, known, refused)
             dates.wake_dates(tx, known, self._core.now())
-        self._core.tell_all([_told(row, endings[row.id]) for row in rows])
+        self._core.tell_all([*(_told(row, endings[row.id]) for row in rows), *parked])
 
     def _ending(self, one: _Ended) -> Ending:
         row, exit_ = one.attempt, one.exit
@@ -115,27 +118,41 @@ class Reaper:
         ended: Sequence[tuple[AttemptRow, dt.date]],
         endings: Mapping[int, Ending],
         known: Mapping[dt.date, Mapping[str, CheckRow]],
+        fruitless: Collection[AttemptRow],
     ) -> None:
-        """Hand checks back: to be asked about now, and not to be run again before the backoff."""
+        """Hand checks back: to be asked about now, and not to be run again before the backoff.
+
+        Attempts in `fruitless` met a spent quota, and do not count.
+        """
         checks.release(
-            tx, [self._released(row, endings[row.id], known[date][row.processor]) for row, date in ended]
+            tx,
+            [
+                self._released(
+                    row,
+                    endings[row.id],
+                    known[date][row.processor],
+                    counts=row.handle is not None and row not in fruitless,
+                )
+                for row, date in ended
+            ],
         )
         for row, date in ended:
             settle = self._core.pipeline.processors[row.processor].settle
             self._ask_ahead(tx, date, row.processor, known[date], endings[row.id].ended_at + settle)
 
-    def _released(self, row: AttemptRow, ending: Ending, check: CheckRow) -> Released:
+    def _released(self, row: AttemptRow, ending: Ending, check: CheckRow, *, counts: bool) -> Released:
         processor = self._core.pipeline.processors[row.processor]
         values: dict[str, object] = {"wanted_at": ending.ended_at + processor.settle}
-        if row.handle is None:
-            values["tries"] = max(check.tries - 1, 0)
+        if counts:
+            values["retry_at"] = ending.ended_at + self._backoff(processor.backoff, check.tries)
         else:
+            values["tries"] = max(check.tries - 1, 0)
+        if row.handle is not None:
             values |= {
                 "own_started_at": row.started_at,
                 "own_ended_at": ending.ended_at,
                 "own_succeeded": int(ending.status is Status.SUCCEEDED),
                 "own_detail": _detail(ending),
-                "retry_at": ending.ended_at + self._backoff(processor.backoff, check.tries),
             }
         return Released(pair=(check.date, check.processor), attempt=row.id, values=values)
 

@@ -19,6 +19,7 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from daemon.backups import Backups, refuse_to_forget
+from daemon.budgets import BytesLedger
 from daemon.config import Settings, prepare
 from daemon.control import Control
 from daemon.core import Core
@@ -141,7 +142,9 @@ class Service:
         self.db.verify()
         self.db.upgrade()
         self.backups = Backups(self.db, now=time.time)
-        self.warehouse = warehouse or open_warehouse(self.pipeline, on_query=on_query, on_error=on_error)
+        self.warehouse = warehouse or open_warehouse(
+            self.pipeline, on_query=on_query, on_error=on_error, ledger=BytesLedger(self.db)
+        )
         self.executors = {"local": Local(settings.state_dir / "attempts", on_end=self.wake)}
         self._listeners = [tell]
         self.core = Core(

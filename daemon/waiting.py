@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from daemon import lookback
 from daemon.core import Core
 from daemon.decide import Waiting
+from daemon.plain import clock
 from state.machine import FINAL
 from state.pipeline import Stage
 from state.records import AttemptRow, CheckRow, DateRow, HoldRow
@@ -71,7 +72,7 @@ def _away(scene: _Scene) -> str:
     hold = scene.holds.get(holds.WAREHOUSE)
     if hold is None:
         return ""
-    again = f", asked again at {_clock(hold.until)}" if hold.until is not None else ""
+    again = f", asked again at {clock(hold.until)}" if hold.until is not None else ""
     return f"the warehouse: {hold.reason}{again}"
 
 
@@ -104,7 +105,7 @@ def _runs(attempt: AttemptRow | None) -> str:
 
 
 def _retry(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
-    at = f", not before {_clock(row.due_at)}" if row.due_at is not None else ""
+    at = f", not before {clock(row.due_at)}" if row.due_at is not None else ""
     return f"the next attempt of {row.waiting_text}{at}"
 
 
@@ -141,7 +142,3 @@ _TELLERS: Mapping[str, _Teller] = {
 
 def _because(reason: str) -> str:
     return f": {reason}" if reason else ""
-
-
-def _clock(at: float) -> str:
-    return dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

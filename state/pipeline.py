@@ -18,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 
 from state.calendar import Calendar, Day, Lookback, Season
 from state.expectation import Column, Expectation
-from state.sources import CalendarSource, Duration, History, Table, Warehouse
+from state.sources import QUOTA_ZONE, CalendarSource, Duration, History, Table, Warehouse
 from state.strict import Strict
 
 PENDING, DONE, FAILED = "pending", "done", "failed"
@@ -62,6 +62,10 @@ class JobSettings(Strict):
     """Between SIGTERM and SIGKILL."""
     max_attempts: int = Field(default=3, ge=1, le=100)
     backoff: Duration = 30.0
+    daily_attempts: int | None = Field(default=None, ge=1)
+    """Attempts per output table and quota day, failed ones included; None: no limit of ours."""
+    quota_errors: tuple[str, ...] = Field(default=("quotaExceeded", "exceeded quota"), strict=False)
+    """A failed job whose last lines hold one of these parks its table until the quota day ends."""
     executor: Name = "local"
 
 
@@ -71,8 +75,6 @@ class Jobs(JobSettings):
     slots: int = Field(default=8, ge=1, le=1000)
     breaker: int = Field(default=5, ge=0)
     """The same error this often in a row pauses a processor; 0: never."""
-    daily_attempts: int | None = Field(default=None, ge=1)
-    """Attempts per output table and day (quotas of load jobs); None: no limit of ours."""
 
 
 class Processor(JobSettings):
@@ -159,6 +161,8 @@ class Pipeline(Strict):
 
     name: Name
     timezone: str = "UTC"
+    quota_timezone: str = QUOTA_ZONE
+    """Daily budgets begin anew at midnight here."""
     warehouse: Warehouse
     history: History | None = None
     calendar: CalendarSource = CalendarSource()
@@ -167,7 +171,7 @@ class Pipeline(Strict):
     phase: tuple[Phase, ...] = Field(default=(), strict=False)
     path: Path = Field(default=Path("pipeline.toml"), exclude=True)
 
-    @field_validator("timezone")
+    @field_validator("timezone", "quota_timezone")
     @classmethod
     def _known_zone(cls, name: str) -> str:
         try:

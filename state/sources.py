@@ -28,6 +28,8 @@ def seconds(text: object) -> object:
 
 
 Duration = Annotated[float, BeforeValidator(seconds)]
+QUOTA_ZONE = "America/Los_Angeles"
+"""BigQuery's daily quotas begin anew at midnight Pacific time (its quota documentation)."""
 Table = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){1,2}$")]
 
 
@@ -45,7 +47,7 @@ class Warehouse(Strict):
     bytes_per_table: int = Field(default=1 << 30, gt=0)
     """Headroom of `maximum_bytes_billed` for each table that a query names."""
     daily_bytes: int | None = Field(default=None, gt=0)
-    """Bytes that may be billed per day, in all; None: no limit of ours."""
+    """Bytes that may be billed per quota day, in all; None: no limit of ours."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -8,6 +8,7 @@ and one writer (or `writers` of them, numbered) per output table.
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     Date,
@@ -290,6 +291,18 @@ audit = Table(
     Column("before", Text),
     Column("after", Text),
     sqlite_autoincrement=True,
+)
+
+# What was used of each daily budget, by quota day; the limits are in the pipeline file.
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("kind", Text, CheckConstraint("kind IN ('table', 'warehouse')"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("spent", BigInteger, nullable=False, server_default="0"),
+    # What people have allowed beyond the limit that day.
+    Column("extra", BigInteger, nullable=False, server_default="0"),
 )
 
 # Kept by database triggers in the transaction of each change, so that no count grows with the dates.

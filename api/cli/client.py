@@ -52,13 +52,13 @@ class Client:
         """
         return self._json(self._send("POST", path, json=_given(body or {})))
 
-    def delete(self, path: str) -> Json:
+    def delete(self, path: str, **query: object) -> Json:
         """DELETE a path.
 
         Raises:
             ApiError: it was refused or not answered.
         """
-        return self._json(self._send("DELETE", path))
+        return self._json(self._send("DELETE", path, params=_given(query)))
 
     def text(self, path: str, **query: object) -> tuple[str, Mapping[str, str]]:
         """GET a text and the headers it came with.

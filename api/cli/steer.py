@@ -134,12 +134,17 @@ def accept(date: str, processor: str, reason: str, as_json: bool, url: str | Non
 @click.command()
 @click.argument("kind", type=click.Choice(["processor", "table", "warehouse"]))
 @click.argument("key", default="")
+@click.option(
+    "--extra", type=int, help="Attempts or bytes beyond a spent daily budget; else a tenth of its limit."
+)
 @json_option
 @url_option
-def lift(kind: str, key: str, as_json: bool, url: str | None) -> None:
+def lift(kind: str, key: str, extra: int | None, as_json: bool, url: str | None) -> None:
     """Lift a hold that a breaker, a budget or an outage has placed."""
     path = f"/v1/holds/{kind}/{key}" if key else f"/v1/holds/{kind}"
-    _tell(Client(url).delete(path), f"{kind} {key} goes on", as_json)
+    told = Client(url).delete(path, extra=extra)
+    more = f", with {told['allowed']} more until the quota day ends" if "allowed" in told else ""
+    _tell(told, f"{f'{kind} {key}'.strip()} goes on{more}", as_json)
 
 
 def _act(client: Client, backfill: int, verb: str, as_json: bool) -> None:

@@ -7,7 +7,6 @@ from api.endpoint import Section
 from api.guard import caller
 from api.schemas import asked, told
 from api.served import Served
-from daemon.control import NotFound
 
 section = Section("steering", "What may not start, for everything at once")
 
@@ -32,22 +31,32 @@ def holds(service: Served) -> told.Holds:
     return told.Holds(items=telling.holds(service.control.holds()))
 
 
-@section.delete("/v1/holds/{kind}/{key}", told.Lifted, which=asked.ByHold, problems=(404,))
-def lift(service: Served, *, which: asked.ByHold) -> told.Lifted:
-    """Lift the hold of a processor or an output table."""
-    return _lift(service, which.kind, which.key)
+@section.delete(
+    "/v1/holds/{kind}/{key}", told.Lifted, which=asked.ByHold, query=asked.Extra, problems=(404, 409)
+)
+def lift(service: Served, *, which: asked.ByHold, query: asked.Extra) -> told.Lifted:
+    """Lift the hold of a processor or an output table.
+
+    Where the table's daily attempts are spent, `extra` more are allowed until the quota day ends, by
+    default a tenth of the limit.
+    """
+    return _lift(service, which.kind, which.key, query)
 
 
-@section.delete("/v1/holds/{kind}", told.Lifted, which=asked.ByKind, problems=(404,))
-def lift_warehouse(service: Served, *, which: asked.ByKind) -> told.Lifted:
-    """Lift the hold of questions to the warehouse, which has no key: it is asked again at once."""
-    return _lift(service, which.kind, "")
+@section.delete("/v1/holds/{kind}", told.Lifted, which=asked.ByKind, query=asked.Extra, problems=(404, 409))
+def lift_warehouse(service: Served, *, which: asked.ByKind, query: asked.Extra) -> told.Lifted:
+    """Lift the hold of questions to the warehouse, which has no key: it is asked again at once.
+
+    Where the daily bytes are spent, `extra` more are allowed until the quota day ends, by default a tenth
+    of the limit.
+    """
+    return _lift(service, which.kind, "", query)
 
 
-def _lift(service: Served, kind: str, key: str) -> told.Lifted:
-    if not service.control.lift(kind, key, by=caller()):
-        raise NotFound(f"there is no hold of {' '.join(filter(None, (kind, key)))}")
-    return told.Lifted(lifted=True)
+def _lift(service: Served, kind: str, key: str, query: asked.Extra) -> told.Lifted:
+    allowed = service.control.lift(kind, key, by=caller(), extra=query.extra)
+    more = {} if allowed is None else {"allowed": allowed}
+    return told.Lifted(lifted=True, **more)
 
 
 def _paused(service: Served) -> told.Paused:

@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from api.schemas.fields import (
     Bytes,
@@ -19,6 +19,7 @@ from api.schemas.fields import (
     Reason,
     Text,
     fault,
+    whole_number,
 )
 from daemon.enqueue import EARLIEST, MOST_DATES
 from state.records import Action, Scrapers, Status
@@ -48,6 +49,12 @@ class ByHold(Strict):
 
     kind: Literal["processor", "table"]
     key: Annotated[Text, Field(min_length=1)]
+
+
+class Extra(Strict):
+    """What is allowed beyond a spent daily budget: attempts of a table, bytes of the warehouse."""
+
+    extra: Annotated[int, Field(ge=1, le=10**15), BeforeValidator(whole_number)] | None = None
 
 
 class IdempotencyKey(Strict):

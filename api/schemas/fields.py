@@ -49,7 +49,7 @@ def plain_date(value: object) -> dt.date:
     return date
 
 
-def _number(value: object) -> int:
+def whole_number(value: object) -> int:
     """An integer as a URL has it: digits, at most as large as the state database can hold."""
     if not isinstance(value, str) or not re.fullmatch(r"-?[0-9]{1,19}", value):
         raise ValueError("is not a whole number")
@@ -97,7 +97,7 @@ def _decoder(kind: str, parse: Callable[[str], Any]) -> Callable[[object], Any]:
 
 
 def _place(text: str) -> int:
-    number = _number(text)
+    number = whole_number(text)
     if not 1 <= number <= LARGEST:
         raise ValueError("beyond the state database")
     return number
@@ -111,13 +111,13 @@ PlainDate = Annotated[
     WithJsonSchema({"type": "string", "format": "date", "pattern": DATE_PATTERN}, mode="validation"),
 ]
 """A date of a request."""
-Id = Annotated[int, Field(ge=1, le=LARGEST), BeforeValidator(_number)]
+Id = Annotated[int, Field(ge=1, le=LARGEST), BeforeValidator(whole_number)]
 """The number of a backfill or an attempt, in a URL."""
-Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_number)]
+Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(whole_number)]
 """Items of one page."""
-Lines = Annotated[int, Field(ge=0, le=100_000), BeforeValidator(_number)]
+Lines = Annotated[int, Field(ge=0, le=100_000), BeforeValidator(whole_number)]
 """Lines of a log."""
-Bytes = Annotated[int, Field(ge=0, le=LARGEST), BeforeValidator(_number)]
+Bytes = Annotated[int, Field(ge=0, le=LARGEST), BeforeValidator(whole_number)]
 """A place in a log."""
 Text = Annotated[str, Field(max_length=500), AfterValidator(_readable)]
 Reason = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_readable), AfterValidator(_said)]

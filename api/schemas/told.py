@@ -231,6 +231,18 @@ class Lifted(Told):
     """A hold is gone."""
 
     lifted: bool
+    allowed: int = Field(default=0, description="what may be used beyond a daily budget that was spent")
+
+
+class Budget(Told):
+    """A daily budget: attempts of an output table (`key`), or bytes that the warehouse bills."""
+
+    kind: Literal["table", "warehouse"]
+    key: str
+    limit: int
+    extra: int = Field(description="what was allowed beyond the limit today")
+    spent: int
+    resets_at: Time
 
 
 class DateTotals(Told):
@@ -295,6 +307,7 @@ class Progress(Told):
     eta_method: str
     paused: bool
     holds: list[Hold]
+    budgets: list[Budget]
     last_progress_at: Time | None
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from daemon.warehouse.budget import Ledger, Passing
 from daemon.warehouse.questions import Question
+from state.sources import QUOTA_ZONE
 
 Row = Mapping[str, Any]
 
@@ -67,3 +69,7 @@ class Meter:
     """Once for each query that was not answered."""
     now: Callable[[], float] = time.time
     """Epoch seconds."""
+    ledger: Ledger = field(default_factory=Passing)
+    """Where the bytes of each quota day are written down."""
+    quota_zone: str = QUOTA_ZONE
+    """The time zone at whose midnight a quota day ends."""

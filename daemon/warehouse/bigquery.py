@@ -57,7 +57,7 @@ class BigQuery:
         self._directory = directory
         self._meter = meter
         self._labels = {"app": "backfilld", "pipeline": _label(name)}
-        self._budget = DailyBudget(source.daily_bytes, meter.now)
+        self._budget = DailyBudget(source.daily_bytes, meter.ledger, meter.now, meter.quota_zone)
         self._clients: queue.LifoQueue[bigquery.Client] = queue.LifoQueue()
         self._http_timeout = min(HTTP_TIMEOUT, source.query_timeout)
 

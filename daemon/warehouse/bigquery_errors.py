@@ -9,9 +9,10 @@ import requests
 from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError
 
+from daemon.quota import next_midnight
 from daemon.warehouse import WarehouseError
 from daemon.warehouse.backend import Refusal, one_line
-from daemon.warehouse.budget import next_midnight
+from state.sources import QUOTA_ZONE
 
 FAILURES = (
     exceptions.GoogleAPIError,
@@ -21,9 +22,6 @@ FAILURES = (
     OSError,
 )
 """All that the client raises when a question is not answered."""
-
-QUOTA_ZONE = "America/Los_Angeles"
-"""Daily quotas begin anew at its midnight."""
 
 
 def meant(error: Exception, now: float) -> Refusal | WarehouseError:

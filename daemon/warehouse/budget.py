@@ -1,52 +1,73 @@
-"""A limit on the bytes billed per day, in memory: a restart begins the day anew."""
+"""A limit on the bytes that the warehouse bills per quota day."""
 
 from __future__ import annotations
 
 import datetime as dt
 import threading
+from collections import Counter
 from collections.abc import Callable
-from zoneinfo import ZoneInfo
+from typing import Protocol
 
+from daemon.quota import next_midnight, quota_day
 from daemon.warehouse import WarehouseError
 
 
-class DailyBudget:
-    """Bytes billed since midnight UTC, against `limit` (None: no limit). Safe to call from threads."""
+class Ledger(Protocol):
+    """Where the bytes of each quota day are written down. Called from several threads at once."""
 
-    def __init__(self, limit: int | None, now: Callable[[], float]) -> None:
-        self._limit = limit
-        self._now = now
+    def read(self, day: dt.date) -> tuple[int, int]:
+        """Bytes billed on a day, and bytes allowed that day beyond the limit."""
+
+    def add(self, day: dt.date, billed: int) -> None:
+        """Count what a query was billed."""
+
+
+class Passing:
+    """A ledger in memory, for commands that end: each begins with nothing spent."""
+
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._ends = 0.0
-        self._spent = 0
+        self._billed: Counter[dt.date] = Counter()
+
+    def read(self, day: dt.date) -> tuple[int, int]:
+        """Bytes billed on a day; nobody allows more here."""
+        with self._lock:
+            return self._billed[day], 0
+
+    def add(self, day: dt.date, billed: int) -> None:
+        """Count what a query was billed."""
+        with self._lock:
+            self._billed[day] += billed
+
+
+class DailyBudget:
+    """Bytes billed on a quota day against `limit` (None: no limit). Safe to call from threads."""
+
+    def __init__(self, limit: int | None, ledger: Ledger, now: Callable[[], float], zone: str) -> None:
+        self._limit = limit
+        self._ledger = ledger
+        self._now = now
+        self._zone = zone
 
     def check(self) -> None:
         """Let a query pass while there is something left.
 
         Raises:
-            WarehouseError: nothing is left before the next midnight UTC.
+            WarehouseError: nothing is left before the quota day ends.
         """
-        with self._lock:
-            self._roll()
-            if self._limit is not None and self._spent >= self._limit:
-                raise WarehouseError(
-                    f"warehouse.daily_bytes is spent: {self._spent} of {self._limit} bytes were billed today",
-                    retry_at=self._ends,
-                )
+        if self._limit is None:
+            return
+        now = self._now()
+        spent, extra = self._ledger.read(quota_day(now, self._zone))
+        if spent >= self._limit + extra:
+            allowed = f"{self._limit} bytes" + (f" and the {extra} allowed beyond them" if extra else "")
+            raise WarehouseError(
+                f"warehouse.daily_bytes is spent: {spent} of {allowed} were billed this quota day,"
+                f" which ends at midnight in {self._zone}",
+                retry_at=next_midnight(now, self._zone),
+            )
 
     def spend(self, billed: int) -> None:
         """Count what a query was billed."""
-        with self._lock:
-            self._roll()
-            self._spent += billed
-
-    def _roll(self) -> None:
-        if self._now() >= self._ends:
-            self._spent, self._ends = 0, next_midnight(self._now(), "UTC")
-
-
-def next_midnight(now: float, zone: str) -> float:
-    """Epoch seconds of the first midnight after `now` in a time zone."""
-    where = ZoneInfo(zone)
-    tomorrow = dt.datetime.fromtimestamp(now, where).date() + dt.timedelta(days=1)
-    return dt.datetime.combine(tomorrow, dt.time(), tzinfo=where).timestamp()
+        if self._limit is not None and billed:
+            self._ledger.add(quota_day(self._now(), self._zone), billed)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from daemon.warehouse.backend import Backend, Meter
+from daemon.warehouse.budget import Ledger, Passing
 from daemon.warehouse.calendar import GameCalendar
 from daemon.warehouse.inquiry import Inquiry
 from state.pipeline import Pipeline
@@ -17,13 +18,22 @@ def open_warehouse(
     on_query: Callable[[str, int], None],
     on_error: Callable[[], None],
     now: Callable[[], float] = time.time,
+    ledger: Ledger | None = None,
 ) -> Inquiry:
     """The pipeline's warehouse, not connected yet: its first question finds out whether it is there.
 
     `on_query(purpose, bytes billed)` is told of each query sent, `on_error()` of each that was not
-    answered; both from whichever thread asked.
+    answered; both from whichever thread asked. `ledger` keeps what each quota day was billed, in memory
+    if it is not given.
     """
-    backend = _backend(pipeline, Meter(on_query=on_query, on_error=on_error, now=now))
+    meter = Meter(
+        on_query=on_query,
+        on_error=on_error,
+        now=now,
+        ledger=ledger or Passing(),
+        quota_zone=pipeline.quota_timezone,
+    )
+    backend = _backend(pipeline, meter)
     return Inquiry(pipeline, backend, GameCalendar(pipeline, backend))
 
 

@@ -103,7 +103,7 @@ def test_a_spent_day_asks_nothing_until_midnight(stub: Stub) -> None:
 
     # Then no third question was sent, and the next day has its own budget
     assert len(stub.jobs) == 2
-    assert raised.value.retry_at == dt.datetime(2025, 12, 2, tzinfo=dt.UTC).timestamp()
+    assert raised.value.retry_at == dt.datetime(2025, 12, 2, 8, tzinfo=dt.UTC).timestamp()
     asked.now = raised.value.retry_at
     assert asked() == Evidence()
 

@@ -4,8 +4,9 @@ import datetime as dt
 
 import pytest
 
+from daemon.quota import next_midnight, quota_day
 from daemon.warehouse import WarehouseError
-from daemon.warehouse.budget import DailyBudget, next_midnight
+from daemon.warehouse.budget import DailyBudget, Passing
 
 
 def at(text: str) -> float:
@@ -28,10 +29,15 @@ def test_midnight_is_the_zones_own(now: str, zone: str, midnight: str) -> None:
     assert next_midnight(at(now), zone) == at(midnight)
 
 
+def test_a_quota_day_begins_at_midnight_of_its_zone() -> None:
+    assert quota_day(at("2025-12-01T07:59"), "America/Los_Angeles") == dt.date(2025, 11, 30)
+    assert quota_day(at("2025-12-01T08:00"), "America/Los_Angeles") == dt.date(2025, 12, 1)
+
+
 def test_a_budget_is_for_a_day() -> None:
     # Given
     clock = [at("2025-12-01T23:00")]
-    budget = DailyBudget(100, lambda: clock[0])
+    budget = DailyBudget(100, Passing(), lambda: clock[0], "America/Los_Angeles")
 
     # When
     budget.spend(99)
@@ -41,12 +47,12 @@ def test_a_budget_is_for_a_day() -> None:
         budget.check()
 
     # Then
-    assert raised.value.retry_at == at("2025-12-02T00:00")
-    clock[0] = at("2025-12-02T00:00")
+    assert raised.value.retry_at == at("2025-12-02T08:00")
+    clock[0] = at("2025-12-02T08:00")
     budget.check()
 
 
 def test_without_a_limit_nothing_is_ever_spent() -> None:
-    budget = DailyBudget(None, lambda: 0.0)
+    budget = DailyBudget(None, Passing(), lambda: 0.0, "UTC")
     budget.spend(1 << 60)
     budget.check()

@@ -1,0 +1,151 @@
+"""Daily budgets: attempts per output table, and bytes that the warehouse bills.
+
+A quota day ends at midnight in the pipeline's `quota_timezone`: Pacific time, as BigQuery's quotas do, unless
+the file says otherwise. What was used is kept in the state database, attempts in the transaction of their
+claim, so that a restart begins no day anew. Attempts count whether or not they fail, as load jobs do.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from daemon import holding
+from daemon.core import Core
+from daemon.events import Trouble
+from daemon.plain import clock
+from daemon.quota import next_midnight, quota_day
+from state.pipeline import Pipeline
+from state.records import AttemptRow, Status
+from state.store import budgets
+from state.store.attempts import Ending
+from state.store.budgets import Used
+from state.store.database import Database, Transaction
+
+TABLE, WAREHOUSE = "table", "warehouse"
+"""Kinds of budgets: attempts of an output table, and bytes of the whole warehouse, whose key is empty."""
+LIFTED_SHARE = 10
+"""Lifting a spent budget allows a tenth of its limit more, unless another figure is asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """One budget as it stands on a quota day: attempts of a table, or bytes."""
+
+    kind: str
+    key: str
+    limit: int
+    spent: int
+    extra: int
+    """What people have allowed beyond the limit today."""
+    resets_at: float
+
+    @property
+    def left(self) -> int:
+        """What may still be used today; below zero where the last query cost more than was left."""
+        return self.limit + self.extra - self.spent
+
+    @property
+    def told(self) -> str:
+        """That the attempts of a table are used up, in words."""
+        return f"{self.key} has had its {self.limit + self.extra} attempts of this quota day (daily_attempts)"
+
+
+def standing(tx: Transaction, pipeline: Pipeline, now: float) -> list[Budget]:
+    """Every budget that the pipeline file sets, as it stands now."""
+    limits = list(_limits(pipeline))
+    if not limits:
+        return []
+    used = budgets.used(tx, quota_day(now, pipeline.quota_timezone))
+    resets_at = next_midnight(now, pipeline.quota_timezone)
+    return [_budget(place, limit, used.get(place, Used()), resets_at) for place, limit in limits]
+
+
+def _limits(pipeline: Pipeline) -> Iterator[tuple[tuple[str, str], int]]:
+    """Limits by kind and key. Where several processors write one table, the least of theirs holds for it."""
+    tables: dict[str, int] = {}
+    for processor in pipeline.processors.values():
+        if processor.daily_attempts is not None:
+            known = tables.get(processor.table, processor.daily_attempts)
+            tables[processor.table] = min(known, processor.daily_attempts)
+    yield from (((TABLE, table), limit) for table, limit in tables.items())
+    if pipeline.warehouse.daily_bytes is not None:
+        yield (WAREHOUSE, ""), pipeline.warehouse.daily_bytes
+
+
+def _budget(place: tuple[str, str], limit: int, used: Used, resets_at: float) -> Budget:
+    kind, key = place
+    return Budget(kind=kind, key=key, limit=limit, spent=used.spent, extra=used.extra, resets_at=resets_at)
+
+
+def find(tx: Transaction, core: Core, kind: str, key: str) -> Budget | None:
+    """One budget; None where the pipeline file sets none."""
+    return next((b for b in standing(tx, core.pipeline, core.now()) if (b.kind, b.key) == (kind, key)), None)
+
+
+def of_tables(tx: Transaction, core: Core) -> Mapping[str, Budget]:
+    """The budgets of attempts by output table."""
+    found = standing(tx, core.pipeline, core.now())
+    return {budget.key: budget for budget in found if budget.kind == TABLE}
+
+
+def count_attempts(tx: Transaction, core: Core, tables: Iterable[str]) -> None:
+    """Count an attempt of each table that has a budget, in the transaction of their claims."""
+    limited = {key for (kind, key), _ in _limits(core.pipeline) if kind == TABLE}
+    day = quota_day(core.now(), core.pipeline.quota_timezone)
+    for table, claims in Counter(tables).items():
+        if table in limited:
+            budgets.add(tx, TABLE, table, day, spent=claims)
+
+
+def refused(core: Core, row: AttemptRow, ending: Ending) -> str:
+    """Why a job failed that met a spent quota, by its last lines; empty for any other end."""
+    known = core.pipeline.processors[row.processor].quota_errors
+    told = [line.strip() for line in ending.tail.splitlines() if any(error in line for error in known)]
+    if ending.status is not Status.FAILED or not told:
+        return ""
+    return f"attempt {row.id} of {row.processor} met a spent quota ({told[-1][:200]})"
+
+
+def park(tx: Transaction, core: Core, table: str, why: str) -> Trouble:
+    """Hold a table until the quota day ends; every date that waits for it says so."""
+    zone = core.pipeline.quota_timezone
+    until = next_midnight(core.now(), zone)
+    reason = f"{why}; {table} goes on at {clock(until)}, midnight in {zone}"
+    holding.hold(tx, core, TABLE, table, reason=reason, until=until)
+    return Trouble(kind="budget", text=reason)
+
+
+def allow_more(tx: Transaction, core: Core, kind: str, key: str, extra: int | None) -> int | None:
+    """Allow `extra` beyond what is spent of a budget today, by default a tenth of its limit.
+
+    Returns what was allowed; None where there is no such budget, or where it is not spent and nothing was
+    asked for.
+    """
+    budget = find(tx, core, kind, key)
+    if budget is None or (extra is None and budget.left > 0):
+        return None
+    allowed = extra if extra is not None else max(budget.limit // LIFTED_SHARE, 1)
+    day = quota_day(core.now(), core.pipeline.quota_timezone)
+    budgets.add(tx, kind, key, day, extra=allowed - min(budget.left, 0))
+    return allowed
+
+
+class BytesLedger:
+    """The bytes of each quota day, in the state database."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def read(self, day: dt.date) -> tuple[int, int]:
+        """Bytes billed on a day, and bytes allowed that day beyond the limit."""
+        with self._db.read() as tx:
+            used = budgets.used(tx, day).get((WAREHOUSE, ""), Used())
+        return used.spent, used.extra
+
+    def add(self, day: dt.date, billed: int) -> None:
+        """Count what a query was billed."""
+        with self._db.write() as tx:
+            budgets.add(tx, WAREHOUSE, "", day, spent=billed)
