@@ -27,6 +27,7 @@ from daemon.engine import Engine
 from daemon.enqueue import Enqueuer
 from daemon.events import Event, Tell, Trouble
 from daemon.executors.local import Local
+from daemon.systemd import Manager
 from daemon.warehouse.factory import open_warehouse
 from daemon.warehouse.inquiry import Inquiry
 from state.machine import Machine
@@ -49,11 +50,24 @@ STALL_SECONDS = 120.0
 
 
 class _Worker:
-    """A thread that calls a duty whenever it is woken, and again while the duty finds something to do."""
+    """A thread that calls a duty whenever it is woken, and again while the duty finds something to do.
 
-    def __init__(self, name: str, duty: Callable[[], bool], done: Callable[[], None]) -> None:
+    It also wakes by itself after `nap` seconds. `came_round` is called after each turn, a failed one too.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        duty: Callable[[], bool],
+        *,
+        done: Callable[[], None] = lambda: None,
+        came_round: Callable[[], None] = lambda: None,
+        nap: float | None = None,
+    ) -> None:
         self._duty = duty
         self._done = done
+        self._came_round = came_round
+        self._nap = nap
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -77,16 +91,17 @@ class _Worker:
 
     def _work(self) -> None:
         while not self._stopping.is_set():
-            self._woken.wait()
+            self._woken.wait(self._nap)
             self._woken.clear()
             while not self._stopping.is_set() and self._once():
                 pass
-            self._done()
 
     def _once(self) -> bool:
         self.busy_since = time.monotonic()
         try:
             again = self._duty()
+            if not again:
+                self._done()
             if self.fault:
                 log.info("the %s worker goes on", self._thread.name)
             self.fault = ""
@@ -98,6 +113,7 @@ class _Worker:
             log.exception("the %s worker met an error", self._thread.name)
             again = self._rest(f"{type(error).__name__}: {error}")
         self.busy_since = None
+        self._came_round()
         return again
 
     def _rest(self, fault: str) -> bool:
@@ -124,8 +140,11 @@ class Service:
         on_query: Callable[[str, int], None] = lambda purpose, billed: None,
         on_error: Callable[[], None] = lambda: None,
         warehouse: Inquiry | None = None,
+        manager: Manager | None = None,
     ) -> None:
         """Open everything; nothing moves before `start`. `warehouse` replaces the pipeline file's.
+
+        `manager` is fed by the engine's loop.
 
         Raises:
             PipelineError: the pipeline file cannot be used.
@@ -160,8 +179,11 @@ class Service:
         self.control = Control(self.core)
         self.enqueuer = Enqueuer(self.core, self.validator)
         self.ready = False
-        self._mover = _Worker("engine", self._turn, self._set_alarm)
-        self._asker = _Worker("warehouse", self._validate, lambda: None)
+        watched = manager or Manager({})
+        self._mover = _Worker(
+            "engine", self._turn, done=self._set_alarm, came_round=watched.beat, nap=watched.beat_seconds
+        )
+        self._asker = _Worker("warehouse", self._validate)
         self._scheduler = _scheduler()
 
     def start(self) -> None:

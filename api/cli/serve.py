@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import signal
@@ -17,6 +18,7 @@ from api.tokens import redacted
 from daemon.config import Settings, settings
 from daemon.events import AttemptEnded, AttemptStarted, Event, Moved, Trouble
 from daemon.service import Service
+from daemon.systemd import Manager
 
 log = logging.getLogger("backfilld")
 
@@ -56,6 +58,7 @@ def serve(
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     for noisy in ("apscheduler", "alembic", "waitress"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    faulthandler.enable()  # the stacks of all threads, should a watchdog abort it
     run(
         settings(
             pipeline=pipeline,
@@ -84,15 +87,23 @@ def run(chosen: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
+    manager = Manager()
+    manager.status("opening the state database")
     metrics = Metrics()
-    service = Service(chosen, tell=_log_event, on_query=metrics.on_query, on_error=metrics.on_error)
+    service = Service(
+        chosen, tell=_log_event, on_query=metrics.on_query, on_error=metrics.on_error, manager=manager
+    )
     server = Server(create_app(service, metrics), chosen.host, chosen.port)
+    manager.status("taking up what was running")
     service.start()
     server.start()
-    log.info("backfilld serves %s at http://%s:%d", service.pipeline.name, chosen.host, server.port)
+    where = f"serves {service.pipeline.name} at http://{chosen.host}:{server.port}"
+    log.info("backfilld %s", where)
+    manager.ready(where)
     # A signal that comes just before the wait begins, or to another thread, would not end an endless wait.
     while not stop.wait(LOOK_SECONDS):
         pass
+    manager.stopping("stopping; running jobs live on")
     server.close()
     service.stop()
     log.info("stopped")

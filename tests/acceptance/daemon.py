@@ -41,6 +41,7 @@ class Daemon:
         self.port = free_port()
         self.client = Client(f"http://127.0.0.1:{self.port}")
         self.process: subprocess.Popen[bytes] | None = None
+        self.more_environment: dict[str, str] = {}
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
@@ -62,7 +63,7 @@ class Daemon:
     def environment(self) -> dict[str, str]:
         """Ours, without settings of another daemon."""
         ours = {name: text for name, text in os.environ.items() if not name.startswith("BACKFILLD_")}
-        return {**ours, "PYTHONFAULTHANDLER": "1"}
+        return {**ours, "PYTHONFAULTHANDLER": "1", **self.more_environment}
 
     def refusal(self) -> str:
         """What it says when it cannot start: a line or two with the remedy, and exit code 2."""

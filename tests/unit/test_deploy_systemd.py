@@ -1,0 +1,65 @@
+"""The units, by systemd's own tools."""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from daemon.config import VARIABLES
+from tests.deploy import DEPLOY, run
+
+UNITS = DEPLOY / "systemd"
+SERVICE = (UNITS / "backfilld@.service").read_text(encoding="utf-8")
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(params=["alone", "with jobs.conf"])
+def installed(request, tmp_path):
+    """The service as installed, with this checkout's command, with or without the drop-in for jobs."""
+    command = Path(sys.executable).with_name("backfilld")
+    unit = tmp_path / "backfilld@.service"
+    unit.write_text(SERVICE.replace("/opt/backfilld/bin/backfilld", str(command)))
+    if request.param != "alone":
+        (tmp_path / "backfilld@.service.d").mkdir()
+        shutil.copy(UNITS / "jobs.conf", tmp_path / "backfilld@.service.d")
+    return unit
+
+
+def test_systemd_finds_nothing_to_complain_about(installed):
+    assert run("systemd-analyze", "verify", "--man=no", installed) == ""
+
+
+def test_a_mistake_in_a_unit_would_be_found(installed):
+    installed.write_text(installed.read_text().replace("WatchdogSec=", "WatchdogSecs="))
+    assert "WatchdogSecs" in run("systemd-analyze", "verify", "--man=no", installed)
+
+
+def test_the_exposure_is_the_readmes_and_at_most_two(installed):
+    told = run("systemd-analyze", "security", "--offline=true", "--threshold=20", installed)
+    figure = re.search(r"Overall exposure level for \S+: (\d\.\d)", told)
+    opened = installed.with_name("backfilld@.service.d").exists()
+    assert figure is not None
+    assert (f"{figure[1]} with the drop-in" if opened else f"exposure is {figure[1]}") in README
+
+
+def test_jobs_live_on_and_the_engine_is_watched():
+    for line in (
+        "Type=notify",
+        "KillMode=process",
+        "NotifyAccess=main",
+        "WatchdogSec=5min",
+        "OOMPolicy=continue",
+    ):
+        assert line in SERVICE.splitlines()
+
+
+def test_the_user_can_be_made():
+    assert "backfilld" in run("systemd-sysusers", "--dry-run", UNITS / "backfilld.sysusers.conf")
+
+
+def test_the_example_environment_names_settings_that_exist():
+    named = set(re.findall(r"\b(BACKFILLD_\w+)=", SERVICE + (UNITS / "nba.env").read_text(encoding="utf-8")))
+    assert named
+    assert named <= set(VARIABLES)
