@@ -275,7 +275,7 @@ def _summary(seen: Survey, expected: int, bootstrap: int, phases: Sequence[Phase
     off = len(list(seen.in_range())) - expected
     apart = ", ".join(f"{n} {word}" for n, word in ((off, "off"), (bootstrap, "in bootstrap")) if n)
     told = ", ".join(f"{p.phase} {p.ready_dates}/{p.expected_dates}" for p in phases)
-    return f"{expected} dates expected{f' ({apart})' if apart else ''}; ready: {told}"
+    return f"{counted(expected)} expected{f' ({apart})' if apart else ''}; ready: {told}"
 
 
 def _percent(part: int, whole: int) -> float | None:

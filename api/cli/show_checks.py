@@ -33,7 +33,7 @@ def _result(result: Result) -> Iterator[Text]:
         yield Text.assemble("  ", sign(_SIGNS[finding.status]), f" {title:{_TITLE}} {finding.line}")
         title = ""
         indent = " " * (_TITLE + 5)
-        if finding.where:
+        if finding.where not in finding.line:
             yield Text(f"{indent}in {finding.where}", style="dim")
         if finding.hint:
             yield Text(f"{indent}→ {finding.hint}", style="dim")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from rich.text import Text
@@ -48,10 +49,17 @@ def side_by_side(comparison: Comparison) -> Iterator[Text]:
     for number, row in enumerate(rows):
         line = "   ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
         yield Text(line.rstrip(), style="" if number else "bold")
+    yield from (Text(f"  {told}", style="red") for told in _undone(options))
+
+
+def _undone(options: Sequence[Plan]) -> Iterator[str]:
+    """What stays undone, with the choices that all leave it so."""
+    choices: dict[str, list[str]] = defaultdict(list)
     for one in options:
         for stop in one.cannot_run:
-            told = f"{one.scrapers}: {stop.phase} of {spread(stop.dates)} stays undone: {stop.reason}"
-            yield Text(f"  {told}", style="red")
+            told = f"{stop.phase} of {spread(stop.dates)} stays undone: {stop.reason}"
+            choices[told].append(one.scrapers)
+    yield from (f"{', '.join(scrapers)}: {told}" for told, scrapers in choices.items())
 
 
 def _phase(phase: PhasePlan) -> Iterator[Text]:

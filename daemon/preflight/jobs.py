@@ -60,6 +60,8 @@ def requires(site: Site) -> Iterator[Finding]:
     good = 0
     for name, option in wanted:
         script = site.scripts.get(name)
+        if script is not None and (script.program.problem or script.broken):
+            continue  # told already by another check
         if script is None or script.tree is None:
             line = f"{name}: whether {option} is set cannot be seen: there is no Python script to read"
             yield warned(line, "look yourself")

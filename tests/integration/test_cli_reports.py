@@ -99,7 +99,7 @@ def test_a_date_that_is_there_is_ready(command: CommandLine, filled: Path) -> No
 def test_off_dates_are_told_apart_with_their_reason(command: CommandLine, stage: Path) -> None:
     told = command("validate", "2021-10-15", "2021-10-19")
     assert told.rows("off:") == ["off: 2021-10-15..2021-10-18: preseason: 2021-22 opens 2021-10-19"]
-    assert told.rows("1 dates expected (4 off, 1 in bootstrap); ready: phase2 0/1, phase3 0/1, phase4 0/0")
+    assert told.rows("1 date expected (4 off, 1 in bootstrap); ready: phase2 0/1, phase3 0/1, phase4 0/0")
 
 
 def test_each_date_tells_what_it_lacks_where_asked(command: CommandLine, filled: Path) -> None:
