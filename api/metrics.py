@@ -33,7 +33,7 @@ OTHER = "other"
 """What is outside of a closed set."""
 PURPOSES = ("gate", "calendar", "validation", "plan", "preflight", OTHER)
 """What the warehouse is asked for."""
-TROUBLES = ("warehouse", "breaker", "budget", "stopped", "backup", OTHER)
+TROUBLES = ("warehouse", "breaker", "budget", "stopped", "backup", "clock", OTHER)
 GATE_RESULTS = ("advance", "run", "wait", "fail")
 HOLDS = ("all", "processor", "table", "warehouse")
 RESULTS = tuple(status.value for status in Status if status is not Status.RUNNING)

@@ -27,6 +27,8 @@ class Core:
     now: Callable[[], float]
     tell: Tell
     rng: random.Random = field(default_factory=random.Random)
+    steady: Callable[[], float] | None = None
+    """Seconds of a clock that nobody sets, which shows when `now` is set; None: nobody sets that either."""
     batch: int = 500
     """How many dates one pass moves at most, so that nothing else waits long."""
     questions: int = 300_000

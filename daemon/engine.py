@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from daemon import lookback
 from daemon.advance import Advancer
+from daemon.clock import LEAP_SECONDS, Leaps
 from daemon.core import ACTOR, Core
 from daemon.decide import Waiting
-from daemon.events import Moved
+from daemon.events import Moved, Trouble
 from daemon.executors import Executor
 from daemon.launch import Launcher
 from daemon.reap import Reaper
@@ -16,7 +17,7 @@ from daemon.validate import Validator
 from daemon.warehouse import Warehouse
 from state.machine import FINAL, Trigger
 from state.pipeline import PENDING
-from state.store import attempts, checks, dates, holds
+from state.store import attempts, checks, clock, dates, holds
 from state.store.dates import Move, Standing
 
 
@@ -25,6 +26,7 @@ class Engine:
 
     def __init__(self, core: Core, warehouse: Warehouse, executors: Mapping[str, Executor]) -> None:
         self.core = core
+        self._leaps = Leaps(core.now, core.steady or core.now)
         self.reaper = Reaper(core, executors)
         self.advancer = Advancer(core)
         self.launcher = Launcher(core, executors)
@@ -32,11 +34,15 @@ class Engine:
 
     def recover(self) -> None:
         """At start: take up running attempts, and dates whose state the pipeline file no longer has."""
+        self._follow_clock_back()
         self._readmit()
         self.reaper.recover()
 
     def turn(self) -> bool:
         """Reap, lift what is over, advance, launch. True when something moved, so another turn may follow."""
+        if leap := self._leaps.look():
+            self.reaper.restart_limits()
+            self._follow_clock_back(-leap)
         ended = self.reaper.run()
         self._lift_expired_holds()
         looked_at = self.advancer.run()
@@ -101,6 +107,17 @@ class Engine:
             for hold in holds.lift_expired(tx, now):
                 if hold.kind in ("processor", "table"):
                     dates.wake_waiting(tx, Waiting.HELD, now)
+
+    def _follow_clock_back(self, seconds: float = 0.0) -> None:
+        """Plan anew what would come late by as many seconds as the clock was set back, or by what shows."""
+        now = self.core.now()
+        with self.core.db.read() as tx:
+            ahead = max(seconds, clock.seconds_ahead(tx, now))
+        if ahead > LEAP_SECONDS:
+            with self.core.db.write() as tx:
+                clock.follow_back(tx, now, ahead)
+            text = f"the clock is {ahead:.0f} s behind what was noted; what is planned comes so much sooner"
+            self.core.tell(Trouble(kind="clock", text=text))
 
     def _readmit(self) -> None:
         """Live dates in states that the pipeline file no longer has start again."""

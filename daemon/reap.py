@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon import budgets, lookback
+from daemon.clock import LEAP_SECONDS
 from daemon.core import Core
 from daemon.events import AttemptEnded
 from daemon.executors import Executor, Exit, Observation
@@ -33,6 +34,13 @@ class Reaper:
     def __init__(self, core: Core, executors: Mapping[str, Executor]) -> None:
         self._core = core
         self._executors = executors
+        # Limits count from here where a job's own times are by a clock that was set since.
+        self._counts_from = core.now()
+        self._clock_since = 0.0
+
+    def restart_limits(self) -> None:
+        """The clock was set: the limits of all running jobs count from now."""
+        self._counts_from = self._clock_since = self._core.now()
 
     def recover(self) -> None:
         """After a restart: hand every running attempt to its executor, which adopts it or reports its end."""
@@ -78,13 +86,17 @@ class Reaper:
 
     def _overdue(self, row: AttemptRow, found: Observation) -> Status | None:
         processor = self._core.pipeline.processors[row.processor]
-        now = self._core.now()
-        if now - row.started_at > processor.timeout:
+        now, started_at = self._core.now(), self._by_this_clock(row.started_at)
+        if now - started_at > processor.timeout:
             return Status.TIMED_OUT
-        # The wall clock may step back; a negative silence is none.
-        if now - max(found.output_at, row.started_at) > processor.silence:
+        if now - max(self._by_this_clock(found.output_at), started_at) > processor.silence:
             return Status.SILENT
         return None
+
+    def _by_this_clock(self, at: float) -> float:
+        """A time told by the clock as it goes now; for others, the moment since when it goes so."""
+        told_by_it = self._clock_since <= at <= self._core.now() + LEAP_SECONDS
+        return at if told_by_it else self._counts_from
 
     def _close(self, ended: list[_Ended]) -> None:
         endings = {one.attempt.id: self._ending(one) for one in ended}
@@ -104,7 +116,8 @@ class Reaper:
         row, exit_ = one.attempt, one.exit
         return Ending(
             status=_status(row, exit_),
-            ended_at=max(exit_.ended_at, row.started_at),
+            # A file's time may be from before the clock was set back.
+            ended_at=max(min(exit_.ended_at, self._core.now()), row.started_at),
             exit_code=exit_.code,
             detail=exit_.detail,
             tail=_tail(self._executors[row.executor].log(row.id)),

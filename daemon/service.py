@@ -20,6 +20,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from daemon.backups import Backups, refuse_to_forget
 from daemon.budgets import BytesLedger
+from daemon.clock import ClockWatch, Leaps
 from daemon.config import Settings, prepare
 from daemon.control import Control
 from daemon.core import Core
@@ -172,6 +173,7 @@ class Service:
             db=self.db,
             state_dir=settings.state_dir,
             now=time.time,
+            steady=time.monotonic,
             tell=self._tell,
         )
         self.engine = Engine(self.core, self.warehouse, self.executors)
@@ -185,6 +187,7 @@ class Service:
         )
         self._asker = _Worker("warehouse", self._validate)
         self._scheduler = _scheduler()
+        self._clock = ClockWatch(Leaps(time.time, time.monotonic), self._clock_leapt)
 
     def start(self) -> None:
         """Recover, then let things move."""
@@ -196,6 +199,7 @@ class Service:
         if self.settings.backup_every:
             look = min(BACKUP_LOOK_SECONDS, self.settings.backup_every)
             self._scheduler.add_job(self._back_up, "interval", seconds=look, id="backup")
+        self._clock.start()
         self._mover.start()
         self._asker.start()
         self.ready = True
@@ -206,6 +210,7 @@ class Service:
         Returns whether everything ended within `timeout` seconds.
         """
         self.ready = False
+        self._clock.stop()
         self._scheduler.shutdown(wait=False)
         for worker in (self._mover, self._asker):
             worker.stop()
@@ -266,6 +271,14 @@ class Service:
             self._mover.wake()
         if self.engine.has_question():
             self._asker.wake()
+
+    def _clock_leapt(self, seconds: float) -> None:
+        """The clock was set. Ticks are planned by it: after a step back they would all be late by as much."""
+        way = "forward" if seconds > 0 else "back"
+        log.warning("the clock was set %s by %.0f s: limits of running jobs count anew", way, abs(seconds))
+        for job in self._scheduler.get_jobs():
+            job.modify(next_run_time=dt.datetime.now(dt.UTC))
+        self.wake()
 
     def _back_up(self) -> None:
         """The tick: copies the database once the latest copy is old enough."""

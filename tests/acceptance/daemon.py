@@ -65,10 +65,11 @@ class Daemon:
         ours = {name: text for name, text in os.environ.items() if not name.startswith("BACKFILLD_")}
         return {**ours, "PYTHONFAULTHANDLER": "1", **self.more_environment}
 
-    def refusal(self) -> str:
+    def refusal(self, *before: str) -> str:
         """What it says when it cannot start: a line or two with the remedy, and exit code 2."""
+        words = [*before, *self.words]
         done = subprocess.run(
-            self.words, capture_output=True, text=True, check=False, env=self.environment, timeout=DEADLINE
+            words, capture_output=True, text=True, check=False, env=self.environment, timeout=DEADLINE
         )
         assert done.returncode == 2, done.stderr
         assert "Traceback" not in done.stderr, done.stderr

@@ -154,6 +154,9 @@ class SimExecutor:
 class World:
     """One daemon in a simulated world."""
 
+    steady: Callable[[], float] | None = None
+    """A clock that nobody sets, in a world where `time` is set; None: time only passes."""
+
     def __init__(
         self, pipeline: Pipeline, calendar: Mapping[dt.date, int], folder: Path, *, seed: int = 0
     ) -> None:
@@ -182,6 +185,7 @@ class World:
             db=self.db,
             state_dir=self.folder,
             now=self.clock,
+            steady=self.steady,
             tell=self.events.append,
             rng=self.rng,
         )

@@ -1,0 +1,30 @@
+"""What the database holds of a time that has not come, once the clock was set back."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, ColumnElement, Connection, func, select, true, update
+
+from state.tables import IS_RUNNING, attempts, checks, dates, holds
+
+_TOLD = (dates.c.entered_at, checks.c.asked_at, attempts.c.claimed_at, attempts.c.started_at)
+"""What is only ever set to the present, and read again; of attempts, while they run."""
+_PLANNED = (dates.c.due_at, checks.c.wanted_at, checks.c.retry_at, holds.c.until)
+"""What is set to the present or later."""
+
+
+def seconds_ahead(tx: Connection, now: float) -> float:
+    """How far the latest moment that somebody noted lies in the future; 0 when it does not."""
+    latest = [tx.execute(select(func.max(column)).where(_read_again(column))).scalar() for column in _TOLD]
+    return max([0.0, *(float(at) - now for at in latest if at is not None)])
+
+
+def follow_back(tx: Connection, now: float, ahead: float) -> None:
+    """Let nothing that was noted lie in the future; what is planned comes `ahead` seconds sooner."""
+    for column in _TOLD:
+        tx.execute(update(column.table).where(column > now, _read_again(column)).values({column: now}))
+    for column in _PLANNED:
+        tx.execute(update(column.table).where(column.is_not(None)).values({column: column - ahead}))
+
+
+def _read_again(column: Column[float]) -> ColumnElement[bool]:
+    return IS_RUNNING if column.table is attempts else true()

@@ -1,0 +1,110 @@
+"""Somebody sets the clock while the engine works: nothing healthy is killed, nothing waits for an hour."""
+
+import datetime as dt
+
+import pytest
+
+from state.records import Status
+from tests.factories import phase, pipeline, processor
+from tests.simulation.world import Work, World
+
+DATES = [dt.date(2021, 10, 19) + dt.timedelta(days=n) for n in range(3)]
+HOUR = 3600.0
+
+
+def two_steps():
+    """A source and one strict step; jobs may take half an hour, ten minutes in silence, and fail twice."""
+    jobs = {"timeout": "30m", "silence": "10m", "backoff": "30s", "max_attempts": 3}
+    return pipeline(
+        phase("phase2", processor("source", **jobs)),
+        phase("phase4", processor("step", **jobs), order="sequential", lookback=0),
+    )
+
+
+class Settable(World):
+    """A world whose clock can be set, which jobs do not notice."""
+
+    steps = 0.0
+
+    def set_clock(self, seconds):
+        self.time += seconds
+        self.steps += seconds
+        for attempt, (job, work, started) in self.executor.alive.items():
+            self.executor.alive[attempt] = (job, work, started + seconds)
+
+    def start(self):
+        self.steady = lambda: self.time - self.steps
+        super().start()
+
+
+@pytest.fixture
+def world(tmp_path):
+    world = Settable(two_steps(), dict.fromkeys(DATES, 2), tmp_path)
+    world.script = lambda job: Work(seconds=120.0, effect=world.well(job).effect)
+    return world
+
+
+def statuses(world):
+    return {status for date in DATES for _, status in world.attempts(date)}
+
+
+@pytest.mark.parametrize("leap", [HOUR, -HOUR])
+@pytest.mark.parametrize("moment", range(0, 12, 2))
+def test_a_leap_kills_no_job_and_delays_no_date(world, leap, moment):
+    # Given a run in the middle of its work
+    world.enqueue(DATES[0], DATES[-1])
+    for _ in range(moment):
+        world.step()
+    asked = world.warehouse.questions
+    # When the clock is set
+    world.set_clock(leap)
+    before = world.time
+    world.run(limit=200)
+    # Then every job ends as it would have, no sooner and no later, and the warehouse is not pestered
+    assert {row.outcome for row in world.dates().values()} == {"complete"}
+    assert statuses(world) == {Status.SUCCEEDED}
+    assert world.time - before <= 6 * 120.0 + 60.0
+    assert world.warehouse.questions - asked < 40
+
+
+@pytest.mark.parametrize("leap", [HOUR, -HOUR])
+def test_a_retry_comes_soon_whichever_way_the_clock_was_set(world, leap):
+    # Given a job that fails at first, and its retry planned
+    failing = iter([True])
+    world.script = lambda job: Work(seconds=5.0, code=1) if next(failing, False) else world.well(job)
+    world.enqueue(DATES[0], DATES[0])
+    while statuses(world) != {Status.FAILED}:
+        world.step()
+    # When the clock is set
+    world.set_clock(leap)
+    before = world.time
+    world.run(limit=100)
+    # Then it is tried again without an hour's wait
+    assert {row.outcome for row in world.dates().values()} == {"complete"}
+    assert world.time - before < 120.0
+
+
+def test_a_clock_set_back_while_the_daemon_was_down_is_noticed_at_start(world):
+    world.enqueue(DATES[0], DATES[-1])
+    for _ in range(3):
+        world.step()
+    world.db.close()
+    world.set_clock(-HOUR)
+    before = world.time
+    world.start()
+    world.run(limit=200)
+    assert statuses(world) == {Status.SUCCEEDED}
+    assert world.time - before <= 6 * 120.0 + 60.0
+    assert any("behind what was noted" in getattr(event, "text", "") for event in world.events)
+
+
+def test_a_hang_is_still_noticed_after_a_leap(world):
+    world.script = lambda job: Work(seconds=1e9)
+    world.enqueue(DATES[0], DATES[0])
+    world.settle()
+    world.set_clock(-HOUR)
+    world.settle()
+    world.time += 11 * 60
+    world.settle()  # told to end
+    world.settle()  # ended
+    assert world.attempts(DATES[0])[0] == ("source", Status.SILENT)
