@@ -12,7 +12,7 @@ READY_DEV := $(VENV)/.ready-dev
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
 # Debian packages that a test needs as the real thing. make system-packages installs what is missing.
-SYSTEM_PACKAGES := prometheus systemd
+SYSTEM_PACKAGES := chromium prometheus systemd
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test check lint format simulate setup system-packages clean

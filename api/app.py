@@ -7,6 +7,7 @@ from flask import Flask
 from api import guard, problems
 from api.metrics import Metrics
 from api.openapi import document
+from api.page import views
 from api.routes import SECTIONS, ops
 from api.served import Served
 
@@ -21,6 +22,7 @@ def create_app(service: Served, metrics: Metrics | None = None) -> Flask:
     problems.install(app)
     for section in SECTIONS:
         app.register_blueprint(section.blueprint(service))
+    app.register_blueprint(views.blueprint(service))
     counted = metrics or Metrics()
     counted.watch(service)
     app.extensions[ops.METRICS] = counted

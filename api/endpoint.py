@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Blueprint, Response, request
 from pydantic import ValidationError
@@ -18,6 +18,7 @@ from api.tokens import Scope
 from state.strict import Strict
 
 MEDIA_TYPE = "application/json"
+Asked = TypeVar("Asked", bound=Strict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class Reply:
 
 View = Callable[..., Told | Reply | Response]
 """Takes the service, then what its endpoint reads: `which`, `query`, `body`, `header`."""
+Declared = TypeVar("Declared", bound=View)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +74,13 @@ class Endpoint:
         """Read the request, call the view, wake the engine after a change, and answer."""
         given: dict[str, Strict] = {}
         if self.which is not None:
-            given["which"] = _read(self.which, dict(values))
+            given["which"] = read(self.which, dict(values))
         if self.query is not None:
-            given["query"] = _read(self.query, dict(_query()))
+            given["query"] = read(self.query, dict(_query()))
         if self.header is not None:
-            given["header"] = _read(self.header, dict(_headers(self.header)), spell=header_name)
+            given["header"] = read(self.header, dict(_headers(self.header)), spell=header_name)
         if self.body is not None:
-            given["body"] = _read(self.body, _body())
+            given["body"] = read(self.body, _body())
         reply = self.view(service, **given)
         if self.changes:
             service.wake()
@@ -93,22 +95,24 @@ class Section:
         self.about = about
         self.endpoints: list[Endpoint] = []
 
-    def get(self, path: str, answer: type[Told] | tuple[str, ...], **keys: Any) -> Callable[[View], View]:
+    def get(
+        self, path: str, answer: type[Told] | tuple[str, ...], **keys: Any
+    ) -> Callable[[Declared], Declared]:
         """Declare a view that reads."""
         return self._declare("GET", path, answer, keys)
 
-    def post(self, path: str, answer: type[Told], **keys: Any) -> Callable[[View], View]:
+    def post(self, path: str, answer: type[Told], **keys: Any) -> Callable[[Declared], Declared]:
         """Declare a view that changes something."""
         return self._declare("POST", path, answer, keys)
 
-    def delete(self, path: str, answer: type[Told], **keys: Any) -> Callable[[View], View]:
+    def delete(self, path: str, answer: type[Told], **keys: Any) -> Callable[[Declared], Declared]:
         """Declare a view that takes something away."""
         return self._declare("DELETE", path, answer, keys)
 
     def _declare(
         self, method: str, path: str, answer: type[Told] | tuple[str, ...], keys: Mapping[str, Any]
-    ) -> Callable[[View], View]:
-        def declare(view: View) -> View:
+    ) -> Callable[[Declared], Declared]:
+        def declare(view: Declared) -> Declared:
             self.endpoints.append(Endpoint(method=method, path=path, view=view, answer=answer, **keys))
             return view
 
@@ -140,7 +144,12 @@ def _bound(endpoint: Endpoint, service: Served) -> Callable[..., Response]:
     return serve
 
 
-def _read(model: type[Strict], data: object, *, spell: Callable[[str], str] = str) -> Strict:
+def read(model: type[Asked], data: object, *, spell: Callable[[str], str] = str) -> Asked:
+    """What was asked, as its model.
+
+    Raises:
+        BadInput: it is not what the model takes.
+    """
     try:
         return model.model_validate(data)
     except ValidationError as error:

@@ -73,11 +73,19 @@ _TABLE: Mapping[type[Exception], _Kind] = {
 }
 
 
+ANSWERED: Sequence[type[Exception]] = (*_TABLE, HTTPException)
+"""Every exception that has an answer."""
+
+
 def install(app: Flask) -> None:
     """Have every error of the app answered as a problem."""
-    for kind in _TABLE:
-        app.register_error_handler(kind, _domain)
-    app.register_error_handler(HTTPException, _http)
+    for kind in ANSWERED:
+        app.register_error_handler(kind, answer)
+
+
+def answer(error: Exception) -> Response:
+    """The problem that tells an error."""
+    return _http(error) if isinstance(error, HTTPException) else _domain(error)
 
 
 def problem(

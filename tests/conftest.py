@@ -1,11 +1,13 @@
-"""What holds for all tests: how long property tests may take, and one BigQuery emulator for each worker."""
+"""What all tests share: how long property tests may take; an emulator and a browser for each worker."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+from playwright.sync_api import Browser
 
+from tests import browser
 from tests.integration import emulator
 
 settings.register_profile("default", deadline=None, max_examples=100)
@@ -18,3 +20,10 @@ def bigquery_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     """The address of a BigQuery emulator of this session's own."""
     with emulator.running(tmp_path_factory.mktemp("emulator")) as server:
         yield server.address
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, without a window."""
+    with browser.running() as found:
+        yield found

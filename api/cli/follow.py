@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from api.cli.client import Client, Json
-from api.cli.output import console, counts, span, until
+from api.cli.output import console, counts, until
+from api.words import span
 
 POLL_SECONDS = 0.5
 LINE_SECONDS = 5.0

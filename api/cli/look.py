@@ -10,8 +10,9 @@ from rich.live import Live
 
 from api.cli.client import ApiError, Client, Json
 from api.cli.follow import picture
-from api.cli.output import coloured, console, counts, json_option, print_json, span, table, url_option
+from api.cli.output import coloured, console, counts, json_option, print_json, table, url_option
 from api.cli.steer import DATE
+from api.words import span
 from state.records import Action
 
 POLL_SECONDS = 1.0

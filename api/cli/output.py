@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from api.words import span
+
 console = Console(highlight=False, soft_wrap=True)
 
 _SIGNS: Mapping[str, str] = {
@@ -84,18 +86,6 @@ def coloured(state: str) -> str:
     """A state in its colour, on a terminal."""
     colour = COLOURS.get(state, "yellow")
     return f"[{colour}]{state}[/]" if console.is_terminal else state
-
-
-def span(seconds: float | None) -> str:
-    """A duration as people say it: 42 s, 3 min 10 s, 2 h 5 min."""
-    if seconds is None:
-        return "unknown"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def counts(values: Mapping[str, int]) -> str:

@@ -1,0 +1,140 @@
+// The calendar under pointer and keyboard. One link lies over the square in question, so that it opens as
+// links do; where it lies follows from the pointer's place, and no square needs an element of its own.
+import { onRefresh } from "./live.js";
+
+const UNIT = 10; // a square and its gap, in the picture's units
+const TOP = 9; // above the squares
+const PATIENCE = 150; // milliseconds on a square before the daemon is asked about it
+const STEPS = { ArrowUp: -1, ArrowDown: 1, ArrowLeft: -7, ArrowRight: 7 };
+
+const link = Object.assign(document.createElement("a"), { className: "cursor", hidden: true, tabIndex: -1 });
+const tip = Object.assign(document.createElement("div"), { className: "tip", id: "tip", hidden: true });
+tip.setAttribute("role", "status");
+document.body.append(link, tip);
+let at = null; // { svg, day }: the row, and the days since its first Monday
+let asking = null;
+
+const grid = () => document.getElementById("grid");
+const rows = () => [...grid().querySelectorAll("svg")];
+const days = (svg) => svg.dataset.weeks * 7;
+
+function dateOf({ svg, day }) {
+  const date = new Date(`${svg.dataset.first}T00:00:00Z`);
+  date.setUTCDate(date.getUTCDate() + day);
+  return date.toISOString().slice(0, 10);
+}
+
+// The square's place in the window.
+function box({ svg, day }) {
+  const frame = svg.getBoundingClientRect();
+  const scale = frame.height / svg.viewBox.baseVal.height;
+  const [week, weekday] = [Math.floor(day / 7), day % 7];
+  const [x, y] = [frame.left + week * UNIT * scale, frame.top + (TOP + weekday * UNIT) * scale];
+  return { x, y, side: (UNIT - 1) * scale };
+}
+
+// The kind of date there, as the legend says it; null where nobody enqueued one.
+function wordsAt(place) {
+  const point = place.svg.createSVGPoint();
+  point.x = Math.floor(place.day / 7) * UNIT + UNIT / 2 - 0.5;
+  point.y = TOP + (place.day % 7) * UNIT + UNIT / 2 - 0.5;
+  const layers = [...place.svg.querySelectorAll("path[data-words]")];
+  return layers.find((layer) => layer.isPointInFill(point))?.dataset.words ?? null;
+}
+
+function show(place) {
+  at = place;
+  const [date, words, { x, y, side }] = [dateOf(place), wordsAt(place), box(place)];
+  link.href = words === null ? `/enqueue?start=${date}&end=${date}` : `/dates/${date}`;
+  Object.assign(link.style, { left: `${x}px`, top: `${y}px`, width: `${side}px`, height: `${side}px` });
+  const name = new Date(date).toLocaleDateString("en-GB", { weekday: "short", day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+  tell(name, words ?? "never enqueued");
+  link.ariaLabel = tip.textContent;
+  link.hidden = tip.hidden = false;
+  const room = document.documentElement.clientWidth - tip.offsetWidth - 8;
+  const below = y + side + 8 + tip.offsetHeight < innerHeight;
+  tip.style.left = `${Math.max(8, Math.min(x, room))}px`;
+  tip.style.top = `${below ? y + side + 8 : y - tip.offsetHeight - 8}px`;
+  clearTimeout(asking);
+  if (words !== null) asking = setTimeout(() => explain(date, name), PATIENCE);
+}
+
+function tell(name, words) {
+  const strong = Object.assign(document.createElement("strong"), { textContent: name });
+  tip.replaceChildren(strong, ` ${words}`);
+}
+
+// What the date waits for, or why it ended so.
+async function explain(date, name) {
+  const response = await fetch(`/v1/dates?start=${date}&end=${date}`);
+  const [told] = response.ok ? (await response.json()).items : [];
+  if (told === undefined || at === null || dateOf(at) !== date) return;
+  const why = told.waiting_on ? `waits for ${told.waiting_on}` : told.reason;
+  tell(name, [told.outcome?.replaceAll("_", " ") ?? told.state, why].filter(Boolean).join(": "));
+}
+
+function hide() {
+  clearTimeout(asking);
+  at = null;
+  link.hidden = tip.hidden = true;
+}
+
+function under(event) {
+  const svg = document.elementsFromPoint(event.clientX, event.clientY).find((one) => one.matches("#grid svg"));
+  if (svg === undefined) return null;
+  const frame = svg.getBoundingClientRect();
+  const scale = frame.height / svg.viewBox.baseVal.height;
+  const week = Math.floor((event.clientX - frame.left) / (UNIT * scale));
+  const weekday = Math.floor(((event.clientY - frame.top) / scale - TOP) / UNIT);
+  const inside = weekday >= 0 && weekday < 7 && week >= 0 && week < svg.dataset.weeks;
+  return inside ? { svg, day: week * 7 + weekday } : null;
+}
+
+function moved(key) {
+  const all = rows();
+  const here = all.indexOf(at.svg);
+  if (key in STEPS) return within(all, here, at.day + STEPS[key]);
+  if (key === "Home") return { svg: at.svg, day: 0 };
+  if (key === "End") return { svg: at.svg, day: days(at.svg) - 1 };
+  const other = { PageUp: all[here - 1], PageDown: all[here + 1] }[key];
+  return other ? { svg: other, day: Math.min(at.day, days(other) - 1) } : null;
+}
+
+// A day before a row's first is in the row before, one after its last in the row after.
+function within(all, here, day) {
+  if (day < 0) return here > 0 ? { svg: all[here - 1], day: days(all[here - 1]) - 1 } : null;
+  if (day >= days(all[here])) return here < all.length - 1 ? { svg: all[here + 1], day: 0 } : null;
+  return { svg: all[here], day };
+}
+
+// The last date of the last row that somebody enqueued: where the work is.
+function beginning() {
+  const svg = rows().at(-1);
+  let day = days(svg) - 1;
+  while (day > 0 && wordsAt({ svg, day }) === null) day -= 1;
+  return { svg, day };
+}
+
+document.addEventListener("pointermove", (event) => {
+  if (!event.target.closest("#grid, .cursor")) return at !== null && grid() !== document.activeElement && hide();
+  const place = under(event);
+  if (place === null) hide();
+  else if (at === null || at.svg !== place.svg || at.day !== place.day) show(place);
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.target !== grid()) return;
+  if (event.key === "Escape") return hide();
+  if (event.key === "Enter" && at !== null) return link.click();
+  if (!(event.key in STEPS) && !["Home", "End", "PageUp", "PageDown"].includes(event.key)) return;
+  event.preventDefault();
+  const place = at === null ? beginning() : moved(event.key);
+  if (place === null) return;
+  place.svg.parentElement.scrollIntoView({ block: "nearest" });
+  show(place);
+});
+
+document.addEventListener("focusin", (event) => event.target === grid() && at === null && event.target.matches(":focus-visible") && show(beginning()));
+document.addEventListener("focusout", (event) => event.target === grid() && hide());
+document.addEventListener("scroll", () => at !== null && hide(), { capture: true, passive: true });
+onRefresh(() => at !== null && !at.svg.isConnected && hide());

@@ -1,0 +1,46 @@
+// The logs of attempts: read when they are opened, followed while the job runs and somebody looks.
+
+const LINES = 500; // read at first
+const MOST = 500000; // characters kept
+const PACE = 1000; // milliseconds between two looks
+const followed = new WeakSet();
+
+const pause = () => new Promise((resolve) => setTimeout(resolve, PACE));
+
+function open(details) {
+  const pre = details.querySelector("pre");
+  if (followed.has(pre)) return;
+  followed.add(pre);
+  follow(pre);
+}
+
+async function follow(pre) {
+  const decoder = new TextDecoder();
+  let part = `tail=${LINES}`;
+  while (pre.isConnected) {
+    const response = await fetch(`${pre.dataset.log}?${part}`).catch(() => null);
+    if (response?.ok) {
+      append(pre, decoder.decode(await response.arrayBuffer(), { stream: true }));
+      if (response.headers.get("X-Attempt-Status") !== "running") return;
+      part = `offset=${response.headers.get("X-Log-Size")}`;
+    } else if (response) {
+      append(pre, (await response.json()).detail);
+      return;
+    }
+    do await pause();
+    while (document.hidden || !pre.parentElement?.open);
+  }
+}
+
+function append(pre, text) {
+  if (!text) return;
+  const atEnd = pre.scrollTop + pre.clientHeight >= pre.scrollHeight - 4;
+  pre.append(text);
+  if (pre.textContent.length > MOST) pre.textContent = pre.textContent.slice(-MOST);
+  if (atEnd) pre.scrollTop = pre.scrollHeight;
+}
+
+document.addEventListener("toggle", ({ target }) => target.matches("details.attempt[open]") && open(target), { capture: true });
+
+if (location.hash.startsWith("#attempt-")) document.querySelector(`details${location.hash}`)?.setAttribute("open", "");
+document.querySelectorAll("details.attempt[open]").forEach(open);

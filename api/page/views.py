@@ -1,0 +1,198 @@
+"""The pages' addresses. A page is rendered whole at first; then its script asks for its parts alone."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from werkzeug.exceptions import Unauthorized
+from werkzeug.wrappers import Response as AnyResponse
+
+from api import problems
+from api.endpoint import read
+from api.page import reading, words
+from api.page.kinds import Kinds
+from api.routes import backfills, dates, ops, reports
+from api.schemas import asked
+from api.schemas.told import Problem
+from api.served import Served
+from state.records import Scrapers
+
+DAY = dt.timedelta(days=1)
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""Nothing comes from elsewhere, nothing inline is run, and nobody puts a page into his own."""
+REQUESTED = ("start", "end", "scrapers", "priority", "max_failures", "note", "force")
+"""The fields of the form for a new backfill."""
+
+
+def blueprint(service: Served) -> Blueprint:
+    """The pages of one daemon."""
+    page = Blueprint("page", __name__, template_folder="templates", static_folder="static")
+    kinds = Kinds(service.core.machine.states)
+    for name, filter_ in words.FILTERS.items():
+        page.add_app_template_filter(filter_, name)
+    page.context_processor(lambda: {"pipeline": service.pipeline.name, "kinds": kinds})
+    page.after_request(_guarded)
+    page.register_error_handler(Unauthorized, _login)
+    for kind in problems.ANSWERED:
+        page.register_error_handler(kind, _problem)
+    for address, view in _VIEWS.items():
+        page.add_url_rule(address, view.__name__, _bound(view, service, kinds))
+    return page
+
+
+def overview(service: Served, kinds: Kinds) -> AnyResponse:
+    """Where the whole stands. The grid is a part of its own, drawn only when it would look different."""
+    part = request.args.get("part")
+    if part == "calendar":
+        return _calendar(service, kinds)
+    progress = ops.how_far(service)
+    return _shown(
+        "overview",
+        progress=progress,
+        grid=None if part else reading.picture(service, kinds),
+        bar_of_all=kinds.bar(progress.states, progress.outcomes),
+        lines=reading.last_lines(service, [one.id for one in progress.running]),
+        waits=reading.waits(service),
+    )
+
+
+def _calendar(service: Served, kinds: Kinds) -> Response:
+    if reading.picture_version(service) in request.if_none_match:
+        return Response(status=304)
+    grid = reading.picture(service, kinds)
+    response = Response(render_template("parts/calendar.html", grid=grid))
+    response.set_etag(grid.version)
+    return response
+
+
+def date(service: Served, kinds: Kinds, date: str) -> AnyResponse:
+    """One date."""
+    which = read(asked.ByDate, {"date": date})
+    told = dates.one(service, which=which)
+    return _shown(
+        "date",
+        told=told,
+        before=which.date - DAY,
+        after=which.date + DAY,
+        states=service.core.machine.states,
+        passed=reading.path(told),
+        verdicts=reading.by_phase(told),
+    )
+
+
+def backfill_list(service: Served, kinds: Kinds) -> AnyResponse:
+    """All backfills."""
+    query = read(asked.BackfillsPage, {"limit": "50", **_given("cursor")})
+    return _shown("backfills", told=backfills.listed(service, query=query))
+
+
+def backfill(service: Served, kinds: Kinds, id: str) -> AnyResponse:  # noqa: A002 - the API's name for it
+    """One backfill with its dates."""
+    which = read(asked.ById, {"id": id})
+    query = read(asked.BackfillDatesPage, {"limit": "200", **_given("cursor")})
+    return _shown(
+        "backfill",
+        told=backfills.one(service, which=which),
+        page=backfills.its_dates(service, which=which, query=query),
+    )
+
+
+def enqueue(service: Served, kinds: Kinds) -> AnyResponse:
+    """The form for a new backfill; once it is filled in, what would become of it."""
+    given = _given(*REQUESTED)
+    form = {"form": given, "scrapers": list(Scrapers)}
+    if "start" not in given:
+        return _shown("enqueue", **form)
+    wanted = _request(given)
+    body = read(asked.NewBackfill, {**wanted, "dry_run": True})
+    receipt = backfills.create(service, body=body, header=asked.IdempotencyKey()).body
+    span = {name: given[name] for name in ("start", "end", "scrapers") if name in given}
+    plan = reports.plan(service, query=read(asked.PlanRange, span))
+    return _shown(
+        "enqueue",
+        **form,
+        receipt=receipt,
+        plan=plan,
+        work=list(reading.in_short(plan)),
+        body=json.dumps(wanted),
+        key=uuid.uuid4(),
+    )
+
+
+def validation(service: Served, kinds: Kinds) -> AnyResponse:
+    """What exists for a range of dates."""
+    given = _given("start", "end")
+    if "start" not in given:
+        return _shown("validation", form=given)
+    return _shown("validation", form=given, told=reports.validation(service, query=read(asked.Range, given)))
+
+
+_View = Callable[..., AnyResponse]
+_VIEWS: Mapping[str, _View] = {
+    "/": overview,
+    "/dates/<date>": date,
+    "/backfills": backfill_list,
+    "/backfills/<id>": backfill,
+    "/enqueue": enqueue,
+    "/validation": validation,
+}
+
+
+_FORMS = {"page.enqueue": "enqueue.html", "page.validation": "validation.html"}
+
+
+def _bound(view: _View, service: Served, kinds: Kinds) -> _View:
+    def serve(**values: str) -> AnyResponse:
+        return view(service, kinds, **values)
+
+    return serve
+
+
+def _shown(name: str, **context: Any) -> Response:
+    """The page, or its part alone when its script asks again; nothing when that is as it was."""
+    folder = "parts/" if request.args.get("part") else ""
+    response = Response(render_template(f"{folder}{name}.html", **context))
+    response.add_etag()
+    response.make_conditional(request)
+    return response
+
+
+def _given(*names: str) -> dict[str, str]:
+    """The fields of the query that were filled in."""
+    return {name: request.args[name] for name in names if request.args.get(name)}
+
+
+def _request(given: Mapping[str, str]) -> dict[str, Any]:
+    """A form's fields as the API takes them."""
+    numbers = {name: _number(given[name]) for name in ("priority", "max_failures") if name in given}
+    return {**given, **numbers, "force": "force" in given}
+
+
+def _number(text: str) -> int | str:
+    """A number where it is one; else the model complains about the text."""
+    return int(text) if text.removeprefix("-").isdecimal() else text
+
+
+def _guarded(response: Response) -> Response:
+    response.headers["Content-Security-Policy"] = POLICY
+    response.headers["Referrer-Policy"] = "same-origin"
+    return response
+
+
+def _login(error: Unauthorized) -> AnyResponse:
+    return redirect(url_for("page.login", next=request.full_path))
+
+
+def _problem(error: Exception) -> tuple[str, int]:
+    """An error in the API's own words: over the form that caused it, else as a page."""
+    problem = Problem.model_validate_json(problems.answer(error).get_data())
+    name = _FORMS.get(request.endpoint or "", "problem.html")
+    return render_template(name, problem=problem, form=request.args, scrapers=list(Scrapers)), problem.status
