@@ -18,7 +18,8 @@ def create_app(service: Served, metrics: Metrics | None = None) -> Flask:
     # One path is one thing: nothing is redirected to what was perhaps meant.
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
-    guard.install(app, service.settings, {name: s for part in SECTIONS for name, s in part.scopes.items()})
+    scopes = [*(part.scopes for part in SECTIONS), views.SCOPES]
+    guard.install(app, service.settings, {name: s for own in scopes for name, s in own.items()})
     problems.install(app)
     for section in SECTIONS:
         app.register_blueprint(section.blueprint(service))

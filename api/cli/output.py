@@ -102,16 +102,6 @@ def until(moment: str | None, now: dt.datetime | None = None) -> str:
     return span(max((dt.datetime.fromisoformat(moment) - now).total_seconds(), 0.0))
 
 
-def size(amount: int) -> str:
-    """A number of bytes as people say it: 340 B, 1.5 GiB."""
-    value = float(amount)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.1f} TiB"
-
-
 def spread(dates: Iterable[dt.date]) -> str:
     """Dates as runs: `2021-10-15..2021-10-18, 2021-11-25`, the first few of them."""
     runs: list[list[dt.date]] = []

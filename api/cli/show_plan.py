@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from api.cli.output import size, span, spread
+from api.cli.output import spread
+from api.words import size, span
 from daemon.plan import Comparison, Cost, Coverage, PhasePlan, Plan, Step
 
 

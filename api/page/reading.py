@@ -97,7 +97,7 @@ def picture(service: Served, kinds: Kinds) -> Picture:
     version = picture_version(service)
     with service.core.db.read() as tx:
         cells = reading.calendar(tx)
-        covered = reading.covered(tx, [row.id for row in attempts.running(tx)])
+        covered = attempts.covered(tx, [row.id for row in attempts.running(tx)])
     running = {date for own in covered.values() for date in own}
     return Picture(version, grid.rows(cells, service.pipeline.seasons, kinds, running))
 

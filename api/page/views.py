@@ -14,12 +14,14 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from api import problems
 from api.endpoint import read
+from api.guard import principal
 from api.page import reading, words
 from api.page.kinds import Kinds
 from api.routes import backfills, dates, ops, reports
 from api.schemas import asked
 from api.schemas.told import Problem
 from api.served import Served
+from api.tokens import Scope
 from state.records import Scrapers
 
 DAY = dt.timedelta(days=1)
@@ -28,6 +30,8 @@ POLICY = (
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 """Nothing comes from elsewhere, nothing inline is run, and nobody puts a page into his own."""
+SCOPES: Mapping[str, Scope | None] = {"page.login": None, "page.static": None}
+"""What is shown to those whom nobody knows yet."""
 REQUESTED = ("start", "end", "scrapers", "priority", "max_failures", "note", "force")
 """The fields of the form for a new backfill."""
 
@@ -38,7 +42,7 @@ def blueprint(service: Served) -> Blueprint:
     kinds = Kinds(service.core.machine.states)
     for name, filter_ in words.FILTERS.items():
         page.add_app_template_filter(filter_, name)
-    page.context_processor(lambda: {"pipeline": service.pipeline.name, "kinds": kinds})
+    page.context_processor(lambda: {"pipeline": service.pipeline.name, "kinds": kinds, "who": principal()})
     page.after_request(_guarded)
     page.register_error_handler(Unauthorized, _login)
     for kind in problems.ANSWERED:
@@ -135,6 +139,13 @@ def validation(service: Served, kinds: Kinds) -> AnyResponse:
     return _shown("validation", form=given, told=reports.validation(service, query=read(asked.Range, given)))
 
 
+def login(service: Served, kinds: Kinds) -> AnyResponse:
+    """The form that exchanges a token for a session; its cookie is out of reach of scripts."""
+    wanted = request.args.get("next", "")
+    here = wanted.startswith("/") and not wanted.startswith(("//", "/\\"))
+    return _shown("login", wanted=wanted if here else url_for("page.overview"))
+
+
 _View = Callable[..., AnyResponse]
 _VIEWS: Mapping[str, _View] = {
     "/": overview,
@@ -143,6 +154,7 @@ _VIEWS: Mapping[str, _View] = {
     "/backfills/<id>": backfill,
     "/enqueue": enqueue,
     "/validation": validation,
+    "/login": login,
 }
 
 
@@ -188,7 +200,9 @@ def _guarded(response: Response) -> Response:
 
 
 def _login(error: Unauthorized) -> AnyResponse:
-    return redirect(url_for("page.login", next=request.full_path))
+    """To the login; the page that was wanted comes after it, whole."""
+    wanted = {**request.args.to_dict(), **(request.view_args or {}), "part": None}
+    return redirect(url_for("page.login", next=url_for(request.endpoint or "page.overview", **wanted)))
 
 
 def _problem(error: Exception) -> tuple[str, int]:

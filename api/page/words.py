@@ -7,11 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from api.schemas.fields import iso
-from api.words import span
+from api.words import size, span
 from state.records import Status
 
-_STEP = 1000.0
-_UNITS = ("B", "kB", "MB", "GB", "TB")
 _MARKS: Mapping[str, str] = {
     Status.RUNNING: "▷",
     Status.SUCCEEDED: "✓",
@@ -28,14 +26,6 @@ def clock(at: float) -> str:
 def day(date: dt.date) -> str:
     """A date with its weekday."""
     return f"{date:%A}, {date.day} {date:%B %Y}"
-
-
-def size(n: float) -> str:
-    """Bytes to three digits."""
-    unit = 0
-    while n >= _STEP and unit < len(_UNITS) - 1:
-        n, unit = n / _STEP, unit + 1
-    return f"{n:.0f} {_UNITS[unit]}" if unit == 0 or n >= _STEP / 10 else f"{n:.1f} {_UNITS[unit]}"
 
 
 def many(n: float, word: str) -> str:

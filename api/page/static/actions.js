@@ -1,32 +1,43 @@
-// Buttons that call the API: [data-call="METHOD PATH"]. What goes wrong is told in the API's own words.
+// Buttons and forms that call the API: [data-call="METHOD PATH"]. What goes wrong is told in its own words.
 import { refresh } from "./live.js";
 
 const ask = document.getElementById("ask");
 const problem = document.getElementById("problem");
 
 document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-call]");
+  const button = event.target.closest("button[data-call]");
   if (button === null) return;
-  const reason = await confirmed(button.dataset);
-  if (reason === null) return;
+  const { body, reason, key, go } = button.dataset;
+  const said = await confirmed(button.dataset);
+  if (said === null) return;
   button.disabled = true;
-  await call(button.dataset, reason);
+  const given = { ...JSON.parse(body ?? "{}"), ...(reason ? { reason: said } : {}) };
+  const answer = await call(button.dataset.call, given, key ? { "Idempotency-Key": key } : {});
+  if (answer !== null && go) location.assign(go.replace("{id}", answer.id));
+  else await refresh();
   button.disabled = false;
 });
 
-async function call({ call: request, body, reason, key, go }, said) {
+document.addEventListener("submit", async (event) => {
+  const form = event.target.closest("form[data-call]");
+  if (form === null) return;
+  event.preventDefault();
+  const answer = await call(form.dataset.call, Object.fromEntries(new FormData(form)));
+  if (answer !== null) location.assign(form.dataset.go);
+});
+
+// The answer, or null where there is none or it is a refusal, which is then told.
+async function call(request, given, headers = {}) {
   const [method, path] = request.split(" ");
-  const given = { ...JSON.parse(body ?? "{}"), ...(reason ? { reason: said } : {}) };
-  const headers = { "Content-Type": "application/json", ...(key ? { "Idempotency-Key": key } : {}) };
-  const sent = method === "DELETE" ? {} : { headers, body: JSON.stringify(given) };
+  const sent = { headers: { ...headers, "Content-Type": "application/json" }, body: JSON.stringify(given) };
   try {
-    const response = await fetch(path, { method, ...sent });
+    const response = await fetch(path, { method, ...(method === "DELETE" ? {} : sent) });
     const answer = await response.json();
     tell(response.ok ? "" : faults(answer));
-    if (response.ok && go) location.assign(go + answer.id);
-    else await refresh();
+    return response.ok ? answer : null;
   } catch (error) {
     tell(`the daemon did not answer: ${error.message}`);
+    return null;
   }
 }
 

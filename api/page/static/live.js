@@ -55,8 +55,8 @@ async function ask(name) {
   url.searchParams.set("part", name);
   const headers = etags.has(name) ? { "If-None-Match": etags.get(name) } : {};
   const response = await fetch(url, { headers });
-  if (response.redirected) location.reload(); // to log in
-  if (response.status === 304) return null;
+  if (response.redirected) location.reload(); // the session has ended: to the login
+  if (response.redirected || response.status === 304) return null;
   if (!response.ok) throw new Error(`${response.status}`);
   etags.set(name, response.headers.get("ETag"));
   return response.text();
@@ -70,6 +70,7 @@ function show(part, html) {
 
 function pulse() {
   const mark = document.getElementById("pulse");
+  if (mark === null) return;
   const text = failures ? "no answer, trying again" : "live";
   mark.hidden = document.querySelector("[data-live]") === null;
   mark.classList.toggle("lost", failures > 0);
