@@ -7,7 +7,6 @@ const etags = new Map();
 const listeners = [];
 let timer = null;
 let failures = 0;
-let looks = 0;
 let looking = null;
 
 export function onRefresh(listener) {
@@ -24,6 +23,7 @@ export async function refresh() {
 
 export function start() {
   document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : refresh()));
+  document.documentElement.dataset.looks = 0; // from here on the page does what its buttons say
   pulse();
   plan();
 }
@@ -45,7 +45,7 @@ async function look() {
   }
   pulse();
   listeners.forEach((listener) => listener());
-  document.documentElement.dataset.looks = ++looks;
+  document.documentElement.dataset.looks = Number(document.documentElement.dataset.looks) + 1;
   plan();
 }
 
