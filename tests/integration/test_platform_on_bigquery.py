@@ -1,0 +1,239 @@
+"""The platform on BigQuery: the brief's worked examples, and November 2021 as an incident left it."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon.report import PhaseReport, Standing, Validation, validation
+from state.pipeline import Pipeline
+from state.pipeline_file import load
+from state.verdict import Verdict
+from tests.factories import NOW
+from tests.integration.houses import HISTORY, BigQueryHouse, entry
+from tests.platform import ANALYTICS, OPENING, PRECOMPUTE, SOURCES, WINDOW, platform, season
+
+NBA = Path(__file__).parents[2] / "pipelines" / "nba.toml"
+SCHEDULE = "nba_raw.nbac_schedule"
+GAMEBOOK = "nbac_gamebook_player_stats"
+
+Rows = Mapping[dt.date, int]
+
+
+def fill(
+    house: BigQueryHouse, table: str, by: str, rows: Rows, *, columns: str = "", times: str = "[1]"
+) -> None:
+    """A table with so many rows on each date, each as many times as `times` has values of `time`."""
+    days = ", ".join(f"STRUCT(DATE '{day}' AS day, {count} AS n)" for day, count in rows.items())
+    nothing = "STRUCT(DATE '1970-01-01' AS day, 0 AS n)"
+    house.client.create_dataset(table.partition(".")[0], exists_ok=True)
+    house.run(
+        f"CREATE TABLE {table} PARTITION BY {by} AS SELECT day AS {by}, number {columns} FROM"
+        f" UNNEST([{days or nothing}]), UNNEST(GENERATE_ARRAY(1, n)) AS number, UNNEST({times}) AS time"
+    )
+
+
+def schedule(house: BigQueryHouse, games: Rows) -> None:
+    """The schedule, with three rows a game: as it was planned, live and final."""
+    columns = (
+        ", CAST(number AS STRING) AS game_id, time AS game_status, TRUE AS is_regular_season,"
+        " FALSE AS is_playoffs"
+    )
+    fill(house, SCHEDULE, "game_date", games, columns=columns, times="[1, 2, 3]")
+
+
+def history(house: BigQueryHouse) -> None:
+    """A run history that knows nothing of these processors."""
+    house.put(HISTORY, [entry("SomebodyElse", "x", "success", trigger_source="pubsub")], by="data_date")
+
+
+def phase_of(told: Validation, name: str) -> PhaseReport:
+    return next(one for one in told.phases if one.phase == name)
+
+
+# ------------------------------------------------------------------------------------ the worked examples
+
+SEASONS = [season("2021-10-15", "2022-06-16"), season("2023-10-24", "2024-06-17")]
+EVERY_DAY = {"bootstrap_days": 7, "season": SEASONS}
+"""The calendar of the brief: every day is expected, and the season opens on 2021-10-15."""
+
+GAME_DAYS = {
+    "query": f"SELECT game_date AS date, COUNT(DISTINCT game_id) AS games FROM {SCHEDULE}"
+    " WHERE game_date BETWEEN @start AND @end AND game_status = 3 GROUP BY 1",
+    "bootstrap_days": 7,
+    "season": [season("2021-10-19", "2022-06-16"), SEASONS[1]],
+}
+"""The calendar as it was: the schedule's, and the season opened on 2021-10-19."""
+
+
+def validated(
+    house: BigQueryHouse,
+    calendar: dict[str, Any],
+    there: Mapping[str, Iterable[dt.date]],
+    start: str,
+    end: str,
+) -> Validation:
+    """The report over a platform that holds one row for each of these (source, date), and nothing else."""
+    source = {"kind": "bigquery", "project": house.project, "endpoint": house.endpoint}
+    ours = platform(calendar, warehouse=source)
+    for name in (*SOURCES, *ANALYTICS, *PRECOMPUTE):
+        fill(house, f"nba.{name}", "date", dict.fromkeys(there.get(name, ()), 1))
+    schedule(house, {**OPENING, **WINDOW})
+    history(house)
+    first, last = dt.date.fromisoformat(start), dt.date.fromisoformat(end)
+    return validation(ours, house.opened(ours), first, last, now=NOW)
+
+
+def test_example_1_on_2021_10_15_alone_there_is_1_source_of_5_and_phase_4_is_0_of_0(
+    bigquery_house: BigQueryHouse,
+) -> None:
+    day = dt.date(2021, 10, 15)
+    told = validated(bigquery_house, EVERY_DAY, {GAMEBOOK: [day]}, "2021-10-15", "2021-10-15")
+    phase2, phase3, phase4 = told.phases
+    assert [(p.symbol, p.complete, p.expected, p.status) for p in phase2.processors] == [
+        ("✓", 1, 1, "complete"),
+        *[("○", 0, 1, "never ran")] * 4,
+    ]
+    assert (phase2.complete, phase2.expected, phase2.percent) == (1, 5, 20.0)
+    assert (phase3.complete, phase3.expected) == (0, 5)
+    assert {(p.complete, p.expected, p.note) for p in phase4.processors} == {
+        (0, 0, "1 date in the season's bootstrap")
+    }
+
+
+def test_example_1_by_the_schedule_was_a_preseason_date_of_which_nothing_is_missing(
+    bigquery_house: BigQueryHouse,
+) -> None:
+    day = dt.date(2021, 10, 15)
+    told = validated(bigquery_house, GAME_DAYS, {GAMEBOOK: [day]}, "2021-10-15", "2021-10-15")
+    assert told.off_dates == {day: "preseason: 2021-22 opens 2021-10-19"}
+    assert (told.expected_dates, told.ready) == (0, True)
+    assert {p.status for phase in told.phases for p in phase.processors} == {"nothing expected"}
+
+
+def test_example_2_the_first_two_weeks_show_71_percent_of_phase_2_and_0_of_7_in_phase_4(
+    bigquery_house: BigQueryHouse,
+) -> None:
+    there = dict.fromkeys(SOURCES, OPENING)
+    told = validated(bigquery_house, EVERY_DAY, there, "2021-10-15", "2021-10-28")
+    assert phase_of(told, "phase2").percent == 71.4
+    assert {(p.complete, p.expected, p.bootstrap) for p in phase_of(told, "phase4").processors} == {(0, 7, 7)}
+
+
+def test_example_2_by_the_schedule_phase_2_was_there_from_opening_night(
+    bigquery_house: BigQueryHouse,
+) -> None:
+    there = dict.fromkeys(SOURCES, OPENING)
+    told = validated(bigquery_house, GAME_DAYS, there, "2021-10-15", "2021-10-28")
+    assert phase_of(told, "phase2").percent == 100.0
+    assert {(p.complete, p.expected, p.off) for p in phase_of(told, "phase2").processors} == {(10, 10, 4)}
+    assert {(p.expected, p.bootstrap) for p in phase_of(told, "phase4").processors} == {(3, 7)}
+    # And all of it took one question to each: the calendar, the history, and fourteen tables together
+    assert Counter(purpose for purpose, _ in bigquery_house.queries) == {"calendar": 1, "validation": 2}
+
+
+@pytest.mark.parametrize("calendar", [EVERY_DAY, GAME_DAYS], ids=["every day", "by the schedule"])
+def test_example_3_the_test_window_has_phase_2_and_phases_3_and_4_are_to_be_filled(
+    bigquery_house: BigQueryHouse, calendar: dict[str, Any]
+) -> None:
+    there = dict.fromkeys(SOURCES, WINDOW)
+    told = validated(bigquery_house, calendar, there, "2024-01-15", "2024-01-28")
+    assert [(p.percent, p.ready, p.expected_dates) for p in told.phases] == [
+        (100.0, True, 14),
+        (0.0, False, 14),
+        (0.0, False, 14),
+    ]
+
+
+# -------------------------------------------------------- November 2021, through the real pipeline's own SQL
+
+QUALITY = ", 100.0 AS completeness_percentage, FALSE AS backfill_bootstrap_mode, FALSE AS early_season_flag"
+FILLED = ", 30 AS minutes_played, 0.2 AS usage_rate"
+TABLES = (
+    "player_game_summary",
+    "upcoming_player_game_context",
+    "upcoming_team_game_context",
+    "team_offense_game_summary",
+    "team_defense_game_summary",
+    "player_shot_zone_analysis",
+    "team_defense_zone_analysis",
+    "player_composite_factors",
+    "player_daily_cache",
+)
+FOUND = {
+    15: (11, (241, 389, 22, 88, 88, 272, 30, 389, 202)),
+    16: (3, (0, 105, 6, 0, 0, 272, 30, 0, 54)),
+    17: (11, (232, 382, 22, 0, 0, 280, 30, 382, 207)),
+    24: (13, (276, 450, 26, 0, 0, 313, 30, 450, 276)),
+    25: (0, (0, 0, 0, 0, 0, 313, 30, 0, 0)),
+    26: (12, (269, 418, 24, 0, 0, 316, 30, 418, 253)),
+    29: (9, (201, 325, 18, 0, 0, 325, 29, 0, 0)),
+}
+"""Games of some dates of that month, and what the tables held on each."""
+
+
+def november(number: int) -> dt.date:
+    return dt.date(2021, 11, number)
+
+
+def as_found(house: BigQueryHouse, folder: Path, team_rows_on_the_15th: int = 88) -> Pipeline:
+    """The platform's own pipeline file, on a warehouse that holds that month as it was found."""
+    text = NBA.read_text().replace("nba-props-platform", house.project)
+    file = folder / "nba.toml"
+    file.write_text(text.replace("[warehouse]", f'[warehouse]\nendpoint = "{house.endpoint}"'))
+    pipeline = load(file)
+    games = {november(day): count for day, (count, _) in FOUND.items()}
+    for name in SOURCES:
+        source = pipeline.processors[name]
+        least = (source.expect.rows_per_game or (1, None))[0]
+        fill(house, source.table, source.date_column, {day: least * n for day, n in games.items()})
+    for column, name in enumerate(TABLES):
+        target = pipeline.processors[name]
+        rows = {november(day): counts[column] for day, (_, counts) in FOUND.items()}
+        if "team_" in name and name.endswith("game_summary"):
+            rows[november(15)] = team_rows_on_the_15th
+        columns = FILLED if target.expect.filled else QUALITY
+        fill(house, target.table, target.date_column, rows, columns=columns)
+    schedule(house, games)
+    history(house)
+    return pipeline
+
+
+def november_report(house: BigQueryHouse, pipeline: Pipeline) -> Validation:
+    return validation(pipeline, house.opened(pipeline), november(15), november(30), now=NOW)
+
+
+def test_in_november_2021_phase_4_is_refused_on_every_date(
+    bigquery_house: BigQueryHouse, tmp_path: Path
+) -> None:
+    told = november_report(bigquery_house, as_found(bigquery_house, tmp_path))
+    phase2, phase3, phase4 = told.phases
+
+    # The sources are there; the gate before phase 4 is closed on every date with games
+    assert phase2.ready
+    playing = {november(day) for day, (games, _) in FOUND.items() if games}
+    assert {date for date, how in phase3.dates.items() if how is Standing.LACKING} == playing
+    assert phase4.ready_dates < phase4.expected_dates
+
+    # Thanksgiving is not expected, although two tables have rows on it
+    assert told.off_dates[november(25)] == "no games on this date"
+
+    # And 88 team rows for 11 games are an excess
+    offense = next(p for p in phase3.processors if p.processor == "team_offense_game_summary")
+    cell = offense.dates[november(15)]
+    assert (cell.verdict, cell.reason) == (Verdict.EXCESS, "88 rows for 11 games, at most 22")
+
+    # All that took three queries
+    assert [purpose for purpose, _ in bigquery_house.queries] == ["calendar", "validation", "validation"]
+
+
+def test_in_november_2021_phase_4_is_open_to_the_one_date_that_has_all_five_tables(
+    bigquery_house: BigQueryHouse, tmp_path: Path
+) -> None:
+    # Given the 15th without its duplicates: the one date whose five tables had anything in them
+    told = november_report(bigquery_house, as_found(bigquery_house, tmp_path, team_rows_on_the_15th=22))
+    assert {date.day for date, how in told.phases[1].dates.items() if how is Standing.READY} == {15}
+    assert told.phases[2].dates[november(15)] is Standing.READY
