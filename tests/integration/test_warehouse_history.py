@@ -1,14 +1,14 @@
 """What both warehouses make of the platform's run history, in which nothing may be taken at its word."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from state.verdict import Evidence, Verdict, judge
 from tests.factories import about, day, expectation, phase, processor
-from tests.integration.houses import DAY, HISTORY, START, House, Row, closed, entry
+from tests.integration.houses import DAY, HISTORY, START, BigQueryHouse, House, LakeHouse, Row, closed, entry
 
 NAME = "BoxProcessor"
 PIPELINE = phase(
@@ -51,20 +51,41 @@ def cases(name: str, old: str) -> dict[str, Case]:
     running = entry(name, "r1", "running")
     late: dict[str, Any] = {"hours": 1}
     return {
-        "never ran": ([], 0, Verdict.NEVER_RAN),
-        "rows without any run": ([], 10, Verdict.COMPLETE),
+        "two rows per run": ([running, entry(name, "r1", "failed")], 0, Verdict.FAILED),
+        "no row": ([], 0, Verdict.NEVER_RAN),
+        "no row and data present": ([], 10, Verdict.COMPLETE),
         "a run that goes on": ([running], 0, Verdict.RUNNING),
-        "a run whose rows came before its final row": ([running], 10, Verdict.COMPLETE),
+        "a history that lags: the rows are there, the final row is not": ([running], 10, Verdict.COMPLETE),
         "a run that goes on beside a few rows": ([running], 3, Verdict.RUNNING),
-        "a run that never closed": ([entry(name, "r1", "running", hours=-9)], 0, Verdict.NEVER_RAN),
+        "a running row that never closes": ([entry(name, "r1", "running", hours=-9)], 0, Verdict.NEVER_RAN),
+        "a running row that never closes, and data present": (
+            [entry(name, "r1", "running", hours=-9)],
+            10,
+            Verdict.COMPLETE,
+        ),
         "success without rows": (closed(name, "r1", "success"), 0, Verdict.NO_DATA),
         "success with rows": (closed(name, "r1", "success"), 10, Verdict.COMPLETE),
-        "success that says it wrote nothing, with rows": (
+        "success with 0 records and data present": (
             closed(name, "r1", "success", records_processed=0),
             10,
             Verdict.COMPLETE,
         ),
-        "failed with rows": (closed(name, "r1", "failed"), 10, Verdict.COMPLETE),
+        "success with 0 records, skipped early in the season": (
+            closed(name, "r1", "success", records_processed=0, skip_reason="early_season"),
+            0,
+            Verdict.NO_DATA,
+        ),
+        "skipped as a duplicate of a run that wrote": (
+            closed(name, "r1", "success") + closed(name, "r2", "skipped", records_processed=0, **late),
+            10,
+            Verdict.COMPLETE,
+        ),
+        "locked out by the platform's own circuit breaker": (
+            closed(name, "r1", "failed") + closed(name, "r2", "failed", records_processed=0, **late),
+            0,
+            Verdict.FAILED,
+        ),
+        "failed with data present": (closed(name, "r1", "failed"), 10, Verdict.COMPLETE),
         "failed with too few rows": (closed(name, "r1", "failed"), 4, Verdict.PARTIAL),
         "failed": (closed(name, "r1", "failed"), 0, Verdict.FAILED),
         "partial": (closed(name, "r1", "partial"), 0, Verdict.FAILED),
@@ -115,31 +136,44 @@ def cases(name: str, old: str) -> dict[str, Case]:
     }
 
 
-def test_rows_beat_history_and_history_explains_absence(house: House) -> None:
-    # Given a processor for each case, known under two names
-    processors, history, expected = [], [], {}
-    for number, case in enumerate(cases("", "")):
+CASES = tuple(cases("", ""))
+
+
+@pytest.fixture(scope="module", params=["lake", "bigquery"])
+def every_case(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mapping[str, Evidence]]:
+    """The evidence of all cases, of a processor each that is known under two names, from one warehouse."""
+    folder = tmp_path_factory.mktemp("history")
+    house: LakeHouse | BigQueryHouse = LakeHouse(folder)
+    if request.param == "bigquery":
+        house = BigQueryHouse(request.getfixturevalue("bigquery_endpoint"), folder)
+    processors, history, counts = [], [], set()
+    for number, case in enumerate(CASES):
         name, names = f"case_{number}", [f"Case{number}Processor", f"OldCase{number}"]
-        runs, count, meant = cases(*names)[case]
+        runs, count, _ = cases(*names)[case]
         history += runs
-        expected[case] = (count, meant)
+        counts.add(count)
         processors.append(
             processor(name, table=f"nba.boxes_{count}", date_column="game_date", history_names=names)
         )
-    for count in {count for count, _ in expected.values()}:
-        house.put(
-            f"nba.boxes_{count}", [{"game_date": DAY if number < count else BEFORE} for number in range(11)]
-        )
+    for count in counts:
+        boxes = [{"game_date": DAY if number < count else BEFORE} for number in range(11)]
+        house.put(f"nba.boxes_{count}", boxes)
     house.put(HISTORY, history, by="data_date", types={"errors": "STRING"})
-
-    # When
     wanted = {one["name"]: [DAY] for one in processors}
     answers = house.open(phase("raw", *processors)).evidence(wanted, purpose="gate")
-
-    # Then
-    found = {case: answers[f"case_{number}", DAY] for number, case in enumerate(expected)}
-    assert {case: (seen.rows, verdict(seen)) for case, seen in found.items()} == expected
     assert len(house.queries) == 2
+    yield {case: answers[f"case_{number}", DAY] for number, case in enumerate(CASES)}
+    house.close()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_rows_beat_history_and_history_explains_absence(
+    every_case: Mapping[str, Evidence], case: str
+) -> None:
+    _, rows, meant = cases("", "")[case]
+    assert (every_case[case].rows, verdict(every_case[case])) == (rows, meant)
 
 
 def test_a_running_row_is_an_open_run_until_its_run_has_a_final_row(house: House) -> None:
