@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Json = dict[str, Any]
+TOKEN = "ya29.for-tests"
+"""What the server gives to whoever shows a signed key."""
 COLUMNS = ("processor", "date", "n", "games", "good", "hollow")
 
 
@@ -41,10 +43,14 @@ class Stub:
     cancelled: list[str] = field(default_factory=list)
     references: list[Json] = field(default_factory=list)
     """Where each job was sent to: project, location and id."""
+    authorized: list[str | None] = field(default_factory=list)
+    """The Authorization of each request."""
 
     def answer(self, method: str, path: str, body: Json) -> Json:
         """One request's answer."""
         path = path.partition("?")[0]
+        if path == "/token":
+            return {"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer"}
         if method == "POST" and path.endswith("/jobs"):
             self.jobs.append(body["configuration"])
             self.references.append(body["jobReference"])
@@ -85,9 +91,12 @@ def serving(stub: Stub) -> Iterator[Stub]:
             self._serve({})
 
         def do_POST(self) -> None:
-            self._serve(json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}"))
+            text = self.rfile.read(int(self.headers["Content-Length"]))
+            asks_for_token = self.path == "/token"  # as a form, not as JSON
+            self._serve({} if asks_for_token else json.loads(text or b"{}"))
 
         def _serve(self, body: Json) -> None:
+            stub.authorized.append(self.headers["Authorization"])
             try:
                 status, text = 200, json.dumps(stub.answer(self.command, self.path, body))
             except Answer as answer:

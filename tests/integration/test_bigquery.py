@@ -1,6 +1,8 @@
 """What is particular to BigQuery: what a job is told, what it costs, and who may not see what."""
 
+import contextlib
 import datetime as dt
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from daemon.warehouse import WarehouseError
 from daemon.warehouse.factory import open_warehouse
 from daemon.warehouse.inquiry import Inquiry
 from state.verdict import Evidence
 from tests.factories import phase, pipeline, processor
-from tests.integration.bigquery_stub import Stub, serving
+from tests.integration.bigquery_stub import TOKEN, Stub, serving
 from tests.integration.houses import DAY, HISTORY, BigQueryHouse
 
 MEBIBYTE = 1 << 20
@@ -176,6 +180,60 @@ def test_a_credentials_file_that_cannot_be_used_is_named(stub: Stub, tmp_path: P
     key.write_text("{}")
     with pytest.raises(WarehouseError, match=r"warehouse\.credentials_file .*key\.json"):
         asked()
+
+
+def key_file(folder: Path, stub: Stub) -> Path:
+    """A service account's key, whose tokens the stub gives out."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    told = {"type": "service_account", "client_email": "ours@p.iam.gserviceaccount.com", "private_key": pem}
+    path = folder / "key.json"
+    path.write_text(json.dumps({**told, "project_id": "p", "token_uri": f"{stub.address}/token"}))
+    return path
+
+
+def test_a_key_file_signs_every_request(stub: Stub, tmp_path: Path) -> None:
+    asked = Asked(stub, credentials_file=str(key_file(tmp_path, stub)))
+    assert asked() == Evidence()
+    assert stub.authorized == [None, *[f"Bearer {TOKEN}"] * (len(stub.authorized) - 1)]
+    assert len(stub.authorized) >= 3, "a token, a job, its answer"
+
+
+def test_what_googles_libraries_find_signs_every_request(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Given nothing in the pipeline file, and the environment of somebody who signed in
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key_file(tmp_path, stub)))
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", stub.address)  # so that it is not Google who is asked
+    # Then
+    assert Asked(stub, endpoint=None)() == Evidence()
+    assert stub.authorized[1:] == [f"Bearer {TOKEN}"] * (len(stub.authorized) - 1)
+
+
+def test_an_emulator_is_asked_without_credentials(stub: Stub) -> None:
+    assert Asked(stub)() == Evidence()
+    assert set(stub.authorized) == {None}
+
+
+def test_two_requests_differ_in_their_parameters_and_never_in_their_text(stub: Stub) -> None:
+    # Given a platform with a calendar, tables and a run history, all asked in SQL
+    days = {"query": "SELECT d AS date, n AS games FROM nba.days WHERE d BETWEEN @start AND @end"}
+    source = {"kind": "bigquery", "project": "p", "endpoint": stub.address}
+    ours = pipeline(BOX, warehouse=source, calendar=days)
+    warehouse = open_warehouse(ours, on_query=lambda *_: None, on_error=lambda: None)
+
+    def texts(first: dt.date) -> list[str]:
+        stub.jobs.clear()
+        last = first + dt.timedelta(days=5)
+        with contextlib.suppress(WarehouseError):  # the stub's answer has no date and no games
+            warehouse.games(first, last)
+        warehouse.evidence({"box": [first, last]}, purpose="gate")
+        return [job["query"]["query"] for job in stub.jobs]
+
+    # Then
+    assert texts(DAY) == texts(dt.date(1999, 12, 31))
+    assert len(stub.jobs) == 3
+    assert all(job["query"]["queryParameters"] for job in stub.jobs)
 
 
 def test_without_credentials_there_is_no_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A warehouse that is away, spent, or asked about the same thing again: what it costs, and what waits."""
+"""A warehouse that is away, spent, late, or asked about the same again: what it costs, and what waits."""
 
 import datetime as dt
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from daemon.executors import Job
 from daemon.waiting import waiting_on
+from daemon.warehouse import Answers, Wanted
 from state.pipeline import Pipeline
 from state.store import holds
 from state.verdict import Run
@@ -19,12 +20,12 @@ LAST = max(SEASON)
 HOUR = 3600.0
 
 
-def shape() -> Pipeline:
+def shape(**jobs: object) -> Pipeline:
     """Two sources and two strict steps."""
     return pipeline(
         phase("phase2", processor("box"), processor("pbp", priority="fallback")),
         phase("phase4", processor("zones"), processor("cache"), order="sequential"),
-        jobs={"slots": 4, "backoff": "10s", "silence": "2h", "timeout": "2h"},
+        jobs={"slots": 4, "backoff": "10s", "silence": "2h", "timeout": "2h", **jobs},
     )
 
 
@@ -176,3 +177,29 @@ def test_what_our_first_attempt_left_open_does_not_hold_up_the_third(world: Worl
     assert len(crashed) == 3
     assert world.dates()[OPENER].outcome == "exhausted"
     assert world.time < started + HOUR
+
+
+def test_rows_that_show_a_minute_late_are_found_when_the_job_may_settle(tmp_path: Path) -> None:
+    # Given a warehouse in which neither rows nor history show before a minute has passed
+    world = World(shape(settle="90s"), SEASON, tmp_path)
+    late: list[tuple[float, str, dt.date]] = []
+    ask = world.warehouse.evidence
+
+    def evidence(wanted: Wanted, *, purpose: str) -> Answers:
+        for at, name, date in late:
+            if at <= world.time:
+                world.fill(name, date)
+        return ask(wanted, purpose=purpose)
+
+    def script(job: Job) -> Work:
+        name, date = job.env["BACKFILLD_PROCESSOR"], dt.date.fromisoformat(job.env["BACKFILLD_DATE"])
+        return Work(effect=lambda: late.append((world.time + 60, name, date)))
+
+    world.warehouse.evidence = evidence  # type: ignore[method-assign]
+    world.script = script
+    world.enqueue(OPENER, LAST)
+    world.run()
+
+    # Then no job ran twice
+    assert {row.outcome for row in world.dates().values()} == {"complete"}
+    assert len(world.executor.launched) == 4 * len(SEASON)

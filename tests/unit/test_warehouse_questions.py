@@ -1,12 +1,17 @@
 """The SQL that a warehouse is asked, as text: what it names, what it leaves to parameters."""
 
 import datetime as dt
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from daemon.warehouse import history, questions
 from daemon.warehouse.questions import Question, Spans
+from state.pipeline import Pipeline
+from state.pipeline_file import PipelineError
 from state.sources import History
 from tests.factories import phase, pipeline, processor
 
@@ -111,3 +116,71 @@ def test_history_is_asked_without_its_phase_and_with_parameters_only() -> None:
         "names": ("Box", "BoxProcessor"),
         "running": ("running",),
     }
+
+
+# ------------------------------------------------------------ nothing gets into SQL but checked, quoted names
+
+HOSTILE = ("a`b", "a'b", 'a"b', "a;b", "a b", "a\nb", "a\n", "a/*b*/", "a)b", "a\\b", "aé", "")
+"""What a name would need to leave its backticks or its literal, and what no name is."""
+
+NAMES: Mapping[str, Callable[[str], dict[str, Any]]] = {
+    "a processor": lambda name: {"processor": {"name": name, "table": "nba.box", "command": ["true"]}},
+    "a table": lambda name: {"processor": processor("box", table=f"nba.{name}")},
+    "a dataset": lambda name: {"processor": processor("box", table=f"{name}.box")},
+    "a project": lambda name: {"processor": processor("box", table=f"{name}.nba.box")},
+    "a date column": lambda name: {"processor": processor("box", date_column=name)},
+    "a column of games": lambda name: {"processor": processor("box", expect={"games_column": name})},
+    "a filled column": lambda name: {
+        "processor": processor("box", expect={"filled": {"columns": [name], "share": 0.5}})
+    },
+    "the history's table": lambda name: {"history": {"table": f"nba.{name}"}},
+    **{
+        f"the history's {column}": lambda name, column=column: {
+            "history": {"table": "nba.runs", column: name}
+        }
+        for column in (
+            "date",
+            "processor",
+            "run_id",
+            "status",
+            "started_at",
+            "ended_at",
+            "detail",
+            "controller",
+        )
+    },
+}
+"""The names of a pipeline file that stand in SQL."""
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_no_name_of_the_pipeline_file_can_leave_its_quotes(kind: str) -> None:
+    def named(name: str) -> Pipeline:
+        keys = {"processor": processor("box"), **NAMES[kind](name)}
+        return pipeline(phase("raw", keys.pop("processor")), **keys)
+
+    assert named("fine")
+    for hostile in HOSTILE:
+        with pytest.raises(PipelineError):
+            named(hostile)
+
+
+@given(st.lists(st.dates(), min_size=1, max_size=20), st.lists(st.text(), min_size=1, max_size=5))
+def test_whatever_is_asked_about_the_text_is_one_of_two(days: list[dt.date], names: list[str]) -> None:
+    """The dates of a request and the names in a history are parameters: of the text they change nothing.
+
+    There are two texts: of dates that are close together, and of few that are far apart.
+    """
+    source = History(table="nba_reference.processor_run_history")
+    texts = {
+        history.question(source, ["x"], near).sql + questions.evidence(_probes(near)).sql
+        for near in (after(0), after(0, 100))
+    }
+    asked = history.question(source, names, days)
+    assert asked.sql + questions.evidence(_probes(days)).sql in texts
+    assert asked.params["names"] == tuple(sorted(set(names)))
+    assert (asked.params["start0"], asked.params["end0"]) == (min(days), max(days))
+
+
+def _probes(days: list[dt.date]) -> list[questions.Probe]:
+    return questions.probes(pipeline(phase("raw", processor("box"))).processors, {"box": days})
