@@ -20,7 +20,7 @@ Counts = Mapping[dt.date, Row]
 Pair = tuple[str, dt.date]
 
 SIDE_BY_SIDE = 16
-"""How many tables are asked at once, each by itself."""
+"""How many queries about tables are under way at once, where one for all was refused."""
 
 
 class Tables:
@@ -39,32 +39,28 @@ class Tables:
         Raises:
             WarehouseError: no question can be answered now.
         """
-        broken = [probe for probe in probes if _key(probe) in self._broken]
         healthy = [probe for probe in probes if _key(probe) not in self._broken]
-        answers = self._apart(broken, purpose) | self._together(healthy, purpose)
+        broken = [[probe] for probe in probes if _key(probe) in self._broken]
+        answers = self._side_by_side([healthy, *broken] if healthy else broken, purpose)
         refused = {_key(probe) for probe in probes if isinstance(answers[probe.name], Refusal)}
         self._broken = (self._broken - {_key(probe) for probe in probes}) | refused
         return answers
 
-    def _together(self, probes: Sequence[Probe], purpose: str) -> dict[str, Counts | Refusal]:
-        found = self._counts(probes, purpose) if probes else {}
+    def _side_by_side(self, groups: Sequence[Sequence[Probe]], purpose: str) -> dict[str, Counts | Refusal]:
+        """A query for each group, all at once: many slow tables take no longer than one."""
+        answers: dict[str, Counts | Refusal] = {}
+        with ThreadPoolExecutor(SIDE_BY_SIDE, "tables") as pool:
+            for found in pool.map(lambda group: self._group(group, purpose), groups):
+                answers |= found
+        return answers
+
+    def _group(self, probes: Sequence[Probe], purpose: str) -> dict[str, Counts | Refusal]:
+        found = self._counts(probes, purpose)
         if not isinstance(found, Refusal):
             return dict(found)
         if len(probes) == 1:
             return {probes[0].name: found}
-        return self._apart(probes, purpose)
-
-    def _apart(self, probes: Sequence[Probe], purpose: str) -> dict[str, Counts | Refusal]:
-        """Side by side, so that many slow tables take no longer than one; the bytes are the same."""
-        if not probes:
-            return {}
-
-        def alone(probe: Probe) -> Counts | Refusal:
-            found = self._counts([probe], purpose)
-            return found if isinstance(found, Refusal) else found[probe.name]
-
-        with ThreadPoolExecutor(min(len(probes), SIDE_BY_SIDE), "apart") as pool:
-            return dict(zip([probe.name for probe in probes], pool.map(alone, probes), strict=True))
+        return self._side_by_side([[probe] for probe in probes], purpose)
 
     def _counts(self, probes: Sequence[Probe], purpose: str) -> Mapping[str, Counts] | Refusal:
         try:
