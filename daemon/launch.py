@@ -16,7 +16,8 @@ from daemon.core import Core
 from daemon.decide import Waiting
 from daemon.events import AttemptStarted, Event
 from daemon.executors import Executor, Handle, Job
-from state.pipeline import Processor
+from daemon.scripts import cwd_of
+from state.pipeline import Processor, date_words
 from state.records import AttemptRow, CheckRow, DateRow
 from state.store import attempts, checks, dates, days, holds
 from state.store.database import Transaction
@@ -197,23 +198,22 @@ class Launcher:
             "BACKFILLD_PROCESSOR": one.processor.name,
             "BACKFILLD_ATTEMPT": str(one.attempt),
         }
-        cwd = (self._core.pipeline.path.parent / one.processor.cwd).resolve()
+        cwd = cwd_of(self._core.pipeline, one.processor)
         argv, pass_env = one.processor.argv(words), one.processor.pass_env
         return Job(attempt=one.attempt, argv=argv, cwd=cwd, env=env, pass_env=pass_env)
 
     def _words(self, one: _Claimed) -> dict[str, str]:
-        texts = [date.isoformat() for date in one.dates]
-        words = {"date": texts[0], "dates": ",".join(texts), "start": texts[0], "end": texts[-1]}
+        words = date_words(one.dates)
         if "dates_file" in one.processor.placeholders:
-            words["dates_file"] = str(self._write_dates(one.attempt, texts))
+            words["dates_file"] = str(self._write_dates(one))
         return {**words, "python": sys.executable}
 
-    def _write_dates(self, attempt: int, texts: Sequence[str]) -> Path:
+    def _write_dates(self, one: _Claimed) -> Path:
         folder = self._core.state_dir / "dates"
         folder.mkdir(mode=0o700, exist_ok=True)
-        path = folder / f"{attempt}.txt"
+        path = folder / f"{one.attempt}.txt"
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.writelines(f"{text}\n" for text in texts)
+            file.writelines(f"{date}\n" for date in one.dates)
         return path
 
 

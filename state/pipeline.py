@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, partial
@@ -26,6 +27,12 @@ PENDING, DONE, FAILED = "pending", "done", "failed"
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 PLACEHOLDERS = ("date", "dates", "start", "end", "dates_file", "python")
 BATCH_PLACEHOLDERS = ("dates", "start", "end", "dates_file")
+
+
+def date_words(dates: Sequence[dt.date]) -> dict[str, str]:
+    """What the placeholders of dates stand for; `dates` are oldest first and at least one."""
+    texts = [date.isoformat() for date in dates]
+    return {"date": texts[0], "dates": ",".join(texts), "start": texts[0], "end": texts[-1]}
 
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=80)]

@@ -7,6 +7,7 @@ import time
 
 import click
 from rich.live import Live
+from rich.text import Text
 
 from api.cli.client import ApiError, Client, Json
 from api.cli.follow import picture
@@ -38,7 +39,8 @@ def status(date: str | None, as_json: bool, url: str | None) -> None:
 def show_date(date: Json) -> None:
     """One date: its state, its processors, its attempts and its history."""
     outcome = f"/{date['outcome']}" if date["outcome"] else ""
-    console.print(f"{date['date']}: {coloured(date['state'])}{outcome}  {date['reason'] or ''}".rstrip())
+    reason = f"  {date['reason']}" if date["reason"] else ""
+    console.print(Text.assemble(f"{date['date']}: ", coloured(date["state"]), f"{outcome}{reason}"))
     if date["waiting_on"]:
         console.print(f"waiting on {date['waiting_on']}")
     rows = [

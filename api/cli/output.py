@@ -15,7 +15,8 @@ from rich.text import Text
 
 from api.words import span
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, markup=False)
+"""Without markup: what a job or a warehouse said may have brackets in it."""
 
 _SIGNS: Mapping[str, str] = {
     "✓": "green",
@@ -68,11 +69,11 @@ def sign(symbol: str) -> tuple[str, str]:
     return symbol, _SIGNS[symbol]
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
     """A table on a terminal; lines of tab-separated values elsewhere."""
     if not console.is_terminal:
         for row in rows:
-            click.echo("\t".join(row))
+            click.echo("\t".join(map(str, row)))
         return
     shown = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for column in columns:
@@ -82,10 +83,9 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     console.print(shown)
 
 
-def coloured(state: str) -> str:
-    """A state in its colour, on a terminal."""
-    colour = COLOURS.get(state, "yellow")
-    return f"[{colour}]{state}[/]" if console.is_terminal else state
+def coloured(state: str) -> Text:
+    """A state in its colour."""
+    return Text(state, style=COLOURS.get(state, "yellow"))
 
 
 def counts(values: Mapping[str, int]) -> str:

@@ -58,7 +58,6 @@ def serve(
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     for noisy in ("apscheduler", "alembic", "waitress"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    faulthandler.enable()  # the stacks of all threads, should a watchdog abort it
     run(
         settings(
             pipeline=pipeline,
@@ -74,6 +73,7 @@ def serve(
 
 def run(chosen: Settings) -> None:
     """Start in order (state, recovery, API), wait for a signal, stop in the opposite order."""
+    faulthandler.enable()  # the stacks of all threads, should a watchdog abort it
     stop = threading.Event()
 
     def on_signal(number: int, _frame: FrameType | None) -> None:

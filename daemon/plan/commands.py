@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.scripts import cwd_of
-from state.pipeline import Pipeline, Processor
+from state.pipeline import Pipeline, Processor, date_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,16 +35,15 @@ def command(
     pipeline: Pipeline, processor: Processor, dates: Sequence[dt.date], *, dates_file: Path | None = None
 ) -> Command:
     """The processor's command for `dates`, oldest first. `dates_file` is a temporary one unless given."""
-    texts = [date.isoformat() for date in dates]
-    words = {"date": texts[0], "dates": ",".join(texts), "start": texts[0], "end": texts[-1]}
+    words = date_words(dates)
     prepare = ""
     if "dates_file" in processor.placeholders:
-        usual = Path(tempfile.gettempdir(), f"backfilld-{processor.name}-{texts[0]}.txt")
+        usual = Path(tempfile.gettempdir(), f"backfilld-{processor.name}-{words['date']}.txt")
         words["dates_file"] = str(dates_file or usual)
-        prepare = f"printf '%s\\n' {' '.join(texts)} > {shlex.quote(words['dates_file'])}"
+        prepare = f"printf '%s\\n' {' '.join(map(str, dates))} > {shlex.quote(words['dates_file'])}"
     argv = processor.argv({**words, "python": sys.executable})
     env = dict(processor.env)
     if not set(processor.placeholders) - {"python"}:
         # Nothing in its words tells the job its date, so it must read it here.
-        env |= {"BACKFILLD_DATE": texts[0], "BACKFILLD_DATES": words["dates"]}
+        env |= {"BACKFILLD_DATE": words["date"], "BACKFILLD_DATES": words["dates"]}
     return Command(argv=argv, cwd=cwd_of(pipeline, processor), env=env, prepare=prepare)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from api.cli import look, output
 from demo import run
 from tests.integration.command_line import CommandLine
 
@@ -93,3 +94,16 @@ def test_an_unknown_variable_is_told_with_the_nearest_known_one(command, monkeyp
     code, _, err = command("serve")
     assert code == 2
     assert "did you mean BACKFILLD_PIPELINE?" in err
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_brackets_in_what_a_job_said_are_shown_as_they_are(capsys, monkeypatch, terminal):
+    # Given a reason that a markup language would take for tags
+    monkeypatch.setattr(output.console, "_force_terminal", terminal)
+    reason = "exit 1: [error] no such file [/tmp/x]"
+    date = {"date": "2021-10-19", "state": "failed", "outcome": "exhausted", "reason": reason}
+    attempt = {"id": 7, "processor": "box", "status": "failed", "duration_seconds": 1.0, "detail": reason}
+    # When it is shown
+    look.show_date({**date, "waiting_on": None, "processors": [], "attempts": [attempt], "transitions": []})
+    # Then nothing of it is lost
+    assert capsys.readouterr().out.count(reason) == 2
