@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from flask import Flask
 
 from api import guard, problems
@@ -12,8 +14,13 @@ from api.routes import SECTIONS, ops
 from api.served import Served
 
 
-def create_app(service: Served, metrics: Metrics | None = None) -> Flask:
-    """The API of a daemon. `metrics` is the one that hears of its queries; without it, none are counted."""
+def create_app(
+    service: Served, metrics: Metrics | None = None, *, notes: Callable[[], Mapping[str, str]] = dict
+) -> Flask:
+    """The API of a daemon. `metrics` is the one that hears of its queries; without it, none are counted.
+
+    `notes` says what else is amiss, for /readyz?verbose to show.
+    """
     app = Flask("backfilld", static_folder=None)
     # One path is one thing: nothing is redirected to what was perhaps meant.
     app.url_map.merge_slashes = False
@@ -27,5 +34,6 @@ def create_app(service: Served, metrics: Metrics | None = None) -> Flask:
     counted = metrics or Metrics()
     counted.watch(service)
     app.extensions[ops.METRICS] = counted
+    app.extensions[ops.NOTES] = notes
     app.extensions[ops.DOCUMENT] = document(SECTIONS)
     return app

@@ -55,6 +55,8 @@ class Metrics:
         self._attempts = self._counter("attempts", "Attempts that ended.", "processor", "result")
         self._troubles = self._counter("troubles", "Faults that belong to no date.", "kind")
         self._unread = self._counter("collector_errors", "Scrapes that could not read the state database.")
+        self._notices = self._counter("notifications", "Messages to the webhook, taken or not.")
+        self._untold = self._counter("notification_failures", "Messages that the webhook did not take.")
         self._durations = Histogram(
             "backfilld_attempt_duration_seconds",
             "How long attempts took.",
@@ -105,6 +107,11 @@ class Metrics:
     def on_error(self) -> None:
         """Count a query that was not answered."""
         self._refused.inc()
+
+    def on_notification(self, failed: bool) -> None:
+        """Count a message to the webhook, and whether it was not taken."""
+        self._notices.inc()
+        self._untold.inc(failed)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Everything as text, as OpenMetrics where `accept` names it, and its content type."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from state.sources import seconds
@@ -21,14 +22,15 @@ VARIABLES: Mapping[str, str] = {
     "BACKFILLD_RATE": "requests a second that each client of the API may make",
     "BACKFILLD_BACKUP_EVERY": "the age of a backup at which the next is made, such as 24h; 0 for none",
     "BACKFILLD_BACKUP_KEEP": "how many backups are kept",
+    "BACKFILLD_WEBHOOK": "the URL that is told how backfills go, a secret",
     "BACKFILLD_URL": "where clients find the API",
     "BACKFILLD_TOKEN": "the bearer token of clients",
 }
 """Every variable that backfilld reads. The jobs' own three are not settings."""
 
 _FOR_JOBS = {"BACKFILLD_DATE", "BACKFILLD_DATES", "BACKFILLD_PROCESSOR", "BACKFILLD_ATTEMPT"}
-_CREDENTIAL = "tokens"
-"""The systemd credential that holds the file of tokens."""
+_TOKENS, _WEBHOOK = "tokens", "webhook"
+"""The systemd credentials that hold the file of tokens, and the webhook's URL."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -55,6 +57,8 @@ class Settings:
     """Seconds after which the state database is copied again; 0 for never."""
     backup_keep: int = 7
     """How many of those copies are kept."""
+    webhook: str = field(default="", repr=False)
+    """The URL that is told how backfills go; whoever knows it can write there."""
 
     @property
     def database_url(self) -> str:
@@ -104,6 +108,7 @@ def settings(
         rate=_rate(environment.get("BACKFILLD_RATE") or "100"),
         backup_every=_pace(backup_every or environment.get("BACKFILLD_BACKUP_EVERY") or "24h"),
         backup_keep=_kept(backup_keep or environment.get("BACKFILLD_BACKUP_KEEP") or "7"),
+        webhook=_webhook(environment),
     )
 
 
@@ -167,8 +172,24 @@ def _token_file(given: str | None, environment: Mapping[str, str]) -> Path | Non
     named = given or environment.get("BACKFILLD_TOKENS")
     if named:
         return Path(named).absolute()
+    return _credential(_TOKENS, environment)
+
+
+def _webhook(environment: Mapping[str, str]) -> str:
+    """The URL, which no complaint repeats: from the environment, else the systemd credential."""
+    url, where = environment.get("BACKFILLD_WEBHOOK", ""), "BACKFILLD_WEBHOOK"
+    credential = _credential(_WEBHOOK, environment)
+    if not url and credential is not None:
+        url, where = credential.read_text(encoding="utf-8").strip(), f"the credential `{_WEBHOOK}`"
+    if url and not re.fullmatch(r"https?://[^\s/]+\S*", url):
+        raise SettingsError(f"{where} is not a URL; write it like https://hooks.example.com/services/...")
+    return url
+
+
+def _credential(name: str, environment: Mapping[str, str]) -> Path | None:
+    """A systemd credential of this service, when there is one."""
     credentials = environment.get("CREDENTIALS_DIRECTORY")
-    credential = Path(credentials, _CREDENTIAL) if credentials else None
+    credential = Path(credentials, name) if credentials else None
     return credential if credential is not None and credential.exists() else None
 
 

@@ -16,7 +16,7 @@ from daemon.reap import cancel_running
 from state.machine import FINAL
 from state.pipeline import FAILED
 from state.records import Action, BackfillRow, Caller, DateRow, HoldRow, Mode
-from state.store import audit, backfills, checks, dates, holds
+from state.store import audit, backfills, checks, dates, holds, notices
 from state.store.audit import Facts
 from state.store.database import Transaction
 
@@ -207,6 +207,7 @@ class Control:
 
     def _restart(self, tx: Transaction, rows: list[DateRow], mode: Mode, by: Caller, reason: str) -> None:
         dates.reopen_requests(tx, rows)
+        notices.forget_end(tx, {row.backfill_id for row in rows})
         dates.restart(tx, rows, mode=mode, actor=by.name, reason=reason, now=self._core.now())
 
     def _reopen(self, tx: Transaction, number: int) -> None:

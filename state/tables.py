@@ -103,6 +103,12 @@ dates = Table(
     Index("dates_backfill", "backfill_id", "state"),
     Index("dates_waiting", "waiting", "date"),
     Index("dates_ended", "ended_at"),
+    Index(
+        "dates_regressed",
+        "date",
+        sqlite_where=text("regressed <> ''"),
+        postgresql_where=text("regressed <> ''"),
+    ),
 )
 
 backfill_dates = Table(
@@ -303,6 +309,15 @@ budgets = Table(
     Column("spent", BigInteger, nullable=False, server_default="0"),
     # What people have allowed beyond the limit that day.
     Column("extra", BigInteger, nullable=False, server_default="0"),
+)
+
+# What was told to people of a backfill or a breaker.
+notices = Table(
+    "notices",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("what", Text, primary_key=True),
+    Column("at", Double, nullable=False),
 )
 
 # Kept by database triggers in the transaction of each change, so that no count grows with the dates.

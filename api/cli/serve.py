@@ -15,6 +15,7 @@ from api.app import create_app
 from api.metrics import Metrics
 from api.server import Server
 from api.tokens import redacted
+from api.webhook import Notifier
 from daemon.config import Settings, settings
 from daemon.events import AttemptEnded, AttemptStarted, Event, Moved, Trouble
 from daemon.service import Service
@@ -43,6 +44,11 @@ LOOK_SECONDS = 0.5
     help="Age of the latest backup at which the next is made; else BACKFILLD_BACKUP_EVERY, else 24h.",
 )
 @click.option("--backup-keep", help="How many backups are kept; else BACKFILLD_BACKUP_KEEP, else 7.")
+@click.option(
+    "--webhook",
+    help="URL that is told how backfills go; better BACKFILLD_WEBHOOK or the systemd credential `webhook`:"
+    " everybody on the machine sees a command line.",
+)
 def serve(
     pipeline: str | None,
     state_dir: str | None,
@@ -51,6 +57,7 @@ def serve(
     allowed_host: tuple[str, ...],
     backup_every: str | None,
     backup_keep: str | None,
+    webhook: str | None,
 ) -> None:
     """Run the daemon until SIGTERM. A second signal ends it at once; jobs live on either way."""
     handler = logging.StreamHandler()
@@ -67,6 +74,7 @@ def serve(
             allowed_hosts=allowed_host,
             backup_every=backup_every,
             backup_keep=backup_keep,
+            environment={**os.environ, "BACKFILLD_WEBHOOK": webhook} if webhook else os.environ,
         )
     )
 
@@ -93,9 +101,13 @@ def run(chosen: Settings) -> None:
     service = Service(
         chosen, tell=_log_event, on_query=metrics.on_query, on_error=metrics.on_error, manager=manager
     )
-    server = Server(create_app(service, metrics), chosen.host, chosen.port)
+    notifier = _notifier(chosen, service, metrics)
+    notes = notifier.notes if notifier else dict
+    server = Server(create_app(service, metrics, notes=notes), chosen.host, chosen.port)
     manager.status("taking up what was running")
     service.start()
+    if notifier:
+        notifier.start()
     server.start()
     where = f"serves {service.pipeline.name} at http://{chosen.host}:{server.port}"
     log.info("backfilld %s", where)
@@ -105,8 +117,19 @@ def run(chosen: Settings) -> None:
         pass
     manager.stopping("stopping; running jobs live on")
     server.close()
+    if notifier:
+        notifier.stop()
     service.stop()
     log.info("stopped")
+
+
+def _notifier(chosen: Settings, service: Service, metrics: Metrics) -> Notifier | None:
+    """What tells people, where they gave a webhook."""
+    if not chosen.webhook:
+        return None
+    notifier = Notifier(service.core, chosen.webhook, sent=metrics.on_notification)
+    service.listen(notifier.hear)
+    return notifier
 
 
 class _Redacting(logging.Formatter):

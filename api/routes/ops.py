@@ -16,8 +16,8 @@ from state.store import holds
 
 section = Section("ops", "How everything stands")
 PLAIN = "text/plain"
-METRICS, DOCUMENT = "backfilld-metrics", "backfilld-openapi"
-"""Under which the app keeps the two."""
+METRICS, DOCUMENT, NOTES = "backfilld-metrics", "backfilld-openapi", "backfilld-notes"
+"""Under which the app keeps the three."""
 
 
 @section.get("/v1/progress", told.Progress)
@@ -56,10 +56,11 @@ def healthz(service: Served, *, query: asked.Verbose) -> Response:
 
 @section.get("/readyz", (PLAIN,), query=asked.Verbose, status=(200, 503), open=True)
 def readyz(service: Served, *, query: asked.Verbose) -> Response:
-    """Whether it takes requests and works on them. What is held is shown, and does not count."""
+    """Whether it takes requests and works on them. What is held or not told is shown, and does not count."""
     with service.core.db.read() as tx:
         held = holds.everything(tx)
     notes = {f"hold {hold.kind} {hold.key}".strip(): hold.reason or f"by {hold.actor}" for hold in held}
+    notes.update(current_app.extensions[NOTES]())
     return _health(service.health(), notes, verbose=query.verbose is not None)
 
 

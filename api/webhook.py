@@ -1,0 +1,133 @@
+"""Tells people through a webhook (Slack's `{"text": ...}`), in a thread of its own and outside transactions.
+
+A message is sent before it is noted as told: a crash between the two repeats it, and never swallows it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+import requests
+
+from api import digests
+from daemon.core import Core
+from daemon.events import Event
+from state.store import notices
+from state.store.faults import DatabaseUnusable
+
+log = logging.getLogger(__name__)
+
+TIMEOUTS = (5.0, 10.0)
+"""Seconds to connect, and to wait for the answer."""
+REST_SECONDS = 1.0
+"""Between two looks at what is due, however much happens."""
+LOOK_SECONDS = 60.0
+"""How long nothing may happen before it looks all the same."""
+FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 2.0, 300.0
+
+
+class NotTold(Exception):
+    """The webhook did not take a message. It is told with the host alone: the rest of the URL is secret."""
+
+
+def post(url: str, text: str) -> None:
+    """Send one message.
+
+    Raises:
+        NotTold: it cannot be reached, is too slow, or answers with anything but success.
+    """
+    host = urlsplit(url).hostname
+    try:
+        # Only the status counts, and a redirect could carry the text to anybody.
+        answer = requests.post(url, json={"text": text}, timeout=TIMEOUTS, allow_redirects=False, stream=True)
+        answer.close()
+    except requests.Timeout:
+        raise NotTold(f"{host} does not answer in time") from None
+    except requests.RequestException as error:
+        raise NotTold(f"{host} cannot be reached ({type(error).__name__})") from None
+    if not 200 <= answer.status_code < 300:
+        raise NotTold(f"{host} answers {answer.status_code}")
+
+
+class Notifier:
+    """Tells what is due whenever something happens. `sent` is called for each try, with whether it failed."""
+
+    def __init__(
+        self,
+        core: Core,
+        url: str,
+        *,
+        sent: Callable[[bool], None] = lambda failed: None,
+        backoff: float = FIRST_BACKOFF_SECONDS,
+    ) -> None:
+        self._core = core
+        self._url = url
+        self._sent = sent
+        self._backoff = backoff
+        self._failures = 0
+        self._trouble = ""
+        self._woken = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="webhook", daemon=True)
+
+    def start(self) -> None:
+        """Begin to tell."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, after the message that is under way."""
+        self._stopping.set()
+        self._woken.set()
+        self._thread.join(sum(TIMEOUTS) + REST_SECONDS)
+
+    def hear(self, event: Event) -> None:
+        """Something happened: look soon."""
+        self._woken.set()
+
+    def notes(self) -> Mapping[str, str]:
+        """What is wrong with telling, if anything."""
+        ended = self._thread.ident and not self._thread.is_alive() and not self._stopping.is_set()
+        trouble = "ended by an error; the log has it" if ended else self._trouble
+        return {"webhook": trouble} if trouble else {}
+
+    def _work(self) -> None:
+        rest = 0.0
+        while not self._stopping.wait(rest):
+            rest = self._round()
+            self._woken.wait(LOOK_SECONDS)
+            self._woken.clear()
+
+    def _round(self) -> float:
+        """Tell all that is due; how many seconds to rest before the next look."""
+        try:
+            self.tell_due()
+        except (NotTold, DatabaseUnusable) as error:
+            self._failures += 1
+            if str(error) != self._trouble:  # once, however long it lasts
+                log.warning("not told: %s", error)
+            self._trouble = str(error)
+            self._woken.set()
+            return float(min(self._backoff * 2 ** min(self._failures - 1, 20), LONGEST_BACKOFF_SECONDS))
+        self._failures, self._trouble = 0, ""
+        return REST_SECONDS
+
+    def tell_due(self) -> None:
+        """One message for each digest that is due, each noted when it was taken."""
+        with self._core.db.read() as tx:
+            due = list(digests.due(tx, self._core))
+        for digest in due:
+            if digest.text:
+                self._post(digest.text)
+            with self._core.db.write() as tx:
+                notices.keep(tx, digest.subject, digest.whats, self._core.now())
+
+    def _post(self, text: str) -> None:
+        try:
+            post(self._url, text)
+        except NotTold:
+            self._sent(True)
+            raise
+        self._sent(False)

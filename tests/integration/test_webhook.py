@@ -1,0 +1,229 @@
+"""Digests over a real HTTP server: each once, retried when it fails, and never with the secret in sight."""
+
+import datetime as dt
+import logging
+import time
+
+import pytest
+
+from api import webhook
+from api.webhook import Notifier, NotTold
+from state.machine import Outcome
+from tests.integration.api_world import make_api
+from tests.integration.hooks import SECRET, hook
+from tests.simulation.world import ME, Work
+
+FIRST = "2021-10-19"
+
+
+@pytest.fixture
+def api(tmp_path):
+    return make_api(tmp_path)
+
+
+@pytest.fixture
+def hooked():
+    with hook() as one:
+        yield one
+
+
+@pytest.fixture
+def notifier(api, hooked):
+    return Notifier(api.behind.core, hooked.url)
+
+
+def run_and_tell(api, notifier):
+    """The world to its end, telling after each step as often as anything could be due."""
+    notifier.tell_due()
+    while api.world.step():
+        notifier.tell_due()
+    notifier.tell_due()
+
+
+def waited(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_backfill_is_told_in_five_digests_and_never_by_date(api, hooked, notifier):
+    api.enqueue("2021-10-19", "2021-11-07", note="the <first> season & more")
+    run_and_tell(api, notifier)
+    assert len(hooked.told) == 5
+    start, *quarters, end = hooked.told
+    assert start == (
+        "nba: backfill 1 started: 2021-10-19..2021-11-07, 20 enqueued, asked for by anonymous:"
+        " the &lt;first&gt; season &amp; more"
+    )
+    for text, percent in zip(quarters, (25, 50, 75), strict=True):
+        assert text.startswith(f"nba: backfill 1 is at {percent} %: ")
+        assert "of 20 dates have ended" in text
+    assert end.startswith("nba: backfill 1 finished (100 %), begun ")
+    assert "complete" in end
+    assert end.splitlines()[-2].split() == ["complete", "20"]
+
+
+def test_a_restart_tells_nothing_twice(api, hooked):
+    api.enqueue("2021-10-19", "2021-10-22")
+    steps = 0
+    while api.world.step():
+        # Given a daemon that starts anew after each step
+        Notifier(api.behind.core, hooked.url).tell_due()
+        steps += 1
+    assert steps > 5
+    Notifier(api.behind.core, hooked.url).tell_due()
+    assert len(hooked.told) == len(set(hooked.told)) == 5
+
+
+def test_what_ends_at_once_is_told_once(api, hooked, notifier):
+    # Given a range that is done, and one that nothing is expected of
+    api.enqueue(FIRST)
+    run_and_tell(api, notifier)
+    hooked.told.clear()
+    api.enqueue(FIRST)
+    api.enqueue("2021-07-01", "2021-07-03")
+    run_and_tell(api, notifier)
+    again, summer = hooked.told
+    assert again.splitlines()[-2].split() == ["already_done", "1"]
+    assert "backfill 3 finished" in summer
+
+
+def test_a_stop_by_max_failures_is_told_each_time(api, hooked, notifier):
+    # Given two dates that fail, far apart
+    failing = ("2021-10-19", "2021-11-08")
+    well = api.world.well
+    api.world.script = lambda job: Work(code=1) if job.env["BACKFILLD_DATE"] in failing else well(job)
+    number = api.enqueue("2021-10-19", "2021-11-20", max_failures=1)
+    run_and_tell(api, notifier)
+    (stopped,) = hooked.about("is stopped")
+    assert "max_failures is 1" in stopped
+    assert f"backfilld resume {number}" in stopped
+    # When it goes on and is stopped again
+    api.world.control.resume(number, by=ME)
+    run_and_tell(api, notifier)
+    assert len(hooked.about("is stopped")) == 2
+
+
+def test_a_paused_processor_is_told_once_with_its_error(api, hooked, notifier):
+    api.world.script = lambda job: Work(code=1)
+    api.enqueue("2021-10-19", "2021-10-28")
+    run_and_tell(api, notifier)
+    (paused,) = hooked.about("box is paused")
+    assert "the same error 5 times in a row" in paused
+    assert "Backfills under way: 1." in paused
+    assert "backfilld lift processor box" in paused
+
+
+def test_the_new_end_after_a_retry_is_told(api, hooked, notifier):
+    # Given a backfill that has finished with a failure
+    api.world.script = lambda job: Work(code=1)
+    number = api.enqueue(FIRST)
+    run_and_tell(api, notifier)
+    (end,) = hooked.about("finished")
+    assert Outcome.EXHAUSTED in end
+    # When it is retried, and goes well
+    api.world.script = api.world.well
+    api.world.control.retry(number, by=ME)
+    hooked.told.clear()
+    run_and_tell(api, notifier)
+    # Then its new end is told, and nothing else
+    (end,) = hooked.told
+    assert end.splitlines()[-2].split() == ["complete", "1"]
+
+
+def test_a_cancel_is_told_with_its_outcomes(api, hooked, notifier):
+    number = api.enqueue("2021-10-19", "2021-10-28")
+    notifier.tell_due()
+    api.world.control.cancel(number, by=ME)
+    run_and_tell(api, notifier)
+    assert "was cancelled" in hooked.told[-1]
+    assert hooked.told[-1].splitlines()[-2].split() == ["cancelled", "10"]
+
+
+def test_what_was_over_long_before_anybody_was_to_be_told_is_no_news(api, hooked, notifier):
+    api.enqueue(FIRST)
+    api.world.run()
+    api.world.time += dt.timedelta(days=2).total_seconds()
+    notifier.tell_due()
+    notifier.tell_due()
+    assert hooked.told == []
+
+
+def test_after_an_outage_the_latest_is_told_and_no_backlog(api, hooked, notifier):
+    # Given a webhook that fails while a backfill runs
+    hooked.status = 500
+    api.enqueue("2021-10-19", "2021-11-07")
+    for _ in range(20):
+        api.world.step()
+        with pytest.raises(NotTold, match=r"127\.0\.0\.1 answers 500"):
+            notifier.tell_due()
+    # When it works again
+    api.world.run()
+    hooked.status = 200
+    notifier.tell_due()
+    # Then only the end is told
+    (end,) = hooked.told
+    assert "finished" in end
+
+
+@pytest.mark.parametrize("status", [302, 404, 429, 500])
+def test_whatever_is_not_success_is_told_again(api, hooked, notifier, status):
+    api.enqueue(FIRST)
+    hooked.status = status
+    with pytest.raises(NotTold, match=str(status)):
+        notifier.tell_due()
+    hooked.status = 200
+    notifier.tell_due()
+    assert len(hooked.told) == 1
+
+
+def test_its_thread_tries_again_counts_and_says_what_is_wrong(api, hooked, caplog):
+    # Given a webhook that fails
+    hooked.status = 503
+    notifier = Notifier(api.behind.core, hooked.url, sent=api.metrics.on_notification, backoff=0.02)
+    api.app.extensions["backfilld-notes"] = notifier.notes
+    api.enqueue(FIRST)
+    with caplog.at_level(logging.DEBUG, logger="api"):
+        notifier.start()
+        waited(lambda: hooked.refused >= 3)
+        # Then people see it, the daemon is ready all the same, and the failures are counted
+        waited(lambda: "[!] webhook: 127.0.0.1 answers 503" in api.client.get("/readyz?verbose").text)
+        assert api.client.get("/readyz").status_code == 200
+        assert api.scrape()["backfilld_notification_failures_total"] >= 3
+        # When it works again, it is told, and nothing is wrong any more
+        hooked.status = 200
+        waited(lambda: len(hooked.told) == 1)
+        waited(lambda: not notifier.notes())
+        samples = api.scrape()
+        assert (
+            samples["backfilld_notifications_total"] == samples["backfilld_notification_failures_total"] + 1
+        )
+        notifier.stop()
+    # Then one line has told of it, however often it failed, and none has told the URL
+    warned = [record.getMessage() for record in caplog.records if "not told" in record.getMessage()]
+    assert warned == ["not told: 127.0.0.1 answers 503"]
+    assert SECRET not in caplog.text
+
+
+def test_a_slow_webhook_is_given_up_and_holds_nobody_up(api, hooked, notifier, monkeypatch):
+    # Given a webhook that takes a message and does not answer
+    monkeypatch.setattr(webhook, "TIMEOUTS", (5.0, 0.2))
+    hooked.answering.clear()
+    api.enqueue(FIRST)
+    with pytest.raises(NotTold, match=r"127\.0\.0\.1 does not answer in time"):
+        notifier.tell_due()
+    # Then the database is nobody's meanwhile
+    notifier.start()
+    api.enqueue("2021-10-20")
+    api.world.run()
+    notifier.stop()
+
+
+def test_a_webhook_that_is_not_there_is_told_of_without_its_url(api, caplog):
+    notifier = Notifier(api.behind.core, f"http://127.0.0.1:1{SECRET}")
+    api.enqueue(FIRST)
+    with pytest.raises(NotTold) as told:
+        notifier.tell_due()
+    assert str(told.value) == "127.0.0.1 cannot be reached (ConnectionError)"
+    assert told.value.__cause__ is None
