@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.http import HTTP_STATUS_CODES
 
 from api.schemas.told import Fault, Problem
+from api.tokens import redacted
 from daemon.control import NotFound, Refused
 from daemon.enqueue import KeyReused
 from daemon.warehouse import WarehouseError
@@ -101,7 +102,8 @@ def problem(
         instance=urllib.parse.quote(request.path, safe="/"),
         **given,
     )
-    text = body.model_dump_json(exclude_unset=True)
+    # What a client sent may come back to it, but a token never, wherever it was put.
+    text = redacted(body.model_dump_json(exclude_unset=True))
     return Response(text, status, headers=dict(headers), content_type=MEDIA_TYPE)
 
 

@@ -31,6 +31,8 @@ VARIABLES: Mapping[str, str] = {
 _FOR_JOBS = {"BACKFILLD_DATE", "BACKFILLD_DATES", "BACKFILLD_PROCESSOR", "BACKFILLD_ATTEMPT"}
 _TOKENS, _WEBHOOK = "tokens", "webhook"
 """The systemd credentials that hold the file of tokens, and the webhook's URL."""
+DATABASE = "state.db"
+"""The state database in the state directory."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -122,10 +124,10 @@ def state_database(state_dir: str | None, environment: Mapping[str, str] = os.en
 
 
 def prepare(directory: Path) -> None:
-    """Make the state directory, for its owner alone.
+    """Make the state directory and the database's file, for their owner alone.
 
     Raises:
-        SettingsError: it cannot be made or written.
+        SettingsError: they cannot be made, written or kept from others.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -133,6 +135,16 @@ def prepare(directory: Path) -> None:
         raise SettingsError(f"the state directory {directory} cannot be made: {error.strerror}") from error
     if not os.access(directory, os.W_OK | os.X_OK):
         raise SettingsError(f"the state directory {directory} cannot be written; check its owner and rights")
+    try:
+        # SQLite would make it for all to read; what it puts beside it takes over these rights.
+        (directory / DATABASE).touch(mode=0o600)
+        for path, mode in ((directory, 0o700), (directory / DATABASE, 0o600)):
+            if path.stat().st_mode & 0o077:
+                path.chmod(mode)
+    except OSError as error:
+        raise SettingsError(
+            f"{error.filename} cannot be kept from others: {error.strerror}; check its owner and rights"
+        ) from error
 
 
 def _state_dir(given: str | None, environment: Mapping[str, str]) -> Path:
@@ -143,7 +155,7 @@ def _state_dir(given: str | None, environment: Mapping[str, str]) -> Path:
 
 
 def _database_url(state_dir: Path) -> str:
-    return f"sqlite:///{state_dir / 'state.db'}"
+    return f"sqlite:///{state_dir / DATABASE}"
 
 
 def _pace(text: str) -> float:
