@@ -30,6 +30,8 @@ POLICY = (
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 """Nothing comes from elsewhere, nothing inline is run, and nobody puts a page into his own."""
+MOST_JOBS = 20
+"""Running jobs that the overview names; it counts the others."""
 SCOPES: Mapping[str, Scope | None] = {"page.login": None, "page.static": None}
 """What is shown to those whom nobody knows yet."""
 REQUESTED = ("start", "end", "scrapers", "priority", "max_failures", "note", "force")
@@ -63,7 +65,8 @@ def overview(service: Served, kinds: Kinds) -> AnyResponse:
         progress=progress,
         grid=None if part else reading.picture(service, kinds),
         bar_of_all=kinds.bar(progress.states, progress.outcomes),
-        lines=reading.last_lines(service, [one.id for one in progress.running]),
+        most=MOST_JOBS,
+        lines=reading.last_lines(service, [one.id for one in progress.running[:MOST_JOBS]]),
         waits=reading.waits(service),
     )
 
