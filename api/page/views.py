@@ -22,6 +22,7 @@ from api.schemas import asked
 from api.schemas.told import Problem
 from api.served import Served
 from api.tokens import Scope
+from state.pipeline import FAILED
 from state.records import Scrapers
 
 DAY = dt.timedelta(days=1)
@@ -32,6 +33,8 @@ POLICY = (
 """Nothing comes from elsewhere, nothing inline is run, and nobody puts a page into his own."""
 MOST_JOBS = 20
 """Running jobs that the overview names; it counts the others."""
+FAILED_DATES = {"state": FAILED, "limit": "5"}
+"""The failed dates that the overview names; it counts the others."""
 SCOPES: Mapping[str, Scope | None] = {"page.login": None, "page.static": None}
 """What is shown to those whom nobody knows yet."""
 REQUESTED = ("start", "end", "scrapers", "priority", "max_failures", "note", "force")
@@ -68,6 +71,7 @@ def overview(service: Served, kinds: Kinds) -> AnyResponse:
         most=MOST_JOBS,
         lines=reading.last_lines(service, [one.id for one in progress.running[:MOST_JOBS]]),
         waits=reading.waits(service),
+        failed=dates.listed(service, query=read(asked.DatesPage, FAILED_DATES)).items,
     )
 
 
