@@ -31,9 +31,9 @@ NEVER = 0.0
 UNKNOWN = float("nan")
 OTHER = "other"
 """What is outside of a closed set."""
-PURPOSES = ("gate", "calendar", "validation", "plan", "preflight", OTHER)
+PURPOSES = ("gate", "sweep", "calendar", "validation", "plan", "preflight", OTHER)
 """What the warehouse is asked for."""
-TROUBLES = ("warehouse", "breaker", "budget", "stopped", "backup", "clock", OTHER)
+TROUBLES = ("warehouse", "breaker", "budget", "regressed", "stopped", "backup", "clock", OTHER)
 GATE_RESULTS = ("advance", "run", "wait", "fail")
 HOLDS = ("all", "processor", "table", "warehouse")
 RESULTS = tuple(status.value for status in Status if status is not Status.RUNNING)
@@ -154,6 +154,7 @@ class _Standing:
         yield _by_label("dates", "Dates by state.", "state", states)
         yield _by_label("ended_dates", "Ended dates by outcome.", "outcome", _all(Outcome, found.outcomes))
         yield _single("regressed_dates", "Done dates that are no longer complete.", found.regressed)
+        yield _single("stale_dates", "Dates computed before an earlier one was repaired.", found.stale)
         waits = _all(Waiting, found.waiting)
         yield _by_label("waiting_dates", "Live dates by what they wait for.", "reason", waits)
         verdicts = _family(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from api.schemas import told
 from api.schemas.calendar import Calendar, CalendarGroup
 from daemon.budgets import Budget
+from daemon.plain import clock
 from daemon.progress import Progress
 from state.pipeline import DONE, FAILED, Pipeline
 from state.records import AttemptRow, BackfillRow, CheckRow, DateRow, HoldRow, TransitionRow
@@ -58,6 +59,7 @@ def date_summary(row: DateRow, waiting_on: str | None) -> told.DateSummary:
         season=row.season or None,
         backfill_id=row.backfill_id,
         regressed=row.regressed or None,
+        stale=stale(row),
     )
 
 
@@ -81,6 +83,13 @@ def calendar(version: str, cells: Sequence[Cell]) -> Calendar:
     ]
     start, end = (cells[0].date, cells[-1].date) if cells else (None, None)
     return Calendar(version=version, dates=len(cells), start=start, end=end, groups=groups)
+
+
+def stale(row: DateRow) -> str | None:
+    """Since when a date is to be computed again, and why."""
+    if row.stale_by is None or row.stale_at is None:
+        return None
+    return f"{row.stale_by} was repaired at {clock(row.stale_at)}, after this date was computed"
 
 
 def check(row: CheckRow, pipeline: Pipeline) -> told.Check:
@@ -172,6 +181,8 @@ def progress(found: Progress, pipeline: Pipeline) -> told.Progress:
         paused=found.paused,
         holds=holds(found.holds),
         budgets=[_budget(budget) for budget in found.budgets],
+        regressed=found.regressed,
+        stale=found.stale,
         last_progress_at=found.last_progress_at,
     )
 

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from daemon import holding, lookback
+from daemon import cascade, holding, lookback
 from daemon.core import ACTOR, Core
 from daemon.decide import Advance, Facts, Fail, PassedBy, Run, Wait, Waiting, decide
 from daemon.events import Event, GateEvaluated, Moved, Trouble
@@ -34,6 +34,7 @@ class _Pass:
     may_start: list[checks.Pair] = field(default_factory=list)
     may_not_start: list[checks.Pair] = field(default_factory=list)
     passed: list[checks.Pair] = field(default_factory=list)
+    ended: list[DateRow] = field(default_factory=list)
     failed_in: set[int] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
 
@@ -89,7 +90,9 @@ class Advancer:
     def _finish(self, work: _Pass) -> None:
         tx, now = work.tx, self._core.now()
         dates.park(tx, work.parked)  # first: what follows may wake some of them
-        checks.open_for(tx, work.admitted, self._pipeline.processors, now)
+        sequential = cascade.sequential(self._pipeline)
+        checks.open_for(tx, work.admitted, self._pipeline.processors, now, sequential)
+        cascade.settle(tx, self._core, work.ended)
         lookback.open_witnesses(tx, self._core, [work.days[row.date] for row in work.admitted])
         checks.want(tx, work.ask, now)
         checks.clear_runnable(tx, work.may_not_start)
@@ -219,6 +222,8 @@ class Advancer:
         now = self._core.now()
         standing = Standing(outcome=outcome, reason=reason, entered_at=journey.entered_at, ended_at=now)
         self._commit(work, journey, standing)
+        if journey.state == DONE:
+            work.ended.append(journey.row)
 
     def _commit(self, work: _Pass, journey: _Journey, standing: Standing) -> None:
         dates.move(work.tx, journey.row, journey.moves, standing, actor=ACTOR, now=self._core.now())

@@ -22,17 +22,13 @@ def count(tx: Transaction, core: Core, judged: Iterable[tuple[CheckRow, Judged]]
     limit = core.pipeline.jobs.breaker
     troubles = []
     for check, answer in judged:
-        if not limit or not _follows_attempt(check) or check.processor not in core.pipeline.processors:
+        if not limit or not check.follows_attempt or check.processor not in core.pipeline.processors:
             continue
         if answer.judgement.verdict.satisfied:
             streaks.reset(tx, check.processor)
         elif answer.judgement.verdict not in (Verdict.UNKNOWN, Verdict.RUNNING):
             troubles += _another(tx, core, check, answer, limit)
     return troubles
-
-
-def _follows_attempt(check: CheckRow) -> bool:
-    return check.own_ended_at is not None and (check.asked_at or 0.0) < check.own_ended_at
 
 
 def _another(tx: Transaction, core: Core, check: CheckRow, answer: Judged, limit: int) -> list[Trouble]:

@@ -9,19 +9,22 @@ import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterator
 
-from daemon import budgets
+from daemon import budgets, cascade, regression
 from daemon.core import Core
 from daemon.decide import Waiting
 from daemon.reap import cancel_running
+from daemon.restart import put_back
 from state.machine import FINAL
-from state.pipeline import FAILED
-from state.records import Action, BackfillRow, Caller, DateRow, HoldRow, Mode
-from state.store import audit, backfills, checks, dates, holds, notices
+from state.pipeline import DONE, FAILED
+from state.records import Action, BackfillRow, Caller, DateRow, HoldRow, Mark, Mode
+from state.store import audit, backfills, checks, dates, holds, tallies
 from state.store.audit import Facts
 from state.store.database import Transaction
 
 Look = Callable[[Transaction], Facts | None]
 """What is recorded of a thing, before and after its change."""
+MOST_AT_ONCE = 20_000
+"""Marked dates that one call puts back at most."""
 EVERYTHING = "everything"
 """The target of what changes all at once."""
 
@@ -152,13 +155,17 @@ class Control:
             if not failed:
                 raise Refused(f"no date of backfill {number} has failed")
             held = list(dates.among(tx, failed).values())
-            self._restart(tx, held, Mode.INSIST, by, f"retry of backfill {number}")
+            reason = f"retry of backfill {number}"
+            put_back(tx, self._core, held, mode=Mode.INSIST, actor=by.name, reason=reason)
             reopened = {"cancelled_at": None, "stopped_at": None, "stop_reason": "", "forgiven": 0}
             backfills.change(tx, number, dict(reopened))
         return len(failed)
 
-    def retry_date(self, date: dt.date, *, by: Caller, force: bool = False) -> None:
+    def retry_date(self, date: dt.date, *, by: Caller, force: bool = False, cascades: bool = False) -> None:
         """Put one ended date back to `pending`.
+
+        `cascades`: its sequential phases run once whatever they show, and so do those of every later done
+        date that is stale because of it, now or by what this retry repairs (`daemon.cascade`).
 
         Raises:
             NotFound: the date was never enqueued.
@@ -168,8 +175,22 @@ class Control:
             row = self._date(tx, date)
             if row.state not in FINAL:
                 raise Refused(f"{date} is in {row.state}; only done and failed dates can be retried")
-            self._restart(tx, [row], Mode.FORCE if force else Mode.INSIST, by, "retry")
-            self._reopen(tx, row.backfill_id)
+            self._restart(tx, row, Mode.FORCE if force else Mode.INSIST, by, "retry", cascades=cascades)
+            if cascades:
+                cascade.follow(tx, self._core, date, actor=by.name)
+
+    def retry_marked(self, mark: Mark, start: dt.date, end: dt.date, *, by: Caller) -> list[dt.date]:
+        """Put the done dates with a mark back to `pending`; which they are.
+
+        Regressed ones are validated and run what they lack, stale ones run their sequential phases once.
+        """
+        with self._audited(by, Action.RETRY, f"{mark} dates", _marked(mark)) as tx:
+            chosen = {"start": start, "end": end, "limit": MOST_AT_ONCE}
+            found = dates.page(tx, **chosen, states=[DONE], mark=mark)  # type: ignore[arg-type]
+            cascades = mark is Mark.STALE
+            how = {"mode": Mode.INSIST, "actor": by.name, "reason": f"retry of {mark} dates"}
+            held = put_back(tx, self._core, found, **how, cascades=cascades)  # type: ignore[arg-type]
+        return [row.date for row in held]
 
     def accept(self, date: dt.date, processor: str, *, by: Caller, reason: str) -> None:
         """Accept a gap: the date may pass without this processor's output. A failed date starts again.
@@ -189,8 +210,8 @@ class Control:
                 raise Refused(f"{processor} is {check.verdict} on {date}; there is no gap to accept")
             checks.accept(tx, date, processor, actor=by.name, reason=reason, now=now)
             if row is not None and row.state == FAILED:
-                self._restart(tx, [row], Mode.NORMAL, by, f"gap of {processor} accepted: {reason}")
-                self._reopen(tx, row.backfill_id)
+                self._restart(tx, row, Mode.NORMAL, by, f"gap of {processor} accepted: {reason}")
+            regression.note(tx, self._core, [date])
             dates.wake_dates(tx, [date], now)
             # Whoever waits for this date may go on.
             dates.wake_waiting(tx, Waiting.EARLIER_DATE, now, after=date)
@@ -205,17 +226,13 @@ class Control:
             if before != after:
                 audit.record(tx, by, action, target, before=before, after=after, now=self._core.now())
 
-    def _restart(self, tx: Transaction, rows: list[DateRow], mode: Mode, by: Caller, reason: str) -> None:
-        dates.reopen_requests(tx, rows)
-        notices.forget_end(tx, {row.backfill_id for row in rows})
-        dates.restart(tx, rows, mode=mode, actor=by.name, reason=reason, now=self._core.now())
-
-    def _reopen(self, tx: Transaction, number: int) -> None:
-        """A cancelled backfill lives again for the date that was put back."""
-        row = self._backfill(tx, number)
-        if row.cancelled_at is not None and backfills.running_attempts(tx, number):
+    def _restart(
+        self, tx: Transaction, row: DateRow, mode: Mode, by: Caller, reason: str, *, cascades: bool = False
+    ) -> None:
+        held = put_back(tx, self._core, [row], mode=mode, actor=by.name, reason=reason, cascades=cascades)
+        if not held:
+            number = row.backfill_id
             raise Refused(f"backfill {number} is being cancelled; retry when its last attempt has ended")
-        backfills.change(tx, number, {"cancelled_at": None})
 
     def _refuse_ended(self, tx: Transaction, row: BackfillRow, verb: str) -> None:
         status = backfills.status(tx, row)
@@ -262,6 +279,13 @@ def _backfill(number: int) -> tuple[str, Look]:
         }
 
     return f"backfill {number}", look
+
+
+def _marked(mark: Mark) -> Look:
+    def look(tx: Transaction) -> Facts | None:
+        return {"dates": tallies.regressed(tx) if mark is Mark.REGRESSED else tallies.stale(tx)}
+
+    return look
 
 
 def _date(date: dt.date, processor: str = "") -> Look:

@@ -13,6 +13,7 @@ from daemon.events import Moved, Trouble
 from daemon.executors import Executor
 from daemon.launch import Launcher
 from daemon.reap import Reaper
+from daemon.sweep import Sweeper
 from daemon.validate import Validator
 from daemon.warehouse import Warehouse
 from state.machine import FINAL, Trigger
@@ -31,6 +32,7 @@ class Engine:
         self.advancer = Advancer(core)
         self.launcher = Launcher(core, executors)
         self.validator = Validator(core, warehouse)
+        self.sweeper = Sweeper(core, self.validator)
 
     def recover(self) -> None:
         """At start: take up running attempts, and dates whose state the pipeline file no longer has."""

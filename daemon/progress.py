@@ -83,6 +83,7 @@ class Progress:
     budgets: Sequence[Budget]
     last_progress_at: float | None
     regressed: int
+    stale: int
     eta: Eta
 
     @property
@@ -132,6 +133,7 @@ def progress(tx: Transaction, core: Core) -> Progress:
         budgets=budgets.standing(tx, core.pipeline, now),
         last_progress_at=reading.last_progress(tx),
         regressed=tallies.regressed(tx),
+        stale=tallies.stale(tx),
         eta=estimate(
             reading.pace(tx, now - WINDOW_SECONDS, SAMPLE), live=live, paused=paused, holds=placed, now=now
         ),

@@ -7,10 +7,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from daemon import lookback
+from daemon.plan import Recompute
 from daemon.survey import Known
 from state.pipeline import Pipeline
-from state.records import CheckRow
-from state.store import attempts, checks
+from state.records import CheckRow, Mark
+from state.store import attempts, checks, dates
 from state.store.database import Database
 
 
@@ -24,6 +25,14 @@ def known(db: Database, pipeline: Pipeline, start: dt.date, end: dt.date) -> Kno
         for check in attempts.recalled(tx, found):
             by_date[check.date][check.processor] = check
         return by_date
+
+
+def stale(db: Database, start: dt.date, end: dt.date) -> list[Recompute]:
+    """The dates of the range, both ends included, that were computed before an earlier one was repaired."""
+    with db.read() as tx:
+        found = dates.page(tx, start=start, end=end, mark=Mark.STALE, limit=(end - start).days + 1)
+    marked = ((row.date, row.stale_by, row.stale_at) for row in found)
+    return [Recompute(date=date, repaired=by, at=at) for date, by, at in marked if by and at is not None]
 
 
 def typical_seconds(db: Database, pipeline: Pipeline) -> Mapping[str, float | None]:

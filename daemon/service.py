@@ -28,6 +28,7 @@ from daemon.engine import Engine
 from daemon.enqueue import Enqueuer
 from daemon.events import Event, Tell, Trouble
 from daemon.executors.local import Local
+from daemon.sweep import TICK_SECONDS
 from daemon.systemd import Manager
 from daemon.warehouse.factory import open_warehouse
 from daemon.warehouse.inquiry import Inquiry
@@ -196,6 +197,8 @@ class Service:
         self._scheduler.add_job(self._watch, "interval", seconds=WATCH_SECONDS, id="watch")
         recheck = self.pipeline.engine.recheck
         self._scheduler.add_job(self.engine.recheck_holes, "interval", seconds=recheck, id="recheck")
+        if self.pipeline.engine.sweep:
+            self._scheduler.add_job(self.engine.sweeper.run, "interval", seconds=TICK_SECONDS, id="sweep")
         if self.settings.backup_every:
             look = min(BACKUP_LOOK_SECONDS, self.settings.backup_every)
             self._scheduler.add_job(self._back_up, "interval", seconds=look, id="backup")

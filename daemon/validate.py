@@ -10,16 +10,17 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from daemon import breaker, lookback
+from daemon import breaker, cascade, lookback, regression
 from daemon.core import ACTOR, Core
 from daemon.decide import Waiting
 from daemon.events import Trouble
+from daemon.regression import UNCERTAIN
 from daemon.warehouse import Answers, Warehouse, WarehouseError
 from state.calendar import Day
 from state.records import CheckRow
 from state.store import attempts, checks, dates, days, holds
 from state.store.checks import Judged
-from state.verdict import Circumstances, Evidence, Verdict, judge
+from state.verdict import Circumstances, Evidence, judge
 
 CHUNK = 5000
 """How many verdicts one transaction keeps, so that the engine's passes get their turn in between."""
@@ -53,7 +54,7 @@ class Validator:
                 self.learn_calendar(*uncharted)
             asked = 1 if uncharted else self._ask(due) if due else 0
         except WarehouseError as error:
-            self._hold_questions(error)
+            self.hold_questions(error)
             return 1
         if hold is not None and not admitting:
             self._lift_hold()
@@ -75,27 +76,31 @@ class Validator:
             days.save(tx, {date: games.get(date, 0) if counts else None for date in span}, now)
             dates.wake_waiting(tx, Waiting.CALENDAR, now)
 
-    def look_again(self, known: Sequence[CheckRow]) -> int:
+    def look_again(self, known: Sequence[CheckRow], *, purpose: str = "gate", certain: bool = False) -> int:
         """Ask about checks of ended dates, whether or not a question is due, and keep the answers.
+
+        `certain`: keep only those that say what is there, so that an error changes nothing.
 
         Raises:
             WarehouseError: the warehouse could not be asked.
         """
-        return self._ask(known) if known else 0
+        return self._ask(known, purpose=purpose, certain=certain) if known else 0
 
-    def _ask(self, due: Sequence[CheckRow]) -> int:
+    def _ask(self, due: Sequence[CheckRow], *, purpose: str = "gate", certain: bool = False) -> int:
         asked_at = self._core.now()
         wanted: dict[str, list[dt.date]] = defaultdict(list)
         for check in due:
             if check.processor in self._core.pipeline.processors:
                 wanted[check.processor].append(check.date)
-        answers = self._warehouse.evidence(wanted, purpose="gate")
+        answers = self._warehouse.evidence(wanted, purpose=purpose)
         if any(answer.open for answer in answers.values()):
             with self._core.db.read() as tx:
                 due = attempts.recalled(tx, due)
         charted = self._days({check.date for check in due})
         for first in range(0, len(due), CHUNK):
-            self._save(due[first : first + CHUNK], answers, charted, asked_at)
+            chunk = due[first : first + CHUNK]
+            judged = zip(chunk, self._judge(chunk, answers, charted, asked_at), strict=True)
+            self._save([(c, j) for c, j in judged if not certain or j.judgement.verdict not in UNCERTAIN])
         return len(due)
 
     def _days(self, wanted: set[dt.date]) -> Mapping[dt.date, Day]:
@@ -103,15 +108,16 @@ class Validator:
             known = days.known(tx, min(wanted), max(wanted))
         return {date: self._core.pipeline.seasons.day(date, known.get(date)) for date in wanted}
 
-    def _save(
-        self, due: Sequence[CheckRow], answers: Answers, charted: Mapping[dt.date, Day], asked_at: float
-    ) -> None:
-        judged = list(self._judge(due, answers, charted, asked_at))
-        filled = [(j.date, j.processor) for j in judged if j.judgement.verdict.satisfied]
+    def _save(self, judged: Sequence[tuple[CheckRow, Judged]]) -> None:
+        answers = [answer for _, answer in judged]
+        filled = [(a.date, a.processor) for a in answers if a.judgement.verdict.satisfied]
+        about = sorted({answer.date for answer in answers})
         with self._core.db.write() as tx:
-            checks.save(tx, judged)
-            troubles = breaker.count(tx, self._core, list(zip(due, judged, strict=True)))
-            dates.wake_dates(tx, sorted({check.date for check in due}), self._core.now())
+            checks.save(tx, answers)
+            troubles = breaker.count(tx, self._core, judged)
+            cascade.mark(tx, self._core, judged)
+            troubles += regression.note(tx, self._core, about)
+            dates.wake_dates(tx, about, self._core.now())
             lookback.unblock(tx, self._core, filled)
         self._core.tell_all(list(troubles))
 
@@ -133,7 +139,7 @@ class Validator:
             )
             expectation = processor.expect if processor else next(iter(pipeline.processors.values())).expect
             judgement = judge(evidence, expectation, charted[check.date], about)
-            unsettled = judgement.verdict in (Verdict.UNKNOWN, Verdict.RUNNING) and processor is not None
+            unsettled = judgement.verdict in UNCERTAIN and processor is not None
             yield Judged(
                 date=check.date,
                 processor=check.processor,
@@ -143,7 +149,7 @@ class Validator:
                 ask_again_at=self._core.now() + pipeline.engine.recheck if unsettled else None,
             )
 
-    def _hold_questions(self, error: WarehouseError) -> None:
+    def hold_questions(self, error: WarehouseError) -> None:
         """Stop asking for a while; every date that waits for a verdict says why."""
         now, reason = self._core.now(), str(error)
         until = error.retry_at if error.retry_at is not None else now + self._pause

@@ -77,6 +77,14 @@ class Calendar:
         earliest = max(date.toordinal() - lookback, 1)
         return dt.date.fromordinal(earliest)
 
+    def lookback_end(self, date: dt.date, lookback: Lookback) -> dt.date:
+        """The last date whose lookback window begins at `date` or before."""
+        if lookback == "season":
+            season = self.season(date)
+            return season.closes if season else date
+        latest = min(date.toordinal() + lookback, dt.date.max.toordinal())
+        return dt.date.fromordinal(latest)
+
     def _latest_opened(self, date: dt.date) -> Season | None:
         index = bisect.bisect_right(self._opens, date) - 1
         return self.seasons[index] if index >= 0 else None

@@ -45,6 +45,8 @@ class EngineSettings(Strict):
     """Evidence older than this is taken again before a job starts."""
     recheck: Duration = 5 * 60.0
     """How often an open run, an unanswered question or a hole that nobody fills is asked about again."""
+    sweep: Duration = 7 * 86400.0
+    """Within how long every done date is looked at again; 0: never."""
 
 
 class Priority(StrEnum):

@@ -28,6 +28,15 @@ class Scrapers(StrEnum):
     NONE = "none"
 
 
+class Mark(StrEnum):
+    """What may be said of a date that has ended."""
+
+    REGRESSED = "regressed"
+    """It is no longer complete."""
+    STALE = "stale"
+    """It was computed before an earlier date was repaired."""
+
+
 class Answer(StrEnum):
     """What became of one requested date."""
 
@@ -112,6 +121,10 @@ class DateRow:
     ended_at: float | None
     version: int
     regressed: str
+    swept_at: float | None
+    stale_by: dt.date | None
+    stale_at: float | None
+    cascades: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +157,11 @@ class CheckRow:
     accepted_reason: str
     attempted: tuple[Run, ...] = ()
     """All our ended attempts, where somebody read them; else empty."""
+
+    @property
+    def follows_attempt(self) -> bool:
+        """Whether the next verdict is the first since our latest attempt ended."""
+        return self.own_ended_at is not None and (self.asked_at or 0.0) < self.own_ended_at
 
     @property
     def own(self) -> Run | None:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    TextClause,
     UniqueConstraint,
     literal_column,
     text,
@@ -41,6 +42,11 @@ def _words(name: str) -> Column[str]:
 
 def _count(name: str) -> Column[int]:
     return Column(name, Integer, nullable=False, server_default="0")
+
+
+def _partial(name: str, *columns: str | TextClause, where: str, unique: bool = False) -> Index:
+    """An index of the rows that meet a condition."""
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
 
 
 backfills = Table(
@@ -88,27 +94,28 @@ dates = Table(
     Column("entered_at", Double, nullable=False),
     Column("ended_at", Double),
     _count("version"),
+    # Why a done date is no longer complete, and when the sweep last looked at it; NULL: not since it ended.
     _words("regressed"),
+    Column("swept_at", Double),
+    # The earlier date that was repaired after this one was computed, and when; NULL: none.
+    Column("stale_by", Date),
+    Column("stale_at", Double),
+    # Whether its sequential phases run once whatever they show, and what its repair makes stale follows.
+    _flag("cascades"),
     CheckConstraint(f"(state IN ('{DONE}', '{FAILED}')) = (outcome <> '')", name="outcome_is_final"),
     CheckConstraint(f"(state IN ('{DONE}', '{FAILED}')) = (ended_at IS NOT NULL)", name="end_is_final"),
-    Index(
-        "dates_due",
-        "due_at",
-        text("priority DESC"),
-        "date",
-        sqlite_where=text("due_at IS NOT NULL"),
-        postgresql_where=text("due_at IS NOT NULL"),
-    ),
+    _partial("dates_due", "due_at", text("priority DESC"), "date", where="due_at IS NOT NULL"),
     Index("dates_state", "state", "date"),
     Index("dates_backfill", "backfill_id", "state"),
     Index("dates_waiting", "waiting", "date"),
     Index("dates_ended", "ended_at"),
-    Index(
-        "dates_regressed",
-        "date",
-        sqlite_where=text("regressed <> ''"),
-        postgresql_where=text("regressed <> ''"),
+    _partial(
+        "dates_seen",
+        text("coalesce(swept_at, ended_at)"),
+        where="outcome IN ('complete', 'bootstrap', 'accepted')",
     ),
+    _partial("dates_regressed", "date", where="regressed <> ''"),
+    _partial("dates_stale", "date", where="stale_at IS NOT NULL"),
 )
 
 backfill_dates = Table(
@@ -170,28 +177,9 @@ checks = Table(
     _words("gap"),
     _words("accepted_by"),
     _words("accepted_reason"),
-    Index(
-        "checks_wanted",
-        "wanted_at",
-        "date",
-        sqlite_where=text("wanted_at IS NOT NULL"),
-        postgresql_where=text("wanted_at IS NOT NULL"),
-    ),
-    Index(
-        "checks_runnable",
-        "processor",
-        text("priority DESC"),
-        "date",
-        sqlite_where=text("runnable = 1"),
-        postgresql_where=text("runnable = 1"),
-    ),
-    Index(
-        "checks_holes",
-        "processor",
-        "date",
-        sqlite_where=text("satisfied = 0"),
-        postgresql_where=text("satisfied = 0"),
-    ),
+    _partial("checks_wanted", "wanted_at", "date", where="wanted_at IS NOT NULL"),
+    _partial("checks_runnable", "processor", text("priority DESC"), "date", where="runnable = 1"),
+    _partial("checks_holes", "processor", "date", where="satisfied = 0"),
 )
 
 attempts = Table(
@@ -223,21 +211,13 @@ attempts = Table(
         name="status_is_known",
     ),
     CheckConstraint("(status = 'running') = (ended_at IS NULL)", name="running_has_no_end"),
-    Index(
+    _partial(
         "one_attempt_per_sequential_phase",
         "sequence",
+        where="status = 'running' AND sequence IS NOT NULL",
         unique=True,
-        sqlite_where=text("status = 'running' AND sequence IS NOT NULL"),
-        postgresql_where=text("status = 'running' AND sequence IS NOT NULL"),
     ),
-    Index(
-        "one_writer_per_table",
-        "output",
-        "writer",
-        unique=True,
-        sqlite_where=text("status = 'running'"),
-        postgresql_where=text("status = 'running'"),
-    ),
+    _partial("one_writer_per_table", "output", "writer", where="status = 'running'", unique=True),
     Index("attempts_processor", "processor", "ended_at"),
     Index("attempts_ended", "ended_at"),
     sqlite_autoincrement=True,
@@ -346,5 +326,8 @@ check_tallies = Table(
 # Partial indexes serve only queries that state their condition literally, not as a parameter.
 IS_RUNNING = attempts.c.status == literal_column("'running'")
 IS_RUNNABLE = checks.c.runnable == literal_column("1")
-IS_HOLE = checks.c.satisfied == literal_column("0")
 IS_REGRESSED = dates.c.regressed != literal_column("''")
+IS_STALE = dates.c.stale_at.is_not(None)
+IS_SWEPT = text("outcome IN ('complete', 'bootstrap', 'accepted')")
+SEEN_AT = literal_column("coalesce(swept_at, ended_at)", Double)
+IS_HOLE = checks.c.satisfied == literal_column("0")

@@ -69,6 +69,11 @@ def picture(progress: Json, row: Json | None = None) -> Group:
     waits = counts(progress["waiting"])
     parts.append(Text(f"waiting: {waits}", style="dim"))
     parts += [Text(f"held: {hold['reason']}", style="red") for hold in progress["holds"]]
+    parts += [
+        Text(f"{progress[mark]} dates are {mark}: backfilld retry --{mark}", style="yellow")
+        for mark in ("regressed", "stale")
+        if progress[mark]
+    ]
     return Group(*parts)
 
 

@@ -41,6 +41,9 @@ def show_date(date: Json) -> None:
     outcome = f"/{date['outcome']}" if date["outcome"] else ""
     reason = f"  {date['reason']}" if date["reason"] else ""
     console.print(Text.assemble(f"{date['date']}: ", coloured(date["state"]), f"{outcome}{reason}"))
+    for mark in ("regressed", "stale"):
+        if date[mark]:
+            console.print(Text(f"{mark}: {date[mark]}"))
     if date["waiting_on"]:
         console.print(f"waiting on {date['waiting_on']}")
     rows = [

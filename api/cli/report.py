@@ -107,7 +107,15 @@ def validate(
         report = validation(pipeline, warehouse, about.start, about.end, now=time.time(), known=known)
         if planned or scrapers:
             chosen = Scrapers(scrapers or Scrapers.ALL)
-            made = plan(report, pipeline, scrapers=chosen, typical_seconds=typical, price=warehouse.price)
+            stale = remembered.stale(db, about.start, about.end) if db else []
+            made = plan(
+                report,
+                pipeline,
+                scrapers=chosen,
+                typical_seconds=typical,
+                price=warehouse.price,
+                stale=stale,
+            )
         if compared:
             options = compare(report, pipeline, typical_seconds=typical, price=warehouse.price)
     if as_json:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from api.cli.output import spread
 from api.words import size, span
+from daemon.plain import clock
 from daemon.plan import Comparison, Cost, Coverage, PhasePlan, Plan, Step
 
 
@@ -24,6 +25,9 @@ def lines(plan: Plan) -> Iterator[Text]:
         yield _comment(f"stays undone in {stop.phase}: {spread(stop.dates)}: {stop.reason}", "red")
     for gap in plan.gaps:
         yield _comment(f"goes without {gap.processor} on {spread(gap.dates)}: {gap.reason}", "yellow")
+    for one in plan.stale:
+        since = f"{one.repaired} was repaired at {clock(one.at)}"
+        yield _comment(f"stale: {one.date}: {since}; backfilld retry --stale computes it again", "yellow")
     if plan.steps:
         yield _comment(f"time: {_time(plan.seconds, plan.unknown_steps)}, phase after phase")
     yield _comment(f"warehouse: {_cost(plan.cost)}")

@@ -104,18 +104,30 @@ def cancel(backfill: int, as_json: bool, url: str | None) -> None:
 
 
 @click.command()
-@click.argument("what")
+@click.argument("what", required=False)
 @click.option("--force", is_flag=True, help="Run every processor of the date once, complete or not.")
+@click.option("--cascade", is_flag=True, help="Also compute again what is stale because of the date.")
+@click.option("--regressed", "mark", flag_value="regressed", help="Done dates that are no longer complete.")
+@click.option("--stale", "mark", flag_value="stale", help="Done dates to be computed again.")
 @json_option
 @url_option
-def retry(what: str, force: bool, as_json: bool, url: str | None) -> None:
-    """Put back to pending: a date that has ended, or the failed dates of a backfill (its number)."""
+def retry(
+    what: str | None, force: bool, cascade: bool, mark: str | None, as_json: bool, url: str | None
+) -> None:
+    """Put back to pending: an ended date, the failed dates of a backfill (its number), or marked dates."""
+    if (what is None) == (mark is None):
+        raise click.UsageError("name a date or a backfill, or give --regressed or --stale")
     client = Client(url)
+    if what is None:
+        told = client.post("/v1/dates/retry", {"mark": mark})
+        _tell(told, f"{told['retried']} {mark} dates start again", as_json)
+        return
     if what.isdecimal():
         _act(client, int(what), "retry", as_json)
         return
     date = DATE.convert(what, None, None)
-    _tell(client.post(f"/v1/dates/{date}/retry", {"force": force}), f"{date} starts again", as_json)
+    told = client.post(f"/v1/dates/{date}/retry", {"force": force, "cascade": cascade})
+    _tell(told, f"{date} starts again", as_json)
 
 
 @click.command()

@@ -26,7 +26,17 @@ from state.store.database import Transaction
 
 section = Section("dates", "Dates, each with one state machine")
 DAY = dt.timedelta(days=1)
-_STANDING = ("state", "outcome", "reason", "waiting", "waiting_on", "backfill_id", "version", "regressed")
+_STANDING = (
+    "state",
+    "outcome",
+    "reason",
+    "waiting",
+    "waiting_on",
+    "backfill_id",
+    "version",
+    "regressed",
+    "stale",
+)
 
 
 @section.get("/v1/dates", told.Dates, query=asked.DatesPage)
@@ -37,7 +47,8 @@ def listed(service: Served, *, query: asked.DatesPage) -> told.Dates:
         start = max(start, query.cursor + DAY)
     states = _states(service.core, query.state)
     with service.core.db.read() as tx:
-        found = dates.page(tx, start=start, end=query.end or LATEST, states=states, limit=query.limit + 1)
+        end, limit = query.end or LATEST, query.limit + 1
+        found = dates.page(tx, start=start, end=end, states=states, mark=query.mark, limit=limit)
         shown = found[: query.limit]
         waits = waiting_on(tx, service.core, shown)
     items = [telling.date_summary(row, waits.get(row.date)) for row in shown]
@@ -69,9 +80,20 @@ def one(service: Served, *, which: asked.ByDate) -> told.Date:
     "/v1/dates/{date}/retry", told.Date, which=asked.ByDate, body=asked.RetryDate, problems=(404, 409)
 )
 def retry(service: Served, *, which: asked.ByDate, body: asked.RetryDate) -> told.Date:
-    """Put an ended date back to `pending`."""
-    service.control.retry_date(which.date, by=caller(), force=body.force)
+    """Put an ended date back to `pending`; with `cascade` also what is stale because of it."""
+    service.control.retry_date(which.date, by=caller(), force=body.force, cascades=body.cascade)
     return _told(service, which.date)
+
+
+@section.post("/v1/dates/retry", told.Retried, body=asked.RetryMarked)
+def retry_marked(service: Served, *, body: asked.RetryMarked) -> told.Retried:
+    """Put the done dates with a mark back to `pending`.
+
+    Regressed ones run what they lack, stale ones run their sequential phases once.
+    """
+    start, end = body.start or EARLIEST, body.end or LATEST
+    found = service.control.retry_marked(body.mark, start, end, by=caller())
+    return told.Retried(retried=len(found), dates=found)
 
 
 @section.post(

@@ -34,6 +34,7 @@ def plan(service: Served, *, query: asked.PlanRange) -> Plan:
         scrapers=query.scrapers,
         typical_seconds=remembered.typical_seconds(service.core.db, service.pipeline).get,
         price=service.warehouse.price,
+        stale=remembered.stale(service.core.db, query.start, query.end or query.start),
     )
     return Plan.model_validate(found)
 

@@ -22,7 +22,7 @@ from api.schemas.fields import (
     whole_number,
 )
 from daemon.enqueue import EARLIEST, MOST_DATES
-from state.records import Action, Scrapers, Status
+from state.records import Action, Mark, Scrapers, Status
 from state.strict import Strict
 
 
@@ -101,6 +101,7 @@ class DatesPage(Page):
     start: PlainDate | None = None
     end: PlainDate | None = None
     state: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    mark: Annotated[Mark, Field(strict=False)] | None = None
     cursor: DateCursor | None = None
 
     @model_validator(mode="after")
@@ -205,9 +206,26 @@ class Pause(Strict):
 
 
 class RetryDate(Strict):
-    """How a date is put back: `force` runs every processor once, whatever its verdict."""
+    """How a date is put back: `force` runs every processor once, whatever its verdict.
+
+    `cascade` runs those of sequential phases once, and those of every date that is stale because of it.
+    """
 
     force: bool = False
+    cascade: bool = False
+
+
+class RetryMarked(Strict):
+    """Which marked dates are put back: all, or those from `start` to `end`, both included."""
+
+    mark: Annotated[Mark, Field(strict=False)]
+    start: PlainDate | None = None
+    end: PlainDate | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        _refuse_reversed(self.start, self.end)
+        return self
 
 
 class Accept(Strict):

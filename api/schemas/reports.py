@@ -6,7 +6,7 @@ import datetime as dt
 
 from pydantic import ConfigDict
 
-from api.schemas.fields import Told
+from api.schemas.fields import Time, Told
 from api.schemas.told import Counts
 from daemon.report import Standing
 from state.records import Scrapers
@@ -137,6 +137,14 @@ class AcceptedGap(_Report):
     reason: str
 
 
+class Recompute(_Report):
+    """A date to be computed again, since `repaired` was repaired after it was computed."""
+
+    date: dt.date
+    repaired: dt.date
+    at: Time
+
+
 class Cost(_Report):
     """About what the engine's questions to the warehouse cost; null where nobody can tell."""
 
@@ -164,6 +172,7 @@ class Plan(_Report):
     phases: list[PhasePlan]
     cannot_run: list[CannotRun]
     gaps: list[AcceptedGap]
+    stale: list[Recompute]
     coverage: list[Coverage]
     expected_dates: int
     done_dates: int

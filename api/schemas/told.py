@@ -111,7 +111,8 @@ class DateSummary(Told):
     waiting_on: str | None
     season: str | None
     backfill_id: int
-    regressed: str | None
+    regressed: str | None = Field(description="why it is no longer complete")
+    stale: str | None = Field(description="the earlier date that was repaired after this one was computed")
 
 
 class Dates(Told):
@@ -198,9 +199,17 @@ class Date(Told):
     backfill_id: int | None
     version: int | None
     regressed: str | None
+    stale: str | None
     processors: list[Check]
     attempts: list[Attempt]
     transitions: list[Transition]
+
+
+class Retried(Told):
+    """The marked dates that start again."""
+
+    retried: int
+    dates: list[dt.date]
 
 
 class Hold(Told):
@@ -308,6 +317,8 @@ class Progress(Told):
     paused: bool
     holds: list[Hold]
     budgets: list[Budget]
+    regressed: int = Field(description="done dates that are no longer complete")
+    stale: int = Field(description="dates to be computed again, since an earlier one was repaired")
     last_progress_at: Time | None
 
 

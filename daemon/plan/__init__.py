@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from daemon.decide import Gap
 from daemon.plan.estimates import Price, cost, wall_clock
@@ -20,6 +21,7 @@ from daemon.plan.results import (
     Coverage,
     PhasePlan,
     Plan,
+    Recompute,
     Step,
 )
 from daemon.plan.steps import Typical, ordered
@@ -38,6 +40,7 @@ __all__ = [
     "Coverage",
     "PhasePlan",
     "Plan",
+    "Recompute",
     "Step",
     "compare",
     "never_seen",
@@ -57,14 +60,16 @@ def plan(
     scrapers: Scrapers = Scrapers.ALL,
     typical_seconds: Typical = never_seen,
     price: Price | None = None,
+    stale: Sequence[Recompute] = (),
 ) -> Plan:
     """What would run for the dates of a validation.
 
     `typical_seconds` gives the seconds of a processor's attempts so far, None while there are none;
-    `price` the bytes that a question to the warehouse is billed.
+    `price` the bytes that a question to the warehouse is billed; `stale` is told as it is.
     """
     unusable = {name: why for name, why in _unusable(pipeline) if why}
-    return _plan(validation, pipeline, scrapers, unusable, typical_seconds, price)
+    made = _plan(validation, pipeline, scrapers, unusable, typical_seconds, price)
+    return replace(made, stale=stale)
 
 
 def compare(
@@ -103,6 +108,7 @@ def _plan(
         phases=phases,
         cannot_run=stopped,
         gaps=list(_gaps(outlook.gaps)),
+        stale=(),
         coverage=[_coverage(phase, outlook) for phase in pipeline.phase],
         expected_dates=validation.expected_dates,
         done_dates=validation.expected_dates - len(outlook.stops),

@@ -72,6 +72,15 @@ class AcceptedGap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recompute:
+    """A date whose sequential phases are to run again, since an earlier date was repaired at `at`."""
+
+    date: dt.date
+    repaired: dt.date
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """About what the engine's questions to the warehouse cost. `bytes` is None where nobody can tell."""
 
@@ -102,6 +111,8 @@ class Plan:
     phases: Sequence[PhasePlan]
     cannot_run: Sequence[CannotRun]
     gaps: Sequence[AcceptedGap]
+    stale: Sequence[Recompute]
+    """Complete, and no step here: `backfilld retry --stale` runs them."""
     coverage: Sequence[Coverage]
     expected_dates: int
     done_dates: int
@@ -134,7 +145,7 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """One row per option: steps, time, cost, dates done, coverage."""
-        left_out = ("phases", "start", "end")
+        left_out = ("phases", "stale", "start", "end")
         rows = [
             {key: value for key, value in option.to_json().items() if key not in left_out}
             | {"steps": len(option.steps)}

@@ -94,10 +94,17 @@ class Released:
     values: Mapping[str, object]
 
 
-def open_for(tx: Connection, admitted: Sequence[DateRow], processors: Collection[str], now: float) -> None:
+def open_for(
+    tx: Connection,
+    admitted: Sequence[DateRow],
+    processors: Collection[str],
+    now: float,
+    sequential: Collection[str] = (),
+) -> None:
     """Start afresh with the checks of admitted dates: nothing tried, everything to be asked.
 
-    What an operator accepted stays, unless the date is to be run again.
+    What an operator accepted stays, unless the date is to be run again. Of a date that cascades, the
+    `sequential` processors run once whatever they show.
     """
     if not admitted:
         return
@@ -123,7 +130,7 @@ def open_for(tx: Connection, admitted: Sequence[DateRow], processors: Collection
             "processor": name,
             "wanted_at": now,
             "priority": row.priority,
-            "mode": row.mode.value,
+            "mode": (Mode.FORCE if row.cascades and name in sequential else row.mode).value,
         }
         for row in admitted
         for name in processors

@@ -10,11 +10,12 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, liter
 
 from state.machine import FINAL, Outcome, Trigger
 from state.pipeline import DONE, PENDING
-from state.records import DateRow, Mode, TransitionRow
+from state.records import DateRow, Mark, Mode, TransitionRow
 from state.store import rows
-from state.tables import backfill_dates, dates, transitions
+from state.tables import IS_REGRESSED, IS_STALE, backfill_dates, dates, transitions
 
 _LIVE = dates.c.ended_at.is_(None)
+_MARKED = {Mark.REGRESSED: IS_REGRESSED, Mark.STALE: IS_STALE}
 
 # Statements are built once: building one costs more than SQLite takes to run it.
 _THIS = dates.c.date == bindparam("_date")
@@ -106,6 +107,7 @@ def page(
     start: dt.date,
     end: dt.date,
     states: Collection[str] = (),
+    mark: Mark | None = None,
     backfill_id: int | None = None,
     limit: int,
 ) -> list[DateRow]:
@@ -113,6 +115,8 @@ def page(
     query = select(dates).where(dates.c.date.between(start, end)).order_by(dates.c.date).limit(limit)
     if states:
         query = query.where(dates.c.state.in_(states))
+    if mark is not None:
+        query = query.where(_MARKED[mark])
     if backfill_id is not None:
         query = query.where(dates.c.backfill_id == backfill_id)
     return [rows.date(row) for row in tx.execute(query)]
@@ -187,13 +191,21 @@ def _close_request(tx: Connection, row: DateRow, state: str, outcome: str) -> No
 
 
 def restart(
-    tx: Connection, held: Sequence[DateRow], *, mode: Mode, actor: str, reason: str, now: float
+    tx: Connection,
+    held: Sequence[DateRow],
+    *,
+    mode: Mode,
+    actor: str,
+    reason: str,
+    now: float,
+    cascades: bool = False,
 ) -> None:
     """Put `done` or `failed` dates back to `pending`; they were read in this same writing transaction."""
     if not held:
         return
     again = {"state": PENDING, "outcome": "", "reason": "", "waiting": "turn", "waiting_text": ""}
-    fresh = {"due_at": now, "entered_at": now, "ended_at": None, "mode": mode.value, "regressed": ""}
+    fresh = {"due_at": now, "entered_at": now, "ended_at": None, "mode": mode.value}
+    fresh |= {"regressed": "", "swept_at": None, "cascades": int(cascades)}
     statement = update(dates).where(*_AS_READ).values(version=dates.c.version + 1, **again, **fresh)
     tx.execute(statement, [{"_date": row.date, "_version": row.version} for row in held])
     step = {"target": PENDING, "trigger": Trigger.RETRY.value, "reason": reason, "actor": actor, "at": now}

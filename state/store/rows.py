@@ -35,6 +35,7 @@ def date(row: Row[Any]) -> DateRow:
     """A row of `dates`."""
     values = dict(row._mapping)
     values["mode"] = Mode(values["mode"])
+    values["cascades"] = bool(values["cascades"])
     return DateRow(**values)
 
 

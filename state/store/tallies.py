@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from state.tables import IS_REGRESSED, check_tallies, date_tallies
+from state.tables import IS_REGRESSED, IS_STALE, check_tallies, date_tallies
 from state.tables import dates as dates_table
 
 
@@ -51,3 +51,8 @@ def checks(tx: Connection) -> list[CheckCount]:
 def regressed(tx: Connection) -> int:
     """How many ended dates were found to be complete no longer."""
     return tx.execute(select(func.count()).select_from(dates_table).where(IS_REGRESSED)).scalar_one()
+
+
+def stale(tx: Connection) -> int:
+    """How many dates were computed before an earlier one was repaired; costs as much as there are."""
+    return tx.execute(select(func.count()).select_from(dates_table).where(IS_STALE)).scalar_one()

@@ -47,6 +47,7 @@ def test_every_series_exists_before_anything_happens(api: Api) -> None:
         "backfilld_warehouse_errors_total",
         "backfilld_last_progress_timestamp_seconds",
         "backfilld_regressed_dates",
+        "backfilld_stale_dates",
         "backfilld_paused",
         'backfilld_waiting_dates{reason="earlier_date"}',
         'backfilld_processor_paused{processor="box"}',

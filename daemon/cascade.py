@@ -1,0 +1,110 @@
+"""Cascades: what was computed before an earlier date was repaired is to be computed again.
+
+The rule. A sequential phase computes a date from the phase before, over the dates of its lookback.
+
+- A date is *repaired* when the rows of a processor of that phase before change: when the first verdict after
+  a job of ours is satisfied, or when a verdict counts other rows than the one before, whoever wrote them.
+- A repair marks as *stale* every date from the repaired one to the last that looks back at it, if it has
+  output of the sequential phase that no good attempt of ours has begun to compute since the repair, or if an
+  attempt is computing it. A date whose sequential phase has yet to run has no such output, and is not marked:
+  in a first backfill, whose gates hold later dates back until earlier ones are satisfied, none is.
+- The mark names the latest repair. It stays, whatever becomes of the date, until the date is done again and
+  every output that it has of sequential phases comes from a good attempt begun since the repair.
+- Nothing runs by itself for a mark. A retry with `cascade` runs the date, and every done date that is stale
+  within its reach, now or by what this retry repairs: all phases are validated as ever, and only the
+  sequential ones run once whatever they show.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from daemon import lookback
+from daemon.core import ACTOR, Core
+from daemon.restart import put_back
+from state.pipeline import DONE, Phase, Pipeline
+from state.records import CheckRow, DateRow, Mark, Mode
+from state.store import dates, marks
+from state.store.checks import Judged
+from state.store.database import Transaction
+
+_REACH = 400
+"""More dates than a cascade puts back at once: a season and what surrounds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Repair:
+    """A date of which the phase before a sequential one has changed, and when."""
+
+    phase: Phase
+    date: dt.date
+    at: float
+
+
+def sequential(pipeline: Pipeline) -> list[str]:
+    """The processors of all sequential phases."""
+    return [p.name for phase in pipeline.phase if phase.sequential for p in phase.processor]
+
+
+def mark(tx: Transaction, core: Core, judged: Iterable[tuple[CheckRow, Judged]]) -> None:
+    """Mark what the repairs among new verdicts make stale, and run it where a cascade was asked for."""
+    repairs = list(_repairs(core.pipeline, list(judged)))
+    if not repairs:
+        return
+    holders = dates.among(tx, {repair.date for repair in repairs})
+    for repair in repairs:
+        names = [p.name for p in repair.phase.processor]
+        marks.mark_stale(tx, repair.date, _end(core.pipeline, repair.phase, repair.date), repair.at, names)
+    for row in holders.values():
+        if row.cascades:
+            follow(tx, core, row.date, actor=ACTOR)
+
+
+def settle(tx: Transaction, core: Core, ended: Collection[DateRow]) -> None:
+    """Take the mark from dates that are done again with all of it computed since the repair."""
+    stale = [row.date for row in ended if row.stale_at is not None]
+    if stale:
+        marks.clear_stale(tx, stale, sequential(core.pipeline))
+
+
+def follow(tx: Transaction, core: Core, date: dt.date, *, actor: str) -> list[DateRow]:
+    """Put back the done dates after `date` that are stale within its reach, to compute them again."""
+    phases = [phase for phase in core.pipeline.phase if phase.sequential]
+    end = max((_end(core.pipeline, phase, date) for phase in phases), default=date)
+    first = date + dt.timedelta(days=1)
+    found = dates.page(tx, start=first, end=end, states=[DONE], mark=Mark.STALE, limit=_REACH)
+    reason = f"cascade of {date}"
+    return put_back(tx, core, found, mode=Mode.INSIST, actor=actor, reason=reason, cascades=True)
+
+
+def _repairs(pipeline: Pipeline, judged: list[tuple[CheckRow, Judged]]) -> Iterator[_Repair]:
+    for phase in pipeline.phase:
+        before = lookback.phase_before(pipeline, phase)
+        names = [p.name for p in before.processor] if before else []
+        changed = {
+            check.date: _changed_at(check, answer)
+            for check, answer in judged
+            if check.processor in names and _is_changed(check, answer)
+        }
+        yield from (_Repair(phase, date, at) for date, at in sorted(changed.items()))
+
+
+def _is_changed(check: CheckRow, answer: Judged) -> bool:
+    """Whether the rows behind a verdict are others than those behind the one before."""
+    if not answer.judgement.rows:
+        return False
+    if check.follows_attempt and answer.judgement.verdict.satisfied:
+        return True
+    return check.asked_at is not None and check.rows is not None and check.rows != answer.judgement.rows
+
+
+def _changed_at(check: CheckRow, answer: Judged) -> float:
+    own = check.own_ended_at if check.follows_attempt else None
+    return answer.asked_at if own is None else own
+
+
+def _end(pipeline: Pipeline, phase: Phase, date: dt.date) -> dt.date:
+    """The last date that looks back at `date`, entering a sequential phase."""
+    return pipeline.seasons.lookback_end(date, pipeline.lookback(phase))

@@ -1,0 +1,43 @@
+"""Regressions: done dates that are no longer complete, by a partition that expired or by later damage.
+
+Whenever a done date is judged again, by the sweep, by a request for it or as an earlier date of another, the
+date shows what it lacks, or nothing any more. Only a certain verdict counts: an error is never an answer. The
+date itself stays done until somebody asks for a retry; a later date that looks back at it waits for it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Mapping
+
+from daemon.core import Core
+from daemon.events import Trouble
+from state.records import CheckRow
+from state.store import checks, marks
+from state.store.database import Transaction
+from state.verdict import Verdict
+
+UNCERTAIN = (Verdict.UNKNOWN, Verdict.RUNNING)
+"""Verdicts that say nothing about what is there."""
+
+
+def note(tx: Transaction, core: Core, judged: Collection[dt.date]) -> list[Trouble]:
+    """Have the done ones of the judged dates show what they lack now."""
+    before = marks.done_among(tx, judged)
+    if not before:
+        return []
+    known = checks.of_dates(tx, before)
+    now = {date: _lacks(core, known[date]) for date in before}
+    marks.set_regressed(tx, {date: text for date, text in now.items() if text != before[date]})
+    fresh = sorted(date for date, text in now.items() if text and not before[date])
+    if not fresh:
+        return []
+    text = f"{len(fresh)} done dates are no longer complete, first {fresh[0]}: {now[fresh[0]]}"
+    return [Trouble(kind="regressed", text=text)]
+
+
+def _lacks(core: Core, own: Mapping[str, CheckRow]) -> str:
+    """What a date lacks by the latest verdicts, in words."""
+    checked = [own[name] for name in core.pipeline.processors if name in own]
+    lacking = [check for check in checked if not check.satisfied and check.verdict not in UNCERTAIN]
+    return "; ".join(f"{c.processor} is {c.verdict}: {c.reason}".removesuffix(": ") for c in lacking)

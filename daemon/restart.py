@@ -1,0 +1,36 @@
+"""Ended dates are put back to `pending`, under the backfills that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from daemon.core import Core
+from state.records import DateRow, Mode
+from state.store import backfills, dates, notices
+from state.store.database import Transaction
+
+
+def put_back(
+    tx: Transaction,
+    core: Core,
+    held: Sequence[DateRow],
+    *,
+    mode: Mode,
+    actor: str,
+    reason: str,
+    cascades: bool = False,
+) -> list[DateRow]:
+    """Put ended dates back, and return them: without those whose backfill is still being cancelled.
+
+    A cancelled backfill lives again for its dates.
+    """
+    holders = backfills.some(tx, sorted({row.backfill_id for row in held}))
+    cancelled = {number for number, row in holders.items() if row.cancelled_at is not None}
+    cancelling = {number for number in cancelled if backfills.running_attempts(tx, number)}
+    for number in cancelled - cancelling:
+        backfills.change(tx, number, {"cancelled_at": None})
+    chosen = [row for row in held if row.backfill_id not in cancelling]
+    dates.reopen_requests(tx, chosen)
+    notices.forget_end(tx, {row.backfill_id for row in chosen})
+    dates.restart(tx, chosen, mode=mode, actor=actor, reason=reason, now=core.now(), cascades=cascades)
+    return chosen

@@ -1,0 +1,60 @@
+"""The sweep: every done date is looked at again within `engine.sweep`, a few at a time.
+
+A tick looks whether the date that was not looked at for longest is due: one seek of an index while none is.
+If it is, those that come due soon after are taken along, so that a round asks few questions, each of bounded
+size. It stands back while live dates have questions, and while the warehouse cannot be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from daemon.core import Core
+from daemon.validate import Validator
+from daemon.warehouse import WarehouseError
+from state.records import CheckRow
+from state.store import checks, holds, marks
+
+TICK_SECONDS = 60.0
+"""How often it is looked whether a date is due."""
+BATCH = 200
+"""How many dates one question is about at most."""
+TOGETHER = 24
+"""Dates that come due within this part of the pace are taken along: so many questions a round at least."""
+
+
+class Sweeper:
+    """The duty that looks at done dates again."""
+
+    def __init__(self, core: Core, validator: Validator) -> None:
+        self._core = core
+        self._validator = validator
+
+    def run(self) -> int:
+        """Ask about the dates that are due, if nothing else is to be asked; how many were looked at."""
+        every = self._core.pipeline.engine.sweep
+        due = self._due(every) if every else []
+        if not due:
+            return 0
+        try:
+            self._validator.look_again(due, purpose="sweep", certain=True)
+        except WarehouseError as error:
+            self._validator.hold_questions(error)
+            return 0
+        looked_at = {check.date for check in due}
+        with self._core.db.write() as tx:
+            marks.swept(tx, looked_at, self._core.now())
+        return len(looked_at)
+
+    def _due(self, every: float) -> Sequence[CheckRow]:
+        now = self._core.now()
+        with self._core.db.read() as tx:
+            oldest = marks.next_seen(tx)
+            if oldest is None or oldest > now - every:
+                return []
+            held = any(hold.kind == holds.WAREHOUSE for hold in holds.everything(tx))
+            if held or checks.has_wanted(tx, now):
+                return []
+            rows = marks.seen_before(tx, now - every * (1 - 1 / TOGETHER), BATCH)
+            known = checks.of_dates(tx, [row.date for row in rows])
+        return [check for row in rows for check in known[row.date].values()]

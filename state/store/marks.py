@@ -1,0 +1,93 @@
+"""Marks of ended dates: when each was looked at last, which are no longer complete, which are stale."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, or_, select, update
+
+from state.pipeline import DONE
+from state.records import DateRow
+from state.store import rows
+from state.tables import IS_STALE, IS_SWEPT, SEEN_AT, checks, dates
+from state.verdict import Verdict
+
+_NEXT = select(SEEN_AT).select_from(dates).where(IS_SWEPT).order_by(SEEN_AT).limit(1)
+_SEEN_BEFORE = (
+    select(dates)
+    .where(IS_SWEPT, bindparam("_at") >= SEEN_AT)
+    .order_by(SEEN_AT, dates.c.date)
+    .limit(bindparam("_limit"))
+)
+_THESE = dates.c.date.in_(bindparam("_dates", expanding=True))
+_SWEPT = update(dates).where(_THESE).values(swept_at=bindparam("_now"))
+_DONE = select(dates.c.date, dates.c.regressed).where(dates.c.state == DONE, _THESE)
+_SET_REGRESSED = update(dates).where(dates.c.date == bindparam("_date")).values(regressed=bindparam("_text"))
+
+
+def _computed(processors: Collection[str]) -> tuple[ColumnElement[bool], ...]:
+    """A check of these processors that has output for a date."""
+    return (
+        checks.c.date == dates.c.date,
+        checks.c.processor.in_(processors),
+        checks.c.rows > 0,
+        checks.c.verdict != Verdict.NOT_EXPECTED.value,
+    )
+
+
+def _not_since(at: object) -> ColumnElement[bool]:
+    """That no good attempt of ours has computed a check's output since a time."""
+    return or_(checks.c.own_started_at.is_(None), checks.c.own_started_at < at, checks.c.own_succeeded == 0)
+
+
+def next_seen(tx: Connection) -> float | None:
+    """When the done date was looked at that was not for longest."""
+    return tx.execute(_NEXT).scalar()
+
+
+def seen_before(tx: Connection, at: float, limit: int) -> list[DateRow]:
+    """The done dates that were not looked at since `at`, the longest ago first."""
+    return [rows.date(row) for row in tx.execute(_SEEN_BEFORE, {"_at": at, "_limit": limit})]
+
+
+def swept(tx: Connection, looked_at: Collection[dt.date], now: float) -> None:
+    """Note that done dates were looked at."""
+    tx.execute(_SWEPT, {"_dates": list(looked_at), "_now": now})
+
+
+def done_among(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, str]:
+    """Those of the dates that are done, each with why it is no longer complete, or nothing."""
+    return {row.date: row.regressed for row in tx.execute(_DONE, {"_dates": list(wanted)})}
+
+
+def set_regressed(tx: Connection, texts: Mapping[dt.date, str]) -> None:
+    """Note why dates are no longer complete; an empty text: they are."""
+    if texts:
+        tx.execute(_SET_REGRESSED, [{"_date": date, "_text": text} for date, text in texts.items()])
+
+
+def mark_stale(
+    tx: Connection, repaired: dt.date, until: dt.date, at: float, processors: Collection[str]
+) -> None:
+    """Mark the dates from `repaired` to `until` that have output of `processors` from before `at`.
+
+    Output that is being computed counts as such.
+    """
+    old = exists().where(*_computed(processors), _not_since(at))
+    under_way = exists().where(
+        and_(
+            checks.c.date == dates.c.date,
+            checks.c.processor.in_(processors),
+            checks.c.attempt_id.is_not(None),
+        )
+    )
+    here = (dates.c.date.between(repaired, until), or_(old, under_way))
+    tx.execute(update(dates).where(*here).values(stale_by=repaired, stale_at=at))
+
+
+def clear_stale(tx: Connection, ended: Collection[dt.date], processors: Collection[str]) -> None:
+    """Take the mark from dates whose output of `processors` was all computed since the repair."""
+    old = exists().where(*_computed(processors), _not_since(dates.c.stale_at))
+    here = (dates.c.date.in_(ended), IS_STALE, ~old)
+    tx.execute(update(dates).where(*here).values(stale_by=None, stale_at=None))

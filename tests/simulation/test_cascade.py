@@ -1,0 +1,211 @@
+"""Cascades: what was computed before an earlier date was repaired is marked, and computed again if asked."""
+
+import datetime as dt
+import itertools
+
+import pytest
+
+from state.records import Mark
+from state.store import dates
+from tests.factories import phase, pipeline, processor
+from tests.integration.api_world import Api
+from tests.simulation.world import ME, Work, World
+
+OPENER = dt.date(2021, 10, 19)
+SEASON = {OPENER + dt.timedelta(days=n): 5 for n in range(6)}
+DAYS = sorted(SEASON)
+FIRST, REPAIRED, NEXT, LAST = DAYS[0], DAYS[2], DAYS[3], DAYS[-1]
+
+
+def shape(lookback="season"):
+    return pipeline(
+        phase("phase2", processor("box")),
+        phase("phase3", processor("team"), processor("player")),
+        phase("phase4", processor("zones"), processor("cache"), order="sequential", lookback=lookback),
+    )
+
+
+def done(world: World) -> World:
+    """All dates done by our own jobs."""
+    world.enqueue(FIRST, LAST)
+    world.run()
+    assert not world.live()
+    world.executor.launched.clear()
+    world.time += 3600
+    return world
+
+
+@pytest.fixture
+def world(tmp_path):
+    return done(World(shape(), SEASON, tmp_path))
+
+
+def stale(world: World) -> list[dt.date]:
+    return [date for date, row in world.dates().items() if row.stale_at is not None]
+
+
+def launched(world: World) -> list[tuple[str, str]]:
+    return [(job.env["BACKFILLD_DATE"], job.env["BACKFILLD_PROCESSOR"]) for job in world.executor.launched]
+
+
+def damage(world: World, name: str = "team", date: dt.date = REPAIRED) -> None:
+    world.fill(name, date, rows=0)
+
+
+def steps(*dates: dt.date) -> list[tuple[str, str]]:
+    return [(str(date), name) for date in dates for name in ("zones", "cache")]
+
+
+def test_a_first_backfill_marks_nothing(world):
+    assert stale(world) == []
+
+
+def test_repairing_a_date_marks_it_and_the_later_ones_that_look_back_at_it(world):
+    damage(world)
+    world.control.retry_date(REPAIRED, by=ME)
+    world.run()
+    # Then only the lost rows were written again, and what was computed from them is stale
+    assert launched(world) == [(str(REPAIRED), "team")]
+    assert stale(world) == DAYS[2:]
+    row = world.dates()[LAST]
+    assert (row.state, row.stale_by) == ("done", REPAIRED)
+    assert row.stale_at == pytest.approx(world.time, abs=60)
+
+
+def test_the_mark_reaches_as_far_as_the_lookback(tmp_path):
+    world = done(World(shape(lookback=1), SEASON, tmp_path))
+    damage(world)
+    world.control.retry_date(REPAIRED, by=ME)
+    world.run()
+    assert stale(world) == [REPAIRED, NEXT]
+
+
+def test_a_job_that_changes_no_row_marks_nothing(world):
+    damage(world)
+    world.script = lambda job: Work(code=1)
+    world.control.retry_date(REPAIRED, by=ME)
+    world.run()
+    assert world.dates()[REPAIRED].outcome == "exhausted"
+    assert stale(world) == []
+
+
+def test_repairing_a_phase_that_the_gate_does_not_look_at_marks_nothing(world):
+    damage(world, "box")
+    world.control.retry_date(REPAIRED, by=ME)
+    world.run()
+    assert launched(world) == [(str(REPAIRED), "box")]
+    assert stale(world) == []
+
+
+def test_rows_that_somebody_else_changed_are_a_repair_too(world):
+    world.warehouse.rows["team", REPAIRED] = 2
+    world.time += 8 * 86400
+    world.engine.sweeper.run()
+    assert stale(world) == DAYS[2:]
+
+
+def test_a_cascade_after_the_repair_runs_the_sequential_phase_of_the_stale_dates_alone(world):
+    # Given a repair that has left marks
+    damage(world)
+    world.control.retry_date(REPAIRED, by=ME)
+    world.run()
+    world.executor.launched.clear()
+    # When the cascade is asked for
+    world.control.retry_date(REPAIRED, by=ME, cascades=True)
+    world.run()
+    # Then phase 4 ran once for each of them, and nothing else; the marks are gone
+    assert sorted(launched(world)) == sorted(steps(*DAYS[2:]))
+    assert stale(world) == []
+    assert {row.outcome for row in world.dates().values()} == {"complete"}
+
+
+def test_a_cascade_together_with_the_repair_runs_what_it_makes_stale(world):
+    damage(world)
+    damage(world, "player")
+    world.control.retry_date(REPAIRED, by=ME, cascades=True)
+    world.run()
+    ran = launched(world)
+    assert sorted(ran[:2]) == [(str(REPAIRED), "player"), (str(REPAIRED), "team")]
+    assert sorted(ran[2:]) == sorted(steps(*DAYS[2:]))
+    assert stale(world) == []
+    with world.db.read() as tx:
+        moves = dates.history(tx, LAST)
+    assert f"cascade of {REPAIRED}" in [move.reason for move in moves]
+
+
+def test_a_plain_retry_of_a_stale_date_keeps_the_mark_and_a_forced_one_clears_it(world):
+    damage(world)
+    world.control.retry_date(REPAIRED, by=ME)
+    world.run()
+    world.control.retry_date(LAST, by=ME)
+    world.run()
+    assert LAST in stale(world)
+    world.control.retry_date(LAST, by=ME, force=True)
+    world.run()
+    assert LAST not in stale(world)
+
+
+def test_a_second_repair_while_dates_are_computed_again_marks_them_anew(world):
+    damage(world)
+    world.control.retry_date(REPAIRED, by=ME, cascades=True)
+    while (str(NEXT), "zones") not in launched(world):
+        assert world.step()
+    # When an even earlier date is repaired meanwhile
+    damage(world, date=FIRST)
+    world.control.retry_date(FIRST, by=ME)
+    world.run()
+    # Then what began before is stale again
+    assert NEXT in stale(world)
+    assert world.dates()[NEXT].stale_by == FIRST
+
+
+def test_a_restart_in_the_middle_loses_neither_mark_nor_cascade(world):
+    damage(world)
+    world.control.retry_date(REPAIRED, by=ME, cascades=True)
+    for _ in itertools.count():
+        if not world.step():
+            break
+        world.start()
+    assert stale(world) == []
+    assert set(steps(*DAYS[2:])) <= set(launched(world))
+
+
+@pytest.fixture
+def api(world) -> Api:
+    return Api(world)
+
+
+def test_the_api_tells_marks_and_runs_them(api):
+    world = api.world
+    damage(world)
+    api.post(f"/v1/dates/{REPAIRED}/retry")
+    world.run()
+    # Given marks: each date tells its own, lists and counts agree
+    told = api.get(f"/v1/dates/{LAST}")["stale"]
+    assert told.startswith(f"{REPAIRED} was repaired at 2025-")
+    listed = api.get("/v1/dates?mark=stale")["items"]
+    assert [item["date"] for item in listed] == [str(date) for date in DAYS[2:]]
+    assert api.get("/v1/progress")["stale"] == 4
+    assert api.scrape()["backfilld_stale_dates"] == 4
+    plan = api.get(f"/v1/plan?start={FIRST}&end={LAST}")
+    assert [one["date"] for one in plan["stale"]] == [str(date) for date in DAYS[2:]]
+    assert not any(one["steps"] for one in plan["phases"])
+    # When one is run with what hangs on it, and the rest by their mark
+    api.post(f"/v1/dates/{REPAIRED}/retry", {"cascade": True})
+    world.run()
+    assert api.get("/v1/progress")["stale"] == 0
+    assert api.post("/v1/dates/retry", {"mark": "stale"}) == {"retried": 0, "dates": []}
+
+
+def test_marked_dates_are_retried_by_their_mark_over_http_and_it_is_recorded(api):
+    world = api.world
+    damage(world, "zones")
+    world.time += 8 * 86400
+    world.engine.sweeper.run()
+    assert api.get("/v1/progress")["regressed"] == api.scrape()["backfilld_regressed_dates"] == 1
+    told = api.post("/v1/dates/retry", {"mark": "regressed", "start": str(FIRST), "end": str(LAST)})
+    assert told == {"retried": 1, "dates": [str(REPAIRED)]}
+    (change,) = api.get("/v1/audit?limit=1")["items"]
+    assert (change["action"], change["target"], change["after"]) == ("retry", "regressed dates", {"dates": 0})
+    world.run()
+    assert world.control.retry_marked(Mark.REGRESSED, FIRST, LAST, by=ME) == []

@@ -1,0 +1,162 @@
+"""The sweep: done dates are looked at again, at a pace, and what is no longer complete says so."""
+
+import datetime as dt
+import itertools
+
+import pytest
+import sqlalchemy as sa
+
+from daemon.events import Trouble
+from daemon.sweep import BATCH
+from state.records import Mark
+from state.store import marks
+from state.verdict import Run
+from tests.factories import phase, pipeline, processor
+from tests.simulation.world import ME, World
+
+OPENER = dt.date(2021, 10, 19)
+SEASON = {OPENER + dt.timedelta(days=n): 5 for n in range(6)}
+DAY, LAST = OPENER + dt.timedelta(days=2), max(SEASON)
+WEEK = 7 * 86400.0
+
+
+def shape(**keys):
+    return pipeline(
+        phase("phase2", processor("box")),
+        phase("phase3", processor("team")),
+        phase("phase4", processor("zones"), order="sequential"),
+        **keys,
+    )
+
+
+def done(world: World) -> World:
+    """All dates done: their tables were complete from the start."""
+    for name, date in itertools.product(world.pipeline.processors, SEASON):
+        world.fill(name, date)
+    world.enqueue(min(SEASON), max(SEASON))
+    world.run()
+    assert not world.live()
+    return world
+
+
+@pytest.fixture
+def world(tmp_path):
+    return done(World(shape(), SEASON, tmp_path))
+
+
+def asked(world: World, duty) -> int:
+    before = world.warehouse.questions
+    duty()
+    return world.warehouse.questions - before
+
+
+def test_every_done_date_is_looked_at_again_once_a_week_in_one_question(world):
+    # Given dates that ended just now: nothing is due, and nothing is asked
+    assert asked(world, world.engine.sweeper.run) == 0
+    # When a week has passed
+    world.time += WEEK
+    assert asked(world, world.engine.sweeper.run) == 1
+    # Then the next look is a week away
+    assert asked(world, world.engine.sweeper.run) == 0
+    world.time += WEEK - 60
+    assert asked(world, world.engine.sweeper.run) == 0
+    world.time += 60
+    assert asked(world, world.engine.sweeper.run) == 1
+    assert not world.executor.launched
+
+
+def test_many_dates_are_spread_over_ticks_of_bounded_size(world, monkeypatch):
+    monkeypatch.setattr("daemon.sweep.BATCH", 4)
+    world.time += WEEK
+    assert [world.engine.sweeper.run() for _ in range(3)] == [4, 2, 0]
+    assert BATCH == 200
+
+
+def test_the_next_date_is_found_by_one_seek_of_an_index(world):
+    with world.db.read() as tx:
+        for statement in (marks._NEXT, marks._SEEN_BEFORE):
+            query = str(statement.compile(tx, compile_kwargs={"render_postcompile": True}))
+            values = (0.0, 1, 0)[3 - query.count("?") :]
+            plan = [row[-1] for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values)]
+            assert any("INDEX dates_seen" in line for line in plan), plan
+
+
+def test_the_sweep_can_be_switched_off(tmp_path):
+    world = done(World(shape(engine={"sweep": "0s"}), SEASON, tmp_path))
+    world.time += 100 * WEEK
+    assert asked(world, world.engine.sweeper.run) == 0
+
+
+def test_a_date_whose_partition_expired_shows_regressed_and_runs_only_if_asked(world):
+    # Given a partition that expired behind our back
+    world.fill("box", DAY, rows=0)
+    world.warehouse.closed["box", DAY] = Run(succeeded=True, started_at=world.time - 60, ended_at=world.time)
+    world.time += WEEK
+    # When the sweep comes by
+    world.engine.sweeper.run()
+    world.run()
+    # Then the date says what it lacks, stays done, and nothing has run
+    row = world.dates()[DAY]
+    assert row.state == "done"
+    assert row.regressed == "box is no_data: the latest run succeeded, but there are no rows"
+    assert [e.text for e in world.events if isinstance(e, Trouble)] == [
+        f"1 done dates are no longer complete, first {DAY}: {row.regressed}"
+    ]
+    assert not world.executor.launched
+    # When it is asked for
+    assert world.control.retry_marked(Mark.REGRESSED, OPENER, LAST, by=ME) == [DAY]
+    world.run()
+    # Then it runs what it lacks, and shows nothing any more
+    assert [job.env["BACKFILLD_PROCESSOR"] for job in world.executor.launched] == ["box"]
+    assert (world.dates()[DAY].state, world.dates()[DAY].regressed) == ("done", "")
+
+
+def test_damage_that_was_mended_elsewhere_is_forgotten_at_the_next_look(world):
+    world.fill("zones", DAY, rows=0)
+    world.time += WEEK
+    world.engine.sweeper.run()
+    assert world.dates()[DAY].regressed
+    world.fill("zones", DAY)
+    world.time += WEEK
+    world.engine.sweeper.run()
+    assert world.dates()[DAY].regressed == ""
+
+
+def test_an_accepted_gap_is_no_regression(world):
+    world.fill("zones", DAY, rows=0)
+    world.time += WEEK
+    world.engine.sweeper.run()
+    world.control.accept(DAY, "zones", by=ME, reason="will not come back")
+    assert world.dates()[DAY].regressed == ""
+
+
+def test_an_error_is_no_answer_and_changes_no_verdict(world):
+    # Given a table that cannot be asked, and a whole warehouse that cannot
+    world.warehouse.broken["box"] = "table is locked"
+    world.time += WEEK
+    world.engine.sweeper.run()
+    with world.db.read() as tx:
+        verdicts = set(tx.execute(sa.text("SELECT verdict, wanted_at FROM checks WHERE processor = 'box'")))
+    assert verdicts == {("complete", None)}
+    assert not any(row.regressed for row in world.dates().values())
+    world.warehouse.down = "refused"
+    world.time += WEEK
+    assert world.engine.sweeper.run() == 0
+    assert [hold.kind for hold in world.control.holds()] == ["warehouse"]
+    assert asked(world, world.engine.sweeper.run) == 0, "it waits like everyone"
+    assert not any(row.regressed for row in world.dates().values())
+
+
+def test_the_sweep_stands_back_while_live_dates_have_questions(world):
+    world.time += WEEK
+    world.control.retry_date(DAY, by=ME)
+    world.engine.turn()
+    assert asked(world, world.engine.sweeper.run) == 0
+    world.run()
+    assert asked(world, world.engine.sweeper.run) == 1
+
+
+def test_a_request_for_a_regressed_date_finds_out_too(world):
+    world.fill("zones", DAY, rows=0)
+    world.enqueue(DAY, DAY, dry_run=True)
+    assert world.dates()[DAY].regressed.startswith("zones is never_ran")
