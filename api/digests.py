@@ -83,6 +83,8 @@ def what_is_due(course: Course, told: Collection[str]) -> str | None:
     stop = f"stopped {course.row.stopped_at}"
     if course.status == "stopped" and stop not in told:
         return stop
+    if course.status == "cancelling" or not course.total:
+        return None
     percent = 100 * course.ended // course.total
     reached = _step(max(step for step in STEPS if step <= percent))
     return None if reached in told else reached
@@ -120,7 +122,7 @@ def _tell(tx: Transaction, core: Core, course: Course, what: str) -> str:
     if what in stands_for(ENDED):
         eta = progress(tx, core).eta
         end = f"; may end {clock(eta.at)}" if eta.at is not None else ""
-        return f"is at {what}: {_so_far(course)}. All backfills: {eta.method}{end}"
+        return f"has passed {what}: {_so_far(course)}. All backfills: {eta.method}{end}"
     return f"is stopped: {row.stop_reason}; {_so_far(course)}. To go on: backfilld resume {row.id}"
 
 
@@ -134,13 +136,13 @@ def _so_far(course: Course) -> str:
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{n} {name}" for name, n in sorted(counts.items(), key=lambda one: -one[1])) or "none"
+    return ", ".join(f"{n} {name}" for name, n in Counter(counts).most_common()) or "none"
 
 
 def _table(tx: Transaction, course: Course) -> str:
     """The outcomes of its dates; where it holds none, what became of the request."""
     counts = course.outcomes or backfills.answers(tx, course.row.id)
-    lines = [f"{name:<14}{n:>7}" for name, n in sorted(counts.items(), key=lambda one: -one[1])]
+    lines = [f"{name:<14}{n:>7}" for name, n in Counter(counts).most_common()]
     return "\n".join(["```", *lines, "```"])
 
 

@@ -57,7 +57,7 @@ def test_a_backfill_is_told_in_five_digests_and_never_by_date(api, hooked, notif
         " the &lt;first&gt; season &amp; more"
     )
     for text, percent in zip(quarters, (25, 50, 75), strict=True):
-        assert text.startswith(f"nba: backfill 1 is at {percent} %: ")
+        assert text.startswith(f"nba: backfill 1 has passed {percent} %: ")
         assert "of 20 dates have ended" in text
     assert end.startswith("nba: backfill 1 finished (100 %), begun ")
     assert "complete" in end

@@ -1,0 +1,70 @@
+"""What is due to be told of a backfill, by how far it is and what was told."""
+
+import datetime as dt
+
+import pytest
+
+from api.digests import Course, stands_for, what_is_due
+from state.records import BackfillRow, Scrapers
+
+DAY = dt.date(2021, 10, 19)
+STOP = "stopped 5.0"
+
+
+def course(status: str, *, live: int = 0, ended: int = 0) -> Course:
+    row = BackfillRow(
+        id=7,
+        start=DAY,
+        end=DAY,
+        dates=live + ended,
+        scrapers=Scrapers.ALL,
+        force=False,
+        priority=0,
+        max_failures=None,
+        note="",
+        actor="me",
+        created_at=0.0,
+        paused_at=None,
+        cancelled_at=None,
+        stopped_at=5.0 if status == "stopped" else None,
+        stop_reason="",
+        forgiven=0,
+    )
+    return Course(row=row, status=status, live=live, outcomes={"complete": ended} if ended else {})
+
+
+@pytest.mark.parametrize(
+    ("standing", "told", "due"),
+    [
+        (course("active", live=20), [], "0 %"),
+        (course("active", live=20), ["0 %"], None),
+        (course("active", live=16, ended=4), ["0 %"], None),
+        (course("active", live=15, ended=5), ["0 %"], "25 %"),
+        (course("active", live=2, ended=18), ["0 %"], "75 %"),
+        (course("paused", live=10, ended=10), ["0 %", "25 %"], "50 %"),
+        (course("stopped", live=10, ended=10), ["0 %"], STOP),
+        (course("stopped", live=10, ended=10), ["0 %", STOP], "50 %"),
+        (course("stopped", live=10, ended=10), ["0 %", "50 %", STOP], None),
+        (course("cancelling", live=1, ended=19), ["0 %"], None),
+        (course("cancelling"), [], None),
+        (course("cancelled", ended=20), ["0 %"], "ended"),
+        (course("finished", ended=20), [], "ended"),
+        (course("finished"), [], "ended"),
+        (course("finished", ended=20), ["ended"], None),
+    ],
+)
+def test_what_is_due(standing, told, due):
+    assert what_is_due(standing, told) == due
+
+
+@pytest.mark.parametrize(
+    ("what", "all_of_it"),
+    [
+        ("0 %", ["0 %"]),
+        ("50 %", ["0 %", "25 %", "50 %"]),
+        ("ended", ["0 %", "25 %", "50 %", "75 %", "ended"]),
+        (STOP, [STOP]),
+    ],
+)
+def test_a_later_notice_stands_for_the_earlier_steps(what, all_of_it):
+    assert stands_for(what) == all_of_it
