@@ -50,9 +50,10 @@ class Validator:
             admitting = dates.admissible(tx, now)
             due = [] if admitting or uncharted else checks.wanted(tx, now, self._core.questions)
         try:
+            asked = self._ask(due) if due else 0
             if uncharted:
                 self.learn_calendar(*uncharted)
-            asked = 1 if uncharted else self._ask(due) if due else 0
+                asked = 1
         except WarehouseError as error:
             self.hold_questions(error)
             return 1

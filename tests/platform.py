@@ -43,6 +43,31 @@ WINDOW = dict(
     )
 )
 
+# What the tables held on some dates of November 2021, and the games of each: the state that an incident left.
+NOVEMBER_TABLES = (
+    "player_game_summary",
+    "upcoming_player_game_context",
+    "upcoming_team_game_context",
+    "team_offense_game_summary",
+    "team_defense_game_summary",
+    "player_shot_zone_analysis",
+    "team_defense_zone_analysis",
+    "player_composite_factors",
+    "player_daily_cache",
+)
+NOVEMBER_2021 = {
+    15: (11, (241, 389, 22, 88, 88, 272, 30, 389, 202)),
+    16: (3, (0, 105, 6, 0, 0, 272, 30, 0, 54)),
+    17: (11, (232, 382, 22, 0, 0, 280, 30, 382, 207)),
+    18: (6, (0, 212, 12, 0, 0, 280, 30, 212, 110)),
+    19: (9, (190, 314, 18, 0, 0, 289, 30, 314, 177)),
+    24: (13, (276, 450, 26, 0, 0, 313, 30, 450, 276)),
+    25: (0, (0, 0, 0, 0, 0, 313, 30, 0, 0)),
+    26: (12, (269, 418, 24, 0, 0, 316, 30, 418, 253)),
+    29: (9, (201, 325, 18, 0, 0, 325, 29, 0, 0)),
+    30: (5, (0, 179, 10, 0, 0, 325, 29, 0, 0)),
+}
+
 
 def platform(calendar: dict[str, Any], **keys: Any) -> Pipeline:
     """Five sources, five analytics processors side by side, four strict steps; one row is enough."""

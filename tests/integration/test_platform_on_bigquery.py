@@ -15,6 +15,8 @@ from state.verdict import Verdict
 from tests.factories import NOW
 from tests.integration.houses import HISTORY, BigQueryHouse, entry
 from tests.platform import ANALYTICS, OPENING, PRECOMPUTE, SOURCES, WINDOW, platform, season
+from tests.platform import NOVEMBER_2021 as FOUND
+from tests.platform import NOVEMBER_TABLES as TABLES
 
 NBA = Path(__file__).parents[2] / "pipelines" / "nba.toml"
 SCHEDULE = "nba_raw.nbac_schedule"
@@ -152,27 +154,6 @@ def test_example_3_the_test_window_has_phase_2_and_phases_3_and_4_are_to_be_fill
 
 QUALITY = ", 100.0 AS completeness_percentage, FALSE AS backfill_bootstrap_mode, FALSE AS early_season_flag"
 FILLED = ", 30 AS minutes_played, 0.2 AS usage_rate"
-TABLES = (
-    "player_game_summary",
-    "upcoming_player_game_context",
-    "upcoming_team_game_context",
-    "team_offense_game_summary",
-    "team_defense_game_summary",
-    "player_shot_zone_analysis",
-    "team_defense_zone_analysis",
-    "player_composite_factors",
-    "player_daily_cache",
-)
-FOUND = {
-    15: (11, (241, 389, 22, 88, 88, 272, 30, 389, 202)),
-    16: (3, (0, 105, 6, 0, 0, 272, 30, 0, 54)),
-    17: (11, (232, 382, 22, 0, 0, 280, 30, 382, 207)),
-    24: (13, (276, 450, 26, 0, 0, 313, 30, 450, 276)),
-    25: (0, (0, 0, 0, 0, 0, 313, 30, 0, 0)),
-    26: (12, (269, 418, 24, 0, 0, 316, 30, 418, 253)),
-    29: (9, (201, 325, 18, 0, 0, 325, 29, 0, 0)),
-}
-"""Games of some dates of that month, and what the tables held on each."""
 
 
 def november(number: int) -> dt.date:
