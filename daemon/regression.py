@@ -32,7 +32,7 @@ def note(tx: Transaction, core: Core, judged: Collection[dt.date]) -> list[Troub
     fresh = sorted(date for date, text in now.items() if text and not before[date])
     if not fresh:
         return []
-    text = f"{len(fresh)} done dates are no longer complete, first {fresh[0]}: {now[fresh[0]]}"
+    text = f"done dates that are no longer complete: {len(fresh)}, first {fresh[0]}: {now[fresh[0]]}"
     return [Trouble(kind="regressed", text=text)]
 
 

@@ -7,7 +7,8 @@ size. It stands back while live dates have questions, and while the warehouse ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Collection, Mapping
 
 from daemon.core import Core
 from daemon.validate import Validator
@@ -33,28 +34,29 @@ class Sweeper:
     def run(self) -> int:
         """Ask about the dates that are due, if nothing else is to be asked; how many were looked at."""
         every = self._core.pipeline.engine.sweep
-        due = self._due(every) if every else []
+        due = self._due(every) if every else {}
         if not due:
             return 0
+        known = [check for own in due.values() for check in own]
         try:
-            self._validator.look_again(due, purpose="sweep", certain=True)
+            self._validator.look_again(known, purpose="sweep", certain=True)
         except WarehouseError as error:
             self._validator.hold_questions(error)
             return 0
-        looked_at = {check.date for check in due}
         with self._core.db.write() as tx:
-            marks.swept(tx, looked_at, self._core.now())
-        return len(looked_at)
+            marks.swept(tx, due.keys(), self._core.now())
+        return len(due)
 
-    def _due(self, every: float) -> Sequence[CheckRow]:
+    def _due(self, every: float) -> Mapping[dt.date, Collection[CheckRow]]:
+        """The dates to look at now, with their checks."""
         now = self._core.now()
         with self._core.db.read() as tx:
             oldest = marks.next_seen(tx)
             if oldest is None or oldest > now - every:
-                return []
+                return {}
             held = any(hold.kind == holds.WAREHOUSE for hold in holds.everything(tx))
             if held or checks.has_wanted(tx, now):
-                return []
+                return {}
             rows = marks.seen_before(tx, now - every * (1 - 1 / TOGETHER), BATCH)
             known = checks.of_dates(tx, [row.date for row in rows])
-        return [check for row in rows for check in known[row.date].values()]
+        return {row.date: known[row.date].values() if row.date in known else () for row in rows}

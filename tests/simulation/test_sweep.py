@@ -100,7 +100,7 @@ def test_a_date_whose_partition_expired_shows_regressed_and_runs_only_if_asked(w
     assert row.state == "done"
     assert row.regressed == "box is no_data: the latest run succeeded, but there are no rows"
     assert [e.text for e in world.events if isinstance(e, Trouble)] == [
-        f"1 done dates are no longer complete, first {DAY}: {row.regressed}"
+        f"done dates that are no longer complete: 1, first {DAY}: {row.regressed}"
     ]
     assert not world.executor.launched
     # When it is asked for
