@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from werkzeug.test import TestResponse
 
 from api.guard import COOKIE
 from api.openapi import document
 from api.routes import SECTIONS
 from api.tokens import Scope, mint
-from tests.integration.api_world import Api, make_api, refused
+from tests.integration.api_door import Door, make_door, scope_of
+from tests.integration.api_world import make_api, refused
 
 DOCUMENT = document(SECTIONS)
 OPERATIONS = [
@@ -27,28 +26,6 @@ GIVEN = {"id": "1", "date": "2021-10-19", "kind": "warehouse", "key": "box"}
 PAGE = {"Host": "localhost:8484", "Origin": "http://localhost:8484"}
 
 
-@dataclass(frozen=True)
-class Door:
-    """An API with tokens, and the tokens."""
-
-    api: Api
-    file: Path
-    read: str
-    operate: str
-
-    def ask(self, method: str, path: str, token: str = "", **keys: Any) -> TestResponse:
-        headers = {**({"Authorization": f"Bearer {token}"} if token else {}), **keys.pop("headers", {})}
-        return self.api.client.open(path, method=method, headers=headers, **keys)
-
-
-def make_door(folder: Path, **keys: Any) -> Door:
-    (read, first), (operate, second) = mint("grafana", Scope.READ), mint("ana", Scope.OPERATE)
-    file = folder / "tokens"
-    file.write_text(f"{first}\n{second}\n")
-    file.chmod(0o600)
-    return Door(make_api(folder, tokens=file, **keys), file, read, operate)
-
-
 @pytest.fixture
 def door(tmp_path: Path) -> Door:
     return make_door(tmp_path)
@@ -57,15 +34,6 @@ def door(tmp_path: Path) -> Door:
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Door:
     return make_door(tmp_path_factory.mktemp("shared"))
-
-
-def scope_of(about: dict[str, Any]) -> Scope | None:
-    """The one scope that the document asks for, by either of its two ways."""
-    if not about["security"]:
-        return None
-    assert [list(way) for way in about["security"]] == [["token"], ["session"]]
-    ((scope,),) = {tuple(scopes) for way in about["security"] for scopes in way.values()}
-    return Scope(scope)
 
 
 @pytest.mark.parametrize(("method", "path", "about"), OPERATIONS)

@@ -21,10 +21,12 @@ from schemathesis.specs.openapi.checks import (
 
 from api.openapi import document
 from api.routes import SECTIONS
-from tests.integration.api_world import Api, make_api
+from api.tokens import Scope
+from tests.integration.api_door import Door, make_door, scope_of
+from tests.integration.api_world import make_api
 
-EXAMPLES = 40
-"""Of each operation."""
+EXAMPLES = 100
+"""Of each operation, with tokens on: by people who may operate, who may read, and who may nothing."""
 CHECKS = (
     not_a_server_error,
     status_code_conformance,
@@ -40,8 +42,8 @@ OPERATIONS = [(method.upper(), path) for path, item in DOCUMENT["paths"].items()
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Api:
-    """An API with something to find: dates done and live, attempts, a log."""
+def door(tmp_path_factory: pytest.TempPathFactory) -> Door:
+    """An API with tokens, and with something to find: dates done and live, attempts, a log."""
     folder = tmp_path_factory.mktemp("api")
     api = make_api(folder)
     api.world.executor.log = lambda attempt: folder / "log"  # type: ignore[method-assign]
@@ -49,20 +51,21 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Api:
     api.enqueue("2021-10-18", "2021-10-20")
     api.world.run()
     api.enqueue("2021-10-21", "2021-10-22")
-    return api
+    return make_door(folder, api.world)
 
 
 @pytest.fixture(scope="module")
-def described(api: Api) -> Any:
+def described(door: Door) -> Any:
     """The document as the app serves it, bound to the app."""
-    return schemathesis.openapi.from_wsgi("/openapi.json", api.app)
+    headers = {"Authorization": f"Bearer {door.read}"}
+    return schemathesis.openapi.from_wsgi("/openapi.json", door.api.app, headers=headers)
 
 
-def test_every_route_is_in_the_document_and_every_route_of_it_is_there(api: Api) -> None:
+def test_every_route_is_in_the_document_and_every_route_of_it_is_there(door: Door) -> None:
     # Given the app's routes and the document's
     served = {
         (method, re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule))
-        for rule in api.app.url_map.iter_rules()
+        for rule in door.api.app.url_map.iter_rules()
         for method in (rule.methods or set()) - IMPLIED
         if not rule.endpoint.startswith("page.")
     }
@@ -70,8 +73,8 @@ def test_every_route_is_in_the_document_and_every_route_of_it_is_there(api: Api)
     assert served == set(OPERATIONS)
 
 
-def test_the_document_is_served_as_it_is_built(api: Api) -> None:
-    assert api.get("/openapi.json") == DOCUMENT
+def test_the_document_is_served_as_it_is_built(door: Door) -> None:
+    assert door.ask("GET", "/openapi.json", door.read).json == DOCUMENT
     assert DOCUMENT["openapi"] == "3.1.0"
 
 
@@ -91,11 +94,12 @@ def test_every_reference_of_the_document_leads_somewhere() -> None:
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_whatever_is_sent_is_answered_within_the_document(
-    described: Any, api: Api, method: str, path: str
+    described: Any, door: Door, method: str, path: str
 ) -> None:
-    operation = described[path][method]
+    operation, tokens = described[path][method], door.tokens
+    needed = scope_of(DOCUMENT["paths"][path][method.lower()])
 
-    # When requests are made that fit the document, and that do not
+    # When requests are made that fit the document and that do not, by those who may and those who may not
     @settings(
         max_examples=EXAMPLES,
         deadline=None,
@@ -104,9 +108,15 @@ def test_whatever_is_sent_is_answered_within_the_document(
         derandomize=True,
     )
     @_given(operation)  # type: ignore[untyped-decorator]
-    def ask(case: Any) -> None:
-        # Then no answer is outside of it, and none is a server's error
-        case.call_and_validate(checks=CHECKS)
+    def ask(case: Any, who: str) -> None:
+        headers = {"Authorization": f"Bearer {tokens[who]}"} if tokens[who] else {}
+        answer = case.call(headers=headers)
+        # Then no answer is outside of it, none is a server's error, and who may not is always refused
+        case.validate_response(answer, checks=CHECKS)
+        if needed is not None and who in ("nobody", "stranger"):
+            assert answer.status_code == 401
+        elif needed is Scope.OPERATE and who == "read":
+            assert answer.status_code == 403
 
     ask()
 
@@ -116,7 +126,8 @@ def _given(operation: Any) -> Any:
     fits = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
     aimed = strategies.tuples(fits, strategies.integers(1, 8)).map(_aimed)
     wrong = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
-    return given(case=fits | aimed | wrong)
+    who = strategies.sampled_from(["operate"] * 6 + ["read"] * 2 + ["nobody", "stranger"])
+    return given(case=fits | aimed | wrong, who=who)
 
 
 def _aimed(drawn: tuple[Any, int]) -> Any:
