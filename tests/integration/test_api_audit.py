@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from daemon.executors import Job
 from state.records import Caller
 from state.store import audit
+from state.store.database import DatabaseUnusable
 from tests.integration.api_world import Api, make_api, refused
 from tests.simulation.world import Work
 
@@ -149,7 +149,7 @@ def test_a_change_that_is_undone_leaves_no_row_and_a_row_that_cannot_be_written_
 ) -> None:
     # Given an audit that fails after the change
     def fail(*_: object, **__: object) -> None:
-        raise sa.exc.OperationalError("INSERT", {}, Exception("disk full"))
+        raise DatabaseUnusable("the disk is full")
 
     api.enqueue("2021-10-19")
     monkeypatch.setattr(audit, "record", fail)
