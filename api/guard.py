@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from flask import Flask, Response, current_app, g, request
@@ -112,10 +113,12 @@ class Guard:
         Raises:
             Refused: there are no tokens.
             Unauthorized: it is none.
+            ServiceUnavailable: the token file cannot be used.
         """
         if self._tokens is None:
             raise Refused("this daemon has no tokens: nobody needs to log in")
-        token = self._tokens.find(text)
+        with _usable():
+            token = self._tokens.find(text)
         if token is None:
             raise _unauthorized("this token is not known", "invalid_token")
         return Principal(token.name, token.scope), _cookie(self._sessions.begin(token), LIFETIME_SECONDS)
@@ -148,12 +151,12 @@ class Guard:
         if self._tokens is None:
             return EVERYONE
         try:
-            token = self._presented(self._tokens)
-        except SettingsError as error:
+            with _usable():
+                token = self._presented(self._tokens)
+        except ServiceUnavailable:
             if needed is None:
                 return None
-            log.error("%s; nobody is admitted until that is mended", error)
-            raise ServiceUnavailable("the token file cannot be used; the daemon's log says why") from error
+            raise
         return Principal(token.name, token.scope) if token is not None else None
 
     def _presented(self, tokens: Tokens) -> Token | None:
@@ -163,6 +166,16 @@ class Guard:
             return tokens.find(text.strip()) if scheme.lower() == "bearer" else None
         opened_by = self._sessions.find(request.cookies.get(COOKIE, ""))
         return tokens.by_digest(opened_by) if opened_by is not None else None
+
+
+@contextlib.contextmanager
+def _usable() -> Iterator[None]:
+    """A token file that cannot be used is told in the log, and is nothing that a client could mend."""
+    try:
+        yield
+    except SettingsError as error:
+        log.error("%s; nobody is admitted until that is mended", error)
+        raise ServiceUnavailable("the token file cannot be used; the daemon's log says why") from error
 
 
 def _authorize(who: Principal | None, needed: Scope) -> None:

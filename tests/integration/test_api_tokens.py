@@ -134,6 +134,7 @@ def test_a_token_file_that_became_unusable_admits_nobody(
     assert "line 4 of the token file" in caplog.text
     assert door.operate not in caplog.text
     assert door.ask("GET", "/livez", door.operate).status_code == 200
+    refused(door.ask("POST", "/login", json={"token": door.operate}), 503)
 
 
 def test_a_browser_logs_in_once_and_scripts_never_see_the_session(door: Door) -> None:
