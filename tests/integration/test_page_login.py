@@ -33,6 +33,7 @@ def door(tmp_path: Path) -> Door:
 
 
 def log_in(page: Page, token: str) -> None:
+    page.locator("html[data-looks]").wait_for()
     page.get_by_label("Token").fill(token)
     page.get_by_role("button", name="Log in").click()
 
@@ -61,6 +62,15 @@ def test_whoever_is_not_known_logs_in_and_comes_to_the_page_that_was_wanted(
         (cookie,) = page.context.cookies()
         assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
         assert token not in cookie["value"]
+
+
+def test_without_a_script_the_token_stays_out_of_the_url_as_well(chromium: Browser, door: Door) -> None:
+    with listening(door.api.app) as url, looking(chromium, url, java_script_enabled=False) as page:
+        page.goto("/login")
+        page.get_by_label("Token").fill(door.token[Scope.READ])
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_text("the body should be application/json")).to_be_visible()
+        assert page.url == f"{url}/login"
 
 
 def test_a_session_that_ends_leads_back_to_the_login(chromium: Browser, door: Door) -> None:
