@@ -279,6 +279,8 @@ def _go_on(steps: Mapping[str, _Step], facts: Facts) -> Decision:
     ask = tuple(name for name, step in steps.items() if step.kind is _Kind.ASK)
     runnable = tuple(name for name, step in steps.items() if step.kind is _Kind.RUN)
     running = tuple(name for name, step in steps.items() if step.kind is _Kind.RUNNING)
+    if any(step.waiting is Waiting.OPEN_RUN for step in steps.values()):
+        runnable = ()  # whoever else works on this state of the date may start the next processor any moment
     if runnable and facts.paused:
         wait = Wait(waiting=Waiting.PAUSED, text=facts.paused, ask=ask)
         return Wait(waiting=Waiting.ATTEMPT, ask=ask) if running else wait

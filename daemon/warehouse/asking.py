@@ -112,8 +112,9 @@ class RunHistory:
                 if not named:
                     raise
                 lacking |= named
+                if not refusal.of_these_dates:
+                    self._lacking |= named
             else:
-                self._lacking = lacking
                 return rows
 
     def _question(self, wanted: Wanted, lacking: frozenset[str]) -> Question:

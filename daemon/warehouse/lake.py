@@ -135,7 +135,7 @@ class Lake:
         if isinstance(error, duckdb.FatalException | duckdb.InternalException):
             self.close()  # it answers nothing more; the next question opens another
             return WarehouseError(f"DuckDB gave up: {one_line(str(error))}")
-        return Refusal(str(error), unseen=isinstance(error, PermissionError))
+        return Refusal(str(error), unseen=isinstance(error, PermissionError), of_these_dates=True)
 
 
 def _connected(root: Path) -> duckdb.DuckDBPyConnection:

@@ -2,9 +2,12 @@
 
 import contextlib
 import datetime as dt
+import json
 import os
 import random
 import signal
+import sqlite3
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -57,6 +60,35 @@ def test_thirty_kills_lose_nothing_and_run_nothing_twice(tmp_path, dice):
         # And there were jobs to be adopted, and jobs that ended while nobody looked
         assert seen["jobs left alive"] > ROUNDS / 2
         assert seen["jobs that ended unseen"] > 0
+
+
+def test_after_a_reboot_jobs_run_again_and_whoever_has_their_pids_now_is_left_alone(tmp_path):
+    with daemon(tmp_path / "d", pace="3") as one, subprocess.Popen(["sleep", "300"]) as stranger:
+        # Given jobs at work when the machine goes down
+        number = one.enqueue(DATES[0].isoformat(), DATES[0].isoformat())
+        one.wait_for(lambda: len(one.client.get("/v1/attempts", status="running")["items"]) == 5, "running")
+        one.signal(signal.SIGKILL)
+        for pid in jobs_alive(one.folder):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        # When it is up again: another boot for some, and for the others a pid that a stranger has now
+        with contextlib.closing(sqlite3.connect(one.state / "state.db")) as db, db:
+            for attempt, handle in db.execute("SELECT id, handle FROM attempts").fetchall():
+                changes = {"boot": "another"} if attempt % 2 else {"pid": stranger.pid}
+                changed = json.dumps(json.loads(handle) | changes)
+                db.execute("UPDATE attempts SET handle = ? WHERE id = ?", (changed, attempt))
+        one.start()
+        one.finish(number)
+        # Then they are lost, each with the reason, and run again; the stranger never noticed
+        lost = {a["detail"] for a in one.client.get("/v1/attempts", status="lost")["items"]}
+        assert lost == {
+            "lost: the machine was restarted",
+            f"lost: its pid {stranger.pid} now belongs to another process",
+        }
+        assert stranger.poll() is None
+        stranger.kill()
+        assert audit.wrong_partitions(one.lake, DATES[:1]) == []
+        assert audit.overlaps(one.lake) == []
 
 
 def _end(one, dice):

@@ -233,7 +233,7 @@ def test_backups_are_made_at_their_pace_while_jobs_run_and_the_latest_are_kept(t
         one.wait_for(lambda: first.update(folder.glob("*.db")) or len(first) >= 4, "four backups made")
         assert len(list(folder.glob("state-*.db"))) <= 3
         one.finish(number)
-        assert "backfilld_last_backup_timestamp_seconds" in one.client.text("/metrics")[0]
+        assert "backfilld_last_backup_timestamp_seconds 1" in one.client.text("/metrics")[0]
         one.signal(signal.SIGTERM)
         kept = sorted(folder.glob("*"))
         assert len(kept) == 2

@@ -158,9 +158,9 @@ def test_an_open_run_is_not_planned_over() -> None:
     small_nba, facts = small()
     facts.open = {(TEAMS, date("2021-10-19")): open_run(hours_ago=0.5)}
     made = planned(small_nba, facts, "2021-10-19")
-    assert order(made) == ["2021-10-19 bigdataball_play_by_play"]
+    assert order(made) == []
     (stop,) = made.cannot_run
-    assert (stop.phase, stop.processors) == ("phase2", [TEAMS])
+    assert (stop.phase, stop.processors) == ("phase2", [TEAMS, "bigdataball_play_by_play"])
     assert stop.reason.startswith("an open run of nbac_team_boxscore")
 
 

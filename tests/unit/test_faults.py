@@ -1,0 +1,156 @@
+"""What keeps the database from being used is told in plain words, with whoever is in the way."""
+
+import contextlib
+import datetime as dt
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+import sqlalchemy as sa
+
+from daemon.backups import Backups
+from daemon.config import SettingsError, settings
+from state.store.database import Database
+from state.store.faults import DatabaseUnusable
+from state.store.lock import DaemonLock, Holder, InUse
+
+LOCKER = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+sys.stdin.read()
+"""
+NOON = dt.datetime(2026, 11, 1, 12, tzinfo=dt.UTC).timestamp()
+DAY = 86_400.0
+
+
+@pytest.fixture
+def db(tmp_path):
+    database = Database(f"sqlite:///{tmp_path / 'state.db'}", lock_wait=0.2)
+    database.upgrade()
+    yield database
+    database.close()
+
+
+def test_a_lock_is_told_with_the_process_that_holds_it(db):
+    words = [sys.executable, "-c", LOCKER, str(db.path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as locker:
+        assert locker.stdout.readline() == b"locked\n"
+        with pytest.raises(DatabaseUnusable, match=f"locked it: pid {locker.pid}; work waits"), db.write():
+            pass
+        with db.read() as tx:
+            assert tx.execute(sa.text("SELECT count(*) FROM dates")).scalar_one() == 0
+        locker.communicate()
+    with db.write():
+        pass
+
+
+def test_a_full_disk_undoes_the_whole_transaction(db):
+    with db.write() as tx:
+        tx.exec_driver_sql("CREATE TABLE ballast (b BLOB)")
+        pages = tx.exec_driver_sql("PRAGMA page_count").scalar_one()
+        tx.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+    def too_much():
+        with db.write() as tx:
+            tx.exec_driver_sql("INSERT INTO days (date, asked_at) VALUES ('2021-10-19', 0)")
+            tx.exec_driver_sql("INSERT INTO ballast VALUES (zeroblob(1000000))")
+
+    with pytest.raises(DatabaseUnusable, match="the disk is full; make room"):
+        too_much()
+    with db.read() as tx:
+        assert tx.exec_driver_sql("SELECT count(*) FROM days").scalar_one() == 0
+
+
+def test_an_error_of_a_statement_is_not_taken_for_one_of_the_database(db):
+    with pytest.raises(sa.exc.IntegrityError), db.write() as tx:
+        tx.exec_driver_sql("INSERT INTO days (date, asked_at) VALUES ('2021-10-19', 0), ('2021-10-19', 0)")
+    with pytest.raises(sa.exc.OperationalError, match="no such table"), db.read() as tx:
+        tx.exec_driver_sql("SELECT * FROM nowhere")
+
+
+def test_a_damaged_database_pushes_no_good_backup_out(db):
+    backups = Backups(db, now=lambda: NOON)
+    good = backups.take().read_bytes()
+    db.close()
+    with db.path.open("r+b") as file:
+        file.seek(2 * 4096)
+        file.write(b"\xff" * 4096)
+    with pytest.raises(DatabaseUnusable, match="damaged"):
+        backups.take()
+    assert (backups.folder / "state-20261101T120000Z.db").read_bytes() == good
+    assert [path.name for path in backups.folder.iterdir()] == ["state-20261101T120000Z.db"]
+
+
+def test_a_backup_never_takes_the_place_of_the_database(db):
+    with pytest.raises(DatabaseUnusable, match="is the database itself"):
+        Backups(db, now=lambda: NOON).take(db.path)
+
+
+def test_backups_come_at_their_pace_and_the_oldest_go(db):
+    now = NOON
+    backups = Backups(db, now=lambda: now)
+    assert backups.due(DAY)
+    for _ in range(4):
+        backups.take()
+        assert not backups.due(DAY)
+        now += DAY
+        assert backups.due(DAY)
+    assert [path.name for path in backups.prune(2)] == [
+        "state-20261101T120000Z.db",
+        "state-20261102T120000Z.db",
+    ]
+    assert backups.latest_at == NOON + 3 * DAY
+
+
+def test_backups_go_on_when_the_clock_is_set_back_and_new_ones_are_kept(db):
+    now = NOON
+    backups = Backups(db, now=lambda: now)
+    for _ in range(3):
+        backups.take()
+        now += DAY
+    # When the clock is set back by a month, whatever was made after that is from the future
+    now = NOON - 30 * DAY
+    assert backups.due(DAY)
+    new = backups.take()
+    assert not backups.due(DAY)
+    backups.prune(2)
+    assert new.exists()
+
+
+def test_who_holds_the_lock_is_told_even_if_he_has_not_said_so(db):
+    first = DaemonLock(db, Holder(pid=4711, host="night", since=NOON, listen="127.0.0.1:8484"))
+    with pytest.raises(
+        InUse, match=r"pid 4711 on night, since 2026-11-01 12:00:00 UTC, at http://127.0.0.1:8484"
+    ):
+        DaemonLock(db, Holder.me(since=NOON, listen="x"))
+    (db.path.parent / "daemon.lock").write_text("nonsense")
+    with pytest.raises(InUse, match=r"it has not said who it is, `fuser .*daemon.lock` tells"):
+        DaemonLock(db, Holder.me(since=NOON, listen="x"))
+    first.release()
+    DaemonLock(db, Holder.me(since=NOON, listen="x")).release()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"backup_every": "daily"}, "--backup-every: 'daily' is not a duration; write it like"),
+        ({"backup_keep": "0"}, "--backup-keep '0' is not a number of backups, at least 1"),
+    ],
+)
+def test_a_wrong_pace_of_backups_is_told(given, told):
+    with pytest.raises(SettingsError, match=told):
+        settings(pipeline="p.toml", state_dir="s", environment={}, **given)
+    chosen = settings(pipeline="p.toml", state_dir="s", environment={"BACKFILLD_BACKUP_EVERY": "0"})
+    assert (chosen.backup_every, chosen.backup_keep) == (0.0, 7)
+
+
+def test_a_backup_can_be_read_without_its_log_beside_it(db, tmp_path):
+    with db.write() as tx:
+        tx.exec_driver_sql("INSERT INTO days (date, asked_at) VALUES ('2021-10-19', 0)")
+    copy = Backups(db, now=lambda: NOON).take(tmp_path / "elsewhere.db")
+    with contextlib.closing(sqlite3.connect(f"file:{copy}?mode=ro", uri=True)) as read:
+        assert read.execute("SELECT date FROM days").fetchall() == [("2021-10-19",)]
+        assert read.execute("PRAGMA journal_mode").fetchone() == ("delete",)
