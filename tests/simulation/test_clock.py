@@ -1,9 +1,11 @@
 """Somebody sets the clock while the engine works: nothing healthy is killed, nothing waits for an hour."""
 
 import datetime as dt
+import time
 
 import pytest
 
+from daemon.backups import Backups
 from state.records import Status
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import Work, World
@@ -108,3 +110,31 @@ def test_a_hang_is_still_noticed_after_a_leap(world):
     world.settle()  # told to end
     world.settle()  # ended
     assert world.attempts(DATES[0])[0] == ("source", Status.SILENT)
+
+
+@pytest.mark.parametrize("change", ["2021-03-14T07:00:00Z", "2021-11-07T06:00:00Z"])
+def test_a_change_of_daylight_saving_is_no_leap(world, monkeypatch, change):
+    # Given a machine in New York, a minute before its clocks change
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    at = dt.datetime.fromisoformat(change).timestamp()
+    world.time = at - 60
+    world.start()
+    before = time.localtime(at - 1).tm_isdst
+    assert time.localtime(at).tm_isdst != before
+    # When a job fails before the change and is due again after it
+    failing = iter([True])
+    world.script = lambda job: Work(seconds=55.0, code=1) if next(failing, False) else world.well(job)
+    world.enqueue(DATES[0], DATES[0])
+    world.run(limit=100)
+    # Then all takes as long as ever, and nobody speaks of a leap
+    assert {row.outcome for row in world.dates().values()} == {"complete"}
+    assert at < world.time < at + 120
+    assert not [event for event in world.events if getattr(event, "kind", "") == "clock"]
+    # And copies of the database are named in an order that the repeated hour does not break
+    backups = Backups(world.db, now=world.clock)
+    first = backups.take()
+    world.time += HOUR
+    assert first.name < backups.take().name
+    monkeypatch.undo()
+    time.tzset()
