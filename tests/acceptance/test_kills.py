@@ -62,11 +62,19 @@ def test_thirty_kills_lose_nothing_and_run_nothing_twice(tmp_path, dice):
         assert seen["jobs that ended unseen"] > 0
 
 
-def test_after_a_reboot_jobs_run_again_and_whoever_has_their_pids_now_is_left_alone(tmp_path):
-    with daemon(tmp_path / "d", pace="3") as one, subprocess.Popen(["sleep", "300"]) as stranger:
+@pytest.fixture
+def stranger():
+    """A process that has nothing to do with any of this."""
+    with subprocess.Popen(["sleep", "600"]) as process:
+        yield process
+        process.kill()
+
+
+def test_after_a_reboot_jobs_run_again_and_whoever_has_their_pids_now_is_left_alone(tmp_path, stranger):
+    with daemon(tmp_path / "d", pace="3") as one:
         # Given jobs at work when the machine goes down
         number = one.enqueue(DATES[0].isoformat(), DATES[0].isoformat())
-        one.wait_for(lambda: len(one.client.get("/v1/attempts", status="running")["items"]) == 5, "running")
+        one.wait_for(lambda: len(audit.witness.runs(one.lake)) == 5, "all at work")
         one.signal(signal.SIGKILL)
         for pid in jobs_alive(one.folder):
             with contextlib.suppress(ProcessLookupError):
@@ -86,7 +94,6 @@ def test_after_a_reboot_jobs_run_again_and_whoever_has_their_pids_now_is_left_al
             f"lost: its pid {stranger.pid} now belongs to another process",
         }
         assert stranger.poll() is None
-        stranger.kill()
         assert audit.wrong_partitions(one.lake, DATES[:1]) == []
         assert audit.overlaps(one.lake) == []
 
