@@ -11,7 +11,7 @@ from tests.browser import looking
 
 
 def test_a_season_opener_from_the_form_to_its_end(chromium: Browser, tmp_path: Path) -> None:
-    with daemon(tmp_path / "d", pace="1") as one, looking(chromium, one.client.url) as page:
+    with daemon(tmp_path / "d", pace="0.5") as one, looking(chromium, one.client.url) as page:
         # Given a backfill that somebody enqueues after having seen its plan
         page.goto("/enqueue?start=2021-10-18&end=2021-10-19")
         expect(page.locator(".plan")).to_contain_text("1 not expected, 1 enqueued")
