@@ -21,7 +21,8 @@ from daemon.executors import Executor
 from daemon.warehouse import Wanted
 from state.pipeline import Pipeline
 from tests.factories import phase, pipeline, processor
-from tests.simulation.world import SimWarehouse, World
+from tests.simulation.outside import SimWarehouse
+from tests.simulation.world import World
 
 OPENER = dt.date(2021, 10, 19)
 GAMES = {OPENER + dt.timedelta(days=n): 3 for n in range(40)}

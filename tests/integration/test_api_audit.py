@@ -13,7 +13,7 @@ from state.records import Caller
 from state.store import audit
 from state.store.database import DatabaseUnusable
 from tests.integration.api_world import Api, make_api, refused
-from tests.simulation.world import Work
+from tests.simulation.outside import Work
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from daemon.executors import Job
 from tests.integration.api_world import Api, make_api, refused
-from tests.simulation.world import Work
+from tests.simulation.outside import Work
 
 
 @pytest.fixture

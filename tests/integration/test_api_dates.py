@@ -12,7 +12,7 @@ from daemon.executors import Job
 from state.pipeline import PENDING
 from state.store import backfills, dates
 from tests.integration.api_world import OPENER, Api, make_api, refused
-from tests.simulation.world import Work
+from tests.simulation.outside import Work
 
 
 @pytest.fixture

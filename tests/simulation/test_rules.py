@@ -11,7 +11,8 @@ from daemon.waiting import waiting_on
 from state.store import backfills, checks, dates
 from state.verdict import Run
 from tests.factories import phase, pipeline, processor
-from tests.simulation.world import ME, Work, World
+from tests.simulation.outside import Work
+from tests.simulation.world import ME, World
 
 OPENER = dt.date(2021, 10, 19)
 SEASON = {OPENER + dt.timedelta(days=n): 5 for n in range(40)}

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from daemon.control import Control
@@ -16,139 +15,15 @@ from daemon.core import Core
 from daemon.engine import Engine
 from daemon.enqueue import Enqueuer, Receipt, Request
 from daemon.events import Event
-from daemon.executors import Exit, Handle, Job, Observation, Record
-from daemon.warehouse import Answers, Wanted, WarehouseError
+from daemon.executors import Job
 from state.machine import FINAL, Machine
 from state.pipeline import Pipeline
 from state.records import Caller, DateRow
 from state.store import attempts, dates
 from state.store.database import Database
-from state.verdict import Evidence, Run
+from tests.simulation.outside import Script, SimExecutor, SimWarehouse, Work
 
-Pair = tuple[str, dt.date]
 ME = Caller(name="me")
-
-
-@dataclass
-class SimWarehouse:
-    """Rows per (processor, date), and the history that jobs write."""
-
-    clock: Callable[[], float]
-    calendar: Mapping[dt.date, int]
-    reference: Mapping[str, str] = field(default_factory=dict)
-    rows: dict[Pair, int] = field(default_factory=dict)
-    closed: dict[Pair, Run] = field(default_factory=dict)
-    open: dict[Pair, Run] = field(default_factory=dict)
-    broken: dict[str, str] = field(default_factory=dict)
-    down: str = ""
-    retry_at: float | None = None
-    questions: int = 0
-
-    def games(self, start: dt.date, end: dt.date) -> Mapping[dt.date, int]:
-        """The calendar's games."""
-        self._ask()
-        return {date: games for date, games in self.calendar.items() if start <= date <= end}
-
-    def evidence(self, wanted: Wanted, *, purpose: str) -> Answers:
-        """What the rows and the history say."""
-        self._ask()
-        return {(name, date): self._one(name, date) for name, chosen in wanted.items() for date in chosen}
-
-    def _one(self, name: str, date: dt.date) -> Evidence:
-        if name in self.broken:
-            return Evidence(error=self.broken[name])
-        pair = (name, date)
-        reference = self.reference.get(name)
-        return Evidence(
-            rows=self.rows.get(pair, 0),
-            reference=self.rows.get((reference, date), 0) if reference else None,
-            closed=self.closed.get(pair),
-            open=self.open.get(pair),
-        )
-
-    def _ask(self) -> None:
-        self.questions += 1
-        if self.down:
-            raise WarehouseError(self.down, retry_at=self.retry_at)
-
-    def close(self) -> None:
-        """Nothing to let go of."""
-
-
-@dataclass
-class Work:
-    """A job of the simulated executor: when it ends, how, and what it does to the warehouse then."""
-
-    seconds: float = 10.0
-    code: int | None = 0
-    effect: Callable[[], None] = lambda: None
-
-
-Script = Callable[[Job], Work]
-
-
-@dataclass
-class SimExecutor:
-    """Jobs that live outside the daemon: they go on when it dies, and are found again."""
-
-    clock: Callable[[], float]
-    script: Script
-    alive: dict[int, tuple[Job, Work, float]] = field(default_factory=dict)
-    ended: dict[int, Exit] = field(default_factory=dict)
-    watched: set[int] = field(default_factory=set)
-    stopping: set[int] = field(default_factory=set)
-    launched: list[Job] = field(default_factory=list)
-
-    def launch(self, jobs: Sequence[Job], record: Record) -> None:
-        """Begin the jobs after their handles are recorded."""
-        record({job.attempt: f"sim-{job.attempt}" for job in jobs})
-        for job in jobs:
-            self.launched.append(job)
-            self.watched.add(job.attempt)
-            self.alive[job.attempt] = (job, self.script(job), self.clock())
-
-    def poll(self) -> list[Observation]:
-        """What is under way, and what has ended since."""
-        self._pass_time()
-        seen = []
-        for attempt in sorted(self.watched):
-            exit_ = self.ended.get(attempt)
-            started = self.alive[attempt][2] if attempt in self.alive else 0.0
-            seen.append(Observation(attempt=attempt, output_at=started, exit=exit_))
-            if exit_ is not None:
-                self.watched.discard(attempt)
-        return seen
-
-    def _pass_time(self) -> None:
-        for attempt, (_, work, started) in list(self.alive.items()):
-            due = started + work.seconds
-            if due <= self.clock():
-                work.effect()
-                self._end(attempt, Exit(code=work.code, ended_at=due))
-
-    def _end(self, attempt: int, exit_: Exit) -> None:
-        del self.alive[attempt]
-        self.ended[attempt] = exit_
-
-    def stop(self, attempt: int, grace: float) -> None:
-        """The job dies at once."""
-        if attempt in self.alive:
-            self._end(attempt, Exit(code=143, ended_at=self.clock()))
-
-    def log(self, attempt: int) -> Path:
-        """There are no logs."""
-        return Path("/nonexistent")
-
-    def recover(self, running: Mapping[int, Handle | None]) -> None:
-        """Adopt what lives; what never began is lost."""
-        for attempt, handle in running.items():
-            if handle is None or (attempt not in self.alive and attempt not in self.ended):
-                self.ended[attempt] = Exit(code=None, ended_at=self.clock(), detail="lost: it never began")
-            self.watched.add(attempt)
-
-    def next_end(self) -> float | None:
-        """When the next job ends by itself."""
-        return min((started + work.seconds for _, work, started in self.alive.values()), default=None)
 
 
 class World:
@@ -189,7 +64,7 @@ class World:
             tell=self.events.append,
             rng=self.rng,
         )
-        self.executor.watched.clear()
+        self.executor.forget()
         self.engine = Engine(self.core, self.warehouse, {"local": self.executor})
         self.enqueuer = Enqueuer(self.core, self.engine.validator)
         self.control = Control(self.core)

@@ -19,7 +19,7 @@ from state.records import Status
 from state.store.faults import DatabaseUnusable
 from tests.factories import nba
 from tests.integration.api_world import Api, make_api
-from tests.simulation.world import Work
+from tests.simulation.outside import Work
 
 DATE = dt.date(2021, 10, 19)
 
