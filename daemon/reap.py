@@ -102,12 +102,13 @@ class Reaper:
         endings = {one.attempt.id: self._ending(one) for one in ended}
         with self._core.db.write() as tx:
             closed = set(attempts.close(tx, endings))
-            rows = [one.attempt for one in ended if one.attempt.id in closed]
-            covered = attempts.covered(tx, [row.id for row in rows])
+            ended = [one for one in ended if one.attempt.id in closed]
+            rows = [one.attempt for one in ended]
+            covered = attempts.covered(tx, closed)
             known = checks.of_dates(tx, {date for dates_ in covered.values() for date in dates_})
             refused = {row: why for row in rows if (why := budgets.refused(self._core, row, endings[row.id]))}
             parked = [budgets.park(tx, self._core, row.output, why) for row, why in refused.items()]
-            pairs = [(row, date) for row in rows for date in covered[row.id]]
+            pairs = [(one, date) for one in ended for date in covered[one.attempt.id]]
             self._release(tx, pairs, endings, known, refused)
             dates.wake_dates(tx, known, self._core.now())
         self._core.tell_all([*(_told(row, endings[row.id]) for row in rows), *parked])
@@ -128,7 +129,7 @@ class Reaper:
     def _release(
         self,
         tx: Transaction,
-        ended: Sequence[tuple[AttemptRow, dt.date]],
+        ended: Sequence[tuple[_Ended, dt.date]],
         endings: Mapping[int, Ending],
         known: Mapping[dt.date, Mapping[str, CheckRow]],
         fruitless: Collection[AttemptRow],
@@ -141,26 +142,26 @@ class Reaper:
             tx,
             [
                 self._released(
-                    row,
-                    endings[row.id],
-                    known[date][row.processor],
-                    counts=row.handle is not None and row not in fruitless,
+                    one,
+                    endings[one.attempt.id],
+                    known[date][one.attempt.processor],
+                    counts=one.exit.tried and one.attempt not in fruitless,
                 )
-                for row, date in ended
+                for one, date in ended
             ],
         )
-        for row, date in ended:
+        for row, date in ((one.attempt, date) for one, date in ended):
             settle = self._core.pipeline.processors[row.processor].settle
             self._ask_ahead(tx, date, row.processor, known[date], endings[row.id].ended_at + settle)
 
-    def _released(self, row: AttemptRow, ending: Ending, check: CheckRow, *, counts: bool) -> Released:
-        processor = self._core.pipeline.processors[row.processor]
+    def _released(self, one: _Ended, ending: Ending, check: CheckRow, *, counts: bool) -> Released:
+        row, processor = one.attempt, self._core.pipeline.processors[one.attempt.processor]
         values: dict[str, object] = {"wanted_at": ending.ended_at + processor.settle}
         if counts:
             values["retry_at"] = ending.ended_at + self._backoff(processor.backoff, check.tries)
         else:
             values["tries"] = max(check.tries - 1, 0)
-        if row.handle is not None:
+        if one.exit.tried:
             values |= {
                 "own_started_at": row.started_at,
                 "own_ended_at": ending.ended_at,

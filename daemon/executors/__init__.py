@@ -40,6 +40,8 @@ class Exit:
     """Why the code is missing or what kept the job from starting; empty otherwise."""
     max_rss_bytes: int | None = None
     cpu_seconds: float | None = None
+    tried: bool = True
+    """False when the job was never let go because the daemon died first: no attempt is used up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

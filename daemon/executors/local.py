@@ -181,6 +181,7 @@ class Local:
             detail=detail,
             max_rss_bytes=memory and memory * 1024,
             cpu_seconds=usage and usage.ru_utime + usage.ru_stime,
+            tried=detail != wrapper.NEVER_STARTED,
         )
         del self._runs[attempt]
         self._exits.append(self._observe(attempt, run, end))

@@ -37,6 +37,8 @@ echo "$backfilld_code" >"$backfilld_exit"
 exit "$backfilld_code"
 """
 _HELD = "held"
+NEVER_STARTED = "lost: never started"
+"""How a job ended that was held until the daemon died."""
 
 _PASSED = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR")
 
@@ -114,7 +116,7 @@ def outcome(exit_file: Path, *, status: int | None, lost: str) -> tuple[int | No
     if said.isdigit():
         return int(said), "", at
     if said == _HELD:
-        return None, "lost: never started", at
+        return None, NEVER_STARTED, at
     if status is None:
         return None, f"lost: {lost}", None
     if os.WIFSIGNALED(status):

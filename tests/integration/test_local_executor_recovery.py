@@ -39,7 +39,7 @@ def test_a_job_whose_handle_was_never_recorded_never_runs(bench: Bench) -> None:
     said = bench.local.log(1).with_suffix(".exit")
     until(lambda: said.read_text() == "held\n", "the wrapper to give up")
     end = recovered(bench, None)
-    assert (end.code, end.detail) == (None, "lost: never started")
+    assert (end.code, end.detail, end.tried) == (None, "lost: never started", False)
     assert not (bench.cwd / "ran").exists()
 
 
@@ -47,7 +47,7 @@ def test_a_job_recorded_but_not_released_never_runs_and_is_told_so(bench: Bench)
     with earlier_daemon(bench, "touch ran", "dies after the record"):
         pass
     end = recovered(bench, handles(bench)[1])
-    assert (end.code, end.detail) == (None, "lost: never started")
+    assert (end.code, end.detail, end.tried) == (None, "lost: never started", False)
     assert not (bench.cwd / "ran").exists()
 
 

@@ -113,6 +113,16 @@ def test_a_failing_job_is_retried_with_growing_pauses_and_then_the_date_fails(wo
     assert len(starts) == 3
 
 
+def test_a_job_that_cannot_start_uses_up_its_attempts_with_growing_pauses(world):
+    fails(world, "box", starts=False)
+    begun = world.time
+    world.enqueue(OPENER, OPENER)
+    world.run()
+    assert world.dates()[OPENER].outcome == "exhausted"
+    assert world.attempts(OPENER).count(("box", "lost")) == 3
+    assert world.time - begun > 0.75 * (10 + 20), "the first two failures were waited out"
+
+
 def test_phase_4_is_sequential_over_all_dates_and_within_each(world):
     running, seen = [], []
 
