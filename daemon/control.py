@@ -150,7 +150,7 @@ class Control:
         with self._audited(by, Action.RETRY, *_backfill(number)) as tx:
             row = self._backfill(tx, number)
             if backfills.status(tx, row) == "cancelling":
-                raise Refused(f"backfill {number} is being cancelled; retry when its last attempt has ended")
+                raise Refused(f"backfill {number} is being cancelled; retry when its last date has ended")
             failed = backfills.ended_dates(tx, number, FAILED)
             if not failed:
                 raise Refused(f"no date of backfill {number} has failed")
@@ -159,6 +159,7 @@ class Control:
             put_back(tx, self._core, held, mode=Mode.INSIST, actor=by.name, reason=reason)
             reopened = {"cancelled_at": None, "stopped_at": None, "stop_reason": "", "forgiven": 0}
             backfills.change(tx, number, dict(reopened))
+            dates.wake_backfill(tx, number, self._core.now())
         return len(failed)
 
     def retry_date(self, date: dt.date, *, by: Caller, force: bool = False, cascades: bool = False) -> None:
@@ -169,7 +170,7 @@ class Control:
 
         Raises:
             NotFound: the date was never enqueued.
-            Refused: it has not ended.
+            Refused: it has not ended, or its backfill is still being cancelled.
         """
         with self._audited(by, Action.RETRY, str(date), _date(date)) as tx:
             row = self._date(tx, date)
@@ -232,7 +233,7 @@ class Control:
         held = put_back(tx, self._core, [row], mode=mode, actor=by.name, reason=reason, cascades=cascades)
         if not held:
             number = row.backfill_id
-            raise Refused(f"backfill {number} is being cancelled; retry when its last attempt has ended")
+            raise Refused(f"backfill {number} is being cancelled; retry when its last date has ended")
 
     def _refuse_ended(self, tx: Transaction, row: BackfillRow, verb: str) -> None:
         status = backfills.status(tx, row)

@@ -22,11 +22,12 @@ def put_back(
 ) -> list[DateRow]:
     """Put ended dates back, and return them: without those whose backfill is still being cancelled.
 
-    A cancelled backfill lives again for its dates.
+    A cancelled backfill lives again for its dates; one that is being cancelled would take the cancel from
+    those that have not ended yet.
     """
     holders = backfills.some(tx, sorted({row.backfill_id for row in held}))
     cancelled = {number for number, row in holders.items() if row.cancelled_at is not None}
-    cancelling = {number for number in cancelled if backfills.running_attempts(tx, number)}
+    cancelling = {number for number in cancelled if backfills.status(tx, holders[number]) == "cancelling"}
     for number in cancelled - cancelling:
         backfills.change(tx, number, {"cancelled_at": None})
     chosen = [row for row in held if row.backfill_id not in cancelling]

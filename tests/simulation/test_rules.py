@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from daemon.control import Refused
 from daemon.events import AttemptEnded
 from daemon.waiting import waiting_on
 from state.store import backfills, checks, dates
@@ -234,6 +235,30 @@ def test_too_many_failures_stop_a_backfill_until_it_is_resumed(tmp_path):
     assert any(row.waiting == "paused" and "stopped" in row.waiting_text for row in world.live())
     world.control.resume(receipt.id, by=ME)
     world.run()
+
+
+def test_retrying_a_stopped_backfill_wakes_the_dates_that_were_stopped(tmp_path):
+    # Given a backfill that was stopped by the failure of one date, while others wait
+    world = World(shape(breaker=0, max_attempts=1), SEASON, tmp_path)
+    fails(world, "box", times=1, code=1)
+    receipt = world.enqueue(OPENER, OPENER + dt.timedelta(days=2), max_failures=1)
+    world.run()
+    assert {row.waiting for row in world.live()} == {"paused"}
+    # When what failed is retried
+    world.control.retry(receipt.id, by=ME)
+    world.run()
+    # Then all of it goes on
+    assert not world.live()
+
+
+def test_a_date_cannot_be_put_back_while_the_rest_of_its_backfill_is_being_cancelled(world):
+    receipt = world.enqueue(dt.date(2021, 10, 17), OPENER)
+    world.settle()
+    world.control.cancel(receipt.id, by=ME)
+    with pytest.raises(Refused, match="is being cancelled"):
+        world.control.retry_date(dt.date(2021, 10, 17), by=ME)
+    world.run()
+    assert world.dates()[OPENER].outcome == "cancelled"
 
 
 def test_the_same_error_again_and_again_pauses_the_processor(world):
