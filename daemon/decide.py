@@ -145,7 +145,7 @@ def _own_step(processor: Processor, check: CheckRow | None, facts: Facts) -> _St
         return _Step(_Kind.ASK)
     if check.attempt_id is not None:
         return _Step(_Kind.RUNNING)
-    step = _unanswered(check) or _settled(check)
+    step = _accepted(check) or _unanswered(check) or _settled(check)
     if step is None:
         step = (
             _to_run(processor, check, facts)
@@ -155,11 +155,16 @@ def _own_step(processor: Processor, check: CheckRow | None, facts: Facts) -> _St
     return step
 
 
+def _accepted(check: CheckRow) -> _Step | None:
+    """What an operator accepted, whatever it shows, and be it that nobody can tell."""
+    if not check.accepted_reason:
+        return None
+    text = f"accepted by {check.accepted_by}: {check.accepted_reason}"
+    return _Step(_Kind.GAP, text, by=PassedBy.OPERATOR)
+
+
 def _settled(check: CheckRow) -> _Step | None:
     """The step of a processor that needs nothing more; a forced one runs once whatever it shows."""
-    if check.accepted_reason:
-        text = f"accepted by {check.accepted_by}: {check.accepted_reason}"
-        return _Step(_Kind.GAP, text, by=PassedBy.OPERATOR)
     forced = check.mode == Mode.FORCE and check.tries == 0 and check.verdict is Verdict.COMPLETE
     return _Step(_Kind.SATISFIED) if check.verdict.satisfied and not forced else None
 

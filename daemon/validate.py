@@ -141,13 +141,15 @@ class Validator:
             expectation = processor.expect if processor else next(iter(pipeline.processors.values())).expect
             judgement = judge(evidence, expectation, charted[check.date], about)
             unsettled = judgement.verdict in UNCERTAIN and processor is not None
+            # Nobody waits for what was accepted, and the question may have no answer ever.
+            again = unsettled and not check.accepted_reason
             yield Judged(
                 date=check.date,
                 processor=check.processor,
                 ticket=check.ticket,
                 judgement=judgement,
                 asked_at=asked_at,
-                ask_again_at=self._core.now() + pipeline.engine.recheck if unsettled else None,
+                ask_again_at=self._core.now() + pipeline.engine.recheck if again else None,
             )
 
     def hold_questions(self, error: WarehouseError) -> None:

@@ -237,6 +237,21 @@ def test_too_many_failures_stop_a_backfill_until_it_is_resumed(tmp_path):
     world.run()
 
 
+def test_an_accepted_gap_passes_though_its_table_cannot_be_asked_and_is_not_asked_about_for_ever(world):
+    # Given a date that waits for a table that is gone, and one that nobody enqueued
+    world.warehouse.broken["box"] = "table not found"
+    world.enqueue(OPENER, OPENER)
+    for _ in range(3):
+        world.step()
+    assert world.dates()[OPENER].waiting == "warehouse"
+    # When the gap is accepted on both
+    for date in (OPENER, DAY):
+        world.control.accept(date, "box", by=ME, reason="the table is gone")
+    # Then the date passes, and after a while nothing more is asked
+    world.run(limit=100)
+    assert world.dates()[OPENER].outcome == "accepted"
+
+
 def test_retrying_a_stopped_backfill_wakes_the_dates_that_were_stopped(tmp_path):
     # Given a backfill that was stopped by the failure of one date, while others wait
     world = World(shape(breaker=0, max_attempts=1), SEASON, tmp_path)
