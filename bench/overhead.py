@@ -23,35 +23,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.instant import Instant
+from bench.shape import JOBS, PHASES, SLOTS, toml
 from daemon.config import Settings
 from daemon.enqueue import Request
 from daemon.service import Service
 from state.store import backfills
 
-PHASES = (("phase2", "parallel", 5), ("phase3", "parallel", 5), ("phase4", "sequential", 4))
-JOBS = sum(count for _, _, count in PHASES)
-SLOTS = 8
 FIRST = dt.date(2021, 10, 19)
 PATIENCE_SECONDS = 600.0
 LUIGI = Path(__file__).parent / ".venv-luigi"
 
 
-def pipeline() -> str:
-    """The pipeline file: every date is expected; no history and no lookback."""
-    lines = ['name = "bench"', "[warehouse]", 'kind = "lake"', 'path = "lake"', "[jobs]", f"slots = {SLOTS}"]
-    for phase, order, count in PHASES:
-        lines += ["[[phase]]", f'name = "{phase}"', f'order = "{order}"']
-        for number in range(count):
-            name = f"{phase}_{number}"
-            lines += ["[[phase.processor]]", f'name = "{name}"', f'table = "bench.{name}"']
-            lines += ['command = ["/bin/true", "{date}"]']
-    return "\n".join(lines)
-
-
 def backfilld(number: int, folder: Path) -> float:
     """The daemon without its API, from the request to the end of the last date."""
     file = folder / "pipeline.toml"
-    file.write_text(pipeline())
+    file.write_text(toml(["/bin/true", "{date}"]))
     gate = Instant()
     settings = Settings(pipeline=file, state_dir=folder / "state", host="127.0.0.1", port=0)
     service = Service(settings, tell=gate.tell, warehouse=gate)  # type: ignore[arg-type]

@@ -1,0 +1,85 @@
+"""A daemon killed with `kill -9` while 8 jobs run: how soon the next one launches something new.
+
+python -m bench.recovery [DATES ...]
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.shape import SLOTS, toml
+
+
+def measure(number: int) -> tuple[float, float]:
+    """Seconds from the start of the process until recovery is over, and until its first launch."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "pipeline.toml").write_text(
+            toml(["sleep", "3600"], writers=SLOTS, timeout="9h", silence="9h")
+        )
+        database = folder / "state" / "state.db"
+        first = _start(name, number)
+        _wait(lambda: len(_running(database)) == SLOTS)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        started = time.perf_counter()
+        second = _start(name, number)
+        ready = time.perf_counter() - started
+        known = set(_running(database))
+        os.killpg(next(iter(known))[1], signal.SIGKILL)
+        ended = time.perf_counter()
+        _wait(lambda: bool(set(_running(database)) - known), pause=0.002)
+        launched = time.perf_counter() - ended
+        for _, group in _running(database):
+            os.killpg(group, signal.SIGKILL)
+        second.terminate()
+        second.wait()
+    return ready, launched
+
+
+def _start(folder: str, number: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "bench.daemon_process", folder, str(number)]
+    daemon = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert daemon.stdout is not None
+    if daemon.stdout.readline() != b"ready\n":
+        raise RuntimeError("the daemon did not start")
+    return daemon
+
+
+def _running(database: Path) -> list[tuple[int, int]]:
+    """Attempts under way with their process groups."""
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+    query = "SELECT id, json_extract(handle, '$.pid') FROM attempts WHERE status = 'running' AND handle <> ''"
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def _wait(done: Callable[[], bool], pause: float = 0.1) -> None:
+    deadline = time.monotonic() + 600
+    while not done():
+        if time.monotonic() > deadline:
+            raise TimeoutError("it does not come to that")
+        time.sleep(pause)
+
+
+def main() -> None:
+    """Print the table."""
+    print(f"load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}; seconds, {SLOTS} jobs adopted")
+    print("  dates  start to ready  kill of a job to next launch")
+    for number in map(int, sys.argv[1:] or ["1000", "100000"]):
+        ready, launched = measure(number)
+        print(f"{number:>7} {ready:>15.2f} {launched:>29.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
