@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
-# Debian packages that a test needs as the real thing. make system-packages installs what is missing.
+# Debian packages that a test needs as the real thing. make test installs what is missing, as root or by sudo.
 SYSTEM_PACKAGES := chromium prometheus systemd
 
 .DELETE_ON_ERROR:
@@ -31,7 +31,7 @@ demo: $(READY)
 	@$(BIN)/backfilld demo $(if $(filter-out 0,$(STAY)),--stay)
 
 # The tests run though a check complains, and their summary comes last: one run shows all there is.
-test: $(READY_DEV)
+test: system-packages $(READY_DEV)
 	@checks=0; $(MAKE) --no-print-directory check || checks=1; \
 	$(BIN)/python -m pytest -n $(WORKERS) $(T) || exit $$?; \
 	if [ $$checks = 1 ]; then echo "the tests passed, but make check did not: see above"; exit 1; fi
@@ -69,7 +69,9 @@ $(READY_DEV): $(READY)
 	@touch $@
 
 system-packages:
-	@missing=""; for name in $(SYSTEM_PACKAGES); do \
+	@command -v dpkg-query >/dev/null || \
+	  { echo "no Debian packages here: tests that need $(SYSTEM_PACKAGES) fail unless those are there"; exit 0; }; \
+	missing=""; for name in $(SYSTEM_PACKAGES); do \
 	  dpkg-query --show --showformat='$${db:Status-Status}' $$name 2>/dev/null | grep -qx installed || missing="$$missing $$name"; \
 	done; \
 	if [ -n "$$missing" ]; then \

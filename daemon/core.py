@@ -31,7 +31,7 @@ class Core:
     """Seconds of a clock that nobody sets, which shows when `now` is set; None: nobody sets that either."""
     batch: int = 500
     """How many dates one pass moves at most, so that nothing else waits long."""
-    questions: int = 300_000
+    questions: int = 20_000
     """How many (processor, date) pairs one question may ask about."""
 
     def tell_all(self, events: list[Event]) -> None:
