@@ -27,8 +27,11 @@ class ApiError(Exception):
 class Client:
     """One daemon's API."""
 
-    def __init__(self, url: str | None = None, token: str | None = None) -> None:
+    def __init__(
+        self, url: str | None = None, token: str | None = None, *, timeout: float = TIMEOUT_SECONDS
+    ) -> None:
         self.url = (url or os.environ.get("BACKFILLD_URL") or f"http://{DEFAULT_LISTEN}").rstrip("/")
+        self._timeout = timeout
         self._session = requests.Session()
         # The daemon is local or named on purpose: no proxy of the environment comes in between.
         self._session.trust_env = False
@@ -82,7 +85,7 @@ class Client:
 
     def _send(self, method: str, path: str, **keywords: Any) -> requests.Response:
         try:
-            answer = self._session.request(method, self.url + path, timeout=TIMEOUT_SECONDS, **keywords)
+            answer = self._session.request(method, self.url + path, timeout=self._timeout, **keywords)
         except requests.RequestException as error:
             raise ApiError(
                 f"no daemon answers at {self.url}: start one, or set BACKFILLD_URL ({_why(error)})"

@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from api.cli.client import ApiError, Client
-from api.cli.follow import follow
+from api.cli.follow import display, follow
 from api.cli.output import coloured, counts, table
+from api.cli.watching import Failures
 from demo import run
 
 START_SECONDS = 60.0
@@ -42,7 +43,8 @@ def demo(folder: str, listen: str, pace: str, bigquery: str, stay: bool) -> None
         receipt = client.post("/v1/backfills", {"start": run.START.isoformat(), "end": run.END.isoformat()})
         click.echo(f"enqueued {run.START}..{run.END}: {counts(receipt['outcomes'])}")
         started = time.monotonic()
-        follow(client, receipt["id"])
+        with display() as shown:
+            follow(client, Failures(client), shown, backfill=receipt["id"])
         good = _report(client, time.monotonic() - started)
         _show_curl(url)
         if stay:

@@ -1,111 +1,183 @@
-"""Progress until the end: bars per phase on a terminal, a plain line per change elsewhere."""
+"""Following until the end: a screen on a terminal, plain lines elsewhere, each failure once."""
 
 from __future__ import annotations
 
+import json
 import time
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import TracebackType
+from typing import Protocol, Self
 
 import click
-from rich.console import Group
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
-from api.cli.client import Client, Json
-from api.cli.output import console, counts, until
-from api.words import span
+from api.cli import facts, screen
+from api.cli.client import ApiError, Client
+from api.cli.output import animated, console
+from api.cli.watching import Failure, Failures, View, look
 
 POLL_SECONDS = 0.5
-LINE_SECONDS = 5.0
-"""Between two plain lines that say the same."""
-ENDED = ("finished", "cancelled", "stopped")
+LINE_SECONDS = 10.0
+"""Between two lots of plain lines about how far it is; failures and holds are told at once."""
+AWAY_SECONDS = 2.0
+"""Between two tries to reach a daemon that answers no more."""
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
 
 
-def follow(client: Client, backfill: int, *, quiet: bool = False) -> Json:
-    """Show a backfill's progress until it has ended, and return it as it stands then."""
-    if quiet or not console.is_terminal:
-        return _follow_plainly(client, backfill, quiet=quiet)
-    with Live(console=console, refresh_per_second=4) as live:
-        while True:
-            row = client.get(f"/v1/backfills/{backfill}")
-            live.update(picture(client.get("/v1/progress"), row))
-            if row["status"] in ENDED:
-                return row
-            time.sleep(POLL_SECONDS)
+class Display(Protocol):
+    """Where what is followed is shown."""
+
+    def failed(self, failure: Failure, view: View) -> None:
+        """Tell a failure."""
+
+    def show(self, view: View, *, last: bool) -> None:
+        """Show how it stands; for the last time, whole."""
+
+    def away(self, error: ApiError) -> None:
+        """Tell that the daemon does not answer."""
 
 
-def _follow_plainly(client: Client, backfill: int, *, quiet: bool) -> Json:
-    last, told_at = "", 0.0
+def follow(
+    client: Client, failures: Failures, display: Display, *, backfill: int | None = None, to_end: bool = True
+) -> View:
+    """Show a backfill, or everything, until it has ended, and return it as it stands then.
+
+    A daemon that is restarted meanwhile is waited for.
+
+    Raises:
+        ApiError: the daemon refused.
+    """
     while True:
-        row = client.get(f"/v1/backfills/{backfill}")
-        line = _line(client.get("/v1/progress"), row)
-        if not quiet and (
-            (line != last and time.monotonic() - told_at > LINE_SECONDS) or row["status"] in ENDED
-        ):
-            click.echo(line)
-            last, told_at = line, time.monotonic()
-        if row["status"] in ENDED:
-            return row
+        try:
+            view = look(client, backfill)
+            for failure in failures.fresh(view.progress):
+                display.failed(failure, view)
+        except ApiError as error:
+            if error.status is not None and error.status < 500 and error.status != 429:
+                raise
+            display.away(error)
+            time.sleep(AWAY_SECONDS)
+            continue
+        last = to_end and view.ended
+        display.show(view, last=last)
+        if last:
+            return view
         time.sleep(POLL_SECONDS)
 
 
-def _line(progress: Json, row: Json) -> str:
-    phases = " ".join(f"{p['phase']}={p['satisfied']}/{p['total']}" for p in progress["phases"])
-    states = " ".join(f"{state}={n}" for state, n in row["states"].items() if n)
-    return f"backfill {row['id']} {row['status']}: {states} | {phases} | running={len(progress['running'])}"
+def display(*, as_json: bool = False, quiet: bool = False) -> AbstractContextManager[Display]:
+    """What fits where the output goes."""
+    if quiet:
+        return nullcontext(Silent())
+    if as_json:
+        return nullcontext(JsonLines())
+    return Screen() if animated() else nullcontext(Lines())
 
 
-def picture(progress: Json, row: Json | None = None) -> Group:
-    """The whole on one screen: phases, pace, what runs and what waits."""
-    parts: list[Any] = []
-    if row is not None:
-        parts.append(Text(f"backfill {row['id']} is {row['status']}: {counts(row['states'])}", style="bold"))
-    else:
-        parts.append(Text(_summary(progress), style="bold"))
-    parts.append(_bars(progress))
-    parts.append(Text(f"pace {_pace(progress)}   ETA {_eta(progress)}", style="dim"))
-    parts += [Text(f"  ▷ {_running(one)}") for one in progress["running"][:8]]
-    waits = counts(progress["waiting"])
-    parts.append(Text(f"waiting: {waits}", style="dim"))
-    parts += [Text(f"held: {hold['reason']}", style="red") for hold in progress["holds"]]
-    parts += [
-        Text(f"{progress[mark]} dates are {mark}: backfilld retry --{mark}", style="yellow")
-        for mark in ("regressed", "stale")
-        if progress[mark]
-    ]
-    return Group(*parts)
+@contextmanager
+def parting(words: str) -> Iterator[None]:
+    """On Ctrl-C, say what goes on without us."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"\n{words}", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None
 
 
-def _bars(progress: Json) -> Table:
-    grid = Table.grid(padding=(0, 1))
-    for phase in progress["phases"]:
-        bar = ProgressBar(total=max(phase["total"], 1), completed=phase["satisfied"], width=40)
-        grid.add_row(
-            phase["phase"], bar, f"{phase['satisfied']}/{phase['total']}", f"{100 * phase['ratio']:.0f} %"
-        )
-    return grid
+class Screen:
+    """A picture that stays in its place; failures scroll by above it."""
+
+    def __init__(self) -> None:
+        self._live = Live(console=console, auto_refresh=False)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def failed(self, failure: Failure, view: View) -> None:
+        """Above the picture."""
+        console.print(screen.failure_lines(failure, view.at), soft_wrap=False)
+
+    def show(self, view: View, *, last: bool) -> None:
+        """In the place of the picture before."""
+        self._live.update(screen.picture(view, console), refresh=True)
+
+    def away(self, error: ApiError) -> None:
+        """In the place of the picture, until the daemon is there again."""
+        self._live.update(Text(f"{error}; trying again", style="red"), refresh=True)
 
 
-def _summary(progress: Json) -> str:
-    dates = progress["dates"]
-    paused = ", paused" if progress["paused"] else ""
-    done = f"{dates['done']} of {dates['total']} dates done"
-    return f"{done}, {dates['failed']} failed, {dates['live']} live{paused}"
+class Lines:
+    """A line per fact that has changed."""
+
+    def __init__(self, tell: Callable[[str], None] = click.echo) -> None:
+        self._tell = tell
+        self._told: dict[tuple[str, ...], str] = {}
+        self._told_at = float("-inf")
+        self._here = True
+
+    def failed(self, failure: Failure, view: View) -> None:
+        """At once."""
+        self._tell(facts.failed(failure).line(view.at))
+
+    def show(self, view: View, *, last: bool) -> None:
+        """Holds at once; how far it is from time to time, and at the end."""
+        self._here = True
+        self._changed(view, facts.held(view))
+        if last or time.monotonic() - self._told_at >= LINE_SECONDS:
+            self._changed(view, facts.summary(view))
+            self._told_at = time.monotonic()
+
+    def away(self, error: ApiError) -> None:
+        """Once."""
+        if self._here:
+            click.echo(f"{error}; trying again", err=True)
+        self._here = False
+
+    def _changed(self, view: View, found: Iterator[facts.Fact]) -> None:
+        for fact in found:
+            stamp, _, words = fact.line(view.at).partition(" ")
+            if self._told.get(fact.name) != words:
+                self._tell(f"{stamp} {words}")
+                self._told[fact.name] = words
 
 
-def _pace(progress: Json) -> str:
-    rate = progress["rate_per_hour"]
-    return f"{rate:.0f} dates an hour" if rate is not None else "not known yet"
+class JsonLines:
+    """A JSON document on a line of its own, from time to time and at the end."""
+
+    def __init__(self) -> None:
+        self._told_at = float("-inf")
+
+    def failed(self, failure: Failure, view: View) -> None:
+        """Nothing: the counts tell it."""
+
+    def show(self, view: View, *, last: bool) -> None:
+        """Everything that there is to tell."""
+        if last or time.monotonic() - self._told_at >= LINE_SECONDS:
+            click.echo(json.dumps(view.told, ensure_ascii=False))
+            self._told_at = time.monotonic()
+
+    def away(self, error: ApiError) -> None:
+        """Where it disturbs no reader of JSON."""
+        click.echo(f"{error}; trying again", err=True)
 
 
-def _eta(progress: Json) -> str:
-    if progress["eta"] is None:
-        return f"unknown ({progress['eta_method']})"
-    return f"{until(progress['eta'])} ({progress['eta_method']})"
+class Silent:
+    """Nothing until the end."""
 
+    def failed(self, failure: Failure, view: View) -> None:
+        """Not told."""
 
-def _running(one: Json) -> str:
-    dates = one["dates"]
-    covered = dates[0] if len(dates) == 1 else f"{dates[0]}..{dates[-1]}"
-    return f"{covered} {one['processor']} for {span(one['age_seconds'])} (attempt {one['id']})"
+    def show(self, view: View, *, last: bool) -> None:
+        """Not told."""
+
+    def away(self, error: ApiError) -> None:
+        """Not told: it is waited for."""

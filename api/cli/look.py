@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 import time
+from collections.abc import Iterable
 
 import click
-from rich.live import Live
-from rich.text import Text
 
+from api.cli import facts, screen
+from api.cli import show_date as date_view
+from api.cli.arguments import BACKFILL, DATE, PROCESSOR, dates_and_numbers
 from api.cli.client import ApiError, Client, Json
-from api.cli.follow import picture
-from api.cli.output import coloured, console, counts, json_option, print_json, table, url_option
-from api.cli.steer import DATE
-from api.words import span
+from api.cli.follow import POLL_SECONDS, display, follow, parting
+from api.cli.output import clean, console, counts, json_option, print_json, table, url_option
+from api.cli.watching import Failures, View, date_failure, look
 from state.records import Action
 
-POLL_SECONDS = 1.0
+MOST_FAILURES = 5
+"""Failed dates that are named one by one."""
 
 
 @click.command()
@@ -26,82 +29,92 @@ POLL_SECONDS = 1.0
 def status(date: str | None, as_json: bool, url: str | None) -> None:
     """Where everything stands, or where DATE stands and why."""
     client = Client(url)
-    told = client.get(f"/v1/dates/{date}") if date else client.get("/v1/progress")
     if as_json:
-        print_json(told)
+        print_json(client.get(f"/v1/dates/{date}" if date else "/v1/progress"))
     elif date:
-        show_date(told)
+        show_date(client.get(f"/v1/dates/{date}"))
     else:
-        console.print(picture(told))
-        _show_backfills(client)
+        _show_all(client)
 
 
-def show_date(date: Json) -> None:
+def show_date(told: Json) -> None:
     """One date: its state, its processors, its attempts and its history."""
-    outcome = f"/{date['outcome']}" if date["outcome"] else ""
-    reason = f"  {date['reason']}" if date["reason"] else ""
-    console.print(Text.assemble(f"{date['date']}: ", coloured(date["state"]), f"{outcome}{reason}"))
-    for mark in ("regressed", "stale"):
-        if date[mark]:
-            console.print(Text(f"{mark}: {date[mark]}"))
-    if date["waiting_on"]:
-        console.print(f"waiting on {date['waiting_on']}")
-    rows = [
-        [
-            p["phase"],
-            f"{p['symbol']} {p['processor']}",
-            p["verdict"],
-            "" if p["rows"] is None else str(p["rows"]),
-            p["expected"] or "",
-            p["reason"] or "",
-        ]
-        for p in date["processors"]
-    ]
-    table("", ["phase", "processor", "verdict", "rows", "expected", "why"], rows)
-    attempts = [
-        [str(a["id"]), a["processor"], a["status"], span(a["duration_seconds"]), a["detail"] or ""]
-        for a in date["attempts"]
-    ]
-    table("attempts", ["id", "processor", "status", "took", "detail"], attempts)
-    moves = [
-        [t["at"], t["from"], t["to"], t["trigger"], t["actor"], t["reason"] or ""]
-        for t in date["transitions"]
-    ]
-    table("history", ["at", "from", "to", "trigger", "who", "why"], moves)
+    now = dt.datetime.now(dt.UTC)
+    if console.is_terminal:
+        for line in date_view.lines(told, now):
+            console.print(line, soft_wrap=False)
+    else:
+        _print_facts(date_view.facts(told), now)
 
 
-def _show_backfills(client: Client) -> None:
+def _show_all(client: Client) -> None:
+    """The whole, with the dates that have failed and the latest backfills."""
+    view = look(client)
+    failed = client.get("/v1/dates", state="failed", limit=MOST_FAILURES)["items"]
+    backfills = client.get("/v1/backfills", limit=10)["items"]
+    if not console.is_terminal:
+        _show_once(view)
+        _print_facts(map(facts.failed, map(date_failure, failed)), view.at)
+        _print_facts(map(facts.backfill, backfills), view.at)
+        return
+    _show_once(view)
+    for failure in map(date_failure, failed):
+        console.print(screen.failure_lines(failure), soft_wrap=False)
+    if (more := view.progress["dates"]["failed"] - len(failed)) > 0:
+        console.print(f"and {more} more failed dates")
     rows = [
         [
             str(b["id"]),
             b["status"],
             f"{b['start']}..{b['end']}",
             counts(b["states"]),
-            b["note"] or b["stop_reason"] or "",
+            clean(b["note"] or b["stop_reason"] or ""),
         ]
-        for b in client.get("/v1/backfills", limit=10)["items"]
+        for b in backfills
     ]
     table("backfills", ["id", "status", "range", "dates", "note"], rows)
 
 
+def _show_once(view: View) -> None:
+    """A picture on a terminal, and all facts elsewhere."""
+    if console.is_terminal:
+        console.print(screen.picture(view, console), soft_wrap=False)
+    else:
+        _print_facts((*facts.summary(view), *facts.held(view), *facts.details(view)), view.at)
+
+
+def _print_facts(found: Iterable[facts.Fact], at: dt.datetime) -> None:
+    for fact in found:
+        click.echo(fact.line(at))
+
+
 @click.command()
-@click.option("--once", is_flag=True, help="Show one picture and end.")
+@click.argument("backfill", type=BACKFILL, required=False)
+@click.option("--once", is_flag=True, help="Show how it stands now and end.")
+@click.option("--until-done", is_flag=True, help="End when no date is live any more.")
+@json_option
 @url_option
-def watch(once: bool, url: str | None) -> None:
-    """Live progress by phase, with pace, ETA, what runs and what waits; until Ctrl-C."""
+def watch(backfill: int | None, once: bool, until_done: bool, as_json: bool, url: str | None) -> None:
+    """Live progress of everything, until Ctrl-C or --until-done; or of BACKFILL, until it has ended.
+
+    Ends with exit code 0 when all went well, 1 when a date stands failed or the backfill was ended.
+    """
     client = Client(url)
-    if once or not console.is_terminal:
-        console.print(picture(client.get("/v1/progress")))
+    if once:
+        view = look(client, backfill)
+        print_json(view.told) if as_json else _show_once(view)
         return
-    with Live(console=console, refresh_per_second=4) as live:
-        while True:
-            live.update(picture(client.get("/v1/progress")))
-            time.sleep(POLL_SECONDS)
+    failures = Failures(client)
+    to_end = until_done or backfill is not None
+    with parting("the daemon goes on; look again with: backfilld watch"), display(as_json=as_json) as shown:
+        view = follow(client, failures, shown, backfill=backfill, to_end=to_end)
+    if not view.good:
+        raise click.exceptions.Exit(1)
 
 
 @click.command()
-@click.argument("what")
-@click.argument("processor", required=False)
+@click.argument("what", shell_complete=dates_and_numbers("attempt"))
+@click.argument("processor", type=PROCESSOR, required=False)
 @click.option("-f", "--follow", "following", is_flag=True, help="Go on until the attempt has ended.")
 @click.option("--tail", type=int, help="Only the last so many lines.")
 @url_option
@@ -118,7 +131,7 @@ def logs(what: str, processor: str | None, following: bool, tail: int | None, ur
         sys.stdout.write(text)
         if ended:
             return
-        time.sleep(POLL_SECONDS / 2)
+        time.sleep(POLL_SECONDS)
 
 
 @click.command()

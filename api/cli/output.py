@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -28,6 +29,8 @@ _SIGNS: Mapping[str, str] = {
     "△": "magenta",
 }
 """The colour of each sign that operators know."""
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Categories of characters that move the cursor, hide, or turn the direction of writing."""
 _RANGES = 4
 """How many runs of dates a sentence names before it counts the rest."""
 COLOURS: Mapping[str, str] = {"done": "green", "failed": "red", "pending": "dim"}
@@ -44,6 +47,11 @@ def url_option(command: _Command) -> _Command:
     return click.option("--url", help="Where the daemon is; else BACKFILLD_URL, else the default port.")(
         command
     )
+
+
+def animated() -> bool:
+    """Whether what is shown can be drawn again in its place."""
+    return console.is_terminal and not console.is_dumb_terminal
 
 
 def print_json(value: object) -> None:
@@ -81,6 +89,11 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text
     for row in rows:
         shown.add_row(*row)
     console.print(shown)
+
+
+def clean(text: str) -> str:
+    """A text of somebody else's on one line: no control character of it reaches a terminal."""
+    return "".join(c if unicodedata.category(c) not in _UNSEEN else " " for c in text).strip()
 
 
 def coloured(state: str) -> Text:

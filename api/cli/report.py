@@ -14,9 +14,9 @@ from typing import Any
 import click
 
 from api.cli import show_checks, show_plan, show_validation
+from api.cli.arguments import DATE
 from api.cli.output import busy, json_option, print_json, print_lines
 from api.cli.pipeline import chosen_pipeline, pipeline_option
-from api.cli.steer import DATE
 from daemon import quality as qualities
 from daemon import remembered
 from daemon.plan import Comparison, Plan, compare, never_seen, plan

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import click
 
+from api.cli.arguments import BACKFILL, DATE, PROCESSOR, dates_and_numbers
 from api.cli.client import Client, Json
-from api.cli.follow import follow
+from api.cli.follow import display, follow, parting
 from api.cli.output import counts, json_option, print_json, url_option
-
-
-class DateArgument(click.ParamType[str]):
-    """A plain date."""
-
-    name = "date"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The date as the API takes it."""
-        try:
-            return dt.date.fromisoformat(str(value)).isoformat()
-        except ValueError:
-            self.fail(f"{value!r} is not a date; write it like 2021-10-19", param, ctx)
-
-
-DATE = DateArgument()
+from api.cli.watching import Failures
 
 
 @click.command()
@@ -44,20 +28,31 @@ DATE = DateArgument()
 def enqueue(
     start: str, end: str | None, wait: bool, as_json: bool, url: str | None, **options: object
 ) -> None:
-    """Enqueue START to END, both included."""
+    """Enqueue START to END, both included.
+
+    With --wait it ends with exit code 0 when all went well, 1 when a date failed or the backfill was ended.
+    """
     client = Client(url)
     body = {"start": start, "end": end or start, **options}
+    failures = Failures(client) if wait else None
     receipt = client.post("/v1/backfills", body)
     if as_json and not wait:
         print_json(receipt)
     elif not as_json:
         _show_receipt(receipt)
-    if wait and receipt["id"] is not None:
-        ended = follow(client, receipt["id"], quiet=as_json)
-        if as_json:
-            print_json(ended)
-        if ended["status"] != "finished" or ended["states"].get("failed"):
-            raise click.exceptions.Exit(1)
+    if failures is not None and receipt["id"] is not None:
+        _wait(client, failures, receipt["id"], as_json)
+
+
+def _wait(client: Client, failures: Failures, number: int, as_json: bool) -> None:
+    """Show a backfill until its end; the exit code says whether it was a good one."""
+    on = f"the daemon goes on with backfill {number}; look again with: backfilld watch {number}"
+    with parting(on), display(quiet=as_json) as shown:
+        view = follow(client, failures, shown, backfill=number)
+    if as_json:
+        print_json(view.backfill)
+    if not view.good:
+        raise click.exceptions.Exit(1)
 
 
 def _show_receipt(receipt: Json) -> None:
@@ -70,7 +65,7 @@ def _show_receipt(receipt: Json) -> None:
 
 
 @click.command()
-@click.argument("backfill", type=int, required=False)
+@click.argument("backfill", type=BACKFILL, required=False)
 @click.option("--reason", default="", help="Why, for those who look.")
 @json_option
 @url_option
@@ -83,7 +78,7 @@ def pause(backfill: int | None, reason: str, as_json: bool, url: str | None) -> 
 
 
 @click.command()
-@click.argument("backfill", type=int, required=False)
+@click.argument("backfill", type=BACKFILL, required=False)
 @json_option
 @url_option
 def resume(backfill: int | None, as_json: bool, url: str | None) -> None:
@@ -95,7 +90,7 @@ def resume(backfill: int | None, as_json: bool, url: str | None) -> None:
 
 
 @click.command()
-@click.argument("backfill", type=int)
+@click.argument("backfill", type=BACKFILL)
 @json_option
 @url_option
 def cancel(backfill: int, as_json: bool, url: str | None) -> None:
@@ -104,7 +99,7 @@ def cancel(backfill: int, as_json: bool, url: str | None) -> None:
 
 
 @click.command()
-@click.argument("what", required=False)
+@click.argument("what", required=False, shell_complete=dates_and_numbers("backfill"))
 @click.option("--force", is_flag=True, help="Run every processor of the date once, complete or not.")
 @click.option("--cascade", is_flag=True, help="Also compute again what is stale because of the date.")
 @click.option("--regressed", "mark", flag_value="regressed", help="Done dates that are no longer complete.")
@@ -132,7 +127,7 @@ def retry(
 
 @click.command()
 @click.argument("date", type=DATE)
-@click.argument("processor")
+@click.argument("processor", type=PROCESSOR)
 @click.option("--reason", required=True, help="Why the gap is acceptable; kept for ever.")
 @json_option
 @url_option

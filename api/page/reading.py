@@ -1,35 +1,18 @@
-"""What the pages show beyond the API's own answers: last words of jobs, what waits, plans in short."""
+"""What the pages show beyond the API's own answers: the calendar of all dates, plans in short."""
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from api import joblog
 from api.page import grid
 from api.page.kinds import Kind, Kinds
 from api.schemas.reports import Plan, Step
 from api.schemas.told import Check, Date
 from api.served import Served
-from daemon.waiting import waiting_on
 from state.pipeline import PENDING
-from state.store import attempts, dates, reading, tallies
-from state.store.database import Transaction
-
-LONGEST_LINE = 200
-"""Characters of a log's last line that are shown."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    """Live dates that wait for the same: how many, and the first of them with its sentence."""
-
-    reason: str
-    n: int
-    date: dt.date
-    sentence: str
+from state.store import attempts, reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,38 +35,6 @@ class Picture:
     def shown(self) -> set[Kind]:
         """The kinds that some date has."""
         return {layer.kind for row in self.rows for layer in row.layers}
-
-
-def last_lines(service: Served, running: Sequence[int]) -> dict[int, str]:
-    """The last line that each running attempt has written, so far as it has."""
-    with service.core.db.read() as tx:
-        rows = [row for row in attempts.running(tx) if row.id in running]
-    found = {}
-    for row in rows:
-        executor = service.executors.get(row.executor)
-        part = joblog.read(executor.log(row.id), tail=1) if executor else None
-        text = b"".join(part.chunks()) if part else b""
-        found[row.id] = text[:LONGEST_LINE].decode(errors="replace").strip()
-    return found
-
-
-def waits(service: Served) -> list[Wait]:
-    """What live dates wait for, the most frequent first."""
-    with service.core.db.read() as tx:
-        counts: dict[str, int] = {}
-        for count in tallies.dates(tx):
-            if count.waiting:
-                counts[count.waiting] = counts.get(count.waiting, 0) + count.n
-        found = [_wait(tx, service, reason, n) for reason, n in counts.items()]
-    return sorted((wait for wait in found if wait is not None), key=lambda wait: -wait.n)
-
-
-def _wait(tx: Transaction, service: Served, reason: str, n: int) -> Wait | None:
-    """One date at a time: asking about several at once would read all that lies between them."""
-    span = dates.span_waiting(tx, reason)
-    row = dates.get(tx, span[0]) if span is not None else None
-    sentence = waiting_on(tx, service.core, [row]) if row is not None else {}
-    return next((Wait(reason=reason, n=n, date=date, sentence=text) for date, text in sentence.items()), None)
 
 
 def picture_version(service: Served) -> str:

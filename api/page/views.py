@@ -12,7 +12,7 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
-from api import problems
+from api import activity, problems
 from api.endpoint import read
 from api.guard import principal
 from api.page import reading, words
@@ -69,8 +69,8 @@ def overview(service: Served, kinds: Kinds) -> AnyResponse:
         grid=None if part else reading.picture(service, kinds),
         bar_of_all=kinds.bar(progress.states, progress.outcomes),
         most=MOST_JOBS,
-        lines=reading.last_lines(service, [one.id for one in progress.running[:MOST_JOBS]]),
-        waits=reading.waits(service),
+        lines=activity.last_lines(service, [one.id for one in progress.running[:MOST_JOBS]]),
+        waits=activity.waits(service),
         failed=dates.listed(service, query=read(asked.DatesPage, FAILED_DATES)).items,
     )
 

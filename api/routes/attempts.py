@@ -30,7 +30,7 @@ def listed(service: Served, *, query: asked.AttemptsPage) -> told.Attempts:
         found = reading.attempts_page(
             tx,
             below=query.cursor,
-            status=query.status,
+            statuses=query.status or (),
             processor=query.processor or "",
             limit=query.limit + 1,
         )

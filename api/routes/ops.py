@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from flask import Response, current_app, jsonify, request
 
-from api import telling
+from api import activity, telling
 from api.endpoint import MEDIA_TYPE, Section
 from api.metrics import OPENMETRICS
 from api.schemas import asked, told
+from api.schemas.activity import Activity, Job, Wait
 from api.served import Served
 from daemon.progress import progress
 from state.store import holds
@@ -25,6 +26,20 @@ def how_far(service: Served) -> told.Progress:
     """Counts, rate, and when it may be done, with how that was computed."""
     with service.core.db.read() as tx:
         return telling.progress(progress(tx, service.core), service.pipeline)
+
+
+@section.get("/v1/activity", Activity)
+def going_on(service: Served) -> Activity:
+    """What runs now, with the last line of each job, and what waits for what."""
+    running = how_far(service).running
+    lines = activity.last_lines(service, [one.id for one in running])
+    return Activity(
+        running=[Job(**dict(one), last_line=lines.get(one.id, "")) for one in running],
+        waiting=[
+            Wait(reason=wait.reason, dates=wait.n, first=wait.date, waiting_on=wait.sentence)
+            for wait in activity.waits(service)
+        ],
+    )
 
 
 @section.get("/v1/pipeline", told.Pipeline)

@@ -7,6 +7,7 @@ import hashlib
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
+from pydantic.json_schema import WithJsonSchema
 
 from api.schemas.fields import (
     Bytes,
@@ -24,6 +25,21 @@ from api.schemas.fields import (
 from daemon.enqueue import EARLIEST, MOST_DATES
 from state.records import Action, Mark, Scrapers, Status
 from state.strict import Strict
+
+
+def _split(value: object) -> object:
+    return tuple(value.split(",")) if isinstance(value, str) else value
+
+
+Statuses = Annotated[
+    tuple[Annotated[Status, Field(strict=False)], ...],
+    Field(strict=False),
+    BeforeValidator(_split),
+    WithJsonSchema(
+        {"type": "string", "description": f"any of {', '.join(Status)}, with commas between them"}
+    ),
+]
+"""Statuses of attempts, in a query."""
 
 
 class ById(Strict):
@@ -130,9 +146,9 @@ class PlanRange(Range):
 
 
 class AttemptsPage(Page):
-    """A page of attempts, newest first."""
+    """A page of attempts, newest first; `status` is one, or several with commas between them."""
 
-    status: Annotated[Status, Field(strict=False)] | None = None
+    status: Statuses | None = None
     processor: Annotated[str, Field(min_length=1, max_length=80)] | None = None
     cursor: NumberCursor | None = None
 

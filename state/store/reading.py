@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -69,16 +70,16 @@ def last_progress(tx: Connection, sample: int = 1000) -> float | None:
 
 
 def attempts_page(
-    tx: Connection, *, below: int | None, status: Status | None = None, processor: str = "", limit: int
+    tx: Connection, *, below: int | None, statuses: Collection[Status] = (), processor: str = "", limit: int
 ) -> list[AttemptRow]:
     """Up to `limit` attempts, newest first, with ids below `below`."""
     query = select(attempts).order_by(attempts.c.id.desc()).limit(limit)
     if below is not None:
         query = query.where(attempts.c.id < below)
-    if status is Status.RUNNING:
+    if set(statuses) == {Status.RUNNING}:
         query = query.where(IS_RUNNING)
-    elif status is not None:
-        query = query.where(attempts.c.status == status.value)
+    elif statuses:
+        query = query.where(attempts.c.status.in_([status.value for status in statuses]))
     if processor:
         query = query.where(attempts.c.processor == processor)
     return [rows.attempt(row) for row in tx.execute(query)]

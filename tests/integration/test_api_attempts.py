@@ -9,6 +9,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from tests.integration.api_world import Api, make_api, refused
+from tests.simulation.world import Work
 
 
 @pytest.fixture
@@ -149,3 +150,14 @@ def test_the_head_of_a_log_leaves_no_file_open(api: Api, tmp_path: Path) -> None
     response = api.client.head("/v1/attempts/1/log", buffered=True)
     assert response.headers["X-Log-Size"] == "5"
     assert response.data == b""
+
+
+def test_attempts_of_several_statuses_are_asked_for_at_once(api: Api) -> None:
+    # Given a job that failed among others that did not
+    api.world.script = lambda job: Work(code=1) if job.attempt == 1 else api.world.well(job)
+    api.world.run()
+    # Then statuses are one or several, and an unknown one is refused
+    assert [item["id"] for item in api.get("/v1/attempts?status=failed,silent")["items"]] == [1]
+    assert len(api.get("/v1/attempts?status=failed,succeeded&limit=100")["items"]) > 8
+    field, _ = refused(api.client.get("/v1/attempts?status=failed,odd"), 422)
+    assert field.startswith("status")

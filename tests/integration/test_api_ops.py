@@ -130,3 +130,18 @@ def test_what_is_held_is_shown_and_does_not_make_it_unready(api: Api) -> None:
         "[!] hold all all: quota",
         "ok",
     ]
+
+
+def test_activity_tells_what_runs_with_its_last_line_and_what_waits(tmp_path, monkeypatch):
+    # Given jobs under way, one of which has written something
+    api = make_api(tmp_path)
+    monkeypatch.setattr(api.world.executor, "log", lambda number: tmp_path / f"{number}.log")
+    api.enqueue("2021-10-27", "2021-10-28")
+    api.world.settle()
+    (tmp_path / "1.log").write_bytes(b"begun\n50 % of it\n")
+    # Then it is told, and so is what waits for what
+    told = api.get("/v1/activity")
+    assert [(job["id"], job["last_line"]) for job in told["running"]] == [(1, "50 % of it"), (2, "")]
+    assert {wait["reason"]: wait["dates"] for wait in told["waiting"]} == {"attempt": 1, "slot": 1}
+    (slot,) = (wait for wait in told["waiting"] if wait["reason"] == "slot")
+    assert (slot["first"], slot["waiting_on"].startswith("a writer of")) == ("2021-10-28", True)

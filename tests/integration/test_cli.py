@@ -102,8 +102,17 @@ def test_brackets_in_what_a_job_said_are_shown_as_they_are(capsys, monkeypatch, 
     monkeypatch.setattr(output.console, "_force_terminal", terminal)
     reason = "exit 1: [error] no such file [/tmp/x]"
     date = {"date": "2021-10-19", "state": "failed", "outcome": "exhausted", "reason": reason}
-    attempt = {"id": 7, "processor": "box", "status": "failed", "duration_seconds": 1.0, "detail": reason}
+    attempt = {"id": 7, "processor": "box", "status": "failed", "exit_code": None, "detail": reason}
+    attempt |= {"dates": ["2021-10-19"], "tail": "", "ended_at": "x", "duration_seconds": 1.0}
+    known = {
+        "waiting_on": None,
+        "season": None,
+        "games": 3,
+        "backfill_id": 1,
+        "regressed": None,
+        "stale": None,
+    }
     # When it is shown
-    look.show_date({**date, "waiting_on": None, "processors": [], "attempts": [attempt], "transitions": []})
+    look.show_date({**date, **known, "processors": [], "attempts": [attempt], "transitions": []})
     # Then nothing of it is lost
     assert capsys.readouterr().out.count(reason) == 2

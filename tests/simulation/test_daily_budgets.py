@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from api.cli.follow import picture
 from api.cli.output import console
+from api.cli.screen import picture
+from api.cli.watching import View
 from daemon import budgets
 from daemon.budgets import BytesLedger
 from daemon.control import NotFound, Refused
@@ -203,9 +204,10 @@ def test_budgets_are_seen_in_progress_metrics_and_status_and_lifted_over_http(ap
     assert scraped['backfilld_budget_spent{key="nba.box",kind="table"}'] == 2
     assert scraped['backfilld_budget_limit{key="",kind="warehouse"}'] == 1000
     assert scraped['backfilld_troubles_total{kind="budget"}'] == 1
+    view = View(at=dt.datetime.now(dt.UTC), progress=told, activity=api.get("/v1/activity"))
     with console.capture() as screen:
-        console.print(picture(told))
-    assert "held: nba.box has had its 2 attempts" in screen.get().replace("\n", " ")
+        console.print(picture(view, console))
+    assert "nba.box has had its 2 attempts" in screen.get().replace("\n", " ")
     # And one call goes on with as much as it says
     assert api.delete("/v1/holds/table/nba.box?extra=3") == {"lifted": True, "allowed": 3}
     (change,) = api.get("/v1/audit?limit=1")["items"]

@@ -1,0 +1,58 @@
+"""What goes on right now, in words: the last line of each job under way, and what live dates wait for."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from api import joblog
+from api.served import Served
+from daemon.waiting import waiting_on
+from state.store import attempts, dates, tallies
+from state.store.database import Transaction
+
+LONGEST_LINE = 200
+"""Bytes of a log's last line that are shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Live dates that wait for the same: how many, and the first of them with its sentence."""
+
+    reason: str
+    n: int
+    date: dt.date
+    sentence: str
+
+
+def last_lines(service: Served, running: Sequence[int]) -> dict[int, str]:
+    """The last line that each running attempt has written, so far as it has."""
+    with service.core.db.read() as tx:
+        rows = [row for row in attempts.running(tx) if row.id in running]
+    found = {}
+    for row in rows:
+        executor = service.executors.get(row.executor)
+        part = joblog.read(executor.log(row.id), tail=1) if executor else None
+        text = next(part.chunks(), b"") if part else b""
+        found[row.id] = text[:LONGEST_LINE].decode(errors="replace").strip()
+    return found
+
+
+def waits(service: Served) -> list[Wait]:
+    """What live dates wait for, the most frequent first."""
+    with service.core.db.read() as tx:
+        counts: dict[str, int] = {}
+        for count in tallies.dates(tx):
+            if count.waiting:
+                counts[count.waiting] = counts.get(count.waiting, 0) + count.n
+        found = [_wait(tx, service, reason, n) for reason, n in counts.items()]
+    return sorted((wait for wait in found if wait is not None), key=lambda wait: -wait.n)
+
+
+def _wait(tx: Transaction, service: Served, reason: str, n: int) -> Wait | None:
+    """One date at a time: asking about several at once would read all that lies between them."""
+    span = dates.span_waiting(tx, reason)
+    row = dates.get(tx, span[0]) if span is not None else None
+    sentence = waiting_on(tx, service.core, [row]) if row is not None else {}
+    return next((Wait(reason=reason, n=n, date=date, sentence=text) for date, text in sentence.items()), None)

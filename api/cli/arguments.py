@@ -1,0 +1,114 @@
+"""Kinds of arguments that several verbs take, and how a shell completes them by asking the daemon."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable
+
+import click
+from click.shell_completion import CompletionItem
+
+from api.cli.client import ApiError, Client, Json
+
+PATIENCE_SECONDS = 2.0
+"""How long a shell waits for the daemon's word."""
+MOST = 100
+"""How many completions are offered."""
+
+
+class DateArgument(click.ParamType[str]):
+    """A plain date."""
+
+    name = "date"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The date as the API takes it."""
+        try:
+            return dt.date.fromisoformat(str(value)).isoformat()
+        except ValueError:
+            self.fail(f"{value!r} is not a date; write it like 2021-10-19", param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The dates that were ever enqueued."""
+        return _matching(incomplete, _asked(ctx, _dates))
+
+
+class BackfillArgument(click.types.IntParamType):
+    """The number of a backfill."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The latest backfills, each with its status and range."""
+        return _matching(incomplete, _asked(ctx, _backfills))
+
+
+class ProcessorArgument(click.types.StringParamType):
+    """The name of a processor."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The processors of the daemon's pipeline, each with its phase."""
+        return _matching(incomplete, _asked(ctx, _processors))
+
+
+DATE = DateArgument()
+BACKFILL = BackfillArgument()
+PROCESSOR = ProcessorArgument()
+
+
+def dates_and_numbers(kind: str) -> Callable[..., list[CompletionItem]]:
+    """Completion of an argument that is a date, or the number of a backfill or an attempt."""
+    numbers = {"backfill": _backfills, "attempt": _attempts}[kind]
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return _matching(incomplete, [*_asked(ctx, numbers), *_asked(ctx, _dates)])
+
+    return complete
+
+
+def _asked(ctx: click.Context, ask: Callable[[Client], Iterable[CompletionItem]]) -> list[CompletionItem]:
+    """What the daemon knows; nothing where none answers, since a shell has no place for an error."""
+    try:
+        return list(ask(Client(ctx.params.get("url"), timeout=PATIENCE_SECONDS)))
+    except ApiError:
+        return []
+
+
+def _matching(incomplete: str, items: Iterable[CompletionItem]) -> list[CompletionItem]:
+    return [item for item in items if item.value.startswith(incomplete)][:MOST]
+
+
+def _dates(client: Client) -> Iterable[CompletionItem]:
+    for group in client.get("/v1/calendar")["groups"]:
+        for first, last in group["spans"]:
+            days = range(
+                dt.date.fromisoformat(first).toordinal(), dt.date.fromisoformat(last).toordinal() + 1
+            )
+            for day in days:
+                yield CompletionItem(str(dt.date.fromordinal(day)), help=group["outcome"] or group["state"])
+
+
+def _backfills(client: Client) -> Iterable[CompletionItem]:
+    for one in client.get("/v1/backfills", limit=MOST)["items"]:
+        yield CompletionItem(str(one["id"]), help=f"{one['status']} {one['start']}..{one['end']}")
+
+
+def _attempts(client: Client) -> Iterable[CompletionItem]:
+    for one in client.get("/v1/attempts", limit=20)["items"]:
+        yield CompletionItem(str(one["id"]), help=f"{one['status']} {one['processor']} {covered(one)}")
+
+
+def _processors(client: Client) -> Iterable[CompletionItem]:
+    for phase in client.get("/v1/pipeline")["phases"]:
+        for name in phase["processors"]:
+            yield CompletionItem(name, help=phase["phase"])
+
+
+def covered(attempt: Json) -> str:
+    """The dates of an attempt: one, or the first and the last."""
+    dates = attempt["dates"]
+    return str(dates[0]) if len(dates) == 1 else f"{dates[0]}..{dates[-1]}"

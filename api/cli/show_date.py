@@ -1,0 +1,111 @@
+"""Everything about one date: sections on a terminal, facts on lines of their own elsewhere."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from api.cli.client import Json
+from api.cli.facts import Fact
+from api.cli.output import clean, coloured, sign
+from api.cli.watching import attempt_failure
+from api.words import span
+
+_NONE = "–"
+
+
+def facts(date: Json) -> Iterator[Fact]:
+    """The date, its processors, its attempts and its history, in this order."""
+    parts = ("processors", "attempts", "transitions")
+    yield Fact("date", {name: value for name, value in date.items() if name not in parts})
+    for check in date["processors"]:
+        accepted = check["accepted"] and {"accepted_by": check["accepted"]["by"]}
+        yield Fact("processor", {k: v for k, v in check.items() if k != "accepted"} | (accepted or {}))
+    for attempt in date["attempts"]:
+        covered = {"dates": ",".join(attempt["dates"]), "reason": attempt_failure(attempt).reason or None}
+        named = {k: v for k, v in attempt.items() if k not in ("tail", "detail", "dates")}
+        yield Fact("attempt", named | covered)
+    yield from (Fact("transition", move) for move in date["transitions"])
+
+
+def lines(date: Json, now: dt.datetime) -> Iterator[Text]:
+    """The same for people: what is wrong first, and with each trouble the command that looks at it."""
+    yield from _head(date)
+    longest = max((len(check["processor"]) for check in date["processors"]), default=0)
+    widest = max((len(_rows(check)) for check in date["processors"]), default=0)
+    phase = None
+    for check in date["processors"]:
+        if check["phase"] != phase:
+            phase = check["phase"]
+            yield Text(f"\n{phase or 'no longer in the pipeline'}", style="bold")
+        yield from _check(check, longest, widest, now)
+    if date["attempts"]:
+        yield Text("\nattempts", style="bold")
+    for attempt in date["attempts"]:
+        yield from _attempt(attempt, longest)
+    if date["transitions"]:
+        yield Text("\nhistory", style="bold")
+    yield from map(_move, date["transitions"])
+
+
+def _head(date: Json) -> Iterator[Text]:
+    state = coloured(date["state"] or "never enqueued; later dates look back at it")
+    outcome = f" {date['outcome']}" if date["outcome"] else ""
+    reason = f": {clean(date['reason'])}" if date["reason"] else ""
+    yield Text.assemble((date["date"], "bold"), "  ", state, outcome, reason)
+    known = [
+        f"season {date['season']}, day {date['season_day']}" if date["season"] else "out of season",
+        "games not known yet" if date["games"] is None else f"{date['games']} games",
+        f"backfill {date['backfill_id']}" if date["backfill_id"] is not None else "",
+    ]
+    yield Text(", ".join(word for word in known if word), style="dim")
+    if date["waiting_on"]:
+        yield Text.assemble(("waits for ", "yellow"), clean(date["waiting_on"]))
+    for mark in ("regressed", "stale"):
+        if date[mark]:
+            yield Text.assemble((f"{mark}: ", "yellow"), clean(date[mark]))
+            yield Text(f"  → backfilld retry {date['date']}", style="dim")
+    if date["state"] == "failed":
+        yield Text(f"  → backfilld retry {date['date']}", style="dim")
+
+
+def _check(check: Json, longest: int, widest: int, now: dt.datetime) -> Iterator[Text]:
+    asked = f"asked {_clock(check['asked_at'], now)}" if check["asked_at"] else "not asked yet"
+    name = f" {check['processor']:<{longest}}  {check['verdict']:<12}  "
+    yield Text.assemble("  ", sign(check["symbol"]), name, f"{_rows(check):<{widest}}  ", (asked, "dim"))
+    if check["reason"]:
+        yield Text(f"      {clean(check['reason'])}")
+    if check["gap"]:
+        yield Text(f"      gap: {clean(check['gap'])}", style="yellow")
+    if accepted := check["accepted"]:
+        yield Text(f"      accepted by {accepted['by']}: {clean(accepted['reason'])}", style="yellow")
+
+
+def _attempt(attempt: Json, longest: int) -> Iterator[Text]:
+    took = span(attempt["duration_seconds"]) if attempt["ended_at"] else "so far"
+    line = f"  #{attempt['id']:<5} {attempt['processor']:<{longest}}  {attempt['status']:<10}  {took}"
+    yield Text(line)
+    if attempt["status"] not in ("succeeded", "running"):
+        told = attempt_failure(attempt)
+        yield Text.assemble(f"      {clean(told.reason)}  ", (f"→ {told.command}", "dim"))
+
+
+def _move(move: Json) -> Text:
+    at = f"{dt.datetime.fromisoformat(move['at']).astimezone():%Y-%m-%d %H:%M:%S}"
+    reason = f": {clean(move['reason'])}" if move["reason"] else ""
+    moved = f"{move['from']} → {move['to']}"
+    return Text.assemble((f"  {at}  ", "dim"), f"{moved}  {move['trigger']} by {move['actor']}{reason}")
+
+
+def _rows(check: Json) -> str:
+    """How many rows there are, and how many there should be."""
+    rows = _NONE if check["rows"] is None else str(check["rows"])
+    return f"{rows} of {check['expected']}" if check["expected"] else rows
+
+
+def _clock(moment: str, now: dt.datetime) -> str:
+    """When it was, with the day unless that is today."""
+    at = dt.datetime.fromisoformat(moment).astimezone()
+    return f"{at:%H:%M:%S}" if at.date() == now.astimezone().date() else f"{at:%Y-%m-%d %H:%M}"

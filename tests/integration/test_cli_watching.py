@@ -1,0 +1,296 @@
+"""status, watch, enqueue --wait and completion against the real API of a simulated world."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from click.shell_completion import BashComplete
+from rich.console import Console
+
+from api.cli import cli, follow, output, screen
+from api.cli.client import ApiError, Client
+from api.cli.watching import look
+from tests.integration.api_world import listening, make_api
+from tests.integration.command_line import CommandLine
+from tests.simulation.world import Work
+
+STAMPED = re.compile(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ [a-z]+( [\w-]+=("(\\.|[^"\\])*"|[^\s"=]+))*')
+COLOUR = re.compile(r"\x1b\[[\d;]*3\d(;[\d;]*)?m")
+RANGE = ("2021-10-27", "2021-10-29")
+WAIT = ("enqueue", *RANGE, "--wait")
+
+
+@pytest.fixture
+def api(tmp_path):
+    return make_api(tmp_path)
+
+
+@pytest.fixture
+def command(api, monkeypatch, capsys):
+    """The command line beside a daemon, in whose world one thing happens whenever a command waits."""
+    monkeypatch.setattr(follow.time, "sleep", lambda seconds: api.world.step())
+    with listening(api.app) as url:
+        monkeypatch.setenv("BACKFILLD_URL", url)
+        yield CommandLine(monkeypatch, capsys)
+
+
+@pytest.fixture
+def on_terminal(monkeypatch):
+    """Let the command line believe that it writes to a terminal of this size."""
+
+    def believe(width=100, height=40):
+        monkeypatch.setattr(output.console, "_force_terminal", True)
+        monkeypatch.setattr(output.console, "_width", width)
+        monkeypatch.setattr(output.console, "_height", height)
+        monkeypatch.setenv("TERM", "xterm-256color")
+
+    return believe
+
+
+def fail(api, processor="box", date="2021-10-28"):
+    """Let one job of the world exit 1 and write nothing."""
+
+    def script(job):
+        one = (job.env["BACKFILLD_PROCESSOR"], job.env["BACKFILLD_DATE"])
+        return Work(code=1) if one == (processor, date) else api.world.well(job)
+
+    api.world.script = script
+
+
+def test_waiting_for_a_backfill_that_goes_well_ends_with_0_and_plain_lines(command):
+    ended = command(*WAIT)
+    assert ended.code == 0
+    told = ended.out.splitlines()[1:]
+    assert all(STAMPED.fullmatch(line) for line in told), told
+    assert ended.rows("backfill id=1 status=finished", "done=3")
+    assert ended.rows("phase name=phase4 satisfied=6 total=6 percent=100")
+    assert "\x1b" not in ended.out
+
+
+def test_each_failure_is_told_once_with_its_reason_and_the_command_that_looks_at_it(command, api):
+    # Given a job that fails whenever it runs
+    fail(api)
+    # When somebody waits for its date among others
+    ended = command(*WAIT)
+    # Then the wait ends with 1, and every attempt and the date were told once
+    assert ended.code == 1
+    attempts = ended.rows("failure", "2021-10-28 box", "how=failed", 'reason="exit 1"')
+    assert len(attempts) == len({line.split("command=")[1] for line in attempts}) == 3
+    (date,) = ended.rows("failure what=2021-10-28 how=exhausted")
+    assert date.endswith('command="backfilld status 2021-10-28"')
+
+
+def test_what_had_failed_before_is_no_news(command, api):
+    fail(api, date="2021-10-27")
+    assert command(*WAIT).code == 1
+    assert "failure" not in command("enqueue", "2021-10-30", "--wait").out
+
+
+def test_a_wait_that_is_asked_for_json_prints_the_backfill_alone(command):
+    ended = command(*WAIT, "--json")
+    assert (ended.code, json.loads(ended.out)["status"]) == (0, "finished")
+
+
+def test_watch_follows_one_backfill_or_everything_until_nothing_is_live(command, api):
+    # Given a failed date, and another backfill under way
+    fail(api)
+    command(*WAIT)
+    command("enqueue", "2021-10-30")
+    # Then the exit code is of what was watched
+    assert command("watch", "2").code == 0
+    assert command("watch", "--until-done").code == 1
+    assert command("watch", "1").code == 1
+
+
+def test_watch_in_json_prints_a_document_a_line(command):
+    command("enqueue", *RANGE)
+    ended = command("watch", "--until-done", "--json")
+    documents = [json.loads(line) for line in ended.out.splitlines()]
+    assert ended.code == 0
+    assert documents[-1]["progress"]["dates"] == {"total": 3, "done": 3, "failed": 0, "live": 0}
+
+
+def test_a_daemon_that_is_restarted_is_waited_for(command, monkeypatch):
+    # Given a daemon that answers no more for a while
+    answers = iter([ApiError("no daemon answers"), ApiError("HTTP 503", 503)])
+
+    def away_at_first(client, backfill=None):
+        if (error := next(answers, None)) is not None:
+            raise error
+        return look(client, backfill)
+
+    monkeypatch.setattr(follow, "look", away_at_first)
+    # Then it is told once, and the wait goes on
+    ended = command(*WAIT)
+    assert ended.code == 0
+    assert ended.err.count("trying again") == 1
+
+
+def test_a_backfill_that_is_not_there_is_an_error(command):
+    ended = command("watch", "99")
+    assert (ended.code, "there is no backfill 99" in ended.err) == (1, True)
+
+
+def test_a_hold_is_told_when_it_is_placed_with_the_command_that_lifts_it(command, api, monkeypatch):
+    # Given a pause in the middle
+    steps = iter(range(1000))
+
+    def step(seconds):
+        if (n := next(steps)) == 1:
+            api.post("/v1/pause", {"reason": "warehouse maintenance"})
+        elif n == 3:
+            api.post("/v1/resume")
+        api.world.step()
+
+    monkeypatch.setattr(follow.time, "sleep", step)
+    ended = command(*WAIT)
+    (hold,) = ended.rows("hold kind=all")
+    assert 'reason="warehouse maintenance"' in hold
+    assert hold.endswith('command="backfilld resume"')
+
+
+def test_status_tells_all_facts_line_by_line(command, api):
+    fail(api)
+    command("enqueue", *RANGE)
+    api.world.step()
+    ended = command("status")
+    assert all(STAMPED.fullmatch(line) for line in ended.out.splitlines())
+    assert ended.rows("processor name=box phase=phase2 satisfied=0 total=3")
+    assert ended.rows("running attempt=1 processor=box dates=2021-10-27")
+    assert ended.rows("waiting reason=")
+    assert ended.rows("backfill id=1 status=active")
+
+
+def test_status_of_a_date_tells_all_of_it(command, api, on_terminal):
+    # Given a date that failed, with a gap that was accepted
+    fail(api)
+    command(*WAIT)
+    api.post("/v1/dates/2021-10-28/accept", {"processor": "box", "reason": "the source never had it"})
+    # Then programs get a line for each fact
+    plain = command("status", "2021-10-28")
+    assert all(STAMPED.fullmatch(line) for line in plain.out.splitlines())
+    assert plain.rows("date date=2021-10-28 state=")
+    assert plain.rows("attempt id=", "processor=box", "status=failed", 'reason="exit 1"')
+    assert plain.rows("transition", "to=failed")
+    # And people see the same, with where to look
+    on_terminal(width=80)
+    shown = command("status", "2021-10-28").out
+    for words in (
+        "3 games",
+        "day 9",
+        "exit 1",
+        "→ backfilld logs",
+        "accepted by",
+        "history",
+        "0 of at least 1",
+    ):
+        assert words in shown, shown
+
+
+@pytest.mark.parametrize("size", [(40, 12), (80, 24), (140, 45)])
+def test_a_picture_keeps_to_the_terminal_it_is_shown_on(command, api, size):
+    # Given a run with jobs, a failure and a hold
+    fail(api)
+    command("enqueue", *RANGE)
+    api.world.step()
+    api.post("/v1/pause", {"reason": "warehouse maintenance"})
+    # When it is drawn at some width
+    width, height = size
+    console = Console(width=width, height=height, force_terminal=True, no_color=True)
+    with console.capture() as captured:
+        console.print(screen.picture(look(Client(os.environ["BACKFILLD_URL"])), console))
+    # Then no line is longer than that, and what matters stands there
+    lines = re.sub(r"\x1b\[[\d;]*m", "", captured.get()).splitlines()
+    assert max(map(len, lines)) <= width
+    for words in ("0 of 3 dates done", "phase2", "phase4", "season", "▷ 2021-10-27", "→ backfilld resume"):
+        assert any(words in line for line in lines), lines
+
+
+def test_on_a_terminal_failures_scroll_by_above_the_picture(command, api, on_terminal):
+    fail(api)
+    on_terminal()
+    ended = command(*WAIT)
+    assert ended.code == 1
+    assert ended.out.count("2021-10-28 exhausted") == 1
+    assert ended.out.count("→ backfilld status 2021-10-28") == 1
+    assert "backfill 1 is finished: 2 done, 1 failed" in ended.out
+
+
+def test_a_dumb_terminal_gets_plain_lines(command, on_terminal, monkeypatch):
+    on_terminal()
+    monkeypatch.setenv("TERM", "dumb")
+    assert "\x1b" not in command(*WAIT).out
+
+
+def test_ctrl_c_leaves_the_daemon_alone_and_says_so_and_no_color_is_honoured(api):
+    # Given a watch on a real terminal whose owner wants no colours
+    api.enqueue(*RANGE)
+    api.world.settle()
+    with listening(api.app) as url:
+        ours, theirs = pty.openpty()
+        environment = {**os.environ, "BACKFILLD_URL": url, "NO_COLOR": "1", "TERM": "xterm-256color"}
+        words = [sys.executable, "-m", "api.cli", "watch"]
+        process = subprocess.Popen(
+            words, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, text=True, env=environment
+        )
+        os.close(theirs)
+        # When it has drawn its picture, and gets Ctrl-C
+        seen = b""
+        while "0 of 3 dates done" not in seen.decode(errors="replace"):
+            seen += os.read(ours, 65536)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        os.close(ours)
+        # Then it ends with the code of an interrupt, in one line, and everything goes on
+        assert process.returncode == 130
+        assert said.strip() == "the daemon goes on; look again with: backfilld watch"
+        assert not COLOUR.search(seen.decode(errors="replace"))
+        assert api.get("/v1/progress")["dates"]["live"] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("status 2021-10-2", {"2021-10-27", "2021-10-28", "2021-10-29"}),
+        ("watch ", {"1"}),
+        ("cancel ", {"1"}),
+        ("accept 2021-10-27 b", {"box"}),
+        ("logs 2021-10-27 ", {"box", "extra", "zones", "cache"}),
+        ("retry 1", {"1"}),
+        ("sta", {"status"}),
+    ],
+)
+def test_a_shell_completes_what_the_daemon_knows(command, monkeypatch, words, offered):
+    command("enqueue", *RANGE)
+    assert completed(monkeypatch, words) == offered
+
+
+def test_without_a_daemon_a_shell_completes_nothing_and_says_nothing(monkeypatch, capsys):
+    monkeypatch.setenv("BACKFILLD_URL", "http://127.0.0.1:1")
+    assert completed(monkeypatch, "status 2021") == set()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_bash_is_given_a_script_that_it_accepts(monkeypatch):
+    # Given what the documents tell people to source
+    environment = {**os.environ, "_BACKFILLD_COMPLETE": "bash_source"}
+    call = "import sys; sys.argv[0] = 'backfilld'; from api.cli import main; main()"
+    script = subprocess.run([sys.executable, "-c", call], capture_output=True, check=True, env=environment)
+    # Then bash takes it, and completes by it
+    taken = b"complete -p backfilld"
+    bash = subprocess.run(["bash"], input=script.stdout + taken, capture_output=True, check=True)
+    assert b"-F _backfilld_completion backfilld" in bash.stdout, bash.stderr
+
+
+def completed(monkeypatch, words):
+    """What bash would offer after `backfilld WORDS`, by click's own protocol."""
+    *before, last = f"backfilld {words}".split(" ")
+    monkeypatch.setenv("COMP_WORDS", " ".join([*before, last]))
+    monkeypatch.setenv("COMP_CWORD", str(len(before)))
+    told = BashComplete(cli, {}, "backfilld", "_BACKFILLD_COMPLETE").complete()
+    return {line.partition(",")[2] for line in told.splitlines()}
