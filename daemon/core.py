@@ -34,6 +34,10 @@ class Core:
     questions: int = 20_000
     """How many (processor, date) pairs one question may ask about."""
 
+    def dates_file(self, attempt: int) -> Path:
+        """The file that a command with {dates_file} reads its dates from, while its attempt runs."""
+        return self.state_dir / "dates" / f"{attempt}.txt"
+
     def tell_all(self, events: list[Event]) -> None:
         """Tell events in order; only what is committed is told."""
         for event in events:

@@ -209,9 +209,8 @@ class Launcher:
         return {**words, "python": sys.executable}
 
     def _write_dates(self, one: _Claimed) -> Path:
-        folder = self._core.state_dir / "dates"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        path = folder / f"{one.attempt}.txt"
+        path = self._core.dates_file(one.attempt)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             file.writelines(f"{date}\n" for date in one.dates)
         return path

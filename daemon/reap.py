@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,6 +112,9 @@ class Reaper:
             pairs = [(one, date) for one in ended for date in covered[one.attempt.id]]
             self._release(tx, pairs, endings, known, refused)
             dates.wake_dates(tx, known, self._core.now())
+        for row in rows:
+            with suppress(OSError):  # it only takes up room
+                self._core.dates_file(row.id).unlink()
         self._core.tell_all([*(_told(row, endings[row.id]) for row in rows), *parked])
 
     def _ending(self, one: _Ended) -> Ending:

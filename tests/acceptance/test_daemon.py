@@ -3,8 +3,6 @@
 import datetime as dt
 import json
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 
@@ -12,21 +10,9 @@ import pytest
 
 from demo import misbehave
 from tests.acceptance.audit import overlaps
-from tests.acceptance.daemon import daemon, free_port, jobs_alive
+from tests.acceptance.daemon import daemon, jobs_alive
 
 SEASON = ("2021-10-19", "2021-10-27")
-
-
-def test_the_demo_ends_as_the_calendar_says(tmp_path):
-    listen = f"127.0.0.1:{free_port()}"
-    words = ["demo", "--folder", str(tmp_path / "demo"), "--listen", listen]
-    done = subprocess.run(
-        [sys.executable, "-m", "api.cli", *words], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "13 complete, 7 bootstrap, 4 not_expected" in done.stdout
-    assert "curl -s" in done.stdout
-    assert not overlaps(tmp_path / "demo" / "lake")
 
 
 def test_a_kill_in_the_middle_changes_nothing(tmp_path):

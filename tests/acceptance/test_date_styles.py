@@ -90,6 +90,9 @@ def test_a_batch_is_one_attempt_and_each_of_its_dates_is_judged_alone(served: Da
     for name in ("ranged", "listed", "filed"):
         assert calls[name] == [f"{FIRST} {SHORT} {LAST}", SHORT], name
     assert sorted(calls["single"]) == [FIRST, SHORT, SHORT, LAST]
+    # And no file of dates outlives its attempt
+    assert (served.state / "dates").is_dir()
+    assert list((served.state / "dates").iterdir()) == []
     # And an attempt knows the dates that it was for
     dates = defaultdict(list)
     for attempt in served.client.all("/v1/attempts"):

@@ -1,0 +1,121 @@
+"""The wheel, installed where no checkout is: it has all its files, and the demo runs from it to its end."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from email import message_from_string
+from pathlib import Path
+
+import pytest
+
+from state import __version__
+from tests.acceptance.audit import overlaps
+from tests.acceptance.daemon import free_port
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("state", "daemon", "api", "demo")
+SOURCES = (*PACKAGES, "pipelines", "deploy", "pyproject.toml", "README.md", "LICENSE")
+LEFT = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built from a copy: a build leaves things behind."""
+    folder = tmp_path_factory.mktemp("source")
+    for name in SOURCES:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=LEFT)
+        else:
+            shutil.copy(ROOT / name, folder)
+    out = tmp_path_factory.mktemp("wheel")
+    words = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(out), str(folder)]
+    run(sys.executable, "-m", "pip", *words)
+    (built,) = out.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """A fresh environment with the wheel in it; the dependencies are borrowed from ours."""
+    folder = tmp_path_factory.mktemp("venv")
+    venv.create(folder, with_pip=False, symlinks=True)
+    paths = {"base": str(folder), "platbase": str(folder)}
+    site = Path(sysconfig.get_path("purelib", "venv", vars=paths))
+    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib"))
+    words = ["install", "--quiet", "--no-deps", "--no-index", str(wheel)]
+    run(sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), *words)
+    return folder
+
+
+def run(*words, cwd=None):
+    """What a command printed, in an environment that knows nothing of the checkout."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("BACKFILLD_", "PYTHON"))}
+    done = subprocess.run(
+        words, capture_output=True, text=True, check=False, cwd=cwd, env=environment, timeout=280
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def test_the_wheel_has_every_file_of_the_packages_and_nothing_of_the_tests(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    wanted = {
+        str(path.relative_to(ROOT))
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert wanted - names == set()
+    assert {name.split("/")[0] for name in names} == {
+        *PACKAGES,
+        f"backfilld-{__version__}.dist-info",
+        f"backfilld-{__version__}.data",
+    }
+
+
+def test_what_operators_take_from_a_checkout_comes_with_it(wheel):
+    data = f"backfilld-{__version__}.data/data/share/backfilld/"
+    with zipfile.ZipFile(wheel) as archive:
+        shared = {name.removeprefix(data) for name in archive.namelist() if name.startswith(data)}
+    deployed = {
+        str(path.relative_to(ROOT / "deploy")) for path in (ROOT / "deploy").rglob("*") if path.is_file()
+    }
+    assert shared == deployed | {f"pipelines/{path.name}" for path in (ROOT / "pipelines").glob("*.toml")}
+
+
+def test_its_metadata_states_licence_pythons_and_types(wheel):
+    info = f"backfilld-{__version__}.dist-info"
+    with zipfile.ZipFile(wheel) as archive:
+        told = message_from_string(archive.read(f"{info}/METADATA").decode())
+        assert archive.read(f"{info}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
+    assert told["License-Expression"] == "Apache-2.0"
+    assert told["Requires-Python"] == ">=3.11"
+    classifiers = told.get_all("Classifier")
+    assert {f"Programming Language :: Python :: 3.{minor}" for minor in (11, 12, 13)} <= set(classifiers)
+    assert "Typing :: Typed" in classifiers
+
+
+def test_the_demo_runs_from_the_wheel_to_its_end(installed, tmp_path):
+    # Given a folder that is no checkout, and the environment's own interpreter and command
+    python, backfilld = (str(installed / "bin" / name) for name in ("python", "backfilld"))
+    places = run(
+        python, "-c", "import api, demo; print(api.__file__, demo.__path__[0])", cwd=tmp_path
+    ).split()
+    assert all(Path(place).is_relative_to(installed) for place in places)
+    # Then it knows its version and its demo's pipeline file
+    assert run(backfilld, "--version", cwd=tmp_path).strip() == f"backfilld, version {__version__}"
+    file = str(Path(places[1]) / "pipeline.toml")
+    assert "phase4-step-4" in run(backfilld, "pipeline", "check", "--pipeline", file, cwd=tmp_path)
+    # And all dates of the demo end as the calendar says, in plain lines
+    listen = f"127.0.0.1:{free_port()}"
+    told = run(backfilld, "demo", "--folder", str(tmp_path / "demo"), "--listen", listen, cwd=tmp_path)
+    assert "13 complete, 7 bootstrap, 4 not_expected" in told
+    assert "backfill id=1 status=finished" in told
+    assert "curl -s" in told
+    assert "\x1b" not in told
+    assert not overlaps(tmp_path / "demo" / "lake")
