@@ -18,6 +18,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from daemon import logs
 from daemon.backups import Backups, refuse_to_forget
 from daemon.budgets import BytesLedger
 from daemon.clock import ClockWatch, Leaps
@@ -166,7 +167,7 @@ class Service:
         self.warehouse = warehouse or open_warehouse(
             self.pipeline, on_query=on_query, on_error=on_error, ledger=BytesLedger(self.db)
         )
-        self.executors = {"local": Local(settings.state_dir / "attempts", on_end=self.wake)}
+        self.executors = {"local": Local(settings.state_dir / logs.FOLDER, on_end=self.wake)}
         self._listeners = [tell]
         self.core = Core(
             pipeline=self.pipeline,
@@ -199,6 +200,8 @@ class Service:
         self._scheduler.add_job(self.engine.recheck_holes, "interval", seconds=recheck, id="recheck")
         if self.pipeline.engine.sweep:
             self._scheduler.add_job(self.engine.sweeper.run, "interval", seconds=TICK_SECONDS, id="sweep")
+        if self.pipeline.engine.keep_logs:
+            self._scheduler.add_job(self._forget_logs, "interval", seconds=logs.LOOK_SECONDS, id="logs")
         if self.settings.backup_every:
             look = min(BACKUP_LOOK_SECONDS, self.settings.backup_every)
             self._scheduler.add_job(self._back_up, "interval", seconds=look, id="backup")
@@ -292,6 +295,11 @@ class Service:
             self.backups.prune(self.settings.backup_keep)
         except DatabaseUnusable as error:
             self._tell(Trouble(kind="backup", text=str(error)))
+
+    def _forget_logs(self) -> None:
+        """The tick: removes the logs that are old enough."""
+        if gone := logs.forget_old(self.core):
+            log.info("removed the logs of %d attempts", gone)
 
     def _set_alarm(self) -> None:
         """Wake when the next retry, question or end of a hold is due."""

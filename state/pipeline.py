@@ -47,6 +47,8 @@ class EngineSettings(Strict):
     """How often an open run, an unanswered question or a hole that nobody fills is asked about again."""
     sweep: Duration = 7 * 86400.0
     """Within how long every done date is looked at again; 0: never."""
+    keep_logs: Duration = 0.0
+    """How long a job's log is kept after its last line; 0: for ever."""
 
 
 class Priority(StrEnum):

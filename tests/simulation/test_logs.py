@@ -1,0 +1,46 @@
+"""Logs are kept as long as the pipeline file says, and those of running jobs in any case."""
+
+import datetime as dt
+import os
+
+import pytest
+
+from daemon.logs import forget_old
+from tests.factories import phase, pipeline, processor
+from tests.simulation.world import World
+
+OPENER = dt.date(2021, 10, 27)
+DAY = 86_400.0
+
+
+@pytest.fixture
+def world(tmp_path):
+    """A world in which attempt 1 runs, and two others have ended."""
+    made = pipeline(phase("phase2", processor("box")), engine={"keep_logs": "90d"})
+    world = World(made, {OPENER: 3}, tmp_path)
+    world.enqueue(OPENER, OPENER)
+    world.settle()
+    return world
+
+
+def write(world, attempt, age):
+    """Log and exit status of an attempt whose last line is so many seconds old."""
+    folder = world.folder / "attempts" / "000"
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind in ("log", "exit"):
+        path = folder / f"{attempt}.{kind}"
+        path.touch()
+        os.utime(path, (world.time - age, world.time - age))
+
+
+def test_only_old_logs_of_ended_jobs_go_with_their_exit_status(world):
+    # Given logs on both sides of the limit, and an old one of a job that runs
+    write(world, 1, 100 * DAY)
+    write(world, 2, 91 * DAY)
+    write(world, 3, 89 * DAY)
+    # When the age of logs is looked at
+    assert forget_old(world.core) == 1
+    # Then only the old one of the ended job is gone, and the next look finds nothing
+    left = sorted(path.name for path in (world.folder / "attempts").rglob("*.*"))
+    assert left == ["1.exit", "1.log", "3.exit", "3.log"]
+    assert forget_old(world.core) == 0
