@@ -85,7 +85,7 @@ def open_witnesses(tx: Transaction, core: Core, admitted: Sequence[Day]) -> None
         starts = [core.pipeline.seasons.lookback_start(day.date, lookback) for day in admitted]
         start, end = min(starts), max(day.date for day in admitted)
         names = [p.name for p in before.processor]
-        there = checks.dates_with(tx, names[0], start, end)
+        there = checks.dates_with(tx, names, start, end)
         known = days.known(tx, start, end)
         expected = (core.pipeline.seasons.day(date, games) for date, games in sorted(known.items()))
         missing = [day.date for day in expected if day.expected and day.date not in there]

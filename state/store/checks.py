@@ -147,10 +147,11 @@ def open_witnesses(
         tx.execute(insert(tx, checks).on_conflict_do_nothing(), values)
 
 
-def dates_with(tx: Connection, processor: str, start: dt.date, end: dt.date) -> set[dt.date]:
-    """The dates from `start` to `end` for which the processor has a check."""
-    query = select(checks.c.date).where(checks.c.processor == processor, checks.c.date.between(start, end))
-    return set(tx.execute(query).scalars())
+def dates_with(tx: Connection, processors: Collection[str], start: dt.date, end: dt.date) -> set[dt.date]:
+    """The dates from `start` to `end` for which each of the processors has a check."""
+    here = (checks.c.processor.in_(processors), checks.c.date.between(start, end))
+    query = select(checks.c.date).where(*here).group_by(checks.c.date)
+    return set(tx.execute(query.having(func.count() == len(processors))).scalars())
 
 
 def of_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, dict[str, CheckRow]]:

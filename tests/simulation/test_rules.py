@@ -185,6 +185,22 @@ def test_dates_of_the_lookback_that_nobody_enqueued_are_asked_about_and_bar_the_
     assert world.dates()[DAY].outcome == "complete"
 
 
+def test_accepting_one_gap_of_a_date_that_nobody_enqueued_leaves_its_other_gaps_holes(world):
+    # Given an earlier date that lacks both processors of phase 3, and an operator who accepts the first
+    for name, date in itertools.product(("team", "player"), SEASON):
+        world.fill(name, date, rows=int(date != OPENER))
+    world.control.accept(OPENER, "team", by=ME, reason="arena closed")
+    # When a later date comes to the gate of phase 4
+    world.enqueue(DAY, DAY)
+    for _ in range(60):
+        world.step()
+    # Then it waits for the other
+    assert world.dates()[DAY].waiting == "earlier_date"
+    world.control.accept(OPENER, "player", by=ME, reason="arena closed")
+    world.run()
+    assert world.dates()[DAY].outcome == "complete"
+
+
 def test_pause_stops_new_starts_survives_a_restart_and_resume_goes_on(world):
     world.enqueue(OPENER, DAY)
     for _ in range(5):
