@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,14 +177,24 @@ class Reaper:
     def _ask_ahead(
         self, tx: Transaction, date: dt.date, processor: str, known: Mapping[str, CheckRow], at: float
     ) -> None:
-        """When this may open the gate, one question serves it and the validation of the state behind it."""
+        """One question serves what ended, what is measured against it, and the state behind an open gate."""
+        asked = {*self._measured_against(processor), *self._behind(processor, known)}
+        pairs = [(date, name) for name in sorted(asked) if name in known and known[name].attempt_id is None]
+        checks.want(tx, pairs, at)
+
+    def _measured_against(self, processor: str) -> Iterator[str]:
+        """Whose verdict is out of date once this output has changed, be it satisfied or not."""
+        for other in self._core.pipeline.processors.values():
+            if other.expect.ratio is not None and other.expect.ratio.of == processor:
+                yield other.name
+
+    def _behind(self, processor: str, known: Mapping[str, CheckRow]) -> Iterator[str]:
+        """What lacks in the following state, when this may open the gate: its validation on entry."""
         stage = self._core.pipeline.stage_of[processor]
-        others = [known[p.name] for p in stage.processors if p.name != processor]
         following = lookback.following(self._core.pipeline, stage)
-        if following is None or not all(check.satisfied for check in others):
-            return
-        behind = [known[p.name] for p in following.processors]
-        checks.want(tx, [(date, c.processor) for c in behind if not c.satisfied and c.attempt_id is None], at)
+        others = [known[p.name] for p in stage.processors if p.name != processor]
+        if following is not None and all(check.satisfied for check in others):
+            yield from (p.name for p in following.processors if not known[p.name].satisfied)
 
     def _backoff(self, base: float, tries: int) -> float:
         """Doubled with every attempt, with jitter, so that retries of many dates do not come at once."""

@@ -83,6 +83,24 @@ def test_a_complete_date_is_answered_with_its_proof_and_a_damaged_one_runs_what_
     assert world.dates()[DAY].outcome == "complete"
 
 
+def test_what_is_measured_against_an_output_is_judged_anew_when_that_was_run(tmp_path):
+    # Given a table that has enough rows for the half of its reference that is there
+    ratio = {"ratio": {"of": "box", "min": 0.5}}
+    phases = (
+        phase("phase2", processor("box", expect={"rows": [4, 6]})),
+        phase("phase3", processor("team", expect=ratio)),
+    )
+    world = World(pipeline(*phases), SEASON, tmp_path)
+    world.fill("box", DAY, rows=2)
+    world.fill("team", DAY, rows=1)
+    # When the reference is run, and the table after it
+    world.script = lambda job: Work(effect=lambda: world.fill(job.env["BACKFILLD_PROCESSOR"], DAY, rows=4))
+    world.enqueue(DAY, DAY)
+    world.run()
+    # Then the old verdict let nothing pass
+    assert world.attempts(DAY) == [("box", "succeeded"), ("team", "succeeded")]
+
+
 def test_exit_0_without_rows_is_no_data_and_blocks(world):
     fails(world, "team")
     world.enqueue(DAY, DAY)
