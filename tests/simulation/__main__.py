@@ -1,0 +1,80 @@
+"""`python -m tests.simulation --seeds N`: live through many worlds; `--seed S` tells the story of one."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+
+from tests.simulation.run import Simulator, Tally
+
+BLOCK = 20
+"""How many worlds a process lives through before it reports."""
+MOST_TOLD = 3
+"""How many failures are told as a story."""
+
+
+def main() -> int:
+    """0 when every invariant held, 1 when one was broken."""
+    given = _arguments()
+    if given.seed is not None:
+        told = Simulator().explain(given.seed)
+        print(told)
+        return int(not told.endswith("does not fail"))
+    started = time.monotonic()
+    tally = Tally()
+    for block in _blocks(given.first, given.seeds, given.jobs):
+        tally.merge(block)
+        print(
+            f"\r{tally.worlds} of {given.seeds} worlds, {len(tally.failures)} failures",
+            end="",
+            file=sys.stderr,
+        )
+    print(file=sys.stderr)
+    for seed, error in sorted(tally.failures.items()):
+        print(f"seed {seed}: {error}")
+    for seed in sorted(tally.failures)[:MOST_TOLD]:
+        print(f"\n{Simulator().explain(seed)}")
+    seconds = time.monotonic() - started
+    print(f"{tally}; {seconds:.0f} s, {tally.worlds / seconds:.1f} worlds a second")
+    for point, kills in tally.kills.most_common():
+        print(f"  killed {kills} times: {point}")
+    return int(bool(tally.failures))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=2000, help="how many worlds (default: %(default)s)")
+    parser.add_argument("--first", type=int, default=0, help="the first seed (default: %(default)s)")
+    parser.add_argument("--seed", type=int, help="one seed alone: shrink it and tell its story")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)"
+    )
+    return parser.parse_args()
+
+
+def _blocks(first: int, seeds: int, jobs: int) -> Iterator[Tally]:
+    ranges = [range(n, min(n + BLOCK, first + seeds)) for n in range(first, first + seeds, BLOCK)]
+    if jobs == 1:
+        yield from map(_run, ranges)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from (done.result() for done in as_completed([pool.submit(_run, block) for block in ranges]))
+
+
+def _run(block: range) -> Tally:
+    return _simulator().run(block)
+
+
+@functools.cache
+def _simulator() -> Simulator:
+    """One for each process: its database is made but once."""
+    return Simulator()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""What comes from outside: requests of people, faults of the warehouse, somebody else at work."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from daemon.control import NotFound, Refused
+from daemon.enqueue import Receipt, Request
+from state.records import Caller, Scrapers
+from state.verdict import Run
+from tests.simulation.scenario import Happening
+
+if TYPE_CHECKING:
+    from tests.simulation.life import Life
+
+SOMEONE = Caller(name="someone")
+
+
+def happen(life: Life, one: Happening) -> str:
+    """Let it happen; why a request was refused, or empty."""
+    trouble = TROUBLES.get(one.verb)
+    if trouble is not None:
+        trouble(life, **one.args)
+        return ""
+    try:
+        _REQUESTS.get(one.verb, _ask)(life, one)
+    except (NotFound, Refused) as refusal:
+        return str(refusal)
+    return ""
+
+
+def enqueue(life: Life, start: dt.date, end: dt.date, scrapers: str = "all", **options: Any) -> Receipt:
+    """Ask for a range."""
+    dates = tuple(map(dt.date.fromordinal, range(start.toordinal(), end.toordinal() + 1)))
+    return life.enqueuer.enqueue(Request(dates=dates, by=SOMEONE, scrapers=Scrapers(scrapers), **options))
+
+
+def _ask(life: Life, one: Happening) -> None:
+    getattr(life.control, one.verb)(**one.args, by=SOMEONE)
+
+
+_REQUESTS: Mapping[str, Callable[[Life, Happening], object]] = {
+    "enqueue": lambda life, one: enqueue(life, **one.args),
+    "accept": lambda life, one: life.control.accept(**one.args, by=SOMEONE, reason="arena closed"),
+    "pause_everything": lambda life, one: life.control.pause_everything(by=SOMEONE, reason="lunch"),
+}
+
+
+def _outage(life: Life, for_seconds: float) -> None:
+    life.warehouse.down = "connection refused"
+    _later(life, for_seconds, lambda: _answer_again(life))
+
+
+def _quota(life: Life, for_seconds: float) -> None:
+    life.warehouse.down, life.warehouse.retry_at = "quota exceeded", life.time + for_seconds
+    _later(life, for_seconds, lambda: _answer_again(life))
+
+
+def _answer_again(life: Life) -> None:
+    life.warehouse.down, life.warehouse.retry_at = "", None
+
+
+def _broken(life: Life, processor: str, for_seconds: float) -> None:
+    life.warehouse.broken[processor] = "table not found"
+    _later(life, for_seconds, lambda: life.warehouse.broken.pop(processor, None))
+
+
+def _somebody(life: Life, processor: str, date: dt.date, for_seconds: float, closes: bool) -> None:
+    """Somebody else's run is open, and ends without rows or never says that it ended."""
+    run = Run(succeeded=False, started_at=life.time, detail="somebody else")
+    life.warehouse.open[processor, date] = run
+
+    def end() -> None:
+        if closes and life.warehouse.open.get((processor, date)) is run:
+            del life.warehouse.open[processor, date]
+            ended = Run(succeeded=False, started_at=run.started_at, ended_at=life.time)
+            life.warehouse.closed[processor, date] = ended
+
+    _later(life, for_seconds, end)
+
+
+def _damage(life: Life, processor: str, date: dt.date, share: float) -> None:
+    life.platform.put((processor, date), share)
+
+
+def _later(life: Life, seconds: float, effect: Callable[[], object]) -> None:
+    life.platform.later.append((life.time + seconds, effect))
+
+
+TROUBLES: Mapping[str, Callable[..., None]] = {
+    "outage": _outage,
+    "quota": _quota,
+    "broken": _broken,
+    "somebody": _somebody,
+    "damage": _damage,
+}

@@ -1,0 +1,126 @@
+"""What the platform's jobs do in a simulated world: well, or as a mishap has it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from daemon.executors import Job
+from state.pipeline import Pipeline
+from state.verdict import Evidence, Run
+from tests.simulation.outside import Pair, SimWarehouse, Work
+from tests.simulation.scenario import Scenario
+
+LATE_SECONDS = 90.0
+"""How long rows stay unseen that a job wrote."""
+
+
+class Platform:
+    """The jobs, and what is right."""
+
+    def __init__(self, scenario: Scenario, pipeline: Pipeline, warehouse: SimWarehouse) -> None:
+        self._seed = scenario.seed
+        self._games = scenario.games
+        self._pipeline = pipeline
+        self._warehouse = warehouse
+        self._mishaps = {(m.processor, m.date, m.nth): m.kind for m in scenario.mishaps}
+        self._runs: Counter[Pair] = Counter()
+        self.calm = False
+        """Nothing goes wrong any more."""
+        self.later: list[tuple[float, Callable[[], object]]] = []
+        """What comes to pass at a time of its own."""
+        for one in scenario.found:
+            self.put((one.processor, one.date), one.share)
+
+    def right(self, pair: Pair) -> tuple[int, float]:
+        """The least and the most rows that are right."""
+        name, date = pair
+        expect, games = self._pipeline.processors[name].expect, self._games.get(date, 0)
+        if expect.ratio:
+            reference = self._warehouse.rows.get((expect.ratio.of, date), 0)
+            return max(1, math.ceil(expect.ratio.min * reference)), math.inf
+        each, bounds = (games, expect.rows_per_game) if expect.rows_per_game else (1, expect.rows)
+        least, most = bounds or (1, None)
+        return max(1, each * least), math.inf if most is None else each * most
+
+    def complete(self, pair: Pair, evidence: Evidence) -> bool:
+        """Whether an answer shows what is right: a judge of its own, simpler than the product's."""
+        least, most = self.right(pair)
+        if self._pipeline.processors[pair[0]].expect.ratio:
+            reference = evidence.reference or 0
+            return not evidence.error and reference > 0 and evidence.rows >= 0.5 * reference
+        return not evidence.error and least <= evidence.rows <= most
+
+    def put(self, pair: Pair, share: float) -> None:
+        """Put a share of what is right into a table: 0 nothing, 2 twice as much."""
+        least, _ = self.right(pair)
+        self._warehouse.rows[pair] = max(int(least * share), 1 if share > 0 else 0)
+
+    def work(self, job: Job) -> Work:
+        """What a job does."""
+        name = job.env["BACKFILLD_PROCESSOR"]
+        covered = [dt.date.fromisoformat(text) for text in job.env["BACKFILLD_DATES"].split(",")]
+        kinds = {date: self._kind(name, date) for date in covered}
+        rng = random.Random(f"{self._seed} {name} {covered[0]} {self._runs[name, covered[0]]}")
+        work = Work(seconds=round(rng.uniform(1, 50), 1), talks=math.inf)
+        return self._shaped(work, name, kinds)
+
+    def _kind(self, name: str, date: dt.date) -> str:
+        nth = self._runs[name, date]
+        self._runs[name, date] += 1
+        return "" if self.calm else self._mishaps.get((name, date, nth), "")
+
+    def _shaped(self, work: Work, name: str, kinds: Mapping[dt.date, str]) -> Work:
+        went = set(kinds.values())
+        if went & {"hangs", "falls silent", "ignores SIGTERM"}:
+            work.seconds = math.inf
+        if "falls silent" in went:
+            work.talks = 5.0
+        if "takes long" in went and not math.isinf(work.seconds):
+            work.seconds = self._pipeline.processors[name].timeout - 5.0
+        if "ignores SIGTERM" in went:
+            work.dies_after = math.inf
+        work.starts = "cannot start" not in went
+        work.code = 1 if went & {"fails", "fails after writing"} else 0
+        began = self._warehouse.clock
+        start: list[float] = []
+
+        def begin() -> None:
+            start.append(began())
+            self._open(name, kinds, start[0])
+
+        def effect() -> None:
+            at = start[0] + work.seconds
+            self._close(name, kinds, Run(succeeded=work.code == 0, started_at=start[0], ended_at=at))
+            for date, kind in kinds.items():
+                self._write((name, date), kind, at)
+
+        work.begin, work.effect = begin, effect
+        return work
+
+    def _open(self, name: str, kinds: Mapping[dt.date, str], at: float) -> None:
+        if self._keeps_history(name):
+            for date in kinds:
+                self._warehouse.open[name, date] = Run(succeeded=False, started_at=at)
+
+    def _close(self, name: str, kinds: Mapping[dt.date, str], run: Run) -> None:
+        for date, kind in kinds.items():
+            if self._keeps_history(name) and kind != "never closes its run":
+                self._warehouse.open.pop((name, date), None)
+                self._warehouse.closed[name, date] = run
+
+    def _keeps_history(self, name: str) -> bool:
+        return random.Random(f"{self._seed} {name}").random() < 0.6
+
+    def _write(self, pair: Pair, kind: str, at: float) -> None:
+        shares = {"fails": None, "lies": None, "writes half": 0.5, "writes twice": 2.0}
+        share = shares.get(kind, 1.0)
+        if share is None:
+            return
+        if kind == "writes late":
+            self.later.append((at + LATE_SECONDS, lambda: self.put(pair, 1.0)))
+        else:
+            self.put(pair, share)

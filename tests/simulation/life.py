@@ -1,0 +1,310 @@
+"""One scenario lived through: the real engine, its workers' wake-ups, and all that comes from outside.
+
+The daemon's threads are played by turns of one thread, in an order that the seed gives. Where no transaction
+is open another thread may act: a request is served, the engine moves while the warehouse thinks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from daemon.control import Control, Refused
+from daemon.core import Core
+from daemon.engine import Engine
+from daemon.enqueue import Enqueuer
+from daemon.events import Event
+from state.machine import Machine
+from tests.simulation.happen import SOMEONE, TROUBLES, happen
+from tests.simulation.jobs import Platform
+from tests.simulation.mortal import Killed, MortalDatabase
+from tests.simulation.outside import SimExecutor, SimWarehouse
+from tests.simulation.rest import Broken
+from tests.simulation.scenario import AT_REST, START, Happening, Scenario
+from tests.simulation.witness import Witness
+
+FOLDER = Path("/nonexistent")
+MOST_MOMENTS = 1500
+"""More moments than any world needs; one that has not ended by then never will."""
+MOST_RECHECKS = 3
+"""How often a hole is asked about again while nothing else happens."""
+MOST_HELP = 8
+"""How often a person looks at what has come to rest and helps it on."""
+MOST_CALLS = 400
+"""More calls of duties than one moment needs."""
+QUESTION_SECONDS = 0.7
+"""How long the warehouse thinks, half before and half after it looks at its tables."""
+
+
+Coming = list[Any]
+"""How many points are still to be passed, and what comes then."""
+
+
+class Life:
+    """One world from its first request until everything in it has ended."""
+
+    def __init__(self, scenario: Scenario, db: MortalDatabase) -> None:
+        db.clear()
+        self.scenario = scenario
+        self.db = db
+        self.time = START
+        self.rng = random.Random(scenario.seed)
+        self.pipeline = scenario.pipeline()
+        reference = {n: p.expect.ratio.of for n, p in self.pipeline.processors.items() if p.expect.ratio}
+        self.warehouse = SimWarehouse(self.clock, scenario.games, reference)
+        self.platform = Platform(scenario, self.pipeline, self.warehouse)
+        self.executor = SimExecutor(self.clock, self.platform.work)
+        self.events: list[Event] = []
+        self.told: list[tuple[float, str]] = []
+        self.points: Counter[str] = Counter()
+        self.kills: Counter[str] = Counter()
+        self.calls = 0
+        self.coming: list[Coming] = [[one.skip, one] for one in scenario.happenings]
+        self.up = self.mover = self.asker = False
+        self.alarm: float | None = None
+        self.busy = False
+        self.rechecked, self.rechecks = START, 0
+        self.core = Core(
+            pipeline=self.pipeline,
+            machine=Machine(self.pipeline),
+            db=db,
+            state_dir=FOLDER,
+            now=self.clock,
+            tell=self.events.append,
+            rng=self.rng,
+        )
+        self.witness = Witness(self)
+        db.committed = self.witness.committed
+        db.point = self.point
+        self.warehouse.point = self._think
+        self.executor.point = self.point
+        self.executor.on_end = self._wake
+
+    def clock(self) -> float:
+        """The simulated time."""
+        return self.time
+
+    def run(self) -> None:
+        """Live through it, and then help everything to its end.
+
+        Raises:
+            Broken: an invariant does not hold.
+        """
+        self.start()
+        self._go_on()
+        self._calm_down()
+        for _ in range(MOST_HELP):
+            self.rechecks = 0
+            self._help()
+            self._go_on()
+            if not self.witness.unfinished():
+                break
+        self.witness.ended()
+
+    def _wake(self) -> None:
+        self.mover = self.asker = True
+
+    def tell(self, text: str) -> None:
+        """Keep a line of the story."""
+        self.told.append((self.time, text))
+
+    # The daemon
+
+    def start(self) -> None:
+        """Start the daemon, until it does not die of it."""
+        while not self.up:
+            try:
+                self.executor.forget()
+                self.engine = Engine(self.core, self.warehouse, {"local": self.executor})
+                self.enqueuer = Enqueuer(self.core, self.engine.validator)
+                self.control = Control(self.core)
+                self.engine.recover()
+            except Killed as killed:
+                self._die(killed)
+            else:
+                self.up = True
+                self._wake()
+                self.alarm = None
+
+    def _die(self, killed: Killed) -> None:
+        name, seconds = killed.args
+        self.kills[name] += 1
+        self.tell(f"the daemon is killed {name}, for {seconds:g} s")
+        self.up = self.busy = False
+        self.advance(self.time + seconds)
+
+    def _go_on(self) -> None:
+        """Until nothing can happen any more."""
+        for _ in range(MOST_MOMENTS):
+            try:
+                self._work()
+                self.witness.at_rest()
+                if not self._pass_time():
+                    return
+            except Killed as killed:
+                self._die(killed)
+                self.start()
+        raise Broken("liveness", f"after {MOST_MOMENTS} moments things still go on")
+
+    def _work(self) -> None:
+        """The two workers of the service, until both sleep."""
+        for _ in range(MOST_CALLS):
+            if not (self.mover or self.asker):
+                if not self._rings():
+                    return
+                self._wake()
+            if self.mover and (not self.asker or self.rng.random() < 0.6):
+                self._move()
+            else:
+                self._ask()
+        raise Broken("liveness", f"the workers do not come to rest within {MOST_CALLS} calls")
+
+    def _move(self) -> None:
+        self.calls += 1
+        self.mover = False
+        if self.engine.turn():
+            self._wake()
+        else:
+            self.alarm = self.engine.next_alarm()
+
+    def _ask(self) -> None:
+        self.calls += 1
+        self.asker = False
+        if self.engine.validate():
+            self._wake()
+
+    # Time
+
+    def advance(self, to: float) -> None:
+        """Let time pass: jobs end and late rows appear, each at its time."""
+        while True:
+            ends = self.executor.next_end()
+            at = min([to, *([ends] if ends is not None else []), *(at for at, _ in self.platform.later)])
+            self.time = max(self.time, at)
+            self.executor.pass_time()
+            due = [one for one in self.platform.later if one[0] <= self.time]
+            self.platform.later = [one for one in self.platform.later if one[0] > self.time]
+            for _, effect in due:
+                effect()
+            if at >= to:
+                return
+
+    def _pass_time(self) -> bool:
+        """Go to the next moment at which anything can happen; False when there is none."""
+        at = min(self._moments(), default=None)
+        if at is None:
+            return self._come(self.coming[:1])
+        recheck = self.rechecked + self.pipeline.engine.recheck
+        self.rechecks = self.rechecks + 1 if at == recheck else 0
+        self.advance(max(at, self.time))
+        due = [entry for entry in self.coming if START + entry[1].at <= self.time]
+        self._come([entry for entry in due if _comes_at_rest(*entry)])
+        if self.witness.waits_for_earlier and self.time >= recheck:
+            self.rechecked = self.time
+            self.engine.recheck_holes()
+        self.mover = self.mover or self.engine.watches_attempts()
+        self.asker = self.asker or self.engine.has_question()
+        return True
+
+    def _come(self, entries: list[Coming]) -> bool:
+        """Let some of what is to come happen while all is at rest; whether there was any."""
+        for entry in entries:
+            if entry in self.coming:
+                self.coming.remove(entry)
+                self._strike(entry[1], AT_REST)
+        return bool(entries)
+
+    def _strike(self, one: Happening, point: str) -> None:
+        if one.verb == "kill":
+            raise Killed(point, one.args["for_seconds"])
+        self._perform(one)
+
+    def _rings(self) -> bool:
+        return self.alarm is not None and self.alarm <= self.time
+
+    def _moments(self) -> list[float]:
+        moments = [at for _, one in self.coming if (at := START + one.at) > self.time]
+        moments += [at for at, _ in self.platform.later]
+        if self.alarm is not None:
+            moments.append(self.alarm)
+        for process in self.executor.alive.values():
+            limits = self.pipeline.processors[process.job.env["BACKFILLD_PROCESSOR"]]
+            silent = process.started + process.work.talks + limits.silence
+            overdue = min(process.started + limits.timeout, silent) + 1.0
+            moments.append(min(process.ends, overdue if overdue > self.time else process.ends))
+        if self.witness.waits_for_earlier and self.rechecks < MOST_RECHECKS:
+            moments.append(self.rechecked + self.pipeline.engine.recheck)
+        return [at for at in moments if not math.isinf(at)]
+
+    # What comes from outside
+
+    def point(self, name: str, *, free: bool = True) -> None:
+        """A named point is passed: the daemon may die here, and where it is free others may act."""
+        self.points[name] += 1
+        for entry in list(self.coming):
+            one = entry[1]
+            if entry not in self.coming:
+                continue  # another point, further in, was where it came
+            if START + one.at > self.time:
+                return
+            if one.verb == "kill" and one.args["point"] != name:
+                continue
+            if entry[0] > 0:
+                entry[0] -= 1
+            elif one.verb == "kill" or (free and self.up and not self.busy):
+                self.coming.remove(entry)
+                self._strike(one, name)
+
+    def _think(self, name: str) -> None:
+        """The warehouse takes its time; meanwhile the engine's other worker goes on."""
+        self.advance(self.time + QUESTION_SECONDS / 2)
+        self.point(name)
+        if self.up and not self.busy and self.rng.random() < 0.3:
+            self.busy = True
+            for _ in itertools.takewhile(bool, (self.engine.turn() for _ in range(MOST_CALLS))):
+                self.calls += 1
+            self.busy = False
+
+    def _perform(self, one: Happening) -> None:
+        self.tell(str(one))
+        self.busy = True
+        refusal = happen(self, one)
+        self.busy = False
+        if refusal:
+            self.tell(f"  refused: {refusal}")
+        if one.verb not in TROUBLES:
+            self._wake()
+
+    # The end
+
+    def _calm_down(self) -> None:
+        """From now on nothing goes wrong."""
+        self.tell("the faults stop")
+        self.platform.calm = True
+        for process in self.executor.alive.values():
+            process.work.dies_after = 0.0
+        self.warehouse.down, self.warehouse.retry_at = "", None
+        self.warehouse.broken.clear()
+
+    def _help(self) -> None:
+        """What a person does who wants everything to end: lift, resume, retry, fill what nobody runs."""
+        self.control.resume_everything(by=SOMEONE)
+        for hold in self.control.holds():
+            self.control.lift(hold.kind, hold.key, by=SOMEONE)
+        for pair in self.witness.nobody_runs():
+            self.platform.put(pair, 1.0)
+        for number in list(self.witness.requests):
+            with contextlib.suppress(Refused):
+                self.control.resume(number, by=SOMEONE)
+        for date in self.witness.failed():
+            self.control.retry_date(date, by=SOMEONE)
+        self._wake()
+
+
+def _comes_at_rest(skip: int, one: Happening) -> bool:
+    return one.args["point"] == AT_REST if one.verb == "kill" else skip == 0

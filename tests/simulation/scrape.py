@@ -1,0 +1,62 @@
+"""What Prometheus would scrape of a world, beside its rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from api.metrics import Metrics
+from state.machine import Trigger
+
+if TYPE_CHECKING:
+    from tests.simulation.life import Life
+
+PEOPLES = (Trigger.RETRY, Trigger.DISMISS)
+"""Moves that are made in the transaction of a request; the engine tells of all others."""
+
+
+def differences(life: Life) -> dict[str, tuple[Counter[Any], Counter[Any]]]:
+    """Metrics that differ from the rows, as both tell them, by name.
+
+    Counters belong to one life of a daemon: where it was killed they know less than the rows.
+    """
+    rows = _rows(life)
+    scraped = _scraped(life, list(rows))
+    if life.kills:
+        rows = {name: counts for name, counts in rows.items() if not name.endswith("_total")}
+    return {name: (scraped[name], rows[name]) for name in rows if scraped[name] != rows[name]}
+
+
+def _scraped(life: Life, names: list[str]) -> dict[str, Counter[Any]]:
+    served = SimpleNamespace(
+        core=life.core,
+        pipeline=life.pipeline,
+        listen=lambda tell: None,
+        health=dict,
+        last_backup_at=None,
+    )
+    metrics = Metrics()
+    metrics.watch(served)  # type: ignore[arg-type]
+    for event in life.events:
+        if getattr(event, "trigger", None) is Trigger.DISMISS:
+            continue
+        metrics.tell(event)
+    found: dict[str, Counter[Any]] = {name: Counter() for name in names}
+    for sample in (sample for family in metrics.registry.collect() for sample in family.samples):
+        if sample.name in found and sample.value:
+            found[sample.name][tuple(sample.labels.values())] += int(sample.value)
+    return found
+
+
+def _rows(life: Life) -> dict[str, Counter[Any]]:
+    rows = life.witness.rows
+    moves = rows("SELECT target, trigger FROM transitions")
+    ended = rows("SELECT processor, status FROM attempts WHERE status <> 'running'")
+    dates = rows("SELECT state, waiting FROM dates")
+    return {
+        "backfilld_dates": Counter((row["state"],) for row in dates),
+        "backfilld_waiting_dates": Counter((row["waiting"],) for row in dates if row["waiting"]),
+        "backfilld_attempts_total": Counter((row["processor"], row["status"]) for row in ended),
+        "backfilld_transitions_total": Counter((m["target"],) for m in moves if m["trigger"] not in PEOPLES),
+    }

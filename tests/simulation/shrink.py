@@ -1,0 +1,80 @@
+"""A failing world made small: whatever it still fails without is left out."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from state.pipeline_file import PipelineError
+from tests.simulation.scenario import Scenario
+
+_LISTS = ("mishaps", "happenings", "found")
+Fails = Callable[[Scenario], bool]
+
+
+def shrink(scenario: Scenario, fails: Fails, *, seconds: float = 60.0) -> Scenario:
+    """The smallest world found within `seconds` that still fails: `fails` says so of any."""
+    until = time.monotonic() + seconds
+    smaller = True
+    while smaller:
+        smaller = False
+        for candidate in _smaller(scenario):
+            if time.monotonic() > until:
+                return scenario
+            if fails(candidate):
+                scenario, smaller = candidate, True
+                break
+    return scenario
+
+
+def _smaller(scenario: Scenario) -> Iterator[Scenario]:
+    """The same world without one part of it, the largest parts first."""
+    yield from (replace(scenario, **{part: ()}) for part in _LISTS if getattr(scenario, part))
+    if len(scenario.games) > 1:
+        yield from (_without_date(scenario, date) for date in scenario.games)
+    names = [one["name"] for phase in scenario.phases for one in phase["processor"]]
+    yield from (smaller for name in names if (smaller := _without_processor(scenario, name)))
+    for part in _LISTS:
+        entries = getattr(scenario, part)
+        yield from (replace(scenario, **{part: _without(entries, n)}) for n in range(len(entries)))
+    for n, one in enumerate(scenario.happenings):
+        if one.skip:
+            rest = _without(scenario.happenings, n)
+            yield replace(scenario, happenings=(*rest[:n], replace(one, skip=0), *rest[n:]))
+
+
+def _without(entries: tuple[Any, ...], n: int) -> tuple[Any, ...]:
+    return entries[:n] + entries[n + 1 :]
+
+
+def _without_date(scenario: Scenario, date: dt.date) -> Scenario:
+    """Without the games of a date, and without what happens to it alone."""
+    return replace(
+        scenario,
+        games={day: games for day, games in scenario.games.items() if day != date},
+        found=tuple(one for one in scenario.found if one.date != date),
+        mishaps=tuple(one for one in scenario.mishaps if one.date != date),
+        happenings=tuple(one for one in scenario.happenings if one.args.get("date") != date),
+    )
+
+
+def _without_processor(scenario: Scenario, name: str) -> Scenario | None:
+    """Without a processor, and without what happens to it alone; None when others need it."""
+    kept = [
+        {**p, "processor": [one for one in p["processor"] if one["name"] != name]} for p in scenario.phases
+    ]
+    smaller = replace(
+        scenario,
+        phases=tuple(phase for phase in kept if phase["processor"]),
+        found=tuple(one for one in scenario.found if one.processor != name),
+        mishaps=tuple(one for one in scenario.mishaps if one.processor != name),
+        happenings=tuple(one for one in scenario.happenings if one.args.get("processor") != name),
+    )
+    try:
+        smaller.pipeline()
+    except PipelineError:
+        return None
+    return smaller

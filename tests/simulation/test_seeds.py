@@ -1,0 +1,142 @@
+"""Two thousand worlds, in blocks that can run side by side; and the simulation itself, held to its word."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from daemon import advance, decide, launch, lookback
+from daemon.reap import Reaper
+from state.store import checks, dates
+from tests.simulation.mortal import MortalDatabase
+from tests.simulation.rest import Broken
+from tests.simulation.run import Simulator
+from tests.simulation.scenario import POINTS, generate
+from tests.simulation.shrink import shrink
+
+SEEDS, BLOCK = 2000, 50
+MOST_SEEDS = 60
+"""How many worlds a planted bug may hide in."""
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Simulator:
+    return Simulator()
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
+def test_no_invariant_breaks(simulator: Simulator, first: int) -> None:
+    tally = simulator.run(range(first, first + BLOCK))
+    assert not tally.failures, simulator.explain(min(tally.failures))
+
+
+def test_the_same_seed_is_the_same_world(simulator: Simulator) -> None:
+    told = []
+    for _ in range(2):
+        life, _ = simulator.live(generate(6))
+        told.append((life.told, life.witness.steps, life.time, [job.argv for job in life.executor.launched]))
+    assert told[0] == told[1]
+
+
+def test_the_daemon_dies_at_every_named_point(simulator: Simulator) -> None:
+    """Around commits, launches and questions, and while all sleep."""
+    kills: Counter[str] = Counter()
+    for seed in range(SEEDS):
+        scenario = generate(seed)
+        if any(one.verb == "kill" for one in scenario.happenings):
+            kills += simulator.live(scenario)[0].kills
+        if len(kills) == len(POINTS):
+            return
+    pytest.fail(f"the daemon died only at {kills}")
+
+
+def believe_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unanswered(check):
+        step = original(check)
+        passes = step is not None and step.waiting is decide.Waiting.WAREHOUSE
+        return decide._Step(decide._Kind.SATISFIED) if passes else step
+
+    original = decide._unanswered
+    monkeypatch.setattr(decide, "_unanswered", unanswered)
+
+
+def forget_the_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = launch.attempts.Claim
+    monkeypatch.setattr(launch.attempts, "Claim", lambda **keys: claim(**{**keys, "sequence": None}))
+
+
+def ignore_holes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookback, "hole", lambda *_: None)
+
+
+def count_no_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    def clear(db):
+        original(db)
+        db.raw.execute("DROP TRIGGER dates_recounted")
+
+    original = MortalDatabase.clear
+    monkeypatch.setattr(MortalDatabase, "clear", clear)
+
+
+def never_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decide, "_exhausted", lambda *_: decide._Step(decide._Kind.RUN))
+
+
+def trust_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    def release(tx, released):
+        released = list(released)
+        for one in released:
+            one.values["wanted_at"] = None
+        original(tx, released)
+
+    original = checks.release
+    monkeypatch.setattr(checks, "release", release)
+
+
+def forget_to_wake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dates, "wake_backfill", lambda *_: 0)
+
+
+def leave_running_jobs_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Reaper, "_adopt", lambda *_: None)
+
+
+def end_under_an_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cancel(self, work, row, backfill):
+        original(self, replace(work, known={}), row, backfill)
+
+    original = advance.Advancer._cancel
+    monkeypatch.setattr(advance.Advancer, "_cancel", cancel)
+
+
+@pytest.mark.parametrize(
+    ("plant", "rules"),
+    [
+        (believe_errors, {"gates in order", "an error is never an answer"}),
+        (forget_the_sequence, {"sequential over all dates"}),
+        (ignore_holes, {"no holes in the lookback"}),
+        (count_no_moves, {"counts equal rows"}),
+        (never_give_up, {"attempts are bounded"}),
+        (trust_the_exit_code, {"validation first", "liveness"}),
+        (forget_to_wake, {"every wait is true", "a stop stops"}),
+        (leave_running_jobs_behind, {"liveness"}),
+        (end_under_an_attempt, {"nothing ends under an attempt"}),
+    ],
+)
+def test_a_planted_bug_is_found_and_told_in_a_short_story(simulator, monkeypatch, plant, rules) -> None:
+    # Given an engine with a bug
+    plant(monkeypatch)
+    # When worlds are lived through
+    for seed in range(MOST_SEEDS):
+        life, error = simulator.live(generate(seed))
+        if error is not None:
+            break
+    # Then one of the first fails, by the rule that the bug breaks
+    assert isinstance(error, Broken), f"{MOST_SEEDS} worlds found nothing"
+    assert error.rule in rules, error
+    # And a smaller world fails in the same way
+    small = shrink(
+        generate(seed), lambda one: getattr(simulator.live(one)[1], "rule", "") == error.rule, seconds=20
+    )
+    assert small.happenings
+    assert len(small.happenings) <= len(life.scenario.happenings)
