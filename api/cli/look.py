@@ -52,12 +52,11 @@ def _show_all(client: Client) -> None:
     view = look(client)
     failed = client.get("/v1/dates", state="failed", limit=MOST_FAILURES)["items"]
     backfills = client.get("/v1/backfills", limit=10)["items"]
+    _show_once(view)
     if not console.is_terminal:
-        _show_once(view)
         _print_facts(map(facts.failed, map(date_failure, failed)), view.at)
         _print_facts(map(facts.backfill, backfills), view.at)
         return
-    _show_once(view)
     for failure in map(date_failure, failed):
         console.print(screen.failure_lines(failure), soft_wrap=False)
     if (more := view.progress["dates"]["failed"] - len(failed)) > 0:
@@ -95,7 +94,7 @@ def _print_facts(found: Iterable[facts.Fact], at: dt.datetime) -> None:
 @json_option
 @url_option
 def watch(backfill: int | None, once: bool, until_done: bool, as_json: bool, url: str | None) -> None:
-    """Live progress of everything, until Ctrl-C or --until-done; or of BACKFILL, until it has ended.
+    """Live progress of everything, until Ctrl-C or all is done; or of BACKFILL, until it has ended.
 
     Ends with exit code 0 when all went well, 1 when a date stands failed or the backfill was ended.
     """
@@ -106,7 +105,8 @@ def watch(backfill: int | None, once: bool, until_done: bool, as_json: bool, url
         return
     failures = Failures(client)
     to_end = until_done or backfill is not None
-    with parting("the daemon goes on; look again with: backfilld watch"), display(as_json=as_json) as shown:
+    again = "backfilld watch" if backfill is None else f"backfilld watch {backfill}"
+    with parting(f"the daemon goes on; look again with: {again}"), display(as_json=as_json) as shown:
         view = follow(client, failures, shown, backfill=backfill, to_end=to_end)
     if not view.good:
         raise click.exceptions.Exit(1)
