@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from itertools import groupby
 
 from rich.text import Text
 
@@ -34,13 +35,12 @@ def lines(date: Json, now: dt.datetime) -> Iterator[Text]:
     """The same for people: what is wrong first, and with each trouble the command that looks at it."""
     yield from _head(date)
     longest = max((len(check["processor"]) for check in date["processors"]), default=0)
-    widest = max((len(_rows(check)) for check in date["processors"]), default=0)
-    phase = None
-    for check in date["processors"]:
-        if check["phase"] != phase:
-            phase = check["phase"]
-            yield Text(f"\n{phase or 'no longer in the pipeline'}", style="bold")
-        yield from _check(check, longest, widest, now)
+    for phase, group in groupby(date["processors"], lambda check: check["phase"]):
+        checks = list(group)
+        heading = phase or "no longer in the pipeline"
+        yield Text.assemble("\n", (heading, "bold"), (_asked(checks, now), "dim"))
+        for check in checks:
+            yield from _check(check, longest)
     if date["attempts"]:
         yield Text("\nattempts", style="bold")
     for attempt in date["attempts"]:
@@ -71,10 +71,9 @@ def _head(date: Json) -> Iterator[Text]:
         yield Text(f"  → backfilld retry {date['date']}", style="dim")
 
 
-def _check(check: Json, longest: int, widest: int, now: dt.datetime) -> Iterator[Text]:
-    asked = f"asked {_clock(check['asked_at'], now)}" if check["asked_at"] else "not asked yet"
+def _check(check: Json, longest: int) -> Iterator[Text]:
     name = f" {check['processor']:<{longest}}  {check['verdict']:<12}  "
-    yield Text.assemble("  ", sign(check["symbol"]), name, f"{_rows(check):<{widest}}  ", (asked, "dim"))
+    yield Text.assemble("  ", sign(check["symbol"]), name, _rows(check))
     if check["reason"]:
         yield Text(f"      {clean(check['reason'])}")
     if check["gap"]:
@@ -103,6 +102,13 @@ def _rows(check: Json) -> str:
     """How many rows there are, and how many there should be."""
     rows = _NONE if check["rows"] is None else str(check["rows"])
     return f"{rows} of {check['expected']}" if check["expected"] else rows
+
+
+def _asked(checks: list[Json], now: dt.datetime) -> str:
+    """When the warehouse was asked about these: once, or from the first to the last time."""
+    times = sorted(check["asked_at"] for check in checks if check["asked_at"])
+    told = list(dict.fromkeys(_clock(moment, now) for moment in (times[:1] + times[-1:])))
+    return f"  asked {' to '.join(told)}" if told else "  not asked yet"
 
 
 def _clock(moment: str, now: dt.datetime) -> str:
