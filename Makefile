@@ -15,13 +15,14 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 SYSTEM_PACKAGES := chromium prometheus systemd
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint format simulate setup system-packages clean
+.PHONY: help demo test check lint format docs simulate setup system-packages clean
 
 help:
 	@echo "make demo             run the whole thing on real NBA dates (STAY=1 keeps the daemon running)"
 	@echo "make test             lint, format, types and all tests (T=\"tests/unit -k judge\" for some)"
 	@echo "make check            lint, format and types alone; make lint leaves out the types"
 	@echo "make format           mend what a tool can mend"
+	@echo "make docs             write the tables of docs/reference/ from the code"
 	@echo "make simulate         the engine in simulated worlds (SEEDS=$(SEEDS))"
 	@echo "make setup            set up $(VENV) alone (PYTHON=$(PYTHON), 3.11 or newer)"
 	@echo "make system-packages  install the Debian packages that tests need: $(or $(SYSTEM_PACKAGES),none)"
@@ -46,6 +47,9 @@ lint: $(READY_DEV)
 format: $(READY_DEV)
 	@$(BIN)/ruff check --quiet --fix . || true
 	@$(BIN)/ruff format .
+
+docs: $(READY_DEV)
+	@$(BIN)/python -m tests.reference
 
 simulate: $(READY_DEV)
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)

@@ -36,8 +36,11 @@ class Ratio(Strict):
     """Rows relative to the rows that another processor's table has for the same date."""
 
     of: str
+    """That processor, of an earlier state or named in `after`."""
     min: float = Field(default=0.0, ge=0)
+    """Least rows for each row there."""
     max: float | None = Field(default=None, gt=0)
+    """Most rows for each row there."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -49,21 +52,27 @@ class Quality(Strict):
     """A SQL predicate (BigQuery's dialect) that at least `share` of the rows must hold."""
 
     where: str = Field(min_length=1)
+    """A condition on a row."""
     share: Share = 1.0
+    """The share of rows that must hold it."""
 
 
 class Filled(Strict):
     """Columns that may be NULL or zero in at most `share` of the rows."""
 
     columns: tuple[Column, ...] = Field(min_length=1, strict=False)
+    """Their names."""
     share: float = Field(default=0.0, ge=0, lt=1)
+    """The share of rows that may be empty."""
 
 
 class RampStep(Strict):
     """Looser row bounds that hold until day `until_day` of the season (the opener is day 0)."""
 
     until_day: int = Field(gt=0)
+    """The first day of the season on which it no longer holds."""
     rows: Bounds
+    """`[min, max]` until then, in place of all other bounds of rows."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -75,13 +84,21 @@ class Expectation(Strict):
     """All that is expected of one processor's rows for one date."""
 
     rows_per_game: Bounds | None = None
+    """`[min]` or `[min, max]` for each game of the date."""
     rows: Bounds | None = None
+    """`[min]` or `[min, max]`."""
     games_column: Column | None = None
+    """Its distinct values must be as many as the calendar's games."""
     ratio: Ratio | None = None
+    """Rows relative to another processor's."""
     quality: Quality | None = None
+    """A condition that enough rows must hold."""
     filled: Filled | None = None
+    """Columns that must be neither NULL nor zero."""
     ramp: tuple[RampStep, ...] = Field(default=(), strict=False)
+    """Looser bounds for a season's first days."""
     bootstrap_days: int | None = Field(default=None, ge=0, le=366)
+    """Days of the season on which nothing is expected, in place of the calendar's."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

@@ -46,9 +46,9 @@ class EngineSettings(Strict):
     recheck: Duration = 5 * 60.0
     """How often an open run, an unanswered question or a hole that nobody fills is asked about again."""
     sweep: Duration = 7 * 86400.0
-    """Within how long every done date is looked at again; 0: never."""
+    """Within how long every done date is looked at again; `"0s"`: never."""
     keep_logs: Duration = 0.0
-    """How long a job's log is kept after its last line; 0: for ever."""
+    """How long a job's log is kept after its last line; `"0s"`: for ever."""
 
 
 class Priority(StrEnum):
@@ -63,27 +63,36 @@ class JobSettings(Strict):
     """How jobs run. Stated under [jobs] for all, and on a processor for itself."""
 
     cwd: str = "."
+    """The directory in which jobs run, relative to the pipeline file."""
     env: Mapping[str, str] = Field(default_factory=dict)
+    """Variables for the jobs; a processor's own are added to those of `[jobs]`."""
     pass_env: tuple[str, ...] = Field(default=(), strict=False)
+    """Names of variables of the daemon's environment that jobs get too; by itself they get but a few."""
     timeout: Duration = 30 * 60.0
+    """How long a job may run before its process group is ended."""
     silence: Duration = 10 * 60.0
+    """How long a job may write nothing before its process group is ended."""
     settle: Duration = 0.0
     """How long after a job's end the warehouse is asked: for tables that show rows late."""
     grace: Duration = 10.0
     """Between SIGTERM and SIGKILL."""
     max_attempts: int = Field(default=3, ge=1, le=100)
+    """Attempts for each date, before it fails or goes without."""
     backoff: Duration = 30.0
+    """Before the second attempt; doubled before each further one, with jitter."""
     daily_attempts: int | None = Field(default=None, ge=1)
-    """Attempts per output table and quota day, failed ones included; None: no limit of ours."""
+    """Attempts per output table and quota day, failed ones included; without it, no limit of ours."""
     quota_errors: tuple[str, ...] = Field(default=("quotaExceeded", "exceeded quota"), strict=False)
     """A failed job whose last lines hold one of these parks its table until the quota day ends."""
     executor: Name = "local"
+    """What runs the job: `local`, a process group of this machine, is all there is."""
 
 
 class Jobs(JobSettings):
     """The defaults of all processors, and the limits that hold for all of them together."""
 
     slots: int = Field(default=8, ge=1, le=1000)
+    """Attempts at once, in all."""
     breaker: int = Field(default=5, ge=0)
     """The same error this often in a row pauses a processor; 0: never."""
 
@@ -92,20 +101,31 @@ class Processor(JobSettings):
     """What fills one output table."""
 
     name: Name
+    """Unique among processors and phases."""
     table: Table
+    """The output table, `dataset.table`. One attempt at a time writes it, over all dates."""
     command: tuple[str, ...] = Field(min_length=1, strict=False)
+    """The program and its arguments, without a shell. See *Placeholders*."""
     date_column: Column = "date"
+    """The table's column of dates; in a lake, what its partitions are named by."""
     history_names: tuple[str, ...] = Field(default=(), strict=False)
+    """What `[history]` calls it, where that is not its name."""
     priority: Priority = Field(default=Priority.CRITICAL, strict=False)
+    """`critical`, `important` or `fallback`: what becomes of a date without it."""
     fallbacks: tuple[str, ...] = Field(default=(), strict=False)
+    """Processors of the same phase, of which a complete one stands in when this one fails."""
     after: tuple[str, ...] = Field(default=(), strict=False)
+    """Processors of the same phase that must be satisfied before its job starts."""
     writers: int = Field(default=1, ge=1, le=100)
+    """How many of its attempts may run at the same time."""
     batch: int = Field(default=1, ge=1, le=1000)
+    """Dates that one attempt may take together."""
     estimate: Duration | None = None
     """How long one date usually takes, for the plan, until attempts have shown it."""
     requires: tuple[str, ...] = Field(default=(), strict=False)
     """Options that must be set to True in the script's own source, such as skip_downstream_trigger."""
     expect: Expectation = Expectation()
+    """What its rows must look like. Without any rule, one row is enough."""
 
     @field_validator("command")
     @classmethod
@@ -144,10 +164,16 @@ class Phase(Strict):
     """A named group of processors."""
 
     name: Name
+    """Its name, which is also a state of dates; with `-step-1` and so on when it is sequential."""
     order: Literal["parallel", "sequential"] = "parallel"
+    """`parallel`: side by side. `sequential`: in the file's order, one attempt at a time over all dates."""
     skip_bootstrap: bool = False
+    """Whether dates in the first `bootstrap_days` of a season pass it by."""
     lookback: Literal["season"] | int | None = None
+    """`"season"` or days: the earlier dates that must be satisfied in the phase before. A sequential phase
+    takes the season when there is one, else 0."""
     processor: tuple[Processor, ...] = Field(default=(), strict=False)
+    """Its processors, in order."""
 
     @property
     def sequential(self) -> bool:
@@ -171,15 +197,23 @@ class Pipeline(Strict):
     """A whole pipeline file."""
 
     name: Name
+    """What the pipeline is called, in logs and on the page."""
     timezone: str = "UTC"
+    """Whose yesterday is the last date of a preflight without dates."""
     quota_timezone: str = QUOTA_ZONE
     """Daily budgets begin anew at midnight here."""
     warehouse: Warehouse
+    """Where the data is."""
     history: History | None = None
+    """The platform's own table of runs, where it keeps one."""
     calendar: CalendarSource = CalendarSource()
+    """Which dates are expected, and how much of them."""
     jobs: Jobs = Jobs()
+    """How jobs run."""
     engine: EngineSettings = EngineSettings()
+    """How often the engine asks."""
     phase: tuple[Phase, ...] = Field(default=(), strict=False)
+    """The phases, in order."""
     path: Path = Field(default=Path("pipeline.toml"), exclude=True)
 
     @field_validator("timezone", "quota_timezone")

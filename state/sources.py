@@ -37,17 +37,23 @@ class Warehouse(Strict):
     """Where the data is: a BigQuery project, or a lake directory relative to the pipeline file."""
 
     kind: Literal["bigquery", "lake"]
+    """`bigquery` or `lake`."""
     path: str | None = None
+    """The lake's directory, relative to the pipeline file."""
     project: str | None = None
+    """The BigQuery project."""
     location: str | None = None
+    """Where its datasets lie, such as `us-west2`."""
     credentials_file: str | None = None
+    """A service account's key; without it, the environment's own credentials."""
     endpoint: str | None = None
     """Another host for the BigQuery API, such as an emulator's."""
     query_timeout: Duration = 120.0
+    """How long a question may take."""
     bytes_per_table: int = Field(default=1 << 30, gt=0)
     """Headroom of `maximum_bytes_billed` for each table that a query names."""
     daily_bytes: int | None = Field(default=None, gt=0)
-    """Bytes that may be billed per quota day, in all; None: no limit of ours."""
+    """Bytes that may be billed per quota day, in all; without it, no limit of ours."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -62,26 +68,40 @@ class History(Strict):
     """The platform's table of runs, and its columns where they differ from the usual ones."""
 
     table: Table
+    """The table of runs, `dataset.table`."""
     stale_after: Duration = 4 * 3600.0
+    """An open run older than this counts as never closed."""
     date: Column = "data_date"
+    """The column of the date that was worked on."""
     processor: Column = "processor_name"
+    """The column of the processor's name."""
     run_id: Column = "run_id"
+    """The column that a run's first and last row share."""
     status: Column = "status"
+    """The column of its status."""
     started_at: Column = "started_at"
+    """The column of its begin."""
     ended_at: Column = "processed_at"
+    """The column of its end."""
     detail: Column = "errors"
+    """The column of its errors."""
     controller: Column | None = None
     """The column that names who started a run; runs of others make a date wait, by name."""
     running: tuple[str, ...] = Field(default=("running",), strict=False)
+    """The statuses of an open run."""
     succeeded: tuple[str, ...] = Field(default=("success", "skipped"), strict=False)
+    """The statuses of a run that ended well; all others are failures."""
 
 
 class SeasonEntry(Strict):
     """A season as the file states it, both ends included."""
 
     name: str = Field(min_length=1)
+    """What it is called."""
     opens: dt.date
+    """Its first date, which is day 0."""
     closes: dt.date
+    """Its last date."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -94,9 +114,13 @@ class CalendarSource(Strict):
     """Where the games per date come from: SQL, a CSV file, or neither (every date is expected)."""
 
     query: str | None = None
+    """SQL that gives `date` and `games` from `@start` to `@end`, in BigQuery's dialect, on a lake too."""
     file: str | None = None
+    """A CSV file with the header `date,games`, relative to the pipeline file."""
     bootstrap_days: int = Field(default=0, ge=0, le=366)
+    """The first days of a season, which phases with `skip_bootstrap` pass by."""
     season: tuple[SeasonEntry, ...] = Field(default=(), strict=False)
+    """Seasons; dates outside of them are not expected. Without any, every date may be."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -57,7 +57,7 @@ def _head(date: Json) -> Iterator[Text]:
     yield Text.assemble((date["date"], "bold"), "  ", state, outcome, reason)
     known = [
         f"season {date['season']}, day {date['season_day']}" if date["season"] else "out of season",
-        "games not known yet" if date["games"] is None else f"{date['games']} games",
+        f"{date['games']} games" if date["games"] is not None else "",
         f"backfill {date['backfill_id']}" if date["backfill_id"] is not None else "",
     ]
     yield Text(", ".join(word for word in known if word), style="dim")

@@ -142,11 +142,18 @@ def _results(site: Site, begins: Callable[[str], None]) -> Iterator[Result]:
             yield result
 
 
+_REMEDIES = {
+    "lake": "make the directory, or correct its path, then ask again",
+    "bigquery": "check credentials, project, location and network, then ask again",
+}
+"""What helps when a kind of warehouse does not answer."""
+
+
 def _asked(check: Check, site: Site) -> Iterator[Finding]:
     try:
         yield from check.ask(site)
     except WarehouseError as error:
-        yield failed(str(error), "check credentials, project, location and network, then ask again")
+        yield failed(str(error), _REMEDIES[site.pipeline.warehouse.kind])
 
 
 def _configuration(findings: Sequence[Finding]) -> Result:

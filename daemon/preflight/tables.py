@@ -98,7 +98,8 @@ def _datasets(site: Site) -> Iterator[tuple[str, str | None]]:
 def _absent(site: Site, what: str, names: Sequence[str]) -> Iterator[Finding]:
     """A lake's tables are made by the first job that writes them; BigQuery's must be there."""
     if names and site.pipeline.warehouse.kind == "lake":
-        yield passed(f"{len(names)} {what}s are not there yet; the first jobs that write them make them")
+        absent = f"1 {what} is" if len(names) == 1 else f"{len(names)} {what}s are"
+        yield passed(f"{absent} not there yet; jobs make what they write")
         return
     for name in names:
         yield failed(f"{what} {name} does not exist", "correct its name in the pipeline file, or create it")

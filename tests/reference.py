@@ -1,0 +1,250 @@
+"""The tables of `docs/reference/`, made from the code: `make docs` writes them, a test compares them.
+
+A table stands between `<!-- table: NAME -->` and `<!-- /table -->`; the words around it are written by hand.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import tempfile
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import click
+from prometheus_client import Metric
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from api.cli import cli
+from api.endpoint import Endpoint, Section, header_name
+from api.routes import SECTIONS
+from daemon.config import VARIABLES
+from state.expectation import Expectation, Filled, Quality, RampStep, Ratio
+from state.pipeline import EngineSettings, Jobs, JobSettings, Phase, Pipeline, Processor
+from state.sources import CalendarSource, History, SeasonEntry, Warehouse
+from tests.documents import ROOT
+from tests.integration.api_world import make_api, small_pipeline
+
+FOLDER = ROOT / "docs" / "reference"
+_TABLE = re.compile(r"(<!-- table: (?P<name>[\w.]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
+
+MODELS: Mapping[str, type[BaseModel]] = {
+    "pipeline": Pipeline,
+    "warehouse": Warehouse,
+    "history": History,
+    "calendar": CalendarSource,
+    "season": SeasonEntry,
+    "jobs": Jobs,
+    "engine": EngineSettings,
+    "phase": Phase,
+    "processor": Processor,
+    "expect": Expectation,
+    "ratio": Ratio,
+    "quality": Quality,
+    "filled": Filled,
+    "ramp": RampStep,
+}
+"""The tables of the pipeline file, by the names of their tables in the reference."""
+
+_KINDS: Mapping[str, str] = {
+    "Name": "name",
+    "Table": "table's name",
+    "Column": "column",
+    "Duration": "duration",
+    "Bounds": "list of 1 or 2 numbers",
+    "Share": "number",
+    "str": "text",
+    "int": "whole number",
+    "float": "number",
+    "bool": "true or false",
+    "dt.date": "date",
+    "Priority": "text",
+    "Mapping[str, str]": "table of texts",
+    "tuple[str, ...]": "list of texts",
+    "tuple[Column, ...]": "list of columns",
+}
+
+
+def rewritten(text: str) -> str:
+    """A document with all its tables as the code has them."""
+    return _TABLE.sub(lambda found: f"{found[1]}{TABLES[found['name']]()}{found[3]}", text)
+
+
+def _rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def keys(name: str) -> str:
+    """The keys of one table of the pipeline file. A processor's own: those of `[jobs]` have their table."""
+    model = MODELS[name]
+    inherited = JobSettings.model_fields if model is Processor else {}
+    told = docstrings(model)
+    rows = [
+        [f"`{key}`", _kind(model, key, field), _default(field, _annotation(model, key)), told[key]]
+        for key, field in model.model_fields.items()
+        if key not in inherited and not field.exclude
+    ]
+    return _rows(["key", "type", "default", "meaning"], rows)
+
+
+def _fields(model: type[BaseModel]) -> Iterator[tuple[ast.AnnAssign, str]]:
+    """The fields that a model and its bases declare, each with the docstring below it."""
+    for one in reversed([c for c in model.__mro__ if c.__module__.startswith("state.")]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(one))).body[0].body  # type: ignore[attr-defined]
+        for field, after in zip(body, [*body[1:], None], strict=True):
+            if isinstance(field, ast.AnnAssign):
+                said = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+                yield field, after.value.value if said else ""  # type: ignore[union-attr,attr-defined]
+
+
+def docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """What a model says of each of its fields, on one line."""
+    return {ast.unparse(field.target): " ".join(text.split()) for field, text in _fields(model)}
+
+
+def _annotation(model: type[BaseModel], key: str) -> str:
+    return {ast.unparse(field.target): ast.unparse(field.annotation) for field, _ in _fields(model)}[key]
+
+
+def _kind(model: type[BaseModel], key: str, field: FieldInfo) -> str:
+    annotation = _annotation(model, key).removesuffix(" | None")
+    if annotation.startswith("Literal"):
+        kind = " or ".join({"int": "whole number"}.get(one, "text") for one in annotation.split(" | "))
+    else:
+        own = "tables of their own" if annotation.startswith("tuple") else "table of its own"
+        kind = _KINDS.get(annotation, own)
+    return kind + _limits(field)
+
+
+def _limits(field: FieldInfo) -> str:
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    limits = [
+        f"{word} {getattr(limit, name)}"
+        for limit in field.metadata
+        for name, word in words.items()
+        if getattr(limit, name, None) is not None
+    ]
+    return ", " + ", ".join(limits) if limits else ""
+
+
+def _default(field: FieldInfo, annotation: str) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if value is None or value in ((), {}) or isinstance(value, BaseModel):
+        return ""
+    if annotation.startswith("Duration"):
+        return f'`"{_span(value)}"`'
+    return f"`{_toml(value.value if isinstance(value, Enum) else value)}`"
+
+
+def _span(seconds: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds and seconds % size == 0:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:g}s"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return f'"{value}"' if isinstance(value, str) else str(value).lower()
+
+
+def routes() -> str:
+    """Every route, section by section."""
+    return "\n".join(f"### {one.name}\n{one.about}\n\n{_section(one)}" for one in SECTIONS)
+
+
+def _section(section: Section) -> str:
+    rows = [
+        [f"`{one.method} {one.path}`", one.scope or "", _asked(one), _summary(one)]
+        for one in section.endpoints
+    ]
+    return _rows(["route", "scope", "takes", "does"], rows)
+
+
+def _summary(one: Endpoint) -> str:
+    return (inspect.getdoc(one.view) or "").partition("\n\n")[0].replace("\n", " ")
+
+
+def _asked(one: Endpoint) -> str:
+    parts = [("body", one.body), ("query", one.query), ("header", one.header)]
+    return "; ".join(
+        f"{place} {', '.join(_field(name, field, place) for name, field in model.model_fields.items())}"
+        for place, model in parts
+        if model is not None and model.model_fields
+    )
+
+
+def _field(name: str, field: FieldInfo, place: str) -> str:
+    shown = f"`{header_name(name) if place == 'header' else name}`"
+    return f"**{shown}**" if field.is_required() else shown
+
+
+def metrics() -> str:
+    """Every metric with type, labels and help, as a daemon with a daily budget exposes it."""
+    with tempfile.TemporaryDirectory() as folder:
+        api = make_api(Path(folder), made=lambda: small_pipeline(jobs={"daily_attempts": 9}))
+        api.enqueue("2021-10-19", "2021-10-20")
+        families = list(api.metrics.registry.collect())
+    return _rows(["metric", "type", "labels", "what"], [_metric(family) for family in families])
+
+
+def _metric(family: Metric) -> list[str]:
+    labels = dict.fromkeys(label for sample in family.samples for label in sample.labels if label != "le")
+    name = family.name + ("_total" if family.type == "counter" else "")
+    return [f"`{name}`", family.type, ", ".join(f"`{label}`" for label in labels), family.documentation]
+
+
+def settings() -> str:
+    """Every variable, and the option of `serve` that goes before it."""
+    options = {name for option in cli.commands["serve"].params for name in option.opts}
+    rows = []
+    for variable, meaning in VARIABLES.items():
+        word = "--" + variable.removeprefix("BACKFILLD_").lower().replace("_", "-")
+        option = next((name for name in (word, word.removesuffix("s")) if name in options), "")
+        rows.append([f"`{variable}`", f"`{option}`" if option else "", meaning])
+    return _rows(["variable", "option of `serve`", "meaning"], rows)
+
+
+def verbs() -> str:
+    """Every verb with its arguments and options."""
+    return "\n".join(_verb(command, name) for name, command in sorted(_commands(cli, "backfilld")))
+
+
+def _commands(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _commands(command, f"{path} {name}")
+        elif not command.hidden:
+            yield f"{path} {name}", command
+
+
+def _verb(command: click.Command, name: str) -> str:
+    context = click.Context(command)
+    words = [word for word in command.collect_usage_pieces(context) if word != "[OPTIONS]"]
+    about = " ".join(inspect.cleandoc(command.help or "").split())
+    options = [record for param in command.params if (record := param.get_help_record(context))]
+    lines = [f"- `{option}`: {text}" if text else f"- `{option}`" for option, text in options]
+    return "\n".join([f"### {' '.join([name, *words])}", about, "", *lines, ""])
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    **{f"keys.{name}": (lambda name=name: keys(name)) for name in MODELS},
+    "routes": routes,
+    "metrics": metrics,
+    "settings": settings,
+    "verbs": verbs,
+}
+
+
+if __name__ == "__main__":
+    for document in FOLDER.glob("*.md"):
+        document.write_text(rewritten(document.read_text(encoding="utf-8")), encoding="utf-8")

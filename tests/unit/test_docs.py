@@ -1,0 +1,123 @@
+"""The documents say what the code says: tables, links, and every name that they mention."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import click
+import pytest
+
+from api.cli import cli
+from api.routes import SECTIONS
+from daemon.config import VARIABLES
+from tests.documents import DOCUMENTS, ROOT
+from tests.reference import FOLDER, MODELS, TABLES, docstrings, metrics, rewritten
+
+JOB_VARIABLES = {"BACKFILLD_DATE", "BACKFILLD_DATES", "BACKFILLD_PROCESSOR", "BACKFILLD_ATTEMPT"}
+MARKS = {"BACKFILLD_RUN"}
+"""What is in a job's environment, by which its processes are found."""
+_LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"")
+_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+
+
+@cache
+def text(document: Path) -> str:
+    return document.read_text(encoding="utf-8")
+
+
+def name(document: Path) -> str:
+    return str(document.relative_to(ROOT))
+
+
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+
+
+@pytest.mark.parametrize("document", sorted(FOLDER.glob("*.md")), ids=name)
+def test_the_reference_is_what_the_code_says(document: Path):
+    assert text(document) == rewritten(text(document)), "run make docs"
+
+
+def test_every_table_of_the_reference_stands_in_one_document():
+    placed = re.findall(r"<!-- table: ([\w.]+) -->", "".join(map(text, FOLDER.glob("*.md"))))
+    assert sorted(placed) == sorted(TABLES)
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_every_key_of_the_pipeline_file_says_what_it_is_for(model):
+    assert [key for key, said in docstrings(model).items() if not said] in ([], ["path"])
+
+
+def test_every_setting_is_told():
+    told = set(re.findall(r"BACKFILLD_[A-Z_]*[A-Z]", text(FOLDER / "settings.md")))
+    assert told == {*VARIABLES, *JOB_VARIABLES}
+
+
+@each_document
+def test_every_link_leads_somewhere(document: Path):
+    for link in (one or other for one, other in _LINK.findall(_FENCE.sub("", text(document)))):
+        path, _, part = link.partition("#")
+        if not re.match(r"https?:", link):
+            target = (document.parent / path).resolve() if path else document
+            assert target.exists(), link
+            assert not part or part in anchors(target), link
+
+
+def anchors(document: Path) -> set[str]:
+    """What GitHub makes of a document's headings."""
+    headings = re.findall(r"^#+ (.*)$", _FENCE.sub("", text(document)), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@each_document
+def test_no_metric_is_told_that_does_not_exist(document: Path):
+    told = set(re.findall(r"\bbackfilld_\w*\w(?![\w*])", text(document)))
+    assert told <= known_metrics()
+
+
+@cache
+def known_metrics() -> set[str]:
+    return set(re.findall(r"`(backfilld_\w+)`", metrics()))
+
+
+@each_document
+def test_no_variable_is_told_that_does_not_exist(document: Path):
+    told = set(re.findall(r"\bBACKFILLD_[A-Z_]*[A-Z]\b", text(document)))
+    assert told <= {*VARIABLES, *JOB_VARIABLES, *MARKS}
+
+
+@each_document
+def test_every_command_that_is_shown_can_be_typed(document: Path):
+    for words in commands(text(document)):
+        command, name, rest = cli, "backfilld", words
+        while isinstance(command, click.Group):
+            assert rest, words
+            if rest[0].startswith("--"):  # such as --version
+                return
+            name, *rest = rest
+            assert name in command.commands, words
+            command = command.commands[name]
+        command.make_context(name, rest)
+
+
+def commands(document: str) -> Iterator[list[str]]:
+    """The words after `backfilld` of every command in a block of a document."""
+    for line in re.findall(r"^[$#] .*?\bbackfilld (\w.*)$", document, re.MULTILINE):
+        words = shlex.split(line, comments=True)
+        end = next((n for n, word in enumerate(words) if word in (">>", "|", "&&", "...")), len(words))
+        yield words[:end]
+
+
+@each_document
+def test_every_route_that_is_shown_is_there(document: Path):
+    for path in re.findall(r"localhost:8484(/v1[^\s'?)>]*)", text(document)):
+        assert any(re.fullmatch(pattern, path) for pattern in routes()), path
+
+
+@cache
+def routes() -> list[str]:
+    paths = {one.path for section in SECTIONS for one in section.endpoints}
+    return [re.sub(r"\{\w+\}", "[^/]+", path) for path in paths]
