@@ -215,7 +215,7 @@ def settings() -> str:
 
 
 def verbs() -> str:
-    """Every verb with its arguments and options."""
+    """Every verb with its options. Its arguments are told by its first line and its help."""
     return "\n".join(_verb(command, name) for name, command in sorted(_commands(cli, "backfilld")))
 
 
@@ -231,7 +231,8 @@ def _verb(command: click.Command, name: str) -> str:
     context = click.Context(command)
     words = [word for word in command.collect_usage_pieces(context) if word != "[OPTIONS]"]
     about = " ".join(inspect.cleandoc(command.help or "").split())
-    options = [record for param in command.params if (record := param.get_help_record(context))]
+    shown = [param for param in command.params if isinstance(param, click.Option)]
+    options = [record for param in shown if (record := param.get_help_record(context))]
     lines = [f"- `{option}`: {text}" if text else f"- `{option}`" for option, text in options]
     return "\n".join([f"### {' '.join([name, *words])}", about, "", *lines, ""])
 

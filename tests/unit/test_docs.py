@@ -6,12 +6,15 @@ import re
 import shlex
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import click
 import pytest
 
 from api.cli import cli
+from api.endpoint import Endpoint
 from api.routes import SECTIONS
 from daemon.config import VARIABLES
 from tests.documents import DOCUMENTS, ROOT
@@ -112,12 +115,34 @@ def commands(document: str) -> Iterator[list[str]]:
 
 
 @each_document
-def test_every_route_that_is_shown_is_there(document: Path):
-    for path in re.findall(r"localhost:8484(/v1[^\s'?)>]*)", text(document)):
-        assert any(re.fullmatch(pattern, path) for pattern in routes()), path
+def test_every_request_that_is_shown_is_one_that_the_api_takes(document: Path):
+    for method, url, body in requests(text(document)):
+        found = [one for one in endpoints() if one.method == method and _is_at(one, url.path)]
+        assert found, f"{method} {url.path}"
+        asked = dict(parse_qsl(url.query, keep_blank_values=True))
+        assert asked.keys() <= (found[0].query.model_fields.keys() if found[0].query else set()), url
+        if body:
+            assert found[0].body is not None, url
+            found[0].body.model_validate_json(body)
 
 
-@cache
-def routes() -> list[str]:
-    paths = {one.path for section in SECTIONS for one in section.endpoints}
-    return [re.sub(r"\{\w+\}", "[^/]+", path) for path in paths]
+def requests(document: str) -> Iterator[tuple[str, SplitResult, str]]:
+    """Method, URL and body of every request by curl."""
+    for line in re.findall(r"\bcurl ((?:\\\n|[^\n`])*)", document):
+        words = shlex.split(line, comments=True)
+        after = dict(pairwise(words))
+        for word in words:
+            if "localhost:8484" in word:
+                yield (
+                    after.get("-X", "GET"),
+                    urlsplit(f"//{word.removeprefix('http://')}"),
+                    after.get("-d", ""),
+                )
+
+
+def endpoints() -> Iterator[Endpoint]:
+    return (one for section in SECTIONS for one in section.endpoints)
+
+
+def _is_at(one: Endpoint, path: str) -> bool:
+    return re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", one.path), path) is not None
