@@ -9,17 +9,19 @@ steps, one after another. `phases` is the operators' way: all of phase 2, then a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import datetime as dt
 import itertools
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.executors import Job
+from daemon.warehouse import Answers, Wanted
 from state.pipeline import Pipeline
 from state.pipeline_file import parse
 from tests.factories import phase, pipeline_data, processor
@@ -111,25 +113,33 @@ class _World(World):
         return Work(seconds=self.setting.start + per_date * len(text.split(",")), effect=work.effect)
 
 
+@contextlib.contextmanager
+def paced(days: Sequence[tuple[dt.date, int, str]], setting: Setting, folder: Path) -> Iterator[World]:
+    """A world over the days, whose warehouse thinks for a while."""
+    games = {date: count for date, count, _ in days}
+    world = _World(pipeline(days, setting), games, folder)
+    world.setting = setting
+    ask = world.warehouse.evidence
+
+    def slow(wanted: Wanted, *, purpose: str) -> Answers:
+        world.time += setting.gate
+        return ask(wanted, purpose=purpose)
+
+    world.warehouse.evidence = slow  # type: ignore[method-assign]
+    try:
+        yield world
+    finally:
+        world.db.close()
+
+
 def makespan(days: Sequence[tuple[dt.date, int, str]], setting: Setting) -> float:
     """Seconds of the simulated clock until the last date is done."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
-        games = {date: count for date, count, _ in days}
-        world = _World(pipeline(days, setting), games, Path(folder))
-        world.setting = setting
-        ask = world.warehouse.evidence
-
-        def slow(wanted: object, *, purpose: str) -> object:
-            world.time += setting.gate
-            return ask(wanted, purpose=purpose)  # type: ignore[arg-type]
-
-        world.warehouse.evidence = slow  # type: ignore[method-assign, assignment]
+    with tempfile.TemporaryDirectory() as folder, paced(days, setting, Path(folder)) as world:
         begun = world.time
         world.enqueue(days[0][0], days[-1][0])
         world.run(limit=10_000_000)
         left = world.live()
         ended = max(row.ended_at or 0.0 for row in world.dates().values())
-        world.db.close()
     if left:
         raise RuntimeError(f"{len(left)} dates did not end, the first waits: {left[0]}")
     return ended - begun
