@@ -135,31 +135,46 @@ def progress(tx: Transaction, core: Core) -> Progress:
         regressed=tallies.regressed(tx),
         stale=tallies.stale(tx),
         eta=estimate(
-            reading.pace(tx, now - WINDOW_SECONDS, SAMPLE), live=live, paused=paused, holds=placed, now=now
+            reading.pace(tx, now - WINDOW_SECONDS, SAMPLE),
+            live=live,
+            paused=paused,
+            barred=waiting.get(Waiting.EARLIER_DATE, 0),
+            holds=placed,
+            now=now,
         ),
     )
 
 
-def estimate(pace: Pace, *, live: int, paused: int, holds: Sequence[HoldRow], now: float) -> Eta:
-    """The rate, and when the live dates will have ended if it stays as it is."""
+def estimate(
+    pace: Pace, *, live: int, paused: int, holds: Sequence[HoldRow], now: float, barred: int = 0
+) -> Eta:
+    """The rate, and when the live dates will have ended if it stays as it is.
+
+    `paused` of them belong to paused or stopped backfills, `barred` wait for an earlier date.
+    """
     rate, basis = _rate(pace, now)
-    held = {hold.kind: hold for hold in holds}
-    if not live:
-        return Eta(rate_per_hour=rate, at=None, method="nothing is left to do")
-    if "all" in held:
-        return Eta(rate_per_hour=rate, at=None, method="unknown while everything is paused")
-    if "warehouse" in held:
-        method = f"unknown while the warehouse cannot be asked: {held['warehouse'].reason}"
-        return Eta(rate_per_hour=rate, at=None, method=method)
-    if live == paused:
-        method = f"unknown: {_dates(paused)} left, all of paused or stopped backfills"
-        return Eta(rate_per_hour=rate, at=None, method=method)
-    if rate is None:
-        return Eta(rate_per_hour=None, at=None, method=f"unknown: {basis}")
+    why = _untellable({hold.kind: hold for hold in holds}, live=live, paused=paused, barred=barred)
+    if why or rate is None:
+        return Eta(rate_per_hour=rate, at=None, method=why or f"unknown: {basis}")
     left = live - paused
     beside = f"; {_dates(paused)} of paused or stopped backfills not counted" if paused else ""
     method = f"{_dates(left)} left at {rate:.1f} an hour: {basis}{beside}"
     return Eta(rate_per_hour=rate, at=now + left / rate * 3600, method=method)
+
+
+def _untellable(held: Mapping[str, HoldRow], *, live: int, paused: int, barred: int) -> str:
+    """Why the rate so far says nothing of the end, or empty."""
+    if not live:
+        return "nothing is left to do"
+    if "all" in held:
+        return "unknown while everything is paused"
+    if "warehouse" in held:
+        return f"unknown while the warehouse cannot be asked: {held['warehouse'].reason}"
+    if live == paused:
+        return f"unknown: {_dates(paused)} left, all of paused or stopped backfills"
+    if live - paused <= barred:
+        return f"unknown: {_dates(live - paused)} left, all behind an earlier date that is not satisfied"
+    return ""
 
 
 def _rate(pace: Pace, now: float) -> tuple[float | None, str]:
