@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -47,7 +48,9 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A demo whose opener is filled, by the very lines that the plan prints; not to be changed."""
     pipeline = run.prepare(tmp_path_factory.mktemp("opened") / "demo")
     words = ["validate", OPENER, "--plan", "--pipeline", str(pipeline)]
-    printed = subprocess.run(["backfilld", *words], capture_output=True, text=True, check=False)
+    printed = subprocess.run(
+        [sys.executable, "-m", "api.cli", *words], capture_output=True, text=True, check=False
+    )
     assert printed.returncode == 1, printed.stderr
     script = printed.stdout[printed.stdout.index("# plan for") :]
     subprocess.run(["bash", "-e"], input=script, text=True, check=True, capture_output=True)

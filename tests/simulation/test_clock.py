@@ -31,8 +31,9 @@ class Settable(World):
     def set_clock(self, seconds):
         self.time += seconds
         self.steps += seconds
-        for attempt, (job, work, started) in self.executor.alive.items():
-            self.executor.alive[attempt] = (job, work, started + seconds)
+        for process in self.executor.alive.values():
+            process.started += seconds
+            process.ends += seconds
 
     def start(self):
         self.steady = lambda: self.time - self.steps
