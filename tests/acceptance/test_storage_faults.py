@@ -220,9 +220,10 @@ def follow_the_manual(one):
     text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
     block = text.partition("<!-- restore -->")[2].partition("```console\n")[2].partition("```")[0]
     steps = [line.removeprefix("$ ").partition("  #")[0].strip() for line in block.splitlines()]
-    steps = [step.replace("/var/lib/backfilld", str(one.state)) for step in steps if "systemctl" not in step]
+    steps = [step for step in steps if "systemctl" not in step]
     assert len(steps) >= 3
-    subprocess.run(["bash", "-euo", "pipefail", "-c", "\n".join(steps)], check=True)
+    script = "\n".join(steps).replace("/var/lib/backfilld/nba", str(one.state))
+    subprocess.run(["bash", "-euo", "pipefail", "-c", script], check=True)
 
 
 def test_backups_are_made_at_their_pace_while_jobs_run_and_the_latest_are_kept(tmp_path):
