@@ -48,7 +48,7 @@ def demo(folder: str, listen: str, pace: str, bigquery: str, stay: bool) -> None
         good = _report(client, time.monotonic() - started)
         _show_curl(url)
         if stay:
-            click.echo("the daemon goes on; Ctrl-C ends it")
+            click.echo(f"the daemon goes on: open {url}/ in a browser; Ctrl-C ends it")
             _stay(process.poll)
     raise click.exceptions.Exit(0 if good else 1)
 
