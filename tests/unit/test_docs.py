@@ -17,6 +17,7 @@ from api.cli import cli
 from api.endpoint import Endpoint
 from api.routes import SECTIONS
 from daemon.config import VARIABLES
+from state.pipeline import Pipeline
 from tests.documents import DOCUMENTS, ROOT
 from tests.reference import FOLDER, MODELS, TABLES, docstrings, metrics, rewritten
 
@@ -52,6 +53,11 @@ def test_every_table_of_the_reference_stands_in_one_document():
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_every_key_of_the_pipeline_file_says_what_it_is_for(model):
     assert [key for key, said in docstrings(model).items() if not said] in ([], ["path"])
+
+
+def test_every_table_of_the_pipeline_file_is_told():
+    tables = {name for name, kind in Pipeline.model_json_schema()["$defs"].items() if "properties" in kind}
+    assert {*tables, "Pipeline"} == {model.__name__ for model in MODELS.values()}
 
 
 def test_every_setting_is_told():
