@@ -12,7 +12,7 @@ READY_DEV := $(VENV)/.ready-dev
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
 # Debian packages that a test needs as the real thing. make test installs what is missing, as root or by sudo.
-SYSTEM_PACKAGES := chromium prometheus systemd
+SYSTEM_PACKAGES := chromium postgresql prometheus systemd
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test check lint format docs simulate setup system-packages clean

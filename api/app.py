@@ -26,7 +26,8 @@ def create_app(
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
     scopes = [*(part.scopes for part in SECTIONS), views.SCOPES]
-    guard.install(app, service.settings, {name: s for own in scopes for name, s in own.items()})
+    needed = {name: s for own in scopes for name, s in own.items()}
+    guard.install(app, service.settings, needed, standby=lambda: service.standby)
     problems.install(app)
     for section in SECTIONS:
         app.register_blueprint(section.blueprint(service))

@@ -7,7 +7,7 @@ import logging
 import math
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from flask import Flask, Response, current_app, g, request
@@ -20,6 +20,7 @@ from api.tokens import ANONYMOUS, Scope, Token, Tokens
 from daemon.config import Settings, SettingsError
 from daemon.control import Refused
 from state.records import Caller
+from state.store.faults import StandsBy
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +47,17 @@ EVERYONE = Principal(ANONYMOUS, Scope.OPERATE)
 """Whoever reaches a daemon without tokens."""
 
 
-def install(app: Flask, settings: Settings, scopes: Mapping[str, Scope | None]) -> None:
+def install(
+    app: Flask, settings: Settings, scopes: Mapping[str, Scope | None], *, standby: Callable[[], str]
+) -> None:
     """Check every request before any view sees it. An endpoint that `scopes` does not have needs a token.
+
+    `standby` says which daemon leads, where it is another: changes are for that one.
 
     Raises:
         SettingsError: the tokens cannot be read, or it would be open to others without any.
     """
-    guard = Guard(settings, scopes)
+    guard = Guard(settings, scopes, standby)
     app.extensions[_EXTENSION] = guard
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     app.before_request(guard.check)
@@ -79,7 +84,9 @@ def principal() -> Principal:
 class Guard:
     """The door of one app."""
 
-    def __init__(self, settings: Settings, scopes: Mapping[str, Scope | None]) -> None:
+    def __init__(
+        self, settings: Settings, scopes: Mapping[str, Scope | None], standby: Callable[[], str]
+    ) -> None:
         if settings.tokens is None and not settings.loopback:
             raise SettingsError(
                 f"without tokens it listens on this machine only: {settings.host} is open to others;"
@@ -88,6 +95,7 @@ class Guard:
             )
         self._tokens = Tokens(settings.tokens) if settings.tokens is not None else None
         self._scopes = scopes
+        self._standby = standby
         self._hosts = {"localhost", "127.0.0.1", "[::1]", _bracketed(settings.host), *settings.allowed_hosts}
         self._sessions = Sessions()
         self._buckets = Buckets(settings.rate)
@@ -97,6 +105,7 @@ class Guard:
 
         Raises:
             HTTPException: it is refused; the message says why.
+            StandsBy: it would change something, and another daemon leads.
         """
         g.request_id = _request_id()
         self._check_host()
@@ -106,6 +115,8 @@ class Guard:
         self._check_rate()
         if needed is not None:
             _authorize(g.principal, needed)
+        if needed is Scope.OPERATE and (leader := self._standby()):
+            raise StandsBy(f"this daemon stands by and changes nothing: {leader}; ask that one")
 
     def log_in(self, text: str) -> tuple[Principal, str]:
         """Open a session for a token; whose it is, and the value of the cookie.

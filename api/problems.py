@@ -19,7 +19,7 @@ from daemon.enqueue import KeyReused
 from daemon.warehouse import WarehouseError
 from state.machine import IllegalMove
 from state.store.dates import StaleDate
-from state.store.faults import DatabaseUnusable
+from state.store.faults import DatabaseUnusable, StandsBy
 
 MEDIA_TYPE = "application/problem+json"
 MOST_FAULTS = 20
@@ -70,6 +70,7 @@ _TABLE: Mapping[type[Exception], _Kind] = {
     IllegalMove: _Kind(409, "refused"),
     KeyReused: _Kind(422, "key-reused", field="Idempotency-Key"),
     WarehouseError: _Kind(503, "warehouse-unreachable", retry_after=30),
+    StandsBy: _Kind(503, "standby", retry_after=5),
     DatabaseUnusable: _Kind(503, "state-database-unavailable", retry_after=5),
 }
 

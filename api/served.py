@@ -58,6 +58,10 @@ class Served(Protocol):
         """When the latest backup was made, in epoch seconds; None without any."""
 
     @property
+    def standby(self) -> str:
+        """Which daemon leads, while this one stands by and changes nothing; else empty."""
+
+    @property
     def alive(self) -> bool:
         """Whether the engine's loop comes round."""
 

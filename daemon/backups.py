@@ -1,4 +1,4 @@
-"""Copies of the state database at a pace, of which the latest are kept."""
+"""Copies of an SQLite state database at a pace, of which the latest are kept."""
 
 from __future__ import annotations
 
@@ -16,9 +16,17 @@ _STAMP = "%Y%m%dT%H%M%S"
 
 
 class Backups:
-    """The copies beside one state database, named by their time in UTC."""
+    """The copies beside one state database, named by their time in UTC.
+
+    Raises:
+        DatabaseUnusable: it is no file: PostgreSQL has means of its own.
+    """
 
     def __init__(self, db: Database, *, now: Callable[[], float]) -> None:
+        if not db.sqlite:
+            raise DatabaseUnusable(
+                f"{db.name} is in PostgreSQL, whose own means make backups: pg_dump --format=custom"
+            )
         self._db = db
         self._now = now
         self.folder = db.path.parent / FOLDER
@@ -78,7 +86,7 @@ def refuse_to_forget(db: Database) -> None:
     Raises:
         DatabaseUnusable: the file is missing or empty, and what stands beside it says that it was not always.
     """
-    if db.path.exists() and db.path.stat().st_size > 0:
+    if not db.sqlite or (db.path.exists() and db.path.stat().st_size > 0):
         return
     left = [name for name in (FOLDER, "attempts") if any((db.path.parent / name).glob("*"))]
     if left:

@@ -16,6 +16,7 @@ DEFAULT_LISTEN = "127.0.0.1:8484"
 VARIABLES: Mapping[str, str] = {
     "BACKFILLD_PIPELINE": "the pipeline file",
     "BACKFILLD_STATE_DIR": "the directory of the state database and the logs",
+    "BACKFILLD_DATABASE": "the URL of a PostgreSQL database instead of the file there, a secret",
     "BACKFILLD_LISTEN": "HOST:PORT of the API",
     "BACKFILLD_TOKENS": "the file of tokens that the API admits",
     "BACKFILLD_ALLOWED_HOSTS": "further names under which the API is asked, with commas between them",
@@ -29,8 +30,8 @@ VARIABLES: Mapping[str, str] = {
 """Every variable that backfilld reads. The jobs' own three are not settings."""
 
 _FOR_JOBS = {"BACKFILLD_DATE", "BACKFILLD_DATES", "BACKFILLD_PROCESSOR", "BACKFILLD_ATTEMPT"}
-_TOKENS, _WEBHOOK = "tokens", "webhook"
-"""The systemd credentials that hold the file of tokens, and the webhook's URL."""
+_TOKENS, _WEBHOOK, _DATABASE = "tokens", "webhook", "database"
+"""The systemd credentials that hold the file of tokens, and the URLs of webhook and database."""
 DATABASE = "state.db"
 """The state database in the state directory."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -48,6 +49,8 @@ class Settings:
     state_dir: Path
     host: str
     port: int
+    database: str = field(default="", repr=False)
+    """The URL of a PostgreSQL database, which may have a password in it; empty for the SQLite file."""
     tokens: Path | None = None
     """The file of tokens; without one the API is for this machine only, and for everyone on it."""
     allowed_hosts: tuple[str, ...] = ()
@@ -65,7 +68,7 @@ class Settings:
     @property
     def database_url(self) -> str:
         """The state database."""
-        return _database_url(self.state_dir)
+        return self.database or _file_url(self.state_dir)
 
     @property
     def listen(self) -> str:
@@ -103,6 +106,7 @@ def settings(
     return Settings(
         pipeline=Path(pipeline),
         state_dir=_state_dir(state_dir, environment),
+        database=_server_url(environment),
         host=host,
         port=port,
         tokens=_token_file(tokens, environment),
@@ -118,13 +122,13 @@ def state_database(state_dir: str | None, environment: Mapping[str, str] = os.en
     """The URL of the state database, for whoever needs nothing else of a daemon's settings.
 
     Raises:
-        SettingsError: no state directory is given.
+        SettingsError: no state directory is given, or the URL is none.
     """
-    return _database_url(_state_dir(state_dir, environment))
+    return _server_url(environment) or _file_url(_state_dir(state_dir, environment))
 
 
-def prepare(directory: Path) -> None:
-    """Make the state directory and the database's file, for their owner alone.
+def prepare(directory: Path, *, with_file: bool = True) -> None:
+    """Make the state directory and, if it is one, the database's file, for their owner alone.
 
     Raises:
         SettingsError: they cannot be made, written or kept from others.
@@ -137,9 +141,10 @@ def prepare(directory: Path) -> None:
         raise SettingsError(f"the state directory {directory} cannot be written; check its owner and rights")
     try:
         # SQLite would make it for all to read; what it puts beside it takes over these rights.
-        (directory / DATABASE).touch(mode=0o600)
+        if with_file:
+            (directory / DATABASE).touch(mode=0o600)
         for path, mode in ((directory, 0o700), (directory / DATABASE, 0o600)):
-            if path.stat().st_mode & 0o077:
+            if path.exists() and path.stat().st_mode & 0o077:
                 path.chmod(mode)
     except OSError as error:
         raise SettingsError(
@@ -154,8 +159,16 @@ def _state_dir(given: str | None, environment: Mapping[str, str]) -> Path:
     return Path(named).absolute()
 
 
-def _database_url(state_dir: Path) -> str:
+def _file_url(state_dir: Path) -> str:
     return f"sqlite:///{state_dir / DATABASE}"
+
+
+def _server_url(environment: Mapping[str, str]) -> str:
+    """The URL of a PostgreSQL database; empty when there is none."""
+    url, where = _secret("BACKFILLD_DATABASE", _DATABASE, environment)
+    if url and not re.fullmatch(r"postgres(ql)?://\S+", url):
+        raise SettingsError(f"{where} is not a URL of PostgreSQL; write it like postgresql://USER@HOST/NAME")
+    return url.replace("postgres://", "postgresql://", 1)
 
 
 def _pace(text: str) -> float:
@@ -188,14 +201,18 @@ def _token_file(given: str | None, environment: Mapping[str, str]) -> Path | Non
 
 
 def _webhook(environment: Mapping[str, str]) -> str:
-    """The URL, which no complaint repeats: from the environment, else the systemd credential."""
-    url, where = environment.get("BACKFILLD_WEBHOOK", ""), "BACKFILLD_WEBHOOK"
-    credential = _credential(_WEBHOOK, environment)
-    if not url and credential is not None:
-        url, where = credential.read_text(encoding="utf-8").strip(), f"the credential `{_WEBHOOK}`"
+    url, where = _secret("BACKFILLD_WEBHOOK", _WEBHOOK, environment)
     if url and not re.fullmatch(r"https?://[^\s/]+\S*", url):
         raise SettingsError(f"{where} is not a URL; write it like https://hooks.example.com/services/...")
     return url
+
+
+def _secret(variable: str, name: str, environment: Mapping[str, str]) -> tuple[str, str]:
+    """What no complaint repeats, and where it is from: the environment, else the systemd credential."""
+    credential = _credential(name, environment)
+    if environment.get(variable) or credential is None:
+        return environment.get(variable, ""), variable
+    return credential.read_text(encoding="utf-8").strip(), f"the credential `{name}`"
 
 
 def _credential(name: str, environment: Mapping[str, str]) -> Path | None:

@@ -21,6 +21,9 @@ from state.store.database import Transaction
 
 TAIL_BYTES = 2000
 """How much of a log's end is kept with the attempt."""
+RETURN_SECONDS = 60.0
+"""How long after its limit and its grace a job on another machine is given up: a daemon that starts again
+there has ended it by then, and else it has ended with its machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +52,43 @@ class Reaper:
 
     def run(self) -> int:
         """Look at every attempt once; how many ended."""
+        return self._look_after(self._seen(), fenced=True)
+
+    def guard(self) -> None:
+        """On a standby: look after what runs here, which the leader cannot see.
+
+        What began here and how it ended are facts whoever leads; the leader decides what follows.
+        """
+        own = [(row, found) for row, found in self._seen() if row.handle is not None and not found.elsewhere]
+        self._look_after(own, fenced=False)
+
+    def _look_after(self, seen: Sequence[tuple[AttemptRow, Observation]], *, fenced: bool) -> int:
+        watched = [(row, found) for row, found in seen if found.exit is None and not found.elsewhere]
+        self._stop_overdue(watched, fenced=fenced)
+        endings = [(row, found.exit or self._given_up(row, found)) for row, found in seen]
+        ended = [_Ended(row, end) for row, end in endings if end is not None]
+        if ended:
+            self._close(ended, fenced=fenced)
+        return len(ended)
+
+    def _seen(self) -> list[tuple[AttemptRow, Observation]]:
+        """What executors see of the running attempts."""
         running = self._running()
         if not running:
-            return 0
+            return []
         seen = {o.attempt: o for executor in self._executors.values() for o in executor.poll()}
         # Claimed but never launched, if no executor knows it: its executor says what became of it.
         self._adopt({number: row for number, row in running.items() if number not in seen})
-        known = [(running[number], found) for number, found in seen.items() if number in running]
-        self._stop_overdue([(row, found) for row, found in known if found.exit is None])
-        ended = [_Ended(row, found.exit) for row, found in known if found.exit is not None]
-        if ended:
-            self._close(ended)
-        return len(ended)
+        return [(running[number], found) for number, found in seen.items() if number in running]
+
+    def _given_up(self, row: AttemptRow, found: Observation) -> Exit | None:
+        """The end of an attempt that nobody here can see, once it cannot be running any more."""
+        processor, now = self._core.pipeline.processors[row.processor], self._core.now()
+        limit = processor.timeout + processor.grace + RETURN_SECONDS
+        if not found.elsewhere or now - self._by_this_clock(row.started_at) <= limit:
+            return None
+        self._executors[row.executor].stop(row.id, 0.0)
+        return Exit(code=None, ended_at=now, detail=f"lost: it ran out of sight, at {found.elsewhere}")
 
     def _running(self) -> dict[int, AttemptRow]:
         with self._core.db.read() as tx:
@@ -72,12 +100,12 @@ class Reaper:
             if its:
                 executor.recover(its)
 
-    def _stop_overdue(self, watched: list[tuple[AttemptRow, Observation]]) -> None:
+    def _stop_overdue(self, watched: list[tuple[AttemptRow, Observation]], *, fenced: bool) -> None:
         """End what runs too long, says nothing for too long, or belongs to a cancelled backfill."""
         reasons = {row.id: why for row, found in watched if (why := self._overdue(row, found)) is not None}
         fresh = {row.id: reasons[row.id] for row, _ in watched if row.id in reasons and row.stopping is None}
         if fresh:
-            with self._core.db.write() as tx:
+            with self._core.db.write(fenced=fenced) as tx:
                 for number, why in fresh.items():
                     attempts.mark_stopping(tx, [number], why)
         for row, _ in watched:
@@ -99,9 +127,9 @@ class Reaper:
         told_by_it = self._clock_since <= at <= self._core.now() + LEAP_SECONDS
         return at if told_by_it else self._counts_from
 
-    def _close(self, ended: list[_Ended]) -> None:
+    def _close(self, ended: list[_Ended], *, fenced: bool) -> None:
         endings = {one.attempt.id: self._ending(one) for one in ended}
-        with self._core.db.write() as tx:
+        with self._core.db.write(fenced=fenced) as tx:
             closed = set(attempts.close(tx, endings))
             ended = [one for one in ended if one.attempt.id in closed]
             rows = [one.attempt for one in ended]

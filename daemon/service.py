@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 
@@ -29,107 +28,25 @@ from daemon.engine import Engine
 from daemon.enqueue import Enqueuer
 from daemon.events import Event, Tell, Trouble
 from daemon.executors.local import Local
+from daemon.leadership import Leadership
 from daemon.sweep import TICK_SECONDS
 from daemon.systemd import Manager
 from daemon.warehouse.factory import open_warehouse
 from daemon.warehouse.inquiry import Inquiry
+from daemon.worker import Worker
 from state.machine import Machine
 from state.pipeline import Pipeline
 from state.pipeline_file import load
 from state.store.database import Database
 from state.store.faults import DatabaseUnusable
-from state.store.lock import DaemonLock, Holder
+from state.store.lock import Holder, lock_of
 
 log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 1.0
 """How often time limits of running jobs are looked at."""
-FAULT_PAUSE_SECONDS = 5.0
-"""How long a worker rests after an unforeseen error, so that a lasting fault does not become a busy loop."""
 BACKUP_LOOK_SECONDS = 60.0
 """How often the age of the latest backup is looked at."""
-STALL_SECONDS = 120.0
-"""A turn that lasts longer than this counts as stuck."""
-
-
-class _Worker:
-    """A thread that calls a duty whenever it is woken, and again while the duty finds something to do.
-
-    It also wakes by itself after `nap` seconds. `came_round` is called after each turn, a failed one too.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        duty: Callable[[], bool],
-        *,
-        done: Callable[[], None] = lambda: None,
-        came_round: Callable[[], None] = lambda: None,
-        nap: float | None = None,
-    ) -> None:
-        self._duty = duty
-        self._done = done
-        self._came_round = came_round
-        self._nap = nap
-        self._woken = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
-        self.busy_since: float | None = None
-        self.fault = ""
-
-    def start(self) -> None:
-        self._thread.start()
-        self.wake()
-
-    def wake(self) -> None:
-        self._woken.set()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._woken.set()
-
-    def join(self, timeout: float) -> bool:
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
-
-    def _work(self) -> None:
-        while not self._stopping.is_set():
-            self._woken.wait(self._nap)
-            self._woken.clear()
-            while not self._stopping.is_set() and self._once():
-                pass
-
-    def _once(self) -> bool:
-        self.busy_since = time.monotonic()
-        try:
-            again = self._duty()
-            if not again:
-                self._done()
-            if self.fault:
-                log.info("the %s worker goes on", self._thread.name)
-            self.fault = ""
-        except DatabaseUnusable as error:
-            if self.fault != str(error):  # once, however long it lasts
-                log.error("the %s worker waits: %s", self._thread.name, error)
-            again = self._rest(str(error))
-        except Exception as error:
-            log.exception("the %s worker met an error", self._thread.name)
-            again = self._rest(f"{type(error).__name__}: {error}")
-        self.busy_since = None
-        self._came_round()
-        return again
-
-    def _rest(self, fault: str) -> bool:
-        """Try again in a while: whatever was under way is found again in the database."""
-        self.fault = fault
-        self._stopping.wait(FAULT_PAUSE_SECONDS)
-        return True
-
-    @property
-    def stalled(self) -> bool:
-        """Whether its duty has not come back for long."""
-        since = self.busy_since
-        return since is not None and time.monotonic() - since > STALL_SECONDS
 
 
 class Service:
@@ -157,13 +74,14 @@ class Service:
         """
         self.settings = settings
         self.pipeline: Pipeline = load(settings.pipeline)
-        prepare(settings.state_dir)
         self.db = Database(settings.database_url)
-        self._lock = DaemonLock(self.db, Holder.me(since=time.time(), listen=settings.listen))
-        refuse_to_forget(self.db)
-        self.db.verify()
-        self.db.upgrade()
-        self.backups = Backups(self.db, now=time.time)
+        prepare(settings.state_dir, with_file=self.db.sqlite)
+        self._lock = lock_of(self.db, Holder.me(since=time.time(), listen=settings.listen))
+        self.db.fence(self._lock.check)
+        self._leadership = Leadership(self._lock, self._open_state)
+        self._leadership.look()
+        self._taken_up = 0
+        self.backups = Backups(self.db, now=time.time) if self.db.sqlite else None
         self.warehouse = warehouse or open_warehouse(
             self.pipeline, on_query=on_query, on_error=on_error, ledger=BytesLedger(self.db)
         )
@@ -184,25 +102,31 @@ class Service:
         self.enqueuer = Enqueuer(self.core, self.validator)
         self.ready = False
         watched = manager or Manager({})
-        self._mover = _Worker(
+        self._mover = Worker(
             "engine", self._turn, done=self._set_alarm, came_round=watched.beat, nap=watched.beat_seconds
         )
-        self._asker = _Worker("warehouse", self._validate)
+        self._asker = Worker("warehouse", self._validate)
         self._scheduler = _scheduler()
         self._clock = ClockWatch(Leaps(time.time, time.monotonic), self._clock_leapt)
 
+    def _open_state(self) -> None:
+        """As the leader: make sure that the database is the one to go on with, and of this version."""
+        refuse_to_forget(self.db)
+        self.db.verify()
+        self.db.upgrade()
+
     def start(self) -> None:
-        """Recover, then let things move."""
-        self.engine.recover()
+        """Recover, then let things move; or stand by."""
+        self._leads()
         self._scheduler.start()
         self._scheduler.add_job(self._watch, "interval", seconds=WATCH_SECONDS, id="watch")
         recheck = self.pipeline.engine.recheck
-        self._scheduler.add_job(self.engine.recheck_holes, "interval", seconds=recheck, id="recheck")
+        self._scheduler.add_job(self._recheck, "interval", seconds=recheck, id="recheck")
         if self.pipeline.engine.sweep:
-            self._scheduler.add_job(self.engine.sweeper.run, "interval", seconds=TICK_SECONDS, id="sweep")
+            self._scheduler.add_job(self._sweep, "interval", seconds=TICK_SECONDS, id="sweep")
         if self.pipeline.engine.keep_logs:
             self._scheduler.add_job(self._forget_logs, "interval", seconds=logs.LOOK_SECONDS, id="logs")
-        if self.settings.backup_every:
+        if self.settings.backup_every and self.db.sqlite:
             look = min(BACKUP_LOOK_SECONDS, self.settings.backup_every)
             self._scheduler.add_job(self._back_up, "interval", seconds=look, id="backup")
         self._clock.start()
@@ -243,12 +167,17 @@ class Service:
             "started": "" if self.ready else "not started, or stopping",
             "engine": self._mover.fault or ("a turn does not come back" if self._mover.stalled else ""),
             "warehouse": self._asker.fault,
-        }
+        } | ({"standby": self.standby} if self.standby else {})
+
+    @property
+    def standby(self) -> str:
+        """Which daemon leads, while this one stands by; else empty."""
+        return self._leadership.standby
 
     @property
     def last_backup_at(self) -> float | None:
-        """When the latest backup was made, in epoch seconds; None without any."""
-        return self.backups.latest_at
+        """When the latest backup was made, in epoch seconds; None without any, and of PostgreSQL."""
+        return self.backups.latest_at if self.backups else None
 
     @property
     def alive(self) -> bool:
@@ -259,24 +188,54 @@ class Service:
         for listener in self._listeners:
             listener(event)
 
+    def _leads(self) -> bool:
+        """Whether this daemon moves things; when it has just become the leader, it takes up what was running.
+
+        Of the threads the engine's alone asks; the others go by what it found.
+        """
+        if not self._leadership.look():
+            return False
+        if self._taken_up != self._leadership.term:
+            self.engine.recover()
+            self._taken_up = self._leadership.term
+            self._asker.wake()
+        return True
+
+    @property
+    def _moving(self) -> bool:
+        return not self.standby and self._taken_up == self._leadership.term
+
     def _turn(self) -> bool:
+        if not self._leads():
+            self.engine.reaper.guard()
+            return False
         moved = self.engine.turn()
         if moved:
             self._asker.wake()
         return moved
 
     def _validate(self) -> bool:
+        if not self._moving:
+            return False
         learnt = self.engine.validate()
         if learnt:
             self._mover.wake()
         return learnt
 
     def _watch(self) -> None:
-        """The tick: looks at time limits while jobs run, and at a question that slipped by."""
-        if self.engine.watches_attempts():
+        """The tick: looks at the lead that may change hands, at limits of jobs, at questions that wait."""
+        if not self.db.sqlite or self.engine.watches_attempts():
             self._mover.wake()
-        if self.engine.has_question():
+        if self._moving and self.engine.has_question():
             self._asker.wake()
+
+    def _recheck(self) -> None:
+        if self._moving:
+            self.engine.recheck_holes()
+
+    def _sweep(self) -> None:
+        if self._moving:
+            self.engine.sweeper.run()
 
     def _clock_leapt(self, seconds: float) -> None:
         """The clock was set. Ticks are planned by it: after a step back they would all be late by as much."""
@@ -288,7 +247,7 @@ class Service:
 
     def _back_up(self) -> None:
         """The tick: copies the database once the latest copy is old enough."""
-        if not self.backups.due(self.settings.backup_every):
+        if self.backups is None or not self.backups.due(self.settings.backup_every):
             return
         try:
             log.info("backup: %s", self.backups.take())
@@ -303,7 +262,7 @@ class Service:
 
     def _set_alarm(self) -> None:
         """Wake when the next retry, question or end of a hold is due."""
-        at = self.engine.next_alarm()
+        at = self.engine.next_alarm() if self._moving else None
         if at is None:
             with contextlib.suppress(JobLookupError):
                 self._scheduler.remove_job("alarm")

@@ -29,6 +29,9 @@ from state.pipeline import DONE, FAILED
 
 metadata = MetaData()
 
+_BIG = Integer().with_variant(BigInteger(), "postgresql")
+"""A whole number that may be beyond 2^31, which SQLite keeps in any column."""
+
 
 def _flag(name: str) -> Column[int]:
     """A 0 or 1 that starts as 0."""
@@ -152,7 +155,7 @@ checks = Table(
     # The latest verdict with its figures.
     Column("verdict", Text, nullable=False, server_default="unknown"),
     _flag("satisfied"),
-    Column("rows", Integer),
+    Column("rows", _BIG),
     _words("expected"),
     _words("reason"),
     Column("asked_at", Double),
@@ -204,7 +207,7 @@ attempts = Table(
     Column("exit_code", Integer),
     _words("detail"),
     _words("tail"),
-    Column("max_rss_bytes", Integer),
+    Column("max_rss_bytes", _BIG),
     Column("cpu_seconds", Double),
     CheckConstraint(
         "status IN ('running', 'succeeded', 'failed', 'timed_out', 'silent', 'cancelled', 'lost')",

@@ -1,13 +1,14 @@
-"""What all tests share: how long property tests may take; an emulator and a browser for each worker."""
+"""What all tests share: how long property tests may take; servers and a browser for each worker."""
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from playwright.sync_api import Browser
 
-from tests import browser
+from tests import browser, postgresql
 from tests.integration import emulator
 
 settings.register_profile("default", deadline=None, max_examples=100)
@@ -27,3 +28,19 @@ def chromium() -> Iterator[Browser]:
     """Debian's Chromium, without a window."""
     with browser.running() as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[postgresql.Server]:
+    """A PostgreSQL server of this session's own."""
+    with postgresql.running() as found:
+        yield found
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a state database can be: what holds of one kind must hold of the other."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'state.db'}"
+    server: postgresql.Server = request.getfixturevalue("postgresql_server")
+    return server.migrated()

@@ -19,6 +19,7 @@ from api.cli.output import busy, json_option, print_json, print_lines
 from api.cli.pipeline import chosen_pipeline, pipeline_option
 from daemon import quality as qualities
 from daemon import remembered
+from daemon.config import state_database
 from daemon.plan import Comparison, Plan, compare, never_seen, plan
 from daemon.preflight import preflight as asked_before
 from daemon.report import Validation, validation
@@ -191,16 +192,15 @@ def _remembering(state_dir: str | None) -> Iterator[Database | None]:
     Raises:
         DatabaseUnusable: it cannot be read, or is not of this version.
     """
-    path = Path(state_dir, "state.db") if state_dir else None
-    if path is None or not path.exists():
+    db = Database(state_database(state_dir)) if state_dir else None
+    if db is None or (db.sqlite and not db.path.exists()):
         yield None
         return
-    db = Database(f"sqlite:///{path}")
     try:
         found = schema_version(db)
         if found.current != found.newest:
             raise DatabaseUnusable(
-                f"{path} has schema {found.current}, this backfilld wants {found.newest}:"
+                f"{db.name} has schema {found.current}, this backfilld wants {found.newest}:"
                 " start the daemon once, which upgrades it, or leave --state-dir out"
             )
         yield db

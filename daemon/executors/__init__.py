@@ -52,6 +52,8 @@ class Observation:
     output_at: float
     """Epoch seconds of the last output, or of the start when there was none."""
     exit: Exit | None = None
+    elsewhere: str = ""
+    """Where it runs, if that is out of this executor's sight: then nothing else is known of it."""
 
 
 class Executor(Protocol):

@@ -6,6 +6,7 @@ import hashlib
 import os
 import resource
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +27,7 @@ _LOOK_AGAIN_SECONDS = 0.1
 
 @dataclass(slots=True, kw_only=True)
 class _Run:
-    """One attempt under way. Without a pidfd its process is gone, and `lost` says how."""
+    """One attempt under way. Without a pidfd its process is gone, and `lost` says how, or is `elsewhere`."""
 
     identity: Identity
     pidfd: int | None = None
@@ -34,13 +35,15 @@ class _Run:
     memory_floor: int = 0
     kill_at: float | None = None
     killed: bool = False
+    elsewhere: bool = False
 
 
 class Local:
     """An executor of processes: each job a session of its own, with a log and an exit file under `root`.
 
     A job is reported as ended only when nothing of it is left, wherever its children went: the rule of one
-    writer per table rests on it. `on_end` is called in another thread, must return at once and not raise.
+    writer per table rests on it. Of what was started on another machine, or in another directory, it knows
+    nothing and says so. `on_end` is called in another thread, must return at once and not raise.
     Raises OSError when `root` cannot be written.
     """
 
@@ -51,6 +54,7 @@ class Local:
         self._on_end = on_end
         self._now = now
         self._token = hashlib.sha256(os.fsencode(self._root)).hexdigest()[:16]
+        self._home = f"{socket.gethostname()}:{self._root}"
         self._census = Census(self._token)
         self._lock = threading.Lock()
         self._runs: dict[int, _Run] = {}
@@ -85,7 +89,8 @@ class Local:
             self._kill_overdue()
             over = ended(run.pidfd for run in self._runs.values() if run.pidfd is not None)
             for attempt, run in list(self._runs.items()):
-                if (run.pidfd is None or run.pidfd in over) and self._cleared(attempt, run):
+                gone = not run.elsewhere and (run.pidfd is None or run.pidfd in over)
+                if gone and self._cleared(attempt, run):
                     self._finish(attempt, run)
             exits, self._exits = self._exits, []
             return [*exits, *(self._observe(attempt, run) for attempt, run in self._runs.items())]
@@ -95,6 +100,9 @@ class Local:
         with self._lock:
             run = self._runs.get(attempt)
             if run is None:
+                return
+            if run.elsewhere:  # out of reach, and out of mind until it is to be recovered again
+                del self._runs[attempt]
                 return
             kill_at = time.monotonic() + grace
             if run.kill_at is None:
@@ -110,7 +118,7 @@ class Local:
         """Adopt what still lives of an earlier daemon's attempts; `poll` tells how the others ended."""
         with self._lock:
             for attempt in running.keys() - self._runs.keys():
-                run = self._runs[attempt] = _recovered(running[attempt])
+                run = self._runs[attempt] = _recovered(running[attempt], self._home)
                 if run.pidfd is not None:
                     self._watcher.watch(run.pidfd)
         self._watcher.alarm(time.monotonic())
@@ -133,7 +141,7 @@ class Local:
         log, exit_file = self.log(job.attempt), self._file(job.attempt, "exit")
         try:
             env = wrapper.environment(job, self._token)
-            held = wrapper.hold(job, log=log, exit_file=exit_file, env=env, at=at)
+            held = wrapper.hold(job, log=log, exit_file=exit_file, env=env, at=at, home=self._home)
         except (OSError, ValueError) as error:
             end = Exit(code=None, ended_at=at, detail=f"cannot start: {_plain(error)}")
             with self._lock:
@@ -144,6 +152,8 @@ class Local:
         return held
 
     def _observe(self, attempt: int, run: _Run, end: Exit | None = None) -> Observation:
+        if run.elsewhere:
+            return Observation(attempt=attempt, output_at=self._now(), elsewhere=run.identity.home)
         try:
             output_at = self.log(attempt).stat().st_mtime
         except OSError:
@@ -228,7 +238,7 @@ def _writable(root: Path) -> Path:
     return root.resolve()
 
 
-def _recovered(handle: Handle | None) -> _Run:
+def _recovered(handle: Handle | None, home: str) -> _Run:
     """What became of an attempt of an earlier daemon."""
     if handle is None:  # claimed, but never recorded: its wrapper was never let go
         return _Run(identity=_NOBODY, lost="never started")
@@ -236,6 +246,8 @@ def _recovered(handle: Handle | None) -> _Run:
         identity = Identity.parse(handle)
     except ValueError as error:
         return _Run(identity=_NOBODY, lost=str(error))
+    if identity.home not in ("", home):
+        return _Run(identity=identity, elsewhere=True)
     try:
         return _Run(identity=identity, pidfd=identity.open())
     except ProcessLookupError as error:

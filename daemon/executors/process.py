@@ -49,20 +49,24 @@ def boot_id() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """One process for ever: a pid alone is given to others later. `at` is the epoch time of the launch."""
+    """One process for ever: a pid alone is given to others later. `at` is the epoch time of the launch.
+
+    `home` is the machine and the directory of the executor that started it; empty in handles of old versions.
+    """
 
     pid: int
     start: int
     boot: str
     at: float
+    home: str = ""
 
     @classmethod
-    def of(cls, pid: int, *, at: float) -> Identity:
+    def of(cls, pid: int, *, at: float, home: str = "") -> Identity:
         """The identity of a process that is there. Raises ProcessLookupError when it is not."""
         facts = stat(pid)
         if facts is None:
             raise ProcessLookupError(f"no process {pid}")
-        return cls(pid=pid, start=facts.start, boot=boot_id(), at=at)
+        return cls(pid=pid, start=facts.start, boot=boot_id(), at=at, home=home)
 
     @classmethod
     def parse(cls, text: str) -> Identity:
@@ -70,7 +74,8 @@ class Identity:
         try:
             fields = json.loads(text)
             pid, start = int(fields["pid"]), int(fields["start"])
-            return cls(pid=pid, start=start, boot=str(fields["boot"]), at=float(fields["at"]))
+            boot, home = str(fields["boot"]), str(fields.get("home", ""))
+            return cls(pid=pid, start=start, boot=boot, at=float(fields["at"]), home=home)
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"not a process handle: {text!r}") from error
 

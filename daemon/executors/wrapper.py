@@ -76,7 +76,7 @@ class Held:
         os.waitpid(self.identity.pid, 0)
 
 
-def hold(job: Job, *, log: Path, exit_file: Path, env: Mapping[str, str], at: float) -> Held:
+def hold(job: Job, *, log: Path, exit_file: Path, env: Mapping[str, str], at: float, home: str) -> Held:
     """Start the wrapper of a job in its own session. Raises OSError or ValueError when that cannot be."""
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as closing, ExitStack() as failing:
@@ -97,7 +97,7 @@ def hold(job: Job, *, log: Path, exit_file: Path, env: Mapping[str, str], at: fl
         # The executor reaps by pid; left as it is, the object would do so too once it is collected.
         child.returncode = 0
         failing.callback(_kill, child.pid)
-        identity = Identity.of(child.pid, at=at)
+        identity = Identity.of(child.pid, at=at, home=home)
         held = Held(attempt=job.attempt, identity=identity, pidfd=os.pidfd_open(child.pid), gate=gate)
         failing.pop_all()
     return held

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from daemon.config import state_database
 from daemon.preflight import data, dry_run, jobs, keeping, tables
 from daemon.preflight.findings import (
     Finding,
@@ -111,7 +112,7 @@ def preflight(
             start=start or min(first, end or first),
             end=end or max(last, start or last),
             state_dir=state_dir,
-            database_url=f"sqlite:///{state_dir / 'state.db'}" if state_dir else None,
+            database_url=state_database(str(state_dir)) if state_dir else None,
             now=now,
             quick=quick,
         )

@@ -30,7 +30,8 @@ def state_database(site: Site) -> Iterator[Finding]:
     try:
         found = schema_version(database)
     except DatabaseUnusable as error:
-        yield failed(str(error), "check its owner and rights, or restore the latest backup beside it")
+        hint = "check its owner and rights, or restore the latest backup beside it" if database.sqlite else ""
+        yield failed(str(error), hint)
         return
     finally:
         database.close()
@@ -40,7 +41,8 @@ def state_database(site: Site) -> Iterator[Finding]:
             f"its schema {found.current} is newer than this program, which knows {found.newest}", hint
         )
     elif found.current != found.newest:
-        yield passed(f"schema {found.current}; the daemon brings it to {found.newest}, after a backup")
+        copied = ", after a backup" if database.sqlite else ""
+        yield passed(f"schema {found.current or 'none yet'}; the daemon brings it to {found.newest}{copied}")
     else:
         yield passed(f"schema {found.current}, can be written")
 

@@ -1,7 +1,8 @@
 """Transactions on the state database, and its upgrade at start.
 
 SQLite's driver begins a transaction late, and two readers that both go on to write then lose updates
-without an error. Writers therefore take the lock first (BEGIN IMMEDIATE); readers do not.
+without an error. Writers therefore take the lock first (BEGIN IMMEDIATE, or an advisory lock in
+PostgreSQL); readers do not, and see the database as it was at one moment.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
+from state.store import postgresql
 from state.store.faults import DatabaseUnusable, explained
 
 Transaction = Connection
@@ -36,10 +38,16 @@ class Database:
 
     def __init__(self, url: str, *, lock_wait: float = LOCK_WAIT_SECONDS) -> None:
         self.url = make_url(url)
-        self._engine = create_engine(self.url)
+        self._fence: Callable[[Connection], None] = lambda tx: None
         if self.sqlite:
+            self._engine = create_engine(self.url)
             _tune_sqlite(self._engine, lock_wait)
-        self._reader = self._engine.execution_options(reading=True)
+            self._reader = self._engine.execution_options(reading=True)
+        else:
+            self._engine = postgresql.engine(self.url, lock_wait)
+            self._reader = self._engine.execution_options(
+                reading=True, isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
 
     @property
     def sqlite(self) -> bool:
@@ -51,14 +59,27 @@ class Database:
         """The file of an SQLite database."""
         return Path(self.url.database or "")
 
+    @property
+    def name(self) -> str:
+        """The database as people know it: a file, or a URL without its password."""
+        return str(self.path) if self.sqlite else self.url.render_as_string()
+
+    def fence(self, check: Callable[[Connection], None]) -> None:
+        """Have every later `write` checked at its beginning; what `check` raises goes to the writer."""
+        self._fence = check
+
     @contextlib.contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, fenced: bool = True) -> Iterator[Connection]:
         """A transaction that may change rows: committed at the end, undone by an exception.
 
+        One that is not `fenced` is for what holds whoever leads, such as what was spent.
+
         Raises:
-            DatabaseUnusable: it is locked, full, damaged or gone; nothing was changed.
+            DatabaseUnusable: it is locked, full, damaged or gone, or another's; nothing was changed.
         """
-        with self._explaining(), self._engine.begin() as connection:
+        with self.explaining(), self._engine.begin() as connection:
+            if fenced:
+                self._fence(connection)
             yield connection
 
     @contextlib.contextmanager
@@ -68,8 +89,17 @@ class Database:
         Raises:
             DatabaseUnusable: it is damaged or gone.
         """
-        with self._explaining(), self._reader.begin() as connection:
+        with self.explaining(), self._reader.begin() as connection:
             yield connection
+
+    def session(self) -> Connection:
+        """A connection of its own, for locks that it holds until whoever asked for it closes it.
+
+        Each of its statements is a transaction.
+        """
+        opened = self._reader.connect().execution_options(isolation_level="AUTOCOMMIT")
+        opened.detach()
+        return opened
 
     def close(self) -> None:
         """Close all connections."""
@@ -94,17 +124,16 @@ class Database:
         Raises:
             DatabaseUnusable: the file is no database, cannot be written, or comes from a newer version.
         """
-        with self._explaining():
+        with self.explaining():
             self._upgrade()
 
     @contextlib.contextmanager
-    def _explaining(self) -> Iterator[None]:
+    def explaining(self) -> Iterator[None]:
         """Say in plain words what is wrong with the database as a whole; other errors pass as they are."""
         try:
             yield
         except (DBAPIError, sqlite3.Error) as error:
-            where = str(self.path) if self.sqlite else self.url.render_as_string()
-            told = explained(where, self.path if self.sqlite else None, error)
+            told = explained(self.name, self.path if self.sqlite else None, error)
             if told is None:
                 raise
             raise told from error

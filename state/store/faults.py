@@ -6,7 +6,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 LOCKS = Path("/proc/locks")
 """Where Linux lists every lock on a file, with the process that holds it."""
@@ -21,9 +21,26 @@ _REMEDIES = {
     sqlite3.SQLITE_NOTADB: "it is damaged, no database at all; restore the latest good backup",
 }
 
+_WAITS = "work goes on by itself once that is mended"
+_SERVER_REMEDIES = {
+    "08": f"the connection was lost; {_WAITS}",
+    "25006": "it is read-only, a replica perhaps; name the primary server",
+    "42501": "our user may not do that; make it the owner of the database",
+    "53100": f"the server's disk is full; make room: nothing is lost, and {_WAITS}",
+    "55P03": "another session has locked it (pg_locks tells); work waits for it",
+    "57P": f"the server is stopping or starting; {_WAITS}",
+    "58": "its disk does not read or write as it should; look at the server's log",
+    "XX": "it may be damaged; look at the server's log",
+}
+"""By SQLSTATE, or what it begins with."""
+
 
 class DatabaseUnusable(Exception):
     """The state database cannot be used (now); the message says why and what to do."""
+
+
+class StandsBy(DatabaseUnusable):
+    """Another daemon leads and alone may change anything; the message says who."""
 
 
 def explained(where: str, path: Path | None, error: Exception) -> DatabaseUnusable | None:
@@ -37,13 +54,23 @@ def explained(where: str, path: Path | None, error: Exception) -> DatabaseUnusab
     if isinstance(cause, OSError):
         return DatabaseUnusable(f"{where}: {cause.strerror or cause}; check the directory and its disk")
     if not isinstance(cause, sqlite3.Error):
-        lost = isinstance(error, DBAPIError) and error.connection_invalidated
-        return DatabaseUnusable(f"{where}: the connection was lost ({cause})") if lost else None
+        return _of_server(where, error, cause)
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return DatabaseUnusable(f"{where}: another process has locked it{_by_whom(path)}; work waits for it")
     remedy = _REMEDIES.get(code)
     return DatabaseUnusable(f"{where}: {remedy} ({cause})") if remedy else None
+
+
+def _of_server(where: str, error: Exception, cause: BaseException | None) -> DatabaseUnusable | None:
+    """The error of a database server in plain words; None when it is about a statement."""
+    state = getattr(cause, "sqlstate", None) or ""
+    remedies = [words for prefix, words in _SERVER_REMEDIES.items() if state.startswith(prefix)]
+    if not remedies and isinstance(error, OperationalError) and not state:
+        # The server refuses a session in its own language, without a SQLSTATE.
+        remedies = [f"no session: check the server, and database, user and password of the URL; {_WAITS}"]
+    told = " ".join(str(cause).split())
+    return DatabaseUnusable(f"{where}: {remedies[0]} ({told})") if remedies else None
 
 
 def _by_whom(path: Path | None) -> str:

@@ -1,7 +1,8 @@
-"""One daemon per state database: whoever serves it holds a lock that the kernel frees with the process.
+"""One daemon leads per state database: it holds a lock that goes with its process.
 
-The file says who holds it, for whoever is refused; what it says counts only while it is locked. Several
-machines that share a PostgreSQL database would hold its advisory lock here instead.
+Beside an SQLite file that is a lock on a file, which the kernel frees, and a second daemon is refused: it
+would work on the same directory. In PostgreSQL it is an advisory lock, which the server frees with the
+session, and a second daemon, on another machine perhaps, stands by.
 """
 
 from __future__ import annotations
@@ -11,12 +12,18 @@ import fcntl
 import json
 import os
 import socket
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from state.store.database import Database
-from state.store.faults import DatabaseUnusable
+from state.store.faults import DatabaseUnusable, StandsBy
+from state.store.postgresql import LEADER
 
 FILE = "daemon.lock"
 _LONGEST = 4096
@@ -59,34 +66,142 @@ class Holder:
         return f"pid {self.pid} on {self.host}, since {since:%Y-%m-%d %H:%M:%S} UTC, at http://{self.listen}"
 
 
-class DaemonLock:
-    """The right to serve one state database, from when it is made until `release` or the process's end."""
+class DaemonLock(Protocol):
+    """The right to move what a state database is about, from `take` until `release` or the process's end."""
 
-    def __init__(self, database: Database, holder: Holder) -> None:
-        """Take the lock and say who holds it.
+    def take(self) -> str:
+        """Take it, if nobody has it; empty, or who has it.
 
         Raises:
-            InUse: another daemon holds it.
-            DatabaseUnusable: the lock's file cannot be opened.
+            InUse: another daemon has it, and there is no waiting for it here.
+            DatabaseUnusable: that cannot be found out.
         """
-        path = database.path.with_name(FILE)
+
+    def held(self) -> bool:
+        """Whether it is still held. Raises DatabaseUnusable when that cannot be found out."""
+
+    def check(self, tx: Connection) -> None:
+        """Refuse a transaction that changes something unless the lock is held. Raises StandsBy."""
+
+    def release(self) -> None:
+        """Let another daemon have it."""
+
+
+def lock_of(database: Database, holder: Holder) -> DaemonLock:
+    """The lock of a database, not taken yet."""
+    if database.sqlite:
+        return FileLock(database.path.with_name(FILE), holder)
+    return SessionLock(database, holder)
+
+
+class FileLock:
+    """A locked file, which says who holds it, for whoever is refused."""
+
+    def __init__(self, path: Path, holder: Holder) -> None:
+        self._path = path
+        self._holder = holder
+        self._fd = -1
+
+    def take(self) -> str:
+        """Take the lock and say who holds it. Raises InUse, or DatabaseUnusable when it cannot be opened."""
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise DatabaseUnusable(f"{path} cannot be opened: {error.strerror}; check its owner") from error
+            told = f"{self._path} cannot be opened: {error.strerror}; check its owner"
+            raise DatabaseUnusable(told) from error
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            said = os.pread(self._fd, _LONGEST, 0).decode(errors="replace")
-            os.close(self._fd)
-            raise InUse(_refusal(path, Holder.parse(said))) from error
+            said = os.pread(fd, _LONGEST, 0).decode(errors="replace")
+            os.close(fd)
+            raise InUse(_refusal(self._path, Holder.parse(said))) from error
         with suppress(OSError):  # a full disk, say: the lock holds without the note
-            os.truncate(self._fd, 0)
-            os.pwrite(self._fd, holder.text().encode(), 0)
+            os.truncate(fd, 0)
+            os.pwrite(fd, self._holder.text().encode(), 0)
+        self._fd = fd
+        return ""
+
+    def held(self) -> bool:
+        """Nobody can take it away."""
+        return self._fd >= 0
+
+    def check(self, tx: Connection) -> None:
+        """Nobody else is there: a second daemon would have been refused."""
 
     def release(self) -> None:
         """Let another daemon have it. The file stays: removing it would let two daemons lock two files."""
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+_LEADER = """
+    SELECT session.application_name
+    FROM pg_locks AS held, pg_stat_get_activity(held.pid) AS session
+    WHERE held.locktype = 'advisory' AND held.granted
+      AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND (held.classid, held.objid) = (%s::bigint::oid, %s::bigint::oid)
+"""
+
+
+class SessionLock:
+    """An advisory lock of one session, which is named after the daemon, so that all others see who leads.
+
+    Sessions end when the daemon does, when its machine does not answer, or when the server restarts; the
+    daemon may not know yet. Each transaction that changes something therefore begins by looking whether the
+    lock is still its daemon's own: none that has lost it can write, whatever its clock and network do.
+    """
+
+    def __init__(self, database: Database, holder: Holder) -> None:
+        self._database = database
+        self._holder = holder
+        self._session: Connection | None = None
+        self._name = ""
+
+    def take(self) -> str:
+        """Take the lock if it is free; empty, or who leads. Raises DatabaseUnusable."""
+        self.release()
+        with self._database.explaining():
+            session = self._session = self._database.session()
+            if not session.exec_driver_sql("SELECT pg_try_advisory_lock(%s, %s)", LEADER).scalar_one():
+                self.release()
+                return f"leader is {self._leader() or 'not known yet'}"
+            self._name = _named(self._holder, time.time())
+            session.exec_driver_sql("SELECT set_config('application_name', %s, false)", (self._name,))
+        # What the leader before was still writing is written after this, or never will be.
+        with self._database.write():
+            return ""
+
+    def held(self) -> bool:
+        """Whether the server says that it is still ours."""
+        return bool(self._name) and self._leader() == self._name
+
+    def check(self, tx: Connection) -> None:
+        """Refuse a transaction while another daemon leads, or none. Raises StandsBy."""
+        leader = _leader(tx)
+        if not self._name or leader != self._name:
+            raise StandsBy(f"this daemon stands by; changes are for the leader, {leader or 'not known yet'}")
+
+    def release(self) -> None:
+        """End the session, and with it the lock."""
+        if self._session is not None:
+            with suppress(DBAPIError):  # it may be lost already
+                self._session.close()
+        self._session, self._name = None, ""
+
+    def _leader(self) -> str:
+        with self._database.read() as tx:
+            return _leader(tx)
+
+
+def _leader(tx: Connection) -> str:
+    return tx.exec_driver_sql(_LEADER, LEADER).scalar() or ""
+
+
+def _named(holder: Holder, since: float) -> str:
+    """A daemon in the 63 characters that a session's name may have."""
+    at = dt.datetime.fromtimestamp(since, dt.UTC)
+    return f"{holder.host[:30]}:{holder.pid} since {at:%Y-%m-%d %H:%M:%S}Z"
 
 
 def _refusal(path: Path, holder: Holder | None) -> str:

@@ -45,6 +45,11 @@ def _postgresql(table: str, tally: str, columns: tuple[str, ...]) -> Iterator[st
         " RETURN NULL; END $$"
     )
     yield (
-        f"CREATE TRIGGER {table}_counted AFTER INSERT OR DELETE OR UPDATE ON {table}"
+        f"CREATE TRIGGER {table}_counted AFTER INSERT OR DELETE ON {table}"
         f" FOR EACH ROW EXECUTE FUNCTION {table}_count()"
+    )
+    old, new = (", ".join(f"{row}.{column}" for column in columns) for row in ("OLD", "NEW"))
+    yield (
+        f"CREATE TRIGGER {table}_recounted AFTER UPDATE OF {', '.join(columns)} ON {table} FOR EACH ROW"
+        f" WHEN (({old}) IS DISTINCT FROM ({new})) EXECUTE FUNCTION {table}_count()"
     )

@@ -65,6 +65,7 @@ class Behind:
         self.settings = Settings(pipeline=Path("p.toml"), state_dir=world.folder, **chosen)
         self.warehouse = Priced(world.warehouse)
         self.alive = True
+        self.standby = ""
         self.last_backup_at: float | None = None
         self.wrong: dict[str, str] = {"engine": "", "warehouse": ""}
         self.woken = 0

@@ -1,5 +1,6 @@
 """A daemon dies at any moment: its jobs live on, the next daemon finds them, and no job runs unrecorded."""
 
+import dataclasses
 import shutil
 import subprocess
 import threading
@@ -208,3 +209,24 @@ def test_an_identity_survives_being_written_down() -> None:
         identity = Identity.of(process.pid, at=12.5)
     assert Identity.parse(identity.text()) == identity
     assert identity.boot == boot_id() != ""
+
+
+# ---- a daemon on another machine
+
+
+def test_a_job_of_another_machine_is_out_of_sight_and_never_touched(bench: Bench) -> None:
+    with earlier_daemon(bench, WAITS) as daemon:
+        leader = bench.pid("leader")
+        daemon.kill()
+    here = Identity.parse(handles(bench)[1])
+    there = dataclasses.replace(here, home=f"elsewhere:{here.home.partition(':')[2]}")
+    bench.local.recover({1: there.text()})
+    (seen,) = bench.local.poll()
+    assert (seen.exit, seen.elsewhere) == (None, there.home)
+    bench.local.stop(1, 0.0)
+    assert bench.local.poll() == []
+    assert lives(leader)
+    # Whoever is on the job's own machine adopts it
+    bench.local.recover({1: here.text()})
+    (bench.cwd / "end").touch()
+    assert bench.exit().code == 7

@@ -46,10 +46,10 @@ class MortalDatabase(Database):
         self.raw.deserialize(self._empty)
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, fenced: bool = True) -> Iterator[Connection]:
         """As the real one, with its points."""
         self.point("before a transaction")
-        with super().write() as tx:
+        with super().write(fenced=fenced) as tx:
             yield tx
             self.point("before commit", free=False)
         self.committed()

@@ -30,8 +30,10 @@ def shape(**jobs):
 
 
 @pytest.fixture
-def world(tmp_path):
-    return World(shape(), SEASON, tmp_path)
+def world(tmp_path, state_url):
+    found = World(shape(), SEASON, tmp_path, url=state_url)
+    yield found
+    found.db.close()
 
 
 def fails(world, name, times=10**6, **work):

@@ -33,8 +33,16 @@ class World:
     """A clock that nobody sets, in a world where `time` is set; None: time only passes."""
 
     def __init__(
-        self, pipeline: Pipeline, calendar: Mapping[dt.date, int], folder: Path, *, seed: int = 0
+        self,
+        pipeline: Pipeline,
+        calendar: Mapping[dt.date, int],
+        folder: Path,
+        *,
+        seed: int = 0,
+        url: str | None = None,
     ) -> None:
+        """`url` is of the state database; without it, that is a file in `folder`."""
+        self.db = Database(url or f"sqlite:///{folder / 'state.db'}")
         self.pipeline = pipeline
         self.time = 1_760_000_000.0
         self.events: list[Event] = []
@@ -52,7 +60,7 @@ class World:
 
     def start(self) -> None:
         """Start the daemon, or start it again."""
-        self.db = Database(f"sqlite:///{self.folder / 'state.db'}")
+        self.db.close()
         self.db.upgrade()
         self.core = Core(
             pipeline=self.pipeline,

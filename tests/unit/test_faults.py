@@ -13,7 +13,7 @@ from daemon.backups import Backups
 from daemon.config import SettingsError, settings
 from state.store.database import Database
 from state.store.faults import DatabaseUnusable
-from state.store.lock import DaemonLock, Holder, InUse
+from state.store.lock import FILE, FileLock, Holder, InUse
 
 LOCKER = """
 import sqlite3, sys
@@ -121,16 +121,20 @@ def test_backups_go_on_when_the_clock_is_set_back_and_new_ones_are_kept(db):
 
 
 def test_who_holds_the_lock_is_told_even_if_he_has_not_said_so(db):
-    first = DaemonLock(db, Holder(pid=4711, host="night", since=NOON, listen="127.0.0.1:8484"))
+    path, me = db.path.with_name(FILE), Holder.me(since=NOON, listen="x")
+    first = FileLock(path, Holder(pid=4711, host="night", since=NOON, listen="127.0.0.1:8484"))
+    first.take()
     with pytest.raises(
         InUse, match=r"pid 4711 on night, since 2026-11-01 12:00:00 UTC, at http://127.0.0.1:8484"
     ):
-        DaemonLock(db, Holder.me(since=NOON, listen="x"))
-    (db.path.parent / "daemon.lock").write_text("nonsense")
+        FileLock(path, me).take()
+    path.write_text("nonsense")
     with pytest.raises(InUse, match=r"it has not said who it is, `fuser .*daemon.lock` tells"):
-        DaemonLock(db, Holder.me(since=NOON, listen="x"))
+        FileLock(path, me).take()
     first.release()
-    DaemonLock(db, Holder.me(since=NOON, listen="x")).release()
+    again = FileLock(path, me)
+    again.take()
+    again.release()
 
 
 @pytest.mark.parametrize(

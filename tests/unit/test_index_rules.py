@@ -11,8 +11,8 @@ from state.store.database import Database
 
 
 @pytest.fixture
-def db(tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'state.db'}")
+def db(state_url):
+    database = Database(state_url)
     database.upgrade()
     with database.write() as tx:
         tx.execute(

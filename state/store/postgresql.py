@@ -1,0 +1,57 @@
+"""PostgreSQL as the state database: its sessions and its transactions.
+
+The store takes it that a writer has the database to itself: what it read holds until it commits. One advisory
+lock gives just that, as BEGIN IMMEDIATE does in SQLite. SERIALIZABLE would too, but by refusing a commit
+now and then, so that every writer had to be able to run again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+
+from state.store.faults import DatabaseUnusable
+
+WRITER, LEADER = (0x6266, 1), (0x6266, 2)
+"""The two advisory locks: of whoever writes now, until its transaction ends; of the daemon that leads."""
+NAME = "backfilld"
+"""What the server calls our sessions."""
+
+# A machine that is gone is noticed within about 11 s by either side; its locks go with its sessions.
+_ALIVE = {
+    "tcp_keepalives_idle": 5,
+    "tcp_keepalives_interval": 2,
+    "tcp_keepalives_count": 3,
+    "tcp_user_timeout": 11_000,
+}
+_CONNECT_SECONDS = 10
+
+
+def engine(url: URL, lock_wait: float) -> Engine:
+    """Connections to the database at a URL that any driver's name may begin; lost ones are replaced.
+
+    Raises:
+        DatabaseUnusable: the driver is not installed.
+    """
+    given: dict[str, Any] = {"application_name": NAME, "connect_timeout": _CONNECT_SECONDS}
+    given |= {name.removeprefix("tcp_") if "keep" in name else name: n for name, n in _ALIVE.items()}
+    settings = {"lock_timeout": round(lock_wait * 1000), "idle_session_timeout": 0, **_ALIVE}
+    try:
+        made = create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=given)
+    except ModuleNotFoundError as error:
+        raise DatabaseUnusable("PostgreSQL needs its driver: pip install 'backfilld[postgres]'") from error
+
+    @event.listens_for(made, "connect")
+    def connected(connection: Any, _record: Any) -> None:
+        for name, value in settings.items():
+            connection.execute(f"SET {name} = {value}")
+        connection.commit()
+
+    @event.listens_for(made, "begin")
+    def begun(connection: Connection) -> None:
+        if not connection.get_execution_options().get("reading", False):
+            # The first statement, so that all others see what the writer before has committed.
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s, %s)", WRITER)
+
+    return made

@@ -1,0 +1,113 @@
+"""Two real daemons on one PostgreSQL database: one leads, the other stands by and takes over."""
+
+import contextlib
+import datetime as dt
+import itertools
+import signal
+import time
+
+import pytest
+import requests
+import sqlalchemy as sa
+
+from state.store.database import Database
+from tests.acceptance.daemon import daemon
+
+DAY = "2021-10-19"
+
+
+@contextlib.contextmanager
+def at(folder, url, **options):
+    """A daemon with its own state directory, as on a machine of its own."""
+    with daemon(folder, start=False, **options) as one:
+        one.more_environment["BACKFILLD_DATABASE"] = url
+        yield one
+
+
+@pytest.fixture
+def pair(tmp_path, postgresql_server):
+    """Two daemons of one pipeline: the first leads and the second stands by."""
+    url = postgresql_server.empty()
+    with at(tmp_path / "one", url, pace="1") as one, at(tmp_path / "two", url, pace="1") as two:
+        # One lake for both, and so one pipeline file
+        two.pipeline = one.pipeline
+        one.start()
+        two.launch()
+        two.wait_for(lambda: standing_by(two), "standing by")
+        yield one, two, url
+
+
+def standing_by(one):
+    try:
+        return one.ready().startswith("standby: leader is ")
+    except requests.ConnectionError:
+        return False
+
+
+def leads(one):
+    return one.ready() == "ok\n"
+
+
+def running(url):
+    with contextlib.closing(Database(url)) as db, db.read() as tx:
+        found = tx.execute(sa.text("SELECT id FROM attempts WHERE status = 'running' AND handle IS NOT NULL"))
+        return {row.id for row in found}
+
+
+def overlaps(url):
+    """Pairs of attempts for the same date and processor, or the same table's writer, at the same time."""
+    with contextlib.closing(Database(url)) as db, db.read() as tx:
+        rows = tx.execute(sa.text("SELECT * FROM attempts ORDER BY id")).all()
+    return [
+        (a.id, b.id)
+        for a, b in itertools.combinations(rows, 2)
+        if (a.output, a.writer) == (b.output, b.writer) and b.started_at < (a.ended_at or float("inf"))
+    ]
+
+
+def test_a_standby_answers_reads_and_refuses_changes_with_the_leader_named(pair):
+    one, two, _ = pair
+    number = one.enqueue(DAY, DAY)
+    assert two.status(number) in ("active", "finished")
+    base = f"http://127.0.0.1:{two.port}"
+    assert requests.get(f"{base}/livez", timeout=30).status_code == 200
+    assert requests.get(f"{base}/readyz", timeout=30).status_code == 503
+    refused = requests.post(f"{base}/v1/backfills", json={"start": DAY, "end": DAY}, timeout=30)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    assert f":{one.process.pid} since {dt.datetime.now(dt.UTC):%Y}" in refused.json()["detail"]
+
+
+def test_a_leader_that_loses_its_session_stands_by_or_leads_again_and_nothing_runs_twice(
+    pair, postgresql_server
+):
+    one, two, url = pair
+    number = one.enqueue(DAY, DAY)
+    one.wait_for(lambda: running(url), "running")
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ~ ':\\d+ since '"
+    assert postgresql_server.ask("postgres", cut) == [(True,)]
+    one.wait_for(lambda: [leads(d) for d in pair[:2]].count(True) == 1, "led by one of them")
+    leader, other = (one, two) if leads(one) else (two, one)
+    other.wait_for(lambda: standing_by(other), "standing by")
+    leader.finish(number)
+    # When the leader ends in order, the standby leads at once
+    assert leader.signal(signal.SIGTERM) == 0
+    other.wait_for(lambda: leads(other), "leading", deadline=15)
+    other.finish(other.enqueue("2021-10-20", "2021-10-20"))
+    assert overlaps(url) == []
+
+
+def test_a_killed_leader_is_followed_within_seconds_and_nothing_runs_twice(pair):
+    one, two, url = pair
+    number = one.enqueue("2021-10-19", "2021-10-20")
+    one.wait_for(lambda: running(url), "running")
+    one.signal(signal.SIGKILL)
+    killed = time.monotonic()
+    two.wait_for(lambda: leads(two), "leading", deadline=15)
+    took = time.monotonic() - killed
+    # When the machine's daemon comes back, it stands by, and tells how the jobs there ended
+    one.launch()
+    one.wait_for(lambda: standing_by(one), "standing by")
+    two.finish(number)
+    assert overlaps(url) == []
+    assert took < 10
+    assert set(two.outcomes("2021-10-19", "2021-10-20").values()) == {"bootstrap"}

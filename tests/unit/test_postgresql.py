@@ -1,0 +1,188 @@
+"""PostgreSQL as the state database: its faults in plain words, and the one daemon that leads."""
+
+import contextlib
+import threading
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from daemon.backups import Backups
+from daemon.config import SettingsError, settings
+from state.store.database import Database
+from state.store.faults import DatabaseUnusable, StandsBy
+from state.store.lock import Holder, lock_of
+from state.store.postgresql import WRITER
+from tests import postgresql
+
+HOLDS = sa.text("INSERT INTO holds (kind, key, since) VALUES ('all', :key, 0)")
+
+
+def write(db, key, *, fenced=True):
+    with db.write(fenced=fenced) as tx:
+        tx.execute(HOLDS, {"key": key})
+
+
+def keys(db):
+    with db.read() as tx:
+        return set(tx.execute(sa.text("SELECT key FROM holds")).scalars())
+
+
+@pytest.fixture
+def server(postgresql_server):
+    return postgresql_server
+
+
+@pytest.fixture
+def url(server):
+    return server.migrated()
+
+
+@pytest.fixture
+def db(url):
+    with contextlib.closing(Database(url, lock_wait=0.2)) as database:
+        yield database
+
+
+class Daemon:
+    """A database that is fenced by a lock, as each daemon has them."""
+
+    def __init__(self, url, host):
+        self.db = Database(url)
+        self.lock = lock_of(self.db, Holder(pid=4711, host=host, since=0.0, listen="x"))
+        self.db.fence(self.lock.check)
+
+    def close(self):
+        self.lock.release()
+        self.db.close()
+
+
+@pytest.fixture
+def two(url):
+    """Two daemons, of which the first leads."""
+    with contextlib.closing(Daemon(url, "night")) as one, contextlib.closing(Daemon(url, "day")) as other:
+        assert one.lock.take() == ""
+        yield one, other
+
+
+def cut_off(server, url, host):
+    """End a daemon's session at the server, as a network that fails does."""
+    name = sa.make_url(url).database
+    ended = server.ask(
+        name,
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+        f" WHERE datname = '{name}' AND application_name LIKE '{host}:%'",
+    )
+    assert ended == [(True,)]
+
+
+def test_the_second_daemon_is_told_who_leads_and_cannot_write(two):
+    one, other = two
+    assert other.lock.take().startswith("leader is night:4711 since 20")
+    assert not other.lock.held()
+    assert one.lock.held()
+    write(one.db, "leader")
+    with pytest.raises(StandsBy, match="stands by; changes are for the leader, night:4711 since"):
+        write(other.db, "standby")
+    write(other.db, "what holds whoever leads", fenced=False)
+    assert keys(other.db) == {"leader", "what holds whoever leads"}
+
+
+def test_a_leader_that_lost_its_session_cannot_write_although_it_does_not_know_yet(two, server, url):
+    one, other = two
+    cut_off(server, url, "night")
+    with pytest.raises(StandsBy, match="not known yet"):
+        write(one.db, "between")
+    assert other.lock.take() == ""
+    with pytest.raises(StandsBy, match="the leader, day:4711"):
+        write(one.db, "late")
+    assert not one.lock.held()
+    assert one.lock.take().startswith("leader is day:4711")
+    assert keys(one.db) == set()
+
+
+def test_whoever_takes_the_lead_sees_all_that_the_leader_before_has_written(two, server, url):
+    one, other = two
+    told = []
+    with one.db.write() as tx:
+        tx.execute(HOLDS, {"key": "last"})
+        cut_off(server, url, "night")
+        taker = threading.Thread(target=lambda: told.append((other.lock.take(), keys(other.db))))
+        taker.start()
+        while not server.ask(
+            "postgres", "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        ):
+            assert taker.is_alive()
+    taker.join()
+    assert told == [("", {"last"})]
+
+
+def test_a_released_lead_is_free_at_once(two):
+    one, other = two
+    one.lock.release()
+    assert other.lock.take() == ""
+
+
+def test_a_crash_of_the_server_is_told_and_gone_on_after_with_all_that_was_committed():
+    with postgresql.running(durable=True) as own, contextlib.closing(Daemon(own.empty(), "night")) as one:
+        one.db.upgrade()
+        assert one.lock.take() == ""
+        write(one.db, "before")
+        own.stop("immediate")
+        with pytest.raises(DatabaseUnusable, match="no session: check the server"):
+            one.lock.held()
+        with pytest.raises(DatabaseUnusable, match="work goes on by itself"):
+            write(one.db, "meanwhile")
+        own.start()
+        assert not one.lock.held(), "another daemon may have led meanwhile"
+        assert one.lock.take() == ""
+        write(one.db, "after")
+        assert keys(one.db) == {"before", "after"}
+
+
+def test_a_session_that_keeps_others_from_writing_is_told(db, url):
+    with psycopg.connect(url) as locker:
+        locker.execute("SELECT pg_advisory_xact_lock(%s, %s)", WRITER)
+        with pytest.raises(DatabaseUnusable, match="another session has locked it"), db.write():
+            pass
+        assert keys(db) == set()
+    write(db, "now")
+
+
+def test_no_session_is_told_with_the_remedy_and_without_the_password(server):
+    missing = Database(server.url("nowhere", "postgres:hunter2"))
+    with pytest.raises(DatabaseUnusable, match='"nowhere" does not exist') as told:
+        missing.upgrade()
+    assert "hunter2" not in f"{told.value} {told.value.__cause__} {missing.name}"
+
+
+def test_a_user_without_rights_is_told(server):
+    server.ask("postgres", "CREATE ROLE stranger LOGIN")
+    name = sa.make_url(server.empty()).database
+    strange = Database(server.url(name, "stranger"))
+    with contextlib.closing(strange), pytest.raises(DatabaseUnusable, match="the owner of the database"):
+        strange.upgrade()
+
+
+def test_a_reader_sees_one_moment_and_can_change_nothing(db):
+    with db.read() as tx:
+        assert tx.execute(sa.text("SELECT count(*) FROM holds")).scalar_one() == 0
+        write(db, "new")
+        assert tx.execute(sa.text("SELECT count(*) FROM holds")).scalar_one() == 0
+    with pytest.raises(DatabaseUnusable, match="read-only"), db.read() as tx:
+        tx.execute(HOLDS, {"key": "never"})
+
+
+def test_backups_are_left_to_the_server(db):
+    with pytest.raises(DatabaseUnusable, match="pg_dump"):
+        Backups(db, now=lambda: 0.0)
+
+
+def test_the_url_is_a_setting_that_nothing_repeats():
+    given = {"pipeline": "p.toml", "state_dir": "s"}
+    chosen = settings(**given, environment={"BACKFILLD_DATABASE": "postgres://me:hunter2@there/state"})
+    assert chosen.database_url == "postgresql://me:hunter2@there/state"
+    assert "hunter2" not in repr(chosen)
+    with pytest.raises(SettingsError, match="BACKFILLD_DATABASE is not a URL of PostgreSQL") as told:
+        settings(**given, environment={"BACKFILLD_DATABASE": "mysql://me:hunter2@there/state"})
+    assert "hunter2" not in str(told.value)
