@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from bench.instant import Instant
+from bench.instant import ME, Instant
 from daemon.config import Settings
 from daemon.enqueue import Request
 from daemon.service import Service
@@ -31,7 +31,7 @@ def main() -> None:
     if new:
         days = [FIRST + dt.timedelta(days=n) for n in range(number)]
         for first in range(0, number, PER_REQUEST):
-            service.enqueuer.enqueue(Request(dates=tuple(days[first : first + PER_REQUEST])))
+            service.enqueuer.enqueue(Request(dates=tuple(days[first : first + PER_REQUEST]), by=ME))
     service.start()
     print("ready", flush=True)
     signal.sigwait({signal.SIGTERM})

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 
 from daemon.events import AttemptStarted, Event
 from daemon.warehouse import Answers, Wanted
+from state.records import Caller
 from state.verdict import Evidence
+
+ME = Caller(name="bench")
 
 _EMPTY, _FULL = Evidence(rows=0), Evidence(rows=1)
 

@@ -22,7 +22,7 @@ import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench.instant import Instant
+from bench.instant import ME, Instant
 from bench.shape import JOBS, PHASES, SLOTS, toml
 from daemon.config import Settings
 from daemon.enqueue import Request
@@ -43,8 +43,8 @@ def backfilld(number: int, folder: Path) -> float:
     service = Service(settings, tell=gate.tell, warehouse=gate)  # type: ignore[arg-type]
     service.start()
     started = time.perf_counter()
-    request = Request(dates=tuple(FIRST + dt.timedelta(days=n) for n in range(number)))
-    receipt = service.enqueuer.enqueue(request)
+    days = tuple(FIRST + dt.timedelta(days=n) for n in range(number))
+    receipt = service.enqueuer.enqueue(Request(dates=days, by=ME))
     service.wake()
     while _live(service, receipt.id):
         if time.perf_counter() - started > PATIENCE_SECONDS:

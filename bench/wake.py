@@ -1,6 +1,6 @@
 """What an idle daemon costs, and how soon after a job's end the next one starts.
 
-python -m bench.wake [JOBS]
+python -m bench.wake [JOBS [IDLE_SECONDS]]
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-IDLE_SECONDS = 20
 PIPELINE = """
 name = "bench"
 [warehouse]
@@ -34,7 +33,7 @@ command = ["sleep", "0.05"]
 
 def main() -> None:
     """Print both figures."""
-    jobs = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    jobs, idle_seconds = [*map(int, sys.argv[1:]), *(200, 20)[len(sys.argv) - 1 :]]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "pipeline.toml").write_text(PIPELINE)
@@ -45,8 +44,8 @@ def main() -> None:
         try:
             _wait(lambda: _ended(database) == jobs)
             before = _cpu_seconds(daemon.pid)
-            time.sleep(IDLE_SECONDS)
-            idle = (_cpu_seconds(daemon.pid) - before) / IDLE_SECONDS
+            time.sleep(idle_seconds)
+            idle = (_cpu_seconds(daemon.pid) - before) / idle_seconds
             gaps = _gaps(database)
         finally:
             daemon.terminate()
@@ -56,7 +55,7 @@ def main() -> None:
         f"end to next start, ms: median {statistics.median(gaps):.1f},"
         f" 99th percentile {gaps[int(0.99 * len(gaps))]:.1f}, most {gaps[-1]:.1f}"
     )
-    print(f"idle: {100 * idle:.2f} % of a core over {IDLE_SECONDS} s")
+    print(f"idle: {100 * idle:.2f} % of a core over {idle_seconds} s")
 
 
 def _wait(done: Callable[[], bool], seconds: float = 300.0) -> None:

@@ -1,0 +1,33 @@
+"""Every benchmark still runs and prints its table; how fast anything is, no test says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["overhead", "1", "--rounds", "1", "--only", "loop", "make", "backfilld"], "14"),
+        (["makespan", "--dates", "9"], "1.000"),
+        (["warehouse_cost", "--dates", "2"], "backfilld, asked once more"),
+        (["state_size", "10"], "10"),
+        (["wake", "3", "1"], "end to next start, ms: median"),
+        (["recovery", "10"], "10"),
+    ],
+    ids=lambda words: words[0] if isinstance(words, list) else "",
+)
+def test_a_benchmark_prints_its_table(words: list[str], told: str) -> None:
+    module, *sizes = words
+    printed = subprocess.run(
+        [sys.executable, "-m", f"bench.{module}", *sizes],
+        cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=200,
+    )  # fmt: skip
+    assert printed.returncode == 0, printed.stderr
+    assert told in printed.stdout
