@@ -27,14 +27,19 @@ from state.records import Action, Mark, Scrapers, Status
 from state.strict import Strict
 
 
-def _split(value: object) -> object:
-    return tuple(value.split(",")) if isinstance(value, str) else value
+def _statuses(value: object) -> object:
+    """Each of the texts between commas; the fault is the parameter's, not that of one of its parts."""
+    if not isinstance(value, str):
+        return value
+    known = [status.value for status in Status]
+    if unknown := [word for word in value.split(",") if word not in known]:
+        raise ValueError(f"'{unknown[0]}' is no status; known are {', '.join(known)}")
+    return tuple(map(Status, value.split(",")))
 
 
 Statuses = Annotated[
-    tuple[Annotated[Status, Field(strict=False)], ...],
-    Field(strict=False),
-    BeforeValidator(_split),
+    tuple[Status, ...],
+    BeforeValidator(_statuses),
     WithJsonSchema(
         {"type": "string", "description": f"any of {', '.join(Status)}, with commas between them"}
     ),

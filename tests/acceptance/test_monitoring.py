@@ -11,6 +11,13 @@ from tests.acceptance.daemon import daemon
 from tests.acceptance.prometheus import hasten, prometheus
 from tests.deploy import queries, rules, run
 
+SOURCES = (
+    "nbac_gamebook_player_stats",
+    "nbac_team_boxscore",
+    "bettingpros_player_points_props",
+    "bigdataball_play_by_play",
+    "bdl_player_boxscores",
+)
 RAISED = {rule["alert"] for rule in rules() if "alert" in rule} - {"BackfilldEtaSlipping"}
 """An expected end exists after a minute, and slips within hours: promtool tests that one alone."""
 
@@ -43,11 +50,20 @@ def break_down(one, seen):
     one.signal(signal.SIGTERM)
     hasty = one.pipeline.read_text().replace("max_attempts = 3", "max_attempts = 1\nbreaker = 2")
     one.pipeline.write_text(hasty)
-    misbehave.switch(one.lake, "nbac_team_boxscore", None, "fail")
+    for source in SOURCES:
+        misbehave.switch(one.lake, source, None, "hang")
     one.start()
-    # When work begins, nothing has ever moved; then dates fail, and the processor is paused
+    # When all that was ever begun hangs
+    stuck = one.enqueue("2021-10-22", "2021-10-22")
+    seen.wait_for(firing("BackfilldStalled"))
+    one.client.post(f"/v1/backfills/{stuck}/cancel")
+    one.finish(stuck)
+    # When dates fail, and the processor is paused
+    for source in SOURCES:
+        misbehave.switch(one.lake, source, None, misbehave.WELL)
+    misbehave.switch(one.lake, "nbac_team_boxscore", None, "fail")
     one.enqueue("2021-10-19", "2021-10-21")
-    for name in ("BackfilldStalled", "BackfilldDatesFailed", "BackfilldProcessorPaused"):
+    for name in ("BackfilldDatesFailed", "BackfilldProcessorPaused"):
         seen.wait_for(firing(name))
     # When a date that was done no longer is
     one.finish(one.enqueue("2021-10-17", "2021-10-17"))
