@@ -102,7 +102,7 @@ def count_attempts(tx: Transaction, core: Core, tables: Iterable[str]) -> None:
 
 def refused(core: Core, row: AttemptRow, ending: Ending) -> str:
     """Why a job failed that met a spent quota, by its last lines; empty for any other end."""
-    known = core.pipeline.processors[row.processor].quota_errors
+    known = core.pipeline.job_settings(row.processor).quota_errors
     told = [line.strip() for line in ending.tail.splitlines() if any(error in line for error in known)]
     if ending.status is not Status.FAILED or not told:
         return ""

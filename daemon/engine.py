@@ -18,7 +18,9 @@ from daemon.validate import Validator
 from daemon.warehouse import Warehouse
 from state.machine import FINAL, Trigger
 from state.pipeline import PENDING
+from state.records import DateRow
 from state.store import attempts, checks, clock, dates, holds
+from state.store.database import Transaction
 from state.store.dates import Move, Standing
 
 
@@ -35,9 +37,9 @@ class Engine:
         self.sweeper = Sweeper(core, self.validator)
 
     def recover(self) -> None:
-        """At start: take up running attempts, and dates whose state the pipeline file no longer has."""
+        """At start: take up running attempts, and dates under which the pipeline file has changed."""
         self._follow_clock_back()
-        self._readmit()
+        self._follow_pipeline()
         self.reaper.recover()
 
     def turn(self) -> bool:
@@ -121,24 +123,37 @@ class Engine:
             text = f"the clock is {ahead:.0f} s behind what was noted; what is planned comes so much sooner"
             self.core.tell(Trouble(kind="clock", text=text))
 
-    def _readmit(self) -> None:
-        """Live dates in states that the pipeline file no longer has start again."""
+    def _follow_pipeline(self) -> None:
+        """Look at all live dates by the pipeline file as it is now; those out of place start again."""
         now = self.core.now()
         with self.core.db.write() as tx:
-            lost = dates.in_unknown_states(tx, self.core.machine.states)
-            for row in lost:
-                reason = f"the pipeline file no longer has the state {row.state}"
+            checks.clear_all_runnable(tx)
+            dates.wake(tx, now)
+            lost = self._out_of_place(tx)
+            for row, reason in lost:
                 step = Move(trigger=Trigger.READMIT, target=PENDING, reason=reason)
                 standing = Standing(waiting=Waiting.TURN, due_at=now, entered_at=now)
                 dates.move(tx, row, [step], standing, actor=ACTOR, now=now)
-        for row in lost:
+        for row, reason in lost:
             self.core.tell(
                 Moved(
                     date=row.date,
                     source=row.state,
                     target=PENDING,
                     trigger=Trigger.READMIT,
-                    reason="the pipeline file changed",
+                    reason=reason,
                     actor=ACTOR,
                 )
             )
+
+    def _out_of_place(self, tx: Transaction) -> list[tuple[DateRow, str]]:
+        """Dates that are not where the pipeline file, as it is now, would have brought them, and why."""
+        unknown = dates.in_unknown_states(tx, self.core.machine.states)
+        found = [(row, f"the pipeline file no longer has the state {row.state}") for row in unknown]
+        before: list[str] = []
+        for stage in self.core.pipeline.stages:
+            skipped = dates.out_of_place(tx, stage.name, before, self.core.pipeline.processors)
+            reason = f"by the pipeline file as it is now, something lacks before or after {stage.name}"
+            found += [(row, reason) for row in skipped]
+            before += [p.name for p in stage.processors]
+        return found

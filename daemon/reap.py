@@ -83,8 +83,8 @@ class Reaper:
 
     def _given_up(self, row: AttemptRow, found: Observation) -> Exit | None:
         """The end of an attempt that nobody here can see, once it cannot be running any more."""
-        processor, now = self._core.pipeline.processors[row.processor], self._core.now()
-        limit = processor.timeout + processor.grace + RETURN_SECONDS
+        settings, now = self._core.pipeline.job_settings(row.processor), self._core.now()
+        limit = settings.timeout + settings.grace + RETURN_SECONDS
         if not found.elsewhere or now - self._by_this_clock(row.started_at) <= limit:
             return None
         self._executors[row.executor].stop(row.id, 0.0)
@@ -110,15 +110,15 @@ class Reaper:
                     attempts.mark_stopping(tx, [number], why)
         for row, _ in watched:
             if row.id in reasons or row.stopping is not None:
-                grace = self._core.pipeline.processors[row.processor].grace
+                grace = self._core.pipeline.job_settings(row.processor).grace
                 self._executors[row.executor].stop(row.id, grace)
 
     def _overdue(self, row: AttemptRow, found: Observation) -> Status | None:
-        processor = self._core.pipeline.processors[row.processor]
+        settings = self._core.pipeline.job_settings(row.processor)
         now, started_at = self._core.now(), self._by_this_clock(row.started_at)
-        if now - started_at > processor.timeout:
+        if now - started_at > settings.timeout:
             return Status.TIMED_OUT
-        if now - max(self._by_this_clock(found.output_at), started_at) > processor.silence:
+        if now - max(self._by_this_clock(found.output_at), started_at) > settings.silence:
             return Status.SILENT
         return None
 
@@ -183,14 +183,14 @@ class Reaper:
             ],
         )
         for row, date in ((one.attempt, date) for one, date in ended):
-            settle = self._core.pipeline.processors[row.processor].settle
+            settle = self._core.pipeline.job_settings(row.processor).settle
             self._ask_ahead(tx, date, row.processor, known[date], endings[row.id].ended_at + settle)
 
     def _released(self, one: _Ended, ending: Ending, check: CheckRow, *, counts: bool) -> Released:
-        row, processor = one.attempt, self._core.pipeline.processors[one.attempt.processor]
-        values: dict[str, object] = {"wanted_at": ending.ended_at + processor.settle}
+        row, settings = one.attempt, self._core.pipeline.job_settings(one.attempt.processor)
+        values: dict[str, object] = {"wanted_at": ending.ended_at + settings.settle}
         if counts:
-            values["retry_at"] = ending.ended_at + self._backoff(processor.backoff, check.tries)
+            values["retry_at"] = ending.ended_at + self._backoff(settings.backoff, check.tries)
         else:
             values["tries"] = max(check.tries - 1, 0)
         if one.exit.tried:
@@ -218,11 +218,13 @@ class Reaper:
 
     def _behind(self, processor: str, known: Mapping[str, CheckRow]) -> Iterator[str]:
         """What lacks in the following state, when this may open the gate: its validation on entry."""
-        stage = self._core.pipeline.stage_of[processor]
-        following = lookback.following(self._core.pipeline, stage)
-        others = [known[p.name] for p in stage.processors if p.name != processor]
-        if following is not None and all(check.satisfied for check in others):
-            yield from (p.name for p in following.processors if not known[p.name].satisfied)
+        stage = self._core.pipeline.stage_of.get(processor)
+        following = lookback.following(self._core.pipeline, stage) if stage else None
+        if stage is None or following is None:
+            return
+        satisfied = {name for name, check in known.items() if check.satisfied}
+        if satisfied.issuperset(p.name for p in stage.processors if p.name != processor):
+            yield from (p.name for p in following.processors if p.name not in satisfied)
 
     def _backoff(self, base: float, tries: int) -> float:
         """Doubled with every attempt, with jitter, so that retries of many dates do not come at once."""

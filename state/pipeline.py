@@ -252,6 +252,10 @@ class Pipeline(Strict):
         """All processors by name, in the order of the file."""
         return {p.name: p for phase in self.phase for p in phase.processor}
 
+    def job_settings(self, processor: str) -> JobSettings:
+        """How the jobs of a processor run; by the defaults, where the file no longer has it."""
+        return self.processors.get(processor, self.jobs)
+
     @cached_property
     def stage_of(self) -> Mapping[str, Stage]:
         """The stage in whose gate a processor is."""

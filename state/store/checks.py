@@ -251,6 +251,11 @@ def clear_runnable_of(tx: Connection, backfill_id: int) -> None:
     tx.execute(update(checks).where(IS_RUNNABLE, checks.c.date.in_(its)).values(runnable=0))
 
 
+def clear_all_runnable(tx: Connection) -> None:
+    """Let nothing start before its date was looked at again."""
+    tx.execute(update(checks).where(IS_RUNNABLE).values(runnable=0))
+
+
 def any_runnable(tx: Connection, processors: Collection[str]) -> bool:
     """Whether anything of these processors may start."""
     return tx.execute(_ANY_RUNNABLE, {"_processors": list(processors)}).first() is not None

@@ -6,13 +6,13 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, literal, or_, select, update
 
 from state.machine import FINAL, Outcome, Trigger
 from state.pipeline import DONE, PENDING
 from state.records import DateRow, Mark, Mode, TransitionRow
 from state.store import rows
-from state.tables import IS_REGRESSED, IS_STALE, backfill_dates, dates, transitions
+from state.tables import IS_REGRESSED, IS_STALE, backfill_dates, checks, dates, transitions
 
 _LIVE = dates.c.ended_at.is_(None)
 _MARKED = {Mark.REGRESSED: IS_REGRESSED, Mark.STALE: IS_STALE}
@@ -323,4 +323,16 @@ def history(tx: Connection, date: dt.date) -> list[TransitionRow]:
 def in_unknown_states(tx: Connection, known: Collection[str]) -> list[DateRow]:
     """Dates whose state the pipeline file no longer has."""
     query = select(dates).where(dates.c.state.not_in(known))
+    return [rows.date(row) for row in tx.execute(query)]
+
+
+def out_of_place(
+    tx: Connection, state: str, before: Collection[str], processors: Collection[str]
+) -> list[DateRow]:
+    """Dates in a state that lack a check of `processors`, or a satisfied one of those `before` it."""
+    here = select(func.count()).select_from(checks).where(checks.c.date == dates.c.date).correlate(dates)
+    known = here.where(checks.c.processor.in_(processors)).scalar_subquery()
+    satisfied = here.where(checks.c.processor.in_(before), checks.c.satisfied == 1).scalar_subquery()
+    misses = or_(known < len(processors), satisfied < len(before))
+    query = select(dates).where(dates.c.state == state, misses)
     return [rows.date(row) for row in tx.execute(query)]

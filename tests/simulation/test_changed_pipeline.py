@@ -1,0 +1,67 @@
+"""The pipeline file changes while dates are under way: the next start takes them up as it is now."""
+
+import datetime as dt
+
+import pytest
+
+from tests.factories import phase, pipeline, processor
+from tests.simulation.world import ME, World
+
+DATES = [dt.date(2021, 10, 19) + dt.timedelta(days=n) for n in range(3)]
+
+
+def shape(sources=("box", "plays"), summaries=("team",), steps=("zones", "cache")):
+    return pipeline(
+        phase("phase2", *map(processor, sources)),
+        phase("phase3", *map(processor, summaries)),
+        phase("phase4", *map(processor, steps), order="sequential", lookback=3),
+    )
+
+
+def started_again(folder, changed, moment):
+    """A world whose daemon starts again with another pipeline file, in the middle of its work."""
+    world = World(shape(), dict.fromkeys(DATES, 2), folder)
+    world.enqueue(DATES[0], DATES[-1])
+    for _ in range(moment):
+        world.step()
+    world.pipeline = changed
+    world.start()
+    world.run(limit=500)
+    return world
+
+
+@pytest.mark.parametrize("moment", [1, 4])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        shape(sources=("box", "plays", "props")),
+        shape(sources=("box",)),
+        shape(summaries=("team", "player")),
+        shape(steps=("zones", "cache", "features")),
+        shape(steps=("zones", "shots", "cache")),
+        shape(steps=("cache",)),
+        shape(steps=("cache", "zones")),
+    ],
+)
+def test_dates_under_way_get_all_that_the_changed_file_asks_for_and_nothing_twice(tmp_path, changed, moment):
+    # Given no date that has ended yet, when the daemon starts again with the changed file
+    world = started_again(tmp_path, changed, moment)
+    # Then every date is done by what the file says now, and no job wrote what was there already
+    for date, row in world.dates().items():
+        assert row.outcome == "complete"
+        assert {name for name, filled in world.warehouse.rows if filled == date} >= set(changed.processors)
+        names = [name for name, _ in world.attempts(date)]
+        assert len(names) == len(set(names))
+
+
+def test_a_done_date_that_lacks_a_new_output_stays_done_and_is_a_hole_until_it_is_retried(tmp_path):
+    # Given a first date that is done, when the phase before the sequential one has a new processor
+    world = started_again(tmp_path, shape(summaries=("team", "player")), 6)
+    # Then it stays done, and the later ones wait for it by name
+    first, *later = world.dates().values()
+    assert first.state == "done"
+    assert {row.waiting_text for row in later} == {f"{DATES[0]} in phase3"}
+    # And a retry fills the hole
+    world.control.retry_date(DATES[0], by=ME)
+    world.run(limit=500)
+    assert {row.outcome for row in world.dates().values()} == {"complete"}
