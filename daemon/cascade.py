@@ -30,9 +30,6 @@ from state.store import dates, marks
 from state.store.checks import Judged
 from state.store.database import Transaction
 
-_REACH = 400
-"""More dates than a cascade puts back at once: a season and what surrounds it."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Repair:
@@ -74,7 +71,8 @@ def follow(tx: Transaction, core: Core, date: dt.date, *, actor: str) -> list[Da
     phases = [phase for phase in core.pipeline.phase if phase.sequential]
     end = max((_end(core.pipeline, phase, date) for phase in phases), default=date)
     first = date + dt.timedelta(days=1)
-    found = dates.page(tx, start=first, end=end, states=[DONE], mark=Mark.STALE, limit=_REACH)
+    reach = (end - date).days
+    found = dates.page(tx, start=first, end=end, states=[DONE], mark=Mark.STALE, limit=reach)
     reason = f"cascade of {date}"
     return put_back(tx, core, found, mode=Mode.INSIST, actor=actor, reason=reason, cascades=True)
 

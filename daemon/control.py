@@ -116,11 +116,10 @@ class Control:
         with self._audited(by, Action.RESUME, *_backfill(number)) as tx:
             row = self._backfill(tx, number)
             self._refuse_ended(tx, row, "resumed")
-            failed = backfills.failed_dates(tx, number, FAILED)
-            going = {"paused_at": None, "stopped_at": None, "stop_reason": ""}
+            going: dict[str, object] = {"paused_at": None, "stopped_at": None, "stop_reason": ""}
             if row.stopped_at is not None:
-                going["forgiven"] = failed  # type: ignore[assignment]
-            backfills.change(tx, number, dict(going))
+                going["forgiven"] = backfills.failed_dates(tx, number, FAILED)
+            backfills.change(tx, number, going)
             dates.wake_backfill(tx, number, self._core.now())
 
     def cancel(self, number: int, *, by: Caller) -> None:
@@ -157,8 +156,9 @@ class Control:
             held = list(dates.among(tx, failed).values())
             reason = f"retry of backfill {number}"
             put_back(tx, self._core, held, mode=Mode.INSIST, actor=by.name, reason=reason)
-            reopened = {"cancelled_at": None, "stopped_at": None, "stop_reason": "", "forgiven": 0}
-            backfills.change(tx, number, dict(reopened))
+            backfills.change(
+                tx, number, {"cancelled_at": None, "stopped_at": None, "stop_reason": "", "forgiven": 0}
+            )
             dates.wake_backfill(tx, number, self._core.now())
         return len(failed)
 
@@ -186,11 +186,16 @@ class Control:
         Regressed ones are validated and run what they lack, stale ones run their sequential phases once.
         """
         with self._audited(by, Action.RETRY, f"{mark} dates", _marked(mark)) as tx:
-            chosen = {"start": start, "end": end, "limit": MOST_AT_ONCE}
-            found = dates.page(tx, **chosen, states=[DONE], mark=mark)  # type: ignore[arg-type]
-            cascades = mark is Mark.STALE
-            how = {"mode": Mode.INSIST, "actor": by.name, "reason": f"retry of {mark} dates"}
-            held = put_back(tx, self._core, found, **how, cascades=cascades)  # type: ignore[arg-type]
+            found = dates.page(tx, start=start, end=end, states=[DONE], mark=mark, limit=MOST_AT_ONCE)
+            held = put_back(
+                tx,
+                self._core,
+                found,
+                mode=Mode.INSIST,
+                actor=by.name,
+                reason=f"retry of {mark} dates",
+                cascades=mark is Mark.STALE,
+            )
         return [row.date for row in held]
 
     def accept(self, date: dt.date, processor: str, *, by: Caller, reason: str) -> None:

@@ -137,7 +137,8 @@ class Service:
     def stop(self, timeout: float = 30.0) -> bool:
         """Start nothing more and end what is under way; jobs live on and are adopted at the next start.
 
-        Returns whether everything ended within `timeout` seconds.
+        Returns whether everything ended within `timeout` seconds. What did not may still write, so the lock
+        then stays until the process ends.
         """
         self.ready = False
         self._clock.stop()
@@ -149,7 +150,8 @@ class Service:
             executor.close()
         self.warehouse.close()
         self.db.close()
-        self._lock.release()
+        if all(ended):
+            self._lock.release()
         return all(ended)
 
     def wake(self) -> None:

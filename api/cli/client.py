@@ -107,6 +107,8 @@ def _given(values: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _why(error: requests.RequestException) -> str:
+    if isinstance(error, ValueError):
+        return "that is no URL; write it like http://127.0.0.1:8484"
     return "timed out" if isinstance(error, requests.Timeout) else "refused or unreachable"
 
 

@@ -190,7 +190,7 @@ class Local:
             ended_at=self._now() if at is None else max(at, run.identity.at),
             detail=detail,
             max_rss_bytes=memory and memory * 1024,
-            cpu_seconds=usage and usage.ru_utime + usage.ru_stime,
+            cpu_seconds=usage and round(usage.ru_utime + usage.ru_stime, 3),
             tried=detail != wrapper.NEVER_STARTED,
         )
         del self._runs[attempt]

@@ -83,10 +83,14 @@ def test_wrong_use_exits_2_and_says_what_is_right(command, words, told):
     assert "Traceback" not in err
 
 
-def test_without_a_daemon_clients_say_where_they_looked(command):
-    code, _, err = command("status", "--url", "http://127.0.0.1:1")
+@pytest.mark.parametrize(
+    ("url", "why"), [("http://127.0.0.1:1", "refused or unreachable"), ("localhost", "that is no URL")]
+)
+def test_without_a_daemon_clients_say_where_they_looked(command, url, why):
+    code, _, err = command("status", "--url", url)
     assert code == 1
-    assert "no daemon answers at http://127.0.0.1:1" in err
+    assert f"no daemon answers at {url}" in err
+    assert why in err
 
 
 def test_an_unknown_variable_is_told_with_the_nearest_known_one(command, monkeypatch):
