@@ -72,6 +72,7 @@ def daemon(pipeline: Path, listen: str) -> Iterator[subprocess.Popen[bytes]]:
     folder = pipeline.parent
     words = ["-m", "api.cli", "serve", "--pipeline", str(pipeline), "--state-dir", str(folder / "state")]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("BACKFILLD_")}
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no daemon stays behind
     with (folder / "daemon.log").open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and words
             [sys.executable, *words, "--listen", listen], stdout=log, stderr=log, env=environment
@@ -81,3 +82,4 @@ def daemon(pipeline: Path, listen: str) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,30 @@
+"""The demo is ended from outside: its daemon ends with it."""
+
+import signal
+import subprocess
+import sys
+
+from state.store.lock import FILE, FileLock, Holder
+from tests.acceptance.daemon import free_port
+
+
+def test_a_demo_that_is_terminated_leaves_no_daemon_behind(tmp_path):
+    # Given a demo whose daemon serves
+    words = [
+        sys.executable,
+        "-m",
+        "api.cli",
+        "demo",
+        "--folder",
+        str(tmp_path),
+        "--listen",
+        f"127.0.0.1:{free_port()}",
+    ]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as demo:
+        assert demo.stdout is not None
+        assert "a daemon serves" in demo.stdout.readline()
+        # When it is ended
+        demo.send_signal(signal.SIGTERM)
+        demo.communicate(timeout=90)
+    # Then nobody serves the state directory any more
+    assert FileLock(tmp_path / "state" / FILE, Holder.me(since=0.0, listen="")).take() == ""
