@@ -27,7 +27,7 @@ from daemon.core import Core
 from daemon.engine import Engine
 from daemon.enqueue import Enqueuer
 from daemon.events import Event, Tell, Trouble
-from daemon.executors.local import Local
+from daemon.executors.factory import open_executors
 from daemon.leadership import Leadership
 from daemon.sweep import TICK_SECONDS
 from daemon.systemd import Manager
@@ -70,7 +70,7 @@ class Service:
             PipelineError: the pipeline file cannot be used.
             DatabaseUnusable: the state database cannot be used.
             InUse: another daemon serves the state directory.
-            SettingsError: the state directory cannot be used.
+            SettingsError: the state directory cannot be used, or an executor's package is missing.
         """
         self.settings = settings
         self.pipeline: Pipeline = load(settings.pipeline)
@@ -85,7 +85,7 @@ class Service:
         self.warehouse = warehouse or open_warehouse(
             self.pipeline, on_query=on_query, on_error=on_error, ledger=BytesLedger(self.db)
         )
-        self.executors = {"local": Local(settings.state_dir / logs.FOLDER, on_end=self.wake)}
+        self.executors = open_executors(self.pipeline, settings.state_dir / logs.FOLDER, on_end=self.wake)
         self._listeners = [tell]
         self.core = Core(
             pipeline=self.pipeline,

@@ -19,7 +19,7 @@ from pydantic import Field, field_validator, model_validator
 
 from state.calendar import Calendar, Day, Lookback, Season
 from state.expectation import Column, Expectation
-from state.sources import QUOTA_ZONE, CalendarSource, Duration, History, Table, Warehouse
+from state.sources import QUOTA_ZONE, CalendarSource, Duration, Executors, History, Table, Warehouse
 from state.strict import Strict
 
 PENDING, DONE, FAILED = "pending", "done", "failed"
@@ -85,7 +85,7 @@ class JobSettings(Strict):
     quota_errors: tuple[str, ...] = Field(default=("quotaExceeded", "exceeded quota"), strict=False)
     """A failed job whose last lines hold one of these parks its table until the quota day ends."""
     executor: Name = "local"
-    """What runs the job: `local`, a process group of this machine, is all there is."""
+    """What runs the job: `local`, this machine, or `dask`, a worker of the cluster in `[executor.dask]`."""
 
 
 class Jobs(JobSettings):
@@ -210,6 +210,8 @@ class Pipeline(Strict):
     """Which dates are expected, and how much of them."""
     jobs: Jobs = Jobs()
     """How jobs run."""
+    executor: Executors = Executors()
+    """Where jobs can run besides this machine."""
     engine: EngineSettings = EngineSettings()
     """How often the engine asks."""
     phase: tuple[Phase, ...] = Field(default=(), strict=False)

@@ -11,6 +11,7 @@ from typing import Any
 
 from state.expectation import IDENTIFIER
 from state.pipeline import DONE, FAILED, PENDING, PLACEHOLDERS, Jobs, JobSettings, Phase, Pipeline, Processor
+from state.sources import Executors
 
 Location = tuple[int | str, ...]
 """A key's path, with numbers for the items of lists."""
@@ -77,12 +78,15 @@ def _leaves(loc: Location, value: Any) -> Iterator[tuple[Location, Any]]:
 
 def _job_problems(pipeline: Pipeline) -> Iterator[str]:
     yield from _limit_problems("jobs", pipeline.jobs, {})
+    yield from _executor_problems("jobs", pipeline.jobs, pipeline.executor)
     shared = {key: getattr(pipeline.jobs, key) for key in JobSettings.model_fields}
     for stage in pipeline.stages:
         for processor in stage.processors:
             where = f"phase[{stage.phase.name}].processor[{processor.name}]"
             yield from _limit_problems(where, processor, shared)
             yield from _command_problems(where, processor)
+            if processor.executor != pipeline.jobs.executor:
+                yield from _executor_problems(where, processor, pipeline.executor)
 
 
 def _limit_problems(where: str, settings: Jobs | Processor, shared: dict[str, Any]) -> Iterator[str]:
@@ -95,9 +99,19 @@ def _limit_problems(where: str, settings: Jobs | Processor, shared: dict[str, An
             yield f"{where}.env: {name!r} is not a variable's name; write letters, digits and _"
 
 
+def _executor_problems(where: str, settings: Jobs | Processor, executors: Executors) -> Iterator[str]:
+    name, known = settings.executor, ["local", *Executors.model_fields]
+    if name not in known:
+        yield f"{where}.executor: '{name}' is not known; write {' or '.join(known)}{_nearest(name, known)}"
+    elif name != "local" and getattr(executors, name) is None:
+        yield f"{where}.executor: there is no [executor.{name}]; add it"
+
+
 def _command_problems(where: str, processor: Processor) -> Iterator[str]:
     if not processor.command[0].strip():
         yield f"{where}.command: the first word is empty; write the program there"
+    if processor.executor != "local" and "dates_file" in processor.placeholders:
+        yield f"{where}.command: {{dates_file}} is a file of this machine, not of workers; write {{dates}}"
     for braces, word in re.findall(r"(\{\s*(\w+)\s*\})", " ".join(processor.command)):
         meant = word.lower()
         if meant in PLACEHOLDERS and braces != f"{{{meant}}}":

@@ -133,3 +133,19 @@ class CalendarSource(Strict):
         if self.bootstrap_days and not self.season:
             raise ValueError("bootstrap_days counts from a season's opener; add [[calendar.season]]")
         return self
+
+
+class DaskCluster(Strict):
+    """A Dask cluster that runs jobs on its workers."""
+
+    scheduler: str = Field(pattern=r"^[a-z]+://\S+$")
+    """The scheduler's address, such as `tcp://10.0.0.5:8786`; `tls://` is configured by Dask's own means."""
+    resource: str | None = Field(default=None, min_length=1)
+    """The workers' resource of which a job takes 1 (`dask worker --resources`); without it, only a thread."""
+
+
+class Executors(Strict):
+    """Where jobs can run besides this machine. A processor chooses by `executor`."""
+
+    dask: DaskCluster | None = None
+    """A Dask cluster."""

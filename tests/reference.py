@@ -26,7 +26,7 @@ from api.routes import SECTIONS
 from daemon.config import VARIABLES
 from state.expectation import Expectation, Filled, Quality, RampStep, Ratio
 from state.pipeline import EngineSettings, Jobs, JobSettings, Phase, Pipeline, Processor
-from state.sources import CalendarSource, History, SeasonEntry, Warehouse
+from state.sources import CalendarSource, DaskCluster, Executors, History, SeasonEntry, Warehouse
 from tests.documents import ROOT
 from tests.integration.api_world import make_api, small_pipeline
 
@@ -40,6 +40,8 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "calendar": CalendarSource,
     "season": SeasonEntry,
     "jobs": Jobs,
+    "executor": Executors,
+    "dask": DaskCluster,
     "engine": EngineSettings,
     "phase": Phase,
     "processor": Processor,

@@ -76,3 +76,6 @@ class Executor(Protocol):
 
     def recover(self, running: Mapping[int, Handle | None]) -> None:
         """After a restart: adopt what still lives. What does not live is reported by `poll` with its exit."""
+
+    def close(self) -> None:
+        """Look no more; jobs live on and are recovered at the next start. Idempotent."""

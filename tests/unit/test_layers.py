@@ -27,6 +27,7 @@ FENCES = {
     "alembic": ("state/*",),
     "apscheduler": ("daemon/service.py",),
     "click": ("api/*",),
+    "distributed": ("daemon/executors/dask*.py",),
     "duckdb": ("daemon/warehouse/*", "demo/*"),
     "flask": ("api/*",),
     "google": ("daemon/warehouse/*", "demo/bigquery.py"),

@@ -145,6 +145,9 @@ NOT_A_COLUMN = "is not a column's name; write letters, digits and _, no digit fi
         ('"jobs/team.py" -> "a\\u0000b"', f"{TEAM}.command[1]: holds a NUL character; remove it"),
         ('"{start}", "--to", "{end}" -> "all"', f"{PLAYER}: batch above 1 needs {{dates}}, {{start}} and {{end}}, or"),
         ('"{start}", "--to", "{end}" -> "{date}", "{end}"', f"{PLAYER}: {{date}} is one date and batch is above 1; use"),
+        ('slots = 8 -> executor = "dusk"', "jobs.executor: 'dusk' is not known; write local or dask; did you mean 'dask'?"),
+        ('slots = 8 -> executor = "dask"', "jobs.executor: there is no [executor.dask]; add it"),
+        ('name = "team" -> name = "team"\nexecutor = "k8s"', f"{TEAM}.executor: 'k8s' is not known; write local or dask"),
         ('LEVEL = "1" -> "A=B" = "1"', "jobs.env: 'A=B' is not a variable's name; write letters, digits and _"),
         ('LEVEL = "1" -> LEVEL = "\\u0000"', "jobs.env.LEVEL: holds a NUL character; remove it"),
     ],
@@ -170,6 +173,12 @@ def test_a_mistake_is_told_with_its_key_and_its_remedy(change: str, complaint: s
         ({"jobs": {"env": "A=1"}}, "jobs.env: 'A=1' is not a table"),
         ({"calendar": [1]}, "calendar: is not a table"),
         ({"history": "d.history"}, "history: 'd.history' is not a table"),
+        ({"executor": {"dusk": {}}}, "executor: unknown key 'dusk'; did you mean 'dask'?"),
+        ({"executor": {"dask": {}}}, "executor.dask.scheduler: is required; add it"),
+        (
+            {"executor": {"dask": {"scheduler": "10.0.0.5"}}},
+            "executor.dask.scheduler: '10.0.0.5' is not an address; write one like tcp://10.0.0.5:8786",
+        ),
         ({"warehouse": []}, "warehouse: is not a table"),
         (
             {"calendar": {"bootstrap_days": 7}},
@@ -220,3 +229,14 @@ def test_a_mistake_in_jobs_is_told_once_and_not_for_every_processor() -> None:
         'cwd = "." -> cwd = "\\u0000"',
     ):
         assert len(complaints(edited(change))) == 1
+
+
+def test_a_file_of_dates_is_not_on_the_workers_of_a_cluster() -> None:
+    command = ["load", "--dates", "{dates_file}"]
+    one = processor("a", executor="dask", command=command)
+    data = {**pipeline_data(phase("p", one)), "executor": {"dask": {"scheduler": "tcp://10.0.0.5:8786"}}}
+    with pytest.raises(PipelineError) as raised:
+        parse(data, HERE)
+    assert raised.value.problems == [
+        "phase[p].processor[a].command: {dates_file} is a file of this machine, not of workers; write {dates}"
+    ]

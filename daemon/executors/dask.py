@@ -1,0 +1,308 @@
+"""Runs jobs as processes on the workers of a Dask cluster, which keeps them while the daemon is away."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from distributed import Future
+
+from daemon.executors import Exit, Handle, Job, Observation, Record, dask_worker
+from daemon.executors.dask_link import AWAY, CONNECT_SECONDS, Link, Ticket, outcome
+from state.sources import DaskCluster
+
+_LOOK_SECONDS = 1.0
+_ABSENT_LOOKS = 3
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """One attempt under way. Without a future it is out of sight: the scheduler has yet to be asked."""
+
+    ticket: Ticket
+    future: Future | None = None
+    output_at: float | None = None
+    """None until a worker was seen at it."""
+    absent: int = 0
+    kill_at: float | None = None
+
+
+class Dask:
+    """An executor on a Dask cluster. Logs and exits are copied to files under `root`.
+
+    A thread talks to the scheduler; while that is away, attempts are reported as elsewhere. `on_end` is
+    called in that thread or the caller's, must return at once and not raise.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        cluster: DaskCluster,
+        *,
+        on_end: Callable[[], None] = lambda: None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._root = root
+        self._cluster = cluster
+        self._on_end = on_end
+        self._now = now
+        self._link: Link | None = None
+        self._lock = threading.Lock()
+        self._runs: dict[int, _Run] = {}
+        self._exits: dict[int, Exit] = {}
+        self._reported: list[int] = []
+        self._closed: dict[int, str] = {}
+        self._linked = threading.Event()
+        self._bell = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._watch, name="dask-watcher", daemon=True)
+        self._thread.start()
+
+    def log(self, attempt: int) -> Path:
+        """The copy of the attempt's output, about a second old while it runs."""
+        return self._file(attempt, "log")
+
+    def launch(self, jobs: Sequence[Job], record: Record) -> None:
+        """Hand the jobs over to the cluster, `record` all handles in one call, then let the jobs begin.
+
+        If `record` raises, none begins. Waits a few seconds at most for a scheduler; without one, `poll`
+        reports that the jobs cannot start.
+        """
+        self._linked.wait(CONNECT_SECONDS)
+        link = self._link
+        with ExitStack() as undo:
+            runs = {job.attempt: run for job in jobs if (run := self._hold(link, job, undo))}
+            if runs:
+                record({attempt: run.ticket.text() for attempt, run in runs.items()})
+            undo.pop_all()
+        for attempt, run in runs.items():
+            with self._lock:
+                self._runs[attempt] = run
+            if link is not None:
+                with suppress(*AWAY):  # it gives up waiting, and says that it never began
+                    link.release(run.ticket.key)
+        self._bell.set()
+
+    def poll(self) -> list[Observation]:
+        """Every attempt under way, and once each that has ended."""
+        with self._lock:
+            reported, self._reported = self._reported, list(self._exits)
+            exits, self._exits = self._exits, {}
+            ended = [Observation(attempt=n, output_at=end.ended_at, exit=end) for n, end in exits.items()]
+            seen = [*ended, *(self._observe(attempt, run) for attempt, run in self._runs.items())]
+        # Who polls again has closed what was reported, or finds it once more by its exit file.
+        self._forget(reported)
+        return seen
+
+    def stop(self, attempt: int, grace: float) -> None:
+        """SIGTERM to every process of the attempt, SIGKILL after `grace` seconds; later only ever sooner."""
+        with self._lock:
+            run = self._runs.get(attempt)
+            if run is None:
+                return
+            kill_at = time.monotonic() + grace
+            run.kill_at = kill_at if run.kill_at is None else min(run.kill_at, kill_at)
+        self._bell.set()
+
+    def recover(self, running: Mapping[int, Handle | None]) -> None:
+        """Take up an earlier daemon's attempts: by notes of their ends, else by what the cluster keeps."""
+        for attempt in running.keys() - self._runs.keys():
+            handle = running[attempt]
+            try:
+                ticket = Ticket.parse(handle) if handle is not None else None
+            except ValueError as error:
+                self._report(attempt, self._lost(str(error)))
+                continue
+            if ticket is None:
+                self._report(attempt, self._lost("never started", tried=False))
+                continue
+            with self._lock:
+                self._runs[attempt] = _Run(ticket=ticket)
+            if known := self._noted(attempt, ticket.key):
+                self._report(attempt, known)
+        self._bell.set()
+
+    def close(self) -> None:
+        """End the watch. Jobs live on in the cluster, for the next executor to adopt. Idempotent."""
+        self._closing = True
+        self._bell.set()
+        self._thread.join()
+        self._forget(self._reported)
+        self._drop()
+
+    def _file(self, attempt: int, kind: str) -> Path:
+        return self._root / f"{attempt // 1000:03d}" / f"{attempt}.{kind}"
+
+    def _observe(self, attempt: int, run: _Run) -> Observation:
+        where = "" if run.future is not None else self._cluster.scheduler
+        return Observation(attempt=attempt, output_at=run.output_at or self._now(), elsewhere=where)
+
+    def _lost(self, why: str, *, tried: bool = True) -> Exit:
+        return Exit(code=None, ended_at=self._now(), detail=f"lost: {why}", tried=tried)
+
+    def _hold(self, link: Link | None, job: Job, undo: ExitStack) -> _Run | None:
+        """The job, held by the cluster; None, and an exit to report, when there is none."""
+        for kind in ("log", "exit"):
+            self._file(job.attempt, kind).unlink(missing_ok=True)
+        key = f"backfilld-{job.attempt}-{uuid.uuid4().hex}"
+        if link is not None:
+            with suppress(*AWAY):
+                future = link.hold(job, key)
+                undo.callback(self._abandon, link, key, future)
+                return _Run(ticket=Ticket(key=key, scheduler=link.scheduler), future=future)
+        detail = f"cannot start: no Dask scheduler answers at {self._cluster.scheduler}"
+        self._report(job.attempt, Exit(code=None, ended_at=self._now(), detail=detail))
+        return None
+
+    def _abandon(self, link: Link, key: str, future: Future) -> None:
+        with suppress(*AWAY):
+            link.abandon(key, future)
+
+    def _note(self, attempt: int, key: str, end: Exit) -> None:
+        """Keep an exit, for a daemon that finds its attempt open though the cluster has forgotten it."""
+        path = self._file(attempt, "exit")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps({"key": key, "exit": asdict(end)}), "utf-8")
+        new.replace(path)
+
+    def _noted(self, attempt: int, key: str) -> Exit | None:
+        """The exit that was kept of this very job."""
+        try:
+            noted = json.loads(self._file(attempt, "exit").read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        return Exit(**noted["exit"]) if noted["key"] == key else None
+
+    def _report(self, attempt: int, end: Exit) -> None:
+        """Have `poll` tell how an attempt ended."""
+        run = self._runs.get(attempt)
+        if run is not None:
+            self._note(attempt, run.ticket.key, end)
+        with self._lock:
+            if self._runs.pop(attempt, None) is not None and run is not None:
+                self._closed[attempt] = run.ticket.key
+            self._exits[attempt] = end
+        self._on_end()
+
+    def _forget(self, attempts: Sequence[int]) -> None:
+        link = self._link
+        for attempt in attempts:
+            with self._lock:
+                key = self._closed.pop(attempt, None)
+            if key is not None and link is not None:
+                with suppress(*AWAY):
+                    link.forget(key)
+
+    def _watch(self) -> None:
+        while not self._closing:
+            try:
+                self._look()
+            except AWAY:
+                self._drop()
+            self._bell.wait(_LOOK_SECONDS)
+            self._bell.clear()
+
+    def _look(self) -> None:
+        """One look at the cluster: connect, adopt, collect what ended, copy output, end what shall end."""
+        link = self._link or self._connect()
+        link.check()
+        with self._lock:
+            runs = dict(self._runs)
+        for attempt, run in runs.items():
+            if run.future is None:
+                self._adopt(link, attempt, run)
+            if run.future is not None and run.future.cancelled():
+                run.future = None  # by a lost connection, which says nothing of the job
+            elif run.future is not None and run.future.done():
+                self._collect(attempt, outcome(run.future, at=self._now()))
+        with self._lock:
+            runs = {attempt: run for attempt, run in self._runs.items() if run.future is not None}
+        if runs:
+            self._follow(link, runs)
+
+    def _connect(self) -> Link:
+        """A link to the scheduler. Raises OSError when there is none."""
+        self._link = Link(self._cluster, self._bell.set)
+        self._linked.set()
+        return self._link
+
+    def _drop(self) -> None:
+        """The link is gone, and with it the sight of every attempt."""
+        self._linked.clear()
+        link, self._link = self._link, None
+        with self._lock:
+            for run in self._runs.values():
+                run.future = None
+        if link is not None:
+            link.close()
+
+    def _adopt(self, link: Link, attempt: int, run: _Run) -> None:
+        """Take up what the cluster keeps under the run's key."""
+        if run.ticket.scheduler != link.scheduler:
+            self._report(attempt, self._lost("the scheduler was restarted, and its workers ended their jobs"))
+            return
+        run.future = link.find(run.ticket.key)
+        if run.future is None:
+            self._report(attempt, self._lost("never started", tried=False))
+
+    def _collect(self, attempt: int, found: dask_worker.Outcome) -> None:
+        """Copy the last of the output, and note the end."""
+        with self._open_log(attempt) as log:
+            have = log.tell()
+            start = found.size - len(found.tail)
+            if have < start:
+                log.write(f"\n[backfilld: {start - have} bytes of output were not copied]\n".encode())
+            log.write(found.tail[max(have - start, 0) :])
+        self._report(attempt, found.exit)
+
+    def _follow(self, link: Link, runs: Mapping[int, _Run]) -> None:
+        """Copy what running jobs have written since the last look, and pass on who shall end."""
+        written, stops = {}, {}
+        for attempt, run in runs.items():
+            with self._open_log(attempt) as log:
+                written[run.ticket.key] = log.tell()
+            if run.kill_at is not None:
+                stops[run.ticket.key] = max(run.kill_at - time.monotonic(), 0.0)
+        pieces, all_heard = link.look(written, stops)
+        for attempt, run in runs.items():
+            piece = pieces.get(run.ticket.key)
+            if piece is not None:
+                self._saw(attempt, run, piece)
+            elif all_heard:
+                self._missed(link, attempt, run)
+
+    def _saw(self, attempt: int, run: _Run, piece: bytes) -> None:
+        if piece or run.output_at is None:
+            run.output_at = self._now()
+        run.absent = 0
+        with self._open_log(attempt) as log:
+            log.write(piece)
+        if len(piece) == dask_worker.PIECE:
+            self._bell.set()  # there is more
+
+    def _missed(self, link: Link, attempt: int, run: _Run) -> None:
+        """No worker has the job: it has yet to begin, has just ended, or its worker is gone."""
+        if run.output_at is None and run.kill_at is not None:
+            if link.withhold(run.ticket.key):
+                self._report(attempt, self._lost("ended before it began", tried=False))
+            else:
+                run.output_at = self._now()
+        elif run.output_at is not None:
+            run.absent += 1
+            if run.absent >= _ABSENT_LOOKS and run.future is not None and not run.future.done():
+                self._report(attempt, self._lost("its worker is gone"))
+
+    def _open_log(self, attempt: int) -> BinaryIO:
+        """The copy of the log, at its end, for its owner only."""
+        path = self.log(attempt)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
