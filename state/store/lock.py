@@ -183,9 +183,11 @@ class SessionLock:
             raise StandsBy(f"this daemon stands by; changes are for the leader, {leader or 'not known yet'}")
 
     def release(self) -> None:
-        """End the session, and with it the lock."""
+        """Give the lock back, then end the session, whose end the server may notice a little later."""
         if self._session is not None:
             with suppress(DBAPIError):  # it may be lost already
+                if self._name:
+                    self._session.exec_driver_sql("SELECT pg_advisory_unlock(%s, %s)", LEADER)
                 self._session.close()
         self._session, self._name = None, ""
 
