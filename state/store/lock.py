@@ -185,10 +185,9 @@ class SessionLock:
     def release(self) -> None:
         """Give the lock back, then end the session, whose end the server may notice a little later."""
         if self._session is not None:
-            with suppress(DBAPIError):  # it may be lost already
+            with suppress(DBAPIError), self._session as session:  # it may be lost already
                 if self._name:
-                    self._session.exec_driver_sql("SELECT pg_advisory_unlock(%s, %s)", LEADER)
-                self._session.close()
+                    session.exec_driver_sql("SELECT pg_advisory_unlock(%s, %s)", LEADER)
         self._session, self._name = None, ""
 
     def _leader(self) -> str:
