@@ -60,15 +60,15 @@ class Advancer:
         self._core = core
         self._pipeline = core.pipeline
 
+    def is_due(self, tx: Transaction) -> bool:
+        """Whether any date is to be looked at."""
+        next_due = dates.next_due(tx)
+        return next_due is not None and next_due <= self._core.now()
+
     def run(self) -> int:
         """Look at the dates that are due, oldest first; how many there were (at most a batch)."""
-        now = self._core.now()
-        with self._core.db.read() as tx:
-            next_due = dates.next_due(tx)
-        if next_due is None or next_due > now:
-            return 0
         with self._core.db.write() as tx:
-            due = dates.due(tx, now, self._core.batch)
+            due = dates.due(tx, self._core.now(), self._core.batch)
             work = self._read(tx, due)
             for row in due:
                 self._look_at(work, row)

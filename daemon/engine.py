@@ -47,10 +47,16 @@ class Engine:
         if leap := self._leaps.look():
             self.reaper.restart_limits()
             self._follow_clock_back(-leap)
-        ended = self.reaper.run()
-        self._lift_expired_holds()
-        looked_at = self.advancer.run()
-        started = self.launcher.run()
+        with self.core.db.read() as tx:
+            running = attempts.running(tx)
+            over = holds.any_over(tx, self.core.now())
+            due = self.advancer.is_due(tx)
+            startable = self.launcher.may_start(tx)
+        ended = self.reaper.run(running)
+        if over:
+            self._lift_expired_holds()
+        looked_at = self.advancer.run() if ended or over or due else 0
+        started = self.launcher.run() if looked_at or startable else 0
         return bool(ended or looked_at or started)
 
     def validate(self) -> bool:
@@ -103,12 +109,8 @@ class Engine:
 
     def _lift_expired_holds(self) -> None:
         now = self.core.now()
-        with self.core.db.read() as tx:
-            placed = holds.everything(tx)
-        if not any(hold.until is not None and hold.until <= now for hold in placed):
-            return
         with self.core.db.write() as tx:
-            for hold in holds.lift_expired(tx, now):
+            for hold in holds.lift_over(tx, now):
                 if hold.kind in ("processor", "table"):
                     dates.wake_waiting(tx, Waiting.HELD, now)
 

@@ -45,14 +45,17 @@ class Launcher:
     def run(self) -> int:
         """Claim what may run within the slots and launch it; how many attempts were started."""
         with self._core.db.read() as tx:
-            limits = self._limits(tx)
-            if not limits or not checks.any_runnable(tx, limits):
+            if not self.may_start(tx):
                 return 0
         with self._core.db.write() as tx:
             claimed, parked = self._claim(tx)
         self._launch(claimed)
         self._core.tell_all([*(_told(one) for one in claimed), *parked])
         return len(claimed)
+
+    def may_start(self, tx: Transaction) -> bool:
+        """Whether anything that could run may start now."""
+        return checks.any_runnable(tx) and bool(checks.runnable(tx, dict.fromkeys(self._limits(tx), 1)))
 
     def _limits(self, tx: Transaction) -> dict[str, int]:
         """How many attempts of each processor may start now, by slots, writers, sequence and holds."""

@@ -48,18 +48,19 @@ class Reaper:
 
     def recover(self) -> None:
         """After a restart: hand every running attempt to its executor, which adopts it or reports its end."""
-        self._adopt(self._running())
+        self._adopt(_numbered(self._running()))
 
-    def run(self) -> int:
-        """Look at every attempt once; how many ended."""
-        return self._look_after(self._seen(), fenced=True)
+    def run(self, running: Sequence[AttemptRow]) -> int:
+        """Look at every running attempt once; how many ended."""
+        return self._look_after(self._seen(running), fenced=True)
 
     def guard(self) -> None:
         """On a standby: look after what runs here, which the leader cannot see.
 
         What began here and how it ended are facts whoever leads; the leader decides what follows.
         """
-        own = [(row, found) for row, found in self._seen() if row.handle is not None and not found.elsewhere]
+        seen = self._seen(self._running())
+        own = [(row, found) for row, found in seen if row.handle is not None and not found.elsewhere]
         self._look_after(own, fenced=False)
 
     def _look_after(self, seen: Sequence[tuple[AttemptRow, Observation]], *, fenced: bool) -> int:
@@ -71,11 +72,11 @@ class Reaper:
             self._close(ended, fenced=fenced)
         return len(ended)
 
-    def _seen(self) -> list[tuple[AttemptRow, Observation]]:
+    def _seen(self, rows: Sequence[AttemptRow]) -> list[tuple[AttemptRow, Observation]]:
         """What executors see of the running attempts."""
-        running = self._running()
-        if not running:
+        if not rows:
             return []
+        running = _numbered(rows)
         seen = {o.attempt: o for executor in self._executors.values() for o in executor.poll()}
         # Claimed but never launched, if no executor knows it: its executor says what became of it.
         self._adopt({number: row for number, row in running.items() if number not in seen})
@@ -90,9 +91,9 @@ class Reaper:
         self._executors[row.executor].stop(row.id, 0.0)
         return Exit(code=None, ended_at=now, detail=f"lost: it ran out of sight, at {found.elsewhere}")
 
-    def _running(self) -> dict[int, AttemptRow]:
+    def _running(self) -> list[AttemptRow]:
         with self._core.db.read() as tx:
-            return {row.id: row for row in attempts.running(tx)}
+            return attempts.running(tx)
 
     def _adopt(self, unknown: Mapping[int, AttemptRow]) -> None:
         for name, executor in self._executors.items():
@@ -230,6 +231,10 @@ class Reaper:
         """Doubled with every attempt, with jitter, so that retries of many dates do not come at once."""
         doubled = float(base * 2 ** (max(tries, 1) - 1))
         return doubled * self._core.rng.uniform(0.75, 1.25)
+
+
+def _numbered(running: Sequence[AttemptRow]) -> dict[int, AttemptRow]:
+    return {row.id: row for row in running}
 
 
 def cancel_running(tx: Transaction, backfill_id: int) -> None:

@@ -14,6 +14,11 @@ from state.store import rows
 from state.tables import IS_RUNNING, attempts, backfill_dates, backfills, date_tallies, dates
 
 _SOME = select(backfills).where(backfills.c.id.in_(bindparam("_ids", expanding=True)))
+_DATES = select(func.coalesce(func.sum(date_tallies.c.n), 0)).where(
+    date_tallies.c.backfill_id == bindparam("_id")
+)
+_LIVE_DATES = _DATES.where(date_tallies.c.state.not_in(FINAL))
+_IN_STATE = _DATES.where(date_tallies.c.state == bindparam("_state"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,16 +80,12 @@ def change(tx: Connection, number: int, values: dict[str, object]) -> None:
 
 def live_dates(tx: Connection, number: int) -> int:
     """How many of the dates it holds have not ended."""
-    query = select(func.coalesce(func.sum(date_tallies.c.n), 0))
-    query = query.where(date_tallies.c.backfill_id == number, date_tallies.c.state.not_in(FINAL))
-    return int(tx.execute(query).scalar_one())
+    return int(tx.execute(_LIVE_DATES, {"_id": number}).scalar_one())
 
 
 def failed_dates(tx: Connection, number: int, failed: str) -> int:
     """How many of the dates it holds have failed."""
-    query = select(func.coalesce(func.sum(date_tallies.c.n), 0))
-    query = query.where(date_tallies.c.backfill_id == number, date_tallies.c.state == failed)
-    return int(tx.execute(query).scalar_one())
+    return int(tx.execute(_IN_STATE, {"_id": number, "_state": failed}).scalar_one())
 
 
 def running_attempts(tx: Connection, number: int) -> int:

@@ -42,11 +42,13 @@ class Database:
         if self.sqlite:
             self._engine = create_engine(self.url)
             _tune_sqlite(self._engine, lock_wait)
-            self._reader = self._engine.execution_options(reading=True)
+            self._begin_writing, self._begin_reading = _begin_immediate, _begin
+            self._reader = self._engine
         else:
             self._engine = postgresql.engine(self.url, lock_wait)
+            self._begin_writing, self._begin_reading = postgresql.wait_for_writers, _nothing
             self._reader = self._engine.execution_options(
-                reading=True, isolation_level="REPEATABLE READ", postgresql_readonly=True
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
 
     @property
@@ -78,6 +80,7 @@ class Database:
             DatabaseUnusable: it is locked, full, damaged or gone, or another's; nothing was changed.
         """
         with self.explaining(), self._engine.begin() as connection:
+            self._begin_writing(connection)
             if fenced:
                 self._fence(connection)
             yield connection
@@ -90,6 +93,7 @@ class Database:
             DatabaseUnusable: it is damaged or gone.
         """
         with self.explaining(), self._reader.begin() as connection:
+            self._begin_reading(connection)
             yield connection
 
     def session(self) -> Connection:
@@ -152,6 +156,7 @@ class Database:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         with self._engine.begin() as connection:
+            self._begin_writing(connection)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
@@ -210,7 +215,15 @@ def _tune_sqlite(engine: Engine, lock_wait: float) -> None:
         ):
             connection.execute(f"PRAGMA {setting}")
 
-    @event.listens_for(engine, "begin")
-    def begun(connection: Connection) -> None:
-        reading = connection.get_execution_options().get("reading", False)
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+# Not by a listener for "begin": with any listener, SQLAlchemy prepares events for every statement.
+def _begin(connection: Connection) -> None:
+    connection.connection.cursor().execute("BEGIN")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.connection.cursor().execute("BEGIN IMMEDIATE")
+
+
+def _nothing(connection: Connection) -> None:
+    """PostgreSQL's driver begins by itself."""

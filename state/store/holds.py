@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from state.records import HoldRow
 from state.store import rows
@@ -14,6 +14,9 @@ WAREHOUSE = "warehouse"
 """Nothing may be asked before its end, and no job may start before an answer came: nobody could check it."""
 
 _ALL = select(holds).order_by(holds.c.since)
+# That of the warehouse stays: its end is when to ask again, and only an answer lifts it.
+_OVER = _ALL.where(holds.c.kind != WAREHOUSE, holds.c.until <= bindparam("_now"))
+_ANY_OVER = _OVER.with_only_columns(holds.c.key).limit(1)
 
 
 def everything(tx: Connection) -> list[HoldRow]:
@@ -42,12 +45,14 @@ def lift(tx: Connection, kind: str, key: str) -> bool:
     return tx.execute(delete(holds).where(holds.c.kind == kind, holds.c.key == key)).rowcount == 1
 
 
-def lift_expired(tx: Connection, now: float) -> list[HoldRow]:
-    """Lift the holds whose time is over, and return them.
+def any_over(tx: Connection, now: float) -> bool:
+    """Whether the time of any hold is over."""
+    return tx.execute(_ANY_OVER, {"_now": now}).first() is not None
 
-    That of the warehouse stays: its end is when to ask again, and only an answer lifts it.
-    """
-    over = [h for h in everything(tx) if h.kind != WAREHOUSE and h.until is not None and h.until <= now]
+
+def lift_over(tx: Connection, now: float) -> list[HoldRow]:
+    """Lift the holds whose time is over, and return them."""
+    over = [rows.hold(row) for row in tx.execute(_OVER, {"_now": now})]
     for hold in over:
         lift(tx, hold.kind, hold.key)
     return over

@@ -48,10 +48,9 @@ def engine(url: URL, lock_wait: float) -> Engine:
             connection.execute(f"SET {name} = {value}")
         connection.commit()
 
-    @event.listens_for(made, "begin")
-    def begun(connection: Connection) -> None:
-        if not connection.get_execution_options().get("reading", False):
-            # The first statement, so that all others see what the writer before has committed.
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s, %s)", WRITER)
-
     return made
+
+
+def wait_for_writers(connection: Connection) -> None:
+    """Wait until no other transaction writes; first of all, so as to see what the one before committed."""
+    connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s, %s)", WRITER)
