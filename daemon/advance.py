@@ -60,11 +60,6 @@ class Advancer:
         self._core = core
         self._pipeline = core.pipeline
 
-    def is_due(self, tx: Transaction) -> bool:
-        """Whether any date is to be looked at."""
-        next_due = dates.next_due(tx)
-        return next_due is not None and next_due <= self._core.now()
-
     def run(self) -> int:
         """Look at the dates that are due, oldest first; how many there were (at most a batch)."""
         with self._core.db.write() as tx:

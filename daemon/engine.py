@@ -19,7 +19,7 @@ from daemon.warehouse import Warehouse
 from state.machine import FINAL, Trigger
 from state.pipeline import PENDING
 from state.records import DateRow
-from state.store import attempts, checks, clock, dates, holds
+from state.store import agenda, checks, clock, dates, holds
 from state.store.database import Transaction
 from state.store.dates import Move, Standing
 
@@ -48,14 +48,12 @@ class Engine:
             self.reaper.restart_limits()
             self._follow_clock_back(-leap)
         with self.core.db.read() as tx:
-            running = attempts.running(tx)
-            over = holds.any_over(tx, self.core.now())
-            due = self.advancer.is_due(tx)
-            startable = self.launcher.may_start(tx)
-        ended = self.reaper.run(running)
-        if over:
+            todo = agenda.moves(tx, self.core.now())
+            startable = todo.runnable and self.launcher.may_start(tx)
+        ended = self.reaper.run() if todo.running else 0
+        if todo.over:
             self._lift_expired_holds()
-        looked_at = self.advancer.run() if ended or over or due else 0
+        looked_at = self.advancer.run() if ended or todo.over or todo.due else 0
         started = self.launcher.run() if looked_at or startable else 0
         return bool(ended or looked_at or started)
 
@@ -68,26 +66,20 @@ class Engine:
 
         A question that is due already needs no alarm: whoever asks is at it, or held back.
         """
-        now = self.core.now()
         with self.core.db.read() as tx:
-            ends = [
-                hold.until for hold in holds.everything(tx) if hold.until is not None and hold.until > now
-            ]
-            times = [dates.next_due(tx), checks.next_question(tx, after=now), *ends]
-        return min((at for at in times if at is not None), default=None)
+            return agenda.next_alarm(tx, self.core.now())
 
     def has_question(self) -> bool:
         """Whether a question is due and may be asked."""
         now = self.core.now()
         with self.core.db.read() as tx:
-            found = [hold.until for hold in holds.everything(tx) if hold.kind == holds.WAREHOUSE]
-            held = any(until is None or until > now for until in found)
-            return not held and checks.has_wanted(tx, now)
+            todo = agenda.questions(tx, now)
+            return todo.wanted and not (todo.held and holds.in_force(tx, holds.WAREHOUSE, now))
 
     def watches_attempts(self) -> bool:
         """Whether jobs run, whose time limits have to be looked at."""
         with self.core.db.read() as tx:
-            return bool(attempts.running(tx))
+            return agenda.moves(tx, self.core.now()).running
 
     def recheck_holes(self) -> None:
         """Ask again about the earliest hole that somebody waits for and no live date will fill."""

@@ -55,7 +55,7 @@ class Launcher:
 
     def may_start(self, tx: Transaction) -> bool:
         """Whether anything that could run may start now."""
-        return checks.any_runnable(tx) and bool(checks.runnable(tx, dict.fromkeys(self._limits(tx), 1)))
+        return bool(checks.runnable(tx, dict.fromkeys(self._limits(tx), 1)))
 
     def _limits(self, tx: Transaction) -> dict[str, int]:
         """How many attempts of each processor may start now, by slots, writers, sequence and holds."""

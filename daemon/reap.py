@@ -48,19 +48,18 @@ class Reaper:
 
     def recover(self) -> None:
         """After a restart: hand every running attempt to its executor, which adopts it or reports its end."""
-        self._adopt(_numbered(self._running()))
+        self._adopt(self._running())
 
-    def run(self, running: Sequence[AttemptRow]) -> int:
+    def run(self) -> int:
         """Look at every running attempt once; how many ended."""
-        return self._look_after(self._seen(running), fenced=True)
+        return self._look_after(self._seen(), fenced=True)
 
     def guard(self) -> None:
         """On a standby: look after what runs here, which the leader cannot see.
 
         What began here and how it ended are facts whoever leads; the leader decides what follows.
         """
-        seen = self._seen(self._running())
-        own = [(row, found) for row, found in seen if row.handle is not None and not found.elsewhere]
+        own = [(row, found) for row, found in self._seen() if row.handle is not None and not found.elsewhere]
         self._look_after(own, fenced=False)
 
     def _look_after(self, seen: Sequence[tuple[AttemptRow, Observation]], *, fenced: bool) -> int:
@@ -72,11 +71,11 @@ class Reaper:
             self._close(ended, fenced=fenced)
         return len(ended)
 
-    def _seen(self, rows: Sequence[AttemptRow]) -> list[tuple[AttemptRow, Observation]]:
+    def _seen(self) -> list[tuple[AttemptRow, Observation]]:
         """What executors see of the running attempts."""
-        if not rows:
+        running = self._running()
+        if not running:
             return []
-        running = _numbered(rows)
         seen = {o.attempt: o for executor in self._executors.values() for o in executor.poll()}
         # Claimed but never launched, if no executor knows it: its executor says what became of it.
         self._adopt({number: row for number, row in running.items() if number not in seen})
@@ -91,9 +90,9 @@ class Reaper:
         self._executors[row.executor].stop(row.id, 0.0)
         return Exit(code=None, ended_at=now, detail=f"lost: it ran out of sight, at {found.elsewhere}")
 
-    def _running(self) -> list[AttemptRow]:
+    def _running(self) -> dict[int, AttemptRow]:
         with self._core.db.read() as tx:
-            return attempts.running(tx)
+            return {row.id: row for row in attempts.running(tx)}
 
     def _adopt(self, unknown: Mapping[int, AttemptRow]) -> None:
         for name, executor in self._executors.items():
@@ -231,10 +230,6 @@ class Reaper:
         """Doubled with every attempt, with jitter, so that retries of many dates do not come at once."""
         doubled = float(base * 2 ** (max(tries, 1) - 1))
         return doubled * self._core.rng.uniform(0.75, 1.25)
-
-
-def _numbered(running: Sequence[AttemptRow]) -> dict[int, AttemptRow]:
-    return {row.id: row for row in running}
 
 
 def cancel_running(tx: Transaction, backfill_id: int) -> None:

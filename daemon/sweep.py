@@ -14,7 +14,7 @@ from daemon.core import Core
 from daemon.validate import Validator
 from daemon.warehouse import WarehouseError
 from state.records import CheckRow
-from state.store import checks, holds, marks
+from state.store import agenda, checks, marks
 
 TICK_SECONDS = 60.0
 """How often it is looked whether a date is due."""
@@ -54,8 +54,8 @@ class Sweeper:
             oldest = marks.next_seen(tx)
             if oldest is None or oldest > now - every:
                 return {}
-            held = any(hold.kind == holds.WAREHOUSE for hold in holds.everything(tx))
-            if held or checks.has_wanted(tx, now):
+            todo = agenda.questions(tx, now)
+            if todo.held or todo.wanted:
                 return {}
             rows = marks.seen_before(tx, now - every * (1 - 1 / TOGETHER), BATCH)
             known = checks.of_dates(tx, [row.date for row in rows])

@@ -18,7 +18,7 @@ from daemon.regression import UNCERTAIN
 from daemon.warehouse import Answers, Warehouse, WarehouseError
 from state.calendar import Day
 from state.records import CheckRow
-from state.store import attempts, checks, dates, days, holds
+from state.store import agenda, attempts, checks, dates, days, holds
 from state.store.checks import Judged
 from state.verdict import Circumstances, Evidence, judge
 
@@ -43,12 +43,12 @@ class Validator:
         """
         now = self._core.now()
         with self._core.db.read() as tx:
-            hold = next((hold for hold in holds.everything(tx) if hold.kind == holds.WAREHOUSE), None)
-            if hold is not None and (hold.until is None or hold.until > now):
+            todo = agenda.questions(tx, now)
+            if todo.held and holds.in_force(tx, holds.WAREHOUSE, now):
                 return 0
             uncharted = dates.span_waiting(tx, Waiting.CALENDAR)
-            admitting = dates.admissible(tx, now)
-            due = [] if admitting or uncharted else checks.wanted(tx, now, self._core.questions)
+            asks = todo.wanted and not todo.admitting and not uncharted
+            due = checks.wanted(tx, now, self._core.questions) if asks else []
         try:
             asked = self._ask(due) if due else 0
             if uncharted:
@@ -57,7 +57,7 @@ class Validator:
         except WarehouseError as error:
             self.hold_questions(error)
             return 1
-        if hold is not None and not admitting:
+        if todo.held and not todo.admitting:
             self._lift_hold()
             return max(asked, 1)
         return asked

@@ -39,8 +39,6 @@ _BETWEEN = select(checks).where(checks.c.date.between(bindparam("_start"), bindp
 _WANT = update(checks).where(*_THIS).values(wanted_at=bindparam("_at"), **_AGAIN)
 _DUE = checks.c.wanted_at <= bindparam("_now")
 _WANTED = select(checks).where(_DUE).order_by(checks.c.date).limit(bindparam("_limit"))
-_HAS_WANTED = select(checks.c.date).where(_DUE).limit(1)
-_NEXT_QUESTION = select(func.min(checks.c.wanted_at)).where(checks.c.wanted_at > bindparam("_after"))
 _PASSED = or_(checks.c.accepted_reason != "", checks.c.passed_by != "")
 _SAVE = (
     update(checks)
@@ -57,7 +55,6 @@ _SAVE = (
 )
 _SET_RUNNABLE = update(checks).where(*_THIS).values(runnable=1)
 _CLEAR_RUNNABLE = update(checks).where(*_THIS, IS_RUNNABLE).values(runnable=0)
-_ANY_RUNNABLE = select(checks.c.date).where(IS_RUNNABLE).limit(1)
 _CLAIM = (
     update(checks)
     .where(*_THIS)
@@ -181,16 +178,6 @@ def wanted(tx: Connection, now: float, limit: int) -> list[CheckRow]:
     return [rows.check(row) for row in tx.execute(_WANTED, {"_now": now, "_limit": limit})]
 
 
-def has_wanted(tx: Connection, now: float) -> bool:
-    """Whether any question is due."""
-    return tx.execute(_HAS_WANTED, {"_now": now}).first() is not None
-
-
-def next_question(tx: Connection, after: float) -> float | None:
-    """When the next question after a time is due."""
-    return tx.execute(_NEXT_QUESTION, {"_after": after}).scalar()
-
-
 def save(tx: Connection, answers: Iterable[Judged]) -> None:
     """Keep verdicts, except where something happened since the question was put."""
     values = [_saved(answer) for answer in answers]
@@ -250,11 +237,6 @@ def clear_runnable_of(tx: Connection, backfill_id: int) -> None:
 def clear_all_runnable(tx: Connection) -> None:
     """Let nothing start before its date was looked at again."""
     tx.execute(update(checks).where(IS_RUNNABLE).values(runnable=0))
-
-
-def any_runnable(tx: Connection) -> bool:
-    """Whether anything may start, as far as its date goes."""
-    return tx.execute(_ANY_RUNNABLE).first() is not None
 
 
 def runnable(tx: Connection, limits: Mapping[str, int]) -> list[CheckRow]:

@@ -29,11 +29,9 @@ _DUE = (
     .order_by(dates.c.due_at, dates.c.priority.desc(), dates.c.date)
     .limit(bindparam("_limit"))
 )
-_NEXT_DUE = select(func.min(dates.c.due_at)).where(dates.c.due_at.is_not(None))
 _SPAN_WAITING = select(func.min(dates.c.date), func.max(dates.c.date)).where(
     dates.c.waiting == bindparam("_waiting")
 )
-_ADMISSIBLE = select(dates.c.date).where(_IS_DUE, dates.c.state == PENDING).limit(1)
 _STANDING = ("outcome", "reason", "waiting", "waiting_text", "due_at", "entered_at", "ended_at")
 _MOVE = (
     update(dates)
@@ -133,20 +131,10 @@ def due(tx: Connection, now: float, limit: int) -> list[DateRow]:
     return [rows.date(row) for row in tx.execute(_DUE, {"_now": now, "_limit": limit})]
 
 
-def next_due(tx: Connection) -> float | None:
-    """When the next date is to be looked at."""
-    return tx.execute(_NEXT_DUE).scalar()
-
-
 def span_waiting(tx: Connection, waiting: str) -> tuple[dt.date, dt.date] | None:
     """The first and the last date that wait for one thing; None when none does."""
     first, last = tx.execute(_SPAN_WAITING, {"_waiting": waiting}).one()
     return (first, last) if first is not None else None
-
-
-def admissible(tx: Connection, now: float) -> bool:
-    """Whether some pending date is due."""
-    return tx.execute(_ADMISSIBLE, {"_now": now}).one_or_none() is not None
 
 
 def move(

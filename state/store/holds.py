@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, or_, select, update
 
 from state.records import HoldRow
 from state.store import rows
@@ -14,9 +14,13 @@ WAREHOUSE = "warehouse"
 """Nothing may be asked before its end, and no job may start before an answer came: nobody could check it."""
 
 _ALL = select(holds).order_by(holds.c.since)
-# That of the warehouse stays: its end is when to ask again, and only an answer lifts it.
-_OVER = _ALL.where(holds.c.kind != WAREHOUSE, holds.c.until <= bindparam("_now"))
-_ANY_OVER = _OVER.with_only_columns(holds.c.key).limit(1)
+_NOW: ColumnElement[float] = bindparam("_now")
+OVER = (holds.c.kind != WAREHOUSE, holds.c.until <= _NOW)
+"""The time is over. The warehouse's hold stays: its end is when to ask again, and an answer lifts it."""
+_OVER = _ALL.where(*OVER)
+_IN_FORCE = select(holds.c.key).where(
+    holds.c.kind == bindparam("_kind"), or_(holds.c.until.is_(None), holds.c.until > _NOW)
+)
 
 
 def everything(tx: Connection) -> list[HoldRow]:
@@ -45,9 +49,9 @@ def lift(tx: Connection, kind: str, key: str) -> bool:
     return tx.execute(delete(holds).where(holds.c.kind == kind, holds.c.key == key)).rowcount == 1
 
 
-def any_over(tx: Connection, now: float) -> bool:
-    """Whether the time of any hold is over."""
-    return tx.execute(_ANY_OVER, {"_now": now}).first() is not None
+def in_force(tx: Connection, kind: str, now: float) -> bool:
+    """Whether there is a hold of a kind whose time is not over."""
+    return tx.execute(_IN_FORCE, {"_kind": kind, "_now": now}).first() is not None
 
 
 def lift_over(tx: Connection, now: float) -> list[HoldRow]:
