@@ -9,7 +9,7 @@ The rule. A sequential phase computes a date from the phase before, over the dat
   attempt is computing it. A date whose sequential phase has yet to run has no such output, and is not marked:
   in a first backfill, whose gates hold later dates back until earlier ones are satisfied, none is.
 - The mark names the latest repair. It stays, whatever becomes of the date, until the date is done again and
-  every output that it has of sequential phases comes from a good attempt begun since the repair.
+  every output of it that a repair made stale comes from a good attempt begun since that repair.
 - Nothing runs by itself for a mark. A retry with `cascade` runs the date, and every done date that is stale
   within its reach, now or by what this retry repairs: all phases are validated as ever, and only the
   sequential ones run once whatever they show.

@@ -145,13 +145,10 @@ def _own_step(processor: Processor, check: CheckRow | None, facts: Facts) -> _St
         return _Step(_Kind.ASK)
     if check.attempt_id is not None:
         return _Step(_Kind.RUNNING)
-    step = _accepted(check) or _unanswered(check) or _settled(check)
+    may_run = _may_run(processor, facts)
+    step = _accepted(check) or _unanswered(check) or _settled(check, may_run)
     if step is None:
-        step = (
-            _to_run(processor, check, facts)
-            if _may_run(processor, facts)
-            else _not_run(processor, check, facts)
-        )
+        step = _to_run(processor, check, facts) if may_run else _not_run(processor, check, facts)
     return step
 
 
@@ -163,9 +160,9 @@ def _accepted(check: CheckRow) -> _Step | None:
     return _Step(_Kind.GAP, text, by=PassedBy.OPERATOR)
 
 
-def _settled(check: CheckRow) -> _Step | None:
-    """The step of a processor that needs nothing more; a forced one runs once whatever it shows."""
-    forced = check.mode == Mode.FORCE and check.tries == 0 and check.verdict is Verdict.COMPLETE
+def _settled(check: CheckRow, may_run: bool) -> _Step | None:
+    """The step of a processor that needs nothing more; a forced one that may runs once whatever it shows."""
+    forced = may_run and check.mode == Mode.FORCE and check.tries == 0 and check.verdict is Verdict.COMPLETE
     return _Step(_Kind.SATISFIED) if check.verdict.satisfied and not forced else None
 
 

@@ -236,8 +236,8 @@ class Service:
             self.engine.recheck_holes()
 
     def _sweep(self) -> None:
-        if self._moving:
-            self.engine.sweeper.run()
+        if self._moving and self.engine.sweeper.run():
+            self.wake()
 
     def _clock_leapt(self, seconds: float) -> None:
         """The clock was set. Ticks are planned by it: after a step back they would all be late by as much."""

@@ -155,6 +155,8 @@ class CheckRow:
     gap: str
     accepted_by: str
     accepted_reason: str
+    stale_at: float | None = None
+    """When what its output is computed from was repaired since; None: it was not."""
     attempted: tuple[Run, ...] = ()
     """All our ended attempts, where somebody read them; else empty."""
 

@@ -174,6 +174,8 @@ checks = Table(
     Column("own_ended_at", Double),
     _flag("own_succeeded"),
     _words("own_detail"),
+    # When what its output is computed from has changed since; None: it has not, as far as is known.
+    Column("stale_at", Double),
     # What lets the date pass although the output is not what it should be, and who says so:
     # a fallback, the policy or an operator.
     _words("passed_by"),

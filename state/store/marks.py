@@ -26,19 +26,10 @@ _DONE = select(dates.c.date, dates.c.regressed).where(dates.c.state == DONE, _TH
 _SET_REGRESSED = update(dates).where(dates.c.date == bindparam("_date")).values(regressed=bindparam("_text"))
 
 
-def _computed(processors: Collection[str]) -> tuple[ColumnElement[bool], ...]:
-    """A check of these processors that has output for a date."""
-    return (
-        checks.c.date == dates.c.date,
-        checks.c.processor.in_(processors),
-        checks.c.rows > 0,
-        checks.c.verdict != Verdict.NOT_EXPECTED.value,
-    )
-
-
-def _not_since(at: object) -> ColumnElement[bool]:
-    """That no good attempt of ours has computed a check's output since a time."""
-    return or_(checks.c.own_started_at.is_(None), checks.c.own_started_at < at, checks.c.own_succeeded == 0)
+def _older(at: object) -> ColumnElement[bool]:
+    """That a check has output, and no good attempt of ours has begun to compute it since a time."""
+    since = and_(checks.c.own_started_at >= at, checks.c.own_succeeded == 1)
+    return and_(checks.c.rows > 0, checks.c.verdict != Verdict.NOT_EXPECTED.value, since.is_not(True))
 
 
 def next_seen(tx: Connection) -> float | None:
@@ -74,20 +65,17 @@ def mark_stale(
 
     Output that is being computed counts as such.
     """
-    old = exists().where(*_computed(processors), _not_since(at))
-    under_way = exists().where(
-        and_(
-            checks.c.date == dates.c.date,
-            checks.c.processor.in_(processors),
-            checks.c.attempt_id.is_not(None),
-        )
-    )
-    here = (dates.c.date.between(repaired, until), or_(old, under_way))
-    tx.execute(update(dates).where(*here).values(stale_by=repaired, stale_at=at))
+    reached = (checks.c.date.between(repaired, until), checks.c.processor.in_(processors))
+    under_way = checks.c.attempt_id.is_not(None)
+    tx.execute(update(checks).where(*reached, or_(_older(at), under_way)).values(stale_at=at))
+    has_such = exists().where(checks.c.date == dates.c.date, *reached, checks.c.stale_at == at)
+    tx.execute(update(dates).where(has_such).values(stale_by=repaired, stale_at=at))
 
 
 def clear_stale(tx: Connection, ended: Collection[dt.date], processors: Collection[str]) -> None:
-    """Take the mark from dates whose output of `processors` was all computed since the repair."""
-    old = exists().where(*_computed(processors), _not_since(dates.c.stale_at))
-    here = (dates.c.date.in_(ended), IS_STALE, ~old)
+    """Take the mark from dates whose output of `processors` was computed since, whichever was stale."""
+    its = (checks.c.date == dates.c.date, checks.c.processor.in_(processors), checks.c.stale_at.is_not(None))
+    here = (dates.c.date.in_(ended), ~exists().where(*its, _older(checks.c.stale_at)))
     tx.execute(update(dates).where(*here).values(stale_by=None, stale_at=None))
+    fresh = exists().where(dates.c.date == checks.c.date, ~IS_STALE)
+    tx.execute(update(checks).where(checks.c.date.in_(ended), fresh).values(stale_at=None))

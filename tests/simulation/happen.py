@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tests.simulation.life import Life
 
 SOMEONE = Caller(name="someone")
+SOMEBODY = "another controller"
+"""What the history says of runs that are not ours."""
 
 
 def happen(life: Life, one: Happening) -> str:
@@ -44,6 +46,7 @@ def _ask(life: Life, one: Happening) -> None:
 _REQUESTS: Mapping[str, Callable[[Life, Happening], object]] = {
     "enqueue": lambda life, one: enqueue(life, **one.args),
     "accept": lambda life, one: life.control.accept(**one.args, by=SOMEONE, reason="arena closed"),
+    "sweep": lambda life, one: life.engine.sweeper.run(),
     "pause_everything": lambda life, one: life.control.pause_everything(by=SOMEONE, reason="lunch"),
 }
 
@@ -67,18 +70,20 @@ def _broken(life: Life, processor: str, for_seconds: float) -> None:
     _later(life, for_seconds, lambda: life.warehouse.broken.pop(processor, None))
 
 
-def _somebody(life: Life, processor: str, date: dt.date, for_seconds: float, closes: bool) -> None:
-    """Somebody else's run is open, and ends without rows or never says that it ended."""
-    run = Run(succeeded=False, started_at=life.time, detail="somebody else")
-    life.warehouse.open[processor, date] = run
+def _somebody(life: Life, processor: str, date: dt.date, for_seconds: float, ends: str) -> None:
+    """Another controller's run is open, and ends with rows or without, or never says that it ended."""
+    pair, started_at = (processor, date), life.time
+    life.warehouse.open[pair] = Run(succeeded=False, started_at=started_at, detail=SOMEBODY)
+    shares = {"wrote": 1.0, "wrote half": 0.5}
 
     def end() -> None:
-        if closes and life.warehouse.open.get((processor, date)) is run:
-            del life.warehouse.open[processor, date]
-            ended = Run(succeeded=False, started_at=run.started_at, ended_at=life.time)
-            life.warehouse.closed[processor, date] = ended
+        if ends in shares:
+            life.platform.put(pair, shares[ends])
+        ended = Run(succeeded=ends in shares, started_at=started_at, ended_at=life.time, detail=SOMEBODY)
+        life.platform.close(pair, ended)
 
-    _later(life, for_seconds, end)
+    if ends != "never":
+        _later(life, for_seconds, end)
 
 
 def _damage(life: Life, processor: str, date: dt.date, share: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import math
 import random
 from collections import Counter
@@ -15,7 +16,7 @@ from tests.simulation.outside import Pair, SimWarehouse, Work
 from tests.simulation.scenario import Scenario
 
 LATE_SECONDS = 90.0
-"""How long rows stay unseen that a job wrote."""
+"""How long rows stay unseen that a job wrote, or its run open that has ended."""
 
 
 class Platform:
@@ -107,10 +108,23 @@ class Platform:
                 self._warehouse.open[name, date] = Run(succeeded=False, started_at=at)
 
     def _close(self, name: str, kinds: Mapping[dt.date, str], run: Run) -> None:
+        """Write down the end of a run, at once or late; of several runs that closed, the latest counts."""
+        if not self._keeps_history(name):
+            return
         for date, kind in kinds.items():
-            if self._keeps_history(name) and kind != "never closes its run":
-                self._warehouse.open.pop((name, date), None)
-                self._warehouse.closed[name, date] = run
+            closes = functools.partial(self.close, (name, date), run)
+            if kind == "closes its run late":
+                self.later.append((self._warehouse.clock() + LATE_SECONDS, closes))
+            elif kind != "never closes its run":
+                closes()
+
+    def close(self, pair: Pair, run: Run) -> None:
+        """Write down the end of a run, unless a later one is known."""
+        opened, before = self._warehouse.open.get(pair), self._warehouse.closed.get(pair)
+        if opened is not None and opened.started_at <= run.started_at:
+            del self._warehouse.open[pair]
+        if before is None or before.started_at <= run.started_at:
+            self._warehouse.closed[pair] = run
 
     def _keeps_history(self, name: str) -> bool:
         return random.Random(f"{self._seed} {name}").random() < 0.6

@@ -6,21 +6,22 @@ is open another thread may act: a request is served, the engine moves while the 
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import random
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from daemon.control import Control, Refused
+from daemon.control import Control
 from daemon.core import Core
 from daemon.engine import Engine
 from daemon.enqueue import Enqueuer
 from daemon.events import Event
 from state.machine import Machine
-from tests.simulation.happen import SOMEONE, TROUBLES, happen
+from tests.simulation.ending import end
+from tests.simulation.happen import TROUBLES, happen
 from tests.simulation.jobs import Platform
 from tests.simulation.mortal import Killed, MortalDatabase
 from tests.simulation.outside import SimExecutor, SimWarehouse
@@ -33,10 +34,10 @@ MOST_MOMENTS = 1500
 """More moments than any world needs; one that has not ended by then never will."""
 MOST_RECHECKS = 3
 """How often a hole is asked about again while nothing else happens."""
-MOST_HELP = 8
-"""How often a person looks at what has come to rest and helps it on."""
 MOST_CALLS = 400
 """More calls of duties than one moment needs."""
+MOST_REQUESTS = 2
+"""How many requests are served at once."""
 QUESTION_SECONDS = 0.7
 """How long the warehouse thinks, half before and half after it looks at its tables."""
 
@@ -64,10 +65,13 @@ class Life:
         self.points: Counter[str] = Counter()
         self.kills: Counter[str] = Counter()
         self.calls = 0
+        self.begun = START
+        """What is to come counts from here."""
         self.coming: list[Coming] = [[one.skip, one] for one in scenario.happenings]
-        self.up = self.mover = self.asker = False
+        self.up = self.mover = self.asker = self.turning = False
         self.alarm: float | None = None
-        self.busy = False
+        self.requests = 0
+        """Requests that are being served at once."""
         self.rechecked, self.rechecks = START, 0
         self.core = Core(
             pipeline=self.pipeline,
@@ -83,30 +87,30 @@ class Life:
         db.point = self.point
         self.warehouse.point = self._think
         self.executor.point = self.point
-        self.executor.on_end = self._wake
+        self.executor.on_end = self.wake
 
     def clock(self) -> float:
         """The simulated time."""
         return self.time
 
     def run(self) -> None:
-        """Live through it, and then help everything to its end.
+        """Live through it, to its end.
 
         Raises:
             Broken: an invariant does not hold.
         """
         self.start()
-        self._go_on()
-        self._calm_down()
-        for _ in range(MOST_HELP):
-            self.rechecks = 0
-            self._help()
-            self._go_on()
-            if not self.witness.unfinished():
-                break
-        self.witness.ended()
+        self.go_on()
+        end(self)
 
-    def _wake(self) -> None:
+    def expect(self, happenings: Iterable[Happening]) -> None:
+        """From now on these are to come."""
+        self.begun = self.time
+        self.coming = [[one.skip, one] for one in happenings]
+        self.wake()
+
+    def wake(self) -> None:
+        """Both workers look as soon as they can."""
         self.mover = self.asker = True
 
     def tell(self, text: str) -> None:
@@ -128,17 +132,18 @@ class Life:
                 self._die(killed)
             else:
                 self.up = True
-                self._wake()
+                self.wake()
                 self.alarm = None
 
     def _die(self, killed: Killed) -> None:
         name, seconds = killed.args
         self.kills[name] += 1
         self.tell(f"the daemon is killed {name}, for {seconds:g} s")
-        self.up = self.busy = False
+        self.up = self.turning = False
+        self.requests = 0
         self.advance(self.time + seconds)
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
         """Until nothing can happen any more."""
         for _ in range(MOST_MOMENTS):
             try:
@@ -157,7 +162,7 @@ class Life:
             if not (self.mover or self.asker):
                 if not self._rings():
                     return
-                self._wake()
+                self.wake()
             if self.mover and (not self.asker or self.rng.random() < 0.6):
                 self._move()
             else:
@@ -165,18 +170,24 @@ class Life:
         raise Broken("liveness", f"the workers do not come to rest within {MOST_CALLS} calls")
 
     def _move(self) -> None:
-        self.calls += 1
         self.mover = False
-        if self.engine.turn():
-            self._wake()
+        if self._turn():
+            self.wake()
         else:
             self.alarm = self.engine.next_alarm()
+
+    def _turn(self) -> bool:
+        self.calls += 1
+        self.turning = True
+        moved = self.engine.turn()
+        self.turning = False
+        return moved
 
     def _ask(self) -> None:
         self.calls += 1
         self.asker = False
         if self.engine.validate():
-            self._wake()
+            self.wake()
 
     # Time
 
@@ -202,7 +213,7 @@ class Life:
         recheck = self.rechecked + self.pipeline.engine.recheck
         self.rechecks = self.rechecks + 1 if at == recheck else 0
         self.advance(max(at, self.time))
-        due = [entry for entry in self.coming if START + entry[1].at <= self.time]
+        due = [entry for entry in self.coming if self.begun + entry[1].at <= self.time]
         self._come([entry for entry in due if _comes_at_rest(*entry)])
         if self.witness.waits_for_earlier and self.time >= recheck:
             self.rechecked = self.time
@@ -228,7 +239,7 @@ class Life:
         return self.alarm is not None and self.alarm <= self.time
 
     def _moments(self) -> list[float]:
-        moments = [at for _, one in self.coming if (at := START + one.at) > self.time]
+        moments = [at for _, one in self.coming if (at := self.begun + one.at) > self.time]
         moments += [at for at, _ in self.platform.later]
         if self.alarm is not None:
             moments.append(self.alarm)
@@ -250,61 +261,36 @@ class Life:
             one = entry[1]
             if entry not in self.coming:
                 continue  # another point, further in, was where it came
-            if START + one.at > self.time:
+            if self.begun + one.at > self.time:
                 return
-            if one.verb == "kill" and one.args["point"] != name:
+            if one.point and one.point != name:
                 continue
             if entry[0] > 0:
                 entry[0] -= 1
-            elif one.verb == "kill" or (free and self.up and not self.busy):
+            elif one.verb == "kill" or (free and self.up and self.requests < MOST_REQUESTS):
                 self.coming.remove(entry)
                 self._strike(one, name)
 
     def _think(self, name: str) -> None:
-        """The warehouse takes its time; meanwhile the engine's other worker goes on."""
+        """The warehouse takes its time, whoever asks; meanwhile the engine may go on."""
         self.advance(self.time + QUESTION_SECONDS / 2)
         self.point(name)
-        if self.up and not self.busy and self.rng.random() < 0.3:
-            self.busy = True
-            for _ in itertools.takewhile(bool, (self.engine.turn() for _ in range(MOST_CALLS))):
-                self.calls += 1
-            self.busy = False
+        if self.up and not self.turning and self.rng.random() < 0.3:
+            self.requests += MOST_REQUESTS
+            for _ in itertools.takewhile(bool, (self._turn() for _ in range(MOST_CALLS))):
+                pass
+            self.requests -= MOST_REQUESTS
 
     def _perform(self, one: Happening) -> None:
         self.tell(str(one))
-        self.busy = True
+        self.requests += 1
         refusal = happen(self, one)
-        self.busy = False
+        self.requests -= 1
         if refusal:
             self.tell(f"  refused: {refusal}")
         if one.verb not in TROUBLES:
-            self._wake()
-
-    # The end
-
-    def _calm_down(self) -> None:
-        """From now on nothing goes wrong."""
-        self.tell("the faults stop")
-        self.platform.calm = True
-        for process in self.executor.alive.values():
-            process.work.dies_after = 0.0
-        self.warehouse.down, self.warehouse.retry_at = "", None
-        self.warehouse.broken.clear()
-
-    def _help(self) -> None:
-        """What a person does who wants everything to end: lift, resume, retry, fill what nobody runs."""
-        self.control.resume_everything(by=SOMEONE)
-        for hold in self.control.holds():
-            self.control.lift(hold.kind, hold.key, by=SOMEONE)
-        for pair in self.witness.nobody_runs():
-            self.platform.put(pair, 1.0)
-        for number in list(self.witness.requests):
-            with contextlib.suppress(Refused):
-                self.control.resume(number, by=SOMEONE)
-        for date in self.witness.failed():
-            self.control.retry_date(date, by=SOMEONE)
-        self._wake()
+            self.wake()
 
 
 def _comes_at_rest(skip: int, one: Happening) -> bool:
-    return one.args["point"] == AT_REST if one.verb == "kill" else skip == 0
+    return one.point == AT_REST or (not one.point and skip == 0)

@@ -11,6 +11,7 @@ from pathlib import Path
 from daemon.executors import Exit, Handle, Job, Observation, Record
 from daemon.warehouse import Answers, Wanted, WarehouseError
 from state.verdict import Evidence, Run
+from tests.simulation.scenario import ANSWER, QUESTION
 
 Pair = tuple[str, dt.date]
 """A processor and a date."""
@@ -48,15 +49,16 @@ class SimWarehouse:
     def evidence(self, wanted: Wanted, *, purpose: str) -> Answers:
         """What the rows and the history say."""
         asked_at = self.clock()
-        self.point("a question is on its way")
+        self.point(QUESTION)
         self._ask()
-        answers = {(name, date): self._one(name, date) for name, chosen in wanted.items() for date in chosen}
+        answers = {(name, date): self.look(name, date) for name, chosen in wanted.items() for date in chosen}
         for pair, evidence in answers.items():
             self.told.setdefault(pair, {})[asked_at] = evidence
-        self.point("an answer is on its way")
+        self.point(ANSWER)
         return answers
 
-    def _one(self, name: str, date: dt.date) -> Evidence:
+    def look(self, name: str, date: dt.date) -> Evidence:
+        """What is there, for whoever need not ask."""
         if name in self.broken:
             return Evidence(error=self.broken[name])
         pair = (name, date)

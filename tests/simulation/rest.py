@@ -17,6 +17,7 @@ from tests.simulation.scrape import differences
 
 if TYPE_CHECKING:
     from tests.simulation.life import Life
+    from tests.simulation.marked import Marked
     from tests.simulation.witness import Witness
 
 Row = dict[str, Any]
@@ -48,9 +49,10 @@ _TALLIES = {
 class Rest:
     """Looks at a world at rest."""
 
-    def __init__(self, life: Life, witness: Witness) -> None:
+    def __init__(self, life: Life, witness: Witness, marked: Marked) -> None:
         self._life = life
         self._witness = witness
+        self._marked = marked
         self._pipeline = life.pipeline
         self._seen = -1
 
@@ -67,6 +69,7 @@ class Rest:
         if everything_is_told:
             self._counts_equal_rows()
             self._requests_equal_rows()
+            self._marked.look()
         if everything_is_told and self._life.rng.random() < TELLING:
             self._what_people_read()
 
@@ -146,10 +149,11 @@ class Rest:
         return any(check["verdict"] == "unknown" and self._asked_later(check) for check in own)
 
     def _is_open(self, check: Row) -> bool:
-        """Whether somebody else's run was open when the warehouse was asked."""
+        """Whether somebody else's run was open when the warehouse was asked, and is called by its name."""
         evidence = self._witness.evidence(check)
         run = evidence.open if evidence else None
-        return check["verdict"] == "running" and self._asked_later(check) and run is not None
+        named = run is not None and run.detail in check["reason"]
+        return check["verdict"] == "running" and self._asked_later(check) and named
 
     def _for_slot(self, row: Row) -> bool:
         """Whether nothing that it could start finds room."""

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from tests.simulation.draw import generate
 from tests.simulation.life import Life
 from tests.simulation.mortal import MortalDatabase
 from tests.simulation.rest import Broken
-from tests.simulation.scenario import Scenario, generate
+from tests.simulation.scenario import Scenario
 from tests.simulation.shrink import shrink
 from tests.simulation.story import setting, story
 

@@ -11,7 +11,7 @@ from typing import Any
 from state.pipeline_file import PipelineError
 from tests.simulation.scenario import Scenario
 
-_LISTS = ("mishaps", "happenings", "found")
+_LISTS = ("aftermath", "mishaps", "happenings", "found")
 Fails = Callable[[Scenario], bool]
 
 
@@ -40,10 +40,12 @@ def _smaller(scenario: Scenario) -> Iterator[Scenario]:
     for part in _LISTS:
         entries = getattr(scenario, part)
         yield from (replace(scenario, **{part: _without(entries, n)}) for n in range(len(entries)))
-    for n, one in enumerate(scenario.happenings):
-        if one.skip:
-            rest = _without(scenario.happenings, n)
-            yield replace(scenario, happenings=(*rest[:n], replace(one, skip=0), *rest[n:]))
+    for part in ("happenings", "aftermath"):
+        entries = getattr(scenario, part)
+        for n, one in enumerate(entries):
+            if one.skip:
+                sooner = (*entries[:n], replace(one, skip=0), *entries[n + 1 :])
+                yield replace(scenario, **{part: sooner})
 
 
 def _without(entries: tuple[Any, ...], n: int) -> tuple[Any, ...]:
@@ -58,6 +60,7 @@ def _without_date(scenario: Scenario, date: dt.date) -> Scenario:
         found=tuple(one for one in scenario.found if one.date != date),
         mishaps=tuple(one for one in scenario.mishaps if one.date != date),
         happenings=tuple(one for one in scenario.happenings if one.args.get("date") != date),
+        aftermath=tuple(one for one in scenario.aftermath if one.args.get("date") != date),
     )
 
 
@@ -72,6 +75,7 @@ def _without_processor(scenario: Scenario, name: str) -> Scenario | None:
         found=tuple(one for one in scenario.found if one.processor != name),
         mishaps=tuple(one for one in scenario.mishaps if one.processor != name),
         happenings=tuple(one for one in scenario.happenings if one.args.get("processor") != name),
+        aftermath=tuple(one for one in scenario.aftermath if one.args.get("processor") != name),
     )
     try:
         smaller.pipeline()

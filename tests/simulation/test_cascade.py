@@ -159,6 +159,23 @@ def test_a_second_repair_while_dates_are_computed_again_marks_them_anew(world):
     assert world.dates()[NEXT].stale_by == FIRST
 
 
+def test_where_one_sequential_phase_follows_another_a_cascade_leaves_no_mark(tmp_path):
+    # Given two phases that look back, one computed from the other, and a repair before both
+    shapes = pipeline(
+        phase("phase2", processor("box")),
+        phase("phase3", processor("zones"), order="sequential"),
+        phase("phase4", processor("cache"), order="sequential"),
+    )
+    world = done(World(shapes, SEASON, tmp_path))
+    damage(world, "box")
+    # When all that is stale is computed again
+    world.control.retry_date(REPAIRED, by=ME, cascades=True)
+    world.run()
+    # Then each output was computed once, and none is stale for being computed before its own successor
+    assert sorted(launched(world)[1:]) == sorted(steps(*DAYS[2:]))
+    assert stale(world) == []
+
+
 def test_a_restart_in_the_middle_loses_neither_mark_nor_cascade(world):
     damage(world)
     world.control.retry_date(REPAIRED, by=ME, cascades=True)

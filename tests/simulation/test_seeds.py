@@ -5,13 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from daemon import advance, decide, launch, lookback
+from daemon import advance, cascade, decide, launch, lookback, regression
 from daemon.reap import Reaper
+from state import verdict
 from state.store import checks, dates
+from tests.simulation.draw import generate
 from tests.simulation.mortal import MortalDatabase
 from tests.simulation.rest import Broken
 from tests.simulation.run import Simulator
-from tests.simulation.scenario import POINTS, generate
+from tests.simulation.scenario import POINTS
 from tests.simulation.shrink import shrink
 
 SEEDS, BLOCK = 2000, 50
@@ -109,6 +111,18 @@ def end_under_an_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(advance.Advancer, "_cancel", cancel)
 
 
+def mark_nothing_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cascade, "mark", lambda *_: None)
+
+
+def believe_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(regression, "note", lambda *_: [])
+
+
+def see_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdict, "_is_open", lambda *_: False)
+
+
 @pytest.mark.parametrize(
     ("plant", "rules"),
     [
@@ -121,6 +135,9 @@ def end_under_an_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
         (forget_to_wake, {"every wait is true", "a stop stops"}),
         (leave_running_jobs_behind, {"liveness"}),
         (end_under_an_attempt, {"nothing ends under an attempt"}),
+        (mark_nothing_stale, {"what is computed from older rows is stale"}),
+        (believe_what_is_done, {"a done date tells what it lacks"}),
+        (see_nobody_else, {"another controller is waited for"}),
     ],
 )
 def test_a_planted_bug_is_found_and_told_in_a_short_story(simulator, monkeypatch, plant, rules) -> None:
@@ -136,7 +153,7 @@ def test_a_planted_bug_is_found_and_told_in_a_short_story(simulator, monkeypatch
     assert error.rule in rules, error
     # And a smaller world fails in the same way
     small = shrink(
-        generate(seed), lambda one: getattr(simulator.live(one)[1], "rule", "") == error.rule, seconds=20
+        generate(seed), lambda one: getattr(simulator.live(one)[1], "rule", "") == error.rule, seconds=5
     )
     assert small.happenings
     assert len(small.happenings) <= len(life.scenario.happenings)

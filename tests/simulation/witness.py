@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+from daemon.core import ACTOR
 from state.machine import FINAL, IllegalMove, Trigger
 from state.pipeline import FAILED, Processor, Stage
 from state.verdict import Evidence
+from tests.simulation.marked import Marked
 from tests.simulation.outside import Pair
 from tests.simulation.rest import Broken, Rest, Row, day_of
 
@@ -23,6 +26,7 @@ class Witness:
         self._life = life
         self._raw = life.db.raw
         self._pipeline = life.pipeline
+        self._stale_after = life.pipeline.history.stale_after if life.pipeline.history else 0.0
         self._changes = -1
         self._moves = 0
         self._attempts = 0
@@ -37,9 +41,12 @@ class Witness:
         self.admitted: dict[str, float] = {}
         self.versions: Counter[str] = Counter()
         self.tries: Counter[tuple[str, str]] = Counter()
-        self._rest = Rest(life, self)
-        self.at_rest = self._rest.look
-        self.ended = self._rest.ended
+        phases = life.pipeline.phase
+        self.lookbacks = [(p, before) for before, p in itertools.pairwise(phases) if p.sequential]
+        """Sequential phases, each with the phase that it is computed from."""
+        marked = Marked(life, self)
+        rest = Rest(life, self, marked)
+        self.at_rest, self.ended, self.nothing_lacks = rest.look, rest.ended, marked.nothing_lacks
 
     @property
     def waits_for_earlier(self) -> bool:
@@ -162,6 +169,8 @@ class Witness:
         last = self.versions[date] == self.dates[date]["version"]
         if last and self.dates[date]["state"] != target:
             raise Broken("history chains", f"{date} is in {self.dates[date]['state']}, not in {target}")
+        if trigger is Trigger.RETRY:
+            self._asked_for(move)
         if trigger is Trigger.ADMIT:
             self.admitted[date] = move["at"]
             for processor in self._pipeline.processors:
@@ -170,6 +179,13 @@ class Witness:
             self._passed(date, self._pipeline.stage[move["source"]], trigger)
             if target not in FINAL:
                 self._entered(date, self._pipeline.stage[target], before)
+
+    def _asked_for(self, move: Row) -> None:
+        """Only people put ended dates back, and the cascade that they asked for."""
+        cascade = move["reason"].removeprefix("cascade of ")
+        asked = move["actor"] != ACTOR or (cascade in self.dates and self.dates[cascade]["cascades"])
+        if not asked:
+            raise Broken("retried only if asked", f"{move['date']} {move['reason']} by {move['actor']}")
 
     def _passed(self, date: str, stage: Stage, trigger: Trigger) -> None:
         """A gate opened: every processor shows what is right, or is passed over with a reason."""
@@ -180,7 +196,7 @@ class Witness:
                 raise Broken("gates in order", told)
             if check["accepted_reason"] or check["passed_by"]:
                 self._gap(processor, check, told)
-            elif self._asks(date, processor):
+            elif self.asks(date, processor):
                 evidence = self.evidence(check)
                 if evidence is None or not self._life.platform.complete(self.pair(check), evidence):
                     raise Broken("an error is never an answer", f"{told}: {evidence}")
@@ -220,7 +236,8 @@ class Witness:
         games = self._life.scenario.games.get(date, 0)
         return self._pipeline.seasons.day(date, games).expected
 
-    def _asks(self, date: str, processor: Processor) -> bool:
+    def asks(self, date: str, processor: Processor) -> bool:
+        """Whether anything is expected of a processor on a date."""
         day = self._pipeline.seasons.day(day_of(date), self._life.scenario.games.get(day_of(date), 0))
         return not day.in_bootstrap(self._pipeline.bootstrap_days(processor))
 
@@ -272,6 +289,7 @@ class Witness:
         stops += [str(hold) for hold in self.placed if self._holds(hold, processor)]
         if stops:
             raise Broken("a stop stops", f"{told} in spite of {stops}")
+        self._has_no_rival(date, stage, told)
         for other in processor.after:
             if self._pipeline.processors[other].priority == "critical" and not self._stands(date, other):
                 raise Broken("after", f"{told} before {other} is satisfied")
@@ -281,6 +299,16 @@ class Witness:
                 if not self._pipeline.bypassed(earlier, day) and (date, other.name) not in self.satisfied:
                     raise Broken("gates in order", f"{told} before {other.name} is satisfied")
         self._is_worth_it(date, processor, check, told)
+
+    def _has_no_rival(self, date: str, stage: Stage, told: str) -> None:
+        """Nobody else was seen at work on the same state of the date."""
+        for check in (self.checks[date, p.name] for p in stage.processors):
+            evidence = self.evidence(check)
+            run = evidence.open if evidence and check["own_started_at"] is None else None
+            seen = run is not None and check["asked_at"] - run.started_at <= self._stale_after
+            complete = evidence is not None and self._life.platform.complete(self.pair(check), evidence)
+            if seen and not complete and not check["accepted_reason"]:
+                raise Broken("another controller is waited for", f"{told} while {check['processor']} runs")
 
     def _stands(self, date: str, name: str) -> bool:
         return (date, name) in self.satisfied or bool(self._pipeline.processors[name].fallbacks)

@@ -150,6 +150,11 @@ def test_force_runs_a_complete_processor_once():
     assert decided(PHASE3, check("team", mode="force", tries=1)) == Advance()
 
 
+def test_force_without_scrapers_leaves_complete_sources_as_they_are():
+    forced = [check(p.name, mode="force") for p in PHASE2.processors]
+    assert decided(PHASE2, *forced, scrapers=Scrapers.NONE) == Advance()
+
+
 def checks(stage):
     times = st.none() | st.floats(0, 2 * NOW)
     one = st.fixed_dictionaries(

@@ -1,0 +1,81 @@
+"""Holes: an earlier date that lacks something bars the way of later ones, until it is filled or accepted."""
+
+import datetime as dt
+import itertools
+
+import pytest
+
+from daemon.waiting import waiting_on
+from state.store import checks
+from tests.simulation.outside import Work
+from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
+from tests.simulation.world import ME, World
+
+
+@pytest.fixture
+def world(tmp_path, state_url):
+    found = World(shape(), SEASON, tmp_path, url=state_url)
+    yield found
+    found.db.close()
+
+
+def test_a_hole_in_phase_3_blocks_later_dates_with_its_name_until_it_is_accepted(world):
+    hole = OPENER + dt.timedelta(days=3)
+
+    def script(job):
+        same = job.env["BACKFILLD_PROCESSOR"] == "team" and job.env["BACKFILLD_DATE"] == hole.isoformat()
+        return Work(code=1) if same else world.well(job)
+
+    world.script = script
+    world.enqueue(OPENER, DAY)
+    for _ in range(200):
+        world.step()
+    row = world.dates()[DAY]
+    assert (row.state, row.waiting) == ("phase3", "earlier_date")
+    assert f"{hole} in phase3" in row.waiting_text
+    for name in ("team", "player"):
+        world.control.accept(hole, name, by=ME, reason="arena closed")
+    world.run()
+    assert world.dates()[DAY].outcome == "complete"
+    assert world.dates()[hole].outcome == "accepted"
+
+
+def test_dates_of_the_lookback_that_nobody_enqueued_are_asked_about_and_bar_the_way(world):
+    world.enqueue(DAY, DAY)
+    for _ in range(60):
+        world.step()
+    assert world.dates()[DAY].waiting == "earlier_date"
+    for name, date in itertools.product(("team", "player"), SEASON):
+        if date < DAY:
+            world.fill(name, date)
+    with world.db.write() as tx:
+        checks.want(tx, [(d, n) for d in SEASON if d < DAY for n in ("team", "player")], world.time)
+    world.run()
+    assert world.dates()[DAY].outcome == "complete"
+
+
+def test_accepting_one_gap_of_a_date_that_nobody_enqueued_leaves_its_other_gaps_holes(world):
+    # Given an earlier date that lacks both processors of phase 3, and an operator who accepts the first
+    for name, date in itertools.product(("team", "player"), SEASON):
+        world.fill(name, date, rows=int(date != OPENER))
+    world.control.accept(OPENER, "team", by=ME, reason="arena closed")
+    # When a later date comes to the gate of phase 4
+    world.enqueue(DAY, DAY)
+    for _ in range(60):
+        world.step()
+    # Then it waits for the other
+    assert world.dates()[DAY].waiting == "earlier_date"
+    world.control.accept(OPENER, "player", by=ME, reason="arena closed")
+    world.run()
+    assert world.dates()[DAY].outcome == "complete"
+
+
+def test_what_many_dates_wait_for_is_told_alike_and_truly(world):
+    fails(world, "team", code=1)
+    world.enqueue(OPENER, DAY)
+    for _ in range(60):
+        world.step()
+    with world.db.read() as tx:
+        held = [row for row in world.dates().values() if row.waiting == "earlier_date"]
+        told = waiting_on(tx, world.core, held)
+    assert all(sentence.startswith(f"{OPENER} is not satisfied in phase3") for sentence in told.values())

@@ -1,0 +1,143 @@
+"""What people ask for, and what stops by itself: backfills, pauses, cancels, retries, accepted gaps."""
+
+import datetime as dt
+
+import pytest
+
+from daemon.control import Refused
+from state.store import backfills
+from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
+from tests.simulation.world import ME, World
+
+
+@pytest.fixture
+def world(tmp_path, state_url):
+    found = World(shape(), SEASON, tmp_path, url=state_url)
+    yield found
+    found.db.close()
+
+
+def test_pause_stops_new_starts_survives_a_restart_and_resume_goes_on(world):
+    world.enqueue(OPENER, DAY)
+    for _ in range(5):
+        world.step()
+    world.control.pause_everything(by=ME, reason="lunch")
+    before = len(world.executor.launched)
+    world.start()
+    world.run()
+    assert len(world.executor.launched) == before
+    world.control.resume_everything(by=ME)
+    world.run()
+    assert not world.live()
+
+
+def test_a_paused_backfill_waits_and_says_so_while_another_goes_on(world):
+    first = world.enqueue(OPENER, OPENER)
+    world.settle()
+    world.control.pause(first.id, by=ME)
+    world.enqueue(OPENER + dt.timedelta(days=1), OPENER + dt.timedelta(days=1))
+    world.run()
+    assert world.dates()[OPENER].waiting == "paused"
+    assert world.dates()[OPENER + dt.timedelta(days=1)].outcome == "bootstrap"
+    world.control.resume(first.id, by=ME)
+    world.run()
+    assert world.dates()[OPENER].outcome == "bootstrap"
+
+
+def test_cancel_ends_what_runs_and_a_retry_runs_only_what_is_missing(world):
+    receipt = world.enqueue(OPENER, OPENER)
+    world.settle()
+    world.control.cancel(receipt.id, by=ME)
+    world.run()
+    assert not world.executor.alive
+    assert {row.outcome for row in world.dates().values()} == {"cancelled"}
+    world.fill("box", OPENER)
+    before = len(world.executor.launched)
+    world.control.retry(receipt.id, by=ME)
+    world.run()
+    assert "box" not in [job.env["BACKFILLD_PROCESSOR"] for job in world.executor.launched[before:]]
+    assert world.dates()[OPENER].outcome == "bootstrap"
+
+
+def test_too_many_failures_stop_a_backfill_until_it_is_resumed(tmp_path):
+    world = World(shape(breaker=0), SEASON, tmp_path)
+    fails(world, "box", times=9, code=1)
+    receipt = world.enqueue(OPENER, DAY, max_failures=1)
+    world.run()
+    assert any(row.waiting == "paused" and "stopped" in row.waiting_text for row in world.live())
+    world.control.resume(receipt.id, by=ME)
+    world.run()
+
+
+def test_an_accepted_gap_passes_though_its_table_cannot_be_asked_and_is_not_asked_about_for_ever(world):
+    # Given a date that waits for a table that is gone, and one that nobody enqueued
+    world.warehouse.broken["box"] = "table not found"
+    world.enqueue(OPENER, OPENER)
+    for _ in range(3):
+        world.step()
+    assert world.dates()[OPENER].waiting == "warehouse"
+    # When the gap is accepted on both
+    for date in (OPENER, DAY):
+        world.control.accept(date, "box", by=ME, reason="the table is gone")
+    # Then the date passes, and after a while nothing more is asked
+    world.run(limit=100)
+    assert world.dates()[OPENER].outcome == "accepted"
+
+
+def test_retrying_a_stopped_backfill_wakes_the_dates_that_were_stopped(tmp_path):
+    # Given a backfill that was stopped by the failure of one date, while others wait
+    world = World(shape(breaker=0, max_attempts=1), SEASON, tmp_path)
+    fails(world, "box", times=1, code=1)
+    receipt = world.enqueue(OPENER, OPENER + dt.timedelta(days=2), max_failures=1)
+    world.run()
+    assert {row.waiting for row in world.live()} == {"paused"}
+    # When what failed is retried
+    world.control.retry(receipt.id, by=ME)
+    world.run()
+    # Then all of it goes on
+    assert not world.live()
+
+
+def test_a_date_cannot_be_put_back_while_the_rest_of_its_backfill_is_being_cancelled(world):
+    receipt = world.enqueue(dt.date(2021, 10, 17), OPENER)
+    world.settle()
+    world.control.cancel(receipt.id, by=ME)
+    with pytest.raises(Refused, match="is being cancelled"):
+        world.control.retry_date(dt.date(2021, 10, 17), by=ME)
+    world.run()
+    assert world.dates()[OPENER].outcome == "cancelled"
+
+
+def test_the_same_error_again_and_again_pauses_the_processor(world):
+    fails(world, "box", times=6, code=1)
+    world.enqueue(OPENER, DAY)
+    world.run()
+    (hold,) = world.control.holds()
+    assert (hold.kind, hold.key) == ("processor", "box")
+    assert "the same error 5 times in a row" in hold.reason
+    world.control.lift("processor", "box", by=ME)
+    world.run()
+    assert not [row for row in world.live() if row.waiting == "held"]
+
+
+def test_ten_thousand_dates_of_any_kind_are_enqueued_in_one_transaction(tmp_path, monkeypatch):
+    # Given a calendar in which most of the dates have no games
+    world = World(shape(), SEASON, tmp_path)
+    written = []
+    write = world.db.write
+    monkeypatch.setattr(world.db, "write", lambda: written.append(1) or write())
+    start = OPENER - dt.timedelta(days=9_990)
+    # When they are enqueued
+    receipt = world.enqueue(start, OPENER + dt.timedelta(days=9))
+    # Then one transaction keeps the calendar and one the request, and every date has its answer
+    assert receipt.outcomes == {"not_expected": 9_990, "enqueued": 10}
+    assert len(written) == 2
+    assert world.path(start) == ["pending", "done"]
+
+
+def test_a_backfill_keeps_how_its_dates_ended_when_a_later_one_takes_them(world):
+    first = world.enqueue(OPENER, OPENER)
+    world.run()
+    world.enqueue(OPENER, OPENER, force=True)
+    with world.db.read() as tx:
+        assert backfills.standing(tx, first.id) == ({"done": 1}, {"bootstrap": 1})
