@@ -29,6 +29,8 @@ class Core:
     rng: random.Random = field(default_factory=random.Random)
     steady: Callable[[], float] | None = None
     """Seconds of a clock that nobody sets, which shows when `now` is set; None: nobody sets that either."""
+    remarks: dict[int, str] = field(default_factory=dict)
+    """What keeps running attempts from beginning or from being seen, as of the latest look at them."""
     batch: int = 500
     """How many dates one pass moves at most, so that nothing else waits long."""
     questions: int = 20_000

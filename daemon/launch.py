@@ -202,8 +202,15 @@ class Launcher:
             "BACKFILLD_ATTEMPT": str(one.attempt),
         }
         cwd = cwd_of(self._core.pipeline, one.processor)
-        argv, pass_env = one.processor.argv(words), one.processor.pass_env
-        return Job(attempt=one.attempt, argv=argv, cwd=cwd, env=env, pass_env=pass_env)
+        return Job(
+            attempt=one.attempt,
+            argv=one.processor.argv(words),
+            cwd=cwd,
+            env=env,
+            pass_env=one.processor.pass_env,
+            processor=one.processor.name,
+            timeout=one.processor.timeout,
+        )
 
     def _words(self, one: _Claimed) -> dict[str, str]:
         words = date_words(one.dates)

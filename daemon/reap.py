@@ -77,6 +77,8 @@ class Reaper:
         if not running:
             return []
         seen = {o.attempt: o for executor in self._executors.values() for o in executor.poll()}
+        self._core.remarks.clear()
+        self._core.remarks.update({number: _remark(found) for number, found in seen.items()})
         # Claimed but never launched, if no executor knows it: its executor says what became of it.
         self._adopt({number: row for number, row in running.items() if number not in seen})
         return [(running[number], found) for number, found in seen.items() if number in running]
@@ -244,6 +246,10 @@ def _status(row: AttemptRow, exit_: Exit) -> Status:
     if row.stopping is not None:
         return Status(row.stopping)
     return Status.LOST if exit_.code is None else Status.FAILED
+
+
+def _remark(found: Observation) -> str:
+    return found.remark or (found.elsewhere and f"out of sight, at {found.elsewhere}")
 
 
 def _told(row: AttemptRow, ending: Ending) -> AttemptEnded:

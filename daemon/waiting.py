@@ -77,8 +77,8 @@ def _away(scene: _Scene) -> str:
 
 
 def _attempt(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
-    running = [check for check in own.values() if check.attempt_id is not None]
-    return ", ".join(f"attempt {check.attempt_id} of {check.processor}" for check in running)
+    running = [(check.attempt_id, check.processor) for check in own.values() if check.attempt_id is not None]
+    return ", ".join(f"attempt {n} of {name}{_because(scene.core.remarks.get(n, ''))}" for n, name in running)
 
 
 def _slot(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:

@@ -84,8 +84,9 @@ class JobSettings(Strict):
     """Attempts per output table and quota day, failed ones included; without it, no limit of ours."""
     quota_errors: tuple[str, ...] = Field(default=("quotaExceeded", "exceeded quota"), strict=False)
     """A failed job whose last lines hold one of these parks its table until the quota day ends."""
-    executor: Name = "local"
-    """What runs the job: `local`, this machine, or `dask`, a worker of the cluster in `[executor.dask]`."""
+    executor: str = "local"
+    """What runs the job: `local`, this machine, `dask`, a worker of the cluster in `[executor.dask]`, or
+    `cloud-run`, a Cloud Run job in the project of `[executor.cloud-run]`."""
 
 
 class Jobs(JobSettings):
@@ -122,6 +123,8 @@ class Processor(JobSettings):
     """Dates that one attempt may take together."""
     estimate: Duration | None = None
     """How long one date usually takes, for the plan, until attempts have shown it."""
+    cloud_run_job: str | None = Field(default=None, pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")
+    """The Cloud Run job that `executor = "cloud-run"` executes; without it, the name with - for _."""
     requires: tuple[str, ...] = Field(default=(), strict=False)
     """Options that must be set to True in the script's own source, such as skip_downstream_trigger."""
     expect: Expectation = Expectation()

@@ -50,7 +50,7 @@ def lookup(data: Any, loc: Location) -> Any:
 
 def _value_problems(pipeline: Pipeline) -> Iterator[str]:
     """Values that TOML can write and no database, clock or process can take."""
-    data = pipeline.model_dump()
+    data = pipeline.model_dump(by_alias=True)
     for loc, value in _leaves((), data):
         if loc[4:] and lookup(data["jobs"], loc[4:]) == value:
             continue  # inherited
@@ -100,10 +100,10 @@ def _limit_problems(where: str, settings: Jobs | Processor, shared: dict[str, An
 
 
 def _executor_problems(where: str, settings: Jobs | Processor, executors: Executors) -> Iterator[str]:
-    name, known = settings.executor, ["local", *Executors.model_fields]
+    name, known = settings.executor, ["local", *Executors.keys()]
     if name not in known:
         yield f"{where}.executor: '{name}' is not known; write {' or '.join(known)}{_nearest(name, known)}"
-    elif name != "local" and getattr(executors, name) is None:
+    elif name != "local" and executors.model_dump(by_alias=True)[name] is None:
         yield f"{where}.executor: there is no [executor.{name}]; add it"
 
 
@@ -112,6 +112,8 @@ def _command_problems(where: str, processor: Processor) -> Iterator[str]:
         yield f"{where}.command: the first word is empty; write the program there"
     if processor.executor != "local" and "dates_file" in processor.placeholders:
         yield f"{where}.command: {{dates_file}} is a file of this machine, not of workers; write {{dates}}"
+    if processor.executor == "cloud-run" and "python" in processor.placeholders:
+        yield f"{where}.command: {{python}} is this machine's, not the image's; write the words its job takes"
     for braces, word in re.findall(r"(\{\s*(\w+)\s*\})", " ".join(processor.command)):
         meant = word.lower()
         if meant in PLACEHOLDERS and braces != f"{{{meant}}}":

@@ -105,7 +105,7 @@ _WORDS = {
 _FORMS = {
     "table": "is not a table's name; write dataset.table or project.dataset.table",
     "name": "is not a name; write small letters, digits and _, a letter first",
-    "executor": "is not a name; write small letters, digits and _, a letter first",
+    "cloud_run_job": "is not the name of a Cloud Run job; write small letters, digits and -, a letter first",
     "scheduler": "is not an address; write one like tcp://10.0.0.5:8786",
 }
 

@@ -144,8 +144,23 @@ class DaskCluster(Strict):
     """The workers' resource of which a job takes 1 (`dask worker --resources`); without it, only a thread."""
 
 
+class CloudRunJobs(Strict):
+    """Where Cloud Run jobs are, which are executed with arguments of our own."""
+
+    project: str = Field(min_length=1)
+    """The project of the jobs."""
+    region: str = Field(min_length=1)
+    """Their region, such as `us-west2`."""
+    look: Duration = Field(default=5.0, gt=0)
+    """How often each execution under way is looked at."""
+    endpoint: str | None = None
+    """Another address for the Cloud Run API, such as a stand-in's; it is asked without credentials."""
+
+
 class Executors(Strict):
     """Where jobs can run besides this machine. A processor chooses by `executor`."""
 
     dask: DaskCluster | None = None
     """A Dask cluster."""
+    cloud_run: CloudRunJobs | None = Field(default=None, alias="cloud-run")
+    """Cloud Run jobs."""

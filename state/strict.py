@@ -17,11 +17,17 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
+    @classmethod
+    def keys(cls) -> list[str]:
+        """The keys that it knows, as they are written."""
+        return [field.alias or name for name, field in cls.model_fields.items()]
+
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown_keys(cls, data: Any) -> Any:
         if isinstance(data, dict):
-            unknown = [key for key in data if key not in cls.model_fields]
+            known = cls.keys()
+            unknown = [key for key in data if key not in known]
             if unknown:
                 raise PydanticCustomError(
                     "unknown_key", "{message}", {"key": str(unknown[0]), "message": cls._unknown(unknown[0])}
@@ -30,7 +36,7 @@ class Strict(BaseModel):
 
     @classmethod
     def _unknown(cls, key: object) -> str:
-        known = list(cls.model_fields)
+        known = cls.keys()
         nearest = difflib.get_close_matches(str(key), known, n=1)
         hint = f"did you mean '{nearest[0]}'?" if nearest else f"known are {', '.join(known)}"
         return f"unknown key '{key}'; {hint}"

@@ -26,12 +26,20 @@ from api.routes import SECTIONS
 from daemon.config import VARIABLES
 from state.expectation import Expectation, Filled, Quality, RampStep, Ratio
 from state.pipeline import EngineSettings, Jobs, JobSettings, Phase, Pipeline, Processor
-from state.sources import CalendarSource, DaskCluster, Executors, History, SeasonEntry, Warehouse
+from state.sources import (
+    CalendarSource,
+    CloudRunJobs,
+    DaskCluster,
+    Executors,
+    History,
+    SeasonEntry,
+    Warehouse,
+)
 from tests.documents import ROOT
 from tests.integration.api_world import make_api, small_pipeline
 
 FOLDER = ROOT / "docs" / "reference"
-_TABLE = re.compile(r"(<!-- table: (?P<name>[\w.]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
+_TABLE = re.compile(r"(<!-- table: (?P<name>[\w.-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 
 MODELS: Mapping[str, type[BaseModel]] = {
     "pipeline": Pipeline,
@@ -42,6 +50,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "jobs": Jobs,
     "executor": Executors,
     "dask": DaskCluster,
+    "cloud-run": CloudRunJobs,
     "engine": EngineSettings,
     "phase": Phase,
     "processor": Processor,
@@ -88,7 +97,12 @@ def keys(name: str) -> str:
     inherited = JobSettings.model_fields if model is Processor else {}
     told = docstrings(model)
     rows = [
-        [f"`{key}`", _kind(model, key, field), _default(field, _annotation(model, key)), told[key]]
+        [
+            f"`{field.alias or key}`",
+            _kind(model, key, field),
+            _default(field, _annotation(model, key)),
+            told[key],
+        ]
         for key, field in model.model_fields.items()
         if key not in inherited and not field.exclude
     ]

@@ -28,6 +28,9 @@ class Job:
     env: Mapping[str, str] = field(default_factory=dict)
     pass_env: tuple[str, ...] = ()
     """Names of the daemon's own environment variables that the job may see."""
+    processor: str = ""
+    timeout: float = 30 * 60.0
+    """Seconds after which the daemon will end it, for an executor that outlives the daemon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,8 @@ class Observation:
     exit: Exit | None = None
     elsewhere: str = ""
     """Where it runs, if that is out of this executor's sight: then nothing else is known of it."""
+    remark: str = ""
+    """What keeps it from beginning, or from being seen; empty when nothing does."""
 
 
 class Executor(Protocol):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from daemon.config import SettingsError
@@ -21,9 +22,23 @@ def open_executors(pipeline: Pipeline, root: Path, *, on_end: Callable[[], None]
     found: dict[str, Executor] = {"local": Local(root, on_end=on_end)}
     used = {processor.executor for processor in pipeline.processors.values()}
     if "dask" in used and pipeline.executor.dask is not None:
-        try:
+        with extra("dask"):
             from daemon.executors.dask import Dask  # noqa: PLC0415  who has no cluster needs no Dask
-        except ModuleNotFoundError as error:
-            raise SettingsError("the executor dask needs Dask: pip install 'backfilld[dask]'") from error
         found["dask"] = Dask(root, pipeline.executor.dask, on_end=on_end)
+    if "cloud-run" in used and pipeline.executor.cloud_run is not None:
+        with extra("cloud-run"):
+            from daemon.executors.cloud_run import CloudRun  # noqa: PLC0415  as with Dask
+            from daemon.executors.cloud_run_api import job_names  # noqa: PLC0415
+        source = pipeline.executor.cloud_run
+        found["cloud-run"] = CloudRun(root, source, job_names(pipeline, source), on_end=on_end)
     return found
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """For imports that the package's extra of this name has to bring. Raises SettingsError without it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        remedy = f"pip install 'backfilld[{name}]'"
+        raise SettingsError(f"the executor {name} needs {error.name}: {remedy}") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from daemon.config import state_database
-from daemon.preflight import data, dry_run, jobs, keeping, tables
+from daemon.preflight import cloud_run, data, dry_run, jobs, keeping, tables
 from daemon.preflight.findings import (
     Finding,
     Preflight,
@@ -52,6 +52,7 @@ GROUPS: Mapping[str, Sequence[Check]] = {
         Check(name="compiling", title="compiling", ask=jobs.compiling),
         Check(name="options", title="script options", ask=jobs.options),
         Check(name="requires", title="required settings", ask=jobs.requires),
+        Check(name="cloud-run", title="Cloud Run jobs", ask=cloud_run.cloud_run_jobs),
     ),
     "warehouse": (
         Check(name="warehouse", title="credentials and project", ask=tables.warehouse),

@@ -22,9 +22,10 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from google.oauth2 import service_account
 
+from daemon.google_errors import FAILURES
 from daemon.warehouse import WarehouseError
 from daemon.warehouse.backend import Meter, Refusal, Row
-from daemon.warehouse.bigquery_errors import FAILURES, meant
+from daemon.warehouse.bigquery_errors import meant
 from daemon.warehouse.budget import DailyBudget
 from daemon.warehouse.questions import Param, Question
 from state.sources import Warehouse as Source

@@ -9,10 +9,11 @@ from google.api_core.exceptions import NotFound
 from google.api_core.retry import Retry
 from google.cloud import bigquery
 
+from daemon.google_errors import FAILURES
 from daemon.warehouse import WarehouseError
 from daemon.warehouse.backend import Refusal
 from daemon.warehouse.bigquery import BigQuery
-from daemon.warehouse.bigquery_errors import FAILURES, meant
+from daemon.warehouse.bigquery_errors import meant
 from daemon.warehouse.catalog import TableInfo
 
 _RETRY = Retry(initial=0.2, maximum=1.0, timeout=3.0)

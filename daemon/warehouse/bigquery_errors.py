@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import TimeoutError as FutureTimeoutError
-
-import requests
 from google.api_core import exceptions
-from google.auth.exceptions import GoogleAuthError
 
+from daemon.google_errors import root_cause
 from daemon.quota import next_midnight
 from daemon.warehouse import WarehouseError
 from daemon.warehouse.backend import Refusal, one_line
 from state.sources import QUOTA_ZONE
-
-FAILURES = (
-    exceptions.GoogleAPIError,
-    GoogleAuthError,
-    requests.RequestException,
-    FutureTimeoutError,
-    OSError,
-)
-"""All that the client raises when a question is not answered."""
 
 
 def meant(error: Exception, now: float) -> Refusal | WarehouseError:
@@ -35,7 +22,7 @@ def meant(error: Exception, now: float) -> Refusal | WarehouseError:
             return refusal
         retry_at = next_midnight(now, QUOTA_ZONE) if reason == "quotaExceeded" else None
         return WarehouseError(f"BigQuery: {message}", retry_at=retry_at)
-    return WarehouseError(f"BigQuery cannot be reached: {_root(error)}")
+    return WarehouseError(f"BigQuery cannot be reached: {root_cause(error)}")
 
 
 def _refusal(error: exceptions.GoogleAPICallError, reason: str, message: str) -> Refusal | None:
@@ -57,17 +44,3 @@ def _reason(error: exceptions.GoogleAPICallError) -> tuple[str, str]:
         if isinstance(entry, dict) and entry.get("reason"):
             return str(entry["reason"]), one_line(str(entry.get("message") or error.message))
     return "", one_line(str(error.message or error))
-
-
-def _root(error: Exception) -> str:
-    """The innermost cause, which names what happened: refused, no credentials, no such host."""
-    *_, innermost = _causes(error)
-    text = one_line(str(innermost)) if str(innermost) else type(innermost).__name__
-    return f"{text} ({type(innermost).__name__})"
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    yield error
-    cause = getattr(error, "cause", None) or error.__cause__ or error.__context__
-    if isinstance(cause, BaseException):
-        yield from _causes(cause)

@@ -5,17 +5,15 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from distributed import Client, Scheduler
 
-from daemon.executors import Exit, Handle, Job, Observation
 from daemon.executors.dask import Dask
 from state.sources import DaskCluster
-from tests.integration.real_jobs import until
+from tests.integration.hand import Hand
 
 DEADLINE = 60.0
 
@@ -99,46 +97,7 @@ def running(folder: Path, workers: int = 1) -> Iterator[Cluster]:
         cluster.end()
 
 
-class Hand:
-    """A Dask executor with its wake-up and its records, driven as the engine drives it."""
-
-    def __init__(self, root: Path, cwd: Path, address: str, resource: str | None = None) -> None:
-        self.root, self.cwd = root, cwd
-        self.cluster = DaskCluster(scheduler=address, resource=resource)
-        self.handles: dict[int, Handle] = {}
-        self.ends = threading.Event()
-        self.dask = self.again()
-
-    def again(self) -> Dask:
-        """An executor as the next daemon has it."""
-        self.dask = Dask(self.root, self.cluster, on_end=self.ends.set)
-        return self.dask
-
-    def shell(self, script: str, *, attempt: int = 1) -> None:
-        job = Job(attempt=attempt, argv=("sh", "-c", script), cwd=self.cwd, env={"GIVEN": "to the job"})
-        self.dask.launch([job], self.handles.update)
-
-    def seen(self) -> Observation | None:
-        """The one attempt under way; its end too."""
-        return next(iter(self.dask.poll()), None)
-
-    def exit(self) -> Exit:
-        """Wait, woken by the executor, for the end of the one attempt under way."""
-        give_up_at = time.monotonic() + DEADLINE
-        while time.monotonic() < give_up_at:
-            for seen in self.dask.poll():
-                if seen.exit:
-                    return seen.exit
-            self.ends.wait(1.0)
-            self.ends.clear()
-        raise AssertionError("it does not end")
-
-    def output(self, attempt: int = 1) -> str:
-        log = self.dask.log(attempt)
-        return log.read_text() if log.exists() else ""
-
-    def pid(self, name: str) -> int:
-        """Wait for the pid that a job's process wrote to a file in the working directory."""
-        file = self.cwd / name
-        until(lambda: file.exists() and file.read_text().endswith("\n"), f"the pid file {name}")
-        return int(file.read_text())
+def dask_hand(root: Path, cwd: Path, address: str, resource: str | None = None) -> Hand:
+    """A Dask executor, with its logs under `root`."""
+    source = DaskCluster(scheduler=address, resource=resource)
+    return Hand(cwd, lambda on_end: Dask(root, source, on_end=on_end))

@@ -9,7 +9,8 @@ import pytest
 
 from daemon.executors import Job
 from daemon.executors.dask_link import Link
-from tests.integration.dask_cluster import Cluster, Hand, free_address, running
+from tests.integration.dask_cluster import Cluster, dask_hand, free_address, running
+from tests.integration.hand import Hand
 from tests.integration.real_jobs import lives, until
 
 WAITS = "echo $$ >leader; echo begun; until test -e end; do sleep 0.05; done; echo done; exit 7"
@@ -25,14 +26,14 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def hand_of(cluster: Cluster, folder: Path, **more: str) -> Hand:
     cwd = folder / "cwd"
     cwd.mkdir()
-    return Hand(folder / "attempts", cwd, cluster.address, **more)
+    return dask_hand(folder / "attempts", cwd, cluster.address, **more)
 
 
 @pytest.fixture
 def hand(calm: Cluster, tmp_path: Path) -> Iterator[Hand]:
     hand = hand_of(calm, tmp_path)
     yield hand
-    hand.dask.close()
+    hand.executor.close()
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def shaken(tmp_path: Path) -> Iterator[Cluster]:
 def hurt(shaken: Cluster, tmp_path: Path) -> Iterator[Hand]:
     hand = hand_of(shaken, tmp_path)
     yield hand
-    hand.dask.close()
+    hand.executor.close()
 
 
 # ---- as with the local executor
@@ -61,7 +62,7 @@ def test_a_job_tells_how_it_ended_and_what_it_wrote(hand: Hand, calm: Cluster) -
     assert end.cpu_seconds is not None
     assert hand.output() == "out\nerr\nto the job 1\n"
     # When the executor is asked again, the end is noted, and the cluster keeps nothing
-    assert hand.dask.poll() == []
+    assert hand.executor.poll() == []
     key = json.loads(hand.handles[1])["key"]
     until(lambda: not any(key in kept for kept in calm.kept()), "the cluster to forget")
 
@@ -91,7 +92,7 @@ def test_a_program_that_is_not_there_is_told_like_anywhere(hand: Hand) -> None:
 
 
 def test_a_working_directory_that_the_worker_has_not_is_told(hand: Hand) -> None:
-    hand.cwd = hand.root / "nowhere"
+    hand.cwd = hand.cwd / "nowhere"
     hand.shell("echo hello")
     end = hand.exit()
     assert end.code is None
@@ -103,8 +104,8 @@ def test_stop_ends_all_of_a_job_that_hears_nothing_after_the_grace(hand: Hand) -
     hand.shell(f"setsid sh -c 'echo $$ >away; {deaf.replace(chr(39), chr(34))}' & echo $$ >leader; {deaf}")
     pids = [hand.pid("leader"), hand.pid("away")]
     until(lambda: (seen := hand.seen()) and not seen.elsewhere, "the job to be seen")
-    hand.dask.stop(1, grace=0.5)
-    hand.dask.stop(2, grace=0.5)
+    hand.executor.stop(1, grace=0.5)
+    hand.executor.stop(2, grace=0.5)
     end = hand.exit()
     assert (end.code, end.detail) == (None, "killed by signal 9")
     assert not any(lives(pid) for pid in pids)
@@ -113,7 +114,7 @@ def test_stop_ends_all_of_a_job_that_hears_nothing_after_the_grace(hand: Hand) -
 def test_a_job_that_hears_sigterm_ends_by_itself(hand: Hand) -> None:
     hand.shell("trap 'echo heard; exit 4' TERM; echo $$ >leader; while :; do sleep 0.05; done")
     hand.pid("leader")
-    hand.dask.stop(1, grace=30)
+    hand.executor.stop(1, grace=30)
     assert hand.exit().code == 4
     assert hand.output().endswith("heard\n")
 
@@ -130,14 +131,14 @@ def test_a_job_waits_for_the_resource_and_can_be_ended_before_it_begins(tmp_path
         hand.pid("leader")
         hand.shell("touch ran", attempt=2)
         hand.shell("touch ran-too; exit 5", attempt=3)
-        hand.dask.stop(2, grace=30)
+        hand.executor.stop(2, grace=30)
         end = hand.exit()
         assert (end.code, end.detail, end.tried) == (None, "lost: ended before it began", False)
         assert not (hand.cwd / "ran-too").exists()
         (hand.cwd / "end").touch()
         assert {hand.exit().code, hand.exit().code} == {7, 5}
         assert not (hand.cwd / "ran").exists()
-        hand.dask.close()
+        hand.executor.close()
 
 
 # ---- a daemon that dies
@@ -146,7 +147,7 @@ def test_a_job_waits_for_the_resource_and_can_be_ended_before_it_begins(tmp_path
 def test_a_running_job_is_adopted_with_its_output_and_its_end(hand: Hand) -> None:
     hand.shell(WAITS)
     leader = hand.pid("leader")
-    hand.dask.close()
+    hand.executor.close()
     assert lives(leader)
     hand.again().recover(hand.handles)
     until(lambda: (seen := hand.seen()) and not seen.elsewhere, "the job to be seen")
@@ -158,7 +159,7 @@ def test_a_running_job_is_adopted_with_its_output_and_its_end(hand: Hand) -> Non
 def test_the_end_of_a_job_that_ended_in_between_is_kept_by_the_cluster(hand: Hand) -> None:
     hand.shell(WAITS)
     leader = hand.pid("leader")
-    hand.dask.close()
+    hand.executor.close()
     (hand.cwd / "end").touch()
     until(lambda: not lives(leader), "the job to end")
     hand.again().recover(hand.handles)
@@ -169,10 +170,10 @@ def test_the_end_of_a_job_that_ended_in_between_is_kept_by_the_cluster(hand: Han
 def test_an_end_that_was_reported_and_not_closed_is_found_again(hand: Hand) -> None:
     hand.shell("exit 6")
     first = hand.exit()
-    assert hand.dask.poll() == []
-    hand.dask.recover(hand.handles)
+    assert hand.executor.poll() == []
+    hand.executor.recover(hand.handles)
     assert hand.exit() == first
-    hand.dask.close()
+    hand.executor.close()
     hand.again().recover(hand.handles)
     assert hand.exit() == first
 
@@ -181,7 +182,7 @@ def test_a_job_that_was_recorded_and_never_submitted_never_began(hand: Hand) -> 
     hand.shell("exit 0")
     hand.exit()
     ghost = json.dumps(json.loads(hand.handles[1]) | {"key": "backfilld-2-of-nobody"})
-    hand.dask.recover({2: ghost, 3: None})
+    hand.executor.recover({2: ghost, 3: None})
     for _ in range(2):
         end = hand.exit()
         assert (end.code, end.detail, end.tried) == (None, "lost: never started", False)
@@ -197,11 +198,11 @@ def test_a_job_whose_permission_never_came_is_held_and_can_be_ended(
 
     monkeypatch.setattr(Link, "release", dies)
     hand.shell("touch ran")
-    hand.dask.close()
+    hand.executor.close()
     monkeypatch.undo()
     hand.again().recover(hand.handles)
     until(lambda: (seen := hand.seen()) and not seen.elsewhere, "the job to be seen")
-    hand.dask.stop(1, grace=0)
+    hand.executor.stop(1, grace=0)
     assert (hand.exit().tried, (hand.cwd / "ran").exists()) == (False, False)
 
 
@@ -213,8 +214,8 @@ def test_a_job_that_cannot_be_recorded_never_begins(hand: Hand, calm: Cluster) -
         raise Full
 
     with pytest.raises(Full):
-        hand.dask.launch([Job(attempt=77, argv=("touch", "ran"), cwd=hand.cwd)], fails)
-    assert hand.dask.poll() == []
+        hand.executor.launch([Job(attempt=77, argv=("touch", "ran"), cwd=hand.cwd)], fails)
+    assert hand.executor.poll() == []
     until(lambda: not any(key.startswith("backfilld-77-") for key in calm.kept()), "the cluster to forget")
     assert not (hand.cwd / "ran").exists()
 
@@ -227,20 +228,20 @@ def test_what_was_left_of_an_older_attempt_of_that_number_counts_for_nothing(han
     assert hand.output() == "new\n"
 
 
-def test_two_daemons_see_the_same_end(hand: Hand, tmp_path: Path) -> None:
+def test_two_daemons_see_the_same_end(hand: Hand, calm: Cluster, tmp_path: Path) -> None:
     hand.shell(WAITS)
     hand.pid("leader")
-    other = Hand(tmp_path / "standby", hand.cwd, hand.cluster.scheduler)
-    other.dask.recover(hand.handles)
+    other = dask_hand(tmp_path / "standby", hand.cwd, calm.address)
+    other.executor.recover(hand.handles)
     until(lambda: (seen := other.seen()) and not seen.elsewhere, "the other to see it")
     (hand.cwd / "end").touch()
     assert other.exit() == hand.exit()
     assert other.output() == hand.output() == "begun\ndone\n"
-    other.dask.close()
+    other.executor.close()
 
 
 def test_a_handle_that_is_none_is_lost(hand: Hand) -> None:
-    hand.dask.recover({1: "not json"})
+    hand.executor.recover({1: "not json"})
     assert hand.exit().detail == "lost: not a handle of a Dask job: 'not json'"
 
 
@@ -284,7 +285,7 @@ def test_jobs_end_with_their_scheduler_and_are_lost_once_there_is_another(tmp_pa
         cluster.worker()
         hand.shell("exit 9", attempt=2)
         assert hand.exit().code == 9
-        hand.dask.close()
+        hand.executor.close()
 
 
 @pytest.mark.parametrize("nanny", ["--nanny", "--no-nanny"])
@@ -299,12 +300,12 @@ def test_a_job_is_lost_when_its_worker_was_the_only_one(tmp_path: Path, nanny: s
         worker.kill()
         assert hand.exit().detail == "lost: its worker is gone"
         until(lambda: not lives(leader), "the job to end")
-        hand.dask.close()
+        hand.executor.close()
 
 
 def test_without_a_scheduler_a_job_cannot_start_and_nothing_is_recorded(tmp_path: Path) -> None:
-    hand = Hand(tmp_path / "attempts", tmp_path, address := free_address())
+    hand = dask_hand(tmp_path / "attempts", tmp_path, address := free_address())
     hand.shell("touch ran")
     assert hand.exit().detail == f"cannot start: no Dask scheduler answers at {address}"
     assert hand.handles == {}
-    hand.dask.close()
+    hand.executor.close()

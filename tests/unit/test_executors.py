@@ -6,11 +6,16 @@ from pathlib import Path
 import pytest
 
 from daemon.config import SettingsError
+from daemon.executors.cloud_run_api import job_names
 from daemon.executors.factory import open_executors
 from state.pipeline import Pipeline
 from tests.factories import phase, pipeline, processor
 
-CLUSTER = {"dask": {"scheduler": "tcp://127.0.0.1:1"}}
+PLACES = {
+    "dask": {"scheduler": "tcp://127.0.0.1:1"},
+    "cloud-run": {"project": "p", "region": "us-west2", "endpoint": "http://127.0.0.1:1"},
+}
+PACKAGES = {"dask": "distributed", "cloud-run": "google.cloud.run_v2"}
 
 
 def opened(made: Pipeline, folder: Path) -> list[str]:
@@ -20,15 +25,35 @@ def opened(made: Pipeline, folder: Path) -> list[str]:
     return list(found)
 
 
-def test_a_cluster_that_no_processor_uses_is_not_opened(tmp_path: Path) -> None:
-    made = pipeline(phase("raw", processor("a")), executor=CLUSTER)
+def test_a_place_that_no_processor_uses_is_not_opened(tmp_path: Path) -> None:
+    made = pipeline(phase("raw", processor("a")), executor=PLACES)
     assert opened(made, tmp_path) == ["local"]
 
 
-def test_without_the_package_the_remedy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = pipeline(phase("raw", processor("a", executor="dask")), executor=CLUSTER)
-    for name in [name for name in sys.modules if name.startswith("daemon.executors.dask")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(SettingsError, match=r"pip install 'backfilld\[dask\]'"):
+def test_a_place_that_a_processor_uses_is_opened_whether_it_answers_or_not(tmp_path: Path) -> None:
+    made = pipeline(phase("raw", processor("a", executor="cloud-run")), executor=PLACES)
+    assert opened(made, tmp_path) == ["local", "cloud-run"]
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_without_the_package_the_remedy_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    made = pipeline(phase("raw", processor("a", executor=name)), executor=PLACES)
+    own = f"daemon.executors.{name.replace('-', '_')}"
+    for module in [module for module in sys.modules if module.startswith(own)]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, PACKAGES[name], None)
+    with pytest.raises(SettingsError) as raised:
         opened(made, tmp_path)
+    needs = f"the executor {name} needs {PACKAGES[name]}: pip install 'backfilld[{name}]'"
+    assert str(raised.value) == needs
+
+
+def test_the_cloud_run_job_of_a_processor_is_what_it_names_or_what_it_is_called() -> None:
+    own = processor("box_scores", executor="cloud-run", cloud_run_job="raw-box")
+    made = pipeline(phase("raw", own, processor("play_by_play", executor="cloud-run")), executor=PLACES)
+    assert made.executor.cloud_run is not None
+    parent = "projects/p/locations/us-west2/jobs"
+    expected = {"box_scores": f"{parent}/raw-box", "play_by_play": f"{parent}/play-by-play"}
+    assert job_names(made, made.executor.cloud_run) == expected

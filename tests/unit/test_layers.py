@@ -30,11 +30,20 @@ FENCES = {
     "distributed": ("daemon/executors/dask*.py",),
     "duckdb": ("daemon/warehouse/*", "demo/*"),
     "flask": ("api/*",),
-    "google": ("daemon/warehouse/*", "demo/bigquery.py"),
+    "google": (
+        "daemon/warehouse/*",
+        "daemon/executors/cloud_run*.py",
+        "daemon/google_errors.py",
+        "demo/bigquery.py",
+    ),
     "prometheus_client": ("api/*",),
     "pydantic": ("state/*", "api/*"),
     "pydantic_core": ("state/*", "api/*"),
-    "requests": ("api/*", "daemon/warehouse/*"),  # the BigQuery client raises its exceptions
+    "requests": (
+        "api/*",
+        "daemon/warehouse/*",
+        "daemon/google_errors.py",
+    ),  # Google's clients raise its exceptions
     "rich": ("api/*",),
     "sqlalchemy": ("state/*",),
     "sqlglot": ("daemon/warehouse/*",),

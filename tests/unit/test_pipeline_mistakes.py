@@ -145,9 +145,11 @@ NOT_A_COLUMN = "is not a column's name; write letters, digits and _, no digit fi
         ('"jobs/team.py" -> "a\\u0000b"', f"{TEAM}.command[1]: holds a NUL character; remove it"),
         ('"{start}", "--to", "{end}" -> "all"', f"{PLAYER}: batch above 1 needs {{dates}}, {{start}} and {{end}}, or"),
         ('"{start}", "--to", "{end}" -> "{date}", "{end}"', f"{PLAYER}: {{date}} is one date and batch is above 1; use"),
-        ('slots = 8 -> executor = "dusk"', "jobs.executor: 'dusk' is not known; write local or dask; did you mean 'dask'?"),
+        ('slots = 8 -> executor = "dusk"', "jobs.executor: 'dusk' is not known; write local or dask or cloud-run; did you mean 'dask'?"),
         ('slots = 8 -> executor = "dask"', "jobs.executor: there is no [executor.dask]; add it"),
         ('name = "team" -> name = "team"\nexecutor = "k8s"', f"{TEAM}.executor: 'k8s' is not known; write local or dask"),
+        ('slots = 8 -> executor = "cloud_run"', "jobs.executor: 'cloud_run' is not known; write local or dask or cloud-run; did"),
+        ('name = "team" -> name = "team"\ncloud_run_job = "Team"', f"{TEAM}.cloud_run_job: 'Team' is not the name of a Cloud Run job"),
         ('LEVEL = "1" -> "A=B" = "1"', "jobs.env: 'A=B' is not a variable's name; write letters, digits and _"),
         ('LEVEL = "1" -> LEVEL = "\\u0000"', "jobs.env.LEVEL: holds a NUL character; remove it"),
     ],
@@ -175,6 +177,12 @@ def test_a_mistake_is_told_with_its_key_and_its_remedy(change: str, complaint: s
         ({"history": "d.history"}, "history: 'd.history' is not a table"),
         ({"executor": {"dusk": {}}}, "executor: unknown key 'dusk'; did you mean 'dask'?"),
         ({"executor": {"dask": {}}}, "executor.dask.scheduler: is required; add it"),
+        ({"executor": {"cloud_run": {}}}, "executor: unknown key 'cloud_run'; did you mean 'cloud-run'?"),
+        ({"executor": {"cloud-run": {"project": "p"}}}, "executor.cloud-run.region: is required; add it"),
+        (
+            {"executor": {"cloud-run": {"project": "p", "region": "r", "look": "0s"}}},
+            "executor.cloud-run.look: 0.0 is too small; write more than 0.0",
+        ),
         (
             {"executor": {"dask": {"scheduler": "10.0.0.5"}}},
             "executor.dask.scheduler: '10.0.0.5' is not an address; write one like tcp://10.0.0.5:8786",
@@ -239,4 +247,14 @@ def test_a_file_of_dates_is_not_on_the_workers_of_a_cluster() -> None:
         parse(data, HERE)
     assert raised.value.problems == [
         "phase[p].processor[a].command: {dates_file} is a file of this machine, not of workers; write {dates}"
+    ]
+
+
+def test_the_python_of_this_machine_is_not_in_an_image() -> None:
+    one = processor("a", executor="cloud-run", command=["{python}", "load.py", "{date}"])
+    place = {"cloud-run": {"project": "p", "region": "us-west2"}}
+    with pytest.raises(PipelineError) as raised:
+        parse({**pipeline_data(phase("p", one)), "executor": place}, HERE)
+    assert raised.value.problems == [
+        "phase[p].processor[a].command: {python} is this machine's, not the image's; write the words its job takes"
     ]

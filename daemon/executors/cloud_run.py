@@ -1,0 +1,247 @@
+"""Runs jobs as executions of Cloud Run jobs, asked for once and found again by a mark in them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.executors import Exit, Handle, Job, Observation, Record
+from daemon.executors.cloud_run_api import Api, Away, Denied, Missing, Ticket
+from daemon.executors.process import Identity
+from daemon.executors.wrapper import NEVER_STARTED
+from state.sources import CloudRunJobs
+
+SETTLE_SECONDS = 60.0
+"""For how long an execution that may have been asked for is looked for, before it counts as not there."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """One attempt under way: to be asked for, perhaps asked for, or seen as an execution."""
+
+    ticket: Ticket
+    job: Job | None = None
+    """None once it began, and of an earlier daemon's attempt: then it is not for us to ask for."""
+    asked: bool = False
+    execution: str = ""
+    began: bool = False
+    absent_since: float | None = None
+    stop: bool = False
+    cancelled: bool = False
+    remark: str = ""
+    told: str = ""
+
+
+class CloudRun:
+    """An executor of Cloud Run jobs, of which `names` has the full name for each processor.
+
+    The API knows no handle before an execution is there. So what is recorded is a mark, which the execution
+    carries in its environment: before anything is asked for again, executions are searched for it. A thread
+    asks the API; while that does not answer, attempts stay as they are and are remarked on. Output is in
+    Cloud Logging: the log tells where, and what the API says of the execution. `on_end` is called in that
+    thread or the caller's, must return at once and not raise.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        source: CloudRunJobs,
+        names: Mapping[str, str],
+        *,
+        on_end: Callable[[], None] = lambda: None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._root = root
+        self._names = names
+        self._look_seconds = source.look
+        self._api = Api(source)
+        self._on_end = on_end
+        self._now = now
+        self._home = f"{socket.gethostname()}:{root.resolve()}"
+        self._lock = threading.Lock()
+        self._runs: dict[int, _Run] = {}
+        self._exits: dict[int, Exit] = {}
+        self._bell = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._watch, name="cloud-run-watcher", daemon=True)
+        self._thread.start()
+
+    def log(self, attempt: int) -> Path:
+        """The file that tells where the attempt's output is, and what the API says of its execution."""
+        return self._root / f"{attempt // 1000:03d}" / f"{attempt}.log"
+
+    def launch(self, jobs: Sequence[Job], record: Record) -> None:
+        """Record the marks of all jobs in one call, then have executions asked for, once each.
+
+        If `record` raises, none is. What keeps an execution from beginning is remarked on by `poll`, and it
+        is tried again until the job's timeout has passed.
+        """
+        runs = {job.attempt: _Run(ticket=self._ticket(job), job=job) for job in jobs}
+        record({attempt: run.ticket.text() for attempt, run in runs.items()})
+        for attempt in runs:
+            self.log(attempt).unlink(missing_ok=True)
+        with self._lock:
+            self._runs |= runs
+        self._bell.set()
+
+    def poll(self) -> list[Observation]:
+        """Every attempt under way, and once each that has ended. None is silent: output is not seen here."""
+        with self._lock:
+            exits, self._exits = self._exits, {}
+            ended = [Observation(attempt=n, output_at=end.ended_at, exit=end) for n, end in exits.items()]
+            now = self._now()
+            under_way = [
+                Observation(attempt=n, output_at=now, remark=run.remark) for n, run in self._runs.items()
+            ]
+        return [*ended, *under_way]
+
+    def stop(self, attempt: int, grace: float) -> None:
+        """Have the execution cancelled: SIGTERM, and SIGKILL after Cloud Run's own grace of ten seconds."""
+        with self._lock:
+            run = self._runs.get(attempt)
+            if run is None or run.stop:
+                return
+            run.stop = True
+        self._bell.set()
+
+    def recover(self, running: Mapping[int, Handle | None]) -> None:
+        """Look for the executions of an earlier daemon's attempts; `poll` tells what became of them."""
+        for attempt in running.keys() - self._runs.keys() - self._exits.keys():
+            handle = running[attempt]
+            if handle is None:
+                self._report(attempt, self._never_began(NEVER_STARTED))
+                continue
+            try:
+                ticket = Ticket.parse(handle)
+            except ValueError as error:
+                self._report(attempt, Exit(code=None, ended_at=self._now(), detail=f"lost: {error}"))
+                continue
+            with self._lock:
+                self._runs[attempt] = _Run(ticket=ticket, asked=True)
+        self._bell.set()
+
+    def close(self) -> None:
+        """End the watch. Executions live on, for the next executor to adopt. Idempotent."""
+        self._closing = True
+        self._bell.set()
+        self._thread.join()
+
+    def _ticket(self, job: Job) -> Ticket:
+        now = self._now()
+        return Ticket(
+            job=self._names[job.processor],
+            mark=f"{job.attempt}-{uuid.uuid4().hex}",
+            launcher=Identity.of(os.getpid(), at=now, home=self._home),
+            until=now + job.timeout,
+        )
+
+    def _watch(self) -> None:
+        while not self._closing:
+            with self._lock:
+                runs = dict(self._runs)
+            for attempt, run in runs.items():
+                if self._closing:
+                    break
+                try:
+                    self._look(attempt, run)
+                except Away as error:
+                    run.remark = str(error)
+            self._bell.wait(self._look_seconds if runs else None)
+            self._bell.clear()
+
+    def _look(self, attempt: int, run: _Run) -> None:
+        """One look at one attempt, and what follows from it. Raises Away when the API does not answer."""
+        if run.execution:
+            self._follow(attempt, run)
+        elif run.asked or run.job is None:
+            self._seek(attempt, run)
+        elif run.stop or self._now() >= run.ticket.until:
+            self._report(attempt, self._never_began("lost: ended before it began"))
+        else:
+            self._begin(attempt, run, run.job)
+
+    def _begin(self, attempt: int, run: _Run, job: Job) -> None:
+        """Ask for the execution, unless the Cloud Run job cannot be used."""
+        if objection := self._api.objection(run.ticket.job):
+            detail = f"cannot start: {objection.why}: {objection.remedy}"
+            self._report(attempt, Exit(code=None, ended_at=self._now(), detail=detail))
+            return
+        run.asked = True
+        try:
+            run.execution = self._api.begin(job, run.ticket)
+        except Denied:
+            run.asked = False
+            raise
+        run.remark = ""
+
+    def _seek(self, attempt: int, run: _Run) -> None:
+        """Search for an execution that may be there."""
+        run.execution = self._api.find(run.ticket)
+        if run.execution:
+            self._follow(attempt, run)
+            return
+        run.remark = "Cloud Run shows no execution of it yet"
+        run.absent_since = run.absent_since or time.monotonic()
+        if time.monotonic() - run.absent_since < SETTLE_SECONDS:
+            return
+        if run.began:
+            self._report(attempt, Exit(code=None, ended_at=self._now(), detail="lost: its execution is gone"))
+        elif run.job is not None:
+            run.asked, run.absent_since = False, None
+        elif not self._may_still_begin(run.ticket):
+            self._report(attempt, self._never_began(NEVER_STARTED))
+
+    def _follow(self, attempt: int, run: _Run) -> None:
+        """Look at the execution."""
+        try:
+            seen = self._api.look(run.execution)
+        except Missing:  # a listing alone can tell that it is gone
+            run.execution, run.asked = "", True
+            raise
+        run.began, run.job, run.absent_since, run.remark = True, None, None, ""
+        self._tell(attempt, run, seen.text)
+        if seen.exit is not None:
+            self._report(attempt, seen.exit)
+        elif run.stop and not run.cancelled:
+            self._api.cancel(run.execution)
+            run.cancelled = True
+
+    def _may_still_begin(self, ticket: Ticket) -> bool:
+        """Whether who launched it may yet ask for its execution."""
+        if ticket.launcher.home == self._home:
+            try:
+                os.close(ticket.launcher.open())
+            except ProcessLookupError:
+                return False
+        return self._now() < ticket.until + SETTLE_SECONDS
+
+    def _never_began(self, detail: str) -> Exit:
+        return Exit(code=None, ended_at=self._now(), detail=detail, tried=False)
+
+    def _report(self, attempt: int, end: Exit) -> None:
+        """Have `poll` tell how an attempt ended."""
+        with self._lock:
+            self._runs.pop(attempt, None)
+            self._exits[attempt] = end
+        self._on_end()
+
+    def _tell(self, attempt: int, run: _Run, text: str) -> None:
+        """Write the log anew, for its owner only, when there is something new to tell."""
+        if text == run.told:
+            return
+        run.told = text
+        new = self.log(attempt).with_suffix(".new")
+        with suppress(OSError):  # a full disk, say: how the job ends matters more
+            new.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with open(
+                os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+            ) as file:
+                file.write(text)
+            new.replace(self.log(attempt))

@@ -1,0 +1,246 @@
+"""What is asked of Cloud Run's API: to begin an execution, to find it again, to end it, and how it ended."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from http import HTTPStatus
+from typing import Any
+
+from google.api_core import exceptions
+from google.api_core.client_options import ClientOptions
+from google.auth.credentials import AnonymousCredentials
+from google.cloud.run_v2 import (
+    EnvVar,
+    Execution,
+    ExecutionsClient,
+    JobsClient,
+    RunJobRequest,
+    Task,
+    TaskAttemptResult,
+    TasksClient,
+)
+from google.protobuf.json_format import ParseError
+
+from daemon.executors import Exit, Handle, Job
+from daemon.executors.census import ATTEMPT, RUN
+from daemon.executors.process import Identity
+from daemon.google_errors import FAILURES, root_cause
+from daemon.warehouse.backend import one_line
+from state.pipeline import Pipeline
+from state.sources import CloudRunJobs
+
+HTTP_TIMEOUT = 10.0
+"""Seconds for one request."""
+_MARGIN = 60.0
+"""Seconds after the daemon's own limit at which Cloud Run ends a job that no daemon has ended."""
+_UNDECIDED = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, 499)
+"""Statuses below 500 that do not say that nothing was done; 499: the client went away."""
+
+_REQUEST = re.compile(r"^[A-Z]+ \S+: ")
+"""What the client puts before the API's own words."""
+
+
+class Away(Exception):
+    """There is no answer. What was asked for may have come to pass all the same."""
+
+
+class Denied(Away):
+    """The answer is no: nothing came of what was asked for."""
+
+
+class Missing(Denied):
+    """What was asked about is not there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """The mark by which an attempt's execution is found, and who may ask for one, until when.
+
+    `job` is the Cloud Run job's full name, `until` epoch seconds.
+    """
+
+    job: str
+    mark: str
+    launcher: Identity
+    until: float
+
+    @classmethod
+    def parse(cls, text: Handle) -> Ticket:
+        """Read a handle. Raises ValueError for anything else."""
+        try:
+            fields = json.loads(text)
+            launcher = Identity.parse(fields["launcher"])
+            until = float(fields["until"])
+            return cls(job=str(fields["job"]), mark=str(fields["mark"]), launcher=launcher, until=until)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"not a handle of a Cloud Run execution: {text!r}") from error
+
+    def text(self) -> Handle:
+        """The handle."""
+        return json.dumps({**asdict(self), "launcher": self.launcher.text()})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """An execution as it is now: what there is to tell of it, and how it ended once it has."""
+
+    text: str
+    exit: Exit | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objection:
+    """Why a Cloud Run job cannot be used, and the command that mends it."""
+
+    why: str
+    remedy: str
+
+
+class Api:
+    """Cloud Run's API, for one thread. All calls raise Away, or what is more precise, within HTTP_TIMEOUT."""
+
+    def __init__(self, source: CloudRunJobs) -> None:
+        self._source = source
+
+    def objection(self, job: str) -> Objection | None:
+        """Why a Cloud Run job cannot be used; None when it can.
+
+        Overrides of an execution cannot switch off retries, and a retry would be an attempt nobody counts.
+        """
+        with _asking():
+            template = self._jobs.get_job(name=job, timeout=HTTP_TIMEOUT).template
+        where = f"--project {self._source.project} --region {self._source.region}"
+        update = f"gcloud run jobs update {_short(job)} {where}"
+        if "max_retries" not in template.template or template.template.max_retries:
+            times = template.template.max_retries or 3
+            why = f"{_short(job)} runs a failed task again by itself, {times} times"
+            return Objection(why=why, remedy=f"{update} --max-retries 0")
+        if template.task_count > 1:
+            why = f"{_short(job)} is split into {template.task_count} tasks"
+            return Objection(why=why, remedy=f"{update} --tasks 1")
+        return None
+
+    def begin(self, job: Job, ticket: Ticket) -> str:
+        """Ask for an execution, and return its name; empty when the answer has none.
+
+        The job's words are its arguments: what program takes them the image says, which no override can.
+        """
+        env = {**job.env, ATTEMPT: str(job.attempt), RUN: ticket.mark}
+        container = RunJobRequest.Overrides.ContainerOverride(
+            args=job.argv, env=[EnvVar(name=name, value=text) for name, text in env.items()]
+        )
+        overrides = RunJobRequest.Overrides(
+            container_overrides=[container],
+            task_count=1,
+            timeout=dt.timedelta(seconds=math.ceil(job.timeout + _MARGIN)),
+        )
+        with _asking():
+            asked = RunJobRequest(name=ticket.job, overrides=overrides)
+            begun = self._jobs.run_job(asked, timeout=HTTP_TIMEOUT).metadata
+        return str(begun.name) if begun else ""
+
+    def find(self, ticket: Ticket) -> str:
+        """The name of the execution with the ticket's mark; empty when there is none."""
+        with _asking():
+            for execution in self._executions.list_executions(parent=ticket.job, timeout=HTTP_TIMEOUT):
+                marks = [e.value for one in execution.template.containers for e in one.env if e.name == RUN]
+                if ticket.mark in marks:
+                    return str(execution.name)
+        return ""
+
+    def look(self, name: str) -> Seen:
+        """An execution as it is now. Raises Missing when there is none of that name."""
+        with _asking():
+            execution = self._executions.get_execution(name=name, timeout=HTTP_TIMEOUT)
+            over = execution.completion_time is not None
+            tasks = list(self._tasks.list_tasks(parent=name, timeout=HTTP_TIMEOUT)) if over else []
+        return Seen(text=_text(execution), exit=_exit(execution, tasks) if over else None)
+
+    def cancel(self, name: str) -> None:
+        """Have an execution ended: SIGTERM, and SIGKILL ten seconds later."""
+        with _asking():
+            self._executions.cancel_execution(name=name, timeout=HTTP_TIMEOUT)
+
+    @cached_property
+    def _jobs(self) -> JobsClient:
+        return JobsClient(**self._access)
+
+    @cached_property
+    def _executions(self) -> ExecutionsClient:
+        return ExecutionsClient(**self._access)
+
+    @cached_property
+    def _tasks(self) -> TasksClient:
+        return TasksClient(**self._access)
+
+    @cached_property
+    def _access(self) -> dict[str, Any]:
+        """What every client is made with; without credentials it finds the environment's own."""
+        endpoint = self._source.endpoint
+        credentials = AnonymousCredentials() if endpoint else None  # type: ignore[no-untyped-call]
+        options = ClientOptions(api_endpoint=endpoint)
+        return {"transport": "rest", "credentials": credentials, "client_options": options}
+
+
+def job_names(pipeline: Pipeline, source: CloudRunJobs) -> Mapping[str, str]:
+    """The full name of the Cloud Run job of each processor that has one executed."""
+    parent = f"projects/{source.project}/locations/{source.region}/jobs"
+    used = [p for p in pipeline.processors.values() if p.executor == "cloud-run"]
+    return {p.name: f"{parent}/{p.cloud_run_job or p.name.replace('_', '-')}" for p in used}
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    """Errors of the client, in the words of this module."""
+    try:
+        yield
+    except exceptions.GoogleAPICallError as error:
+        said = f"Cloud Run answers {error.code}: {one_line(_REQUEST.sub('', error.message))}"
+        if isinstance(error, exceptions.NotFound):
+            raise Missing(said) from error
+        denied = (error.code or 500) < 500 and error.code not in _UNDECIDED
+        raise (Denied if denied else Away)(said) from error
+    except FAILURES as error:
+        raise Away(f"Cloud Run cannot be reached: {root_cause(error)}") from error
+    except (ParseError, ValueError) as error:
+        raise Away(f"Cloud Run gives no usable answer: {one_line(str(error))}") from error
+
+
+def _short(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _text(execution: Execution) -> str:
+    """What stands in for output, which Cloud Logging has; the last line says most."""
+    conditions = [c for c in execution.conditions if c.message]
+    conditions.sort(key=lambda one: one.type_ == "Completed")
+    lines = [
+        f"execution {_short(execution.name)} of the Cloud Run job {_short(execution.job)}",
+        f"output: {execution.log_uri}",
+        *([f"retried by Cloud Run: {execution.retried_count}"] if execution.retried_count else []),
+        *(f"{one.type_}: {one.message}" for one in conditions),
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _exit(execution: Execution, tasks: list[Task]) -> Exit:
+    """How an execution ended, by its only task; a signal as a shell tells it."""
+    ended_at = execution.completion_time.timestamp()
+    if execution.succeeded_count:
+        return Exit(code=0, ended_at=ended_at)
+    result = tasks[0].last_attempt_result if tasks else TaskAttemptResult()
+    code = result.exit_code or (result.term_signal and 128 + result.term_signal)
+    if code:
+        return Exit(code=code, ended_at=ended_at)
+    why = "lost" if execution.start_time else "cannot start"
+    said = [one.message for one in execution.conditions if one.type_ == "Completed" and one.message]
+    return Exit(
+        code=None, ended_at=ended_at, detail=f"{why}: {one_line(said[0] if said else 'no reason given')}"
+    )
