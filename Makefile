@@ -34,7 +34,7 @@ demo: $(READY)
 # The tests run though a check complains, and their summary comes last: one run shows all there is.
 test: system-packages $(READY_DEV)
 	@checks=0; $(MAKE) --no-print-directory check || checks=1; \
-	$(BIN)/python -m pytest -n $(WORKERS) $(T) || exit $$?; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(T) || exit $$?; \
 	if [ $$checks = 1 ]; then echo "the tests passed, but make check did not: see above"; exit 1; fi
 
 check: lint

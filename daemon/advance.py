@@ -10,6 +10,7 @@ from daemon import cascade, holding, lookback
 from daemon.core import ACTOR, Core
 from daemon.decide import Advance, Facts, Fail, PassedBy, Run, Wait, Waiting, decide
 from daemon.events import Event, GateEvaluated, Moved, Trouble
+from daemon.plain import counted
 from state.calendar import Day
 from state.machine import FINAL, Outcome, Trigger
 from state.pipeline import DONE, FAILED, PENDING, Stage
@@ -242,7 +243,7 @@ class Advancer:
         failed = backfills.failed_dates(work.tx, backfill.id, FAILED) - backfill.forgiven
         if failed < backfill.max_failures:
             return
-        reason = f"{failed} dates failed, max_failures is {backfill.max_failures}"
+        reason = f"{counted(failed, 'date')} failed, max_failures is {backfill.max_failures}"
         now = self._core.now()
         backfills.change(work.tx, backfill.id, {"stopped_at": now, "stop_reason": reason})
         checks.clear_runnable_of(work.tx, backfill.id)

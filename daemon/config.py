@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from state.hints import hint
+from state.mendable import Mendable
 from state.sources import seconds
 
 DEFAULT_LISTEN = "127.0.0.1:8484"
@@ -37,7 +38,7 @@ DATABASE = "state.db"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-class SettingsError(Exception):
+class SettingsError(Mendable):
     """A setting is missing or wrong; the message names it and the remedy."""
 
 
@@ -233,6 +234,4 @@ def _rate(text: str) -> float:
 def _refuse_unknown(environment: Mapping[str, str]) -> None:
     for name in environment:
         if name.startswith("BACKFILLD_") and name not in VARIABLES and name not in _FOR_JOBS:
-            nearest = difflib.get_close_matches(name, VARIABLES, n=1)
-            hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(VARIABLES)}"
-            raise SettingsError(f"unknown variable {name}; {hint}")
+            raise SettingsError(f"unknown variable {name}; {hint(name, VARIABLES)}")

@@ -14,6 +14,7 @@ from daemon.core import Core
 from daemon.decide import Waiting
 from daemon.reap import cancel_running
 from daemon.restart import put_back
+from state.hints import hint
 from state.machine import FINAL
 from state.pipeline import DONE, FAILED
 from state.records import Action, BackfillRow, Caller, DateRow, HoldRow, Mark, Mode
@@ -206,8 +207,8 @@ class Control:
             Refused: the output is complete, so there is no gap.
         """
         if processor not in self._core.pipeline.processors:
-            known = ", ".join(self._core.pipeline.processors)
-            raise NotFound(f"there is no processor '{processor}'; known are {known}")
+            known = self._core.pipeline.processors
+            raise NotFound(f"there is no processor '{processor}'; {hint(processor, known)}")
         now = self._core.now()
         with self._audited(by, Action.ACCEPT, str(date), _date(date, processor)) as tx:
             row = dates.get(tx, date)

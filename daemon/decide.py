@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from daemon.plain import counted
 from state.machine import Outcome
 from state.pipeline import Priority, Processor, Stage
 from state.records import CheckRow, Mode, Scrapers
@@ -124,6 +125,8 @@ class _Step:
 
 
 _PASSED = (_Kind.SATISFIED, _Kind.GAP)
+_UNTOLD = (Waiting.WAREHOUSE, Waiting.OPEN_RUN)
+"""Waits for the word of somebody who may never give it: what was accepted does not wait for it."""
 
 
 def decide(stage: Stage, checks: Mapping[str, CheckRow], facts: Facts) -> Decision:
@@ -146,16 +149,16 @@ def _own_step(processor: Processor, check: CheckRow | None, facts: Facts) -> _St
     if check.attempt_id is not None:
         return _Step(_Kind.RUNNING)
     may_run = _may_run(processor, facts)
-    step = _accepted(check) or _unanswered(check) or _settled(check, may_run)
+    step = _unanswered(check) or _settled(check, may_run)
+    if check.accepted_reason and (step is None or step.waiting in _UNTOLD):
+        return _accepted(check)
     if step is None:
         step = _to_run(processor, check, facts) if may_run else _not_run(processor, check, facts)
     return step
 
 
-def _accepted(check: CheckRow) -> _Step | None:
+def _accepted(check: CheckRow) -> _Step:
     """What an operator accepted, whatever it shows, and be it that nobody can tell."""
-    if not check.accepted_reason:
-        return None
     text = f"accepted by {check.accepted_by}: {check.accepted_reason}"
     return _Step(_Kind.GAP, text, by=PassedBy.OPERATOR)
 
@@ -230,7 +233,7 @@ def _figures(check: CheckRow) -> str:
 
 
 def _attempts(check: CheckRow) -> str:
-    return f"{check.tries} attempt{'s' if check.tries != 1 else ''}"
+    return counted(check.tries, "attempt")
 
 
 def _with_fallbacks(processor: Processor, own: Mapping[str, _Step]) -> _Step:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from daemon.decide import Decision, Fail, Run, Wait, Waiting
+from daemon.plain import counted
 from daemon.survey import Hole, Survey, why
 from state.pipeline import Phase
 from state.verdict import Verdict
@@ -39,12 +40,7 @@ def next_action(seen: Survey, phases: Iterable[Ahead]) -> str:
             return f"fill what {ahead.phase.name} depends on first: {named}{_more(len(ahead.holes))}"
         if ahead.closed:
             return _act(ahead, seen)
-    return f"nothing to do: {counted(expected)} expected, ready in every phase"
-
-
-def counted(dates: int) -> str:
-    """A number of dates in words."""
-    return f"{dates} date{'s' if dates != 1 else ''}"
+    return f"nothing to do: {counted(expected, 'date')} expected, ready in every phase"
 
 
 def _act(ahead: Ahead, seen: Survey) -> str:
@@ -57,9 +53,9 @@ def _act(ahead: Ahead, seen: Survey) -> str:
         if wait.waiting is Waiting.WAREHOUSE:
             return f"find out why {name} cannot be judged, then validate again: {why(wait)}"
     if waits:
-        return f"wait for {why(waits[0])} ({counted(len(waits))} of {name}), then validate again"
+        return f"wait for {why(waits[0])} ({counted(len(waits), 'date')} of {name}), then validate again"
     failed = next(decision for decision in ahead.closed.values() if isinstance(decision, Fail))
-    blocked = counted(len(ahead.closed))
+    blocked = counted(len(ahead.closed), "date")
     return f"look into {name}, running again does not help: {blocked} blocked, first by {failed.reason}"
 
 
@@ -67,7 +63,10 @@ def _lacks(phase: Phase, seen: Survey, dates: Iterable[dt.date]) -> str:
     names = [processor.name for processor in phase.processor]
     checks = [seen.checks[date][name] for date in dates for name in names]
     lacking = Counter(c.processor for c in checks if not c.satisfied and c.verdict is not Verdict.RUNNING)
-    told = [f"{counted(n)} {'lacks' if n == 1 else 'lack'} {name}" for name, n in lacking.most_common(NAMED)]
+    told = [
+        f"{counted(n, 'date')} {'lacks' if n == 1 else 'lack'} {name}"
+        for name, n in lacking.most_common(NAMED)
+    ]
     return ", ".join(told) + _more(len(lacking))
 
 

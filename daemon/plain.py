@@ -18,6 +18,11 @@ def clock(at: float) -> str:
     return dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def counted(n: int, noun: str) -> str:
+    """A number of things: 1 date, 3 dates."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def plain(value: Any) -> Any:
     """Dataclasses as dicts by their field names, dates in ISO form, enums as their values."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

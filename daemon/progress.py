@@ -14,6 +14,7 @@ from daemon import budgets
 from daemon.budgets import Budget
 from daemon.core import Core
 from daemon.decide import Waiting
+from daemon.plain import counted
 from state.machine import FINAL
 from state.pipeline import DONE, FAILED, PENDING, Pipeline
 from state.records import AttemptRow, HoldRow
@@ -157,8 +158,8 @@ def estimate(
     if why or rate is None:
         return Eta(rate_per_hour=rate, at=None, method=why or f"unknown: {basis}")
     left = live - paused
-    beside = f"; {_dates(paused)} of paused or stopped backfills not counted" if paused else ""
-    method = f"{_dates(left)} left at {rate:.1f} an hour: {basis}{beside}"
+    beside = f"; {counted(paused, 'date')} of paused or stopped backfills not counted" if paused else ""
+    method = f"{counted(left, 'date')} left at {rate:.1f} an hour: {basis}{beside}"
     return Eta(rate_per_hour=rate, at=now + left / rate * 3600, method=method)
 
 
@@ -171,9 +172,10 @@ def _untellable(held: Mapping[str, HoldRow], *, live: int, paused: int, barred: 
     if "warehouse" in held:
         return f"unknown while the warehouse cannot be asked: {held['warehouse'].reason}"
     if live == paused:
-        return f"unknown: {_dates(paused)} left, all of paused or stopped backfills"
+        return f"unknown: {counted(paused, 'date')} left, all of paused or stopped backfills"
     if live - paused <= barred:
-        return f"unknown: {_dates(live - paused)} left, all behind an earlier date that is not satisfied"
+        left = counted(live - paused, "date")
+        return f"unknown: {left} left, all behind an earlier date that is not satisfied"
     return ""
 
 
@@ -187,14 +189,10 @@ def _rate(pace: Pace, now: float) -> tuple[float | None, str]:
     since = pace.ended - 1
     rate = since / span * 3600
     if pace.more:
-        return rate, f"the latest {_dates(since)} ended within {_minutes(span)}"
+        return rate, f"the latest {counted(since, 'date')} ended within {_minutes(span)}"
     if span >= WINDOW_SECONDS - SHORTEST_SECONDS:
-        return rate, f"{_dates(since)} ended within the last hour"
-    return rate, f"{_dates(since)} ended since the first end {_minutes(span)} ago"
-
-
-def _dates(n: int) -> str:
-    return "1 date" if n == 1 else f"{n} dates"
+        return rate, f"{counted(since, 'date')} ended within the last hour"
+    return rate, f"{counted(since, 'date')} ended since the first end {_minutes(span)} ago"
 
 
 def _minutes(seconds: float) -> str:

@@ -14,8 +14,8 @@ from typing import Any
 
 from daemon import lookback
 from daemon.decide import Decision, Fail, Run
-from daemon.next_step import Ahead, counted, next_action
-from daemon.plain import HIDDEN, plain
+from daemon.next_step import Ahead, next_action
+from daemon.plain import HIDDEN, counted, plain
 from daemon.survey import Hole, Known, Survey, closed_gates, enters, survey
 from daemon.warehouse import Warehouse
 from state.calendar import Day
@@ -268,14 +268,14 @@ def _sign(verdicts: Mapping[Verdict, int]) -> tuple[str, str]:
 
 def _nothing_expected(bootstrap: int, off: int) -> str:
     counts = ((bootstrap, "in the season's bootstrap"), (off, "with nothing on the calendar"))
-    return ", ".join(f"{counted(n)} {words}" for n, words in counts if n)
+    return ", ".join(f"{counted(n, 'date')} {words}" for n, words in counts if n)
 
 
 def _summary(seen: Survey, expected: int, bootstrap: int, phases: Sequence[PhaseReport]) -> str:
     off = len(list(seen.in_range())) - expected
     apart = ", ".join(f"{n} {word}" for n, word in ((off, "off"), (bootstrap, "in bootstrap")) if n)
     told = ", ".join(f"{p.phase} {p.ready_dates}/{p.expected_dates}" for p in phases)
-    return f"{counted(expected)} expected{f' ({apart})' if apart else ''}; ready: {told}"
+    return f"{counted(expected, 'date')} expected{f' ({apart})' if apart else ''}; ready: {told}"
 
 
 def _percent(part: int, whole: int) -> float | None:

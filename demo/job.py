@@ -65,7 +65,7 @@ def run(name: str, command_line: CommandLine, description: str | None, **options
         dates = command_line.chosen(given, _season(job.lake))
     except BadDates as error:
         return _refuse(str(error))
-    say(f"{job.processor.history_name}: {len(dates)} dates", **options)
+    say(f"{job.processor.history_name}: {_counted(dates)}", **options)
     if given.dry_run:
         for day in dates:
             say(f"  would write {lakes.processor_partition(job.lake, name, day)}")
@@ -78,6 +78,10 @@ def say(text: str, **details: object) -> None:
     extra = "".join(f" {key}={value}" for key, value in details.items())
     sys.stdout.write(f"{time.strftime('%H:%M:%S')} {text}{extra}\n")
     sys.stdout.flush()
+
+
+def _counted(dates: list[date]) -> str:
+    return "1 date" if len(dates) == 1 else f"{len(dates)} dates"
 
 
 def _refuse(reason: str) -> int:
@@ -94,7 +98,7 @@ def _run_dates(job: Job, dates: list[date]) -> int:
     run = witness.start(job.lake, job.name, dates)
     codes = [_run_date(job, day) for day in dates]
     code = max(codes, default=0)
-    say(f"done: {len(dates)} dates processed")
+    say(f"done: {_counted(dates)} processed")
     witness.end(job.lake, run, code)
     return code
 

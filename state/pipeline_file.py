@@ -8,11 +8,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from state.mendable import Mendable
 from state.pipeline import JobSettings, Pipeline
 from state.pipeline_checks import Location, key_path, lookup, problems
 
 
-class PipelineError(Exception):
+class PipelineError(Mendable):
     """The pipeline file cannot be used. `problems` has one line each: key, what is wrong, remedy."""
 
     def __init__(self, path: Path, problems: list[str]) -> None:

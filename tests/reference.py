@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from api.cli import cli
+from api.cli.serve import serve
 from api.endpoint import Endpoint, Section, header_name
 from api.routes import SECTIONS
 from daemon.config import VARIABLES
@@ -221,7 +222,7 @@ def _metric(family: Metric) -> list[str]:
 
 def settings() -> str:
     """Every variable, and the option of `serve` that goes before it."""
-    options = {name for option in cli.commands["serve"].params for name in option.opts}
+    options = {name for option in serve.params for name in option.opts}
     rows = []
     for variable, meaning in VARIABLES.items():
         word = "--" + variable.removeprefix("BACKFILLD_").lower().replace("_", "-")
@@ -236,7 +237,10 @@ def verbs() -> str:
 
 
 def _commands(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         if isinstance(command, click.Group):
             yield from _commands(command, f"{path} {name}")
         elif not command.hidden:

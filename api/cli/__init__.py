@@ -3,28 +3,50 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 import click
 
-from api.cli import backup, demo, look, pipeline, report, serve, steer, token
 from api.cli.client import ApiError
-from daemon.config import SettingsError
 from daemon.warehouse import WarehouseError
 from state import __version__
-from state.pipeline_file import PipelineError
-from state.store.faults import DatabaseUnusable
-from state.store.lock import InUse
+from state.mendable import Mendable
+
+MODULES = {
+    "serve": ("serve",),
+    "backup": ("backup",),
+    "steer": ("enqueue", "pause", "resume", "cancel", "retry", "accept", "lift"),
+    "look": ("status", "watch", "logs", "audit"),
+    "report": ("validate", "preflight", "quality"),
+    "pipeline": ("pipeline",),
+    "token": ("token",),
+    "demo": ("demo",),
+}
+"""Where each verb is."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Verbs(click.Group):
+    """Imports a verb's module when the verb is called for, so that a look waits for no warehouse's client."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All verbs, in the order of the alphabet."""
+        del ctx
+        return sorted(verb for verbs in MODULES.values() for verb in verbs)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb of that name; None when there is none."""
+        del ctx
+        for name, verbs in MODULES.items():
+            if cmd_name in verbs:
+                found: click.Command = getattr(import_module(f"api.cli.{name}"), cmd_name)
+                return found
+        return None
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="backfilld")
 def cli() -> None:
     """Backfill a date-partitioned data platform, believing the warehouse and never an exit code."""
-
-
-for module in (serve, backup, steer, look, report, pipeline, token, demo):
-    for verb in module.VERBS:
-        cli.add_command(verb)
 
 
 def main() -> None:
@@ -37,7 +59,7 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except (PipelineError, SettingsError, DatabaseUnusable, InUse) as error:
+    except Mendable as error:
         click.echo(f"backfilld: {error}", err=True)
         sys.exit(2)
     except WarehouseError as error:

@@ -29,6 +29,3 @@ def backup(file: str | None, state_dir: str | None, as_json: bool) -> None:
         print_json({"file": str(target), "bytes": size})
     else:
         click.echo(f"{target}: {size / 1e6:.1f} MB, checked")
-
-
-VERBS = (backup,)

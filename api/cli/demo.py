@@ -13,6 +13,7 @@ from api.cli.client import ApiError, Client
 from api.cli.follow import display, follow
 from api.cli.output import coloured, counts, table
 from api.cli.watching import Failures
+from daemon.plain import counted
 from demo import run
 
 START_SECONDS = 60.0
@@ -81,7 +82,7 @@ def _report(client: Client, seconds: float) -> bool:
     table("", ["date", "state", "outcome", "reason"], rows)
     outcomes = Counter(d["outcome"] for d in found if d["state"] == "done")
     good = dict(outcomes) == dict(run.EXPECTED)
-    click.echo(f"{len(found)} dates in {seconds:.0f} s: {counts(outcomes)}")
+    click.echo(f"{counted(len(found), 'date')} in {seconds:.0f} s: {counts(outcomes)}")
     if not good:
         click.echo(f"expected {counts(run.EXPECTED)}", err=True)
     return good
@@ -120,6 +121,3 @@ def _free_address() -> str:
                 continue
             return f"127.0.0.1:{probe.getsockname()[1]}"
     raise ApiError("no port is free on 127.0.0.1")
-
-
-VERBS = (demo,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import sys
 import time
 from collections.abc import Iterable
@@ -157,10 +158,22 @@ def audit(url: str | None, as_json: bool, **filters: object) -> None:
 
 
 def _differences(one: Json) -> str:
-    """What the change changed: `status: active -> paused`."""
-    before, after = one["before"] or {}, one["after"] or {}
+    """What the change changed: `status: active -> paused`; of what is new or gone, how it is or was."""
+    before, after = _facts(one["before"]), _facts(one["after"])
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-    return ", ".join(f"{name}: {before.get(name, '')} -> {after.get(name, '')}" for name in names)
+    sides = {name: [side[name] for side in (before, after) if name in side] for name in names}
+    return clean("; ".join(f"{name}: {' -> '.join(told)}" for name, told in sides.items()))
+
+
+def _facts(recorded: Json | None, within: str = "") -> dict[str, str]:
+    """What is recorded of a thing by the path to it: `accepted.by`; nothing is said of what is empty."""
+    found: dict[str, str] = {}
+    for name, value in (recorded or {}).items():
+        if isinstance(value, dict):
+            found |= _facts(value, f"{within}{name}.")
+        elif value not in (None, ""):
+            found[within + name] = value if isinstance(value, str) else json.dumps(value)
+    return found
 
 
 def _latest(client: Client, what: str, processor: str | None) -> int:
@@ -173,6 +186,3 @@ def _latest(client: Client, what: str, processor: str | None) -> int:
     if not numbers:
         raise ApiError(f"{processor} has no attempt for {what}", 404)
     return max(numbers)
-
-
-VERBS = (status, watch, logs, audit)

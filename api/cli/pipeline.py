@@ -53,6 +53,3 @@ def check(path: str | None, as_json: bool) -> None:
         click.echo(f"  {stage.name}: {', '.join(p.name for p in stage.processors)}")
     click.echo()
     click.echo(machine.diagram())
-
-
-VERBS = (pipeline,)

@@ -212,6 +212,3 @@ def _as_json(report: Validation, made: Plan | None, options: Comparison | None) 
     """The report, with plan and comparison as keys of it where they were asked for."""
     parts = {"plan": made, "comparison": options}
     return report.to_json() | {name: part.to_json() for name, part in parts.items() if part}
-
-
-VERBS = (validate, preflight, quality)

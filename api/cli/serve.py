@@ -155,6 +155,3 @@ def _log_event(event: Event) -> None:
 def _dates(event: AttemptStarted) -> str:
     first, last = event.dates[0], event.dates[-1]
     return str(first) if first == last else f"{first}..{last}"
-
-
-VERBS = (serve,)

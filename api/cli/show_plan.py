@@ -9,7 +9,7 @@ from rich.text import Text
 
 from api.cli.output import spread
 from api.words import size, span
-from daemon.plain import clock
+from daemon.plain import clock, counted
 from daemon.plan import Comparison, Cost, Coverage, PhasePlan, Plan, Step
 
 
@@ -30,6 +30,10 @@ def lines(plan: Plan) -> Iterator[Text]:
         yield _comment(f"stale: {one.date}: {since}; backfilld retry --stale computes it again", "yellow")
     if plan.steps:
         yield _comment(f"time: {_time(plan.seconds, plan.unknown_steps)}, phase after phase")
+    if plan.unknown_steps:
+        yield _comment(
+            "a time is known from a daemon's --state-dir once it ran, or from `estimate` in the file"
+        )
     yield _comment(f"warehouse: {_cost(plan.cost)}")
     covered = ", ".join(f"{one.phase} {_share(one)}" for one in plan.coverage)
     yield _comment(f"coverage afterwards: {covered}")
@@ -69,7 +73,7 @@ def _undone(options: Sequence[Plan]) -> Iterator[str]:
 
 def _phase(phase: PhasePlan) -> Iterator[Text]:
     yield Text()
-    count = f"{len(phase.steps)} step{'s' if len(phase.steps) > 1 else ''}"
+    count = counted(len(phase.steps), "step")
     time = _time(phase.seconds, phase.unknown_steps)
     yield _comment(f"{phase.phase} ({phase.order}): {count}, {time}", "bold")
     for step in phase.steps:

@@ -9,6 +9,7 @@ from api.cli.client import Client, Json
 from api.cli.follow import display, follow, parting
 from api.cli.output import counts, json_option, print_json, url_option
 from api.cli.watching import Failures
+from daemon.plain import counted
 
 
 @click.command()
@@ -57,7 +58,7 @@ def _wait(client: Client, failures: Failures, number: int, as_json: bool) -> Non
 
 def _show_receipt(receipt: Json) -> None:
     name = f"backfill {receipt['id']}" if receipt["id"] is not None else "dry run"
-    span = f"{receipt['start']}..{receipt['end']}, {receipt['dates']} dates"
+    span = f"{receipt['start']}..{receipt['end']}, {counted(receipt['dates'], 'date')}"
     click.echo(f"{name}: {span}: {counts(receipt['outcomes'])}")
     for detail in receipt["details"]:
         if detail["outcome"] != "enqueued" or detail.get("reason"):
@@ -115,7 +116,7 @@ def retry(
     client = Client(url)
     if what is None:
         told = client.post("/v1/dates/retry", {"mark": mark})
-        _tell(told, f"{told['retried']} {mark} dates start again", as_json)
+        _tell(told, f"{counted(told['retried'], f'{mark} date')} put back to pending", as_json)
         return
     if what.isdecimal():
         _act(client, int(what), "retry", as_json)
@@ -164,6 +165,3 @@ def _tell(answer: Json, sentence: str, as_json: bool) -> None:
         print_json(answer)
     else:
         click.echo(sentence)
-
-
-VERBS = (enqueue, pause, resume, cancel, retry, accept, lift)

@@ -32,6 +32,3 @@ def new(name: str, scope: str, as_json: bool) -> None:
     click.echo(text, err=True)
     click.echo("its line for the token file, a hash that admits nobody by itself:", err=True)
     click.echo(line)
-
-
-VERBS = (token,)

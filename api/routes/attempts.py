@@ -11,6 +11,7 @@ from api.schemas import asked, told
 from api.schemas.fields import encode_cursor
 from api.served import Served
 from daemon.control import NotFound
+from state.hints import hint
 from state.records import AttemptRow, Status
 from state.store import attempts, reading
 
@@ -23,9 +24,8 @@ def listed(service: Served, *, query: asked.AttemptsPage) -> told.Attempts:
     """Attempts, newest first."""
     known = service.pipeline.processors
     if query.processor is not None and query.processor not in known:
-        raise BadInput.of(
-            "processor", f"there is no processor '{query.processor}'; known are {', '.join(known)}"
-        )
+        what = f"there is no processor '{query.processor}'; {hint(query.processor, known)}"
+        raise BadInput.of("processor", what)
     with service.core.db.read() as tx:
         found = reading.attempts_page(
             tx,

@@ -20,6 +20,7 @@ from daemon.control import NotFound
 from daemon.core import Core
 from daemon.enqueue import EARLIEST, LATEST
 from daemon.waiting import waiting_on
+from state.hints import hint
 from state.records import CheckRow, DateRow
 from state.store import attempts, checks, dates, days, reading
 from state.store.database import Transaction
@@ -109,9 +110,7 @@ def _states(core: Core, wanted: str | None) -> list[str]:
     chosen = wanted.split(",") if wanted else []
     for state in chosen:
         if state not in core.machine.states:
-            raise BadInput.of(
-                "state", f"there is no state '{state}'; known are {', '.join(core.machine.states)}"
-            )
+            raise BadInput.of("state", f"there is no state '{state}'; {hint(state, core.machine.states)}")
     return chosen
 
 

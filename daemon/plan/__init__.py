@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from daemon.decide import Gap
+from daemon.plain import counted
 from daemon.plan.estimates import Price, cost, wall_clock
 from daemon.plan.results import (
     AcceptedGap,
@@ -168,6 +169,6 @@ def _coverage(phase: Phase, outlook: Outlook) -> Coverage:
 def _summary(validation: Validation, phases: Sequence[PhasePlan], stopped: int) -> str:
     counts = [f"{phase.phase} {len(phase.steps)}" for phase in phases if phase.steps]
     steps = sum(len(phase.steps) for phase in phases)
-    told = f"{steps} step{'s' if steps != 1 else ''} to run" + (f" ({', '.join(counts)})" if counts else "")
+    told = f"{counted(steps, 'step')} to run" + (f" ({', '.join(counts)})" if counts else "")
     done = validation.expected_dates - stopped
     return f"{told}; {done} of {validation.expected_dates} expected dates come to their end"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
+from state.mendable import Mendable
+
 LOCKS = Path("/proc/locks")
 """Where Linux lists every lock on a file, with the process that holds it."""
 
@@ -35,7 +37,7 @@ _SERVER_REMEDIES = {
 """By SQLSTATE, or what it begins with."""
 
 
-class DatabaseUnusable(Exception):
+class DatabaseUnusable(Mendable):
     """The state database cannot be used (now); the message says why and what to do."""
 
 

@@ -21,6 +21,7 @@ from typing import Protocol
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from state.mendable import Mendable
 from state.store.database import Database
 from state.store.faults import DatabaseUnusable, StandsBy
 from state.store.postgresql import LEADER
@@ -29,7 +30,7 @@ FILE = "daemon.lock"
 _LONGEST = 4096
 
 
-class InUse(Exception):
+class InUse(Mendable):
     """Another daemon serves this state database; the message says who."""
 
 

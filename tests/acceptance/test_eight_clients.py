@@ -26,7 +26,7 @@ from api.tokens import Scope, mint
 from tests.acceptance.audit import overlaps, wrong_rows
 from tests.acceptance.daemon import Daemon, daemon, jobs_alive
 
-SECONDS = float(os.environ.get("EIGHT_CLIENTS_SECONDS", "12"))
+SECONDS = float(os.environ.get("EIGHT_CLIENTS_SECONDS", "8"))
 NAMES = tuple(f"client-{number}" for number in range(8))
 DATES = tuple(f"2021-10-{day}" for day in range(19, 29))
 ENDED = ("finished", "cancelled")

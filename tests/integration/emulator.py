@@ -78,6 +78,7 @@ def installed() -> str:
         if not done.exists() or done.read_text() != wanted:
             venv.create(ENVIRONMENT, with_pip=True, symlinks=True)
             pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            pip += ["--no-compile"]  # most of what comes along is never imported
             _run([*pip, *REQUIREMENTS], env=None)  # with the user's own settings of pip
             _run([python, "-c", _SPATIAL], env=_environment())
             done.write_text(wanted)

@@ -163,7 +163,7 @@ def test_what_is_no_gap_cannot_be_accepted(api: Api) -> None:
     assert message == "box is complete on 2021-10-19; there is no gap to accept"
     body = {"processor": "boxx", "reason": "why not"}
     _, message = refused(api.client.post("/v1/dates/2021-10-19/accept", json=body), 404)
-    assert message == "there is no processor 'boxx'; known are box, extra, zones, cache"
+    assert message == "there is no processor 'boxx'; did you mean 'box'?"
 
 
 def test_a_date_that_others_look_back_at_can_be_read_before_anybody_enqueues_it(api: Api) -> None:

@@ -97,7 +97,7 @@ def test_an_unknown_variable_is_told_with_the_nearest_known_one(command, monkeyp
     monkeypatch.setenv("BACKFILLD_PIPLINE", "x")
     code, _, err = command("serve")
     assert code == 2
-    assert "did you mean BACKFILLD_PIPELINE?" in err
+    assert "did you mean 'BACKFILLD_PIPELINE'?" in err
 
 
 @pytest.mark.parametrize("terminal", [False, True])

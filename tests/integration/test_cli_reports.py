@@ -157,6 +157,7 @@ def test_steps_come_in_order_with_what_they_wait_for(command: CommandLine, stage
     ]
     assert len(told.rows("(cd ", "demo.jobs.")) == 10
     assert told.rows("# warehouse: 23 questions, free of charge")
+    assert told.rows("# a time is known from a daemon's --state-dir once it ran")
 
 
 def test_nothing_is_suggested_beyond_a_hole_before_the_range(command: CommandLine, stage: Path) -> None:

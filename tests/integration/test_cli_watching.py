@@ -1,4 +1,4 @@
-"""status, watch, enqueue --wait and completion against the real API of a simulated world."""
+"""status, watch, enqueue --wait, audit and completion against the real API of a simulated world."""
 
 import json
 import os
@@ -251,6 +251,29 @@ def test_ctrl_c_leaves_the_daemon_alone_and_says_so_and_no_color_is_honoured(api
         assert said.strip() == "the daemon goes on; look again with: backfilld watch"
         assert not COLOUR.search(seen.decode(errors="replace"))
         assert api.get("/v1/progress")["dates"]["live"] == 3
+
+
+def test_one_date_is_no_dates(command):
+    assert command("enqueue", "2021-10-28", "--dry-run").out.startswith(
+        "dry run: 2021-10-28..2021-10-28, 1 date: 1 enqueued"
+    )
+
+
+def test_the_audit_tells_what_changed_in_words(command):
+    command("enqueue", *RANGE, "--note", "a try")
+    command("pause", "1")
+    command("accept", "2021-10-28", "box", "--reason", "lost")
+    accepted, paused, enqueued = command("audit").out.splitlines()
+    assert accepted.endswith("accepted.by: anonymous; accepted.reason: lost")
+    assert paused.endswith("\tstatus: active -> paused; paused: false -> true")
+    assert enqueued.endswith("scrapers: all; force: false; priority: 0; note: a try; outcomes.enqueued: 3")
+
+
+def test_a_processor_that_there_is_not_is_told_with_names_that_are_whole(command):
+    told = command("accept", "2021-10-28", "nosuch", "--reason", "lost")
+    assert told.err == "backfilld: there is no processor 'nosuch'; known are box, extra, zones, cache\n"
+    told = command("accept", "2021-10-28", "boxes", "--reason", "lost")
+    assert told.err == "backfilld: there is no processor 'boxes'; did you mean 'box'?\n"
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,16 @@ def test_force_without_scrapers_leaves_complete_sources_as_they_are():
     assert decided(PHASE2, *forced, scrapers=Scrapers.NONE) == Advance()
 
 
+def test_what_is_accepted_passes_whatever_it_shows_but_is_no_gap_where_it_is_complete():
+    gap = {"accepted_by": "ann", "accepted_reason": "lost"}
+    for verdict in (Verdict.PARTIAL, Verdict.NO_DATA, Verdict.UNKNOWN, Verdict.RUNNING):
+        assert decided(PHASE3, check("team", verdict, **gap)).gaps.keys() == {"team"}
+    assert decided(PHASE3, check("team", **gap)) == Advance()
+    # Before the warehouse has answered nobody knows which of both it is
+    asked = check("team", Verdict.PARTIAL, wanted_at=NOW, **gap)
+    assert decided(PHASE3, asked) == Wait(waiting=Waiting.VERDICT)
+
+
 def checks(stage):
     times = st.none() | st.floats(0, 2 * NOW)
     one = st.fixed_dictionaries(

@@ -1,0 +1,18 @@
+"""A name that there is not is answered with names that there are, none of them cut."""
+
+from state.hints import LONGEST, hint
+
+
+def test_the_nearest_name_is_meant():
+    assert hint("slotz", ["cwd", "env", "slots"]) == "did you mean 'slots'?"
+
+
+def test_without_a_near_one_as_many_are_told_as_a_sentence_bears():
+    assert hint("x", ["box", "zones"]) == "known are box, zones"
+    names = [f"processor_of_a_table_{n}" for n in range(40)]
+    told = hint("x", names)
+    assert told.endswith(" ...")
+    assert len(told) <= LONGEST + len("known are ")
+    assert {
+        *told.removeprefix("known are ").removesuffix(", ...").removesuffix(" ...").rstrip(",").split(", ")
+    } <= {*names}
