@@ -37,11 +37,4 @@ class Strict(BaseModel):
 
     @classmethod
     def _unknown(cls, key: object) -> str:
-<<<<<<< HEAD
-        known = cls.keys()
-        nearest = difflib.get_close_matches(str(key), known, n=1)
-        hint = f"did you mean '{nearest[0]}'?" if nearest else f"known are {', '.join(known)}"
-        return f"unknown key '{key}'; {hint}"
-=======
-        return f"unknown key '{key}'; {hint(str(key), cls.model_fields)}"
->>>>>>> fd85cb5 (Import of the command line what a verb needs; wait for the verdict on an accepted gap; tell audits in words)
+        return f"unknown key '{key}'; {hint(str(key), cls.keys())}"
