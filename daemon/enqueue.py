@@ -144,7 +144,7 @@ class Enqueuer:
             return ""
         with self._core.db.read() as tx:
             done = [row.date for row in dates.among(tx, request.dates).values() if row.state == DONE]
-            known = checks.of_dates_between(tx, done)
+            known = checks.of_dates(tx, done)
         try:
             self._validator.look_again([check for own in known.values() for check in own.values()])
         except WarehouseError as error:
@@ -154,7 +154,7 @@ class Enqueuer:
     def _answers(self, tx: Transaction, request: Request, doubt: str) -> list[Detail]:
         existing = dates.among(tx, request.dates)
         games = days.known(tx, request.dates[0], request.dates[-1])
-        known = checks.of_dates_between(tx, [row.date for row in existing.values() if row.state == DONE])
+        known = checks.of_dates(tx, [row.date for row in existing.values() if row.state == DONE])
         details = []
         for date in request.dates:
             day = self._core.pipeline.seasons.day(date, games[date]) if date in games else None

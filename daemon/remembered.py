@@ -20,7 +20,7 @@ def known(db: Database, pipeline: Pipeline, start: dt.date, end: dt.date) -> Kno
     first, last = lookback.calendar_span(pipeline, start, end)
     span = [dt.date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1)]
     with db.read() as tx:
-        found = [check for own in checks.of_dates_between(tx, span).values() for check in own.values()]
+        found = [check for own in checks.of_dates(tx, span).values() for check in own.values()]
         by_date: dict[dt.date, dict[str, CheckRow]] = defaultdict(dict)
         for check in attempts.recalled(tx, found):
             by_date[check.date][check.processor] = check

@@ -59,4 +59,4 @@ class Sweeper:
                 return {}
             rows = marks.seen_before(tx, now - every * (1 - 1 / TOGETHER), BATCH)
             known = checks.of_dates(tx, [row.date for row in rows])
-        return {row.date: known[row.date].values() if row.date in known else () for row in rows}
+        return {row.date: known[row.date].values() for row in rows}

@@ -43,7 +43,7 @@ def waiting_on(tx: Transaction, core: Core, rows: Sequence[DateRow]) -> dict[dt.
         core=core,
         running=attempts.running(tx),
         holds={hold.kind: hold for hold in holds.everything(tx)},
-        checks=checks.of_dates_between(tx, [row.date for row in live]),
+        checks=checks.of_dates(tx, [row.date for row in live]),
     )
     return {row.date: _sentence(scene, row) for row in live}
 

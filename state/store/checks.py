@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     CompoundSelect,
     Connection,
+    Row,
     Update,
     bindparam,
     case,
@@ -30,6 +31,8 @@ from state.verdict import Judgement
 
 Pair = tuple[dt.date, str]
 """A date and a processor."""
+DENSE = 5
+"""In a span of up to so many days for each date wanted, reading the whole span costs less than a list."""
 
 # Statements are built once: building one costs more than SQLite takes to run it.
 _THIS = (checks.c.date == bindparam("_date"), checks.c.processor == bindparam("_processor"))
@@ -149,21 +152,21 @@ def dates_with(tx: Connection, processors: Collection[str], start: dt.date, end:
 
 def of_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, dict[str, CheckRow]]:
     """All checks of some dates, by date and processor."""
-    found: dict[dt.date, dict[str, CheckRow]] = defaultdict(dict)
-    for row in tx.execute(_OF_DATES, {"_dates": list(wanted)}):
-        found[row.date][row.processor] = rows.check(row)
-    return found
-
-
-def of_dates_between(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, dict[str, CheckRow]]:
-    """All checks of many dates, by date and processor: one range instead of a list of parameters."""
-    if not wanted:
-        return {}
     found: dict[dt.date, dict[str, CheckRow]] = {date: {} for date in wanted}
-    for row in tx.execute(_BETWEEN, {"_start": min(wanted), "_end": max(wanted)}):
+    for row in _rows_of(tx, found):
         if row.date in found:
             found[row.date][row.processor] = rows.check(row)
     return found
+
+
+def _rows_of(tx: Connection, wanted: Collection[dt.date]) -> Iterable[Row[Any]]:
+    """Their rows, and of dates that lie close together all rows between them."""
+    if not wanted:
+        return ()
+    first, last = min(wanted), max(wanted)
+    if (last - first).days < DENSE * len(wanted):
+        return tx.execute(_BETWEEN, {"_start": first, "_end": last})
+    return tx.execute(_OF_DATES, {"_dates": list(wanted)})
 
 
 def want(tx: Connection, pairs: Iterable[Pair], at: float) -> None:

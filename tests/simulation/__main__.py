@@ -30,14 +30,11 @@ def main() -> int:
     tally = Tally()
     for block in _blocks(given.first, given.seeds, given.jobs):
         tally.merge(block)
-        print(
-            f"\r{tally.worlds} of {given.seeds} worlds, {len(tally.failures)} failures",
-            end="",
-            file=sys.stderr,
-        )
+        for seed, error in block.failures.items():
+            print(f"\rseed {seed}: {error}", flush=True)
+        told = f"\r{tally.worlds} of {given.seeds} worlds, {len(tally.failures)} failures"
+        print(told, end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    for seed, error in sorted(tally.failures.items()):
-        print(f"seed {seed}: {error}")
     for seed in sorted(tally.failures)[:MOST_TOLD]:
         print(f"\n{Simulator().explain(seed)}")
     seconds = time.monotonic() - started

@@ -27,9 +27,10 @@ def end(life: Life) -> None:
     _calm_down(life)
     _help_on(life)
     life.witness.ended()
-    life.expect(life.scenario.aftermath)
-    life.go_on()
-    _help_on(life)
+    if life.scenario.aftermath:
+        life.expect(life.scenario.aftermath)
+        life.go_on()
+        _help_on(life)
     for _ in range(MOST_HELP):
         _sweep(life)
         if not _retry_marked(life):
@@ -66,9 +67,10 @@ def _help(life: Life) -> None:
         life.control.lift(hold.kind, hold.key, by=SOMEONE)
     for pair in life.witness.nobody_runs():
         life.platform.put(pair, 1.0)
-    for number in list(life.witness.requests):
-        with contextlib.suppress(Refused):
-            life.control.resume(number, by=SOMEONE)
+    for number, row in list(life.witness.requests.items()):
+        if row["paused_at"] is not None or row["stopped_at"] is not None:
+            with contextlib.suppress(Refused):
+                life.control.resume(number, by=SOMEONE)
     for date in life.witness.failed():
         life.control.retry_date(date, by=SOMEONE)
     life.wake()
