@@ -9,7 +9,19 @@ from typing import Any
 
 from state.records import Mark
 from tests.factories import Table, phase, processor
-from tests.simulation.scenario import MISHAPS, OPENER, POINTS, Found, Happening, Mishap, Scenario
+from tests.simulation.scenario import (
+    LONG_DAY,
+    MISHAPS,
+    OPENER,
+    PACIFIC,
+    POINTS,
+    SHORT_DAY,
+    START,
+    Found,
+    Happening,
+    Mishap,
+    Scenario,
+)
 
 
 def generate(seed: int) -> Scenario:
@@ -22,6 +34,7 @@ def generate(seed: int) -> Scenario:
     pairs = [(name, date) for name in names for date in span]
     return Scenario(
         seed=seed,
+        start=rng.choice((START, START, START, START, LONG_DAY, SHORT_DAY)),
         phases=phases,
         settings=_settings(rng),
         games={date: rng.choice((0, 1, 1, 2, 2)) for date in span},
@@ -46,7 +59,11 @@ def _settings(rng: random.Random) -> Table:
     engine = {"fresh_for": rng.choice(("60s", "30m")), "recheck": rng.choice(("60s", "5m"))}
     engine["sweep"] = rng.choice(("60s", "10m"))
     history = {"table": "nba_reference.processor_run_history", "stale_after": "20m"}
-    return {"jobs": jobs, "engine": engine, "history": history}
+    source = {"kind": "lake", "path": "lake"}
+    if rng.random() < 0.1:
+        source["daily_bytes"] = rng.choice((60, 200))
+    zone = rng.choice((PACIFIC, PACIFIC, "UTC"))
+    return {"jobs": jobs, "engine": engine, "history": history, "warehouse": source, "quota_timezone": zone}
 
 
 def _phases(rng: random.Random) -> Iterator[Table]:
@@ -76,6 +93,8 @@ def _processor(
             keys["after"] = [rng.choice(siblings)]
     if rng.random() < 0.15:
         keys["writers"] = 2
+    if rng.random() < 0.05:
+        keys["daily_attempts"] = rng.choice((1, 2, 4))
     if rng.random() < 0.2:
         keys["batch"] = rng.choice((2, 3))
         keys["command"] = rng.choice((["true", "{dates}"], ["true", "{start}", "{end}"]))
@@ -148,7 +167,8 @@ def _request(rng: random.Random, span: list[dt.date], names: list[str], at: floa
     if verb == "accept":
         return _at(rng, at, verb, date=date, processor=name)
     if verb == "lift":
-        return _at(rng, at, verb, kind=rng.choice(("processor", "warehouse")), key=name)
+        kind, key = rng.choice((("processor", name), ("table", f"nba.{name}"), ("warehouse", "")))
+        return _at(rng, at, verb, kind=kind, key=key, extra=rng.choice((None, 2)))
     if verb == "stop":
         return _at(rng, at, rng.choice(("pause_everything", "resume_everything")))
     return _at(rng, at, verb, number=number)

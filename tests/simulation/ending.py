@@ -46,7 +46,7 @@ def _calm_down(life: Life) -> None:
     life.platform.calm = True
     for process in life.executor.alive.values():
         process.work.dies_after = 0.0
-    life.warehouse.down, life.warehouse.retry_at = "", None
+    life.warehouse.down, life.warehouse.retry_at, life.warehouse.budget = "", None, None
     life.warehouse.broken.clear()
 
 

@@ -14,11 +14,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from daemon.budgets import BytesLedger
 from daemon.control import Control
 from daemon.core import Core
 from daemon.engine import Engine
 from daemon.enqueue import Enqueuer
 from daemon.events import Event
+from daemon.warehouse.budget import DailyBudget
 from state.machine import Machine
 from tests.simulation.ending import end
 from tests.simulation.happen import TROUBLES, happen
@@ -26,7 +28,7 @@ from tests.simulation.jobs import Platform
 from tests.simulation.mortal import Killed, MortalDatabase
 from tests.simulation.outside import SimExecutor, SimWarehouse
 from tests.simulation.rest import Broken
-from tests.simulation.scenario import AT_REST, START, Happening, Scenario
+from tests.simulation.scenario import AT_REST, Happening, Scenario
 from tests.simulation.witness import Witness
 
 FOLDER = Path("/nonexistent")
@@ -53,11 +55,14 @@ class Life:
         db.clear()
         self.scenario = scenario
         self.db = db
-        self.time = START
+        self.time = self.begun = scenario.start
+        """Now, and from when on counts what is to come."""
         self.rng = random.Random(scenario.seed)
         self.pipeline = scenario.pipeline()
         reference = {n: p.expect.ratio.of for n, p in self.pipeline.processors.items() if p.expect.ratio}
-        self.warehouse = SimWarehouse(self.clock, scenario.games, reference)
+        limit, zone = self.pipeline.warehouse.daily_bytes, self.pipeline.quota_timezone
+        budget = DailyBudget(limit, BytesLedger(db), self.clock, zone) if limit else None
+        self.warehouse = SimWarehouse(self.clock, scenario.games, reference, budget)
         self.platform = Platform(scenario, self.pipeline, self.warehouse)
         self.executor = SimExecutor(self.clock, self.platform.work)
         self.events: list[Event] = []
@@ -65,14 +70,12 @@ class Life:
         self.points: Counter[str] = Counter()
         self.kills: Counter[str] = Counter()
         self.calls = 0
-        self.begun = START
-        """What is to come counts from here."""
         self.coming: list[Coming] = [[one.skip, one] for one in scenario.happenings]
         self.up = self.mover = self.asker = self.turning = False
         self.alarm: float | None = None
         self.requests = 0
         """Requests that are being served at once."""
-        self.rechecked, self.rechecks = START, 0
+        self.rechecked, self.rechecks = self.begun, 0
         self.core = Core(
             pipeline=self.pipeline,
             machine=Machine(self.pipeline),

@@ -10,11 +10,14 @@ from pathlib import Path
 
 from daemon.executors import Exit, Handle, Job, Observation, Record
 from daemon.warehouse import Answers, Wanted, WarehouseError
+from daemon.warehouse.budget import DailyBudget
 from state.verdict import Evidence, Run
 from tests.simulation.scenario import ANSWER, QUESTION
 
 Pair = tuple[str, dt.date]
 """A processor and a date."""
+BYTES = 10
+"""What a question is billed for each table."""
 
 
 def nothing() -> None:
@@ -28,6 +31,7 @@ class SimWarehouse:
     clock: Callable[[], float]
     calendar: Mapping[dt.date, int]
     reference: Mapping[str, str] = field(default_factory=dict)
+    budget: DailyBudget | None = None
     rows: dict[Pair, int] = field(default_factory=dict)
     closed: dict[Pair, Run] = field(default_factory=dict)
     open: dict[Pair, Run] = field(default_factory=dict)
@@ -36,6 +40,8 @@ class SimWarehouse:
     retry_at: float | None = None
     """When a spent quota is filled again."""
     questions: int = 0
+    billed: int = 0
+    """Bytes, whatever the daemon has written down of them."""
     point: Callable[[str], None] = lambda name: None
     """Told while a question is under way; time may pass there."""
     told: dict[Pair, dict[float, Evidence]] = field(default_factory=dict)
@@ -43,14 +49,14 @@ class SimWarehouse:
 
     def games(self, start: dt.date, end: dt.date) -> Mapping[dt.date, int]:
         """The calendar's games."""
-        self._ask()
+        self._ask(tables=1)
         return {date: games for date, games in self.calendar.items() if start <= date <= end}
 
     def evidence(self, wanted: Wanted, *, purpose: str) -> Answers:
         """What the rows and the history say."""
         asked_at = self.clock()
         self.point(QUESTION)
-        self._ask()
+        self._ask(tables=len(wanted))
         answers = {(name, date): self.look(name, date) for name, chosen in wanted.items() for date in chosen}
         for pair, evidence in answers.items():
             self.told.setdefault(pair, {})[asked_at] = evidence
@@ -70,10 +76,15 @@ class SimWarehouse:
             open=self.open.get(pair),
         )
 
-    def _ask(self) -> None:
+    def _ask(self, *, tables: int) -> None:
+        if self.budget:
+            self.budget.check()
         self.questions += 1
         if self.down:
             raise WarehouseError(self.down, retry_at=self.retry_at)
+        if self.budget:
+            self.billed += tables * BYTES
+            self.budget.spend(tables * BYTES)
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -53,6 +53,7 @@ class Rest:
         self._life = life
         self._witness = witness
         self._marked = marked
+        self._spent = witness.spent
         self._pipeline = life.pipeline
         self._seen = -1
 
@@ -70,6 +71,7 @@ class Rest:
             self._counts_equal_rows()
             self._requests_equal_rows()
             self._marked.look()
+            self._spent.look()
         if everything_is_told and self._life.rng.random() < TELLING:
             self._what_people_read()
 
@@ -189,8 +191,8 @@ class Rest:
         return any(name in row["waiting_text"] for name, check in own.items() if not check["satisfied"])
 
     def _for_hold(self, row: Row) -> bool:
-        keys = [hold["key"] for hold in self._witness.placed if hold["kind"] == "processor"]
-        return any(name in keys for name in self._own(row))
+        keys = [hold["key"] for hold in self._witness.placed if hold["kind"] in ("processor", "table")]
+        return any(name in keys or self._pipeline.processors[name].table in keys for name in self._own(row))
 
     def _for_pause(self, row: Row) -> bool:
         request = self._witness.requests[row["backfill_id"]]

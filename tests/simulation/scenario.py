@@ -9,13 +9,20 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from state.pipeline import Pipeline
 from tests.factories import Table, pipeline
 
 OPENER = dt.date(2021, 10, 19)
 START = 1_760_000_000.0
-"""When every story begins, in epoch seconds."""
+"""When most stories begin, in epoch seconds."""
+PACIFIC = "America/Los_Angeles"
+LONG_DAY, SHORT_DAY = (
+    dt.datetime.fromisoformat(f"{eve}T23:50").replace(tzinfo=ZoneInfo(PACIFIC)).timestamp()
+    for eve in ("2025-11-01", "2026-03-07")
+)
+"""Ten minutes before midnight, from where on a day has 25 hours, or 23."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +101,7 @@ class Scenario:
     """One world."""
 
     seed: int
+    start: float
     phases: tuple[Table, ...]
     settings: Table
     games: Mapping[dt.date, int]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 
 from tests.simulation.life import Life
-from tests.simulation.scenario import START, Scenario
+from tests.simulation.scenario import Scenario
 
 
 def setting(scenario: Scenario) -> Iterator[str]:
@@ -15,7 +16,9 @@ def setting(scenario: Scenario) -> Iterator[str]:
         yield f"{phase['name']} {keys}"
         for one in phase["processor"]:
             yield f"  {one['name']} { ({k: v for k, v in one.items() if k not in ('name', 'table')}) }"
-    yield f"{scenario.settings['jobs']} {scenario.settings['engine']}, bootstrap {scenario.bootstrap_days}"
+    keys = [scenario.settings[name] for name in ("jobs", "engine", "warehouse", "quota_timezone")]
+    yield f"{' '.join(map(str, keys))}, bootstrap {scenario.bootstrap_days}"
+    yield f"begins {dt.datetime.fromtimestamp(scenario.start, dt.UTC)}"
     yield "games " + ", ".join(f"{date} {games}" for date, games in scenario.games.items())
     yield from (f"found {f.processor} {f.date}: {f.share} of what is right" for f in scenario.found)
     yield from (f"job {m.nth + 1} of {m.processor} {m.date} {m.kind}" for m in scenario.mishaps)
@@ -34,7 +37,7 @@ def story(life: Life) -> Iterator[str]:
         if one["ended_at"] is not None:
             lines.append((one["ended_at"], 1, f"{name} {one['status']} {one['exit_code']} {one['detail']}"))
     for at, _, text in sorted(lines):
-        yield f"{at - START:8.1f}  {text}"
+        yield f"{at - life.scenario.start:8.1f}  {text}"
     for table in ("dates", "checks", "holds"):
         for row in rows(f"SELECT * FROM {table}"):
             yield f"{table}: { ({key: value for key, value in row.items() if value not in ('', None, 0)}) }"

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from daemon import advance, cascade, decide, launch, lookback, regression
+from daemon import advance, budgets, cascade, decide, launch, lookback, regression
 from daemon.reap import Reaper
 from state import verdict
 from state.store import checks, dates
@@ -123,6 +123,10 @@ def see_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verdict, "_is_open", lambda *_: False)
 
 
+def begin_the_day_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budgets, "count_attempts", lambda *_: None)
+
+
 @pytest.mark.parametrize(
     ("plant", "rules"),
     [
@@ -137,6 +141,7 @@ def see_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
         (end_under_an_attempt, {"nothing ends under an attempt"}),
         (mark_nothing_stale, {"what is computed from older rows is stale"}),
         (believe_what_is_done, {"a done date tells what it lacks"}),
+        (begin_the_day_anew, {"daily budgets", "counts equal rows"}),
         (see_nobody_else, {"another controller is waited for"}),
     ],
 )

@@ -11,9 +11,11 @@ from daemon.core import ACTOR
 from state.machine import FINAL, IllegalMove, Trigger
 from state.pipeline import FAILED, Processor, Stage
 from state.verdict import Evidence
+from tests.simulation.claims import Claims
 from tests.simulation.marked import Marked
 from tests.simulation.outside import Pair
 from tests.simulation.rest import Broken, Rest, Row, day_of
+from tests.simulation.spent import Spent
 
 if TYPE_CHECKING:
     from tests.simulation.life import Life
@@ -26,10 +28,8 @@ class Witness:
         self._life = life
         self._raw = life.db.raw
         self._pipeline = life.pipeline
-        self._stale_after = life.pipeline.history.stale_after if life.pipeline.history else 0.0
         self._changes = -1
         self._moves = 0
-        self._attempts = 0
         self.steps = 0
         self.dates: dict[str, Row] = {}
         self.checks: dict[tuple[str, str], Row] = {}
@@ -44,6 +44,8 @@ class Witness:
         phases = life.pipeline.phase
         self.lookbacks = [(p, before) for before, p in itertools.pairwise(phases) if p.sequential]
         """Sequential phases, each with the phase that it is computed from."""
+        self.spent = Spent(life, self)
+        self._claims = Claims(life, self, self.spent)
         marked = Marked(life, self)
         rest = Rest(life, self, marked)
         self.at_rest, self.ended, self.nothing_lacks = rest.look, rest.ended, marked.nothing_lacks
@@ -107,7 +109,7 @@ class Witness:
         for move in self.rows("SELECT rowid, * FROM transitions WHERE rowid > ? ORDER BY rowid", self._moves):
             self._moves = move["rowid"]
             self._moved(move, before)
-        self._claimed()
+        self._claims.look()
 
     def _read(self) -> None:
         gone = self.dates.keys()
@@ -248,101 +250,3 @@ class Witness:
     def evidence(self, check: Row) -> Evidence | None:
         """What the warehouse answered when a check was judged."""
         return self._life.warehouse.told.get(self.pair(check), {}).get(check["asked_at"])
-
-    # Claims
-
-    def _claimed(self) -> None:
-        fresh = [row for number, row in self.running.items() if number > self._attempts]
-        if not fresh:
-            return
-        self._attempts = max(row["id"] for row in fresh)
-        self._limits()
-        for attempt in fresh:
-            processor = self._pipeline.processors[attempt["processor"]]
-            self._in_order(attempt, processor)
-            for date in self.covered[attempt["id"]]:
-                self._may_run(date, processor, self.checks[date, processor.name])
-
-    def _limits(self) -> None:
-        rows = list(self.running.values())
-        if len(rows) > self._pipeline.jobs.slots:
-            raise Broken("slots", f"{len(rows)} attempts run")
-        for name, n in Counter(row["sequence"] for row in rows if row["sequence"]).items():
-            if n > 1:
-                raise Broken("sequential over all dates", f"{n} attempts of {name} run")
-        for row in rows:
-            processor = self._pipeline.processors[row["processor"]]
-            phase = self._pipeline.stage_of[processor.name].phase
-            if phase.sequential and row["sequence"] != phase.name:
-                raise Broken("sequential over all dates", f"attempt {row['id']} is not of {phase.name}")
-            n = sum(other["output"] == row["output"] for other in rows)
-            if n > processor.writers:
-                raise Broken("one writer per table", f"{n} attempts write {row['output']}")
-
-    def _may_run(self, date: str, processor: Processor, check: Row) -> None:
-        stage, row = self._pipeline.stage_of[processor.name], self.dates[date]
-        told = f"{processor.name} of {date} starts"
-        if row["state"] != stage.name:
-            raise Broken("gates in order", f"{told} in {row['state']}")
-        request = self.requests[row["backfill_id"]]
-        stops = [name for name in ("paused_at", "cancelled_at", "stopped_at") if request[name] is not None]
-        stops += [str(hold) for hold in self.placed if self._holds(hold, processor)]
-        if stops:
-            raise Broken("a stop stops", f"{told} in spite of {stops}")
-        self._has_no_rival(date, stage, told)
-        for other in processor.after:
-            if self._pipeline.processors[other].priority == "critical" and not self._stands(date, other):
-                raise Broken("after", f"{told} before {other} is satisfied")
-        for earlier in self._pipeline.stages[: stage.index]:
-            day = self._pipeline.seasons.day(day_of(date), self._life.scenario.games.get(day_of(date), 0))
-            for other in earlier.processors:
-                if not self._pipeline.bypassed(earlier, day) and (date, other.name) not in self.satisfied:
-                    raise Broken("gates in order", f"{told} before {other.name} is satisfied")
-        self._is_worth_it(date, processor, check, told)
-
-    def _has_no_rival(self, date: str, stage: Stage, told: str) -> None:
-        """Nobody else was seen at work on the same state of the date."""
-        for check in (self.checks[date, p.name] for p in stage.processors):
-            evidence = self.evidence(check)
-            run = evidence.open if evidence and check["own_started_at"] is None else None
-            seen = run is not None and check["asked_at"] - run.started_at <= self._stale_after
-            complete = evidence is not None and self._life.platform.complete(self.pair(check), evidence)
-            if seen and not complete and not check["accepted_reason"]:
-                raise Broken("another controller is waited for", f"{told} while {check['processor']} runs")
-
-    def _stands(self, date: str, name: str) -> bool:
-        return (date, name) in self.satisfied or bool(self._pipeline.processors[name].fallbacks)
-
-    def _holds(self, hold: Row, processor: Processor) -> bool:
-        return hold["kind"] in ("all", "warehouse") or hold["key"] in (processor.name, processor.table)
-
-    def _is_worth_it(self, date: str, processor: Processor, check: Row, told: str) -> None:
-        evidence = self.evidence(check)
-        if evidence is None or evidence.error:
-            raise Broken("an error is never an answer", f"{told} without an answer")
-        if check["asked_at"] < max(self.admitted[date], check["own_ended_at"] or 0.0):
-            raise Broken("validation first", f"{told} by an answer from before")
-        if check["asked_at"] < self._life.time - self._pipeline.engine.fresh_for:
-            raise Broken("validation first", f"{told} by an old answer")
-        pair, tries = (date, processor.name), self.tries[date, processor.name]
-        first_of_force = check["mode"] == "force" and check["tries"] == 1
-        if self._life.platform.complete(self.pair(check), evidence) and not first_of_force:
-            raise Broken("satisfied work is never run again", told)
-        limit = 1 if check["verdict"] == "excess" else processor.max_attempts
-        # What a kill kept from beginning is given back, and nothing else is.
-        if tries >= limit + self._life.kills.total():
-            raise Broken("attempts are bounded", f"{told} for the {tries + 1}. time of {limit}")
-        if check["retry_at"] is not None and tries and self._life.time < check["retry_at"]:
-            raise Broken("backoff", f"{told} before {check['retry_at']}")
-        self.tries[pair] += 1
-
-    def _in_order(self, attempt: Row, processor: Processor) -> None:
-        """Oldest first: nothing that could have had this claim comes before it."""
-        phase = self._pipeline.stage_of[processor.name].phase
-        rivals = [p.name for p in phase.processor] if phase.sequential else [processor.name]
-        first = self.covered[attempt["id"]][0]
-        own = (-self.checks[first, processor.name]["priority"], first)
-        for (date, name), check in self.checks.items():
-            held = any(self._holds(hold, self._pipeline.processors[name]) for hold in self.placed)
-            if name in rivals and check["runnable"] and not held and (-check["priority"], date) < own:
-                raise Broken("oldest first", f"{processor.name} of {first} starts before {name} of {date}")
