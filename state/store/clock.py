@@ -6,23 +6,32 @@ from sqlalchemy import Column, ColumnElement, Connection, func, select, true, up
 
 from state.tables import IS_RUNNING, attempts, checks, dates, holds
 
-_TOLD = (dates.c.entered_at, checks.c.asked_at, attempts.c.claimed_at, attempts.c.started_at)
+_TOLD = (dates.c.entered_at, attempts.c.claimed_at, attempts.c.started_at)
 """What is only ever set to the present, and read again; of attempts, while they run."""
-_PLANNED = (dates.c.due_at, checks.c.wanted_at, checks.c.retry_at, holds.c.until)
+_PLANNED = (dates.c.due_at, holds.c.until)
 """What is set to the present or later."""
+_COMPARED = tuple(
+    checks.c[name]
+    for name in ("asked_at", "wanted_at", "retry_at", "own_started_at", "own_ended_at", "stale_at")
+)
+"""What is known of a check: which of it came first must stay so."""
 
 
 def seconds_ahead(tx: Connection, now: float) -> float:
     """How far the latest moment that somebody noted lies in the future; 0 when it does not."""
-    latest = [tx.execute(select(func.max(column)).where(_read_again(column))).scalar() for column in _TOLD]
+    columns = (*_TOLD, checks.c.asked_at)
+    latest = [tx.execute(select(func.max(column)).where(_read_again(column))).scalar() for column in columns]
     return max([0.0, *(float(at) - now for at in latest if at is not None)])
 
 
 def follow_back(tx: Connection, now: float, ahead: float) -> None:
-    """Let nothing that was noted lie in the future; what is planned comes `ahead` seconds sooner."""
+    """Let nothing that was noted lie in the future; what is planned comes `ahead` seconds sooner.
+
+    All that is known of checks moves by as much: some answers seem older than they are, and are had anew.
+    """
     for column in _TOLD:
         tx.execute(update(column.table).where(column > now, _read_again(column)).values({column: now}))
-    for column in _PLANNED:
+    for column in (*_PLANNED, *_COMPARED):
         tx.execute(update(column.table).where(column.is_not(None)).values({column: column - ahead}))
 
 

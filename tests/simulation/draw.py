@@ -128,6 +128,9 @@ def _happenings(rng: random.Random, span: list[dt.date], names: list[str]) -> It
         yield _at(rng, rng.uniform(0, length), "kill", point=rng.choice(POINTS), for_seconds=down)
     for _ in range(rng.choice((0, 0, 1, 2))):
         yield _trouble(rng, span, names, rng.uniform(0, length))
+    if rng.random() < 0.1:
+        leap = rng.choice((-3600, 3600)) + rng.uniform(0.01, 60)
+        yield _at(rng, rng.uniform(0, length), "set_clock", seconds=round(leap, 2))
     if rng.random() < 0.15:
         yield from _competitor(rng, span, names, rng.uniform(0, length))
 

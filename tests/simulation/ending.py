@@ -77,8 +77,8 @@ def _help(life: Life) -> None:
 
 
 def _sweep(life: Life) -> None:
-    """Look at every done date once more."""
-    life.advance(life.time + life.pipeline.engine.sweep)
+    """Look at every done date once more; those that ended before a clock was set back are due later."""
+    life.advance(life.time + life.pipeline.engine.sweep + abs(life.leapt))
     life.engine.sweeper.run()
     life.wake()
     life.go_on()

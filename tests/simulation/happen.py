@@ -86,6 +86,11 @@ def _somebody(life: Life, processor: str, date: dt.date, for_seconds: float, end
         _later(life, for_seconds, end)
 
 
+def _set_clock(life: Life, seconds: float) -> None:
+    life.set_clock(seconds)
+    life.wake()
+
+
 def _damage(life: Life, processor: str, date: dt.date, share: float) -> None:
     life.platform.put((processor, date), share)
 
@@ -100,4 +105,5 @@ TROUBLES: Mapping[str, Callable[..., None]] = {
     "broken": _broken,
     "somebody": _somebody,
     "damage": _damage,
+    "set_clock": _set_clock,
 }

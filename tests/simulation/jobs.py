@@ -94,7 +94,7 @@ class Platform:
             self._open(name, kinds, start[0])
 
         def effect() -> None:
-            at = start[0] + work.seconds
+            at = began()
             self._close(name, kinds, Run(succeeded=work.code == 0, started_at=start[0], ended_at=at))
             for date, kind in kinds.items():
                 self._write((name, date), kind, at)

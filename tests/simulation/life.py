@@ -73,6 +73,8 @@ class Life:
         self.coming: list[Coming] = [[one.skip, one] for one in scenario.happenings]
         self.up = self.mover = self.asker = self.turning = False
         self.alarm: float | None = None
+        self.leapt = 0.0
+        """By how many seconds the clock was set forward, all in all."""
         self.requests = 0
         """Requests that are being served at once."""
         self.rechecked, self.rechecks = self.begun, 0
@@ -82,6 +84,7 @@ class Life:
             db=db,
             state_dir=FOLDER,
             now=self.clock,
+            steady=lambda: self.time - self.leapt,
             tell=self.events.append,
             rng=self.rng,
         )
@@ -193,6 +196,17 @@ class Life:
             self.wake()
 
     # Time
+
+    def set_clock(self, seconds: float) -> None:
+        """Somebody sets the clock, which what goes on outside does not notice."""
+        self.time += seconds
+        self.leapt += seconds
+        self.begun += seconds
+        self.rechecked += seconds
+        self.platform.later = [(at + seconds, effect) for at, effect in self.platform.later]
+        self.executor.set_clock(seconds)
+        self.warehouse.set_clock(seconds)
+        self.witness.clock_was_set(seconds)
 
     def advance(self, to: float) -> None:
         """Let time pass: jobs end and late rows appear, each at its time."""

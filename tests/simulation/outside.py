@@ -58,9 +58,9 @@ class SimWarehouse:
         self.point(QUESTION)
         self._ask(tables=len(wanted))
         answers = {(name, date): self.look(name, date) for name, chosen in wanted.items() for date in chosen}
-        for pair, evidence in answers.items():
-            self.told.setdefault(pair, {})[asked_at] = evidence
         self.point(ANSWER)
+        for pair, evidence in answers.items():
+            self.told.setdefault(pair, {})[min(asked_at, self.clock())] = evidence
         return answers
 
     def look(self, name: str, date: dt.date) -> Evidence:
@@ -85,6 +85,11 @@ class SimWarehouse:
         if self.budget:
             self.billed += tables * BYTES
             self.budget.spend(tables * BYTES)
+
+    def set_clock(self, seconds: float) -> None:
+        """The clock was set: a quota begins anew when it would have."""
+        if self.retry_at is not None:
+            self.retry_at += seconds
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -218,6 +223,12 @@ class SimExecutor:
         """The daemon died: what it had in memory is gone."""
         self.watched.clear()
         self.refused.clear()
+
+    def set_clock(self, seconds: float) -> None:
+        """The clock was set: jobs go on as they would, and the daemon counts their limits anew."""
+        for process in self.alive.values():
+            process.work.talks -= self.clock() - seconds - process.started
+            process.started, process.ends = self.clock(), process.ends + seconds
 
     def next_end(self) -> float | None:
         """When the next job ends by itself, if any ever does."""

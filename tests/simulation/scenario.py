@@ -112,6 +112,11 @@ class Scenario:
     aftermath: tuple[Happening, ...]
     """What happens once all is done and nothing goes wrong any more; its times count from there."""
 
+    @property
+    def sets_clock(self) -> bool:
+        """Whether somebody sets the clock."""
+        return any(one.verb == "set_clock" for one in self.happenings)
+
     def pipeline(self) -> Pipeline:
         """The pipeline file's contents. Raises PipelineError when they cannot be."""
         closes = max(self.games, default=OPENER)

@@ -7,6 +7,7 @@ import pytest
 
 from daemon.backups import Backups
 from state.records import Status
+from state.store import checks
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import Work, World
 
@@ -99,6 +100,31 @@ def test_a_clock_set_back_while_the_daemon_was_down_is_noticed_at_start(world):
     assert statuses(world) == {Status.SUCCEEDED}
     assert world.time - before <= 6 * 120.0 + 60.0
     assert any("behind what was noted" in getattr(event, "text", "") for event in world.events)
+
+
+def test_one_failure_is_counted_once_though_the_clock_was_set_back_since(tmp_path):
+    # Given a breaker that trips at two alike, a job that failed once, and other dates that wait for a slot
+    jobs = {"breaker": 2, "max_attempts": 3, "backoff": "30s"}
+    world = Settable(
+        pipeline(phase("phase2", processor("source")), jobs=jobs), dict.fromkeys(DATES, 2), tmp_path
+    )
+    failing = iter([True])
+    world.script = lambda job: Work(seconds=5.0, code=1) if next(failing, False) else world.well(job)
+    world.enqueue(DATES[0], DATES[0])
+    while statuses(world) != {Status.FAILED}:
+        world.step()
+    world.settle()
+    # When the clock is set back, and the warehouse is asked again and again before the next attempt
+    world.set_clock(-HOUR)
+    for _ in range(3):
+        world.settle()
+        with world.db.write() as tx:
+            checks.want(tx, [(DATES[0], "source")], world.time)
+    world.settle()
+    # Then the processor is not held for failures that there were not
+    assert world.control.holds() == []
+    world.run(limit=100)
+    assert {row.outcome for row in world.dates().values()} == {"complete"}
 
 
 def test_a_hang_is_still_noticed_after_a_leap(world):

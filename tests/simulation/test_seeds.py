@@ -134,7 +134,7 @@ def begin_the_day_anew(monkeypatch: pytest.MonkeyPatch) -> None:
         (forget_the_sequence, {"sequential over all dates"}),
         (ignore_holes, {"no holes in the lookback"}),
         (count_no_moves, {"counts equal rows"}),
-        (never_give_up, {"attempts are bounded"}),
+        (never_give_up, {"attempts are bounded", "every wait is true"}),
         (trust_the_exit_code, {"validation first", "liveness"}),
         (forget_to_wake, {"every wait is true", "a stop stops"}),
         (leave_running_jobs_behind, {"liveness"}),

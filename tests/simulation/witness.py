@@ -40,6 +40,7 @@ class Witness:
         self.requests: dict[int, Row] = {}
         self.admitted: dict[str, float] = {}
         self.versions: Counter[str] = Counter()
+        self._shown: dict[Pair, Evidence] = {}
         self.tries: Counter[tuple[str, str]] = Counter()
         phases = life.pipeline.phase
         self.lookbacks = [(p, before) for before, p in itertools.pairwise(phases) if p.sequential]
@@ -118,6 +119,8 @@ class Witness:
         if lost:
             raise Broken("no date is lost", f"{sorted(lost)} are gone")
         self.checks = {(row["date"], row["processor"]): row for row in self.rows("SELECT * FROM checks")}
+        if self._life.scenario.sets_clock:
+            self._keep_what_was_shown()
         self.satisfied = {pair for pair, row in self.checks.items() if row["satisfied"]}
         self.running = {
             row["id"]: row for row in self.rows("SELECT * FROM attempts WHERE status = 'running'")
@@ -128,6 +131,14 @@ class Witness:
             self.covered[row["attempt_id"]].append(row["date"])
         self.placed = self.rows("SELECT * FROM holds")
         self.requests = {row["id"]: row for row in self.rows("SELECT * FROM backfills")}
+
+    def _keep_what_was_shown(self) -> None:
+        """The daemon notes another time for its latest answers when the clock is set back."""
+        for check in self.checks.values():
+            pair = self.pair(check)
+            told = self._life.warehouse.told.get(pair, {})
+            if check["asked_at"] in told:
+                self._shown[pair] = told[check["asked_at"]]
 
     def _no_date_is_lost(self) -> None:
         for row in self.dates.values():
@@ -249,4 +260,9 @@ class Witness:
 
     def evidence(self, check: Row) -> Evidence | None:
         """What the warehouse answered when a check was judged."""
-        return self._life.warehouse.told.get(self.pair(check), {}).get(check["asked_at"])
+        told = self._life.warehouse.told.get(self.pair(check), {}).get(check["asked_at"])
+        return self._shown.get(self.pair(check)) if told is None and self._life.leapt else told
+
+    def clock_was_set(self, seconds: float) -> None:
+        """What is noted of checks moves with a clock that is set back."""
+        self.admitted = {date: at + min(seconds, 0.0) for date, at in self.admitted.items()}
