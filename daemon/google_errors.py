@@ -9,7 +9,7 @@ import requests
 from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError
 
-from daemon.warehouse.backend import one_line
+from daemon.plain import one_line
 
 FAILURES = (
     exceptions.GoogleAPIError,

@@ -23,6 +23,12 @@ def counted(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
+def one_line(message: str) -> str:
+    """The first line of somebody else's error: what follows repeats the query or the address."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return lines[0][:300] if lines else "no message"
+
+
 def plain(value: Any) -> Any:
     """Dataclasses as dicts by their field names, dates in ISO form, enums as their values."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -77,11 +77,21 @@ class Reaper:
         if not running:
             return []
         seen = {o.attempt: o for executor in self._executors.values() for o in executor.poll()}
-        self._core.remarks.clear()
-        self._core.remarks.update({number: _remark(found) for number, found in seen.items()})
+        self._remark(running, seen)
         # Claimed but never launched, if no executor knows it: its executor says what became of it.
         self._adopt({number: row for number, row in running.items() if number not in seen})
         return [(running[number], found) for number, found in seen.items() if number in running]
+
+    def _remark(self, running: Mapping[int, AttemptRow], seen: Mapping[int, Observation]) -> None:
+        """Keep why attempts do not begin or are not seen, for whoever asks what a date waits for."""
+        remarks = self._core.remarks
+        remarks.clear()
+        for number, row in running.items():
+            if row.executor not in self._executors:
+                remarks[number] = f"nobody looks after it: put [executor.{row.executor}] back"
+            elif found := seen.get(number):
+                away = found.elsewhere and f"out of sight, at {found.elsewhere}"
+                remarks[number] = found.remark or away
 
     def _given_up(self, row: AttemptRow, found: Observation) -> Exit | None:
         """The end of an attempt that nobody here can see, once it cannot be running any more."""
@@ -246,10 +256,6 @@ def _status(row: AttemptRow, exit_: Exit) -> Status:
     if row.stopping is not None:
         return Status(row.stopping)
     return Status.LOST if exit_.code is None else Status.FAILED
-
-
-def _remark(found: Observation) -> str:
-    return found.remark or (found.elsewhere and f"out of sight, at {found.elsewhere}")
 
 
 def _told(row: AttemptRow, ending: Ending) -> AttemptEnded:

@@ -158,6 +158,11 @@ class Processor(JobSettings):
         return tuple(fill(part) for part in self.command)
 
     @property
+    def in_cloud_run(self) -> str:
+        """What its Cloud Run job is called there."""
+        return self.cloud_run_job or self.name.replace("_", "-")
+
+    @property
     def names_in_history(self) -> tuple[str, ...]:
         """The names under which the platform's history may know it."""
         return self.history_names or (self.name,)

@@ -61,6 +61,11 @@ class Observation:
     """What keeps it from beginning, or from being seen; empty when nothing does."""
 
 
+def attempt_file(root: Path, attempt: int, kind: str) -> Path:
+    """A file about an attempt, such as its `log`, a thousand attempts to a folder."""
+    return root / f"{attempt // 1000:03d}" / f"{attempt}.{kind}"
+
+
 class Executor(Protocol):
     """Runs jobs somewhere. All calls return at once, save `launch`, which starts processes."""
 

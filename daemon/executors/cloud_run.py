@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 import time
 import uuid
@@ -12,9 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.executors import Exit, Handle, Job, Observation, Record
+from daemon.executors import Exit, Handle, Job, Observation, Record, attempt_file
 from daemon.executors.cloud_run_api import Api, Away, Denied, Missing, Ticket
-from daemon.executors.process import Identity
+from daemon.executors.process import Identity, home_of
 from daemon.executors.wrapper import NEVER_STARTED
 from state.sources import CloudRunJobs
 
@@ -64,7 +63,7 @@ class CloudRun:
         self._api = Api(source)
         self._on_end = on_end
         self._now = now
-        self._home = f"{socket.gethostname()}:{root.resolve()}"
+        self._home = home_of(root.resolve())
         self._lock = threading.Lock()
         self._runs: dict[int, _Run] = {}
         self._exits: dict[int, Exit] = {}
@@ -75,7 +74,7 @@ class CloudRun:
 
     def log(self, attempt: int) -> Path:
         """The file that tells where the attempt's output is, and what the API says of its execution."""
-        return self._root / f"{attempt // 1000:03d}" / f"{attempt}.log"
+        return attempt_file(self._root, attempt, "log")
 
     def launch(self, jobs: Sequence[Job], record: Record) -> None:
         """Record the marks of all jobs in one call, then have executions asked for, once each.
@@ -240,8 +239,7 @@ class CloudRun:
         new = self.log(attempt).with_suffix(".new")
         with suppress(OSError):  # a full disk, say: how the job ends matters more
             new.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with open(
-                os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
-            ) as file:
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with open(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
             new.replace(self.log(attempt))

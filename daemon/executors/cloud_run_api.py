@@ -32,7 +32,7 @@ from daemon.executors import Exit, Handle, Job
 from daemon.executors.census import ATTEMPT, RUN
 from daemon.executors.process import Identity
 from daemon.google_errors import FAILURES, root_cause
-from daemon.warehouse.backend import one_line
+from daemon.plain import one_line
 from state.pipeline import Pipeline
 from state.sources import CloudRunJobs
 
@@ -193,7 +193,7 @@ def job_names(pipeline: Pipeline, source: CloudRunJobs) -> Mapping[str, str]:
     """The full name of the Cloud Run job of each processor that has one executed."""
     parent = f"projects/{source.project}/locations/{source.region}/jobs"
     used = [p for p in pipeline.processors.values() if p.executor == "cloud-run"]
-    return {p.name: f"{parent}/{p.cloud_run_job or p.name.replace('_', '-')}" for p in used}
+    return {p.name: f"{parent}/{p.in_cloud_run}" for p in used}
 
 
 @contextmanager
@@ -209,7 +209,7 @@ def _asking() -> Iterator[None]:
         raise (Denied if denied else Away)(said) from error
     except FAILURES as error:
         raise Away(f"Cloud Run cannot be reached: {root_cause(error)}") from error
-    except (ParseError, ValueError) as error:
+    except (ParseError, ValueError, TypeError, AttributeError) as error:  # JSON of another shape
         raise Away(f"Cloud Run gives no usable answer: {one_line(str(error))}") from error
 
 

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from distributed import Future
 
-from daemon.executors import Exit, Handle, Job, Observation, Record, dask_worker
+from daemon.executors import Exit, Handle, Job, Observation, Record, attempt_file, dask_worker
 from daemon.executors.dask_link import AWAY, CONNECT_SECONDS, Link, Ticket, outcome
 from state.sources import DaskCluster
 
@@ -139,7 +139,7 @@ class Dask:
         self._drop()
 
     def _file(self, attempt: int, kind: str) -> Path:
-        return self._root / f"{attempt // 1000:03d}" / f"{attempt}.{kind}"
+        return attempt_file(self._root, attempt, kind)
 
     def _observe(self, attempt: int, run: _Run) -> Observation:
         where = "" if run.future is not None else self._cluster.scheduler

@@ -13,19 +13,20 @@ from state.pipeline import Pipeline
 
 
 def open_executors(pipeline: Pipeline, root: Path, *, on_end: Callable[[], None]) -> Mapping[str, Executor]:
-    """Each by the name that processors call it; logs are under `root`, `on_end` tells of jobs that ended.
+    """Each that the file names; logs are under `root`, `on_end` tells of jobs that ended.
+
+    One that no processor uses may still have jobs under way.
 
     Raises:
         OSError: `root` cannot be written.
         SettingsError: an executor needs a package that is not installed.
     """
     found: dict[str, Executor] = {"local": Local(root, on_end=on_end)}
-    used = {processor.executor for processor in pipeline.processors.values()}
-    if "dask" in used and pipeline.executor.dask is not None:
+    if pipeline.executor.dask is not None:
         with extra("dask"):
             from daemon.executors.dask import Dask  # noqa: PLC0415  who has no cluster needs no Dask
         found["dask"] = Dask(root, pipeline.executor.dask, on_end=on_end)
-    if "cloud-run" in used and pipeline.executor.cloud_run is not None:
+    if pipeline.executor.cloud_run is not None:
         with extra("cloud-run"):
             from daemon.executors.cloud_run import CloudRun  # noqa: PLC0415  as with Dask
             from daemon.executors.cloud_run_api import job_names  # noqa: PLC0415

@@ -6,7 +6,6 @@ import hashlib
 import os
 import resource
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +13,9 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.executors import Exit, Handle, Job, Observation, Record, wrapper
+from daemon.executors import Exit, Handle, Job, Observation, Record, attempt_file, wrapper
 from daemon.executors.census import Census
-from daemon.executors.process import Identity, ended, exists, reap, same_group
+from daemon.executors.process import Identity, ended, exists, home_of, reap, same_group
 from daemon.executors.watcher import Watcher
 
 _NOBODY = Identity(pid=0, start=0, boot="", at=0.0)
@@ -54,7 +53,7 @@ class Local:
         self._on_end = on_end
         self._now = now
         self._token = hashlib.sha256(os.fsencode(self._root)).hexdigest()[:16]
-        self._home = f"{socket.gethostname()}:{self._root}"
+        self._home = home_of(self._root)
         self._census = Census(self._token)
         self._lock = threading.Lock()
         self._runs: dict[int, _Run] = {}
@@ -133,7 +132,7 @@ class Local:
             self._runs.clear()
 
     def _file(self, attempt: int, kind: str) -> Path:
-        return self._root / f"{attempt // 1000:03d}" / f"{attempt}.{kind}"
+        return attempt_file(self._root, attempt, kind)
 
     def _hold(self, job: Job, undo: ExitStack) -> wrapper.Held | None:
         """The job, ready to begin; None, and an exit to report, when it cannot start."""

@@ -8,6 +8,7 @@ import os
 import resource
 import select
 import signal
+import socket
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from errno import EINVAL, ENOENT
@@ -45,6 +46,11 @@ def boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
         return ""
+
+
+def home_of(root: Path) -> str:
+    """How identities name this machine and the directory of an executor, a path without links."""
+    return f"{socket.gethostname()}:{root}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

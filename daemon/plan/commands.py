@@ -22,10 +22,16 @@ class Command:
     cwd: Path
     env: Mapping[str, str]
     prepare: str
+    execute: tuple[str, ...] = ()
+    """What gives it to a Cloud Run job; empty where it runs as it is."""
 
     @property
     def shell(self) -> str:
         """One line in a subshell, so that it changes nothing where it is pasted."""
+        if self.execute:
+            variables = [f"{name}={value}" for name, value in self.env.items()]
+            lists = [_gcloud_list("--args", self.argv), _gcloud_list("--update-env-vars", variables)]
+            return shlex.join([*self.execute, *filter(None, lists)])
         variables = [f"{name}={shlex.quote(value)}" for name, value in self.env.items()]
         call = " ".join([*variables, shlex.join(self.argv)])
         return f"({' && '.join(filter(None, [f'cd {shlex.quote(str(self.cwd))}', self.prepare, call]))})"
@@ -46,4 +52,19 @@ def command(
     if not set(processor.placeholders) - {"python"}:
         # Nothing in its words tells the job its date, so it must read it here.
         env |= {"BACKFILLD_DATE": words["date"], "BACKFILLD_DATES": words["dates"]}
-    return Command(argv=argv, cwd=cwd_of(pipeline, processor), env=env, prepare=prepare)
+    execute = _execute(pipeline, processor)
+    return Command(argv=argv, cwd=cwd_of(pipeline, processor), env=env, prepare=prepare, execute=execute)
+
+
+def _execute(pipeline: Pipeline, processor: Processor) -> tuple[str, ...]:
+    place = pipeline.executor.cloud_run
+    if processor.executor != "cloud-run" or place is None:
+        return ()
+    where = ("--project", place.project, "--region", place.region, "--wait")
+    return ("gcloud", "run", "jobs", "execute", processor.in_cloud_run, *where)
+
+
+def _gcloud_list(option: str, items: Sequence[str]) -> str:
+    """An option with a list, as gcloud takes it, parted by a mark that no item holds; empty without items."""
+    mark = next((mark for mark in "|;~@#" if mark not in "".join(items)), "|")
+    return f"{option}=^{mark}^{mark.join(items)}" if items else ""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from daemon.plain import one_line
 from daemon.warehouse.budget import Ledger, Passing
 from daemon.warehouse.questions import Question
 from state.sources import QUOTA_ZONE
@@ -26,12 +27,6 @@ class Refusal(Exception):
         self.unseen = unseen
         self.of_these_dates = of_these_dates
         super().__init__(one_line(message))
-
-
-def one_line(message: str) -> str:
-    """The first line of an engine's message: what follows repeats the query or the address."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    return lines[0][:300] if lines else "no message"
 
 
 class Backend(Protocol):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from google.api_core import exceptions
 
 from daemon.google_errors import root_cause
+from daemon.plain import one_line
 from daemon.quota import next_midnight
 from daemon.warehouse import WarehouseError
-from daemon.warehouse.backend import Refusal, one_line
+from daemon.warehouse.backend import Refusal
 from state.sources import QUOTA_ZONE
 
 

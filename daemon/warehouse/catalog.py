@@ -10,7 +10,8 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from daemon.warehouse.backend import Meter, Refusal, one_line
+from daemon.plain import one_line
+from daemon.warehouse.backend import Meter, Refusal
 from state.pipeline import Pipeline
 
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import duckdb
 
+from daemon.plain import one_line
 from daemon.warehouse import WarehouseError
-from daemon.warehouse.backend import Meter, Refusal, Row, one_line
+from daemon.warehouse.backend import Meter, Refusal, Row
 from daemon.warehouse.dialect import carry
 from daemon.warehouse.questions import Branch, Question, Slice
 

@@ -250,6 +250,7 @@ ANSWERS = {
     "404": lambda: refuse(404, "It does not exist"),
     "429": lambda: refuse(429, "Quota exceeded"),
     "503": lambda: refuse(503, "Not now"),
+    "another shape": lambda: Answer(502, {"error": "bad gateway"}),
     "no JSON": lambda: Answer(200, "<html>"),
     "no answer": Dropped,
 }
@@ -258,6 +259,7 @@ TOLD = {
     "404": "Cloud Run answers 404: It does not exist",
     "429": "Cloud Run answers 429: Quota exceeded",
     "503": "Cloud Run answers 503: Not now",
+    "another shape": "Cloud Run gives no usable answer: ",
     "no JSON": "Cloud Run gives no usable answer: Failed to load JSON: ",
     "no answer": "Cloud Run cannot be reached: Remote end closed connection without response ",
 }

@@ -4,6 +4,8 @@ import datetime as dt
 
 import pytest
 
+from daemon.waiting import waiting_on
+from state.store import dates
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import ME, World
 
@@ -65,3 +67,16 @@ def test_a_done_date_that_lacks_a_new_output_stays_done_and_is_a_hole_until_it_i
     world.control.retry_date(DATES[0], by=ME)
     world.run(limit=500)
     assert {row.outcome for row in world.dates().values()} == {"complete"}
+
+
+def test_a_date_says_that_nobody_looks_after_the_attempt_of_an_executor_that_is_gone(tmp_path):
+    # Given a job on a cluster, and a daemon that no longer has the cluster
+    cluster = {"dask": {"scheduler": "tcp://10.0.0.5:8786"}}
+    world = World(
+        pipeline(phase("raw", processor("box", executor="dask")), executor=cluster), {DATES[0]: 2}, tmp_path
+    )
+    world.enqueue(DATES[0], DATES[0])
+    world.run(limit=20)
+    with world.db.read() as tx:
+        told = waiting_on(tx, world.core, [dates.get(tx, DATES[0])])
+    assert told == {DATES[0]: "attempt 1 of box: nobody looks after it: put [executor.dask] back"}

@@ -25,21 +25,21 @@ def opened(made: Pipeline, folder: Path) -> list[str]:
     return list(found)
 
 
-def test_a_place_that_no_processor_uses_is_not_opened(tmp_path: Path) -> None:
+def test_without_other_places_jobs_run_here(tmp_path: Path) -> None:
+    assert opened(pipeline(phase("raw", processor("a"))), tmp_path) == ["local"]
+
+
+def test_a_place_is_opened_whether_it_answers_or_not_and_whoever_uses_it(tmp_path: Path) -> None:
+    """It may have jobs under way that an earlier file sent there."""
     made = pipeline(phase("raw", processor("a")), executor=PLACES)
-    assert opened(made, tmp_path) == ["local"]
-
-
-def test_a_place_that_a_processor_uses_is_opened_whether_it_answers_or_not(tmp_path: Path) -> None:
-    made = pipeline(phase("raw", processor("a", executor="cloud-run")), executor=PLACES)
-    assert opened(made, tmp_path) == ["local", "cloud-run"]
+    assert opened(made, tmp_path) == ["local", "dask", "cloud-run"]
 
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_without_the_package_the_remedy_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    made = pipeline(phase("raw", processor("a", executor=name)), executor=PLACES)
+    made = pipeline(phase("raw", processor("a", executor=name)), executor={name: PLACES[name]})
     own = f"daemon.executors.{name.replace('-', '_')}"
     for module in [module for module in sys.modules if module.startswith(own)]:
         monkeypatch.delitem(sys.modules, module)

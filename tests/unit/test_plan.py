@@ -202,6 +202,17 @@ def test_a_step_tells_the_argument_vector_and_a_line_to_paste(tmp_path: Path) ->
     assert [path.name for path in where.iterdir()] == ["2021-10-19 & more"]
 
 
+def test_a_line_to_paste_for_a_cloud_run_job_asks_for_an_execution() -> None:
+    words = ["--dates", "{date}", "--note", "a|b, c"]
+    away = processor("box_scores", executor="cloud-run", command=words, env={"LEVEL": "1,2"})
+    place = {"cloud-run": {"project": "p", "region": "us-west2"}}
+    one = pipeline(phase("phase2", away), executor=place)
+    (step,) = planned(one, Facts(one, calendar=OPENING), "2021-10-19").steps
+    execute = "gcloud run jobs execute box-scores --project p --region us-west2 --wait"
+    lists = ["--args=^;^--dates;2021-10-19;--note;a|b, c", "--update-env-vars=^|^LEVEL=1,2"]
+    assert shlex.split(step.shell) == [*shlex.split(execute), *lists]
+
+
 def test_consecutive_dates_are_batched_where_the_processor_takes_batches() -> None:
     batches = pipeline(
         phase("phase2", processor("box", command=["true", "{start}", "{end}"], batch=3)),
