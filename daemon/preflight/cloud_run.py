@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from daemon.config import SettingsError
 from daemon.executors.factory import extra
+from daemon.plain import counted
 from daemon.preflight.findings import Finding, failed, passed
 from daemon.preflight.site import Site
 from state.sources import CloudRunJobs
@@ -37,4 +38,4 @@ def _findings(site: Site, source: CloudRunJobs) -> Iterator[Finding]:
         good += objection is None
         if objection is not None:
             yield failed(f"{processor}: {objection.why}", objection.remedy)
-    yield passed(f"{good} jobs are there and run but once")
+    yield passed(f"{counted(good, 'job')} can be executed, once each")
