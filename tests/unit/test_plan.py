@@ -1,43 +1,20 @@
 """The plan: what would run, why, in which order, and what cannot run."""
 
-import datetime as dt
 import shlex
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from daemon.plan import Plan, compare, plan
+from daemon.plan import compare
 from daemon.report import validation
 from daemon.warehouse import WarehouseError
-from state.pipeline import Pipeline
 from state.records import Scrapers
 from tests.factories import NOW, nba, open_run, phase, pipeline, processor, run
 from tests.facts import Facts
 from tests.platform import OPENING, PRECOMPUTE, SOURCES, WINDOW, as_it_was
+from tests.unit.plans import date, order, planned, small
 
 TEAMS, PLAYS = "nbac_team_boxscore", "bigdataball_play_by_play"
-
-
-def date(text: str) -> dt.date:
-    return dt.date.fromisoformat(text)
-
-
-def planned(pipeline: Pipeline, facts: Facts, start: str, end: str | None = None, **options: Any) -> Plan:
-    report = validation(pipeline, facts, date(start), date(end or start), now=NOW)
-    return plan(report, pipeline, **options)
-
-
-def order(made: Plan) -> list[str]:
-    return [f"{step.dates[0]} {step.processor}" for step in made.steps]
-
-
-def small(games: int = 8, **keys: Any) -> tuple[Pipeline, Facts]:
-    """The pipeline in small, and a warehouse with nothing in it on 2021-10-19, the opener."""
-    small_nba = nba(**keys)
-    return small_nba, Facts(small_nba, calendar={date("2021-10-19"): games})
 
 
 # ---------------------------------------------------------------------------------------- what runs, and why
@@ -181,102 +158,6 @@ def test_a_fallback_that_is_complete_stands_in() -> None:
     assert made.steps == []
     (gap,) = made.gaps
     assert (gap.processor, gap.by, gap.dates) == ("gamebook", "fallback", [date("2021-10-19")])
-
-
-# --------------------------------------------------------------------------------------- what is to be typed
-
-
-def test_a_step_tells_the_argument_vector_and_a_line_to_paste(tmp_path: Path) -> None:
-    where = tmp_path / "a folder"
-    where.mkdir()
-    writes = processor(
-        "box", command=["touch", "{date} & more"], cwd="a folder", env={"GREETING": "it's fine"}
-    )
-    one = pipeline(phase("phase2", writes), at=tmp_path / "pipeline.toml")
-    (step,) = planned(one, Facts(one, calendar=OPENING), "2021-10-19").steps
-    assert step.argv == ("touch", "2021-10-19 & more")
-    assert (step.cwd, step.env) == (str(where), {"GREETING": "it's fine"})
-    # When the line is pasted into a shell
-    subprocess.run(["bash", "-ec", step.shell], check=True, cwd="/")
-    # Then it runs where and as the job would
-    assert [path.name for path in where.iterdir()] == ["2021-10-19 & more"]
-
-
-def test_a_line_to_paste_for_a_cloud_run_job_asks_for_an_execution() -> None:
-    words = ["--dates", "{date}", "--note", "a|b, c"]
-    away = processor("box_scores", executor="cloud-run", command=words, env={"LEVEL": "1,2"})
-    place = {"cloud-run": {"project": "p", "region": "us-west2"}}
-    one = pipeline(phase("phase2", away), executor=place)
-    (step,) = planned(one, Facts(one, calendar=OPENING), "2021-10-19").steps
-    execute = "gcloud run jobs execute box-scores --project p --region us-west2 --wait"
-    lists = ["--args=^;^--dates;2021-10-19;--note;a|b, c", "--update-env-vars=^|^LEVEL=1,2"]
-    assert shlex.split(step.shell) == [*shlex.split(execute), *lists]
-
-
-def test_consecutive_dates_are_batched_where_the_processor_takes_batches() -> None:
-    batches = pipeline(
-        phase("phase2", processor("box", command=["true", "{start}", "{end}"], batch=3)),
-    )
-    facts = Facts(batches, calendar=OPENING)
-    facts.fill(["box"], [date("2021-10-21")])
-    made = planned(batches, facts, "2021-10-19", "2021-10-26")
-    # The 21st is complete, so no range sweeps over it
-    assert [step.argv[1:] for step in made.steps] == [
-        ("2021-10-19", "2021-10-20"),
-        ("2021-10-22", "2021-10-24"),
-        ("2021-10-25", "2021-10-26"),
-    ]
-    assert made.steps[0].reason == "never ran: no rows, no run recorded"
-
-
-def test_a_batch_may_pass_over_off_days_but_not_over_claimed_ones() -> None:
-    batches = pipeline(phase("phase2", processor("box", command=["true", "{start}", "{end}"], batch=5)))
-    facts = Facts(batches, calendar={day: n for day, n in OPENING.items() if day.day != 21})
-    (step,) = planned(batches, facts, "2021-10-19", "2021-10-23").steps
-    assert [day.day for day in step.dates] == [19, 20, 22, 23]
-
-
-def test_a_list_of_dates_may_leave_dates_out() -> None:
-    listing = pipeline(phase("phase2", processor("props", command=["true", "{dates}"], batch=5)))
-    facts = Facts(listing, calendar=OPENING)
-    facts.fill(["props"], [date("2021-10-20")])
-    (step,) = planned(listing, facts, "2021-10-19", "2021-10-21").steps
-    assert step.argv[1] == "2021-10-19,2021-10-21"
-
-
-def test_a_file_of_dates_is_written_before_it_is_read() -> None:
-    filing = pipeline(
-        phase("phase2", processor("bdl", command=["cat", "{dates_file}"], batch=2)),
-        jobs={"cwd": "/"},
-    )
-    (step,) = planned(filing, Facts(filing, calendar=OPENING), "2021-10-19", "2021-10-20").steps
-    out = subprocess.run(["bash", "-ec", step.shell], check=True, capture_output=True, text=True).stdout
-    assert out == "2021-10-19\n2021-10-20\n"
-    Path(step.argv[1]).unlink()
-
-
-def test_a_job_that_reads_its_date_from_the_environment_is_told_it() -> None:
-    silent = pipeline(phase("phase2", processor("box", command=["true"])))
-    (step,) = planned(silent, Facts(silent, calendar=OPENING), "2021-10-19").steps
-    assert step.env == {"BACKFILLD_DATE": "2021-10-19", "BACKFILLD_DATES": "2021-10-19"}
-
-
-@pytest.mark.parametrize("content", [None, "", "  \n\n"])
-def test_a_script_that_is_missing_or_empty_is_not_suggested_nor_what_depends_on_it(
-    tmp_path: Path, content: str | None
-) -> None:
-    script = tmp_path / "jobs.py"
-    if content is not None:
-        script.write_text(content)
-    broken = pipeline(
-        phase("phase2", processor("box", command=[sys.executable, "jobs.py", "{date}"])),
-        phase("phase3", processor("teams")),
-        at=tmp_path / "pipeline.toml",
-    )
-    made = planned(broken, Facts(broken, calendar=OPENING), "2021-10-19")
-    assert made.steps == []
-    (stop,) = made.cannot_run
-    assert stop.reason == f"box: the script {script} {'does not exist' if content is None else 'is empty'}"
 
 
 # ------------------------------------------------------------------------------- how long, and what it costs
