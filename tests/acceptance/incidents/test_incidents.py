@@ -7,119 +7,38 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from daemon.events import AttemptEnded, Trouble
-from daemon.preflight import Preflight, preflight
-from daemon.report import ProcessorReport, Validation, validation
-from state.pipeline_file import load
 from state.records import Status
-from state.verdict import Evidence, Judgement, Run, judge
-from tests.checkout import END, NBA, START, Checkout, Tables, make
-from tests.factories import HOUR, NOW, about, open_run, phase, pipeline, processor, run, seen
+from state.verdict import Run, judge
+from tests.acceptance.incidents.hand import (
+    CONTEXT,
+    DAY,
+    DEFENSE,
+    FACTORS,
+    GAMES,
+    NO_DATA,
+    OFFENSE,
+    OPENER,
+    PIPELINE,
+    PLAYERS,
+    TEAM_CONTEXT,
+    asked,
+    ends,
+    failures,
+    judged,
+    launched,
+    report_of,
+    spoil,
+    validated,
+    verdict,
+    well,
+)
+from tests.checkout import START, Checkout, Tables
+from tests.factories import HOUR, about, open_run, phase, pipeline, processor, run, seen
 from tests.facts import Facts, span
 from tests.simulation.world import Work, World
-
-PIPELINE = load(NBA)
-OFFENSE, DEFENSE, PLAYERS = "team_offense_game_summary", "team_defense_game_summary", "player_game_summary"
-CONTEXT, TEAM_CONTEXT, FACTORS = (
-    "upcoming_player_game_context",
-    "upcoming_team_game_context",
-    "player_composite_factors",
-)
-OPENER = dt.date(2021, 10, 19)
-DAY = dt.date(2021, 12, 6)
-"""A date late enough in the season for every expectation to be strict."""
-NO_DATA = "{}: no data: the latest run succeeded (succeeded: exit 0), but there are no rows"
-GAMES = {START + dt.timedelta(days=n): 8 for n in range(10)}
-
-
-def judged(name: str, evidence: Evidence, date: dt.date = DAY, games: int = 8) -> Judgement:
-    """What the platform's own pipeline file makes of it."""
-    day = PIPELINE.seasons.day(date, games)
-    return judge(evidence, PIPELINE.processors[name].expect, day, about())
-
-
-def verdict(name: str, evidence: Evidence, **keys: int) -> tuple[str, str]:
-    found = judged(name, evidence, **keys)  # type: ignore[arg-type]
-    return found.verdict.value, found.reason
-
-
-def validated(facts: Facts) -> Validation:
-    return validation(PIPELINE, facts, min(facts.calendar), max(facts.calendar), now=NOW)
-
-
-def report_of(told: Validation, name: str) -> ProcessorReport:
-    return next(one for each in told.phases for one in each.processors if one.processor == name)
-
-
-def asked(checkout: Checkout, *, facts: Facts | None = None, tables: Tables | None = None) -> Preflight:
-    """What preflight says; the warehouse is whole unless the test says otherwise."""
-    if facts is None:
-        facts = Facts(checkout.pipeline, calendar=GAMES)
-        facts.fill(checkout.pipeline.processors, GAMES)
-    opened = (facts, tables or Tables(checkout.pipeline))
-    return preflight(checkout.path, now=NOW, start=START, end=END, quick=True, opened=opened)
-
-
-def failures(told: Preflight, check: str) -> list[str]:
-    found = next(one.findings for one in told.results if one.check == check)
-    return [finding.line for finding in found if finding.status.value == "fail"]
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    return make(tmp_path)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    """Two sources, two analytics tables and two strict steps; 40 days of games from the opener on."""
-    games = {OPENER + dt.timedelta(days=n): 8 for n in range(40)}
-    two = {"rows_per_game": [2, 2]}
-    shape = pipeline(
-        phase("phase2", processor("box", expect=two), processor("pbp", priority="fallback")),
-        phase("phase3", processor("team", expect=two), processor("player", after=["team"])),
-        phase("phase4", processor("zones"), processor("factors"), order="sequential", lookback=0),
-        jobs={"slots": 8, "backoff": "10s", "timeout": "30m", "silence": "10m", "breaker": 0},
-    )
-    return well(World(shape, games, tmp_path))
-
-
-def well(world: World) -> World:
-    """Let every job write two rows for each of the eight games."""
-    world.script = lambda job: Work(
-        effect=lambda: world.fill(
-            job.env["BACKFILLD_PROCESSOR"], dt.date.fromisoformat(job.env["BACKFILLD_DATE"]), 16
-        )
-    )
-    return world
-
-
-def spoil(world: World, name: str, work: Callable[[dt.date], Work]) -> None:
-    """Let the jobs of one processor do something else."""
-    good = world.script
-    world.script = lambda job: (
-        work(dt.date.fromisoformat(job.env["BACKFILLD_DATE"]))
-        if job.env["BACKFILLD_PROCESSOR"] == name
-        else good(job)
-    )
-
-
-def launched(world: World) -> Counter[str]:
-    return Counter(job.env["BACKFILLD_PROCESSOR"] for job in world.executor.launched)
-
-
-def ends(world: World, date: dt.date = OPENER) -> tuple[str, str]:
-    """The outcome and the reason of a date that was asked for."""
-    world.enqueue(date, date)
-    world.run()
-    row = world.dates()[date]
-    return row.outcome, row.reason
 
 
 def test_incident_1_four_scrapers_never_ran_on_a_preseason_date(world: World) -> None:
@@ -409,7 +328,7 @@ def test_incident_33_schedules_were_missing_and_scrapers_found_nothing_to_do(
 
 # -------------------------------------------------------------------------------------- the table of them
 
-TABLE = (Path(__file__).parents[2] / "docs" / "incidents.md").read_text(encoding="utf-8")
+TABLE = (Path(__file__).parents[3] / "docs" / "incidents.md").read_text(encoding="utf-8")
 TESTS = {name for name in globals() if name.startswith("test_incident_")}
 
 
