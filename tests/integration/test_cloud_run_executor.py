@@ -58,7 +58,7 @@ def hand(api: CloudRunStub, tmp_path: Path) -> Iterator[Hand]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be found is given up soon."""
-    monkeypatch.setattr(cloud_run, "SETTLE_SECONDS", 0.3)
+    monkeypatch.setattr(cloud_run, "SETTLE_SECONDS", 0.15)
 
 
 def remark(hand: Hand) -> str:
