@@ -29,13 +29,18 @@ class _Run:
     job: Job | None = None
     """None once it began, and of an earlier daemon's attempt: then it is not for us to ask for."""
     asked: bool = False
+    """Whether an execution may be there, seen or not."""
     execution: str = ""
+    """Its name, as far as it is known."""
     began: bool = False
+    """Whether an execution was seen."""
     absent_since: float | None = None
+    """When it was first searched for in vain, in seconds of the monotonic clock."""
     stop: bool = False
     cancelled: bool = False
     remark: str = ""
     told: str = ""
+    """What the log says."""
 
 
 class CloudRun:
