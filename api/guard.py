@@ -16,7 +16,7 @@ from werkzeug.exceptions import Forbidden, ServiceUnavailable, TooManyRequests, 
 
 from api.limits import Buckets
 from api.sessions import LIFETIME_SECONDS, Sessions
-from api.tokens import ANONYMOUS, Scope, Token, Tokens
+from api.tokens import ANONYMOUS, Scope, Token, Tokens, redacted
 from daemon.config import Settings, SettingsError
 from daemon.control import Refused
 from state.records import Caller
@@ -225,7 +225,8 @@ def _finish(response: Response) -> Response:
 
 def _request_id() -> str:
     given = request.headers.get("X-Request-Id", "")
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    usable = _REQUEST_ID.fullmatch(given) and redacted(given) == given  # it is logged and kept: never a token
+    return given if usable else uuid.uuid4().hex
 
 
 def _check_origin() -> None:

@@ -87,7 +87,8 @@ class Advancer:
         tx, now = work.tx, self._core.now()
         dates.park(tx, work.parked)  # first: what follows may wake some of them
         sequential = cascade.sequential(self._pipeline)
-        checks.open_for(tx, work.admitted, self._pipeline.processors, now, sequential)
+        again = dates.readmitted(tx, work.admitted)
+        checks.open_for(tx, work.admitted, self._pipeline.processors, now, sequential, again)
         cascade.settle(tx, self._core, work.ended)
         lookback.open_witnesses(tx, self._core, [work.days[row.date] for row in work.admitted])
         checks.want(tx, work.ask, now)

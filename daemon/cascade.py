@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 from daemon import lookback
 from daemon.core import ACTOR, Core
+from daemon.events import Moved
 from daemon.restart import put_back
 from state.pipeline import DONE, Phase, Pipeline
 from state.records import CheckRow, DateRow, Mark, Mode
@@ -45,18 +46,20 @@ def sequential(pipeline: Pipeline) -> list[str]:
     return [p.name for phase in pipeline.phase if phase.sequential for p in phase.processor]
 
 
-def mark(tx: Transaction, core: Core, judged: Iterable[tuple[CheckRow, Judged]]) -> None:
-    """Mark what the repairs among new verdicts make stale, and run it where a cascade was asked for."""
+def mark(tx: Transaction, core: Core, judged: Iterable[tuple[CheckRow, Judged]]) -> list[Moved]:
+    """Mark what the repairs among new verdicts make stale, and run it where a cascade was asked for.
+
+    Returns the moves of what is run, to be told once they are committed.
+    """
     repairs = list(_repairs(core.pipeline, list(judged)))
     if not repairs:
-        return
+        return []
     holders = dates.among(tx, {repair.date for repair in repairs})
     for repair in repairs:
         names = [p.name for p in repair.phase.processor]
         marks.mark_stale(tx, repair.date, _end(core.pipeline, repair.phase, repair.date), repair.at, names)
-    for row in holders.values():
-        if row.cascades:
-            follow(tx, core, row.date, actor=ACTOR)
+    cascades = [row.date for row in holders.values() if row.cascades]
+    return [move for date in cascades for move in follow(tx, core, date, actor=ACTOR)]
 
 
 def settle(tx: Transaction, core: Core, ended: Collection[DateRow]) -> None:
@@ -66,7 +69,7 @@ def settle(tx: Transaction, core: Core, ended: Collection[DateRow]) -> None:
         marks.clear_stale(tx, stale, sequential(core.pipeline))
 
 
-def follow(tx: Transaction, core: Core, date: dt.date, *, actor: str) -> list[DateRow]:
+def follow(tx: Transaction, core: Core, date: dt.date, *, actor: str) -> list[Moved]:
     """Put back the done dates after `date` that are stale within its reach, to compute them again."""
     phases = [phase for phase in core.pipeline.phase if phase.sequential]
     end = max((_end(core.pipeline, phase, date) for phase in phases), default=date)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from daemon import budgets, cascade, regression
 from daemon.core import Core
 from daemon.decide import Waiting
+from daemon.events import Moved
 from daemon.reap import cancel_running
 from daemon.restart import put_back
 from state.hints import hint
@@ -156,11 +157,12 @@ class Control:
                 raise Refused(f"no date of backfill {number} has failed")
             held = list(dates.among(tx, failed).values())
             reason = f"retry of backfill {number}"
-            put_back(tx, self._core, held, mode=Mode.INSIST, actor=by.name, reason=reason)
+            moved = put_back(tx, self._core, held, mode=Mode.INSIST, actor=by.name, reason=reason)
             backfills.change(
                 tx, number, {"cancelled_at": None, "stopped_at": None, "stop_reason": "", "forgiven": 0}
             )
             dates.wake_backfill(tx, number, self._core.now())
+        self._core.tell_all(moved)
         return len(failed)
 
     def retry_date(self, date: dt.date, *, by: Caller, force: bool = False, cascades: bool = False) -> None:
@@ -177,9 +179,11 @@ class Control:
             row = self._date(tx, date)
             if row.state not in FINAL:
                 raise Refused(f"{date} is in {row.state}; only done and failed dates can be retried")
-            self._restart(tx, row, Mode.FORCE if force else Mode.INSIST, by, "retry", cascades=cascades)
+            mode = Mode.FORCE if force else Mode.INSIST
+            moved = self._restart(tx, row, mode, by, "retry", cascades=cascades)
             if cascades:
-                cascade.follow(tx, self._core, date, actor=by.name)
+                moved += cascade.follow(tx, self._core, date, actor=by.name)
+        self._core.tell_all(moved)
 
     def retry_marked(self, mark: Mark, start: dt.date, end: dt.date, *, by: Caller) -> list[dt.date]:
         """Put the done dates with a mark back to `pending`; which they are.
@@ -188,7 +192,7 @@ class Control:
         """
         with self._audited(by, Action.RETRY, f"{mark} dates", _marked(mark)) as tx:
             found = dates.page(tx, start=start, end=end, states=[DONE], mark=mark, limit=MOST_AT_ONCE)
-            held = put_back(
+            moved = put_back(
                 tx,
                 self._core,
                 found,
@@ -197,7 +201,8 @@ class Control:
                 reason=f"retry of {mark} dates",
                 cascades=mark is Mark.STALE,
             )
-        return [row.date for row in held]
+        self._core.tell_all(moved)
+        return [move.date for move in moved]
 
     def accept(self, date: dt.date, processor: str, *, by: Caller, reason: str) -> None:
         """Accept a gap: the date may pass without this processor's output. A failed date starts again.
@@ -209,7 +214,7 @@ class Control:
         if processor not in self._core.pipeline.processors:
             known = self._core.pipeline.processors
             raise NotFound(f"there is no processor '{processor}'; {hint(processor, known)}")
-        now = self._core.now()
+        now, moved = self._core.now(), list[Moved]()
         with self._audited(by, Action.ACCEPT, str(date), _date(date, processor)) as tx:
             row = dates.get(tx, date)
             check = checks.of_dates(tx, [date])[date].get(processor)
@@ -217,11 +222,12 @@ class Control:
                 raise Refused(f"{processor} is {check.verdict} on {date}; there is no gap to accept")
             checks.accept(tx, date, processor, actor=by.name, reason=reason, now=now)
             if row is not None and row.state == FAILED:
-                self._restart(tx, row, Mode.NORMAL, by, f"gap of {processor} accepted: {reason}")
+                moved = self._restart(tx, row, Mode.NORMAL, by, f"gap of {processor} accepted: {reason}")
             regression.note(tx, self._core, [date])
             dates.wake_dates(tx, [date], now)
             # Whoever waits for this date may go on.
             dates.wake_waiting(tx, Waiting.EARLIER_DATE, now, after=date)
+        self._core.tell_all(moved)
 
     @contextlib.contextmanager
     def _audited(self, by: Caller, action: Action, target: str, look: Look) -> Iterator[Transaction]:
@@ -235,11 +241,12 @@ class Control:
 
     def _restart(
         self, tx: Transaction, row: DateRow, mode: Mode, by: Caller, reason: str, *, cascades: bool = False
-    ) -> None:
-        held = put_back(tx, self._core, [row], mode=mode, actor=by.name, reason=reason, cascades=cascades)
-        if not held:
+    ) -> list[Moved]:
+        moved = put_back(tx, self._core, [row], mode=mode, actor=by.name, reason=reason, cascades=cascades)
+        if not moved:
             number = row.backfill_id
             raise Refused(f"backfill {number} is being cancelled; retry when its last date has ended")
+        return moved
 
     def _refuse_ended(self, tx: Transaction, row: BackfillRow, verb: str) -> None:
         status = backfills.status(tx, row)

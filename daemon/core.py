@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,7 +40,7 @@ class Core:
         """The file that a command with {dates_file} reads its dates from, while its attempt runs."""
         return self.state_dir / "dates" / f"{attempt}.txt"
 
-    def tell_all(self, events: list[Event]) -> None:
+    def tell_all(self, events: Sequence[Event]) -> None:
         """Tell events in order; only what is committed is told."""
         for event in events:
             self.tell(event)

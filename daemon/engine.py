@@ -32,7 +32,7 @@ class Engine:
         self._leaps = Leaps(core.now, core.steady or core.now)
         self.reaper = Reaper(core, executors)
         self.advancer = Advancer(core)
-        self.launcher = Launcher(core, executors)
+        self.launcher = Launcher(core, executors, self.reaper.cannot_start)
         self.validator = Validator(core, warehouse)
         self.sweeper = Sweeper(core, self.validator)
 

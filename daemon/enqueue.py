@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from daemon.control import Refused
-from daemon.core import Core
+from daemon.core import ACTOR, Core
 from daemon.decide import Waiting
+from daemon.events import Moved
+from daemon.restart import moves
 from daemon.validate import Validator
 from daemon.warehouse import WarehouseError
 from state.calendar import Day
-from state.machine import FINAL
+from state.machine import FINAL, Trigger
 from state.pipeline import DONE, FAILED, PENDING
 from state.records import Action, Answer, Caller, CheckRow, DateRow, Mode, Scrapers
 from state.store import audit, backfills, checks, dates, days
@@ -102,8 +104,9 @@ class Enqueuer:
                 raise Refused("the same request is being handled; ask again for its answer")
             details = self._answers(tx, request, doubt)
             number = self._create(tx, request)
-            self._store(tx, number, request, details)
+            moved = self._store(tx, number, request, details)
             self._record(tx, number, request, details)
+        self._core.tell_all(moved)
         return self._receipt(number, request, details)
 
     def _replay(self, request: Request) -> Receipt | None:
@@ -119,7 +122,12 @@ class Enqueuer:
                 raise KeyReused(f"Idempotency-Key was used for backfill {number} with a different body")
             stored = backfills.dates_page(tx, number, after=None, limit=MOST_DATES)
         return self._receipt(
-            number, request, [Detail(date=a.date, outcome=Answer(a.answer), reason=a.reason) for a in stored]
+            number,
+            request,
+            [
+                Detail(date=a.date, outcome=Answer(a.answer), reason=a.reason, verdicts=a.verdicts)
+                for a in stored
+            ],
         )
 
     def _receipt(self, number: int | None, request: Request, details: list[Detail]) -> Receipt:
@@ -203,12 +211,16 @@ class Enqueuer:
             },
         )
 
-    def _store(self, tx: Transaction, number: int, request: Request, details: list[Detail]) -> None:
+    def _store(self, tx: Transaction, number: int, request: Request, details: list[Detail]) -> list[Moved]:
+        """Put the dates under their new backfill; the moves of those that it moves."""
         existing = dates.among(tx, request.dates)
         backfills.add_dates(
             tx,
             number,
-            [Answered(date=d.date, answer=d.outcome.value, reason=d.reason) for d in details],
+            [
+                Answered(date=d.date, answer=d.outcome.value, reason=d.reason, verdicts=d.verdicts)
+                for d in details
+            ],
         )
         new = [d for d in details if d.date not in existing]
         dates.create(tx, [self._new(number, request, d.date) for d in new if d.outcome is Answer.ENQUEUED])
@@ -216,7 +228,9 @@ class Enqueuer:
         created = [self._new(number, request, d.date) for d in empty]
         dates.dismiss(tx, created, [d.reason for d in empty], self._core.now())
         again = [existing[d.date] for d in details if d.date in existing and d.outcome is Answer.ENQUEUED]
-        self._take_over(tx, number, request, again)
+        dismissed = {"source": PENDING, "target": DONE, "trigger": Trigger.DISMISS, "actor": ACTOR}
+        told = [Moved(date=d.date, reason=d.reason, **dismissed) for d in empty]  # type: ignore[arg-type]
+        return told + self._take_over(tx, number, request, again)
 
     def _record(self, tx: Transaction, number: int, request: Request, details: list[Detail]) -> None:
         options = {name: getattr(request, name) for name in _RECORDED}
@@ -241,11 +255,12 @@ class Enqueuer:
             "season": season.name if season else "",
         }
 
-    def _take_over(self, tx: Transaction, number: int, request: Request, ended: list[DateRow]) -> None:
+    def _take_over(self, tx: Transaction, number: int, request: Request, ended: list[DateRow]) -> list[Moved]:
         """Ended dates start again, now held by this backfill."""
+        reason, now = f"backfill {number}", self._core.now()
         for state, again in ((DONE, Mode.NORMAL), (FAILED, Mode.INSIST)):
             held = [row for row in ended if row.state == state]
             mode = Mode.FORCE if request.force else again
-            reason, now = f"backfill {number}", self._core.now()
             dates.restart(tx, held, mode=mode, actor=request.by.name, reason=reason, now=now)
             dates.reassign(tx, [row.date for row in held], number, request.priority)
+        return moves(ended, actor=request.by.name, reason=reason)

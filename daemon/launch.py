@@ -6,8 +6,8 @@ import datetime as dt
 import math
 import os
 import sys
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,9 +37,16 @@ class _Claimed:
 class Launcher:
     """The duty that starts jobs."""
 
-    def __init__(self, core: Core, executors: Mapping[str, Executor]) -> None:
+    def __init__(
+        self,
+        core: Core,
+        executors: Mapping[str, Executor],
+        cannot_start: Callable[[Mapping[int, str]], None],
+    ) -> None:
+        """`cannot_start` closes claimed attempts whose jobs could not be prepared, and is told why."""
         self._core = core
         self._executors = executors
+        self._cannot_start = cannot_start
         self._processors = core.pipeline.processors
 
     def run(self) -> int:
@@ -183,10 +190,18 @@ class Launcher:
         dates.park(tx, [Parked(row=row, waiting=Waiting.ATTEMPT, due_at=row.due_at) for row in rows])
 
     def _launch(self, claimed: Sequence[_Claimed]) -> None:
+        jobs: dict[str, list[Job]] = defaultdict(list)
+        obstacles: dict[int, str] = {}
+        for one in claimed:
+            try:
+                jobs[one.processor.executor].append(self._job(one))
+            except OSError as error:
+                obstacles[one.attempt] = f"its file of dates cannot be written: {error.strerror}"
+        if obstacles:
+            self._cannot_start(obstacles)
         for name, executor in self._executors.items():
-            jobs = [self._job(one) for one in claimed if one.processor.executor == name]
-            if jobs:
-                executor.launch(jobs, self._record)
+            if jobs[name]:
+                executor.launch(jobs[name], self._record)
 
     def _record(self, handles: Mapping[int, Handle]) -> None:
         with self._core.db.write() as tx:

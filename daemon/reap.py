@@ -54,6 +54,12 @@ class Reaper:
         """Look at every running attempt once; how many ended."""
         return self._look_after(self._seen(), fenced=True)
 
+    def cannot_start(self, why: Mapping[int, str]) -> None:
+        """Close attempts whose jobs could not be prepared: each is used up, with its backoff."""
+        now, running = self._core.now(), self._running()
+        ends = {n: Exit(code=None, ended_at=now, detail=f"cannot start: {text}") for n, text in why.items()}
+        self._close([_Ended(running[n], end) for n, end in ends.items()], fenced=True)
+
     def guard(self) -> None:
         """On a standby: look after what runs here, which the leader cannot see.
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from daemon.core import Core
+from daemon.events import Moved
+from state.machine import Trigger
+from state.pipeline import PENDING
 from state.records import DateRow, Mode
 from state.store import backfills, dates, notices
 from state.store.database import Transaction
@@ -19,8 +22,10 @@ def put_back(
     actor: str,
     reason: str,
     cascades: bool = False,
-) -> list[DateRow]:
-    """Put ended dates back, and return them: without those whose backfill is still being cancelled.
+) -> list[Moved]:
+    """Put ended dates back, and return their moves: without those whose backfill is still being cancelled.
+
+    The moves are to be told once they are committed.
 
     A cancelled backfill lives again for its dates; one that is being cancelled would take the cancel from
     those that have not ended yet.
@@ -34,4 +39,10 @@ def put_back(
     dates.reopen_requests(tx, chosen)
     notices.forget_end(tx, {row.backfill_id for row in chosen})
     dates.restart(tx, chosen, mode=mode, actor=actor, reason=reason, now=core.now(), cascades=cascades)
-    return chosen
+    return moves(chosen, actor=actor, reason=reason)
+
+
+def moves(held: Sequence[DateRow], *, actor: str, reason: str) -> list[Moved]:
+    """What is told of ended dates that start again."""
+    going = {"target": PENDING, "trigger": Trigger.RETRY, "reason": reason, "actor": actor}
+    return [Moved(date=row.date, source=row.state, **going) for row in held]  # type: ignore[arg-type]

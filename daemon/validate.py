@@ -117,11 +117,11 @@ class Validator:
         with self._core.db.write() as tx:
             checks.save(tx, answers)
             troubles = breaker.count(tx, self._core, judged)
-            cascade.mark(tx, self._core, judged)
+            moved = cascade.mark(tx, self._core, judged)
             troubles += regression.note(tx, self._core, about)
             dates.wake_dates(tx, about, self._core.now())
             lookback.unblock(tx, self._core, filled)
-        self._core.tell_all(list(troubles))
+        self._core.tell_all([*moved, *troubles])
 
     def _judge(
         self, due: Sequence[CheckRow], answers: Answers, charted: Mapping[dt.date, Day], asked_at: float

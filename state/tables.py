@@ -129,6 +129,7 @@ backfill_dates = Table(
     # What became of the request for this date, and how the date ended under this backfill.
     Column("answer", Text, nullable=False),
     _words("reason"),
+    _words("verdicts"),
     _words("state"),
     _words("outcome"),
 )

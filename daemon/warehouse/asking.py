@@ -6,6 +6,7 @@ import datetime as dt
 import re
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from daemon.warehouse import Wanted, history, questions
 from daemon.warehouse.backend import Backend, Refusal, Row
@@ -14,8 +15,8 @@ from daemon.warehouse.questions import Probe, Question
 from state.pipeline import Processor
 from state.sources import History
 
-Counts = Mapping[dt.date, Row]
-"""What a table holds, by date; dates without rows are absent."""
+Counts = Mapping[dt.date, Row | Refusal]
+"""What a table holds, by date; dates without rows are absent, and those that cannot be read are refused."""
 
 Pair = tuple[str, dt.date]
 
@@ -42,7 +43,7 @@ class Tables:
         healthy = [probe for probe in probes if _key(probe) not in self._broken]
         broken = [[probe] for probe in probes if _key(probe) in self._broken]
         answers = self._side_by_side([healthy, *broken] if healthy else broken, purpose)
-        refused = {_key(probe) for probe in probes if isinstance(answers[probe.name], Refusal)}
+        refused = {_key(probe) for probe in probes if _is_broken(answers[probe.name])}
         self._broken = (self._broken - {_key(probe) for probe in probes}) | refused
         return answers
 
@@ -59,8 +60,19 @@ class Tables:
         if not isinstance(found, Refusal):
             return dict(found)
         if len(probes) == 1:
-            return {probes[0].name: found}
+            return {probes[0].name: self._readable(probes[0], found, purpose)}
         return self._side_by_side([[probe] for probe in probes], purpose)
+
+    def _readable(self, probe: Probe, refusal: Refusal, purpose: str) -> Counts | Refusal:
+        """What the other dates hold, where files of some cannot be read: halves are asked to find those."""
+        if not refusal.in_a_file or len(probe.dates) == 1:
+            return refusal
+        middle = len(probe.dates) // 2
+        counts: dict[dt.date, Row | Refusal] = {}
+        for dates in (probe.dates[:middle], probe.dates[middle:]):
+            found = self._group([replace(probe, dates=dates)], purpose)[probe.name]
+            counts |= dict.fromkeys(dates, found) if isinstance(found, Refusal) else found
+        return counts
 
     def _counts(self, probes: Sequence[Probe], purpose: str) -> Mapping[str, Counts] | Refusal:
         try:
@@ -71,6 +83,10 @@ class Tables:
         for row in rows:
             counts[row["processor"]][row["date"]] = row
         return counts
+
+
+def _is_broken(answer: Counts | Refusal) -> bool:
+    return isinstance(answer, Refusal) or any(isinstance(row, Refusal) for row in answer.values())
 
 
 def _key(probe: Probe) -> tuple[str, bool]:

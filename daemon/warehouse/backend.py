@@ -20,12 +20,16 @@ class Refusal(Exception):
 
     Asked apart, the rest of the question may well be answered. `unseen`: a table that is missing, denied or
     too slow; where all are, it is the place, the account or the warehouse itself that is wrong.
-    `of_these_dates`: a table of files, whose columns may be others on other dates.
+    `of_these_dates`: a table of files, whose columns may be others on other dates. `in_a_file`: some of them
+    cannot be read, and of the others' dates there may well be an answer.
     """
 
-    def __init__(self, message: str, *, unseen: bool = False, of_these_dates: bool = False) -> None:
+    def __init__(
+        self, message: str, *, unseen: bool = False, of_these_dates: bool = False, in_a_file: bool = False
+    ) -> None:
         self.unseen = unseen
         self.of_these_dates = of_these_dates
+        self.in_a_file = in_a_file
         super().__init__(one_line(message))
 
 

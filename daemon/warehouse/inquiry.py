@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from daemon.warehouse import Answers, Wanted, WarehouseError, questions
 from daemon.warehouse.asking import Counts, Pair, RunHistory, Tables
-from daemon.warehouse.backend import Backend, Refusal
+from daemon.warehouse.backend import Backend, Refusal, Row
 from daemon.warehouse.calendar import GameCalendar
 from daemon.warehouse.history import Runs
 from state.pipeline import Pipeline, Processor
@@ -93,18 +93,18 @@ def _evidence(
     runs: Mapping[Pair, Runs] | Refusal,
 ) -> Evidence:
     """Rows beat history; where there are none, a history that was not asked leaves everything open."""
-    counts, reference = tables[processor.name], _reference(processor, date, tables)
-    if isinstance(counts, Refusal):
-        return Evidence(error=f"{processor.table}: {counts}")
+    row, reference = _row(tables[processor.name], date), _reference(processor, date, tables)
+    if isinstance(row, Refusal):
+        return Evidence(error=f"{processor.table}: {row}")
     if isinstance(reference, Refusal):
         return Evidence(error=str(reference))
-    rows = _rows(counts, date)
+    rows = _rows(row)
     if isinstance(runs, Refusal):
         if not rows:
             return Evidence(error=f"run history could not be asked: {runs}")
         runs = {}
     known = runs.get((processor.name, date), Runs())
-    games, good, hollow = _figures(processor, counts, date)
+    games, good, hollow = _figures(processor, row)
     return Evidence(
         rows=rows,
         games=games,
@@ -116,11 +116,9 @@ def _evidence(
     )
 
 
-def _figures(
-    processor: Processor, counts: Counts, date: dt.date
-) -> tuple[int | None, int | None, dict[str, int]]:
+def _figures(processor: Processor, row: Row | None) -> tuple[int | None, int | None, dict[str, int]]:
     """Distinct games, good rows, and NULL or zero rows per column: zero where there are no rows."""
-    expect, row = processor.expect, counts.get(date)
+    expect = processor.expect
     columns = expect.filled.columns if expect.filled else ()
     games = 0 if expect.games_column else None
     good = 0 if expect.quality else None
@@ -140,11 +138,16 @@ def _reference(
     ratio = processor.expect.ratio
     if ratio is None:
         return None
-    counts = tables[ratio.of]
-    if isinstance(counts, Refusal):
-        return Refusal(f"{ratio.of}, which it is measured against, cannot be asked: {counts}")
-    return _rows(counts, date)
+    row = _row(tables[ratio.of], date)
+    if isinstance(row, Refusal):
+        return Refusal(f"{ratio.of}, which it is measured against, cannot be asked: {row}")
+    return _rows(row)
 
 
-def _rows(counts: Counts, date: dt.date) -> int:
-    return int(counts[date]["n"]) if date in counts else 0
+def _row(counts: Counts | Refusal, date: dt.date) -> Row | Refusal | None:
+    """What a table says of a date; None where it has no rows of it."""
+    return counts if isinstance(counts, Refusal) else counts.get(date)
+
+
+def _rows(row: Row | None) -> int:
+    return int(row["n"]) if row is not None else 0

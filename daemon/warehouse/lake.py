@@ -30,6 +30,9 @@ _SETTINGS: Mapping[str, str | bool | int] = {
     "enable_external_file_cache": False,
 }
 
+_OF_THE_QUESTION = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
+"""Errors that no file is to blame for: a column or a function that there is not."""
+
 _TRIES = 3
 """A file may vanish between its listing and its reading, when a job replaces its partition."""
 
@@ -136,7 +139,9 @@ class Lake:
         if isinstance(error, duckdb.FatalException | duckdb.InternalException):
             self.close()  # it answers nothing more; the next question opens another
             return WarehouseError(f"DuckDB gave up: {one_line(str(error))}")
-        return Refusal(str(error), unseen=isinstance(error, PermissionError), of_these_dates=True)
+        unseen = isinstance(error, PermissionError)
+        in_a_file = not unseen and not isinstance(error, _OF_THE_QUESTION)
+        return Refusal(str(error), unseen=unseen, of_these_dates=True, in_a_file=in_a_file)
 
 
 def _connected(root: Path) -> duckdb.DuckDBPyConnection:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
@@ -28,6 +29,8 @@ class Answered:
     date: dt.date
     answer: str
     reason: str
+    verdicts: Mapping[str, int] = field(default_factory=dict)
+    """What proved the answer, where something did: how many outputs had which verdict."""
     state: str = ""
     outcome: str = ""
 
@@ -41,7 +44,9 @@ def create(tx: Connection, values: dict[str, object]) -> int:
 def add_dates(tx: Connection, number: int, answered: Sequence[Answered]) -> None:
     """Keep the answer to every requested date."""
     values = [
-        {"backfill_id": number, "date": a.date, "answer": a.answer, "reason": a.reason} for a in answered
+        {"backfill_id": number, "date": a.date, "answer": a.answer, "reason": a.reason}
+        | {"verdicts": json.dumps(a.verdicts) if a.verdicts else ""}
+        for a in answered
     ]
     if values:
         tx.execute(insert(backfill_dates), values)
@@ -138,7 +143,14 @@ def dates_page(tx: Connection, number: int, *, after: dt.date | None, limit: int
         query = query.where(backfill_dates.c.date > after)
     found = tx.execute(query.order_by(backfill_dates.c.date).limit(limit))
     return [
-        Answered(date=r.date, answer=r.answer, reason=r.reason, state=r.state, outcome=r.outcome)
+        Answered(
+            date=r.date,
+            answer=r.answer,
+            reason=r.reason,
+            verdicts=json.loads(r.verdicts) if r.verdicts else {},
+            state=r.state,
+            outcome=r.outcome,
+        )
         for r in found
     ]
 

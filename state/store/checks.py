@@ -65,6 +65,10 @@ _CLAIM = (
 )
 
 
+_OF_THIS_WORK = ("tries", "retry_at", "accepted_by", "accepted_reason")
+"""What a check keeps for as long as somebody's request for its date is under way."""
+
+
 def _pairs(pairs: Iterable[Pair], **beside: object) -> list[dict[str, object]]:
     return [{"_date": date, "_processor": processor, **beside} for date, processor in pairs]
 
@@ -96,11 +100,13 @@ def open_for(
     processors: Collection[str],
     now: float,
     sequential: Collection[str] = (),
+    readmitted: Collection[dt.date] = (),
 ) -> None:
     """Start afresh with the checks of admitted dates: nothing tried, everything to be asked.
 
     What an operator accepted stays, unless the date is to be run again. Of a date that cascades, the
-    `sequential` processors run once whatever they show.
+    `sequential` processors run once whatever they show. Of `readmitted` dates, which a changed pipeline file
+    has put back in the middle of their work, what was tried and accepted stays: nothing runs once more.
     """
     if not admitted:
         return
@@ -131,7 +137,13 @@ def open_for(
         for row in admitted
         for name in processors
     ]
-    tx.execute(statement.on_conflict_do_update(index_elements=["date", "processor"], set_=reset), values)
+    kept = {name: column for name, column in reset.items() if name not in _OF_THIS_WORK}
+    for changes, again in ((reset, False), (kept, True)):
+        its = [row for row in values if (row["date"] in readmitted) is again]
+        if its:
+            tx.execute(
+                statement.on_conflict_do_update(index_elements=["date", "processor"], set_=changes), its
+            )
 
 
 def open_witnesses(

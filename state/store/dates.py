@@ -302,6 +302,17 @@ def wake_waiting(
     return wake(tx, now, *conditions)
 
 
+def readmitted(tx: Connection, pending: Sequence[DateRow]) -> set[dt.date]:
+    """Those of the pending dates that a changed pipeline file has put back in the middle of their work."""
+    moved = {row.date: row.version for row in pending if row.version}
+    if not moved:
+        return set()
+    query = select(transitions.c.date, transitions.c.version).where(
+        transitions.c.date.in_(list(moved)), transitions.c.trigger == Trigger.READMIT.value
+    )
+    return {row.date for row in tx.execute(query) if row.version == moved[row.date]}
+
+
 def history(tx: Connection, date: dt.date) -> list[TransitionRow]:
     """All transitions of a date, in order."""
     query = select(transitions).where(transitions.c.date == date).order_by(transitions.c.version)

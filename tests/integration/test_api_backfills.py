@@ -86,6 +86,18 @@ def test_what_is_done_is_proved_and_not_enqueued_again(api: Api) -> None:
     assert detail["verdicts"] == {"complete": 4}
 
 
+def test_a_replayed_request_gets_the_whole_answer_again(api: Api) -> None:
+    # Given a date that is done, and what was answered about it and a later one
+    api.enqueue("2021-10-19")
+    api.world.run()
+    body, key = {"start": "2021-10-18", "end": "2021-10-20"}, {"Idempotency-Key": "k"}
+    first = api.post("/v1/backfills", body, headers=key)
+    # Then the same request has the same answer, though the world has gone on
+    api.world.run()
+    assert api.post("/v1/backfills", body, headers=key) == first
+    assert first["details"][1]["verdicts"] == {"complete": 4}
+
+
 def test_a_backfill_says_all_of_itself(api: Api) -> None:
     # Given a backfill with every option
     options = {"scrapers": "critical", "force": True, "priority": 5, "max_failures": 3, "note": "Größe ✓"}

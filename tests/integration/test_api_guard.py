@@ -12,6 +12,8 @@ from daemon.warehouse import WarehouseError
 from state.store.faults import DatabaseUnusable
 from tests.integration.api_world import Api, make_api, refused
 
+TOKEN = "bfd_" + 43 * "x"
+
 
 @pytest.fixture
 def api(tmp_path: Path) -> Api:
@@ -72,9 +74,9 @@ def test_a_request_id_is_echoed_or_made(api: Api) -> None:
     assert given.headers["X-Request-Id"] == "run-7.a:b_c"
     made = {
         api.client.get("/livez", headers={"X-Request-Id": bad}).headers["X-Request-Id"]
-        for bad in ("", "a b", "ü")
+        for bad in ("", "a b", "ü", TOKEN, f"run-7:{TOKEN}")
     }
-    assert len(made) == 3
+    assert len(made) == 5
     assert all(len(text) == 32 for text in made)
     assert "X-Request-Id" in api.client.get("/nowhere").headers
 

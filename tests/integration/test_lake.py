@@ -49,6 +49,30 @@ def test_a_lake_that_is_not_there_answers_nothing(house: LakeHouse) -> None:
     assert house.errors == 1
 
 
+def test_a_file_that_cannot_be_read_spoils_its_own_date_alone(house: LakeHouse) -> None:
+    # Given a week with rows, and a file on one of its days that is none
+    week = [DAY + dt.timedelta(days=n) for n in range(7)]
+    house.put("nba.box", [{"game_date": date, "game_id": "c"} for date in week])
+    (partition(house, week[4]) / "part-x.parquet").write_bytes(b"not parquet")
+    # When the week is asked about, and then that day alone
+    warehouse = house.open(BOX, history=None)
+    told = warehouse.evidence({"box": week}, purpose="gate")
+    (alone,) = warehouse.evidence({"box": week[4:5]}, purpose="gate").values()
+    # Then the others' rows are known, and the day says what is wrong with it
+    assert [found.rows for found in told.values()] == [3, 1, 1, 1, 0, 1, 1]
+    assert [date for (_, date), found in told.items() if found.error] == [week[4]]
+    assert alone.error == told["box", week[4]].error
+    assert "part-x.parquet" in alone.error
+    # And a column that no day has is asked for once, not day by day
+    (partition(house, week[4]) / "part-x.parquet").unlink()
+    house.queries.clear()
+    other = phase("raw", processor("box", date_column="game_date", expect={"games_column": "no_such"}))
+    assert all(
+        f.error for f in house.open(other, history=None).evidence({"box": week}, purpose="gate").values()
+    )
+    assert len(house.queries) == 1
+
+
 @pytest.mark.parametrize("name", ["part-1.parquet.tmp", ".part-1.parquet", "_part-1.parquet", "part-1.csv"])
 def test_files_that_are_not_finished_are_not_seen(house: LakeHouse, name: str) -> None:
     # Given a copy of what is there, and half a file

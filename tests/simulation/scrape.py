@@ -7,13 +7,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from api.metrics import Metrics
-from state.machine import Trigger
 
 if TYPE_CHECKING:
     from tests.simulation.life import Life
-
-PEOPLES = (Trigger.RETRY, Trigger.DISMISS)
-"""Moves that are made in the transaction of a request; the engine tells of all others."""
 
 
 def differences(life: Life) -> dict[str, tuple[Counter[Any], Counter[Any]]]:
@@ -39,8 +35,6 @@ def _scraped(life: Life, names: list[str]) -> dict[str, Counter[Any]]:
     metrics = Metrics()
     metrics.watch(served)  # type: ignore[arg-type]
     for event in life.events:
-        if getattr(event, "trigger", None) is Trigger.DISMISS:
-            continue
         metrics.tell(event)
     found: dict[str, Counter[Any]] = {name: Counter() for name in names}
     for sample in (sample for family in metrics.registry.collect() for sample in family.samples):
@@ -51,12 +45,12 @@ def _scraped(life: Life, names: list[str]) -> dict[str, Counter[Any]]:
 
 def _rows(life: Life) -> dict[str, Counter[Any]]:
     rows = life.witness.rows
-    moves = rows("SELECT target, trigger FROM transitions")
+    moves = rows("SELECT target FROM transitions")
     ended = rows("SELECT processor, status FROM attempts WHERE status <> 'running'")
     dates = rows("SELECT state, waiting FROM dates")
     return {
         "backfilld_dates": Counter((row["state"],) for row in dates),
         "backfilld_waiting_dates": Counter((row["waiting"],) for row in dates if row["waiting"]),
         "backfilld_attempts_total": Counter((row["processor"], row["status"]) for row in ended),
-        "backfilld_transitions_total": Counter((m["target"],) for m in moves if m["trigger"] not in PEOPLES),
+        "backfilld_transitions_total": Counter((m["target"],) for m in moves),
     }

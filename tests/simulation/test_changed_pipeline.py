@@ -1,6 +1,7 @@
 """The pipeline file changes while dates are under way: the next start takes them up as it is now."""
 
 import datetime as dt
+import itertools
 
 import pytest
 
@@ -54,6 +55,23 @@ def test_dates_under_way_get_all_that_the_changed_file_asks_for_and_nothing_twic
         assert {name for name, filled in world.warehouse.rows if filled == date} >= set(changed.processors)
         names = [name for name, _ in world.attempts(date)]
         assert len(names) == len(set(names))
+
+
+def test_what_was_forced_and_has_run_is_not_run_once_more(tmp_path):
+    # Given complete dates that somebody forces, when the file gains a processor in the middle of it
+    world = World(shape(), dict.fromkeys(DATES, 2), tmp_path)
+    for name, date in itertools.product(world.pipeline.processors, DATES):
+        world.fill(name, date)
+    world.enqueue(DATES[0], DATES[-1], force=True)
+    for _ in range(2):
+        world.step()
+    world.pipeline = shape(summaries=("team", "player"))
+    world.start()
+    world.run(limit=500)
+    # Then each of the file's processors has run once, as was asked
+    for date, row in world.dates().items():
+        assert row.outcome == "complete"
+        assert sorted(name for name, _ in world.attempts(date)) == sorted(world.pipeline.processors)
 
 
 def test_a_done_date_that_lacks_a_new_output_stays_done_and_is_a_hole_until_it_is_retried(tmp_path):

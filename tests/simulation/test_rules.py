@@ -76,6 +76,22 @@ def test_what_is_measured_against_an_output_is_judged_anew_when_that_was_run(tmp
     assert world.attempts(DAY) == [("box", "succeeded"), ("team", "succeeded")]
 
 
+def test_a_job_whose_file_of_dates_cannot_be_written_uses_up_its_attempts(tmp_path):
+    # Given a job that reads its dates from a file, and no directory for it
+    filed = processor("box", command=["load", "{dates_file}"])
+    world = World(pipeline(phase("phase2", filed)), SEASON, tmp_path)
+    (tmp_path / "dates").write_text("in the way")
+    # When it is to run
+    world.enqueue(DAY, DAY)
+    world.run(limit=100)
+    # Then it is tried as often as any other, after its backoff, and says what is wrong
+    assert world.attempts(DAY) == [("box", "lost")] * 3
+    assert not world.executor.launched
+    row = world.dates()[DAY]
+    assert row.outcome == "exhausted"
+    assert "its file of dates cannot be written: File exists" in row.reason
+
+
 def test_exit_0_without_rows_is_no_data_and_blocks(world):
     fails(world, "team")
     world.enqueue(DAY, DAY)

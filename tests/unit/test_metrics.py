@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,11 @@ from daemon.executors import Job
 from state import __version__
 from state.machine import Trigger
 from state.records import Status
+from state.store import dates
 from state.store.faults import DatabaseUnusable
 from tests.factories import nba
 from tests.integration.api_world import Api, make_api
-from tests.simulation.outside import Work
+from tests.simulation.outside import Script, Work
 
 DATE = dt.date(2021, 10, 19)
 
@@ -106,6 +108,32 @@ def test_counters_hear_what_the_engine_does(api: Api) -> None:
     assert samples['backfilld_transitions_total{to="failed"}'] == 1
     assert samples['backfilld_gate_evaluations_total{phase="phase2",result="fail"}'] == 1
     assert samples['backfilld_gate_evaluations_total{phase="phase4",result="advance"}'] == 2
+
+
+def test_moves_that_people_ask_for_are_counted_as_the_engine_s_are(api: Api) -> None:
+    # Given dates that fail, or on which nothing is expected
+    well = api.world.script
+
+    def ask(path: str, body: dict[str, object], script: Script) -> None:
+        api.world.script = script
+        api.post(path, body)
+        api.world.run()
+
+    ask("/v1/backfills", {"start": "2021-10-17", "end": "2021-10-19"}, lambda job: Work(code=1))
+    # When they are retried, forced and accepted
+    ask("/v1/dates/2021-10-19/retry", {}, well)
+    ask(
+        "/v1/backfills",
+        {"start": "2021-10-19", "force": True},
+        lambda job: Work(code=1, effect=api.world.warehouse.rows.clear),
+    )
+    ask("/v1/backfills/2/retry", {}, lambda job: Work(code=1))
+    ask("/v1/dates/2021-10-19/accept", {"processor": "box", "reason": "lost"}, well)
+    # Then there are as many moves as the dates' histories have
+    with api.world.db.read() as tx:
+        moves = [move.target for date in api.world.dates() for move in dates.history(tx, date)]
+    samples = api.scrape()
+    assert {to: samples[f'backfilld_transitions_total{{to="{to}"}}'] for to in set(moves)} == Counter(moves)
 
 
 def test_the_eta_of_the_metrics_is_that_of_the_progress(api: Api) -> None:
