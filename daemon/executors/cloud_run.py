@@ -13,12 +13,15 @@ from pathlib import Path
 
 from daemon.executors import Exit, Handle, Job, Observation, Record, attempt_file
 from daemon.executors.cloud_run_api import Api, Away, Denied, Missing, Ticket
+from daemon.executors.cloud_run_output import Output
 from daemon.executors.process import Identity, home_of
 from daemon.executors.wrapper import NEVER_STARTED
 from state.sources import CloudRunJobs
 
 SETTLE_SECONDS = 60.0
 """For how long an execution that may have been asked for is looked for, before it counts as not there."""
+LATE_SECONDS = 30.0
+"""How long after its end an execution's output is read once more: lines come to Cloud Logging late."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,6 +42,8 @@ class _Run:
     stop: bool = False
     cancelled: bool = False
     remark: str = ""
+    facts: str = ""
+    """What Cloud Run says of it, with which the log begins."""
     told: str = ""
     """What the log says."""
 
@@ -48,9 +53,9 @@ class CloudRun:
 
     The API knows no handle before an execution is there. So what is recorded is a mark, which the execution
     carries in its environment: before anything is asked for again, executions are searched for it. A thread
-    asks the API; while that does not answer, attempts stay as they are and are remarked on. Output is in
-    Cloud Logging: the log tells where, and what the API says of the execution. `on_end` is called in that
-    thread or the caller's, must return at once and not raise.
+    asks the API; while that does not answer, attempts stay as they are and are remarked on. Output is
+    in Cloud Logging, and read there when the execution has ended. `on_end` is called in that thread or the
+    caller's, must return at once and not raise.
     """
 
     def __init__(
@@ -66,19 +71,21 @@ class CloudRun:
         self._names = names
         self._look_seconds = source.look
         self._api = Api(source)
+        self._output = Output(source)
         self._on_end = on_end
         self._now = now
         self._home = home_of(root.resolve())
         self._lock = threading.Lock()
         self._runs: dict[int, _Run] = {}
         self._exits: dict[int, Exit] = {}
+        self._late: list[tuple[float, int, _Run]] = []
         self._bell = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._watch, name="cloud-run-watcher", daemon=True)
         self._thread.start()
 
     def log(self, attempt: int) -> Path:
-        """The file that tells where the attempt's output is, and what the API says of its execution."""
+        """The file with what Cloud Run says of the attempt's execution, and its output once it has ended."""
         return attempt_file(self._root, attempt, "log")
 
     def launch(self, jobs: Sequence[Job], record: Record) -> None:
@@ -157,7 +164,8 @@ class CloudRun:
                     self._look(attempt, run)
                 except Away as error:
                     run.remark = str(error)
-            self._bell.wait(self._look_seconds if runs else None)
+            self._read_late()
+            self._bell.wait(self._look_seconds if runs or self._late else None)
             self._bell.clear()
 
     def _look(self, attempt: int, run: _Run) -> None:
@@ -210,10 +218,17 @@ class CloudRun:
             run.execution, run.asked = "", True
             raise
         run.began, run.job, run.absent_since, run.remark = True, None, None, ""
-        self._tell(attempt, run, seen.text)
+        run.facts = seen.text
         if seen.exit is not None:
+            try:
+                self._tell(attempt, run, self._output.of(run.execution))
+            except Away as error:
+                self._tell(attempt, run, f"[backfilld: {error}]\n")
+            self._late.append((time.monotonic() + LATE_SECONDS, attempt, run))
             self._report(attempt, seen.exit)
-        elif run.stop and not run.cancelled:
+            return
+        self._tell(attempt, run)
+        if run.stop and not run.cancelled:
             self._api.cancel(run.execution)
             run.cancelled = True
 
@@ -236,8 +251,16 @@ class CloudRun:
             self._exits[attempt] = end
         self._on_end()
 
-    def _tell(self, attempt: int, run: _Run, text: str) -> None:
+    def _read_late(self) -> None:
+        """Read once more what those wrote whose end is some time ago."""
+        while self._late and self._late[0][0] <= time.monotonic():
+            _, attempt, run = self._late.pop(0)
+            with suppress(Away):
+                self._tell(attempt, run, self._output.of(run.execution))
+
+    def _tell(self, attempt: int, run: _Run, output: str = "") -> None:
         """Write the log anew, for its owner only, when there is something new to tell."""
+        text = run.facts + output
         if text == run.told:
             return
         run.told = text

@@ -13,6 +13,7 @@ from functools import cached_property
 from http import HTTPStatus
 from typing import Any
 
+import google.auth
 from google.api_core import exceptions
 from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
@@ -182,11 +183,17 @@ class Api:
 
     @cached_property
     def _access(self) -> dict[str, Any]:
-        """What every client is made with; without credentials it finds the environment's own."""
-        endpoint = self._source.endpoint
-        credentials = AnonymousCredentials() if endpoint else None  # type: ignore[no-untyped-call]
-        options = ClientOptions(api_endpoint=endpoint)
-        return {"transport": "rest", "credentials": credentials, "client_options": options}
+        """What every client is made with."""
+        options = ClientOptions(api_endpoint=self._source.endpoint)
+        return {"transport": "rest", "credentials": credentials(self._source), "client_options": options}
+
+
+def credentials(source: CloudRunJobs) -> Any:
+    """None for a stand-in; else the environment's own. Raises GoogleAuthError when there are none."""
+    if source.endpoint:
+        return AnonymousCredentials()  # type: ignore[no-untyped-call]
+    found, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    return found
 
 
 def job_names(pipeline: Pipeline, source: CloudRunJobs) -> Mapping[str, str]:
@@ -218,7 +225,7 @@ def _short(name: str) -> str:
 
 
 def _text(execution: Execution) -> str:
-    """What stands in for output, which Cloud Logging has; the last line says most."""
+    """What Cloud Run says of an execution; the last line says most."""
     conditions = [c for c in execution.conditions if c.message]
     conditions.sort(key=lambda one: one.type_ == "Completed")
     lines = [

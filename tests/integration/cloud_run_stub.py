@@ -118,6 +118,8 @@ class CloudRunStub:
     grace: float = 10.0
     address: str = ""
     executions: dict[str, Execution] = field(default_factory=dict)
+    logging: Callable[[], None] = lambda: None
+    """Called before output is shown; may raise an Answer."""
     runs: list[Json] = field(default_factory=list)
     """The overrides of the requests to run."""
 
@@ -134,6 +136,9 @@ class CloudRunStub:
 
     def answer(self, method: str, path: str, query: str, body: Json) -> Json:
         """One request's answer."""
+        if path == "/v2/entries:list":
+            self.logging()
+            return self._entries(body)
         found = _PATH.fullmatch(path)
         job = self.jobs.get(found["job"]) if found else None
         if found is None or job is None:
@@ -157,22 +162,40 @@ class CloudRunStub:
             return self._operation(execution)
         return execution.tasks() if found["tasks"] else execution.shown()
 
+    def _entries(self, asked: Json) -> Json:
+        """What Cloud Logging has of an execution's output, the newest first; one line is of JSON."""
+        found = re.search(r'execution_name"="([^"]+)"', asked["filter"])
+        assert found is not None
+        assert (asked["resourceNames"], asked["orderBy"]) == (["projects/p"], "timestamp desc")
+        output = self.cwd / f"{found[1]}.out"
+        lines = output.read_text().splitlines() if output.exists() else []
+        entries = [
+            {"jsonPayload": json.loads(text)} if text[:1] == "{" else {"textPayload": text} for text in lines
+        ]
+        return {"entries": entries[::-1][: asked["pageSize"]]}
+
     def _run(self, job: Json, overrides: Json) -> Execution:
         self.runs.append(overrides)
         (container,), (override,) = job["template"]["template"]["containers"], overrides["containerOverrides"]
         env = container["env"] + override["env"]
         template = {**job["template"]["template"], "containers": [{**override, "env": env}]}
         name = f"{job['name']}/executions/{job['name'].rpartition('/')[2]}-{len(self.executions):05d}"
-        process = self._process(override["args"], env) if self.images else None
+        process = self._process(override["args"], env, name.rpartition("/")[2]) if self.images else None
         self.executions[name] = Execution(name=name, job=job["name"], template=template, process=process)
         return self.executions[name]
 
-    def _process(self, words: list[str], env: list[Json]) -> subprocess.Popen[bytes]:
+    def _process(self, words: list[str], env: list[Json], name: str) -> subprocess.Popen[bytes]:
         variables = {"PATH": os.environ["PATH"], **{one["name"]: one["value"] for one in env}}
-        return subprocess.Popen(
-            words, cwd=self.cwd, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )  # fmt: skip
+        with (self.cwd / f"{name}.out").open("wb") as output:
+            return subprocess.Popen(
+                words,
+                cwd=self.cwd,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
 
     def _page(self, job: str, query: str) -> Json:
         """The newest first, as the API lists them."""

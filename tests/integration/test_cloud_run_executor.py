@@ -82,14 +82,16 @@ def on_run(does: Callable[[], object]) -> Callable[[str, str], None]:
 # ---- as with the local executor
 
 
-def test_a_job_tells_how_it_ended_and_where_its_output_is(hand: Hand, api: CloudRunStub) -> None:
+def test_a_job_tells_how_it_ended_and_what_it_wrote(hand: Hand, api: CloudRunStub) -> None:
     began = time.time()
-    hand.shell("echo $GIVEN $BACKFILLD_ATTEMPT $OF_THE_JOB >seen; exit 3")
+    hand.shell(
+        'echo out; echo \'{"message": "of JSON"}\'; echo $GIVEN $BACKFILLD_ATTEMPT $OF_THE_JOB >&2; exit 3'
+    )
     end = hand.exit()
     assert (end.code, end.detail, end.tried) == (3, "", True)
     assert began - 30 < end.ended_at <= time.time() + 1
-    assert (hand.cwd / "seen").read_text() == "to the job 1 1\n"
-    assert hand.output() == COMPLETED + "Completed: The container exited with an error.\n"
+    ended = "Completed: The container exited with an error.\n"
+    assert hand.output() == f"{COMPLETED}{ended}out\nof JSON\nto the job 1 1\n"
     assert hand.executor.log(1).stat().st_mode & 0o777 == 0o600
     # And the execution is one task, which Cloud Run ends a minute after the daemon should have
     (overrides,) = api.runs
@@ -102,6 +104,23 @@ def test_a_job_that_does_its_work_ends_with_0(hand: Hand) -> None:
     hand.shell("true")
     assert hand.exit().code == 0
     assert hand.output() == COMPLETED + "Completed: Execution completed successfully.\n"
+
+
+def test_output_that_comes_late_is_read_once_more(
+    hand: Hand, api: CloudRunStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud_run, "LATE_SECONDS", 0.2)
+    hand.shell("echo out")
+
+    def denied() -> None:
+        raise refuse(403, "Permission denied")
+
+    api.logging = denied
+    assert hand.exit().code == 0
+    why = "[backfilld: Cloud Logging does not show the output: 403 Client Error: Forbidden for url: "
+    assert hand.output().startswith(f"{COMPLETED}Completed: Execution completed successfully.\n{why}")
+    api.logging = lambda: None
+    until(lambda: hand.output().endswith("\nout\n"), "the output")
 
 
 def test_a_signal_is_told_as_a_shell_tells_it(hand: Hand) -> None:
@@ -123,7 +142,7 @@ def test_stop_cancels_the_execution(hand: Hand, api: CloudRunStub) -> None:
     assert hand.exit().code == 4
     assert (hand.cwd / "heard").exists()
     assert not lives(leader)
-    assert hand.output().endswith("Completed: Execution cancelled.\n")
+    assert "Completed: Execution cancelled.\n" in hand.output()
 
 
 def test_a_job_that_hears_nothing_ends_too(hand: Hand, api: CloudRunStub) -> None:
