@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from daemon import cascade, holding, lookback
@@ -29,6 +29,7 @@ class _Pass:
     known: Mapping[dt.date, Mapping[str, CheckRow]]
     days: Mapping[dt.date, Day]
     held: Mapping[str, str]
+    uncharted: Collection[dt.date]
     admitted: list[DateRow] = field(default_factory=list)
     parked: list[Parked] = field(default_factory=list)
     ask: list[checks.Pair] = field(default_factory=list)
@@ -81,6 +82,7 @@ class Advancer:
             known=checks.of_dates(tx, wanted),
             days={date: self._pipeline.seasons.day(date, count) for date, count in games.items()},
             held=holding.held(self._pipeline, holds.everything(tx)),
+            uncharted=lookback.uncharted(tx, self._core, [r.date for r in due if r.state == PENDING]),
         )
 
     def _finish(self, work: _Pass) -> None:
@@ -122,7 +124,7 @@ class Advancer:
         paused = _paused(backfill)
         if paused:
             work.parked.append(Parked(row=row, waiting=Waiting.PAUSED, text=paused))
-        elif day is None:
+        elif day is None or (day.expected and row.date in work.uncharted):
             work.parked.append(Parked(row=row, waiting=Waiting.CALENDAR))
         elif not day.expected:
             journey = _Journey(row, row.state, row.entered_at)

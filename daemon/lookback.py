@@ -5,6 +5,7 @@ A date enters such a phase only when every expected date of its lookback is sati
 
 from __future__ import annotations
 
+import bisect
 import datetime as dt
 from collections.abc import Iterable, Sequence
 
@@ -90,6 +91,24 @@ def open_witnesses(tx: Transaction, core: Core, admitted: Sequence[Day]) -> None
         expected = (core.pipeline.seasons.day(date, games) for date, games in sorted(known.items()))
         missing = [day.date for day in expected if day.expected and day.date not in there]
         checks.open_witnesses(tx, missing, names, core.now())
+
+
+def uncharted(tx: Transaction, core: Core, wanted: Sequence[dt.date]) -> set[dt.date]:
+    """Those of the dates of whose lookback the calendar was not asked about in full."""
+    if not wanted:
+        return set()
+    starts = {date: calendar_span(core.pipeline, date, date)[0] for date in wanted}
+    first, last = min(starts.values()), max(wanted)
+    known = days.known(tx, first, last)
+    span = map(dt.date.fromordinal, range(first.toordinal(), last.toordinal()))
+    missing = [date for date in span if date not in known]
+    return {date for date, start in starts.items() if _any_between(missing, start, date)}
+
+
+def _any_between(some: Sequence[dt.date], start: dt.date, end: dt.date) -> bool:
+    """Whether one of the sorted dates lies from `start` to before `end`."""
+    index = bisect.bisect_left(some, start)
+    return index < len(some) and some[index] < end
 
 
 def calendar_span(pipeline: Pipeline, start: dt.date, end: dt.date) -> tuple[dt.date, dt.date]:

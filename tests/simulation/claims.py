@@ -24,6 +24,8 @@ class Claims:
         self._pipeline = life.pipeline
         self._stale_after = life.pipeline.history.stale_after if life.pipeline.history else 0.0
         self._seen = 0
+        self._tripped: dict[str, tuple[float, int]] = {}
+        """When each processor was held last, and how many dates its ended attempts had covered by then."""
 
     def look(self) -> None:
         """Look at the attempts that are new.
@@ -31,6 +33,9 @@ class Claims:
         Raises:
             Broken: an invariant does not hold.
         """
+        for hold in self._witness.placed:
+            if hold["kind"] == "processor":
+                self._breaker(hold)
         fresh = [row for number, row in self._witness.running.items() if number > self._seen]
         if not fresh:
             return
@@ -42,6 +47,17 @@ class Claims:
             self._in_order(attempt, processor)
             for date in self._witness.covered[attempt["id"]]:
                 self._may_run(date, processor, self._witness.checks[date, processor.name])
+
+    def _breaker(self, hold: Row) -> None:
+        """It takes as many attempts as its limit says to pause a processor, each counted once."""
+        before, counted = self._tripped.get(hold["key"], (0.0, 0))
+        if before == hold["since"]:
+            return
+        ended = "SELECT d.date FROM attempt_dates d JOIN attempts a ON a.id = d.attempt_id"
+        n = len(self._witness.rows(f"{ended} WHERE a.processor = ? AND a.ended_at > 0", hold["key"]))
+        if n - counted < self._pipeline.jobs.breaker:
+            raise Broken("a failure is counted once", f"{hold['reason']}, after {n - counted} attempts")
+        self._tripped[hold["key"]] = (hold["since"], n)
 
     def _limits(self) -> None:
         rows = list(self._witness.running.values())
@@ -66,7 +82,7 @@ class Claims:
             raise Broken("gates in order", f"{told} in {row['state']}")
         request = self._witness.requests[row["backfill_id"]]
         stops = [name for name in ("paused_at", "cancelled_at", "stopped_at") if request[name] is not None]
-        stops += [str(hold) for hold in self._witness.placed if self._holds(hold, processor)]
+        stops += [str(hold) for hold in self._witness.held if self._holds(hold, processor)]
         if stops:
             raise Broken("a stop stops", f"{told} in spite of {stops}")
         self._has_no_rival(date, stage, told)
@@ -88,7 +104,8 @@ class Claims:
         for check in (self._witness.checks[date, p.name] for p in stage.processors):
             evidence = self._witness.evidence(check)
             run = evidence.open if evidence and check["own_started_at"] is None else None
-            seen = run is not None and check["asked_at"] - run.started_at <= self._stale_after
+            since = check["asked_at"] + self._life.scenario.thinks - run.started_at if run else 0.0
+            seen = run is not None and since <= self._stale_after
             complete = evidence is not None and self._life.platform.complete(
                 self._witness.pair(check), evidence
             )

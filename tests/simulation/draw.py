@@ -10,11 +10,13 @@ from typing import Any
 from state.records import Mark
 from tests.factories import Table, phase, processor
 from tests.simulation.scenario import (
+    ANSWER,
     LONG_DAY,
     MISHAPS,
     OPENER,
     PACIFIC,
     POINTS,
+    QUESTION,
     SHORT_DAY,
     START,
     Found,
@@ -39,6 +41,7 @@ def generate(seed: int) -> Scenario:
         settings=_settings(rng),
         games={date: rng.choice((0, 1, 1, 2, 2)) for date in span},
         bootstrap_days=rng.choice((0, 0, 0, 1, 2)),
+        thinks=rng.choice((0.7, 0.7, 0.7, 0.7, 20.0)),
         found=tuple(_found(rng, pairs)),
         happenings=tuple(sorted(_happenings(rng, span, names), key=lambda one: one.at)),
         mishaps=tuple(_mishaps(rng, pairs)),
@@ -179,7 +182,7 @@ def _request(rng: random.Random, span: list[dt.date], names: list[str], at: floa
 
 def _trouble(rng: random.Random, span: list[dt.date], names: list[str], at: float) -> Happening:
     lasting = rng.choice((10.0, 120.0, 1200.0))
-    kind = rng.choice(("outage", "quota", "broken", "somebody", "damage"))
+    kind = rng.choice(("outage", "quota", "broken", "broken", "somebody", "damage"))
     name, date = rng.choice(names), rng.choice(span)
     if kind in ("outage", "quota"):
         return _at(rng, at, kind, for_seconds=lasting)
@@ -210,6 +213,9 @@ def _aftermath(rng: random.Random, span: list[dt.date], names: list[str]) -> Ite
             yield _at(rng, at, "retry_marked", skip=0, mark=mark, start=span[0], end=span[-1])
         elif asks == "range":
             yield _at(rng, at, "enqueue", skip=0, start=span[0], end=span[-1])
+        if rng.random() < 0.3:
+            point = rng.choice((QUESTION, ANSWER))
+            yield _at(rng, at, "retry_date", skip=0, point=point, date=rng.choice(span), cascades=False)
         if rng.random() < 0.2:
             yield _at(rng, at, "kill", point=rng.choice(POINTS), for_seconds=rng.choice((0.0, 60.0)))
         at += rng.choice((0.0, 10.0, 60.0))

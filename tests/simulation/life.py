@@ -40,8 +40,6 @@ MOST_CALLS = 400
 """More calls of duties than one moment needs."""
 MOST_REQUESTS = 2
 """How many requests are served at once."""
-QUESTION_SECONDS = 0.7
-"""How long the warehouse thinks, half before and half after it looks at its tables."""
 
 
 Coming = list[Any]
@@ -290,7 +288,7 @@ class Life:
 
     def _think(self, name: str) -> None:
         """The warehouse takes its time, whoever asks; meanwhile the engine may go on."""
-        self.advance(self.time + QUESTION_SECONDS / 2)
+        self.advance(self.time + self.scenario.thinks / 2)
         self.point(name)
         if self.up and not self.turning and self.rng.random() < 0.3:
             self.requests += MOST_REQUESTS

@@ -106,6 +106,8 @@ class Scenario:
     settings: Table
     games: Mapping[dt.date, int]
     bootstrap_days: int
+    thinks: float
+    """Seconds that the warehouse takes for an answer, half before and half after it looks at its tables."""
     found: tuple[Found, ...]
     happenings: tuple[Happening, ...]
     mishaps: tuple[Mishap, ...]

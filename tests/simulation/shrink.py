@@ -40,6 +40,8 @@ def _smaller(scenario: Scenario) -> Iterator[Scenario]:
     for part in _LISTS:
         entries = getattr(scenario, part)
         yield from (replace(scenario, **{part: _without(entries, n)}) for n in range(len(entries)))
+    if scenario.thinks > 1:
+        yield replace(scenario, thinks=0.7)
     for part in ("happenings", "aftermath"):
         entries = getattr(scenario, part)
         for n, one in enumerate(entries):

@@ -18,6 +18,7 @@ def setting(scenario: Scenario) -> Iterator[str]:
             yield f"  {one['name']} { ({k: v for k, v in one.items() if k not in ('name', 'table')}) }"
     keys = [scenario.settings[name] for name in ("jobs", "engine", "warehouse", "quota_timezone")]
     yield f"{' '.join(map(str, keys))}, bootstrap {scenario.bootstrap_days}"
+    yield f"the warehouse thinks for {scenario.thinks} s"
     yield f"begins {dt.datetime.fromtimestamp(scenario.start, dt.UTC)}"
     yield "games " + ", ".join(f"{date} {games}" for date, games in scenario.games.items())
     yield from (f"found {f.processor} {f.date}: {f.share} of what is right" for f in scenario.found)

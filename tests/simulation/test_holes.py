@@ -7,6 +7,7 @@ import pytest
 
 from daemon.waiting import waiting_on
 from state.store import checks
+from tests.factories import phase, pipeline, processor
 from tests.simulation.outside import Work
 from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
 from tests.simulation.world import ME, World
@@ -52,6 +53,24 @@ def test_dates_of_the_lookback_that_nobody_enqueued_are_asked_about_and_bar_the_
         checks.want(tx, [(d, n) for d in SEASON if d < DAY for n in ("team", "player")], world.time)
     world.run()
     assert world.dates()[DAY].outcome == "complete"
+
+
+def test_a_date_is_admitted_once_the_calendar_of_its_lookback_is_known(tmp_path):
+    # Given a lookback of one date, and a request of a moment ago that the date before was no matter of
+    shapes = pipeline(
+        phase("phase3", processor("team")),
+        phase("phase4", processor("zones"), order="sequential", lookback=1),
+    )
+    world = World(shapes, SEASON, tmp_path)
+    before, after = DAY - dt.timedelta(days=1), DAY + dt.timedelta(days=1)
+    world.enqueue(after, after)
+    # When both are asked for, and the calendar's answer of just now serves the request
+    world.enqueue(DAY, after)
+    for _ in range(60):
+        world.step()
+    # Then the earlier one waits for the hole before it as ever
+    assert world.dates()[DAY].waiting == "earlier_date"
+    assert str(before) in world.dates()[DAY].waiting_text
 
 
 def test_accepting_one_gap_of_a_date_that_nobody_enqueued_leaves_its_other_gaps_holes(world):

@@ -123,6 +123,15 @@ def see_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verdict, "_is_open", lambda *_: False)
 
 
+def believe_old_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def save(tx, answers):
+        known = checks.of_dates(tx, {answer.date for answer in answers})
+        original(tx, [replace(one, ticket=known[one.date][one.processor].ticket) for one in answers])
+
+    original = checks.save
+    monkeypatch.setattr(checks, "save", save)
+
+
 def begin_the_day_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budgets, "count_attempts", lambda *_: None)
 
@@ -141,6 +150,7 @@ def begin_the_day_anew(monkeypatch: pytest.MonkeyPatch) -> None:
         (end_under_an_attempt, {"nothing ends under an attempt"}),
         (mark_nothing_stale, {"what is computed from older rows is stale"}),
         (believe_what_is_done, {"a done date tells what it lacks"}),
+        (believe_old_answers, {"validation first"}),
         (begin_the_day_anew, {"daily budgets", "counts equal rows"}),
         (see_nobody_else, {"another controller is waited for"}),
     ],

@@ -37,6 +37,8 @@ class Witness:
         self.running: dict[int, Row] = {}
         self.covered: dict[int, list[str]] = {}
         self.placed: list[Row] = []
+        self.held: list[Row] = []
+        """The holds that were placed before this commit, which may itself spend a budget."""
         self.requests: dict[int, Row] = {}
         self.admitted: dict[str, float] = {}
         self.versions: Counter[str] = Counter()
@@ -129,7 +131,7 @@ class Witness:
         under_way = "SELECT d.* FROM attempt_dates d JOIN attempts a ON a.id = d.attempt_id"
         for row in self.rows(f"{under_way} WHERE a.status = 'running' ORDER BY d.date"):
             self.covered[row["attempt_id"]].append(row["date"])
-        self.placed = self.rows("SELECT * FROM holds")
+        self.held, self.placed = self.placed, self.rows("SELECT * FROM holds")
         self.requests = {row["id"]: row for row in self.rows("SELECT * FROM backfills")}
 
     def _keep_what_was_shown(self) -> None:
