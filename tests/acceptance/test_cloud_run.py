@@ -7,7 +7,7 @@ import sys
 import threading
 
 from tests.acceptance.daemon import daemon
-from tests.integration.cloud_run_stub import refuse, serving
+from tests.integration.cloud_run.stub import refuse, serving
 
 DAY, NEXT = "2021-10-19", "2021-10-20"
 REMOTE = ("nbac_team_boxscore", "team_offense_game_summary")

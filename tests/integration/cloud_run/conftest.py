@@ -1,0 +1,32 @@
+"""A stand-in of Cloud Run, and an executor that asks it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemon.executors import cloud_run
+from tests.integration.cloud_run.asking import hand_of
+from tests.integration.cloud_run.stub import CloudRunStub, serving
+from tests.integration.hand import Hand
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[CloudRunStub]:
+    cwd = tmp_path / "cwd"
+    cwd.mkdir()
+    with serving(cwd, "team") as stub:
+        yield stub
+
+
+@pytest.fixture
+def hand(api: CloudRunStub, tmp_path: Path) -> Iterator[Hand]:
+    hand = hand_of(api, tmp_path / "attempts")
+    yield hand
+    hand.executor.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be found is given up soon."""
+    monkeypatch.setattr(cloud_run, "SETTLE_SECONDS", 0.15)
