@@ -37,6 +37,15 @@ def postgresql_server() -> Iterator[postgresql.Server]:
         yield found
 
 
+@pytest.fixture
+def database(request: pytest.FixtureRequest) -> str:
+    """Where a real daemon keeps its state, if not in a file: BACKFILLD_TESTS_ON=postgresql says so."""
+    if os.environ.get("BACKFILLD_TESTS_ON") != "postgresql":
+        return ""
+    server: postgresql.Server = request.getfixturevalue("postgresql_server")
+    return server.empty()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a state database can be: what holds of one kind must hold of the other."""

@@ -62,6 +62,7 @@ def print_json(value: object) -> None:
 def print_lines(lines: Iterable[Text]) -> None:
     """Print lines as they are, never wrapped, so that a command can be copied; with colours on a terminal."""
     for line in lines:
+        line.plain = _shown(line.plain)
         console.print(line)
 
 
@@ -93,7 +94,12 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text
 
 def clean(text: str) -> str:
     """A text of somebody else's on one line: no control character of it reaches a terminal."""
-    return "".join(c if unicodedata.category(c) not in _UNSEEN else " " for c in text).strip()
+    return _shown(text).strip()
+
+
+def _shown(text: str) -> str:
+    """The text with a blank for every character that would not be seen, or worse."""
+    return "".join(c if unicodedata.category(c) not in _UNSEEN else " " for c in text)
 
 
 def coloured(state: str) -> Text:

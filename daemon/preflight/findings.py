@@ -13,7 +13,7 @@ from daemon.plain import plain
 class Status(StrEnum):
     """The answer of one check."""
 
-    PASS = "pass"  # noqa: S105
+    PASS = "pass"  # noqa: S105 - a word, no password
     WARN = "warn"
     FAIL = "fail"
     SKIP = "skip"

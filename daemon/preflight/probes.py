@@ -41,7 +41,7 @@ class Ran:
 def ran(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], seconds: float) -> Ran:
     """Run a program to its end, or to the end of its time."""
     try:
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603 - the pipeline file's command, by no shell
             argv,
             cwd=cwd,
             env=env,

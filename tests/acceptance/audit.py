@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
 
 from demo import job, witness
 from demo import lake as lakes
 from demo.processors import BOOTSTRAP_DAYS, PROCESSORS
 from state.pipeline_file import load
+from state.store.database import Database
 
 CLOCK_SLACK = 0.05
 """Seconds by which a file's time may lag behind a clock reading: the kernel stamps files by its ticks."""
@@ -94,26 +97,37 @@ def repeated(lake: Path) -> dict[tuple[str, dt.date], int]:
     return {pair: n for pair, n in counts.items() if n > 1}
 
 
-def wrong_rows(state: Path, lake: Path) -> list[str]:
+Row = Mapping[str, Any]
+Ask = Callable[..., list[Row]]
+"""A statement's rows, and its parameters by name."""
+
+
+@contextlib.contextmanager
+def asking(url: str) -> Iterator[Ask]:
+    """A consistent view of a state database."""
+    with contextlib.closing(Database(url)) as db, db.read() as tx:
+        yield lambda statement, **values: list(tx.execute(text(statement), values).mappings())
+
+
+def wrong_rows(url: str, lake: Path) -> list[str]:
     """What is wrong in the database: its file, open attempts, gaps in a history, attempts the lake denies."""
-    with contextlib.closing(sqlite3.connect(state / "state.db")) as db:
-        db.row_factory = sqlite3.Row
-        wrong = [row[0] for row in db.execute("PRAGMA integrity_check") if row[0] != "ok"]
-        wrong += [f"foreign key: {tuple(row)}" for row in db.execute("PRAGMA foreign_key_check")]
-        wrong += [
-            f"still running: {row['id']}"
-            for row in db.execute("SELECT * FROM attempts WHERE ended_at IS NULL")
-        ]
-        wrong += _wrong_histories(db)
-        wrong += _wrong_attempts(db, lake)
+    wrong = []
+    with asking(url) as ask:
+        if url.startswith("sqlite"):
+            wrong += [str(row) for row in ask("PRAGMA integrity_check") if row["integrity_check"] != "ok"]
+            wrong += [f"foreign key: {row}" for row in ask("PRAGMA foreign_key_check")]
+        open_ones = ask("SELECT * FROM attempts WHERE ended_at IS NULL")
+        wrong += [f"still running: {row['id']}" for row in open_ones]
+        wrong += _wrong_histories(ask)
+        wrong += _wrong_attempts(ask, lake)
     return wrong
 
 
-def _wrong_histories(db: sqlite3.Connection) -> list[str]:
+def _wrong_histories(ask: Ask) -> list[str]:
     """Histories that are not one unbroken way from pending to where the date stands."""
     wrong = []
-    for row in db.execute("SELECT * FROM dates"):
-        moves = list(db.execute("SELECT * FROM transitions WHERE date = ? ORDER BY version", (row["date"],)))
+    for row in ask("SELECT * FROM dates"):
+        moves = ask("SELECT * FROM transitions WHERE date = :date ORDER BY version", date=row["date"])
         stations = ["pending", *(move["target"] for move in moves)]
         numbers = [move["version"] for move in moves]
         if [move["source"] for move in moves] != stations[:-1] or stations[-1] != row["state"]:
@@ -123,9 +137,9 @@ def _wrong_histories(db: sqlite3.Connection) -> list[str]:
     return wrong
 
 
-def _wrong_attempts(db: sqlite3.Connection, lake: Path) -> list[str]:
+def _wrong_attempts(ask: Ask, lake: Path) -> list[str]:
     """Attempts that began without running, ran without a claim, or are said to have ended too early."""
-    attempts = {str(row["id"]): row for row in db.execute("SELECT * FROM attempts")}
+    attempts = {str(row["id"]): row for row in ask("SELECT * FROM attempts")}
     runs = {run.attempt: run for run in witness.runs(lake)}
     wrong = [f"run without an attempt: {run}" for number, run in runs.items() if number not in attempts]
     for number, row in attempts.items():

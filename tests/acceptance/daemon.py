@@ -31,7 +31,13 @@ class Daemon:
     """Starts, kills and asks one daemon; its state directory outlives each process."""
 
     def __init__(
-        self, folder: Path, pace: str = "0", *, bigquery: str = "", options: tuple[str, ...] = ()
+        self,
+        folder: Path,
+        pace: str = "0",
+        *,
+        bigquery: str = "",
+        options: tuple[str, ...] = (),
+        database: str = "",
     ) -> None:
         self.pipeline = run.prepare(folder, pace=pace, bigquery=bigquery)
         self.folder = folder
@@ -41,7 +47,8 @@ class Daemon:
         self.port = free_port()
         self.client = Client(f"http://127.0.0.1:{self.port}")
         self.process: subprocess.Popen[bytes] | None = None
-        self.more_environment: dict[str, str] = {}
+        self.more_environment: dict[str, str] = {"BACKFILLD_DATABASE": database} if database else {}
+        self.database = database or f"sqlite:///{self.state / 'state.db'}"
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
@@ -144,13 +151,15 @@ def daemon(
     bigquery: str = "",
     changes: Mapping[str, str] | None = None,
     options: tuple[str, ...] = (),
+    database: str = "",
     start: bool = True,
 ) -> Iterator[Daemon]:
     """A daemon, started unless told otherwise, ended with the context; so are jobs that it left behind.
 
-    `changes` are texts of the pipeline file, and what stands in their place; `options` go to `serve`.
+    `changes` are texts of the pipeline file, and what stands in their place; `options` go to `serve`;
+    `database` is where the state is, if not in a file of the state directory.
     """
-    one = Daemon(folder, pace, bigquery=bigquery, options=options)
+    one = Daemon(folder, pace, bigquery=bigquery, options=options, database=database)
     for old, new in (changes or {}).items():
         one.pipeline.write_text(one.pipeline.read_text().replace(old, new))
     try:

@@ -19,8 +19,7 @@ DAY = "2021-10-19"
 @contextlib.contextmanager
 def at(folder, url, **options):
     """A daemon with its own state directory, as on a machine of its own."""
-    with daemon(folder, start=False, **options) as one:
-        one.more_environment["BACKFILLD_DATABASE"] = url
+    with daemon(folder, start=False, database=url, **options) as one:
         yield one
 
 

@@ -35,7 +35,7 @@ def all_is_well(one, number, dates=DATES):
     assert audit.wrong_partitions(one.lake, dates) == []
     assert audit.overlaps(one.lake) == []
     assert audit.repeated(one.lake) == {}
-    assert audit.wrong_rows(one.state, one.lake) == []
+    assert audit.wrong_rows(one.database, one.lake) == []
 
 
 def running(one):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from rich.text import Text
 
 from api.cli import look, output
 from demo import run
@@ -98,6 +99,13 @@ def test_an_unknown_variable_is_told_with_the_nearest_known_one(command, monkeyp
     code, _, err = command("serve")
     assert code == 2
     assert "did you mean 'BACKFILLD_PIPELINE'?" in err
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_a_job_said_does_not_move_the_cursor_of_who_reads_a_report(capsys, monkeypatch, terminal):
+    monkeypatch.setattr(output.console, "_force_terminal", terminal)
+    output.print_lines([Text("# 1. box: failed: \x1b[2K\x1b[1Arm -rf\u202e /")])
+    assert capsys.readouterr().out == "# 1. box: failed:  [2K [1Arm -rf  /\n"
 
 
 @pytest.mark.parametrize("terminal", [False, True])
