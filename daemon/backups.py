@@ -78,19 +78,18 @@ class Backups:
         return found
 
 
-def refuse_to_forget(db: Database) -> None:
+def refuse_to_forget(db: Database, state_dir: Path) -> None:
     """Start no empty database where there was one.
 
     Attempts would be numbered from 1 again, and jobs of the lost ones may still run.
 
     Raises:
-        DatabaseUnusable: the file is missing or empty, and what stands beside it says that it was not always.
+        DatabaseUnusable: it is missing or empty, and the state directory says that it was not always.
     """
-    if not db.sqlite or (db.path.exists() and db.path.stat().st_size > 0):
-        return
-    left = [name for name in (FOLDER, "attempts") if any((db.path.parent / name).glob("*"))]
-    if left:
+    left = [name for name in (FOLDER, "attempts") if any((state_dir / name).glob("*"))]
+    if left and db.empty:
+        where = "beside it" if db.sqlite else f"in {state_dir}"
         raise DatabaseUnusable(
-            f"{db.path} is missing or empty, but {' and '.join(left)} beside it are not: restore the latest"
+            f"{db.name} is missing or empty, but {' and '.join(left)} {where} are not: restore the latest"
             " backup, or give a state directory of its own to what shall begin afresh"
         )

@@ -111,7 +111,7 @@ class Service:
 
     def _open_state(self) -> None:
         """As the leader: make sure that the database is the one to go on with, and of this version."""
-        refuse_to_forget(self.db)
+        refuse_to_forget(self.db, self.settings.state_dir)
         self.db.verify()
         self.db.upgrade()
 

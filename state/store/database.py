@@ -66,6 +66,18 @@ class Database:
         """The database as people know it: a file, or a URL without its password."""
         return str(self.path) if self.sqlite else self.url.render_as_string()
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is no state in it, as in a file that is not there.
+
+        Raises:
+            DatabaseUnusable: it cannot be read.
+        """
+        if self.sqlite:
+            return not (self.path.exists() and self.path.stat().st_size > 0)
+        with self.read() as tx:
+            return MigrationContext.configure(tx).get_current_revision() is None
+
     def fence(self, check: Callable[[Connection], None]) -> None:
         """Have every later `write` checked at its beginning; what `check` raises goes to the writer."""
         self._fence = check

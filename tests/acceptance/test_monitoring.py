@@ -7,7 +7,7 @@ import pytest
 
 from api.cli.client import ApiError
 from demo import misbehave
-from tests.acceptance.daemon import daemon
+from tests.acceptance.daemon import daemon, free_port
 from tests.acceptance.prometheus import hasten, prometheus
 from tests.deploy import queries, rules, run
 
@@ -52,9 +52,12 @@ def break_down(one, seen):
     one.pipeline.write_text(hasty)
     for source in SOURCES:
         misbehave.switch(one.lake, source, None, "hang")
+    # And a webhook that nobody listens at
+    one.more_environment["BACKFILLD_WEBHOOK"] = f"http://127.0.0.1:{free_port()}/"
     one.start()
     # When all that was ever begun hangs
     stuck = one.enqueue("2021-10-22", "2021-10-22")
+    seen.wait_for(firing("BackfilldNotifyFailing"))
     seen.wait_for(firing("BackfilldStalled"))
     one.client.post(f"/v1/backfills/{stuck}/cancel")
     one.finish(stuck)

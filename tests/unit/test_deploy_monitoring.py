@@ -17,6 +17,7 @@ ALERTS = {
     "BackfilldWarehouseErrors",
     "BackfilldRegressed",
     "BackfilldPausedTooLong",
+    "BackfilldNotifyFailing",
     "BackfilldEtaSlipping",
 }
 

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from daemon.backups import Backups
+from daemon.backups import Backups, refuse_to_forget
 from daemon.config import SettingsError, settings
 from state.store.database import Database
 from state.store.faults import DatabaseUnusable, StandsBy
@@ -186,3 +186,15 @@ def test_the_url_is_a_setting_that_nothing_repeats():
     with pytest.raises(SettingsError, match="BACKFILLD_DATABASE is not a URL of PostgreSQL") as told:
         settings(**given, environment={"BACKFILLD_DATABASE": "mysql://me:hunter2@there/state"})
     assert "hunter2" not in str(told.value)
+
+
+def test_an_empty_database_is_not_begun_where_jobs_have_run(server, url, tmp_path):
+    told = f"is missing or empty, but attempts in {tmp_path} are not: restore the latest backup"
+    with contextlib.closing(Database(server.empty())) as empty:
+        # Given a state directory of nobody yet, and the same with the log of a job
+        refuse_to_forget(empty, tmp_path)
+        (tmp_path / "attempts" / "000").mkdir(parents=True)
+        with pytest.raises(DatabaseUnusable, match=told):
+            refuse_to_forget(empty, tmp_path)
+    with contextlib.closing(Database(url)) as known:
+        refuse_to_forget(known, tmp_path)
