@@ -55,7 +55,7 @@ class Engine:
             self._lift_expired_holds()
         looked_at = self.advancer.run() if ended or todo.over or todo.due else 0
         started = self.launcher.run() if looked_at or startable else 0
-        return bool(ended or looked_at or started)
+        return bool(leap or ended or looked_at or started)
 
     def validate(self) -> bool:
         """Ask the warehouse what is due. True when something was learnt."""

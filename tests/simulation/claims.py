@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from state.pipeline import Processor, Stage
+from tests.simulation.happen import SOMEBODY
 from tests.simulation.rest import Broken, Row, day_of
 from tests.simulation.spent import Spent
 
@@ -21,7 +22,6 @@ class Claims:
         self._life = life
         self._witness = witness
         self._spent = spent
-        self._pipeline = life.pipeline
         self._stale_after = life.pipeline.history.stale_after if life.pipeline.history else 0.0
         self._seen = 0
         self._tripped: dict[str, tuple[float, int]] = {}
@@ -42,7 +42,7 @@ class Claims:
         self._seen = max(row["id"] for row in fresh)
         self._limits()
         for attempt in fresh:
-            processor = self._pipeline.processors[attempt["processor"]]
+            processor = self._life.pipeline.processors[attempt["processor"]]
             self._spent.claimed(processor)
             self._in_order(attempt, processor)
             for date in self._witness.covered[attempt["id"]]:
@@ -55,20 +55,22 @@ class Claims:
             return
         ended = "SELECT d.date FROM attempt_dates d JOIN attempts a ON a.id = d.attempt_id"
         n = len(self._witness.rows(f"{ended} WHERE a.processor = ? AND a.ended_at > 0", hold["key"]))
-        if n - counted < self._pipeline.jobs.breaker:
+        if n - counted < self._life.pipeline.jobs.breaker:
             raise Broken("a failure is counted once", f"{hold['reason']}, after {n - counted} attempts")
         self._tripped[hold["key"]] = (hold["since"], n)
 
     def _limits(self) -> None:
         rows = list(self._witness.running.values())
-        if len(rows) > self._pipeline.jobs.slots:
+        if len(rows) > self._life.pipeline.jobs.slots:
             raise Broken("slots", f"{len(rows)} attempts run")
         for name, n in Counter(row["sequence"] for row in rows if row["sequence"]).items():
             if n > 1:
                 raise Broken("sequential over all dates", f"{n} attempts of {name} run")
         for row in rows:
-            processor = self._pipeline.processors[row["processor"]]
-            phase = self._pipeline.stage_of[processor.name].phase
+            processor = self._life.pipeline.processors.get(row["processor"])
+            if processor is None:
+                continue  # the file no longer has it
+            phase = self._life.pipeline.stage_of[processor.name].phase
             if phase.sequential and row["sequence"] != phase.name:
                 raise Broken("sequential over all dates", f"attempt {row['id']} is not of {phase.name}")
             n = sum(other["output"] == row["output"] for other in rows)
@@ -76,7 +78,7 @@ class Claims:
                 raise Broken("one writer per table", f"{n} attempts write {row['output']}")
 
     def _may_run(self, date: str, processor: Processor, check: Row) -> None:
-        stage, row = self._pipeline.stage_of[processor.name], self._witness.dates[date]
+        stage, row = self._life.pipeline.stage_of[processor.name], self._witness.dates[date]
         told = f"{processor.name} of {date} starts"
         if row["state"] != stage.name:
             raise Broken("gates in order", f"{told} in {row['state']}")
@@ -87,13 +89,15 @@ class Claims:
             raise Broken("a stop stops", f"{told} in spite of {stops}")
         self._has_no_rival(date, stage, told)
         for other in processor.after:
-            if self._pipeline.processors[other].priority == "critical" and not self._stands(date, other):
+            if self._life.pipeline.processors[other].priority == "critical" and not self._stands(date, other):
                 raise Broken("after", f"{told} before {other} is satisfied")
-        for earlier in self._pipeline.stages[: stage.index]:
-            day = self._pipeline.seasons.day(day_of(date), self._life.scenario.games.get(day_of(date), 0))
+        for earlier in self._life.pipeline.stages[: stage.index]:
+            day = self._life.pipeline.seasons.day(
+                day_of(date), self._life.scenario.games.get(day_of(date), 0)
+            )
             for other in earlier.processors:
                 if (
-                    not self._pipeline.bypassed(earlier, day)
+                    not self._life.pipeline.bypassed(earlier, day)
                     and (date, other.name) not in self._witness.satisfied
                 ):
                     raise Broken("gates in order", f"{told} before {other.name} is satisfied")
@@ -105,7 +109,7 @@ class Claims:
             evidence = self._witness.evidence(check)
             run = evidence.open if evidence and check["own_started_at"] is None else None
             since = check["asked_at"] + self._life.scenario.thinks - run.started_at if run else 0.0
-            seen = run is not None and since <= self._stale_after
+            seen = run is not None and run.detail == SOMEBODY and abs(since) <= self._stale_after
             complete = evidence is not None and self._life.platform.complete(
                 self._witness.pair(check), evidence
             )
@@ -113,7 +117,7 @@ class Claims:
                 raise Broken("another controller is waited for", f"{told} while {check['processor']} runs")
 
     def _stands(self, date: str, name: str) -> bool:
-        return (date, name) in self._witness.satisfied or bool(self._pipeline.processors[name].fallbacks)
+        return (date, name) in self._witness.satisfied or bool(self._life.pipeline.processors[name].fallbacks)
 
     def _holds(self, hold: Row, processor: Processor) -> bool:
         return hold["kind"] in ("all", "warehouse") or hold["key"] in (processor.name, processor.table)
@@ -124,7 +128,7 @@ class Claims:
             raise Broken("an error is never an answer", f"{told} without an answer")
         if check["asked_at"] < max(self._witness.admitted[date], check["own_ended_at"] or 0.0):
             raise Broken("validation first", f"{told} by an answer from before")
-        if check["asked_at"] < self._life.time - self._pipeline.engine.fresh_for:
+        if check["asked_at"] < self._life.time - self._life.pipeline.engine.fresh_for:
             raise Broken("validation first", f"{told} by an old answer")
         pair, tries = (date, processor.name), self._witness.tries[date, processor.name]
         first_of_force = check["mode"] == "force" and check["tries"] == 1
@@ -140,11 +144,15 @@ class Claims:
 
     def _in_order(self, attempt: Row, processor: Processor) -> None:
         """Oldest first: nothing that could have had this claim comes before it."""
-        phase = self._pipeline.stage_of[processor.name].phase
+        phase = self._life.pipeline.stage_of[processor.name].phase
         rivals = [p.name for p in phase.processor] if phase.sequential else [processor.name]
         first = self._witness.covered[attempt["id"]][0]
         own = (-self._witness.checks[first, processor.name]["priority"], first)
         for (date, name), check in self._witness.checks.items():
-            held = any(self._holds(hold, self._pipeline.processors[name]) for hold in self._witness.placed)
-            if name in rivals and check["runnable"] and not held and (-check["priority"], date) < own:
+            if name not in rivals:
+                continue
+            held = any(
+                self._holds(hold, self._life.pipeline.processors[name]) for hold in self._witness.placed
+            )
+            if check["runnable"] and not held and (-check["priority"], date) < own:
                 raise Broken("oldest first", f"{processor.name} of {first} starts before {name} of {date}")

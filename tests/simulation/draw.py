@@ -38,6 +38,7 @@ def generate(seed: int) -> Scenario:
         seed=seed,
         start=rng.choice((START, START, START, START, LONG_DAY, SHORT_DAY)),
         phases=phases,
+        changed=tuple(_edited(rng, phases)),
         settings=_settings(rng),
         games={date: rng.choice((0, 1, 1, 2, 2)) for date in span},
         bootstrap_days=rng.choice((0, 0, 0, 1, 2)),
@@ -107,6 +108,25 @@ def _processor(
     return processor(name, expect=rules, **keys)
 
 
+def _edited(rng: random.Random, phases: tuple[Table, ...]) -> Iterator[Table]:
+    """The same file with a processor gained, lost or moved in one of its phases."""
+    chosen = rng.choice(phases)["name"]
+    for one in phases:
+        processors = [{**p} for p in one["processor"]]
+        if one["name"] == chosen:
+            edit = rng.choice(("gain", "gain", "lose", "move"))
+            if edit == "lose" and len(processors) > 1:
+                lost = processors.pop(rng.randrange(len(processors)))["name"]
+                for p in processors:
+                    p |= {key: [n for n in p[key] if n != lost] for key in ("after", "fallbacks") if key in p}
+            elif edit == "gain":
+                new = processor(f"{chosen[-1]}9", priority=rng.choice(("critical", "fallback")))
+                processors.insert(rng.randrange(len(processors) + 1), new)
+            else:
+                rng.shuffle(processors)
+        yield {**one, "processor": processors}
+
+
 def _found(rng: random.Random, pairs: list[tuple[str, dt.date]]) -> Iterator[Found]:
     for name, date in pairs:
         if rng.random() < 0.15:
@@ -129,6 +149,8 @@ def _happenings(rng: random.Random, span: list[dt.date], names: list[str]) -> It
     for _ in range(rng.choice((0, 0, 1, 2, 4))):
         down = rng.choice((0.0, 5.0, 60.0, 900.0))
         yield _at(rng, rng.uniform(0, length), "kill", point=rng.choice(POINTS), for_seconds=down)
+    if rng.random() < 0.1:
+        yield _at(rng, rng.uniform(0, length), "kill", point=rng.choice(POINTS), for_seconds=1.0, edits=True)
     for _ in range(rng.choice((0, 0, 1, 2))):
         yield _trouble(rng, span, names, rng.uniform(0, length))
     if rng.random() < 0.1:

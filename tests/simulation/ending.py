@@ -71,7 +71,7 @@ def _help(life: Life) -> None:
         if row["paused_at"] is not None or row["stopped_at"] is not None:
             with contextlib.suppress(Refused):
                 life.control.resume(number, by=SOMEONE)
-    for date in life.witness.failed():
+    for date in (*life.witness.failed(), *life.witness.behind_the_file()):
         life.control.retry_date(date, by=SOMEONE)
     life.wake()
 

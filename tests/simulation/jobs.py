@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from daemon.executors import Job
-from state.pipeline import Pipeline
+from state.pipeline import Processor
 from state.verdict import Evidence, Run
 from tests.simulation.outside import Pair, SimWarehouse, Work
 from tests.simulation.scenario import Scenario
@@ -22,10 +22,12 @@ LATE_SECONDS = 90.0
 class Platform:
     """The jobs, and what is right."""
 
-    def __init__(self, scenario: Scenario, pipeline: Pipeline, warehouse: SimWarehouse) -> None:
+    def __init__(
+        self, scenario: Scenario, processors: Mapping[str, Processor], warehouse: SimWarehouse
+    ) -> None:
         self._seed = scenario.seed
         self._games = scenario.games
-        self._pipeline = pipeline
+        self._processors = processors
         self._warehouse = warehouse
         self._mishaps = {(m.processor, m.date, m.nth): m.kind for m in scenario.mishaps}
         self._runs: Counter[Pair] = Counter()
@@ -39,7 +41,7 @@ class Platform:
     def right(self, pair: Pair) -> tuple[int, float]:
         """The least and the most rows that are right."""
         name, date = pair
-        expect, games = self._pipeline.processors[name].expect, self._games.get(date, 0)
+        expect, games = self._processors[name].expect, self._games.get(date, 0)
         if expect.ratio:
             reference = self._warehouse.rows.get((expect.ratio.of, date), 0)
             return max(1, math.ceil(expect.ratio.min * reference)), math.inf
@@ -50,7 +52,7 @@ class Platform:
     def complete(self, pair: Pair, evidence: Evidence) -> bool:
         """Whether an answer shows what is right: a judge of its own, simpler than the product's."""
         least, most = self.right(pair)
-        if self._pipeline.processors[pair[0]].expect.ratio:
+        if self._processors[pair[0]].expect.ratio:
             reference = evidence.reference or 0
             return not evidence.error and reference > 0 and evidence.rows >= 0.5 * reference
         return not evidence.error and least <= evidence.rows <= most
@@ -81,7 +83,7 @@ class Platform:
         if "falls silent" in went:
             work.talks = 5.0
         if "takes long" in went and not math.isinf(work.seconds):
-            work.seconds = self._pipeline.processors[name].timeout - 5.0
+            work.seconds = self._processors[name].timeout - 5.0
         if "ignores SIGTERM" in went:
             work.dies_after = math.inf
         work.starts = "cannot start" not in went

@@ -57,11 +57,12 @@ class Life:
         """Now, and from when on counts what is to come."""
         self.rng = random.Random(scenario.seed)
         self.pipeline = scenario.pipeline()
-        reference = {n: p.expect.ratio.of for n, p in self.pipeline.processors.items() if p.expect.ratio}
+        known = {**scenario.pipeline(edited=True).processors, **self.pipeline.processors}
+        reference = {n: p.expect.ratio.of for n, p in known.items() if p.expect.ratio}
         limit, zone = self.pipeline.warehouse.daily_bytes, self.pipeline.quota_timezone
         budget = DailyBudget(limit, BytesLedger(db), self.clock, zone) if limit else None
         self.warehouse = SimWarehouse(self.clock, scenario.games, reference, budget)
-        self.platform = Platform(scenario, self.pipeline, self.warehouse)
+        self.platform = Platform(scenario, known, self.warehouse)
         self.executor = SimExecutor(self.clock, self.platform.work)
         self.events: list[Event] = []
         self.told: list[tuple[float, str]] = []
@@ -75,17 +76,8 @@ class Life:
         """By how many seconds the clock was set forward, all in all."""
         self.requests = 0
         """Requests that are being served at once."""
-        self.rechecked, self.rechecks = self.begun, 0
-        self.core = Core(
-            pipeline=self.pipeline,
-            machine=Machine(self.pipeline),
-            db=db,
-            state_dir=FOLDER,
-            now=self.clock,
-            steady=lambda: self.time - self.leapt,
-            tell=self.events.append,
-            rng=self.rng,
-        )
+        self.rechecked, self.rechecks, self.progress = self.begun, 0, (0, 0)
+        self._load()
         self.witness = Witness(self)
         db.committed = self.witness.committed
         db.point = self.point
@@ -122,6 +114,25 @@ class Life:
         self.told.append((self.time, text))
 
     # The daemon
+
+    def _load(self) -> None:
+        """Read the pipeline file."""
+        self.core = Core(
+            pipeline=self.pipeline,
+            machine=Machine(self.pipeline),
+            db=self.db,
+            state_dir=FOLDER,
+            now=self.clock,
+            steady=lambda: self.time - self.leapt,
+            tell=self.events.append,
+            rng=self.rng,
+        )
+
+    def _edit(self) -> None:
+        """Somebody edits the pipeline file; the daemon goes by it when it starts again."""
+        self.tell("the pipeline file is edited")
+        self.pipeline = self.scenario.pipeline(edited=True)
+        self._load()
 
     def start(self) -> None:
         """Start the daemon, until it does not die of it."""
@@ -217,6 +228,7 @@ class Life:
             self.platform.later = [one for one in self.platform.later if one[0] > self.time]
             for _, effect in due:
                 effect()
+                self.rechecks = 0
             if at >= to:
                 return
 
@@ -226,7 +238,10 @@ class Life:
         if at is None:
             return self._come(self.coming[:1])
         recheck = self.rechecked + self.pipeline.engine.recheck
-        self.rechecks = self.rechecks + 1 if at == recheck else 0
+        if at == recheck:
+            self.rechecks += 1
+        elif (progress := (self.witness.moves, len(self.executor.launched))) != self.progress:
+            self.progress, self.rechecks = progress, 0
         self.advance(max(at, self.time))
         due = [entry for entry in self.coming if self.begun + entry[1].at <= self.time]
         self._come([entry for entry in due if _comes_at_rest(*entry)])
@@ -246,6 +261,8 @@ class Life:
         return bool(entries)
 
     def _strike(self, one: Happening, point: str) -> None:
+        if one.args.get("edits"):
+            self._edit()
         if one.verb == "kill":
             raise Killed(point, one.args["for_seconds"])
         self._perform(one)
@@ -259,7 +276,7 @@ class Life:
         if self.alarm is not None:
             moments.append(self.alarm)
         for process in self.executor.alive.values():
-            limits = self.pipeline.processors[process.job.env["BACKFILLD_PROCESSOR"]]
+            limits = self.pipeline.job_settings(process.job.env["BACKFILLD_PROCESSOR"])
             silent = process.started + process.work.talks + limits.silence
             overdue = min(process.started + limits.timeout, silent) + 1.0
             moments.append(min(process.ends, overdue if overdue > self.time else process.ends))
@@ -298,6 +315,7 @@ class Life:
 
     def _perform(self, one: Happening) -> None:
         self.tell(str(one))
+        self.rechecks = 0
         self.requests += 1
         refusal = happen(self, one)
         self.requests -= 1

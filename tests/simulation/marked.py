@@ -31,7 +31,8 @@ class Marked:
         """
         for date in self._done():
             row = self._witness.dates[date]
-            own = [self._witness.checks[date, name] for name in self._life.pipeline.processors]
+            known = [self._witness.checks.get((date, name)) for name in self._life.pipeline.processors]
+            own = [check for check in known if check]
             lacking = [c["processor"] for c in own if not c["satisfied"] and c["verdict"] not in UNCERTAIN]
             if bool(lacking) != bool(row["regressed"]):
                 told = f"{date} lacks {lacking} and tells: '{row['regressed']}'"
@@ -74,8 +75,8 @@ class Marked:
             window = self._window(date, phase)
             sources = [self._witness.checks.get((day, p.name)) for day in window for p in before.processor]
             for processor in phase.processor:
-                output = self._witness.checks[date, processor.name]
-                if not _has_rows(output) or output["own_started_at"] is None:
+                output = self._witness.checks.get((date, processor.name))
+                if output is None or not _has_rows(output) or output["own_started_at"] is None:
                     continue
                 for source in filter(None, sources):
                     if _was_run(source) and source["own_ended_at"] > output["own_started_at"]:

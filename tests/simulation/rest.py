@@ -54,7 +54,6 @@ class Rest:
         self._witness = witness
         self._marked = marked
         self._spent = witness.spent
-        self._pipeline = life.pipeline
         self._seen = -1
 
     def look(self) -> None:
@@ -99,8 +98,10 @@ class Rest:
 
     def _damaged(self) -> bool:
         """Whether rows changed behind the back of a date that was done."""
-        return any(m.kind == "writes late" for m in self._life.scenario.mishaps) or any(
-            one.verb in ("damage", "somebody") for one in self._life.scenario.happenings
+        return (
+            self._life.scenario.is_edited
+            or any(m.kind == "writes late" for m in self._life.scenario.mishaps)
+            or any(one.verb in ("damage", "somebody") for one in self._life.scenario.happenings)
         )
 
     # Waits
@@ -129,7 +130,7 @@ class Rest:
 
     def _own(self, row: Row) -> dict[str, Row]:
         """The checks of the date's state."""
-        stage = self._pipeline.stage.get(row["state"])
+        stage = self._life.pipeline.stage.get(row["state"])
         names = [p.name for p in stage.processors] if stage else []
         return {name: self._witness.checks[row["date"], name] for name in names}
 
@@ -159,16 +160,16 @@ class Rest:
 
     def _for_slot(self, row: Row) -> bool:
         """Whether nothing that it could start finds room."""
-        runnable = [self._pipeline.processors[n] for n, c in self._own(row).items() if c["runnable"]]
+        runnable = [self._life.pipeline.processors[n] for n, c in self._own(row).items() if c["runnable"]]
         running = self._witness.running.values()
         if not runnable:
             return False
-        if self._held("all", "warehouse") or len(running) >= self._pipeline.jobs.slots:
+        if self._held("all", "warehouse") or len(running) >= self._life.pipeline.jobs.slots:
             return True
         return all(self._is_barred(processor) for processor in runnable)
 
     def _is_barred(self, processor: Processor) -> bool:
-        phase = self._pipeline.stage_of[processor.name].phase
+        phase = self._life.pipeline.stage_of[processor.name].phase
         running = self._witness.running.values()
         if phase.sequential and any(a["sequence"] == phase.name for a in running):
             return True
@@ -179,8 +180,8 @@ class Rest:
         return row["due_at"] is not None and row["due_at"] > self._life.time and row["due_at"] in due
 
     def _for_earlier(self, row: Row) -> bool:
-        stage = self._pipeline.stage[row["state"]]
-        after = self._pipeline.stages[stage.index + 1]
+        stage = self._life.pipeline.stage[row["state"]]
+        after = self._life.pipeline.stages[stage.index + 1]
         names = [p.name for p in stage.phase.processor]
         before = self._witness.lookback(row["date"], after)
         return any((date, name) not in self._witness.satisfied for date in before for name in names)
@@ -192,7 +193,9 @@ class Rest:
 
     def _for_hold(self, row: Row) -> bool:
         keys = [hold["key"] for hold in self._witness.placed if hold["kind"] in ("processor", "table")]
-        return any(name in keys or self._pipeline.processors[name].table in keys for name in self._own(row))
+        return any(
+            name in keys or self._life.pipeline.processors[name].table in keys for name in self._own(row)
+        )
 
     def _for_pause(self, row: Row) -> bool:
         request = self._witness.requests[row["backfill_id"]]

@@ -103,6 +103,8 @@ class Scenario:
     seed: int
     start: float
     phases: tuple[Table, ...]
+    changed: tuple[Table, ...]
+    """The phases as somebody edits them, which a daemon that was killed finds when it starts again."""
     settings: Table
     games: Mapping[dt.date, int]
     bootstrap_days: int
@@ -119,9 +121,14 @@ class Scenario:
         """Whether somebody sets the clock."""
         return any(one.verb == "set_clock" for one in self.happenings)
 
-    def pipeline(self) -> Pipeline:
+    @property
+    def is_edited(self) -> bool:
+        """Whether somebody edits the pipeline file."""
+        return any("edits" in one.args for one in self.happenings)
+
+    def pipeline(self, *, edited: bool = False) -> Pipeline:
         """The pipeline file's contents. Raises PipelineError when they cannot be."""
         closes = max(self.games, default=OPENER)
         season = {"name": "2021-22", "opens": OPENER, "closes": closes}
         calendar = {"file": "calendar.csv", "bootstrap_days": self.bootstrap_days, "season": [season]}
-        return pipeline(*self.phases, calendar=calendar, **self.settings)
+        return pipeline(*(self.changed if edited else self.phases), calendar=calendar, **self.settings)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from state.pipeline_file import PipelineError
+from tests.factories import Table
 from tests.simulation.scenario import Scenario
 
 _LISTS = ("aftermath", "mishaps", "happenings", "found")
@@ -66,14 +67,17 @@ def _without_date(scenario: Scenario, date: dt.date) -> Scenario:
     )
 
 
+def _phases_without(phases: tuple[Table, ...], name: str) -> tuple[Table, ...]:
+    kept = [{**p, "processor": [one for one in p["processor"] if one["name"] != name]} for p in phases]
+    return tuple(phase for phase in kept if phase["processor"])
+
+
 def _without_processor(scenario: Scenario, name: str) -> Scenario | None:
     """Without a processor, and without what happens to it alone; None when others need it."""
-    kept = [
-        {**p, "processor": [one for one in p["processor"] if one["name"] != name]} for p in scenario.phases
-    ]
     smaller = replace(
         scenario,
-        phases=tuple(phase for phase in kept if phase["processor"]),
+        phases=_phases_without(scenario.phases, name),
+        changed=_phases_without(scenario.changed, name),
         found=tuple(one for one in scenario.found if one.processor != name),
         mishaps=tuple(one for one in scenario.mishaps if one.processor != name),
         happenings=tuple(one for one in scenario.happenings if one.args.get("processor") != name),
@@ -81,6 +85,7 @@ def _without_processor(scenario: Scenario, name: str) -> Scenario | None:
     )
     try:
         smaller.pipeline()
+        smaller.pipeline(edited=True)
     except PipelineError:
         return None
     return smaller

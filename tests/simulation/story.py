@@ -11,7 +11,7 @@ from tests.simulation.scenario import Scenario
 
 def setting(scenario: Scenario) -> Iterator[str]:
     """What the world is like before anything happens."""
-    for phase in scenario.phases:
+    for phase in scenario.phases + (scenario.changed if scenario.is_edited else ()):
         keys = {key: value for key, value in phase.items() if key not in ("name", "processor")}
         yield f"{phase['name']} {keys}"
         for one in phase["processor"]:

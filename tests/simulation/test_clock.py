@@ -127,6 +127,19 @@ def test_one_failure_is_counted_once_though_the_clock_was_set_back_since(tmp_pat
     assert {row.outcome for row in world.dates().values()} == {"complete"}
 
 
+def test_an_answer_that_was_under_way_when_the_clock_was_set_back_is_had_again(world):
+    # Given a clock that is set back between a question and its answer
+    moments = iter([-HOUR])
+    world.warehouse.point = lambda name: world.set_clock(next(moments, 0.0))
+    world.enqueue(DATES[0], DATES[0])
+    # When all is done that can be done
+    world.run(limit=100)
+    # Then nothing that is known is from a time that has yet to come
+    assert {row.outcome for row in world.dates().values()} == {"complete"}
+    with world.db.read() as tx:
+        assert all(check.asked_at <= world.time for check in checks.of_dates(tx, DATES)[DATES[0]].values())
+
+
 def test_a_hang_is_still_noticed_after_a_leap(world):
     world.script = lambda job: Work(seconds=1e9)
     world.enqueue(DATES[0], DATES[0])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from daemon.core import ACTOR
 from state.machine import FINAL, IllegalMove, Trigger
-from state.pipeline import FAILED, Processor, Stage
+from state.pipeline import DONE, FAILED, PENDING, Phase, Processor, Stage
 from state.verdict import Evidence
 from tests.simulation.claims import Claims
 from tests.simulation.marked import Marked
@@ -27,9 +27,8 @@ class Witness:
     def __init__(self, life: Life) -> None:
         self._life = life
         self._raw = life.db.raw
-        self._pipeline = life.pipeline
         self._changes = -1
-        self._moves = 0
+        self.moves = 0
         self.steps = 0
         self.dates: dict[str, Row] = {}
         self.checks: dict[tuple[str, str], Row] = {}
@@ -44,14 +43,16 @@ class Witness:
         self.versions: Counter[str] = Counter()
         self._shown: dict[Pair, Evidence] = {}
         self.tries: Counter[tuple[str, str]] = Counter()
-        phases = life.pipeline.phase
-        self.lookbacks = [(p, before) for before, p in itertools.pairwise(phases) if p.sequential]
-        """Sequential phases, each with the phase that it is computed from."""
         self.spent = Spent(life, self)
         self._claims = Claims(life, self, self.spent)
         marked = Marked(life, self)
         rest = Rest(life, self, marked)
         self.at_rest, self.ended, self.nothing_lacks = rest.look, rest.ended, marked.nothing_lacks
+
+    @property
+    def lookbacks(self) -> list[tuple[Phase, Phase]]:
+        """Sequential phases, each with the phase that it is computed from."""
+        return [(p, before) for before, p in itertools.pairwise(self._life.pipeline.phase) if p.sequential]
 
     @property
     def waits_for_earlier(self) -> bool:
@@ -70,14 +71,22 @@ class Witness:
         """Whether anything is not done."""
         return bool(self.live() or self.failed())
 
+    def behind_the_file(self) -> list[dt.date]:
+        """Done dates that were never asked about a processor that the file has by now."""
+        names = self._life.pipeline.processors
+        done = [
+            d for d, row in self.dates.items() if row["state"] == DONE and row["outcome"] != "not_expected"
+        ]
+        return [day_of(date) for date in done if any((date, name) not in self.checks for name in names)]
+
     def nobody_runs(self) -> list[Pair]:
         """What lacks and no job of ours may write: of dates never enqueued, and of scrapers left out."""
         pairs = []
         for (date, name), check in self.checks.items():
             row = self.dates.get(date)
             ours = row is not None and self.requests[row["backfill_id"]]["scrapers"] == "all"
-            if not check["satisfied"] and not ours:
-                ratio = self._pipeline.processors[name].expect.ratio
+            if name in self._life.pipeline.processors and not check["satisfied"] and not ours:
+                ratio = self._life.pipeline.processors[name].expect.ratio
                 pairs += [(other, day_of(date)) for other in ([ratio.of] if ratio else []) + [name]]
         return pairs
 
@@ -109,8 +118,8 @@ class Witness:
         self._cancels_are_kept(cancelling)
         self._no_date_is_lost()
         self._attempts_and_checks_agree()
-        for move in self.rows("SELECT rowid, * FROM transitions WHERE rowid > ? ORDER BY rowid", self._moves):
-            self._moves = move["rowid"]
+        for move in self.rows("SELECT rowid, * FROM transitions WHERE rowid > ? ORDER BY rowid", self.moves):
+            self.moves = move["rowid"]
             self._moved(move, before)
         self._claims.look()
 
@@ -175,12 +184,7 @@ class Witness:
         self.versions[date] += 1
         if move["version"] != self.versions[date]:
             raise Broken("history chains", f"{date} has version {move['version']} after {self.versions}")
-        try:
-            target = self._life.core.machine.step(move["source"], trigger)
-        except IllegalMove as error:
-            raise Broken("history chains", str(error)) from error
-        if target != move["target"]:
-            raise Broken("history chains", f"{date}: {trigger} leads to {target}, not to {move['target']}")
+        target = self._target(move, trigger)
         last = self.versions[date] == self.dates[date]["version"]
         if last and self.dates[date]["state"] != target:
             raise Broken("history chains", f"{date} is in {self.dates[date]['state']}, not in {target}")
@@ -188,12 +192,26 @@ class Witness:
             self._asked_for(move)
         if trigger is Trigger.ADMIT:
             self.admitted[date] = move["at"]
-            for processor in self._pipeline.processors:
+            for processor in self._life.pipeline.processors:
                 self.tries[date, processor] = 0
         if trigger in (Trigger.ADVANCE, Trigger.BYPASS):
-            self._passed(date, self._pipeline.stage[move["source"]], trigger)
+            self._passed(date, self._life.pipeline.stage[move["source"]], trigger)
             if target not in FINAL:
-                self._entered(date, self._pipeline.stage[target], before)
+                self._entered(date, self._life.pipeline.stage[target], before)
+
+    def _target(self, move: Row, trigger: Trigger) -> str:
+        """Where the one table of moves leads, or the way out of a state that the file no longer has."""
+        machine = self._life.core.machine
+        if trigger is Trigger.READMIT and move["source"] not in machine.states:
+            return PENDING
+        try:
+            target = machine.step(move["source"], trigger)
+        except IllegalMove as error:
+            raise Broken("history chains", str(error)) from error
+        if target != move["target"]:
+            told = f"{trigger} leads to {target}, not to {move['target']}"
+            raise Broken("history chains", f"{move['date']}: {told}")
+        return target
 
     def _asked_for(self, move: Row) -> None:
         """Only people put ended dates back, and the cascade that they asked for."""
@@ -231,7 +249,9 @@ class Witness:
     def _entered(self, date: str, stage: Stage, before: set[tuple[str, str]]) -> None:
         """A sequential phase is entered only behind a lookback without holes."""
         for other in self.lookback(date, stage):
-            for processor in self._pipeline.phase[self._pipeline.phase.index(stage.phase) - 1].processor:
+            for processor in self._life.pipeline.phase[
+                self._life.pipeline.phase.index(stage.phase) - 1
+            ].processor:
                 pair = (other, processor.name)
                 if pair not in self.satisfied and pair not in before:
                     raise Broken("no holes in the lookback", f"{date} entered {stage.name} before {pair}")
@@ -240,21 +260,21 @@ class Witness:
         """The expected dates that must be satisfied before a date may enter a stage."""
         if not (stage.enters_phase and stage.phase.sequential and stage.index > 0):
             return []
-        back = self._pipeline.lookback(stage.phase)
+        back = self._life.pipeline.lookback(stage.phase)
         own = day_of(date)
-        start = self._pipeline.seasons.lookback_start(own, back)
+        start = self._life.pipeline.seasons.lookback_start(own, back)
         span = (dt.date.fromordinal(n) for n in range(start.toordinal(), own.toordinal()))
         return [str(day) for day in span if self.expected(day)]
 
     def expected(self, date: dt.date) -> bool:
         """Whether the calendar expects anything."""
         games = self._life.scenario.games.get(date, 0)
-        return self._pipeline.seasons.day(date, games).expected
+        return self._life.pipeline.seasons.day(date, games).expected
 
     def asks(self, date: str, processor: Processor) -> bool:
         """Whether anything is expected of a processor on a date."""
-        day = self._pipeline.seasons.day(day_of(date), self._life.scenario.games.get(day_of(date), 0))
-        return not day.in_bootstrap(self._pipeline.bootstrap_days(processor))
+        day = self._life.pipeline.seasons.day(day_of(date), self._life.scenario.games.get(day_of(date), 0))
+        return not day.in_bootstrap(self._life.pipeline.bootstrap_days(processor))
 
     def pair(self, check: Row) -> Pair:
         """A check's processor and date."""
