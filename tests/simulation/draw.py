@@ -111,12 +111,15 @@ def _processor(
 def _edited(rng: random.Random, phases: tuple[Table, ...]) -> Iterator[Table]:
     """The same file with a processor gained, lost or moved in one of its phases."""
     chosen = rng.choice(phases)["name"]
+    ratios = [
+        p["expect"]["ratio"]["of"] for one in phases for p in one["processor"] if "ratio" in p["expect"]
+    ]
     for one in phases:
         processors = [{**p} for p in one["processor"]]
         if one["name"] == chosen:
-            edit = rng.choice(("gain", "gain", "lose", "move"))
-            if edit == "lose" and len(processors) > 1:
-                lost = processors.pop(rng.randrange(len(processors)))["name"]
+            edit, lost = rng.choice(("gain", "gain", "lose", "move")), rng.choice(processors)["name"]
+            if edit == "lose" and len(processors) > 1 and lost not in ratios:
+                processors = [p for p in processors if p["name"] != lost]
                 for p in processors:
                     p |= {key: [n for n in p[key] if n != lost] for key in ("after", "fallbacks") if key in p}
             elif edit == "gain":

@@ -57,7 +57,7 @@ class Life:
         """Now, and from when on counts what is to come."""
         self.rng = random.Random(scenario.seed)
         self.pipeline = scenario.pipeline()
-        known = {**scenario.pipeline(edited=True).processors, **self.pipeline.processors}
+        known = {**scenario.pipeline(edited=scenario.is_edited).processors, **self.pipeline.processors}
         reference = {n: p.expect.ratio.of for n, p in known.items() if p.expect.ratio}
         limit, zone = self.pipeline.warehouse.daily_bytes, self.pipeline.quota_timezone
         budget = DailyBudget(limit, BytesLedger(db), self.clock, zone) if limit else None
