@@ -228,9 +228,7 @@ class Enqueuer:
         created = [self._new(number, request, d.date) for d in empty]
         dates.dismiss(tx, created, [d.reason for d in empty], self._core.now())
         again = [existing[d.date] for d in details if d.date in existing and d.outcome is Answer.ENQUEUED]
-        dismissed = {"source": PENDING, "target": DONE, "trigger": Trigger.DISMISS, "actor": ACTOR}
-        told = [Moved(date=d.date, reason=d.reason, **dismissed) for d in empty]  # type: ignore[arg-type]
-        return told + self._take_over(tx, number, request, again)
+        return [*map(_dismissed, empty), *self._take_over(tx, number, request, again)]
 
     def _record(self, tx: Transaction, number: int, request: Request, details: list[Detail]) -> None:
         options = {name: getattr(request, name) for name in _RECORDED}
@@ -264,3 +262,15 @@ class Enqueuer:
             dates.restart(tx, held, mode=mode, actor=request.by.name, reason=reason, now=now)
             dates.reassign(tx, [row.date for row in held], number, request.priority)
         return moves(ended, actor=request.by.name, reason=reason)
+
+
+def _dismissed(detail: Detail) -> Moved:
+    """The one move of a date on which nothing is expected."""
+    return Moved(
+        date=detail.date,
+        source=PENDING,
+        target=DONE,
+        trigger=Trigger.DISMISS,
+        reason=detail.reason,
+        actor=ACTOR,
+    )

@@ -44,5 +44,14 @@ def put_back(
 
 def moves(held: Sequence[DateRow], *, actor: str, reason: str) -> list[Moved]:
     """What is told of ended dates that start again."""
-    going = {"target": PENDING, "trigger": Trigger.RETRY, "reason": reason, "actor": actor}
-    return [Moved(date=row.date, source=row.state, **going) for row in held]  # type: ignore[arg-type]
+    return [
+        Moved(
+            date=row.date,
+            source=row.state,
+            target=PENDING,
+            trigger=Trigger.RETRY,
+            reason=reason,
+            actor=actor,
+        )
+        for row in held
+    ]
