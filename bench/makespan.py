@@ -1,6 +1,9 @@
 """How long four seasons take: the real engine under a simulated clock, with the platform's own durations.
 
-python -m bench.makespan [--dates 28 213 845] [--gate S] [--start S] [--batch N] [--writers N]
+python -m bench.makespan [--dates 28 213 845] [--gate S] [--start S] [--batch N] [--writers N] [--slots N]
+python -m bench.makespan --vary [--dates 28]
+
+The second shows what each of these buys, turned one at a time.
 
 The bound is what no order of work can beat: the shortest way of the first date into phase 4, then all of its
 steps, one after another. `phases` is the operators' way: all of phase 2, then all of phase 3, then phase 4.
@@ -11,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import dataclasses
 import datetime as dt
 import itertools
 import sys
@@ -19,6 +23,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from daemon.executors import Job
 from daemon.warehouse import Answers, Wanted
@@ -61,10 +66,36 @@ class Setting:
     gate: float = 0.0
     """How long the warehouse thinks about a question; everything else stands still meanwhile."""
     start: float = 0.0
-    """What each job needs before it begins to work, part of the duration above."""
+    """What each job needs before it begins to work: part of the durations above, once per attempt."""
     batch: int = 1
     writers: int = 1
     slots: int = 8
+
+    def __str__(self) -> str:
+        turned = (f for f in dataclasses.fields(self) if getattr(self, f.name) != f.default)
+        return ", ".join(f"{f.name} {getattr(self, f.name):g}" for f in turned) or "as it is"
+
+
+VARIED = (
+    Setting(),
+    Setting(slots=4),
+    Setting(slots=2),
+    Setting(writers=2),
+    Setting(gate=2.0),
+    Setting(start=5.0, batch=7),
+    Setting(start=5.0, batch=30),
+    Setting(start=20.0, batch=7),
+)
+
+
+class Run(NamedTuple):
+    """How it went."""
+
+    seconds: float
+    """Of the simulated clock, until the last date was done."""
+    worked: float
+    """Seconds of all jobs together."""
+    jobs: int
 
 
 def calendar() -> list[tuple[dt.date, int, str]]:
@@ -87,12 +118,10 @@ def pipeline(days: Sequence[tuple[dt.date, int, str]], setting: Setting) -> Pipe
         sequential = name == "phase4"
         keys = {
             "command": command,
-            "batch": 1 if sequential else setting.batch,
+            "batch": setting.batch,
             "timeout": "12h",
             "silence": "12h",
         }
-        if sequential:
-            keys["command"] = ["true", "{date}"]
         own = [processor(job, writers=1 if sequential else setting.writers, **keys) for job in jobs]
         order = {"order": "sequential", "skip_bootstrap": True, "lookback": "season"} if sequential else {}
         phases.append(phase(name, *own, **order))
@@ -104,17 +133,27 @@ class _World(World):
     """A world whose jobs take as long as the platform's, and whose warehouse takes its time."""
 
     setting = Setting()
+    worked = 0.0
 
     def well(self, job: Job) -> Work:
         """A job that writes what is expected, after its start-up and the work of every date."""
         name, text = job.env["BACKFILLD_PROCESSOR"], job.env["BACKFILLD_DATES"]
-        per_date = OF[name] - self.setting.start
-        work = super().well(job)
-        return Work(seconds=self.setting.start + per_date * len(text.split(",")), effect=work.effect)
+        start = min(self.setting.start, OF[name])
+        seconds = start + (OF[name] - start) * len(text.split(","))
+        self.worked += seconds
+        return Work(seconds=seconds, effect=super().well(job).effect)
 
 
 @contextlib.contextmanager
-def paced(days: Sequence[tuple[dt.date, int, str]], setting: Setting, folder: Path) -> Iterator[World]:
+def in_memory() -> Iterator[Path]:
+    """A folder in memory where there is one: nobody waits for a disk where time is simulated."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def paced(days: Sequence[tuple[dt.date, int, str]], setting: Setting, folder: Path) -> Iterator[_World]:
     """A world over the days, whose warehouse thinks for a while."""
     games = {date: count for date, count, _ in days}
     world = _World(pipeline(days, setting), games, folder)
@@ -132,9 +171,9 @@ def paced(days: Sequence[tuple[dt.date, int, str]], setting: Setting, folder: Pa
         world.db.close()
 
 
-def makespan(days: Sequence[tuple[dt.date, int, str]], setting: Setting) -> float:
-    """Seconds of the simulated clock until the last date is done."""
-    with tempfile.TemporaryDirectory() as folder, paced(days, setting, Path(folder)) as world:
+def makespan(days: Sequence[tuple[dt.date, int, str]], setting: Setting) -> Run:
+    """Do all dates of the days."""
+    with in_memory() as folder, paced(days, setting, folder) as world:
         begun = world.time
         world.enqueue(days[0][0], days[-1][0])
         world.run(limit=10_000_000)
@@ -142,7 +181,7 @@ def makespan(days: Sequence[tuple[dt.date, int, str]], setting: Setting) -> floa
         ended = max(row.ended_at or 0.0 for row in world.dates().values())
     if left:
         raise RuntimeError(f"{len(left)} dates did not end, the first waits: {left[0]}")
-    return ended - begun
+    return Run(ended - begun, world.worked, len(world.executor.launched))
 
 
 def expected_steps(days: Sequence[tuple[dt.date, int, str]]) -> list[dt.date]:
@@ -174,25 +213,27 @@ def phases(days: Sequence[tuple[dt.date, int, str]]) -> float:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--dates", nargs="+", type=int, default=[28, 213, 845])
+    parser.add_argument("--dates", nargs="+", type=int)
     parser.add_argument("--gate", type=float, default=0.0)
     parser.add_argument("--start", type=float, default=0.0)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--writers", type=int, default=1)
     parser.add_argument("--slots", type=int, default=8)
+    parser.add_argument("--vary", action="store_true")
     chosen = vars(parser.parse_args())
-    numbers = chosen.pop("dates")
-    setting = Setting(**chosen)
-    print(f"Python {sys.version.split()[0]}; {setting}; hours")
-    print("  dates     bound  backfilld   of bound    phases   of bound  took, s")
-    for number in numbers:
+    numbers, vary = chosen.pop("dates") or ([28] if chosen["vary"] else [28, 213, 845]), chosen.pop("vary")
+    settings = VARIED if vary else (Setting(**chosen),)
+    print(f"Python {sys.version.split()[0]}; hours")
+    print(f"  dates  {'':<20}     bound  backfilld  of bound    phases  of bound   of jobs    jobs  took, s")
+    for number, setting in itertools.product(numbers, settings):
         days = calendar()[:number]
         began = time.perf_counter()
-        told, least, other = makespan(days, setting), bound(days), phases(days)
+        run, least, other = makespan(days, setting), bound(days), phases(days)
         took = time.perf_counter() - began
         print(
-            f"{number:>7} {least / 3600:>9.2f} {told / 3600:>10.2f} {told / least:>10.3f}"
-            f" {other / 3600:>9.2f} {other / least:>10.3f} {took:>8.0f}",
+            f"{number:>7}  {setting!s:<20} {least / 3600:>9.2f} {run.seconds / 3600:>10.2f}"
+            f" {run.seconds / least:>9.3f} {other / 3600:>9.2f} {other / least:>9.3f}"
+            f" {run.worked / 3600:>9.2f} {run.jobs:>7} {took:>8.0f}",
             flush=True,
         )
 

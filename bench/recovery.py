@@ -23,11 +23,11 @@ def measure(number: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "pipeline.toml").write_text(
-            toml(["sleep", "3600"], writers=SLOTS, timeout="9h", silence="9h")
+            toml(["sh", "-c", "echo begun; exec sleep 3600"], writers=SLOTS, timeout="9h", silence="9h")
         )
         database = folder / "state" / "state.db"
         first = _start(name, number)
-        _wait(lambda: len(_running(database)) == SLOTS)
+        _wait(lambda: sum(log.stat().st_size > 0 for log in folder.rglob("*.log")) == SLOTS)
         first.send_signal(signal.SIGKILL)
         first.wait()
         started = time.perf_counter()

@@ -1,6 +1,8 @@
 """How the cost of what the daemon does grows with the number of dates that are known and live.
 
 python -m bench.state_size [DATES ...]
+
+`start-up` reads the whole file once, as the daemon does; `enqueue` asks for as many dates again.
 """
 
 from __future__ import annotations
@@ -17,21 +19,29 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+from sqlalchemy import Table
+
+from bench.instant import Instant
 from bench.shape import SLOTS, toml
+from daemon.events import Event
+from state import tables
 from state.pipeline_file import parse
 from state.store import dates
+from state.store.database import Transaction
 from tests.integration.api_world import Api
 from tests.simulation.world import World
 
 REPEATS = 30
 FIRST = dt.date(1905, 1, 1)
 PER_REQUEST = 20_000
-COLUMNS = ("enqueue", "idle", "1 change", "page", "progress", "/metrics", "start-up")
+BY_ENGINE = 2_000
+"""How many dates the engine brings to where they wait: more than one question is about."""
+COLUMNS = ("idle", "1 change", "page", "progress", "/metrics", "start-up", "enqueue")
 
 
-def median_ms(action: Callable[[], object]) -> float:
+def median_ms(action: Callable[[], object], repeats: int = REPEATS) -> float:
     """The median of some runs, in milliseconds."""
-    return statistics.median(timed_ms(action) for _ in range(REPEATS))
+    return statistics.median(timed_ms(action) for _ in range(repeats))
 
 
 def timed_ms(action: Callable[[], object]) -> float:
@@ -41,45 +51,73 @@ def timed_ms(action: Callable[[], object]) -> float:
     return 1000 * (time.perf_counter() - started)
 
 
+class _Unheard(list[Event]):
+    """Events that nobody keeps, so that memory is the daemon's own."""
+
+    def append(self, event: Event) -> None:
+        pass
+
+
 def measure(number: int) -> str:
     """One row: milliseconds with `number` dates known and live, the peak of memory, the size of the file."""
     with tempfile.TemporaryDirectory() as folder:
-        shape = tomllib.loads(toml(["true", "{date}"], writers=SLOTS, lookback=30))
-        world = World(parse(shape, Path("bench.toml")), {}, Path(folder))
+        world = _settled(number, Path(folder))
         last = FIRST + dt.timedelta(days=number - 1)
-        enqueue = timed_ms(lambda: _enqueue(world, last))
-        world.settle()
         client = Api(world).client
 
         def one_change() -> None:
             with world.db.write() as tx:
-                dates.wake_dates(tx, [last], world.time)
+                dates.wake_dates(tx, [last], dates.AT_ONCE)
             world.engine.turn()
 
         def restart() -> None:
             world.db.close()
+            world.db.verify()
             world.start()
 
         page = f"/v1/dates?start={FIRST}&end={last}&limit=100"
         told = [
-            enqueue,
             median_ms(world.engine.turn),
             median_ms(one_change),
             *(median_ms(lambda path=path: client.get(path)) for path in (page, "/v1/progress", "/metrics")),
-            median_ms(restart),
+            median_ms(restart, 3),
         ]
-        world.db.close()
         size = sum(path.stat().st_size for path in Path(folder).iterdir()) / 2**20
+        told.append(timed_ms(lambda: _enqueue(world, last + dt.timedelta(days=1), number)))
+        world.db.close()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return " ".join([f"{number:>7}", *(f"{ms:>9.1f}" for ms in told), f"{memory:>7.0f}", f"{size:>7.1f}"])
 
 
-def _enqueue(world: World, last: dt.date) -> None:
-    start = FIRST
-    while start <= last:
-        end = min(start + dt.timedelta(days=PER_REQUEST - 1), last)
-        world.enqueue(start, end)
-        start = end + dt.timedelta(days=1)
+def _settled(number: int, folder: Path) -> World:
+    """A world at rest with so many dates: the engine brings some there, the others stand where those do."""
+    shape = tomllib.loads(toml(["true", "{date}"], writers=SLOTS, lookback=30))
+    world = World(parse(shape, Path("bench.toml")), {}, folder)
+    world.warehouse, world.events = Instant(), _Unheard()  # type: ignore[assignment]
+    world.start()
+    by_engine = min(number, BY_ENGINE)
+    _enqueue(world, FIRST, by_engine)
+    world.settle()
+    for days in range(by_engine, number, by_engine):
+        with world.db.write() as tx:
+            for table in (tables.dates, tables.transitions, tables.backfill_dates, tables.checks):
+                _repeat(tx, table, days, FIRST + dt.timedelta(days=by_engine - 1))
+    return world
+
+
+def _repeat(tx: Transaction, table: Table, days: int, last: dt.date) -> None:
+    """Insert the rows of the dates up to `last` once more, so many days later."""
+    beside = {"date": f"date(date, '+{days} days')", "attempt_id": "NULL"}
+    names = [f'"{column.name}"' for column in table.columns]
+    values = [beside.get(column.name, f'"{column.name}"') for column in table.columns]
+    copied = f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {', '.join(values)} FROM {table.name}"
+    tx.exec_driver_sql(f"{copied} WHERE date BETWEEN ? AND ?", (str(FIRST), str(last)))
+
+
+def _enqueue(world: World, start: dt.date, number: int) -> None:
+    for first in range(0, number, PER_REQUEST):
+        last = min(first + PER_REQUEST, number) - 1
+        world.enqueue(start + dt.timedelta(days=first), start + dt.timedelta(days=last))
 
 
 def main() -> None:

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from bench.makespan import OF, Setting, calendar, paced
+from bench.makespan import OF, Setting, calendar, in_memory, paced
 from daemon.warehouse import Answers, Wanted
 
 BILLED_MIB = 10
@@ -49,7 +47,7 @@ class Bill:
 def spent(days: Sequence[tuple[dt.date, int, str]], setting: Setting) -> tuple[Bill, Bill]:
     """What a backfill from nothing asks, and what asking for it once more asks, when all is complete."""
     first, again = Bill(), Bill()
-    with tempfile.TemporaryDirectory() as folder, paced(days, setting, Path(folder)) as world:
+    with in_memory() as folder, paced(days, setting, folder) as world:
         ask = world.warehouse.evidence
         bill = first
 

@@ -16,10 +16,11 @@ from daemon.reap import Reaper
 from daemon.sweep import Sweeper
 from daemon.validate import Validator
 from daemon.warehouse import Warehouse
+from state import __version__
 from state.machine import FINAL, Trigger
 from state.pipeline import PENDING
 from state.records import DateRow
-from state.store import agenda, checks, clock, dates, holds
+from state.store import agenda, checks, clock, dates, followed, holds
 from state.store.database import Transaction
 from state.store.dates import Move, Standing
 
@@ -37,7 +38,7 @@ class Engine:
         self.sweeper = Sweeper(core, self.validator)
 
     def recover(self) -> None:
-        """At start: take up running attempts, and dates under which the pipeline file has changed."""
+        """At start: take up running attempts, and all dates if the pipeline file has changed."""
         self._follow_clock_back()
         self._follow_pipeline()
         self.reaper.recover()
@@ -118,9 +119,14 @@ class Engine:
             self.core.tell(Trouble(kind="clock", text=text))
 
     def _follow_pipeline(self) -> None:
-        """Look at all live dates by the pipeline file as it is now; those out of place start again."""
+        """Look at all live dates by a pipeline file that has changed; those out of place start again.
+
+        By the same file there is nothing to look at: what each date waits for is in the database.
+        """
         now = self.core.now()
         with self.core.db.write() as tx:
+            if not followed.follow(tx, f"{__version__} {self.core.pipeline.fingerprint}"):
+                return
             checks.clear_all_runnable(tx)
             dates.wake(tx, now)
             lost = self._out_of_place(tx)

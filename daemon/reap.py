@@ -157,7 +157,7 @@ class Reaper:
             parked = [budgets.park(tx, self._core, row.output, why) for row, why in refused.items()]
             pairs = [(one, date) for one in ended for date in covered[one.attempt.id]]
             self._release(tx, pairs, endings, known, refused)
-            dates.wake_dates(tx, known, self._core.now())
+            dates.wake_dates(tx, known, dates.AT_ONCE)
         for row in rows:
             with suppress(OSError):  # it only takes up room
                 self._core.dates_file(row.id).unlink()
@@ -188,25 +188,36 @@ class Reaper:
 
         Attempts in `fruitless` met a spent quota, and do not count.
         """
-        checks.release(
-            tx,
-            [
-                self._released(
-                    one,
-                    endings[one.attempt.id],
-                    known[date][one.attempt.processor],
-                    counts=one.exit.tried and one.attempt not in fruitless,
-                )
-                for one, date in ended
-            ],
-        )
-        for row, date in ((one.attempt, date) for one, date in ended):
-            settle = self._core.pipeline.job_settings(row.processor).settle
-            self._ask_ahead(tx, date, row.processor, known[date], endings[row.id].ended_at + settle)
+        released = []
+        for one, date in ended:
+            row, counts = one.attempt, one.exit.tried and one.attempt not in fruitless
+            at = self._asked_at(row, endings, known[date])
+            released.append(
+                self._released(one, endings[row.id], known[date][row.processor], at, counts=counts)
+            )
+            self._ask_ahead(tx, date, row.processor, known[date], at)
+        checks.release(tx, released)
 
-    def _released(self, one: _Ended, ending: Ending, check: CheckRow, *, counts: bool) -> Released:
+    def _asked_at(
+        self, row: AttemptRow, endings: Mapping[int, Ending], known: Mapping[str, CheckRow]
+    ) -> float:
+        """When to ask about what ended: at once where something may follow, else with others."""
+        pipeline, ending = self._core.pipeline, endings[row.id]
+        at = ending.ended_at + pipeline.job_settings(row.processor).settle
+        stage = pipeline.stage_of.get(row.processor)
+        if stage is None or ending.status is not Status.SUCCEEDED:
+            return at
+        others = [known[p.name] for p in stage.processors if p.name in known and p.name != row.processor]
+        # Its gate stays closed as long as one of these is at work, or is about to be.
+        shut = any(c.runnable or (c.attempt_id is not None and c.attempt_id not in endings) for c in others)
+        leads = any(row.processor in p.after for p in stage.processors)
+        return at + pipeline.engine.gather if shut and not leads else at
+
+    def _released(
+        self, one: _Ended, ending: Ending, check: CheckRow, wanted_at: float, *, counts: bool
+    ) -> Released:
         row, settings = one.attempt, self._core.pipeline.job_settings(one.attempt.processor)
-        values: dict[str, object] = {"wanted_at": ending.ended_at + settings.settle}
+        values: dict[str, object] = {"wanted_at": wanted_at}
         if counts:
             values["retry_at"] = ending.ended_at + self._backoff(settings.backoff, check.tries)
         else:

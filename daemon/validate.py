@@ -39,16 +39,18 @@ class Validator:
     def run(self) -> int:
         """Ask what is due; how many checks were judged, or 1 for a calendar or an outage learnt of.
 
-        Admission comes first: while dates are about to be admitted, one later question covers them all.
+        Admission comes first: while dates are about to be admitted, a later question covers more of them,
+        until there are enough for one.
         """
-        now = self._core.now()
+        now, most = self._core.now(), self._core.questions
         with self._core.db.read() as tx:
             todo = agenda.questions(tx, now)
             if todo.held and holds.in_force(tx, holds.WAREHOUSE, now):
                 return 0
             uncharted = dates.span_waiting(tx, Waiting.CALENDAR)
-            asks = todo.wanted and not todo.admitting and not uncharted
-            due = checks.wanted(tx, now, self._core.questions) if asks else []
+            admitting = todo.admitting and not checks.fill_a_question(tx, now, most)
+            asks = todo.wanted and not admitting and not uncharted
+            due = checks.wanted(tx, now + self._core.pipeline.engine.gather, most) if asks else []
         try:
             asked = self._ask(due) if due else 0
             if uncharted:
@@ -57,7 +59,7 @@ class Validator:
         except WarehouseError as error:
             self.hold_questions(error)
             return 1
-        if todo.held and not todo.admitting:
+        if todo.held and not admitting:
             self._lift_hold()
             return max(asked, 1)
         return asked
@@ -120,7 +122,7 @@ class Validator:
             troubles = breaker.count(tx, self._core, judged)
             moved = cascade.mark(tx, self._core, judged)
             troubles += regression.note(tx, self._core, about)
-            dates.wake_dates(tx, about, self._core.now())
+            dates.wake_dates(tx, about, dates.AT_ONCE)
             lookback.unblock(tx, self._core, filled)
         self._core.tell_all([*moved, *troubles])
 

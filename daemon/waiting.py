@@ -105,7 +105,7 @@ def _runs(attempt: AttemptRow | None) -> str:
 
 
 def _retry(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
-    at = f", not before {clock(row.due_at)}" if row.due_at is not None else ""
+    at = f", not before {clock(row.due_at)}" if row.due_at else ""
     return f"the next attempt of {row.waiting_text}{at}"
 
 

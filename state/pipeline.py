@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ class EngineSettings(Strict):
     """Evidence older than this is taken again before a job starts."""
     recheck: Duration = 5 * 60.0
     """How often an open run, an unanswered question or a hole that nobody fills is asked about again."""
+    gather: Duration = 10.0
+    """How long the question after a good job may wait for others, while its date waits for more jobs."""
     sweep: Duration = 7 * 86400.0
     """Within how long every done date is looked at again; `"0s"`: never."""
     keep_logs: Duration = 0.0
@@ -234,6 +237,11 @@ class Pipeline(Strict):
         except (KeyError, ValueError, OSError):
             raise ValueError(f"unknown time zone {name!r}; use a name such as America/New_York") from None
         return name
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Tells what one file says from what another says; comments and layout do not count."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     @cached_property
     def seasons(self) -> Calendar:

@@ -306,6 +306,9 @@ notices = Table(
     Column("at", Double, nullable=False),
 )
 
+# By which pipeline file and version of the program all dates were last looked at: at most one row.
+followed = Table("followed", metadata, Column("fingerprint", Text, primary_key=True))
+
 # Kept by database triggers in the transaction of each change, so that no count grows with the dates.
 date_tallies = Table(
     "date_tallies",

@@ -38,7 +38,8 @@ _RULES: dict[str, type[Busy]] = {
 # Statements are built once: building one costs more than SQLite takes to run it.
 _THIS = attempts.c.id == bindparam("_id")
 _GET = select(attempts).where(_THIS)
-_RUNNING = select(attempts).where(IS_RUNNING).order_by(attempts.c.id)
+# Sorted by whoever asks: SQLite would read all attempts that ever were to have them in order.
+_RUNNING = select(attempts).where(IS_RUNNING)
 _INSERT = insert(attempts)
 _COVER = insert(attempt_dates)
 _RECORD = update(attempts).where(_THIS).values(handle=bindparam("_handle"), started_at=bindparam("_now"))
@@ -151,7 +152,7 @@ def get(tx: Connection, number: int) -> AttemptRow | None:
 
 def running(tx: Connection) -> list[AttemptRow]:
     """All attempts under way, oldest first."""
-    return [rows.attempt(row) for row in tx.execute(_RUNNING)]
+    return sorted((rows.attempt(row) for row in tx.execute(_RUNNING)), key=lambda row: row.id)
 
 
 def running_of(tx: Connection, backfill_id: int) -> list[AttemptRow]:

@@ -42,6 +42,7 @@ _BETWEEN = select(checks).where(checks.c.date.between(bindparam("_start"), bindp
 _WANT = update(checks).where(*_THIS).values(wanted_at=bindparam("_at"), **_AGAIN)
 _DUE = checks.c.wanted_at <= bindparam("_now")
 _WANTED = select(checks).where(_DUE).order_by(checks.c.date).limit(bindparam("_limit"))
+_NTH_WANTED = select(checks.c.date).where(_DUE).limit(1).offset(bindparam("_before"))
 _PASSED = or_(checks.c.accepted_reason != "", checks.c.passed_by != "")
 _SAVE = (
     update(checks)
@@ -191,6 +192,11 @@ def want(tx: Connection, pairs: Iterable[Pair], at: float) -> None:
 def wanted(tx: Connection, now: float, limit: int) -> list[CheckRow]:
     """The checks whose question is due, oldest date first."""
     return [rows.check(row) for row in tx.execute(_WANTED, {"_now": now, "_limit": limit})]
+
+
+def fill_a_question(tx: Connection, now: float, most: int) -> bool:
+    """Whether as many checks are due as are asked about at once."""
+    return tx.execute(_NTH_WANTED, {"_now": now, "_before": most - 1}).first() is not None
 
 
 def save(tx: Connection, answers: Iterable[Judged]) -> None:

@@ -14,6 +14,9 @@ from state.records import DateRow, Mark, Mode, TransitionRow
 from state.store import rows
 from state.tables import IS_REGRESSED, IS_STALE, backfill_dates, checks, dates, transitions
 
+AT_ONCE = 0.0
+"""Due before all dates that merely wait for their turn: something has just happened to this one."""
+
 _LIVE = dates.c.ended_at.is_(None)
 _MARKED = {Mark.REGRESSED: IS_REGRESSED, Mark.STALE: IS_STALE}
 
@@ -51,7 +54,7 @@ _PARK = (
     .values(waiting=bindparam("_waiting"), waiting_text=bindparam("_text"), due_at=bindparam("_due_at"))
 )
 _SET_SEASON = update(dates).where(_THIS).values(season=bindparam("_season"))
-_WAKE = update(dates).where(_LIVE, _THIS).values(due_at=bindparam("_now"))
+_WAKE = update(dates).where(_LIVE, _THIS).values(due_at=bindparam("_at"))
 _INSERT_TRANSITION = insert(transitions)
 
 
@@ -278,9 +281,9 @@ def wake(tx: Connection, now: float, *conditions: ColumnElement[bool]) -> int:
     return tx.execute(update(dates).where(_LIVE, *conditions).values(due_at=now)).rowcount
 
 
-def wake_dates(tx: Connection, wanted: Iterable[dt.date], now: float) -> None:
-    """Have some dates looked at now, where they are live."""
-    values = [{"_date": date, "_now": now} for date in wanted]
+def wake_dates(tx: Connection, wanted: Iterable[dt.date], at: float) -> None:
+    """Have some dates looked at, now or `AT_ONCE`, where they are live."""
+    values = [{"_date": date, "_at": at} for date in wanted]
     if values:
         tx.execute(_WAKE, values)
 

@@ -68,8 +68,11 @@ def mark_stale(
     reached = (checks.c.date.between(repaired, until), checks.c.processor.in_(processors))
     under_way = checks.c.attempt_id.is_not(None)
     tx.execute(update(checks).where(*reached, or_(_older(at), under_way)).values(stale_at=at))
-    has_such = exists().where(checks.c.date == dates.c.date, *reached, checks.c.stale_at == at)
-    tx.execute(update(dates).where(has_such).values(stale_by=repaired, stale_at=at))
+    has_such = exists().where(
+        checks.c.date == dates.c.date, checks.c.processor.in_(processors), checks.c.stale_at == at
+    )
+    here = (dates.c.date.between(repaired, until), has_such)
+    tx.execute(update(dates).where(*here).values(stale_by=repaired, stale_at=at))
 
 
 def clear_stale(tx: Connection, ended: Collection[dt.date], processors: Collection[str]) -> None:

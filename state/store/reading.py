@@ -12,7 +12,8 @@ from sqlalchemy import Connection, func, select
 from state.machine import Outcome
 from state.records import AttemptRow, Status
 from state.store import rows
-from state.tables import IS_RUNNING, attempts, dates
+from state.store.attempts import running
+from state.tables import attempts, dates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +74,13 @@ def attempts_page(
     tx: Connection, *, below: int | None, statuses: Collection[Status] = (), processor: str = "", limit: int
 ) -> list[AttemptRow]:
     """Up to `limit` attempts, newest first, with ids below `below`."""
+    if set(statuses) == {Status.RUNNING}:
+        found = (row for row in reversed(running(tx)) if below is None or row.id < below)
+        return [row for row in found if processor in ("", row.processor)][:limit]
     query = select(attempts).order_by(attempts.c.id.desc()).limit(limit)
     if below is not None:
         query = query.where(attempts.c.id < below)
-    if set(statuses) == {Status.RUNNING}:
-        query = query.where(IS_RUNNING)
-    elif statuses:
+    if statuses:
         query = query.where(attempts.c.status.in_([status.value for status in statuses]))
     if processor:
         query = query.where(attempts.c.processor == processor)

@@ -98,3 +98,25 @@ def test_a_date_says_that_nobody_looks_after_the_attempt_of_an_executor_that_is_
     with world.db.read() as tx:
         told = waiting_on(tx, world.core, [dates.get(tx, DATES[0])])
     assert told == {DATES[0]: "attempt 1 of box: nobody looks after it: put [executor.dask] back"}
+
+
+def due(world):
+    """The dates that the engine would look at now."""
+    with world.db.read() as tx:
+        return [row.date for row in dates.due(tx, world.time, 100)]
+
+
+def test_a_restart_by_the_same_file_looks_at_no_date_and_one_by_another_file_at_all_that_are_live(tmp_path):
+    # Given dates of which each waits for something, when the daemon starts again
+    world = World(shape(), dict.fromkeys(DATES, 2), tmp_path)
+    world.enqueue(DATES[0], DATES[-1])
+    world.settle()
+    world.start()
+    # Then nothing has changed for any of them, and they go on
+    assert due(world) == []
+    # But a changed file may have changed what each waits for
+    world.pipeline = shape(summaries=("team", "player"))
+    world.start()
+    assert due(world) == DATES
+    world.run(limit=500)
+    assert {row.outcome for row in world.dates().values()} == {"complete"}
