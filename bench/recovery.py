@@ -5,6 +5,7 @@ python -m bench.recovery [DATES ...]
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.shape import SLOTS, toml
@@ -26,32 +27,35 @@ def measure(number: int) -> tuple[float, float]:
             toml(["sh", "-c", "echo begun; exec sleep 3600"], writers=SLOTS, timeout="9h", silence="9h")
         )
         database = folder / "state" / "state.db"
-        first = _start(name, number)
-        _wait(lambda: sum(log.stat().st_size > 0 for log in folder.rglob("*.log")) == SLOTS)
-        first.send_signal(signal.SIGKILL)
-        first.wait()
-        started = time.perf_counter()
-        second = _start(name, number)
-        ready = time.perf_counter() - started
-        known = set(_running(database))
-        os.killpg(next(iter(known))[1], signal.SIGKILL)
-        ended = time.perf_counter()
-        _wait(lambda: bool(set(_running(database)) - known), pause=0.002)
-        launched = time.perf_counter() - ended
-        for _, group in _running(database):
-            os.killpg(group, signal.SIGKILL)
-        second.terminate()
-        second.wait()
+        try:
+            with _started(name, number):
+                _wait(lambda: sum(log.stat().st_size > 0 for log in folder.rglob("*.log")) == SLOTS)
+            started = time.perf_counter()
+            with _started(name, number):
+                ready = time.perf_counter() - started
+                known = set(_running(database))
+                os.killpg(next(iter(known))[1], signal.SIGKILL)
+                ended = time.perf_counter()
+                _wait(lambda: bool(set(_running(database)) - known), pause=0.002)
+                launched = time.perf_counter() - ended
+        finally:
+            for _, group in _running(database):
+                with contextlib.suppress(ProcessLookupError):  # what had not begun died with its daemon
+                    os.killpg(group, signal.SIGKILL)
     return ready, launched
 
 
-def _start(folder: str, number: int) -> subprocess.Popen[bytes]:
+@contextlib.contextmanager
+def _started(folder: str, number: int) -> Iterator[None]:
+    """A daemon that is ready, until it is killed with `kill -9`; its jobs live on."""
     command = [sys.executable, "-m", "bench.daemon_process", folder, str(number)]
-    daemon = subprocess.Popen(command, stdout=subprocess.PIPE)
-    assert daemon.stdout is not None
-    if daemon.stdout.readline() != b"ready\n":
-        raise RuntimeError("the daemon did not start")
-    return daemon
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as daemon:
+        try:
+            if daemon.stdout is None or daemon.stdout.readline() != b"ready\n":
+                raise RuntimeError("the daemon did not start")
+            yield
+        finally:
+            daemon.kill()
 
 
 def _running(database: Path) -> list[tuple[int, int]]:
