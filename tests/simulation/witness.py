@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from daemon.core import ACTOR
@@ -129,9 +130,10 @@ class Witness:
         lost = gone - self.dates.keys()
         if lost:
             raise Broken("no date is lost", f"{sorted(lost)} are gone")
+        before = self.checks
         self.checks = {(row["date"], row["processor"]): row for row in self.rows("SELECT * FROM checks")}
         if self._life.scenario.sets_clock:
-            self._keep_what_was_shown()
+            self._keep_what_was_shown(before)
         self.satisfied = {pair for pair, row in self.checks.items() if row["satisfied"]}
         self.running = {
             row["id"]: row for row in self.rows("SELECT * FROM attempts WHERE status = 'running'")
@@ -143,13 +145,17 @@ class Witness:
         self.held, self.placed = self.placed, self.rows("SELECT * FROM holds")
         self.requests = {row["id"]: row for row in self.rows("SELECT * FROM backfills")}
 
-    def _keep_what_was_shown(self) -> None:
-        """The daemon notes another time for its latest answers when the clock is set back."""
-        for check in self.checks.values():
+    def _keep_what_was_shown(self, before: Mapping[tuple[str, str], Row]) -> None:
+        """Once it sees that the clock was set back, the daemon notes other times for its answers."""
+        moved = 0.0
+        for key, check in self.checks.items():
+            if key in before and check["asked_at"] and before[key]["asked_at"]:
+                moved = min(moved, check["asked_at"] - before[key]["asked_at"])
             pair = self.pair(check)
             told = self._life.warehouse.told.get(pair, {})
             if check["asked_at"] in told:
                 self._shown[pair] = told[check["asked_at"]]
+        self.clock_was_set(moved)
 
     def _no_date_is_lost(self) -> None:
         for row in self.dates.values():
