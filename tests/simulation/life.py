@@ -277,7 +277,7 @@ class Life:
             moments.append(self.alarm)
         for process in self.executor.alive.values():
             limits = self.pipeline.job_settings(process.job.env["BACKFILLD_PROCESSOR"])
-            silent = process.started + process.work.talks + limits.silence
+            silent = process.started + max(process.work.talks, 0.0) + limits.silence
             overdue = min(process.started + limits.timeout, silent) + 1.0
             moments.append(min(process.ends, overdue if overdue > self.time else process.ends))
         if self.witness.waits_for_earlier and self.rechecks < MOST_RECHECKS:
