@@ -114,13 +114,13 @@ class Validator:
         return {date: self._core.pipeline.seasons.day(date, known.get(date)) for date in wanted}
 
     def _save(self, judged: Sequence[tuple[CheckRow, Judged]]) -> None:
-        answers = [answer for _, answer in judged]
-        filled = [(a.date, a.processor) for a in answers if a.judgement.verdict.satisfied]
-        about = sorted({answer.date for answer in answers})
         with self._core.db.write() as tx:
-            checks.save(tx, answers)
-            troubles = breaker.count(tx, self._core, judged)
-            moved = cascade.mark(tx, self._core, judged)
+            kept = checks.save(tx, [answer for _, answer in judged])
+            counted = [(check, answer) for check, answer in judged if (answer.date, answer.processor) in kept]
+            about = sorted({date for date, _ in kept})
+            filled = [(a.date, a.processor) for _, a in counted if a.judgement.verdict.satisfied]
+            troubles = breaker.count(tx, self._core, counted)
+            moved = cascade.mark(tx, self._core, counted)
             troubles += regression.note(tx, self._core, about)
             dates.wake_dates(tx, about, dates.AT_ONCE)
             lookback.unblock(tx, self._core, filled)

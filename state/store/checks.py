@@ -46,7 +46,7 @@ _NTH_WANTED = select(checks.c.date).where(_DUE).limit(1).offset(bindparam("_befo
 _PASSED = or_(checks.c.accepted_reason != "", checks.c.passed_by != "")
 _SAVE = (
     update(checks)
-    .where(*_THIS, checks.c.ticket == bindparam("_ticket"))
+    .where(*_THIS)
     .values(
         verdict=bindparam("_verdict"),
         satisfied=case((_PASSED, 1), else_=bindparam("_satisfied")),
@@ -199,11 +199,14 @@ def fill_a_question(tx: Connection, now: float, most: int) -> bool:
     return tx.execute(_NTH_WANTED, {"_now": now, "_before": most - 1}).first() is not None
 
 
-def save(tx: Connection, answers: Iterable[Judged]) -> None:
-    """Keep verdicts, except where something happened since the question was put."""
-    values = [_saved(answer) for answer in answers]
-    if values:
-        tx.execute(_SAVE, values)
+def save(tx: Connection, answers: Collection[Judged]) -> set[Pair]:
+    """Keep verdicts, except where something happened since the question was put; which were kept."""
+    rows_now = _rows_of(tx, {answer.date for answer in answers})
+    tickets = {(row.date, row.processor): row.ticket for row in rows_now}
+    kept = [one for one in answers if tickets.get((one.date, one.processor)) == one.ticket]
+    if kept:
+        tx.execute(_SAVE, [_saved(answer) for answer in kept])
+    return {(one.date, one.processor) for one in kept}
 
 
 def _saved(answer: Judged) -> dict[str, object]:
@@ -211,7 +214,6 @@ def _saved(answer: Judged) -> dict[str, object]:
     return {
         "_date": answer.date,
         "_processor": answer.processor,
-        "_ticket": answer.ticket,
         "_verdict": judgement.verdict.value,
         "_satisfied": int(judgement.verdict.satisfied),
         "_rows": judgement.rows,

@@ -6,11 +6,11 @@ from collections import Counter
 
 import pytest
 
-from daemon.events import AttemptEnded
-from state.store import dates
+from daemon.events import AttemptEnded, Trouble
+from state.store import checks, dates
 from state.verdict import Run
 from tests.factories import phase, pipeline, processor
-from tests.simulation.outside import Work
+from tests.simulation.outside import ANSWER, Work
 from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
 from tests.simulation.world import ME, World
 
@@ -215,3 +215,24 @@ def test_batches_run_several_dates_in_one_attempt_and_judge_each(tmp_path):
         ("load", "2021-10-24", "2021-10-28"),
     ]
     assert not world.live()
+
+
+def test_an_answer_that_no_longer_counts_is_no_failure_either(tmp_path):
+    # Given a breaker that trips at two alike, and a job that fails, once
+    world = World(shape(breaker=2), SEASON, tmp_path)
+    fails(world, "box", times=1, code=1)
+
+    def news(point):
+        if point == ANSWER and ("box", "failed") in world.attempts(OPENER):
+            world.warehouse.point = lambda _: None
+            with world.db.write() as tx:
+                checks.want(tx, [(OPENER, "box")], world.time)
+
+    # When something else happens to the check while the warehouse answers what became of the job
+    world.warehouse.point = news
+    world.enqueue(OPENER, OPENER)
+    world.run()
+    # Then that answer counts for nothing, the next one counts once, and the job is tried again
+    assert [event for event in world.events if isinstance(event, Trouble)] == []
+    assert [status for name, status in world.attempts(OPENER) if name == "box"] == ["failed", "succeeded"]
+    assert world.dates()[OPENER].outcome == "bootstrap"
