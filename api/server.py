@@ -76,6 +76,7 @@ class Server:
             self._thread.join(grace)
         else:
             self._end()
+        self._server.trigger.close()
         logging.getLogger("waitress").removeFilter(silence)
 
     def _drain(self, deadline: float) -> None:
@@ -96,6 +97,8 @@ class Server:
                 channel.will_close = True
 
     def _end(self) -> None:
+        """Close all but the trigger: whoever has asked for this may be about to pull it."""
+        self._server.trigger.del_channel()
         wasyncore.close_all(self._server._map, ignore_all=True)
 
 

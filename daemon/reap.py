@@ -52,7 +52,7 @@ class Reaper:
 
     def run(self) -> int:
         """Look at every running attempt once; how many ended."""
-        return self._look_after(self._seen(), fenced=True)
+        return self._look_after(self._seen(self._running()), fenced=True)
 
     def cannot_start(self, why: Mapping[int, str]) -> None:
         """Close attempts whose jobs could not be prepared: each is used up, with its backoff."""
@@ -63,9 +63,11 @@ class Reaper:
     def guard(self) -> None:
         """On a standby: look after what runs here, which the leader cannot see.
 
-        What began here and how it ended are facts whoever leads; the leader decides what follows.
+        What began here and how it ended are facts whoever leads; the leader decides what follows. What has no
+        handle yet is not asked about: the leader is about to launch it.
         """
-        own = [(row, found) for row, found in self._seen() if row.handle is not None and not found.elsewhere]
+        begun = {number: row for number, row in self._running().items() if row.handle is not None}
+        own = [(row, found) for row, found in self._seen(begun) if not found.elsewhere]
         self._look_after(own, fenced=False)
 
     def _look_after(self, seen: Sequence[tuple[AttemptRow, Observation]], *, fenced: bool) -> int:
@@ -77,9 +79,8 @@ class Reaper:
             self._close(ended, fenced=fenced)
         return len(ended)
 
-    def _seen(self) -> list[tuple[AttemptRow, Observation]]:
-        """What executors see of the running attempts."""
-        running = self._running()
+    def _seen(self, running: Mapping[int, AttemptRow]) -> list[tuple[AttemptRow, Observation]]:
+        """What executors see of running attempts."""
         if not running:
             return []
         seen = {o.attempt: o for executor in self._executors.values() for o in executor.poll()}

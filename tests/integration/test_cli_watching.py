@@ -1,5 +1,6 @@
 """status, watch, enqueue --wait, audit and completion against the real API of a simulated world."""
 
+import contextlib
 import json
 import os
 import pty
@@ -244,6 +245,9 @@ def test_ctrl_c_leaves_the_daemon_alone_and_says_so_and_no_color_is_honoured(api
         while "0 of 3 dates done" not in seen.decode(errors="replace"):
             seen += os.read(ours, 65536)
         process.send_signal(signal.SIGINT)
+        with contextlib.suppress(OSError):  # the terminal is closed
+            while more := os.read(ours, 65536):
+                seen += more
         _, said = process.communicate(timeout=60)
         os.close(ours)
         # Then it ends with the code of an interrupt, in one line, and everything goes on

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.executors import Observation
+from daemon.executors import Exit, Observation
 from daemon.reap import RETURN_SECONDS, Reaper
 from state.store.faults import StandsBy
 from tests.factories import phase, pipeline, processor
@@ -35,17 +35,40 @@ class OutOfSight:
         return Path("/nonexistent")
 
 
+class Beside(OutOfSight):
+    """The executor of a standby beside the leader: to it, what has no handle never began."""
+
+    def __init__(self, clock):
+        super().__init__(clock)
+        self.never = set()
+
+    def recover(self, running):
+        self.never |= {number for number, handle in running.items() if handle is None}
+        super().recover(dict.fromkeys(running.keys() - self.never))
+
+    def poll(self):
+        never, self.never = self.never, set()
+        end = Exit(code=None, ended_at=self.clock(), detail="lost: it never began", tried=False)
+        return [Observation(attempt=n, output_at=self.clock(), exit=end) for n in never] + super().poll()
+
+
 @pytest.fixture
-def world(tmp_path, state_url):
-    """One attempt runs, and goes on for ever."""
+def idle(tmp_path, state_url):
+    """Jobs go on for ever."""
     box = processor("box", timeout=f"{TIMEOUT:.0f}s", grace=f"{GRACE:.0f}s", silence="60s")
     found = World(pipeline(phase("phase2", box)), {OPENER: 5}, tmp_path, url=state_url)
     found.script = lambda job: Work(seconds=10**9)
-    found.enqueue(OPENER, OPENER)
-    found.settle()
-    assert found.attempts(OPENER) == [("box", "running")]
     yield found
     found.db.close()
+
+
+@pytest.fixture
+def world(idle):
+    """One attempt runs."""
+    idle.enqueue(OPENER, OPENER)
+    idle.settle()
+    assert idle.attempts(OPENER) == [("box", "running")]
+    return idle
 
 
 @pytest.fixture
@@ -89,3 +112,15 @@ def test_a_standby_ends_its_own_attempts_over_their_limits_and_tells_how_they_en
     assert world.attempts(OPENER) == [("box", "timed_out")]
     with pytest.raises(StandsBy):
         world.engine.turn()
+
+
+def test_a_standby_leaves_alone_what_the_leader_is_about_to_launch(idle):
+    # Given a standby that looks between the claim of an attempt and the record of its handle
+    standby = Reaper(idle.core, {"local": Beside(idle.clock)})
+    idle.executor.point = lambda name: standby.guard() if name == "before launch" else None
+    # When the attempt is launched, and the standby looks again
+    idle.enqueue(OPENER, OPENER)
+    idle.settle()
+    standby.guard()
+    # Then it runs on, as the leader's
+    assert idle.attempts(OPENER) == [("box", "running")]
