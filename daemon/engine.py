@@ -9,10 +9,11 @@ from daemon.advance import Advancer
 from daemon.clock import LEAP_SECONDS, Leaps
 from daemon.core import ACTOR, Core
 from daemon.decide import Waiting
-from daemon.events import Moved, Trouble
+from daemon.events import Trouble
 from daemon.executors import Executor
 from daemon.launch import Launcher
 from daemon.reap import Reaper
+from daemon.restart import back
 from daemon.sweep import Sweeper
 from daemon.validate import Validator
 from daemon.warehouse import Warehouse
@@ -135,16 +136,7 @@ class Engine:
                 standing = Standing(waiting=Waiting.TURN, due_at=now, entered_at=now)
                 dates.move(tx, row, [step], standing, actor=ACTOR, now=now)
         for row, reason in lost:
-            self.core.tell(
-                Moved(
-                    date=row.date,
-                    source=row.state,
-                    target=PENDING,
-                    trigger=Trigger.READMIT,
-                    reason=reason,
-                    actor=ACTOR,
-                )
-            )
+            self.core.tell(back(row, Trigger.READMIT, actor=ACTOR, reason=reason))
 
     def _out_of_place(self, tx: Transaction) -> list[tuple[DateRow, str]]:
         """Dates that are not where the pipeline file, as it is now, would have brought them, and why."""

@@ -11,7 +11,7 @@ from daemon.control import Refused
 from daemon.core import ACTOR, Core
 from daemon.decide import Waiting
 from daemon.events import Moved
-from daemon.restart import moves
+from daemon.restart import back
 from daemon.validate import Validator
 from daemon.warehouse import WarehouseError
 from state.calendar import Day
@@ -261,7 +261,7 @@ class Enqueuer:
             mode = Mode.FORCE if request.force else again
             dates.restart(tx, held, mode=mode, actor=request.by.name, reason=reason, now=now)
             dates.reassign(tx, [row.date for row in held], number, request.priority)
-        return moves(ended, actor=request.by.name, reason=reason)
+        return [back(row, Trigger.RETRY, actor=request.by.name, reason=reason) for row in ended]
 
 
 def _dismissed(detail: Detail) -> Moved:

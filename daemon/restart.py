@@ -39,19 +39,9 @@ def put_back(
     dates.reopen_requests(tx, chosen)
     notices.forget_end(tx, {row.backfill_id for row in chosen})
     dates.restart(tx, chosen, mode=mode, actor=actor, reason=reason, now=core.now(), cascades=cascades)
-    return moves(chosen, actor=actor, reason=reason)
+    return [back(row, Trigger.RETRY, actor=actor, reason=reason) for row in chosen]
 
 
-def moves(held: Sequence[DateRow], *, actor: str, reason: str) -> list[Moved]:
-    """What is told of ended dates that start again."""
-    return [
-        Moved(
-            date=row.date,
-            source=row.state,
-            target=PENDING,
-            trigger=Trigger.RETRY,
-            reason=reason,
-            actor=actor,
-        )
-        for row in held
-    ]
+def back(row: DateRow, trigger: Trigger, *, actor: str, reason: str) -> Moved:
+    """What is told of a date that starts again; `row` is as it was before."""
+    return Moved(date=row.date, source=row.state, target=PENDING, trigger=trigger, reason=reason, actor=actor)

@@ -5,7 +5,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.api_world import Api, listening, make_api
 from tests.integration.houses import BigQueryHouse, House, LakeHouse
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Api:
+    """The API of a daemon in a simulated world."""
+    return make_api(tmp_path)
+
+
+@pytest.fixture
+def url(api: Api) -> Iterator[str]:
+    """Where that API listens."""
+    with listening(api.app) as url:
+        yield url
 
 
 @pytest.fixture

@@ -7,9 +7,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,20 +16,9 @@ from flask import Flask
 
 from api.server import Server
 from daemon.config import SettingsError
-from tests.integration.api_world import Api, listening, make_api
+from tests.integration.api_world import Api
 
 TIMEOUT = 20.0
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Api:
-    return make_api(tmp_path)
-
-
-@pytest.fixture
-def url(api: Api) -> Iterator[str]:
-    with listening(api.app) as url:
-        yield url
 
 
 def test_it_answers_over_http_without_saying_what_it_is_made_of(url: str) -> None:
