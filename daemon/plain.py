@@ -23,9 +23,14 @@ def counted(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
+def storable(text: str) -> str:
+    """Somebody else's text without what no database keeps: NUL characters, and halves of surrogate pairs."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
 def one_line(message: str) -> str:
     """The first line of somebody else's error: what follows repeats the query or the address."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    lines = [line.strip() for line in storable(message).splitlines() if line.strip()]
     return lines[0][:300] if lines else "no message"
 
 

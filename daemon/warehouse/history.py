@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from daemon.plain import storable
 from daemon.warehouse.questions import Branch, Question, Slice, Spans, quoted
 from state.sources import History
 from state.verdict import Run
@@ -127,16 +128,15 @@ def latest(runs: Iterable[Runs]) -> Runs:
 def _open_run(row: Mapping[str, Any]) -> Run:
     who = row["controller"]
     # A start that is not told is long ago: nobody must wait for it.
-    return Run(
-        succeeded=False, started_at=_seconds(row["since"]) or 0.0, detail=f"started by {who}" if who else ""
-    )
+    detail = f"started by {storable(who)}" if who else ""
+    return Run(succeeded=False, started_at=_seconds(row["since"]) or 0.0, detail=detail)
 
 
 def _closed_run(row: Mapping[str, Any], history: History) -> Run:
     started, ended = _seconds(row["since"]), _seconds(row["ended"])
     first, last = (moment for moment in (started or ended or 0.0, ended or started or 0.0))
     word, text = row["status"], _text(row["detail"])
-    words = [word] if word not in _UNSAYING else []
+    words = [storable(word)] if word not in _UNSAYING else []
     return Run(
         succeeded=word in [known.lower() for known in history.succeeded],
         started_at=first,
@@ -155,7 +155,7 @@ def _text(detail: str | None) -> str:
         told = _plain(_decoded(detail or "null"))
     except RecursionError:
         told = detail or ""  # lists in lists in lists: nobody reads them, and they must not stop the rest
-    line = " ".join(told.split())
+    line = " ".join(storable(told).split())
     return line if len(line) <= DETAIL_LENGTH else line[: DETAIL_LENGTH - 1] + "…"
 
 

@@ -75,6 +75,8 @@ def test_a_status_that_says_more_than_its_meaning_is_told(status: str, succeeded
         ('"line one\\n  line two"', "line one line two"),
         ("[" * 900 + "]" * 900, "[" * 299 + "…"),
         ("[" * 5000, "[" * 299 + "…"),
+        ('"{\\"message\\": \\"half of \\\\ud83d\\"}"', "half of ?"),
+        ('"a\\u0000b"', "ab"),
     ],
 )
 def test_details_are_read_whatever_they_are(detail: str, told: str) -> None:
