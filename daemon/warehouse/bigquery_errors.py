@@ -33,7 +33,8 @@ def _refusal(error: exceptions.GoogleAPICallError, reason: str, message: str) ->
         return None if ours else Refusal(message, unseen=True)
     if reason in ("stopped", "timeout"):  # job_timeout_ms, by the server's clock
         return Refusal(message, unseen=True)
-    # bytesBilledLimitExceeded is among these: a table larger than warehouse.bytes_per_table allows.
+    if reason == "bytesBilledLimitExceeded":  # the client takes it for an error of the server
+        return Refusal(f"{message} Raise warehouse.bytes_per_table")
     if isinstance(error, exceptions.BadRequest):
         return Refusal(message)
     return None

@@ -31,10 +31,14 @@ def refuse(status: int, reason: str, message: str) -> Answer:
 
 @dataclass
 class Stub:
-    """`on_query(sql)` may raise an Answer; where `ends(sql)` is False, the job runs for ever."""
+    """`on_query(sql)` may raise an Answer; where `ends(sql)` is False, the job runs for ever.
+
+    `fails(sql)` may give the reason and the message with which the job ends.
+    """
 
     on_query: Callable[[str], None] = lambda sql: None
     ends: Callable[[str], bool] = lambda sql: True
+    fails: Callable[[str], Json | None] = lambda sql: None
     billed: int = 0
     processed: int = 0
     address: str = ""
@@ -73,11 +77,15 @@ class Stub:
 
     def job(self, reference: Json, configuration: Json) -> Json:
         """A job as the API shows it."""
+        sql = configuration["query"]["query"]
+        status: Json = {"state": "DONE" if self.ends(sql) else "RUNNING"}
+        if error := self.fails(sql):
+            status |= {"errorResult": error, "errors": [error]}
         figures = {"totalBytesBilled": str(self.billed), "totalBytesProcessed": str(self.processed)}
         return {
             "jobReference": reference,
             "configuration": configuration,
-            "status": {"state": "DONE" if self.ends(configuration["query"]["query"]) else "RUNNING"},
+            "status": status,
             "statistics": {**figures, "query": figures},
         }
 

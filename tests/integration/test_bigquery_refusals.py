@@ -134,18 +134,16 @@ def test_a_table_that_is_denied_leaves_the_others_judged(stub: Stub) -> None:
 
 
 def test_a_table_beyond_its_bytes_leaves_the_others_judged(stub: Stub) -> None:
-    # Given a limit that belongs to the query that names the table
-    def limit(sql: str) -> None:
-        if "`nba.three`" in sql:
-            raise refuse(
-                400, "bytesBilledLimitExceeded", "Query exceeded limit for bytes billed: 1073741824."
-            )
-
-    stub.on_query = limit
+    # Given a limit that belongs to the query that names the table, and that its job ends with
+    told = "Query exceeded limit for bytes billed: 1073741824. 1084227584 or higher required."
+    stub.fails = lambda sql: (
+        {"reason": "bytesBilledLimitExceeded", "message": told} if "`nba.three`" in sql else None
+    )
 
     # Then
     answers = warehouse(stub.address).evidence(WANTED, purpose="gate")
     assert [name for (name, _), found in answers.items() if found.error] == ["three"]
+    assert answers["three", DAY].error == f"nba.three: {told} Raise warehouse.bytes_per_table"
 
 
 NOBODY = {
