@@ -76,13 +76,25 @@ class Tables:
 
     def _counts(self, probes: Sequence[Probe], purpose: str) -> Mapping[str, Counts] | Refusal:
         try:
-            rows = self._backend.query(questions.evidence(probes), purpose=purpose)
+            rows = _dated(self._backend.query(questions.evidence(probes), purpose=purpose))
         except Refusal as refusal:
             return refusal
         counts: dict[str, dict[dt.date, Row]] = {probe.name: {} for probe in probes}
         for row in rows:
             counts[row["processor"]][row["date"]] = row
         return counts
+
+
+def _dated(rows: list[Row]) -> list[Row]:
+    """The rows, each with a date.
+
+    Raises:
+        Refusal: they are of a type that compares with a DATE and equals none: rows would read as absent.
+    """
+    for row in rows:
+        if type(row["date"]) is not dt.date:
+            raise Refusal(f"its dates must be of the type DATE; {row['date']!r} is none")
+    return rows
 
 
 def _is_broken(answer: Counts | Refusal) -> bool:
@@ -113,7 +125,7 @@ class RunHistory:
             WarehouseError: no question can be answered now.
         """
         try:
-            found = history.read(self._rows(wanted, purpose), self._source)
+            found = history.read(_dated(self._rows(wanted, purpose)), self._source)
         except Refusal as refusal:
             return refusal
         return {(name, date): self._latest(found, name, date) for name in wanted for date in wanted[name]}

@@ -66,6 +66,37 @@ def naming(*tables: str, unseen: bool = False) -> Callable[[str], Exception | No
     return refuse
 
 
+def dated(backend: Scripted, name: str, moment: dt.datetime) -> None:
+    """Have one table's date column be a DATETIME, or the run history's."""
+    plain = backend.query
+    run = {"processor": name, "date": moment, "status": "failed", "open": False, "since": 1, "ended": 1}
+
+    def query(question: Question, *, purpose: str) -> list[Row]:
+        rows = plain(question, purpose=purpose)
+        if name == "history" and "runs AS" in question.sql:
+            return [{**run, "detail": None, "controller": None}]
+        return [{**row, "date": moment} if row["processor"] == name else row for row in rows]
+
+    backend.query = query  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("name", ["table_3", "history"])
+def test_dates_of_another_type_are_no_answer(name: str) -> None:
+    """BigQuery compares a DATETIME with a DATE, and equals none: it would read as a table without rows."""
+    # Given
+    warehouse, backend = inquiry(naming())
+    dated(backend, name, dt.datetime(2021, 10, 26))
+
+    # When
+    answers = warehouse.evidence(WANTED | {"table_7": [DAY - dt.timedelta(days=1)]}, purpose="gate")
+
+    # Then
+    errors = {asked: found.error for (asked, _), found in answers.items() if found.error}
+    told = "its dates must be of the type DATE; datetime.datetime(2021, 10, 26, 0, 0) is none"
+    of_history = {"table_7": f"run history could not be asked: {told}"}
+    assert errors == (of_history if name == "history" else {name: f"nba.{name}: {told}"})
+
+
 def test_history_is_asked_before_the_rows_that_it_explains() -> None:
     """A job may end between the two: its rows are then seen, never its success without them."""
     warehouse, backend = inquiry(naming())
