@@ -61,7 +61,7 @@ class GameCalendar:
                 with path.open(encoding="utf-8-sig", newline="") as file:
                     self._read = (stamp, _parsed(file, path))
             return self._read[1]
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise WarehouseError(f"calendar.file {path} cannot be read: {error}") from error
 
 

@@ -85,6 +85,9 @@ class Lake:
         params: dict[str, Any] = {}
         for branch in question.branches:
             carried = carry(branch.sql)
+            if unknown := sorted(carried.params - question.params.keys()):
+                known = ", ".join(f"@{name}" for name in sorted(question.params))
+                raise Refusal(f"there is no parameter @{unknown[0]}; write one of {known}")
             files = {table: self._files(table, branch) for table in carried.tables}
             if not all(files.values()):
                 continue  # none of its tables' partitions is there: no rows
@@ -125,7 +128,7 @@ class Lake:
         if branch.slice is not None:
             names = (f"{branch.slice.column}={date}" for date in branch.slice.dates)
             return [path for name in names for path in _parquet(directory / name)]
-        files = sorted(_all_parquet(directory))
+        files = sorted(all_parquet(directory))
         if not files:
             raise Refusal(f"{table} has no files in the lake", unseen=True)
         return files
@@ -174,7 +177,8 @@ def _parquet(directory: Path) -> list[str]:
         return []
 
 
-def _all_parquet(directory: Path) -> Iterator[str]:
+def all_parquet(directory: Path) -> Iterator[str]:
+    """The finished files anywhere below a directory."""
     for parent, _, names in os.walk(directory):
         yield from (os.path.join(parent, name) for name in names if _finished(name))
 

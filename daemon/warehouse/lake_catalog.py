@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -11,6 +12,7 @@ import duckdb
 from daemon.warehouse import WarehouseError
 from daemon.warehouse.backend import Refusal
 from daemon.warehouse.catalog import TableInfo
+from daemon.warehouse.lake import all_parquet
 
 
 class LakeCatalog:
@@ -41,11 +43,12 @@ class LakeCatalog:
         Raises:
             Refusal: the newest file cannot be read.
         """
-        newest = max(_files(self._root.joinpath(*table.split("."))), default=None)
+        directory = self._root.joinpath(*table.split("."))
+        newest = max(_files(directory), default=None)
         if newest is None:
             return None
         modified_at, path = newest
-        keys = [part.partition("=")[0] for part in Path(path).parts if "=" in part]
+        keys = [part.partition("=")[0] for part in Path(path).relative_to(directory).parts if "=" in part]
         try:
             with duckdb.connect() as connection:
                 columns = connection.read_parquet(path).columns
@@ -63,8 +66,6 @@ class LakeCatalog:
 
 def _files(directory: Path) -> Iterator[tuple[float, str]]:
     """The finished files below a directory, with the time of their last change."""
-    for parent, _, names in os.walk(directory):
-        for name in names:
-            if name.endswith(".parquet") and not name.startswith((".", "_")):
-                path = os.path.join(parent, name)
-                yield os.stat(path).st_mtime, path
+    for path in all_parquet(directory):
+        with suppress(FileNotFoundError):  # a job has just replaced it
+            yield os.stat(path).st_mtime, path

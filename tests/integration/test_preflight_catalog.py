@@ -2,6 +2,7 @@
 
 import time
 
+import duckdb
 import pytest
 
 from daemon.warehouse import WarehouseError
@@ -64,6 +65,20 @@ def test_a_lake_that_is_not_there_is_an_error(lake_house: LakeHouse) -> None:
     lake_house.root.rmdir()
     with pytest.raises(WarehouseError, match="there is no lake at"):
         catalog(lake_house).whereabouts()
+
+
+def test_a_file_that_vanished_and_the_lakes_own_path_tell_nothing_of_a_table(lake_house: LakeHouse) -> None:
+    # Given a table without partitions in a lake below a folder like a partition's
+    lake_house.root = lake_house.root.parent / "stage=test" / "lake"
+    table = lake_house.root / "nba" / "teams"
+    table.mkdir(parents=True)
+    duckdb.sql("SELECT 'BOS' AS team").write_parquet(str(table / "part-0.parquet"))
+    (table / "part-1.parquet").symlink_to(table / "replaced.parquet")
+    # When
+    found = catalog(lake_house).describe("nba.teams")
+    # Then
+    assert found is not None
+    assert (found.columns, found.partition_column) == ({"team"}, None)
 
 
 def test_a_file_that_is_no_parquet_is_refused_by_name(lake_house: LakeHouse) -> None:

@@ -58,6 +58,7 @@ NONSENSE = {
     ),
     "SELECT game_date AS date, 1 AS games FROM nba.nowhere WHERE game_date = @start": "nowhere",
     "SELECT game_date AS date, 1 AS games FROM nba.nbac_schedule WHERE played = 1": "played",
+    "SELECT game_date AS date, 1 AS games FROM nba.nbac_schedule WHERE game_date = @begin": "begin",
     "SELECT game_date AS date, COUNT(* AS games FROM nba.nbac_schedule": "",
 }
 
@@ -116,6 +117,12 @@ def test_a_mistake_in_the_file_is_told_with_its_line(lake_house: LakeHouse, text
 
 def test_a_file_that_is_not_there_is_no_answer(lake_house: LakeHouse) -> None:
     with pytest.raises(WarehouseError, match=r"calendar\.file .*calendar\.csv cannot be read"):
+        lake_house.open(BOX, calendar={"file": "calendar.csv"}).games(DAY, DAY)
+
+
+def test_a_file_that_csv_cannot_read_is_no_answer(lake_house: LakeHouse) -> None:
+    filed(lake_house, f'date,games\n2021-10-26,"{"5" * 200_000}\n')
+    with pytest.raises(WarehouseError, match=r"calendar\.file .*calendar\.csv cannot be read: field larger"):
         lake_house.open(BOX, calendar={"file": "calendar.csv"}).games(DAY, DAY)
 
 
