@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 
 from daemon.plain import counted
 from state.machine import Outcome
@@ -280,23 +281,24 @@ def _advance(steps: Mapping[str, _Step], facts: Facts) -> Decision:
 
 
 def _go_on(steps: Mapping[str, _Step], facts: Facts) -> Decision:
-    """Some processors are not satisfied, none has failed for good."""
+    """Some processors are not satisfied, none has failed for good; when a retry is due, it is looked at again."""
     ask = tuple(name for name, step in steps.items() if step.kind is _Kind.ASK)
     runnable = tuple(name for name, step in steps.items() if step.kind is _Kind.RUN)
-    running = tuple(name for name, step in steps.items() if step.kind is _Kind.RUNNING)
+    running = any(step.kind is _Kind.RUNNING for step in steps.values())
     if any(step.waiting is Waiting.OPEN_RUN for step in steps.values()):
         runnable = ()  # whoever else works on this state of the date may start the next processor any moment
-    if runnable and facts.paused:
-        wait = Wait(waiting=Waiting.PAUSED, text=facts.paused, ask=ask)
-        return Wait(waiting=Waiting.ATTEMPT, ask=ask) if running else wait
-    if runnable:
-        waiting = Waiting.ATTEMPT if running else Waiting.SLOT
-        return Run(processors=runnable, wait=Wait(waiting=waiting, ask=ask))
+    until = min((step.until for step in steps.values() if step.until is not None), default=None)
+    wait = partial(Wait, ask=ask, until=until)
+    if runnable and not facts.paused:
+        return Run(processors=runnable, wait=wait(waiting=Waiting.ATTEMPT if running else Waiting.SLOT))
     if running:
-        return Wait(waiting=Waiting.ATTEMPT, ask=ask)
+        return wait(waiting=Waiting.ATTEMPT)
+    if runnable:
+        return wait(waiting=Waiting.PAUSED, text=facts.paused)
     if ask:
-        return Wait(waiting=Waiting.VERDICT, ask=ask)
-    return _longest(steps)
+        return wait(waiting=Waiting.VERDICT)
+    told = _most_urgent(steps)
+    return wait(waiting=told.waiting, text=told.text)
 
 
 _URGENCY = (
@@ -309,9 +311,7 @@ _URGENCY = (
 )
 
 
-def _longest(steps: Mapping[str, _Step]) -> Wait:
-    """The wait that people should know of first; looked at again when the first retry is due."""
+def _most_urgent(steps: Mapping[str, _Step]) -> _Step:
+    """The wait that people should know of first."""
     waits = [step for step in steps.values() if step.kind is _Kind.WAIT]
-    told = min(waits, key=lambda step: _URGENCY.index(step.waiting))
-    untils = [step.until for step in waits if step.until is not None]
-    return Wait(waiting=told.waiting, text=told.text, until=min(untils, default=None))
+    return min(waits, key=lambda step: _URGENCY.index(step.waiting))

@@ -85,6 +85,17 @@ def test_a_failure_is_retried_not_before_its_time():
     assert decided(PHASE3, failed).until == NOW + 30
 
 
+@pytest.mark.parametrize(
+    "beside",
+    [check("player", attempt_id=1), check("player", Verdict.NEVER_RAN), check("player", asked_at=None)],
+    ids=["an attempt", "a slot", "a verdict"],
+)
+def test_a_retry_comes_in_its_time_whatever_the_date_waits_for_beside_it(beside):
+    apart = pipeline(phase("phase3", processor("team"), processor("player"))).stages[0]
+    decision = decided(apart, check("team", Verdict.FAILED, tries=1, retry_at=NOW + 30), beside)
+    assert (decision.wait if isinstance(decision, Run) else decision).until == NOW + 30
+
+
 def test_used_up_attempts_fail_the_date_with_the_figures():
     decision = decided(PHASE3, check("team", Verdict.PARTIAL, tries=3, reason="2 of 16 rows"))
     assert decision == Fail(outcome=Outcome.EXHAUSTED, reason="team: partial: 2 of 16 rows after 3 attempts")
