@@ -184,13 +184,22 @@ class Enqueuer:
         if day is not None and not day.expected:
             return Detail(date=date, outcome=Answer.NOT_EXPECTED, reason=day.reason)
         if row is not None and row.state == DONE and not request.force:
-            lacking = [c for c in known.values() if not (c.satisfied or c.passed_by)]
-            if not lacking and known:
-                verdicts = dict(Counter(check.verdict.value for check in known.values()))
-                return Detail(date=date, outcome=Answer.ALREADY_DONE, reason=doubt, verdicts=verdicts)
-            told = ", ".join(f"{c.processor} {c.verdict}" for c in lacking) or "nothing was checked"
-            return Detail(date=date, outcome=Answer.ENQUEUED, reason=f"was done, but: {told}")
+            return self._answer_done(date, known, doubt)
         return Detail(date=date, outcome=Answer.ENQUEUED, reason=doubt if day is None else "")
+
+    def _answer_done(self, date: dt.date, known: Mapping[str, CheckRow], doubt: str) -> Detail:
+        """A done date is enqueued again for what it lacks by the pipeline file as it is now."""
+        names = self._core.pipeline.processors
+        lacking = [
+            f"{name} {known[name].verdict if name in known else 'was never checked'}"
+            for name in names
+            if name not in known or not known[name].satisfied
+        ]
+        if lacking:
+            told = f"was done, but: {', '.join(lacking)}"
+            return Detail(date=date, outcome=Answer.ENQUEUED, reason=told)
+        verdicts = dict(Counter(known[name].verdict.value for name in names))
+        return Detail(date=date, outcome=Answer.ALREADY_DONE, reason=doubt, verdicts=verdicts)
 
     def _create(self, tx: Transaction, request: Request) -> int:
         return backfills.create(

@@ -17,6 +17,7 @@ from daemon.events import Trouble
 from daemon.regression import UNCERTAIN
 from daemon.warehouse import Answers, Warehouse, WarehouseError
 from state.calendar import Day
+from state.expectation import Expectation
 from state.records import CheckRow
 from state.store import agenda, attempts, checks, dates, days, holds
 from state.store.checks import Judged
@@ -87,7 +88,8 @@ class Validator:
         Raises:
             WarehouseError: the warehouse could not be asked.
         """
-        return self._ask(known, purpose=purpose, certain=certain) if known else 0
+        its = [check for check in known if check.processor in self._core.pipeline.processors]
+        return self._ask(its, purpose=purpose, certain=certain) if its else 0
 
     def _ask(self, due: Sequence[CheckRow], *, purpose: str = "gate", certain: bool = False) -> int:
         asked_at = self._core.now()
@@ -142,7 +144,7 @@ class Validator:
                 own=check.own,
                 earlier=check.attempted,
             )
-            expectation = processor.expect if processor else next(iter(pipeline.processors.values())).expect
+            expectation = processor.expect if processor else Expectation()
             judgement = judge(evidence, expectation, charted[check.date], about)
             unsettled = judgement.verdict in UNCERTAIN and processor is not None
             # Nobody waits for what was accepted, and the question may have no answer ever.

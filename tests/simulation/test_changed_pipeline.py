@@ -87,6 +87,25 @@ def test_a_done_date_that_lacks_a_new_output_stays_done_and_is_a_hole_until_it_i
     assert {row.outcome for row in world.dates().values()} == {"complete"}
 
 
+@pytest.mark.parametrize(
+    ("changed", "answers", "ran"),
+    [
+        (shape(summaries=("team", "player")), {"enqueued": 3}, {"player"}),
+        (shape(sources=("box",)), {"already_done": 3}, set()),
+    ],
+    ids=["an output more", "an output less"],
+)
+def test_done_dates_that_are_asked_for_again_get_what_the_changed_file_has_more(tmp_path, changed, answers, ran):
+    # Given dates that are done, when the file has changed and they are asked for again
+    world = started_again(tmp_path, changed, 500)
+    world.executor.launched.clear()
+    assert world.enqueue(DATES[0], DATES[-1]).outcomes == answers
+    world.run(limit=500)
+    # Then what is new runs, once for each date, and what is gone is no reason to run anything
+    assert {job.env["BACKFILLD_PROCESSOR"] for job in world.executor.launched} == ran
+    assert world.enqueue(DATES[0], DATES[-1]).outcomes == {"already_done": 3}
+
+
 def test_a_date_says_that_nobody_looks_after_the_attempt_of_an_executor_that_is_gone(tmp_path):
     # Given a job on a cluster, and a daemon that no longer has the cluster
     cluster = {"dask": {"scheduler": "tcp://10.0.0.5:8786"}}
