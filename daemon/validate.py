@@ -36,6 +36,7 @@ class Validator:
         self._core = core
         self._warehouse = warehouse
         self._pause = FIRST_PAUSE
+        self._showing_late = frozenset(_showing_late(core.pipeline))
 
     def run(self) -> int:
         """Ask what is due; how many checks were judged, or 1 for a calendar or an outage learnt of.
@@ -51,7 +52,8 @@ class Validator:
             uncharted = dates.span_waiting(tx, Waiting.CALENDAR)
             admitting = todo.admitting and not checks.fill_a_question(tx, now, most)
             asks = todo.wanted and not admitting and not uncharted
-            due = checks.wanted(tx, now + self._core.pipeline.engine.gather, most) if asks else []
+            soon = checks.wanted(tx, now + self._core.pipeline.engine.gather, most) if asks else []
+        due = [c for c in soon if c.processor not in self._showing_late or (c.wanted_at or 0.0) <= now]
         try:
             asked = self._ask(due) if due else 0
             if uncharted:
@@ -173,3 +175,11 @@ class Validator:
         self._pause = FIRST_PAUSE
         with self._core.db.write() as tx:
             holds.lift(tx, holds.WAREHOUSE, "")
+
+
+def _showing_late(pipeline: Pipeline) -> Iterator[str]:
+    """Whom it is wrong to ask about a moment too soon: their rows, or those they are measured against."""
+    for processor in pipeline.processors.values():
+        ratio = processor.expect.ratio
+        if processor.settle or (ratio and pipeline.processors[ratio.of].settle):
+            yield processor.name
