@@ -101,7 +101,7 @@ class Launcher:
         limited = budgets.of_tables(tx, self._core)
         left: dict[str, float] = {table: budget.left for table, budget in limited.items()}
         spent: set[str] = set()
-        for group in self._groups(tx, picks):
+        for group in self._groups(tx, picks, holders):
             processor = self._processors[group[0].processor]
             phase = self._core.pipeline.stage_of[processor.name].phase
             sequence = phase.name if phase.sequential else None
@@ -131,24 +131,25 @@ class Launcher:
             dates.wake_dates(tx, sorted({date for date, _ in old}), self._core.now())
         return [pick for pick in picks if (pick.asked_at or 0.0) >= oldest]
 
-    def _groups(self, tx: Transaction, picks: Sequence[CheckRow]) -> list[list[CheckRow]]:
-        """Picks as attempts: one date each, or runs of dates for processors with a batch."""
+    def _groups(
+        self, tx: Transaction, picks: Sequence[CheckRow], holders: Mapping[dt.date, DateRow]
+    ) -> list[list[CheckRow]]:
+        """Picks as attempts: one date each, or runs of dates of one backfill for processors with a batch."""
         groups: list[list[CheckRow]] = []
-        open_groups: dict[str, list[CheckRow]] = {}
+        open_groups: dict[tuple[str, int], list[CheckRow]] = {}
         for pick in picks:
             processor = self._processors[pick.processor]
-            group = open_groups.get(pick.processor)
+            alike = pick.processor, holders[pick.date].backfill_id
+            group = open_groups.get(alike)
             if group and len(group) < processor.batch and self._continues(tx, processor, group[-1], pick):
                 group.append(pick)
             else:
                 groups.append([pick])
-                open_groups[pick.processor] = groups[-1]
+                open_groups[alike] = groups[-1]
         return groups
 
     def _continues(self, tx: Transaction, processor: Processor, last: CheckRow, pick: CheckRow) -> bool:
         """Whether a batch may go on to `pick`: a range must not sweep over dates that it does not claim."""
-        if last.priority != pick.priority:
-            return False
         if "start" not in processor.placeholders:
             return True
         first, end = last.date + dt.timedelta(days=1), pick.date - dt.timedelta(days=1)
