@@ -25,6 +25,7 @@ from daemon import lookback
 from daemon.core import ACTOR, Core
 from daemon.events import Moved
 from daemon.restart import put_back
+from state.machine import FINAL
 from state.pipeline import DONE, Phase, Pipeline
 from state.records import CheckRow, DateRow, Mark, Mode
 from state.store import dates, marks
@@ -58,7 +59,7 @@ def mark(tx: Transaction, core: Core, judged: Iterable[tuple[CheckRow, Judged]])
     for repair in repairs:
         names = [p.name for p in repair.phase.processor]
         marks.mark_stale(tx, repair.date, _end(core.pipeline, repair.phase, repair.date), repair.at, names)
-    cascades = [row.date for row in holders.values() if row.cascades]
+    cascades = [row.date for row in holders.values() if row.cascades and row.state not in FINAL]
     return [move for date in cascades for move in follow(tx, core, date, actor=ACTOR)]
 
 

@@ -133,6 +133,22 @@ def test_a_cascade_together_with_the_repair_runs_what_it_makes_stale(world):
     assert f"cascade of {REPAIRED}" in [move.reason for move in moves]
 
 
+def test_a_cascade_ends_with_its_dates_and_a_later_repair_runs_nothing_by_itself(world):
+    # Given a cascade that is over
+    damage(world)
+    world.control.retry_date(REPAIRED, by=ME, cascades=True)
+    world.run()
+    world.executor.launched.clear()
+    # When somebody else changes the rows of its date
+    world.fill("team", REPAIRED, rows=2)
+    world.time += 8 * 86400
+    world.engine.sweeper.run()
+    world.run()
+    # Then what is stale by that is marked, and waits for somebody to ask
+    assert stale(world) == DAYS[2:]
+    assert launched(world) == []
+
+
 def test_a_plain_retry_of_a_stale_date_keeps_the_mark_and_a_forced_one_clears_it(world):
     damage(world)
     world.control.retry_date(REPAIRED, by=ME)
