@@ -83,14 +83,21 @@ def open_witnesses(tx: Transaction, core: Core, admitted: Sequence[Day]) -> None
         lookback = core.pipeline.lookback(phase)
         if before is None or lookback == 0 or not admitted:
             continue
-        starts = [core.pipeline.seasons.lookback_start(day.date, lookback) for day in admitted]
-        start, end = min(starts), max(day.date for day in admitted)
+        ends = sorted(day.date for day in admitted)
+        starts = [core.pipeline.seasons.lookback_start(end, lookback) for end in ends]
         names = [p.name for p in before.processor]
-        there = checks.dates_with(tx, names, start, end)
-        known = days.known(tx, start, end)
+        there = checks.dates_with(tx, names, starts[0], ends[-1])
+        known = days.known(tx, starts[0], ends[-1])
         expected = (core.pipeline.seasons.day(date, games) for date, games in sorted(known.items()))
-        missing = [day.date for day in expected if day.expected and day.date not in there]
+        wanted = (day.date for day in expected if day.expected and day.date not in there)
+        missing = [date for date in wanted if _in_a_lookback(date, starts, ends)]
         checks.open_witnesses(tx, missing, names, core.now())
+
+
+def _in_a_lookback(date: dt.date, starts: Sequence[dt.date], ends: Sequence[dt.date]) -> bool:
+    """Whether one of the sorted lookbacks, which end the day before `ends`, has the date."""
+    index = bisect.bisect_right(ends, date)
+    return index < len(ends) and starts[index] <= date
 
 
 def uncharted(tx: Transaction, core: Core, wanted: Sequence[dt.date]) -> set[dt.date]:

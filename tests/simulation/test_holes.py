@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 
+from daemon.enqueue import Request
 from daemon.waiting import waiting_on
 from state.store import checks
 from tests.factories import phase, pipeline, processor
@@ -53,6 +54,21 @@ def test_dates_of_the_lookback_that_nobody_enqueued_are_asked_about_and_bar_the_
         checks.want(tx, [(d, n) for d in SEASON if d < DAY for n in ("team", "player")], world.time)
     world.run()
     assert world.dates()[DAY].outcome == "complete"
+
+
+def test_of_dates_that_lie_far_apart_only_the_lookbacks_are_asked_about(tmp_path):
+    # Given a lookback of two dates, and a request for two dates of a long season
+    before = pipeline(
+        phase("phase2", processor("box")),
+        phase("phase3", processor("zones"), order="sequential", lookback=2),
+    )
+    world = World(before, SEASON, tmp_path)
+    far = [OPENER + dt.timedelta(days=n) for n in (3, 30)]
+    world.enqueuer.enqueue(Request(dates=tuple(far), by=ME))
+    world.settle()
+    # Then nobody asks about what lies between
+    asked = sorted((date - OPENER).days for name, date in world.warehouse.told if name == "box")
+    assert asked == [1, 2, 3, 28, 29, 30]
 
 
 def test_a_date_is_admitted_once_the_calendar_of_its_lookback_is_known(tmp_path):
