@@ -243,7 +243,7 @@ class Advancer:
     def _stop_if_too_many_failed(self, work: _Pass, backfill: BackfillRow) -> None:
         if backfill.max_failures is None or backfill.stopped_at is not None:
             return
-        failed = backfills.failed_dates(work.tx, backfill.id, FAILED) - backfill.forgiven
+        failed = backfills.failed_dates(work.tx, backfill.id) - backfill.forgiven
         if failed < backfill.max_failures:
             return
         reason = f"{counted(failed, 'date')} failed, max_failures is {backfill.max_failures}"

@@ -9,7 +9,7 @@ import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterator
 
-from daemon import budgets, cascade, regression
+from daemon import budgets, cascade, lookback, regression
 from daemon.core import Core
 from daemon.decide import Waiting
 from daemon.events import Moved
@@ -54,7 +54,6 @@ class Control:
         """Lift the pause of everything, if there is one."""
         with self._audited(by, Action.RESUME, EVERYTHING, _hold("all", holds.EVERYTHING)) as tx:
             holds.lift(tx, "all", holds.EVERYTHING)
-            dates.wake_waiting(tx, Waiting.HELD, self._core.now())
 
     def lift(self, kind: str, key: str, *, by: Caller, extra: int | None = None) -> int | None:
         """Lift a hold: of a processor, a table, or questions to the warehouse.
@@ -120,7 +119,7 @@ class Control:
             self._refuse_ended(tx, row, "resumed")
             going: dict[str, object] = {"paused_at": None, "stopped_at": None, "stop_reason": ""}
             if row.stopped_at is not None:
-                going["forgiven"] = backfills.failed_dates(tx, number, FAILED)
+                going["forgiven"] = backfills.failed_dates(tx, number)
             backfills.change(tx, number, going)
             dates.wake_backfill(tx, number, self._core.now())
 
@@ -225,8 +224,7 @@ class Control:
                 moved = self._restart(tx, row, Mode.NORMAL, by, f"gap of {processor} accepted: {reason}")
             regression.note(tx, self._core, [date])
             dates.wake_dates(tx, [date], now)
-            # Whoever waits for this date may go on.
-            dates.wake_waiting(tx, Waiting.EARLIER_DATE, now, after=date)
+            lookback.unblock(tx, self._core, [(date, processor)])
         self._core.tell_all(moved)
 
     @contextlib.contextmanager
@@ -288,7 +286,7 @@ def _backfill(number: int) -> tuple[str, Look]:
             "paused": row.paused_at is not None,
             "stopped": row.stopped_at is not None,
             "live": backfills.live_dates(tx, number),
-            "failed": backfills.failed_dates(tx, number, FAILED),
+            "failed": backfills.failed_dates(tx, number),
             "forgiven": row.forgiven,
         }
 

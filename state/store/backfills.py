@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from state.machine import FINAL
+from state.machine import FINAL, Outcome
+from state.pipeline import FAILED
 from state.records import BackfillRow
 from state.store import rows
 from state.tables import IS_RUNNING, attempts, backfill_dates, backfills, date_tallies, dates
@@ -19,7 +20,9 @@ _DATES = select(func.coalesce(func.sum(date_tallies.c.n), 0)).where(
     date_tallies.c.backfill_id == bindparam("_id")
 )
 _LIVE_DATES = _DATES.where(date_tallies.c.state.not_in(FINAL))
-_IN_STATE = _DATES.where(date_tallies.c.state == bindparam("_state"))
+_FAILED_DATES = _DATES.where(
+    date_tallies.c.state == FAILED, date_tallies.c.outcome != Outcome.CANCELLED.value
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +91,9 @@ def live_dates(tx: Connection, number: int) -> int:
     return int(tx.execute(_LIVE_DATES, {"_id": number}).scalar_one())
 
 
-def failed_dates(tx: Connection, number: int, failed: str) -> int:
-    """How many of the dates it holds have failed."""
-    return int(tx.execute(_IN_STATE, {"_id": number, "_state": failed}).scalar_one())
+def failed_dates(tx: Connection, number: int) -> int:
+    """How many of the dates it holds have failed; those that were cancelled did not."""
+    return int(tx.execute(_FAILED_DATES, {"_id": number}).scalar_one())
 
 
 def running_attempts(tx: Connection, number: int) -> int:

@@ -5,9 +5,10 @@ import datetime as dt
 import pytest
 
 from daemon.control import Refused
-from state.store import backfills
+from state.store import backfills, dates
+from tests.factories import phase, pipeline, processor
 from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
-from tests.simulation.world import ME, World
+from tests.simulation.world import ME, Work, World
 
 
 @pytest.fixture
@@ -141,3 +142,53 @@ def test_a_backfill_keeps_how_its_dates_ended_when_a_later_one_takes_them(world)
     world.enqueue(OPENER, OPENER, force=True)
     with world.db.read() as tx:
         assert backfills.standing(tx, first.id) == ({"done": 1}, {"bootstrap": 1})
+
+
+def test_cancel_ends_the_batches_of_its_own_backfill_alone(tmp_path):
+    # Given a job that takes dates together, and two backfills whose dates may start at the same moment
+    table = processor("box", command=["load", "{dates}"], batch=4, writers=2)
+    world = World(pipeline(phase("phase2", table)), SEASON, tmp_path)
+    world.script = lambda job: Work(seconds=100.0, talks=100.0)
+    world.control.pause_everything(by=ME, reason="lunch")
+    receipts = [world.enqueue(day, day + dt.timedelta(days=1)) for day in (OPENER, DAY)]
+    world.settle()
+    world.control.resume_everything(by=ME)
+    world.settle()
+    # When one is cancelled
+    world.control.cancel(receipts[1].id, by=ME)
+    world.settle()
+    # Then it has ended, and the job of the other goes on
+    assert [row.outcome for row in world.dates().values()] == ["", "", "cancelled", "cancelled"]
+    assert [process.job.env["BACKFILLD_DATE"] for process in world.executor.alive.values()] == [str(OPENER)]
+
+
+def test_dates_that_were_cancelled_are_no_failures_of_a_backfill_that_lives_again(tmp_path):
+    # Given a cancelled backfill that stops at two failures
+    world = World(shape(breaker=0, max_attempts=1), SEASON, tmp_path)
+    receipt = world.enqueue(OPENER, OPENER + dt.timedelta(days=2), max_failures=2)
+    world.control.cancel(receipt.id, by=ME)
+    world.run()
+    # When two of its dates are retried and one of them fails
+    fails(world, "box", times=1, code=1)
+    for number in range(2):
+        world.control.retry_date(OPENER + dt.timedelta(days=number), by=ME)
+    world.run()
+    # Then the other goes on
+    assert [row.outcome for row in world.dates().values()] == ["exhausted", "bootstrap", "cancelled"]
+
+
+def test_an_accepted_gap_wakes_only_the_dates_up_to_the_next_hole(tmp_path):
+    # Given two dates that have failed, before others that wait for them
+    world = World(shape(breaker=0, max_attempts=1), SEASON, tmp_path)
+    fails(world, "player", times=2, code=1)
+    world.enqueue(OPENER, DAY + dt.timedelta(days=2))
+    world.run(limit=200)
+    assert {row.waiting for row in world.live()} == {"earlier_date"}
+    # When the gap of the first is accepted, and of the second
+    for number, woken in ((0, 1), (1, 4)):
+        world.control.accept(OPENER + dt.timedelta(days=number), "player", by=ME, reason="arena closed")
+        # Then no date is looked at for which nothing has changed
+        with world.db.read() as tx:
+            assert len(dates.due(tx, world.time, 100)) == woken
+        world.run(limit=200)
+    assert not world.live()
