@@ -51,13 +51,18 @@ class Engine:
             self._follow_clock_back(-leap)
         with self.core.db.read() as tx:
             todo = agenda.moves(tx, self.core.now())
-            startable = todo.runnable and self.launcher.may_start(tx)
         ended = self.reaper.run() if todo.running else 0
         if todo.over:
             self._lift_expired_holds()
         looked_at = self.advancer.run() if ended or todo.over or todo.due else 0
-        started = self.launcher.run() if looked_at or startable else 0
+        started = self.launcher.run() if looked_at or todo.runnable else 0
         return bool(leap or ended or looked_at or started)
+
+    def stand_by(self) -> None:
+        """In place of a turn, while another daemon leads: look after the jobs that run here."""
+        if self._leaps.look():
+            self.reaper.restart_limits()
+        self.reaper.guard()
 
     def validate(self) -> bool:
         """Ask the warehouse what is due. True when something was learnt."""
@@ -72,11 +77,11 @@ class Engine:
             return agenda.next_alarm(tx, self.core.now())
 
     def has_question(self) -> bool:
-        """Whether a question is due and may be asked."""
+        """Whether a question is due and may be asked, or the end of the hold on all of them has come."""
         now = self.core.now()
         with self.core.db.read() as tx:
             todo = agenda.questions(tx, now)
-            return todo.wanted and not (todo.held and holds.in_force(tx, holds.WAREHOUSE, now))
+            return not holds.in_force(tx, holds.WAREHOUSE, now) if todo.held else todo.wanted
 
     def watches_attempts(self) -> bool:
         """Whether jobs run, whose time limits have to be looked at."""

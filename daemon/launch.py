@@ -52,7 +52,8 @@ class Launcher:
     def run(self) -> int:
         """Claim what may run within the slots and launch it; how many attempts were started."""
         with self._core.db.read() as tx:
-            if not self.may_start(tx):
+            limits = self._limits(tx, attempts.running(tx))
+            if not checks.runnable(tx, dict.fromkeys(limits, 1)):
                 return 0
         with self._core.db.write() as tx:
             claimed, parked = self._claim(tx)
@@ -60,13 +61,8 @@ class Launcher:
         self._core.tell_all([*(_told(one) for one in claimed), *parked])
         return len(claimed)
 
-    def may_start(self, tx: Transaction) -> bool:
-        """Whether anything that could run may start now."""
-        return bool(checks.runnable(tx, dict.fromkeys(self._limits(tx), 1)))
-
-    def _limits(self, tx: Transaction) -> dict[str, int]:
+    def _limits(self, tx: Transaction, running: Sequence[AttemptRow]) -> dict[str, int]:
         """How many attempts of each processor may start now, by slots, writers, sequence and holds."""
-        running = attempts.running(tx)
         placed = holds.everything(tx)
         free = self._core.pipeline.jobs.slots - len(running)
         if free <= 0 or any(hold.kind in (holds.EVERYTHING, holds.WAREHOUSE) for hold in placed):
@@ -89,10 +85,10 @@ class Launcher:
 
         Tables for which something would start, were their daily attempts not spent, are parked.
         """
-        limits = self._limits(tx)
+        running = attempts.running(tx)
+        limits = self._limits(tx, running)
         batch = {name: limit * self._processors[name].batch for name, limit in limits.items()}
         picks = self._fresh(tx, checks.runnable(tx, batch))
-        running = attempts.running(tx)
         free = self._core.pipeline.jobs.slots - len(running)
         writers = {(a.output, a.writer) for a in running}
         sequences = {a.sequence for a in running}
