@@ -157,7 +157,7 @@ class Advancer:
             else:
                 self._rest(work, journey, decision)
             return
-        self._end(work, journey, *self._outcome(work, journey, own))
+        self._end(work, journey, *self._outcome(work, journey))
 
     def _facts(self, work: _Pass, journey: _Journey, stage: Stage, backfill: BackfillRow) -> Facts:
         found = lookback.hole(work.tx, self._core, stage, journey.row.date)
@@ -188,10 +188,10 @@ class Advancer:
         journey.entered_at = max([journey.entered_at, *(at for at in asked if at is not None)])
         journey.go(trigger, self._core.machine.step(journey.state, trigger), _passing(stage, decision, own))
 
-    def _outcome(self, work: _Pass, journey: _Journey, own: Mapping[str, CheckRow]) -> tuple[Outcome, str]:
+    def _outcome(self, work: _Pass, journey: _Journey) -> tuple[Outcome, str]:
         """How a date that came to the end is done."""
-        fresh = checks.of_dates(work.tx, [journey.row.date])[journey.row.date] if journey.moves else own
-        gaps = [c for c in fresh.values() if c.passed_by]
+        own = checks.of_dates(work.tx, [journey.row.date])[journey.row.date]
+        gaps = [check for check in own.values() if check.passed_by]
         told = "; ".join(f"{c.processor}: {c.gap}" for c in gaps)
         if any(c.passed_by != PassedBy.FALLBACK for c in gaps):
             return Outcome.ACCEPTED, told

@@ -209,7 +209,7 @@ class Service:
 
     def _turn(self) -> bool:
         if not self._leads():
-            self.engine.reaper.guard()
+            self.engine.stand_by()
             return False
         moved = self.engine.turn()
         if moved:
@@ -244,7 +244,8 @@ class Service:
         way = "forward" if seconds > 0 else "back"
         log.warning("the clock was set %s by %.0f s: limits of running jobs count anew", way, abs(seconds))
         for job in self._scheduler.get_jobs():
-            job.modify(next_run_time=dt.datetime.now(dt.UTC))
+            with contextlib.suppress(JobLookupError):  # the alarm, which went off or was set anew meanwhile
+                job.modify(next_run_time=dt.datetime.now(dt.UTC))
         self.wake()
 
     def _back_up(self) -> None:

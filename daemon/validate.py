@@ -18,6 +18,7 @@ from daemon.regression import UNCERTAIN
 from daemon.warehouse import Answers, Warehouse, WarehouseError
 from state.calendar import Day
 from state.expectation import Expectation
+from state.pipeline import Pipeline
 from state.records import CheckRow
 from state.store import agenda, attempts, checks, dates, days, holds
 from state.store.checks import Judged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Exists, bindparam, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Exists, bindparam, exists, func, or_, select
 
 from state.pipeline import PENDING
 from state.store.holds import OVER, WAREHOUSE
@@ -51,7 +51,10 @@ _QUESTIONS = select(
 _NEXT = select(
     select(func.min(dates.c.due_at)).where(dates.c.due_at.is_not(None)).scalar_subquery(),
     select(func.min(checks.c.wanted_at)).where(checks.c.wanted_at > _NOW).scalar_subquery(),
-    select(func.min(holds.c.until)).where(holds.c.until > _NOW).scalar_subquery(),
+    # That of the warehouse's hold is no alarm once it has come: until an answer lifts it, the hold stays.
+    select(func.min(holds.c.until))
+    .where(or_(holds.c.kind != WAREHOUSE, holds.c.until > _NOW))
+    .scalar_subquery(),
 )
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ColumnElement, Connection, func, select, true, update
 
-from state.tables import IS_RUNNING, attempts, checks, dates, holds
+from state.tables import IS_RUNNING, attempts, checks, dates, days, holds
 
-_TOLD = (dates.c.entered_at, attempts.c.claimed_at, attempts.c.started_at)
+_TOLD = (
+    *(dates.c[name] for name in ("entered_at", "ended_at", "swept_at")),
+    *(attempts.c[name] for name in ("claimed_at", "started_at")),
+    days.c.asked_at,
+)
 """What is only ever set to the present, and read again; of attempts, while they run."""
 _PLANNED = (dates.c.due_at, holds.c.until)
 """What is set to the present or later."""

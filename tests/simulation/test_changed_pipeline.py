@@ -95,7 +95,7 @@ def test_a_done_date_that_lacks_a_new_output_stays_done_and_is_a_hole_until_it_i
     ],
     ids=["an output more", "an output less"],
 )
-def test_done_dates_that_are_asked_for_again_get_what_the_changed_file_has_more(tmp_path, changed, answers, ran):
+def test_done_dates_asked_for_again_get_what_the_changed_file_has_more(tmp_path, changed, answers, ran):
     # Given dates that are done, when the file has changed and they are asked for again
     world = started_again(tmp_path, changed, 500)
     world.executor.launched.clear()

@@ -7,7 +7,7 @@ import pytest
 
 from daemon.backups import Backups
 from state.records import Status
-from state.store import checks
+from state.store import checks, days
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import Work, World
 
@@ -138,6 +138,42 @@ def test_an_answer_that_was_under_way_when_the_clock_was_set_back_is_had_again(w
     assert {row.outcome for row in world.dates().values()} == {"complete"}
     with world.db.read() as tx:
         assert all(check.asked_at <= world.time for check in checks.of_dates(tx, DATES)[DATES[0]].values())
+
+
+def test_what_was_known_of_the_calendar_is_asked_again_though_the_clock_was_set_back_since(world):
+    # Given the calendar's answer to one request, and a clock that is set back
+    world.enqueue(DATES[0], DATES[-1])
+    world.set_clock(-HOUR)
+    world.settle()
+    # When it changes, and a request comes later than that answer serves
+    world.warehouse.calendar[DATES[-1]] = 0
+    world.time += 61
+    world.enqueue(DATES[-1], DATES[-1])
+    # Then the calendar was asked again
+    with world.db.read() as tx:
+        assert days.known(tx, DATES[-1], DATES[-1]) == {DATES[-1]: 0}
+
+
+def test_done_dates_are_looked_at_in_their_time_though_the_clock_was_set_back_by_more(world):
+    # Given done dates, of which the sweep has looked at some, and a clock that is set back by a month
+    world.enqueue(DATES[0], DATES[-1])
+    world.run(limit=200)
+    world.set_clock(-30 * 86400)
+    world.settle()
+    # Then all of them are looked at within the week
+    world.time += 8 * 86400
+    assert world.engine.sweeper.run() == len(DATES)
+
+
+def test_a_standby_ends_none_of_its_jobs_for_a_leap(world):
+    # Given a job of half an hour at most, here, and a leader elsewhere
+    world.enqueue(DATES[0], DATES[0])
+    world.settle()
+    # When the clock is set forward
+    world.set_clock(HOUR)
+    world.engine.stand_by()
+    world.engine.stand_by()
+    assert statuses(world) == {Status.RUNNING}
 
 
 def test_a_hang_is_still_noticed_after_a_leap(world):

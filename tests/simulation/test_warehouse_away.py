@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from daemon.executors import Job
+from daemon.validate import FIRST_PAUSE
 from daemon.waiting import waiting_on
-from daemon.warehouse import Answers, Wanted
+from daemon.warehouse import Answers, Wanted, WarehouseError
 from state.pipeline import Pipeline
 from state.store import holds
 from state.verdict import Run
@@ -64,6 +65,19 @@ def test_no_job_starts_while_the_warehouse_is_away_for_nobody_could_check_it(wor
     assert {row.outcome for row in world.dates().values()} == {"complete"}
     with world.db.read() as tx:
         assert holds.everything(tx) == []
+
+
+def test_the_end_of_an_outage_is_seen_by_the_tick_though_nobody_has_a_question(world: World) -> None:
+    # Given an outage that a look at done dates has met, and no question of a live one
+    world.engine.validator.hold_questions(WarehouseError("connection refused"))
+    assert not world.engine.has_question()
+    # When it is time to ask again, and no alarm says so
+    world.time += FIRST_PAUSE
+    # Then whoever asks is woken, and lifts what keeps jobs from starting
+    assert world.engine.has_question()
+    world.engine.validate()
+    assert world.control.holds() == []
+    assert not world.engine.has_question()
 
 
 def test_a_spent_quota_parks_the_asking_until_it_begins_anew_and_says_so(world: World) -> None:
