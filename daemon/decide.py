@@ -281,7 +281,7 @@ def _advance(steps: Mapping[str, _Step], facts: Facts) -> Decision:
 
 
 def _go_on(steps: Mapping[str, _Step], facts: Facts) -> Decision:
-    """Some processors are not satisfied, none has failed for good. It is looked at again for the first retry."""
+    """Some processors are not satisfied, none has failed for good; the first retry is when to look again."""
     ask = tuple(name for name, step in steps.items() if step.kind is _Kind.ASK)
     runnable = tuple(name for name, step in steps.items() if step.kind is _Kind.RUN)
     running = any(step.kind is _Kind.RUNNING for step in steps.values())
