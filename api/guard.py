@@ -211,7 +211,8 @@ def _finish(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.get("request_id", "")
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("Cache-Control", "no-store")
-    if request.method not in _READING:
+    # An answer of 500 sends its reader to the log, where its request has to stand.
+    if request.method not in _READING or response.status_code == 500:
         words = (
             request.method,
             request.path,

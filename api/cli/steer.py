@@ -35,13 +35,13 @@ def enqueue(
     """
     client = Client(url)
     body = {"start": start, "end": end or start, **options}
-    failures = Failures(client) if wait else None
+    failures = Failures(client) if wait and not options["dry_run"] else None
     receipt = client.post("/v1/backfills", body)
-    if as_json and not wait:
-        print_json(receipt)
-    elif not as_json:
+    if not as_json:
         _show_receipt(receipt)
-    if failures is not None and receipt["id"] is not None:
+    elif failures is None:
+        print_json(receipt)
+    if failures is not None:
         _wait(client, failures, receipt["id"], as_json)
 
 
@@ -67,11 +67,13 @@ def _show_receipt(receipt: Json) -> None:
 
 @click.command()
 @click.argument("backfill", type=BACKFILL, required=False)
-@click.option("--reason", default="", help="Why, for those who look.")
+@click.option("--reason", default="", help="Why everything is paused, for those who look.")
 @json_option
 @url_option
 def pause(backfill: int | None, reason: str, as_json: bool, url: str | None) -> None:
     """Start nothing more: of BACKFILL, or of everything. Running jobs end by themselves."""
+    if backfill is not None and reason:
+        raise click.UsageError("the pause of a backfill keeps no reason; leave --reason out")
     if backfill is None:
         _tell(Client(url).post("/v1/pause", {"reason": reason}), "everything is paused", as_json)
     else:
@@ -113,6 +115,8 @@ def retry(
     """Put back to pending: an ended date, the failed dates of a backfill (its number), or marked dates."""
     if (what is None) == (mark is None):
         raise click.UsageError("name a date or a backfill, or give --regressed or --stale")
+    if (force or cascade) and (what is None or what.isdecimal()):
+        raise click.UsageError("--force and --cascade are for one date; name it, or leave them out")
     client = Client(url)
     if what is None:
         told = client.post("/v1/dates/retry", {"mark": mark})
@@ -149,6 +153,8 @@ def accept(date: str, processor: str, reason: str, as_json: bool, url: str | Non
 @url_option
 def lift(kind: str, key: str, extra: int | None, as_json: bool, url: str | None) -> None:
     """Lift a hold that a breaker, a budget or an outage has placed."""
+    if bool(key) == (kind == "warehouse"):
+        raise click.UsageError("lift warehouse takes no KEY; lift processor and lift table need theirs")
     path = f"/v1/holds/{kind}/{key}" if key else f"/v1/holds/{kind}"
     told = Client(url).delete(path, extra=extra)
     more = f", with {told['allowed']} more until the quota day ends" if "allowed" in told else ""

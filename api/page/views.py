@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.exceptions import Unauthorized
@@ -19,6 +21,7 @@ from api.page import reading, words
 from api.page.kinds import Kinds
 from api.routes import backfills, dates, ops, reports
 from api.schemas import asked
+from api.schemas.fields import whole_number
 from api.schemas.told import Problem
 from api.served import Served
 from api.tokens import Scope
@@ -39,6 +42,8 @@ SCOPES: Mapping[str, Scope | None] = {"page.login": None, "page.static": None}
 """What is shown to those whom nobody knows yet."""
 REQUESTED = ("start", "end", "scrapers", "priority", "max_failures", "note", "force")
 """The fields of the form for a new backfill."""
+_HERE = re.compile(r"/(?![/\\])[!-~]*")
+"""An address on this site. Browsers leave out tabs and line breaks, and what follows `//` is another host."""
 
 
 def blueprint(service: Served) -> Blueprint:
@@ -116,19 +121,19 @@ def backfill(service: Served, kinds: Kinds, id: str) -> AnyResponse:  # noqa: A0
     )
 
 
-def enqueue(service: Served, kinds: Kinds) -> AnyResponse:
+def enqueue(service: Served, kinds: Kinds) -> str:
     """The form for a new backfill; once it is filled in, what would become of it."""
     given = _given(*REQUESTED)
     form = {"form": given, "scrapers": list(Scrapers)}
     if "start" not in given:
-        return _shown("enqueue", **form)
+        return render_template("enqueue.html", **form)
     wanted = _request(given)
     body = read(asked.NewBackfill, {**wanted, "dry_run": True})
     receipt = backfills.create(service, body=body, header=asked.IdempotencyKey()).body
     span = {name: given[name] for name in ("start", "end", "scrapers") if name in given}
     plan = reports.plan(service, query=read(asked.PlanRange, span))
-    return _shown(
-        "enqueue",
+    return render_template(
+        "enqueue.html",
         **form,
         receipt=receipt,
         plan=plan,
@@ -138,22 +143,21 @@ def enqueue(service: Served, kinds: Kinds) -> AnyResponse:
     )
 
 
-def validation(service: Served, kinds: Kinds) -> AnyResponse:
+def validation(service: Served, kinds: Kinds) -> str:
     """What exists for a range of dates."""
     given = _given("start", "end")
-    if "start" not in given:
-        return _shown("validation", form=given)
-    return _shown("validation", form=given, told=reports.validation(service, query=read(asked.Range, given)))
+    told = reports.validation(service, query=read(asked.Range, given)) if "start" in given else None
+    return render_template("validation.html", form=given, told=told)
 
 
-def login(service: Served, kinds: Kinds) -> AnyResponse:
+def login(service: Served, kinds: Kinds) -> str:
     """The form that exchanges a token for a session; its cookie is out of reach of scripts."""
     wanted = request.args.get("next", "")
-    here = wanted.startswith("/") and not wanted.startswith(("//", "/\\"))
-    return _shown("login", wanted=wanted if here else url_for("page.overview"))
+    here = wanted if _HERE.fullmatch(wanted) else url_for("page.overview")
+    return render_template("login.html", wanted=here)
 
 
-_View = Callable[..., AnyResponse]
+_View = Callable[..., AnyResponse | str]
 _VIEWS: Mapping[str, _View] = {
     "/": overview,
     "/dates/<date>": date,
@@ -169,14 +173,14 @@ _FORMS = {"page.enqueue": "enqueue.html", "page.validation": "validation.html"}
 
 
 def _bound(view: _View, service: Served, kinds: Kinds) -> _View:
-    def serve(**values: str) -> AnyResponse:
+    def serve(**values: str) -> AnyResponse | str:
         return view(service, kinds, **values)
 
     return serve
 
 
 def _shown(name: str, **context: Any) -> Response:
-    """The page, or its part alone when its script asks again; nothing when that is as it was."""
+    """A page that stays fresh, or its part alone when its script asks again; nothing when it is as it was."""
     folder = "parts/" if request.args.get("part") else ""
     response = Response(render_template(f"{folder}{name}.html", **context))
     response.add_etag()
@@ -197,7 +201,10 @@ def _request(given: Mapping[str, str]) -> dict[str, Any]:
 
 def _number(text: str) -> int | str:
     """A number where it is one; else the model complains about the text."""
-    return int(text) if text.removeprefix("-").isdecimal() else text
+    try:
+        return whole_number(text)
+    except ValueError:
+        return text
 
 
 def _guarded(response: Response) -> Response:
@@ -208,8 +215,9 @@ def _guarded(response: Response) -> Response:
 
 def _login(error: Unauthorized) -> AnyResponse:
     """To the login; the page that was wanted comes after it, whole."""
-    wanted = {**request.args.to_dict(), **(request.view_args or {}), "part": None}
-    return redirect(url_for("page.login", next=url_for(request.endpoint or "page.overview", **wanted)))
+    query = urlencode([(name, value) for name, value in request.args.items(multi=True) if name != "part"])
+    wanted = f"{quote(request.path)}{f'?{query}' if query else ''}"
+    return redirect(url_for("page.login", next=wanted))
 
 
 def _problem(error: Exception) -> tuple[str, int]:

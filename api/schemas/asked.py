@@ -59,10 +59,16 @@ class ByDate(Strict):
     date: PlainDate
 
 
+def _without_key(kind: object) -> object:
+    if kind in ("processor", "table"):
+        raise ValueError(f"needs the name of the {kind}: DELETE /v1/holds/{kind}/KEY")
+    return kind
+
+
 class ByKind(Strict):
     """The hold of a kind that needs no key, in a path."""
 
-    kind: Literal["warehouse"]
+    kind: Annotated[Literal["warehouse"], BeforeValidator(_without_key)]
 
 
 class ByHold(Strict):

@@ -204,9 +204,32 @@ def test_a_bad_change_is_refused_with_the_field_at_fault(
     assert refused(api.client.post(path, json=body), 422)[0] == field
 
 
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        (f"/enqueue?start=2021-10-19&priority={'9' * 5000}", "valid integer"),
+        ("/enqueue?start=2021-10-19&max_failures=-", "valid integer"),
+        ("/validation?start=soon", "write it YYYY-MM-DD"),
+    ],
+)
+def test_a_bad_field_of_a_page_is_told_on_it(api: Api, path: str, words: str) -> None:
+    response = api.client.get(path)
+    assert response.status_code == 422
+    assert words in response.text
+
+
+@pytest.mark.parametrize("path", ["/enqueue", "/validation", "/login"])
+def test_a_page_without_parts_is_whole_whatever_part_is_asked_for(api: Api, path: str) -> None:
+    response = api.client.get(f"{path}?part=main")
+    assert response.status_code == 200
+    assert "</html>" in response.text
+
+
 def test_a_hold_that_nobody_can_lift_is_refused(api: Api) -> None:
     assert refused(api.client.delete("/v1/holds/all/all"), 422)[0] == "kind"
-    assert refused(api.client.delete("/v1/holds/processor"), 422)[0] == "kind"
+    field, message = refused(api.client.delete("/v1/holds/processor"), 422)
+    assert field == "kind"
+    assert "/v1/holds/processor/KEY" in message
     assert refused(api.client.delete("/v1/holds/processor/%00"), 422)[0] == "key"
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -181,6 +183,27 @@ def test_a_login_without_a_known_token_is_refused(door: Door, tmp_path: Path) ->
     (tmp_path / "plain").mkdir()
     _, message = refused(make_api(tmp_path / "plain").client.post("/login", json={"token": "x"}), 409)
     assert "nobody needs to log in" in message
+
+
+@pytest.mark.parametrize(
+    "wanted", ["/", "/?endpoint=x", "/enqueue?_method=POST&note=%C3%A4%26b", "/dates/2021-10-19?x=1&x=2"]
+)
+def test_a_browser_without_a_session_is_led_to_the_login_and_from_there_to_what_it_wanted(
+    shared: Door, wanted: str
+) -> None:
+    answer = shared.ask("GET", f"{wanted}{'&' if '?' in wanted else '?'}part=main")
+    assert answer.status_code == 302
+    address = urlsplit(answer.headers["Location"])
+    assert (address.path, parse_qs(address.query)) == ("/login", {"next": [wanted]})
+    assert f'data-go="{escape(wanted)}"' in shared.ask("GET", answer.headers["Location"]).text
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    ["https://example.org/", "//example.org/", "/\\example.org/", "/\t/example.org/", "/\n/example.org/", ""],
+)
+def test_a_login_never_leads_to_another_site(shared: Door, elsewhere: str) -> None:
+    assert 'data-go="/"' in shared.ask("GET", "/login", query_string={"next": elsewhere}).text
 
 
 def test_with_tokens_it_may_listen_anywhere_under_the_names_it_was_given(tmp_path: Path) -> None:

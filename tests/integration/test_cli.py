@@ -75,6 +75,11 @@ def test_nothing_is_there_before_the_season(command, stage):
             "2021-10-19 is before START 2021-10-20",
         ),
         (["accept", "2021-10-20", "p"], "Missing option '--reason'"),
+        (["retry", "7", "--force"], "--force and --cascade are for one date"),
+        (["retry", "--stale", "--cascade"], "--force and --cascade are for one date"),
+        (["pause", "7", "--reason", "lunch"], "leave --reason out"),
+        (["lift", "processor"], "lift processor and lift table need theirs"),
+        (["lift", "warehouse", "box"], "lift warehouse takes no KEY"),
     ],
 )
 def test_wrong_use_exits_2_and_says_what_is_right(command, words, told):

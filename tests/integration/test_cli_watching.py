@@ -97,6 +97,11 @@ def test_a_wait_that_is_asked_for_json_prints_the_backfill_alone(command):
     assert (ended.code, json.loads(ended.out)["status"]) == (0, "finished")
 
 
+def test_a_dry_run_is_told_and_not_waited_for(command):
+    ended = command(*WAIT, "--dry-run", "--json")
+    assert (ended.code, json.loads(ended.out)["outcomes"]) == (0, {"enqueued": 3})
+
+
 def test_watch_follows_one_backfill_or_everything_until_nothing_is_live(command, api):
     # Given a failed date, and another backfill under way
     fail(api)

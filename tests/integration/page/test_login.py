@@ -96,9 +96,8 @@ def test_who_may_only_read_is_offered_nothing_else(chromium: Browser, door: Door
         assert page.get_by_role("button").all_inner_texts() == ["Log out"]
 
 
-@pytest.mark.parametrize("elsewhere", ["https://example.org/", "//example.org/", "/\\example.org/"])
-def test_a_login_never_leads_to_another_site(chromium: Browser, door: Door, elsewhere: str) -> None:
+def test_a_login_never_leads_to_another_site(chromium: Browser, door: Door) -> None:
     with listening(door.api.app) as url, looking(chromium, url) as page:
-        page.goto(f"/login?next={elsewhere}")
+        page.goto("/login?next=/%09/example.org/")  # browsers leave the tab out
         log_in(page, door.token[Scope.READ])
         page.wait_for_url(f"{url}/")
