@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import socket
@@ -109,15 +110,17 @@ def _idle(channel: HTTPChannel) -> bool:
 
 def _bound(host: str, port: int) -> socket.socket:
     """One listening socket: a name with several addresses gives the first."""
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    bound = socket.socket(family, kind, protocol)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-    except OSError as error:
-        bound.close()
-        raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror}; choose --listen") from error
-    return bound
+    with contextlib.ExitStack() as undo:
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            bound = undo.enter_context(socket.socket(family, kind, protocol))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except (OSError, UnicodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "that is no name of a machine"
+            raise SettingsError(f"cannot listen on {host}:{port}: {why}; choose --listen") from error
+        undo.pop_all()
+        return bound
 
 
 class _Noise(logging.Filter):

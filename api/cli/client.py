@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -30,6 +31,11 @@ class Client:
     def __init__(
         self, url: str | None = None, token: str | None = None, *, timeout: float = TIMEOUT_SECONDS
     ) -> None:
+        """Ask at a URL, with a token where there is one.
+
+        Raises:
+            ApiError: the token cannot be sent.
+        """
         self.url = (url or os.environ.get("BACKFILLD_URL") or f"http://{DEFAULT_LISTEN}").rstrip("/")
         self._timeout = timeout
         self._session = requests.Session()
@@ -37,6 +43,8 @@ class Client:
         self._session.trust_env = False
         token = token or os.environ.get("BACKFILLD_TOKEN")
         if token:
+            if not re.fullmatch(r"[!-~]+", token):
+                raise ApiError("BACKFILLD_TOKEN has a character that no token has", 401)
             self._session.headers["Authorization"] = f"Bearer {token}"
 
     def get(self, path: str, **query: object) -> Json:
@@ -63,15 +71,23 @@ class Client:
         """
         return self._json(self._send("DELETE", path, params=_given(query)))
 
-    def text(self, path: str, **query: object) -> tuple[str, Mapping[str, str]]:
-        """GET a text and the headers it came with.
+    def raw(self, path: str, **query: object) -> tuple[bytes, Mapping[str, str]]:
+        """GET whatever is there, and the headers it came with.
 
         Raises:
             ApiError: it was refused or not answered.
         """
         answer = self._send("GET", path, params=_given(query))
-        answer.encoding = "utf-8"
-        return answer.text, answer.headers
+        return answer.content, answer.headers
+
+    def text(self, path: str, **query: object) -> tuple[str, Mapping[str, str]]:
+        """GET a text, and the headers it came with.
+
+        Raises:
+            ApiError: it was refused or not answered.
+        """
+        content, headers = self.raw(path, **query)
+        return content.decode(errors="replace"), headers
 
     def all(self, path: str, **query: object) -> Iterator[Json]:
         """All items of a paged list."""

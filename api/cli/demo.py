@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -54,13 +55,13 @@ def demo(folder: str, listen: str, pace: str, bigquery: str, stay: bool) -> None
     raise click.exceptions.Exit(0 if good else 1)
 
 
-def _wait_until_ready(client: Client, log: Path, ended: object) -> None:
+def _wait_until_ready(client: Client, log: Path, ended: Callable[[], int | None]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         try:
             client.text("/readyz")
         except ApiError:
-            if callable(ended) and ended() is not None:
+            if ended() is not None:
                 break
             time.sleep(0.1)
         else:
@@ -103,9 +104,9 @@ def _show_curl(url: str) -> None:
         click.echo(f"  {line}")
 
 
-def _stay(ended: object) -> None:
+def _stay(ended: Callable[[], int | None]) -> None:
     try:
-        while callable(ended) and ended() is None:
+        while ended() is None:
             time.sleep(1)
     except KeyboardInterrupt:
         click.echo("stopping")

@@ -1,12 +1,12 @@
-"""The verbs that look: status, watch, logs, backfills."""
+"""The verbs that look: status, watch, logs, audit."""
 
 from __future__ import annotations
 
+import codecs
 import datetime as dt
 import json
-import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import click
 
@@ -15,7 +15,7 @@ from api.cli import show_date as date_view
 from api.cli.arguments import BACKFILL, DATE, PROCESSOR, dates_and_numbers
 from api.cli.client import ApiError, Client, Json
 from api.cli.follow import POLL_SECONDS, display, follow, parting
-from api.cli.output import clean, console, counts, json_option, print_json, table, url_option
+from api.cli.output import clean, console, counts, json_option, print_json, shown, table, url_option
 from api.cli.watching import Failures, View, date_failure, look
 from state.records import Action
 
@@ -123,16 +123,24 @@ def logs(what: str, processor: str | None, following: bool, tail: int | None, ur
     """A job's output: of attempt WHAT, or of the latest attempt of PROCESSOR for the date WHAT."""
     client = Client(url)
     attempt = int(what) if what.isdecimal() and processor is None else _latest(client, what, processor)
-    text, headers = client.text(f"/v1/attempts/{attempt}/log", tail=tail)
-    sys.stdout.write(text)
+    write = _log_writer()
+    part, headers = client.raw(f"/v1/attempts/{attempt}/log", tail=tail)
+    write(part)
     while following:
-        sys.stdout.flush()
         ended = headers["X-Attempt-Status"] != "running"
-        text, headers = client.text(f"/v1/attempts/{attempt}/log", offset=headers["X-Log-Size"])
-        sys.stdout.write(text)
+        part, headers = client.raw(f"/v1/attempts/{attempt}/log", offset=headers["X-Log-Size"])
+        write(part)
         if ended:
             return
         time.sleep(POLL_SECONDS)
+
+
+def _log_writer() -> Callable[[bytes], None]:
+    """Writes parts of a log as they are; to a terminal without the characters that steer it."""
+    if not console.is_terminal:
+        return lambda part: click.echo(part, nl=False)
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    return lambda part: click.echo(shown(decoder.decode(part)), nl=False)
 
 
 @click.command()

@@ -14,8 +14,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from api.words import span
-
 console = Console(highlight=False, soft_wrap=True, markup=False)
 """Without markup: what a job or a warehouse said may have brackets in it."""
 
@@ -62,7 +60,7 @@ def print_json(value: object) -> None:
 def print_lines(lines: Iterable[Text]) -> None:
     """Print lines as they are, never wrapped, so that a command can be copied; with colours on a terminal."""
     for line in lines:
-        line.plain = _shown(line.plain)
+        line.plain = shown(line.plain)
         console.print(line)
 
 
@@ -94,12 +92,12 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text
 
 def clean(text: str) -> str:
     """A text of somebody else's on one line: no control character of it reaches a terminal."""
-    return _shown(text).strip()
+    return shown(text, keep="").strip()
 
 
-def _shown(text: str) -> str:
-    """The text with a blank for every character that would not be seen, or worse."""
-    return "".join(c if unicodedata.category(c) not in _UNSEEN else " " for c in text)
+def shown(text: str, keep: str = "\n\t") -> str:
+    """The text with a blank for every character that would not be seen, or worse, save those to keep."""
+    return "".join(c if c in keep or unicodedata.category(c) not in _UNSEEN else " " for c in text)
 
 
 def coloured(state: str) -> Text:
@@ -111,14 +109,6 @@ def counts(values: Mapping[str, int]) -> str:
     """`13 complete, 7 bootstrap`, the most frequent first."""
     ordered = sorted(values.items(), key=lambda item: -item[1])
     return ", ".join(f"{n} {name}" for name, n in ordered if n) or "none"
-
-
-def until(moment: str | None, now: dt.datetime | None = None) -> str:
-    """How far away a time of the API is."""
-    if moment is None:
-        return "unknown"
-    now = now or dt.datetime.now(dt.UTC)
-    return span(max((dt.datetime.fromisoformat(moment) - now).total_seconds(), 0.0))
 
 
 def spread(dates: Iterable[dt.date]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from api.cli.output import sign
+from api.cli.output import clean, sign
 from daemon.preflight import Finding, Preflight, Result, Status
 from daemon.quality import DateQuality, ProcessorQuality, QualityReport
 from state.verdict import Verdict
@@ -74,7 +74,7 @@ def _standing(one: ProcessorQuality) -> Iterator[str]:
 def _lacks(lacking: DateQuality) -> str:
     """The verdict's reason where a rule is broken, else the figures that are within it."""
     if not lacking.verdict.satisfied:
-        return f"{lacking.verdict}: {lacking.reason}"
+        return f"{lacking.verdict}: {clean(lacking.reason)}"
     below = [f"{lacking.below} of {lacking.rows} rows below"] if lacking.below else []
     hollow = [f"{column} is NULL or zero in {n}" for column, n in lacking.hollow.items()]
     return ", ".join([*below, *hollow]) + ", within what is allowed"

@@ -63,10 +63,10 @@ def _head(date: Json) -> Iterator[Text]:
     yield Text(", ".join(word for word in known if word), style="dim")
     if date["waiting_on"]:
         yield Text.assemble(("waits for ", "yellow"), clean(date["waiting_on"]))
-    for mark in ("regressed", "stale"):
+    for mark, option in (("regressed", ""), ("stale", " --cascade")):
         if date[mark]:
             yield Text.assemble((f"{mark}: ", "yellow"), clean(date[mark]))
-            yield Text(f"  → backfilld retry {date['date']}", style="dim")
+            yield Text(f"  → backfilld retry {date['date']}{option}", style="dim")
     if date["state"] == "failed":
         yield Text(f"  → backfilld retry {date['date']}", style="dim")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from api.cli.output import sign, spread
+from api.cli.output import clean, sign, spread
 from daemon.report import DateVerdict, PhaseReport, ProcessorReport, Standing, Validation
 from state.verdict import Verdict
 
@@ -123,4 +123,4 @@ def _of_date(processors: Sequence[ProcessorReport], date: dt.date) -> Iterator[s
         told = one.dates[date]
         if not told.verdict.satisfied and told.verdict not in plain:
             words = _WORDS.get(told.verdict, told.verdict.value)
-            yield f"{told.verdict.symbol} {one.processor} {words}: {told.reason}"
+            yield f"{told.verdict.symbol} {one.processor} {words}: {clean(told.reason)}"

@@ -168,6 +168,11 @@ def test_a_request_that_outlasts_the_grace_does_not_keep_the_server_open() -> No
     assert not asking.is_alive()
 
 
+def test_a_host_that_cannot_be_one_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"cannot listen on a\.\.b:8484: .*; choose --listen"):
+        Server(Flask("empty"), "a..b", 8484)
+
+
 def test_a_taken_address_is_named() -> None:
     first = Server(Flask("first"), "127.0.0.1", 0)
     first.start()

@@ -113,6 +113,18 @@ def test_what_a_job_said_does_not_move_the_cursor_of_who_reads_a_report(capsys, 
     assert capsys.readouterr().out == "# 1. box: failed:  [2K [1Arm -rf  /\n"
 
 
+def test_a_command_of_several_lines_is_printed_as_it_would_run(capsys):
+    output.print_lines([Text("(cd /srv && sh -c 'set -e\nload')")])
+    assert capsys.readouterr().out == "(cd /srv && sh -c 'set -e\nload')\n"
+
+
+@pytest.mark.parametrize("token", ["bfd_x\n", "bfd_€"])
+def test_a_token_that_cannot_be_sent_is_told_so_and_not_shown(command, monkeypatch, token):
+    monkeypatch.setenv("BACKFILLD_TOKEN", token)
+    code, _, err = command("status")
+    assert (code, err) == (2, "backfilld: BACKFILLD_TOKEN has a character that no token has\n")
+
+
 @pytest.mark.parametrize("terminal", [False, True])
 def test_brackets_in_what_a_job_said_are_shown_as_they_are(capsys, monkeypatch, terminal):
     # Given a reason that a markup language would take for tags

@@ -227,6 +227,28 @@ def test_on_a_terminal_failures_scroll_by_above_the_picture(command, api, on_ter
     assert "backfill 1 is finished: 2 done, 1 failed" in ended.out
 
 
+def test_a_log_is_printed_as_it_is_and_on_a_terminal_without_what_would_steer_it(
+    command, api, monkeypatch, on_terminal, tmp_path
+):
+    # Given a job that sets the terminal's title, and goes on in the middle of a character
+    log, last = tmp_path / "1.log", "\x1b]0;mine\x07gr\u00f6\u00dfer\n".encode()
+    monkeypatch.setattr(api.world.executor, "log", lambda number: log)
+
+    def write_on(seconds):
+        log.write_bytes(last)
+        api.world.run()
+
+    monkeypatch.setattr(follow.time, "sleep", write_on)
+    command("enqueue", "2021-10-27")
+    api.world.settle()
+    # Then a file gets every byte of it, and a terminal what can be read
+    log.write_bytes(last)
+    assert command("logs", "1").out.encode() == last
+    log.write_bytes(last[:-4])
+    on_terminal()
+    assert command("logs", "1", "--follow").out == " ]0;mine gr\u00f6\u00dfer\n"
+
+
 def test_a_dumb_terminal_gets_plain_lines(command, on_terminal, monkeypatch):
     on_terminal()
     monkeypatch.setenv("TERM", "dumb")

@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 
+from api.cli import show_date
 from state.records import Mark
 from state.store import dates
 from tests.factories import phase, pipeline, processor
@@ -216,6 +217,10 @@ def test_the_api_tells_marks_and_runs_them(api):
     # Given marks: each date tells its own, lists and counts agree
     told = api.get(f"/v1/dates/{LAST}")["stale"]
     assert told.startswith(f"{REPAIRED} was repaired at 2025-")
+    assert told in api.client.get(f"/dates/{LAST}").text
+    shown = show_date.lines(api.get(f"/v1/dates/{LAST}"), dt.datetime.now(dt.UTC))
+    assert f"  → backfilld retry {LAST} --cascade" in [line.plain for line in shown]
+    assert "<strong>Stale</strong> 4 dates" in api.client.get("/").text
     listed = api.get("/v1/dates?mark=stale")["items"]
     assert [item["date"] for item in listed] == [str(date) for date in DAYS[2:]]
     assert api.get("/v1/progress")["stale"] == 4
@@ -236,6 +241,7 @@ def test_marked_dates_are_retried_by_their_mark_over_http_and_it_is_recorded(api
     world.time += 8 * 86400
     world.engine.sweeper.run()
     assert api.get("/v1/progress")["regressed"] == api.scrape()["backfilld_regressed_dates"] == 1
+    assert "<strong>Regressed</strong> 1 date" in api.client.get("/").text
     told = api.post("/v1/dates/retry", {"mark": "regressed", "start": str(FIRST), "end": str(LAST)})
     assert told == {"retried": 1, "dates": [str(REPAIRED)]}
     (change,) = api.get("/v1/audit?limit=1")["items"]

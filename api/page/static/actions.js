@@ -66,8 +66,5 @@ function confirmed({ title, reason }) {
   });
 }
 
-// The way out needs no reason.
-ask.querySelector("button").addEventListener("click", (event) => {
-  event.preventDefault();
-  ask.close("");
-});
+// The way out is no submit button: it needs no reason, and Enter in the field goes on.
+ask.querySelector("button").addEventListener("click", () => ask.close(""));

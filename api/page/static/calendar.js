@@ -115,12 +115,15 @@ function beginning() {
   return { svg, day };
 }
 
-document.addEventListener("pointermove", (event) => {
+function pointed(event) {
   if (!event.target.closest("#grid, .cursor")) return at !== null && grid() !== document.activeElement && hide();
   const place = under(event);
   if (place === null) hide();
   else if (at === null || at.svg !== place.svg || at.day !== place.day) show(place);
-});
+}
+
+document.addEventListener("pointermove", pointed);
+document.addEventListener("pointerdown", pointed); // a finger comes without moving
 
 document.addEventListener("keydown", (event) => {
   if (event.target !== grid()) return;

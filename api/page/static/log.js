@@ -23,7 +23,7 @@ async function follow(pre) {
       append(pre, decoder.decode(await response.arrayBuffer(), { stream: true }));
       if (response.headers.get("X-Attempt-Status") !== "running") return;
       part = `offset=${response.headers.get("X-Log-Size")}`;
-    } else if (response) {
+    } else if (response && ![429, 503].includes(response.status)) {
       append(pre, (await response.json()).detail);
       return;
     }

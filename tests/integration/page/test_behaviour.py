@@ -112,6 +112,17 @@ def test_a_square_tells_and_opens_its_date(api: Api, page: Page) -> None:
     page.wait_for_url("**/dates/2021-10-19")
 
 
+def test_a_tap_on_a_square_opens_its_date(chromium: Browser, api: Api, url: str) -> None:
+    api.enqueue("2021-10-19")
+    with looking(chromium, url, has_touch=True) as page:
+        page.goto("/", wait_until="networkidle")
+        box = page.locator("#grid svg").bounding_box()
+        assert box is not None
+        unit = box["height"] / 79
+        page.touchscreen.tap(box["x"] + 4 * unit, box["y"] + (9 + 14) * unit)
+        page.wait_for_url("**/dates/2021-10-19")
+
+
 def test_everything_can_be_reached_with_the_tab_key(api: Api, page: Page) -> None:
     api.enqueue("2021-10-19")
     page.goto("/")

@@ -46,8 +46,10 @@ def test_everything_is_paused_with_a_reason_and_resumed(api: Api, page: Page) ->
     # Given live dates
     api.enqueue("2021-10-19")
     page.goto("/")
-    # When everything is paused
-    press(page, "Pause everything", reason="lunch")
+    # When everything is paused, with Enter where the reason stands
+    press(page, "Pause everything")
+    page.get_by_role("dialog").get_by_label("Reason").fill("lunch")
+    page.keyboard.press("Enter")
     # Then the page and the API say so, and why
     expect(page.get_by_role("heading", level=1)).to_have_text("Everything is paused")
     expect(page.locator(".note.warn")).to_contain_text("lunch")
@@ -160,12 +162,18 @@ def test_a_log_is_followed_while_its_job_runs(api: Api, page: Page, tmp_path: Pa
     page.locator("#running + ul > li a").first.click()
     pre = page.locator("details[open] pre.log").first
     expect(pre).to_have_text("first words\n")
-    # When it writes on, in the middle of a character even, the page follows
+    # When the daemon cannot answer once, and the job writes on, in the middle of a character even
+    refusals = [{"detail": "not now"}]
+    page.route(
+        "**/log?*",
+        lambda route: route.fulfill(status=503, json=refusals.pop()) if refusals else route.fallback(),
+    )
     word = "größer\n".encode()
     with log.open("ab", buffering=0) as file:
         file.write(word[:3])
         expect(pre).to_contain_text("gr")
         file.write(word[3:])
+    # Then the page follows
     expect(pre).to_have_text("first words\ngrößer\n")
     # And it stays open and complete when the job ends
     api.world.run()
