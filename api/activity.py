@@ -12,9 +12,6 @@ from daemon.waiting import waiting_on
 from state.store import attempts, dates, tallies
 from state.store.database import Transaction
 
-LONGEST_LINE = 200
-"""Bytes of a log's last line that are shown."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
@@ -30,13 +27,8 @@ def last_lines(service: Served, running: Sequence[int]) -> dict[int, str]:
     """The last line that each running attempt has written, so far as it has."""
     with service.core.db.read() as tx:
         rows = [row for row in attempts.running(tx) if row.id in running]
-    found = {}
-    for row in rows:
-        executor = service.executors.get(row.executor)
-        part = joblog.read(executor.log(row.id), tail=1) if executor else None
-        text = next(part.chunks(), b"") if part else b""
-        found[row.id] = text[:LONGEST_LINE].decode(errors="replace").strip()
-    return found
+    kept = {row.id: service.executors.get(row.executor) for row in rows}
+    return {number: joblog.last_line(place.log(number)) for number, place in kept.items() if place}
 
 
 def waits(service: Served) -> list[Wait]:

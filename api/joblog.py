@@ -10,6 +10,8 @@ from typing import BinaryIO
 
 PIECE = 64 * 1024
 """Bytes read at a time."""
+LONGEST_LINE = 200
+"""Bytes of a last line that are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,17 @@ def read(path: Path, *, tail: int | None = None, offset: int | None = None) -> P
     except OSError:
         return None
     return Part(path=path, size=size, start=start)
+
+
+def last_line(path: Path) -> str:
+    """The last line, or what a progress bar shows, by the last piece alone; empty where there is no log."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(os.fstat(file.fileno()).st_size - PIECE, 0))
+            *_, last = b"", *file.read(PIECE).splitlines()
+    except OSError:
+        return ""
+    return last[:LONGEST_LINE].decode(errors="replace").strip()
 
 
 def _start_of_tail(file: BinaryIO, size: int, lines: int) -> int:

@@ -9,7 +9,7 @@ from api import guard
 from api.endpoint import Reply, Section
 from api.schemas import asked
 from api.schemas.access import Audit, AuditEntry, Identity, LoggedOut
-from api.schemas.fields import encode_cursor
+from api.schemas.fields import next_cursor
 from api.served import Served
 from state.store import audit
 
@@ -55,8 +55,7 @@ def changes(service: Served, *, query: asked.AuditPage) -> Audit:
             until=_midnight(query.end + DAY) if query.end else None,
         )
     items = [AuditEntry(**dataclasses.asdict(row)) for row in found[: query.limit]]
-    more = len(found) > query.limit
-    return Audit(items=items, next_cursor=encode_cursor("id", items[-1].id) if more else None)
+    return Audit(items=items, next_cursor=next_cursor("id", found, query.limit))
 
 
 def _told(who: guard.Principal) -> Identity:

@@ -8,7 +8,7 @@ from api import joblog, telling
 from api.endpoint import Section
 from api.problems import BadInput
 from api.schemas import asked, told
-from api.schemas.fields import encode_cursor
+from api.schemas.fields import next_cursor
 from api.served import Served
 from daemon.control import NotFound
 from state.hints import hint
@@ -35,8 +35,7 @@ def listed(service: Served, *, query: asked.AttemptsPage) -> told.Attempts:
             limit=query.limit + 1,
         )
         items = telling.attempts(tx, found[: query.limit])
-    more = len(found) > query.limit
-    return told.Attempts(items=items, next_cursor=encode_cursor("id", items[-1].id) if more else None)
+    return told.Attempts(items=items, next_cursor=next_cursor("id", found, query.limit))
 
 
 @section.get("/v1/attempts/{id}", told.Attempt, which=asked.ById, problems=(404,))

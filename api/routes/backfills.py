@@ -8,7 +8,7 @@ from api import telling
 from api.endpoint import Reply, Section
 from api.guard import caller
 from api.schemas import asked, told
-from api.schemas.fields import encode_cursor
+from api.schemas.fields import next_cursor
 from api.served import Served
 from daemon.control import NotFound
 from daemon.enqueue import Detail, Receipt, Request
@@ -59,8 +59,7 @@ def listed(service: Served, *, query: asked.BackfillsPage) -> told.Backfills:
     with service.core.db.read() as tx:
         found = backfills.page(tx, below=query.cursor, limit=query.limit + 1)
         items = [telling.backfill(tx, row) for row in found[: query.limit]]
-    more = len(found) > query.limit
-    return told.Backfills(items=items, next_cursor=encode_cursor("id", items[-1].id) if more else None)
+    return told.Backfills(items=items, next_cursor=next_cursor("id", found, query.limit))
 
 
 @section.get("/v1/backfills/{id}", told.Backfill, which=asked.ById, problems=(404,))
@@ -86,10 +85,7 @@ def its_dates(service: Served, *, which: asked.ById, query: asked.BackfillDatesP
         held = dates.among(tx, [row.date for row in shown])
         waits = waiting_on(tx, service.core, list(held.values()))
     items = [_requested(row, held.get(row.date), waits.get(row.date), which.id) for row in shown]
-    more = len(found) > query.limit
-    return told.RequestedDates(
-        items=items, next_cursor=encode_cursor("date", items[-1].date) if more else None
-    )
+    return told.RequestedDates(items=items, next_cursor=next_cursor("date", found, query.limit))
 
 
 @section.post(

@@ -14,7 +14,7 @@ from api.guard import caller
 from api.problems import BadInput
 from api.schemas import asked, told
 from api.schemas.calendar import Calendar
-from api.schemas.fields import encode_cursor
+from api.schemas.fields import next_cursor
 from api.served import Served
 from daemon.control import NotFound
 from daemon.core import Core
@@ -27,17 +27,8 @@ from state.store.database import Transaction
 
 section = Section("dates", "Dates, each with one state machine")
 DAY = dt.timedelta(days=1)
-_STANDING = (
-    "state",
-    "outcome",
-    "reason",
-    "waiting",
-    "waiting_on",
-    "backfill_id",
-    "version",
-    "regressed",
-    "stale",
-)
+_STANDING = told.DateSummary.model_fields.keys() & told.Date.model_fields.keys() - {"date", "season"}
+"""What one date tells as its line in a list does; its season comes from the calendar."""
 
 
 @section.get("/v1/dates", told.Dates, query=asked.DatesPage)
@@ -53,8 +44,7 @@ def listed(service: Served, *, query: asked.DatesPage) -> told.Dates:
         shown = found[: query.limit]
         waits = waiting_on(tx, service.core, shown)
     items = [telling.date_summary(row, waits.get(row.date)) for row in shown]
-    more = len(found) > query.limit
-    return told.Dates(items=items, next_cursor=encode_cursor("date", items[-1].date) if more else None)
+    return told.Dates(items=items, next_cursor=next_cursor("date", found, query.limit))
 
 
 @section.get("/v1/calendar", Calendar, header=asked.IfNoneMatch, status=(200, 304))
@@ -137,12 +127,9 @@ def _told(service: Served, date: dt.date) -> told.Date:
 def _standing(tx: Transaction, core: Core, row: DateRow | None) -> dict[str, Any]:
     """Where a date stands; nowhere, when nobody enqueued it and later dates only look back at it."""
     if row is None:
-        return dict.fromkeys(_STANDING)
+        return {"version": None, **dict.fromkeys(_STANDING)}
     summary = telling.date_summary(row, waiting_on(tx, core, [row]).get(row.date))
-    return {
-        "version": row.version,
-        **{name: getattr(summary, name) for name in _STANDING if name != "version"},
-    }
+    return {"version": row.version, **summary.model_dump(include=_STANDING)}
 
 
 def _in_order(core: Core, own: Mapping[str, CheckRow]) -> list[CheckRow]:

@@ -7,8 +7,8 @@ import binascii
 import datetime as dt
 import re
 import unicodedata
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic.json_schema import WithJsonSchema
@@ -76,9 +76,15 @@ def iso(at: float) -> str:
     return text.removesuffix("+00:00") + "Z"
 
 
-def encode_cursor(kind: str, value: object) -> str:
-    """The place after `value` in lists of one kind, as text that clients hand back unread."""
-    return base64.urlsafe_b64encode(f"{kind}:{value}".encode()).decode().rstrip("=")
+def next_cursor(place: Literal["id", "date"], found: Sequence[object], limit: int) -> str | None:
+    """Where the page after one of `limit` rows begins, as text that clients hand back unread.
+
+    None where `found`, for which one row more was asked, has no more. `place` is what rows are sorted by.
+    """
+    if len(found) <= limit:
+        return None
+    text = f"{place}:{getattr(found[limit - 1], place)}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def _decoder(kind: str, parse: Callable[[str], Any]) -> Callable[[object], Any]:

@@ -138,6 +138,18 @@ def test_a_huge_log_is_never_held_in_memory(api: Api, tmp_path: Path) -> None:
     assert most < 4 << 20
 
 
+def test_the_last_line_of_a_job_that_breaks_none_is_what_it_wrote_last(api: Api, tmp_path: Path) -> None:
+    # Given a progress bar of a gigabyte
+    api.world.settle()
+    with (tmp_path / "1.log").open("wb") as log:
+        log.truncate(1 << 30)
+        log.seek(1 << 30)
+        log.write("\r80 %\r90 % größer".encode())
+    # Then its last state is told
+    (line,) = [one["last_line"] for one in api.get("/v1/activity")["running"] if one["id"] == 1]
+    assert line == "90 % größer"
+
+
 def test_a_log_that_is_not_kept_any_more_is_not_found(api: Api) -> None:
     api.world.run()
     _, message = refused(log_of(api, ""), 404)
