@@ -115,7 +115,7 @@ class Validator:
 
     def _days(self, wanted: set[dt.date]) -> Mapping[dt.date, Day]:
         with self._core.db.read() as tx:
-            known = days.known(tx, min(wanted), max(wanted))
+            known = days.known_among(tx, wanted)
         return {date: self._core.pipeline.seasons.day(date, known.get(date)) for date in wanted}
 
     def _save(self, judged: Sequence[tuple[CheckRow, Judged]]) -> None:

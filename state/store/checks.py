@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import (
     CompoundSelect,
     Connection,
-    Row,
     Update,
     bindparam,
     case,
@@ -25,20 +24,17 @@ from sqlalchemy import (
 
 from state.records import CheckRow, DateRow, Mode
 from state.store import rows
+from state.store.spread import rows_of
 from state.store.upsert import insert
 from state.tables import IS_HOLE, IS_RUNNABLE, checks, dates
 from state.verdict import Judgement
 
 Pair = tuple[dt.date, str]
 """A date and a processor."""
-DENSE = 5
-"""In a span of up to so many days for each date wanted, reading the whole span costs less than a list."""
 
 # Statements are built once: building one costs more than SQLite takes to run it.
 _THIS = (checks.c.date == bindparam("_date"), checks.c.processor == bindparam("_processor"))
 _AGAIN = {"ticket": checks.c.ticket + 1, "runnable": 0}
-_OF_DATES = select(checks).where(checks.c.date.in_(bindparam("_dates", expanding=True)))
-_BETWEEN = select(checks).where(checks.c.date.between(bindparam("_start"), bindparam("_end")))
 _WANT = update(checks).where(*_THIS).values(wanted_at=bindparam("_at"), **_AGAIN)
 _DUE = checks.c.wanted_at <= bindparam("_now")
 _WANTED = select(checks).where(_DUE).order_by(checks.c.date).limit(bindparam("_limit"))
@@ -166,20 +162,10 @@ def dates_with(tx: Connection, processors: Collection[str], start: dt.date, end:
 def of_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, dict[str, CheckRow]]:
     """All checks of some dates, by date and processor."""
     found: dict[dt.date, dict[str, CheckRow]] = {date: {} for date in wanted}
-    for row in _rows_of(tx, found):
+    for row in rows_of(tx, checks, found):
         if row.date in found:
             found[row.date][row.processor] = rows.check(row)
     return found
-
-
-def _rows_of(tx: Connection, wanted: Collection[dt.date]) -> Iterable[Row[Any]]:
-    """Their rows, and of dates that lie close together all rows between them."""
-    if not wanted:
-        return ()
-    first, last = min(wanted), max(wanted)
-    if (last - first).days < DENSE * len(wanted):
-        return tx.execute(_BETWEEN, {"_start": first, "_end": last})
-    return tx.execute(_OF_DATES, {"_dates": list(wanted)})
 
 
 def want(tx: Connection, pairs: Iterable[Pair], at: float) -> None:
@@ -201,7 +187,7 @@ def fill_a_question(tx: Connection, now: float, most: int) -> bool:
 
 def save(tx: Connection, answers: Collection[Judged]) -> set[Pair]:
     """Keep verdicts, except where something happened since the question was put; which were kept."""
-    rows_now = _rows_of(tx, {answer.date for answer in answers})
+    rows_now = rows_of(tx, checks, {answer.date for answer in answers})
     tickets = {(row.date, row.processor): row.ticket for row in rows_now}
     kept = [one for one in answers if tickets.get((one.date, one.processor)) == one.ticket]
     if kept:
@@ -255,6 +241,13 @@ def clear_runnable_of(tx: Connection, backfill_id: int) -> None:
     """Let nothing of a backfill start any more."""
     its = select(dates.c.date).where(dates.c.backfill_id == backfill_id)
     tx.execute(update(checks).where(IS_RUNNABLE, checks.c.date.in_(its)).values(runnable=0))
+
+
+def clear_runnable_by(tx: Connection, processors: Collection[str]) -> set[dt.date]:
+    """Let nothing of these processors start any more; of which dates something was about to."""
+    here = (IS_RUNNABLE, checks.c.processor.in_(processors))
+    cleared = update(checks).where(*here).values(runnable=0).returning(checks.c.date)
+    return set(tx.execute(cleared).scalars())
 
 
 def clear_all_runnable(tx: Connection) -> None:

@@ -12,6 +12,7 @@ from state.machine import FINAL, Outcome, Trigger
 from state.pipeline import DONE, PENDING
 from state.records import DateRow, Mark, Mode, TransitionRow
 from state.store import rows
+from state.store.spread import rows_of
 from state.tables import IS_REGRESSED, IS_STALE, backfill_dates, checks, dates, transitions
 
 AT_ONCE = 0.0
@@ -24,7 +25,6 @@ _MARKED = {Mark.REGRESSED: IS_REGRESSED, Mark.STALE: IS_STALE}
 _THIS = dates.c.date == bindparam("_date")
 _AS_READ = (_THIS, dates.c.version == bindparam("_version"))
 _GET = select(dates).where(_THIS)
-_BETWEEN = select(dates).where(dates.c.date.between(bindparam("_start"), bindparam("_end")))
 _IS_DUE = dates.c.due_at <= bindparam("_now")
 _DUE = (
     select(dates)
@@ -95,11 +95,8 @@ def get(tx: Connection, date: dt.date) -> DateRow | None:
 
 def among(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, DateRow]:
     """Those of the dates that were ever enqueued."""
-    if not wanted:
-        return {}
-    first, last, chosen = min(wanted), max(wanted), set(wanted)
-    found = tx.execute(_BETWEEN, {"_start": first, "_end": last})
-    return {row.date: rows.date(row) for row in found if row.date in chosen}
+    chosen = set(wanted)
+    return {row.date: rows.date(row) for row in rows_of(tx, dates, chosen) if row.date in chosen}
 
 
 def page(

@@ -7,12 +7,13 @@ from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, bindparam, select
 
+from state.store.spread import rows_of
 from state.store.upsert import insert
 from state.tables import days
 
-_KNOWN = select(days.c.date, days.c.games)
-_BETWEEN = _KNOWN.where(days.c.date.between(bindparam("_start"), bindparam("_end")))
-_AMONG = _KNOWN.where(days.c.date.in_(bindparam("_dates", expanding=True)))
+_BETWEEN = select(days.c.date, days.c.games).where(
+    days.c.date.between(bindparam("_start"), bindparam("_end"))
+)
 
 
 def save(tx: Connection, games: Mapping[dt.date, int | None], now: float) -> None:
@@ -32,7 +33,8 @@ def known(tx: Connection, start: dt.date, end: dt.date) -> dict[dt.date, int | N
 
 def known_among(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, int | None]:
     """Games per date, for those of the dates that the calendar was asked about."""
-    return {row.date: row.games for row in tx.execute(_AMONG, {"_dates": list(wanted)})}
+    chosen = set(wanted)
+    return {row.date: row.games for row in rows_of(tx, days, chosen) if row.date in chosen}
 
 
 def oldest_answer(tx: Connection, start: dt.date, end: dt.date) -> float | None:

@@ -1,0 +1,38 @@
+"""Rows of dates are read as a span or as a list, and no more of them than that needs."""
+
+import datetime as dt
+
+import pytest
+
+from state.store import days
+from state.store.database import Database
+from state.store.spread import rows_of
+from state.tables import days as table
+
+DATES = [dt.date(2021, 1, 1) + dt.timedelta(days=n) for n in range(400)]
+
+
+@pytest.fixture
+def db(state_url):
+    database = Database(state_url)
+    database.upgrade()
+    with database.write() as tx:
+        days.save(tx, dict.fromkeys(DATES, 5), 0.0)
+    yield database
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "read"),
+    [
+        ({DATES[0], DATES[-1]}, [DATES[0], DATES[-1]]),
+        ({DATES[3], DATES[6]}, DATES[3:7]),
+        (set(), []),
+    ],
+    ids=["those that lie far apart one by one", "those that lie close together at once", "none"],
+)
+def test_dates_are_read(db, wanted, read):
+    with db.read() as tx:
+        assert sorted(row.date for row in rows_of(tx, table, wanted)) == read
+        # And whoever asks gets those alone
+        assert days.known_among(tx, wanted) == dict.fromkeys(wanted, 5)
