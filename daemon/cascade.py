@@ -11,8 +11,8 @@ The rule. A sequential phase computes a date from the phase before, over the dat
 - The mark names the latest repair. It stays, whatever becomes of the date, until the date is done again and
   every output of it that a repair made stale comes from a good attempt begun since that repair.
 - Nothing runs by itself for a mark. A retry with `cascade` runs the date, and every done date that is stale
-  within its reach, now or by what this retry repairs: all phases are validated as ever, and only the
-  sequential ones run once whatever they show.
+  within its reach, now or by what this retry repairs until it has ended: all phases are validated as ever,
+  and only the sequential ones run once whatever they show.
 """
 
 from __future__ import annotations

@@ -10,9 +10,6 @@ from state.records import HoldRow
 from state.store import checks, dates, holds
 from state.store.database import Transaction
 
-_ALL = 1_000_000
-"""More checks than can be runnable."""
-
 
 def hold(
     tx: Transaction, core: Core, kind: str, key: str, *, reason: str, until: float | None = None
@@ -24,9 +21,7 @@ def hold(
     if not holds.place(tx, kind, key, reason=reason, actor=ACTOR, now=core.now(), until=until):
         return False
     names = [name for name, p in core.pipeline.processors.items() if (kind, key) in _places(p)]
-    waiting = [(row.date, row.processor) for row in checks.runnable(tx, dict.fromkeys(names, _ALL))]
-    checks.clear_runnable(tx, waiting)
-    dates.wake_dates(tx, [date for date, _ in waiting], core.now())
+    dates.wake_dates(tx, checks.clear_runnable_by(tx, names), core.now())
     return True
 
 

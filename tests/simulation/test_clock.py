@@ -155,7 +155,7 @@ def test_what_was_known_of_the_calendar_is_asked_again_though_the_clock_was_set_
 
 
 def test_done_dates_are_looked_at_in_their_time_though_the_clock_was_set_back_by_more(world):
-    # Given done dates, of which the sweep has looked at some, and a clock that is set back by a month
+    # Given done dates, and a clock that is set back by a month
     world.enqueue(DATES[0], DATES[-1])
     world.run(limit=200)
     world.set_clock(-30 * 86400)
