@@ -142,6 +142,9 @@ class Advancer:
         """Go through satisfied gates as far as they lead."""
         journey = _Journey(row, row.state, row.entered_at)
         own = work.known.get(row.date, {})
+        if self._is_at_work_elsewhere(row, own):
+            work.parked.append(Parked(row=row, waiting=Waiting.ATTEMPT))
+            return
         while journey.state not in FINAL:
             stage = self._pipeline.stage[journey.state]
             decision = decide(stage, own, self._facts(work, journey, stage, backfill))
@@ -159,9 +162,14 @@ class Advancer:
             return
         self._end(work, journey, *self._outcome(work, journey))
 
+    def _is_at_work_elsewhere(self, row: DateRow, own: Mapping[str, CheckRow]) -> bool:
+        """Whether an attempt runs that is not of the date's state: the pipeline file changed under it."""
+        here = {p.name for p in self._pipeline.stage[row.state].processors}
+        return any(check.attempt_id is not None and check.processor not in here for check in own.values())
+
     def _facts(self, work: _Pass, journey: _Journey, stage: Stage, backfill: BackfillRow) -> Facts:
-        found = lookback.hole(work.tx, self._core, stage, journey.row.date)
-        bypassed = found is not None and self._bypasses(work, journey, stage)
+        window = lookback.window(self._core, stage, work.days[journey.row.date])
+        found = lookback.hole(work.tx, window) if window else None
         return Facts(
             now=self._core.now(),
             entered_at=journey.entered_at,
@@ -169,11 +177,8 @@ class Advancer:
             first_phase=stage.phase is self._pipeline.phase[0],
             paused=_paused(backfill),
             held=work.held,
-            hole=f"{found[0]} in {stage.phase.name}" if found and not bypassed else "",
+            hole=f"{found[0]} in {window.phase.name}" if window and found else "",
         )
-
-    def _bypasses(self, work: _Pass, journey: _Journey, stage: Stage) -> bool:
-        return self._core.machine.after(stage, work.days[journey.row.date]) != stage.index + 1
 
     def _advance(
         self, work: _Pass, journey: _Journey, stage: Stage, own: Mapping[str, CheckRow], decision: Advance
@@ -181,7 +186,7 @@ class Advancer:
         for processor, gap in decision.gaps.items():
             checks.pass_over(work.tx, journey.row.date, processor, by=gap.by, reason=gap.reason)
             work.passed.append((journey.row.date, processor))
-        bypasses = self._bypasses(work, journey, stage)
+        bypasses = self._core.machine.after(stage, work.days[journey.row.date]) != stage.index + 1
         trigger = Trigger.BYPASS if bypasses else Trigger.ADVANCE
         asked = [own[p.name].asked_at for p in stage.processors]
         # The question that opened this gate also asked about the next state: that is validation on entry.

@@ -93,16 +93,14 @@ class Engine:
         with self.core.db.read() as tx:
             waiting = dates.span_waiting(tx, Waiting.EARLIER_DATE)
             row = dates.get(tx, waiting[0]) if waiting else None
-            found = None
-            if row is not None and row.state in self.core.pipeline.stage:
-                stage = self.core.pipeline.stage[row.state]
-                found = lookback.hole(tx, self.core, stage, row.date)
+            window = lookback.windows(tx, self.core, [row]).get(row.date) if row else None
+            found = lookback.hole(tx, window) if window else None
             holder = dates.get(tx, found[0]) if found else None
-        if found is None or (holder is not None and holder.state not in FINAL):
+        if window is None or found is None or (holder is not None and holder.state not in FINAL):
             return
         with self.core.db.write() as tx:
             known = checks.of_dates(tx, [found[0]])[found[0]]
-            names = [p.name for p in stage.phase.processor]
+            names = [p.name for p in window.phase.processor]
             unsatisfied = [(found[0], name) for name in names if name in known and not known[name].satisfied]
             checks.want(tx, unsatisfied, self.core.now())
 

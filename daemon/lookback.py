@@ -8,11 +8,13 @@ from __future__ import annotations
 import bisect
 import datetime as dt
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from daemon.core import Core
 from daemon.decide import Waiting
 from state.calendar import Day
 from state.pipeline import Phase, Pipeline, Stage
+from state.records import DateRow
 from state.store import checks, dates, days
 from state.store.database import Transaction
 
@@ -23,32 +25,44 @@ def phase_before(pipeline: Pipeline, phase: Phase) -> Phase | None:
     return pipeline.phase[index - 1] if phase.sequential and index > 0 else None
 
 
-def following(pipeline: Pipeline, stage: Stage) -> Stage | None:
-    """The stage after this one."""
-    return pipeline.stages[stage.index + 1] if stage.index + 1 < len(pipeline.stages) else None
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The dates from `start` to before `end` that have to be satisfied in `phase` first."""
+
+    phase: Phase
+    start: dt.date
+    end: dt.date
 
 
-def hole(tx: Transaction, core: Core, stage: Stage, date: dt.date) -> tuple[dt.date, str] | None:
-    """The earliest date, and the processor, that keeps `date` from leaving `stage`; usually None."""
-    start = window_start(core, stage, date)
-    if start is None:
+def window(core: Core, stage: Stage, day: Day) -> Window | None:
+    """What has to be satisfied before a date leaves `stage`; None when its way leads into no lookback."""
+    index = core.machine.after(stage, day)
+    after = core.pipeline.stages[index] if index < len(core.pipeline.stages) else None
+    before = phase_before(core.pipeline, after.phase) if after and after.enters_phase else None
+    if after is None or before is None:
         return None
-    return checks.earliest_hole(tx, [p.name for p in stage.phase.processor], start, date)
+    start = core.pipeline.seasons.lookback_start(day.date, core.pipeline.lookback(after.phase))
+    return Window(before, start, day.date) if start < day.date else None
 
 
-def window_start(core: Core, stage: Stage, date: dt.date) -> dt.date | None:
-    """Where the lookback begins that `date` has to pass when it leaves `stage`; None when there is none."""
-    after = following(core.pipeline, stage)
-    if after is None or not (after.enters_phase and after.phase.sequential):
-        return None
-    start = core.pipeline.seasons.lookback_start(date, core.pipeline.lookback(after.phase))
-    return start if start < date else None
+def windows(tx: Transaction, core: Core, rows: Iterable[DateRow]) -> dict[dt.date, Window]:
+    """What has to be satisfied before each of some live dates leaves its state, where there is anything."""
+    stages = {row.date: core.pipeline.stage[row.state] for row in rows if row.state in core.pipeline.stage}
+    games = days.known_among(tx, stages)
+    charted = (core.pipeline.seasons.day(date, count) for date, count in games.items())
+    found = {day.date: window(core, stages[day.date], day) for day in charted}
+    return {date: one for date, one in found.items() if one is not None}
 
 
-def sentence(found: tuple[dt.date, str], stage: Stage, verdict: str) -> str:
+def hole(tx: Transaction, within: Window) -> tuple[dt.date, str] | None:
+    """The earliest date, and the processor, that lacks; usually None."""
+    return checks.earliest_hole(tx, [p.name for p in within.phase.processor], within.start, within.end)
+
+
+def sentence(found: tuple[dt.date, str], phase: Phase, verdict: str) -> str:
     """How a hole is told to people."""
     date, processor = found
-    return f"{date} is not satisfied in {stage.phase.name}: {processor} is {verdict}"
+    return f"{date} is not satisfied in {phase.name}: {processor} is {verdict}"
 
 
 def unblock(tx: Transaction, core: Core, satisfied: Iterable[checks.Pair]) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon import budgets, lookback
+from daemon import budgets
 from daemon.clock import LEAP_SECONDS
 from daemon.core import Core
 from daemon.events import AttemptEnded
@@ -249,12 +249,12 @@ class Reaper:
     def _behind(self, processor: str, known: Mapping[str, CheckRow]) -> Iterator[str]:
         """What lacks in the following state, when this may open the gate: its validation on entry."""
         stage = self._core.pipeline.stage_of.get(processor)
-        following = lookback.following(self._core.pipeline, stage) if stage else None
-        if stage is None or following is None:
+        following = self._core.pipeline.stages[stage.index + 1 :] if stage else ()
+        if stage is None or not following:
             return
         satisfied = {name for name, check in known.items() if check.satisfied}
         if satisfied.issuperset(p.name for p in stage.processors if p.name != processor):
-            yield from (p.name for p in following.processors if p.name not in satisfied)
+            yield from (p.name for p in following[0].processors if p.name not in satisfied)
 
     def _backoff(self, base: float, tries: int) -> float:
         """Doubled with every attempt, with jitter, so that retries of many dates do not come at once."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from daemon import lookback
 from daemon.core import Core
 from daemon.decide import Waiting
+from daemon.lookback import Window
 from daemon.plain import clock
 from state.machine import FINAL
-from state.pipeline import Stage
 from state.records import AttemptRow, CheckRow, DateRow, HoldRow
 from state.store import attempts, checks, holds
 from state.store.database import Transaction
@@ -30,6 +30,7 @@ class _Scene:
     running: Sequence[AttemptRow]
     holds: Mapping[str, HoldRow]
     checks: Mapping[dt.date, Mapping[str, CheckRow]]
+    windows: Mapping[dt.date, Window]
     holes: dict[tuple[str, dt.date], tuple[dt.date, str]] = field(default_factory=dict)
 
 
@@ -44,6 +45,7 @@ def waiting_on(tx: Transaction, core: Core, rows: Sequence[DateRow]) -> dict[dt.
         running=attempts.running(tx),
         holds={hold.kind: hold for hold in holds.everything(tx)},
         checks=checks.of_dates(tx, [row.date for row in live]),
+        windows=lookback.windows(tx, core, [row for row in live if row.waiting == Waiting.EARLIER_DATE]),
     )
     return {row.date: _sentence(scene, row) for row in live}
 
@@ -110,23 +112,22 @@ def _retry(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
 
 
 def _earlier(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
-    stage: Stage = scene.core.pipeline.stage[row.state]
-    start = lookback.window_start(scene.core, stage, row.date)
-    if start is None:
+    window = scene.windows.get(row.date)
+    if window is None:
         return ""
-    if (stage.name, start) not in scene.holes:
-        scene.holes[stage.name, start] = _first_hole(scene, stage, start)
-    date, told = scene.holes[stage.name, start]
+    if (window.phase.name, window.start) not in scene.holes:
+        scene.holes[window.phase.name, window.start] = _first_hole(scene, window)
+    date, told = scene.holes[window.phase.name, window.start]
     return told if date < row.date else ""
 
 
-def _first_hole(scene: _Scene, stage: Stage, start: dt.date) -> tuple[dt.date, str]:
-    """The first hole from `start` on, as a date and a sentence; it is the same for all dates behind it."""
-    found = checks.earliest_hole(scene.tx, [p.name for p in stage.phase.processor], start)
+def _first_hole(scene: _Scene, window: Window) -> tuple[dt.date, str]:
+    """The first hole from a start on, as a date and a sentence; it is the same for all dates behind it."""
+    found = lookback.hole(scene.tx, replace(window, end=dt.date.max))
     if found is None:
         return dt.date.max, ""
     check = checks.of_dates(scene.tx, [found[0]])[found[0]].get(found[1])
-    return found[0], lookback.sentence(found, stage, str(check.verdict) if check else "unknown")
+    return found[0], lookback.sentence(found, window.phase, str(check.verdict) if check else "unknown")
 
 
 _Teller = Callable[[_Scene, DateRow, Mapping[str, CheckRow]], str]

@@ -81,7 +81,7 @@ class _Walker:
         while index < len(self._pipeline.stages):
             stage = self._pipeline.stages[index]
             following = self._machine.after(stage, day)
-            last = self._pass(stage, day, checks, self._hole(stage, day, following))
+            last = self._pass(stage, day, checks, self._hole(day, following))
             if not isinstance(last, Advance):
                 break
             index = following
@@ -126,15 +126,15 @@ class _Walker:
 
     def _stop(self, stage: Stage, day: Day, checks: Mapping[str, CheckRow], decision: Wait | Fail) -> None:
         barred = isinstance(decision, Wait) and decision.waiting is Waiting.EARLIER_DATE
-        phase = self._pipeline.stages[stage.index + 1].phase if barred else stage.phase
+        phase = self._pipeline.stages[self._machine.after(stage, day)].phase if barred else stage.phase
         lacking = tuple(p.name for p in phase.processor if not checks[p.name].satisfied)
         self.outlook.stops.append(
             Stop(date=day.date, phase=phase.name, processors=lacking, reason=why(decision))
         )
 
-    def _hole(self, stage: Stage, day: Day, following: int) -> Hole | None:
+    def _hole(self, day: Day, following: int) -> Hole | None:
         """The earliest date that bars the way into the next phase, as the engine would find it."""
-        if following >= len(self._pipeline.stages) or following != stage.index + 1:
+        if following >= len(self._pipeline.stages):
             return None
         after = self._pipeline.stages[following]
         if not (after.enters_phase and after.phase.sequential):

@@ -139,3 +139,22 @@ def test_a_restart_by_the_same_file_looks_at_no_date_and_one_by_another_file_at_
     assert due(world) == DATES
     world.run(limit=500)
     assert {row.outcome for row in world.dates().values()} == {"complete"}
+
+
+def test_a_date_ends_only_after_the_attempt_of_a_processor_that_the_file_has_lost(tmp_path):
+    # Given a last step at work
+    world = World(shape(), dict.fromkeys(DATES, 2), tmp_path)
+    world.enqueue(DATES[0], DATES[0])
+    while not any(one.job.env["BACKFILLD_PROCESSOR"] == "cache" for one in world.executor.alive.values()):
+        world.step()
+        world.settle()
+    # When the daemon starts again with a file that no longer has it
+    world.pipeline = shape(steps=("zones",))
+    world.start()
+    world.settle()
+    # Then the date waits for it, by its name, and ends after it
+    with world.db.read() as tx:
+        row = dates.get(tx, DATES[0])
+        assert waiting_on(tx, world.core, [row])[DATES[0]].startswith("attempt 5 of cache")
+    world.run(limit=500)
+    assert world.dates()[DATES[0]].outcome == "complete"

@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 
+from daemon import lookback
 from daemon.enqueue import Request
 from daemon.waiting import waiting_on
 from state.store import checks
@@ -114,3 +115,21 @@ def test_what_many_dates_wait_for_is_told_alike_and_truly(world):
         held = [row for row in world.dates().values() if row.waiting == "earlier_date"]
         told = waiting_on(tx, world.core, held)
     assert all(sentence.startswith(f"{OPENER} is not satisfied in phase3") for sentence in told.values())
+
+
+def test_a_date_that_bypasses_a_phase_passes_the_lookback_of_the_one_it_enters(tmp_path):
+    # Given a phase that is skipped on bootstrap dates, before a sequential one that is not
+    raw, skipped = phase("raw", processor("box")), phase("mid", processor("team"), skip_bootstrap=True)
+    world = World(
+        pipeline(raw, skipped, phase("seq", processor("zones"), order="sequential")), SEASON, tmp_path
+    )
+    second = OPENER + dt.timedelta(days=1)
+    # When a bootstrap date is about to leave the first phase
+    day = world.pipeline.seasons.day(second, SEASON[second])
+    window = lookback.window(world.core, world.pipeline.stage["raw"], day)
+    # Then the dates before it have to be satisfied in the skipped one
+    assert window == lookback.Window(world.pipeline.phase[1], OPENER, second)
+    # And a later date, which skips nothing, is looked at when it leaves that
+    day = world.pipeline.seasons.day(DAY, SEASON[DAY])
+    assert lookback.window(world.core, world.pipeline.stage["raw"], day) is None
+    assert lookback.window(world.core, world.pipeline.stage["mid"], day).end == DAY
