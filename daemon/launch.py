@@ -6,7 +6,7 @@ import datetime as dt
 import math
 import os
 import sys
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +88,7 @@ class Launcher:
         running = attempts.running(tx)
         limits = self._limits(tx, running)
         batch = {name: limit * self._processors[name].batch for name, limit in limits.items()}
-        picks = self._fresh(tx, checks.runnable(tx, batch))
+        picks = self._fresh(tx, batch)
         free = self._core.pipeline.jobs.slots - len(running)
         writers = {(a.output, a.writer) for a in running}
         sequences = {a.sequence for a in running}
@@ -116,15 +116,17 @@ class Launcher:
         budgets.count_attempts(tx, self._core, [one.processor.table for one in claimed])
         return claimed, [budgets.park(tx, self._core, table, limited[table].told) for table in sorted(spent)]
 
-    def _fresh(self, tx: Transaction, picks: list[CheckRow]) -> list[CheckRow]:
-        """The picks with young evidence; the others are asked about again, with what follows them."""
+    def _fresh(self, tx: Transaction, limits: Mapping[str, int]) -> list[CheckRow]:
+        """The first that may run by young evidence; what comes before by older is asked about again."""
         oldest = self._core.now() - self._core.pipeline.engine.fresh_for
-        stale = Counter(pick.processor for pick in picks if (pick.asked_at or 0.0) < oldest)
+        picks = checks.runnable(tx, limits)
+        stale = {pick.processor for pick in picks if (pick.asked_at or 0.0) < oldest}
         if stale:
             behind = checks.runnable(tx, dict.fromkeys(stale, LOOK_AHEAD))
             old = [(c.date, c.processor) for c in behind if (c.asked_at or 0.0) < oldest]
             checks.want(tx, old, self._core.now())
             dates.wake_dates(tx, sorted({date for date, _ in old}), self._core.now())
+            picks = checks.runnable(tx, limits)
         return [pick for pick in picks if (pick.asked_at or 0.0) >= oldest]
 
     def _groups(
