@@ -104,7 +104,7 @@ def check(row: CheckRow, pipeline: Pipeline) -> told.Check:
         verdict=row.verdict,
         symbol=row.verdict.symbol,
         satisfied=row.satisfied,
-        rows=row.rows,
+        rows=row.counted,
         expected=row.expected,
         reason=row.reason,
         asked_at=row.asked_at,

@@ -2,8 +2,9 @@
 
 The rule. A sequential phase computes a date from the phase before, over the dates of its lookback.
 
-- A date is *repaired* when the rows of a processor of that phase before change: when the first verdict after
-  a job of ours is satisfied, or when a verdict counts other rows than the one before, whoever wrote them.
+- A date is *repaired* when the rows of a processor of that phase before change: at the end of the job of ours
+  whose rows are satisfied from now on, or when a verdict counts other rows than the one before, whoever wrote
+  them.
 - A repair marks as *stale* every date from the repaired one to the last that looks back at it, if it has
   output of the sequential phase that no good attempt of ours has begun to compute since the repair, or if an
   attempt is computing it. A date whose sequential phase has yet to run has no such output, and is not marked:
@@ -85,26 +86,22 @@ def _repairs(pipeline: Pipeline, judged: list[tuple[CheckRow, Judged]]) -> Itera
     for phase in pipeline.phase:
         before = lookback.phase_before(pipeline, phase)
         names = [p.name for p in before.processor] if before else []
-        changed = {
-            check.date: _changed_at(check, answer)
-            for check, answer in judged
-            if check.processor in names and _is_changed(check, answer)
-        }
-        yield from (_Repair(phase, date, at) for date, at in sorted(changed.items()))
+        its = [
+            (check.date, _changed_at(check, answer)) for check, answer in judged if check.processor in names
+        ]
+        changed = sorted((date, at) for date, at in its if at is not None)
+        yield from (_Repair(phase, date, at) for date, at in changed)
 
 
-def _is_changed(check: CheckRow, answer: Judged) -> bool:
-    """Whether the rows behind a verdict are others than those behind the one before."""
-    if not answer.judgement.rows:
-        return False
-    if check.follows_attempt and answer.judgement.verdict.satisfied:
-        return True
-    return check.asked_at is not None and check.rows is not None and check.rows != answer.judgement.rows
-
-
-def _changed_at(check: CheckRow, answer: Judged) -> float:
-    own = check.own_ended_at if check.follows_attempt else None
-    return answer.asked_at if own is None else own
+def _changed_at(check: CheckRow, answer: Judged) -> float | None:
+    """When the rows behind a verdict became others than those behind the one before; None: they did not."""
+    judgement = answer.judgement
+    if not judgement.rows:
+        return None
+    if check.asked_at is not None and check.rows is not None and check.rows != judgement.rows:
+        return check.own_ended_at if check.follows_attempt else answer.asked_at
+    was_satisfied = check.verdict.satisfied and not check.follows_attempt
+    return check.own_ended_at if judgement.verdict.satisfied and not was_satisfied else None
 
 
 def _end(pipeline: Pipeline, phase: Phase, date: dt.date) -> dt.date:

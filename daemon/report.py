@@ -241,7 +241,7 @@ def _processor(pipeline: Pipeline, processor: Processor, seen: Survey) -> Proces
 def _date_verdict(check: CheckRow) -> DateVerdict:
     gap = f"accepted by {check.accepted_by}: {check.accepted_reason}" if check.accepted_reason else ""
     reason = "; ".join(filter(None, (check.reason, gap)))
-    return DateVerdict(verdict=check.verdict, rows=check.rows, expected=check.expected, reason=reason)
+    return DateVerdict(verdict=check.verdict, rows=check.counted, expected=check.expected, reason=reason)
 
 
 _SOME = (Verdict.COMPLETE, Verdict.PARTIAL, Verdict.DEGRADED, Verdict.EXCESS)

@@ -136,6 +136,7 @@ class CheckRow:
     verdict: Verdict
     satisfied: bool
     rows: int | None
+    """As last counted: an `unknown` verdict leaves them as they were."""
     expected: str
     reason: str
     asked_at: float | None
@@ -159,6 +160,11 @@ class CheckRow:
     """When what its output is computed from was repaired since; None: it was not."""
     attempted: tuple[Run, ...] = ()
     """All our ended attempts, where somebody read them; else empty."""
+
+    @property
+    def counted(self) -> int | None:
+        """The rows that the verdict rests on; None where it rests on none."""
+        return None if self.verdict is Verdict.UNKNOWN else self.rows
 
     @property
     def follows_attempt(self) -> bool:

@@ -27,7 +27,7 @@ from state.store import rows
 from state.store.spread import rows_of
 from state.store.upsert import insert
 from state.tables import IS_HOLE, IS_RUNNABLE, checks, dates
-from state.verdict import Judgement
+from state.verdict import Judgement, Verdict
 
 Pair = tuple[dt.date, str]
 """A date and a processor."""
@@ -46,7 +46,8 @@ _SAVE = (
     .values(
         verdict=bindparam("_verdict"),
         satisfied=case((_PASSED, 1), else_=bindparam("_satisfied")),
-        rows=bindparam("_rows"),
+        # What could not be counted is as it was when it last was.
+        rows=case((bindparam("_verdict") == Verdict.UNKNOWN.value, checks.c.rows), else_=bindparam("_rows")),
         expected=bindparam("_expected"),
         reason=bindparam("_reason"),
         asked_at=bindparam("_asked_at"),

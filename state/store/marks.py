@@ -27,9 +27,10 @@ _SET_REGRESSED = update(dates).where(dates.c.date == bindparam("_date")).values(
 
 
 def _older(at: object) -> ColumnElement[bool]:
-    """That a check has output, and no good attempt of ours has begun to compute it since a time."""
+    """That a check has output, counted or not yet, which no good attempt of ours has begun to make since."""
     since = and_(checks.c.own_started_at >= at, checks.c.own_succeeded == 1)
-    return and_(checks.c.rows > 0, checks.c.verdict != Verdict.NOT_EXPECTED.value, since.is_not(True))
+    counted = and_(checks.c.rows > 0, checks.c.verdict != Verdict.NOT_EXPECTED.value)
+    return and_(or_(counted, checks.c.asked_at < checks.c.own_ended_at), since.is_not(True))
 
 
 def next_seen(tx: Connection) -> float | None:

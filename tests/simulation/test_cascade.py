@@ -98,6 +98,45 @@ def test_repairing_a_phase_that_the_gate_does_not_look_at_marks_nothing(world):
     assert stale(world) == []
 
 
+def test_what_cannot_be_counted_while_its_source_is_repaired_is_stale_nonetheless(world):
+    # Given a date whose sequential outputs cannot be counted
+    damage(world)
+    world.warehouse.broken |= {"zones": "denied", "cache": "denied"}
+    # When its source is repaired, and they are counted again later
+    world.control.retry_date(REPAIRED, by=ME)
+    for _ in range(5):
+        world.step()
+    world.warehouse.broken.clear()
+    world.run()
+    # Then they are known to be from before
+    assert world.dates()[REPAIRED].outcome == "complete"
+    assert stale(world) == DAYS[2:]
+
+
+def test_a_job_whose_rows_are_found_good_only_later_is_a_repair_as_well(tmp_path):
+    # Given a summary that is measured against a source
+    summary = processor("team", expect={"ratio": {"of": "box", "min": 0.5}})
+    steps = phase("phase4", processor("zones"), order="sequential", lookback="season")
+    world = done(
+        World(pipeline(phase("p2", processor("box")), phase("p3", summary), steps), SEASON, tmp_path)
+    )
+    # When its job runs again while the source is lost
+    damage(world, "box")
+    world.script = lambda job: Work() if job.env["BACKFILLD_PROCESSOR"] == "box" else world.well(job)
+    world.control.retry_date(REPAIRED, by=ME)
+    world.run()
+    world.control.accept(REPAIRED, "box", by=ME, reason="lost")
+    world.run()
+    assert launched(world)[-1] == (str(REPAIRED), "team")
+    assert world.dates()[REPAIRED].outcome == "exhausted"
+    # And the source comes back by other hands
+    world.fill("box", REPAIRED)
+    world.control.retry_date(REPAIRED, by=ME)
+    world.run()
+    # Then what was computed before that job is stale
+    assert stale(world) == DAYS[2:]
+
+
 def test_rows_that_somebody_else_changed_are_a_repair_too(world):
     world.warehouse.rows["team", REPAIRED] = 2
     world.time += 8 * 86400
