@@ -19,7 +19,7 @@ from state.hints import hint
 from state.machine import FINAL
 from state.pipeline import DONE, FAILED
 from state.records import Action, BackfillRow, Caller, DateRow, HoldRow, Mark, Mode
-from state.store import audit, backfills, checks, dates, holds, tallies
+from state.store import audit, backfills, checks, dates, holds, streaks, tallies
 from state.store.audit import Facts
 from state.store.database import Transaction
 
@@ -69,6 +69,8 @@ class Control:
         with self._audited(by, Action.LIFT, what, self._budgeted(kind, key)) as tx:
             if not holds.lift(tx, kind, key):
                 raise NotFound(f"there is no hold of {what}")
+            if kind == "processor":
+                streaks.reset(tx, key)
             allowed = budgets.allow_more(tx, self._core, kind, key, extra)
             if extra is not None and allowed is None:
                 raise Refused(f"{what} has no daily budget; lift it without extra")

@@ -176,18 +176,19 @@ def of_date(tx: Connection, date: dt.date) -> list[AttemptRow]:
 
 
 def recalled(tx: Connection, known: Sequence[CheckRow]) -> list[CheckRow]:
-    """The checks with all our attempts that have ended, not the latest alone."""
-    tried = [check for check in known if check.own_started_at is not None]
+    """The checks with all our attempts that have ended, not the latest alone; none where none ever began."""
+    tried = {(check.date, check.processor) for check in known if check.own_started_at is not None}
     if not tried:
         return list(known)
     query = select(attempt_dates.c.date.label("day"), attempts.c.processor, attempts.c.started_at)
     query = query.add_columns(attempts.c.ended_at, attempts.c.status).join_from(attempt_dates, attempts)
-    here = (attempts.c.ended_at.is_not(None), attempt_dates.c.date.in_({check.date for check in tried}))
+    here = (attempts.c.ended_at.is_not(None), attempt_dates.c.date.in_({date for date, _ in tried}))
     runs: dict[tuple[dt.date, str], tuple[Run, ...]] = defaultdict(tuple)
     for row in tx.execute(query.where(*here)):
         succeeded = row.status == Status.SUCCEEDED.value
         run = Run(succeeded=succeeded, started_at=row.started_at, ended_at=row.ended_at)
-        runs[row.day, row.processor] += (run,)
+        if (row.day, row.processor) in tried:
+            runs[row.day, row.processor] += (run,)
     return [replace(check, attempted=runs[check.date, check.processor]) for check in known]
 
 

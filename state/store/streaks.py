@@ -20,5 +20,5 @@ def extend(tx: Connection, processor: str, error: str) -> int:
 
 
 def reset(tx: Connection, processor: str) -> None:
-    """A good end: the streak is over."""
+    """A good end, or somebody's word to go on: the streak is over."""
     tx.execute(_RESET, {"_processor": processor})
