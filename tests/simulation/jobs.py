@@ -35,6 +35,8 @@ class Platform:
         """Nothing goes wrong any more."""
         self.later: list[tuple[float, Callable[[], object]]] = []
         """What comes to pass at a time of its own."""
+        self.foreign: set[Pair] = set()
+        """What somebody else wrote last."""
         for one in scenario.found:
             self.put((one.processor, one.date), one.share)
 
@@ -58,7 +60,12 @@ class Platform:
         return not evidence.error and least <= evidence.rows <= most
 
     def put(self, pair: Pair, share: float) -> None:
-        """Put a share of what is right into a table: 0 nothing, 2 twice as much."""
+        """Somebody puts a share of what is right into a table: 0 nothing, 2 twice as much."""
+        self._fill(pair, share)
+        self.foreign.add(pair)
+
+    def _fill(self, pair: Pair, share: float) -> None:
+        self.foreign.discard(pair)
         least, _ = self.right(pair)
         self._warehouse.rows[pair] = max(int(least * share), 1 if share > 0 else 0)
 
@@ -137,6 +144,6 @@ class Platform:
         if share is None:
             return
         if kind == "writes late":
-            self.later.append((at + LATE_SECONDS, lambda: self.put(pair, 1.0)))
+            self.later.append((at + LATE_SECONDS, lambda: self._fill(pair, 1.0)))
         else:
-            self.put(pair, share)
+            self._fill(pair, share)

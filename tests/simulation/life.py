@@ -26,7 +26,7 @@ from tests.simulation.ending import end
 from tests.simulation.happen import TROUBLES, happen
 from tests.simulation.jobs import Platform
 from tests.simulation.mortal import Killed, MortalDatabase
-from tests.simulation.outside import SimExecutor, SimWarehouse
+from tests.simulation.outside import Process, SimExecutor, SimWarehouse
 from tests.simulation.rest import Broken
 from tests.simulation.scenario import AT_REST, Happening, Scenario
 from tests.simulation.witness import Witness
@@ -72,8 +72,8 @@ class Life:
         self.coming: list[Coming] = [[one.skip, one] for one in scenario.happenings]
         self.up = self.mover = self.asker = self.turning = False
         self.alarm: float | None = None
-        self.leapt = 0.0
-        """By how many seconds the clock was set forward, all in all."""
+        self.leapt = self.unseen = 0.0
+        """By how many seconds the clock was set forward, all in all, and since the engine's last turn."""
         self.requests = 0
         """Requests that are being served at once."""
         self.rechecked, self.rechecks, self.progress = self.begun, 0, (0, 0)
@@ -193,6 +193,7 @@ class Life:
 
     def _turn(self) -> bool:
         self.calls += 1
+        self.unseen = 0.0
         self.turning = True
         moved = self.engine.turn()
         self.turning = False
@@ -210,6 +211,7 @@ class Life:
         """Somebody sets the clock, which what goes on outside does not notice."""
         self.time += seconds
         self.leapt += seconds
+        self.unseen += seconds
         self.begun += seconds
         self.rechecked += seconds
         self.platform.later = [(at + seconds, effect) for at, effect in self.platform.later]
@@ -275,14 +277,20 @@ class Life:
         moments += [at for at, _ in self.platform.later]
         if self.alarm is not None:
             moments.append(self.alarm)
-        for process in self.executor.alive.values():
-            limits = self.pipeline.job_settings(process.job.env["BACKFILLD_PROCESSOR"])
-            silent = process.started + max(process.work.talks, 0.0) + limits.silence
-            overdue = min(process.started + limits.timeout, silent) + 1.0
+        for attempt, process in self.executor.alive.items():
+            overdue = self._overdue(attempt, process)
             moments.append(min(process.ends, overdue if overdue > self.time else process.ends))
         if self.witness.waits_for_earlier and self.rechecks < MOST_RECHECKS:
             moments.append(self.rechecked + self.pipeline.engine.recheck)
         return [at for at in moments if not math.isinf(at)]
+
+    def _overdue(self, attempt: int, process: Process) -> float:
+        """When the daemon ends a job: it counts by what it has noted, which may be set since."""
+        limits = self.pipeline.job_settings(process.job.env["BACKFILLD_PROCESSOR"])
+        noted = self.witness.running.get(attempt, {}).get("started_at") or 0.0
+        began = max(process.started, noted)
+        spoke = max(began, process.started + process.work.talks)
+        return min(began + limits.timeout, spoke + limits.silence) + 1.0
 
     # What comes from outside
 

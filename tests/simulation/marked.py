@@ -76,12 +76,16 @@ class Marked:
             sources = [self._witness.checks.get((day, p.name)) for day in window for p in before.processor]
             for processor in phase.processor:
                 output = self._witness.checks.get((date, processor.name))
-                if output is None or not _has_rows(output) or output["own_started_at"] is None:
+                if output is None or not _has_rows(output) or not self._is_ours(output):
                     continue
                 for source in filter(None, sources):
                     if _was_run(source) and source["own_ended_at"] > output["own_started_at"]:
                         name = f"{source['processor']} of {source['date']}"
                         yield f"{processor.name} of {date} began before {name} ended, and no mark says so"
+
+    def _is_ours(self, output: Row) -> bool:
+        foreign = self._witness.pair(output) in self._life.platform.foreign
+        return output["own_started_at"] is not None and not foreign
 
     def _window(self, date: str, phase: Phase) -> Iterator[str]:
         """A date and its lookback."""

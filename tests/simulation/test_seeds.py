@@ -19,6 +19,8 @@ from tests.simulation.shrink import shrink
 SEEDS, BLOCK = 2000, 50
 MOST_SEEDS = 400
 """How many worlds a planted bug may hide in."""
+BROKEN_ONCE = (2809, 3942, 4521, 5276, 12855, 13152, 15996, 16748, 25730, 26760, 29069, 32823, 33574, 38060)
+"""Worlds beyond the first that have shown a bug, one of each kind."""
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +31,11 @@ def simulator() -> Simulator:
 @pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
 def test_no_invariant_breaks(simulator: Simulator, first: int) -> None:
     tally = simulator.run(range(first, first + BLOCK))
+    assert not tally.failures, simulator.explain(min(tally.failures))
+
+
+def test_what_has_broken_once_holds(simulator: Simulator) -> None:
+    tally = simulator.run(BROKEN_ONCE)
     assert not tally.failures, simulator.explain(min(tally.failures))
 
 

@@ -73,12 +73,16 @@ class Witness:
         return bool(self.live() or self.failed())
 
     def behind_the_file(self) -> list[dt.date]:
-        """Done dates that were never asked about a processor that the file has by now."""
+        """Done dates without a processor that the file has now: nobody asked, or a later date waits."""
         names = self._life.pipeline.processors
         done = [
             d for d, row in self.dates.items() if row["state"] == DONE and row["outcome"] != "not_expected"
         ]
-        return [day_of(date) for date in done if any((date, name) not in self.checks for name in names)]
+        return [day_of(date) for date in done if any(self._is_behind(date, name) for name in names)]
+
+    def _is_behind(self, date: str, name: str) -> bool:
+        check = self.checks.get((date, name))
+        return check is None or (self.waits_for_earlier and not check["satisfied"])
 
     def nobody_runs(self) -> list[Pair]:
         """What lacks and no job of ours may write: of dates never enqueued, and of scrapers left out."""
