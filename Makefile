@@ -15,11 +15,12 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 SYSTEM_PACKAGES := chromium postgresql prometheus systemd
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint format docs simulate setup system-packages clean
+.PHONY: help demo test test-hosts check lint format docs simulate setup system-packages clean
 
 help:
 	@echo "make demo             run the whole thing on real NBA dates (STAY=1 keeps the daemon running)"
 	@echo "make test             lint, format, types and all tests (T=\"tests/unit -k judge\" for some)"
+	@echo "make test-hosts       jobs on several hosts, which are network namespaces: as root, with iproute2"
 	@echo "make check            lint, format and types alone; make lint leaves out the types"
 	@echo "make format           mend what a tool can mend"
 	@echo "make docs             write the tables of docs/reference/ from the code"
@@ -36,6 +37,10 @@ test: system-packages $(READY_DEV)
 	@checks=0; $(MAKE) --no-print-directory check || checks=1; \
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(T) || exit $$?; \
 	if [ $$checks = 1 ]; then echo "the tests passed, but make check did not: see above"; exit 1; fi
+
+# Apart from the others: not every machine lets its user make network namespaces.
+test-hosts: $(READY_DEV)
+	@$(BIN)/python -m pytest -m hosts tests/acceptance/test_hosts.py
 
 check: lint
 	@$(BIN)/mypy

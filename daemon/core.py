@@ -31,6 +31,8 @@ class Core:
     """Seconds of a clock that nobody sets, which shows when `now` is set; None: nobody sets that either."""
     remarks: dict[int, str] = field(default_factory=dict)
     """What keeps running attempts from beginning or from being seen, as of the latest look at them."""
+    obstacles: dict[str, str] = field(default_factory=dict)
+    """By executor, what has to come before a job can start there, as of the latest look."""
     batch: int = 500
     """How many dates one pass moves at most, so that nothing else waits long."""
     questions: int = 20_000

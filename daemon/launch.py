@@ -51,6 +51,7 @@ class Launcher:
 
     def run(self) -> int:
         """Claim what may run within the slots and launch it; how many attempts were started."""
+        self._core.obstacles.update({name: executor.obstacle for name, executor in self._executors.items()})
         with self._core.db.read() as tx:
             limits = self._limits(tx, attempts.running(tx))
             if not checks.runnable(tx, dict.fromkeys(limits, 1)):
@@ -62,14 +63,18 @@ class Launcher:
         return len(claimed)
 
     def _limits(self, tx: Transaction, running: Sequence[AttemptRow]) -> dict[str, int]:
-        """How many attempts of each processor may start now, by slots, writers, sequence and holds."""
+        """How many attempts of each processor may start now, by slots, writers, sequence, holds, executor."""
         placed = holds.everything(tx)
         free = self._core.pipeline.jobs.slots - len(running)
         if free <= 0 or any(hold.kind in (holds.EVERYTHING, holds.WAREHOUSE) for hold in placed):
             return {}
         limits = {name: min(free, self._free_writers(p, running)) for name, p in self._processors.items()}
         held = holding.held(self._core.pipeline, placed)
-        barred = {name for name in limits if name in held or self._in_sequence(name, running)}
+        barred = {
+            name
+            for name in limits
+            if name in held or self._in_sequence(name, running) or self._obstructed(name)
+        }
         return {name: limit for name, limit in limits.items() if limit > 0 and name not in barred}
 
     def _free_writers(self, processor: Processor, running: Sequence[AttemptRow]) -> int:
@@ -79,6 +84,10 @@ class Launcher:
         """Whether an attempt of its sequential phase runs."""
         phase = self._core.pipeline.stage_of[name].phase
         return phase.sequential and any(attempt.sequence == phase.name for attempt in running)
+
+    def _obstructed(self, name: str) -> bool:
+        """Whether its executor can start nothing now, so that an attempt would be used up for nothing."""
+        return bool(self._core.obstacles.get(self._processors[name].executor))
 
     def _claim(self, tx: Transaction) -> tuple[list[_Claimed], list[Event]]:
         """Claim in the order of priority and date; the stop flags are read in this same transaction.

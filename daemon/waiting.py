@@ -84,7 +84,7 @@ def _attempt(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
 
 
 def _slot(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
-    """Which slot: of the sequential phase, of an output table, or any; none while nobody can check a job."""
+    """Which slot: of the sequential phase, of an output table, or any; none while it could not start."""
     if away := _away(scene):
         return away
     wanted = [check.processor for check in own.values() if check.runnable]
@@ -94,7 +94,10 @@ def _slot(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
     if stage.phase.sequential:
         holder = next((a for a in scene.running if a.sequence == stage.phase.name), None)
         return f"a slot of {stage.phase.name}{_runs(holder)}"
-    table = scene.core.pipeline.processors[wanted[0]].table
+    first = scene.core.pipeline.processors[wanted[0]]
+    if obstacle := scene.core.obstacles.get(first.executor):
+        return obstacle
+    table = first.table
     writer = next((a for a in scene.running if a.output == table), None)
     if writer is not None:
         return f"a writer of {table}{_runs(writer)}"

@@ -69,6 +69,10 @@ def attempt_file(root: Path, attempt: int, kind: str) -> Path:
 class Executor(Protocol):
     """Runs jobs somewhere. All calls return at once, save `launch`, which starts processes."""
 
+    @property
+    def obstacle(self) -> str:
+        """What has to come before any job can start here, as `waiting_on` tells it; empty when nothing."""
+
     def launch(self, jobs: Sequence[Job], record: Record) -> None:
         """Hold each job ready, `record` all handles, then let the jobs begin.
 

@@ -58,6 +58,9 @@ class CloudRun:
     caller's, must return at once and not raise.
     """
 
+    obstacle = ""
+    """Attempts themselves wait for the API, and say so."""
+
     def __init__(
         self,
         root: Path,

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ from typing import BinaryIO
 from distributed import Future
 
 from daemon.executors import Exit, Handle, Job, Observation, Record, attempt_file, dask_worker
-from daemon.executors.dask_link import AWAY, CONNECT_SECONDS, Link, Ticket, outcome
+from daemon.executors.dask_link import AWAY, Link, Sight, Ticket, outcome
 from state.sources import DaskCluster
 
 _LOOK_SECONDS = 1.0
@@ -31,6 +32,10 @@ class _Run:
     future: Future | None = None
     output_at: float | None = None
     """None until a worker was seen at it."""
+    worker: str = ""
+    """The address of that worker."""
+    hidden: bool = False
+    """Whether no worker spoke of it when last asked."""
     absent: int = 0
     kill_at: float | None = None
 
@@ -38,8 +43,8 @@ class _Run:
 class Dask:
     """An executor on a Dask cluster. Logs and exits are copied to files under `root`.
 
-    A thread talks to the scheduler; while that is away, attempts are reported as elsewhere. `on_end` is
-    called in that thread or the caller's, must return at once and not raise.
+    A thread talks to the scheduler; while that or a worker is away, attempts are reported as elsewhere.
+    `on_end` is called in that thread or the caller's, must return at once and not raise.
     """
 
     def __init__(
@@ -60,11 +65,16 @@ class Dask:
         self._exits: dict[int, Exit] = {}
         self._reported: list[int] = []
         self._closed: dict[int, str] = {}
-        self._linked = threading.Event()
+        self._settled: deque[str] = deque()
         self._bell = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._watch, name="dask-watcher", daemon=True)
         self._thread.start()
+
+    @property
+    def obstacle(self) -> str:
+        """That no scheduler answers; empty while one does."""
+        return "" if self._link else f"a Dask scheduler that answers at {self._cluster.scheduler}"
 
     def log(self, attempt: int) -> Path:
         """The copy of the attempt's output, about a second old while it runs."""
@@ -73,21 +83,24 @@ class Dask:
     def launch(self, jobs: Sequence[Job], record: Record) -> None:
         """Hand the jobs over to the cluster, `record` all handles in one call, then let the jobs begin.
 
-        If `record` raises, none begins. Waits a few seconds at most for a scheduler; without one, `poll`
-        reports that the jobs cannot start.
+        If `record` raises, none begins. Without a scheduler, `poll` reports that the jobs cannot start.
         """
-        self._linked.wait(CONNECT_SECONDS)
         link = self._link
+        for job in jobs:
+            for kind in ("log", "exit"):
+                self._file(job.attempt, kind).unlink(missing_ok=True)
         with ExitStack() as undo:
-            runs = {job.attempt: run for job in jobs if (run := self._hold(link, job, undo))}
+            runs = self._hold(link, jobs, undo) if link is not None else {}
+            for number in {job.attempt for job in jobs} - runs.keys():
+                self._report(number, self._not_started())
             if runs:
                 record({attempt: run.ticket.text() for attempt, run in runs.items()})
             undo.pop_all()
-        for attempt, run in runs.items():
-            with self._lock:
-                self._runs[attempt] = run
-            if link is not None:
-                with suppress(*AWAY):  # it gives up waiting, and says that it never began
+        with self._lock:
+            self._runs |= runs
+        if link is not None:
+            with suppress(*AWAY):  # they give up waiting, and say that they never began
+                for run in runs.values():
                     link.release(run.ticket.key)
         self._bell.set()
 
@@ -98,8 +111,8 @@ class Dask:
             exits, self._exits = self._exits, {}
             ended = [Observation(attempt=n, output_at=end.ended_at, exit=end) for n, end in exits.items()]
             seen = [*ended, *(self._observe(attempt, run) for attempt, run in self._runs.items())]
-        # Who polls again has closed what was reported, or finds it once more by its exit file.
-        self._forget(reported)
+            # Who polls again has closed what was reported, or finds it once more by its exit file.
+            self._let_go(reported)
         return seen
 
     def stop(self, attempt: int, grace: float) -> None:
@@ -135,32 +148,39 @@ class Dask:
         self._closing = True
         self._bell.set()
         self._thread.join()
-        self._forget(self._reported)
+        self._let_go(self._reported)
+        with suppress(*AWAY):
+            self._forget()
         self._drop()
 
     def _file(self, attempt: int, kind: str) -> Path:
         return attempt_file(self._root, attempt, kind)
 
     def _observe(self, attempt: int, run: _Run) -> Observation:
-        where = "" if run.future is not None else self._cluster.scheduler
-        return Observation(attempt=attempt, output_at=run.output_at or self._now(), elsewhere=where)
+        at = run.output_at or self._now()
+        if run.future is None or run.hidden:
+            where = run.worker if run.future is not None else self._cluster.scheduler
+            return Observation(attempt=attempt, output_at=at, elsewhere=where)
+        remark = "" if run.worker else "no worker that answers has begun it"
+        return Observation(attempt=attempt, output_at=at, remark=remark)
 
     def _lost(self, why: str, *, tried: bool = True) -> Exit:
         return Exit(code=None, ended_at=self._now(), detail=f"lost: {why}", tried=tried)
 
-    def _hold(self, link: Link | None, job: Job, undo: ExitStack) -> _Run | None:
-        """The job, held by the cluster; None, and an exit to report, when there is none."""
-        for kind in ("log", "exit"):
-            self._file(job.attempt, kind).unlink(missing_ok=True)
-        key = f"backfilld-{job.attempt}-{uuid.uuid4().hex}"
-        if link is not None:
-            with suppress(*AWAY):
+    def _not_started(self) -> Exit:
+        detail = f"cannot start: no Dask scheduler answers at {self._cluster.scheduler}"
+        return Exit(code=None, ended_at=self._now(), detail=detail)
+
+    def _hold(self, link: Link, jobs: Sequence[Job], undo: ExitStack) -> dict[int, _Run]:
+        """The jobs, held by the cluster, as many as it takes; `undo` is told how to let go of them."""
+        runs = {}
+        with suppress(*AWAY):
+            for job in jobs:
+                key = f"backfilld-{job.attempt}-{uuid.uuid4().hex}"
                 future = link.hold(job, key)
                 undo.callback(self._abandon, link, key, future)
-                return _Run(ticket=Ticket(key=key, scheduler=link.scheduler), future=future)
-        detail = f"cannot start: no Dask scheduler answers at {self._cluster.scheduler}"
-        self._report(job.attempt, Exit(code=None, ended_at=self._now(), detail=detail))
-        return None
+                runs[job.attempt] = _Run(ticket=Ticket(key=key, scheduler=link.scheduler), future=future)
+        return runs
 
     def _abandon(self, link: Link, key: str, future: Future) -> None:
         with suppress(*AWAY):
@@ -193,14 +213,14 @@ class Dask:
             self._exits[attempt] = end
         self._on_end()
 
-    def _forget(self, attempts: Sequence[int]) -> None:
-        link = self._link
-        for attempt in attempts:
-            with self._lock:
-                key = self._closed.pop(attempt, None)
-            if key is not None and link is not None:
-                with suppress(*AWAY):
-                    link.forget(key)
+    def _let_go(self, attempts: Sequence[int]) -> None:
+        """Have the cluster keep these no longer, once it can be told."""
+        self._settled.extend(key for n in attempts if (key := self._closed.pop(n, None)) is not None)
+
+    def _forget(self) -> None:
+        while self._settled and self._link is not None:
+            self._link.forget(self._settled[0])
+            self._settled.popleft()
 
     def _watch(self) -> None:
         while not self._closing:
@@ -215,6 +235,7 @@ class Dask:
         """One look at the cluster: connect, adopt, collect what ended, copy output, end what shall end."""
         link = self._link or self._connect()
         link.check()
+        self._forget()
         with self._lock:
             runs = dict(self._runs)
         for attempt, run in runs.items():
@@ -223,7 +244,8 @@ class Dask:
             if run.future is not None and run.future.cancelled():
                 run.future = None  # by a lost connection, which says nothing of the job
             elif run.future is not None and run.future.done():
-                self._collect(attempt, outcome(run.future, at=self._now()))
+                with suppress(*AWAY):  # its worker may be away with it, and others not
+                    self._collect(attempt, outcome(run.future, at=self._now()))
         with self._lock:
             runs = {attempt: run for attempt, run in self._runs.items() if run.future is not None}
         if runs:
@@ -232,16 +254,15 @@ class Dask:
     def _connect(self) -> Link:
         """A link to the scheduler. Raises OSError when there is none."""
         self._link = Link(self._cluster, self._bell.set)
-        self._linked.set()
+        self._on_end()  # what waited for it can begin
         return self._link
 
     def _drop(self) -> None:
         """The link is gone, and with it the sight of every attempt."""
-        self._linked.clear()
         link, self._link = self._link, None
         with self._lock:
             for run in self._runs.values():
-                run.future = None
+                run.future, run.hidden = None, bool(run.worker)
         if link is not None:
             link.close()
 
@@ -272,21 +293,22 @@ class Dask:
                 written[run.ticket.key] = log.tell()
             if run.kill_at is not None:
                 stops[run.ticket.key] = max(run.kill_at - time.monotonic(), 0.0)
-        pieces, all_heard = link.look(written, stops)
+        seen, silent = link.look(written, stops)
         for attempt, run in runs.items():
-            piece = pieces.get(run.ticket.key)
-            if piece is not None:
-                self._saw(attempt, run, piece)
-            elif all_heard:
+            sight = seen.get(run.ticket.key)
+            run.hidden = sight is None and bool(run.worker)
+            if sight is not None:
+                self._saw(attempt, run, sight)
+            elif not silent or (run.hidden and run.worker not in silent):
                 self._missed(link, attempt, run)
 
-    def _saw(self, attempt: int, run: _Run, piece: bytes) -> None:
-        if piece or run.output_at is None:
+    def _saw(self, attempt: int, run: _Run, sight: Sight) -> None:
+        if sight.piece or not run.worker:
             run.output_at = self._now()
-        run.absent = 0
+        run.worker, run.absent = sight.worker, 0
         with self._open_log(attempt) as log:
-            log.write(piece)
-        if len(piece) == dask_worker.PIECE:
+            log.write(sight.piece)
+        if len(sight.piece) == dask_worker.PIECE:
             self._bell.set()  # there is more
 
     def _missed(self, link: Link, attempt: int, run: _Run) -> None:

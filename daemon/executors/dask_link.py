@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from typing import TypeVar
 
 from distributed import Client, Future, KilledWorker, Queue
 from distributed.client import ClosedClientError, FutureCancelledError
@@ -15,8 +17,14 @@ from state.sources import DaskCluster
 
 AWAY = (OSError, ClosedClientError, FutureCancelledError)
 """What is raised while the scheduler, or the worker that has a result, is not there."""
-CONNECT_SECONDS = 5.0
-_ANSWER_SECONDS = 1.0
+_ANSWER_SECONDS = 5.0
+"""How long a scheduler has to answer: Dask itself waits for as long as it takes for a connection to break."""
+_WORKER_SECONDS = 3.0
+"""How long a worker has to answer, before the others are heard without it."""
+_WORD_SECONDS = 1.0
+"""How long a gate is waited at for a word that may be there."""
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +48,16 @@ class Ticket:
         return json.dumps(asdict(self))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """A job as its worker sees it: the worker's address, and the next piece of output."""
+
+    worker: str
+    piece: bytes
+
+
 class Link:
-    """A connection to one life of a scheduler; all calls raise one of AWAY when it is gone.
+    """A connection to one life of a scheduler; calls raise one of AWAY when it does not answer in seconds.
 
     A published dataset keeps a job's task alive when no client is there. A job begins only when its gate, a
     queue of the scheduler, gives the one permission there is: Dask runs a task again when its worker or its
@@ -51,14 +67,14 @@ class Link:
     def __init__(self, cluster: DaskCluster, on_news: Callable[[], None]) -> None:
         self._resources = {cluster.resource: 1} if cluster.resource else None
         self._on_news = on_news
-        self._client = Client(cluster.scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
+        self._client = Client(cluster.scheduler, timeout=_ANSWER_SECONDS, set_as_default=False)
         self._gates: dict[str, Queue] = {}
         self.scheduler = self._who()
 
     def check(self) -> None:
         """Raise one of AWAY unless it is the same scheduler: clients reconnect by themselves, to any."""
-        if self._client.status != "running" or self._who() != self.scheduler:
-            raise ConnectionError("the scheduler is gone")
+        if self._who() != self.scheduler:
+            raise ConnectionError("the scheduler was restarted")
 
     def hold(self, job: Job, key: str) -> Future:
         """Hand the job over, to be kept under the key. It does not begin before `release`."""
@@ -66,63 +82,112 @@ class Link:
         future = self._client.submit(
             dask_worker.run, job, key=key, pure=False, retries=0, resources=self._resources
         )
-        self._client.publish_dataset(future, name=key)
+        self._ask(self._client.publish_dataset, future, name=key)
         return self._watched(future)
 
     def release(self, key: str) -> None:
         """Let the job begin."""
         self.check()
-        self._gate(key).put(dask_worker.GO)
+        self._ask(self._gate(key).put, dask_worker.GO)
 
     def abandon(self, key: str, future: Future) -> None:
         """Have a held job end without having begun."""
-        self._gate(key).put(dask_worker.WITHHELD)
+        self._ask(self._gate(key).put, dask_worker.WITHHELD)
         del self._gates[key]
-        future.cancel(force=True)
+        self._ask(self._client.cancel, [future], force=True)
         self.forget(key)
 
     def find(self, key: str) -> Future | None:
         """The task that is kept under the key; None when there is none, so that the job never began."""
-        future = self._client.get_dataset(key, default=None)
+        future = self._ask(self._client.get_dataset, key, default=None)
         return None if future is None else self._watched(future)
 
-    def look(self, written: Mapping[str, int], stops: Mapping[str, float]) -> tuple[dict[str, bytes], bool]:
-        """What all workers say together to `dask_worker.look`, and whether none was silent."""
-        answers = self._client.run(dask_worker.look, written, stops, on_error="return").values()
-        heard = [answer for answer in answers if isinstance(answer, dict)]
-        return {key: piece for answer in heard for key, piece in answer.items()}, len(heard) == len(answers)
+    def look(
+        self, written: Mapping[str, int], stops: Mapping[str, float]
+    ) -> tuple[Mapping[str, Sight], Collection[str]]:
+        """What the workers say to `dask_worker.look`, by key, and the addresses of those that are silent.
+
+        One that is frozen or cut off keeps none of the others from being heard.
+        """
+        workers = list(self._ask(self._client.nthreads))
+        answers = dict(zip(workers, self._ask(self._hear, workers, written, stops), strict=True))
+        seen = {
+            key: Sight(worker=worker, piece=piece)
+            for worker, answer in answers.items()
+            if answer is not None
+            for key, piece in answer.items()
+        }
+        return seen, {worker for worker, answer in answers.items() if answer is None}
 
     def withhold(self, key: str) -> bool:
         """Take back the permission to begin from a job that no worker has; False when that fails."""
         gate = self._gate(key)
-        try:
-            word = gate.get(timeout=_ANSWER_SECONDS)
-        except TimeoutError:  # a worker has just taken it, or it never came
+        word = self._ask(self._word, gate)
+        if word is None:
             return False
         withheld = word in (dask_worker.GO, dask_worker.WITHHELD)
-        gate.put(dask_worker.WITHHELD if withheld else word)
+        self._ask(gate.put, dask_worker.WITHHELD if withheld else word)
         if withheld:
             del self._gates[key]  # not closed: a worker may take the task just now, and has to read it
         return withheld
 
     def forget(self, key: str) -> None:
         """Have the cluster keep the job no longer."""
-        self._client.unpublish_dataset(key)
+        self._ask(self._client.unpublish_dataset, key)
         if gate := self._gates.pop(key, None):
             gate.close()  # the scheduler drops it once all who opened it have closed it
 
     def close(self) -> None:
         """Disconnect; jobs live on."""
         with suppress(*AWAY):
-            self._client.close(timeout=_ANSWER_SECONDS)
+            self._client.close(timeout=_WORD_SECONDS)
+
+    def _ask(self, call: Callable[..., Awaitable[_T]], *args: object, **options: object) -> _T:
+        """What comes of a call in the client's loop. Raises one of AWAY when nothing does in time."""
+
+        async def asked() -> _T:
+            if self._client.status != "running":
+                raise ConnectionError("the scheduler is gone")
+            return await call(*args, **options)
+
+        answer: _T = self._client.sync(asked, callback_timeout=_ANSWER_SECONDS)
+        return answer
+
+    async def _hear(self, workers: Collection[str], *question: object) -> list[dict[str, bytes] | None]:
+        return await asyncio.gather(*(self._answer(worker, *question) for worker in workers))
+
+    async def _answer(self, worker: str, *question: object) -> dict[str, bytes] | None:
+        """What one worker says; None when it says nothing in time."""
+        run = self._client.run(dask_worker.look, *question, workers=[worker], on_error="return")
+        try:
+            said = (await asyncio.wait_for(run, _WORKER_SECONDS)).get(worker)
+        except TimeoutError:
+            return None
+        return said if isinstance(said, dict) else None
 
     def _gate(self, key: str) -> Queue:
         if key not in self._gates:
-            self._gates[key] = Queue(key, client=self._client)
+            self._gates[key] = self._ask(self._open, key)
         return self._gates[key]
 
+    async def _open(self, key: str) -> Queue:
+        gate = Queue(key, client=self._client)
+        await gate._started  # to await the gate itself would open it once more, so that it is never dropped
+        return gate
+
+    async def _word(self, gate: Queue) -> str | None:
+        """The word at a gate; None when a worker has just taken it, or it never came."""
+        try:
+            return str(await gate.get(timeout=_WORD_SECONDS))
+        except TimeoutError:  # said by the scheduler: one that says nothing is away
+            return None
+
     def _who(self) -> str:
-        return str(self._client.scheduler_info(n_workers=0)["id"])
+        return str(self._ask(self._identity)["id"])
+
+    async def _identity(self) -> Mapping[str, object]:
+        identity: Mapping[str, object] = await self._client.scheduler.identity(n_workers=0)
+        return identity
 
     def _watched(self, future: Future) -> Future:
         future.add_done_callback(lambda _: self._on_news())
@@ -135,11 +200,11 @@ def outcome(future: Future, *, at: float) -> dask_worker.Outcome:
     Raises one of AWAY when it cannot be had now.
     """
     if future.status == "finished":
-        found: dask_worker.Outcome = future.result(timeout=CONNECT_SECONDS)
+        found: dask_worker.Outcome = future.result(timeout=_ANSWER_SECONDS)
         return found
     if future.status != "error":
         raise ConnectionError("the connection was lost, or somebody cancelled the task")
-    error = future.exception(timeout=CONNECT_SECONDS)
+    error = future.exception(timeout=_ANSWER_SECONDS)
     gone = isinstance(error, KilledWorker)
     why = f"its worker {error.last_worker.address} is gone" if gone else f"{type(error).__name__}: {error}"
     return dask_worker.Outcome(exit=Exit(code=None, ended_at=at, detail=f"lost: {why}"))

@@ -46,6 +46,9 @@ class Local:
     Raises OSError when `root` cannot be written.
     """
 
+    obstacle = ""
+    """This machine is always there."""
+
     def __init__(
         self, root: Path, *, on_end: Callable[[], None] = lambda: None, now: Callable[[], float] = time.time
     ) -> None:

@@ -1,4 +1,4 @@
-"""A real Dask scheduler and real workers on loopback, each a process of its own that can be killed alone."""
+"""A real Dask scheduler and real workers, each a process of its own that can be killed alone."""
 
 import contextlib
 import os
@@ -6,13 +6,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from distributed import Client, Scheduler
 
 from daemon.executors.dask import Dask
 from state.sources import DaskCluster
+from tests.hosts import LOOPBACK, Host
 from tests.integration.hand import Hand
 
 DEADLINE = 60.0
@@ -28,27 +29,29 @@ def free_address() -> str:
 class Cluster:
     """Starts and kills a scheduler and its workers; the scheduler's port outlives it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: Host, env: Mapping[str, str]) -> None:
         self.folder = folder
-        self.address = free_address()
+        self.host = host
+        self.env = env
+        self.address = f"tcp://{host.address}:8786" if host is not LOOPBACK else free_address()
         self.started: list[subprocess.Popen[bytes]] = []
 
     def scheduler(self) -> subprocess.Popen[bytes]:
-        where = ["--host", "127.0.0.1", "--port", self.address.rpartition(":")[2]]
-        return self._start("dask_scheduler", *where, "--no-dashboard", "--no-show")
+        words = ["--port", self.address.rpartition(":")[2], "--no-show"]
+        return self._start("dask_scheduler", self.host, *words)
 
-    def worker(self, *options: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-        where = ["--host", "127.0.0.1", "--local-directory", str(self.folder), "--no-dashboard"]
-        words = [self.address, *where, "--no-nanny", "--nthreads", "2", *options]
-        return self._start("dask_worker", *words, env=env)
+    def worker(self, *options: str, host: Host = LOOPBACK) -> subprocess.Popen[bytes]:
+        words = ["--local-directory", str(self.folder), "--no-nanny", "--nthreads", "2", *options]
+        return self._start("dask_worker", host, self.address, *words)
 
-    def _start(self, module: str, *words: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    def _start(self, module: str, host: Host, *words: str) -> subprocess.Popen[bytes]:
+        python = [*host.words, sys.executable, "-W", "ignore", "-m", f"distributed.cli.{module}"]
         with (self.folder / f"{module}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", f"distributed.cli.{module}", *words],
+                [*python, "--host", host.address, "--no-dashboard", *words],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **(env or {})},
+                env={**os.environ, **self.env},
                 cwd=self.folder,
             )
         self.started.append(process)
@@ -82,10 +85,12 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def running(folder: Path, workers: int = 1) -> Iterator[Cluster]:
-    """A cluster of a scheduler and some workers, ended with the context."""
+def running(
+    folder: Path, workers: int = 1, *, host: Host = LOOPBACK, env: Mapping[str, str] | None = None
+) -> Iterator[Cluster]:
+    """A cluster of a scheduler on a host and some workers here, ended with the context."""
     folder.mkdir(exist_ok=True)
-    cluster = Cluster(folder)
+    cluster = Cluster(folder, host, env or {})
     try:
         cluster.scheduler()
         for _ in range(workers):

@@ -29,6 +29,10 @@ class Hand:
         return self.executor
 
     def shell(self, script: str, *, attempt: int = 1, **more: Any) -> None:
+        until(lambda: not self.executor.obstacle, "an executor that can start a job")
+        self.launch(script, attempt=attempt, **more)
+
+    def launch(self, script: str, *, attempt: int = 1, **more: Any) -> None:
         words = {"cwd": self.cwd, "env": {"GIVEN": "to the job"}, **self.more, **more}
         self.executor.launch([Job(attempt=attempt, argv=("sh", "-c", script), **words)], self.handles.update)
 

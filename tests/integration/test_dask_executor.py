@@ -1,6 +1,7 @@
 """Jobs on a real Dask cluster: begin once, tell how they ended, and survive or end with what they run on."""
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,6 +132,8 @@ def test_a_job_waits_for_the_resource_and_can_be_ended_before_it_begins(tmp_path
         hand.pid("leader")
         hand.shell("touch ran", attempt=2)
         hand.shell("touch ran-too; exit 5", attempt=3)
+        remarks = {seen.attempt: seen.remark for seen in hand.executor.poll()}
+        assert remarks[3] == "no worker that answers has begun it"
         hand.executor.stop(2, grace=30)
         end = hand.exit()
         assert (end.code, end.detail, end.tried) == (None, "lost: ended before it began", False)
@@ -213,6 +216,7 @@ def test_a_job_that_cannot_be_recorded_never_begins(hand: Hand, calm: Cluster) -
     def fails(_: object) -> None:
         raise Full
 
+    until(lambda: not hand.executor.obstacle, "a scheduler")
     with pytest.raises(Full):
         hand.executor.launch([Job(attempt=77, argv=("touch", "ran"), cwd=hand.cwd)], fails)
     assert hand.executor.poll() == []
@@ -246,6 +250,19 @@ def test_a_handle_that_is_none_is_lost(hand: Hand) -> None:
 
 
 # ---- a cluster that dies
+
+
+def test_a_worker_that_is_frozen_hides_its_job_until_it_thaws(hand: Hand, calm: Cluster) -> None:
+    hand.shell(WAITS)
+    hand.pid("leader")
+    worker = calm.started[-1]
+    worker.send_signal(signal.SIGSTOP)
+    try:
+        until(lambda: (seen := hand.seen()) and seen.elsewhere not in ("", calm.address), "out of sight")
+        (hand.cwd / "end").touch()
+    finally:
+        worker.send_signal(signal.SIGCONT)
+    assert (hand.exit().code, hand.output()) == (7, "begun\ndone\n")
 
 
 def test_a_job_ends_with_its_worker_and_is_not_begun_again_by_another(shaken: Cluster, hurt: Hand) -> None:
@@ -305,7 +322,8 @@ def test_a_job_is_lost_when_its_worker_was_the_only_one(tmp_path: Path, nanny: s
 
 def test_without_a_scheduler_a_job_cannot_start_and_nothing_is_recorded(tmp_path: Path) -> None:
     hand = dask_hand(tmp_path / "attempts", tmp_path, address := free_address())
-    hand.shell("touch ran")
+    assert hand.executor.obstacle == f"a Dask scheduler that answers at {address}"
+    hand.launch("touch ran")
     assert hand.exit().detail == f"cannot start: no Dask scheduler answers at {address}"
     assert hand.handles == {}
     hand.executor.close()

@@ -140,6 +140,8 @@ class SimExecutor:
     point: Callable[[str], None] = lambda name: None
     on_end: Callable[[], None] = nothing
     """Called when there is an end to be noticed."""
+    obstacle: str = ""
+    """What keeps every job from starting."""
     alive: dict[int, Process] = field(default_factory=dict)
     ended: dict[int, Exit] = field(default_factory=dict)
     watched: set[int] = field(default_factory=set)

@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 
 from daemon.control import Refused
+from daemon.waiting import waiting_on
 from state.store import backfills, dates
 from tests.factories import phase, pipeline, processor
 from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
@@ -58,6 +59,18 @@ def test_cancel_ends_what_runs_and_a_retry_runs_only_what_is_missing(world):
     world.run()
     assert "box" not in [job.env["BACKFILLD_PROCESSOR"] for job in world.executor.launched[before:]]
     assert world.dates()[OPENER].outcome == "bootstrap"
+
+
+def test_what_no_executor_can_start_waits_for_it_and_uses_up_no_attempt(world):
+    world.executor.obstacle = "a ship that sails"
+    world.enqueue(OPENER, OPENER)
+    world.run()
+    with world.db.read() as tx:
+        assert waiting_on(tx, world.core, world.live()) == {OPENER: "a ship that sails"}
+    world.executor.obstacle = ""
+    world.run()
+    assert world.dates()[OPENER].outcome == "bootstrap"
+    assert world.executor.launched[0].attempt == 1
 
 
 def test_too_many_failures_stop_a_backfill_until_it_is_resumed(tmp_path):

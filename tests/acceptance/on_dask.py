@@ -1,0 +1,44 @@
+"""A real daemon, two of whose sources run on a Dask cluster, and what it says of them."""
+
+import itertools
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from tests.acceptance.daemon import Daemon, daemon
+
+REMOTE = ("nbac_gamebook_player_stats", "nbac_team_boxscore")
+
+
+@contextmanager
+def daemon_on(address: str, folder: Path, pace: str = "1") -> Iterator[Daemon]:
+    """A started daemon whose jobs of REMOTE run on the cluster of that scheduler, `pace` seconds each."""
+    lines = f'executor = "dask"\nenv = {{ DEMO_LAKE = "lake", DEMO_SECONDS = "{pace}" }}\n'
+    changes = {f'name = "{name}"\n': f'name = "{name}"\n{lines}' for name in REMOTE}
+    changes["[jobs]\n"] = f'[executor.dask]\nscheduler = "{address}"\n\n[jobs]\n'
+    with daemon(folder, changes=changes) as one:
+        yield one
+
+
+def attempts(one: Daemon) -> list[sqlite3.Row]:
+    """All attempts on the cluster, the oldest first."""
+    with closing(sqlite3.connect(one.state / "state.db")) as db:
+        db.row_factory = sqlite3.Row
+        return db.execute("SELECT * FROM attempts WHERE executor = 'dask' ORDER BY id").fetchall()
+
+
+def writing(one: Daemon) -> list[Path]:
+    """The logs of the cluster's running jobs whose output is here already."""
+    rows = [row for row in attempts(one) if row["status"] == "running"]
+    logs = [one.state / "attempts" / "000" / f"{row['id']}.log" for row in rows]
+    return [log for log in logs if log.exists() and log.stat().st_size]
+
+
+def overlaps(rows: Sequence[sqlite3.Row]) -> list[tuple[int, int]]:
+    """Pairs of attempts that wrote one table at once, by the daemon's own account."""
+    return [
+        (a["id"], b["id"])
+        for a, b in itertools.combinations(rows, 2)
+        if a["output"] == b["output"] and b["started_at"] < a["ended_at"]
+    ]

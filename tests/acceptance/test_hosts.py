@@ -1,0 +1,155 @@
+"""A Dask cluster on several hosts, which are cut off in mid-job. `make test-hosts` runs these, as root."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.acceptance.on_dask import REMOTE, attempts, daemon_on, overlaps, writing
+from tests.hosts import Host, joined
+from tests.integration.dask_cluster import Cluster, dask_hand, running
+from tests.integration.hand import Hand
+from tests.integration.real_jobs import Bench, lives, until
+
+pytestmark = pytest.mark.hosts
+
+DAY, NEXT_DAY = "2021-10-19", "2021-10-20"
+SILENCE = 11.0
+"""Seconds after which Dask takes a silent connection for dead; it allows no fewer."""
+SHORT = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": f"{SILENCE:g}s"}
+ONE = ("--nthreads", "1")
+WAITS = "echo $$ >leader; echo begun; until test -e end; do sleep 0.05; done; echo done; exit 7"
+TELLS = "echo out; echo err >&2; ip -4 -o addr show up >where; exit 3"
+
+
+@pytest.fixture(scope="module")
+def hosts() -> Iterator[list[Host]]:
+    """A scheduler's host and two for workers."""
+    with joined(3) as found:
+        yield found
+
+
+@pytest.fixture
+def cluster(hosts: list[Host], tmp_path) -> Iterator[Cluster]:
+    """A scheduler and, on a host of its own each, two workers of one job at a time. All cables are in."""
+    with running(tmp_path / "dask", workers=0, host=hosts[0], env=SHORT) as found:
+        for host in hosts[1:]:
+            found.worker(*ONE, "--resources", f"host{hosts.index(host)}=1", host=host)
+        found.ready(2)
+        yield found
+    for host in hosts:
+        host.join()
+
+
+@contextmanager
+def on(cluster: Cluster, folder, resource: str) -> Iterator[Hand]:
+    """A hand whose jobs run on the workers with that resource."""
+    (folder / resource).mkdir()
+    hand = dask_hand(folder / f"{resource}-attempts", folder / resource, cluster.address, resource)
+    yield hand
+    hand.executor.close()
+
+
+def begun(hand: Hand) -> int:
+    """Wait until the job is seen at work; its process."""
+    pid = hand.pid("leader")
+    until(lambda: hand.output() == "begun\n", "the first output")
+    return pid
+
+
+def test_a_job_on_a_far_host_tells_the_same_as_one_here(cluster, hosts, tmp_path):
+    bench = Bench(tmp_path / "local", tmp_path)
+    bench.shell(TELLS)
+    here = bench.exit()
+    with on(cluster, tmp_path, "host2") as far:
+        far.shell(TELLS)
+        there = far.exit()
+        assert hosts[2].address in (far.cwd / "where").read_text()
+        assert (
+            (there.code, there.detail, there.tried) == (here.code, here.detail, here.tried) == (3, "", True)
+        )
+        assert far.output() == bench.output() == "out\nerr\n"
+    bench.clean()
+
+
+def test_a_host_that_is_away_for_a_moment_hides_its_jobs_and_nobody_elses(cluster, hosts, tmp_path):
+    with on(cluster, tmp_path, "host1") as cut, on(cluster, tmp_path, "host2") as other:
+        cut.shell(WAITS)
+        begun(cut)
+        hosts[1].cut()
+        # Then its job is out of sight, by the worker's name, while the job of another host is seen to its end
+        until(lambda: cut.seen().elsewhere.startswith(f"tcp://{hosts[1].address}:"), "out of sight")
+        other.shell("echo quick; exit 4")
+        assert (other.exit().code, other.output()) == (4, "quick\n")
+        assert cut.seen().exit is None
+        # When the job has ended meanwhile and the host is back, it tells how
+        (cut.cwd / "end").touch()
+        hosts[1].join()
+        assert (cut.exit().code, cut.output()) == (7, "begun\ndone\n")
+
+
+def test_a_host_that_stays_away_loses_its_job_and_ends_it_by_itself(cluster, hosts, tmp_path):
+    with on(cluster, tmp_path, "host1") as cut:
+        cut.shell(WAITS)
+        leader = begun(cut)
+        hosts[1].cut()
+        began = time.monotonic()
+        end = cut.exit()
+        assert time.monotonic() - began > SILENCE / 2, "a silence is not a death"
+        assert end.detail.startswith("lost: its worker")
+        until(lambda: not lives(leader), "the host to end its job, cut off as it is")
+        # When it comes back, nothing of the job does, and a new worker there takes the next
+        hosts[1].join()
+        cluster.worker(*ONE, "--resources", "host1=1", host=hosts[1])
+        cut.shell("exit 9", attempt=2)
+        assert cut.exit().code == 9
+        assert cut.output() == "begun\n"
+
+
+def test_a_date_goes_on_without_the_host_that_had_its_job(cluster, hosts, tmp_path):
+    with daemon_on(cluster.address, tmp_path / "d", pace=f"{SILENCE + 2}") as one:
+        number = one.enqueue(DAY, DAY)
+        one.wait_for(lambda: len(writing(one)) == 2, "running on both hosts")
+        hosts[1].cut()
+        away = f"out of sight, at tcp://{hosts[1].address}:"
+        one.wait_for(lambda: away in one.client.get(f"/v1/dates/{DAY}")["waiting_on"], "out of sight")
+        one.finish(number)
+        assert set(one.outcomes(DAY, DAY).values()) == {"bootstrap"}
+        rows = attempts(one)
+        assert not overlaps(rows)
+        assert sorted(row["status"] for row in rows) == ["lost", "succeeded", "succeeded"]
+        (lost,) = (row for row in rows if row["status"] == "lost")
+        assert lost["ended_at"] - lost["started_at"] < 60
+
+
+def test_a_scheduler_that_is_cut_off_is_waited_for_across_a_restart(cluster, hosts, tmp_path):
+    with daemon_on(cluster.address, tmp_path / "d", pace=f"{SILENCE + 2}") as one:
+        first = one.enqueue(DAY, DAY)
+        one.wait_for(lambda: len(writing(one)) == 2, "running on both hosts")
+        hosts[0].cut()
+        one.signal(signal.SIGKILL)
+        one.start()
+        # Then the running jobs are out of sight, and what could begin does not: no attempt is wasted
+        second = one.enqueue(NEXT_DAY, NEXT_DAY)
+        tells = {
+            DAY: f"out of sight, at {cluster.address}",
+            NEXT_DAY: f"a Dask scheduler that answers at {cluster.address}",
+        }
+        for day, words in tells.items():
+            one.wait_for(lambda d=day, w=words: w in one.client.get(f"/v1/dates/{d}")["waiting_on"], words)
+        for worker in cluster.started[1:]:
+            worker.wait(timeout=60)
+        assert len(attempts(one)) == 2
+        # When it is back, and workers are started again, as a supervisor does it
+        hosts[0].join()
+        for host in hosts[1:]:
+            cluster.worker(*ONE, host=host)
+        one.finish(first)
+        one.finish(second)
+        assert set(one.outcomes(DAY, NEXT_DAY).values()) == {"bootstrap"}
+        rows = attempts(one)
+        assert not overlaps(rows)
+        assert [row["status"] for row in rows] == ["lost", "lost", *["succeeded"] * 4]
+        assert {row["processor"] for row in rows} == set(REMOTE)
