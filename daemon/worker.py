@@ -95,6 +95,11 @@ class Worker:
         return True
 
     @property
+    def stopping(self) -> bool:
+        """Whether it shall take no further turn: a long one may end early."""
+        return self._stopping.is_set()
+
+    @property
     def stalled(self) -> bool:
         """Whether its duty has not come back for long."""
         since = self.busy_since

@@ -16,12 +16,15 @@ from daemon.executors.cloud_run_api import Api, Away, Denied, Missing, Ticket
 from daemon.executors.cloud_run_output import Output
 from daemon.executors.process import Identity, home_of
 from daemon.executors.wrapper import NEVER_STARTED
+from daemon.worker import Worker
 from state.sources import CloudRunJobs
 
 SETTLE_SECONDS = 60.0
 """For how long an execution that may have been asked for is looked for, before it counts as not there."""
 LATE_SECONDS = 30.0
 """How long after its end an execution's output is read once more: lines come to Cloud Logging late."""
+CLOSE_SECONDS = 30.0
+"""How long the end of the watch waits for what is being asked."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,7 +75,6 @@ class CloudRun:
     ) -> None:
         self._root = root
         self._names = names
-        self._look_seconds = source.look
         self._api = Api(source)
         self._output = Output(source)
         self._on_end = on_end
@@ -82,10 +84,8 @@ class CloudRun:
         self._runs: dict[int, _Run] = {}
         self._exits: dict[int, Exit] = {}
         self._late: list[tuple[float, int, _Run]] = []
-        self._bell = threading.Event()
-        self._closing = False
-        self._thread = threading.Thread(target=self._watch, name="cloud-run-watcher", daemon=True)
-        self._thread.start()
+        self._watch = Worker("cloud-run", self._look_around, nap=source.look)
+        self._watch.start()
 
     def log(self, attempt: int) -> Path:
         """The file with what Cloud Run says of the attempt's execution, and its output once it has ended."""
@@ -103,16 +103,18 @@ class CloudRun:
             self.log(attempt).unlink(missing_ok=True)
         with self._lock:
             self._runs |= runs
-        self._bell.set()
+        self._watch.wake()
 
     def poll(self) -> list[Observation]:
         """Every attempt under way, and once each that has ended. None is silent: output is not seen here."""
         with self._lock:
             exits, self._exits = self._exits, {}
             ended = [Observation(attempt=n, output_at=end.ended_at, exit=end) for n, end in exits.items()]
+            fault = self._watch.fault and f"the watch of Cloud Run meets an error: {self._watch.fault}"
             now = self._now()
             under_way = [
-                Observation(attempt=n, output_at=now, remark=run.remark) for n, run in self._runs.items()
+                Observation(attempt=n, output_at=now, remark=fault or run.remark)
+                for n, run in self._runs.items()
             ]
         return [*ended, *under_way]
 
@@ -123,7 +125,7 @@ class CloudRun:
             if run is None or run.stop:
                 return
             run.stop = True
-        self._bell.set()
+        self._watch.wake()
 
     def recover(self, running: Mapping[int, Handle | None]) -> None:
         """Look for the executions of an earlier daemon's attempts; `poll` tells what became of them."""
@@ -139,13 +141,12 @@ class CloudRun:
                 continue
             with self._lock:
                 self._runs[attempt] = _Run(ticket=ticket, asked=True)
-        self._bell.set()
+        self._watch.wake()
 
     def close(self) -> None:
         """End the watch. Executions live on, for the next executor to adopt. Idempotent."""
-        self._closing = True
-        self._bell.set()
-        self._thread.join()
+        self._watch.stop()
+        self._watch.join(CLOSE_SECONDS)
 
     def _ticket(self, job: Job) -> Ticket:
         now = self._now()
@@ -156,20 +157,20 @@ class CloudRun:
             until=now + job.timeout,
         )
 
-    def _watch(self) -> None:
-        while not self._closing:
-            with self._lock:
-                runs = dict(self._runs)
-            for attempt, run in runs.items():
-                if self._closing:
-                    break
-                try:
-                    self._look(attempt, run)
-                except Away as error:
-                    run.remark = str(error)
+    def _look_around(self) -> bool:
+        """One look at each attempt under way. False: there is no need for another at once."""
+        with self._lock:
+            runs = dict(self._runs)
+        for attempt, run in runs.items():
+            if self._watch.stopping:
+                return False
+            try:
+                self._look(attempt, run)
+            except Away as error:
+                run.remark = str(error)
+        with suppress(Away):  # nor would it show more of the next: first those under way are looked at again
             self._read_late()
-            self._bell.wait(self._look_seconds if runs or self._late else None)
-            self._bell.clear()
+        return False
 
     def _look(self, attempt: int, run: _Run) -> None:
         """One look at one attempt, and what follows from it. Raises Away when the API does not answer."""
@@ -255,11 +256,10 @@ class CloudRun:
         self._on_end()
 
     def _read_late(self) -> None:
-        """Read once more what those wrote whose end is some time ago."""
-        while self._late and self._late[0][0] <= time.monotonic():
+        """Read once more what those wrote whose end is some time ago. Raises Away at the first that fails."""
+        while self._late and self._late[0][0] <= time.monotonic() and not self._watch.stopping:
             _, attempt, run = self._late.pop(0)
-            with suppress(Away):
-                self._tell(attempt, run, self._output.of(run.execution))
+            self._tell(attempt, run, self._output.of(run.execution))
 
     def _tell(self, attempt: int, run: _Run, output: str = "") -> None:
         """Write the log anew, for its owner only, when there is something new to tell."""
@@ -271,6 +271,6 @@ class CloudRun:
         with suppress(OSError):  # a full disk, say: how the job ends matters more
             new.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with open(descriptor, "w", encoding="utf-8") as file:
+            with open(descriptor, "w", encoding="utf-8", errors="replace") as file:
                 file.write(text)
             new.replace(self.log(attempt))

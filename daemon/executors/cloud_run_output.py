@@ -39,10 +39,12 @@ class Output:
         try:
             answer = self._session.post(where, json=wanted, timeout=HTTP_TIMEOUT)
             answer.raise_for_status()
-            entries = answer.json().get("entries", [])
+            lines = [_line(entry) for entry in answer.json().get("entries", [])]
         except FAILURES as error:
             raise Away(f"Cloud Logging does not show the output: {root_cause(error)}") from error
-        return "".join(f"{_line(entry)}\n" for entry in reversed(entries))
+        except (TypeError, AttributeError) as error:  # JSON of another shape
+            raise Away(f"Cloud Logging gives no usable answer: {error}") from error
+        return "".join(f"{line}\n" for line in reversed(lines))
 
     @cached_property
     def _session(self) -> AuthorizedSession:
