@@ -55,8 +55,10 @@ def ran(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], seconds: floa
     try:
         output, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
-        _end_group(process)
         return Ran(code=None, output=f"it did not end within {seconds:g} s")
+    finally:
+        if process.returncode is None:  # a Ctrl-C does not reach it in a session of its own
+            _end_group(process)
     return Ran(code=process.returncode, output=output.decode("utf-8", "replace"))
 
 
