@@ -23,7 +23,7 @@ SETTLE_SECONDS = 60.0
 """For how long an execution that may have been asked for is looked for, before it counts as not there."""
 LATE_SECONDS = 30.0
 """How long after its end an execution's output is read once more: lines come to Cloud Logging late."""
-CLOSE_SECONDS = 30.0
+CLOSE_SECONDS = 20.0
 """How long the end of the watch waits for what is being asked."""
 
 

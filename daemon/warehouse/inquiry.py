@@ -69,7 +69,10 @@ class Inquiry:
         asked = [questions.evidence(questions.probes(self._processors, wanted))]
         if self._history:
             asked.append(self._history.question(wanted))
-        return sum(self._backend.price(question) for question in asked)
+        try:
+            return sum(self._backend.price(question) for question in asked)
+        except Refusal as refusal:
+            raise WarehouseError(str(refusal)) from refusal
 
     def close(self) -> None:
         """Let go of connections."""

@@ -39,6 +39,8 @@ class Scripted:
         ]
 
     def price(self, question: Question) -> int:
+        if refusal := self._refuse(question.sql):
+            raise refusal
         return len(question.branches)
 
     def close(self) -> None:
@@ -166,6 +168,12 @@ def test_a_warehouse_that_fails_is_not_asked_table_by_table() -> None:
 def test_a_refusal_is_one_line() -> None:
     assert str(Refusal("\n  Binder Error: no x\nLINE 1: SELECT x\n")) == "Binder Error: no x"
     assert str(Refusal("")) == "no message"
+
+
+def test_a_table_that_is_refused_has_no_price_and_neither_has_the_question() -> None:
+    warehouse, _ = inquiry(naming("table_5"))
+    with pytest.raises(WarehouseError, match="^no table_5$"):
+        warehouse.price(WANTED)
 
 
 def test_a_price_is_that_of_both_questions() -> None:
