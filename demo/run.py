@@ -29,12 +29,12 @@ _A_RUN = lake.HistoryRow(
 def prepare(folder: Path, *, pace: str = "0", bigquery: str = "") -> Path:
     """A fresh stage in `folder`; the pipeline file's path. `pace` is how many seconds each job works.
 
-    `bigquery` is the address of an emulator, which then is the warehouse instead of the lake.
+    `bigquery` is the address of an emulator, which then is the warehouse instead of the lake. Raises
+    FileExistsError when the folder holds anything but an earlier stage, which is removed.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    lake.create(folder / "lake")
     text = (Path(__file__).parent / "pipeline.toml").read_text(encoding="utf-8")
+    _clear(folder, known_by=text.splitlines()[0])
+    lake.create(folder / "lake")
     text = text.replace('DEMO_SECONDS = "0"', f'DEMO_SECONDS = "{pace}"')
     if bigquery:
         _create_tables(folder / "lake", bigquery)
@@ -42,6 +42,16 @@ def prepare(folder: Path, *, pace: str = "0", bigquery: str = "") -> Path:
     pipeline = folder / "pipeline.toml"
     pipeline.write_text(text, encoding="utf-8")
     return pipeline
+
+
+def _clear(folder: Path, *, known_by: str) -> None:
+    """Make or empty the folder; an earlier stage is known by the first line of its pipeline file."""
+    pipeline = folder / "pipeline.toml"
+    ours = pipeline.is_file() and pipeline.read_text(encoding="utf-8").startswith(known_by)
+    if folder.exists() and any(folder.iterdir()) and not ours:
+        raise FileExistsError(f"{folder} holds more than an earlier demo: name another folder")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
 
 
 def _on_bigquery(text: str, endpoint: str) -> str:

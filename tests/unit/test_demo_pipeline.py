@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import demo
+from demo import run
 from demo.command_line import CommandLine
 from demo.processors import PROCESSORS
 from state.pipeline_file import load
@@ -65,3 +66,18 @@ def test_what_a_job_reads_stands_before_it() -> None:
         after = PIPELINE.processors[name].after
         for source in processor.reads:
             assert phases[source] < phases[name] or source in after, f"{name} reads {source}"
+
+
+def test_the_stage_of_an_earlier_demo_is_cleared(tmp_path: Path) -> None:
+    run.prepare(tmp_path)
+    (tmp_path / "state").mkdir()
+    run.prepare(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lake", "pipeline.toml"]
+
+
+def test_a_folder_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
+    for name in ("thesis.txt", "pipeline.toml"):
+        (tmp_path / name).write_text('name = "nba"\n')
+        with pytest.raises(FileExistsError, match="holds more than an earlier demo: name another folder"):
+            run.prepare(tmp_path)
+        assert (tmp_path / "thesis.txt").exists()
