@@ -213,7 +213,10 @@ def _secret(variable: str, name: str, environment: Mapping[str, str]) -> tuple[s
     credential = _credential(name, environment)
     if environment.get(variable) or credential is None:
         return environment.get(variable, ""), variable
-    return credential.read_text(encoding="utf-8").strip(), f"the credential `{name}`"
+    try:
+        return credential.read_text(encoding="utf-8").strip(), f"the credential `{name}`"
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the credential `{name}` cannot be read: {error}") from error
 
 
 def _credential(name: str, environment: Mapping[str, str]) -> Path | None:

@@ -26,8 +26,9 @@ class Manager:
         pid = environment.pop("WATCHDOG_PID", "") or str(os.getpid())
         # An @ stands for the zero byte of Linux's abstract names.
         self._address = "\0" + address[1:] if address.startswith("@") else address
-        watched = bool(address) and microseconds.isdecimal() and pid == str(os.getpid())
-        self.beat_seconds = int(microseconds) / 1e6 / _BEATS if watched else None
+        within = int(microseconds) / 1e6 if microseconds.isdecimal() else 0.0
+        watched = bool(address) and within > 0 and pid == str(os.getpid())
+        self.beat_seconds = within / _BEATS if watched else None
         """How often `beat` is to be called at least; None where no watchdog waits for it."""
         self._next_beat = 0.0
 

@@ -59,8 +59,13 @@ def test_the_watchdog_is_fed_at_a_quarter_of_its_time_however_often_the_loop_com
 
 @pytest.mark.parametrize(
     "watchdog",
-    [{}, {"WATCHDOG_USEC": "8000000", "WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "soon"}],
-    ids=["none", "of another process", "no number"],
+    [
+        {},
+        {"WATCHDOG_USEC": "8000000", "WATCHDOG_PID": "1"},
+        {"WATCHDOG_USEC": "soon"},
+        {"WATCHDOG_USEC": "0"},
+    ],
+    ids=["none", "of another process", "no number", "switched off"],
 )
 def test_without_a_watchdog_of_our_own_none_is_fed(told, watchdog):
     server, address = told

@@ -23,6 +23,12 @@ def test_the_environment_comes_before_the_credential(tmp_path):
     assert chosen(CREDENTIALS_DIRECTORY=str(tmp_path), BACKFILLD_WEBHOOK=other).webhook == other
 
 
+def test_a_credential_that_cannot_be_read_is_told(tmp_path):
+    (tmp_path / "webhook").mkdir()
+    with pytest.raises(SettingsError, match="the credential `webhook` cannot be read: .*Is a directory"):
+        chosen(CREDENTIALS_DIRECTORY=str(tmp_path))
+
+
 def test_it_is_not_shown_with_the_other_settings():
     assert "xoxb" not in repr(chosen(BACKFILLD_WEBHOOK=URL))
 
