@@ -71,12 +71,12 @@ def columns(site: Site) -> Iterator[Finding]:
 
 def partitions(site: Site) -> Iterator[Finding]:
     """What is written stays, and what is asked may be asked: expiration and required filters."""
-    named = [(p.name, p.table, p.date_column) for p in site.pipeline.processors.values()]
+    named = dict.fromkeys((p.table, p.date_column) for p in site.pipeline.processors.values())
     if history := site.pipeline.history:
-        named.append(("history", history.table, history.date))
+        named[history.table, history.date] = None
     findings = [
         finding
-        for _, table, column in named
+        for table, column in named
         if isinstance(info := site.tables[table], TableInfo)
         for finding in (*_expiring(site, table, column, info), *_unfiltered(table, column, info))
     ]

@@ -36,7 +36,7 @@ LEAST_BILLED = 10 * 1024 * 1024
 HTTP_TIMEOUT = 20.0
 """Seconds for one request."""
 
-_RETRY = Retry(
+RETRY = Retry(
     predicate=if_exception_type(
         exceptions.InternalServerError,
         exceptions.BadGateway,
@@ -47,6 +47,7 @@ _RETRY = Retry(
     maximum=1.0,
     timeout=3.0,
 )
+"""For errors that pass in a moment; what lasts longer is told."""
 _READ = re.compile(r"\b(?:FROM|JOIN)\s+[`\w]", re.IGNORECASE)
 
 
@@ -90,7 +91,7 @@ class BigQuery:
         try:
             with self._client() as client:
                 job = client.query(
-                    question.sql, job_config=config, retry=_RETRY, job_retry=None, timeout=self._http_timeout
+                    question.sql, job_config=config, retry=RETRY, job_retry=None, timeout=self._http_timeout
                 )
         except FAILURES as error:
             self._meter.on_error()
@@ -121,7 +122,7 @@ class BigQuery:
             question.sql,
             job_config=self._config(question, purpose),
             job_id_prefix="backfilld-",
-            retry=_RETRY,
+            retry=RETRY,
             job_retry=None,
             timeout=self._http_timeout,
         )
@@ -132,7 +133,7 @@ class BigQuery:
         try:
             self._wait(job)
             ended = True
-            rows = job.result(retry=_RETRY, job_retry=None, timeout=self._http_timeout)
+            rows = job.result(retry=RETRY, job_retry=None, timeout=self._http_timeout)
             return [dict(row.items()) for row in rows]
         finally:
             if not ended:
@@ -148,7 +149,7 @@ class BigQuery:
         """
         deadline = time.monotonic() + self._source.query_timeout
         pause = 0.05
-        while not job.done(retry=_RETRY, timeout=self._http_timeout):
+        while not job.done(retry=RETRY, timeout=self._http_timeout):
             if time.monotonic() + pause > deadline:
                 self._meter.on_error()
                 raise Refusal(f"BigQuery did not answer within {self._source.query_timeout:g} s", unseen=True)

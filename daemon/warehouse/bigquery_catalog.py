@@ -6,17 +6,15 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from google.api_core.exceptions import NotFound
-from google.api_core.retry import Retry
 from google.cloud import bigquery
 
 from daemon.google_errors import FAILURES
 from daemon.warehouse import WarehouseError
 from daemon.warehouse.backend import Refusal
-from daemon.warehouse.bigquery import BigQuery
+from daemon.warehouse.bigquery import RETRY, BigQuery
 from daemon.warehouse.bigquery_errors import meant
 from daemon.warehouse.catalog import TableInfo
 
-_RETRY = Retry(initial=0.2, maximum=1.0, timeout=3.0)
 _Found = TypeVar("_Found")
 
 
@@ -31,9 +29,7 @@ class BigQueryCatalog(BigQuery):
         """
         try:
             self._found(
-                lambda client: [
-                    *client.list_datasets(max_results=1, retry=_RETRY, timeout=self._http_timeout)
-                ]
+                lambda client: [*client.list_datasets(max_results=1, retry=RETRY, timeout=self._http_timeout)]
             )
         except Refusal as refusal:
             raise WarehouseError(f"project {self._source.project}: {refusal}") from refusal
@@ -50,7 +46,7 @@ class BigQueryCatalog(BigQuery):
         def asked(client: bigquery.Client) -> bigquery.Dataset:
             reference = _reference(client, table)
             dataset = bigquery.DatasetReference(reference.project, reference.dataset_id)
-            return client.get_dataset(dataset, retry=_RETRY, timeout=self._http_timeout)
+            return client.get_dataset(dataset, retry=RETRY, timeout=self._http_timeout)
 
         found = self._found(asked)
         return str(found.location) if found else None
@@ -64,7 +60,7 @@ class BigQueryCatalog(BigQuery):
         """
         found = self._found(
             lambda client: client.get_table(
-                _reference(client, table), retry=_RETRY, timeout=self._http_timeout
+                _reference(client, table), retry=RETRY, timeout=self._http_timeout
             )
         )
         return _info(found) if found else None

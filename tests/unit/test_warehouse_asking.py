@@ -172,7 +172,7 @@ def test_a_refusal_is_one_line() -> None:
 
 def test_a_table_that_is_refused_has_no_price_and_neither_has_the_question() -> None:
     warehouse, _ = inquiry(naming("table_5"))
-    with pytest.raises(WarehouseError, match="^no table_5$"):
+    with pytest.raises(WarehouseError, match=r"^no table_5$"):
         warehouse.price(WANTED)
 
 

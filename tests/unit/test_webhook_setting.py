@@ -25,7 +25,7 @@ def test_the_environment_comes_before_the_credential(tmp_path):
 
 def test_a_credential_that_cannot_be_read_is_told(tmp_path):
     (tmp_path / "webhook").mkdir()
-    with pytest.raises(SettingsError, match="the credential `webhook` cannot be read: .*Is a directory"):
+    with pytest.raises(SettingsError, match=r"the credential `webhook` cannot be read: .*Is a directory"):
         chosen(CREDENTIALS_DIRECTORY=str(tmp_path))
 
 
