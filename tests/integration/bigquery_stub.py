@@ -1,26 +1,16 @@
 """An HTTP server that answers as BigQuery's API does when things go wrong, by a script of the test's own."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from http.server import BaseHTTPRequestHandler
 
-Json = dict[str, Any]
+from tests.integration.served import Answer, Json, served
+
 TOKEN = "ya29.for-tests"
 """What the server gives to whoever shows a signed key."""
 COLUMNS = ("processor", "date", "n", "games", "good", "hollow")
-
-
-class Answer(Exception):
-    """What the server says instead of a job: an HTTP status and its body."""
-
-    def __init__(self, status: int, body: Json | str) -> None:
-        self.status = status
-        self.body = body if isinstance(body, str) else json.dumps(body)
-        super().__init__(status)
 
 
 def refuse(status: int, reason: str, message: str) -> Answer:
@@ -92,35 +82,12 @@ class Stub:
 
 @contextmanager
 def serving(stub: Stub) -> Iterator[Stub]:
-    """The stub behind a port of its own."""
+    """The stub at a port of its own."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._serve({})
+    def answer(request: BaseHTTPRequestHandler, body: bytes) -> Json:
+        stub.authorized.append(request.headers["Authorization"])
+        asks_for_token = request.path == "/token"  # as a form, not as JSON
+        return stub.answer(request.command, request.path, {} if asks_for_token else json.loads(body or b"{}"))
 
-        def do_POST(self) -> None:
-            text = self.rfile.read(int(self.headers["Content-Length"]))
-            asks_for_token = self.path == "/token"  # as a form, not as JSON
-            self._serve({} if asks_for_token else json.loads(text or b"{}"))
-
-        def _serve(self, body: Json) -> None:
-            stub.authorized.append(self.headers["Authorization"])
-            try:
-                status, text = 200, json.dumps(stub.answer(self.command, self.path, body))
-            except Answer as answer:
-                status, text = answer.status, answer.body
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        stub.address = f"http://127.0.0.1:{server.server_port}"
+    with served(answer) as stub.address:
         yield stub
-        server.shutdown()
-        thread.join()

@@ -13,8 +13,9 @@ from daemon.warehouse.factory import open_warehouse
 from daemon.warehouse.inquiry import Inquiry
 from state.verdict import Evidence
 from tests.factories import phase, pipeline, processor
-from tests.integration.bigquery_stub import Answer, Stub, refuse, serving
+from tests.integration.bigquery_stub import Stub, refuse, serving
 from tests.integration.houses import DAY
+from tests.integration.served import Answer
 
 NOON = dt.datetime(2025, 12, 1, 12, tzinfo=dt.UTC).timestamp()
 RAW = phase("raw", *(processor(name, date_column="game_date") for name in ("one", "two", "three")))

@@ -10,13 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
 
-from tests.integration.bigquery_stub import Answer
+from tests.integration.served import Answer, Json, served
 
-Json = dict[str, Any]
 PARENT = "projects/p/locations/us-west2/jobs"
 PAGE = 2
 """Executions on one page of a listing."""
@@ -30,10 +28,6 @@ _PATH = re.compile(
 def refuse(status: int, message: str) -> Answer:
     """An error as Google's APIs word it."""
     return Answer(status, {"error": {"code": status, "message": message, "status": "X"}})
-
-
-class Dropped(Exception):
-    """The connection ends without an answer."""
 
 
 def _now() -> str:
@@ -219,44 +213,18 @@ def serving(cwd: Path, *names: str) -> Iterator[CloudRunStub]:
     stub = CloudRunStub(cwd=cwd)
     stub.add(*names)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._serve({})
+    def answer(request: BaseHTTPRequestHandler, body: bytes) -> Json:
+        path, _, query = request.path.partition("?")
+        stub.before(request.command, path)
+        told = stub.answer(request.command, path, query, json.loads(body or b"{}"))
+        stub.after(request.command, path)
+        return told
 
-        def do_POST(self) -> None:
-            self._serve(json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}"))
-
-        def _serve(self, body: Json) -> None:
-            path, _, query = self.path.partition("?")
-            try:
-                stub.before(self.command, path)
-                text = json.dumps(stub.answer(self.command, path, query, body))
-                stub.after(self.command, path)
-                status = 200
-            except Answer as answer:
-                status, text = answer.status, answer.body
-            except Dropped:
-                self.close_connection = True
-                return
-            with suppress(BrokenPipeError, ConnectionResetError):  # the client is dead by now
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.end_headers()
-                self.wfile.write(text.encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        stub.address = f"http://127.0.0.1:{server.server_port}"
-        try:
+    try:
+        with served(answer) as stub.address:
             yield stub
-        finally:
-            server.shutdown()
-            thread.join()
-            for execution in stub.executions.values():
-                execution.kill(signal.SIGKILL)
-                if execution.process is not None:
-                    execution.process.wait()
+    finally:
+        for execution in stub.executions.values():
+            execution.kill(signal.SIGKILL)
+            if execution.process is not None:
+                execution.process.wait()

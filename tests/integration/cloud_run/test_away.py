@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from daemon.executors import cloud_run, cloud_run_api
-from tests.integration.bigquery_stub import Answer
 from tests.integration.cloud_run.asking import WAITS, hand_of, on_run, remark
-from tests.integration.cloud_run.stub import CloudRunStub, Dropped, refuse
+from tests.integration.cloud_run.stub import CloudRunStub, refuse
 from tests.integration.hand import Hand
 from tests.integration.real_jobs import lives, until
+from tests.integration.served import Answer, Dropped
 
 ANSWERS = {
     "403": lambda: refuse(403, "Permission denied"),

@@ -9,11 +9,11 @@ import pytest
 from daemon import worker
 from daemon.executors import Job, cloud_run
 from daemon.executors.process import Identity
-from tests.integration.bigquery_stub import Answer
 from tests.integration.cloud_run.asking import WAITS, dead_launcher, remark
 from tests.integration.cloud_run.stub import CloudRunStub, refuse
 from tests.integration.hand import Hand
 from tests.integration.real_jobs import changed, until
+from tests.integration.served import Answer
 
 TOLD = "[backfilld: Cloud Logging gives no usable answer: "
 
