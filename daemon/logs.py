@@ -12,7 +12,7 @@ LOOK_SECONDS = 3600.0
 
 
 def forget_old(core: Core) -> int:
-    """Remove what no running job has written to for `engine.keep_logs`, with its exit status; how many logs.
+    """Remove the files of ended attempts that are older than `engine.keep_logs`; how many logs.
 
     Raises:
         OSError: one cannot be removed.
@@ -20,9 +20,8 @@ def forget_old(core: Core) -> int:
     before = core.now() - core.pipeline.engine.keep_logs
     with core.db.read() as tx:
         running = {str(row.id) for row in attempts.running(tx)}
-    logs = (core.state_dir / FOLDER).glob("*/*.log")
-    old = [log for log in logs if log.stem not in running and log.stat().st_mtime < before]
-    for log in old:
-        log.unlink()
-        log.with_suffix(".exit").unlink(missing_ok=True)
-    return len(old)
+    files = (core.state_dir / FOLDER).glob("*/*.*")
+    old = [file for file in files if file.stem not in running and file.stat().st_mtime < before]
+    for file in old:
+        file.unlink()
+    return sum(file.suffix == ".log" for file in old)

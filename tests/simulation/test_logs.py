@@ -23,11 +23,11 @@ def world(tmp_path):
     return world
 
 
-def write(world, attempt, age):
-    """Log and exit status of an attempt whose last line is so many seconds old."""
+def write(world, attempt, age, kinds=("log", "exit")):
+    """Files of an attempt, by default log and exit status, whose last line is so many seconds old."""
     folder = world.folder / "attempts" / "000"
     folder.mkdir(parents=True, exist_ok=True)
-    for kind in ("log", "exit"):
+    for kind in kinds:
         path = folder / f"{attempt}.{kind}"
         path.touch()
         os.utime(path, (world.time - age, world.time - age))
@@ -38,9 +38,12 @@ def test_only_old_logs_of_ended_jobs_go_with_their_exit_status(world):
     write(world, 1, 100 * DAY)
     write(world, 2, 91 * DAY)
     write(world, 3, 89 * DAY)
+    # And what is left of one that never wrote a line, and of a copy that was never whole
+    write(world, 4, 91 * DAY, kinds=("exit",))
+    write(world, 5, 91 * DAY, kinds=("new",))
     # When the age of logs is looked at
     assert forget_old(world.core) == 1
-    # Then only the old one of the ended job is gone, and the next look finds nothing
+    # Then only what is old and of no running job is gone, and the next look finds nothing
     left = sorted(path.name for path in (world.folder / "attempts").rglob("*.*"))
     assert left == ["1.exit", "1.log", "3.exit", "3.log"]
     assert forget_old(world.core) == 0
