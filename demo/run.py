@@ -21,6 +21,9 @@ START, END = date(2021, 10, 15), date(2021, 11, 7)
 EXPECTED: Mapping[str, int] = {"not_expected": 4, "bootstrap": 7, "complete": 13}
 """How the dates from START to END end: preseason, the first seven days of the season, and the rest."""
 
+STOP_SECONDS = 60.0
+"""How long a daemon may take to stop before it is killed."""
+
 _A_RUN = lake.HistoryRow(
     processor="nbac_team_boxscore", date=SEASON_OPENS, run_id="r", status="running", started_at=0.0
 )
@@ -91,5 +94,8 @@ def daemon(pipeline: Path, listen: str) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=STOP_SECONDS)
+        process.kill()  # does nothing to what has ended
+        process.wait()
         signal.signal(signal.SIGTERM, before)

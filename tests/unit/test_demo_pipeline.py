@@ -1,7 +1,9 @@
 """The demo's pipeline file says of its jobs what they do."""
 
 import importlib.util
+import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -81,3 +83,23 @@ def test_a_folder_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
         with pytest.raises(FileExistsError, match="holds more than an earlier demo: name another folder"):
             run.prepare(tmp_path)
         assert (tmp_path / "thesis.txt").exists()
+
+
+def test_no_daemon_of_a_demo_stays_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given one that does not hear SIGTERM
+    deaf = tmp_path / "python"
+    deaf.write_text("#!/bin/sh\ntrap '' TERM\ntouch deaf\nwhile :; do sleep 0.02; done\n")
+    deaf.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(deaf))
+    monkeypatch.setattr(run, "STOP_SECONDS", 0.1)
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+
+    # When
+    with run.daemon(tmp_path / "pipeline.toml", "127.0.0.1:9") as process:
+        while not Path("deaf").exists():
+            time.sleep(0.002)
+
+    # Then
+    assert process.returncode == -signal.SIGKILL
+    assert signal.getsignal(signal.SIGTERM) is before
