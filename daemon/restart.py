@@ -39,6 +39,9 @@ def put_back(
     dates.reopen_requests(tx, chosen)
     notices.forget_end(tx, {row.backfill_id for row in chosen})
     dates.restart(tx, chosen, mode=mode, actor=actor, reason=reason, now=core.now(), cascades=cascades)
+    for number, holder in holders.items():
+        # What was forgiven and goes back is no credit for failures to come.
+        backfills.change(tx, number, {"forgiven": min(holder.forgiven, backfills.failed_dates(tx, number))})
     return [back(row, Trigger.RETRY, actor=actor, reason=reason) for row in chosen]
 
 

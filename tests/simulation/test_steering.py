@@ -205,3 +205,32 @@ def test_an_accepted_gap_wakes_only_the_dates_up_to_the_next_hole(tmp_path):
             assert len(dates.due(tx, world.time, 100)) == woken
         world.run(limit=200)
     assert not world.live()
+
+
+def test_failures_that_were_forgiven_and_then_retried_are_no_credit_for_others(tmp_path):
+    # Given a backfill that stops at two failures, has had them forgiven, and has made them good since
+    world = World(shape(breaker=0, max_attempts=1, slots=1), SEASON, tmp_path)
+    days = [OPENER + dt.timedelta(days=number) for number in range(6)]
+    bad = set(days[:2])
+
+    def script(job):
+        date = dt.date.fromisoformat(job.env["BACKFILLD_DATE"])
+        return Work(code=1) if date in bad and job.env["BACKFILLD_PROCESSOR"] == "box" else world.well(job)
+
+    world.script = script
+    receipt = world.enqueue(days[0], days[-1], max_failures=2)
+    world.run()
+    world.control.resume(receipt.id, by=ME)
+    bad.clear()
+    for date in days[:2]:
+        world.control.retry_date(date, by=ME)
+    world.run()
+    assert {row.outcome for row in world.dates().values()} == {"bootstrap"}
+    # When all others are run again and fail
+    bad.update(days[2:])
+    for date in days[2:]:
+        world.fill("box", date, rows=0)
+        world.control.retry_date(date, by=ME)
+    world.run()
+    # Then it stops again at two, beside the job that ran by then
+    assert world.dates()[days[-1]].waiting == "paused"
