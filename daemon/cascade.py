@@ -7,8 +7,9 @@ The rule. A sequential phase computes a date from the phase before, over the dat
   them.
 - A repair marks as *stale* every date from the repaired one to the last that looks back at it, if it has
   output of the sequential phase that no good attempt of ours has begun to compute since the repair, or if an
-  attempt is computing it. A date whose sequential phase has yet to run has no such output, and is not marked:
-  in a first backfill, whose gates hold later dates back until earlier ones are satisfied, none is.
+  attempt is computing it. What a good attempt of ours made counts as output, though nothing of it shows yet.
+  A date whose sequential phase has yet to run has none, and is not marked: in a first backfill, whose gates
+  hold later dates back until earlier ones are satisfied, none is.
 - The mark names the latest repair. It stays, whatever becomes of the date, until the date is done again and
   every output of it that a repair made stale comes from a good attempt begun since that repair.
 - Nothing runs by itself for a mark. A retry with `cascade` runs the date, and every done date that is stale

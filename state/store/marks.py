@@ -27,10 +27,10 @@ _SET_REGRESSED = update(dates).where(dates.c.date == bindparam("_date")).values(
 
 
 def _older(at: object) -> ColumnElement[bool]:
-    """That a check has output, counted or not yet, which no good attempt of ours has begun to make since."""
+    """That a check has output that no good attempt of ours has begun to make since; it may show later."""
     since = and_(checks.c.own_started_at >= at, checks.c.own_succeeded == 1)
-    counted = and_(checks.c.rows > 0, checks.c.verdict != Verdict.NOT_EXPECTED.value)
-    return and_(or_(counted, checks.c.asked_at < checks.c.own_ended_at), since.is_not(True))
+    shows = or_(checks.c.rows > 0, checks.c.own_succeeded == 1, checks.c.asked_at < checks.c.own_ended_at)
+    return and_(checks.c.verdict != Verdict.NOT_EXPECTED.value, shows, since.is_not(True))
 
 
 def next_seen(tx: Connection) -> float | None:

@@ -19,8 +19,23 @@ from tests.simulation.shrink import shrink
 SEEDS, BLOCK = 2000, 50
 MOST_SEEDS = 400
 """How many worlds a planted bug may hide in."""
-BROKEN_ONCE = (2809, 3942, 4521, 5276, 12855, 13152, 15996, 16748, 25730, 26760, 29069, 32823, 33574, 38060)
-"""Worlds beyond the first that have shown a bug, one of each kind."""
+BROKEN_ONCE = {
+    2809: "a source is repaired while what is computed from it cannot be counted",
+    3942: "behind old evidence, the first of another processor overtakes the oldest date",
+    4521: "a date bypasses a phase, and with it the lookback of the next",
+    5276: "a date ends under the attempt of a processor that the pipeline file has lost",
+    13152: "the clock is set back and the daemon killed while a job hangs",
+    15996: "a job's rows are found good only by a later question",
+    16748: "the clock is set back in the middle of a turn that launches",
+    25730: "the clock is set back during a question, and the daemon killed",
+    26760: "a done date that lacks a new processor bars the way",
+    29069: "somebody else's run opens as an attempt of ours is lost before it begins",
+    32823: "a source is repaired before what was computed from it meanwhile is counted",
+    33574: "somebody else writes what is computed from a source that was repaired",
+    38060: "a paused processor is lifted in the middle of a streak",
+    47543: "a source is repaired before what was computed from it shows",
+}
+"""Worlds beyond the first in which an invariant broke, and what it took."""
 
 
 @pytest.fixture(scope="module")
