@@ -22,7 +22,8 @@ ANONYMOUS = "anonymous"
 """Who a change is recorded under while there are no tokens."""
 SHAPE = re.compile(r"bfd_[A-Za-z0-9_-]{43}")
 """How a token looks: a mark that scanners for leaked secrets can find, and 256 bits."""
-_LINE = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,80})\s+(?P<scope>read|operate)\s+sha256:(?P<hex>[0-9a-f]{64})")
+_NAME = r"[A-Za-z0-9._-]{1,80}"
+_LINE = re.compile(rf"(?P<name>{_NAME})\s+(?P<scope>read|operate)\s+sha256:(?P<hex>[0-9a-f]{{64}})")
 _RESERVED = (ACTOR, ANONYMOUS)
 _OTHERS_WRITE = 0o022
 
@@ -53,9 +54,11 @@ def mint(name: str, scope: Scope) -> tuple[str, str]:
     Raises:
         SettingsError: the name cannot be one.
     """
+    if not re.fullmatch(_NAME, name):
+        raise SettingsError("the name of a token has 1 to 80 letters, digits, '.', '_' or '-'")
     token = f"bfd_{secrets.token_urlsafe(32)}"
     line = f"{name} {scope} sha256:{digest(token).hex()}"
-    _parse(line, "the name")
+    _parse(line, "the new line")
     return token, line
 
 

@@ -16,6 +16,7 @@ from api.cli.output import coloured, counts, table
 from api.cli.watching import Failures
 from daemon.plain import counted
 from demo import run
+from state.store.lock import FILE, FileLock, Holder
 
 START_SECONDS = 60.0
 """How long the daemon may take to answer."""
@@ -23,20 +24,27 @@ START_SECONDS = 60.0
 
 @click.command()
 @click.option(
-    "--folder", default="var/demo", show_default=True, help="Where lake and state go; emptied first."
+    "--folder",
+    default="var/demo",
+    show_default=True,
+    help="Where lake and state go; an earlier demo there is removed.",
 )
 @click.option(
     "--listen", default="", help="HOST:PORT; else 127.0.0.1:8484, or a free port when that is taken."
 )
 @click.option(
-    "--pace", default="0", show_default=True, help="Seconds that each job works, to have something to watch."
+    "--pace",
+    type=click.FloatRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seconds that each job works, to have something to watch.",
 )
 @click.option("--bigquery", default="", help="Address of a BigQuery emulator that takes the lake's place.")
 @click.option("--stay", is_flag=True, help="Keep the daemon running afterwards, until Ctrl-C.")
-def demo(folder: str, listen: str, pace: str, bigquery: str, stay: bool) -> None:
+def demo(folder: str, listen: str, pace: float, bigquery: str, stay: bool) -> None:
     """Backfill 2021-10-15..2021-11-07 of a small NBA platform, and check how every date ends."""
     chosen = listen or _free_address()
-    pipeline = run.prepare(Path(folder).absolute(), pace=pace, bigquery=bigquery)
+    pipeline = run.prepare(_stage(Path(folder).absolute()), pace=f"{pace:g}", bigquery=bigquery)
     url = f"http://{chosen}"
     client = Client(url)
     with run.daemon(pipeline, chosen) as process:
@@ -53,6 +61,25 @@ def demo(folder: str, listen: str, pace: str, bigquery: str, stay: bool) -> None
             click.echo(f"the daemon goes on: open {url}/ in a browser; Ctrl-C ends it")
             _stay(process.poll)
     raise click.exceptions.Exit(0 if good else 1)
+
+
+def _stage(folder: Path) -> Path:
+    """The folder, which is about to be emptied.
+
+    Raises:
+        click.BadParameter: it holds something else than an earlier demo.
+        InUse: the daemon of an earlier demo is still there.
+    """
+    if all((folder / name).exists() for name in ("pipeline.toml", "lake", "daemon.log")):
+        if (folder / "state" / FILE).exists():
+            lock = FileLock(folder / "state" / FILE, Holder.me(since=time.time(), listen=""))
+            lock.take()
+            lock.release()
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise click.BadParameter(
+            f"{folder} holds something else than an earlier demo, which would be lost", param_hint="--folder"
+        )
+    return folder
 
 
 def _wait_until_ready(client: Client, log: Path, ended: Callable[[], int | None]) -> None:

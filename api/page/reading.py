@@ -13,6 +13,7 @@ from api.schemas.told import Check, Date
 from api.served import Served
 from state.pipeline import PENDING
 from state.store import attempts, reading
+from state.store.database import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +41,22 @@ class Picture:
 def picture_version(service: Served) -> str:
     """Differs whenever the grid would look different: a date has moved, a job has begun or ended."""
     with service.core.db.read() as tx:
-        return "-".join((reading.calendar_version(tx), *(str(row.id) for row in attempts.running(tx))))
+        return _version(tx, [row.id for row in attempts.running(tx)])
 
 
 def picture(service: Served, kinds: Kinds) -> Picture:
     """The calendar grid of all dates."""
-    version = picture_version(service)
     with service.core.db.read() as tx:
+        under_way = [row.id for row in attempts.running(tx)]
+        version = _version(tx, under_way)
         cells = reading.calendar(tx)
-        covered = attempts.covered(tx, [row.id for row in attempts.running(tx)])
+        covered = attempts.covered(tx, under_way)
     running = {date for own in covered.values() for date in own}
     return Picture(version, grid.rows(cells, service.pipeline.seasons, kinds, running))
+
+
+def _version(tx: Transaction, under_way: Sequence[int]) -> str:
+    return "-".join((reading.calendar_version(tx), *map(str, under_way)))
 
 
 def path(told: Date) -> set[str]:

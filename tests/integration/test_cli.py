@@ -7,6 +7,7 @@ from rich.text import Text
 
 from api.cli import look, output
 from demo import run
+from state.store.lock import FILE, FileLock, Holder
 from tests.integration.command_line import CommandLine
 
 
@@ -75,6 +76,7 @@ def test_nothing_is_there_before_the_season(command, stage):
             "2021-10-19 is before START 2021-10-20",
         ),
         (["accept", "2021-10-20", "p"], "Missing option '--reason'"),
+        (["demo", "--pace", "slow"], "'slow' is not a valid float"),
         (["retry", "7", "--force"], "--force and --cascade are for one date"),
         (["retry", "--stale", "--cascade"], "--force and --cascade are for one date"),
         (["pause", "7", "--reason", "lunch"], "leave --reason out"),
@@ -87,6 +89,33 @@ def test_wrong_use_exits_2_and_says_what_is_right(command, words, told):
     assert code == 2
     assert told in err
     assert "Traceback" not in err
+
+
+def test_a_demo_empties_no_folder_that_holds_something_else(command, tmp_path):
+    # Given the folder of a platform, with its own lake and state
+    (tmp_path / "lake").mkdir()
+    (tmp_path / "weather.toml").write_text("years of work")
+    # When a demo is to take place there
+    code, _, err = command("demo", "--folder", tmp_path, "--listen", "nowhere")
+    # Then it is refused, and nothing is gone
+    assert (code, (tmp_path / "weather.toml").read_text()) == (2, "years of work")
+    assert "--folder" in err
+    assert "would be lost" in err
+
+
+def test_a_demo_is_not_emptied_under_its_daemon(command, tmp_path):
+    # Given an earlier demo whose daemon is still there
+    for name in ("lake", "state"):
+        (tmp_path / name).mkdir()
+    for name in ("pipeline.toml", "daemon.log"):
+        (tmp_path / name).touch()
+    held = FileLock(tmp_path / "state" / FILE, Holder.me(since=0.0, listen="127.0.0.1:8484"))
+    held.take()
+    # When another is to take its place, it is told who is there
+    code, _, err = command("demo", "--folder", tmp_path, "--listen", "nowhere")
+    held.release()
+    assert (code, (tmp_path / "pipeline.toml").exists()) == (2, True)
+    assert "at http://127.0.0.1:8484" in err
 
 
 @pytest.mark.parametrize(
