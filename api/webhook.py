@@ -46,7 +46,7 @@ def post(url: str, text: str) -> None:
         answer.close()
     except requests.Timeout:
         raise NotTold(f"{host} does not answer in time") from None
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError) as error:
         raise NotTold(f"{host} cannot be reached ({type(error).__name__})") from None
     if not 200 <= answer.status_code < 300:
         raise NotTold(f"{host} answers {answer.status_code}")

@@ -102,7 +102,7 @@ class Client:
     def _send(self, method: str, path: str, **keywords: Any) -> requests.Response:
         try:
             answer = self._session.request(method, self.url + path, timeout=self._timeout, **keywords)
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:
             raise ApiError(
                 f"no daemon answers at {self.url}: start one, or set BACKFILLD_URL ({_why(error)})"
             ) from error
@@ -122,7 +122,7 @@ def _given(values: Mapping[str, object]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _why(error: requests.RequestException) -> str:
+def _why(error: Exception) -> str:
     if isinstance(error, ValueError):
         return "that is no URL; write it like http://127.0.0.1:8484"
     return "timed out" if isinstance(error, requests.Timeout) else "refused or unreachable"

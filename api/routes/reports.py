@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import threading
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from werkzeug.exceptions import ServiceUnavailable
+
 from api.endpoint import Section
 from api.schemas import asked
 from api.schemas.reports import Comparison, Plan, Quality, Validation
@@ -11,9 +18,35 @@ from daemon import quality as qualities
 from daemon import remembered, report
 
 section = Section("reports", "What exists for a range of dates, and what would run")
+MOST_AT_ONCE = 4
+"""Reports under way: half of the server's threads, so that a slow warehouse leaves some for a pause."""
+RETRY_SECONDS = 10
+
+_under_way = threading.BoundedSemaphore(MOST_AT_ONCE)
+_Asked = ParamSpec("_Asked")
+_Made = TypeVar("_Made")
+
+
+def _a_few_at_once(view: Callable[_Asked, _Made]) -> Callable[_Asked, _Made]:
+    """A view that refuses to be one too many."""
+
+    @functools.wraps(view)
+    def make(*asked: _Asked.args, **named: _Asked.kwargs) -> _Made:
+        if not _under_way.acquire(blocking=False):
+            raise ServiceUnavailable(
+                f"{MOST_AT_ONCE} reports are being made, as many as may be at once; ask again later",
+                retry_after=RETRY_SECONDS,
+            )
+        try:
+            return view(*asked, **named)
+        finally:
+            _under_way.release()
+
+    return make
 
 
 @section.get("/v1/validation", Validation, query=asked.Range, problems=(503,))
+@_a_few_at_once
 def validation(service: Served, *, query: asked.Range) -> Validation:
     """What exists from `start` to `end`, both included, what does not and why, and what to do next.
 
@@ -23,6 +56,7 @@ def validation(service: Served, *, query: asked.Range) -> Validation:
 
 
 @section.get("/v1/plan", Plan, query=asked.PlanRange, problems=(503,))
+@_a_few_at_once
 def plan(service: Served, *, query: asked.PlanRange) -> Plan:
     """What would run for the range, in order, with the exact commands, the expected time and the cost.
 
@@ -40,6 +74,7 @@ def plan(service: Served, *, query: asked.PlanRange) -> Plan:
 
 
 @section.get("/v1/plan/comparison", Comparison, query=asked.Range, problems=(503,))
+@_a_few_at_once
 def comparison(service: Served, *, query: asked.Range) -> Comparison:
     """The plans with all sources, the critical ones and none: steps, time, cost and coverage of each."""
     found = plans.compare(
@@ -52,6 +87,7 @@ def comparison(service: Served, *, query: asked.Range) -> Comparison:
 
 
 @section.get("/v1/quality", Quality, query=asked.Range, problems=(503,))
+@_a_few_at_once
 def quality(service: Served, *, query: asked.Range) -> Quality:
     """Rows that are there and below their processor's standard, per processor and date."""
     start, end = query.start, query.end or query.start

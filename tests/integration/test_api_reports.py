@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
+import requests
 
+from daemon.warehouse import Answers, Wanted
 from tests.factories import phase, pipeline, processor
 from tests.integration.api_world import OPENER, Api, make_api, refused
+
+TIMEOUT = 20.0
+MOST_AT_ONCE = 4
 
 
 @pytest.fixture
@@ -116,3 +124,27 @@ def test_a_bad_range_is_refused(api: Api) -> None:
     ):
         for path in ("/v1/validation", "/v1/plan", "/v1/plan/comparison", "/v1/quality"):
             assert refused(api.client.get(f"{path}{query}"), 422)[0] == field
+
+
+def test_a_slow_warehouse_takes_a_few_reports_hostage_and_nothing_else(api: Api, url: str) -> None:
+    # Given a warehouse that thinks, and as many reports as may wait for it
+    answer, entered, go_on = api.behind.warehouse.evidence, threading.Semaphore(0), threading.Event()
+
+    def think(wanted: Wanted, *, purpose: str) -> Answers:
+        entered.release()
+        go_on.wait(TIMEOUT)
+        return answer(wanted, purpose=purpose)
+
+    api.behind.warehouse.evidence = think
+    ask = partial(requests.get, f"{url}/v1/validation?start=2021-10-19", timeout=2 * TIMEOUT)
+    with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
+        asked = [pool.submit(ask) for _ in range(MOST_AT_ONCE)]
+        assert all(entered.acquire(timeout=TIMEOUT) for _ in asked)
+        # Then one more is told to come back, and everything is paused at once
+        refusal = ask()
+        assert (refusal.status_code, refusal.headers["Retry-After"]) == (503, "10")
+        assert "4 reports are being made" in refusal.json()["detail"]
+        assert requests.post(f"{url}/v1/pause", timeout=TIMEOUT).status_code == 200
+        # And those that waited get their answers
+        go_on.set()
+        assert [one.result().status_code for one in asked] == [200] * MOST_AT_ONCE

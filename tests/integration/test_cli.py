@@ -119,7 +119,12 @@ def test_a_demo_is_not_emptied_under_its_daemon(command, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("url", "why"), [("http://127.0.0.1:1", "refused or unreachable"), ("localhost", "that is no URL")]
+    ("url", "why"),
+    [
+        ("http://127.0.0.1:1", "refused or unreachable"),
+        ("localhost", "that is no URL"),
+        ("http://a..b", "that is no URL"),
+    ],
 )
 def test_without_a_daemon_clients_say_where_they_looked(command, url, why):
     code, _, err = command("status", "--url", url)

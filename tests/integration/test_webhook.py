@@ -227,3 +227,8 @@ def test_a_webhook_that_is_not_there_is_told_of_without_its_url(api, caplog):
         notifier.tell_due()
     assert str(told.value) == "127.0.0.1 cannot be reached (ConnectionError)"
     assert told.value.__cause__ is None
+
+
+def test_a_host_that_cannot_be_one_is_told_of_like_any_that_is_away():
+    with pytest.raises(NotTold, match=r"a\.\.b cannot be reached"):
+        webhook.post("http://a..b/services/secret", "text")
