@@ -105,7 +105,7 @@ class Objection:
 
 
 class Api:
-    """Cloud Run's API, for one thread. All calls raise Away, or what is more precise, within HTTP_TIMEOUT."""
+    """Cloud Run's API, for one thread. Each request raises Away, or what is more precise, in HTTP_TIMEOUT."""
 
     def __init__(self, source: CloudRunJobs) -> None:
         self._source = source

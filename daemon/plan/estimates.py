@@ -32,7 +32,7 @@ def wall_clock(pipeline: Pipeline, phase: Phase, steps: Sequence[Step]) -> float
     for step in steps:
         processor = pipeline.processors[step.processor]
         free = writers.setdefault(processor.table, [0.0] * processor.writers)
-        start = max(heapq.heappop(slots), heapq.heappop(free), *(ends[n] for n in (*step.needs, 0)))
+        start = max(heapq.heappop(slots), heapq.heappop(free), *(ends[n] for n in step.needs))
         end = start + (step.seconds or 0.0)
         ends[step.number] = end
         heapq.heappush(slots, end)
