@@ -18,7 +18,7 @@ from daemon.sweep import Sweeper
 from daemon.validate import Validator
 from daemon.warehouse import Warehouse
 from state import __version__
-from state.machine import FINAL, Trigger
+from state.machine import Trigger
 from state.pipeline import PENDING
 from state.records import DateRow
 from state.store import agenda, checks, clock, dates, followed, holds
@@ -89,20 +89,12 @@ class Engine:
             return agenda.moves(tx, self.core.now()).running
 
     def recheck_holes(self) -> None:
-        """Ask again about the earliest hole that somebody waits for and no live date will fill."""
+        """Ask again about the earliest holes that somebody waits for and no live date will fill."""
         with self.core.db.read() as tx:
-            waiting = dates.span_waiting(tx, Waiting.EARLIER_DATE)
-            row = dates.get(tx, waiting[0]) if waiting else None
-            window = lookback.windows(tx, self.core, [row]).get(row.date) if row else None
-            found = lookback.hole(tx, window) if window else None
-            holder = dates.get(tx, found[0]) if found else None
-        if window is None or found is None or (holder is not None and holder.state not in FINAL):
-            return
-        with self.core.db.write() as tx:
-            known = checks.of_dates(tx, [found[0]])[found[0]]
-            names = [p.name for p in window.phase.processor]
-            unsatisfied = [(found[0], name) for name in names if name in known and not known[name].satisfied]
-            checks.want(tx, unsatisfied, self.core.now())
+            found = lookback.unattended(tx, self.core)
+        if found:
+            with self.core.db.write() as tx:
+                checks.want(tx, found, self.core.now())
 
     def _lift_expired_holds(self) -> None:
         now = self.core.now()

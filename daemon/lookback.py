@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from daemon.core import Core
 from daemon.decide import Waiting
 from state.calendar import Day
+from state.machine import FINAL
 from state.pipeline import Phase, Pipeline, Stage
 from state.records import DateRow
 from state.store import checks, dates, days
@@ -27,9 +28,10 @@ def phase_before(pipeline: Pipeline, phase: Phase) -> Phase | None:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The dates from `start` to before `end` that have to be satisfied in `phase` first."""
+    """The dates from `start` to before `end` that have to be satisfied in `phase` before `entered`."""
 
     phase: Phase
+    entered: Phase
     start: dt.date
     end: dt.date
 
@@ -42,7 +44,7 @@ def window(core: Core, stage: Stage, day: Day) -> Window | None:
     if after is None or before is None:
         return None
     start = core.pipeline.seasons.lookback_start(day.date, core.pipeline.lookback(after.phase))
-    return Window(before, start, day.date) if start < day.date else None
+    return Window(before, after.phase, start, day.date) if start < day.date else None
 
 
 def windows(tx: Transaction, core: Core, rows: Iterable[DateRow]) -> dict[dt.date, Window]:
@@ -57,6 +59,30 @@ def windows(tx: Transaction, core: Core, rows: Iterable[DateRow]) -> dict[dt.dat
 def hole(tx: Transaction, within: Window) -> tuple[dt.date, str] | None:
     """The earliest date, and the processor, that lacks; usually None."""
     return checks.earliest_hole(tx, [p.name for p in within.phase.processor], within.start, within.end)
+
+
+def unattended(tx: Transaction, core: Core) -> list[checks.Pair]:
+    """What lacks on the earliest dates that others wait for and that no live date will fill.
+
+    Behind such a date, or a live one, those that look back at it wait in any case.
+    """
+    pairs: list[checks.Pair] = []
+    for stage in core.pipeline.stages:
+        after = dt.date.min
+        while row := dates.first_waiting(tx, Waiting.EARLIER_DATE, stage.name, after):
+            within = windows(tx, core, [row]).get(row.date)
+            found = hole(tx, within) if within else None
+            if within is None or found is None:
+                break  # it has just been filled, and the dates behind it are about to be looked at
+            date = found[0]
+            holder = dates.get(tx, date)
+            if holder is None or holder.state in FINAL:
+                known = checks.of_dates(tx, [date])[date]
+                names = [p.name for p in within.phase.processor]
+                pairs += [(date, name) for name in names if name in known and not known[name].satisfied]
+            reach = core.pipeline.seasons.lookback_end(date, core.pipeline.lookback(within.entered))
+            after = max(row.date, reach)
+    return pairs
 
 
 def sentence(found: tuple[dt.date, str], phase: Phase, verdict: str) -> str:

@@ -32,6 +32,13 @@ _DUE = (
     .order_by(dates.c.due_at, dates.c.priority.desc(), dates.c.date)
     .limit(bindparam("_limit"))
 )
+_FIRST_WAITING = (
+    select(dates)
+    .where(dates.c.waiting == bindparam("_waiting"), dates.c.date > bindparam("_after"))
+    .where(dates.c.state == bindparam("_state"))
+    .order_by(dates.c.date)
+    .limit(1)
+)
 _SPAN_WAITING = select(func.min(dates.c.date), func.max(dates.c.date)).where(
     dates.c.waiting == bindparam("_waiting")
 )
@@ -135,6 +142,12 @@ def span_waiting(tx: Connection, waiting: str) -> tuple[dt.date, dt.date] | None
     """The first and the last date that wait for one thing; None when none does."""
     first, last = tx.execute(_SPAN_WAITING, {"_waiting": waiting}).one()
     return (first, last) if first is not None else None
+
+
+def first_waiting(tx: Connection, waiting: str, state: str, after: dt.date) -> DateRow | None:
+    """The first date later than `after` that waits for one thing in a state; None when none does."""
+    found = tx.execute(_FIRST_WAITING, {"_waiting": waiting, "_state": state, "_after": after}).first()
+    return rows.date(found) if found else None
 
 
 def move(

@@ -128,8 +128,30 @@ def test_a_date_that_bypasses_a_phase_passes_the_lookback_of_the_one_it_enters(t
     day = world.pipeline.seasons.day(second, SEASON[second])
     window = lookback.window(world.core, world.pipeline.stage["raw"], day)
     # Then the dates before it have to be satisfied in the skipped one
-    assert window == lookback.Window(world.pipeline.phase[1], OPENER, second)
+    assert window == lookback.Window(*world.pipeline.phase[1:], OPENER, second)
     # And a later date, which skips nothing, is looked at when it leaves that
     day = world.pipeline.seasons.day(DAY, SEASON[DAY])
     assert lookback.window(world.core, world.pipeline.stage["raw"], day) is None
     assert lookback.window(world.core, world.pipeline.stage["mid"], day).end == DAY
+
+
+def test_a_hole_that_a_live_date_will_fill_keeps_no_other_from_being_asked_about_again(tmp_path):
+    # Given a date behind one that is paused, and a later one behind one that nobody enqueued
+    shapes = pipeline(
+        phase("phase3", processor("team")),
+        phase("phase4", processor("zones"), order="sequential", lookback=1),
+    )
+    world = World(shapes, SEASON, tmp_path)
+    paused, behind, filled, later = (OPENER + dt.timedelta(days=n) for n in (8, 9, 19, 20))
+    world.control.pause(world.enqueue(paused, paused).id, by=ME)
+    world.enqueue(behind, behind)
+    world.enqueue(later, later)
+    world.run(limit=60)
+    assert {row.date: row.waiting for row in world.live()}[later] == "earlier_date"
+    # When somebody fills the second
+    world.fill("team", filled)
+    world.engine.recheck_holes()
+    world.run(limit=60)
+    # Then the later date goes on, and the other waits as it did
+    assert world.dates()[later].outcome == "complete"
+    assert world.dates()[behind].waiting == "earlier_date"
