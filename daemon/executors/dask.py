@@ -299,8 +299,9 @@ class Dask:
             run.hidden = sight is None and bool(run.worker)
             if sight is not None:
                 self._saw(attempt, run, sight)
-            elif not silent or (run.hidden and run.worker not in silent):
+            elif not silent or (run.worker and run.worker not in silent):
                 self._missed(link, attempt, run)
+            # What was never seen may have begun at a worker that is silent now: Dask says so, or it speaks.
 
     def _saw(self, attempt: int, run: _Run, sight: Sight) -> None:
         if sight.piece or not run.worker:

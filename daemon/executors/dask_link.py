@@ -69,6 +69,7 @@ class Link:
         self._on_news = on_news
         self._client = Client(cluster.scheduler, timeout=_ANSWER_SECONDS, set_as_default=False)
         self._gates: dict[str, Queue] = {}
+        self._futures: dict[str, Future] = {}
         self.scheduler = self._who()
 
     def check(self) -> None:
@@ -134,6 +135,9 @@ class Link:
     def forget(self, key: str) -> None:
         """Have the cluster keep the job no longer."""
         self._ask(self._client.unpublish_dataset, key)
+        future = self._futures.pop(key, None)
+        if future is not None and not future.done():  # or the next worker takes up what a lost one had
+            self._ask(self._client.cancel, [future])
         if gate := self._gates.pop(key, None):
             gate.close()  # the scheduler drops it once all who opened it have closed it
 
@@ -191,6 +195,7 @@ class Link:
 
     def _watched(self, future: Future) -> Future:
         future.add_done_callback(lambda _: self._on_news())
+        self._futures[future.key] = future
         return future
 
 

@@ -19,6 +19,7 @@ DAY, NEXT_DAY = "2021-10-19", "2021-10-20"
 SILENCE = 11.0
 """Seconds after which Dask takes a silent connection for dead; it allows no fewer."""
 SHORT = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": f"{SILENCE:g}s"}
+DEFAULT: dict[str, str] = {}
 ONE = ("--nthreads", "1")
 WAITS = "echo $$ >leader; echo begun; until test -e end; do sleep 0.05; done; echo done; exit 7"
 TELLS = "echo out; echo err >&2; ip -4 -o addr show up >where; exit 3"
@@ -32,9 +33,10 @@ def hosts() -> Iterator[list[Host]]:
 
 
 @pytest.fixture
-def cluster(hosts: list[Host], tmp_path) -> Iterator[Cluster]:
+def cluster(hosts: list[Host], tmp_path, request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A scheduler and, on a host of its own each, two workers of one job at a time. All cables are in."""
-    with running(tmp_path / "dask", workers=0, host=hosts[0], env=SHORT) as found:
+    env = getattr(request, "param", SHORT)
+    with running(tmp_path / "dask", workers=0, host=hosts[0], env=env) as found:
         for host in hosts[1:]:
             found.worker(*ONE, "--resources", f"host{hosts.index(host)}=1", host=host)
         found.ready(2)
@@ -74,7 +76,9 @@ def test_a_job_on_a_far_host_tells_the_same_as_one_here(cluster, hosts, tmp_path
     bench.clean()
 
 
-def test_a_host_that_is_away_for_a_moment_hides_its_jobs_and_nobody_elses(cluster, hosts, tmp_path):
+@pytest.mark.parametrize("cluster", [DEFAULT], ids=["patient"], indirect=True)
+@pytest.mark.parametrize("ends", ["while away", "when back"])
+def test_a_host_that_is_away_for_a_moment_hides_its_job_and_nobody_elses(cluster, hosts, tmp_path, ends):
     with on(cluster, tmp_path, "host1") as cut, on(cluster, tmp_path, "host2") as other:
         cut.shell(WAITS)
         begun(cut)
@@ -84,9 +88,13 @@ def test_a_host_that_is_away_for_a_moment_hides_its_jobs_and_nobody_elses(cluste
         other.shell("echo quick; exit 4")
         assert (other.exit().code, other.output()) == (4, "quick\n")
         assert cut.seen().exit is None
-        # When the job has ended meanwhile and the host is back, it tells how
-        (cut.cwd / "end").touch()
+        # When the host is back, the job tells how it ends, or ended
+        if ends == "while away":
+            (cut.cwd / "end").touch()
         hosts[1].join()
+        if ends == "when back":
+            until(lambda: not cut.seen().elsewhere, "in sight")
+            (cut.cwd / "end").touch()
         assert (cut.exit().code, cut.output()) == (7, "begun\ndone\n")
 
 
@@ -115,6 +123,8 @@ def test_a_date_goes_on_without_the_host_that_had_its_job(cluster, hosts, tmp_pa
         hosts[1].cut()
         away = f"out of sight, at tcp://{hosts[1].address}:"
         one.wait_for(lambda: away in one.client.get(f"/v1/dates/{DAY}")["waiting_on"], "out of sight")
+        one.signal(signal.SIGKILL)
+        one.start()
         one.finish(number)
         assert set(one.outcomes(DAY, DAY).values()) == {"bootstrap"}
         rows = attempts(one)

@@ -317,6 +317,9 @@ def test_a_job_is_lost_when_its_worker_was_the_only_one(tmp_path: Path, nanny: s
         worker.kill()
         assert hand.exit().detail == "lost: its worker is gone"
         until(lambda: not lives(leader), "the job to end")
+        # And nothing of it waits for the next worker
+        assert hand.executor.poll() == []
+        until(lambda: cluster.kept() == [], "the cluster to forget")
         hand.executor.close()
 
 
