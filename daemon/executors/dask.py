@@ -18,10 +18,13 @@ from distributed import Future
 
 from daemon.executors import Exit, Handle, Job, Observation, Record, attempt_file, dask_worker
 from daemon.executors.dask_link import AWAY, Link, Sight, Ticket, outcome
+from daemon.worker import Worker
 from state.sources import DaskCluster
 
 _LOOK_SECONDS = 1.0
 _ABSENT_LOOKS = 3
+CLOSE_SECONDS = 20.0
+"""How long the end of the watch waits for what is being asked."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,10 +69,8 @@ class Dask:
         self._reported: list[int] = []
         self._closed: dict[int, str] = {}
         self._settled: deque[str] = deque()
-        self._bell = threading.Event()
-        self._closing = False
-        self._thread = threading.Thread(target=self._watch, name="dask-watcher", daemon=True)
-        self._thread.start()
+        self._watch = Worker("dask", self._look_around, nap=_LOOK_SECONDS)
+        self._watch.start()
 
     @property
     def obstacle(self) -> str:
@@ -102,7 +103,7 @@ class Dask:
             with suppress(*AWAY):  # they give up waiting, and say that they never began
                 for run in runs.values():
                     link.release(run.ticket.key)
-        self._bell.set()
+        self._watch.wake()
 
     def poll(self) -> list[Observation]:
         """Every attempt under way, and once each that has ended."""
@@ -123,7 +124,7 @@ class Dask:
                 return
             kill_at = time.monotonic() + grace
             run.kill_at = kill_at if run.kill_at is None else min(run.kill_at, kill_at)
-        self._bell.set()
+        self._watch.wake()
 
     def recover(self, running: Mapping[int, Handle | None]) -> None:
         """Take up an earlier daemon's attempts: by notes of their ends, else by what the cluster keeps."""
@@ -141,13 +142,12 @@ class Dask:
                 self._runs[attempt] = _Run(ticket=ticket)
             if known := self._noted(attempt, ticket.key):
                 self._report(attempt, known)
-        self._bell.set()
+        self._watch.wake()
 
     def close(self) -> None:
         """End the watch. Jobs live on in the cluster, for the next executor to adopt. Idempotent."""
-        self._closing = True
-        self._bell.set()
-        self._thread.join()
+        self._watch.stop()
+        self._watch.join(CLOSE_SECONDS)
         self._let_go(self._reported)
         with suppress(*AWAY):
             self._forget()
@@ -161,7 +161,8 @@ class Dask:
         if run.future is None or run.hidden:
             where = run.worker if run.future is not None else self._cluster.scheduler
             return Observation(attempt=attempt, output_at=at, elsewhere=where)
-        remark = "" if run.worker else "no worker that answers has begun it"
+        fault = self._watch.fault and f"the watch of Dask meets an error: {self._watch.fault}"
+        remark = fault or ("" if run.worker else "no worker that answers has begun it")
         return Observation(attempt=attempt, output_at=at, remark=remark)
 
     def _lost(self, why: str, *, tried: bool = True) -> Exit:
@@ -222,14 +223,13 @@ class Dask:
             self._link.forget(self._settled[0])
             self._settled.popleft()
 
-    def _watch(self) -> None:
-        while not self._closing:
-            try:
-                self._look()
-            except AWAY:
-                self._drop()
-            self._bell.wait(_LOOK_SECONDS)
-            self._bell.clear()
+    def _look_around(self) -> bool:
+        """One look; False, as the next one can wait."""
+        try:
+            self._look()
+        except AWAY:
+            self._drop()
+        return False
 
     def _look(self) -> None:
         """One look at the cluster: connect, adopt, collect what ended, copy output, end what shall end."""
@@ -253,7 +253,7 @@ class Dask:
 
     def _connect(self) -> Link:
         """A link to the scheduler. Raises OSError when there is none."""
-        self._link = Link(self._cluster, self._bell.set)
+        self._link = Link(self._cluster, self._watch.wake)
         self._on_end()  # what waited for it can begin
         return self._link
 
@@ -310,7 +310,7 @@ class Dask:
         with self._open_log(attempt) as log:
             log.write(sight.piece)
         if len(sight.piece) == dask_worker.PIECE:
-            self._bell.set()  # there is more
+            self._watch.wake()  # there is more
 
     def _missed(self, link: Link, attempt: int, run: _Run) -> None:
         """No worker has the job: it has yet to begin, has just ended, or its worker is gone."""

@@ -105,7 +105,7 @@ def test_every_kind_of_change_leaves_one_row_with_before_and_after(api: Api) -> 
     assert changes[5]["accepted"] == ({"processor": "box", "by": "", "reason": ""}, accepted)
     assert changes[6]["status"] == ("active", "cancelling")
     assert changes[7]["status"] == ("cancelled", "active")
-    assert changes[7]["failed"] == (2, 0)
+    assert changes[7]["live"] == (0, 2)
 
 
 def test_a_lifted_hold_is_recorded_with_what_it_was(api: Api) -> None:
