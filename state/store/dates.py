@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
 
 from state.machine import FINAL, Outcome, Trigger
 from state.pipeline import DONE, PENDING
@@ -32,16 +32,12 @@ _DUE = (
     .order_by(dates.c.due_at, dates.c.priority.desc(), dates.c.date)
     .limit(bindparam("_limit"))
 )
+_WAITS = dates.c.waiting == bindparam("_waiting")
+_LATER = dates.c.date > bindparam("_after")
 _FIRST_WAITING = (
-    select(dates)
-    .where(dates.c.waiting == bindparam("_waiting"), dates.c.date > bindparam("_after"))
-    .where(dates.c.state == bindparam("_state"))
-    .order_by(dates.c.date)
-    .limit(1)
+    select(dates).where(_WAITS, _LATER, dates.c.state == bindparam("_state")).order_by(dates.c.date).limit(1)
 )
-_SPAN_WAITING = select(func.min(dates.c.date), func.max(dates.c.date)).where(
-    dates.c.waiting == bindparam("_waiting")
-)
+_SPAN_WAITING = select(func.min(dates.c.date), func.max(dates.c.date)).where(_WAITS)
 _STANDING = ("outcome", "reason", "waiting", "waiting_text", "due_at", "entered_at", "ended_at")
 _MOVE = (
     update(dates)
@@ -62,6 +58,11 @@ _PARK = (
 )
 _SET_SEASON = update(dates).where(_THIS).values(season=bindparam("_season"))
 _WAKE = update(dates).where(_LIVE, _THIS).values(due_at=bindparam("_at"))
+_WAKE_WAITING = (
+    update(dates)
+    .where(_LIVE, _WAITS, _LATER, dates.c.date <= bindparam("_until"))
+    .values(due_at=bindparam("_now"))
+)
 _INSERT_TRANSITION = insert(transitions)
 
 
@@ -304,15 +305,10 @@ def wake_backfill(tx: Connection, backfill_id: int, now: float) -> int:
 
 
 def wake_waiting(
-    tx: Connection, waiting: str, now: float, after: dt.date | None = None, until: dt.date | None = None
-) -> int:
+    tx: Connection, waiting: str, now: float, after: dt.date = dt.date.min, until: dt.date = dt.date.max
+) -> None:
     """Have dates that wait for one thing looked at now: those later than `after`, up to `until`."""
-    conditions = [dates.c.waiting == literal(waiting)]
-    if after is not None:
-        conditions.append(dates.c.date > after)
-    if until is not None:
-        conditions.append(dates.c.date <= until)
-    return wake(tx, now, *conditions)
+    tx.execute(_WAKE_WAITING, {"_waiting": waiting, "_now": now, "_after": after, "_until": until})
 
 
 def readmitted(tx: Connection, pending: Sequence[DateRow]) -> set[dt.date]:

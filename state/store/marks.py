@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, exists, or_, select, update
 
 from state.pipeline import DONE
 from state.records import DateRow
@@ -31,6 +31,24 @@ def _older(at: object) -> ColumnElement[bool]:
     since = and_(checks.c.own_started_at >= at, checks.c.own_succeeded == 1)
     shows = or_(checks.c.rows > 0, checks.c.own_succeeded == 1, checks.c.asked_at < checks.c.own_ended_at)
     return and_(checks.c.verdict != Verdict.NOT_EXPECTED.value, shows, since.is_not(True))
+
+
+_AT: BindParameter[float] = bindparam("_at")
+_REPAIRED: BindParameter[dt.date] = bindparam("_repaired")
+_UNTIL: BindParameter[dt.date] = bindparam("_until")
+_THEIRS = checks.c.processor.in_(bindparam("_processors", expanding=True))
+_STALE_CHECKS = (
+    update(checks)
+    .where(checks.c.date.between(_REPAIRED, _UNTIL), _THEIRS)
+    .where(or_(_older(_AT), checks.c.attempt_id.is_not(None)))
+    .values(stale_at=_AT)
+)
+_STALE_DATES = (
+    update(dates)
+    .where(dates.c.date.between(_REPAIRED, _UNTIL))
+    .where(exists().where(checks.c.date == dates.c.date, _THEIRS, checks.c.stale_at == _AT))
+    .values(stale_by=_REPAIRED, stale_at=_AT)
+)
 
 
 def next_seen(tx: Connection) -> float | None:
@@ -66,14 +84,9 @@ def mark_stale(
 
     Output that is being computed counts as such.
     """
-    reached = (checks.c.date.between(repaired, until), checks.c.processor.in_(processors))
-    under_way = checks.c.attempt_id.is_not(None)
-    tx.execute(update(checks).where(*reached, or_(_older(at), under_way)).values(stale_at=at))
-    has_such = exists().where(
-        checks.c.date == dates.c.date, checks.c.processor.in_(processors), checks.c.stale_at == at
-    )
-    here = (dates.c.date.between(repaired, until), has_such)
-    tx.execute(update(dates).where(*here).values(stale_by=repaired, stale_at=at))
+    here = {"_repaired": repaired, "_until": until, "_processors": list(processors), "_at": at}
+    if tx.execute(_STALE_CHECKS, here).rowcount:
+        tx.execute(_STALE_DATES, here)
 
 
 def clear_stale(tx: Connection, ended: Collection[dt.date], processors: Collection[str]) -> None:

@@ -18,7 +18,9 @@ BROAD_EXCEPTS = 3
 
 
 def modules(*folders: str) -> list[Path]:
-    return [path.relative_to(ROOT) for name in folders for path in sorted((ROOT / name).rglob("*.py"))]
+    """Ours; a benchmark keeps what it compares with in a hidden environment of its own."""
+    found = (path.relative_to(ROOT) for name in folders for path in sorted((ROOT / name).rglob("*.py")))
+    return [path for path in found if not any(part.startswith(".") for part in path.parts)]
 
 
 MODULES = modules(*PRODUCT)
