@@ -85,7 +85,13 @@ class Service:
         self.warehouse = warehouse or open_warehouse(
             self.pipeline, on_query=on_query, on_error=on_error, ledger=BytesLedger(self.db)
         )
-        self.executors = open_executors(self.pipeline, settings.state_dir / logs.FOLDER, on_end=self.wake)
+        watched = manager or Manager({})
+        self._mover = Worker(
+            "engine", self._turn, done=self._set_alarm, came_round=watched.beat, nap=watched.beat_seconds
+        )
+        self._asker = Worker("warehouse", self._validate)
+        log_folder = settings.state_dir / logs.FOLDER
+        self.executors = open_executors(self.pipeline, log_folder, on_end=self._mover.wake)
         self._listeners = [tell]
         self.core = Core(
             pipeline=self.pipeline,
@@ -101,11 +107,6 @@ class Service:
         self.control = Control(self.core)
         self.enqueuer = Enqueuer(self.core, self.validator)
         self.ready = False
-        watched = manager or Manager({})
-        self._mover = Worker(
-            "engine", self._turn, done=self._set_alarm, came_round=watched.beat, nap=watched.beat_seconds
-        )
-        self._asker = Worker("warehouse", self._validate)
         self._scheduler = _scheduler()
         self._clock = ClockWatch(Leaps(time.time, time.monotonic), self._clock_leapt)
 
