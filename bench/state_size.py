@@ -100,7 +100,13 @@ def _settled(number: int, folder: Path) -> World:
     world.settle()
     for days in range(by_engine, number, by_engine):
         with world.db.write() as tx:
-            for table in (tables.dates, tables.transitions, tables.backfill_dates, tables.checks):
+            for table in (
+                tables.days,
+                tables.dates,
+                tables.transitions,
+                tables.backfill_dates,
+                tables.checks,
+            ):
                 _repeat(tx, table, days, FIRST + dt.timedelta(days=by_engine - 1))
     return world
 
