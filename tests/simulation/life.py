@@ -290,7 +290,8 @@ class Life:
         noted = self.witness.running.get(attempt, {}).get("started_at") or 0.0
         began = max(process.started, noted)
         spoke = max(began, process.started + process.work.talks)
-        return min(began + limits.timeout, spoke + limits.silence) + 1.0
+        unseen = 2 * self.scenario.thinks if self.leapt else 0.0  # what it took to see that the clock was set
+        return min(began + limits.timeout, spoke + limits.silence) + unseen + 1.0
 
     # What comes from outside
 

@@ -121,7 +121,7 @@ class Rest:
             "paused": self._for_pause,
         }
         true = tell.get(row["waiting"])
-        if true is None or not (true(row) or self._comes_late(row)):
+        if (true is None or not true(row)) and not self._comes_late(row):
             raise Broken(
                 "every wait is true",
                 f"{row['date']} in {row['state']} waits for {row['waiting']}: '{row['waiting_text']}',"
@@ -135,8 +135,12 @@ class Rest:
         return {name: self._witness.checks[row["date"], name] for name in names}
 
     def _comes_late(self, row: Row) -> bool:
-        """What was to be looked at during a question comes so much late, if the clock is set back then."""
-        late = row["due_at"] is not None and row["due_at"] - self._life.time <= self._life.scenario.thinks
+        """Set back, with a kill before that is noted, the clock makes a look late by what went before."""
+        scenario = self._life.scenario
+        away = [one.args["for_seconds"] for one in scenario.happenings if one.verb == "kill"]
+        late = row["due_at"] is not None and row["due_at"] - self._life.time <= max(
+            scenario.thinks, *away, 0.0
+        )
         return late and self._life.leapt < 0
 
     def _for_attempt(self, row: Row) -> bool:

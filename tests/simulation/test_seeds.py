@@ -34,6 +34,8 @@ BROKEN_ONCE = {
     33574: "somebody else writes what is computed from a source that was repaired",
     38060: "a paused processor is lifted in the middle of a streak",
     47543: "a source is repaired before what was computed from it shows",
+    93367: "the clock is set back, and the daemon killed before it has noted that",
+    96450: "the clock is set forward during a long question while a job hangs",
 }
 """Worlds beyond the first in which an invariant broke, and what it took."""
 
