@@ -168,7 +168,7 @@ class Advancer:
         return any(check.attempt_id is not None and check.processor not in here for check in own.values())
 
     def _facts(self, work: _Pass, journey: _Journey, stage: Stage, backfill: BackfillRow) -> Facts:
-        window = lookback.window(self._core, stage, work.days[journey.row.date])
+        window = lookback.window(self._pipeline, self._core.machine, stage, work.days[journey.row.date])
         found = lookback.hole(work.tx, window) if window else None
         return Facts(
             now=self._core.now(),

@@ -60,7 +60,8 @@ def mark(tx: Transaction, core: Core, judged: Iterable[tuple[CheckRow, Judged]])
     holders = dates.among(tx, {repair.date for repair in repairs})
     for repair in repairs:
         names = [p.name for p in repair.phase.processor]
-        marks.mark_stale(tx, repair.date, _end(core.pipeline, repair.phase, repair.date), repair.at, names)
+        until = lookback.reach(core.pipeline, repair.phase, repair.date)
+        marks.mark_stale(tx, repair.date, until, repair.at, names)
     cascades = [row.date for row in holders.values() if row.cascades and row.state not in FINAL]
     return [move for date in cascades for move in follow(tx, core, date, actor=ACTOR)]
 
@@ -75,7 +76,7 @@ def settle(tx: Transaction, core: Core, ended: Collection[DateRow]) -> None:
 def follow(tx: Transaction, core: Core, date: dt.date, *, actor: str) -> list[Moved]:
     """Put back the done dates after `date` that are stale within its reach, to compute them again."""
     phases = [phase for phase in core.pipeline.phase if phase.sequential]
-    end = max((_end(core.pipeline, phase, date) for phase in phases), default=date)
+    end = max((lookback.reach(core.pipeline, phase, date) for phase in phases), default=date)
     first = date + dt.timedelta(days=1)
     reach = (end - date).days
     found = dates.page(tx, start=first, end=end, states=[DONE], mark=Mark.STALE, limit=reach)
@@ -103,8 +104,3 @@ def _changed_at(check: CheckRow, answer: Judged) -> float | None:
         return check.own_ended_at if check.follows_attempt else answer.asked_at
     was_satisfied = check.verdict.satisfied and not check.follows_attempt
     return check.own_ended_at if judgement.verdict.satisfied and not was_satisfied else None
-
-
-def _end(pipeline: Pipeline, phase: Phase, date: dt.date) -> dt.date:
-    """The last date that looks back at `date`, entering a sequential phase."""
-    return pipeline.seasons.lookback_end(date, pipeline.lookback(phase))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from daemon.core import Core
 from daemon.decide import Waiting
 from state.calendar import Day
-from state.machine import FINAL
+from state.machine import FINAL, Machine
 from state.pipeline import Phase, Pipeline, Stage
 from state.records import DateRow
 from state.store import checks, dates, days
@@ -36,14 +36,14 @@ class Window:
     end: dt.date
 
 
-def window(core: Core, stage: Stage, day: Day) -> Window | None:
+def window(pipeline: Pipeline, machine: Machine, stage: Stage, day: Day) -> Window | None:
     """What has to be satisfied before a date leaves `stage`; None when its way leads into no lookback."""
-    index = core.machine.after(stage, day)
-    after = core.pipeline.stages[index] if index < len(core.pipeline.stages) else None
-    before = phase_before(core.pipeline, after.phase) if after and after.enters_phase else None
+    index = machine.after(stage, day)
+    after = pipeline.stages[index] if index < len(pipeline.stages) else None
+    before = phase_before(pipeline, after.phase) if after and after.enters_phase else None
     if after is None or before is None:
         return None
-    start = core.pipeline.seasons.lookback_start(day.date, core.pipeline.lookback(after.phase))
+    start = pipeline.seasons.lookback_start(day.date, pipeline.lookback(after.phase))
     return Window(before, after.phase, start, day.date) if start < day.date else None
 
 
@@ -52,7 +52,7 @@ def windows(tx: Transaction, core: Core, rows: Iterable[DateRow]) -> dict[dt.dat
     stages = {row.date: core.pipeline.stage[row.state] for row in rows if row.state in core.pipeline.stage}
     games = days.known_among(tx, stages)
     charted = (core.pipeline.seasons.day(date, count) for date, count in games.items())
-    found = {day.date: window(core, stages[day.date], day) for day in charted}
+    found = {day.date: window(core.pipeline, core.machine, stages[day.date], day) for day in charted}
     return {date: one for date, one in found.items() if one is not None}
 
 
@@ -80,9 +80,13 @@ def unattended(tx: Transaction, core: Core) -> list[checks.Pair]:
                 known = checks.of_dates(tx, [date])[date]
                 names = [p.name for p in within.phase.processor]
                 pairs += [(date, name) for name in names if name in known and not known[name].satisfied]
-            reach = core.pipeline.seasons.lookback_end(date, core.pipeline.lookback(within.entered))
-            after = max(row.date, reach)
+            after = max(row.date, reach(core.pipeline, within.entered, date))
     return pairs
+
+
+def reach(pipeline: Pipeline, phase: Phase, date: dt.date) -> dt.date:
+    """The last date that looks back at `date`, entering a sequential phase."""
+    return pipeline.seasons.lookback_end(date, pipeline.lookback(phase))
 
 
 def sentence(found: tuple[dt.date, str], phase: Phase, verdict: str) -> str:

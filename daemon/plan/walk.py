@@ -80,11 +80,10 @@ class _Walker:
         index = 0
         while index < len(self._pipeline.stages):
             stage = self._pipeline.stages[index]
-            following = self._machine.after(stage, day)
-            last = self._pass(stage, day, checks, self._hole(day, following))
+            last = self._pass(stage, day, checks, self._hole(stage, day))
             if not isinstance(last, Advance):
                 break
-            index = following
+            index = self._machine.after(stage, day)
         self._note_holes(day, checks)
 
     def _pass(self, stage: Stage, day: Day, checks: dict[str, CheckRow], hole: Hole | None) -> Decision:
@@ -132,17 +131,14 @@ class _Walker:
             Stop(date=day.date, phase=phase.name, processors=lacking, reason=why(decision))
         )
 
-    def _hole(self, day: Day, following: int) -> Hole | None:
+    def _hole(self, stage: Stage, day: Day) -> Hole | None:
         """The earliest date that bars the way into the next phase, as the engine would find it."""
-        if following >= len(self._pipeline.stages):
+        window = lookback.window(self._pipeline, self._machine, stage, day)
+        if window is None:
             return None
-        after = self._pipeline.stages[following]
-        if not (after.enters_phase and after.phase.sequential):
-            return None
-        since = self._pipeline.seasons.lookback_start(day.date, self._pipeline.lookback(after.phase))
-        holes = self._holes[after.phase.name]
-        at = bisect.bisect_left(holes, since, key=lambda hole: hole.date)
-        return holes[at] if at < len(holes) and holes[at].date < day.date else None
+        holes = self._holes[window.entered.name]
+        at = bisect.bisect_left(holes, window.start, key=lambda hole: hole.date)
+        return holes[at] if at < len(holes) and holes[at].date < window.end else None
 
     def _known_holes(self, phase: Phase) -> list[Hole]:
         before = lookback.phase_before(self._pipeline, phase)

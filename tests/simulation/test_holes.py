@@ -126,13 +126,13 @@ def test_a_date_that_bypasses_a_phase_passes_the_lookback_of_the_one_it_enters(t
     second = OPENER + dt.timedelta(days=1)
     # When a bootstrap date is about to leave the first phase
     day = world.pipeline.seasons.day(second, SEASON[second])
-    window = lookback.window(world.core, world.pipeline.stage["raw"], day)
+    window = lookback.window(world.pipeline, world.core.machine, world.pipeline.stage["raw"], day)
     # Then the dates before it have to be satisfied in the skipped one
     assert window == lookback.Window(*world.pipeline.phase[1:], OPENER, second)
     # And a later date, which skips nothing, is looked at when it leaves that
     day = world.pipeline.seasons.day(DAY, SEASON[DAY])
-    assert lookback.window(world.core, world.pipeline.stage["raw"], day) is None
-    assert lookback.window(world.core, world.pipeline.stage["mid"], day).end == DAY
+    assert lookback.window(world.pipeline, world.core.machine, world.pipeline.stage["raw"], day) is None
+    assert lookback.window(world.pipeline, world.core.machine, world.pipeline.stage["mid"], day).end == DAY
 
 
 def test_a_hole_that_a_live_date_will_fill_keeps_no_other_from_being_asked_about_again(tmp_path):
