@@ -27,6 +27,17 @@ _WORD_SECONDS = 1.0
 _T = TypeVar("_T")
 
 
+def connect(scheduler: str) -> Client:
+    """A client of the scheduler at that address. Raises OSError when there is none in seconds.
+
+    Dask asserts that its greeting comes alone; it does not where another client cancels a task just then.
+    """
+    try:
+        return Client(scheduler, timeout=_ANSWER_SECONDS, set_as_default=False)
+    except AssertionError as error:
+        raise ConnectionError("the scheduler's greeting came with other news") from error
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
     """A job's key in the cluster, and the life of the scheduler that knows the key."""
@@ -67,7 +78,7 @@ class Link:
     def __init__(self, cluster: DaskCluster, on_news: Callable[[], None]) -> None:
         self._resources = {cluster.resource: 1} if cluster.resource else None
         self._on_news = on_news
-        self._client = Client(cluster.scheduler, timeout=_ANSWER_SECONDS, set_as_default=False)
+        self._client = connect(cluster.scheduler)
         self._gates: dict[str, Queue] = {}
         self._futures: dict[str, Future] = {}
         self.scheduler = self._who()

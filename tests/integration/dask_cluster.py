@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from distributed import Client, Scheduler
+from distributed import Client, Scheduler, SchedulerPlugin
 
 from daemon.executors.dask import Dask
+from daemon.executors.dask_link import connect
 from state.sources import DaskCluster
 from tests.hosts import LOOPBACK, Host
 from tests.integration.hand import Hand
@@ -57,16 +58,18 @@ class Cluster:
         self.started.append(process)
         return process
 
-    def ready(self, workers: int) -> None:
-        """Wait until so many workers serve."""
+    def client(self) -> Client:
+        """A client of the scheduler, once it serves."""
         give_up_at = time.monotonic() + DEADLINE
         while True:
-            with (
-                contextlib.suppress(OSError),
-                Client(self.address, timeout=5, set_as_default=False) as client,
-            ):
-                return client.wait_for_workers(workers, timeout=DEADLINE)
+            with contextlib.suppress(OSError):
+                return connect(self.address)
             assert time.monotonic() < give_up_at, "no scheduler"
+
+    def ready(self, workers: int) -> None:
+        """Wait until so many workers serve."""
+        with self.client() as client:
+            client.wait_for_workers(workers, timeout=DEADLINE)
 
     def kept(self) -> list[str]:
         """What the scheduler keeps of jobs: published names, tasks and gates."""
@@ -75,8 +78,19 @@ class Cluster:
             gates = [f"gate of {key}" for key in dask_scheduler.extensions["queues"].queues]
             return [*dask_scheduler.tasks, *gates]
 
-        with Client(self.address, timeout=5, set_as_default=False) as client:
+        with self.client() as client:
             return [*client.list_datasets(), *client.run_on_scheduler(known)]
+
+    def disturb_a_greeting(self) -> None:
+        """Have the next client greeted together with other news, as when another cancels a task just then."""
+
+        class Disturbance(SchedulerPlugin):
+            def add_client(self, scheduler: Scheduler, client: str) -> None:
+                scheduler.remove_plugin("disturbance")
+                scheduler.loop.add_callback(scheduler.report, {"op": "cancelled-keys", "keys": []})
+
+        with self.client() as client:
+            client.register_plugin(Disturbance(), name="disturbance")
 
     def end(self) -> None:
         for process in reversed(self.started):

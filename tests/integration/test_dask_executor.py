@@ -341,6 +341,21 @@ def test_a_job_is_lost_when_its_worker_was_the_only_one(tmp_path: Path, nanny: s
         hand.executor.close()
 
 
+def test_news_that_come_with_the_greeting_of_the_scheduler_hold_nobody_up(
+    calm: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given errors that nobody foresaw hold the watch up for ever
+    monkeypatch.setattr(worker, "FAULT_PAUSE_SECONDS", 3600)
+    # When another client cancels a task while the daemon connects
+    calm.disturb_a_greeting()
+    hand = hand_of(calm, tmp_path)
+    # Then it connects again
+    until(lambda: not hand.executor.obstacle, "a scheduler")
+    hand.shell("exit 5")
+    assert hand.exit().code == 5
+    hand.executor.close()
+
+
 def test_without_a_scheduler_a_job_cannot_start_and_nothing_is_recorded(tmp_path: Path) -> None:
     hand = dask_hand(tmp_path / "attempts", tmp_path, address := free_address())
     assert hand.executor.obstacle == f"a Dask scheduler that answers at {address}"
