@@ -18,6 +18,7 @@ from tests.hosts import LOOPBACK, Host
 from tests.integration.hand import Hand
 
 DEADLINE = 60.0
+WAITS = "echo $$ >leader; echo begun; until test -e end; do sleep 0.05; done; echo done; exit 7"
 
 
 def free_address() -> str:
@@ -120,3 +121,10 @@ def dask_hand(root: Path, cwd: Path, address: str, resource: str | None = None) 
     """A Dask executor, with its logs under `root`."""
     source = DaskCluster(scheduler=address, resource=resource)
     return Hand(cwd, lambda on_end: Dask(root, source, on_end=on_end))
+
+
+def hand_of(cluster: Cluster, folder: Path, **more: str) -> Hand:
+    """A Dask executor on that cluster, with its files under `folder`."""
+    cwd = folder / "cwd"
+    cwd.mkdir()
+    return dask_hand(folder / "attempts", cwd, cluster.address, **more)

@@ -1,0 +1,23 @@
+"""A Dask cluster, and an executor that hands jobs to it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.dask_cluster import Cluster, hand_of, running
+from tests.integration.hand import Hand
+
+
+@pytest.fixture(scope="session")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster that nothing happens to."""
+    with running(tmp_path_factory.mktemp("dask")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def hand(calm: Cluster, tmp_path: Path) -> Iterator[Hand]:
+    hand = hand_of(calm, tmp_path)
+    yield hand
+    hand.executor.close()

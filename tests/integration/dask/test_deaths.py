@@ -1,0 +1,121 @@
+"""What becomes of jobs when the Dask cluster, or a part of it, dies or is away."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemon import worker
+from tests.integration.dask_cluster import WAITS, Cluster, dask_hand, free_address, hand_of, running
+from tests.integration.hand import Hand
+from tests.integration.real_jobs import lives, until
+
+
+@pytest.fixture
+def shaken(tmp_path: Path) -> Iterator[Cluster]:
+    """A cluster of this test's own, to be hurt."""
+    with running(tmp_path / "dask") as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def hurt(shaken: Cluster, tmp_path: Path) -> Iterator[Hand]:
+    hand = hand_of(shaken, tmp_path)
+    yield hand
+    hand.executor.close()
+
+
+def test_a_worker_that_is_frozen_hides_its_job_until_it_thaws(hand: Hand, calm: Cluster) -> None:
+    hand.shell(WAITS)
+    hand.pid("leader")
+    worker = calm.started[-1]
+    worker.send_signal(signal.SIGSTOP)
+    try:
+        until(lambda: (seen := hand.seen()) and seen.elsewhere not in ("", calm.address), "out of sight")
+        (hand.cwd / "end").touch()
+    finally:
+        worker.send_signal(signal.SIGCONT)
+    assert (hand.exit().code, hand.output()) == (7, "begun\ndone\n")
+
+
+def test_a_job_ends_with_its_worker_and_is_not_begun_again_by_another(shaken: Cluster, hurt: Hand) -> None:
+    first = shaken.started[-1]
+    hurt.shell(f"echo run >>runs; (setsid sleep 300 & echo $! >away); {WAITS}")
+    pids = [hurt.pid("leader"), hurt.pid("away")]
+    until(lambda: hurt.output() == "begun\n", "the first output")
+    shaken.worker()
+    shaken.ready(2)
+    first.kill()
+    end = hurt.exit()
+    until(lambda: not any(lives(pid) for pid in pids), "the job's processes to end")
+    assert (end.code, end.tried) == (None, True)
+    assert end.detail.startswith("lost: its worker")
+    assert end.detail.endswith("is gone")
+    assert (hurt.cwd / "runs").read_text() == "run\n"
+    # When another job comes, the other worker takes it
+    hurt.shell("exit 9", attempt=2)
+    assert hurt.exit().code == 9
+
+
+@pytest.mark.parametrize("nanny", ["--nanny", "--no-nanny"])
+def test_jobs_end_with_their_scheduler_and_are_lost_once_there_is_another(tmp_path: Path, nanny: str) -> None:
+    with running(tmp_path / "dask", workers=0) as cluster:
+        cluster.worker(nanny)
+        cluster.ready(1)
+        hand = hand_of(cluster, tmp_path)
+        hand.shell(WAITS)
+        leader = hand.pid("leader")
+        until(lambda: (seen := hand.seen()) and not seen.elsewhere, "the job to be seen")
+        cluster.started[0].kill()
+        cluster.started[0].wait()
+        until(lambda: (seen := hand.seen()) and seen.elsewhere == cluster.address, "out of sight")
+        until(lambda: not lives(leader), "the job to end")
+        cluster.scheduler()
+        assert hand.exit().detail == "lost: the scheduler was restarted, and its workers ended their jobs"
+        cluster.worker()
+        hand.shell("exit 9", attempt=2)
+        assert hand.exit().code == 9
+        hand.executor.close()
+
+
+@pytest.mark.parametrize("nanny", ["--nanny", "--no-nanny"])
+def test_a_job_is_lost_when_its_worker_was_the_only_one(tmp_path: Path, nanny: str) -> None:
+    with running(tmp_path / "dask", workers=0) as cluster:
+        worker = cluster.worker(nanny)
+        cluster.ready(1)
+        hand = hand_of(cluster, tmp_path)
+        hand.shell(WAITS)
+        leader = hand.pid("leader")
+        until(lambda: hand.output() == "begun\n", "the first output")
+        worker.kill()
+        assert hand.exit().detail == "lost: its worker is gone"
+        until(lambda: not lives(leader), "the job to end")
+        # And nothing of it waits for the next worker
+        assert hand.executor.poll() == []
+        until(lambda: cluster.kept() == [], "the cluster to forget")
+        hand.executor.close()
+
+
+def test_news_that_come_with_the_greeting_of_the_scheduler_hold_nobody_up(
+    calm: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given errors that nobody foresaw hold the watch up for ever
+    monkeypatch.setattr(worker, "FAULT_PAUSE_SECONDS", 3600)
+    # When another client cancels a task while the daemon connects
+    calm.disturb_a_greeting()
+    hand = hand_of(calm, tmp_path)
+    # Then it connects again
+    until(lambda: not hand.executor.obstacle, "a scheduler")
+    hand.shell("exit 5")
+    assert hand.exit().code == 5
+    hand.executor.close()
+
+
+def test_without_a_scheduler_a_job_cannot_start_and_nothing_is_recorded(tmp_path: Path) -> None:
+    hand = dask_hand(tmp_path / "attempts", tmp_path, address := free_address())
+    assert hand.executor.obstacle == f"a Dask scheduler that answers at {address}"
+    hand.launch("touch ran")
+    assert hand.exit().detail == f"cannot start: no Dask scheduler answers at {address}"
+    assert hand.handles == {}
+    hand.executor.close()
