@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ Transaction = Connection
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 LOCK_WAIT_SECONDS = 20.0
 """How long a transaction waits for another process that holds the database."""
+QUEUE_SECONDS = 1.0
+"""How long a writer waits among those of its own process, where the next is woken at once; then as for another
+process, which for SQLite is to sleep and look again, up to 100 ms each time."""
 
 
 class Database:
@@ -39,6 +43,7 @@ class Database:
     def __init__(self, url: str, *, lock_wait: float = LOCK_WAIT_SECONDS) -> None:
         self.url = make_url(url)
         self._fence: Callable[[Connection], None] = lambda tx: None
+        self._writer = threading.Lock()
         if self.sqlite:
             self._engine = create_engine(self.url)
             _tune_sqlite(self._engine, lock_wait)
@@ -91,7 +96,7 @@ class Database:
         Raises:
             DatabaseUnusable: it is locked, full, damaged or gone, or another's; nothing was changed.
         """
-        with self.explaining(), self._engine.begin() as connection:
+        with self._in_turn(), self.explaining(), self._engine.begin() as connection:
             self._begin_writing(connection)
             if fenced:
                 self._fence(connection)
@@ -107,6 +112,16 @@ class Database:
         with self.explaining(), self._reader.begin() as connection:
             self._begin_reading(connection)
             yield connection
+
+    @contextlib.contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """Writers of this process one after another, while none takes long."""
+        first = self._writer.acquire(timeout=QUEUE_SECONDS)
+        try:
+            yield
+        finally:
+            if first:
+                self._writer.release()
 
     def session(self) -> Connection:
         """A connection of its own, for locks that it holds until whoever asked for it closes it.

@@ -5,6 +5,7 @@ import datetime as dt
 import sqlite3
 import subprocess
 import sys
+import threading
 
 import pytest
 import sqlalchemy as sa
@@ -45,6 +46,29 @@ def test_a_lock_is_told_with_the_process_that_holds_it(db):
         locker.communicate()
     with db.write():
         pass
+
+
+def test_writers_of_one_daemon_wait_for_each_other_rather_than_meet_a_lock(db):
+    met = []
+
+    def write():
+        try:
+            with db.write() as tx:
+                tx.exec_driver_sql("INSERT INTO days (date, asked_at) VALUES ('2021-10-19', 0)")
+        except DatabaseUnusable as error:
+            met.append(str(error))
+
+    second = threading.Thread(target=write)
+    # Given SQLite would wait for a lock no longer than 0.2 s
+    with db.write():
+        # When another writer comes while one is at work for longer
+        second.start()
+        second.join(0.5)
+    # Then it writes once the first has ended
+    second.join()
+    with db.read() as tx:
+        assert tx.exec_driver_sql("SELECT date FROM days").scalar_one() == "2021-10-19"
+    assert met == []
 
 
 def test_a_full_disk_undoes_the_whole_transaction(db):
