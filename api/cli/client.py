@@ -41,6 +41,7 @@ class Client:
         self._session = requests.Session()
         # The daemon is local or named on purpose: no proxy of the environment comes in between.
         self._session.trust_env = False
+        self._session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
         token = token or os.environ.get("BACKFILLD_TOKEN")
         if token:
             if not re.fullmatch(r"[!-~]+", token):
@@ -100,21 +101,35 @@ class Client:
                 return
 
     def _send(self, method: str, path: str, **keywords: Any) -> requests.Response:
+        # A redirect is not followed: it would make a GET of a POST, and its answer would pass for the POST's.
+        keywords |= {"timeout": self._timeout, "allow_redirects": False}
         try:
-            answer = self._session.request(method, self.url + path, timeout=self._timeout, **keywords)
-        except (requests.RequestException, ValueError) as error:
-            raise ApiError(
-                f"no daemon answers at {self.url}: start one, or set BACKFILLD_URL ({_why(error)})"
-            ) from error
+            answer = self._session.request(method, self.url + path, **keywords)
+        except (OSError, ValueError) as error:
+            raise ApiError(self._unanswered(method, error)) from error
+        if answer.is_redirect:
+            where = answer.headers["Location"]
+            raise ApiError(f"{self.url} sends elsewhere, to {where}: set BACKFILLD_URL to that server", 400)
         if answer.status_code >= 400:
             raise ApiError(_problem(answer), answer.status_code)
         return answer
 
+    def _unanswered(self, method: str, error: Exception) -> str:
+        if isinstance(error, requests.ReadTimeout):
+            may_be = "" if method == "GET" else ", and may do it all the same: look with backfilld status"
+            return f"{self.url} has not answered within {self._timeout:g} s{may_be}"
+        if isinstance(error, requests.exceptions.SSLError) or type(error) is OSError:  # no such bundle
+            why = getattr(error.args[0], "reason", error)
+            return f"no TLS with {self.url}: {why}; an authority of your own is named by REQUESTS_CA_BUNDLE"
+        return f"no daemon answers at {self.url}: start one, or set BACKFILLD_URL ({_why(error)})"
+
     def _json(self, answer: requests.Response) -> Json:
         try:
-            body: Json = answer.json()
-        except requests.JSONDecodeError as error:
-            raise ApiError(f"{self.url} does not speak backfilld's API") from error
+            body = answer.json()
+        except requests.JSONDecodeError:
+            body = None
+        if not isinstance(body, dict):
+            raise ApiError(f"{self.url} does not speak backfilld's API")
         return body
 
 
@@ -129,12 +144,10 @@ def _why(error: Exception) -> str:
 
 
 def _problem(answer: requests.Response) -> str:
-    """The problem's own words, with the fields at fault."""
+    """The problem's own words, with the fields at fault; of another server's, the status."""
     try:
         body = answer.json()
-    except requests.JSONDecodeError:
+        fields = [f"{item['field']}: {item['message']}" for item in body.get("errors", [])]
+        return "; ".join(fields) or str(body["detail"])
+    except (AttributeError, KeyError, TypeError, requests.JSONDecodeError):
         return f"HTTP {answer.status_code}"
-    if not isinstance(body, dict):
-        return f"HTTP {answer.status_code}"
-    fields = [f"{item['field']}: {item['message']}" for item in body.get("errors", [])]
-    return "; ".join(fields) or str(body.get("detail") or body.get("title"))

@@ -1,0 +1,100 @@
+"""The command line where no daemon is, but something else: a proxy, another server, a slow or closed door."""
+
+import json
+import threading
+
+import flask
+import pytest
+from werkzeug.serving import make_server, make_ssl_devcert
+
+from api.cli.client import ApiError, Client
+from tests.integration.api_world import listening
+from tests.integration.command_line import CommandLine
+
+ENQUEUE = ("enqueue", "2021-10-19", "--json", "--url")
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    return CommandLine(monkeypatch, capsys)
+
+
+@pytest.fixture
+def app():
+    return flask.Flask(__name__)
+
+
+def test_an_enqueue_that_a_proxy_sends_elsewhere_is_no_success(command, app):
+    # Given a proxy whose redirect would make a GET of the POST
+    app.add_url_rule("/v1/backfills", view_func=lambda: flask.redirect("/tls", 301), methods=["POST"])
+    app.add_url_rule("/tls", "tls", lambda: {"items": [], "next_cursor": None})
+    with listening(app) as url:
+        ended = command(*ENQUEUE, url)
+    assert (ended.code, ended.out) == (2, "")
+    assert f"{url} sends elsewhere, to /tls: set BACKFILLD_URL" in ended.err
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "application/problem+json"])
+@pytest.mark.parametrize(
+    "body",
+    [{"errors": [{"message": "no"}]}, {"errors": {"start": ["no"]}}, {"errors": None}, {"code": 5}, ["no"]],
+)
+def test_the_problem_of_another_server_is_told_by_its_status(command, app, body, media_type):
+    app.add_url_rule(
+        "/v1/backfills",
+        view_func=lambda: flask.Response(json.dumps(body), 418, content_type=media_type),
+        methods=["POST"],
+    )
+    with listening(app) as url:
+        ended = command(*ENQUEUE, url)
+    assert ended.code == 2
+    assert "HTTP 418" in ended.err
+
+
+def test_another_servers_list_is_no_answer_of_a_daemon(command, app):
+    app.add_url_rule("/v1/progress", view_func=lambda: flask.jsonify([]))
+    with listening(app) as url:
+        ended = command("status", "--json", "--url", url)
+    assert (ended.code, ended.out) == (1, "")
+    assert f"{url} does not speak backfilld's API" in ended.err
+
+
+def test_a_slow_answer_does_not_tell_anybody_to_start_a_daemon(app):
+    # Given a daemon that asks its warehouse for long
+    answered = threading.Event()
+    app.add_url_rule("/v1/backfills", view_func=lambda: {"id": answered.wait(60)}, methods=["GET", "POST"])
+    with listening(app) as url:
+        slow = Client(url, timeout=0.2)
+        try:
+            # Then a change may have been made; a look tells no more than that it takes long
+            with pytest.raises(ApiError, match=r"within 0\.2 s, and may do it all the same: .* status$"):
+                slow.post("/v1/backfills", {"start": "2021-10-19"})
+            with pytest.raises(ApiError, match=r"within 0\.2 s$"):
+                slow.get("/v1/backfills")
+        finally:
+            answered.set()
+
+
+def test_a_certificate_is_trusted_by_the_environments_bundle_alone(command, app, tmp_path, monkeypatch):
+    # Given a proxy with a certificate of an authority of one's own
+    app.add_url_rule("/v1/backfills", view_func=lambda: {"id": 7}, methods=["POST"])
+    certificate, key = make_ssl_devcert(str(tmp_path / "proxy"), host="localhost")
+    server = make_server("localhost", 0, app, threaded=True, ssl_context=(certificate, key))
+    serving = threading.Thread(target=server.serve_forever, daemon=True)
+    serving.start()
+    url = f"https://localhost:{server.server_port}"
+    try:
+        # Then it is said what is wrong, and once it is mended all is well
+        monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+        refused = command(*ENQUEUE, url)
+        assert refused.code == 1
+        assert "certificate verify failed" in refused.err
+        assert "authority of your own is named by REQUESTS_CA_BUNDLE" in refused.err
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "gone.pem"))
+        assert f"no TLS with {url}: Could not find" in command(*ENQUEUE, url).err
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate)
+        assert json.loads(command(*ENQUEUE, url).out) == {"id": 7}
+    finally:
+        server.shutdown()
+        serving.join()
+        server.server_close()
