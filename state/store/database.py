@@ -33,8 +33,8 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations"
 LOCK_WAIT_SECONDS = 20.0
 """How long a transaction waits for another process that holds the database."""
 QUEUE_SECONDS = 1.0
-"""How long a writer waits among those of its own process, where the next is woken at once; then as for another
-process, which for SQLite is to sleep and look again, up to 100 ms each time."""
+"""How long a writer waits among those of its own process, where the next is woken at once; then as for
+another process, which for SQLite is to sleep and look again, up to 100 ms each time."""
 
 
 class Database:
