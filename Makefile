@@ -9,6 +9,7 @@ T ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
+EMULATOR := .venv-emulator/installed.txt
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
 # Debian packages that a test needs as the real thing. make test installs what is missing, as root or by sudo.
@@ -33,7 +34,7 @@ demo: $(READY)
 	@$(BIN)/backfilld demo $(if $(filter-out 0,$(STAY)),--stay)
 
 # The tests run though a check complains, and their summary comes last: one run shows all there is.
-test: system-packages $(READY_DEV)
+test: system-packages $(READY_DEV) $(EMULATOR)
 	@checks=0; $(MAKE) --no-print-directory check || checks=1; \
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(T) || exit $$?; \
 	if [ $$checks = 1 ]; then echo "the tests passed, but make check did not: see above"; exit 1; fi
@@ -75,6 +76,12 @@ $(READY): pyproject.toml
 $(READY_DEV): $(READY)
 	@echo "adding the tools for tests"
 	@$(PIP) install --group dev
+	@touch $@
+
+# Installed before the tests, so that none of them waits for a network.
+$(EMULATOR): tests/integration/emulator.py $(READY_DEV)
+	@echo "adding a BigQuery emulator for tests"
+	@$(BIN)/python -c "from tests.integration.emulator import installed; installed()"
 	@touch $@
 
 system-packages:

@@ -17,7 +17,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 PROJECT = "nba-demo"
-SECONDS = 30.0
+SECONDS = 120.0
 """How long one request may take."""
 
 _TYPES: Mapping[str, str] = {

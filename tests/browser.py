@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
-TIMEOUT_MS = 30_000
+TIMEOUT_MS = 120_000
 """How long a condition may take on a busy machine."""
 FLAGS = (
     "--no-sandbox",

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 from tests import browser, postgresql
 from tests.integration import emulator
 
-settings.register_profile("default", deadline=None, max_examples=100)
+settings.register_profile("default", deadline=None, max_examples=100, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 

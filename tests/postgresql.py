@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from state.store.database import Database
+from tests.patience import PATIENCE
 
 _USER = "postgres"
 _TEMPLATE = "migrated"
@@ -43,11 +44,13 @@ class Server:
         settings = [*_ALWAYS, f"unix_socket_directories={self._folder}", *hasty]
         words = " ".join(f"-c {setting}" for setting in settings)
         log = str(self._folder / "log")
-        self._run("pg_ctl", "start", "-w", "-D", str(self._data), "-l", log, "-o", words)
+        self._run(
+            "pg_ctl", "start", "-w", "-t", f"{PATIENCE:.0f}", "-D", str(self._data), "-l", log, "-o", words
+        )
 
     def stop(self, how: str = "immediate") -> None:
         """End it: `immediate` as in a crash, `fast` in order, with all sessions cut off."""
-        self._run("pg_ctl", "stop", "-w", "-m", how, "-D", str(self._data))
+        self._run("pg_ctl", "stop", "-w", "-t", f"{PATIENCE:.0f}", "-m", how, "-D", str(self._data))
 
     def url(self, name: str, user: str = _USER) -> str:
         """The URL of a database."""

@@ -18,7 +18,7 @@ from daemon.plain import counted
 from demo import run
 from state.store.lock import FILE, FileLock, Holder
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 """How long the daemon may take to answer."""
 
 

@@ -18,7 +18,7 @@ from demo.processors import BOOTSTRAP_DAYS, PROCESSORS
 from state.pipeline_file import load
 from state.store.database import Database
 
-CLOCK_SLACK = 0.05
+CLOCK_SLACK = 0.5
 """Seconds by which a file's time may lag behind a clock reading: the kernel stamps files by its ticks."""
 
 

@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes a daemon twice a second, and judges with our rules in fast motion."""
+"""A real Prometheus that scrapes a daemon every second, and judges with our rules in fast motion."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from typing import Any
 import requests
 import yaml
 
-from tests.acceptance.daemon import free_port
 from tests.deploy import RULES
+from tests.patience import PATIENCE
+from tests.ports import free_port
 
 WINDOW = "20s"
 """What stands for ten minutes, an hour, and Grafana's own window."""
@@ -35,13 +36,13 @@ class Prometheus:
 
     def query(self, text: str) -> list[Any]:
         """The series that a query returns now; fails where Prometheus cannot parse it."""
-        answer = requests.get(f"{self.url}/api/v1/query", {"query": text}, timeout=10).json()
+        answer = requests.get(f"{self.url}/api/v1/query", {"query": text}, timeout=PATIENCE).json()
         assert answer["status"] == "success", f"{text}: {answer}"
         return list(answer["data"]["result"])
 
-    def wait_for(self, text: str, deadline: float = 60) -> list[Any]:
+    def wait_for(self, text: str) -> list[Any]:
         """The series of a query, once it returns some."""
-        end = time.monotonic() + deadline
+        end = time.monotonic() + PATIENCE
         while not (found := self.query(text)):
             assert time.monotonic() < end, f"{text} returns no series"
             time.sleep(0.2)
@@ -49,7 +50,7 @@ class Prometheus:
 
     def sick_rules(self) -> list[str]:
         """Rules that could not be evaluated, with the reason."""
-        groups = requests.get(f"{self.url}/api/v1/rules", timeout=10).json()["data"]["groups"]
+        groups = requests.get(f"{self.url}/api/v1/rules", timeout=PATIENCE).json()["data"]["groups"]
         return [f"{r['name']}: {r}" for group in groups for r in group["rules"] if r["health"] != "ok"]
 
 
@@ -63,7 +64,7 @@ def prometheus(folder: Path, target: int) -> Iterator[Prometheus]:
             rule.pop("for", None)
     (folder / "rules.yml").write_text(yaml.safe_dump(fast))
     config = {
-        "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"},
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "500ms"},
         "rule_files": ["rules.yml"],
         "scrape_configs": [
             {"job_name": "backfilld", "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}
@@ -85,11 +86,11 @@ def prometheus(folder: Path, target: int) -> Iterator[Prometheus]:
 
 
 def _wait_until_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while True:
         assert process.poll() is None, log.read_text()[-3000:]
         assert time.monotonic() < end, log.read_text()[-3000:]
         with contextlib.suppress(requests.ConnectionError):
-            if requests.get(f"http://127.0.0.1:{port}/-/ready", timeout=10).ok:
+            if requests.get(f"http://127.0.0.1:{port}/-/ready", timeout=PATIENCE).ok:
                 return
         time.sleep(0.1)

@@ -15,9 +15,6 @@ RANGE = ("2021-10-18", "2021-10-26")
 SHORT = {'lookback = "season"': "lookback = 1"}
 """Phase 4 looks back one date, and not to the opener, so that a few dates are a whole run."""
 
-PATIENCE = 240.0
-"""Seconds that a few dates may take on a busy machine."""
-
 
 def queries(one: Daemon, purpose: str) -> int:
     """How many queries the daemon says it has sent."""
@@ -40,8 +37,8 @@ def test_the_demo_ends_on_bigquery_as_on_the_lake(tmp_path: Path, bigquery_endpo
     with daemon(tmp_path / "d", bigquery=bigquery_endpoint, changes=SHORT) as one:
         # When a preseason date, a bootstrap date and a whole date are asked for
         for number in [one.enqueue(day, day) for day in ("2021-10-18", "2021-10-25")]:
-            one.finish(number, PATIENCE)
-        one.finish(one.enqueue("2021-10-26", "2021-10-26"), PATIENCE)
+            one.finish(number)
+        one.finish(one.enqueue("2021-10-26", "2021-10-26"))
 
         # Then they end as on the lake
         assert one.outcomes(*RANGE) == {
@@ -83,7 +80,7 @@ def test_a_warehouse_that_goes_away_in_the_middle_fails_nothing(tmp_path: Path) 
 
         # And when it is back, all end well, each job that it took with it being run once more
         server.start()
-        one.finish(number, PATIENCE)
+        one.finish(number)
         assert one.outcomes(*RANGE) == {"2021-10-25": "bootstrap"}
         runs = Counter(a["processor"] + a["dates"][0] for a in one.client.all("/v1/attempts"))
         assert len(runs) == 10

@@ -62,16 +62,12 @@ def test_every_misbehaviour_ends_where_it_should_with_figures(tmp_path, kind, pr
 
 
 def test_a_hang_leaves_no_process_behind(tmp_path):
-    with daemon(tmp_path / "d") as one:
-        text = one.pipeline.read_text().replace('silence = "20s"', 'silence = "2s"')
-        one.pipeline.write_text(text)
-        one.signal(signal.SIGTERM)
-        one.start()
+    with daemon(tmp_path / "d", changes={'silence = "5m"': 'silence = "2s"'}) as one:
         misbehave.switch(one.lake, "nbac_team_boxscore", dt.date(2021, 10, 19), "hang", times=1)
         number = one.enqueue("2021-10-19", "2021-10-19")
         one.finish(number)
         assert "silent" in [a["status"] for a in one.client.get("/v1/dates/2021-10-19")["attempts"]]
-        one.wait_for(lambda: not jobs_alive(one.folder), "rid of all jobs", 20)
+        one.wait_for(lambda: not jobs_alive(one.folder), "rid of all jobs")
 
 
 def test_a_pause_survives_a_restart_and_cancel_leaves_no_process(tmp_path):

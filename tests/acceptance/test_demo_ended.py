@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from state.store.lock import FILE, FileLock, Holder
-from tests.acceptance.daemon import free_port
+from tests.ports import free_port
 
 
 def test_a_demo_that_is_terminated_leaves_no_daemon_behind(tmp_path):
@@ -25,6 +25,6 @@ def test_a_demo_that_is_terminated_leaves_no_daemon_behind(tmp_path):
         assert "a daemon serves" in demo.stdout.readline()
         # When it is ended
         demo.send_signal(signal.SIGTERM)
-        demo.communicate(timeout=90)
+        demo.communicate()
     # Then nobody serves the state directory any more
     assert FileLock(tmp_path / "state" / FILE, Holder.me(since=0.0, listen="")).take() == ""

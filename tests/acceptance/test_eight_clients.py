@@ -24,6 +24,7 @@ from api.cli.client import ApiError, Client
 from api.tokens import Scope, mint
 from tests.acceptance.audit import asking, overlaps, wrong_rows
 from tests.acceptance.daemon import Daemon, daemon, jobs_alive
+from tests.patience import PATIENCE
 
 SECONDS = float(os.environ.get("EIGHT_CLIENTS_SECONDS", "8"))
 NAMES = tuple(f"client-{number}" for number in range(8))
@@ -67,7 +68,7 @@ class Person:
     def _ask(self, session: requests.Session, path: str, body: dict[str, object]) -> None:
         number = f"{self.name}.{len(self.answers)}"
         headers = {"X-Request-Id": number}
-        with session.post(f"{self.url}/v1/{path}", json=body, headers=headers, timeout=90) as answer:
+        with session.post(f"{self.url}/v1/{path}", json=body, headers=headers, timeout=PATIENCE) as answer:
             self.answers.append((number, path, answer.status_code, answer.json()))
 
 
@@ -131,7 +132,7 @@ def _settle(one: Daemon) -> None:
             one.client.delete(f"/v1/holds/{hold['kind']}/{hold['key']}".rstrip("/"))
         return all(b["status"] in ENDED for b in one.client.all("/v1/backfills"))
 
-    one.wait_for(at_rest, "at rest", 180)
+    one.wait_for(at_rest, "at rest")
 
 
 def _lost_updates(answers: list[tuple[str, str, int, Any]], changes: list[dict[str, Any]]) -> list[str]:

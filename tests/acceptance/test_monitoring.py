@@ -7,9 +7,11 @@ import pytest
 
 from api.cli.client import ApiError
 from demo import misbehave
-from tests.acceptance.daemon import daemon, free_port
+from tests.acceptance.daemon import daemon
 from tests.acceptance.prometheus import hasten, prometheus
 from tests.deploy import queries, rules, run
+from tests.patience import PATIENCE
+from tests.ports import free_port
 
 SOURCES = (
     "nbac_gamebook_player_stats",
@@ -31,9 +33,9 @@ def test_dashboard_and_rules_read_what_a_daemon_really_exposes(tmp_path):
         break_down(one, seen)
         # Then everything that the dashboard and the rules ask for is there
         for query in {hasten(query) for query in queries()}:
-            seen.wait_for(query, 20)
+            seen.wait_for(query)
         for name in [rule["record"] for rule in rules() if "record" in rule]:
-            seen.wait_for(name, 20)
+            seen.wait_for(name)
         run("promtool", "check", "metrics", text=one.client.text("/metrics")[0])
         # When it dies
         one.signal(signal.SIGKILL)
@@ -70,7 +72,7 @@ def break_down(one, seen):
         seen.wait_for(firing(name))
     # When a date that was done no longer is
     one.finish(one.enqueue("2021-10-17", "2021-10-17"))
-    with sqlite3.connect(one.folder / "state" / "state.db", timeout=30) as state:
+    with sqlite3.connect(one.folder / "state" / "state.db", timeout=PATIENCE) as state:
         state.execute("UPDATE dates SET regressed = 'rows are gone' WHERE date = '2021-10-17'")
     state.close()
     seen.wait_for(firing("BackfilldRegressed"))

@@ -2,6 +2,7 @@
 
 import signal
 
+from tests.acceptance import audit
 from tests.acceptance.daemon import daemon, jobs_alive
 from tests.integration.hooks import SECRET, hook
 
@@ -17,6 +18,7 @@ def test_a_backfill_is_told_once_over_a_kill_and_the_secret_is_kept(tmp_path):
         one.wait_for(lambda: hooked.about("started"), "told of the start")
         one.wait_for(lambda: jobs_alive(one.folder), "running")
         assert not [pid for pid in jobs_alive(one.folder) if SECRET in environ(pid)]
+        one.wait_for(lambda: noted(one), "noted as told")
         one.signal(signal.SIGKILL)
         one.start()
         one.finish(number)
@@ -26,6 +28,11 @@ def test_a_backfill_is_told_once_over_a_kill_and_the_secret_is_kept(tmp_path):
         assert len(hooked.about("started")) == len(hooked.about("finished")) == 1
         assert len(hooked.told) == len(set(hooked.told)) <= 5
         assert "xoxb" not in one.log()
+
+
+def noted(one):
+    with audit.asking(one.database) as ask:
+        return ask("SELECT * FROM notices")
 
 
 def environ(pid):

@@ -16,6 +16,7 @@ from api.cli.client import Client
 from api.tokens import SHAPE, Scope, mint
 from daemon.config import prepare
 from tests.acceptance.daemon import Daemon, daemon, jobs_alive
+from tests.patience import PATIENCE
 
 DATES = ("2021-10-19", "2021-10-20")
 PLANTED = "planted-secret-7f3a"
@@ -65,7 +66,7 @@ class Stage:
 
     def raw(self, method: str, path: str, **headers: str) -> tuple[int, str]:
         """A request whose path nobody puts in order."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.daemon.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.daemon.port, timeout=PATIENCE)
         connection.request(method, path, headers={"Authorization": f"Bearer {self.token}", **headers})
         answer = connection.getresponse()
         text = answer.read().decode(errors="replace")
@@ -110,8 +111,8 @@ def _use(stage: Stage) -> None:
         names = ("cmdline", "environ") if one.process and pid != one.process.pid else ("cmdline",)
         stage.seen += [_read(Path(f"/proc/{pid}/{name}")) for name in names]
     _put_the_token_everywhere(stage)
-    _put_hostile_texts_everywhere(stage)
-    one.finish(number)
+    for asked in (number, *_put_hostile_texts_everywhere(stage)):
+        one.finish(asked)
 
 
 def _read(path: Path) -> bytes:
@@ -141,17 +142,17 @@ def _put_the_token_everywhere(stage: Stage) -> None:
             f"{stage.daemon.client.url}/v1/backfills",
             json=body,
             headers={"Authorization": f"Bearer {token}"},
-            timeout=60,
+            timeout=PATIENCE,
         )
         stage.texts.append(answer.text)
-    login = requests.post(f"{stage.daemon.client.url}/login", json={"token": token}, timeout=60)
+    login = requests.post(f"{stage.daemon.client.url}/login", json={"token": token}, timeout=PATIENCE)
     stage.texts.append(f"{login.headers}\n{login.text}")
 
 
-def _put_hostile_texts_everywhere(stage: Stage) -> None:
-    one = stage.daemon
+def _put_hostile_texts_everywhere(stage: Stage) -> list[int]:
+    one, numbers = stage.daemon, []
     for text in (shape.format(stage.touched) for shape in HOSTILE):
-        one.enqueue("2021-10-21", "2021-10-21", note=text, force=True)
+        numbers.append(one.enqueue("2021-10-21", "2021-10-21", note=text, force=True))
         one.client.post("/v1/pause", {"reason": text})
         one.client.post("/v1/resume")
         body = {"processor": "nbac_team_boxscore", "reason": text}
@@ -159,6 +160,7 @@ def _put_hostile_texts_everywhere(stage: Stage) -> None:
         for path in ("/v1/attempts/{}/log", "/v1/dates/{}", "/v1/attempts?processor={}"):
             quoted = requests.utils.quote(text, safe="")  # type: ignore[attr-defined]
             stage.raw("GET", path.format(quoted), **{"X-Request-Id": text.strip()})
+    return numbers
 
 
 def test_a_daemon_lets_nothing_out(stage: Stage) -> None:

@@ -15,13 +15,14 @@ import requests
 
 from tests.acceptance import audit
 from tests.acceptance.daemon import daemon
+from tests.patience import PATIENCE
 
 DATES = [dt.date(2021, 10, 19) + dt.timedelta(days=n) for n in range(3)]
 SPAN = (DATES[0].isoformat(), DATES[-1].isoformat())
 
 LOCKER = """
 import sqlite3, sys
-sqlite3.connect(sys.argv[1], isolation_level=None).execute("BEGIN IMMEDIATE")
+sqlite3.connect(sys.argv[1], isolation_level=None, timeout=600).execute("BEGIN IMMEDIATE")
 print("locked", flush=True)
 sys.stdin.read()
 """
@@ -110,8 +111,8 @@ def test_a_full_disk_stops_nothing_for_good(tmp_path):
         one.wait_for(lambda: disk.words in one.ready(), "told of the full disk")
         # Then it says so wherever one looks, and still answers
         assert disk.words in one.log()
-        assert requests.get(f"{one.client.url}/v1/progress", timeout=30).status_code == 200
-        refused = requests.post(f"{one.client.url}/v1/pause", json={}, timeout=30)
+        assert requests.get(f"{one.client.url}/v1/progress", timeout=PATIENCE).status_code == 200
+        refused = requests.post(f"{one.client.url}/v1/pause", json={}, timeout=PATIENCE)
         assert (refused.status_code, disk.words in refused.json()["detail"]) == (503, True)
         assert "Traceback" not in one.log()
         # And it goes on by itself as soon as there is room
@@ -140,7 +141,7 @@ def test_a_daemon_killed_while_its_disk_was_full_loses_nothing(tmp_path):
 def test_a_lock_of_another_process_is_waited_for(tmp_path):
     with daemon(tmp_path / "d", pace="0.3") as one:
         number = one.enqueue(*SPAN)
-        one.wait_for(lambda: running(one), "running")
+        one.wait_for(lambda: audit.witness.runs(one.lake), "at work")
         words = [sys.executable, "-c", LOCKER, str(one.state / "state.db")]
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as locker:
             assert locker.stdout.readline() == b"locked\n"

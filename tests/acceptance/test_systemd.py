@@ -12,7 +12,9 @@ import time
 
 import pytest
 
+from demo import witness
 from tests.acceptance.daemon import Daemon, jobs_alive
+from tests.patience import PATIENCE
 
 WATCHDOG = 1.0
 
@@ -37,9 +39,9 @@ class Listener:
         time.sleep(seconds)
         return self.lines[before:]
 
-    def wait_for(self, line, deadline=90):
+    def wait_for(self, line):
         """Wait until a line has come since `lines` was cleared."""
-        end = time.monotonic() + deadline
+        end = time.monotonic() + PATIENCE
         while line not in self.lines:
             assert time.monotonic() < end, f"no {line} among {self.lines}"
             time.sleep(0.02)
@@ -53,7 +55,7 @@ class Listener:
 @contextlib.contextmanager
 def write_lock(folder):
     """Another process's hold of the state database: whoever writes waits for it, whoever reads does not."""
-    state = sqlite3.connect(folder / "state" / "state.db", timeout=60, isolation_level=None)
+    state = sqlite3.connect(folder / "state" / "state.db", timeout=PATIENCE, isolation_level=None)
     state.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -124,7 +126,7 @@ def test_the_watchdog_is_fed_while_the_engine_comes_round_and_only_then(service)
         listener.wait_for("WATCHDOG=1")
     # When the engine's turn hangs at a lock that another process holds, though everything else goes on
     one.enqueue("2021-10-19", "2021-10-19")
-    one.wait_for(lambda: jobs_alive(one.folder), "running")
+    one.wait_for(lambda: witness.runs(one.lake), "at work")
     with write_lock(one.folder):
         one.wait_for(lambda: not jobs_alive(one.folder), "waiting for the end of a job to be written")
         time.sleep(WATCHDOG)

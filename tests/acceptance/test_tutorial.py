@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.acceptance.daemon import free_port
 from tests.documents import ROOT, Command, File, steps
+from tests.patience import PATIENCE
+from tests.ports import free_port
 
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
-DEADLINE = 60.0
 ASKED_AGAIN = ("backfilld status", "backfilld validate")
 """Whoever reads the page looks until what he waits for is there."""
 
@@ -53,13 +53,13 @@ class Reader:
         elif command.text.startswith("backfilld serve"):
             self._serve(command.text)
         else:
-            self._until(command, DEADLINE if command.text.startswith(ASKED_AGAIN) else 0.0)
+            self._until(command, PATIENCE if command.text.startswith(ASKED_AGAIN) else 0.0)
 
     def leave(self) -> None:
         """End the daemon as Ctrl-C does."""
         if self.daemon is not None:
             self.daemon.send_signal(signal.SIGINT)
-            assert self.daemon.wait(DEADLINE) == 0
+            assert self.daemon.wait(PATIENCE) == 0
 
     def _until(self, command: Command, patience: float) -> None:
         end = time.monotonic() + patience
@@ -85,7 +85,7 @@ class Reader:
                 )
             with open(ours, "rb", buffering=0) as screen:
                 printed = b"".join(iter(lambda: _read(screen), b""))
-            process.wait(DEADLINE)
+            process.wait(PATIENCE)
             complaints.seek(0)
             printed += complaints.read()
         return CONTROL.sub("", printed.decode())
@@ -95,7 +95,7 @@ class Reader:
             self.daemon = subprocess.Popen(
                 text.split(), cwd=self.folder, env=self.environment, stdout=log, stderr=log
             )
-        end = time.monotonic() + DEADLINE
+        end = time.monotonic() + PATIENCE
         while not self._ready():
             log_so_far = (self.folder / "daemon.log").read_text()
             assert self.daemon.poll() is None, log_so_far
@@ -104,7 +104,7 @@ class Reader:
 
     def _ready(self) -> bool:
         try:
-            return requests.get(f"{self.url}/readyz", timeout=DEADLINE).ok
+            return requests.get(f"{self.url}/readyz", timeout=PATIENCE).ok
         except requests.ConnectionError:
             return False
 
@@ -130,6 +130,6 @@ def test_the_tutorial_from_an_empty_directory_to_a_finished_season(reader: Reade
             reader.write(step)
         else:
             reader.type(step)
-    page = requests.get(reader.url, timeout=DEADLINE)
+    page = requests.get(reader.url, timeout=PATIENCE)
     assert page.ok
     assert "weather" in page.text

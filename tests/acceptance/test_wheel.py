@@ -14,7 +14,7 @@ import pytest
 
 from state import __version__
 from tests.acceptance.audit import overlaps
-from tests.acceptance.daemon import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("state", "daemon", "api", "demo")
@@ -54,9 +54,7 @@ def installed(wheel, tmp_path_factory):
 def run(*words, cwd=None):
     """What a command printed, in an environment that knows nothing of the checkout."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("BACKFILLD_", "PYTHON"))}
-    done = subprocess.run(
-        words, capture_output=True, text=True, check=False, cwd=cwd, env=environment, timeout=280
-    )
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=cwd, env=environment)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,16 +15,15 @@ from daemon.executors.dask_link import connect
 from state.sources import DaskCluster
 from tests.hosts import LOOPBACK, Host
 from tests.integration.hand import Hand
+from tests.patience import PATIENCE
+from tests.ports import free_port
 
-DEADLINE = 60.0
 WAITS = "echo $$ >leader; echo begun; until test -e end; do sleep 0.05; done; echo done; exit 7"
 
 
 def free_address() -> str:
     """Where no scheduler listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    return f"tcp://127.0.0.1:{free_port()}"
 
 
 class Cluster:
@@ -61,7 +59,7 @@ class Cluster:
 
     def client(self) -> Client:
         """A client of the scheduler, once it serves."""
-        give_up_at = time.monotonic() + DEADLINE
+        give_up_at = time.monotonic() + PATIENCE
         while True:
             with contextlib.suppress(OSError):
                 return connect(self.address)
@@ -70,7 +68,7 @@ class Cluster:
     def ready(self, workers: int) -> None:
         """Wait until so many workers serve."""
         with self.client() as client:
-            client.wait_for_workers(workers, timeout=DEADLINE)
+            client.wait_for_workers(workers, timeout=PATIENCE)
 
     def kept(self) -> list[str]:
         """What the scheduler keeps of jobs: published names, tasks and gates."""

@@ -44,7 +44,7 @@ class Platform:
         """Run with next to no environment, so that nothing of ours helps the job along."""
         environment = {**PIPELINE.jobs.env, **env}
         return subprocess.run(
-            argv, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=30, check=False
+            argv, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
         )
 
     def rows(self, name: str, day: date = DAY) -> duckdb.DuckDBPyRelation | None:

@@ -14,6 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.patience import PATIENCE
+from tests.ports import free_port
+
 ENVIRONMENT = Path(__file__).parents[2] / ".venv-emulator"
 REQUIREMENTS = (
     "bqemulator==1.4.0",
@@ -24,7 +27,6 @@ REQUIREMENTS = (
     "pandas",
 )
 _SPATIAL = "from duckdb_extensions import import_extension; import_extension('spatial')"
-_START_WITHIN = 60.0
 
 
 class Emulator:
@@ -32,7 +34,7 @@ class Emulator:
 
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
-        self._rest, self._grpc = _free_port(), _free_port()
+        self._rest, self._grpc = free_port(), free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.address = f"http://127.0.0.1:{self._rest}"
 
@@ -78,6 +80,7 @@ def installed() -> str:
         if not done.exists() or done.read_text() != wanted:
             venv.create(ENVIRONMENT, with_pip=True, symlinks=True)
             pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            pip += ["--retries", "10", "--timeout", "60"]
             pip += ["--no-compile"]  # most of what comes along is never imported
             _run([*pip, *REQUIREMENTS], env=None)  # with the user's own settings of pip
             _run([python, "-c", _SPATIAL], env=_environment())
@@ -100,14 +103,8 @@ def _environment() -> dict[str, str]:
     return {**kept, "HOME": str(home)}
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + _START_WITHIN
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

@@ -19,6 +19,7 @@ from daemon.warehouse.factory import open_warehouse
 from daemon.warehouse.inquiry import Inquiry
 from state.pipeline import Pipeline
 from tests import factories
+from tests.patience import PATIENCE
 
 DAY = dt.date(2021, 10, 26)
 HISTORY = "nba_reference.processor_run_history"
@@ -164,7 +165,7 @@ class BigQueryHouse(_Told):
         return self.opened(self.pipeline(*phases, **keys))
 
     def run(self, sql: str) -> None:
-        self.client.query_and_wait(sql, wait_timeout=30)
+        self.client.query_and_wait(sql, wait_timeout=PATIENCE)
 
     def close(self) -> None:
         super().close()

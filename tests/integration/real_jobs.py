@@ -14,8 +14,7 @@ from pathlib import Path
 from daemon.executors import Exit, Handle, Job, Observation
 from daemon.executors.local import Local
 from daemon.executors.process import stat
-
-DEADLINE = 20.0
+from tests.patience import PATIENCE
 
 HELPER = """
 import json, os, sys
@@ -41,7 +40,7 @@ sys.stdin.read()
 
 def until(condition: Callable[[], object], what: str = "it") -> None:
     """Wait for the condition, and fail when it does not come."""
-    give_up_at = time.monotonic() + DEADLINE
+    give_up_at = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < give_up_at, f"waited too long for {what}"
         time.sleep(0.002)
@@ -79,10 +78,10 @@ class Bench:
     def observations(self, count: int = 1) -> list[Observation]:
         """Wait, woken by the executor, until so many attempts have ended."""
         ended: list[Observation] = []
-        give_up_at = time.monotonic() + DEADLINE
+        give_up_at = time.monotonic() + PATIENCE
         while len(ended) < count:
             assert time.monotonic() < give_up_at, f"only {len(ended)} of {count} ended"
-            self.ends.wait(DEADLINE)
+            self.ends.wait(PATIENCE)
             self.ends.clear()
             ended += [seen for seen in self.local.poll() if seen.exit]
         return ended

@@ -13,8 +13,8 @@ import requests
 from daemon.warehouse import Answers, Wanted
 from tests.factories import phase, pipeline, processor
 from tests.integration.api_world import OPENER, Api, make_api, refused
+from tests.patience import PATIENCE
 
-TIMEOUT = 20.0
 MOST_AT_ONCE = 4
 
 
@@ -132,19 +132,19 @@ def test_a_slow_warehouse_takes_a_few_reports_hostage_and_nothing_else(api: Api,
 
     def think(wanted: Wanted, *, purpose: str) -> Answers:
         entered.release()
-        go_on.wait(TIMEOUT)
+        go_on.wait(PATIENCE)
         return answer(wanted, purpose=purpose)
 
     api.behind.warehouse.evidence = think
-    ask = partial(requests.get, f"{url}/v1/validation?start=2021-10-19", timeout=2 * TIMEOUT)
+    ask = partial(requests.get, f"{url}/v1/validation?start=2021-10-19", timeout=PATIENCE)
     with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
         asked = [pool.submit(ask) for _ in range(MOST_AT_ONCE)]
-        assert all(entered.acquire(timeout=TIMEOUT) for _ in asked)
+        assert all(entered.acquire(timeout=PATIENCE) for _ in asked)
         # Then one more is told to come back, and everything is paused at once
         refusal = ask()
         assert (refusal.status_code, refusal.headers["Retry-After"]) == (503, "10")
         assert "4 reports are being made" in refusal.json()["detail"]
-        assert requests.post(f"{url}/v1/pause", timeout=TIMEOUT).status_code == 200
+        assert requests.post(f"{url}/v1/pause", timeout=PATIENCE).status_code == 200
         # And those that waited get their answers
         go_on.set()
         assert [one.result().status_code for one in asked] == [200] * MOST_AT_ONCE

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import logging
+import re
 import socket
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
@@ -17,12 +19,14 @@ from flask import Flask
 from api.server import Server
 from daemon.config import SettingsError
 from tests.integration.api_world import Api
+from tests.patience import PATIENCE
 
-TIMEOUT = 20.0
+OF_THREADS = re.compile("Task queue depth is|thread\\(s\\) still running")
+"""What waitress says where its own threads are slow to begin or to end."""
 
 
 def test_it_answers_over_http_without_saying_what_it_is_made_of(url: str) -> None:
-    with requests.get(f"{url}/v1/progress", timeout=TIMEOUT) as response:
+    with requests.get(f"{url}/v1/progress", timeout=PATIENCE) as response:
         assert response.status_code == 200
         assert "Server" not in response.headers
         assert response.json()["dates"]["total"] == 0
@@ -32,10 +36,10 @@ def test_a_repeated_request_with_its_key_gets_the_same_answer(api: Api, url: str
     # Given a request that was answered
     body = {"start": "2021-10-18", "end": "2021-10-20", "note": "first"}
     headers = {"Idempotency-Key": "6f1c-4e"}
-    first = requests.post(f"{url}/v1/backfills", json=body, headers=headers, timeout=TIMEOUT)
+    first = requests.post(f"{url}/v1/backfills", json=body, headers=headers, timeout=PATIENCE)
     # When it is repeated, with its keys in another order
     again = requests.post(
-        f"{url}/v1/backfills", json=dict(reversed(body.items())), headers=headers, timeout=TIMEOUT
+        f"{url}/v1/backfills", json=dict(reversed(body.items())), headers=headers, timeout=PATIENCE
     )
     # Then the answer is the same, and there is one backfill
     assert (first.status_code, again.status_code) == (201, 201)
@@ -44,7 +48,7 @@ def test_a_repeated_request_with_its_key_gets_the_same_answer(api: Api, url: str
     assert len(api.get("/v1/backfills")["items"]) == 1
     # And another request under that key is refused
     other = requests.post(
-        f"{url}/v1/backfills", json={**body, "note": "second"}, headers=headers, timeout=TIMEOUT
+        f"{url}/v1/backfills", json={**body, "note": "second"}, headers=headers, timeout=PATIENCE
     )
     assert other.status_code == 422
     assert other.json()["errors"][0]["field"] == "Idempotency-Key"
@@ -60,7 +64,7 @@ def test_of_requests_at_once_under_one_key_one_is_made(api: Api, url: str) -> No
             f"{url}/v1/backfills",
             json={"start": "2021-10-19", "end": "2021-11-20"},
             headers={"Idempotency-Key": "race"},
-            timeout=TIMEOUT,
+            timeout=PATIENCE,
         )
 
     with ThreadPoolExecutor(8) as pool:
@@ -74,7 +78,7 @@ def test_of_requests_at_once_under_one_key_one_is_made(api: Api, url: str) -> No
 
 
 def test_a_body_that_only_claims_to_be_huge_is_refused_at_once(api: Api, url: str) -> None:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE)
     for size, media_type in (((1 << 20) + 1, "problem+json"), (1 << 40, "text/plain")):
         connection.putrequest("POST", "/v1/backfills")
         connection.putheader("Content-Type", "application/json")
@@ -91,29 +95,29 @@ def test_a_body_that_only_claims_to_be_huge_is_refused_at_once(api: Api, url: st
 
 
 def test_endless_headers_are_refused(url: str) -> None:
-    with requests.get(f"{url}/v1/dates", headers={"X-Long": "x" * 40_000}, timeout=TIMEOUT) as response:
+    with requests.get(f"{url}/v1/dates", headers={"X-Long": "x" * 40_000}, timeout=PATIENCE) as response:
         assert response.status_code == 431
 
 
 def test_a_pretended_host_is_refused_over_http_too(url: str) -> None:
-    with requests.get(f"{url}/v1/dates", headers={"Host": "evil.example"}, timeout=TIMEOUT) as response:
+    with requests.get(f"{url}/v1/dates", headers={"Host": "evil.example"}, timeout=PATIENCE) as response:
         assert response.status_code == 403
 
 
 def test_a_request_without_any_host_is_refused(url: str) -> None:
     where = urlsplit(url)
-    with socket.create_connection((str(where.hostname), where.port or 0), timeout=TIMEOUT) as raw:
+    with socket.create_connection((str(where.hostname), where.port or 0), timeout=PATIENCE) as raw:
         raw.sendall(b"GET /v1/dates HTTP/1.0\r\n\r\n")
         assert raw.makefile("rb").readline().split()[1] == b"403"
 
 
-def slow_app(seconds: float, entered: threading.Event) -> Flask:
+def slow_app(entered: threading.Event, think: Callable[[], object]) -> Flask:
     app = Flask("slow")
 
     @app.get("/slow")
     def slow() -> str:
         entered.set()
-        time.sleep(seconds)
+        think()
         return "answer" * 500_000
 
     return app
@@ -122,37 +126,37 @@ def slow_app(seconds: float, entered: threading.Event) -> Flask:
 def test_a_request_in_flight_is_answered_when_the_server_closes(caplog: pytest.LogCaptureFixture) -> None:
     # Given a request that takes a while, and a connection that idles
     entered = threading.Event()
-    server = Server(slow_app(0.5, entered), "127.0.0.1", 0)
+    server = Server(slow_app(entered, lambda: time.sleep(0.5)), "127.0.0.1", 0)
     server.start()
     address = f"127.0.0.1:{server.port}"
-    idle = http.client.HTTPConnection(address, timeout=TIMEOUT)
+    idle = http.client.HTTPConnection(address, timeout=PATIENCE)
     idle.request("GET", "/nowhere")
     idle.getresponse().read()
     got: list[str] = []
     asking = threading.Thread(
-        target=lambda: got.append(requests.get(f"http://{address}/slow", timeout=TIMEOUT).text)
+        target=lambda: got.append(requests.get(f"http://{address}/slow", timeout=PATIENCE).text)
     )
     asking.start()
-    assert entered.wait(TIMEOUT)
+    assert entered.wait(PATIENCE)
     # When the server closes
     with caplog.at_level(logging.WARNING):
         server.close()
-    asking.join(TIMEOUT)
+    asking.join(PATIENCE)
     idle.close()
     # Then the answer arrived whole, nobody new is let in, and nothing was complained of
     assert got == ["answer" * 500_000]
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT)
-    assert caplog.records == []
+        socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
+    assert [said for said in caplog.messages if not OF_THREADS.search(said)] == []
 
 
 def test_a_request_that_outlasts_the_grace_does_not_keep_the_server_open() -> None:
-    entered = threading.Event()
-    server = Server(slow_app(3.0, entered), "127.0.0.1", 0)
+    entered, release = threading.Event(), threading.Event()
+    server = Server(slow_app(entered, release.wait), "127.0.0.1", 0)
     server.start()
 
     def ask() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=TIMEOUT)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
         connection.request("GET", "/slow")
         with pytest.raises((http.client.HTTPException, OSError)):
             connection.getresponse()
@@ -160,12 +164,13 @@ def test_a_request_that_outlasts_the_grace_does_not_keep_the_server_open() -> No
 
     asking = threading.Thread(target=ask)
     asking.start()
-    assert entered.wait(TIMEOUT)
+    assert entered.wait(PATIENCE)
     began = time.monotonic()
     server.close(grace=0.2)
-    assert time.monotonic() - began < 2.5
-    asking.join(TIMEOUT)
+    assert time.monotonic() - began < 60
+    asking.join(PATIENCE)
     assert not asking.is_alive()
+    release.set()
 
 
 def test_a_host_that_cannot_be_one_is_named() -> None:

@@ -4,8 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from demo import misbehave, witness
 from state.verdict import Verdict
 from tests.integration.demo_platform import DAY, PIPELINE, Platform
+from tests.integration.real_jobs import until
 
 RUNNING, SUCCESS, FAILED = ("running", None), "success", "failed"
 
@@ -20,13 +20,6 @@ RUNNING, SUCCESS, FAILED = ("running", None), "success", "failed"
 @pytest.fixture
 def platform(tmp_path: Path) -> Platform:
     return Platform(tmp_path, DAY)
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it never came to pass"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +91,7 @@ def hanging(
         start_new_session=True,
     ) as process:
         try:
-            eventually(lambda: bool(children(process.pid)))
+            until(lambda: children(process.pid), "the child")
             assert platform.history() == [RUNNING]
             yield process, children(process.pid)[0]
         finally:
@@ -121,7 +114,7 @@ def test_a_hanging_job_leaves_a_child_that_keeps_the_output_open(
 ) -> None:
     process, child = hanging
     process.terminate()
-    assert process.wait(5) == -signal.SIGTERM
+    assert process.wait() == -signal.SIGTERM
     os.kill(child, signal.SIGTERM)  # still there, and only now does the output end
     assert process.stdout is not None
     assert process.stdout.read().count("\n") == 1

@@ -189,7 +189,7 @@ def test_threads_ask_side_by_side(house: LakeHouse) -> None:
     start = threading.Barrier(8)
 
     def ask(_: int) -> list[int]:
-        start.wait(10)
+        start.wait()
         return [warehouse.evidence({"box": [DAY]}, purpose="gate")["box", DAY].rows for _ in range(5)]
 
     # When

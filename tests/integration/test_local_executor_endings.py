@@ -130,11 +130,12 @@ def test_a_process_that_was_seen_cannot_hide_by_clearing_its_environment(bench: 
 
 
 def test_what_leaves_the_group_in_the_moment_the_job_ends_is_found_too(bench: Bench) -> None:
-    script = "for n in 1 2 3; do setsid sh -c 'exec sleep 301.$BACKFILLD_ATTEMPT' & done"
+    ours = f"301.{os.getpid()}0"
+    script = f"for n in 1 2 3; do setsid sh -c 'exec sleep {ours}$BACKFILLD_ATTEMPT' & done"
     for attempt in range(1, 41):
         bench.shell(script, attempt=attempt)
         assert bench.exit().code == 0
-    assert _commands_with("301.") == []
+    assert _commands_with(ours) == []
 
 
 def test_a_job_of_another_attempt_or_executor_is_left_alone(bench: Bench, tmp_path: Path) -> None:

@@ -89,7 +89,9 @@ def test_an_adopted_job_can_be_stopped_with_all_that_it_started(bench: Bench) ->
         pids = [bench.pid("leader"), bench.pid("away")]
         daemon.kill()
     bench.local.recover(handles(bench))
-    bench.local.stop(1, grace=0.2)
+    bench.local.stop(1, grace=600)
+    until(lambda: bench.local.log(1).with_suffix(".exit").read_text() == "143\n", "the exit status")
+    bench.local.stop(1, grace=0)
     assert bench.exit().code == 143
     assert not any(lives(pid) for pid in pids)
 
