@@ -18,6 +18,7 @@ from state.store import attempts, checks, dates
 from state.store.attempts import Ending
 from state.store.checks import Released
 from state.store.database import Transaction
+from state.store.faults import DatabaseUnusable
 
 TAIL_BYTES = 2000
 """How much of a log's end is kept with the attempt."""
@@ -52,7 +53,8 @@ class Reaper:
 
     def run(self) -> int:
         """Look at every running attempt once; how many ended."""
-        return self._look_after(self._seen(self._running()), fenced=True)
+        running = self._running()
+        return self._look_after(self._seen(running, begun=running), fenced=True)
 
     def cannot_start(self, why: Mapping[int, str]) -> None:
         """Close attempts whose jobs could not be prepared: each is used up, with its backoff."""
@@ -66,8 +68,9 @@ class Reaper:
         What began here and how it ended are facts whoever leads; the leader decides what follows. What has no
         handle yet is not asked about: the leader is about to launch it.
         """
-        begun = {number: row for number, row in self._running().items() if row.handle is not None}
-        own = [(row, found) for row, found in self._seen(begun) if not found.elsewhere]
+        running = self._running()
+        begun = {number: row for number, row in running.items() if row.handle is not None}
+        own = [(row, found) for row, found in self._seen(running, begun=begun) if not found.elsewhere]
         self._look_after(own, fenced=False)
 
     def _look_after(self, seen: Sequence[tuple[AttemptRow, Observation]], *, fenced: bool) -> int:
@@ -79,15 +82,25 @@ class Reaper:
             self._close(ended, fenced=fenced)
         return len(ended)
 
-    def _seen(self, running: Mapping[int, AttemptRow]) -> list[tuple[AttemptRow, Observation]]:
-        """What executors see of running attempts."""
-        if not running:
-            return []
-        seen = {o.attempt: o for executor in self._executors.values() for o in executor.poll()}
-        self._remark(running, seen)
+    def _seen(
+        self, running: Mapping[int, AttemptRow], *, begun: Mapping[int, AttemptRow]
+    ) -> list[tuple[AttemptRow, Observation]]:
+        """What executors see of running attempts, of which `begun` are to be looked after."""
+        seen = self._polled(running)
+        self._remark(begun, seen)
         # Claimed but never launched, if no executor knows it: its executor says what became of it.
-        self._adopt({number: row for number, row in running.items() if number not in seen})
-        return [(running[number], found) for number, found in seen.items() if number in running]
+        self._adopt({number: row for number, row in begun.items() if number not in seen})
+        return [(begun[number], found) for number, found in seen.items() if number in begun]
+
+    def _polled(self, running: Mapping[int, AttemptRow]) -> dict[int, Observation]:
+        """What executors see; what another daemon closed, which could not see it, is ended at once."""
+        seen = {}
+        for executor in self._executors.values():
+            for found in executor.poll():
+                seen[found.attempt] = found
+                if found.attempt not in running and found.exit is None:
+                    executor.stop(found.attempt, 0.0)
+        return seen
 
     def _remark(self, running: Mapping[int, AttemptRow], seen: Mapping[int, Observation]) -> None:
         """Keep why attempts do not begin or are not seen, for whoever asks what a date waits for."""
@@ -106,7 +119,6 @@ class Reaper:
         limit = settings.timeout + settings.grace + RETURN_SECONDS
         if not found.elsewhere or now - self._by_this_clock(row.started_at) <= limit:
             return None
-        self._executors[row.executor].stop(row.id, 0.0)
         return Exit(code=None, ended_at=now, detail=f"lost: it ran out of sight, at {found.elsewhere}")
 
     def _running(self) -> dict[int, AttemptRow]:
@@ -120,17 +132,30 @@ class Reaper:
                 executor.recover(its)
 
     def _stop_overdue(self, watched: list[tuple[AttemptRow, Observation]], *, fenced: bool) -> None:
-        """End what runs too long, says nothing for too long, or belongs to a cancelled backfill."""
+        """End what runs too long, says nothing for too long, or belongs to a cancelled backfill.
+
+        Raises:
+            DatabaseUnusable: why cannot be noted; they are ended all the same.
+        """
         reasons = {row.id: why for row, found in watched if (why := self._overdue(row, found)) is not None}
-        fresh = {row.id: reasons[row.id] for row, _ in watched if row.id in reasons and row.stopping is None}
-        if fresh:
+        over = [row for row, _ in watched if row.id in reasons or row.stopping is not None]
+        try:
+            self._note_why({row.id: reasons[row.id] for row in over if row.stopping is None}, fenced=fenced)
+        except DatabaseUnusable:
+            self._stop(over)
+            raise
+        self._stop(over)
+
+    def _note_why(self, reasons: Mapping[int, Status], *, fenced: bool) -> None:
+        if reasons:
             with self._core.db.write(fenced=fenced) as tx:
-                for number, why in fresh.items():
+                for number, why in reasons.items():
                     attempts.mark_stopping(tx, [number], why)
-        for row, _ in watched:
-            if row.id in reasons or row.stopping is not None:
-                grace = self._core.pipeline.job_settings(row.processor).grace
-                self._executors[row.executor].stop(row.id, grace)
+
+    def _stop(self, rows: Sequence[AttemptRow]) -> None:
+        for row in rows:
+            grace = self._core.pipeline.job_settings(row.processor).grace
+            self._executors[row.executor].stop(row.id, grace)
 
     def _overdue(self, row: AttemptRow, found: Observation) -> Status | None:
         settings = self._core.pipeline.job_settings(row.processor)

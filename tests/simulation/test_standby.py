@@ -7,7 +7,7 @@ import pytest
 
 from daemon.executors import Exit, Observation
 from daemon.reap import RETURN_SECONDS, Reaper
-from state.store.faults import StandsBy
+from state.store.faults import DatabaseUnusable, StandsBy
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import ME, Work, World
 
@@ -112,6 +112,35 @@ def test_a_standby_ends_its_own_attempts_over_their_limits_and_tells_how_they_en
     assert world.attempts(OPENER) == [("box", "timed_out")]
     with pytest.raises(StandsBy):
         world.engine.turn()
+
+
+@pytest.mark.parametrize("duty", ["turn", "stand_by"])
+def test_a_job_that_another_leader_gave_up_is_ended_by_its_own_machine(world, leader, duty):
+    # Given a machine that lost the database, and whose job was given up meanwhile
+    world.time += TIMEOUT + GRACE + RETURN_SECONDS + 0.1
+    assert leader.run() == 1
+    assert list(world.executor.alive) == [1]
+    # When it has the database again, as the leader or beside it
+    getattr(world.engine, duty)()
+    # Then the job ends, and is forgotten
+    assert not world.executor.alive
+    getattr(world.engine, duty)()
+    assert not world.executor.watched
+    assert world.attempts(OPENER) == [("box", "lost")]
+
+
+def test_a_database_that_takes_no_note_keeps_no_job_beyond_its_limits(world):
+    def full(tx):
+        raise DatabaseUnusable("the disk is full")
+
+    world.db.fence(full)
+    world.time += TIMEOUT + 1
+    with pytest.raises(DatabaseUnusable):
+        world.engine.turn()
+    assert not world.executor.alive
+    world.db.fence(lambda tx: None)
+    world.engine.turn()
+    assert world.attempts(OPENER) == [("box", "failed")]
 
 
 def test_a_standby_leaves_alone_what_the_leader_is_about_to_launch(idle):
