@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from state.store.database import Database
 from state.store.faults import DatabaseUnusable
 
 FOLDER = "backups"
+ABANDONED_SECONDS = 3600.0
+"""For how long nobody has written to a copy that will never be whole."""
 _NAME = re.compile(r"state-(\d{8}T\d{6})Z\.db")
 _STAMP = "%Y%m%dT%H%M%S"
 
@@ -43,6 +46,7 @@ class Backups:
                 target.mkdir(mode=0o700, exist_ok=True)
             except OSError as error:
                 raise DatabaseUnusable(f"{target} cannot be made: {error.strerror}") from error
+            self._remove_abandoned()
         if target.is_dir():
             target /= dt.datetime.fromtimestamp(self._now(), dt.UTC).strftime(f"state-{_STAMP}Z.db")
         if target.resolve() == self._db.path.resolve():
@@ -63,6 +67,13 @@ class Backups:
         for path in old:
             path.unlink(missing_ok=True)
         return old
+
+    def _remove_abandoned(self) -> None:
+        """Remove what is left of copies whose maker was killed."""
+        for path in self.folder.glob(".state-*.db.partial*"):
+            with suppress(FileNotFoundError):  # it is whole by now
+                if self._now() - path.stat().st_mtime > ABANDONED_SECONDS:
+                    path.unlink()
 
     @property
     def latest_at(self) -> float | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -207,12 +208,22 @@ class Database:
             raise DatabaseUnusable(f"{self.path} is not there: nothing to copy")
         partial = target.with_name(f".{target.name}.partial")
         try:
+            self._refuse_to_fill(target.parent)
             _copy(self.path, partial)
             partial.replace(target)
         except (sqlite3.Error, OSError) as error:
             raise explained(f"backup to {target}", None, error) or error from error
         finally:
             partial.unlink(missing_ok=True)
+
+    def _refuse_to_fill(self, folder: Path) -> None:
+        """Raise where a copy does not fit: until it failed, it would take the room from what is at work."""
+        log = self.path.with_name(f"{self.path.name}-wal")
+        size = sum(file.stat().st_size for file in (self.path, log) if file.exists())
+        free = shutil.disk_usage(folder).free
+        if size > free:
+            told = f"takes {size / 1e6:.1f} MB, and its disk has {free / 1e6:.1f} MB left; make room"
+            raise DatabaseUnusable(f"a copy in {folder} {told}")
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -2,10 +2,13 @@
 
 import contextlib
 import datetime as dt
+import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 import sqlalchemy as sa
@@ -127,6 +130,33 @@ def test_backups_come_at_their_pace_and_the_oldest_go(db):
         "state-20261102T120000Z.db",
     ]
     assert backups.latest_at == NOON + 3 * DAY
+
+
+def test_a_backup_that_does_not_fit_is_not_begun(db, monkeypatch):
+    # Given a disk with one byte less than the database and its log have
+    size = sum(db.path.with_name(f"state.db{suffix}").stat().st_size for suffix in ("", "-wal"))
+    full = shutil.disk_usage(db.path.parent)._replace(free=size - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    backups = Backups(db, now=lambda: NOON)
+    # Then nothing is written
+    with pytest.raises(DatabaseUnusable, match=r"takes 0\.\d MB, and its disk has 0\.\d MB left; make room"):
+        backups.take()
+    # And a byte more is enough
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full._replace(free=size))
+    assert backups.take().exists()
+
+
+def test_copies_that_were_never_whole_go_once_nobody_can_be_writing_them(db):
+    backups = Backups(db, now=time.time)
+    backups.folder.mkdir()
+    names = (".state-1Z.db.partial", ".state-1Z.db.partial-journal", ".state-2Z.db.partial")
+    *dead, living = (backups.folder / name for name in names)
+    living.touch()
+    for path in dead:
+        path.touch()
+        os.utime(path, (NOON - DAY, NOON - DAY))
+    whole = backups.take()
+    assert set(backups.folder.iterdir()) == {living, whole}
 
 
 def test_backups_go_on_when_the_clock_is_set_back_and_new_ones_are_kept(db):
