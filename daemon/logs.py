@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from daemon.core import Core
 from state.store import attempts
 
@@ -20,8 +22,10 @@ def forget_old(core: Core) -> int:
     before = core.now() - core.pipeline.engine.keep_logs
     with core.db.read() as tx:
         running = {str(row.id) for row in attempts.running(tx)}
-    files = (core.state_dir / FOLDER).glob("*/*.*")
-    old = [file for file in files if file.stem not in running and file.stat().st_mtime < before]
-    for file in old:
-        file.unlink()
-    return sum(file.suffix == ".log" for file in old)
+    gone = 0
+    for file in (core.state_dir / FOLDER).glob("*/*.*"):
+        with suppress(FileNotFoundError):  # a copy that is whole by now, and has its name
+            if file.stem not in running and file.stat().st_mtime < before:
+                file.unlink()
+                gone += file.suffix == ".log"
+    return gone

@@ -41,9 +41,11 @@ def test_only_old_logs_of_ended_jobs_go_with_their_exit_status(world):
     # And what is left of one that never wrote a line, and of a copy that was never whole
     write(world, 4, 91 * DAY, kinds=("exit",))
     write(world, 5, 91 * DAY, kinds=("new",))
+    # And one that is gone once it is looked at: renamed, or removed by somebody
+    (world.folder / "attempts" / "000" / "6.new").symlink_to("renamed")
     # When the age of logs is looked at
     assert forget_old(world.core) == 1
     # Then only what is old and of no running job is gone, and the next look finds nothing
     left = sorted(path.name for path in (world.folder / "attempts").rglob("*.*"))
-    assert left == ["1.exit", "1.log", "3.exit", "3.log"]
+    assert left == ["1.exit", "1.log", "3.exit", "3.log", "6.new"]
     assert forget_old(world.core) == 0
