@@ -187,7 +187,6 @@ def _asks(day: Day, bootstrap_days: int) -> bool:
 
 
 def _judged(pipeline: Pipeline, seen: Survey, known: Known) -> Known:
-    stale_after = pipeline.history.stale_after if pipeline.history else 0.0
     asked = {(name, date) for name, dates in seen.wanted.items() for date in dates}
     checks: dict[dt.date, dict[str, CheckRow]] = defaultdict(dict)
     for date, day in seen.days.items():
@@ -197,7 +196,7 @@ def _judged(pipeline: Pipeline, seen: Survey, known: Known) -> Known:
             remembered = known.get(date, {}).get(name)
             about = Circumstances(
                 now=seen.asked_at,
-                stale_after=stale_after,
+                stale_after=pipeline.stale_after,
                 bootstrap_days=pipeline.bootstrap_days(processor),
                 own=remembered.own if remembered else None,
                 earlier=remembered.attempted if remembered else (),

@@ -135,14 +135,13 @@ class Validator:
         self, due: Sequence[CheckRow], answers: Answers, charted: Mapping[dt.date, Day], asked_at: float
     ) -> Iterator[Judged]:
         pipeline = self._core.pipeline
-        stale_after = pipeline.history.stale_after if pipeline.history else 0.0
         gone = Evidence(error="the pipeline file no longer has this processor")
         for check in due:
             processor = pipeline.processors.get(check.processor)
             evidence = answers.get((check.processor, check.date), gone) if processor else gone
             about = Circumstances(
                 now=self._core.now(),
-                stale_after=stale_after,
+                stale_after=pipeline.stale_after,
                 bootstrap_days=pipeline.bootstrap_days(processor) if processor else 0,
                 own=check.own,
                 earlier=check.attempted,

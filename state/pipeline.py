@@ -85,7 +85,8 @@ class JobSettings(Strict):
     """Before the second attempt; doubled before each further one, with jitter."""
     daily_attempts: int | None = Field(default=None, ge=1)
     """Attempts per output table and quota day, failed ones included; without it, no limit of ours."""
-    quota_errors: tuple[str, ...] = Field(default=("quotaExceeded", "exceeded quota"), strict=False)
+    # Not "exceeded quota": BigQuery says that of rates too, which pass in seconds.
+    quota_errors: tuple[str, ...] = Field(default=("quotaExceeded", "Quota exceeded:"), strict=False)
     """A failed job whose last lines hold one of these parks its table until the quota day ends."""
     executor: str = "local"
     """What runs the job: `local`, this machine, `dask`, a worker of the cluster in `[executor.dask]`, or
@@ -269,6 +270,11 @@ class Pipeline(Strict):
     def processors(self) -> Mapping[str, Processor]:
         """All processors by name, in the order of the file."""
         return {p.name: p for phase in self.phase for p in phase.processor}
+
+    @property
+    def stale_after(self) -> float:
+        """Seconds after which an open run of the history counts as never closed; 0 without a history."""
+        return self.history.stale_after if self.history else 0.0
 
     def job_settings(self, processor: str) -> JobSettings:
         """How the jobs of a processor run; by the defaults, where the file no longer has it."""

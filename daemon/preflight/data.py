@@ -72,12 +72,10 @@ def data(site: Site) -> Iterator[Finding]:
 
 def others(site: Site) -> Iterator[Finding]:
     """Nobody else is at work on the same dates."""
-    source = site.pipeline.history
-    stale_after = source.stale_after if source else 0.0
     open_runs = [
         (date, name, evidence.open)
         for (name, date), evidence in sorted(site.survey.answers.items(), key=lambda item: item[0][::-1])
-        if evidence.open and abs(site.now - evidence.open.started_at) <= stale_after
+        if evidence.open and abs(site.now - evidence.open.started_at) <= site.pipeline.stale_after
     ]
     if not open_runs:
         yield passed("no run of these dates is open")

@@ -71,12 +71,8 @@ class BigQuery:
             WarehouseError: BigQuery answers nobody, not us, or not before a quota's end.
         """
         self._budget.check()
-        try:
-            with self._client() as client:
-                return self._asked(client, question, purpose)
-        except FAILURES as error:
-            self._meter.on_error()
-            raise meant(error, self._meter.now()) from error
+        with self._asking() as client:
+            return self._asked(client, question, purpose)
 
     def price(self, question: Question) -> int:
         """Bytes that would be billed, by a dry run; each table counts at least the minimum.
@@ -87,16 +83,9 @@ class BigQuery:
         """
         config = self._config(question, "price")
         config.dry_run = True
-        least = LEAST_BILLED * _tables(question)
-        try:
-            with self._client() as client:
-                job = client.query(
-                    question.sql, job_config=config, retry=RETRY, job_retry=None, timeout=self._http_timeout
-                )
-        except FAILURES as error:
-            self._meter.on_error()
-            raise meant(error, self._meter.now()) from error
-        return max(job.total_bytes_processed or 0, least)
+        with self._asking() as client:
+            job = self._sent(client, question, config)
+        return max(job.total_bytes_processed or 0, LEAST_BILLED * _tables(question))
 
     def close(self) -> None:
         """Close the clients that are not at work."""
@@ -104,11 +93,21 @@ class BigQuery:
             while True:
                 self._clients.get_nowait().close()  # type: ignore[no-untyped-call]
 
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[bigquery.Client]:
+        """A client to ask; an error is counted, and told in the words of this package."""
+        try:
+            with self._client() as client:
+                yield client
+        except FAILURES as error:
+            self._meter.on_error()
+            raise meant(error, self._meter.now()) from error
+
     def _asked(self, client: bigquery.Client, question: Question, purpose: str) -> list[Row]:
         """The rows; the query is counted however it ends, with what it was billed."""
         billed = 0
         try:
-            job = self._sent(client, question, purpose)
+            job = self._sent(client, question, self._config(question, purpose))
             try:
                 return self._answer(job)
             finally:
@@ -117,10 +116,12 @@ class BigQuery:
             self._budget.spend(billed)
             self._meter.on_query(purpose, billed)
 
-    def _sent(self, client: bigquery.Client, question: Question, purpose: str) -> bigquery.QueryJob:
+    def _sent(
+        self, client: bigquery.Client, question: Question, config: bigquery.QueryJobConfig
+    ) -> bigquery.QueryJob:
         return client.query(
             question.sql,
-            job_config=self._config(question, purpose),
+            job_config=config,
             job_id_prefix="backfilld-",
             retry=RETRY,
             job_retry=None,

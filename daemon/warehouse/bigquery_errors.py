@@ -11,6 +11,10 @@ from daemon.warehouse import WarehouseError
 from daemon.warehouse.backend import Refusal
 from state.sources import QUOTA_ZONE
 
+QUOTA_SECONDS = 3600.0
+"""How soon to ask again after `quotaExceeded`, or at midnight if that is sooner. Not all such quotas are
+daily ones (Google says: 10 minutes or longer), some get raised, and a refused question bills nothing."""
+
 
 def meant(error: Exception, now: float) -> Refusal | WarehouseError:
     """The error in the words of this package."""
@@ -21,7 +25,8 @@ def meant(error: Exception, now: float) -> Refusal | WarehouseError:
         refusal = _refusal(error, reason, message)
         if refusal is not None:
             return refusal
-        retry_at = next_midnight(now, QUOTA_ZONE) if reason == "quotaExceeded" else None
+        spent = reason == "quotaExceeded"
+        retry_at = min(now + QUOTA_SECONDS, next_midnight(now, QUOTA_ZONE)) if spent else None
         return WarehouseError(f"BigQuery: {message}", retry_at=retry_at)
     return WarehouseError(f"BigQuery cannot be reached: {root_cause(error)}")
 
@@ -35,7 +40,7 @@ def _refusal(error: exceptions.GoogleAPICallError, reason: str, message: str) ->
         return Refusal(message, unseen=True)
     if reason == "bytesBilledLimitExceeded":  # the client takes it for an error of the server
         return Refusal(f"{message} Raise warehouse.bytes_per_table")
-    if isinstance(error, exceptions.BadRequest):
+    if isinstance(error, exceptions.BadRequest) and reason != "jobRateLimitExceeded":
         return Refusal(message)
     return None
 

@@ -17,7 +17,7 @@ from tests.integration.bigquery_stub import Stub, refuse, serving
 from tests.integration.houses import DAY
 from tests.integration.served import Answer
 
-NOON = dt.datetime(2025, 12, 1, 12, tzinfo=dt.UTC).timestamp()
+DAWN = dt.datetime(2025, 12, 1, tzinfo=dt.UTC).timestamp()
 RAW = phase("raw", *(processor(name, date_column="game_date") for name in ("one", "two", "three")))
 WANTED = {name: [DAY] for name in ("one", "two", "three")}
 DENIED = "Access Denied: Table p:nba.two: User does not have permission to query table p:nba.two"
@@ -30,14 +30,16 @@ def stub() -> Iterator[Stub]:
         yield server
 
 
-def warehouse(endpoint: str, *, errors: list[int] | None = None, query_timeout: str = "30s") -> Inquiry:
+def warehouse(
+    endpoint: str, *, errors: list[int] | None = None, query_timeout: str = "30s", now: float = DAWN
+) -> Inquiry:
     """The warehouse at an address."""
     source = {"kind": "bigquery", "project": "p", "endpoint": endpoint, "query_timeout": query_timeout}
     return open_warehouse(
         pipeline(RAW, warehouse=source, history=None),
         on_query=lambda purpose, billed: None,
         on_error=lambda: errors.append(1) if errors is not None else None,
-        now=lambda: NOON,
+        now=lambda: now,
     )
 
 
@@ -157,6 +159,9 @@ NOBODY = {
     ),
     "an account that may see nothing": refuse(403, "accessDenied", DENIED),
     "a rate limit": refuse(403, "rateLimitExceeded", "Exceeded rate limits: too many concurrent queries"),
+    "a rate limit of jobs, with a 400 all the same": refuse(
+        400, "jobRateLimitExceeded", "Job exceeded rate limits: Your project exceeded quota for queries"
+    ),
     "a server error": refuse(500, "internalError", "An internal error occurred"),
     "no BigQuery at all": Answer(404, "<html>nothing here</html>"),
     "no JSON": Answer(200, "<html>welcome</html>"),
@@ -177,8 +182,11 @@ def test_a_warehouse_that_answers_nobody_is_no_answer_for_anyone(stub: Stub, cas
     assert raised.value.retry_at is None
 
 
-def test_a_spent_quota_says_when_to_ask_again(stub: Stub) -> None:
-    # Given
+@pytest.mark.parametrize(("hour", "later"), [(12, 13), (7.5, 8)])
+def test_a_spent_quota_is_asked_about_in_an_hour_or_when_days_begin_anew(
+    stub: Stub, hour: float, later: float
+) -> None:
+    # Given a day that begins anew at midnight in Los Angeles, eight hours behind in December
     def spent(_: str) -> None:
         raise refuse(
             403, "quotaExceeded", "Quota exceeded: Your project exceeded quota for query usage per day"
@@ -186,8 +194,8 @@ def test_a_spent_quota_says_when_to_ask_again(stub: Stub) -> None:
 
     stub.on_query = spent
 
-    # Then quotas begin anew at midnight in Los Angeles, eight hours behind in December
+    # Then
     with pytest.raises(WarehouseError, match="Quota exceeded") as raised:
-        warehouse(stub.address).evidence(WANTED, purpose="gate")
-    assert raised.value.retry_at == dt.datetime(2025, 12, 2, 8, tzinfo=dt.UTC).timestamp()
+        warehouse(stub.address, now=DAWN + 3600 * hour).evidence(WANTED, purpose="gate")
+    assert raised.value.retry_at == DAWN + 3600 * later
     assert len(stub.jobs) == 1

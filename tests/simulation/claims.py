@@ -22,7 +22,7 @@ class Claims:
         self._life = life
         self._witness = witness
         self._spent = spent
-        self._stale_after = life.pipeline.history.stale_after if life.pipeline.history else 0.0
+        self._stale_after = life.pipeline.stale_after
         self._seen = 0
         self._tripped: dict[str, tuple[float, int]] = {}
         """When each processor was held last, and how many dates its ended attempts had covered by then."""

@@ -151,7 +151,7 @@ def test_a_job_that_meets_a_spent_quota_parks_its_table_without_using_up_the_dat
     # Given a load job that BigQuery refuses until tomorrow, more often than a date has attempts
     world = made(tmp_path, max_attempts=1)
     log = tmp_path / "log"
-    log.write_text("loading\n403 Quota exceeded: Your table exceeded quota for imports; quotaExceeded\n")
+    log.write_text("loading\n403 Quota exceeded: Your table exceeded quota for imports\n")
     world.executor.log = lambda attempt: log
     refusals = iter([1, 1])
 
@@ -172,6 +172,28 @@ def test_a_job_that_meets_a_spent_quota_parks_its_table_without_using_up_the_dat
     world.run()
     assert world.dates()[OPENER].outcome == "complete"
     assert launched(world, "box") == 3
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "400 Job exceeded rate limits: Your table exceeded quota for table update operations.",
+        "Exceeded rate limits: Your project exceeded quota for concurrent queries, jobRateLimitExceeded",
+        "exceeded quota, retrying",
+    ],
+)
+def test_a_rate_limit_that_passes_parks_nothing(tmp_path, told):
+    world = made(tmp_path)
+    log = tmp_path / "log"
+    log.write_text(f"loading\n{told}\n")
+    world.executor.log = lambda attempt: log
+    refusals = iter([1])
+    world.script = lambda job: Work(code=1) if next(refusals, 0) else world.well(job)
+    world.enqueue(OPENER, OPENER)
+    began = world.time
+    world.run()
+    assert world.dates()[OPENER].outcome == "complete"
+    assert world.time - began < 60
 
 
 def test_the_bytes_of_a_day_outlive_a_restart_and_can_be_allowed_more(world):
