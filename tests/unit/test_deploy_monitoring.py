@@ -14,10 +14,12 @@ ALERTS = {
     "BackfilldStalled",
     "BackfilldDatesFailed",
     "BackfilldProcessorPaused",
+    "BackfilldTableHeld",
     "BackfilldWarehouseErrors",
     "BackfilldRegressed",
     "BackfilldPausedTooLong",
     "BackfilldNotifyFailing",
+    "BackfilldBackupFailing",
     "BackfilldEtaSlipping",
 }
 
