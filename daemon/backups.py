@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -47,7 +48,7 @@ class Backups:
             except OSError as error:
                 raise DatabaseUnusable(f"{target} cannot be made: {error.strerror}") from error
             self._remove_abandoned()
-        if target.is_dir():
+        if os.path.isdir(target):
             target /= dt.datetime.fromtimestamp(self._now(), dt.UTC).strftime(f"state-{_STAMP}Z.db")
         if target.resolve() == self._db.path.resolve():
             raise DatabaseUnusable(f"{target} is the database itself; name another file")

@@ -24,6 +24,8 @@ _SHELLS = ("sh", "bash", "dash", "zsh", "ksh")
 _TAKES_VALUE = "WX"
 _LOOKED_AT = 65536
 """Bytes of a script that are searched for anything but white space."""
+_ABSENT = "does not exist or may not be reached"
+"""What `os.path` cannot tell apart. pathlib raises where a folder above is closed."""
 _OPTION = re.compile(r"^--?[A-Za-z]")
 
 
@@ -64,8 +66,8 @@ def program(pipeline: Pipeline, processor: Processor) -> Program:
     cwd = cwd_of(pipeline, processor)
     words = [sys.executable if word == "{python}" else word for word in processor.command]
     argv0 = _found(words[0], cwd, processor.env.get("PATH"))
-    if not cwd.is_dir():
-        return Program(argv0=argv0 or words[0], problem=f"its working directory {cwd} does not exist")
+    if not os.path.isdir(cwd):
+        return Program(argv0=argv0 or words[0], problem=f"its working directory {cwd} {_ABSENT}")
     if argv0 is None:
         return Program(argv0=words[0], problem=f"the program {words[0]} does not exist or cannot be executed")
     return _program(words, argv0, cwd, processor.env.get("PYTHONPATH", ""))
@@ -158,8 +160,8 @@ def _script_problem(call: _Invocation, script: Path | None) -> str:
 
 def _unusable(script: Path) -> str:
     """Why a script cannot do its work. An empty one exits 0 and does nothing, which no exit code tells."""
-    if not script.is_file():
-        return f"the script {script} does not exist"
+    if not os.path.isfile(script):
+        return f"the script {script} {_ABSENT}"
     try:
         with script.open("rb") as file:
             start = file.read(_LOOKED_AT)

@@ -193,7 +193,7 @@ def _remembering(state_dir: str | None) -> Iterator[Database | None]:
         DatabaseUnusable: it cannot be read, or is not of this version.
     """
     db = Database(state_database(state_dir)) if state_dir else None
-    if db is None or (db.sqlite and not db.path.exists()):
+    if db is None or not db.there:
         yield None
         return
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ def programs(site: Site) -> Iterator[Finding]:
     bad = {name: script.program for name, script in site.scripts.items() if script.program.problem}
     for name, program in bad.items():
         where = str(program.script) if program.script else ""
-        there = program.script is not None and program.script.is_file()
+        there = program.script is not None and os.path.isfile(program.script)
         hint = "restore the script" if there else "correct command or cwd in the pipeline file"
         yield failed(f"{name}: {program.problem}", hint, where=where)
     elsewhere = [p.name for p in site.pipeline.processors.values() if p.name not in site.scripts]

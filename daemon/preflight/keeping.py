@@ -24,10 +24,10 @@ def state_database(site: Site) -> Iterator[Finding]:
         yield skipped("no --state-dir was given")
         return
     database = Database(site.database_url)
-    if database.sqlite and not database.path.exists():
-        yield _new(database.path.parent)
-        return
     try:
+        if not database.there:
+            yield _new(database.path.parent)
+            return
         found = schema_version(database)
     except DatabaseUnusable as error:
         hint = "check its owner and rights, or restore the latest backup beside it" if database.sqlite else ""
@@ -71,4 +71,4 @@ def _new(directory: Path) -> Finding:
 
 def _existing(path: Path) -> Path:
     """The nearest directory above that is there."""
-    return next(place for place in (path, *path.parents) if place.exists())
+    return next(place for place in (path, *path.parents) if os.path.exists(place))

@@ -54,9 +54,11 @@ class Lake:
             Refusal: a column, a file or a predicate is not what the question takes it for; or it is too slow.
             WarehouseError: the lake is not there.
         """
-        if not self.root.is_dir():
+        if not os.path.isdir(self.root):
             self._meter.on_error()
-            raise WarehouseError(f"there is no lake at {self.root}; check warehouse.path")
+            raise WarehouseError(
+                f"there is no lake at {self.root}, or it may not be reached; check warehouse.path"
+            )
         try:
             for _ in range(_TRIES - 1):
                 try:

@@ -27,15 +27,17 @@ class LakeCatalog:
         Raises:
             WarehouseError: there is none, or it cannot be read.
         """
-        if not self._root.is_dir():
-            raise WarehouseError(f"there is no lake at {self._root}; check warehouse.path")
+        if not os.path.isdir(self._root):
+            raise WarehouseError(
+                f"there is no lake at {self._root}, or it may not be reached; check warehouse.path"
+            )
         if not os.access(self._root, os.R_OK | os.X_OK):
             raise WarehouseError(f"the lake {self._root} cannot be read; check its owner and rights")
         return f"lake {self._root}"
 
     def location(self, table: str) -> str | None:
         """Empty where the table's dataset has a directory: a lake lies nowhere else."""
-        return "" if self._root.joinpath(table.partition(".")[0]).is_dir() else None
+        return "" if os.path.isdir(self._root / table.partition(".")[0]) else None
 
     def describe(self, table: str) -> TableInfo | None:
         """The columns of the table's newest file and of its directories' names; None without a file.

@@ -73,6 +73,23 @@ class Database:
         return str(self.path) if self.sqlite else self.url.render_as_string()
 
     @property
+    def there(self) -> bool:
+        """Whether its file is there; of a server's, a session tells.
+
+        Raises:
+            DatabaseUnusable: that may not be seen.
+        """
+        if not self.sqlite:
+            return True
+        try:
+            self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise DatabaseUnusable(f"{self.path}: {error.strerror}; ask as the daemon's user") from error
+        return True
+
+    @property
     def empty(self) -> bool:
         """Whether there is no state in it, as in a file that is not there.
 
@@ -80,7 +97,7 @@ class Database:
             DatabaseUnusable: it cannot be read.
         """
         if self.sqlite:
-            return not (self.path.exists() and self.path.stat().st_size > 0)
+            return not (self.there and self.path.stat().st_size > 0)
         with self.read() as tx:
             return MigrationContext.configure(tx).get_current_revision() is None
 
@@ -204,7 +221,7 @@ class Database:
         Raises:
             DatabaseUnusable: there is no database, it is damaged, or the copy cannot be written.
         """
-        if not self.path.is_file():
+        if not self.there:
             raise DatabaseUnusable(f"{self.path} is not there: nothing to copy")
         partial = target.with_name(f".{target.name}.partial")
         try:
@@ -214,7 +231,8 @@ class Database:
         except (sqlite3.Error, OSError) as error:
             raise explained(f"backup to {target}", None, error) or error from error
         finally:
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it is not there, or was told of
+                partial.unlink()
 
     def _refuse_to_fill(self, folder: Path) -> None:
         """Raise where a copy does not fit: until it failed, it would take the room from what is at work."""

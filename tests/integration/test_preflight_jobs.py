@@ -64,7 +64,10 @@ def test_an_empty_script_is_critical_though_running_it_exits_0(checkout: Checkou
 def test_a_script_that_is_not_there_is_critical(checkout: Checkout) -> None:
     checkout.script(PLAYERS).unlink()
     (trouble,) = troubles(asked(checkout), "programs")
-    assert trouble[:2] == ("fail", f"{PLAYERS}: the script {checkout.script(PLAYERS)} does not exist")
+    assert trouble[:2] == (
+        "fail",
+        f"{PLAYERS}: the script {checkout.script(PLAYERS)} does not exist or may not be reached",
+    )
 
 
 def test_a_script_that_does_not_compile_is_named_with_its_line(checkout: Checkout) -> None:
@@ -146,7 +149,10 @@ def test_a_missing_checkout_is_told_once_for_each_job(checkout: Checkout) -> Non
     shutil.rmtree(checkout.root)
     found = troubles(asked(checkout), "programs")
     assert len(found) == 14
-    assert all(line.endswith(f"its working directory {checkout.root} does not exist") for _, line, _ in found)
+    assert all(
+        line.endswith(f"its working directory {checkout.root} does not exist or may not be reached")
+        for _, line, _ in found
+    )
 
 
 def test_an_interpreter_that_is_not_there_is_told(checkout: Checkout) -> None:

@@ -103,4 +103,5 @@ def test_a_script_that_is_missing_or_empty_is_not_suggested_nor_what_depends_on_
     made = planned(broken, Facts(broken, calendar=OPENING), "2021-10-19")
     assert made.steps == []
     (stop,) = made.cannot_run
-    assert stop.reason == f"box: the script {script} {'does not exist' if content is None else 'is empty'}"
+    told = "does not exist or may not be reached" if content is None else "is empty"
+    assert stop.reason == f"box: the script {script} {told}"
