@@ -53,7 +53,10 @@ def post(url: str, text: str) -> None:
 
 
 class Notifier:
-    """Tells what is due whenever something happens. `sent` is called for each try, with whether it failed."""
+    """Tells what is due whenever something happens, where its daemon `leads`.
+
+    `sent` is called for each try, with whether it failed.
+    """
 
     def __init__(
         self,
@@ -61,11 +64,13 @@ class Notifier:
         url: str,
         *,
         sent: Callable[[bool], None] = lambda failed: None,
+        leads: Callable[[], bool] = lambda: True,
         backoff: float = FIRST_BACKOFF_SECONDS,
     ) -> None:
         self._core = core
         self._url = url
         self._sent = sent
+        self._leads = leads
         self._backoff = backoff
         self._failures = 0
         self._trouble = ""
@@ -89,9 +94,7 @@ class Notifier:
 
     def notes(self) -> Mapping[str, str]:
         """What is wrong with telling, if anything."""
-        ended = self._thread.ident and not self._thread.is_alive() and not self._stopping.is_set()
-        trouble = "ended by an error; the log has it" if ended else self._trouble
-        return {"webhook": trouble} if trouble else {}
+        return {"webhook": self._trouble} if self._trouble else {}
 
     def _work(self) -> None:
         rest = 0.0
@@ -105,17 +108,28 @@ class Notifier:
         try:
             self.tell_due()
         except (NotTold, DatabaseUnusable) as error:
-            self._failures += 1
             if str(error) != self._trouble:  # once, however long it lasts
                 log.warning("not told: %s", error)
-            self._trouble = str(error)
-            self._woken.set()
-            return float(min(self._backoff * 2 ** min(self._failures - 1, 20), LONGEST_BACKOFF_SECONDS))
+            return self._again(str(error))
+        except Exception as error:  # the thread outlives it, as an engine's worker does
+            trouble = f"{type(error).__name__}: {error}"
+            if trouble != self._trouble:
+                log.exception("not told")
+            return self._again(trouble)
         self._failures, self._trouble = 0, ""
         return REST_SECONDS
 
+    def _again(self, trouble: str) -> float:
+        """How many seconds to rest before the next try."""
+        self._failures += 1
+        self._trouble = trouble
+        self._woken.set()
+        return float(min(self._backoff * 2 ** min(self._failures - 1, 20), LONGEST_BACKOFF_SECONDS))
+
     def tell_due(self) -> None:
-        """One message for each digest that is due, each noted when it was taken."""
+        """One message for each digest that is due, each noted when it was taken: the leader alone can."""
+        if not self._leads():
+            return
         with self._core.db.read() as tx:
             due = list(digests.due(tx, self._core))
         for digest in due:

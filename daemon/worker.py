@@ -82,8 +82,10 @@ class Worker:
                 log.error("the %s worker waits: %s", self._thread.name, error)
             again = self._rest(str(error))
         except Exception as error:
-            log.exception("the %s worker met an error", self._thread.name)
-            again = self._rest(f"{type(error).__name__}: {error}")
+            fault = f"{type(error).__name__}: {error}"
+            if self.fault != fault:
+                log.exception("the %s worker met an error", self._thread.name)
+            again = self._rest(fault)
         self.busy_since = None
         self._came_round()
         return again

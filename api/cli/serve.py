@@ -127,7 +127,9 @@ def _notifier(chosen: Settings, service: Service, metrics: Metrics) -> Notifier 
     """What tells people, where they gave a webhook."""
     if not chosen.webhook:
         return None
-    notifier = Notifier(service.core, chosen.webhook, sent=metrics.on_notification)
+    notifier = Notifier(
+        service.core, chosen.webhook, sent=metrics.on_notification, leads=lambda: not service.standby
+    )
     service.listen(notifier.hear)
     return notifier
 

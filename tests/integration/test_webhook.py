@@ -1,12 +1,14 @@
 """Digests over a real HTTP server: each once, retried when it fails, and never with the secret in sight."""
 
+import dataclasses
 import datetime as dt
 import logging
 import time
 
 import pytest
 
-from api import webhook
+from api import digests, webhook
+from api.cli import serve
 from api.webhook import Notifier, NotTold
 from state.machine import Outcome
 from tests.integration.api_world import make_api
@@ -204,6 +206,40 @@ def test_its_thread_tries_again_counts_and_says_what_is_wrong(api, hooked, caplo
     warned = [record.getMessage() for record in caplog.records if "not told" in record.getMessage()]
     assert warned == ["not told: 127.0.0.1 answers 503"]
     assert SECRET not in caplog.text
+
+
+def test_a_standby_tells_nobody_what_it_could_not_note(api, hooked):
+    # Given a daemon that has a webhook too, and stands by
+    chosen = dataclasses.replace(api.behind.settings, webhook=hooked.url)
+    notifier = serve._notifier(chosen, api.behind, api.metrics)
+    api.enqueue(FIRST)
+    api.behind.standby = "leader is night:4711"
+    notifier.tell_due()
+    assert hooked.told == []
+    # Then it tells once it leads
+    api.behind.standby = ""
+    notifier.tell_due()
+    assert len(hooked.told) == 1
+
+
+def test_an_error_that_nobody_foresaw_does_not_end_the_telling(api, hooked, monkeypatch, caplog):
+    # Given one that lasts for a while
+    meant, wrong = digests.due, iter([ZeroDivisionError("0 of 0")] * 3)
+
+    def due(tx, core):
+        if fault := next(wrong, None):
+            raise fault
+        return meant(tx, core)
+
+    monkeypatch.setattr(digests, "due", due)
+    api.enqueue(FIRST)
+    notifier = Notifier(api.behind.core, hooked.url, backoff=0.02)
+    notifier.start()
+    # Then it is told of once, and what was due is told in the end
+    waited(lambda: len(hooked.told) == 1)
+    notifier.stop()
+    assert [record.levelname for record in caplog.records if record.name == "api.webhook"] == ["ERROR"]
+    assert "ZeroDivisionError: 0 of 0" in caplog.text
 
 
 def test_a_slow_webhook_is_given_up_and_holds_nobody_up(api, hooked, notifier, monkeypatch):
