@@ -31,11 +31,41 @@ NEVER = 0.0
 UNKNOWN = float("nan")
 OTHER = "other"
 """What is outside of a closed set."""
-PURPOSES = ("gate", "sweep", "calendar", "validation", "plan", "preflight", OTHER)
+PURPOSES: Mapping[str, str] = {
+    "gate": "Whether dates may move, before and after jobs.",
+    "sweep": "Whether done dates are still complete.",
+    "calendar": "Which dates are expected.",
+    "validation": "A validation, or the one that a plan begins with.",
+    "plan": "Nothing: prices are dry runs.",
+    "preflight": "Nothing: the command line asks, not the daemon.",
+    OTHER: "Anything else, such as the quality of rows.",
+}
 """What the warehouse is asked for."""
-TROUBLES = ("warehouse", "breaker", "budget", "regressed", "stopped", "backup", "clock", OTHER)
-GATE_RESULTS = ("advance", "run", "wait", "fail")
-HOLDS = ("all", "processor", "table", "warehouse")
+TROUBLES: Mapping[str, str] = {
+    "warehouse": "The warehouse could not be asked, or `daily_bytes` are spent: questions are held.",
+    "breaker": "A processor is paused, as it failed the same way again and again.",
+    "budget": "A table is parked until its quota day ends.",
+    "regressed": "Done dates are no longer complete.",
+    "stopped": "A backfill was stopped by its `max_failures`.",
+    "backup": "The state database could not be copied.",
+    "clock": "The clock was set.",
+    OTHER: "Anything else.",
+}
+"""Faults that are not tied to one date."""
+GATE_RESULTS: Mapping[str, str] = {
+    "advance": "The date moves on.",
+    "run": "Jobs of it may start.",
+    "wait": "It waits.",
+    "fail": "It fails.",
+}
+"""What was decided upon a date."""
+HOLDS: Mapping[str, str] = {
+    "all": "Everything is paused.",
+    "processor": "A processor is paused by the breaker.",
+    "table": "An output table is parked: its attempts of the day are used up, or its quota is spent.",
+    "warehouse": "Questions wait: the warehouse cannot be asked, or `daily_bytes` are spent.",
+}
+"""What may not start."""
 RESULTS = tuple(status.value for status in Status if status is not Status.RUNNING)
 DURATIONS = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
 """Buckets of attempts, in seconds."""
@@ -53,9 +83,11 @@ class Metrics:
         self._transitions = self._counter("transitions", "Moves of dates, by the state they led to.", "to")
         self._gates = self._counter("gate_evaluations", "Decisions at gates.", "phase", "result")
         self._attempts = self._counter("attempts", "Attempts that ended.", "processor", "result")
-        self._troubles = self._counter("troubles", "Faults that belong to no date.", "kind")
+        self._troubles = self._counter(
+            "troubles", "Faults not tied to one date: warehouse, breaker, budget, ...", "kind"
+        )
         self._unread = self._counter("collector_errors", "Scrapes that could not read the state database.")
-        self._notices = self._counter("notifications", "Messages to the webhook, taken or not.")
+        self._notices = self._counter("notifications", "Messages sent to the webhook, successful or not.")
         self._untold = self._counter("notification_failures", "Messages that the webhook did not take.")
         self._durations = Histogram(
             "backfilld_attempt_duration_seconds",

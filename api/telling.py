@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from api.schemas import told
 from api.schemas.calendar import Calendar, CalendarGroup
+from api.schemas.fields import BackfillStatus
 from daemon.budgets import Budget
 from daemon.plain import clock
 from daemon.progress import Progress
@@ -27,7 +28,7 @@ def backfill(tx: Transaction, row: BackfillRow, **more: int) -> told.Backfill:
     states, outcomes = backfills.standing(tx, row.id)
     return told.Backfill(
         id=row.id,
-        status=backfills.status(tx, row),  # type: ignore[arg-type]  # one of the words it names
+        status=BackfillStatus(backfills.status(tx, row)),
         start=row.start,
         end=row.end,
         dates=row.dates,

@@ -32,8 +32,11 @@ class Trigger(StrEnum):
     BYPASS = "bypass"
     """The gate is satisfied, and the phase that follows is skipped on bootstrap dates."""
     FAIL = "fail"
+    """It cannot go on by itself."""
     CANCEL = "cancel"
+    """Its backfill was cancelled."""
     RETRY = "retry"
+    """Somebody asked for it again: by retry, by accepting a gap of a failed date, or by a new backfill."""
     READMIT = "readmit"
     """The pipeline file changed under a live date: it starts again."""
 
@@ -42,12 +45,19 @@ class Outcome(StrEnum):
     """How a date ended, beside `done` or `failed`."""
 
     COMPLETE = "complete"
+    """Done: everything is satisfied, or a fallback stands in."""
     NOT_EXPECTED = "not_expected"
+    """Done: the calendar expects nothing."""
     BOOTSTRAP = "bootstrap"
+    """Done: the phases after the last gate are skipped in the first days of a season."""
     ACCEPTED = "accepted"
+    """Done with a gap that somebody accepted, or that the priority allows."""
     EXHAUSTED = "exhausted"
+    """Failed: the attempts of a processor are used up."""
     BLOCKED = "blocked"
+    """Failed: a critical processor has no data, or may not run."""
     CANCELLED = "cancelled"
+    """Failed: its backfill was cancelled."""
 
 
 FINAL = frozenset({DONE, FAILED})

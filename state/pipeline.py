@@ -43,11 +43,12 @@ class EngineSettings(Strict):
     """How the engine keeps its knowledge fresh."""
 
     fresh_for: Duration = 30 * 60.0
-    """Evidence older than this is taken again before a job starts."""
+    """If the warehouse's latest answer is older than this, it is asked again before a job starts."""
     recheck: Duration = 5 * 60.0
     """How often an open run, an unanswered question or a hole that nobody fills is asked about again."""
     gather: Duration = 10.0
-    """How long the question after a good job may wait for others, while its date waits for more jobs."""
+    """After a good job whose date has other jobs to do anyway, the question waits up to this long, so that
+    several go in one query."""
     sweep: Duration = 7 * 86400.0
     """Within how long every done date is looked at again; `"0s"`: never."""
     keep_logs: Duration = 0.0
@@ -78,13 +79,13 @@ class JobSettings(Strict):
     settle: Duration = 0.0
     """How long after a job's end the warehouse is asked: for tables that show rows late."""
     grace: Duration = 10.0
-    """Between SIGTERM and SIGKILL."""
+    """Time between SIGTERM and SIGKILL."""
     max_attempts: int = Field(default=3, ge=1, le=100)
     """Attempts for each date, before it fails or goes without."""
     backoff: Duration = 30.0
     """Before the second attempt; doubled before each further one, with jitter."""
     daily_attempts: int | None = Field(default=None, ge=1)
-    """Attempts per output table and quota day, failed ones included; without it, no limit of ours."""
+    """Attempts per output table and quota day, failed ones included; without it backfilld sets no limit."""
     # Not "exceeded quota": BigQuery says that of rates too, which pass in seconds.
     quota_errors: tuple[str, ...] = Field(default=("quotaExceeded", "Quota exceeded:"), strict=False)
     """A failed job whose last lines hold one of these parks its table until the quota day ends."""
@@ -99,7 +100,7 @@ class Jobs(JobSettings):
     slots: int = Field(default=8, ge=1, le=1000)
     """Attempts at once, in all."""
     breaker: int = Field(default=5, ge=0)
-    """The same error this often in a row pauses a processor; 0: never."""
+    """The same verdict after so many attempts in a row, figures aside, pauses a processor; 0: never."""
 
 
 class Processor(JobSettings):
@@ -112,7 +113,7 @@ class Processor(JobSettings):
     command: tuple[str, ...] = Field(min_length=1, strict=False)
     """The program and its arguments, without a shell. See *Placeholders*."""
     date_column: Column = "date"
-    """The table's column of dates; in a lake, what its partitions are named by."""
+    """The table's column of dates, of the type DATE; in a lake, what its partitions are named by."""
     history_names: tuple[str, ...] = Field(default=(), strict=False)
     """What `[history]` calls it, where that is not its name."""
     priority: Priority = Field(default=Priority.CRITICAL, strict=False)

@@ -24,8 +24,11 @@ class Scrapers(StrEnum):
     """Which processors of the first phase may run."""
 
     ALL = "all"
+    """All of them."""
     CRITICAL = "critical"
+    """Those of priority `critical`. What the others lack is an accepted gap."""
     NONE = "none"
+    """None. A `critical` one that lacks something fails the date as `blocked`; with others it is a gap."""
 
 
 class Mark(StrEnum):
@@ -41,22 +44,34 @@ class Answer(StrEnum):
     """What became of one requested date."""
 
     ENQUEUED = "enqueued"
+    """It is the backfill's now."""
     ALREADY_DONE = "already_done"
+    """It is done, and lacks nothing by the latest answer of the warehouse."""
     IN_FLIGHT = "in_flight"
+    """Another backfill has it, which goes on with it."""
     NOT_EXPECTED = "not_expected"
+    """The calendar expects nothing."""
     INVALID = "invalid"
+    """Given to no date: a request with one that cannot be read is refused whole."""
 
 
 class Status(StrEnum):
     """How an attempt stands or ended. What the warehouse then says is the verdict, not the status."""
 
     RUNNING = "running"
+    """Under way."""
     SUCCEEDED = "succeeded"
+    """It exited with 0."""
     FAILED = "failed"
+    """It exited with another code."""
     TIMED_OUT = "timed_out"
+    """It was ended at its `timeout`."""
     SILENT = "silent"
+    """It was ended after `silence` without output."""
     CANCELLED = "cancelled"
+    """It was ended since its backfill was cancelled."""
     LOST = "lost"
+    """It has no exit code: it went with its machine, was killed, or could not be started."""
 
 
 class Action(StrEnum):

@@ -43,7 +43,7 @@ class Warehouse(Strict):
     project: str | None = None
     """The BigQuery project."""
     location: str | None = None
-    """Where its datasets lie, such as `us-west2`."""
+    """Where its datasets lie, such as `us-west2`: all of them in one place."""
     credentials_file: str | None = None
     """A service account's key; without it, the environment's own credentials."""
     endpoint: str | None = None
@@ -51,9 +51,10 @@ class Warehouse(Strict):
     query_timeout: Duration = 120.0
     """How long a question may take."""
     bytes_per_table: int = Field(default=1 << 30, gt=0)
-    """Headroom of `maximum_bytes_billed` for each table that a query names."""
+    """The most that a query may be billed for each table it names (`maximum_bytes_billed`); one that would be
+    billed more is refused."""
     daily_bytes: int | None = Field(default=None, gt=0)
-    """Bytes that may be billed per quota day, in all; without it, no limit of ours."""
+    """Bytes that may be billed per quota day, in all; without it backfilld sets no limit."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -72,7 +73,7 @@ class History(Strict):
     stale_after: Duration = 4 * 3600.0
     """An open run older than this counts as never closed."""
     date: Column = "data_date"
-    """The column of the date that was worked on."""
+    """The column of the date that was worked on, of the type DATE."""
     processor: Column = "processor_name"
     """The column of the processor's name."""
     run_id: Column = "run_id"
@@ -114,7 +115,8 @@ class CalendarSource(Strict):
     """Where the games per date come from: SQL, a CSV file, or neither (every date is expected)."""
 
     query: str | None = None
-    """SQL that gives `date` and `games` from `@start` to `@end`, in BigQuery's dialect, on a lake too."""
+    """SQL that gives `date` (a DATE) and `games` from `@start` to `@end`, in BigQuery's dialect, on a lake
+    too."""
     file: str | None = None
     """A CSV file with the header `date,games`, relative to the pipeline file."""
     bootstrap_days: int = Field(default=0, ge=0, le=366)

@@ -18,15 +18,25 @@ class Verdict(StrEnum):
     """What the evidence of one (processor, date) means."""
 
     COMPLETE = "complete"
+    """Rows within expectation, and quality holds; or none are needed, and the latest run ended well."""
     NOT_EXPECTED = "not_expected"
+    """No games, out of season, or bootstrap."""
     PARTIAL = "partial"
+    """Too few rows, or games."""
     EXCESS = "excess"
+    """Too many rows, or games."""
     DEGRADED = "degraded"
+    """Enough rows, and not good enough."""
     NEVER_RAN = "never_ran"
+    """No rows, and no run that ended."""
     NO_DATA = "no_data"
+    """No rows, though the latest run ended well."""
     FAILED = "failed"
+    """No rows, and the latest run failed."""
     RUNNING = "running"
+    """Something is wanting, and somebody's run is open."""
     UNKNOWN = "unknown"
+    """The warehouse could not be asked, or its answer makes no sense: never taken for an answer."""
 
     @property
     def symbol(self) -> str:

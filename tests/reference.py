@@ -11,7 +11,8 @@ import re
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from enum import Enum
+from dataclasses import MISSING, fields
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,15 @@ from pydantic.fields import FieldInfo
 from api.cli import cli
 from api.cli.serve import serve
 from api.endpoint import Endpoint, Section, header_name
+from api.metrics import GATE_RESULTS, HOLDS, PURPOSES, TROUBLES
 from api.routes import SECTIONS
-from daemon.config import VARIABLES
+from api.schemas.fields import BackfillStatus
+from daemon.config import DEFAULT_LISTEN, VARIABLES, Settings
+from daemon.decide import Waiting
 from state.expectation import Expectation, Filled, Quality, RampStep, Ratio
+from state.machine import Outcome, Trigger
 from state.pipeline import EngineSettings, Jobs, JobSettings, Phase, Pipeline, Processor
+from state.records import Answer, Scrapers, Status
 from state.sources import (
     CalendarSource,
     CloudRunJobs,
@@ -36,6 +42,7 @@ from state.sources import (
     SeasonEntry,
     Warehouse,
 )
+from state.verdict import Verdict
 from tests.documents import ROOT
 from tests.integration.api_world import make_api, small_pipeline
 
@@ -62,6 +69,26 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "ramp": RampStep,
 }
 """The tables of the pipeline file, by the names of their tables in the reference."""
+
+ENUMS: Mapping[str, type[StrEnum]] = {
+    "verdict": Verdict,
+    "outcome": Outcome,
+    "waiting": Waiting,
+    "attempt": Status,
+    "backfill": BackfillStatus,
+    "answer": Answer,
+    "scrapers": Scrapers,
+    "trigger": Trigger,
+}
+"""The closed sets of words, by the names of their tables in the reference."""
+
+LABELS: Mapping[str, Mapping[str, str]] = {
+    "trouble": TROUBLES,
+    "hold": HOLDS,
+    "gate": GATE_RESULTS,
+    "purpose": PURPOSES,
+}
+"""The values of labels that are words of the metrics' own, with what each means."""
 
 _KINDS: Mapping[str, str] = {
     "Name": "name",
@@ -110,19 +137,36 @@ def keys(name: str) -> str:
     return _rows(["key", "type", "default", "meaning"], rows)
 
 
+def _declared(kind: type) -> Iterator[tuple[ast.stmt, str]]:
+    """The statements of a class, each with the docstring below it on one line."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0].body  # type: ignore[attr-defined]
+    for one, after in zip(body, [*body[1:], None], strict=True):
+        said = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+        yield one, " ".join(after.value.value.split()) if said else ""
+
+
 def _fields(model: type[BaseModel]) -> Iterator[tuple[ast.AnnAssign, str]]:
-    """The fields that a model and its bases declare, each with the docstring below it."""
-    for one in reversed([c for c in model.__mro__ if c.__module__.startswith("state.")]):
-        body = ast.parse(textwrap.dedent(inspect.getsource(one))).body[0].body  # type: ignore[attr-defined]
-        for field, after in zip(body, [*body[1:], None], strict=True):
+    """The fields that a model and its bases declare, each with its docstring."""
+    for kind in reversed([c for c in model.__mro__ if c.__module__.startswith("state.")]):
+        for field, text in _declared(kind):
             if isinstance(field, ast.AnnAssign):
-                said = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-                yield field, after.value.value if said else ""  # type: ignore[union-attr,attr-defined]
+                yield field, text
 
 
 def docstrings(model: type[BaseModel]) -> dict[str, str]:
-    """What a model says of each of its fields, on one line."""
-    return {ast.unparse(field.target): " ".join(text.split()) for field, text in _fields(model)}
+    """What a model says of each of its fields."""
+    return {ast.unparse(field.target): text for field, text in _fields(model)}
+
+
+def meanings(kind: type[StrEnum]) -> dict[str, str]:
+    """What a closed set says of each of its words."""
+    told = {ast.unparse(one.targets[0]): text for one, text in _declared(kind) if isinstance(one, ast.Assign)}
+    return {word.value: told[word.name] for word in kind}
+
+
+def words(told: Mapping[str, str]) -> str:
+    """The words of a closed set, and what each means."""
+    return _rows(["word", "meaning"], [[f"`{word}`", meaning] for word, meaning in told.items()])
 
 
 def _annotation(model: type[BaseModel], key: str) -> str:
@@ -221,14 +265,26 @@ def _metric(family: Metric) -> list[str]:
 
 
 def settings() -> str:
-    """Every variable, and the option of `serve` that goes before it."""
+    """Every variable, the option of `serve` that goes before it, and what holds without either."""
     options = {name for option in serve.params for name in option.opts}
     rows = []
     for variable, meaning in VARIABLES.items():
         word = "--" + variable.removeprefix("BACKFILLD_").lower().replace("_", "-")
         option = next((name for name in (word, word.removesuffix("s")) if name in options), "")
-        rows.append([f"`{variable}`", f"`{option}`" if option else "", meaning])
-    return _rows(["variable", "option of `serve`", "meaning"], rows)
+        rows.append([f"`{variable}`", f"`{option}`" if option else "", _without(variable), meaning])
+    return _rows(["variable", "option of `serve`", "default", "meaning"], rows)
+
+
+def _without(variable: str) -> str:
+    """What holds where a variable is not set."""
+    known = {"listen": DEFAULT_LISTEN, "url": f"http://{DEFAULT_LISTEN}"}
+    known |= {one.name: one.default for one in fields(Settings)}
+    default = known.get(variable.removeprefix("BACKFILLD_").lower())
+    if default is MISSING:
+        return "required"
+    if isinstance(default, float):
+        default = _span(default) if variable.endswith("EVERY") else f"{default:g}"
+    return f"`{default}`" if default else ""
 
 
 def verbs() -> str:
@@ -259,6 +315,8 @@ def _verb(command: click.Command, name: str) -> str:
 
 TABLES: Mapping[str, Callable[[], str]] = {
     **{f"keys.{name}": (lambda name=name: keys(name)) for name in MODELS},
+    **{f"words.{name}": (lambda kind=kind: words(meanings(kind))) for name, kind in ENUMS.items()},
+    **{f"words.{name}": (lambda told=told: words(told)) for name, told in LABELS.items()},
     "routes": routes,
     "metrics": metrics,
     "settings": settings,

@@ -8,6 +8,7 @@ import datetime as dt
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
@@ -25,6 +26,25 @@ class Told(BaseModel):
     """A frozen model of an answer. A field with a default is left out unless it was given."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BackfillStatus(StrEnum):
+    """Where a backfill stands."""
+
+    ACTIVE = "active"
+    """Its dates move."""
+    PAUSING = "pausing"
+    """Paused, while jobs of it run to their end."""
+    PAUSED = "paused"
+    """It starts nothing until somebody resumes it."""
+    CANCELLING = "cancelling"
+    """Cancelled, while its jobs are ended."""
+    CANCELLED = "cancelled"
+    """Cancelled: its unfinished dates failed."""
+    STOPPED = "stopped"
+    """It starts nothing, as `max_failures` dates failed, until somebody resumes or retries it."""
+    FINISHED = "finished"
+    """All its dates have ended, well or not."""
 
 
 def fault(field: str, message: str) -> PydanticCustomError:

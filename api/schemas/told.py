@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.schemas.fields import Time, Told
+from api.schemas.fields import BackfillStatus, Time, Told
 from state.records import Answer, Scrapers, Status
 from state.verdict import Verdict
 
@@ -56,7 +56,7 @@ class Backfill(Told):
     """A backfill: what was asked for, and where it stands."""
 
     id: int
-    status: Literal["active", "pausing", "paused", "cancelling", "cancelled", "stopped", "finished"]
+    status: BackfillStatus
     start: dt.date
     end: dt.date
     dates: int

@@ -220,7 +220,7 @@ def follow_the_manual(one):
     """Do what docs/operations.md says of a restore, in a shell as an operator would."""
     text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
     block = text.partition("<!-- restore -->")[2].partition("```console\n")[2].partition("```")[0]
-    steps = [line.removeprefix("$ ").partition("  #")[0].strip() for line in block.splitlines()]
+    steps = [line.removeprefix("# ").partition("  #")[0].strip() for line in block.splitlines()]
     steps = [step for step in steps if "systemctl" not in step]
     assert len(steps) >= 3
     script = "\n".join(steps).replace("/var/lib/backfilld/nba", str(one.state))
