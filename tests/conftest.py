@@ -1,18 +1,19 @@
-"""What all tests share: how long property tests may take; servers and a browser for each worker."""
+"""What all tests share: how far property tests look; servers and a browser for each worker."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser
 
 from tests import browser, postgresql
 from tests.integration import emulator
 
-settings.register_profile("default", deadline=None, max_examples=100, derandomize=True)
-settings.register_profile("thorough", deadline=None, max_examples=5000)
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("default", PATIENT, max_examples=100, derandomize=True)
+settings.register_profile("thorough", PATIENT, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 

@@ -42,7 +42,7 @@ def test_dashboard_and_rules_read_what_a_daemon_really_exposes(tmp_path):
         seen.wait_for(firing("BackfilldDown"))
         # Then every alert has been raised
         assert not seen.sick_rules()
-        raised = seen.query('group by (alertname) (max_over_time(ALERTS{alertstate="firing"}[10m]))')
+        raised = seen.query('group by (alertname) (max_over_time(ALERTS{alertstate="firing"}[1d]))')
         assert {series["metric"]["alertname"] for series in raised} == RAISED
 
 

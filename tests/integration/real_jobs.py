@@ -1,5 +1,6 @@
 """Real jobs for the local executor's tests: start, wait with a deadline, see what lives, leave nothing."""
 
+import gc
 import json
 import os
 import signal
@@ -149,6 +150,8 @@ def changed(handle: Handle | None, **fields: object) -> Handle:
     return json.dumps(json.loads(handle) | fields)
 
 
-def descriptors() -> int:
-    """How many files this process holds open."""
-    return len(os.listdir("/proc/self/fd"))
+def held() -> tuple[int, int]:
+    """How many files this process holds open, and how many threads wait in it for ends of jobs."""
+    gc.collect()  # what earlier tests have let go of
+    watchers = [thread for thread in threading.enumerate() if thread.name == "job-watcher"]
+    return len(os.listdir("/proc/self/fd")), len(watchers)

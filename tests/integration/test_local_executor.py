@@ -12,7 +12,7 @@ import pytest
 
 from daemon.executors import Executor, Handle, Job, wrapper
 from daemon.executors.local import Local
-from tests.integration.real_jobs import Bench, descriptors, lives, until
+from tests.integration.real_jobs import Bench, held, lives, until
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_handles_are_recorded_once_for_all_and_before_any_job_begins(bench: Benc
 
 def test_no_job_runs_when_the_record_fails(bench: Bench) -> None:
     pids: list[int] = []
-    before = descriptors()
+    before = held()
 
     def record(handles: Mapping[int, Handle]) -> None:
         pids.extend(int(handle.split('"pid": ')[1].split(",")[0]) for handle in handles.values())
@@ -182,13 +182,13 @@ def test_no_job_runs_when_the_record_fails(bench: Bench) -> None:
     assert not any(lives(pid) for pid in pids)
     assert bench.local.poll() == []
     assert list(bench.cwd.iterdir()) == []
-    assert descriptors() == before
+    assert held() == before
 
 
 def test_a_job_that_cannot_start_is_reported_once_and_the_others_run(bench: Bench) -> None:
     nowhere = Job(attempt=1, argv=("true",), cwd=bench.cwd / "nowhere")
     nothing = bench.job("printf", "\0", attempt=2)
-    before = descriptors()
+    before = held()
     bench.local.launch([nowhere, nothing, bench.job("true", attempt=3)], bench.record)
     ends = {seen.attempt: seen.exit for seen in bench.observations(3)}
     assert ends[1] is not None
@@ -200,7 +200,7 @@ def test_a_job_that_cannot_start_is_reported_once_and_the_others_run(bench: Benc
     assert ends[3].code == 0
     assert set(bench.handles) == {3}
     assert bench.local.poll() == []
-    assert descriptors() == before
+    assert held() == before
 
 
 def test_a_missing_shell_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

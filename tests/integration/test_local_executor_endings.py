@@ -3,13 +3,12 @@
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.real_jobs import Bench, descriptors, lives, until
+from tests.integration.real_jobs import Bench, held, lives, until
 
 LEAVES_TERM_ALONE = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(300)"
 
@@ -151,7 +150,7 @@ def test_a_job_of_another_attempt_or_executor_is_left_alone(bench: Bench, tmp_pa
 
 def test_many_short_jobs_are_each_told_once_and_nothing_leaks(bench: Bench) -> None:
     bench.run("true", attempt=1)
-    before = descriptors(), threading.active_count()
+    before = held()
     told: list[int] = []
     for first in range(2, 102, 10):
         batch = [bench.job("sh", "-c", f"exit {n % 7}", attempt=n) for n in range(first, first + 10)]
@@ -161,17 +160,17 @@ def test_many_short_jobs_are_each_told_once_and_nothing_leaks(bench: Bench) -> N
             assert seen.exit.code == seen.attempt % 7
             told.append(seen.attempt)
     assert sorted(told) == list(range(2, 102))
-    assert (descriptors(), threading.active_count()) == before
+    assert held() == before
 
 
 def test_closing_gives_back_thread_and_files_and_leaves_the_jobs_alone(tmp_path: Path) -> None:
-    before = descriptors(), threading.active_count()
+    before = held()
     first = Bench(tmp_path / "attempts", tmp_path)
     first.shell("echo $$ >leader; until test -e end; do sleep 0.01; done; exit 8")
     leader = first.pid("leader")
     first.local.close()
     first.local.close()
-    assert (descriptors(), threading.active_count()) == before
+    assert held() == before
     assert lives(leader)
     second = Bench(tmp_path / "attempts", tmp_path)
     second.local.recover(first.handles)

@@ -93,7 +93,7 @@ def test_an_execution_whose_answer_is_lost_is_found(hand: Hand, api: CloudRunStu
 def test_an_answer_that_takes_too_long_is_lost_too(
     hand: Hand, api: CloudRunStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cloud_run_api, "HTTP_TIMEOUT", 0.2)
+    monkeypatch.setattr(cloud_run_api, "HTTP_TIMEOUT", 1.0)
     late = threading.Event()
     api.after = on_run(late.wait)
     hand.shell("exit 5")

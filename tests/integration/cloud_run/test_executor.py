@@ -6,11 +6,12 @@ import time
 
 import pytest
 
-from daemon.executors import Job, cloud_run
+from daemon.executors import Job, cloud_run, cloud_run_api
 from tests.integration.cloud_run.asking import COMPLETED, WAITS, dead_launcher, hand_of, on_run, remark
 from tests.integration.cloud_run.stub import PARENT, CloudRunStub, refuse
 from tests.integration.hand import Hand
 from tests.integration.real_jobs import changed, lives, until
+from tests.patience import PATIENCE
 
 # ---- as with the local executor
 
@@ -145,9 +146,10 @@ def test_what_was_recorded_and_never_asked_for_never_began(hand: Hand, impatient
 
 
 def test_while_its_launcher_lives_it_may_yet_be_asked_for(
-    hand: Hand, api: CloudRunStub, impatient: None
+    hand: Hand, api: CloudRunStub, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A standby looks at what the leader has recorded."""
+    monkeypatch.setattr(cloud_run_api, "HTTP_TIMEOUT", PATIENCE)
     asks = threading.Event()
     api.before = on_run(asks.wait)
     hand.shell(WAITS)
