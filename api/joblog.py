@@ -16,16 +16,17 @@ LONGEST_LINE = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A stretch of a log, and the log's size when it was looked at."""
+    """A stretch of a log from byte `start` to before `end`, and the log's size when it was looked at."""
 
     path: Path
     size: int
     start: int
+    end: int
 
     @property
     def length(self) -> int:
         """Bytes of the stretch."""
-        return self.size - self.start
+        return self.end - self.start
 
     def chunks(self) -> Iterator[bytes]:
         """The stretch, piece by piece; what is written meanwhile is not part of it."""
@@ -37,15 +38,20 @@ class Part:
                 yield piece
 
 
-def read(path: Path, *, tail: int | None = None, offset: int | None = None) -> Part | None:
-    """The last `tail` lines, what follows byte `offset`, or all of it; None where there is no log."""
+def read(
+    path: Path, *, tail: int | None = None, offset: int | None = None, limit: int | None = None
+) -> Part | None:
+    """The last `tail` lines, what follows byte `offset`, or all of it; None where there is no log.
+
+    Of that at most the first `limit` bytes.
+    """
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             start = min(offset or 0, size) if tail is None else _start_of_tail(file, size, tail)
     except OSError:
         return None
-    return Part(path=path, size=size, start=start)
+    return Part(path=path, size=size, start=start, end=size if limit is None else min(start + limit, size))
 
 
 def last_line(path: Path) -> str:

@@ -30,7 +30,7 @@ _SCHEMES: Json = {
 }
 """Either is enough; neither is needed while the daemon has no tokens."""
 _HEADERS: Mapping[str, Sequence[str]] = {
-    "/v1/attempts/{id}/log": ("X-Log-Size", "X-Attempt-Status"),
+    "/v1/attempts/{id}/log": ("X-Log-Size", "X-Log-End", "X-Attempt-Status"),
     "/v1/calendar": ("ETag",),
 }
 _NOT_MODIFIED = 304

@@ -28,9 +28,16 @@ VARIABLES: Mapping[str, str] = {
     "BACKFILLD_URL": "where clients find the API",
     "BACKFILLD_TOKEN": "the bearer token of clients",
 }
-"""Every variable that backfilld reads. The jobs' own three are not settings."""
+"""Every variable that backfilld reads. The jobs' own five are not settings."""
 
-_FOR_JOBS = {"BACKFILLD_DATE", "BACKFILLD_DATES", "BACKFILLD_PROCESSOR", "BACKFILLD_ATTEMPT"}
+_PREFIX = "BACKFILLD_"
+_FOR_JOBS = {
+    "BACKFILLD_DATE",
+    "BACKFILLD_DATES",
+    "BACKFILLD_PROCESSOR",
+    "BACKFILLD_ATTEMPT",
+    "BACKFILLD_RUN",
+}
 _TOKENS, _WEBHOOK, _DATABASE = "tokens", "webhook", "database"
 """The systemd credentials that hold the file of tokens, and the URLs of webhook and database."""
 DATABASE = "state.db"
@@ -102,7 +109,7 @@ def settings(
     pipeline = pipeline or environment.get("BACKFILLD_PIPELINE")
     if not pipeline:
         raise SettingsError("no pipeline file: give --pipeline FILE or set BACKFILLD_PIPELINE")
-    host, port = _address(listen or environment.get("BACKFILLD_LISTEN") or DEFAULT_LISTEN)
+    host, port = _address(*_chosen(listen, "listen", environment, DEFAULT_LISTEN))
     hosts = allowed_hosts or environment.get("BACKFILLD_ALLOWED_HOSTS", "").split(",")
     return Settings(
         pipeline=Path(pipeline),
@@ -113,8 +120,8 @@ def settings(
         tokens=_token_file(tokens, environment),
         allowed_hosts=tuple(name.strip().lower() for name in hosts if name.strip()),
         rate=_rate(environment.get("BACKFILLD_RATE") or "100"),
-        backup_every=_pace(backup_every or environment.get("BACKFILLD_BACKUP_EVERY") or "24h"),
-        backup_keep=_kept(backup_keep or environment.get("BACKFILLD_BACKUP_KEEP") or "7"),
+        backup_every=_pace(*_chosen(backup_every, "backup-every", environment, "24h")),
+        backup_keep=_kept(*_chosen(backup_keep, "backup-keep", environment, "7")),
         webhook=_webhook(environment),
     )
 
@@ -172,24 +179,32 @@ def _server_url(environment: Mapping[str, str]) -> str:
     return url.replace("postgres://", "postgresql://", 1)
 
 
-def _pace(text: str) -> float:
+def _chosen(given: str | None, name: str, environment: Mapping[str, str], usual: str) -> tuple[str, str]:
+    """What an option says, else its variable, else what is usual; and who says so."""
+    if given:
+        return given, f"--{name}"
+    variable = _PREFIX + name.upper().replace("-", "_")
+    return environment.get(variable) or usual, variable
+
+
+def _pace(text: str, where: str) -> float:
     try:
         return 0.0 if text == "0" else float(str(seconds(text)))
     except ValueError as error:
-        raise SettingsError(f"--backup-every: {error}, or 0 for no backups") from error
+        raise SettingsError(f"{where}: {error}, or 0 for no backups") from error
 
 
-def _kept(text: str) -> int:
+def _kept(text: str, where: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise SettingsError(f"--backup-keep {text!r} is not a number of backups, at least 1")
+        raise SettingsError(f"{where} {text!r} is not a number of backups, at least 1")
     return int(text)
 
 
-def _address(listen: str) -> tuple[str, int]:
+def _address(listen: str, where: str) -> tuple[str, int]:
     host, colon, port = listen.rpartition(":")
     host = host.strip("[]")
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise SettingsError(f"--listen {listen!r} is not HOST:PORT; write it like {DEFAULT_LISTEN}")
+        raise SettingsError(f"{where} {listen!r} is not HOST:PORT; write it like {DEFAULT_LISTEN}")
     return host, int(port)
 
 
@@ -236,5 +251,6 @@ def _rate(text: str) -> float:
 
 def _refuse_unknown(environment: Mapping[str, str]) -> None:
     for name in environment:
-        if name.startswith("BACKFILLD_") and name not in VARIABLES and name not in _FOR_JOBS:
-            raise SettingsError(f"unknown variable {name}; {hint(name, VARIABLES)}")
+        if name.startswith(_PREFIX) and name not in VARIABLES and name not in _FOR_JOBS:
+            meant = hint(name, VARIABLES, prefix=_PREFIX)
+            raise SettingsError(f"unknown variable {name}: correct or unset it; {meant}")

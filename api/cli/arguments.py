@@ -35,8 +35,16 @@ class DateArgument(click.ParamType[str]):
         return _matching(incomplete, _asked(ctx, _dates))
 
 
-class BackfillArgument(click.types.IntParamType):
+class BackfillArgument(click.ParamType[int]):
     """The number of a backfill."""
+
+    name = "backfill"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number."""
+        if not str(value).isdecimal():
+            self.fail(f"{value!r} is not the number of a backfill; `backfilld status` lists them", param, ctx)
+        return int(str(value))
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -55,19 +63,29 @@ class ProcessorArgument(click.types.StringParamType):
         return _matching(incomplete, _asked(ctx, _processors))
 
 
-DATE = DateArgument()
-BACKFILL = BackfillArgument()
-PROCESSOR = ProcessorArgument()
+class DateOrNumber(click.ParamType[str | int]):
+    """A plain date, or the number of something."""
 
+    name = "date or number"
 
-def dates_and_numbers(kind: str) -> Callable[..., list[CompletionItem]]:
-    """Completion of an argument that is a date, or the number of a backfill or an attempt."""
-    numbers = {"backfill": _backfills, "attempt": _attempts}[kind]
+    def __init__(self, of: str, numbers: Callable[[Client], Iterable[CompletionItem]]) -> None:
+        """`of` is what is numbered, with its article; `numbers` are those that the daemon knows."""
+        self._of = of
+        self._numbers = numbers
 
-    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return _matching(incomplete, [*_asked(ctx, numbers), *_asked(ctx, _dates)])
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str | int:
+        """The date as the API takes it, or the number."""
+        text = str(value)
+        try:
+            return int(text) if text.isdecimal() else dt.date.fromisoformat(text).isoformat()
+        except ValueError:
+            self.fail(f"{text!r} is neither a date like 2021-10-19 nor the number of {self._of}", param, ctx)
 
-    return complete
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The latest numbers, and the dates that were ever enqueued."""
+        return _matching(incomplete, [*_asked(ctx, self._numbers), *_asked(ctx, _dates)])
 
 
 def _asked(ctx: click.Context, ask: Callable[[Client], Iterable[CompletionItem]]) -> list[CompletionItem]:
@@ -112,3 +130,10 @@ def covered(attempt: Json) -> str:
     """The dates of an attempt: one, or the first and the last."""
     dates = attempt["dates"]
     return str(dates[0]) if len(dates) == 1 else f"{dates[0]}..{dates[-1]}"
+
+
+DATE = DateArgument()
+BACKFILL = BackfillArgument()
+PROCESSOR = ProcessorArgument()
+DATE_OR_BACKFILL = DateOrNumber("a backfill", _backfills)
+DATE_OR_ATTEMPT = DateOrNumber("an attempt", _attempts)

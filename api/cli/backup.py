@@ -9,7 +9,7 @@ import click
 
 from api.cli.output import json_option, print_json
 from daemon.backups import Backups
-from daemon.config import state_database
+from daemon.config import SettingsError, state_database
 from state.store.database import Database
 
 
@@ -21,7 +21,11 @@ def backup(file: str | None, state_dir: str | None, as_json: bool) -> None:
     """Copy the state database to FILE, a file or a directory; without it, to the daemon's own backups."""
     database = Database(state_database(state_dir))
     try:
-        target = Backups(database, now=time.time).take(Path(file) if file else None)
+        backups = Backups(database, now=time.time)
+        if not database.there:
+            where = "correct --state-dir or BACKFILLD_STATE_DIR"
+            raise SettingsError(f"no state database in {database.path.parent}; {where}")
+        target = backups.take(Path(file) if file else None)
     finally:
         database.close()
     size = target.stat().st_size

@@ -45,7 +45,7 @@ class Client:
         token = token or os.environ.get("BACKFILLD_TOKEN")
         if token:
             if not re.fullmatch(r"[!-~]+", token):
-                raise ApiError("BACKFILLD_TOKEN has a character that no token has", 401)
+                raise ApiError("BACKFILLD_TOKEN has a character that no token has; paste bfd_... again", 401)
             self._session.headers["Authorization"] = f"Bearer {token}"
 
     def get(self, path: str, **query: object) -> Json:
@@ -129,7 +129,7 @@ class Client:
         except requests.JSONDecodeError:
             body = None
         if not isinstance(body, dict):
-            raise ApiError(f"{self.url} does not speak backfilld's API")
+            raise ApiError(f"{self.url} does not speak backfilld's API; correct --url or BACKFILLD_URL")
         return body
 
 
@@ -144,10 +144,11 @@ def _why(error: Exception) -> str:
 
 
 def _problem(answer: requests.Response) -> str:
-    """The problem's own words, with the fields at fault; of another server's, the status."""
+    """The problem's own words, with the fields at fault; of another server's, the status and who that is."""
     try:
         body = answer.json()
         fields = [f"{item['field']}: {item['message']}" for item in body.get("errors", [])]
-        return "; ".join(fields) or str(body["detail"])
+        told = "; ".join(fields) or str(body["detail"])
     except (AttributeError, KeyError, TypeError, requests.JSONDecodeError):
-        return f"HTTP {answer.status_code}"
+        return f"HTTP {answer.status_code} from {answer.url}: is that backfilld?"
+    return f"{told}; set BACKFILLD_TOKEN to one that the daemon knows" if answer.status_code == 401 else told

@@ -6,13 +6,13 @@ import codecs
 import datetime as dt
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import click
 
 from api.cli import facts, screen
 from api.cli import show_date as date_view
-from api.cli.arguments import BACKFILL, DATE, PROCESSOR, dates_and_numbers
+from api.cli.arguments import BACKFILL, DATE, DATE_OR_ATTEMPT, PROCESSOR
 from api.cli.client import ApiError, Client, Json
 from api.cli.follow import POLL_SECONDS, display, follow, parting
 from api.cli.output import clean, console, counts, json_option, print_json, shown, table, url_option
@@ -21,6 +21,8 @@ from state.records import Action
 
 MOST_FAILURES = 5
 """Failed dates that are named one by one."""
+PART_BYTES = 8 << 20
+"""How much of a log is asked for at once: little for the memory, and seldom for the limit of requests."""
 
 
 @click.command()
@@ -95,9 +97,10 @@ def _print_facts(found: Iterable[facts.Fact], at: dt.datetime) -> None:
 @json_option
 @url_option
 def watch(backfill: int | None, once: bool, until_done: bool, as_json: bool, url: str | None) -> None:
-    """Live progress of everything, until Ctrl-C or all is done; or of BACKFILL, until it has ended.
+    """Live progress of everything, until Ctrl-C; or of BACKFILL, until it has ended.
 
-    Ends with exit code 0 when all went well, 1 when a date stands failed or the backfill was ended.
+    With BACKFILL or --until-done it ends with exit code 0 when all went well, 1 when a date stands failed or
+    the backfill was ended before its time. After Ctrl-C it is 130. With --once it is 0 however it stands.
     """
     client = Client(url)
     if once:
@@ -114,25 +117,39 @@ def watch(backfill: int | None, once: bool, until_done: bool, as_json: bool, url
 
 
 @click.command()
-@click.argument("what", shell_complete=dates_and_numbers("attempt"))
+@click.argument("what", type=DATE_OR_ATTEMPT)
 @click.argument("processor", type=PROCESSOR, required=False)
 @click.option("-f", "--follow", "following", is_flag=True, help="Go on until the attempt has ended.")
 @click.option("--tail", type=int, help="Only the last so many lines.")
 @url_option
-def logs(what: str, processor: str | None, following: bool, tail: int | None, url: str | None) -> None:
+def logs(what: str | int, processor: str | None, following: bool, tail: int | None, url: str | None) -> None:
     """A job's output: of attempt WHAT, or of the latest attempt of PROCESSOR for the date WHAT."""
+    if isinstance(what, int) != (processor is None):
+        raise click.UsageError("give a date and PROCESSOR, or an attempt's number alone")
     client = Client(url)
-    attempt = int(what) if what.isdecimal() and processor is None else _latest(client, what, processor)
+    attempt = _latest(client, what, processor) if processor is not None else what
     write = _log_writer()
-    part, headers = client.raw(f"/v1/attempts/{attempt}/log", tail=tail)
-    write(part)
-    while following:
-        ended = headers["X-Attempt-Status"] != "running"
-        part, headers = client.raw(f"/v1/attempts/{attempt}/log", offset=headers["X-Log-Size"])
+    for part in _parts(client, f"/v1/attempts/{attempt}/log", tail, following):
         write(part)
-        if ended:
-            return
-        time.sleep(POLL_SECONDS)
+
+
+def _parts(client: Client, path: str, tail: int | None, following: bool) -> Iterator[bytes]:
+    """A log in parts, each an answer of its own: as far as it is written; followed, until its job has ended.
+
+    Neither side holds all of a large one, and a pager that is left open keeps no thread of the daemon.
+    """
+    part, told = client.raw(path, tail=tail, limit=PART_BYTES)
+    wanted = int(told["X-Log-Size"])
+    while True:
+        yield part
+        at = int(told["X-Log-End"])
+        if following:
+            wanted = int(told["X-Log-Size"])
+        if at >= wanted or not part:
+            if not following or told["X-Attempt-Status"] != "running":
+                return
+            time.sleep(POLL_SECONDS)
+        part, told = client.raw(path, offset=at, limit=PART_BYTES)
 
 
 def _log_writer() -> Callable[[bytes], None]:
@@ -184,13 +201,9 @@ def _facts(recorded: Json | None, within: str = "") -> dict[str, str]:
     return found
 
 
-def _latest(client: Client, what: str, processor: str | None) -> int:
-    if processor is None:
-        raise click.UsageError(
-            "name the processor too: backfilld logs DATE PROCESSOR, or give an attempt's number"
-        )
-    date = client.get(f"/v1/dates/{DATE.convert(what, None, None)}")
-    numbers = [int(a["id"]) for a in date["attempts"] if a["processor"] == processor]
+def _latest(client: Client, date: str | int, processor: str) -> int:
+    told = client.get(f"/v1/dates/{date}")
+    numbers = [int(a["id"]) for a in told["attempts"] if a["processor"] == processor]
     if not numbers:
-        raise ApiError(f"{processor} has no attempt for {what}", 404)
+        raise ApiError(f"{processor} has no attempt for {date}", 404)
     return max(numbers)

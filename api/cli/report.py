@@ -187,13 +187,17 @@ def _asking(pipeline: Pipeline) -> Iterator[Inquiry]:
 
 @contextmanager
 def _remembering(state_dir: str | None) -> Iterator[Database | None]:
-    """The state database, where there is one yet.
+    """The state database, where there is one yet; that there is none is told.
 
     Raises:
         DatabaseUnusable: it cannot be read, or is not of this version.
     """
     db = Database(state_database(state_dir)) if state_dir else None
-    if db is None or not db.there:
+    if db is not None and not db.there:
+        without = "counted without a daemon's attempts and accepted gaps; correct --state-dir or leave it out"
+        click.echo(f"no state database in {db.path.parent}: {without}", err=True)
+        db = None
+    if db is None:
         yield None
         return
     try:

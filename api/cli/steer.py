@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from api.cli.arguments import BACKFILL, DATE, PROCESSOR, dates_and_numbers
+from api.cli.arguments import BACKFILL, DATE, DATE_OR_BACKFILL, PROCESSOR
 from api.cli.client import Client, Json
 from api.cli.follow import display, follow, parting
 from api.cli.output import counts, json_option, print_json, url_option
@@ -102,7 +102,7 @@ def cancel(backfill: int, as_json: bool, url: str | None) -> None:
 
 
 @click.command()
-@click.argument("what", required=False, shell_complete=dates_and_numbers("backfill"))
+@click.argument("what", type=DATE_OR_BACKFILL, required=False)
 @click.option("--force", is_flag=True, help="Run every processor of the date once, complete or not.")
 @click.option("--cascade", is_flag=True, help="Also compute again what is stale because of the date.")
 @click.option("--regressed", "mark", flag_value="regressed", help="Done dates that are no longer complete.")
@@ -110,24 +110,25 @@ def cancel(backfill: int, as_json: bool, url: str | None) -> None:
 @json_option
 @url_option
 def retry(
-    what: str | None, force: bool, cascade: bool, mark: str | None, as_json: bool, url: str | None
+    what: str | int | None, force: bool, cascade: bool, mark: str | None, as_json: bool, url: str | None
 ) -> None:
     """Put back to pending: an ended date, the failed dates of a backfill (its number), or marked dates."""
-    if (what is None) == (mark is None):
+    if what is None and mark is None:
         raise click.UsageError("name a date or a backfill, or give --regressed or --stale")
-    if (force or cascade) and (what is None or what.isdecimal()):
+    if what is not None and mark is not None:
+        raise click.UsageError(f"--{mark} is for all {mark} dates; leave it out, or leave out {what}")
+    if (force or cascade) and not isinstance(what, str):
         raise click.UsageError("--force and --cascade are for one date; name it, or leave them out")
     client = Client(url)
     if what is None:
         told = client.post("/v1/dates/retry", {"mark": mark})
         _tell(told, f"{counted(told['retried'], f'{mark} date')} put back to pending", as_json)
         return
-    if what.isdecimal():
-        _act(client, int(what), "retry", as_json)
+    if isinstance(what, int):
+        _act(client, what, "retry", as_json)
         return
-    date = DATE.convert(what, None, None)
-    told = client.post(f"/v1/dates/{date}/retry", {"force": force, "cascade": cascade})
-    _tell(told, f"{date} starts again", as_json)
+    told = client.post(f"/v1/dates/{what}/retry", {"force": force, "cascade": cascade})
+    _tell(told, f"{what} starts again", as_json)
 
 
 @click.command()
@@ -144,7 +145,7 @@ def accept(date: str, processor: str, reason: str, as_json: bool, url: str | Non
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["processor", "table", "warehouse"]))
+@click.argument("kind", metavar="KIND", type=click.Choice(["processor", "table", "warehouse"]))
 @click.argument("key", default="")
 @click.option(
     "--extra", type=int, help="Attempts or bytes beyond a spent daily budget; else a tenth of its limit."
@@ -152,7 +153,7 @@ def accept(date: str, processor: str, reason: str, as_json: bool, url: str | Non
 @json_option
 @url_option
 def lift(kind: str, key: str, extra: int | None, as_json: bool, url: str | None) -> None:
-    """Lift a hold that a breaker, a budget or an outage has placed."""
+    """Lift a hold that a breaker, a budget or an outage has placed: KIND is processor, table or warehouse."""
     if bool(key) == (kind == "warehouse"):
         raise click.UsageError("lift warehouse takes no KEY; lift processor and lift table need theirs")
     path = f"/v1/holds/{kind}/{key}" if key else f"/v1/holds/{kind}"

@@ -50,17 +50,25 @@ def one(service: Served, *, which: asked.ById) -> told.Attempt:
 def log(service: Served, *, which: asked.ById, query: asked.LogPart) -> Response:
     """What the job wrote, as it wrote it: all, the last `tail` lines, or what follows byte `offset`.
 
-    To follow it, ask again with `offset` set to the X-Log-Size of the answer before, while X-Attempt-Status
-    is `running`.
+    Of that at most `limit` bytes: X-Log-End is the `offset` at which to go on, until it is X-Log-Size. To
+    follow a log, go on asking while X-Attempt-Status is `running`.
     """
     with service.core.db.read() as tx:
         attempt = _found(attempts.get(tx, which.id), which.id)
     executor = service.executors.get(attempt.executor)
     path = executor.log(attempt.id) if executor is not None else None
-    part = joblog.read(path, tail=query.tail, offset=query.offset) if path is not None else None
+    part = (
+        joblog.read(path, tail=query.tail, offset=query.offset, limit=query.limit)
+        if path is not None
+        else None
+    )
     if part is None and attempt.status is not Status.RUNNING:
         raise NotFound(f"the log of attempt {attempt.id} is not kept any more")
-    headers = {"X-Log-Size": str(part.size if part else 0), "X-Attempt-Status": attempt.status.value}
+    headers = {
+        "X-Log-Size": str(part.size if part else 0),
+        "X-Log-End": str(part.end if part else 0),
+        "X-Attempt-Status": attempt.status.value,
+    }
     response = Response(
         part.chunks() if part else b"", headers=headers, content_type=f"{PLAIN}; charset=utf-8"
     )

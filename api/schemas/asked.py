@@ -165,10 +165,11 @@ class AttemptsPage(Page):
 
 
 class LogPart(Strict):
-    """Which part of a log: its last lines, or what follows a byte. Neither: all of it."""
+    """Which part of a log: its last lines, or what follows a byte; neither: all. At most `limit` bytes."""
 
     tail: Lines | None = None
     offset: Bytes | None = None
+    limit: Bytes | None = None
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:

@@ -144,7 +144,7 @@ Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(whole_number)]
 Lines = Annotated[int, Field(ge=0, le=100_000), BeforeValidator(whole_number)]
 """Lines of a log."""
 Bytes = Annotated[int, Field(ge=0, le=LARGEST), BeforeValidator(whole_number)]
-"""A place in a log."""
+"""A place in a log, or how much of it."""
 Text = Annotated[str, Field(max_length=500), AfterValidator(_readable)]
 Reason = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_readable), AfterValidator(_said)]
 DateCursor = Annotated[dt.date, BeforeValidator(_decoder("date", plain_date)), _CURSOR_SCHEMA]

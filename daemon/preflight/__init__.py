@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -102,7 +103,12 @@ def preflight(
     try:
         pipeline = load(path)
     except PipelineError as error:
-        broken = [failed(problem, "correct the pipeline file", where=str(path)) for problem in error.problems]
+        remedy = (
+            "correct the pipeline file"
+            if os.path.isfile(path)
+            else "correct --pipeline or BACKFILLD_PIPELINE"
+        )
+        broken = [failed(problem, remedy, where=str(path)) for problem in error.problems]
         return _answer([_configuration(broken)])
     first, last = _range(pipeline, now)
     with nullcontext(opened) if opened else _opened(pipeline) as (warehouse, catalog):

@@ -74,6 +74,22 @@ def test_a_log_is_read_whole_by_its_last_lines_or_from_a_byte_on(api: Api, tmp_p
         assert response.content_length == len(text.encode())
 
 
+def test_a_part_of_a_log_is_as_long_as_was_asked_for_and_says_where_it_ends(api: Api, tmp_path: Path) -> None:
+    api.world.settle()
+    (tmp_path / "1.log").write_bytes(b"one\ntwo\nthree\n")
+    for query, text, end in (
+        ("?limit=4", "one\n", "4"),
+        ("?limit=4&offset=4", "two\n", "8"),
+        ("?limit=4&tail=1", "thre", "12"),
+        ("?limit=100&offset=12", "e\n", "14"),
+        ("?limit=0", "", "0"),
+        ("", "one\ntwo\nthree\n", "14"),
+    ):
+        part = log_of(api, query)
+        assert (part.text, part.headers["X-Log-End"], part.headers["X-Log-Size"]) == (text, end, "14"), query
+        assert part.content_length == len(text)
+
+
 def test_a_log_is_followed_until_its_attempt_has_ended(api: Api, tmp_path: Path) -> None:
     # Given a job that has not written yet
     api.world.settle()

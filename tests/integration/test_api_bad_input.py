@@ -172,6 +172,7 @@ TOO_LARGE = str(2**63)
         ("/v1/attempts/1/log?tail=100001", "tail"),
         (f"/v1/attempts/1/log?offset={TOO_LARGE}", "offset"),
         ("/v1/attempts/1/log?offset=1&tail=1", "offset"),
+        ("/v1/attempts/1/log?limit=-1", "limit"),
         ("/v1/dates/2021-13-01", "date"),
         ("/v1/dates/0000-00-00", "date"),
         ("/v1/dates/%00", "date"),

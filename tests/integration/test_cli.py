@@ -6,8 +6,12 @@ import pytest
 from rich.text import Text
 
 from api.cli import look, output
+from daemon.executors import Job
+from daemon.executors.wrapper import environment
 from demo import run
 from state.store.lock import FILE, FileLock, Holder
+from tests.integration.api_door import make_door
+from tests.integration.api_world import listening
 from tests.integration.command_line import CommandLine
 
 
@@ -79,6 +83,19 @@ def test_nothing_is_there_before_the_season(command, stage):
         (["demo", "--pace", "slow"], "'slow' is not a valid float"),
         (["retry", "7", "--force"], "--force and --cascade are for one date"),
         (["retry", "--stale", "--cascade"], "--force and --cascade are for one date"),
+        (["retry"], "name a date or a backfill, or give --regressed or --stale"),
+        (
+            ["retry", "2024-03-06", "--stale"],
+            "--stale is for all stale dates; leave it out, or leave out 2024",
+        ),
+        (["retry", "foo"], "'[WHAT]': 'foo' is neither a date like 2021-10-19 nor the number of a backfill"),
+        (["logs", "foo"], "'WHAT': 'foo' is neither a date like 2021-10-19 nor the number of an attempt"),
+        (["logs", "foo", "box"], "'WHAT': 'foo' is neither a date"),
+        (["logs", "2021-10-19"], "give a date and PROCESSOR, or an attempt's number alone"),
+        (["logs", "7", "box"], "give a date and PROCESSOR, or an attempt's number alone"),
+        (["cancel", "x"], "'BACKFILL': 'x' is not the number of a backfill; `backfilld status` lists them"),
+        (["lift", "slot", "x"], "Invalid value for 'KIND': 'slot' is not one of 'processor', 'table'"),
+        (["backup", "--state-dir", "/nowhere"], "no state database in /nowhere; correct --state-dir"),
         (["pause", "7", "--reason", "lunch"], "leave --reason out"),
         (["lift", "processor"], "lift processor and lift table need theirs"),
         (["lift", "warehouse", "box"], "lift warehouse takes no KEY"),
@@ -133,11 +150,43 @@ def test_without_a_daemon_clients_say_where_they_looked(command, url, why):
     assert why in err
 
 
-def test_an_unknown_variable_is_told_with_the_nearest_known_one(command, monkeypatch):
-    monkeypatch.setenv("BACKFILLD_PIPLINE", "x")
-    code, _, err = command("serve")
+@pytest.mark.parametrize(
+    ("variable", "text", "told"),
+    [
+        (
+            "BACKFILLD_PIPLINE",
+            "x",
+            "BACKFILLD_PIPLINE: correct or unset it; did you mean 'BACKFILLD_PIPELINE'?",
+        ),
+        (
+            "BACKFILLD_FOO",
+            "1",
+            "unknown variable BACKFILLD_FOO: correct or unset it; known are BACKFILLD_PIPELINE",
+        ),
+        ("BACKFILLD_LISTEN", "8484", "BACKFILLD_LISTEN '8484' is not HOST:PORT"),
+        ("BACKFILLD_BACKUP_EVERY", "daily", "BACKFILLD_BACKUP_EVERY: 'daily' is not a duration"),
+        ("BACKFILLD_BACKUP_KEEP", "0", "BACKFILLD_BACKUP_KEEP '0' is not a number of backups"),
+    ],
+)
+def test_a_wrong_variable_is_named_with_the_remedy(command, monkeypatch, variable, text, told):
+    monkeypatch.setenv(variable, text)
+    code, _, err = command("serve", "--pipeline", "p.toml", "--state-dir", "s")
     assert code == 2
-    assert "did you mean 'BACKFILLD_PIPELINE'?" in err
+    assert told in err
+
+
+def test_a_job_may_start_a_daemon(command, monkeypatch, tmp_path):
+    for variable, text in environment(Job(attempt=1, argv=("true",), cwd=tmp_path), "mark").items():
+        monkeypatch.setenv(variable, text)
+    assert "give --pipeline FILE or set BACKFILLD_PIPELINE" in command("serve")[2]
+
+
+@pytest.mark.parametrize("token", ["", "bfd_unknown"])
+def test_who_is_not_admitted_is_told_where_a_token_goes(command, monkeypatch, tmp_path, token):
+    monkeypatch.setenv("BACKFILLD_TOKEN", token)
+    with listening(make_door(tmp_path).api.app) as url:
+        code, _, err = command("status", "--url", url)
+    assert (code, err.endswith("; set BACKFILLD_TOKEN to one that the daemon knows\n")) == (2, True)
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -156,7 +205,8 @@ def test_a_command_of_several_lines_is_printed_as_it_would_run(capsys):
 def test_a_token_that_cannot_be_sent_is_told_so_and_not_shown(command, monkeypatch, token):
     monkeypatch.setenv("BACKFILLD_TOKEN", token)
     code, _, err = command("status")
-    assert (code, err) == (2, "backfilld: BACKFILLD_TOKEN has a character that no token has\n")
+    told = "BACKFILLD_TOKEN has a character that no token has; paste bfd_... again"
+    assert (code, err) == (2, f"backfilld: {told}\n")
 
 
 @pytest.mark.parametrize("terminal", [False, True])

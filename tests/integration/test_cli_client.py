@@ -48,7 +48,7 @@ def test_the_problem_of_another_server_is_told_by_its_status(command, app, body,
     with listening(app) as url:
         ended = command(*ENQUEUE, url)
     assert ended.code == 2
-    assert "HTTP 418" in ended.err
+    assert f"HTTP 418 from {url}/v1/backfills: is that backfilld?" in ended.err
 
 
 def test_another_servers_list_is_no_answer_of_a_daemon(command, app):
@@ -56,7 +56,14 @@ def test_another_servers_list_is_no_answer_of_a_daemon(command, app):
     with listening(app) as url:
         ended = command("status", "--json", "--url", url)
     assert (ended.code, ended.out) == (1, "")
-    assert f"{url} does not speak backfilld's API" in ended.err
+    assert f"{url} does not speak backfilld's API; correct --url or BACKFILLD_URL" in ended.err
+
+
+def test_a_proxys_page_is_no_word_of_a_daemon(command, app):
+    app.add_url_rule("/v1/progress", view_func=lambda: ("<html>Bad gateway</html>", 502))
+    with listening(app) as url:
+        ended = command("status", "--url", url)
+    assert (ended.code, ended.err) == (1, f"backfilld: HTTP 502 from {url}/v1/progress: is that backfilld?\n")
 
 
 def test_a_slow_answer_does_not_tell_anybody_to_start_a_daemon(app):

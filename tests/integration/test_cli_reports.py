@@ -234,6 +234,15 @@ def test_a_state_of_another_version_is_no_guess(command: CommandLine, small: Pat
     assert "start the daemon once, which upgrades it" in told.err
 
 
+def test_a_state_directory_without_a_state_is_told_as_one(command: CommandLine, small: Path) -> None:
+    told = command("validate", OPENER, "--state-dir", small / "typo")
+    assert told.err == (
+        f"no state database in {small}/typo: counted without a daemon's attempts and accepted gaps;"
+        " correct --state-dir or leave it out\n"
+    )
+    assert told.out == command("validate", OPENER).out
+
+
 def test_a_lake_that_is_not_there_is_no_answer(command: CommandLine, small: Path) -> None:
     (small / "lake").rmdir()
     for words in (["validate", OPENER], ["quality", OPENER]):
@@ -285,6 +294,12 @@ def test_preflight_of_a_bad_file_names_key_and_remedy(command: CommandLine, smal
     told = command("preflight")
     assert told.code == 1
     assert told.rows("✗ pipeline file", "did you mean 'date_column'?")
+
+
+def test_preflight_of_a_file_that_is_not_there_names_the_option(command: CommandLine, small: Path) -> None:
+    told = command("preflight", "--pipeline", small / "typo.toml")
+    assert told.code == 1
+    assert told.rows("→ correct --pipeline or BACKFILLD_PIPELINE")
 
 
 # ------------------------------------------------------------------------------------------------- quality
