@@ -33,11 +33,16 @@ class NotTold(Exception):
     """The webhook did not take a message. It is told with the host alone: the rest of the URL is secret."""
 
 
+class Refused(NotTold):
+    """It answered, but not with success; another message it may take."""
+
+
 def post(url: str, text: str) -> None:
     """Send one message.
 
     Raises:
-        NotTold: it cannot be reached, is too slow, or answers with anything but success.
+        Refused: it answers with anything but success.
+        NotTold: it cannot be reached, or is too slow.
     """
     host = urlsplit(url).hostname
     try:
@@ -49,7 +54,7 @@ def post(url: str, text: str) -> None:
     except (requests.RequestException, ValueError) as error:
         raise NotTold(f"{host} cannot be reached ({type(error).__name__})") from None
     if not 200 <= answer.status_code < 300:
-        raise NotTold(f"{host} answers {answer.status_code}")
+        raise Refused(f"{host} answers {answer.status_code}")
 
 
 class Notifier:
@@ -132,11 +137,18 @@ class Notifier:
             return
         with self._core.db.read() as tx:
             due = list(digests.due(tx, self._core))
+        refused: Refused | None = None
         for digest in due:
-            if digest.text:
-                self._post(digest.text)
+            try:
+                if digest.text:
+                    self._post(digest.text)
+            except Refused as error:  # perhaps for itself: it keeps no other back
+                refused = error
+                continue
             with self._core.db.write() as tx:
                 notices.keep(tx, digest.subject, digest.whats, self._core.now())
+        if refused:
+            raise refused
 
     def _post(self, text: str) -> None:
         try:

@@ -42,6 +42,8 @@ _TOKENS, _WEBHOOK, _DATABASE = "tokens", "webhook", "database"
 """The systemd credentials that hold the file of tokens, and the URLs of webhook and database."""
 DATABASE = "state.db"
 """The state database in the state directory."""
+_SERVER = re.compile(r"postgres(ql)?://([^\s@]*@)?(\[[^\s@\]]*\]|[^\s@:/?]*)(:\d+)?([/?][^\s@]*)?")
+"""A URL that SQLAlchemy takes as it is meant: one @, before the host, and a port that is a number."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -174,8 +176,11 @@ def _file_url(state_dir: Path) -> str:
 def _server_url(environment: Mapping[str, str]) -> str:
     """The URL of a PostgreSQL database; empty when there is none."""
     url, where = _secret("BACKFILLD_DATABASE", _DATABASE, environment)
-    if url and not re.fullmatch(r"postgres(ql)?://\S+", url):
-        raise SettingsError(f"{where} is not a URL of PostgreSQL; write it like postgresql://USER@HOST/NAME")
+    if url and not _SERVER.fullmatch(url):
+        raise SettingsError(
+            f"{where} is not a URL of PostgreSQL; write it like postgresql://USER@HOST/NAME,"
+            " and @ : / in a password as %40 %3A %2F"
+        )
     return url.replace("postgres://", "postgresql://", 1)
 
 

@@ -61,10 +61,15 @@ def cwd_of(pipeline: Pipeline, processor: Processor) -> Path:
     return (pipeline.path.parent / processor.cwd).resolve()
 
 
+def words_of(processor: Processor) -> list[str]:
+    """The processor's command, with our own interpreter for `{python}`."""
+    return [sys.executable if word == "{python}" else word for word in processor.command]
+
+
 def program(pipeline: Pipeline, processor: Processor) -> Program:
     """What the processor's command would start, and whether that is there and not empty."""
     cwd = cwd_of(pipeline, processor)
-    words = [sys.executable if word == "{python}" else word for word in processor.command]
+    words = words_of(processor)
     argv0 = _found(words[0], cwd, processor.env.get("PATH"))
     if not os.path.isdir(cwd):
         return Program(argv0=argv0 or words[0], problem=f"its working directory {cwd} {_ABSENT}")

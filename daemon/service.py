@@ -31,6 +31,7 @@ from daemon.executors.factory import open_executors
 from daemon.leadership import Leadership
 from daemon.sweep import TICK_SECONDS
 from daemon.systemd import Manager
+from daemon.warehouse.backend import unheard
 from daemon.warehouse.factory import open_warehouse
 from daemon.warehouse.inquiry import Inquiry
 from daemon.worker import Worker
@@ -57,8 +58,8 @@ class Service:
         settings: Settings,
         *,
         tell: Tell = lambda event: None,
-        on_query: Callable[[str, int], None] = lambda purpose, billed: None,
-        on_error: Callable[[], None] = lambda: None,
+        on_query: Callable[[str, int], None] = unheard,
+        on_error: Callable[[], None] = unheard,
         warehouse: Inquiry | None = None,
         manager: Manager | None = None,
     ) -> None:

@@ -8,6 +8,7 @@ from importlib import import_module
 import click
 
 from api.cli.client import ApiError
+from api.cli.output import shown
 from daemon.warehouse import WarehouseError
 from state import __version__
 from state.mendable import Mendable
@@ -60,11 +61,16 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except Mendable as error:
-        click.echo(f"backfilld: {error}", err=True)
+        _tell(f"backfilld: {error}")
         sys.exit(2)
     except WarehouseError as error:
-        click.echo(f"backfilld: the warehouse could not be asked: {error}", err=True)
+        _tell(f"backfilld: the warehouse could not be asked: {error}")
         sys.exit(1)
     except ApiError as error:
-        click.echo(f"backfilld: {error}", err=True)
+        _tell(f"backfilld: {error}")
         sys.exit(1 if error.status is None or error.status >= 500 or error.status in (404, 409) else 2)
+
+
+def _tell(error: str) -> None:
+    """Somebody else's words may be in it."""
+    click.echo(shown(error), err=True)

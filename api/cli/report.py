@@ -178,7 +178,7 @@ def quality(about: About, as_json: bool) -> None:
 
 @contextmanager
 def _asking(pipeline: Pipeline) -> Iterator[Inquiry]:
-    warehouse = open_warehouse(pipeline, on_query=lambda purpose, billed: None, on_error=lambda: None)
+    warehouse = open_warehouse(pipeline)
     try:
         yield warehouse
     finally:

@@ -6,7 +6,7 @@ import faulthandler
 import logging
 import os
 import signal
-import threading
+import time
 from types import FrameType
 
 import click
@@ -82,16 +82,18 @@ def serve(
 def run(chosen: Settings) -> None:
     """Start in order (state, recovery, API), wait for a signal, stop in the opposite order."""
     faulthandler.enable()  # the stacks of all threads, should a watchdog abort it
-    stop = threading.Event()
+    # No Event: its lock may be held by the very wait that the signal interrupts.
+    stopping = False
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
+        nonlocal stopping
+        if stopping:
             # Nothing is flushed and no thread is waited for: an ordered end is what already takes too long,
             # and an interpreter that ends under its threads aborts. The next start recovers, as after a kill.
             os.write(2, f"second {signal.Signals(number).name}: ending at once\n".encode())
             os._exit(1)
         log.info("%s: stopping; running jobs live on", signal.Signals(number).name)
-        stop.set()
+        stopping = True
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
@@ -113,8 +115,8 @@ def run(chosen: Settings) -> None:
     log.info("backfilld %s", where)
     manager.ready(where)
     # A signal that comes just before the wait begins, or to another thread, would not end an endless wait.
-    while not stop.wait(LOOK_SECONDS):
-        pass
+    while not stopping:
+        time.sleep(LOOK_SECONDS)
     manager.stopping("stopping; running jobs live on")
     server.close()
     if notifier:

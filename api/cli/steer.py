@@ -7,7 +7,7 @@ import click
 from api.cli.arguments import BACKFILL, DATE, DATE_OR_BACKFILL, PROCESSOR
 from api.cli.client import Client, Json
 from api.cli.follow import display, follow, parting
-from api.cli.output import counts, json_option, print_json, url_option
+from api.cli.output import clean, counts, json_option, print_json, url_option
 from api.cli.watching import Failures
 from daemon.plain import counted
 
@@ -62,7 +62,7 @@ def _show_receipt(receipt: Json) -> None:
     click.echo(f"{name}: {span}: {counts(receipt['outcomes'])}")
     for detail in receipt["details"]:
         if detail["outcome"] != "enqueued" or detail.get("reason"):
-            click.echo(f"  {detail['date']}  {detail['outcome']}  {detail.get('reason', '')}".rstrip())
+            click.echo(f"  {detail['date']}  {detail['outcome']}  {clean(detail.get('reason', ''))}".rstrip())
 
 
 @click.command()

@@ -24,7 +24,6 @@ NEAR_DAYS = 120
 _SQUARE = "m1 1h7v7h-7z"
 _DOT = "m4.5 4.5h0"
 _RING = "m.5.5h8v8h-8z"
-_DAY = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,10 +74,6 @@ GROUPS: Mapping[str, Sequence[Check]] = {
 """All checks in the order in which they are asked, by what they are about."""
 
 
-def _unheard(*_: object) -> None:
-    """For what nobody wants to be told."""
-
-
 def preflight(
     path: Path,
     *,
@@ -87,7 +83,7 @@ def preflight(
     state_dir: Path | None = None,
     quick: bool = False,
     opened: tuple[Warehouse, Catalog] | None = None,
-    begins: Callable[[str], None] = _unheard,
+    begins: Callable[[str], None] = lambda title: None,
 ) -> Preflight:
     """Ask everything about the pipeline file at `path` and the dates from `start` to `end`, both included.
 
@@ -128,7 +124,7 @@ def preflight(
 
 @contextmanager
 def _opened(pipeline: Pipeline) -> Iterator[tuple[Warehouse, Catalog]]:
-    warehouse = open_warehouse(pipeline, on_query=_unheard, on_error=_unheard)
+    warehouse = open_warehouse(pipeline)
     catalog = open_catalog(pipeline)
     try:
         yield warehouse, catalog

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from daemon.preflight.findings import Finding, failed, passed, warned
 from daemon.preflight.probes import HELP_SECONDS, compiles_elsewhere, job_environment, ran
 from daemon.preflight.site import Script, Site
 from daemon.preflight.source import Options, parses_a_command_line, settings
-from daemon.scripts import Program, cwd_of
+from daemon.scripts import Program, cwd_of, words_of
+from state.pipeline import Processor
 
 _HELP = ("-h", "--help")
 
@@ -137,16 +137,16 @@ def _help(site: Site, name: str) -> str | None:
     if not parses_a_command_line(script.tree, script.program.places, package):
         return None
     cwd = cwd_of(site.pipeline, processor)
-    argv = _up_to_script(script.program, processor.command)
+    argv = _up_to_script(script.program, processor)
     if (known := site.helps.get((argv, cwd))) is None:
         env = job_environment(processor, cwd, argv)
         known = site.helps[argv, cwd] = ran([*argv, "--help"], cwd=cwd, env=env, seconds=HELP_SECONDS)
     return known.output if known.code == 0 else None
 
 
-def _up_to_script(program: Program, command: tuple[str, ...]) -> tuple[str, ...]:
+def _up_to_script(program: Program, processor: Processor) -> tuple[str, ...]:
     """The words that start the script, without any of its own."""
-    words = [sys.executable if word == "{python}" else word for word in command]
+    words = words_of(processor)
     words[0] = program.argv0
     return tuple(words[: len(words) - program.own_words])
 

@@ -56,7 +56,7 @@ class Backend(Protocol):
         """Let go of connections."""
 
 
-def _unheard(*_: object) -> None:
+def unheard(*_: object) -> None:
     """For a count that nobody keeps."""
 
 
@@ -64,9 +64,9 @@ def _unheard(*_: object) -> None:
 class Meter:
     """Who is told of queries and errors, and the clock."""
 
-    on_query: Callable[[str, int], None] = _unheard
+    on_query: Callable[[str, int], None] = unheard
     """Purpose and bytes billed, once for each query that was sent."""
-    on_error: Callable[[], None] = _unheard
+    on_error: Callable[[], None] = unheard
     """Once for each query that was not answered."""
     now: Callable[[], float] = time.time
     """Epoch seconds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from daemon.warehouse.backend import Backend, Meter
+from daemon.warehouse.backend import Backend, Meter, unheard
 from daemon.warehouse.budget import Ledger, Passing
 from daemon.warehouse.calendar import GameCalendar
 from daemon.warehouse.inquiry import Inquiry
@@ -15,8 +15,8 @@ from state.pipeline import Pipeline
 def open_warehouse(
     pipeline: Pipeline,
     *,
-    on_query: Callable[[str, int], None],
-    on_error: Callable[[], None],
+    on_query: Callable[[str, int], None] = unheard,
+    on_error: Callable[[], None] = unheard,
     now: Callable[[], float] = time.time,
     ledger: Ledger | None = None,
 ) -> Inquiry:

@@ -51,6 +51,18 @@ def test_the_problem_of_another_server_is_told_by_its_status(command, app, body,
     assert f"HTTP 418 from {url}/v1/backfills: is that backfilld?" in ended.err
 
 
+def test_what_others_said_moves_no_cursor(command, app):
+    # Given a receipt and a problem with somebody else's words in them
+    detail = {"date": "2021-10-19", "outcome": "already_done", "reason": "\x1b[1Aall is well"}
+    receipt = {"id": 1, "start": "2021-10-19", "end": "2021-10-19", "dates": 1, "outcomes": {}}
+    app.add_url_rule("/v1/backfills", "ask", lambda: {**receipt, "details": [detail]}, methods=["POST"])
+    app.add_url_rule("/v1/pause", "no", lambda: ({"detail": "\x1b[2Kno"}, 409), methods=["POST"])
+    with listening(app) as url:
+        told, refused = command("enqueue", "2021-10-19", "--url", url), command("pause", "--url", url)
+    assert told.out.splitlines()[1] == "  2021-10-19  already_done  [1Aall is well"
+    assert "\x1b" not in refused.err
+
+
 def test_another_servers_list_is_no_answer_of_a_daemon(command, app):
     app.add_url_rule("/v1/progress", view_func=lambda: flask.jsonify([]))
     with listening(app) as url:

@@ -180,6 +180,20 @@ def test_whatever_is_not_success_is_told_again(api, hooked, notifier, status):
     assert len(hooked.told) == 1
 
 
+def test_a_message_that_is_refused_for_itself_keeps_no_other_back(api, hooked, notifier, monkeypatch):
+    # Given a webhook that will never take what there is to say of the first backfill
+    taken = hooked.take
+    monkeypatch.setattr(
+        hooked, "take", lambda path, body: 400 if "backfill 1 " in body["text"] else taken(path, body)
+    )
+    api.enqueue(FIRST)
+    api.enqueue("2021-10-20")
+    with pytest.raises(NotTold, match="answers 400"):
+        notifier.tell_due()
+    (told,) = hooked.told
+    assert "backfill 2 started" in told
+
+
 def test_its_thread_tries_again_counts_and_says_what_is_wrong(api, hooked, caplog):
     # Given a webhook that fails
     hooked.status = 503

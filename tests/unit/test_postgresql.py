@@ -188,6 +188,23 @@ def test_the_url_is_a_setting_that_nothing_repeats():
     assert "hunter2" not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    "rest", ["me:hunter@2@there/state", "me:hunt@er2:x@there/state", "me@there:hunter2/state"]
+)
+def test_a_url_whose_parts_could_be_taken_for_others_is_refused_and_not_shown(rest):
+    with pytest.raises(SettingsError, match="%40") as told:
+        settings(pipeline="p.toml", state_dir="s", environment={"BACKFILLD_DATABASE": f"postgresql://{rest}"})
+    assert "hunt" not in str(told.value)
+
+
+@pytest.mark.parametrize("rest", ["me:a%40b@there:5432/state", "me:a:/?b@[::1]/state", "/state?host=/run/pg"])
+def test_other_urls_are_taken_as_they_are(rest):
+    chosen = settings(
+        pipeline="p.toml", state_dir="s", environment={"BACKFILLD_DATABASE": f"postgresql://{rest}"}
+    )
+    assert chosen.database_url == f"postgresql://{rest}"
+
+
 def test_an_empty_database_is_not_begun_where_jobs_have_run(server, url, tmp_path):
     told = f"is missing or empty, but attempts in {tmp_path} are not: restore the latest backup"
     with contextlib.closing(Database(server.empty())) as empty:
