@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from daemon.core import Core
 from daemon.decide import Waiting
 from daemon.events import AttemptStarted, Event
 from daemon.executors import Executor, Handle, Job
+from daemon.executors.files import owned
 from daemon.scripts import cwd_of
 from state.pipeline import Processor, date_words
 from state.records import AttemptRow, CheckRow, DateRow
@@ -244,7 +244,7 @@ class Launcher:
     def _write_dates(self, one: _Claimed) -> Path:
         path = self._core.dates_file(one.attempt)
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        with open(path, "w", encoding="utf-8", opener=owned) as file:
             file.writelines(f"{date}\n" for date in one.dates)
         return path
 

@@ -7,7 +7,7 @@ a daemon that dies in between would otherwise leave a job that nobody knows.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -46,6 +46,21 @@ class Exit:
     tried: bool = True
     """False when the job was never let go because the daemon died first: no attempt is used up."""
 
+    @classmethod
+    def lost(cls, why: str, *, at: float) -> Exit:
+        """The end of a job of which nobody can tell how it ended."""
+        return cls(code=None, ended_at=at, detail=f"lost: {why}")
+
+    @classmethod
+    def never_began(cls, why: str = "never started", *, at: float) -> Exit:
+        """The end of a job that was never let go."""
+        return replace(cls.lost(why, at=at), tried=False)
+
+    @classmethod
+    def cannot_start(cls, why: str, *, at: float) -> Exit:
+        """The end of a job that its place refuses."""
+        return cls(code=None, ended_at=at, detail=f"cannot start: {why}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
@@ -59,11 +74,6 @@ class Observation:
     """Where it runs, if that is out of this executor's sight: then nothing else is known of it."""
     remark: str = ""
     """What keeps it from beginning, or from being seen; empty when nothing does."""
-
-
-def attempt_file(root: Path, attempt: int, kind: str) -> Path:
-    """A file about an attempt, such as its `log`, a thousand attempts to a folder."""
-    return root / f"{attempt // 1000:03d}" / f"{attempt}.{kind}"
 
 
 class Executor(Protocol):

@@ -6,25 +6,25 @@ import os
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from daemon.executors import Exit, Handle, Job, Observation, Record, attempt_file
-from daemon.executors.cloud_run_api import Api, Away, Denied, Missing, Ticket
+from daemon.executors import Exit, Handle, Job, Observation, Record, files
+from daemon.executors.cloud_run_api import Api, Away, Denied, Missing, Ticket, Wrong
 from daemon.executors.cloud_run_output import Output
 from daemon.executors.process import Identity, home_of
-from daemon.executors.wrapper import NEVER_STARTED
-from daemon.worker import Worker
+from daemon.executors.watch import Watch
 from state.sources import CloudRunJobs
 
 SETTLE_SECONDS = 60.0
 """For how long an execution that may have been asked for is looked for, before it counts as not there."""
 LATE_SECONDS = 30.0
 """How long after its end an execution's output is read once more: lines come to Cloud Logging late."""
-CLOSE_SECONDS = 20.0
-"""How long the end of the watch waits for what is being asked."""
+GIVE_UP_SECONDS = 600.0
+"""How long after its end output that cannot be read is asked for again."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,8 +45,14 @@ class _Run:
     stop: bool = False
     cancelled: bool = False
     remark: str = ""
-    facts: str = ""
-    """What Cloud Run says of it, with which the log begins."""
+    facts: list[str] = field(default_factory=list)
+    """The lines that Cloud Run has said of it, with which the log begins."""
+    created: str = ""
+    """When it was, as RFC 3339 has it: no output is older."""
+    output: str = ""
+    """What of its output could be read."""
+    ended_at: float = 0.0
+    """When its end was seen, in seconds of the monotonic clock."""
     told: str = ""
     """What the log says."""
 
@@ -83,13 +89,13 @@ class CloudRun:
         self._lock = threading.Lock()
         self._runs: dict[int, _Run] = {}
         self._exits: dict[int, Exit] = {}
-        self._late: list[tuple[float, int, _Run]] = []
-        self._watch = Worker("cloud-run", self._look_around, nap=source.look)
+        self._late: deque[tuple[float, int, _Run]] = deque()
+        self._watch = Watch("Cloud Run", self._look_around, nap=source.look)
         self._watch.start()
 
     def log(self, attempt: int) -> Path:
         """The file with what Cloud Run says of the attempt's execution, and its output once it has ended."""
-        return attempt_file(self._root, attempt, "log")
+        return files.attempt_file(self._root, attempt, "log")
 
     def launch(self, jobs: Sequence[Job], record: Record) -> None:
         """Record the marks of all jobs in one call, then have executions asked for, once each.
@@ -110,7 +116,7 @@ class CloudRun:
         with self._lock:
             exits, self._exits = self._exits, {}
             ended = [Observation(attempt=n, output_at=end.ended_at, exit=end) for n, end in exits.items()]
-            fault = self._watch.fault and f"the watch of Cloud Run meets an error: {self._watch.fault}"
+            fault = self._watch.remark
             now = self._now()
             under_way = [
                 Observation(attempt=n, output_at=now, remark=fault or run.remark)
@@ -132,12 +138,12 @@ class CloudRun:
         for attempt in running.keys() - self._runs.keys() - self._exits.keys():
             handle = running[attempt]
             if handle is None:
-                self._report(attempt, self._never_began(NEVER_STARTED))
+                self._report(attempt, Exit.never_began(at=self._now()))
                 continue
             try:
                 ticket = Ticket.parse(handle)
             except ValueError as error:
-                self._report(attempt, Exit(code=None, ended_at=self._now(), detail=f"lost: {error}"))
+                self._report(attempt, Exit.lost(str(error), at=self._now()))
                 continue
             with self._lock:
                 self._runs[attempt] = _Run(ticket=ticket, asked=True)
@@ -145,8 +151,7 @@ class CloudRun:
 
     def close(self) -> None:
         """End the watch. Executions live on, for the next executor to adopt. Idempotent."""
-        self._watch.stop()
-        self._watch.join(CLOSE_SECONDS)
+        self._watch.close()
 
     def _ticket(self, job: Job) -> Ticket:
         now = self._now()
@@ -179,16 +184,17 @@ class CloudRun:
         elif run.asked or run.job is None:
             self._seek(attempt, run)
         elif run.stop or self._now() >= run.ticket.until:
-            self._report(attempt, self._never_began("lost: ended before it began"))
+            self._report(attempt, Exit.never_began("ended before it began", at=self._now()))
         else:
-            self._begin(attempt, run, run.job)
+            try:
+                self._begin(run, run.job)
+            except Wrong as error:
+                self._report(attempt, Exit.cannot_start(str(error), at=self._now()))
 
-    def _begin(self, attempt: int, run: _Run, job: Job) -> None:
-        """Ask for the execution, unless the Cloud Run job cannot be used."""
+    def _begin(self, run: _Run, job: Job) -> None:
+        """Ask for the execution. Raises Wrong when there can be none."""
         if objection := self._api.objection(run.ticket.job):
-            detail = f"cannot start: {objection.why}: {objection.remedy}"
-            self._report(attempt, Exit(code=None, ended_at=self._now(), detail=detail))
-            return
+            raise Wrong(f"{objection.why}: {objection.remedy}")
         run.asked = True
         try:
             run.execution = self._api.begin(job, run.ticket)
@@ -208,11 +214,11 @@ class CloudRun:
         if time.monotonic() - run.absent_since < SETTLE_SECONDS:
             return
         if run.began:
-            self._report(attempt, Exit(code=None, ended_at=self._now(), detail="lost: its execution is gone"))
+            self._report(attempt, Exit.lost("its execution is gone", at=self._now()))
         elif run.job is not None:
             run.asked, run.absent_since = False, None
         elif not self._may_still_begin(run.ticket):
-            self._report(attempt, self._never_began(NEVER_STARTED))
+            self._report(attempt, Exit.never_began(at=self._now()))
 
     def _follow(self, attempt: int, run: _Run) -> None:
         """Look at the execution."""
@@ -222,13 +228,16 @@ class CloudRun:
             run.execution, run.asked = "", True
             raise
         run.began, run.job, run.absent_since, run.remark = True, None, None, ""
-        run.facts = seen.text
+        run.created = seen.created
+        # None is taken back: whoever follows the log counts its bytes.
+        run.facts += [line for line in seen.lines if line not in run.facts]
         if seen.exit is not None:
+            run.ended_at = time.monotonic()
             try:
-                self._tell(attempt, run, self._output.of(run.execution))
+                self._read(attempt, run)
             except Away as error:
                 self._tell(attempt, run, f"[backfilld: {error}]\n")
-            self._late.append((time.monotonic() + LATE_SECONDS, attempt, run))
+            self._late.append((run.ended_at + LATE_SECONDS, attempt, run))
             self._report(attempt, seen.exit)
             return
         self._tell(attempt, run)
@@ -245,9 +254,6 @@ class CloudRun:
                 return False
         return self._now() < ticket.until + SETTLE_SECONDS
 
-    def _never_began(self, detail: str) -> Exit:
-        return Exit(code=None, ended_at=self._now(), detail=detail, tried=False)
-
     def _report(self, attempt: int, end: Exit) -> None:
         """Have `poll` tell how an attempt ended."""
         with self._lock:
@@ -258,19 +264,24 @@ class CloudRun:
     def _read_late(self) -> None:
         """Read once more what those wrote whose end is some time ago. Raises Away at the first that fails."""
         while self._late and self._late[0][0] <= time.monotonic() and not self._watch.stopping:
-            _, attempt, run = self._late.pop(0)
-            self._tell(attempt, run, self._output.of(run.execution))
+            _, attempt, run = self._late.popleft()
+            try:
+                self._read(attempt, run)
+            except Away:
+                if time.monotonic() < run.ended_at + GIVE_UP_SECONDS:
+                    self._late.append((time.monotonic() + LATE_SECONDS, attempt, run))
+                raise
+
+    def _read(self, attempt: int, run: _Run) -> None:
+        """Have the log tell what was written; an answer with nothing takes nothing back. Raises Away."""
+        run.output = self._output.of(run.execution, run.created) or run.output
+        self._tell(attempt, run, run.output)
 
     def _tell(self, attempt: int, run: _Run, output: str = "") -> None:
-        """Write the log anew, for its owner only, when there is something new to tell."""
-        text = run.facts + output
+        """Write the log anew when there is something new to tell."""
+        text = "".join(f"{line}\n" for line in run.facts) + output
         if text == run.told:
             return
         run.told = text
-        new = self.log(attempt).with_suffix(".new")
         with suppress(OSError):  # a full disk, say: how the job ends matters more
-            new.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with open(descriptor, "w", encoding="utf-8", errors="replace") as file:
-                file.write(text)
-            new.replace(self.log(attempt))
+            files.replace(self.log(attempt), text)

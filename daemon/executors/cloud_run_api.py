@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -60,6 +60,10 @@ class Missing(Denied):
     """What was asked about is not there."""
 
 
+class Wrong(Denied):
+    """What is asked for can never be: to ask once more would bring the same answer."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
     """The mark by which an attempt's execution is found, and who may ask for one, until when.
@@ -90,9 +94,11 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """An execution as it is now: what there is to tell of it, and how it ended once it has."""
+    """An execution as it is now: what there is to tell of it, since when, and how it ended once it has."""
 
-    text: str
+    lines: Sequence[str]
+    created: str
+    """As RFC 3339 has it."""
     exit: Exit | None
 
 
@@ -162,7 +168,8 @@ class Api:
             execution = self._executions.get_execution(name=name, timeout=HTTP_TIMEOUT)
             over = execution.completion_time is not None
             tasks = list(self._tasks.list_tasks(parent=name, timeout=HTTP_TIMEOUT)) if over else []
-        return Seen(text=_text(execution), exit=_exit(execution, tasks) if over else None)
+            created = execution.create_time.isoformat()
+        return Seen(lines=_lines(execution), created=created, exit=_exit(execution, tasks) if over else None)
 
     def cancel(self, name: str) -> None:
         """Have an execution ended: SIGTERM, and SIGKILL ten seconds later."""
@@ -212,6 +219,8 @@ def _asking() -> Iterator[None]:
         said = f"Cloud Run answers {error.code}: {one_line(_REQUEST.sub('', error.message))}"
         if isinstance(error, exceptions.NotFound):
             raise Missing(said) from error
+        if isinstance(error, exceptions.BadRequest):
+            raise Wrong(said) from error
         denied = (error.code or 500) < 500 and error.code not in _UNDECIDED
         raise (Denied if denied else Away)(said) from error
     except FAILURES as error:
@@ -224,17 +233,16 @@ def _short(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def _text(execution: Execution) -> str:
+def _lines(execution: Execution) -> list[str]:
     """What Cloud Run says of an execution; the last line says most."""
     conditions = [c for c in execution.conditions if c.message]
     conditions.sort(key=lambda one: one.type_ == "Completed")
-    lines = [
+    return [
         f"execution {_short(execution.name)} of the Cloud Run job {_short(execution.job)}",
         f"output: {execution.log_uri}",
         *([f"retried by Cloud Run: {execution.retried_count}"] if execution.retried_count else []),
         *(f"{one.type_}: {one.message}" for one in conditions),
     ]
-    return "".join(f"{line}\n" for line in lines)
 
 
 def _exit(execution: Execution, tasks: list[Task]) -> Exit:
@@ -246,8 +254,6 @@ def _exit(execution: Execution, tasks: list[Task]) -> Exit:
     code = result.exit_code or (result.term_signal and 128 + result.term_signal)
     if code:
         return Exit(code=code, ended_at=ended_at)
-    why = "lost" if execution.start_time else "cannot start"
     said = [one.message for one in execution.conditions if one.type_ == "Completed" and one.message]
-    return Exit(
-        code=None, ended_at=ended_at, detail=f"{why}: {one_line(said[0] if said else 'no reason given')}"
-    )
+    why = one_line(said[0] if said else "no reason given")
+    return (Exit.lost if execution.start_time else Exit.cannot_start)(why, at=ended_at)

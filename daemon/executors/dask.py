@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 import uuid
@@ -16,15 +15,13 @@ from typing import BinaryIO
 
 from distributed import Future
 
-from daemon.executors import Exit, Handle, Job, Observation, Record, attempt_file, dask_worker
+from daemon.executors import Exit, Handle, Job, Observation, Record, dask_worker, files
 from daemon.executors.dask_link import AWAY, Link, Sight, Ticket, outcome
-from daemon.worker import Worker
+from daemon.executors.watch import Watch
 from state.sources import DaskCluster
 
 _LOOK_SECONDS = 1.0
 _ABSENT_LOOKS = 3
-CLOSE_SECONDS = 20.0
-"""How long the end of the watch waits for what is being asked."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,6 +37,8 @@ class _Run:
     hidden: bool = False
     """Whether no worker spoke of it when last asked."""
     absent: int = 0
+    unnoted: str = ""
+    """Why its end could not be noted; empty until that is so."""
     kill_at: float | None = None
 
 
@@ -69,7 +68,7 @@ class Dask:
         self._reported: list[int] = []
         self._closed: dict[int, str] = {}
         self._settled: deque[str] = deque()
-        self._watch = Worker("dask", self._look_around, nap=_LOOK_SECONDS)
+        self._watch = Watch("Dask", self._look_around, nap=_LOOK_SECONDS)
         self._watch.start()
 
     @property
@@ -93,7 +92,8 @@ class Dask:
         with ExitStack() as undo:
             runs = self._hold(link, jobs, undo) if link is not None else {}
             for number in {job.attempt for job in jobs} - runs.keys():
-                self._report(number, self._not_started())
+                why = f"no Dask scheduler answers at {self._cluster.scheduler}"
+                self._report(number, Exit.cannot_start(why, at=self._now()))
             if runs:
                 record({attempt: run.ticket.text() for attempt, run in runs.items()})
             undo.pop_all()
@@ -133,10 +133,10 @@ class Dask:
             try:
                 ticket = Ticket.parse(handle) if handle is not None else None
             except ValueError as error:
-                self._report(attempt, self._lost(str(error)))
+                self._report(attempt, Exit.lost(str(error), at=self._now()))
                 continue
             if ticket is None:
-                self._report(attempt, self._lost("never started", tried=False))
+                self._report(attempt, Exit.never_began(at=self._now()))
                 continue
             with self._lock:
                 self._runs[attempt] = _Run(ticket=ticket)
@@ -146,31 +146,23 @@ class Dask:
 
     def close(self) -> None:
         """End the watch. Jobs live on in the cluster, for the next executor to adopt. Idempotent."""
-        self._watch.stop()
-        self._watch.join(CLOSE_SECONDS)
+        self._watch.close()
         self._let_go(self._reported)
         with suppress(*AWAY):
             self._forget()
         self._drop()
 
     def _file(self, attempt: int, kind: str) -> Path:
-        return attempt_file(self._root, attempt, kind)
+        return files.attempt_file(self._root, attempt, kind)
 
     def _observe(self, attempt: int, run: _Run) -> Observation:
         at = run.output_at or self._now()
-        if run.future is None or run.hidden:
+        if (run.future is None or run.hidden) and not run.unnoted:
             where = run.worker if run.future is not None else self._cluster.scheduler
             return Observation(attempt=attempt, output_at=at, elsewhere=where)
-        fault = self._watch.fault and f"the watch of Dask meets an error: {self._watch.fault}"
-        remark = fault or ("" if run.worker else "no worker that answers has begun it")
+        pending = "" if run.worker else "no worker that answers has begun it"
+        remark = self._watch.remark or run.unnoted or pending
         return Observation(attempt=attempt, output_at=at, remark=remark)
-
-    def _lost(self, why: str, *, tried: bool = True) -> Exit:
-        return Exit(code=None, ended_at=self._now(), detail=f"lost: {why}", tried=tried)
-
-    def _not_started(self) -> Exit:
-        detail = f"cannot start: no Dask scheduler answers at {self._cluster.scheduler}"
-        return Exit(code=None, ended_at=self._now(), detail=detail)
 
     def _hold(self, link: Link, jobs: Sequence[Job], undo: ExitStack) -> dict[int, _Run]:
         """The jobs, held by the cluster, as many as it takes; `undo` is told how to let go of them."""
@@ -189,25 +181,25 @@ class Dask:
 
     def _note(self, attempt: int, key: str, end: Exit) -> None:
         """Keep an exit, for a daemon that finds its attempt open though the cluster has forgotten it."""
-        path = self._file(attempt, "exit")
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = path.with_suffix(".new")
-        new.write_text(json.dumps({"key": key, "exit": asdict(end)}), "utf-8")
-        new.replace(path)
+        files.replace(self._file(attempt, "exit"), json.dumps({"key": key, "exit": asdict(end)}))
 
     def _noted(self, attempt: int, key: str) -> Exit | None:
-        """The exit that was kept of this very job."""
+        """The exit that was kept of this very job. One that cannot be read is none: the cluster is asked."""
         try:
             noted = json.loads(self._file(attempt, "exit").read_text("utf-8"))
-        except FileNotFoundError:
+            return Exit(**noted["exit"]) if noted["key"] == key else None
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        return Exit(**noted["exit"]) if noted["key"] == key else None
 
     def _report(self, attempt: int, end: Exit) -> None:
-        """Have `poll` tell how an attempt ended."""
+        """Have `poll` tell how an attempt ended, once that is noted."""
         run = self._runs.get(attempt)
         if run is not None:
-            self._note(attempt, run.ticket.key, end)
+            try:
+                self._note(attempt, run.ticket.key, end)
+            except OSError as error:  # a full disk, say: the next look finds the end again
+                run.unnoted = f"its end cannot be noted: {error.strerror}"
+                return
         with self._lock:
             if self._runs.pop(attempt, None) is not None and run is not None:
                 self._closed[attempt] = run.ticket.key
@@ -269,15 +261,16 @@ class Dask:
     def _adopt(self, link: Link, attempt: int, run: _Run) -> None:
         """Take up what the cluster keeps under the run's key."""
         if run.ticket.scheduler != link.scheduler:
-            self._report(attempt, self._lost("the scheduler was restarted, and its workers ended their jobs"))
+            why = "the scheduler was restarted, and its workers ended their jobs"
+            self._report(attempt, Exit.lost(why, at=self._now()))
             return
         run.future = link.find(run.ticket.key)
         if run.future is None:
-            self._report(attempt, self._lost("never started", tried=False))
+            self._report(attempt, Exit.never_began(at=self._now()))
 
     def _collect(self, attempt: int, found: dask_worker.Outcome) -> None:
         """Copy the last of the output, and note the end."""
-        with self._open_log(attempt) as log:
+        with suppress(OSError), self._open_log(attempt) as log:  # how it ended matters more
             have = log.tell()
             start = found.size - len(found.tail)
             if have < start:
@@ -289,8 +282,7 @@ class Dask:
         """Copy what running jobs have written since the last look, and pass on who shall end."""
         written, stops = {}, {}
         for attempt, run in runs.items():
-            with self._open_log(attempt) as log:
-                written[run.ticket.key] = log.tell()
+            written[run.ticket.key] = self._copied(attempt)
             if run.kill_at is not None:
                 stops[run.ticket.key] = max(run.kill_at - time.monotonic(), 0.0)
         seen, silent = link.look(written, stops)
@@ -306,26 +298,34 @@ class Dask:
     def _saw(self, attempt: int, run: _Run, sight: Sight) -> None:
         if sight.piece or not run.worker:
             run.output_at = self._now()
-        run.worker, run.absent = sight.worker, 0
-        with self._open_log(attempt) as log:
-            log.write(sight.piece)
-        if len(sight.piece) == dask_worker.PIECE:
-            self._watch.wake()  # there is more
+        run.worker, run.absent, run.unnoted = sight.worker, 0, ""
+        with suppress(OSError):  # a full disk, say: the next look asks for the same piece
+            with self._open_log(attempt) as log:
+                log.write(sight.piece)
+            if len(sight.piece) == dask_worker.PIECE:
+                self._watch.wake()  # there is more
 
     def _missed(self, link: Link, attempt: int, run: _Run) -> None:
         """No worker has the job: it has yet to begin, has just ended, or its worker is gone."""
         if run.output_at is None and run.kill_at is not None:
             if link.withhold(run.ticket.key):
-                self._report(attempt, self._lost("ended before it began", tried=False))
+                self._report(attempt, Exit.never_began("ended before it began", at=self._now()))
             else:
                 run.output_at = self._now()
         elif run.output_at is not None:
             run.absent += 1
             if run.absent >= _ABSENT_LOOKS and run.future is not None and not run.future.done():
-                self._report(attempt, self._lost("its worker is gone"))
+                self._report(attempt, Exit.lost("its worker is gone", at=self._now()))
+
+    def _copied(self, attempt: int) -> int:
+        """How many bytes of output are here."""
+        try:
+            return self.log(attempt).stat().st_size
+        except OSError:
+            return 0
 
     def _open_log(self, attempt: int) -> BinaryIO:
         """The copy of the log, at its end, for its owner only."""
         path = self.log(attempt)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+        return open(path, "ab", opener=files.owned)

@@ -216,11 +216,15 @@ def outcome(future: Future, *, at: float) -> dask_worker.Outcome:
     Raises one of AWAY when it cannot be had now.
     """
     if future.status == "finished":
-        found: dask_worker.Outcome = future.result(timeout=_ANSWER_SECONDS)
-        return found
+        said = future.result(timeout=_ANSWER_SECONDS)
+        try:
+            return dask_worker.Outcome(**said | {"exit": Exit(**said["exit"])})
+        except (TypeError, KeyError) as error:
+            why = f"its worker has another version of backfilld: {error}"
+            return dask_worker.Outcome(exit=Exit.lost(why, at=at))
     if future.status != "error":
         raise ConnectionError("the connection was lost, or somebody cancelled the task")
-    error = future.exception(timeout=_ANSWER_SECONDS)
-    gone = isinstance(error, KilledWorker)
-    why = f"its worker {error.last_worker.address} is gone" if gone else f"{type(error).__name__}: {error}"
-    return dask_worker.Outcome(exit=Exit(code=None, ended_at=at, detail=f"lost: {why}"))
+    raised = future.exception(timeout=_ANSWER_SECONDS)
+    gone = isinstance(raised, KilledWorker)
+    why = f"its worker {raised.last_worker.address} is gone" if gone else f"{type(raised).__name__}: {raised}"
+    return dask_worker.Outcome(exit=Exit.lost(why, at=at))

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from distributed import Queue, Status, Worker, get_worker
@@ -15,7 +15,6 @@ from distributed import Queue, Status, Worker, get_worker
 from daemon.executors import Exit, Job
 from daemon.executors.guardian import Guardian
 from daemon.executors.local import Local
-from daemon.executors.wrapper import NEVER_STARTED
 
 GO = "go"
 """The word at a job's gate that lets it begin. Whoever takes it leaves another, so that none begins again."""
@@ -45,9 +44,10 @@ class Outcome:
     tail: bytes = b""
 
 
-def run(job: Job) -> Outcome:
+def run(job: Job) -> dict[str, object]:
     """The task: let the job begin if that is allowed, wait until nothing of it is left, tell how it ended.
 
+    The Outcome is told as plain values, which a daemon of any version can at least look at.
     Dask runs a task again when its worker or its result is lost. A job is never run again: its gate says so.
     """
     worker = get_worker()
@@ -58,7 +58,7 @@ def run(job: Job) -> Outcome:
         closing.callback(_unwanted.discard, key)
         closing.callback(_jobs.pop, key)
         if refused := _refused(key, worker.address):
-            return Outcome(exit=refused)
+            return asdict(Outcome(exit=refused))
         folder = Path(tempfile.mkdtemp(prefix="backfilld-"))
         guardian = Guardian(folder)
         closing.callback(guardian.dismiss)
@@ -68,7 +68,7 @@ def run(job: Job) -> Outcome:
         _jobs[key] = local, job.attempt
         end = _end(local, job.attempt, ended, worker)
         size, tail = _tail(local.log(job.attempt))
-        return Outcome(exit=end, size=size, tail=tail)
+        return asdict(Outcome(exit=end, size=size, tail=tail))
 
 
 def look(written: Mapping[str, int], stops: Mapping[str, float]) -> dict[str, bytes]:
@@ -100,8 +100,8 @@ def _refused(key: str, address: str) -> Exit | None:
     if word == GO:
         return None
     if word == WITHHELD:
-        return Exit(code=None, ended_at=time.time(), detail=NEVER_STARTED, tried=False)
-    return Exit(code=None, ended_at=time.time(), detail=f"lost: its worker {word} is gone")
+        return Exit.never_began(at=time.time())
+    return Exit.lost(f"its worker {word} is gone", at=time.time())
 
 
 def _word(gate: Queue, key: str) -> str:

@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from daemon.executors import Exit, Handle, Job, Observation, Record, attempt_file, wrapper
+from daemon.executors import Exit, Handle, Job, Observation, Record, wrapper
 from daemon.executors.census import Census
+from daemon.executors.files import attempt_file
 from daemon.executors.process import Identity, ended, exists, home_of, reap, same_group
 from daemon.executors.watcher import Watcher
 
@@ -35,6 +36,8 @@ class _Run:
     kill_at: float | None = None
     killed: bool = False
     elsewhere: bool = False
+    began: bool = True
+    """False when it was never let go: files of its number are of another, from before a restore."""
 
 
 class Local:
@@ -145,7 +148,7 @@ class Local:
             env = wrapper.environment(job, self._token)
             held = wrapper.hold(job, log=log, exit_file=exit_file, env=env, at=at, home=self._home)
         except (OSError, ValueError) as error:
-            end = Exit(code=None, ended_at=at, detail=f"cannot start: {_plain(error)}")
+            end = Exit.cannot_start(_plain(error), at=at)
             with self._lock:
                 self._exits.append(Observation(attempt=job.attempt, output_at=at, exit=end))
             self._watcher.alarm(time.monotonic())
@@ -184,16 +187,17 @@ class Local:
         status, usage = reap(run.identity.pid) if unreaped else (None, None)
         if run.pidfd is not None:
             os.close(run.pidfd)
-        code, detail, at = wrapper.outcome(self._file(attempt, "exit"), status=status, lost=run.lost)
+        end = Exit.never_began(at=self._now())
+        if run.began:
+            said = self._file(attempt, "exit")
+            end = wrapper.outcome(said, status=status, lost=run.lost, at=self._now())
         memory = usage.ru_maxrss if usage and usage.ru_maxrss > run.memory_floor else None
-        end = Exit(
-            code=code,
+        end = replace(
+            end,
             # The clock of file times lags a little: nothing ends before it began.
-            ended_at=self._now() if at is None else max(at, run.identity.at),
-            detail=detail,
+            ended_at=max(end.ended_at, run.identity.at),
             max_rss_bytes=memory and memory * 1024,
             cpu_seconds=usage and round(usage.ru_utime + usage.ru_stime, 3),
-            tried=detail != wrapper.NEVER_STARTED,
         )
         del self._runs[attempt]
         self._exits.append(self._observe(attempt, run, end))
@@ -243,7 +247,7 @@ def _writable(root: Path) -> Path:
 def _recovered(handle: Handle | None, home: str) -> _Run:
     """What became of an attempt of an earlier daemon."""
     if handle is None:  # claimed, but never recorded: its wrapper was never let go
-        return _Run(identity=_NOBODY, lost="never started")
+        return _Run(identity=_NOBODY, began=False)
     try:
         identity = Identity.parse(handle)
     except ValueError as error:

@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.executors import Job
+from daemon.executors import Exit, Job
 from daemon.executors.census import ATTEMPT, RUN
 from daemon.executors.process import Identity
 
@@ -37,8 +37,7 @@ echo "$backfilld_code" >"$backfilld_exit"
 exit "$backfilld_code"
 """
 _HELD = "held"
-NEVER_STARTED = "lost: never started"
-"""How a job ended that was held until the daemon died."""
+"""What the exit file says when the daemon died before the job was let go."""
 
 _PASSED = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR")
 
@@ -103,25 +102,25 @@ def hold(job: Job, *, log: Path, exit_file: Path, env: Mapping[str, str], at: fl
     return held
 
 
-def outcome(exit_file: Path, *, status: int | None, lost: str) -> tuple[int | None, str, float | None]:
-    """How a job ended: its exit code or why there is none, and the epoch time of the end where it is known.
+def outcome(exit_file: Path, *, status: int | None, lost: str, at: float) -> Exit:
+    """How a job ended, at epoch seconds `at` unless that is known better.
 
     The exit file knows best, then the wrapper's wait `status`, then what was found out on recovery (`lost`).
     """
     try:
         with exit_file.open("rb", buffering=0) as file:
-            said, at = file.read().strip().decode("ascii", "replace"), os.fstat(file.fileno()).st_mtime
+            said, said_at = file.read().strip().decode("ascii", "replace"), os.fstat(file.fileno()).st_mtime
     except OSError:
-        said, at = "", 0.0
+        said, said_at = "", at
     if said.isdigit():
-        return int(said), "", at
+        return Exit(code=int(said), ended_at=said_at)
     if said == _HELD:
-        return None, NEVER_STARTED, at
+        return Exit.never_began(at=said_at)
     if status is None:
-        return None, f"lost: {lost}", None
+        return Exit.lost(lost, at=at)
     if os.WIFSIGNALED(status):
-        return None, f"killed by signal {os.WTERMSIG(status)}", None
-    return os.WEXITSTATUS(status), "", None
+        return Exit(code=None, ended_at=at, detail=f"killed by signal {os.WTERMSIG(status)}")
+    return Exit(code=os.WEXITSTATUS(status), ended_at=at)
 
 
 def _command(job: Job, env: Mapping[str, str]) -> tuple[str, ...]:

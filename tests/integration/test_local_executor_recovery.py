@@ -52,6 +52,16 @@ def test_a_job_recorded_but_not_released_never_runs_and_is_told_so(bench: Bench)
     assert not (bench.cwd / "ran").exists()
 
 
+def test_what_is_left_of_an_older_attempt_of_that_number_says_nothing_of_one_that_never_ran(
+    bench: Bench,
+) -> None:
+    """A database restored from a backup gives its numbers once more."""
+    bench.shell("exit 0")
+    assert bench.exit().code == 0
+    end = recovered(bench, None)
+    assert (end.code, end.detail, end.tried) == (None, "lost: never started", False)
+
+
 # ---- a daemon that is killed while a job runs
 
 

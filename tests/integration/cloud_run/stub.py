@@ -17,7 +17,7 @@ from tests.integration.served import Answer, Json, served
 
 PARENT = "projects/p/locations/us-west2/jobs"
 PAGE = 2
-"""Executions on one page of a listing."""
+"""Executions, or lines of output, on one page of a listing."""
 _SUCCEEDED, _FAILED, _PENDING = 4, 3, 1
 _PATH = re.compile(
     r"/v2/(?P<job>projects/[^/]+/locations/[^/]+/jobs/[^/:]+)"
@@ -46,6 +46,8 @@ class Execution:
     created: str = field(default_factory=_now)
     completed: str = ""
     cancelled: bool = False
+    conditions: list[Json] = field(default_factory=list)
+    """What is told of it while it runs."""
 
     @property
     def code(self) -> int | None:
@@ -63,7 +65,7 @@ class Execution:
             "taskCount": 1,
             "template": self.template,
             "logUri": f"https://console.example.com/logs/{self.name.rpartition('/')[2]}",
-            "conditions": [{"type": "Completed", "state": _PENDING}],
+            "conditions": [{"type": "Completed", "state": _PENDING}, *self.conditions],
         }
         if self.process is not None:
             shape["startTime"] = self.created
@@ -157,16 +159,25 @@ class CloudRunStub:
         return execution.tasks() if found["tasks"] else execution.shown()
 
     def _entries(self, asked: Json) -> Json:
-        """What Cloud Logging has of an execution's output, the newest first; one line is of JSON."""
-        found = re.search(r'execution_name"="([^"]+)"', asked["filter"])
+        """What Cloud Logging has of an execution's output, the newest first; one line is of JSON.
+
+        It never finds anything in the time that it takes for the first page.
+        """
+        found = re.search(r'execution_name"="([^"]+)".* timestamp>="([^"]+)"', asked["filter"])
         assert found is not None
+        (created,) = [one.created for name, one in self.executions.items() if name.endswith(f"/{found[1]}")]
+        assert datetime.fromisoformat(found[2]) == datetime.fromisoformat(created)
         assert (asked["resourceNames"], asked["orderBy"]) == (["projects/p"], "timestamp desc")
+        if "pageToken" not in asked:
+            return {"nextPageToken": "0"}
         output = self.cwd / f"{found[1]}.out"
         lines = output.read_text().splitlines() if output.exists() else []
         entries = [
             {"jsonPayload": json.loads(text)} if text[:1] == "{" else {"textPayload": text} for text in lines
         ]
-        return {"entries": entries[::-1][: asked["pageSize"]]}
+        start = int(asked["pageToken"])
+        more = {"nextPageToken": str(start + PAGE)} if len(entries) > start + PAGE else {}
+        return {"entries": entries[::-1][start : start + PAGE], **more}
 
     def _run(self, job: Json, overrides: Json) -> Execution:
         self.runs.append(overrides)

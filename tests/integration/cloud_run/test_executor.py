@@ -40,23 +40,6 @@ def test_a_job_that_does_its_work_ends_with_0(hand: Hand) -> None:
     assert hand.output() == COMPLETED + "Completed: Execution completed successfully.\n"
 
 
-def test_output_that_comes_late_is_read_once_more(
-    hand: Hand, api: CloudRunStub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cloud_run, "LATE_SECONDS", 0.2)
-    hand.shell("echo out")
-
-    def denied() -> None:
-        raise refuse(403, "Permission denied")
-
-    api.logging = denied
-    assert hand.exit().code == 0
-    why = "[backfilld: Cloud Logging does not show the output: 403 Client Error: Forbidden for url: "
-    assert hand.output().startswith(f"{COMPLETED}Completed: Execution completed successfully.\n{why}")
-    api.logging = lambda: None
-    until(lambda: hand.output().endswith("\nout\n"), "the output")
-
-
 def test_a_signal_is_told_as_a_shell_tells_it(hand: Hand) -> None:
     hand.shell("kill -9 $$")
     assert hand.exit().code == 137
@@ -85,6 +68,18 @@ def test_a_job_that_hears_nothing_ends_too(hand: Hand, api: CloudRunStub) -> Non
     hand.pid("leader")
     hand.executor.stop(1, grace=10)
     assert hand.exit().code == 137
+
+
+def test_a_request_that_is_wrong_is_not_made_again(hand: Hand, api: CloudRunStub) -> None:
+    def fails() -> None:
+        raise refuse(400, "timeout must be at most 168 hours")
+
+    api.before = on_run(fails)
+    hand.shell("touch ran")
+    end = hand.exit()
+    told = "cannot start: Cloud Run answers 400: timeout must be at most 168 hours"
+    assert (end.code, end.detail, end.tried) == (None, told, True)
+    assert api.executions == {}
 
 
 # ---- a Cloud Run job that would run more than once

@@ -4,10 +4,6 @@ import json
 import time
 from pathlib import Path
 
-import pytest
-
-from daemon import worker
-from daemon.executors.dask_link import Link
 from tests.integration.dask_cluster import WAITS, Cluster, hand_of, running
 from tests.integration.hand import Hand
 from tests.integration.real_jobs import lives, until
@@ -25,23 +21,6 @@ def test_a_job_tells_how_it_ended_and_what_it_wrote(hand: Hand, calm: Cluster) -
     assert hand.executor.poll() == []
     key = json.loads(hand.handles[1])["key"]
     until(lambda: not any(key in kept for kept in calm.kept()), "the cluster to forget")
-
-
-def test_the_watch_goes_on_after_an_error_that_nobody_foresaw(
-    hand: Hand, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Given a job that runs
-    hand.shell(WAITS)
-    until(lambda: hand.output() == "begun\n", "the first output")
-    monkeypatch.setattr(worker, "FAULT_PAUSE_SECONDS", 0.05)
-    # When looking at it fails in a way of its own
-    with monkeypatch.context() as odd:
-        odd.setattr(Link, "look", lambda *_: {}["odd"])
-        told = "the watch of Dask meets an error: KeyError: 'odd'"
-        until(lambda: (seen := hand.seen()) is not None and seen.remark == told, told)
-    # Then it is seen to its end nonetheless
-    (hand.cwd / "end").touch()
-    assert hand.exit().code == 7
 
 
 def test_output_can_be_read_while_the_job_runs(hand: Hand) -> None:
