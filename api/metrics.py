@@ -15,8 +15,9 @@ from prometheus_client.exposition import choose_encoder
 
 from api.served import Served
 from daemon.decide import Waiting
-from daemon.events import AttemptEnded, Event, GateEvaluated, Moved, Trouble
+from daemon.events import AttemptEnded, Event, GateEvaluated, Moved, Trouble, TroubleKind
 from daemon.progress import Progress, progress
+from daemon.warehouse import Purpose
 from state import __version__
 from state.machine import Outcome
 from state.records import Status
@@ -29,19 +30,16 @@ OPENMETRICS = "application/openmetrics-text"
 NEVER = 0.0
 """A time stamp of what has not happened yet."""
 UNKNOWN = float("nan")
-OTHER = "other"
-"""What is outside of a closed set."""
-PURPOSES: Mapping[str, str] = {
+PURPOSES: Mapping[Purpose, str] = {
     "gate": "Whether dates may move, before and after jobs.",
     "sweep": "Whether done dates are still complete.",
     "calendar": "Which dates are expected.",
     "validation": "A validation, or the one that a plan begins with.",
-    "plan": "Nothing: prices are dry runs.",
+    "quality": "Which rows are below their standard.",
     "preflight": "Nothing: the command line asks, not the daemon.",
-    OTHER: "Anything else, such as the quality of rows.",
 }
 """What the warehouse is asked for."""
-TROUBLES: Mapping[str, str] = {
+TROUBLES: Mapping[TroubleKind, str] = {
     "warehouse": "The warehouse could not be asked, or `daily_bytes` are spent: questions are held.",
     "breaker": "A processor is paused, as it failed the same way again and again.",
     "budget": "A table is parked until its quota day ends.",
@@ -49,7 +47,6 @@ TROUBLES: Mapping[str, str] = {
     "stopped": "A backfill was stopped by its `max_failures`.",
     "backup": "The state database could not be copied.",
     "clock": "The clock was set.",
-    OTHER: "Anything else.",
 }
 """Faults that are not tied to one date."""
 GATE_RESULTS: Mapping[str, str] = {
@@ -128,13 +125,12 @@ class Metrics:
             self._attempts.labels(event.processor, event.status.value).inc()
             self._durations.labels(event.processor).observe(event.seconds)
         elif isinstance(event, Trouble):
-            self._troubles.labels(event.kind if event.kind in TROUBLES else OTHER).inc()
+            self._troubles.labels(event.kind).inc()
 
-    def on_query(self, purpose: str, billed: int) -> None:
+    def on_query(self, purpose: Purpose, billed: int) -> None:
         """Count a query that was sent to the warehouse, and the bytes it bills."""
-        known = purpose if purpose in PURPOSES else OTHER
-        self._queries.labels(known).inc()
-        self._billed.labels(known).inc(billed)
+        self._queries.labels(purpose).inc()
+        self._billed.labels(purpose).inc(billed)
 
     def on_error(self) -> None:
         """Count a query that was not answered."""

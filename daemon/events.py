@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from state.machine import Trigger
 from state.records import Status
@@ -51,11 +52,15 @@ class AttemptEnded:
     seconds: float
 
 
+TroubleKind = Literal["warehouse", "breaker", "budget", "regressed", "stopped", "backup", "clock"]
+"""What trouble is about: the closed set by which it is counted."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
     """Something a person should know of that belongs to no date: an outage, a breaker, a budget."""
 
-    kind: str
+    kind: TroubleKind
     text: str
 
 

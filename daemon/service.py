@@ -31,6 +31,7 @@ from daemon.executors.factory import open_executors
 from daemon.leadership import Leadership
 from daemon.sweep import TICK_SECONDS
 from daemon.systemd import Manager
+from daemon.warehouse import Purpose
 from daemon.warehouse.backend import unheard
 from daemon.warehouse.factory import open_warehouse
 from daemon.warehouse.inquiry import Inquiry
@@ -58,7 +59,7 @@ class Service:
         settings: Settings,
         *,
         tell: Tell = lambda event: None,
-        on_query: Callable[[str, int], None] = unheard,
+        on_query: Callable[[Purpose, int], None] = unheard,
         on_error: Callable[[], None] = unheard,
         warehouse: Inquiry | None = None,
         manager: Manager | None = None,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from daemon import lookback
 from daemon.decide import Advance, Decision, Facts, Fail, Wait, Waiting, decide
-from daemon.warehouse import Answers, Wanted, Warehouse
+from daemon.warehouse import Answers, Purpose, Wanted, Warehouse
 from state.calendar import Day
 from state.pipeline import Phase, Pipeline, Processor, Stage
 from state.records import CheckRow, Mode, Scrapers
@@ -79,7 +79,7 @@ def survey(
     *,
     now: float,
     known: Known | None = None,
-    purpose: str = "validation",
+    purpose: Purpose = "validation",
 ) -> Survey:
     """Ask about the dates from `start` to `end`, both included, and judge what comes back.
 

@@ -15,7 +15,7 @@ from daemon.core import ACTOR, Core
 from daemon.decide import Waiting
 from daemon.events import Trouble
 from daemon.regression import UNCERTAIN
-from daemon.warehouse import Answers, Warehouse, WarehouseError
+from daemon.warehouse import Answers, Purpose, Warehouse, WarehouseError
 from state.calendar import Day
 from state.expectation import Expectation
 from state.pipeline import Pipeline
@@ -83,7 +83,9 @@ class Validator:
             days.save(tx, {date: games.get(date, 0) if counts else None for date in span}, now)
             dates.wake_waiting(tx, Waiting.CALENDAR, now)
 
-    def look_again(self, known: Sequence[CheckRow], *, purpose: str = "gate", certain: bool = False) -> int:
+    def look_again(
+        self, known: Sequence[CheckRow], *, purpose: Purpose = "gate", certain: bool = False
+    ) -> int:
         """Ask about checks of ended dates, whether or not a question is due, and keep the answers.
 
         `certain`: keep only those that say what is there, so that an error changes nothing.
@@ -94,7 +96,7 @@ class Validator:
         its = [check for check in known if check.processor in self._core.pipeline.processors]
         return self._ask(its, purpose=purpose, certain=certain) if its else 0
 
-    def _ask(self, due: Sequence[CheckRow], *, purpose: str = "gate", certain: bool = False) -> int:
+    def _ask(self, due: Sequence[CheckRow], *, purpose: Purpose = "gate", certain: bool = False) -> int:
         asked_at = self._core.now()
         wanted: dict[str, list[dt.date]] = defaultdict(list)
         for check in due:

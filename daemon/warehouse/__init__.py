@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 from state.verdict import Evidence
+
+Purpose = Literal["gate", "sweep", "calendar", "validation", "quality", "preflight"]
+"""What the warehouse is asked for: the closed set by which queries are counted."""
 
 Wanted = Mapping[str, Collection[dt.date]]
 """The dates to ask about, by processor."""
@@ -36,7 +39,7 @@ class Warehouse(Protocol):
             WarehouseError: the calendar could not be asked.
         """
 
-    def evidence(self, wanted: Wanted, *, purpose: str) -> Answers:
+    def evidence(self, wanted: Wanted, *, purpose: Purpose) -> Answers:
         """What the tables and the run history hold: two queries, however many tables and dates.
 
         A table that cannot be asked gives evidence with `error` for its processors and leaves the rest.

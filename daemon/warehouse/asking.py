@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from daemon.warehouse import Wanted, history, questions
+from daemon.warehouse import Purpose, Wanted, history, questions
 from daemon.warehouse.backend import Backend, Refusal, Row
 from daemon.warehouse.history import Runs
 from daemon.warehouse.questions import Probe, Question
@@ -34,7 +34,7 @@ class Tables:
         self._backend = backend
         self._broken: set[tuple[str, bool]] = set()
 
-    def ask(self, probes: Sequence[Probe], *, purpose: str) -> dict[str, Counts | Refusal]:
+    def ask(self, probes: Sequence[Probe], *, purpose: Purpose) -> dict[str, Counts | Refusal]:
         """Counts or refusal, by processor.
 
         Raises:
@@ -47,7 +47,9 @@ class Tables:
         self._broken = (self._broken - {_key(probe) for probe in probes}) | refused
         return answers
 
-    def _side_by_side(self, groups: Sequence[Sequence[Probe]], purpose: str) -> dict[str, Counts | Refusal]:
+    def _side_by_side(
+        self, groups: Sequence[Sequence[Probe]], purpose: Purpose
+    ) -> dict[str, Counts | Refusal]:
         """A query for each group, all at once: many slow tables take no longer than one."""
         answers: dict[str, Counts | Refusal] = {}
         with ThreadPoolExecutor(SIDE_BY_SIDE, "tables") as pool:
@@ -55,7 +57,7 @@ class Tables:
                 answers |= found
         return answers
 
-    def _group(self, probes: Sequence[Probe], purpose: str) -> dict[str, Counts | Refusal]:
+    def _group(self, probes: Sequence[Probe], purpose: Purpose) -> dict[str, Counts | Refusal]:
         found = self._counts(probes, purpose)
         if not isinstance(found, Refusal):
             return dict(found)
@@ -63,7 +65,7 @@ class Tables:
             return {probes[0].name: self._readable(probes[0], found, purpose)}
         return self._side_by_side([[probe] for probe in probes], purpose)
 
-    def _readable(self, probe: Probe, refusal: Refusal, purpose: str) -> Counts | Refusal:
+    def _readable(self, probe: Probe, refusal: Refusal, purpose: Purpose) -> Counts | Refusal:
         """What the other dates hold, where files of some cannot be read: halves are asked to find those."""
         if not refusal.in_a_file or len(probe.dates) == 1:
             return refusal
@@ -74,7 +76,7 @@ class Tables:
             counts |= dict.fromkeys(dates, found) if isinstance(found, Refusal) else found
         return counts
 
-    def _counts(self, probes: Sequence[Probe], purpose: str) -> Mapping[str, Counts] | Refusal:
+    def _counts(self, probes: Sequence[Probe], purpose: Purpose) -> Mapping[str, Counts] | Refusal:
         try:
             rows = _dated(self._backend.query(questions.evidence(probes), purpose=purpose))
         except Refusal as refusal:
@@ -118,7 +120,7 @@ class RunHistory:
         """The query for the wanted pairs."""
         return self._question(wanted, self._lacking)
 
-    def ask(self, wanted: Wanted, *, purpose: str) -> Mapping[Pair, Runs] | Refusal:
+    def ask(self, wanted: Wanted, *, purpose: Purpose) -> Mapping[Pair, Runs] | Refusal:
         """The runs of each pair that has any, or why they could not be asked.
 
         Raises:
@@ -130,7 +132,7 @@ class RunHistory:
             return refusal
         return {(name, date): self._latest(found, name, date) for name in wanted for date in wanted[name]}
 
-    def _rows(self, wanted: Wanted, purpose: str) -> list[Row]:
+    def _rows(self, wanted: Wanted, purpose: Purpose) -> list[Row]:
         lacking = self._lacking
         while True:
             try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from daemon.plain import one_line
+from daemon.warehouse import Purpose
 from daemon.warehouse.budget import Ledger, Passing
 from daemon.warehouse.questions import Question
 from state.sources import QUOTA_ZONE
@@ -36,7 +37,7 @@ class Refusal(Exception):
 class Backend(Protocol):
     """Something that answers SQL in BigQuery's dialect. Called from several threads at once."""
 
-    def query(self, question: Question, *, purpose: str) -> list[Row]:
+    def query(self, question: Question, *, purpose: Purpose) -> list[Row]:
         """The rows of the answer, values as Python's dates, integers, texts and lists.
 
         Raises:
@@ -64,7 +65,7 @@ def unheard(*_: object) -> None:
 class Meter:
     """Who is told of queries and errors, and the clock."""
 
-    on_query: Callable[[str, int], None] = unheard
+    on_query: Callable[[Purpose, int], None] = unheard
     """Purpose and bytes billed, once for each query that was sent."""
     on_error: Callable[[], None] = unheard
     """Once for each query that was not answered."""

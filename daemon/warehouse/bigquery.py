@@ -23,7 +23,7 @@ from google.cloud import bigquery
 from google.oauth2 import service_account
 
 from daemon.google_errors import FAILURES
-from daemon.warehouse import WarehouseError
+from daemon.warehouse import Purpose, WarehouseError
 from daemon.warehouse.backend import Meter, Refusal, Row
 from daemon.warehouse.bigquery_errors import meant
 from daemon.warehouse.budget import DailyBudget
@@ -63,7 +63,7 @@ class BigQuery:
         self._clients: queue.LifoQueue[bigquery.Client] = queue.LifoQueue()
         self._http_timeout = min(HTTP_TIMEOUT, source.query_timeout)
 
-    def query(self, question: Question, *, purpose: str) -> list[Row]:
+    def query(self, question: Question, *, purpose: Purpose) -> list[Row]:
         """The rows of the answer, within `warehouse.query_timeout` or not at all.
 
         Raises:
@@ -103,7 +103,7 @@ class BigQuery:
             self._meter.on_error()
             raise meant(error, self._meter.now()) from error
 
-    def _asked(self, client: bigquery.Client, question: Question, purpose: str) -> list[Row]:
+    def _asked(self, client: bigquery.Client, question: Question, purpose: Purpose) -> list[Row]:
         """The rows; the query is counted however it ends, with what it was billed."""
         billed = 0
         try:

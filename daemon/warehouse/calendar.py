@@ -15,9 +15,6 @@ from state.pipeline import Pipeline
 
 Games = Mapping[dt.date, int]
 
-PURPOSE = "calendar"
-"""Under which its queries are counted."""
-
 
 class GameCalendar:
     """Games per date, for both warehouses."""
@@ -46,7 +43,7 @@ class GameCalendar:
         branch = Branch(sql=query.strip().rstrip(";"))
         question = Question(branches=(branch,), params={"start": start, "end": end})
         try:
-            return _counted(self._backend.query(question, purpose=PURPOSE))
+            return _counted(self._backend.query(question, purpose="calendar"))
         except Refusal as refusal:
             raise WarehouseError(f"calendar.query was refused: {refusal}") from refusal
         except ValueError as error:

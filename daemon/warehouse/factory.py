@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from daemon.warehouse import Purpose
 from daemon.warehouse.backend import Backend, Meter, unheard
 from daemon.warehouse.budget import Ledger, Passing
 from daemon.warehouse.calendar import GameCalendar
@@ -15,7 +16,7 @@ from state.pipeline import Pipeline
 def open_warehouse(
     pipeline: Pipeline,
     *,
-    on_query: Callable[[str, int], None] = unheard,
+    on_query: Callable[[Purpose, int], None] = unheard,
     on_error: Callable[[], None] = unheard,
     now: Callable[[], float] = time.time,
     ledger: Ledger | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 
-from daemon.warehouse import Answers, Wanted, WarehouseError, questions
+from daemon.warehouse import Answers, Purpose, Wanted, WarehouseError, questions
 from daemon.warehouse.asking import Counts, Pair, RunHistory, Tables
 from daemon.warehouse.backend import Backend, Refusal, Row
 from daemon.warehouse.calendar import GameCalendar
@@ -34,7 +34,7 @@ class Inquiry:
         """
         return self._calendar.games(start, end)
 
-    def evidence(self, wanted: Wanted, *, purpose: str) -> Answers:
+    def evidence(self, wanted: Wanted, *, purpose: Purpose) -> Answers:
         """What the tables and the run history hold: two queries, however many tables and dates.
 
         A table that cannot be asked gives evidence with `error` for its processors and leaves the rest.

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 
 from daemon.plain import one_line
-from daemon.warehouse import WarehouseError
+from daemon.warehouse import Purpose, WarehouseError
 from daemon.warehouse.backend import Meter, Refusal, Row
 from daemon.warehouse.dialect import carry
 from daemon.warehouse.questions import Branch, Question, Slice
@@ -47,7 +47,7 @@ class Lake:
         self._lock = threading.Lock()
         self._connection: duckdb.DuckDBPyConnection | None = None
 
-    def query(self, question: Question, *, purpose: str) -> list[Row]:
+    def query(self, question: Question, *, purpose: Purpose) -> list[Row]:
         """The rows of the answer; nothing is read but the files of the dates asked about.
 
         Raises:
@@ -82,7 +82,7 @@ class Lake:
                 self._connection.close()
             self._connection = None
 
-    def _answer(self, question: Question, purpose: str) -> list[Row]:
+    def _answer(self, question: Question, purpose: Purpose) -> list[Row]:
         selects: list[str] = []
         params: dict[str, Any] = {}
         for branch in question.branches:
@@ -102,7 +102,7 @@ class Lake:
             params |= {name: _listed(question.params[name]) for name in carried.params}
         return self._fetch(" UNION ALL ".join(selects), params, purpose) if selects else []
 
-    def _fetch(self, sql: str, params: Mapping[str, Any], purpose: str) -> list[Row]:
+    def _fetch(self, sql: str, params: Mapping[str, Any], purpose: Purpose) -> list[Row]:
         self._meter.on_query(purpose, 0)
         with self._cursor() as cursor:
             guard = threading.Timer(self._timeout, cursor.interrupt)

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from api.metrics import Metrics
 from daemon.plan import plan
 from daemon.quality import quality
 from daemon.report import Validation, validation
@@ -61,9 +62,16 @@ def test_the_plan_knows_what_asking_costs(house: House) -> None:
 
 def test_rows_below_their_standard_are_counted(house: House) -> None:
     platform, warehouse, _ = validated(house)
+    house.queries.clear()
     (context,) = quality(platform, warehouse, DAY, NEXT, now=time.time()).processors
     assert (context.rows, context.below) == (3, 1)
     assert context.dates[DAY].below == 1
+    # And the metrics tell its questions from others
+    metrics = Metrics()
+    for purpose, billed in house.queries:
+        metrics.on_query(purpose, billed)
+    counted = f'backfilld_warehouse_queries_total{{purpose="quality"}} {len(house.queries)}.0'
+    assert counted in metrics.exposition("")[0].decode().splitlines()
 
 
 def test_a_column_that_is_not_there_is_unknown_for_its_processor_alone(house: House) -> None:
