@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from api import joblog
 from api.served import Served
+from daemon.core import Core
 from daemon.waiting import waiting_on
-from state.store import attempts, dates, tallies
+from state.records import AttemptRow
+from state.store import dates, tallies
 from state.store.database import Transaction
 
 
@@ -23,28 +24,25 @@ class Wait:
     sentence: str
 
 
-def last_lines(service: Served, running: Sequence[int]) -> dict[int, str]:
-    """The last line that each running attempt has written, so far as it has."""
-    with service.core.db.read() as tx:
-        rows = [row for row in attempts.running(tx) if row.id in running]
-    kept = {row.id: service.executors.get(row.executor) for row in rows}
-    return {number: joblog.last_line(place.log(number)) for number, place in kept.items() if place}
+def last_line(service: Served, attempt: AttemptRow) -> str:
+    """The last line that an attempt has written; empty where there is none yet, or its executor is gone."""
+    executor = service.executors.get(attempt.executor)
+    return joblog.last_line(executor.log(attempt.id)) if executor else ""
 
 
-def waits(service: Served) -> list[Wait]:
+def waits(tx: Transaction, core: Core) -> list[Wait]:
     """What live dates wait for, the most frequent first."""
-    with service.core.db.read() as tx:
-        counts: dict[str, int] = {}
-        for count in tallies.dates(tx):
-            if count.waiting:
-                counts[count.waiting] = counts.get(count.waiting, 0) + count.n
-        found = [_wait(tx, service, reason, n) for reason, n in counts.items()]
+    counts: dict[str, int] = {}
+    for count in tallies.dates(tx):
+        if count.waiting:
+            counts[count.waiting] = counts.get(count.waiting, 0) + count.n
+    found = [_wait(tx, core, reason, n) for reason, n in counts.items()]
     return sorted((wait for wait in found if wait is not None), key=lambda wait: -wait.n)
 
 
-def _wait(tx: Transaction, service: Served, reason: str, n: int) -> Wait | None:
+def _wait(tx: Transaction, core: Core, reason: str, n: int) -> Wait | None:
     """One date at a time: asking about several at once would read all that lies between them."""
     span = dates.span_waiting(tx, reason)
     row = dates.get(tx, span[0]) if span is not None else None
-    sentence = waiting_on(tx, service.core, [row]) if row is not None else {}
+    sentence = waiting_on(tx, core, [row]) if row is not None else {}
     return next((Wait(reason=reason, n=n, date=date, sentence=text) for date, text in sentence.items()), None)

@@ -11,7 +11,7 @@ from api.schemas.calendar import Calendar, CalendarGroup
 from api.schemas.fields import BackfillStatus
 from daemon.budgets import Budget
 from daemon.plain import clock
-from daemon.progress import Progress
+from daemon.progress import Progress, Running
 from state.pipeline import DONE, FAILED, Pipeline
 from state.records import AttemptRow, BackfillRow, CheckRow, DateRow, HoldRow, TransitionRow
 from state.store import backfills
@@ -175,7 +175,7 @@ def progress(found: Progress, pipeline: Pipeline) -> told.Progress:
             told.SeasonProgress(season=s.name, total=s.total, done=s.done, failed=s.failed)
             for s in found.seasons
         ],
-        running=_running(found),
+        running=running(found.running, found.now),
         rate_per_hour=found.eta.rate_per_hour,
         eta=found.eta.at,
         eta_method=found.eta.method,
@@ -216,14 +216,15 @@ def _phase(found: Progress, name: str) -> told.PhaseProgress:
     )
 
 
-def _running(found: Progress) -> list[told.RunningAttempt]:
+def running(found: Sequence[Running], now: float) -> list[told.RunningAttempt]:
+    """The attempts under way."""
     return [
         told.RunningAttempt(
             id=one.attempt.id,
             processor=one.attempt.processor,
             dates=list(one.dates),
             started_at=one.attempt.started_at,
-            age_seconds=round(max(found.now - one.attempt.started_at, 0.0), 3),
+            age_seconds=round(max(now - one.attempt.started_at, 0.0), 3),
         )
-        for one in found.running
+        for one in found
     ]

@@ -129,7 +129,7 @@ def progress(tx: Transaction, core: Core) -> Progress:
         waiting=waiting,
         processors=_processors(core.pipeline, tallies.checks(tx), states.get(PENDING, 0)),
         seasons=_seasons(counts),
-        running=_running(tx),
+        running=running(tx),
         holds=placed,
         budgets=budgets.standing(tx, core.pipeline, now),
         last_progress_at=reading.last_progress(tx),
@@ -235,7 +235,8 @@ def _seasons(counts: Sequence[DateCount]) -> tuple[SeasonProgress, ...]:
     )
 
 
-def _running(tx: Transaction) -> tuple[Running, ...]:
+def running(tx: Transaction) -> tuple[Running, ...]:
+    """The attempts under way, oldest first."""
     under_way = attempts.running(tx)
     covered = attempts.covered(tx, [attempt.id for attempt in under_way])
     return tuple(Running(attempt=attempt, dates=covered[attempt.id]) for attempt in under_way)

@@ -14,17 +14,18 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
-from api import activity, problems
+from api import activity, problems, telling
 from api.endpoint import read
 from api.guard import principal
 from api.page import reading, words
 from api.page.kinds import Kinds
-from api.routes import backfills, dates, ops, reports
+from api.routes import backfills, dates, reports
 from api.schemas import asked
 from api.schemas.fields import whole_number
 from api.schemas.told import Problem
 from api.served import Served
 from api.tokens import Scope
+from daemon.progress import progress
 from state.pipeline import FAILED
 from state.records import Scrapers
 
@@ -67,15 +68,17 @@ def overview(service: Served, kinds: Kinds) -> AnyResponse:
     part = request.args.get("part")
     if part == "calendar":
         return _calendar(service, kinds)
-    progress = ops.how_far(service)
+    with service.core.db.read() as tx:
+        found, waits = progress(tx, service.core), activity.waits(tx, service.core)
+    shown = [one.attempt for one in found.running[:MOST_JOBS]]
     return _shown(
         "overview",
-        progress=progress,
+        progress=telling.progress(found, service.pipeline),
         grid=None if part else reading.picture(service, kinds),
-        bar_of_all=kinds.bar(progress.states, progress.outcomes),
+        bar_of_all=kinds.bar(found.states, found.outcomes),
         most=MOST_JOBS,
-        lines=activity.last_lines(service, [one.id for one in progress.running[:MOST_JOBS]]),
-        waits=activity.waits(service),
+        lines={attempt.id: activity.last_line(service, attempt) for attempt in shown},
+        waits=waits,
         failed=dates.listed(service, query=read(asked.DatesPage, FAILED_DATES)).items,
     )
 

@@ -12,7 +12,7 @@ from api.metrics import OPENMETRICS
 from api.schemas import asked, told
 from api.schemas.activity import Activity, Job, Wait
 from api.served import Served
-from daemon.progress import progress
+from daemon.progress import progress, running
 from state.store import holds
 
 section = Section("ops", "How everything stands")
@@ -31,13 +31,16 @@ def how_far(service: Served) -> told.Progress:
 @section.get("/v1/activity", Activity)
 def going_on(service: Served) -> Activity:
     """What runs now, with the last line of each job, and what waits for what."""
-    running = how_far(service).running
-    lines = activity.last_lines(service, [one.id for one in running])
+    with service.core.db.read() as tx:
+        now, under_way, waits = service.core.now(), running(tx), activity.waits(tx, service.core)
     return Activity(
-        running=[Job(**dict(one), last_line=lines.get(one.id, "")) for one in running],
+        running=[
+            Job(**dict(job), last_line=activity.last_line(service, one.attempt))
+            for job, one in zip(telling.running(under_way, now), under_way, strict=True)
+        ],
         waiting=[
             Wait(reason=wait.reason, dates=wait.n, first=wait.date, waiting_on=wait.sentence)
-            for wait in activity.waits(service)
+            for wait in waits
         ],
     )
 

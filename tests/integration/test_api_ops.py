@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from pathlib import Path
 
@@ -145,3 +146,26 @@ def test_activity_tells_what_runs_with_its_last_line_and_what_waits(tmp_path, mo
     assert {wait["reason"]: wait["dates"] for wait in told["waiting"]} == {"attempt": 1, "slot": 1}
     (slot,) = (wait for wait in told["waiting"] if wait["reason"] == "slot")
     assert (slot["first"], slot["waiting_on"].startswith("a writer of")) == ("2021-10-28", True)
+
+
+def test_activity_is_of_one_moment(api, monkeypatch):
+    # Given jobs under way, and dates that wait
+    api.enqueue("2021-10-27", "2021-10-28")
+    api.world.settle()
+    told = api.get("/v1/activity")
+    assert told["running"]
+    assert told["waiting"]
+    # When all of it ends while the daemon is asked, as soon as it has looked once
+    look = api.behind.core.db.read
+
+    @contextlib.contextmanager
+    def look_once():
+        with look() as tx:
+            yield tx
+        monkeypatch.undo()
+        api.world.run()
+
+    monkeypatch.setattr(api.behind.core.db, "read", look_once)
+    # Then it tells how it all was
+    assert api.get("/v1/activity") == told
+    assert api.get("/v1/activity") == {"running": [], "waiting": []}
