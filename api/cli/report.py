@@ -201,7 +201,8 @@ def _remembering(state_dir: str | None) -> Iterator[Database | None]:
         yield None
         return
     try:
-        found = schema_version(db)
+        with db.read() as tx:
+            found = schema_version(tx)
         if found.current != found.newest:
             raise DatabaseUnusable(
                 f"{db.name} has schema {found.current}, this backfilld wants {found.newest}:"

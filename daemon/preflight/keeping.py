@@ -28,7 +28,8 @@ def state_database(site: Site) -> Iterator[Finding]:
         if not database.there:
             yield _new(database.path.parent)
             return
-        found = schema_version(database)
+        with database.write() as tx:
+            found = schema_version(tx)
     except DatabaseUnusable as error:
         hint = "check its owner and rights, or restore the latest backup beside it" if database.sqlite else ""
         yield failed(str(error), hint)

@@ -19,18 +19,17 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from state.store import postgresql
 from state.store.faults import DatabaseUnusable, explained
+from state.store.version import MIGRATIONS, schema_version
 
 Transaction = Connection
 """An open transaction, as the other modules of the store take it."""
 
-MIGRATIONS = Path(__file__).parent.parent / "migrations"
 LOCK_WAIT_SECONDS = 20.0
 """How long a transaction waits for another process that holds the database."""
 QUEUE_SECONDS = 1.0
@@ -188,30 +187,23 @@ class Database:
             raise told from error
 
     def _upgrade(self) -> None:
-        scripts = ScriptDirectory(str(MIGRATIONS))
-        newest = scripts.get_current_head()
         with self._engine.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
-        if current == newest:
+            found = schema_version(connection)
+        if found.current == found.newest:
             return
-        if current is not None:
-            self._refuse_newer(current, scripts)
-            if self.sqlite:
-                self.backup(self.path.with_name(f"{self.path.name}.before-{newest}"))
+        if not found.known:
+            raise DatabaseUnusable(
+                f"the state database has schema version {found.current}, which this backfilld does not know;"
+                " it was written by a newer one: install that, or restore a backup"
+            )
+        if found.current is not None and self.sqlite:
+            self.backup(self.path.with_name(f"{self.path.name}.before-{found.newest}"))
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         with self._engine.begin() as connection:
             self._begin_writing(connection)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-
-    def _refuse_newer(self, current: str, scripts: ScriptDirectory) -> None:
-        known = {script.revision for script in scripts.walk_revisions()}
-        if current not in known:
-            raise DatabaseUnusable(
-                f"the state database has schema version {current}, which this backfilld does not know;"
-                " it was written by a newer one: install that, or restore a backup"
-            )
 
     def backup(self, target: Path) -> None:
         """Write a consistent copy of a live SQLite database to `target`, readable by the owner alone.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
 
-from state.store.database import MIGRATIONS, Database
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,15 +22,10 @@ class SchemaVersion:
     """Whether this program knows the current one, and can therefore bring it to the newest."""
 
 
-def schema_version(database: Database) -> SchemaVersion:
-    """The versions, once a transaction for writing was opened and closed again.
-
-    Raises:
-        DatabaseUnusable: the database cannot be opened or written.
-    """
+def schema_version(tx: Connection) -> SchemaVersion:
+    """The versions, as a transaction sees them."""
     scripts = ScriptDirectory(str(MIGRATIONS))
     known = {script.revision for script in scripts.walk_revisions()}
-    with database.write() as tx:
-        current = MigrationContext.configure(tx).get_current_revision()
+    current = MigrationContext.configure(tx).get_current_revision()
     newest = scripts.get_current_head() or ""
     return SchemaVersion(current=current, newest=newest, known=current is None or current in known)

@@ -17,6 +17,7 @@ from state.pipeline_file import load
 from state.store import checks
 from state.store.database import Database
 from tests.integration.command_line import CommandLine
+from tests.rights import of_an_ordinary_user
 
 OPENER, DAY = "2021-10-19", "2021-10-26"
 SMALL = """
@@ -241,6 +242,18 @@ def test_a_state_directory_without_a_state_is_told_as_one(command: CommandLine, 
         " correct --state-dir or leave it out\n"
     )
     assert told.out == command("validate", OPENER).out
+
+
+def test_the_state_is_read_while_somebody_writes_it(command: CommandLine, small: Path) -> None:
+    # Given a state database that is being written, by somebody else
+    db = Database(f"sqlite:///{small / 'state.db'}")
+    db.upgrade()
+    with db.write():
+        told = command("validate", OPENER, "--plan", "--state-dir", small)
+    db.close()
+    # Then it is read as it was, at once
+    assert (told.code, told.err) == (1, "")
+    assert told.rows("box", "NEVER RAN")
 
 
 def test_a_lake_that_is_not_there_is_no_answer(command: CommandLine, small: Path) -> None:

@@ -7,8 +7,9 @@ import re
 import pytest
 import sqlalchemy as sa
 
-from state.store.database import MIGRATIONS, Database
+from state.store.database import Database
 from state.store.triggers import statements
+from state.store.version import MIGRATIONS
 from state.tables import metadata
 
 # The text of such an index is compared as it stands in sqlite_master.

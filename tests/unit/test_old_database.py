@@ -10,8 +10,9 @@ from alembic.config import Config
 
 from state.records import Status
 from state.store import attempts, checks, dates
-from state.store.database import MIGRATIONS, Database
+from state.store.database import Database
 from state.store.faults import DatabaseUnusable
+from state.store.version import MIGRATIONS
 
 DATE = dt.date(2021, 10, 26)
 
