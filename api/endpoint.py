@@ -50,6 +50,8 @@ class Endpoint:
     status: tuple[int, ...] = (200,)
     problems: tuple[int, ...] = ()
     """Statuses of problems beyond those that its models imply."""
+    headers: tuple[str, ...] = ()
+    """What its answers may carry beyond the headers of every answer."""
     open: bool = False
     """Whether it answers everyone, whatever tokens there are."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -29,10 +29,6 @@ _SCHEMES: Json = {
     "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "Opened by `POST /login`."},
 }
 """Either is enough; neither is needed while the daemon has no tokens."""
-_HEADERS: Mapping[str, Sequence[str]] = {
-    "/v1/attempts/{id}/log": ("X-Log-Size", "X-Log-End", "X-Attempt-Status"),
-    "/v1/calendar": ("ETag",),
-}
 _NOT_MODIFIED = 304
 
 
@@ -130,12 +126,11 @@ def _answers(one: Endpoint, schemas: _Schemas) -> Json:
         content = {media_type: {"schema": schema} for media_type in one.answer}
     else:
         content = {endpoint.MEDIA_TYPE: {"schema": schemas.answer(one.answer)}}
-    names = _HEADERS.get(one.path, ())
-    headers = {"headers": {name: {"schema": {"type": "string"}} for name in names}} if names else {}
+    headers = {name: {"schema": {"type": "string"}} for name in one.headers}
     return {
         str(status): {
             "description": HTTP_STATUS_CODES[status],
-            **headers,
+            **({"headers": headers} if headers else {}),
             **({} if status == _NOT_MODIFIED else {"content": content}),
         }
         for status in one.status

@@ -23,7 +23,9 @@ def whoami(service: Served) -> Identity:
     return _told(guard.principal())
 
 
-@section.post("/login", Identity, body=asked.Login, open=True, problems=(401, 409, 503))
+@section.post(
+    "/login", Identity, body=asked.Login, open=True, problems=(401, 409, 503), headers=("Set-Cookie",)
+)
 def login(service: Served, *, body: asked.Login) -> Reply:
     """Open a session for a token: what follows needs the cookie alone.
 
@@ -34,7 +36,7 @@ def login(service: Served, *, body: asked.Login) -> Reply:
     return Reply(body=_told(who), headers={"Set-Cookie": cookie})
 
 
-@section.post("/logout", LoggedOut, body=asked.Nothing, open=True)
+@section.post("/logout", LoggedOut, body=asked.Nothing, open=True, headers=("Set-Cookie",))
 def logout(service: Served, *, body: asked.Nothing) -> Reply:
     """End the session of the cookie."""
     return Reply(body=LoggedOut(logged_out=True), headers={"Set-Cookie": guard.current().log_out()})

@@ -46,7 +46,14 @@ def one(service: Served, *, which: asked.ById) -> told.Attempt:
     return attempt
 
 
-@section.get("/v1/attempts/{id}/log", (PLAIN,), which=asked.ById, query=asked.LogPart, problems=(404,))
+@section.get(
+    "/v1/attempts/{id}/log",
+    (PLAIN,),
+    which=asked.ById,
+    query=asked.LogPart,
+    problems=(404,),
+    headers=("X-Log-Size", "X-Log-End", "X-Attempt-Status"),
+)
 def log(service: Served, *, which: asked.ById, query: asked.LogPart) -> Response:
     """What the job wrote, as it wrote it: all, the last `tail` lines, or what follows byte `offset`.
 

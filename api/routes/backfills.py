@@ -27,6 +27,7 @@ section = Section("backfills", "Requests for sets of dates")
     header=asked.IdempotencyKey,
     status=(201, 200),
     problems=(409,),
+    headers=("Location",),
 )
 def create(service: Served, *, body: asked.NewBackfill, header: asked.IdempotencyKey) -> Reply:
     """Ask for dates; every one of them gets an answer.

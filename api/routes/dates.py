@@ -47,7 +47,7 @@ def listed(service: Served, *, query: asked.DatesPage) -> told.Dates:
     return told.Dates(items=items, next_cursor=next_cursor("date", found, query.limit))
 
 
-@section.get("/v1/calendar", Calendar, header=asked.IfNoneMatch, status=(200, 304))
+@section.get("/v1/calendar", Calendar, header=asked.IfNoneMatch, status=(200, 304), headers=("ETag",))
 def calendar(service: Served, *, header: asked.IfNoneMatch) -> Reply | Response:
     """Where every date stands, in few bytes: made for asking again and again.
 

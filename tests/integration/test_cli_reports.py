@@ -17,7 +17,6 @@ from state.pipeline_file import load
 from state.store import checks
 from state.store.database import Database
 from tests.integration.command_line import CommandLine
-from tests.rights import of_an_ordinary_user
 
 OPENER, DAY = "2021-10-19", "2021-10-26"
 SMALL = """

@@ -87,6 +87,23 @@ def test_every_operation_is_described_and_named_once() -> None:
         assert operation["responses"]
 
 
+def test_the_headers_of_an_answer_are_in_the_document(door: Door) -> None:
+    # Given what every answer carries
+    usual = set(door.ask("GET", "/v1/whoami", door.operate).headers.keys())
+    for method, path, keys in (
+        ("POST", "/v1/backfills", {"json": {"start": "2021-10-18"}}),
+        ("GET", "/v1/calendar", {}),
+        ("GET", "/v1/attempts/{id}/log", {}),
+        ("POST", "/login", {"json": {"token": door.read}}),
+        ("POST", "/logout", {}),
+    ):
+        # When one carries more
+        answer = door.ask(method, path.format(id=1), door.operate, **keys)
+        told = DOCUMENT["paths"][path][method.lower()]["responses"][str(answer.status_code)]
+        # Then the document says so
+        assert set(answer.headers.keys()) - usual == set(told["headers"]), path
+
+
 def test_every_reference_of_the_document_leads_somewhere() -> None:
     known = {f"#/components/schemas/{name}" for name in DOCUMENT["components"]["schemas"]}
     assert set(re.findall(r"'\$ref': '([^']+)'", str(DOCUMENT))) <= known
