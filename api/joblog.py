@@ -67,10 +67,10 @@ def last_line(path: Path) -> str:
 
 def _start_of_tail(file: BinaryIO, size: int, lines: int) -> int:
     """The byte where the last `lines` lines begin; a line break at the very end begins no line."""
+    if lines == 0:
+        return size
     wanted = lines + 1 if _ends_with_break(file, size) else lines
     end = size
-    if wanted == 0 or lines == 0:
-        return size
     while end > 0:
         start = max(end - PIECE, 0)
         file.seek(start)

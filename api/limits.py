@@ -19,7 +19,7 @@ class Buckets:
 
     rate: float
     now: Callable[[], float] = time.monotonic
-    _full: dict[Hashable, tuple[float, float]] = field(default_factory=dict)
+    _left: dict[Hashable, tuple[float, float]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, client: Hashable) -> float:
@@ -27,10 +27,10 @@ class Buckets:
         burst = self.rate * BURST_SECONDS
         with self._lock:
             now = self.now()
-            left, at = self._full.pop(client, (burst, now))
+            left, at = self._left.pop(client, (burst, now))
             left = min(burst, left + (now - at) * self.rate)
             allowed = left >= 1
-            self._full[client] = (left - 1 if allowed else left, now)
-            if len(self._full) > MOST:
-                del self._full[next(iter(self._full))]
+            self._left[client] = (left - 1 if allowed else left, now)
+            if len(self._left) > MOST:
+                del self._left[next(iter(self._left))]
         return 0.0 if allowed else (1 - left) / self.rate

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from daemon.decide import Decision, Fail, Run, Wait, Waiting
-from daemon.plain import counted
+from daemon.plain import counted, first_few
 from daemon.survey import Hole, Survey, why
 from state.pipeline import Phase
 from state.verdict import Verdict
@@ -36,8 +36,8 @@ def next_action(seen: Survey, phases: Iterable[Ahead]) -> str:
         return f"nothing to do: no date is expected ({'; '.join(reasons[:NAMED])})"
     for ahead in phases:
         if ahead.closed and ahead.holes:
-            named = "; ".join(str(hole) for hole in ahead.holes[:NAMED])
-            return f"fill what {ahead.phase.name} depends on first: {named}{_more(len(ahead.holes))}"
+            named = first_few([str(hole) for hole in ahead.holes], NAMED, "; ")
+            return f"fill what {ahead.phase.name} depends on first: {named}"
         if ahead.closed:
             return _act(ahead, seen)
     return f"nothing to do: {counted(expected, 'date')} expected, ready in every phase"
@@ -64,11 +64,6 @@ def _lacks(phase: Phase, seen: Survey, dates: Iterable[dt.date]) -> str:
     checks = [seen.checks[date][name] for date in dates for name in names]
     lacking = Counter(c.processor for c in checks if not c.satisfied and c.verdict is not Verdict.RUNNING)
     told = [
-        f"{counted(n, 'date')} {'lacks' if n == 1 else 'lack'} {name}"
-        for name, n in lacking.most_common(NAMED)
+        f"{counted(n, 'date')} {'lacks' if n == 1 else 'lack'} {name}" for name, n in lacking.most_common()
     ]
-    return ", ".join(told) + _more(len(lacking))
-
-
-def _more(count: int) -> str:
-    return f" and {count - NAMED} more" if count > NAMED else ""
+    return first_few(told, NAMED)

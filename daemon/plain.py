@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,12 @@ def clock(at: float) -> str:
 def counted(n: int, noun: str) -> str:
     """A number of things: 1 date, 3 dates."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def first_few(words: Sequence[str], most: int, between: str = ", ") -> str:
+    """The first of some words, and how many more there are."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return between.join(words[:most]) + more
 
 
 def storable(text: str) -> str:

@@ -24,7 +24,7 @@ from state.records import CheckRow
 from state.verdict import Verdict
 
 
-class Standing(StrEnum):
+class Readiness(StrEnum):
     """How one date stands in one phase."""
 
     READY = "ready"
@@ -86,7 +86,7 @@ class PhaseReport:
     ready_dates: int
     expected_dates: int
     bootstrap_dates: int
-    dates: Mapping[dt.date, Standing]
+    dates: Mapping[dt.date, Readiness]
     holes: Sequence[Hole]
     """What earlier dates, outside the range, lack of the phase before, so that this one cannot start."""
     processors: Sequence[ProcessorReport]
@@ -142,7 +142,7 @@ def report(pipeline: Pipeline, seen: Survey) -> Validation:
     ahead = [_ahead(pipeline, phase, seen) for phase in pipeline.phase]
     phases = [_phase(pipeline, one, seen) for one in ahead]
     expected = list(seen.expected())
-    bootstrap = {date for p in phases for date, how in p.dates.items() if how is Standing.BOOTSTRAP}
+    bootstrap = {date for p in phases for date, how in p.dates.items() if how is Readiness.BOOTSTRAP}
     return Validation(
         start=seen.start,
         end=seen.end,
@@ -172,33 +172,33 @@ def _phase(pipeline: Pipeline, ahead: Ahead, seen: Survey) -> PhaseReport:
     }
     tally = Counter(dates.values())
     complete, expected = sum(p.complete for p in processors), sum(p.expected for p in processors)
-    due = len(dates) - tally[Standing.OFF] - tally[Standing.BOOTSTRAP]
+    due = len(dates) - tally[Readiness.OFF] - tally[Readiness.BOOTSTRAP]
     return PhaseReport(
         phase=phase.name,
         order=phase.order,
-        ready=tally[Standing.READY] == due,
+        ready=tally[Readiness.READY] == due,
         complete=complete,
         expected=expected,
         percent=_percent(complete, expected),
-        ready_dates=tally[Standing.READY],
+        ready_dates=tally[Readiness.READY],
         expected_dates=due,
-        bootstrap_dates=tally[Standing.BOOTSTRAP],
+        bootstrap_dates=tally[Readiness.BOOTSTRAP],
         dates=dates,
         holes=ahead.holes,
         processors=processors,
     )
 
 
-def _standing(day: Day, closed: Decision | None, *, goes_through: bool) -> Standing:
+def _standing(day: Day, closed: Decision | None, *, goes_through: bool) -> Readiness:
     if not day.expected:
-        return Standing.OFF
+        return Readiness.OFF
     if not goes_through:
-        return Standing.BOOTSTRAP
+        return Readiness.BOOTSTRAP
     if closed is None:
-        return Standing.READY
+        return Readiness.READY
     if isinstance(closed, Fail):
-        return Standing.BLOCKED
-    return Standing.LACKING if isinstance(closed, Run) else Standing.WAITING
+        return Readiness.BLOCKED
+    return Readiness.LACKING if isinstance(closed, Run) else Readiness.WAITING
 
 
 def _holes(pipeline: Pipeline, phase: Phase, seen: Survey) -> list[Hole]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from api.cli.output import clean, sign, spread
-from daemon.report import DateVerdict, PhaseReport, ProcessorReport, Standing, Validation
+from daemon.report import DateVerdict, PhaseReport, ProcessorReport, Readiness, Validation
 from state.verdict import Verdict
 
 _LONGEST = 110
@@ -21,7 +21,7 @@ _WORDS = {
     Verdict.NO_DATA: "ran, no data found",
     Verdict.FAILED: "ran but FAILED",
 }
-_PLACES = {Standing.READY: "green", Standing.BOOTSTRAP: "dim", Standing.BLOCKED: "red"}
+_PLACES = {Readiness.READY: "green", Readiness.BOOTSTRAP: "dim", Readiness.BLOCKED: "red"}
 
 
 def lines(report: Validation, *, per_date: bool) -> Iterator[Text]:
@@ -103,7 +103,7 @@ def _shortened(text: str) -> str:
 def _dates(phase: PhaseReport) -> Iterator[Text]:
     """A line for each date, with what it lacks; off dates are told once, above."""
     for date, standing in phase.dates.items():
-        if standing is not Standing.OFF:
+        if standing is not Readiness.OFF:
             what = (standing.value, _PLACES.get(standing, "yellow"))
             lacking = "; ".join(_of_date(phase.processors, date))
             yield Text.assemble(f"    {date}  ", what, f"  {lacking}" if lacking else "")

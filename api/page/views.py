@@ -7,6 +7,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -58,8 +59,9 @@ def blueprint(service: Served) -> Blueprint:
     page.register_error_handler(Unauthorized, _login)
     for kind in problems.ANSWERED:
         page.register_error_handler(kind, _problem)
+    page.add_url_rule("/", overview.__name__, partial(overview, service, kinds))
     for address, view in _VIEWS.items():
-        page.add_url_rule(address, view.__name__, _bound(view, service, kinds))
+        page.add_url_rule(address, view.__name__, partial(view, service))
     return page
 
 
@@ -92,7 +94,7 @@ def _calendar(service: Served, kinds: Kinds) -> Response:
     return response
 
 
-def date(service: Served, kinds: Kinds, date: str) -> AnyResponse:
+def date(service: Served, date: str) -> AnyResponse:
     """One date."""
     which = read(asked.ByDate, {"date": date})
     told = dates.one(service, which=which)
@@ -107,13 +109,13 @@ def date(service: Served, kinds: Kinds, date: str) -> AnyResponse:
     )
 
 
-def backfill_list(service: Served, kinds: Kinds) -> AnyResponse:
+def backfill_list(service: Served) -> AnyResponse:
     """All backfills."""
     query = read(asked.BackfillsPage, {"limit": "50", **_given("cursor")})
     return _shown("backfills", told=backfills.listed(service, query=query))
 
 
-def backfill(service: Served, kinds: Kinds, id: str) -> AnyResponse:  # noqa: A002 - the API's name for it
+def backfill(service: Served, id: str) -> AnyResponse:  # noqa: A002 - the API's name for it
     """One backfill with its dates."""
     which = read(asked.ById, {"id": id})
     query = read(asked.BackfillDatesPage, {"limit": "200", **_given("cursor")})
@@ -124,7 +126,7 @@ def backfill(service: Served, kinds: Kinds, id: str) -> AnyResponse:  # noqa: A0
     )
 
 
-def enqueue(service: Served, kinds: Kinds) -> str:
+def enqueue(service: Served) -> str:
     """The form for a new backfill; once it is filled in, what would become of it."""
     given = _given(*REQUESTED)
     form = {"form": given, "scrapers": list(Scrapers)}
@@ -146,14 +148,14 @@ def enqueue(service: Served, kinds: Kinds) -> str:
     )
 
 
-def validation(service: Served, kinds: Kinds) -> str:
+def validation(service: Served) -> str:
     """What exists for a range of dates."""
     given = _given("start", "end")
     told = reports.validation(service, query=read(asked.Range, given)) if "start" in given else None
     return render_template("validation.html", form=given, told=told)
 
 
-def login(service: Served, kinds: Kinds) -> str:
+def login(service: Served) -> str:
     """The form that exchanges a token for a session; its cookie is out of reach of scripts."""
     wanted = request.args.get("next", "")
     here = wanted if _HERE.fullmatch(wanted) else url_for("page.overview")
@@ -162,7 +164,6 @@ def login(service: Served, kinds: Kinds) -> str:
 
 _View = Callable[..., AnyResponse | str]
 _VIEWS: Mapping[str, _View] = {
-    "/": overview,
     "/dates/<date>": date,
     "/backfills": backfill_list,
     "/backfills/<id>": backfill,
@@ -173,13 +174,6 @@ _VIEWS: Mapping[str, _View] = {
 
 
 _FORMS = {"page.enqueue": "enqueue.html", "page.validation": "validation.html"}
-
-
-def _bound(view: _View, service: Served, kinds: Kinds) -> _View:
-    def serve(**values: str) -> AnyResponse | str:
-        return view(service, kinds, **values)
-
-    return serve
 
 
 def _shown(name: str, **context: Any) -> Response:

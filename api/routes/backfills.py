@@ -85,7 +85,7 @@ def its_dates(service: Served, *, which: asked.ById, query: asked.BackfillDatesP
         shown = found[: query.limit]
         held = dates.among(tx, [row.date for row in shown])
         waits = waiting_on(tx, service.core, list(held.values()))
-    items = [_requested(row, held.get(row.date), waits.get(row.date), which.id) for row in shown]
+    items = [_requested(row, held.get(row.date), waits.get(row.date)) for row in shown]
     return told.RequestedDates(items=items, next_cursor=next_cursor("date", found, query.limit))
 
 
@@ -149,7 +149,7 @@ def _detail(detail: Detail) -> told.Detail:
     return told.Detail(date=detail.date, outcome=detail.outcome, reason=detail.reason, **proof)
 
 
-def _requested(row: Answered, held: DateRow | None, waiting: str | None, number: int) -> told.RequestedDate:
+def _requested(row: Answered, held: DateRow | None, waiting: str | None) -> told.RequestedDate:
     """How the date ended under this backfill; else where it stands, whoever holds it."""
     return told.RequestedDate(
         date=row.date,

@@ -31,14 +31,14 @@ def _a_few_at_once(view: Callable[_Asked, _Made]) -> Callable[_Asked, _Made]:
     """A view that refuses to be one too many."""
 
     @functools.wraps(view)
-    def make(*asked: _Asked.args, **named: _Asked.kwargs) -> _Made:
+    def make(*given: _Asked.args, **named: _Asked.kwargs) -> _Made:
         if not _under_way.acquire(blocking=False):
             raise ServiceUnavailable(
                 f"{MOST_AT_ONCE} reports are being made, as many as may be at once; ask again later",
                 retry_after=RETRY_SECONDS,
             )
         try:
-            return view(*asked, **named)
+            return view(*given, **named)
         finally:
             _under_way.release()
 

@@ -8,7 +8,7 @@ from pydantic import ConfigDict
 
 from api.schemas.fields import Time, Told
 from api.schemas.told import Counts
-from daemon.report import Standing
+from daemon.report import Readiness
 from state.records import Scrapers
 from state.verdict import Verdict
 
@@ -68,7 +68,7 @@ class PhaseReport(_Report):
     ready_dates: int
     expected_dates: int
     bootstrap_dates: int
-    dates: dict[dt.date, Standing]
+    dates: dict[dt.date, Readiness]
     holes: list[Hole]
     processors: list[ProcessorReport]
 

@@ -84,7 +84,7 @@ class _Walker:
             if not isinstance(last, Advance):
                 break
             index = self._machine.after(stage, day)
-        self._note_holes(day, checks)
+        self._note_holes(checks)
 
     def _pass(self, stage: Stage, day: Day, checks: dict[str, CheckRow], hole: Hole | None) -> Decision:
         """Run in thought what the state needs, until its gate opens or nothing helps."""
@@ -144,7 +144,7 @@ class _Walker:
         before = lookback.phase_before(self._pipeline, phase)
         return self._seen.holes_before(before.processor, dt.date.min) if before else []
 
-    def _note_holes(self, day: Day, checks: Mapping[str, CheckRow]) -> None:
+    def _note_holes(self, checks: Mapping[str, CheckRow]) -> None:
         for phase in self._pipeline.phase:
             before = lookback.phase_before(self._pipeline, phase)
             if before is not None:

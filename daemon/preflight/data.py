@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 
+from daemon.plain import first_few
 from daemon.preflight.findings import Finding, failed, passed, warned
 from daemon.preflight.site import Site
 from daemon.report import PhaseReport, report
@@ -63,11 +64,8 @@ def data(site: Site) -> Iterator[Finding]:
         else:
             yield passed(_told(phase))
         if phase.holes:
-            named = "; ".join(str(hole) for hole in phase.holes[:NAMED])
-            more = f" and {len(phase.holes) - NAMED} more" if len(phase.holes) > NAMED else ""
-            yield warned(
-                f"{phase.phase} depends on earlier dates: {named}{more}", "begin earlier, or accept them"
-            )
+            named = first_few([str(hole) for hole in phase.holes], NAMED, "; ")
+            yield warned(f"{phase.phase} depends on earlier dates: {named}", "begin earlier, or accept them")
 
 
 def others(site: Site) -> Iterator[Finding]:
@@ -80,10 +78,9 @@ def others(site: Site) -> Iterator[Finding]:
     if not open_runs:
         yield passed("no run of these dates is open")
         return
-    named = ", ".join(_open(site, *run) for run in open_runs[:NAMED])
-    more = f" and {len(open_runs) - NAMED} more" if len(open_runs) > NAMED else ""
+    named = first_few([_open(site, *run) for run in open_runs], NAMED)
     hint = "stop the other controller, or let it end: the daemon waits for open runs"
-    yield warned(f"runs of these dates are open: {named}{more}", hint)
+    yield warned(f"runs of these dates are open: {named}", hint)
 
 
 def _season(site: Site, season: SeasonEntry, expected: list[dt.date]) -> Iterator[Finding]:

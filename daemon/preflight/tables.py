@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 
+from daemon.plain import first_few
 from daemon.preflight.findings import Finding, failed, passed, warned
 from daemon.preflight.site import Site
 from daemon.warehouse.backend import Refusal
@@ -157,5 +158,4 @@ def _unfiltered(table: str, column: str, info: TableInfo) -> Iterator[Finding]:
 
 
 def _some(columns: Iterable[str]) -> str:
-    names = sorted(columns)
-    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    return first_few(sorted(columns), 12)

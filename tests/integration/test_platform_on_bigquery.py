@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from daemon.report import PhaseReport, Standing, Validation, validation
+from daemon.report import PhaseReport, Readiness, Validation, validation
 from state.pipeline import Pipeline
 from state.pipeline_file import load
 from state.verdict import Verdict
@@ -196,7 +196,7 @@ def test_in_november_2021_phase_4_is_refused_on_every_date(
     # The sources are there; the gate before phase 4 is closed on every date with games
     assert phase2.ready
     playing = {november(day) for day, (games, _) in FOUND.items() if games}
-    assert {date for date, how in phase3.dates.items() if how is Standing.LACKING} == playing
+    assert {date for date, how in phase3.dates.items() if how is Readiness.LACKING} == playing
     assert phase4.ready_dates < phase4.expected_dates
 
     # Thanksgiving is not expected, although two tables have rows on it
@@ -216,5 +216,5 @@ def test_in_november_2021_phase_4_is_open_to_the_one_date_that_has_all_five_tabl
 ) -> None:
     # Given the 15th without its duplicates: the one date whose five tables had anything in them
     told = november_report(bigquery_house, as_found(bigquery_house, tmp_path, team_rows_on_the_15th=22))
-    assert {date.day for date, how in told.phases[1].dates.items() if how is Standing.READY} == {15}
-    assert told.phases[2].dates[november(15)] is Standing.READY
+    assert {date.day for date, how in told.phases[1].dates.items() if how is Readiness.READY} == {15}
+    assert told.phases[2].dates[november(15)] is Readiness.READY

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from daemon.plan import plan
-from daemon.report import Standing, Validation, validation
+from daemon.report import Readiness, Validation, validation
 from state.pipeline import Pipeline
 from state.pipeline_file import load, parse
 from state.verdict import Verdict
@@ -121,12 +121,12 @@ def test_thanksgiving_is_not_expected_although_two_tables_have_rows() -> None:
     told = validated(as_found())
     assert told.off_dates[november(25)] == "no games on this date"
     assert verdicts(told, "team_defense_zone_analysis")[25] is Verdict.NOT_EXPECTED
-    assert told.phases[2].dates[november(25)] is Standing.OFF
+    assert told.phases[2].dates[november(25)] is Readiness.OFF
 
 
 def test_phase_4_is_refused_on_every_date_with_games() -> None:
     told = validated(as_found())
-    assert {date.day for date, how in told.phases[1].dates.items() if how is Standing.READY} == set()
+    assert {date.day for date, how in told.phases[1].dates.items() if how is Readiness.READY} == set()
 
 
 def test_the_plan_repairs_phase_3_of_every_date_before_the_first_step_of_phase_4(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_the_plan_repairs_phase_3_of_every_date_before_the_first_step_of_phase_4
 @pytest.mark.parametrize("day", [day for day in FOUND if day != 25])
 def test_each_date_is_refused_for_a_reason_of_its_own(day: int) -> None:
     (gate,) = validated(as_found(), day, day).phases[1].dates.values()
-    assert gate is Standing.LACKING
+    assert gate is Readiness.LACKING
 
 
 def test_the_15th_alone_passes_once_its_duplicates_are_gone() -> None:
@@ -166,10 +166,10 @@ def test_the_15th_alone_passes_once_its_duplicates_are_gone() -> None:
     for name in ("team_offense_game_summary", "team_defense_game_summary"):
         facts.rows[name, november(15)] = 22
     told = validated(facts)
-    ready = {date.day for date, how in told.phases[1].dates.items() if how is Standing.READY}
+    ready = {date.day for date, how in told.phases[1].dates.items() if how is Readiness.READY}
     assert ready == {15}
     # And its phase 4 is complete as it stands
-    assert told.phases[2].dates[november(15)] is Standing.READY
+    assert told.phases[2].dates[november(15)] is Readiness.READY
 
 
 def test_the_zone_analysis_is_strict_from_day_35_of_the_season() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from daemon.plan import plan
-from daemon.report import PhaseReport, ProcessorReport, Standing, Validation, validation
+from daemon.report import PhaseReport, ProcessorReport, Readiness, Validation, validation
 from daemon.warehouse import WarehouseError
 from state.pipeline import Pipeline
 from state.verdict import Run
@@ -146,7 +146,7 @@ def test_a_broken_table_is_unknown_and_leaves_the_others() -> None:
     broken = processor_of(report, "nbac_team_boxscore")
     assert (broken.symbol, broken.status, broken.verdicts) == ("△", "unknown", {"unknown": 1})
     assert processor_of(report, "bigdataball_play_by_play").complete == 1
-    assert phase_of(report, "phase2").dates == {date("2021-10-26"): Standing.WAITING}
+    assert phase_of(report, "phase2").dates == {date("2021-10-26"): Readiness.WAITING}
     assert report.next_action == (
         "find out why phase2 cannot be judged, then validate again: nba.nbac_team_boxscore: no such column"
     )
@@ -199,7 +199,7 @@ def test_a_critical_source_without_data_blocks_and_running_again_is_not_advised(
     facts.rows = {("bigdataball_play_by_play", date("2021-10-26")): 4000}
     facts.closed = {("nbac_team_boxscore", date("2021-10-26")): run()}
     report = validated(small_nba, facts, "2021-10-26")
-    assert phase_of(report, "phase2").dates == {date("2021-10-26"): Standing.BLOCKED}
+    assert phase_of(report, "phase2").dates == {date("2021-10-26"): Readiness.BLOCKED}
     assert report.next_action.startswith("look into phase2, running again does not help: 1 date blocked")
 
 

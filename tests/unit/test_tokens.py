@@ -167,7 +167,7 @@ def test_no_number_of_clients_fills_the_memory() -> None:
     buckets = Buckets(1)
     for number in range(MOST_CLIENTS + 100):
         buckets.take(number)
-    assert len(buckets._full) == MOST_CLIENTS
+    assert len(buckets._left) == MOST_CLIENTS
 
 
 def chosen(**environment: str) -> Path | None:
