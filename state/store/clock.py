@@ -14,17 +14,17 @@ _TOLD = (
 """What is only ever set to the present, and read again; of attempts, while they run."""
 _PLANNED = (dates.c.due_at, holds.c.until)
 """What is set to the present or later."""
-_COMPARED = tuple(
-    checks.c[name]
-    for name in ("asked_at", "wanted_at", "retry_at", "own_started_at", "own_ended_at", "stale_at")
-)
+_KNOWN = tuple(checks.c[name] for name in ("asked_at", "own_started_at", "own_ended_at", "stale_at"))
+"""What is only ever set to the present, of checks."""
+_COMPARED = (*_KNOWN, checks.c.wanted_at, checks.c.retry_at)
 """What is known of a check: which of it came first must stay so."""
 
 
 def seconds_ahead(tx: Connection, now: float) -> float:
     """How far the latest moment that somebody noted lies in the future; 0 when it does not."""
-    columns = (*_TOLD, checks.c.asked_at)
-    latest = [tx.execute(select(func.max(column)).where(_read_again(column))).scalar() for column in columns]
+    queries = [select(func.max(column)).where(_read_again(column)) for column in _TOLD]
+    queries.append(select(*(func.max(column) for column in _KNOWN)))
+    latest = [at for query in queries for at in tx.execute(query).one()]
     return max([0.0, *(float(at) - now for at in latest if at is not None)])
 
 

@@ -36,6 +36,7 @@ BROKEN_ONCE = {
     47543: "a source is repaired before what was computed from it shows",
     93367: "the clock is set back, and the daemon killed before it has noted that",
     96450: "the clock is set forward during a long question while a job hangs",
+    99450: "the clock is set back as a job ends, and the daemon killed before it has noted that",
 }
 """Worlds beyond the first in which an invariant broke, and what it took."""
 
