@@ -1,7 +1,9 @@
 """A real Prometheus beside a real daemon: every query returns series, every fault raises its alert."""
 
+import shutil
 import signal
 import sqlite3
+import time
 
 import pytest
 
@@ -56,7 +58,13 @@ def break_down(one, seen):
         misbehave.switch(one.lake, source, None, "hang")
     # And a webhook that nobody listens at
     one.more_environment["BACKFILLD_WEBHOOK"] = f"http://127.0.0.1:{free_port()}/"
+    # And a file where the backups should be
+    one.more_environment["BACKFILLD_BACKUP_EVERY"] = "1s"
+    backups = one.folder / "state" / "backups"
+    shutil.rmtree(backups, ignore_errors=True)
+    backups.touch()
     one.start()
+    seen.wait_for(firing("BackfilldBackupFailing"))
     # When all that was ever begun hangs
     stuck = one.enqueue("2021-10-22", "2021-10-22")
     seen.wait_for(firing("BackfilldNotifyFailing"))
@@ -70,12 +78,15 @@ def break_down(one, seen):
     one.enqueue("2021-10-19", "2021-10-21")
     for name in ("BackfilldDatesFailed", "BackfilldProcessorPaused"):
         seen.wait_for(firing(name))
-    # When a date that was done no longer is
+    # When a date that was done no longer is, and a table waits for its quota day
     one.finish(one.enqueue("2021-10-17", "2021-10-17"))
     with sqlite3.connect(one.folder / "state" / "state.db", timeout=PATIENCE) as state:
         state.execute("UPDATE dates SET regressed = 'rows are gone' WHERE date = '2021-10-17'")
+        hold = ("table", "nba_raw.bdl_player_boxscores", "Quota exceeded: imports", "engine", time.time())
+        state.execute("INSERT INTO holds (kind, key, reason, actor, since) VALUES (?, ?, ?, ?, ?)", hold)
     state.close()
-    seen.wait_for(firing("BackfilldRegressed"))
+    for name in ("BackfilldRegressed", "BackfilldTableHeld"):
+        seen.wait_for(firing(name))
     # When a table cannot be read, and somebody pauses everything
     next((one.lake / "nba_raw" / "nbac_schedule").rglob("*.parquet")).write_bytes(b"not Parquet")
     with pytest.raises(ApiError, match="Parquet"):
