@@ -21,7 +21,7 @@ from state import __version__
 from state.machine import Trigger
 from state.pipeline import PENDING
 from state.records import DateRow
-from state.store import agenda, checks, clock, dates, followed, holds
+from state.store import agenda, attempts, checks, clock, dates, followed, holds
 from state.store.database import Transaction
 from state.store.dates import Move, Standing
 
@@ -51,7 +51,7 @@ class Engine:
             self._follow_clock_back(-leap)
         with self.core.db.read() as tx:
             todo = agenda.moves(tx, self.core.now())
-        ended = self.reaper.run()  # whatever `todo` says: what another leader closed may live on here
+        ended = self.reaper.run()  # also with none running: what another leader closed may live on here
         if todo.over:
             self._lift_expired_holds()
         looked_at = self.advancer.run() if ended or todo.over or todo.due else 0
@@ -86,7 +86,7 @@ class Engine:
     def watches_attempts(self) -> bool:
         """Whether jobs run, whose time limits have to be looked at."""
         with self.core.db.read() as tx:
-            return agenda.moves(tx, self.core.now()).running
+            return bool(attempts.running(tx))
 
     def recheck_holes(self) -> None:
         """Ask again about the earliest holes that somebody waits for and no live date will fill."""

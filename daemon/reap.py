@@ -59,7 +59,7 @@ class Reaper:
     def cannot_start(self, why: Mapping[int, str]) -> None:
         """Close attempts whose jobs could not be prepared: each is used up, with its backoff."""
         now, running = self._core.now(), self._running()
-        ends = {n: Exit(code=None, ended_at=now, detail=f"cannot start: {text}") for n, text in why.items()}
+        ends = {number: Exit.cannot_start(text, at=now) for number, text in why.items()}
         self._close([_Ended(running[n], end) for n, end in ends.items()], fenced=True)
 
     def guard(self) -> None:
@@ -119,7 +119,7 @@ class Reaper:
         limit = settings.timeout + settings.grace + RETURN_SECONDS
         if not found.elsewhere or now - self._by_this_clock(row.started_at) <= limit:
             return None
-        return Exit(code=None, ended_at=now, detail=f"lost: it ran out of sight, at {found.elsewhere}")
+        return Exit.lost(f"it ran out of sight, at {found.elsewhere}", at=now)
 
     def _running(self) -> dict[int, AttemptRow]:
         with self._core.db.read() as tx:

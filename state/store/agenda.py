@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Exists, bindparam, exists, fun
 
 from state.pipeline import PENDING
 from state.store.holds import OVER, WAREHOUSE
-from state.tables import IS_RUNNABLE, IS_RUNNING, attempts, checks, dates, holds
+from state.tables import IS_RUNNABLE, checks, dates, holds
 
 _NOW: ColumnElement[float] = bindparam("_now")
 _DUE = dates.c.due_at <= _NOW
@@ -17,8 +17,6 @@ _DUE = dates.c.due_at <= _NOW
 class Moves(NamedTuple):
     """What there may be to do for whoever moves dates."""
 
-    running: bool
-    """Attempts are under way."""
     over: bool
     """The time of a hold is over."""
     due: bool
@@ -42,7 +40,7 @@ def _any(table: Any, *conditions: ColumnElement[bool]) -> Exists:
     return exists(1).select_from(table).where(*conditions)
 
 
-_MOVES = select(_any(attempts, IS_RUNNING), _any(holds, *OVER), _any(dates, _DUE), _any(checks, IS_RUNNABLE))
+_MOVES = select(_any(holds, *OVER), _any(dates, _DUE), _any(checks, IS_RUNNABLE))
 _QUESTIONS = select(
     _any(checks, checks.c.wanted_at <= _NOW),
     _any(dates, _DUE, dates.c.state == PENDING),
