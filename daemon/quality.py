@@ -5,9 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from daemon.plain import plain
 from daemon.survey import Survey, survey
 from daemon.warehouse import Warehouse
 from state.pipeline import Pipeline, Processor
@@ -58,11 +56,6 @@ class QualityReport:
     good: bool
     """Whether no rule is broken on any date, and every table answered."""
     summary: str
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as plain data."""
-        shape: dict[str, Any] = plain(self)
-        return shape
 
 
 def quality(

@@ -10,12 +10,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from daemon import lookback
 from daemon.decide import Decision, Fail, Run
 from daemon.next_step import Ahead, next_action
-from daemon.plain import HIDDEN, counted, plain
+from daemon.plain import counted
 from daemon.survey import Hole, Known, Survey, closed_gates, enters, survey
 from daemon.warehouse import Warehouse
 from state.calendar import Day
@@ -107,12 +106,7 @@ class Validation:
     ready: bool
     summary: str
     next_action: str
-    survey: Survey = field(metadata=HIDDEN, repr=False)
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as plain data."""
-        shape: dict[str, Any] = plain(self)
-        return shape
+    survey: Survey = field(repr=False)
 
 
 def validation(

@@ -17,6 +17,7 @@ from api.cli import show_checks, show_plan, show_validation
 from api.cli.arguments import DATE
 from api.cli.output import busy, json_option, print_json, print_lines
 from api.cli.pipeline import chosen_pipeline, pipeline_option
+from api.schemas import plans, reports
 from daemon import quality as qualities
 from daemon import remembered
 from daemon.config import state_database
@@ -155,7 +156,7 @@ def preflight(
             begins=tell,
         )
     if as_json:
-        print_json(told.to_json())
+        print_json(reports.Preflight.plain(told))
     else:
         print_lines(show_checks.preflight(told))
     raise click.exceptions.Exit(told.exit_code)
@@ -170,7 +171,7 @@ def quality(about: About, as_json: bool) -> None:
     with _asking(pipeline) as warehouse, busy("counting rows"):
         told = qualities.quality(pipeline, warehouse, about.start, about.end, now=time.time())
     if as_json:
-        print_json(told.to_json())
+        print_json(reports.Quality.plain(told))
     else:
         print_lines(show_checks.quality(told))
     raise click.exceptions.Exit(0 if told.good else 1)
@@ -215,5 +216,9 @@ def _remembering(state_dir: str | None) -> Iterator[Database | None]:
 
 def _as_json(report: Validation, made: Plan | None, options: Comparison | None) -> dict[str, Any]:
     """The report, with plan and comparison as keys of it where they were asked for."""
-    parts = {"plan": made, "comparison": options}
-    return report.to_json() | {name: part.to_json() for name, part in parts.items() if part}
+    told = reports.Validation.plain(report)
+    if made:
+        told["plan"] = plans.Plan.plain(made)
+    if options:
+        told["comparison"] = plans.Comparison.plain(options)
+    return told

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from api.page import grid
 from api.page.kinds import Kind, Kinds
-from api.schemas.reports import Plan, Step
+from api.schemas.plans import Plan, Step
 from api.schemas.told import Check, Date
 from api.served import Served
 from state.pipeline import PENDING

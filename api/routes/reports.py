@@ -11,7 +11,8 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from api.endpoint import Section
 from api.schemas import asked
-from api.schemas.reports import Comparison, Plan, Quality, Validation
+from api.schemas.plans import Comparison, Plan
+from api.schemas.reports import Quality, Validation
 from api.served import Served
 from daemon import plan as plans
 from daemon import quality as qualities
@@ -83,7 +84,7 @@ def comparison(service: Served, *, query: asked.Range) -> Comparison:
         typical_seconds=remembered.typical_seconds(service.core.db, service.pipeline).get,
         price=service.warehouse.price,
     )
-    return Comparison.model_validate(found.to_json())
+    return Comparison.model_validate(found)
 
 
 @section.get("/v1/quality", Quality, query=asked.Range, problems=(503,))

@@ -28,6 +28,17 @@ class Told(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Report(Told):
+    """A part of a report, read from the value that the daemon made."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    @classmethod
+    def plain(cls, made: object) -> dict[str, Any]:
+        """What the daemon made as plain data: what JSON can carry."""
+        return cls.model_validate(made).model_dump(mode="json")
+
+
 class BackfillStatus(StrEnum):
     """Where a backfill stands."""
 

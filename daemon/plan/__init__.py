@@ -105,7 +105,7 @@ def _plan(
     return Plan(
         start=validation.start,
         end=validation.end,
-        scrapers=scrapers.value,
+        scrapers=scrapers,
         phases=phases,
         cannot_run=stopped,
         gaps=list(_gaps(outlook.gaps)),

@@ -5,9 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from daemon.plain import plain
+from state.records import Scrapers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +106,7 @@ class Plan:
 
     start: dt.date
     end: dt.date
-    scrapers: str
+    scrapers: Scrapers
     phases: Sequence[PhasePlan]
     cannot_run: Sequence[CannotRun]
     gaps: Sequence[AcceptedGap]
@@ -129,11 +128,6 @@ class Plan:
         """All steps in order."""
         return [step for phase in self.phases for step in phase.steps]
 
-    def to_json(self) -> dict[str, Any]:
-        """The plan as plain data."""
-        shape: dict[str, Any] = plain(self)
-        return shape
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
@@ -142,13 +136,3 @@ class Comparison:
     start: dt.date
     end: dt.date
     options: Sequence[Plan]
-
-    def to_json(self) -> dict[str, Any]:
-        """One row per option: steps, time, cost, dates done, coverage."""
-        left_out = ("phases", "stale", "start", "end")
-        rows = [
-            {key: value for key, value in option.to_json().items() if key not in left_out}
-            | {"steps": len(option.steps)}
-            for option in self.options
-        ]
-        return {"start": plain(self.start), "end": plain(self.end), "options": rows}

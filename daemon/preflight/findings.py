@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
-
-from daemon.plain import plain
 
 
 class Status(StrEnum):
@@ -52,11 +49,6 @@ class Preflight:
     exit_code: int
     """0 ready, 1 something critical, 2 warnings only."""
     summary: str
-
-    def to_json(self) -> dict[str, Any]:
-        """The answers as plain data."""
-        shape: dict[str, Any] = plain(self)
-        return shape
 
 
 _WORST_FIRST = (Status.FAIL, Status.WARN, Status.PASS, Status.SKIP)

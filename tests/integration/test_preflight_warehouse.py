@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import demo
+from api.schemas import reports
 from daemon.preflight import Preflight, preflight
 from daemon.warehouse import WarehouseError
 from daemon.warehouse.backend import Refusal
@@ -329,7 +330,7 @@ def test_without_dates_all_seasons_are_looked_at(ground: Ground) -> None:
 
 
 def test_its_json_is_plain(ground: Ground) -> None:
-    told = ground.ask().to_json()
+    told = reports.Preflight.plain(ground.ask())
     assert (told["exit_code"], told["summary"].split(":")[0]) == (0, "ready")
     assert told["results"][0]["findings"][0]["status"] == "pass"
 

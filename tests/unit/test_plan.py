@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from daemon.plan import compare
+from api.schemas import plans
+from daemon.plan import Recompute, compare
 from daemon.report import validation
 from daemon.warehouse import WarehouseError
 from state.records import Scrapers
@@ -246,7 +247,7 @@ def test_the_choices_are_shown_side_by_side_with_the_coverage_each_leads_to() ->
     assert [p.coverage[1].percent for p in (every, critical, none)] == [100.0, 100.0, 80.0]
     assert [p.done_dates for p in (every, critical, none)] == [5, 5, 4]
     assert "not run: scrapers none" in none.cannot_run[0].reason
-    rows = compare(report, small_nba).to_json()["options"]
+    rows = plans.Comparison.plain(compare(report, small_nba))["options"]
     assert [(row["scrapers"], row["steps"]) for row in rows] == [("all", 16), ("critical", 11), ("none", 8)]
 
 
@@ -261,9 +262,12 @@ def test_scrapers_none_goes_on_without_what_is_not_critical() -> None:
 
 def test_its_json_has_everything_a_reader_needs() -> None:
     small_nba, facts = small()
-    told = planned(small_nba, facts, "2021-10-19").to_json()
+    stale = Recompute(date=date("2021-11-26"), repaired=date("2021-11-25"), at=0.0)
+    told = plans.Plan.plain(planned(small_nba, facts, "2021-10-19", stale=[stale]))
     step = told["phases"][0]["steps"][0]
     assert (told["start"], told["scrapers"], step["number"]) == ("2021-10-19", "all", 1)
     assert step["argv"] == ["true", "2021-10-19"]
     assert shlex.split(step["shell"].strip("()"))[-2:] == ["true", "2021-10-19"]
     assert step["reasons"] == {"2021-10-19": "never ran: no rows, no run recorded"}
+    (again,) = told["stale"]
+    assert again == {"date": "2021-11-26", "repaired": "2021-11-25", "at": "1970-01-01T00:00:00.000Z"}

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from api.schemas import reports
 from daemon.plan import plan
 from daemon.report import PhaseReport, ProcessorReport, Readiness, Validation, validation
 from daemon.warehouse import WarehouseError
@@ -303,7 +304,7 @@ def test_an_inverted_range_is_refused() -> None:
 
 def test_its_json_has_the_published_shape() -> None:
     small_nba, facts = small()
-    told = validated(small_nba, facts, "2021-10-26").to_json()
+    told = reports.Validation.plain(validated(small_nba, facts, "2021-10-26"))
     assert (told["start"], told["expected_dates"], told["bootstrap_dates"]) == ("2021-10-26", 1, 0)
     assert "survey" not in told
     first = told["phases"][0]

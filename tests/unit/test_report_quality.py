@@ -4,6 +4,7 @@ import datetime as dt
 
 import pytest
 
+from api.schemas.reports import Quality
 from daemon.quality import quality
 from daemon.warehouse import WarehouseError
 from state.verdict import Verdict
@@ -71,5 +72,5 @@ def test_an_unreachable_warehouse_is_told() -> None:
 def test_its_json_is_plain() -> None:
     warehouse = facts()
     warehouse.good = {("context", START): 60}
-    told = quality(warehouse.pipeline, warehouse, START, START, now=NOW).to_json()
+    told = Quality.plain(quality(warehouse.pipeline, warehouse, START, START, now=NOW))
     assert told["processors"][0]["dates"]["2021-10-19"]["verdict"] == "degraded"
