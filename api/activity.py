@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from api import joblog
 from api.served import Served
 from daemon.core import Core
-from daemon.waiting import waiting_on
+from daemon.reports.waiting import waiting_on
 from state.records import AttemptRow
 from state.store import dates, tallies
 from state.store.database import Transaction

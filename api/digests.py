@@ -13,7 +13,7 @@ from html import escape
 
 from daemon.core import Core
 from daemon.plain import clock
-from daemon.progress import progress
+from daemon.reports.progress import progress
 from state.machine import FINAL
 from state.records import BackfillRow, HoldRow
 from state.store import backfills, holds, notices, tallies

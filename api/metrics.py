@@ -16,7 +16,7 @@ from prometheus_client.exposition import choose_encoder
 from api.served import Served
 from daemon.decide import Waiting
 from daemon.events import AttemptEnded, Event, GateEvaluated, Moved, Trouble, TroubleKind
-from daemon.progress import Progress, progress
+from daemon.reports.progress import Progress, progress
 from daemon.warehouse import Purpose
 from state import __version__
 from state.machine import Outcome

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from api.schemas import told
 from api.schemas.calendar import Calendar, CalendarGroup
 from api.schemas.fields import BackfillStatus
-from daemon.budgets import Budget
+from daemon.engine.budgets import Budget
 from daemon.plain import clock
-from daemon.progress import Progress, Running
+from daemon.reports.progress import Progress, Running
 from state.pipeline import DONE, FAILED, Pipeline
 from state.records import AttemptRow, BackfillRow, CheckRow, DateRow, HoldRow, TransitionRow
 from state.store import backfills

@@ -9,12 +9,12 @@ import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterator
 
-from daemon import budgets, cascade, lookback, regression
 from daemon.core import Core
 from daemon.decide import Waiting
+from daemon.engine import budgets, cascade, lookback, regression
+from daemon.engine.reap import cancel_running
+from daemon.engine.restart import put_back
 from daemon.events import Moved
-from daemon.reap import cancel_running
-from daemon.restart import put_back
 from state.hints import hint
 from state.machine import FINAL
 from state.pipeline import DONE, FAILED
@@ -170,7 +170,7 @@ class Control:
         """Put one ended date back to `pending`.
 
         `cascades`: its sequential phases run once whatever they show, and so do those of every later done
-        date that is stale because of it, now or by what this retry repairs (`daemon.cascade`).
+        date that is stale because of it, now or by what this retry repairs (`daemon.engine.cascade`).
 
         Raises:
             NotFound: the date was never enqueued.

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from daemon.control import Refused
 from daemon.core import ACTOR, Core
 from daemon.decide import Waiting
+from daemon.engine.restart import back
+from daemon.engine.validate import Validator
 from daemon.events import Moved
-from daemon.restart import back
-from daemon.validate import Validator
 from daemon.warehouse import WarehouseError
 from state.calendar import Day
 from state.machine import FINAL, Trigger

@@ -19,17 +19,17 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from daemon import logs
 from daemon.backups import Backups, refuse_to_forget
-from daemon.budgets import BytesLedger
 from daemon.clock import ClockWatch, Leaps
 from daemon.config import Settings, prepare
 from daemon.control import Control
 from daemon.core import Core
 from daemon.engine import Engine
+from daemon.engine.budgets import BytesLedger
+from daemon.engine.sweep import TICK_SECONDS
 from daemon.enqueue import Enqueuer
 from daemon.events import Event, Tell, Trouble
 from daemon.executors.factory import open_executors
 from daemon.leadership import Leadership
-from daemon.sweep import TICK_SECONDS
 from daemon.systemd import Manager
 from daemon.warehouse import Purpose
 from daemon.warehouse.backend import unheard

@@ -18,12 +18,12 @@ from api.cli.arguments import DATE
 from api.cli.output import busy, json_option, print_json, print_lines
 from api.cli.pipeline import chosen_pipeline, pipeline_option
 from api.schemas import plans, reports
-from daemon import quality as qualities
-from daemon import remembered
 from daemon.config import state_database
-from daemon.plan import Comparison, Plan, compare, never_seen, plan
 from daemon.preflight import preflight as asked_before
-from daemon.report import Validation, validation
+from daemon.reports import quality as qualities
+from daemon.reports import remembered
+from daemon.reports.plan import Comparison, Plan, compare, never_seen, plan
+from daemon.reports.validation import Validation, validation
 from daemon.warehouse.factory import open_warehouse
 from daemon.warehouse.inquiry import Inquiry
 from state.pipeline import Pipeline

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from api.cli.output import clean, sign
 from daemon.preflight import Finding, Preflight, Result, Status
-from daemon.quality import DateQuality, ProcessorQuality, QualityReport
+from daemon.reports.quality import DateQuality, ProcessorQuality, QualityReport
 from state.verdict import Verdict
 
 _SIGNS = {Status.PASS: "✓", Status.WARN: "⚠", Status.FAIL: "✗", Status.SKIP: "–"}

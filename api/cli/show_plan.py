@@ -10,7 +10,7 @@ from rich.text import Text
 from api.cli.output import spread
 from api.words import size, span
 from daemon.plain import clock, counted
-from daemon.plan import Comparison, Cost, Coverage, PhasePlan, Plan, Step
+from daemon.reports.plan import Comparison, Cost, Coverage, PhasePlan, Plan, Step
 
 
 def lines(plan: Plan) -> Iterator[Text]:

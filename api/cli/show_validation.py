@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from api.cli.output import clean, sign, spread
-from daemon.report import DateVerdict, PhaseReport, ProcessorReport, Readiness, Validation
+from daemon.reports.validation import DateVerdict, PhaseReport, ProcessorReport, Readiness, Validation
 from state.verdict import Verdict
 
 _LONGEST = 110

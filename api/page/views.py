@@ -26,7 +26,7 @@ from api.schemas.fields import whole_number
 from api.schemas.told import Problem
 from api.served import Served
 from api.tokens import Scope
-from daemon.progress import progress
+from daemon.reports.progress import progress
 from state.pipeline import FAILED
 from state.records import Scrapers
 

@@ -12,7 +12,7 @@ from api.schemas.fields import next_cursor
 from api.served import Served
 from daemon.control import NotFound
 from daemon.enqueue import Detail, Receipt, Request
-from daemon.waiting import waiting_on
+from daemon.reports.waiting import waiting_on
 from state.records import Answer, DateRow
 from state.store import backfills, dates
 from state.store.backfills import Answered

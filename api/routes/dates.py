@@ -19,7 +19,7 @@ from api.served import Served
 from daemon.control import NotFound
 from daemon.core import Core
 from daemon.enqueue import EARLIEST, LATEST
-from daemon.waiting import waiting_on
+from daemon.reports.waiting import waiting_on
 from state.hints import hint
 from state.records import CheckRow, DateRow
 from state.store import attempts, checks, dates, days, reading

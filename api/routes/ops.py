@@ -12,7 +12,7 @@ from api.metrics import OPENMETRICS
 from api.schemas import asked, told
 from api.schemas.activity import Activity, Job, Wait
 from api.served import Served
-from daemon.progress import progress, running
+from daemon.reports.progress import progress, running
 from state.store import holds
 
 section = Section("ops", "How everything stands")

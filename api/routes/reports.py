@@ -14,9 +14,10 @@ from api.schemas import asked
 from api.schemas.plans import Comparison, Plan
 from api.schemas.reports import Quality, Validation
 from api.served import Served
-from daemon import plan as plans
-from daemon import quality as qualities
-from daemon import remembered, report
+from daemon.reports import plan as plans
+from daemon.reports import quality as qualities
+from daemon.reports import remembered
+from daemon.reports import validation as validations
 
 section = Section("reports", "What exists for a range of dates, and what would run")
 MOST_AT_ONCE = 4
@@ -96,9 +97,9 @@ def quality(service: Served, *, query: asked.Range) -> Quality:
     return Quality.model_validate(found)
 
 
-def _validated(service: Served, query: asked.Range) -> report.Validation:
+def _validated(service: Served, query: asked.Range) -> validations.Validation:
     start, end = query.start, query.end or query.start
     known = remembered.known(service.core.db, service.pipeline, start, end)
-    return report.validation(
+    return validations.validation(
         service.pipeline, service.warehouse, start, end, now=service.core.now(), known=known
     )

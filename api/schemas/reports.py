@@ -7,7 +7,7 @@ import datetime as dt
 from api.schemas.fields import Report
 from api.schemas.told import Counts
 from daemon.preflight import Status
-from daemon.report import Readiness
+from daemon.reports.validation import Readiness
 from state.verdict import Verdict
 
 

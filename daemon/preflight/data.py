@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from daemon.plain import first_few
 from daemon.preflight.findings import Finding, failed, passed, warned
 from daemon.preflight.site import Site
-from daemon.report import PhaseReport, report
+from daemon.reports.validation import PhaseReport, report
 from daemon.warehouse.backend import Refusal
 from daemon.warehouse.catalog import TableInfo
 from state.sources import SeasonEntry

@@ -6,12 +6,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from daemon.plan.commands import command
 from daemon.preflight.findings import Finding, failed, passed, skipped, warned
 from daemon.preflight.jobs import takes
 from daemon.preflight.probes import DRY_RUN_SECONDS, Ran, job_environment, ran
 from daemon.preflight.site import Site
-from daemon.survey import enters
+from daemon.reports.plan.commands import command
+from daemon.reports.survey import enters
 from state.pipeline import Phase, Processor
 
 DRY_RUN = "--dry-run"

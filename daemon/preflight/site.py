@@ -11,8 +11,8 @@ from pathlib import Path
 
 from daemon.preflight.probes import Ran
 from daemon.preflight.source import NotPython, Options, options, parsed
+from daemon.reports.survey import Survey, survey
 from daemon.scripts import Program, program
-from daemon.survey import Survey, survey
 from daemon.warehouse import Warehouse
 from daemon.warehouse.backend import Refusal
 from daemon.warehouse.catalog import Catalog, TableInfo

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon import remembered
+from daemon.reports import remembered
 from demo import misbehave, run
 from state.pipeline_file import load
 from state.store import checks

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from daemon.report import PhaseReport, Readiness, Validation, validation
+from daemon.reports.validation import PhaseReport, Readiness, Validation, validation
 from state.pipeline import Pipeline
 from state.pipeline_file import load
 from state.verdict import Verdict

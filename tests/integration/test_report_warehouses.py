@@ -6,9 +6,9 @@ import time
 import pytest
 
 from api.metrics import Metrics
-from daemon.plan import plan
-from daemon.quality import quality
-from daemon.report import Validation, validation
+from daemon.reports.plan import plan
+from daemon.reports.quality import quality
+from daemon.reports.validation import Validation, validation
 from daemon.warehouse import WarehouseError
 from daemon.warehouse.inquiry import Inquiry
 from state.pipeline import Pipeline

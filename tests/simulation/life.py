@@ -14,10 +14,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from daemon.budgets import BytesLedger
 from daemon.control import Control
 from daemon.core import Core
 from daemon.engine import Engine
+from daemon.engine.budgets import BytesLedger
 from daemon.enqueue import Enqueuer
 from daemon.events import Event
 from daemon.warehouse.budget import DailyBudget

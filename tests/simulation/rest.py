@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from daemon.progress import progress
-from daemon.waiting import waiting_on
+from daemon.reports.progress import progress
+from daemon.reports.waiting import waiting_on
 from state.machine import FINAL
 from state.pipeline import DONE, Processor
 from state.store import backfills, dates

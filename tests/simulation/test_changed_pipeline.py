@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from daemon.waiting import waiting_on
+from daemon.reports.waiting import waiting_on
 from state.store import dates
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import ME, World

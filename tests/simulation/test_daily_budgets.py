@@ -8,12 +8,12 @@ import pytest
 from api.cli.output import console
 from api.cli.screen import picture
 from api.cli.watching import View
-from daemon import budgets
-from daemon.budgets import BytesLedger
 from daemon.control import NotFound, Refused
+from daemon.engine import budgets
+from daemon.engine.budgets import BytesLedger
 from daemon.events import Trouble
 from daemon.quota import next_midnight, quota_day
-from daemon.waiting import waiting_on
+from daemon.reports.waiting import waiting_on
 from daemon.warehouse import WarehouseError
 from daemon.warehouse.budget import DailyBudget
 from tests.factories import phase, pipeline, processor

@@ -5,9 +5,9 @@ import itertools
 
 import pytest
 
-from daemon import lookback
+from daemon.engine import lookback
 from daemon.enqueue import Request
-from daemon.waiting import waiting_on
+from daemon.reports.waiting import waiting_on
 from state.store import checks
 from tests.factories import phase, pipeline, processor
 from tests.simulation.outside import Work

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.plan import Plan, plan
-from daemon.report import validation
+from daemon.reports.plan import Plan, plan
+from daemon.reports.validation import validation
 from state.pipeline import Pipeline
 from state.records import Scrapers
 from state.verdict import Run

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from daemon import advance, budgets, cascade, decide, launch, lookback, regression
-from daemon.reap import Reaper
+from daemon import decide
+from daemon.engine import advance, budgets, cascade, launch, lookback, regression
+from daemon.engine.reap import Reaper
 from state import verdict
 from state.store import checks, dates
 from tests.simulation.draw import generate

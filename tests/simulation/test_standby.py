@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from daemon.engine.reap import RETURN_SECONDS, Reaper
 from daemon.executors import Exit, Observation
-from daemon.reap import RETURN_SECONDS, Reaper
 from state.store.faults import DatabaseUnusable, StandsBy
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import ME, Work, World

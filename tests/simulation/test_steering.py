@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from daemon.control import Refused
-from daemon.waiting import waiting_on
+from daemon.reports.waiting import waiting_on
 from state.store import backfills, dates
 from tests.factories import phase, pipeline, processor
 from tests.simulation.season import DAY, OPENER, SEASON, fails, shape

@@ -6,8 +6,8 @@ import itertools
 import pytest
 import sqlalchemy as sa
 
+from daemon.engine.sweep import BATCH
 from daemon.events import Trouble
-from daemon.sweep import BATCH
 from state.records import Mark
 from state.store import marks
 from state.verdict import Run
@@ -66,7 +66,7 @@ def test_every_done_date_is_looked_at_again_once_a_week_in_one_question(world):
 
 
 def test_many_dates_are_spread_over_ticks_of_bounded_size(world, monkeypatch):
-    monkeypatch.setattr("daemon.sweep.BATCH", 4)
+    monkeypatch.setattr("daemon.engine.sweep.BATCH", 4)
     world.time += WEEK
     assert [world.engine.sweeper.run() for _ in range(3)] == [4, 2, 0]
     assert BATCH == 200

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from daemon.engine.validate import FIRST_PAUSE
 from daemon.executors import Job
-from daemon.validate import FIRST_PAUSE
-from daemon.waiting import waiting_on
+from daemon.reports.waiting import waiting_on
 from daemon.warehouse import Answers, Wanted, WarehouseError
 from state.pipeline import Pipeline
 from state.store import holds

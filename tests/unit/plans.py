@@ -3,8 +3,8 @@
 import datetime as dt
 from typing import Any
 
-from daemon.plan import Plan, plan
-from daemon.report import validation
+from daemon.reports.plan import Plan, plan
+from daemon.reports.validation import validation
 from state.pipeline import Pipeline
 from tests.factories import NOW, nba
 from tests.facts import Facts

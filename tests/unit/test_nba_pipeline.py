@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.plan import plan
-from daemon.report import Readiness, Validation, validation
+from daemon.reports.plan import plan
+from daemon.reports.validation import Readiness, Validation, validation
 from state.pipeline import Pipeline
 from state.pipeline_file import load, parse
 from state.verdict import Verdict

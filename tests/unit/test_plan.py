@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from api.schemas import plans
-from daemon.plan import Recompute, compare
-from daemon.report import validation
+from daemon.reports.plan import Recompute, compare
+from daemon.reports.validation import validation
 from daemon.warehouse import WarehouseError
 from state.records import Scrapers
 from tests.factories import NOW, nba, open_run, phase, pipeline, processor, run

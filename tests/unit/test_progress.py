@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.progress import SAMPLE, Eta, estimate
+from daemon.reports.progress import SAMPLE, Eta, estimate
 from state.records import HoldRow
 from state.store.reading import Pace
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from api.schemas import reports
-from daemon.plan import plan
-from daemon.report import PhaseReport, ProcessorReport, Readiness, Validation, validation
+from daemon.reports.plan import plan
+from daemon.reports.validation import PhaseReport, ProcessorReport, Readiness, Validation, validation
 from daemon.warehouse import WarehouseError
 from state.pipeline import Pipeline
 from state.verdict import Run

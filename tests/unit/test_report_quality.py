@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from api.schemas.reports import Quality
-from daemon.quality import quality
+from daemon.reports.quality import quality
 from daemon.warehouse import WarehouseError
 from state.verdict import Verdict
 from tests.factories import NOW, phase, pipeline, processor

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from daemon.preflight import Preflight, preflight
-from daemon.report import ProcessorReport, Validation, validation
+from daemon.reports.validation import ProcessorReport, Validation, validation
 from state.pipeline_file import load
 from state.verdict import Evidence, Judgement, judge
 from tests.checkout import END, NBA, START, Checkout, Tables

@@ -10,11 +10,11 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from daemon import breaker, cascade, lookback, regression
 from daemon.core import ACTOR, Core
 from daemon.decide import Waiting
+from daemon.engine import breaker, cascade, lookback, regression
+from daemon.engine.regression import UNCERTAIN
 from daemon.events import Trouble
-from daemon.regression import UNCERTAIN
 from daemon.warehouse import Answers, Purpose, Warehouse, WarehouseError
 from state.calendar import Day
 from state.expectation import Expectation

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from daemon import holding
 from daemon.core import Core
+from daemon.engine import holding
 from daemon.events import Trouble
 from state.records import CheckRow
 from state.store import streaks

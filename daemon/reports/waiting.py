@@ -10,10 +10,10 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from daemon import lookback
 from daemon.core import Core
 from daemon.decide import Waiting
-from daemon.lookback import Window
+from daemon.engine import lookback
+from daemon.engine.lookback import Window
 from daemon.plain import clock
 from state.machine import FINAL
 from state.records import AttemptRow, CheckRow, DateRow, HoldRow

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from daemon import lookback
-from daemon.advance import Advancer
 from daemon.clock import LEAP_SECONDS, Leaps
 from daemon.core import ACTOR, Core
 from daemon.decide import Waiting
+from daemon.engine import lookback
+from daemon.engine.advance import Advancer
+from daemon.engine.launch import Launcher
+from daemon.engine.reap import Reaper
+from daemon.engine.restart import back
+from daemon.engine.sweep import Sweeper
+from daemon.engine.validate import Validator
 from daemon.events import Trouble
 from daemon.executors import Executor
-from daemon.launch import Launcher
-from daemon.reap import Reaper
-from daemon.restart import back
-from daemon.sweep import Sweeper
-from daemon.validate import Validator
 from daemon.warehouse import Warehouse
 from state import __version__
 from state.machine import Trigger

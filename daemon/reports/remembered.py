@@ -6,9 +6,9 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping
 
-from daemon import lookback
-from daemon.plan import Recompute
-from daemon.survey import Known
+from daemon.engine import lookback
+from daemon.reports.plan import Recompute
+from daemon.reports.survey import Known
 from state.pipeline import Pipeline
 from state.records import CheckRow, Mark
 from state.store import attempts, checks, dates

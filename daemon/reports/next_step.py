@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from daemon.decide import Decision, Fail, Run, Wait, Waiting
 from daemon.plain import counted, first_few
-from daemon.survey import Hole, Survey, why
+from daemon.reports.survey import Hole, Survey, why
 from state.pipeline import Phase
 from state.verdict import Verdict
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon import budgets, holding
 from daemon.core import Core
 from daemon.decide import Waiting
+from daemon.engine import budgets, holding
 from daemon.events import AttemptStarted, Event
 from daemon.executors import Executor, Handle, Job
 from daemon.executors.files import owned

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from daemon.decide import Gap
 from daemon.plain import counted
-from daemon.plan.estimates import Price, cost, wall_clock
-from daemon.plan.results import (
+from daemon.reports.plan.estimates import Price, cost, wall_clock
+from daemon.reports.plan.results import (
     AcceptedGap,
     CannotRun,
     Comparison,
@@ -25,9 +25,9 @@ from daemon.plan.results import (
     Recompute,
     Step,
 )
-from daemon.plan.steps import Typical, ordered
-from daemon.plan.walk import Outlook, Stop, walk
-from daemon.report import Validation
+from daemon.reports.plan.steps import Typical, ordered
+from daemon.reports.plan.walk import Outlook, Stop, walk
+from daemon.reports.validation import Validation
 from daemon.scripts import program
 from state.pipeline import Phase, Pipeline
 from state.records import Scrapers

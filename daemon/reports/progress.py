@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from daemon import budgets
-from daemon.budgets import Budget
 from daemon.core import Core
 from daemon.decide import Waiting
+from daemon.engine import budgets
+from daemon.engine.budgets import Budget
 from daemon.plain import counted
 from state.machine import FINAL
 from state.pipeline import DONE, FAILED, PENDING, Pipeline

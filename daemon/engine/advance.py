@@ -6,9 +6,9 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from daemon import cascade, holding, lookback
 from daemon.core import ACTOR, Core
 from daemon.decide import Advance, Facts, Fail, PassedBy, Run, Wait, Waiting, decide
+from daemon.engine import cascade, holding, lookback
 from daemon.events import Event, GateEvaluated, Moved, Trouble
 from daemon.plain import counted
 from state.calendar import Day

@@ -12,11 +12,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from daemon import lookback
-from daemon.plan.commands import command
-from daemon.plan.results import Step
-from daemon.plan.walk import Task
-from daemon.survey import Survey
+from daemon.engine import lookback
+from daemon.reports.plan.commands import command
+from daemon.reports.plan.results import Step
+from daemon.reports.plan.walk import Task
+from daemon.reports.survey import Survey
 from state.pipeline import Phase, Pipeline, Processor, Stage
 
 Typical = Callable[[str], float | None]

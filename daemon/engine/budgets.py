@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from daemon import holding
 from daemon.core import Core
+from daemon.engine import holding
 from daemon.events import Trouble
 from daemon.plain import clock
 from daemon.quota import next_midnight, quota_day

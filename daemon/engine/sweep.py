@@ -11,7 +11,7 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 
 from daemon.core import Core
-from daemon.validate import Validator
+from daemon.engine.validate import Validator
 from daemon.warehouse import WarehouseError
 from state.records import CheckRow
 from state.store import agenda, checks, marks

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from daemon.survey import Survey, survey
+from daemon.reports.survey import Survey, survey
 from daemon.warehouse import Warehouse
 from state.pipeline import Pipeline, Processor
 from state.verdict import Evidence, Verdict

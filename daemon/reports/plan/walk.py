@@ -10,9 +10,9 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from daemon import lookback
 from daemon.decide import Advance, Decision, Fail, Gap, Run, Wait, Waiting
-from daemon.survey import Hole, Survey, completed, gate, holes_of, why
+from daemon.engine import lookback
+from daemon.reports.survey import Hole, Survey, completed, gate, holes_of, why
 from state.calendar import Day
 from state.machine import Machine
 from state.pipeline import Phase, Pipeline, Stage

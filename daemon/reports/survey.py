@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from daemon import lookback
 from daemon.decide import Advance, Decision, Facts, Fail, Wait, Waiting, decide
+from daemon.engine import lookback
 from daemon.warehouse import Answers, Purpose, Wanted, Warehouse
 from state.calendar import Day
 from state.pipeline import Phase, Pipeline, Processor, Stage

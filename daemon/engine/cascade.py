@@ -23,10 +23,10 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from daemon import lookback
 from daemon.core import ACTOR, Core
+from daemon.engine import lookback
+from daemon.engine.restart import put_back
 from daemon.events import Moved
-from daemon.restart import put_back
 from state.machine import FINAL
 from state.pipeline import DONE, Phase, Pipeline
 from state.records import CheckRow, DateRow, Mark, Mode

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon import budgets
 from daemon.clock import LEAP_SECONDS
 from daemon.core import Core
+from daemon.engine import budgets
 from daemon.events import AttemptEnded
 from daemon.executors import Executor, Exit, Observation
 from state.records import AttemptRow, CheckRow, Status

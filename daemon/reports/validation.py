@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from daemon import lookback
 from daemon.decide import Decision, Fail, Run
-from daemon.next_step import Ahead, next_action
+from daemon.engine import lookback
 from daemon.plain import counted
-from daemon.survey import Hole, Known, Survey, closed_gates, enters, survey
+from daemon.reports.next_step import Ahead, next_action
+from daemon.reports.survey import Hole, Known, Survey, closed_gates, enters, survey
 from daemon.warehouse import Warehouse
 from state.calendar import Day
 from state.pipeline import Phase, Pipeline, Processor

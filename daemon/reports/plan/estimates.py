@@ -6,8 +6,8 @@ import heapq
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from daemon.plan.results import Cost, Step
-from daemon.survey import Survey
+from daemon.reports.plan.results import Cost, Step
+from daemon.reports.survey import Survey
 from daemon.warehouse import Wanted, WarehouseError
 from state.pipeline import Phase, Pipeline
 
