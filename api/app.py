@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 from flask import Flask
 
-from api import guard, problems
+from api import problems
+from api.access import guard
 from api.metrics import Metrics
 from api.openapi import document
 from api.page import views

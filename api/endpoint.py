@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
+from api.access.tokens import Scope
 from api.problems import BadInput
 from api.schemas.fields import Told
 from api.served import Served
-from api.tokens import Scope
 from state.strict import Strict
 
 MEDIA_TYPE = "application/json"

@@ -11,8 +11,8 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from werkzeug.http import HTTP_STATUS_CODES
 
 from api import endpoint, problems
+from api.access.guard import COOKIE
 from api.endpoint import Endpoint, Section, header_name
-from api.guard import COOKIE
 from api.schemas.fields import Told
 from api.schemas.told import Problem
 from state import __version__

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.http import HTTP_STATUS_CODES
 
+from api.access.tokens import redacted
 from api.schemas.told import Fault, Problem
-from api.tokens import redacted
 from daemon.control import NotFound, Refused
 from daemon.enqueue import KeyReused
 from daemon.warehouse import WarehouseError

@@ -14,7 +14,7 @@ from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.server import create_server
 
-from api.guard import LARGEST_BODY
+from api.access.guard import LARGEST_BODY
 from daemon.config import SettingsError
 
 THREADS = 8

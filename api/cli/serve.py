@@ -11,11 +11,11 @@ from types import FrameType
 
 import click
 
+from api.access.tokens import redacted
 from api.app import create_app
 from api.metrics import Metrics
+from api.notices.webhook import Notifier
 from api.server import Server
-from api.tokens import redacted
-from api.webhook import Notifier
 from daemon.config import Settings, settings
 from daemon.events import AttemptEnded, AttemptStarted, Event, Moved, Trouble
 from daemon.service import Service

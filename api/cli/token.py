@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from api.access.tokens import Scope, mint
 from api.cli.output import json_option, print_json
-from api.tokens import Scope, mint
 
 
 @click.group()

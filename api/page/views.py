@@ -16,8 +16,9 @@ from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
 from api import activity, problems, telling
+from api.access.guard import principal
+from api.access.tokens import Scope
 from api.endpoint import read
-from api.guard import principal
 from api.page import reading, words
 from api.page.kinds import Kinds
 from api.routes import backfills, dates, reports
@@ -25,7 +26,6 @@ from api.schemas import asked
 from api.schemas.fields import whole_number
 from api.schemas.told import Problem
 from api.served import Served
-from api.tokens import Scope
 from daemon.reports.progress import progress
 from state.pipeline import FAILED
 from state.records import Scrapers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 
-from api import guard
+from api.access import guard
 from api.endpoint import Reply, Section
 from api.schemas import asked
 from api.schemas.access import Audit, AuditEntry, Identity, LoggedOut

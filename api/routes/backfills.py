@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from api import telling
+from api.access.guard import caller
 from api.endpoint import Reply, Section
-from api.guard import caller
 from api.schemas import asked, told
 from api.schemas.fields import next_cursor
 from api.served import Served

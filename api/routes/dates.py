@@ -9,8 +9,8 @@ from typing import Any
 from flask import Response
 
 from api import telling
+from api.access.guard import caller
 from api.endpoint import Reply, Section
-from api.guard import caller
 from api.problems import BadInput
 from api.schemas import asked, told
 from api.schemas.calendar import Calendar

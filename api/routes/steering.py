@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from api import telling
+from api.access.guard import caller
 from api.endpoint import Section
-from api.guard import caller
 from api.schemas import asked, told
 from api.served import Served
 

@@ -20,8 +20,8 @@ from typing import Any
 
 import requests
 
+from api.access.tokens import Scope, mint
 from api.cli.client import ApiError, Client
-from api.tokens import Scope, mint
 from tests.acceptance.audit import asking, overlaps, wrong_rows
 from tests.acceptance.daemon import Daemon, daemon, jobs_alive
 from tests.patience import PATIENCE

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from api.access.tokens import SHAPE, Scope, mint
 from api.cli.client import Client
-from api.tokens import SHAPE, Scope, mint
 from daemon.config import prepare
 from tests.acceptance.daemon import Daemon, daemon, jobs_alive
 from tests.patience import PATIENCE

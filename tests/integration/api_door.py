@@ -8,7 +8,7 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from api.tokens import Scope, mint
+from api.access.tokens import Scope, mint
 from tests.integration.api_world import Api, make_api
 from tests.simulation.world import World
 

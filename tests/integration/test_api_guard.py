@@ -82,7 +82,7 @@ def test_a_request_id_is_echoed_or_made(api: Api) -> None:
 
 
 def test_changes_are_logged_with_who_asked(api: Api, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, logger="api.guard"):
+    with caplog.at_level(logging.INFO, logger="api.access.guard"):
         api.client.get("/v1/progress")
         api.client.post("/v1/pause", headers={"X-Request-Id": "r1", "X-Actor": "somebody"})
     assert [record.message for record in caplog.records] == [
@@ -99,7 +99,7 @@ def test_an_error_nobody_foresaw_is_a_problem_that_tells_nothing_of_the_inside(
 
     monkeypatch.setattr(api.behind.control, "holds", bug)
     # When a request meets it
-    with caplog.at_level(logging.INFO, logger="api.guard"):
+    with caplog.at_level(logging.INFO, logger="api.access.guard"):
         response = api.client.get("/v1/holds", headers={"X-Request-Id": "r2"})
     # Then the client is told where to look, and the log has it
     _, message = refused(response, 500)

@@ -10,10 +10,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from api.guard import COOKIE
+from api.access.guard import COOKIE
+from api.access.tokens import Scope, mint
 from api.openapi import document
 from api.routes import SECTIONS
-from api.tokens import Scope, mint
 from tests.integration.api_door import Door, make_door, scope_of
 from tests.integration.api_world import make_api, refused
 
@@ -107,7 +107,7 @@ def test_only_a_bearer_token_is_one(door: Door, header: str) -> None:
 
 
 def test_who_asked_is_known_by_the_name_of_the_token(door: Door, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, logger="api.guard"):
+    with caplog.at_level(logging.INFO, logger="api.access.guard"):
         door.ask("POST", "/v1/pause", door.operate, json={"reason": "lunch"}, headers={"X-Request-Id": "r1"})
     assert caplog.messages == ["POST '/v1/pause' by ana: 200 (request r1)"]
     (hold,) = door.api.world.control.holds()

@@ -19,9 +19,9 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
+from api.access.tokens import Scope
 from api.openapi import document
 from api.routes import SECTIONS
-from api.tokens import Scope
 from tests.integration.api_door import Door, make_door, scope_of
 from tests.integration.api_world import make_api
 

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from api import digests, webhook
 from api.cli import serve
-from api.webhook import Notifier, NotTold
+from api.notices import digests, webhook
+from api.notices.webhook import Notifier, NotTold
 from state.machine import Outcome
 from tests.integration.api_world import make_api
 from tests.integration.hooks import SECRET, hook
@@ -252,7 +252,9 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_telling(api, hooked, monk
     # Then it is told of once, and what was due is told in the end
     waited(lambda: len(hooked.told) == 1)
     notifier.stop()
-    assert [record.levelname for record in caplog.records if record.name == "api.webhook"] == ["ERROR"]
+    assert [record.levelname for record in caplog.records if record.name == "api.notices.webhook"] == [
+        "ERROR"
+    ]
     assert "ZeroDivisionError: 0 of 0" in caplog.text
 
 

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from api.digests import Course, stands_for, what_is_due
+from api.notices.digests import Course, stands_for, what_is_due
 from state.records import BackfillRow, Scrapers
 
 DAY = dt.date(2021, 10, 19)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from api.access.limits import BURST_SECONDS, Buckets
+from api.access.limits import MOST as MOST_CLIENTS
+from api.access.sessions import LIFETIME_SECONDS, MOST, Sessions
+from api.access.tokens import SHAPE, Scope, Token, Tokens, digest, mint
 from api.cli import cli
-from api.limits import BURST_SECONDS, Buckets
-from api.limits import MOST as MOST_CLIENTS
-from api.sessions import LIFETIME_SECONDS, MOST, Sessions
-from api.tokens import SHAPE, Scope, Token, Tokens, digest, mint
 from daemon.config import SettingsError, settings
 
 HEX = "0" * 64

@@ -14,9 +14,9 @@ from flask import Flask, Response, current_app, g, request
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, ServiceUnavailable, TooManyRequests, Unauthorized
 
-from api.limits import Buckets
-from api.sessions import LIFETIME_SECONDS, Sessions
-from api.tokens import ANONYMOUS, Scope, Token, Tokens, redacted
+from api.access.limits import Buckets
+from api.access.sessions import LIFETIME_SECONDS, Sessions
+from api.access.tokens import ANONYMOUS, Scope, Token, Tokens, redacted
 from daemon.config import Settings, SettingsError
 from daemon.control import Refused
 from state.records import Caller

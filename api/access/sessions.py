@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from api.tokens import Token, digest
+from api.access.tokens import Token, digest
 
 LIFETIME_SECONDS = 12 * 3600.0
 MOST = 1000

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from api import digests
+from api.notices import digests
 from daemon.core import Core
 from daemon.events import Event
 from state.store import notices

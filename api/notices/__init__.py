@@ -1,0 +1,1 @@
+"""What is told without being asked: what is worth telling, and the webhook that takes it."""
