@@ -34,6 +34,9 @@ def load(path: Path) -> Pipeline:
         raise PipelineError(path, [f"is not TOML: {error}"]) from error
     except RecursionError as error:
         raise PipelineError(path, ["is not TOML: brackets within brackets without end"]) from error
+    except FileNotFoundError as error:
+        remedy = "correct --pipeline or BACKFILLD_PIPELINE"
+        raise PipelineError(path, [f"there is no such file; {remedy}"]) from error
     except (OSError, ValueError) as error:
         raise PipelineError(path, [f"cannot be read: {error}"]) from error
     return parse(data, path)

@@ -44,7 +44,10 @@ START_SECONDS = 180.0
 def demo(folder: str, listen: str, pace: float, bigquery: str, stay: bool) -> None:
     """Backfill 2021-10-15..2021-11-07 of a small NBA platform, and check how every date ends."""
     chosen = listen or _free_address()
-    pipeline = run.prepare(_stage(Path(folder).absolute()), pace=f"{pace:g}", bigquery=bigquery)
+    try:
+        pipeline = run.prepare(_stage(Path(folder).absolute()), pace=f"{pace:g}", bigquery=bigquery)
+    except OSError as error:
+        raise click.BadParameter(f"{error}; name another folder", param_hint="--folder") from None
     url = f"http://{chosen}"
     client = Client(url)
     with run.daemon(pipeline, chosen) as process:

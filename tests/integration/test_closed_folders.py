@@ -77,3 +77,14 @@ def test_a_backup_that_cannot_be_written_is_told_so(command: CommandLine, folder
     assert (told.code, told.out) == (2, "")
     assert f"backup to {folder}/closed" in told.err
     assert "Permission denied" in told.err
+
+
+@pytest.mark.parametrize("inside", ["", "/demo"])
+def test_a_demo_in_a_folder_that_may_not_be_entered_is_told_so(
+    command: CommandLine, folder: Path, inside: str
+) -> None:
+    told = command("demo", "--folder", f"{folder}/closed{inside}", "--listen", "127.0.0.1:9")
+    assert (told.code, told.out) == (2, "")
+    assert "Invalid value for --folder:" in told.err
+    assert "Permission denied" in told.err
+    assert "name another folder" in told.err

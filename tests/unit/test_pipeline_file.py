@@ -198,10 +198,15 @@ def test_a_file_that_is_no_pipeline_says_so(tmp_path: Path, content: bytes, word
     assert f"{path}: {words}" in str(raised.value)
 
 
-@pytest.mark.parametrize("name", ["missing.toml", ".", "a\0b", "x" * 300])
-def test_a_file_that_is_not_there_says_so(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", [".", "a\0b", "x" * 300])
+def test_what_cannot_be_a_file_says_so(tmp_path: Path, name: str) -> None:
     with pytest.raises(PipelineError, match="cannot be read"):
         load(tmp_path / name)
+
+
+def test_a_file_that_is_not_there_says_where_it_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match="no such file; correct --pipeline or BACKFILLD_PIPELINE"):
+        load(tmp_path / "missing.toml")
 
 
 # ------------------------------------------------------------- whatever the file says, nothing crashes
