@@ -11,13 +11,11 @@ steps, one after another. `phases` is the operators' way: all of phase 2, then a
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import csv
 import dataclasses
 import datetime as dt
 import itertools
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -25,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.asked import conditions, parser
 from daemon.executors import Job
 from daemon.warehouse import Answers, Wanted
 from state.pipeline import Pipeline
@@ -212,18 +211,18 @@ def phases(days: Sequence[tuple[dt.date, int, str]]) -> float:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--dates", nargs="+", type=int)
-    parser.add_argument("--gate", type=float, default=0.0)
-    parser.add_argument("--start", type=float, default=0.0)
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--writers", type=int, default=1)
-    parser.add_argument("--slots", type=int, default=8)
-    parser.add_argument("--vary", action="store_true")
-    chosen = vars(parser.parse_args())
+    options = parser(__doc__)
+    options.add_argument("--dates", nargs="+", type=int)
+    options.add_argument("--gate", type=float, default=0.0)
+    options.add_argument("--start", type=float, default=0.0)
+    options.add_argument("--batch", type=int, default=1)
+    options.add_argument("--writers", type=int, default=1)
+    options.add_argument("--slots", type=int, default=8)
+    options.add_argument("--vary", action="store_true")
+    chosen = vars(options.parse_args())
     numbers, vary = chosen.pop("dates") or ([28] if chosen["vary"] else [28, 213, 845]), chosen.pop("vary")
     settings = VARIED if vary else (Setting(**chosen),)
-    print(f"Python {sys.version.split()[0]}; hours")
+    print(f"{conditions()}; hours")
     print(f"  dates  {'':<20}     bound  backfilld  of bound    phases  of bound   of jobs    jobs  took, s")
     for number, setting in itertools.product(numbers, settings):
         days = calendar()[:number]

@@ -9,19 +9,17 @@ processes, in an environment of its own; `backfilld` is the daemon with everythi
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
-import os
 import sqlite3
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from bench.asked import conditions, parser
 from bench.instant import ME, Instant
 from bench.shape import JOBS, PHASES, SLOTS, toml
 from daemon.config import Settings
@@ -129,14 +127,13 @@ def measure(runner: str, number: int, rounds: int) -> float:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("dates", nargs="*", type=int, default=[28, 112, 448])
-    parser.add_argument("--only", nargs="+", choices=RUNNERS, default=list(RUNNERS))
-    parser.add_argument("--rounds", type=int, default=3)
-    chosen = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("dates", nargs="*", type=int, default=[28, 112, 448])
+    options.add_argument("--only", nargs="+", choices=RUNNERS, default=list(RUNNERS))
+    options.add_argument("--rounds", type=int, default=3)
+    chosen = options.parse_args()
     print(
-        f"load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}, SQLite {sqlite3.sqlite_version};"
-        f" milliseconds per job, medians of {chosen.rounds}"
+        f"{conditions()}, SQLite {sqlite3.sqlite_version}; milliseconds per job, medians of {chosen.rounds}"
     )
     print(" ".join(["  dates    jobs", *(f"{name:>10}" for name in chosen.only)]))
     for number in chosen.dates:

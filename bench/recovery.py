@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from bench.asked import conditions, parser
 from bench.shape import SLOTS, toml
 
 
@@ -78,9 +79,12 @@ def _wait(done: Callable[[], bool], pause: float = 0.1) -> None:
 
 def main() -> None:
     """Print the table."""
-    print(f"load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}; seconds, {SLOTS} jobs adopted")
+    options = parser(__doc__)
+    options.add_argument("dates", nargs="*", type=int, default=[1000, 100000])
+    chosen = options.parse_args()
+    print(f"{conditions()}; seconds, {SLOTS} jobs adopted")
     print("  dates  start to ready  kill of a job to next launch")
-    for number in map(int, sys.argv[1:] or ["1000", "100000"]):
+    for number in chosen.dates:
         ready, launched = measure(number)
         print(f"{number:>7} {ready:>15.2f} {launched:>29.3f}", flush=True)
 

@@ -7,8 +7,8 @@ python -m bench.state_size [DATES ...]
 
 from __future__ import annotations
 
+import argparse
 import datetime as dt
-import os
 import resource
 import statistics
 import subprocess
@@ -21,6 +21,7 @@ from pathlib import Path
 
 from sqlalchemy import Table
 
+from bench.asked import conditions, parser
 from bench.instant import Instant
 from bench.shape import SLOTS, toml
 from daemon.events import Event
@@ -128,15 +129,17 @@ def _enqueue(world: World, start: dt.date, number: int) -> None:
 
 def main() -> None:
     """Print the table, each row from a process of its own."""
-    if sys.argv[1:2] == ["--row"]:
-        print(measure(int(sys.argv[2])))
+    options = parser(__doc__)
+    options.add_argument("dates", nargs="*", type=int, default=[1000, 10000, 100000])
+    options.add_argument("--row", type=int, help=argparse.SUPPRESS)
+    chosen = options.parse_args()
+    if chosen.row:
+        print(measure(chosen.row))
         return
-    print(
-        f"load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}, milliseconds, medians of {REPEATS}"
-    )
+    print(f"{conditions()}, milliseconds, medians of {REPEATS}")
     print(" ".join(["  dates", *(f"{name:>9}" for name in COLUMNS), "mem MiB", " db MiB"]))
-    for number in sys.argv[1:] or ["1000", "10000", "100000"]:
-        subprocess.run([sys.executable, "-m", "bench.state_size", "--row", number], check=True)
+    for number in chosen.dates:
+        subprocess.run([sys.executable, "-m", "bench.state_size", "--row", str(number)], check=True)
 
 
 if __name__ == "__main__":

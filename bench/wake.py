@@ -1,6 +1,7 @@
 """What an idle daemon costs, and how soon after a job's end the next one starts.
 
-python -m bench.wake [JOBS [IDLE_SECONDS]]
+Once from date to date, where only the slot is waited for, and once from step to step of one date, where the
+warehouse is asked in between.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.asked import conditions, parser
+
 PIPELINE = """
 name = "bench"
 [warehouse]
@@ -24,38 +27,49 @@ path = "lake"
 [[phase]]
 name = "steps"
 order = "sequential"
+"""
+STEP = """
 [[phase.processor]]
-name = "step"
-table = "bench.step"
+name = "step_{number}"
+table = "bench.step_{number}"
 command = ["sleep", "0.05"]
 """
 
 
 def main() -> None:
-    """Print both figures."""
-    jobs, idle_seconds = [*map(int, sys.argv[1:]), *(200, 20)[len(sys.argv) - 1 :]]
+    """Print the figures."""
+    options = parser(__doc__)
+    options.add_argument("--jobs", type=int, default=200)
+    options.add_argument("--idle", type=float, default=20.0, help="how many seconds it is watched idle")
+    chosen = options.parse_args()
+    print(f"{conditions()}, {chosen.jobs} jobs of 50 ms one after another")
+    for name, steps, dates in (("next date", 1, chosen.jobs), ("next step", chosen.jobs, 1)):
+        gaps, idle = measure(steps, dates, chosen.idle)
+        print(
+            f"end to {name}, ms: median {statistics.median(gaps):.1f},"
+            f" 99th percentile {gaps[int(0.99 * len(gaps))]:.1f}, most {gaps[-1]:.1f};"
+            f" idle afterwards: {100 * idle:.2f} % of a core"
+        )
+
+
+def measure(steps: int, dates: int, idle_seconds: float) -> tuple[list[float], float]:
+    """Milliseconds between jobs in rising order, and the share of a core that the daemon then takes idle."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "pipeline.toml").write_text(PIPELINE)
+        toml = PIPELINE + "".join(STEP.format(number=number) for number in range(steps))
+        (folder / "pipeline.toml").write_text(toml)
         daemon = subprocess.Popen(
-            [sys.executable, "-m", "bench.daemon_process", name, str(jobs)], stdout=subprocess.PIPE
+            [sys.executable, "-m", "bench.daemon_process", name, str(dates)], stdout=subprocess.PIPE
         )
         database = folder / "state" / "state.db"
         try:
-            _wait(lambda: _ended(database) == jobs)
+            _wait(lambda: _ended(database) == dates)
             before = _cpu_seconds(daemon.pid)
             time.sleep(idle_seconds)
-            idle = (_cpu_seconds(daemon.pid) - before) / idle_seconds
-            gaps = _gaps(database)
+            return _gaps(database), (_cpu_seconds(daemon.pid) - before) / idle_seconds
         finally:
             daemon.terminate()
             daemon.wait()
-    print(f"load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}, {jobs} jobs one after another")
-    print(
-        f"end to next start, ms: median {statistics.median(gaps):.1f},"
-        f" 99th percentile {gaps[int(0.99 * len(gaps))]:.1f}, most {gaps[-1]:.1f}"
-    )
-    print(f"idle: {100 * idle:.2f} % of a core over {idle_seconds} s")
 
 
 def _wait(done: Callable[[], bool], seconds: float = 300.0) -> None:

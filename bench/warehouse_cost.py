@@ -9,11 +9,11 @@ looks: `one look` is that over the range once, `a look per job` what gates at ev
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.asked import parser
 from bench.makespan import OF, Setting, calendar, in_memory, paced
 from daemon.warehouse import Answers, Wanted
 
@@ -66,10 +66,10 @@ def spent(days: Sequence[tuple[dt.date, int, str]], setting: Setting) -> tuple[B
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--dates", nargs="+", type=int, default=[28, 213])
-    parser.add_argument("--gate", type=float, default=0.0)
-    chosen = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--dates", nargs="+", type=int, default=[28, 213])
+    options.add_argument("--gate", type=float, default=0.0)
+    chosen = options.parse_args()
     print(f"  {'':<42} {'queries':>8} {'tables':>8} {'GiB':>8} {'USD':>7} {'of a look':>10}")
     for number in chosen.dates:
         days = calendar()[:number]
