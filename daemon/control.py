@@ -143,19 +143,19 @@ class Control:
             dates.wake_backfill(tx, number, self._core.now())
 
     def retry(self, number: int, *, by: Caller) -> int:
-        """Put the failed dates of a backfill back to `pending`; how many there were.
+        """Put the failed dates of a backfill back to `pending`; how many there were, none if it is repeated.
 
         Raises:
             NotFound: there is no such backfill.
-            Refused: none of its dates has failed, or it is still being cancelled.
+            Refused: all its dates are done, or it is still being cancelled.
         """
         with self._audited(by, Action.RETRY, *_backfill(number)) as tx:
             row = self._backfill(tx, number)
             if backfills.status(tx, row) == "cancelling":
                 raise Refused(f"backfill {number} is being cancelled; retry when its last date has ended")
             failed = backfills.ended_dates(tx, number, FAILED)
-            if not failed:
-                raise Refused(f"no date of backfill {number} has failed")
+            if not failed and not backfills.live_dates(tx, number):
+                raise Refused(f"all dates of backfill {number} are done, and none has failed")
             held = list(dates.among(tx, failed).values())
             reason = f"retry of backfill {number}"
             moved = put_back(tx, self._core, held, mode=Mode.INSIST, actor=by.name, reason=reason)

@@ -16,6 +16,17 @@ MOST = 100
 """How many completions are offered."""
 
 
+def _plain_date(text: str) -> str:
+    """A date that is written as the API takes it; Python reads more, such as 20211019 and 2021-W42-2.
+
+    Raises:
+        ValueError: it is written otherwise, or does not exist.
+    """
+    if dt.date.fromisoformat(text).isoformat() != text:
+        raise ValueError(text)
+    return text
+
+
 class DateArgument(click.ParamType[str]):
     """A plain date."""
 
@@ -24,7 +35,7 @@ class DateArgument(click.ParamType[str]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The date as the API takes it."""
         try:
-            return dt.date.fromisoformat(str(value)).isoformat()
+            return _plain_date(str(value))
         except ValueError:
             self.fail(f"{value!r} is not a date; write it like 2021-10-19", param, ctx)
 
@@ -77,7 +88,7 @@ class DateOrNumber(click.ParamType[str | int]):
         """The date as the API takes it, or the number."""
         text = str(value)
         try:
-            return int(text) if text.isdecimal() else dt.date.fromisoformat(text).isoformat()
+            return int(text) if text.isdecimal() else _plain_date(text)
         except ValueError:
             self.fail(f"{text!r} is neither a date like 2021-10-19 nor the number of {self._of}", param, ctx)
 

@@ -32,12 +32,11 @@ PART_BYTES = 8 << 20
 def status(date: str | None, as_json: bool, url: str | None) -> None:
     """Where everything stands, or where DATE stands and why."""
     client = Client(url)
-    if as_json:
-        print_json(client.get(f"/v1/dates/{date}" if date else "/v1/progress"))
-    elif date:
-        show_date(client.get(f"/v1/dates/{date}"))
+    if date:
+        told = client.get(f"/v1/dates/{date}")
+        print_json(told) if as_json else show_date(told)
     else:
-        _show_all(client)
+        _show_all(client, as_json)
 
 
 def show_date(told: Json) -> None:
@@ -50,11 +49,15 @@ def show_date(told: Json) -> None:
         _print_facts(date_view.facts(told), now)
 
 
-def _show_all(client: Client) -> None:
-    """The whole, with the dates that have failed and the latest backfills."""
+def _show_all(client: Client, as_json: bool) -> None:
+    """The whole, with the first dates that have failed and the latest backfills."""
     view = look(client)
     failed = client.get("/v1/dates", state="failed", limit=MOST_FAILURES)["items"]
     backfills = client.get("/v1/backfills", limit=10)["items"]
+    if as_json:
+        whole = {"progress": view.progress, "activity": view.activity}
+        print_json(whole | {"failed": failed, "backfills": backfills})
+        return
     _show_once(view)
     if not console.is_terminal:
         _print_facts(map(facts.failed, map(date_failure, failed)), view.at)

@@ -39,6 +39,9 @@ def check(path: str | None, as_json: bool) -> None:
     try:
         loaded = load(chosen_pipeline(path))
     except PipelineError as error:
+        if as_json:
+            print_json({"file": str(error.path), "problems": error.problems})
+            raise click.exceptions.Exit(1) from error
         for problem in error.problems:
             click.echo(f"{error.path}: {problem}", err=True)
         raise click.exceptions.Exit(1) from error

@@ -42,16 +42,17 @@ def enqueue(
     elif failures is None:
         print_json(receipt)
     if failures is not None:
-        _wait(client, failures, receipt["id"], as_json)
+        _wait(client, failures, receipt, as_json)
 
 
-def _wait(client: Client, failures: Failures, number: int, as_json: bool) -> None:
+def _wait(client: Client, failures: Failures, receipt: Json, as_json: bool) -> None:
     """Show a backfill until its end; the exit code says whether it was a good one."""
+    number = receipt["id"]
     on = f"the daemon goes on with backfill {number}; look again with: backfilld watch {number}"
     with parting(on), display(quiet=as_json) as shown:
         view = follow(client, failures, shown, backfill=number)
     if as_json:
-        print_json(view.backfill)
+        print_json(receipt | {"backfill": view.backfill})
     if not view.good:
         raise click.exceptions.Exit(1)
 

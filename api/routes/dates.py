@@ -34,17 +34,17 @@ _STANDING = told.DateSummary.model_fields.keys() & told.Date.model_fields.keys()
 @section.get("/v1/dates", told.Dates, query=asked.DatesPage)
 def listed(service: Served, *, query: asked.DatesPage) -> told.Dates:
     """Dates that were ever enqueued, oldest first."""
-    start = query.start or EARLIEST
-    if query.cursor is not None:
-        start = max(start, query.cursor + DAY)
-    states = _states(service.core, query.state)
+    start, end = query.start or EARLIEST, query.end or LATEST
+    first = start if query.cursor is None else max(start, query.cursor + DAY)
+    states, limit = _states(service.core, query.state), query.limit + 1
     with service.core.db.read() as tx:
-        end, limit = query.end or LATEST, query.limit + 1
-        found = dates.page(tx, start=start, end=end, states=states, mark=query.mark, limit=limit)
+        number = dates.number(tx, start=start, end=end, states=states, mark=query.mark)
+        found = dates.page(tx, start=first, end=end, states=states, mark=query.mark, limit=limit)
         shown = found[: query.limit]
         waits = waiting_on(tx, service.core, shown)
     items = [telling.date_summary(row, waits.get(row.date)) for row in shown]
-    return told.Dates(items=items, next_cursor=next_cursor("date", found, query.limit))
+    following = next_cursor("date", found, query.limit)
+    return told.Dates(start=query.start, end=query.end, dates=number, items=items, next_cursor=following)
 
 
 @section.get("/v1/calendar", Calendar, header=asked.IfNoneMatch, status=(200, 304), headers=("ETag",))

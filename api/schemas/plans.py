@@ -91,6 +91,7 @@ class Plan(Report):
 
     start: dt.date
     end: dt.date
+    dates: int
     scrapers: Scrapers
     phases: list[PhasePlan]
     cannot_run: list[CannotRun]
@@ -126,4 +127,5 @@ class Comparison(Report):
 
     start: dt.date
     end: dt.date
+    dates: int
     options: list[PlanOption]

@@ -111,6 +111,7 @@ class Quality(Report):
 
     start: dt.date
     end: dt.date
+    dates: int
     processors: list[ProcessorQuality]
     unchecked: list[str]
     good: bool

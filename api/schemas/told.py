@@ -116,8 +116,11 @@ class DateSummary(Told):
 
 
 class Dates(Told):
-    """A page of dates, oldest first."""
+    """A page of dates, oldest first; `dates` counts those of all pages, `start` and `end` are as asked."""
 
+    start: dt.date | None
+    end: dt.date | None
+    dates: int
     items: list[DateSummary]
     next_cursor: str | None
 

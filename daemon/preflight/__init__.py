@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from daemon.config import state_database
+from daemon.config import SettingsError, state_database
 from daemon.preflight import cloud_run, data, dry_run, jobs, keeping, tables
 from daemon.preflight.findings import (
     Finding,
@@ -106,6 +106,11 @@ def preflight(
         )
         broken = [failed(problem, remedy, where=str(path)) for problem in error.problems]
         return _answer([_configuration(broken)])
+    try:
+        database = state_database(str(state_dir)) if state_dir else None
+    except SettingsError as error:
+        wrong = failed(str(error), "correct BACKFILLD_DATABASE")
+        return _answer([_configuration([_loaded(pipeline), wrong])])
     first, last = _range(pipeline, now)
     with nullcontext(opened) if opened else _opened(pipeline) as (warehouse, catalog):
         site = Site(
@@ -115,7 +120,7 @@ def preflight(
             start=start or min(first, end or first),
             end=end or max(last, start or last),
             state_dir=state_dir,
-            database_url=state_database(str(state_dir)) if state_dir else None,
+            database_url=database,
             now=now,
             quick=quick,
         )

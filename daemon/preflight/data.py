@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Iterator
 
 from daemon.plain import first_few
@@ -19,6 +20,8 @@ LEAST_FIRST_PHASE = 99.0
 """Percent of the first phase below which its own jobs have to run, or the backfill is told not to mind."""
 LATE_DAYS = 3
 """How many days before a season's end the calendar's last date may lie."""
+BREAK_DAYS = 7
+"""Days without a date that a season may have: the longest break of 2021-22 to 2024-25, All-Star, has six."""
 NAMED = 3
 
 
@@ -95,6 +98,18 @@ def _season(site: Site, season: SeasonEntry, expected: list[dt.date]) -> Iterato
     if season.closes <= site.end and (season.closes - own[-1]).days > LATE_DAYS:
         line = f"{season.name} closes {season.closes}, the calendar's last date is {own[-1]}"
         yield warned(line, "the end of the season may be missing from the calendar")
+    yield from _breaks(site, season, own)
+
+
+def _breaks(site: Site, season: SeasonEntry, own: list[dt.date]) -> Iterator[Finding]:
+    """Stretches in the range of which the calendar knows nothing, longer than any break of a season."""
+    day = dt.timedelta(days=1)
+    begin = [site.start - day] if season.opens < site.start else []
+    end = [min(site.end + day, site.today)] if site.end < season.closes else []
+    for before, after in itertools.pairwise([*begin, *own, *end]):
+        if (after - before).days - 1 > BREAK_DAYS:
+            line = f"the calendar knows no date of {season.name} from {before + day} to {after - day}"
+            yield warned(line, "is it complete? what it does not expect ends as not_expected, unlooked at")
 
 
 def _freshness(site: Site, table: str, info: TableInfo) -> Finding:

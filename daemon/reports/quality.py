@@ -50,6 +50,7 @@ class QualityReport:
 
     start: dt.date
     end: dt.date
+    dates: int
     processors: Sequence[ProcessorQuality]
     unchecked: Sequence[str]
     """Processors that state nothing to check."""
@@ -76,6 +77,7 @@ def quality(
     return QualityReport(
         start=start,
         end=end,
+        dates=len(list(seen.in_range())),
         processors=checked,
         unchecked=[name for name, p in pipeline.processors.items() if not _states_quality(p)],
         good=not broken and not unknown,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
@@ -118,14 +118,28 @@ def page(
     limit: int,
 ) -> list[DateRow]:
     """Up to `limit` dates from `start` to `end`, both included, oldest first."""
-    query = select(dates).where(dates.c.date.between(start, end)).order_by(dates.c.date).limit(limit)
-    if states:
-        query = query.where(dates.c.state.in_(states))
-    if mark is not None:
-        query = query.where(_MARKED[mark])
+    query = select(dates).where(*_matching(start, end, states, mark)).order_by(dates.c.date).limit(limit)
     if backfill_id is not None:
         query = query.where(dates.c.backfill_id == backfill_id)
     return [rows.date(row) for row in tx.execute(query)]
+
+
+def number(
+    tx: Connection, *, start: dt.date, end: dt.date, states: Collection[str], mark: Mark | None
+) -> int:
+    """How many dates from `start` to `end` stand in one of the states, where any are given, with the mark."""
+    query = select(func.count()).select_from(dates).where(*_matching(start, end, states, mark))
+    return int(tx.execute(query).scalar_one())
+
+
+def _matching(
+    start: dt.date, end: dt.date, states: Collection[str], mark: Mark | None
+) -> Iterator[ColumnElement[bool]]:
+    yield dates.c.date.between(start, end)
+    if states:
+        yield dates.c.state.in_(states)
+    if mark is not None:
+        yield _MARKED[mark]
 
 
 def create(tx: Connection, values: Sequence[dict[str, object]]) -> None:

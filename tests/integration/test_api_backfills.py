@@ -191,11 +191,15 @@ def test_a_retry_says_how_many_dates_it_put_back(api: Api) -> None:
     assert api.get(f"/v1/backfills/{number}")["outcomes"] == {"exhausted": 2}
     # When they are retried
     told = api.post(f"/v1/backfills/{number}/retry")
-    # Then both live again; and retrying what has not failed is refused
-    assert told["retried"] == 2
-    assert told["status"] == "active"
+    # Then both live again, also when the request is repeated
+    assert (told["retried"], told["status"]) == (2, "active")
+    again = api.post(f"/v1/backfills/{number}/retry")
+    assert (again["retried"], again["states"]) == (0, told["states"])
+    # And retrying what has ended well is refused
+    api.world.script = api.world.well
+    api.world.run()
     _, message = refused(api.client.post(f"/v1/backfills/{number}/retry"), 409)
-    assert message == f"no date of backfill {number} has failed"
+    assert message == f"all dates of backfill {number} are done, and none has failed"
 
 
 def test_a_backfill_that_is_not_there_is_not_found(api: Api) -> None:

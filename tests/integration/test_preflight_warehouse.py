@@ -194,6 +194,33 @@ def test_an_opener_without_games_is_a_warning(ground: Ground) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("asked", "missing"),
+    [
+        ({"start": dt.date(2021, 11, 7)}, "2021-11-07 to 2021-11-14"),
+        ({"end": dt.date(2021, 12, 2)}, "2021-11-25 to 2021-12-02"),
+    ],
+)
+def test_a_calendar_that_ends_within_the_range_is_a_warning(
+    ground: Ground, asked: dict[str, dt.date], missing: str
+) -> None:
+    assert troubles(ground.ask(**asked), "calendar") == [
+        ("warn", f"the calendar knows no date of 2021-22 from {missing}")
+    ]
+
+
+def test_a_break_in_the_calendar_that_no_season_has_is_a_warning(ground: Ground) -> None:
+    ground.facts.calendar = {START: 8, END: 8}
+    assert troubles(ground.ask(), "calendar") == [
+        ("warn", "the calendar knows no date of 2021-22 from 2021-11-16 to 2021-11-23")
+    ]
+
+
+def test_a_break_as_long_as_the_all_star_games_is_none(ground: Ground) -> None:
+    ground.facts.calendar = {START: 8, START + dt.timedelta(days=7): 8, END: 8}
+    assert troubles(ground.ask(), "calendar") == []
+
+
 def test_a_history_that_nobody_writes_any_more_is_a_warning(ground: Ground) -> None:
     ground.tables.change(HISTORY, modified_at=NOW - 40 * DAY)
     assert troubles(ground.ask(), "history") == [("warn", f"{HISTORY} was last written 40 days ago")]

@@ -86,7 +86,7 @@ def compare(
     options = [
         _plan(validation, pipeline, scrapers, unusable, typical_seconds, price) for scrapers in choices
     ]
-    return Comparison(start=validation.start, end=validation.end, options=options)
+    return Comparison(start=validation.start, end=validation.end, dates=validation.dates, options=options)
 
 
 def _plan(
@@ -105,6 +105,7 @@ def _plan(
     return Plan(
         start=validation.start,
         end=validation.end,
+        dates=validation.dates,
         scrapers=scrapers,
         phases=phases,
         cannot_run=stopped,

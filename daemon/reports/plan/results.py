@@ -106,6 +106,7 @@ class Plan:
 
     start: dt.date
     end: dt.date
+    dates: int
     scrapers: Scrapers
     phases: Sequence[PhasePlan]
     cannot_run: Sequence[CannotRun]
@@ -135,4 +136,5 @@ class Comparison:
 
     start: dt.date
     end: dt.date
+    dates: int
     options: Sequence[Plan]
