@@ -86,7 +86,7 @@ def test_validate_and_plan_tell_the_platform_s_own_tables_and_commands(
     # And the commands are the platform's own, each with the options that its script takes
     script = "backfill_jobs/raw/nbac_team_boxscore/nbac_team_boxscore_backfill_job.py"
     (line,) = told.rows("(cd ", script)
-    call = f"PYTHONPATH=. .venv/bin/python {script} --start-date {NEXT} --end-date {NEXT}"
+    call = f"PYTHONPATH=. PYTHONUNBUFFERED=1 .venv/bin/python {script} --start-date {NEXT} --end-date {NEXT}"
     assert line == f"(cd {platform.root} && {call})"
     assert told.rows("# ", f"{OFFENSE} {DAY}: excess: 88 rows for 11 games, at most 22 [13 s, estimate]")
     assert told.rows("# warehouse: ", "USD")
