@@ -250,14 +250,13 @@ def _attempts(check: CheckRow) -> str:
 
 
 def _with_fallbacks(processor: Processor, own: Mapping[str, _Step]) -> _Step:
-    """A complete fallback stands in; one that may still become complete is waited for."""
+    """A complete fallback stands in; before a failure one that may still become complete is waited for."""
     step = own[processor.name]
-    if step.kind is not _Kind.FAIL or not processor.fallbacks:
-        return step
-    for name in processor.fallbacks:
+    fails, tolerated = step.kind is _Kind.FAIL, step.kind is _Kind.GAP and step.by is PassedBy.POLICY
+    for name in processor.fallbacks if fails or tolerated else ():
         if own[name].kind is _Kind.SATISFIED:
             return _Step(_Kind.GAP, f"{name} stands in: {step.text}", by=PassedBy.FALLBACK)
-    for name in processor.fallbacks:
+    for name in processor.fallbacks if fails else ():
         if own[name].kind not in (_Kind.GAP, _Kind.FAIL):
             return _Step(
                 _Kind.WAIT, f"{name}, which may stand in for {processor.name}", Waiting.OTHER_PROCESSOR

@@ -119,7 +119,7 @@ class Processor(JobSettings):
     priority: Priority = Field(default=Priority.CRITICAL, strict=False)
     """`critical`, `important` or `fallback`: what becomes of a date without it."""
     fallbacks: tuple[str, ...] = Field(default=(), strict=False)
-    """Processors of the same phase, of which a complete one stands in when this one fails."""
+    """Processors of the same phase, of which a complete one stands in for what this one lacks."""
     after: tuple[str, ...] = Field(default=(), strict=False)
     """Processors of the same phase that must be satisfied before its job starts."""
     writers: int = Field(default=1, ge=1, le=100)

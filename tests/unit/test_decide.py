@@ -122,6 +122,14 @@ def test_a_complete_fallback_stands_in():
     assert decision.gaps["book"].by is PassedBy.FALLBACK
 
 
+@pytest.mark.parametrize("priority", ["important", "fallback"])
+def test_a_complete_fallback_stands_in_for_what_could_be_done_without(priority):
+    lines = phase("phase2", processor("props", priority=priority, fallbacks=["spare"]), processor("spare"))
+    decision = decided(pipeline(lines).stages[0], check("props", Verdict.NO_DATA, reason="none"))
+    assert decision.gaps["props"].by is PassedBy.FALLBACK
+    assert decision.gaps["props"].reason == "spare stands in: no data: none"
+
+
 def test_a_fallback_that_may_still_come_is_waited_for():
     decision = decided(PHASE2, check("book", Verdict.NO_DATA), check("spare", Verdict.NEVER_RAN))
     assert decision.processors == ("spare",)
