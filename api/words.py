@@ -15,6 +15,13 @@ def span(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def lasting(seconds: float, unknown: int) -> str:
+    """How long steps take together, `unknown` of which nobody can tell."""
+    if not seconds and unknown:
+        return "unknown time"
+    return span(seconds) + (f" and {unknown} of unknown time" if unknown else "")
+
+
 def size(amount: int) -> str:
     """A number of bytes as people say it: 340 B, 1.5 GiB."""
     value = float(amount)

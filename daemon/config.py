@@ -146,7 +146,8 @@ def prepare(directory: Path, *, with_file: bool = True) -> None:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise SettingsError(f"the state directory {directory} cannot be made: {error.strerror}") from error
+        why = f"{error.strerror}; choose another --state-dir"
+        raise SettingsError(f"the state directory {directory} cannot be made: {why}") from error
     if not os.access(directory, os.W_OK | os.X_OK):
         raise SettingsError(f"the state directory {directory} cannot be written; check its owner and rights")
     try:

@@ -19,7 +19,7 @@ from state.hints import hint
 from state.machine import FINAL
 from state.pipeline import DONE, FAILED
 from state.records import Action, BackfillRow, Caller, DateRow, HoldRow, Mark, Mode
-from state.store import audit, backfills, checks, dates, holds, streaks, tallies
+from state.store import audit, backfills, checks, dates, holds, streaks
 from state.store.audit import Facts
 from state.store.database import Transaction
 
@@ -147,7 +147,7 @@ class Control:
 
         Raises:
             NotFound: there is no such backfill.
-            Refused: all its dates are done, or it is still being cancelled.
+            Refused: it holds no date that failed or is live, or it is still being cancelled.
         """
         with self._audited(by, Action.RETRY, *_backfill(number)) as tx:
             row = self._backfill(tx, number)
@@ -155,7 +155,7 @@ class Control:
                 raise Refused(f"backfill {number} is being cancelled; retry when its last date has ended")
             failed = backfills.ended_dates(tx, number, FAILED)
             if not failed and not backfills.live_dates(tx, number):
-                raise Refused(f"all dates of backfill {number} are done, and none has failed")
+                raise Refused(f"backfill {number} has no date that failed or is live")
             held = list(dates.among(tx, failed).values())
             reason = f"retry of backfill {number}"
             moved = put_back(tx, self._core, held, mode=Mode.INSIST, actor=by.name, reason=reason)
@@ -296,8 +296,10 @@ def _backfill(number: int) -> tuple[str, Look]:
 
 
 def _marked(mark: Mark) -> Look:
+    """The done dates with a mark: a stale one keeps it, put back, until it was computed again."""
+
     def look(tx: Transaction) -> Facts | None:
-        return {"dates": tallies.regressed(tx) if mark is Mark.REGRESSED else tallies.stale(tx)}
+        return {"dates": dates.number(tx, start=dt.date.min, end=dt.date.max, states=[DONE], mark=mark)}
 
     return look
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 
@@ -72,7 +73,7 @@ class Service:
             PipelineError: the pipeline file cannot be used.
             DatabaseUnusable: the state database cannot be used.
             InUse: another daemon serves the state directory.
-            SettingsError: the state directory cannot be used, or an executor's package is missing.
+            SettingsError: the state directory or its logs cannot be used, or an executor lacks its package.
         """
         self.settings = settings
         self.pipeline: Pipeline = load(settings.pipeline)
@@ -145,10 +146,13 @@ class Service:
         """
         self.ready = False
         self._clock.stop()
-        self._scheduler.shutdown(wait=False)
+        ticks = threading.Thread(target=self._scheduler.shutdown, name="ticks", daemon=True)
+        ticks.start()  # ends with the last tick under way
         for worker in (self._mover, self._asker):
             worker.stop()
         ended = [worker.join(timeout) for worker in (self._mover, self._asker)]
+        ticks.join(timeout)
+        ended.append(not ticks.is_alive())
         for executor in self.executors.values():
             executor.close()
         self.warehouse.close()
@@ -258,7 +262,7 @@ class Service:
         try:
             log.info("backup: %s", self.backups.take())
             self.backups.prune(self.settings.backup_keep)
-        except DatabaseUnusable as error:
+        except (DatabaseUnusable, OSError) as error:
             self._tell(Trouble(kind="backup", text=str(error)))
 
     def _forget_logs(self) -> None:

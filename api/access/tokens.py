@@ -113,7 +113,8 @@ def _read(path: Path) -> tuple[Token, ...]:
         lines = path.read_text(encoding="utf-8").splitlines()
         mode = path.stat().st_mode
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the token file {path} cannot be read: {error}") from error
+        remedy = "correct --tokens, or make one with backfilld token new NAME"
+        raise SettingsError(f"the token file {path} cannot be read: {error}; {remedy}") from error
     if mode & _OTHERS_WRITE:
         raise SettingsError(f"others may write the token file {path}; run chmod go-w {path}")
     found = tuple(_tokens(lines, path))

@@ -129,8 +129,12 @@ class Client:
         except requests.JSONDecodeError:
             body = None
         if not isinstance(body, dict):
-            raise ApiError(f"{self.url} does not speak backfilld's API; correct --url or BACKFILLD_URL")
+            raise self.stranger()
         return body
+
+    def stranger(self) -> ApiError:
+        """The complaint that somebody else answers."""
+        return ApiError(f"{self.url} does not speak backfilld's API; correct --url or BACKFILLD_URL")
 
 
 def _given(values: Mapping[str, object]) -> dict[str, Any]:

@@ -142,6 +142,8 @@ def _parts(client: Client, path: str, tail: int | None, following: bool) -> Iter
     Neither side holds all of a large one, and a pager that is left open keeps no thread of the daemon.
     """
     part, told = client.raw(path, tail=tail, limit=PART_BYTES)
+    if "X-Log-Size" not in told:
+        raise client.stranger()
     wanted = int(told["X-Log-Size"])
     while True:
         yield part

@@ -205,9 +205,12 @@ def _remembering(state_dir: str | None) -> Iterator[Database | None]:
         with db.read() as tx:
             found = schema_version(tx)
         if found.current != found.newest:
+            remedy = (
+                "start the daemon once, which upgrades it" if found.known else "use the version that wrote it"
+            )
             raise DatabaseUnusable(
-                f"{db.name} has schema {found.current}, this backfilld wants {found.newest}:"
-                " start the daemon once, which upgrades it, or leave --state-dir out"
+                f"{db.name} has {f'schema {found.current}' if found.current else 'no schema yet'}, this"
+                f" backfilld wants {found.newest}: {remedy}, or leave --state-dir out"
             )
         yield db
     finally:

@@ -159,7 +159,7 @@ def _job(job: Json) -> Text:
 
 def _pace(progress: Json) -> str:
     rate = progress["rate_per_hour"]
-    return f"{rate:.0f} dates an hour" if rate is not None else "not known yet"
+    return f"{rate:.{1 if rate < 10 else 0}f} dates an hour" if rate is not None else "not known yet"
 
 
 def _eta(progress: Json, at: dt.datetime) -> str:

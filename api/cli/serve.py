@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import time
+from dataclasses import replace
 from types import FrameType
 
 import click
@@ -111,7 +112,7 @@ def run(chosen: Settings) -> None:
     if notifier:
         notifier.start()
     server.start()
-    where = f"serves {service.pipeline.name} at http://{chosen.host}:{server.port}"
+    where = f"serves {service.pipeline.name} at http://{replace(chosen, port=server.port).listen}"
     log.info("backfilld %s", where)
     manager.ready(where)
     # A signal that comes just before the wait begins, or to another thread, would not end an endless wait.

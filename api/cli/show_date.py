@@ -13,6 +13,7 @@ from api.cli.facts import Fact
 from api.cli.output import clean, coloured, sign
 from api.cli.watching import attempt_failure
 from api.words import span
+from daemon.plain import counted
 
 _NONE = "–"
 
@@ -57,7 +58,7 @@ def _head(date: Json) -> Iterator[Text]:
     yield Text.assemble((date["date"], "bold"), "  ", state, outcome, reason)
     known = [
         f"season {date['season']}, day {date['season_day']}" if date["season"] else "out of season",
-        f"{date['games']} games" if date["games"] is not None else "",
+        counted(date["games"], "game") if date["games"] is not None else "",
         f"backfill {date['backfill_id']}" if date["backfill_id"] is not None else "",
     ]
     yield Text(", ".join(word for word in known if word), style="dim")
@@ -66,7 +67,8 @@ def _head(date: Json) -> Iterator[Text]:
     for mark, option in (("regressed", ""), ("stale", " --cascade")):
         if date[mark]:
             yield Text.assemble((f"{mark}: ", "yellow"), clean(date[mark]))
-            yield Text(f"  → backfilld retry {date['date']}{option}", style="dim")
+            if date["outcome"]:
+                yield Text(f"  → backfilld retry {date['date']}{option}", style="dim")
     if date["state"] == "failed":
         yield Text(f"  → backfilld retry {date['date']}", style="dim")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from api.cli.output import spread
-from api.words import size, span
+from api.words import lasting, size, span
 from daemon.plain import clock, counted
 from daemon.reports.plan import Comparison, Cost, Coverage, PhasePlan, Plan, Step
 
@@ -29,7 +29,7 @@ def lines(plan: Plan) -> Iterator[Text]:
         since = f"{one.repaired} was repaired at {clock(one.at)}"
         yield _comment(f"stale: {one.date}: {since}; backfilld retry --stale computes it again", "yellow")
     if plan.steps:
-        yield _comment(f"time: {_time(plan.seconds, plan.unknown_steps)}, phase after phase")
+        yield _comment(f"time: {lasting(plan.seconds, plan.unknown_steps)}, phase after phase")
     if plan.unknown_steps:
         yield _comment(
             "a time is known from a daemon's --state-dir once it ran, or from `estimate` in the file"
@@ -47,7 +47,7 @@ def side_by_side(comparison: Comparison) -> Iterator[Text]:
     rows = [
         ["scrapers", *(one.scrapers for one in options)],
         ["steps", *(str(len(one.steps)) for one in options)],
-        ["time", *(_time(one.seconds, one.unknown_steps) for one in options)],
+        ["time", *(lasting(one.seconds, one.unknown_steps) for one in options)],
         ["warehouse", *(_bill(one.cost) for one in options)],
         *([f"{covered[0].phase} afterwards", *map(_share, covered)] for covered in _coverages(options)),
         ["accepted gaps", *(str(sum(len(gap.dates) for gap in one.gaps)) for one in options)],
@@ -74,7 +74,7 @@ def _undone(options: Sequence[Plan]) -> Iterator[str]:
 def _phase(phase: PhasePlan) -> Iterator[Text]:
     yield Text()
     count = counted(len(phase.steps), "step")
-    time = _time(phase.seconds, phase.unknown_steps)
+    time = lasting(phase.seconds, phase.unknown_steps)
     yield _comment(f"{phase.phase} ({phase.order}): {count}, {time}", "bold")
     for step in phase.steps:
         yield from _step(step)
@@ -94,12 +94,6 @@ def _step(step: Step) -> Iterator[Text]:
 def _comment(text: str, style: str = "") -> Text:
     """A line that a shell passes over, whatever a job's error text brings with it."""
     return Text(f"# {' '.join(text.splitlines())}", style=style)
-
-
-def _time(seconds: float, unknown: int) -> str:
-    if not seconds and unknown:
-        return "unknown time"
-    return span(seconds) + (f" and {unknown} of unknown time" if unknown else "")
 
 
 def _cost(cost: Cost) -> str:

@@ -139,6 +139,8 @@ class Notifier:
             due = list(digests.due(tx, self._core))
         refused: Refused | None = None
         for digest in due:
+            if self._stopping.is_set():
+                break
             try:
                 if digest.text:
                     self._post(digest.text)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from api.schemas.fields import iso
-from api.words import size, span
+from api.words import lasting, size, span
 from state.records import Status
 
 _MARKS: Mapping[str, str] = {
@@ -51,5 +51,6 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "mark": mark,
     "plain": plain,
     "size": size,
+    "lasting": lasting,
     "span": span,
 }

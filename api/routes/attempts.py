@@ -70,7 +70,7 @@ def log(service: Served, *, which: asked.ById, query: asked.LogPart) -> Response
         else None
     )
     if part is None and attempt.status is not Status.RUNNING:
-        raise NotFound(f"the log of attempt {attempt.id} is not kept any more")
+        raise NotFound(f"the log of attempt {attempt.id} is not kept any more, or was never begun")
     headers = {
         "X-Log-Size": str(part.size if part else 0),
         "X-Log-End": str(part.end if part else 0),

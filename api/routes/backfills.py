@@ -13,6 +13,7 @@ from api.served import Served
 from daemon.control import NotFound
 from daemon.enqueue import Detail, Receipt, Request
 from daemon.reports.waiting import waiting_on
+from state.pipeline import FAILED
 from state.records import Answer, DateRow
 from state.store import backfills, dates
 from state.store.backfills import Answered
@@ -85,7 +86,7 @@ def its_dates(service: Served, *, which: asked.ById, query: asked.BackfillDatesP
         shown = found[: query.limit]
         held = dates.among(tx, [row.date for row in shown])
         waits = waiting_on(tx, service.core, list(held.values()))
-    items = [_requested(row, held.get(row.date), waits.get(row.date)) for row in shown]
+    items = [_requested(which.id, row, held.get(row.date), waits.get(row.date)) for row in shown]
     return told.RequestedDates(items=items, next_cursor=next_cursor("date", found, query.limit))
 
 
@@ -149,12 +150,13 @@ def _detail(detail: Detail) -> told.Detail:
     return told.Detail(date=detail.date, outcome=detail.outcome, reason=detail.reason, **proof)
 
 
-def _requested(row: Answered, held: DateRow | None, waiting: str | None) -> told.RequestedDate:
-    """How the date ended under this backfill; else where it stands, whoever holds it."""
+def _requested(number: int, row: Answered, held: DateRow | None, waiting: str | None) -> told.RequestedDate:
+    """How the date ended under this backfill, and why; else where it stands, whoever holds it."""
+    ended_here = bool(row.state) and held is not None and held.backfill_id == number
     return told.RequestedDate(
         date=row.date,
         answer=Answer(row.answer),
-        reason=row.reason,
+        reason=held.reason if held is not None and ended_here and held.state == FAILED else row.reason,
         state=row.state or (held.state if held else None),
         outcome=(row.outcome if row.state else held.outcome if held else "") or None,
         waiting_on=None if row.state else waiting,

@@ -1,1 +1,1 @@
-"""What the API is asked (`asked`) and what it answers (`told`): models that also describe it in OpenAPI."""
+"""What the API is asked (`asked`) and what it answers (all else): models that also describe it in OpenAPI."""

@@ -87,7 +87,7 @@ class RequestedDate(Told):
 
     date: dt.date
     answer: Answer
-    reason: str
+    reason: str = Field(description="why it has failed, else why it got its answer")
     state: str | None
     outcome: str | None
     waiting_on: str | None

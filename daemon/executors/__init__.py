@@ -44,7 +44,7 @@ class Exit:
     max_rss_bytes: int | None = None
     cpu_seconds: float | None = None
     tried: bool = True
-    """False when the job was never let go because the daemon died first: no attempt is used up."""
+    """False when the job was never let go, as when the daemon died before: no attempt is used up."""
 
     @classmethod
     def lost(cls, why: str, *, at: float) -> Exit:

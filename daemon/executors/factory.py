@@ -18,10 +18,12 @@ def open_executors(pipeline: Pipeline, root: Path, *, on_end: Callable[[], None]
     One that no processor uses may still have jobs under way.
 
     Raises:
-        OSError: `root` cannot be written.
-        SettingsError: an executor needs a package that is not installed.
+        SettingsError: `root` cannot be written, or an executor needs a package that is not installed.
     """
-    found: dict[str, Executor] = {"local": Local(root, on_end=on_end)}
+    try:
+        found: dict[str, Executor] = {"local": Local(root, on_end=on_end)}
+    except OSError as error:
+        raise SettingsError(f"{root}: {error.strerror}; check its owner and rights") from error
     if pipeline.executor.dask is not None:
         with extra("dask"):
             from daemon.executors.dask import Dask  # noqa: PLC0415  who has no cluster needs no Dask

@@ -6,7 +6,7 @@ import datetime as dt
 import itertools
 from collections.abc import Iterator
 
-from daemon.plain import first_few
+from daemon.plain import counted, first_few
 from daemon.preflight.findings import Finding, failed, passed, warned
 from daemon.preflight.site import Site
 from daemon.reports.validation import PhaseReport, report
@@ -126,13 +126,13 @@ def _unknown(phase: PhaseReport) -> Iterator[Finding]:
     for processor in phase.processors:
         reasons = [told.reason for told in processor.dates.values() if told.verdict == "unknown"]
         if reasons:
-            line = f"{processor.processor} cannot be judged on {len(reasons)} dates: {reasons[0]}"
+            line = f"{processor.processor} cannot be judged on {counted(len(reasons), 'date')}: {reasons[0]}"
             yield failed(line, "what cannot be judged never runs and never passes")
 
 
 def _told(phase: PhaseReport) -> str:
-    share = "nothing expected" if phase.percent is None else f"{phase.percent} %"
-    return f"{phase.phase}: {phase.ready_dates} of {phase.expected_dates} dates ready, {share} complete"
+    share = "nothing expected" if phase.percent is None else f"{phase.percent} % complete"
+    return f"{phase.phase}: {phase.ready_dates} of {phase.expected_dates} dates ready, {share}"
 
 
 def _open(site: Site, date: dt.date, name: str, run: Run) -> str:

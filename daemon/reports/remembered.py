@@ -36,6 +36,6 @@ def stale(db: Database, start: dt.date, end: dt.date) -> list[Recompute]:
 
 
 def typical_seconds(db: Database, pipeline: Pipeline) -> Mapping[str, float | None]:
-    """How long an attempt of each processor usually takes; None while none has succeeded."""
+    """How many seconds a date of each processor usually takes; None while no attempt has succeeded."""
     with db.read() as tx:
         return {name: attempts.typical_seconds(tx, name) for name in pipeline.processors}

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from state.records import AttemptRow, CheckRow, Status
@@ -193,8 +193,9 @@ def recalled(tx: Connection, known: Sequence[CheckRow]) -> list[CheckRow]:
 
 
 def typical_seconds(tx: Connection, processor: str, sample: int = 20) -> float | None:
-    """The median duration of the processor's latest successful attempts; None without any."""
-    length = (attempts.c.ended_at - attempts.c.started_at).label("length")
+    """The median seconds a date of the processor's latest successful attempts; None without any."""
+    covered = select(func.count()).where(attempt_dates.c.attempt_id == attempts.c.id).correlate(attempts)
+    length = (attempts.c.ended_at - attempts.c.started_at) / covered.scalar_subquery()
     query = select(length).where(
         attempts.c.processor == processor, attempts.c.status == Status.SUCCEEDED.value
     )

@@ -114,13 +114,10 @@ def page(
     end: dt.date,
     states: Collection[str] = (),
     mark: Mark | None = None,
-    backfill_id: int | None = None,
     limit: int,
 ) -> list[DateRow]:
     """Up to `limit` dates from `start` to `end`, both included, oldest first."""
     query = select(dates).where(*_matching(start, end, states, mark)).order_by(dates.c.date).limit(limit)
-    if backfill_id is not None:
-        query = query.where(dates.c.backfill_id == backfill_id)
     return [rows.date(row) for row in tx.execute(query)]
 
 

@@ -189,6 +189,9 @@ def test_a_retry_says_how_many_dates_it_put_back(api: Api) -> None:
     number = api.enqueue("2021-10-19", "2021-10-20")
     api.world.run()
     assert api.get(f"/v1/backfills/{number}")["outcomes"] == {"exhausted": 2}
+    # Then each says why
+    reasons = {one["reason"] for one in api.get(f"/v1/backfills/{number}/dates")["items"]}
+    assert reasons == {api.get("/v1/dates/2021-10-19")["reason"]}
     # When they are retried
     told = api.post(f"/v1/backfills/{number}/retry")
     # Then both live again, also when the request is repeated
@@ -199,7 +202,7 @@ def test_a_retry_says_how_many_dates_it_put_back(api: Api) -> None:
     api.world.script = api.world.well
     api.world.run()
     _, message = refused(api.client.post(f"/v1/backfills/{number}/retry"), 409)
-    assert message == f"all dates of backfill {number} are done, and none has failed"
+    assert message == f"backfill {number} has no date that failed or is live"
 
 
 def test_a_backfill_that_is_not_there_is_not_found(api: Api) -> None:

@@ -71,6 +71,14 @@ def test_another_servers_list_is_no_answer_of_a_daemon(command, app):
     assert f"{url} does not speak backfilld's API; correct --url or BACKFILLD_URL" in ended.err
 
 
+def test_another_servers_file_is_no_log_of_a_job(command, app):
+    app.add_url_rule("/v1/attempts/1/log", view_func=lambda: "all is well")
+    with listening(app) as url:
+        ended = command("logs", "1", "--url", url)
+    assert (ended.code, ended.out) == (1, "")
+    assert f"{url} does not speak backfilld's API; correct --url or BACKFILLD_URL" in ended.err
+
+
 def test_a_proxys_page_is_no_word_of_a_daemon(command, app):
     app.add_url_rule("/v1/progress", view_func=lambda: ("<html>Bad gateway</html>", 502))
     with listening(app) as url:

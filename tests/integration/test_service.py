@@ -1,9 +1,13 @@
 """The daemon's threads, where they meet."""
 
 import datetime as dt
+import threading
+
+import pytest
 
 from daemon.config import Settings
 from daemon.service import Service
+from state.store.lock import FILE, FileLock, Holder, InUse
 
 PIPELINE = """
 name = "small"
@@ -14,11 +18,31 @@ processor = [{ name = "box", table = "nba.box", command = ["true"] }]
 """
 
 
-def test_the_clock_is_watched_on_when_the_alarm_went_off_just_as_the_clock_was_set(tmp_path, monkeypatch):
-    # Given a daemon with a tick and an alarm
+@pytest.fixture
+def service(tmp_path):
     file = tmp_path / "pipeline.toml"
     file.write_text(PIPELINE)
-    service = Service(Settings(pipeline=file, state_dir=tmp_path / "state", host="127.0.0.1", port=0))
+    return Service(Settings(pipeline=file, state_dir=tmp_path / "state", host="127.0.0.1", port=0))
+
+
+def test_a_tick_that_may_still_write_keeps_the_lock(service):
+    # Given a tick that does not come back
+    begun, goes_on = threading.Event(), threading.Event()
+    service.start()
+    service._scheduler.add_job(lambda: begun.set() or goes_on.wait())
+    assert begun.wait(60)
+    # When the daemon is stopped
+    assert not service.stop(timeout=1.0)
+    # Then nobody else can take its place
+    other = FileLock(service.settings.state_dir / FILE, Holder.me(since=0.0, listen=""))
+    with pytest.raises(InUse):
+        other.take()
+    goes_on.set()
+    service._lock.release()
+
+
+def test_the_clock_is_watched_on_when_the_alarm_went_off_just_as_the_clock_was_set(service, monkeypatch):
+    # Given a daemon with a tick and an alarm
     scheduler, hour = service._scheduler, dt.timedelta(hours=1)
     far = dt.datetime.now(dt.UTC) + hour
     for name in ("alarm", "watch"):

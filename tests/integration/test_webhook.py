@@ -236,6 +236,24 @@ def test_a_standby_tells_nobody_what_it_could_not_note(api, hooked):
     assert len(hooked.told) == 1
 
 
+def test_it_stops_after_the_message_that_is_under_way(api, hooked, notifier, monkeypatch):
+    # Given two messages that are due, and a stop while the first is sent
+    api.enqueue(FIRST)
+    api.enqueue("2021-10-20")
+    meant = webhook.post
+
+    def post(url, text):
+        notifier._stopping.set()
+        meant(url, text)
+
+    monkeypatch.setattr(webhook, "post", post)
+    notifier.tell_due()
+    # Then the second is left to the next daemon
+    assert len(hooked.told) == 1
+    Notifier(api.behind.core, hooked.url).tell_due()
+    assert len(hooked.told) == 2
+
+
 def test_an_error_that_nobody_foresaw_does_not_end_the_telling(api, hooked, monkeypatch, caplog):
     # Given one that lasts for a while
     meant, wrong = digests.due, iter([ZeroDivisionError("0 of 0")] * 3)

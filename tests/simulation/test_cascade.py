@@ -287,3 +287,13 @@ def test_marked_dates_are_retried_by_their_mark_over_http_and_it_is_recorded(api
     assert (change["action"], change["target"], change["after"]) == ("retry", "regressed dates", {"dates": 0})
     world.run()
     assert world.control.retry_marked(Mark.REGRESSED, FIRST, LAST, by=ME) == []
+
+
+def test_stale_dates_that_are_run_by_their_mark_are_recorded_too(api):
+    damage(api.world)
+    api.post(f"/v1/dates/{REPAIRED}/retry")
+    api.world.run()
+    assert api.post("/v1/dates/retry", {"mark": "stale"})["retried"] == 4
+    (change,) = api.get("/v1/audit?limit=1")["items"]
+    assert change["target"] == "stale dates"
+    assert (change["before"], change["after"]) == ({"dates": 4}, {"dates": 0})

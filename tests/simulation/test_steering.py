@@ -33,6 +33,23 @@ def test_pause_stops_new_starts_survives_a_restart_and_resume_goes_on(world):
     assert not world.live()
 
 
+def test_a_failed_date_on_which_nothing_is_expected_any_more_is_put_back_and_dismissed(world):
+    # Given a date that failed, and whose games were taken out of the calendar since
+    world.script = lambda job: Work(code=1)
+    world.enqueue(OPENER, OPENER)
+    world.run()
+    assert world.dates()[OPENER].state == "failed"
+    world.warehouse.calendar[OPENER] = 0
+    world.time += 120
+    # When it is asked for again
+    (detail,) = world.enqueue(OPENER, OPENER).details
+    assert (detail.outcome, detail.reason.split(";")[0]) == ("enqueued", "failed before")
+    world.run()
+    # Then it fails no more
+    assert world.path(OPENER)[-3:] == ["failed", "pending", "done"]
+    assert world.dates()[OPENER].outcome == "not_expected"
+
+
 def test_a_paused_backfill_waits_and_says_so_while_another_goes_on(world):
     first = world.enqueue(OPENER, OPENER)
     world.settle()

@@ -29,6 +29,12 @@ def test_without_other_places_jobs_run_here(tmp_path: Path) -> None:
     assert opened(pipeline(phase("raw", processor("a"))), tmp_path) == ["local"]
 
 
+def test_where_no_log_can_be_kept_the_daemon_says_so(tmp_path: Path) -> None:
+    (tmp_path / "attempts").write_text("")
+    with pytest.raises(SettingsError, match=r"attempts: cannot keep job logs here: .*check its owner"):
+        opened(pipeline(phase("raw", processor("a"))), tmp_path / "attempts")
+
+
 def test_a_place_is_opened_whether_it_answers_or_not_and_whoever_uses_it(tmp_path: Path) -> None:
     """It may have jobs under way that an earlier file sent there."""
     made = pipeline(phase("raw", processor("a")), executor={"cloud-run": PLACES["cloud-run"]})

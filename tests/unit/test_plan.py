@@ -181,6 +181,13 @@ def test_a_batch_is_estimated_by_its_dates() -> None:
     assert step.seconds == 27.0
 
 
+def test_a_batch_takes_as_long_as_its_dates_took_before() -> None:
+    batches = pipeline(phase("phase2", processor("box", command=["true", "{start}"], batch=3)))
+    facts, past = Facts(batches, calendar=OPENING), {"box": 4.0}.get
+    (step,) = planned(batches, facts, "2021-10-19", "2021-10-21", typical_seconds=past).steps
+    assert (step.seconds, step.basis) == (12.0, "past attempts")
+
+
 def test_a_parallel_phase_takes_as_long_as_its_slowest_table() -> None:
     # Given two tables with one writer each: 10 dates of 40 s beside 10 dates of 10 s
     parallel = pipeline(

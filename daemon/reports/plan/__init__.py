@@ -50,7 +50,7 @@ __all__ = [
 
 
 def never_seen(_: str) -> float | None:
-    """The seconds of a processor's attempts so far, where nobody has kept them."""
+    """The seconds a date of a processor's attempts so far, where nobody has kept them."""
     return None
 
 
@@ -65,7 +65,7 @@ def plan(
 ) -> Plan:
     """What would run for the dates of a validation.
 
-    `typical_seconds` gives the seconds of a processor's attempts so far, None while there are none;
+    `typical_seconds` gives the seconds a date of a processor's attempts so far, None while there are none;
     `price` the bytes that a question to the warehouse is billed; `stale` is told as it is.
     """
     unusable = {name: why for name, why in _unusable(pipeline) if why}

@@ -152,7 +152,7 @@ def _step(
 def _seconds(processor: Processor, dates: int, typical: Typical) -> tuple[float | None, str]:
     past = typical(processor.name)
     if past is not None:
-        return past, "past attempts"
+        return past * dates, "past attempts"
     if processor.estimate is not None:
         return processor.estimate * dates, "estimate"
     return None, "unknown"
