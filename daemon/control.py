@@ -19,7 +19,7 @@ from state.hints import hint
 from state.machine import FINAL
 from state.pipeline import DONE, FAILED
 from state.records import Action, BackfillRow, Caller, DateRow, HoldRow, Mark, Mode
-from state.store import audit, backfills, checks, dates, holds, streaks
+from state.store import audit, backfills, checks, dates, holds, reading, streaks
 from state.store.audit import Facts
 from state.store.database import Transaction
 
@@ -299,7 +299,8 @@ def _marked(mark: Mark) -> Look:
     """The done dates with a mark: a stale one keeps it, put back, until it was computed again."""
 
     def look(tx: Transaction) -> Facts | None:
-        return {"dates": dates.number(tx, start=dt.date.min, end=dt.date.max, states=[DONE], mark=mark)}
+        found = reading.number_of_dates(tx, start=dt.date.min, end=dt.date.max, states=[DONE], mark=mark)
+        return {"dates": found}
 
     return look
 

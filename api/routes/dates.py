@@ -38,7 +38,7 @@ def listed(service: Served, *, query: asked.DatesPage) -> told.Dates:
     first = start if query.cursor is None else max(start, query.cursor + DAY)
     states, limit = _states(service.core, query.state), query.limit + 1
     with service.core.db.read() as tx:
-        number = dates.number(tx, start=start, end=end, states=states, mark=query.mark)
+        number = reading.number_of_dates(tx, start=start, end=end, states=states, mark=query.mark)
         found = dates.page(tx, start=first, end=end, states=states, mark=query.mark, limit=limit)
         shown = found[: query.limit]
         waits = waiting_on(tx, service.core, shown)

@@ -200,4 +200,4 @@ def typical_seconds(tx: Connection, processor: str, sample: int = 20) -> float |
         attempts.c.processor == processor, attempts.c.status == Status.SUCCEEDED.value
     )
     lengths = sorted(tx.execute(query.order_by(attempts.c.ended_at.desc()).limit(sample)).scalars())
-    return lengths[len(lengths) // 2] if lengths else None
+    return float(lengths[len(lengths) // 2]) if lengths else None

@@ -117,21 +117,14 @@ def page(
     limit: int,
 ) -> list[DateRow]:
     """Up to `limit` dates from `start` to `end`, both included, oldest first."""
-    query = select(dates).where(*_matching(start, end, states, mark)).order_by(dates.c.date).limit(limit)
+    query = select(dates).where(*matching(start, end, states, mark)).order_by(dates.c.date).limit(limit)
     return [rows.date(row) for row in tx.execute(query)]
 
 
-def number(
-    tx: Connection, *, start: dt.date, end: dt.date, states: Collection[str], mark: Mark | None
-) -> int:
-    """How many dates from `start` to `end` stand in one of the states, where any are given, with the mark."""
-    query = select(func.count()).select_from(dates).where(*_matching(start, end, states, mark))
-    return int(tx.execute(query).scalar_one())
-
-
-def _matching(
+def matching(
     start: dt.date, end: dt.date, states: Collection[str], mark: Mark | None
 ) -> Iterator[ColumnElement[bool]]:
+    """Conditions of dates from `start` to `end`, in one of the states and with the mark, where given."""
     yield dates.c.date.between(start, end)
     if states:
         yield dates.c.state.in_(states)

@@ -10,9 +10,10 @@ from typing import NamedTuple
 from sqlalchemy import Connection, func, select
 
 from state.machine import Outcome
-from state.records import AttemptRow, Status
+from state.records import AttemptRow, Mark, Status
 from state.store import rows
 from state.store.attempts import running
+from state.store.dates import matching
 from state.tables import attempts, dates
 
 
@@ -54,6 +55,14 @@ def pace(tx: Connection, since: float, sample: int) -> Pace:
     ).select_from(latest)
     row = tx.execute(query).one()
     return Pace(ended=row.ended, first_at=row.first_at, more=row.all == sample)
+
+
+def number_of_dates(
+    tx: Connection, *, start: dt.date, end: dt.date, states: Collection[str], mark: Mark | None
+) -> int:
+    """How many dates from `start` to `end` stand in one of the states, where any are given, with the mark."""
+    query = select(func.count()).select_from(dates).where(*matching(start, end, states, mark))
+    return int(tx.execute(query).scalar_one())
 
 
 def last_progress(tx: Connection, sample: int = 1000) -> float | None:

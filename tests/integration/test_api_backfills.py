@@ -198,8 +198,10 @@ def test_a_retry_says_how_many_dates_it_put_back(api: Api) -> None:
     assert (told["retried"], told["status"]) == (2, "active")
     again = api.post(f"/v1/backfills/{number}/retry")
     assert (again["retried"], again["states"]) == (0, told["states"])
-    # And retrying what has ended well is refused
-    api.world.script = api.world.well
+
+
+def test_a_retry_of_what_has_ended_well_is_refused(api: Api) -> None:
+    number = api.enqueue("2021-10-19", "2021-10-20")
     api.world.run()
     _, message = refused(api.client.post(f"/v1/backfills/{number}/retry"), 409)
     assert message == f"backfill {number} has no date that failed or is live"

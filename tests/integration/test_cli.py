@@ -49,15 +49,6 @@ def test_a_bad_pipeline_file_is_told_with_key_and_remedy(command, tmp_path, stag
     assert "jobs: unknown key 'slotz'; did you mean 'slots'?" in err
 
 
-def test_a_bad_pipeline_file_is_told_in_json(command, tmp_path):
-    bad = tmp_path / "bad.toml"
-    bad.write_text("name = ", encoding="utf-8")
-    code, out, _ = command("pipeline", "check", "--pipeline", str(bad), "--json")
-    told = json.loads(out)
-    assert (code, told["file"]) == (1, str(bad))
-    assert "is not TOML" in told["problems"][0]
-
-
 def test_validate_needs_no_daemon_and_exits_1_where_something_lacks(command, stage):
     code, out, _ = command("validate", "2021-10-15", "2021-10-28", "--pipeline", stage)
     assert code == 1

@@ -291,15 +291,6 @@ def test_preflight_with_warnings_is_a_2_and_quick_leaves_the_dry_runs_out(
     assert told.rows("– dry runs", "left out by --quick")
 
 
-def test_preflight_of_a_database_that_is_none_is_a_1(
-    command: CommandLine, small: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("BACKFILLD_DATABASE", "mysql://nobody")
-    told = command("preflight", OPENER, "--quick", "--state-dir", small)
-    assert told.code == 1
-    assert told.rows("✗ pipeline file", "BACKFILLD_DATABASE")
-
-
 def test_preflight_that_finds_something_critical_is_a_1(command: CommandLine, small: Path) -> None:
     (small / "lake").rmdir()
     told = command("preflight", "--quick", "--json")

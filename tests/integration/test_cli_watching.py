@@ -92,22 +92,6 @@ def test_what_had_failed_before_is_no_news(command, api):
     assert "failure" not in command("enqueue", "2021-10-30", "--wait").out
 
 
-def test_a_wait_that_is_asked_for_json_prints_the_receipt_with_what_it_came_to(command):
-    ended = command(*WAIT, "--json")
-    told = json.loads(ended.out)
-    assert (ended.code, told["outcomes"], told["backfill"]["status"]) == (0, {"enqueued": 3}, "finished")
-
-
-def test_status_in_json_has_what_its_text_tells(command, api):
-    fail(api)
-    command(*WAIT)
-    told = json.loads(command("status", "--json").out)
-    assert told["progress"]["dates"]["failed"] == 1
-    assert [one["date"] for one in told["failed"]] == ["2021-10-28"]
-    assert [one["id"] for one in told["backfills"]] == [1]
-    assert told["activity"]["running"] == []
-
-
 def test_a_dry_run_is_told_and_not_waited_for(command):
     ended = command(*WAIT, "--dry-run", "--json")
     assert (ended.code, json.loads(ended.out)["outcomes"]) == (0, {"enqueued": 3})

@@ -5,22 +5,20 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import demo
 from api.schemas import reports
-from daemon.preflight import Preflight, preflight
+from daemon.preflight import preflight
 from daemon.warehouse import WarehouseError
 from daemon.warehouse.backend import Refusal
 from demo import lake
 from state.store.database import Database
-from tests.checkout import END, START, Checkout, Tables, make
+from tests.checkout import END, START, make
 from tests.factories import NOW, open_run
-from tests.facts import Facts
+from tests.integration.preflight_ground import GAMES, Ground, statuses, troubles
 
-GAMES = {START + dt.timedelta(days=n): 8 for n in range(10)}
 ZONES, CACHE, HISTORY = (
     "nba_precompute.team_defense_zone_analysis",
     "nba_precompute.player_daily_cache",
@@ -29,38 +27,9 @@ ZONES, CACHE, HISTORY = (
 DAY = 86_400.0
 
 
-class Ground:
-    """The platform's pipeline with good jobs, and a warehouse that tests spoil."""
-
-    def __init__(self, checkout: Checkout) -> None:
-        self.checkout = checkout
-        self.tables = Tables(checkout.pipeline)
-        self.facts = Facts(checkout.pipeline, calendar=GAMES)
-        self.facts.fill(checkout.pipeline.processors, GAMES)
-
-    def ask(self, **options: Any) -> Preflight:
-        given = {"start": START, "end": END, "quick": True, **options}
-        return preflight(self.checkout.path, now=NOW, opened=(self.facts, self.tables), **given)
-
-    def edit(self, old: str, new: str) -> None:
-        """Change the pipeline file."""
-        text = self.checkout.path.read_text()
-        assert old in text
-        self.checkout.path.write_text(text.replace(old, new))
-
-
 @pytest.fixture
 def ground(tmp_path: Path) -> Ground:
     return Ground(make(tmp_path))
-
-
-def troubles(told: Preflight, check: str) -> list[tuple[str, str]]:
-    findings = next(one for one in told.results if one.check == check).findings
-    return [(f.status.value, f.line) for f in findings if f.status.value in ("warn", "fail")]
-
-
-def statuses(told: Preflight) -> dict[str, str]:
-    return {one.check: one.status.value for one in told.results}
 
 
 # ------------------------------------------------------------------------------------------- is it reached
@@ -171,54 +140,6 @@ def test_partitions_by_another_column_are_told(ground: Ground) -> None:
 
 
 # ------------------------------------------------------------------------------------ what is there so far
-
-
-def test_a_range_without_expected_dates_is_critical(ground: Ground) -> None:
-    ground.facts.calendar = {}
-    told = ground.ask()
-    assert troubles(told, "calendar") == [("fail", "no date from 2021-11-15 to 2021-11-24 is expected")]
-    assert statuses(told)["data"] == "skip"
-
-
-def test_a_season_that_the_calendar_does_not_know_is_critical(ground: Ground) -> None:
-    told = ground.ask(end=dt.date(2022, 12, 1))
-    lines = [line for _, line in troubles(told, "calendar")]
-    assert "the calendar knows no date of 2022-23 in the range" in lines
-    assert "2021-22 closes 2022-06-16, the calendar's last date is 2021-11-24" in lines
-
-
-def test_an_opener_without_games_is_a_warning(ground: Ground) -> None:
-    told = ground.ask(start=dt.date(2021, 10, 15))
-    assert troubles(told, "calendar") == [
-        ("warn", "2021-22 opens 2021-10-19, the calendar's first date is 2021-11-15")
-    ]
-
-
-@pytest.mark.parametrize(
-    ("asked", "missing"),
-    [
-        ({"start": dt.date(2021, 11, 7)}, "2021-11-07 to 2021-11-14"),
-        ({"end": dt.date(2021, 12, 2)}, "2021-11-25 to 2021-12-02"),
-    ],
-)
-def test_a_calendar_that_ends_within_the_range_is_a_warning(
-    ground: Ground, asked: dict[str, dt.date], missing: str
-) -> None:
-    assert troubles(ground.ask(**asked), "calendar") == [
-        ("warn", f"the calendar knows no date of 2021-22 from {missing}")
-    ]
-
-
-def test_a_break_in_the_calendar_that_no_season_has_is_a_warning(ground: Ground) -> None:
-    ground.facts.calendar = {START: 8, END: 8}
-    assert troubles(ground.ask(), "calendar") == [
-        ("warn", "the calendar knows no date of 2021-22 from 2021-11-16 to 2021-11-23")
-    ]
-
-
-def test_a_break_as_long_as_the_all_star_games_is_none(ground: Ground) -> None:
-    ground.facts.calendar = {START: 8, START + dt.timedelta(days=7): 8, END: 8}
-    assert troubles(ground.ask(), "calendar") == []
 
 
 def test_a_history_that_nobody_writes_any_more_is_a_warning(ground: Ground) -> None:
@@ -350,12 +271,6 @@ def test_an_inverted_range_is_refused(ground: Ground) -> None:
         ground.ask(start=END, end=START)
 
 
-def test_without_dates_all_seasons_are_looked_at(ground: Ground) -> None:
-    told = ground.ask(start=None, end=None)
-    lines = [line for _, line in troubles(told, "calendar")]
-    assert "the calendar knows no date of 2024-25 in the range" in lines
-
-
 def test_its_json_is_plain(ground: Ground) -> None:
     told = reports.Preflight.plain(ground.ask())
     assert (told["exit_code"], told["summary"].split(":")[0]) == (0, "ready")
@@ -374,3 +289,13 @@ def test_the_demo_is_ready_but_for_its_data(tmp_path: Path) -> None:
     # Then nothing is wrong, save that its first phase has to run
     assert {check: status for check, status in statuses(told).items() if status != "pass"} == {"data": "warn"}
     assert told.exit_code == 2
+
+
+def test_a_state_database_that_is_none_is_critical(
+    ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKFILLD_DATABASE", "mysql://nobody")
+    told = ground.ask(state_dir=tmp_path)
+    assert told.exit_code == 1
+    (found,) = troubles(told, "configuration")
+    assert found[1].startswith("BACKFILLD_DATABASE is not a URL of PostgreSQL")

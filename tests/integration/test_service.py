@@ -29,7 +29,10 @@ def test_a_tick_that_may_still_write_keeps_the_lock(service):
     # Given a tick that does not come back
     begun, goes_on = threading.Event(), threading.Event()
     service.start()
-    service._scheduler.add_job(lambda: begun.set() or goes_on.wait())
+    now = dt.datetime.now(dt.UTC)
+    service._scheduler.add_job(
+        lambda: begun.set() or goes_on.wait(), "interval", seconds=3600, next_run_time=now
+    )
     assert begun.wait(60)
     # When the daemon is stopped
     assert not service.stop(timeout=1.0)

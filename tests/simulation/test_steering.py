@@ -39,7 +39,7 @@ def test_a_failed_date_on_which_nothing_is_expected_any_more_is_put_back_and_dis
     world.enqueue(OPENER, OPENER)
     world.run()
     assert world.dates()[OPENER].state == "failed"
-    world.warehouse.calendar[OPENER] = 0
+    world.warehouse.calendar = {**SEASON, OPENER: 0}
     world.time += 120
     # When it is asked for again
     (detail,) = world.enqueue(OPENER, OPENER).details
