@@ -59,12 +59,10 @@ def demo(folder: str, listen: str, pace: float, bigquery: str, stay: bool) -> No
         with display() as shown:
             follow(client, Failures(client), shown, backfill=receipt["id"])
         good = _report(client, time.monotonic() - started)
+        _show_curl(url)
         if stay:
-            _show_curl(url)
             click.echo(f"the daemon goes on: open {url}/ in a browser; Ctrl-C ends it")
             _stay(process.poll)
-        else:
-            click.echo("with --stay (make demo STAY=1) the daemon goes on, to be looked at and played with")
     raise click.exceptions.Exit(0 if good else 1)
 
 
@@ -122,7 +120,7 @@ def _report(client: Client, seconds: float) -> bool:
 
 
 def _show_curl(url: str) -> None:
-    click.echo("\nTo play with while it runs:")
+    click.echo("\nTo play with while it runs (--stay, or make demo STAY=1, keeps it running):")
     for line in (
         f"curl -s {url}/v1/progress",
         f"curl -s {url}/v1/dates/2021-10-26",

@@ -18,7 +18,7 @@ CHECKOUT = Path(__file__).parents[2]
         (["makespan", "--dates", "9"], "1.000"),
         (["warehouse_cost", "--dates", "2"], "backfilld, asked once more"),
         (["state_size", "10"], "10"),
-        (["wake", "3", "1"], "end to next start, ms: median"),
+        (["wake", "--jobs", "3", "--idle", "1"], "end to next step, ms: median"),
         (["recovery", "10"], "10"),
     ],
     ids=lambda words: words[0] if isinstance(words, list) else "",

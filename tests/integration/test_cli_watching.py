@@ -257,7 +257,8 @@ def test_ctrl_c_leaves_the_daemon_alone_and_says_so_and_no_color_is_honoured(api
     with listening(api.app) as url:
         ours, theirs = pty.openpty()
         environment = {**os.environ, "BACKFILLD_URL": url, "NO_COLOR": "1", "TERM": "xterm-256color"}
-        words = [sys.executable, "-m", "api.cli", "watch"]
+        # Whoever runs the tests in the background may have the signal ignored
+        words = ["env", "--default-signal=INT", sys.executable, "-m", "api.cli", "watch"]
         process = subprocess.Popen(
             words, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, text=True, env=environment
         )
