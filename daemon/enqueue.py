@@ -181,10 +181,10 @@ class Enqueuer:
         if row is not None and row.state not in FINAL:
             reason = f"backfill {row.backfill_id} has it, in {row.state}"
             return Detail(date=date, outcome=Answer.IN_FLIGHT, reason=reason)
-        if day is not None and not day.expected and (row is None or row.state == DONE):
+        if day is not None and not day.expected:
+            if row is not None and row.state == FAILED:  # when it was: it is put back, and dismissed
+                return Detail(date=date, outcome=Answer.ENQUEUED, reason=f"failed before; now {day.reason}")
             return Detail(date=date, outcome=Answer.NOT_EXPECTED, reason=day.reason)
-        if day is not None and not day.expected:  # it failed when it was: it is put back, and dismissed
-            return Detail(date=date, outcome=Answer.ENQUEUED, reason=f"failed before; now {day.reason}")
         if row is not None and row.state == DONE and not request.force:
             return self._answer_done(date, known, doubt)
         return Detail(date=date, outcome=Answer.ENQUEUED, reason=doubt if day is None else "")

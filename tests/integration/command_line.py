@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
 
-from api.cli import main
+from api.cli import follow, main
+from tests.integration.api_world import Api, listening
 
 
 @dataclass(frozen=True)
@@ -39,3 +42,14 @@ class CommandLine:
             code = int(ended.code or 0)
         told = self._capsys.readouterr()
         return Ended(code, told.out, told.err)
+
+
+@contextmanager
+def beside(
+    api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[CommandLine]:
+    """The command line beside a daemon, in whose world one thing happens whenever a command waits."""
+    monkeypatch.setattr(follow.time, "sleep", lambda seconds: api.world.step())
+    with listening(api.app) as url:
+        monkeypatch.setenv("BACKFILLD_URL", url)
+        yield CommandLine(monkeypatch, capsys)

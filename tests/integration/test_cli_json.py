@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from api.cli import follow
-from tests.integration.api_world import listening, make_api
-from tests.integration.command_line import CommandLine
+from tests.integration.api_world import make_api
+from tests.integration.command_line import beside
 from tests.simulation.world import Work
 
 RANGE = ("2021-10-27", "2021-10-29")
@@ -20,11 +19,8 @@ def api(tmp_path):
 
 @pytest.fixture
 def command(api, monkeypatch, capsys):
-    """The command line beside a daemon, in whose world one thing happens whenever a command waits."""
-    monkeypatch.setattr(follow.time, "sleep", lambda seconds: api.world.step())
-    with listening(api.app) as url:
-        monkeypatch.setenv("BACKFILLD_URL", url)
-        yield CommandLine(monkeypatch, capsys)
+    with beside(api, monkeypatch, capsys) as found:
+        yield found
 
 
 def test_status_in_json_has_what_its_text_tells(command, api):

@@ -17,7 +17,7 @@ from api.cli import cli, follow, output, screen
 from api.cli.client import ApiError, Client
 from api.cli.watching import look
 from tests.integration.api_world import listening, make_api
-from tests.integration.command_line import CommandLine
+from tests.integration.command_line import beside
 from tests.simulation.world import Work
 
 STAMPED = re.compile(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ [a-z]+( [\w-]+=("(\\.|[^"\\])*"|[^\s"=]+))*')
@@ -33,11 +33,8 @@ def api(tmp_path):
 
 @pytest.fixture
 def command(api, monkeypatch, capsys):
-    """The command line beside a daemon, in whose world one thing happens whenever a command waits."""
-    monkeypatch.setattr(follow.time, "sleep", lambda seconds: api.world.step())
-    with listening(api.app) as url:
-        monkeypatch.setenv("BACKFILLD_URL", url)
-        yield CommandLine(monkeypatch, capsys)
+    with beside(api, monkeypatch, capsys) as found:
+        yield found
 
 
 @pytest.fixture
