@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping
 
 from flask import Flask
 
-from api import problems
-from api.access import guard
-from api.metrics import Metrics
-from api.openapi import document
-from api.page import views
-from api.routes import SECTIONS, ops
-from api.served import Served
+from backfilld.api import problems
+from backfilld.api.auth import request_guard
+from backfilld.api.metrics import Metrics
+from backfilld.api.openapi import document
+from backfilld.api.page import views
+from backfilld.api.ports import DaemonService
+from backfilld.api.routes import SECTIONS, status
 
 
 def create_app(
-    service: Served, metrics: Metrics | None = None, *, notes: Callable[[], Mapping[str, str]] = dict
+    service: DaemonService, metrics: Metrics | None = None, *, notes: Callable[[], Mapping[str, str]] = dict
 ) -> Flask:
     """The API of a daemon. `metrics` is the one that hears of its queries; without it, none are counted.
 
@@ -28,14 +28,14 @@ def create_app(
     app.url_map.strict_slashes = False
     scopes = [*(part.scopes for part in SECTIONS), views.SCOPES]
     needed = {name: s for own in scopes for name, s in own.items()}
-    guard.install(app, service.settings, needed, standby=lambda: service.standby)
+    request_guard.init_app(app, service.settings, needed, standby=lambda: service.standby)
     problems.install(app)
     for section in SECTIONS:
         app.register_blueprint(section.blueprint(service))
     app.register_blueprint(views.blueprint(service))
     counted = metrics or Metrics()
     counted.watch(service)
-    app.extensions[ops.METRICS] = counted
-    app.extensions[ops.NOTES] = notes
-    app.extensions[ops.DOCUMENT] = document(SECTIONS)
+    app.extensions[status.METRICS] = counted
+    app.extensions[status.NOTES] = notes
+    app.extensions[status.DOCUMENT] = document(SECTIONS)
     return app

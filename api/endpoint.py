@@ -11,26 +11,26 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
-from api.access.tokens import Scope
-from api.problems import BadInput
-from api.schemas.fields import Told
-from api.served import Served
-from state.strict import Strict
+from backfilld.api.auth.tokens import Scope
+from backfilld.api.ports import DaemonService
+from backfilld.api.problems import BadInput
+from backfilld.api.schemas.fields import ResponseModel
+from backfilld.state.pipeline.strict_model import StrictModel
 
 MEDIA_TYPE = "application/json"
-Asked = TypeVar("Asked", bound=Strict)
+RequestT = TypeVar("RequestT", bound=StrictModel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """An answer that needs more than its body."""
 
-    body: Told
+    body: ResponseModel
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-View = Callable[..., Told | Reply | Response]
+View = Callable[..., ResponseModel | Reply | Response]
 """Takes the service, then what its endpoint reads: `which`, `query`, `body`, `header`."""
 Declared = TypeVar("Declared", bound=View)
 
@@ -42,11 +42,11 @@ class Endpoint:
     method: str
     path: str
     view: View
-    answer: type[Told] | tuple[str, ...]
-    which: type[Strict] | None = None
-    query: type[Strict] | None = None
-    body: type[Strict] | None = None
-    header: type[Strict] | None = None
+    answer: type[ResponseModel] | tuple[str, ...]
+    which: type[StrictModel] | None = None
+    query: type[StrictModel] | None = None
+    body: type[StrictModel] | None = None
+    header: type[StrictModel] | None = None
     status: tuple[int, ...] = (200,)
     problems: tuple[int, ...] = ()
     """Statuses of problems beyond those that its models imply."""
@@ -72,15 +72,15 @@ class Endpoint:
             return None
         return Scope.OPERATE if self.changes else Scope.READ
 
-    def serve(self, service: Served, values: Mapping[str, str]) -> Response:
+    def serve(self, service: DaemonService, values: Mapping[str, str]) -> Response:
         """Read the request, call the view, wake the engine after a change, and answer."""
-        given: dict[str, Strict] = {}
+        given: dict[str, StrictModel] = {}
         if self.which is not None:
             given["which"] = read(self.which, dict(values))
         if self.query is not None:
             given["query"] = read(self.query, dict(_query()))
         if self.header is not None:
-            given["header"] = read(self.header, dict(_headers(self.header)), spell=header_name)
+            given["header"] = read(self.header, dict(_headers(self.header)), rename_field=header_name)
         if self.body is not None:
             given["body"] = read(self.body, _body())
         reply = self.view(service, **given)
@@ -89,7 +89,7 @@ class Endpoint:
         return _answer(reply)
 
 
-class Section:
+class Router:
     """Endpoints that belong together: one blueprint of the app, one tag of the document."""
 
     def __init__(self, name: str, about: str) -> None:
@@ -98,21 +98,21 @@ class Section:
         self.endpoints: list[Endpoint] = []
 
     def get(
-        self, path: str, answer: type[Told] | tuple[str, ...], **keys: Any
+        self, path: str, answer: type[ResponseModel] | tuple[str, ...], **keys: Any
     ) -> Callable[[Declared], Declared]:
         """Declare a view that reads."""
         return self._declare("GET", path, answer, keys)
 
-    def post(self, path: str, answer: type[Told], **keys: Any) -> Callable[[Declared], Declared]:
+    def post(self, path: str, answer: type[ResponseModel], **keys: Any) -> Callable[[Declared], Declared]:
         """Declare a view that changes something."""
         return self._declare("POST", path, answer, keys)
 
-    def delete(self, path: str, answer: type[Told], **keys: Any) -> Callable[[Declared], Declared]:
+    def delete(self, path: str, answer: type[ResponseModel], **keys: Any) -> Callable[[Declared], Declared]:
         """Declare a view that takes something away."""
         return self._declare("DELETE", path, answer, keys)
 
     def _declare(
-        self, method: str, path: str, answer: type[Told] | tuple[str, ...], keys: Mapping[str, Any]
+        self, method: str, path: str, answer: type[ResponseModel] | tuple[str, ...], keys: Mapping[str, Any]
     ) -> Callable[[Declared], Declared]:
         def declare(view: Declared) -> Declared:
             self.endpoints.append(Endpoint(method=method, path=path, view=view, answer=answer, **keys))
@@ -125,7 +125,7 @@ class Section:
         """What each endpoint needs, by the name that the app knows it under."""
         return {f"{self.name}.{one.name}": one.scope for one in self.endpoints}
 
-    def blueprint(self, service: Served) -> Blueprint:
+    def blueprint(self, service: DaemonService) -> Blueprint:
         """The endpoints, bound to one daemon."""
         blueprint = Blueprint(self.name, __name__)
         for endpoint in self.endpoints:
@@ -139,14 +139,14 @@ class Section:
         return blueprint
 
 
-def _bound(endpoint: Endpoint, service: Served) -> Callable[..., Response]:
+def _bound(endpoint: Endpoint, service: DaemonService) -> Callable[..., Response]:
     def serve(**values: str) -> Response:
         return endpoint.serve(service, values)
 
     return serve
 
 
-def read(model: type[Asked], data: object, *, spell: Callable[[str], str] = str) -> Asked:
+def read(model: type[RequestT], data: object, *, rename_field: Callable[[str], str] = str) -> RequestT:
     """What was asked, as its model.
 
     Raises:
@@ -155,7 +155,7 @@ def read(model: type[Asked], data: object, *, spell: Callable[[str], str] = str)
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise BadInput.found(error, spell) from error
+        raise BadInput.found(error, rename_field) from error
 
 
 def _query() -> Iterator[tuple[str, str]]:
@@ -165,7 +165,7 @@ def _query() -> Iterator[tuple[str, str]]:
         yield name, values[0]
 
 
-def _headers(model: type[Strict]) -> Iterator[tuple[str, str]]:
+def _headers(model: type[StrictModel]) -> Iterator[tuple[str, str]]:
     for name in model.model_fields:
         value = request.headers.get(header_name(name))
         if value is not None:
@@ -194,7 +194,7 @@ def _body() -> object:
         raise BadRequest(f"the body is not JSON: {error}") from error
 
 
-def _answer(reply: Told | Reply | Response) -> Response:
+def _answer(reply: ResponseModel | Reply | Response) -> Response:
     if isinstance(reply, Response):
         return reply
     full = reply if isinstance(reply, Reply) else Reply(body=reply)

@@ -13,16 +13,16 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
-from api.served import Served
-from daemon.decide import Waiting
-from daemon.events import AttemptEnded, Event, GateEvaluated, Moved, Trouble, TroubleKind
-from daemon.reports.progress import Progress, progress
-from daemon.warehouse import Purpose
-from state import __version__
-from state.machine import Outcome
-from state.records import Status
-from state.store.faults import DatabaseUnusable
-from state.verdict import Verdict
+from backfilld import __version__
+from backfilld.api.ports import DaemonService
+from backfilld.daemon.events import AttemptEnded, DateMoved, Event, GateEvaluated, Incident, IncidentKind
+from backfilld.daemon.reports.progress import Progress, progress
+from backfilld.daemon.warehouses.adapter import Purpose
+from backfilld.state.records import AttemptStatus
+from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.machine import Outcome
+from backfilld.state.rules.verdict import Verdict
+from backfilld.state.store.errors import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ PURPOSES: Mapping[Purpose, str] = {
     "preflight": "Nothing: the command line asks, not the daemon.",
 }
 """What the warehouse is asked for."""
-TROUBLES: Mapping[TroubleKind, str] = {
+TROUBLES: Mapping[IncidentKind, str] = {
     "warehouse": "The warehouse could not be asked, or `daily_bytes` are spent: questions are held.",
     "breaker": "A processor is paused, as it failed the same way again and again.",
     "budget": "A table is parked until its quota day ends.",
@@ -63,7 +63,7 @@ HOLDS: Mapping[str, str] = {
     "warehouse": "Questions wait: the warehouse cannot be asked, or `daily_bytes` are spent.",
 }
 """What may not start."""
-RESULTS = tuple(status.value for status in Status if status is not Status.RUNNING)
+RESULTS = tuple(status.value for status in AttemptStatus if status is not AttemptStatus.RUNNING)
 DURATIONS = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
 """Buckets of attempts, in seconds."""
 
@@ -101,9 +101,9 @@ class Metrics:
         for kind in TROUBLES:
             self._troubles.labels(kind)
 
-    def watch(self, service: Served) -> None:
+    def watch(self, service: DaemonService) -> None:
         """Listen to a daemon, and read its state at each scrape. To be called once."""
-        for state in service.core.machine.states:
+        for state in service.context.machine.states:
             self._transitions.labels(state)
         for phase in service.pipeline.phase:
             for result in GATE_RESULTS:
@@ -113,18 +113,18 @@ class Metrics:
             for result in RESULTS:
                 self._attempts.labels(processor, result)
         self.registry.register(_Standing(service, self._unread.inc))
-        service.listen(self.tell)
+        service.listen(self.emit)
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Count an event. Called from whichever thread made it."""
-        if isinstance(event, Moved):
+        if isinstance(event, DateMoved):
             self._transitions.labels(event.target).inc()
         elif isinstance(event, GateEvaluated):
             self._gates.labels(event.phase, event.result).inc()
         elif isinstance(event, AttemptEnded):
             self._attempts.labels(event.processor, event.status.value).inc()
             self._durations.labels(event.processor).observe(event.seconds)
-        elif isinstance(event, Trouble):
+        elif isinstance(event, Incident):
             self._troubles.labels(event.kind).inc()
 
     def on_query(self, purpose: Purpose, billed: int) -> None:
@@ -154,7 +154,7 @@ class Metrics:
 class _Standing:
     """The collector of what stands in the state database: tallies, so that scrapes cost the same always."""
 
-    def __init__(self, service: Served, unread: Callable[[], None]) -> None:
+    def __init__(self, service: DaemonService, unread: Callable[[], None]) -> None:
         self._service = service
         self._unread = unread
 
@@ -165,9 +165,9 @@ class _Standing:
     def collect(self) -> Iterator[Metric]:
         """How everything stands now; nothing, and a count of it, when the database cannot be read."""
         try:
-            with self._service.core.db.read() as tx:
-                found = progress(tx, self._service.core)
-        except DatabaseUnusable as error:
+            with self._service.context.db.read() as tx:
+                found = progress(tx, self._service.context)
+        except DatabaseUnavailable as error:
             log.warning("a scrape goes without the state: %s", error)
             self._unread()
             return
@@ -178,12 +178,12 @@ class _Standing:
         yield _by_label("healthy", "1 where a check of the daemon finds nothing wrong.", "check", healthy)
 
     def _dates(self, found: Progress) -> Iterator[Metric]:
-        states = _all(self._service.core.machine.states, found.states)
+        states = _all(self._service.context.machine.states, found.states)
         yield _by_label("dates", "Dates by state.", "state", states)
         yield _by_label("ended_dates", "Ended dates by outcome.", "outcome", _all(Outcome, found.outcomes))
         yield _single("regressed_dates", "Done dates that are no longer complete.", found.regressed)
         yield _single("stale_dates", "Dates computed before an earlier one was repaired.", found.stale)
-        waits = _all(Waiting, found.waiting)
+        waits = _all(WaitReason, found.waiting)
         yield _by_label("waiting_dates", "Live dates by what they wait for.", "reason", waits)
         verdicts = _family(
             "processor_dates", "Dates by the verdict on a processor.", "phase", "processor", "verdict"

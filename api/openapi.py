@@ -10,13 +10,13 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from werkzeug.http import HTTP_STATUS_CODES
 
-from api import endpoint, problems
-from api.access.guard import COOKIE
-from api.endpoint import Endpoint, Section, header_name
-from api.schemas.fields import Told
-from api.schemas.told import Problem
-from state import __version__
-from state.strict import Strict
+from backfilld import __version__
+from backfilld.api import endpoint, problems
+from backfilld.api.auth.request_guard import COOKIE
+from backfilld.api.endpoint import Endpoint, Router, header_name
+from backfilld.api.schemas.fields import ResponseModel
+from backfilld.api.schemas.responses import Problem
+from backfilld.state.pipeline.strict_model import StrictModel
 
 Json = dict[str, Any]
 _REF = "#/components/schemas/{model}"
@@ -32,7 +32,7 @@ _SCHEMES: Json = {
 _NOT_MODIFIED = 304
 
 
-def document(sections: Sequence[Section]) -> Json:
+def document(sections: Sequence[Router]) -> Json:
     """The whole document."""
     endpoints = [one for section in sections for one in section.endpoints]
     schemas = _Schemas(endpoints)
@@ -66,16 +66,16 @@ class _Schemas:
         self._refs, definitions = models_json_schema(list(wanted), ref_template=_REF)
         self.components: Json = definitions["$defs"]
 
-    def answer(self, model: type[Told]) -> Json:
+    def answer(self, model: type[ResponseModel]) -> Json:
         """Where the schema of an answer is."""
         return self._refs[model, "serialization"]
 
-    def body(self, model: type[Strict]) -> Json:
+    def body(self, model: type[StrictModel]) -> Json:
         """Where the schema of a body is."""
         return self._refs[model, "validation"]
 
 
-def _operation(section: Section, one: Endpoint, schemas: _Schemas) -> Json:
+def _operation(section: Router, one: Endpoint, schemas: _Schemas) -> Json:
     summary, _, description = inspect.getdoc(one.view).partition("\n")  # type: ignore[union-attr]
     operation: Json = {
         "tags": [section.name],

@@ -12,14 +12,14 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.http import HTTP_STATUS_CODES
 
-from api.access.tokens import redacted
-from api.schemas.told import Fault, Problem
-from daemon.control import NotFound, Refused
-from daemon.enqueue import KeyReused
-from daemon.warehouse import WarehouseError
-from state.machine import IllegalMove
-from state.store.dates import StaleDate
-from state.store.faults import DatabaseUnusable, StandsBy
+from backfilld.api.auth.tokens import redacted
+from backfilld.api.schemas.responses import Fault, Problem
+from backfilld.daemon.engine.commands import Conflict, NotFound
+from backfilld.daemon.engine.enqueue import KeyReused
+from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.state.rules.machine import IllegalMove
+from backfilld.state.store.dates import StaleDate
+from backfilld.state.store.errors import DatabaseUnavailable, NotLeader
 
 MEDIA_TYPE = "application/problem+json"
 MOST_FAULTS = 20
@@ -62,20 +62,20 @@ class _Kind:
     retry_after: int | None = None
 
 
-_TABLE: Mapping[type[Exception], _Kind] = {
+_STATUS_BY_ERROR: Mapping[type[Exception], _Kind] = {
     BadInput: _Kind(422, "bad-input"),
     NotFound: _Kind(404, "not-found"),
-    Refused: _Kind(409, "refused"),
+    Conflict: _Kind(409, "refused"),
     StaleDate: _Kind(409, "refused"),
     IllegalMove: _Kind(409, "refused"),
     KeyReused: _Kind(422, "key-reused", field="Idempotency-Key"),
     WarehouseError: _Kind(503, "warehouse-unreachable", retry_after=30),
-    StandsBy: _Kind(503, "standby", retry_after=5),
-    DatabaseUnusable: _Kind(503, "state-database-unavailable", retry_after=5),
+    NotLeader: _Kind(503, "standby", retry_after=5),
+    DatabaseUnavailable: _Kind(503, "state-database-unavailable", retry_after=5),
 }
 
 
-ANSWERED: Sequence[type[Exception]] = (*_TABLE, HTTPException)
+ANSWERED: Sequence[type[Exception]] = (*_STATUS_BY_ERROR, HTTPException)
 """Every exception that has an answer."""
 
 
@@ -109,7 +109,7 @@ def problem(
 
 
 def _domain(error: Exception) -> Response:
-    kind = next(kind for type_, kind in _TABLE.items() if isinstance(error, type_))
+    kind = next(kind for type_, kind in _STATUS_BY_ERROR.items() if isinstance(error, type_))
     faults = list(error.faults) if isinstance(error, BadInput) else []
     if kind.field:
         faults = [_fault(kind.field, str(error))]

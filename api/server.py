@@ -14,8 +14,8 @@ from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.server import create_server
 
-from api.access.guard import LARGEST_BODY
-from daemon.config import SettingsError
+from backfilld.api.auth.request_guard import LARGEST_BODY
+from backfilld.daemon.settings import SettingsError
 
 THREADS = 8
 CLOSE_SECONDS = 10.0

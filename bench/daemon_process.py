@@ -10,10 +10,10 @@ import signal
 import sys
 from pathlib import Path
 
+from backfilld.daemon.engine.enqueue import EnqueueRequest
+from backfilld.daemon.service import Service
+from backfilld.daemon.settings import Settings
 from bench.instant import ME, Instant
-from daemon.config import Settings
-from daemon.enqueue import Request
-from daemon.service import Service
 
 FIRST = dt.date(1900, 1, 1)
 PER_REQUEST = 20_000
@@ -27,11 +27,11 @@ def main() -> None:
     settings = Settings(
         pipeline=folder / "pipeline.toml", state_dir=folder / "state", host="127.0.0.1", port=0
     )
-    service = Service(settings, tell=gate.tell, warehouse=gate)  # type: ignore[arg-type]
+    service = Service(settings, tell=gate.emit, warehouse=gate)  # type: ignore[arg-type]
     if new:
         days = [FIRST + dt.timedelta(days=n) for n in range(number)]
         for first in range(0, number, PER_REQUEST):
-            service.enqueuer.enqueue(Request(dates=tuple(days[first : first + PER_REQUEST]), by=ME))
+            service.enqueuer.enqueue(EnqueueRequest(dates=tuple(days[first : first + PER_REQUEST]), by=ME))
     service.start()
     print("ready", flush=True)
     signal.sigwait({signal.SIGTERM})

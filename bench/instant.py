@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 
-from daemon.events import AttemptStarted, Event
-from daemon.warehouse import Answers, Wanted
-from state.records import Caller
-from state.verdict import Evidence
+from backfilld.daemon.events import AttemptStarted, Event
+from backfilld.daemon.warehouses.adapter import Answers, Wanted
+from backfilld.state.records import Actor
+from backfilld.state.rules.verdict import Evidence
 
-ME = Caller(name="bench")
+ME = Actor(name="bench")
 
 _EMPTY, _FULL = Evidence(rows=0), Evidence(rows=1)
 
@@ -22,7 +22,7 @@ class Instant:
         self.filled: set[tuple[str, dt.date]] = set()
         self.questions = 0
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Hear of every start: `/bin/true` writes nothing, so the rows are made up here."""
         if isinstance(event, AttemptStarted):
             self.filled.update((event.processor, date) for date in event.dates)

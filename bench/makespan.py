@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.asked import conditions, parser
-from daemon.executors import Job
-from daemon.warehouse import Answers, Wanted
-from state.pipeline import Pipeline
-from state.pipeline_file import parse
+from backfilld.daemon.executors.adapter import Job
+from backfilld.daemon.warehouses.adapter import Answers, Wanted
+from backfilld.state.pipeline.loading import parse
+from backfilld.state.pipeline.models import Pipeline
+from bench.arguments import conditions, parser
 from tests.factories import phase, pipeline_data, processor
 from tests.simulation.world import Work, World
 
@@ -119,7 +119,7 @@ def pipeline(days: Sequence[tuple[dt.date, int, str]], setting: Setting) -> Pipe
             "command": command,
             "batch": setting.batch,
             "timeout": "12h",
-            "silence": "12h",
+            "idle_timeout": "12h",
         }
         own = [processor(job, writers=1 if sequential else setting.writers, **keys) for job in jobs]
         order = {"order": "sequential", "skip_bootstrap": True, "lookback": "season"} if sequential else {}

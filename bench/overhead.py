@@ -19,13 +19,13 @@ import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench.asked import conditions, parser
+from backfilld.daemon.engine.enqueue import EnqueueRequest
+from backfilld.daemon.service import Service
+from backfilld.daemon.settings import Settings
+from backfilld.state.store import backfills
+from bench.arguments import conditions, parser
 from bench.instant import ME, Instant
 from bench.shape import JOBS, PHASES, SLOTS, toml
-from daemon.config import Settings
-from daemon.enqueue import Request
-from daemon.service import Service
-from state.store import backfills
 
 FIRST = dt.date(2021, 10, 19)
 PATIENCE_SECONDS = 600.0
@@ -38,11 +38,11 @@ def backfilld(number: int, folder: Path) -> float:
     file.write_text(toml(["/bin/true", "{date}"]))
     gate = Instant()
     settings = Settings(pipeline=file, state_dir=folder / "state", host="127.0.0.1", port=0)
-    service = Service(settings, tell=gate.tell, warehouse=gate)  # type: ignore[arg-type]
+    service = Service(settings, tell=gate.emit, warehouse=gate)  # type: ignore[arg-type]
     service.start()
     started = time.perf_counter()
     days = tuple(FIRST + dt.timedelta(days=n) for n in range(number))
-    receipt = service.enqueuer.enqueue(Request(dates=days, by=ME))
+    receipt = service.enqueuer.enqueue(EnqueueRequest(dates=days, by=ME))
     service.wake()
     while _live(service, receipt.id):
         if time.perf_counter() - started > PATIENCE_SECONDS:

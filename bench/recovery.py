@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench.asked import conditions, parser
+from bench.arguments import conditions, parser
 from bench.shape import SLOTS, toml
 
 
@@ -25,7 +25,7 @@ def measure(number: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "pipeline.toml").write_text(
-            toml(["sh", "-c", "echo begun; exec sleep 3600"], writers=SLOTS, timeout="9h", silence="9h")
+            toml(["sh", "-c", "echo begun; exec sleep 3600"], writers=SLOTS, timeout="9h", idle_timeout="9h")
         )
         database = folder / "state" / "state.db"
         try:

@@ -21,14 +21,13 @@ from pathlib import Path
 
 from sqlalchemy import Table
 
-from bench.asked import conditions, parser
+from backfilld.daemon.events import Event
+from backfilld.state.pipeline.loading import parse
+from backfilld.state.store import dates, schema
+from backfilld.state.store.database import Transaction
+from bench.arguments import conditions, parser
 from bench.instant import Instant
 from bench.shape import SLOTS, toml
-from daemon.events import Event
-from state import tables
-from state.pipeline_file import parse
-from state.store import dates
-from state.store.database import Transaction
 from tests.integration.api_world import Api
 from tests.simulation.world import World
 
@@ -68,8 +67,8 @@ def measure(number: int) -> str:
 
         def one_change() -> None:
             with world.db.write() as tx:
-                dates.wake_dates(tx, [last], dates.AT_ONCE)
-            world.engine.turn()
+                dates.make_dates_due(tx, [last], dates.IMMEDIATELY)
+            world.engine.tick()
 
         def restart() -> None:
             world.db.close()
@@ -78,7 +77,7 @@ def measure(number: int) -> str:
 
         page = f"/v1/dates?start={FIRST}&end={last}&limit=100"
         told = [
-            median_ms(world.engine.turn),
+            median_ms(world.engine.tick),
             median_ms(one_change),
             *(median_ms(lambda path=path: client.get(path)) for path in (page, "/v1/progress", "/metrics")),
             median_ms(restart, 3),
@@ -102,11 +101,11 @@ def _settled(number: int, folder: Path) -> World:
     for days in range(by_engine, number, by_engine):
         with world.db.write() as tx:
             for table in (
-                tables.days,
-                tables.dates,
-                tables.transitions,
-                tables.backfill_dates,
-                tables.checks,
+                schema.calendar_days,
+                schema.dates,
+                schema.transitions,
+                schema.backfill_dates,
+                schema.checks,
             ):
                 _repeat(tx, table, days, FIRST + dt.timedelta(days=by_engine - 1))
     return world

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.asked import conditions, parser
+from bench.arguments import conditions, parser
 
 PIPELINE = """
 name = "bench"
@@ -44,10 +44,10 @@ def main() -> None:
     chosen = options.parse_args()
     print(f"{conditions()}, {chosen.jobs} jobs of 50 ms one after another")
     for name, steps, dates in (("next date", 1, chosen.jobs), ("next step", chosen.jobs, 1)):
-        gaps, idle = measure(steps, dates, chosen.idle)
+        waivers, idle = measure(steps, dates, chosen.idle)
         print(
-            f"end to {name}, ms: median {statistics.median(gaps):.1f},"
-            f" 99th percentile {gaps[int(0.99 * len(gaps))]:.1f}, most {gaps[-1]:.1f};"
+            f"end to {name}, ms: median {statistics.median(waivers):.1f},"
+            f" 99th percentile {waivers[int(0.99 * len(waivers))]:.1f}, most {waivers[-1]:.1f};"
             f" idle afterwards: {100 * idle:.2f} % of a core"
         )
 

@@ -13,9 +13,9 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.asked import parser
+from backfilld.daemon.warehouses.adapter import Answers, Wanted
+from bench.arguments import parser
 from bench.makespan import OF, Setting, calendar, in_memory, paced
-from daemon.warehouse import Answers, Wanted
 
 BILLED_MIB = 10
 """The least that a table of a query is billed, and what a partition of these tables comes to."""

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from state.store.database import Database
-from state.store.faults import DatabaseUnusable
+from backfilld.state.store.database import Database
+from backfilld.state.store.errors import DatabaseUnavailable
 
 FOLDER = "backups"
 ABANDONED_SECONDS = 3600.0
@@ -28,7 +28,7 @@ class Backups:
 
     def __init__(self, db: Database, *, now: Callable[[], float]) -> None:
         if not db.sqlite:
-            raise DatabaseUnusable(
+            raise DatabaseUnavailable(
                 f"{db.name} is in PostgreSQL, whose own means make backups: pg_dump --format=custom"
             )
         self._db = db
@@ -46,12 +46,12 @@ class Backups:
             try:
                 target.mkdir(mode=0o700, exist_ok=True)
             except OSError as error:
-                raise DatabaseUnusable(f"{target} cannot be made: {error.strerror}") from error
+                raise DatabaseUnavailable(f"{target} cannot be made: {error.strerror}") from error
             self._remove_abandoned()
         if os.path.isdir(target):
             target /= dt.datetime.fromtimestamp(self._now(), dt.UTC).strftime(f"state-{_STAMP}Z.db")
         if target.resolve() == self._db.path.resolve():
-            raise DatabaseUnusable(f"{target} is the database itself; name another file")
+            raise DatabaseUnavailable(f"{target} is the database itself; name another file")
         self._db.backup(target)
         return target
 
@@ -90,7 +90,7 @@ class Backups:
         return found
 
 
-def refuse_to_forget(db: Database, state_dir: Path) -> None:
+def refuse_empty_database(db: Database, state_dir: Path) -> None:
     """Start no empty database where there was one.
 
     Attempts would be numbered from 1 again, and jobs of the lost ones may still run.
@@ -101,7 +101,7 @@ def refuse_to_forget(db: Database, state_dir: Path) -> None:
     left = [name for name in (FOLDER, "attempts") if any((state_dir / name).glob("*"))]
     if left and db.empty:
         where = "beside it" if db.sqlite else f"in {state_dir}"
-        raise DatabaseUnusable(
+        raise DatabaseUnavailable(
             f"{db.name} is missing or empty, but {' and '.join(left)} {where} are not: restore the latest"
             " backup, or give a state directory of its own to what shall begin afresh"
         )

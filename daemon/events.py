@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from state.machine import Trigger
-from state.records import Status
+from backfilld.state.records import AttemptStatus
+from backfilld.state.rules.machine import Trigger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
+class DateMoved:
     """A date made a transition."""
 
     date: dt.date
@@ -48,21 +48,21 @@ class AttemptEnded:
     attempt: int
     processor: str
     phase: str
-    status: Status
+    status: AttemptStatus
     seconds: float
 
 
-TroubleKind = Literal["warehouse", "breaker", "budget", "regressed", "stopped", "backup", "clock"]
+IncidentKind = Literal["warehouse", "breaker", "budget", "regressed", "stopped", "backup", "clock"]
 """What trouble is about: the closed set by which it is counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
+class Incident:
     """Something a person should know of that belongs to no date: an outage, a breaker, a budget."""
 
-    kind: TroubleKind
+    kind: IncidentKind
     text: str
 
 
-Event = Moved | GateEvaluated | AttemptStarted | AttemptEnded | Trouble
-Tell = Callable[[Event], None]
+Event = DateMoved | GateEvaluated | AttemptStarted | AttemptEnded | Incident
+EventSink = Callable[[Event], None]

@@ -9,7 +9,7 @@ import requests
 from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError
 
-from daemon.plain import one_line
+from backfilld.state.formatting import first_line
 
 FAILURES = (
     exceptions.GoogleAPIError,
@@ -24,7 +24,7 @@ FAILURES = (
 def root_cause(error: Exception) -> str:
     """The innermost cause, which names what happened: refused, no credentials, no such host."""
     *_, innermost = _causes(error)
-    text = one_line(str(innermost)) if str(innermost) else type(innermost).__name__
+    text = first_line(str(innermost)) if str(innermost) else type(innermost).__name__
     return f"{text} ({type(innermost).__name__})"
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from daemon.core import Core
-from state.store import attempts
+from backfilld.daemon.engine.context import EngineContext
+from backfilld.state.store import attempts
 
 FOLDER = "attempts"
 """The folder of logs in the state directory."""
@@ -13,17 +13,17 @@ LOOK_SECONDS = 3600.0
 """How often the age of logs is looked at."""
 
 
-def forget_old(core: Core) -> int:
+def prune(context: EngineContext) -> int:
     """Remove the files of ended attempts that are older than `engine.keep_logs`; how many logs.
 
     Raises:
         OSError: one cannot be removed.
     """
-    before = core.now() - core.pipeline.engine.keep_logs
-    with core.db.read() as tx:
+    before = context.now() - context.pipeline.engine.log_retention
+    with context.db.read() as tx:
         running = {str(row.id) for row in attempts.running(tx)}
     gone = 0
-    for file in (core.state_dir / FOLDER).glob("*/*.*"):
+    for file in (context.state_dir / FOLDER).glob("*/*.*"):
         with suppress(FileNotFoundError):  # a copy that is whole by now, and has its name
             if file.stem not in running and file.stat().st_mtime < before:
                 file.unlink()

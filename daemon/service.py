@@ -18,31 +18,31 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from daemon import logs
-from daemon.backups import Backups, refuse_to_forget
-from daemon.clock import ClockWatch, Leaps
-from daemon.config import Settings, prepare
-from daemon.control import Control
-from daemon.core import Core
-from daemon.engine import Engine
-from daemon.engine.budgets import BytesLedger
-from daemon.engine.sweep import TICK_SECONDS
-from daemon.enqueue import Enqueuer
-from daemon.events import Event, Tell, Trouble
-from daemon.executors.factory import open_executors
-from daemon.leadership import Leadership
-from daemon.systemd import Manager
-from daemon.warehouse import Purpose
-from daemon.warehouse.backend import unheard
-from daemon.warehouse.factory import open_warehouse
-from daemon.warehouse.inquiry import Inquiry
-from daemon.worker import Worker
-from state.machine import Machine
-from state.pipeline import Pipeline
-from state.pipeline_file import load
-from state.store.database import Database
-from state.store.faults import DatabaseUnusable
-from state.store.lock import Holder, lock_of
+from backfilld.daemon import logs
+from backfilld.daemon.backups import Backups, refuse_empty_database
+from backfilld.daemon.clock_steps import ClockMonitor, ClockStepDetector
+from backfilld.daemon.engine.budgets import BytesLedger
+from backfilld.daemon.engine.commands import Commands
+from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.engine import Engine
+from backfilld.daemon.engine.enqueue import Enqueuer
+from backfilld.daemon.engine.sweep import TICK_SECONDS
+from backfilld.daemon.events import Event, EventSink, Incident
+from backfilld.daemon.executors.registry import open_executors
+from backfilld.daemon.leadership import Leadership
+from backfilld.daemon.settings import Settings, prepare
+from backfilld.daemon.systemd import Manager
+from backfilld.daemon.warehouses.adapter import Purpose
+from backfilld.daemon.warehouses.backend import noop
+from backfilld.daemon.warehouses.client import WarehouseClient
+from backfilld.daemon.warehouses.registry import open_warehouse
+from backfilld.daemon.worker import Worker
+from backfilld.state.pipeline.loading import load
+from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.rules.machine import Machine
+from backfilld.state.store.database import Database
+from backfilld.state.store.errors import DatabaseUnavailable
+from backfilld.state.store.lock import Holder, open_lock
 
 log = logging.getLogger(__name__)
 
@@ -59,10 +59,10 @@ class Service:
         self,
         settings: Settings,
         *,
-        tell: Tell = lambda event: None,
-        on_query: Callable[[Purpose, int], None] = unheard,
-        on_error: Callable[[], None] = unheard,
-        warehouse: Inquiry | None = None,
+        tell: EventSink = lambda event: None,
+        on_query: Callable[[Purpose, int], None] = noop,
+        on_error: Callable[[], None] = noop,
+        warehouse: WarehouseClient | None = None,
         manager: Manager | None = None,
     ) -> None:
         """Open everything; nothing moves before `start`. `warehouse` replaces the pipeline file's.
@@ -79,7 +79,7 @@ class Service:
         self.pipeline: Pipeline = load(settings.pipeline)
         self.db = Database(settings.database_url)
         prepare(settings.state_dir, with_file=self.db.sqlite)
-        self._lock = lock_of(self.db, Holder.me(since=time.time(), listen=settings.listen))
+        self._lock = open_lock(self.db, Holder.me(since=time.time(), listen=settings.listen))
         self.db.fence(self._lock.check)
         self._leadership = Leadership(self._lock, self._open_state)
         self._leadership.look()
@@ -90,32 +90,32 @@ class Service:
         )
         watched = manager or Manager({})
         self._mover = Worker(
-            "engine", self._turn, done=self._set_alarm, came_round=watched.beat, nap=watched.beat_seconds
+            "engine", self._turn, done=self._set_alarm, on_iteration=watched.beat, nap=watched.beat_seconds
         )
         self._asker = Worker("warehouse", self._validate)
         log_folder = settings.state_dir / logs.FOLDER
         self.executors = open_executors(self.pipeline, log_folder, on_end=self._mover.wake)
         self._listeners = [tell]
-        self.core = Core(
+        self.context = EngineContext(
             pipeline=self.pipeline,
             machine=Machine(self.pipeline),
             db=self.db,
             state_dir=settings.state_dir,
             now=time.time,
             steady=time.monotonic,
-            tell=self._tell,
+            emit=self._emit,
         )
-        self.engine = Engine(self.core, self.warehouse, self.executors)
+        self.engine = Engine(self.context, self.warehouse, self.executors)
         self.validator = self.engine.validator
-        self.control = Control(self.core)
-        self.enqueuer = Enqueuer(self.core, self.validator)
+        self.commands = Commands(self.context)
+        self.enqueuer = Enqueuer(self.context, self.validator)
         self.ready = False
         self._scheduler = _scheduler()
-        self._clock = ClockWatch(Leaps(time.time, time.monotonic), self._clock_leapt)
+        self._clock = ClockMonitor(ClockStepDetector(time.time, time.monotonic), self._clock_leapt)
 
     def _open_state(self) -> None:
         """As the leader: make sure that the database is the one to go on with, and of this version."""
-        refuse_to_forget(self.db, self.settings.state_dir)
+        refuse_empty_database(self.db, self.settings.state_dir)
         self.db.verify()
         self.db.upgrade()
 
@@ -124,11 +124,11 @@ class Service:
         self._leads()
         self._scheduler.start()
         self._scheduler.add_job(self._watch, "interval", seconds=WATCH_SECONDS, id="watch")
-        recheck = self.pipeline.engine.recheck
+        recheck = self.pipeline.engine.recheck_interval
         self._scheduler.add_job(self._recheck, "interval", seconds=recheck, id="recheck")
-        if self.pipeline.engine.sweep:
+        if self.pipeline.engine.revalidate_within:
             self._scheduler.add_job(self._sweep, "interval", seconds=TICK_SECONDS, id="sweep")
-        if self.pipeline.engine.keep_logs:
+        if self.pipeline.engine.log_retention:
             self._scheduler.add_job(self._forget_logs, "interval", seconds=logs.LOOK_SECONDS, id="logs")
         if self.settings.backup_every and self.db.sqlite:
             look = min(BACKUP_LOOK_SECONDS, self.settings.backup_every)
@@ -166,7 +166,7 @@ class Service:
         self._mover.wake()
         self._asker.wake()
 
-    def listen(self, tell: Tell) -> None:
+    def listen(self, tell: EventSink) -> None:
         """Have every event told to one more listener."""
         self._listeners.append(tell)
 
@@ -193,7 +193,7 @@ class Service:
         """Whether the engine's loop comes round."""
         return not self._mover.stalled
 
-    def _tell(self, event: Event) -> None:
+    def _emit(self, event: Event) -> None:
         for listener in self._listeners:
             listener(event)
 
@@ -216,9 +216,9 @@ class Service:
 
     def _turn(self) -> bool:
         if not self._leads():
-            self.engine.stand_by()
+            self.engine.supervise_standby()
             return False
-        moved = self.engine.turn()
+        moved = self.engine.tick()
         if moved:
             self._asker.wake()
         return moved
@@ -233,14 +233,14 @@ class Service:
 
     def _watch(self) -> None:
         """The tick: looks at the lead that may change hands, at limits of jobs, at questions that wait."""
-        if not self.db.sqlite or self.engine.watches_attempts():
+        if not self.db.sqlite or self.engine.has_running_attempts():
             self._mover.wake()
-        if self._moving and self.engine.has_question():
+        if self._moving and self.engine.has_due_query():
             self._asker.wake()
 
     def _recheck(self) -> None:
         if self._moving:
-            self.engine.recheck_holes()
+            self.engine.recheck_missing_upstream()
 
     def _sweep(self) -> None:
         if self._moving and self.engine.sweeper.run():
@@ -262,17 +262,17 @@ class Service:
         try:
             log.info("backup: %s", self.backups.take())
             self.backups.prune(self.settings.backup_keep)
-        except (DatabaseUnusable, OSError) as error:
-            self._tell(Trouble(kind="backup", text=str(error)))
+        except (DatabaseUnavailable, OSError) as error:
+            self._emit(Incident(kind="backup", text=str(error)))
 
     def _forget_logs(self) -> None:
         """The tick: removes the logs that are old enough."""
-        if gone := logs.forget_old(self.core):
+        if gone := logs.prune(self.context):
             log.info("removed the logs of %d attempts", gone)
 
     def _set_alarm(self) -> None:
         """Wake when the next retry, question or end of a hold is due."""
-        at = self.engine.next_alarm() if self._moving else None
+        at = self.engine.next_wakeup() if self._moving else None
         if at is None:
             with contextlib.suppress(JobLookupError):
                 self._scheduler.remove_job("alarm")
@@ -293,5 +293,5 @@ def _scheduler() -> BackgroundScheduler:
 
 
 def _report(event: JobExecutionEvent) -> None:
-    if not isinstance(event.exception, DatabaseUnusable):  # the workers tell of that
+    if not isinstance(event.exception, DatabaseUnavailable):  # the workers tell of that
         log.error("the tick %s failed: %s", event.job_id, event.exception)

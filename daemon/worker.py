@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from state.store.faults import DatabaseUnusable
+from backfilld.state.store.errors import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +29,12 @@ class Worker:
         duty: Callable[[], bool],
         *,
         done: Callable[[], None] = lambda: None,
-        came_round: Callable[[], None] = lambda: None,
+        on_iteration: Callable[[], None] = lambda: None,
         nap: float | None = None,
     ) -> None:
         self._duty = duty
         self._done = done
-        self._came_round = came_round
+        self._came_round = on_iteration
         self._nap = nap
         self._woken = threading.Event()
         self._stopping = threading.Event()
@@ -77,7 +77,7 @@ class Worker:
             if self.fault:
                 log.info("the %s worker goes on", self._thread.name)
             self.fault = ""
-        except DatabaseUnusable as error:
+        except DatabaseUnavailable as error:
             if self.fault != str(error):  # once, however long it lasts
                 log.error("the %s worker waits: %s", self._thread.name, error)
             again = self._rest(str(error))

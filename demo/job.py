@@ -18,10 +18,10 @@ from pathlib import Path
 
 import duckdb
 
-from demo import lake as lakes
-from demo import misbehave, witness
-from demo.command_line import BadDates, CommandLine
-from demo.processors import (
+from backfilld.demo import lake as lakes
+from backfilld.demo import misbehave, run_log
+from backfilld.demo.command_line import BadDates, CommandLine
+from backfilld.demo.processors import (
     BASE_TABLES,
     BOOTSTRAP_DAYS,
     COMPLETENESS,
@@ -95,11 +95,11 @@ def _season(lake: Path) -> list[date]:
 
 
 def _run_dates(job: Job, dates: list[date]) -> int:
-    run = witness.start(job.lake, job.name, dates)
+    run = run_log.start(job.lake, job.name, dates)
     codes = [_run_date(job, day) for day in dates]
     code = max(codes, default=0)
     say(f"done: {_counted(dates)} processed")
-    witness.end(job.lake, run, code)
+    run_log.end(job.lake, run, code)
     return code
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import duckdb
 
-from demo.processors import PROCESSORS, SEASON_OPENS, TEAMS
+from backfilld.demo.processors import PROCESSORS, SEASON_OPENS, TEAMS
 
 SCHEDULE = "nba_raw.nbac_schedule"
 HISTORY = "nba_reference.processor_run_history"
@@ -159,7 +159,7 @@ def _write(rows: duckdb.DuckDBPyRelation, folder: Path, name: str, *, replacing:
     rows.write_parquet(str(temporary))
     temporary.rename(folder / name)
     if endpoint := os.environ.get("DEMO_BIGQUERY"):
-        from demo import bigquery  # noqa: PLC0415 - importing Google's client takes longer than most jobs
+        from backfilld.demo import bigquery  # noqa: PLC0415 - importing Google's client takes longer than most jobs
 
         with contextlib.closing(bigquery.connect(endpoint)) as client:
             bigquery.publish(client, folder / name, replacing=replacing)

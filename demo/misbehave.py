@@ -3,7 +3,7 @@
 The switches are `<lake>/misbehaviour.json`; without that file all jobs behave. A switch with `times` counts
 the runs it spoiled in a small file, so that a later run of the same processor and date recovers.
 
-    python -m demo.misbehave LAKE PROCESSOR DATE KIND [--times N]      (DATE may be "every")
+    python -m backfilld.demo.misbehave LAKE PROCESSOR DATE KIND [--times N]      (DATE may be "every")
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import TypedDict
 
-from demo.processors import PROCESSORS
+from backfilld.demo.processors import PROCESSORS
 
 KINDS = {
     "nothing": "exits 0 with nothing written, history says success with 0 records",
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Set one switch from the command line."""
     kinds = "\n".join(f"  {kind:13} {meaning}" for kind, meaning in KINDS.items())
     parser = argparse.ArgumentParser(
-        prog="python -m demo.misbehave",
+        prog="python -m backfilld.demo.misbehave",
         description=f"Make a demo job misbehave as the real one did:\n{kinds}\n  well          behave again",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

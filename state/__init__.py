@@ -1,3 +1,1 @@
-"""What is: the pipeline file, verdicts, the state machine and the state database."""
-
-__version__ = "0.1.0"
+"""What is: the pipeline file, the rules, and the state database."""

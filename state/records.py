@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from state.verdict import Run, Verdict
+from backfilld.state.rules.verdict import HistoryRun, Verdict
 
 
-class Mode(StrEnum):
+class RunMode(StrEnum):
     """How a date treats work that looks done, or not worth doing."""
 
     NORMAL = "normal"
-    INSIST = "insist"
+    RETRY_NO_DATA = "retry_no_data"
     """After a retry: what has no data is tried once more."""
     FORCE = "force"
     """Every processor runs once, whatever its verdict."""
 
 
-class Scrapers(StrEnum):
+class Sources(StrEnum):
     """Which processors of the first phase may run."""
 
     ALL = "all"
@@ -40,14 +40,14 @@ class Mark(StrEnum):
     """It was computed before an earlier date was repaired."""
 
 
-class Answer(StrEnum):
+class EnqueueOutcome(StrEnum):
     """What became of one requested date."""
 
     ENQUEUED = "enqueued"
     """It is the backfill's now."""
     ALREADY_DONE = "already_done"
     """It is done, and lacks nothing by the latest answer of the warehouse."""
-    IN_FLIGHT = "in_flight"
+    JOINED = "joined"
     """Another backfill has it, which goes on with it."""
     NOT_EXPECTED = "not_expected"
     """The calendar expects nothing."""
@@ -55,7 +55,7 @@ class Answer(StrEnum):
     """Given to no date: a request with one that cannot be read is refused whole."""
 
 
-class Status(StrEnum):
+class AttemptStatus(StrEnum):
     """How an attempt stands or ended. What the warehouse then says is the verdict, not the status."""
 
     RUNNING = "running"
@@ -66,7 +66,7 @@ class Status(StrEnum):
     """It exited with another code."""
     TIMED_OUT = "timed_out"
     """It was ended at its `timeout`."""
-    SILENT = "silent"
+    IDLE = "idle"
     """It was ended after `silence` without output."""
     CANCELLED = "cancelled"
     """It was ended since its backfill was cancelled."""
@@ -83,11 +83,11 @@ class Action(StrEnum):
     CANCEL = "cancel"
     RETRY = "retry"
     ACCEPT = "accept"
-    LIFT = "lift"
+    RELEASE = "release"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+class Actor:
     """Who asks for a change, from which address, in which request."""
 
     name: str
@@ -103,7 +103,7 @@ class BackfillRow:
     start: dt.date
     end: dt.date
     dates: int
-    scrapers: Scrapers
+    sources: Sources
     force: bool
     priority: int
     max_failures: int | None
@@ -114,7 +114,7 @@ class BackfillRow:
     cancelled_at: float | None
     stopped_at: float | None
     stop_reason: str
-    forgiven: int
+    failures_baseline: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +131,7 @@ class DateRow:
     backfill_id: int
     priority: int
     season: str
-    mode: Mode
+    mode: RunMode
     entered_at: float
     ended_at: float | None
     version: int
@@ -155,25 +155,25 @@ class CheckRow:
     expected: str
     reason: str
     asked_at: float | None
-    wanted_at: float | None
-    ticket: int
-    tries: int
+    query_due_at: float | None
+    generation: int
+    attempt_count: int
     retry_at: float | None
     runnable: bool
     priority: int
     mode: str
     attempt_id: int | None
-    own_started_at: float | None
-    own_ended_at: float | None
-    own_succeeded: bool
-    own_detail: str
-    passed_by: str
-    gap: str
+    last_attempt_started_at: float | None
+    last_attempt_ended_at: float | None
+    last_attempt_succeeded: bool
+    last_attempt_detail: str
+    waived_by: str
+    waiver_reason: str
     accepted_by: str
     accepted_reason: str
     stale_at: float | None = None
     """When what its output is computed from was repaired since; None: it was not."""
-    attempted: tuple[Run, ...] = ()
+    previous_attempts: tuple[HistoryRun, ...] = ()
     """All our ended attempts, where somebody read them; else empty."""
 
     @property
@@ -184,18 +184,18 @@ class CheckRow:
     @property
     def follows_attempt(self) -> bool:
         """Whether the next verdict is the first since our latest attempt ended."""
-        return self.own_ended_at is not None and (self.asked_at or 0.0) < self.own_ended_at
+        return self.last_attempt_ended_at is not None and (self.asked_at or 0.0) < self.last_attempt_ended_at
 
     @property
-    def own(self) -> Run | None:
+    def own(self) -> HistoryRun | None:
         """Our latest attempt, as a run of the history."""
-        if self.own_started_at is None:
+        if self.last_attempt_started_at is None:
             return None
-        return Run(
-            succeeded=self.own_succeeded,
-            started_at=self.own_started_at,
-            ended_at=self.own_ended_at,
-            detail=self.own_detail,
+        return HistoryRun(
+            succeeded=self.last_attempt_succeeded,
+            started_at=self.last_attempt_started_at,
+            ended_at=self.last_attempt_ended_at,
+            detail=self.last_attempt_detail,
         )
 
 
@@ -212,7 +212,7 @@ class AttemptRow:
     output: str
     writer: int
     sequence: str | None
-    status: Status
+    status: AttemptStatus
     handle: str | None
     stopping: str | None
     claimed_at: float

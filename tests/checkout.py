@@ -10,10 +10,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.warehouse.backend import Refusal
-from daemon.warehouse.catalog import TableInfo, columns_in
-from state.pipeline import Pipeline, Processor
-from state.pipeline_file import load
+from backfilld.daemon.warehouses.backend import QueryError
+from backfilld.daemon.warehouses.catalog import TableInfo, columns_in
+from backfilld.state.pipeline.loading import load
+from backfilld.state.pipeline.models import Pipeline, Processor
 
 NBA = Path(__file__).parents[1] / "pipelines" / "nba.toml"
 START, END = dt.date(2021, 11, 15), dt.date(2021, 11, 24)
@@ -94,7 +94,7 @@ class Tables:
     lies_in: str | None = "us-west2"
 
     def __post_init__(self) -> None:
-        self.known: dict[str, TableInfo | Refusal | None] = {}
+        self.known: dict[str, TableInfo | QueryError | None] = {}
         for processor in self.pipeline.processors.values():
             self.known[processor.table] = self._good(processor)
         history = self.pipeline.history
@@ -103,7 +103,7 @@ class Tables:
         columns |= {history.ended_at, history.detail, history.controller or history.date}
         self.known[history.table] = TableInfo(columns=frozenset(columns), partition_column=history.date)
 
-    def whereabouts(self) -> str:
+    def describe_connection(self) -> str:
         return "project nba-props-platform"
 
     def location(self, table: str) -> str | None:
@@ -111,7 +111,7 @@ class Tables:
 
     def describe(self, table: str) -> TableInfo | None:
         found = self.known[table]
-        if isinstance(found, Refusal):
+        if isinstance(found, QueryError):
             raise found
         return found
 

@@ -8,11 +8,11 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
-from state.calendar import Calendar, Day, Season
-from state.expectation import Expectation
-from state.pipeline import Pipeline
-from state.pipeline_file import parse
-from state.verdict import Circumstances, Evidence, Run
+from backfilld.state.pipeline.loading import parse
+from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.rules.calendar import Calendar, Day, Season
+from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.verdict import Evidence, HistoryRun, JudgeContext
 
 NOW = dt.datetime(2025, 12, 1, 12, tzinfo=dt.UTC).timestamp()
 HOUR = 3600.0
@@ -92,21 +92,27 @@ def seen(rows: int = 0, **figures: Any) -> Evidence:
     return Evidence(rows=rows, **figures)
 
 
-def run(*, succeeded: bool = True, hours_ago: float = 1.0, lasted: float = 60.0, detail: str = "") -> Run:
+def run(
+    *, succeeded: bool = True, hours_ago: float = 1.0, lasted: float = 60.0, detail: str = ""
+) -> HistoryRun:
     """A run that ended `lasted` seconds after it started."""
     started = NOW - hours_ago * HOUR
-    return Run(succeeded=succeeded, started_at=started, ended_at=started + lasted, detail=detail)
+    return HistoryRun(succeeded=succeeded, started_at=started, ended_at=started + lasted, detail=detail)
 
 
-def open_run(*, hours_ago: float = 1.0, detail: str = "") -> Run:
+def open_run(*, hours_ago: float = 1.0, detail: str = "") -> HistoryRun:
     """A run that has not ended, or never will."""
-    return Run(succeeded=False, started_at=NOW - hours_ago * HOUR, detail=detail)
+    return HistoryRun(succeeded=False, started_at=NOW - hours_ago * HOUR, detail=detail)
 
 
 def about(
-    *, own: Run | None = None, earlier: tuple[Run, ...] = (), bootstrap_days: int = 0, now: float = NOW
-) -> Circumstances:
+    *,
+    own: HistoryRun | None = None,
+    earlier: tuple[HistoryRun, ...] = (),
+    bootstrap_days: int = 0,
+    now: float = NOW,
+) -> JudgeContext:
     """The circumstances of a judgement; open runs are stale after 4 hours."""
-    return Circumstances(
+    return JudgeContext(
         now=now, stale_after=4 * HOUR, bootstrap_days=bootstrap_days, own=own, earlier=earlier
     )

@@ -14,8 +14,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from state.store.database import Database
-from tests.patience import PATIENCE
+from backfilld.state.store.database import Database
+from tests.timeouts import PATIENCE
 
 _USER = "postgres"
 _TEMPLATE = "migrated"

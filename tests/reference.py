@@ -21,28 +21,35 @@ from prometheus_client import Metric
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from api.cli import cli
-from api.cli.serve import serve
-from api.endpoint import Endpoint, Section, header_name
-from api.metrics import GATE_RESULTS, HOLDS, PURPOSES, TROUBLES
-from api.routes import SECTIONS
-from api.schemas.fields import BackfillStatus
-from daemon.config import DEFAULT_LISTEN, VARIABLES, Settings
-from daemon.decide import Waiting
-from state.expectation import Expectation, Filled, Quality, RampStep, Ratio
-from state.machine import Outcome, Trigger
-from state.pipeline import EngineSettings, Jobs, JobSettings, Phase, Pipeline, Processor
-from state.records import Answer, Scrapers, Status
-from state.sources import (
-    CalendarSource,
-    CloudRunJobs,
-    DaskCluster,
-    Executors,
-    History,
-    SeasonEntry,
-    Warehouse,
+from backfilld.api.cli.commands.serve import serve
+from backfilld.api.cli.main import cli
+from backfilld.api.endpoint import Endpoint, Router, header_name
+from backfilld.api.metrics import GATE_RESULTS, HOLDS, PURPOSES, TROUBLES
+from backfilld.api.routes import SECTIONS
+from backfilld.api.schemas.fields import BackfillStatus
+from backfilld.daemon.settings import DEFAULT_LISTEN, VARIABLES, Settings
+from backfilld.state.pipeline.models import (
+    EngineSettings,
+    JobDefaults,
+    JobSettings,
+    Phase,
+    Pipeline,
+    Processor,
 )
-from state.verdict import Verdict
+from backfilld.state.pipeline.sections import (
+    CalendarSettings,
+    CloudRunSettings,
+    DaskSettings,
+    ExecutorSettings,
+    HistorySettings,
+    SeasonSettings,
+    WarehouseSettings,
+)
+from backfilld.state.records import AttemptStatus, EnqueueOutcome, Sources
+from backfilld.state.rules.expectation import Expectation, Filled, Quality, RampStep, Ratio
+from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.machine import Outcome, Trigger
+from backfilld.state.rules.verdict import Verdict
 from tests.documents import ROOT
 from tests.integration.api_world import make_api, small_pipeline
 
@@ -51,14 +58,14 @@ _TABLE = re.compile(r"(<!-- table: (?P<name>[\w.-]+) -->\n).*?(<!-- /table -->)"
 
 MODELS: Mapping[str, type[BaseModel]] = {
     "pipeline": Pipeline,
-    "warehouse": Warehouse,
-    "history": History,
-    "calendar": CalendarSource,
-    "season": SeasonEntry,
-    "jobs": Jobs,
-    "executor": Executors,
-    "dask": DaskCluster,
-    "cloud-run": CloudRunJobs,
+    "warehouse": WarehouseSettings,
+    "history": HistorySettings,
+    "calendar": CalendarSettings,
+    "season": SeasonSettings,
+    "jobs": JobDefaults,
+    "executor": ExecutorSettings,
+    "dask": DaskSettings,
+    "cloud-run": CloudRunSettings,
     "engine": EngineSettings,
     "phase": Phase,
     "processor": Processor,
@@ -73,11 +80,11 @@ MODELS: Mapping[str, type[BaseModel]] = {
 ENUMS: Mapping[str, type[StrEnum]] = {
     "verdict": Verdict,
     "outcome": Outcome,
-    "waiting": Waiting,
-    "attempt": Status,
+    "waiting": WaitReason,
+    "attempt": AttemptStatus,
     "backfill": BackfillStatus,
-    "answer": Answer,
-    "scrapers": Scrapers,
+    "answer": EnqueueOutcome,
+    "sources": Sources,
     "trigger": Trigger,
 }
 """The closed sets of words, by the names of their tables in the reference."""
@@ -223,7 +230,7 @@ def routes() -> str:
     return "\n".join(f"### {one.name}\n{one.about}\n\n{_section(one)}" for one in SECTIONS)
 
 
-def _section(section: Section) -> str:
+def _section(section: Router) -> str:
     rows = [
         [f"`{one.method} {one.path}`", one.scope or "", _asked(one), _summary(one)]
         for one in section.endpoints

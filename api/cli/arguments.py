@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 import click
 from click.shell_completion import CompletionItem
 
-from api.cli.client import ApiError, Client, Json
+from backfilld.api.cli.client import ApiError, Client, Json
 
 PATIENCE_SECONDS = 2.0
 """How long a shell waits for the daemon's word."""

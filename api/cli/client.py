@@ -9,7 +9,7 @@ from typing import Any
 
 import requests
 
-from daemon.config import DEFAULT_LISTEN
+from backfilld.daemon.settings import DEFAULT_LISTEN
 
 TIMEOUT_SECONDS = 60.0
 """An enqueue may have to wait for the warehouse's word about dates that are done."""

@@ -13,10 +13,10 @@ import click
 from rich.live import Live
 from rich.text import Text
 
-from api.cli import facts, screen
-from api.cli.client import ApiError, Client
-from api.cli.output import animated, console
-from api.cli.watching import Failure, Failures, View, look
+from backfilld.api.cli import dashboard, logfmt
+from backfilld.api.cli.client import ApiError, Client
+from backfilld.api.cli.output import animated, console
+from backfilld.api.cli.snapshot import Failure, Failures, Snapshot, take_snapshot
 
 POLL_SECONDS = 0.5
 LINE_SECONDS = 10.0
@@ -30,10 +30,10 @@ INTERRUPTED = 130
 class Display(Protocol):
     """Where what is followed is shown."""
 
-    def failed(self, failure: Failure, view: View) -> None:
+    def failed(self, failure: Failure, view: Snapshot) -> None:
         """Tell a failure."""
 
-    def show(self, view: View, *, last: bool) -> None:
+    def show(self, view: Snapshot, *, last: bool) -> None:
         """Show how it stands; for the last time, whole."""
 
     def away(self, error: ApiError) -> None:
@@ -42,7 +42,7 @@ class Display(Protocol):
 
 def follow(
     client: Client, failures: Failures, display: Display, *, backfill: int | None = None, to_end: bool = True
-) -> View:
+) -> Snapshot:
     """Show a backfill, or everything, until it has ended, and return it as it stands then.
 
     A daemon that is restarted meanwhile is waited for.
@@ -52,7 +52,7 @@ def follow(
     """
     while True:
         try:
-            view = look(client, backfill)
+            view = take_snapshot(client, backfill)
             for failure in failures.fresh(view.progress):
                 display.failed(failure, view)
         except ApiError as error:
@@ -78,7 +78,7 @@ def display(*, as_json: bool = False, quiet: bool = False) -> AbstractContextMan
 
 
 @contextmanager
-def parting(words: str) -> Iterator[None]:
+def on_interrupt(words: str) -> Iterator[None]:
     """On Ctrl-C, say what goes on without us."""
     try:
         yield
@@ -102,13 +102,13 @@ class Screen:
     ) -> None:
         self._live.stop()
 
-    def failed(self, failure: Failure, view: View) -> None:
+    def failed(self, failure: Failure, view: Snapshot) -> None:
         """Above the picture."""
-        console.print(screen.failure_lines(failure, view.at), soft_wrap=False)
+        console.print(dashboard.failure_lines(failure, view.at), soft_wrap=False)
 
-    def show(self, view: View, *, last: bool) -> None:
+    def show(self, view: Snapshot, *, last: bool) -> None:
         """In the place of the picture before."""
-        self._live.update(screen.picture(view, console), refresh=True)
+        self._live.update(dashboard.picture(view, console), refresh=True)
 
     def away(self, error: ApiError) -> None:
         """In the place of the picture, until the daemon is there again."""
@@ -124,16 +124,16 @@ class Lines:
         self._told_at = float("-inf")
         self._here = True
 
-    def failed(self, failure: Failure, view: View) -> None:
+    def failed(self, failure: Failure, view: Snapshot) -> None:
         """At once."""
-        self._tell(facts.failed(failure).line(view.at))
+        self._tell(logfmt.failed(failure).line(view.at))
 
-    def show(self, view: View, *, last: bool) -> None:
+    def show(self, view: Snapshot, *, last: bool) -> None:
         """Holds at once; how far it is from time to time, and at the end."""
         self._here = True
-        self._changed(view, facts.held(view))
+        self._changed(view, logfmt.held(view))
         if last or time.monotonic() - self._told_at >= LINE_SECONDS:
-            self._changed(view, facts.summary(view))
+            self._changed(view, logfmt.summary(view))
             self._told_at = time.monotonic()
 
     def away(self, error: ApiError) -> None:
@@ -142,7 +142,7 @@ class Lines:
             click.echo(f"{error}; trying again", err=True)
         self._here = False
 
-    def _changed(self, view: View, found: Iterator[facts.Fact]) -> None:
+    def _changed(self, view: Snapshot, found: Iterator[logfmt.Fact]) -> None:
         for fact in found:
             stamp, _, words = fact.line(view.at).partition(" ")
             if self._told.get(fact.name) != words:
@@ -156,10 +156,10 @@ class JsonLines:
     def __init__(self) -> None:
         self._told_at = float("-inf")
 
-    def failed(self, failure: Failure, view: View) -> None:
+    def failed(self, failure: Failure, view: Snapshot) -> None:
         """Nothing: the counts tell it."""
 
-    def show(self, view: View, *, last: bool) -> None:
+    def show(self, view: Snapshot, *, last: bool) -> None:
         """Everything that there is to tell."""
         if last or time.monotonic() - self._told_at >= LINE_SECONDS:
             click.echo(json.dumps(view.told, ensure_ascii=False))
@@ -173,10 +173,10 @@ class JsonLines:
 class Silent:
     """Nothing until the end."""
 
-    def failed(self, failure: Failure, view: View) -> None:
+    def failed(self, failure: Failure, view: Snapshot) -> None:
         """Not told."""
 
-    def show(self, view: View, *, last: bool) -> None:
+    def show(self, view: Snapshot, *, last: bool) -> None:
         """Not told."""
 
     def away(self, error: ApiError) -> None:

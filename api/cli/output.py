@@ -60,12 +60,12 @@ def print_json(value: object) -> None:
 def print_lines(lines: Iterable[Text]) -> None:
     """Print lines as they are, never wrapped, so that a command can be copied; with colours on a terminal."""
     for line in lines:
-        line.plain = shown(line.plain)
+        line.plain = sanitize(line.plain)
         console.print(line)
 
 
 @contextmanager
-def busy(what: str) -> Iterator[Callable[[str], None]]:
+def spinner(what: str) -> Iterator[Callable[[str], None]]:
     """Show on a terminal that something is under way; what is yielded changes the words."""
     with Console(stderr=True).status(f"{what} ...") as status:
         yield lambda now: status.update(f"{what}: {now} ...")
@@ -82,20 +82,20 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text
         for row in rows:
             click.echo("\t".join(map(str, row)))
         return
-    shown = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    sanitize = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        shown.add_column(column)
+        sanitize.add_column(column)
     for row in rows:
-        shown.add_row(*row)
-    console.print(shown)
+        sanitize.add_row(*row)
+    console.print(sanitize)
 
 
-def clean(text: str) -> str:
+def sanitize_line(text: str) -> str:
     """A text of somebody else's on one line: no control character of it reaches a terminal."""
-    return shown(text, keep="").strip()
+    return sanitize(text, keep="").strip()
 
 
-def shown(text: str, keep: str = "\n\t") -> str:
+def sanitize(text: str, keep: str = "\n\t") -> str:
     """The text with a blank for every character that would not be seen, or worse, save those to keep."""
     return "".join(c if c in keep or unicodedata.category(c) not in _UNSEEN else " " for c in text)
 
@@ -111,7 +111,7 @@ def counts(values: Mapping[str, int]) -> str:
     return ", ".join(f"{n} {name}" for name, n in ordered if n) or "none"
 
 
-def spread(dates: Iterable[dt.date]) -> str:
+def format_date_ranges(dates: Iterable[dt.date]) -> str:
     """Dates as runs: `2021-10-15..2021-10-18, 2021-11-25`, the first few of them."""
     runs: list[list[dt.date]] = []
     for date in sorted(dates):

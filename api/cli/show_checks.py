@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from api.cli.output import clean, sign
-from daemon.preflight import Finding, Preflight, Result, Status
-from daemon.reports.quality import DateQuality, ProcessorQuality, QualityReport
-from state.verdict import Verdict
+from backfilld.api.cli.output import sanitize_line, sign
+from backfilld.daemon.preflight.checklist import Finding, FindingStatus, Preflight, Result
+from backfilld.daemon.reports.quality import DateQuality, ProcessorQuality, QualityReport
+from backfilld.state.rules.verdict import Verdict
 
-_SIGNS = {Status.PASS: "✓", Status.WARN: "⚠", Status.FAIL: "✗", Status.SKIP: "–"}
+_SIGNS = {FindingStatus.PASS: "✓", FindingStatus.WARN: "⚠", FindingStatus.FAIL: "✗", FindingStatus.SKIP: "–"}
 _TITLE = 24
 """Width of a check's title."""
 
@@ -40,7 +40,9 @@ def _result(result: Result) -> Iterator[Text]:
 
 
 def _gravity(finding: Finding) -> int:
-    return (Status.FAIL, Status.WARN, Status.PASS, Status.SKIP).index(finding.status)
+    return (FindingStatus.FAIL, FindingStatus.WARN, FindingStatus.PASS, FindingStatus.SKIP).index(
+        finding.status
+    )
 
 
 def quality(told: QualityReport) -> Iterator[Text]:
@@ -68,13 +70,15 @@ def _standing(one: ProcessorQuality) -> Iterator[str]:
     elif one.where:
         share = "" if one.percent_good is None else f" ({one.percent_good:.1f}% good)"
         yield f"{one.below} of {one.rows} rows do not hold {one.where}{share}"
-    yield from (f"{column} is NULL or zero in {n} of {one.rows}" for column, n in one.hollow.items() if n)
+    yield from (
+        f"{column} is NULL or zero in {n} of {one.rows}" for column, n in one.empty_counts.items() if n
+    )
 
 
 def _lacks(lacking: DateQuality) -> str:
     """The verdict's reason where a rule is broken, else the figures that are within it."""
     if not lacking.verdict.satisfied:
-        return f"{lacking.verdict}: {clean(lacking.reason)}"
+        return f"{lacking.verdict}: {sanitize_line(lacking.reason)}"
     below = [f"{lacking.below} of {lacking.rows} rows below"] if lacking.below else []
-    hollow = [f"{column} is NULL or zero in {n}" for column, n in lacking.hollow.items()]
-    return ", ".join([*below, *hollow]) + ", within what is allowed"
+    empty_counts = [f"{column} is NULL or zero in {n}" for column, n in lacking.empty_counts.items()]
+    return ", ".join([*below, *empty_counts]) + ", within what is allowed"

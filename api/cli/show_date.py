@@ -8,12 +8,12 @@ from itertools import groupby
 
 from rich.text import Text
 
-from api.cli.client import Json
-from api.cli.facts import Fact
-from api.cli.output import clean, coloured, sign
-from api.cli.watching import attempt_failure
-from api.words import span
-from daemon.plain import counted
+from backfilld.api.cli.client import Json
+from backfilld.api.cli.logfmt import Fact
+from backfilld.api.cli.output import coloured, sanitize_line, sign
+from backfilld.api.cli.snapshot import attempt_failure
+from backfilld.api.formatting import span
+from backfilld.state.formatting import pluralize
 
 _NONE = "–"
 
@@ -54,19 +54,19 @@ def lines(date: Json, now: dt.datetime) -> Iterator[Text]:
 def _head(date: Json) -> Iterator[Text]:
     state = coloured(date["state"] or "never enqueued; later dates look back at it")
     outcome = f" {date['outcome']}" if date["outcome"] else ""
-    reason = f": {clean(date['reason'])}" if date["reason"] else ""
+    reason = f": {sanitize_line(date['reason'])}" if date["reason"] else ""
     yield Text.assemble((date["date"], "bold"), "  ", state, outcome, reason)
     known = [
         f"season {date['season']}, day {date['season_day']}" if date["season"] else "out of season",
-        counted(date["games"], "game") if date["games"] is not None else "",
+        pluralize(date["games"], "game") if date["games"] is not None else "",
         f"backfill {date['backfill_id']}" if date["backfill_id"] is not None else "",
     ]
     yield Text(", ".join(word for word in known if word), style="dim")
     if date["waiting_on"]:
-        yield Text.assemble(("waits for ", "yellow"), clean(date["waiting_on"]))
+        yield Text.assemble(("waits for ", "yellow"), sanitize_line(date["waiting_on"]))
     for mark, option in (("regressed", ""), ("stale", " --cascade")):
         if date[mark]:
-            yield Text.assemble((f"{mark}: ", "yellow"), clean(date[mark]))
+            yield Text.assemble((f"{mark}: ", "yellow"), sanitize_line(date[mark]))
             if date["outcome"]:
                 yield Text(f"  → backfilld retry {date['date']}{option}", style="dim")
     if date["state"] == "failed":
@@ -77,11 +77,11 @@ def _check(check: Json, longest: int) -> Iterator[Text]:
     name = f" {check['processor']:<{longest}}  {check['verdict']:<12}  "
     yield Text.assemble("  ", sign(check["symbol"]), name, _rows(check))
     if check["reason"]:
-        yield Text(f"      {clean(check['reason'])}")
-    if check["gap"]:
-        yield Text(f"      gap: {clean(check['gap'])}", style="yellow")
+        yield Text(f"      {sanitize_line(check['reason'])}")
+    if check["waiver_reason"]:
+        yield Text(f"      gap: {sanitize_line(check['waiver_reason'])}", style="yellow")
     if accepted := check["accepted"]:
-        yield Text(f"      accepted by {accepted['by']}: {clean(accepted['reason'])}", style="yellow")
+        yield Text(f"      accepted by {accepted['by']}: {sanitize_line(accepted['reason'])}", style="yellow")
 
 
 def _attempt(attempt: Json, longest: int) -> Iterator[Text]:
@@ -90,12 +90,12 @@ def _attempt(attempt: Json, longest: int) -> Iterator[Text]:
     yield Text(line)
     if attempt["status"] not in ("succeeded", "running"):
         told = attempt_failure(attempt)
-        yield Text.assemble(f"      {clean(told.reason)}  ", (f"→ {told.command}", "dim"))
+        yield Text.assemble(f"      {sanitize_line(told.reason)}  ", (f"→ {told.command}", "dim"))
 
 
 def _move(move: Json) -> Text:
     at = f"{dt.datetime.fromisoformat(move['at']).astimezone():%Y-%m-%d %H:%M:%S}"
-    reason = f": {clean(move['reason'])}" if move["reason"] else ""
+    reason = f": {sanitize_line(move['reason'])}" if move["reason"] else ""
     moved = f"{move['from']} → {move['to']}"
     return Text.assemble((f"  {at}  ", "dim"), f"{moved}  {move['trigger']} by {move['actor']}{reason}")
 

@@ -7,26 +7,31 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from api.cli.output import spread
-from api.words import lasting, size, span
-from daemon.plain import clock, counted
-from daemon.reports.plan import Comparison, Cost, Coverage, PhasePlan, Plan, Step
+from backfilld.api.cli.output import format_date_ranges
+from backfilld.api.formatting import lasting, size, span
+from backfilld.daemon.reports.plan.plan import Comparison, Cost, Coverage, PhasePlan, Plan, Step
+from backfilld.state.formatting import format_utc, pluralize
 
 
 def lines(plan: Plan) -> Iterator[Text]:
     """The commands in order, each with its reason; then what cannot run, time, cost and coverage."""
     yield Text()
-    yield _comment(f"plan for {plan.start}..{plan.end}, scrapers {plan.scrapers}: {plan.summary}", "bold")
+    yield _comment(f"plan for {plan.start}..{plan.end}, scrapers {plan.sources}: {plan.summary}", "bold")
     for phase in plan.phases:
         if phase.steps:
             yield from _phase(phase)
     yield Text()
     for stop in plan.cannot_run:
-        yield _comment(f"stays undone in {stop.phase}: {spread(stop.dates)}: {stop.reason}", "red")
-    for gap in plan.gaps:
-        yield _comment(f"goes without {gap.processor} on {spread(gap.dates)}: {gap.reason}", "yellow")
+        yield _comment(
+            f"stays undone in {stop.phase}: {format_date_ranges(stop.dates)}: {stop.reason}", "red"
+        )
+    for waiver in plan.waivers:
+        yield _comment(
+            f"goes without {waiver.processor} on {format_date_ranges(waiver.dates)}: {waiver.reason}",
+            "yellow",
+        )
     for one in plan.stale:
-        since = f"{one.repaired} was repaired at {clock(one.at)}"
+        since = f"{one.repaired} was repaired at {format_utc(one.at)}"
         yield _comment(f"stale: {one.date}: {since}; backfilld retry --stale computes it again", "yellow")
     if plan.steps:
         yield _comment(f"time: {lasting(plan.seconds, plan.unknown_steps)}, phase after phase")
@@ -45,12 +50,12 @@ def side_by_side(comparison: Comparison) -> Iterator[Text]:
     """All sources, the critical ones, none: a column each."""
     options = comparison.options
     rows = [
-        ["scrapers", *(one.scrapers for one in options)],
+        ["sources", *(one.sources for one in options)],
         ["steps", *(str(len(one.steps)) for one in options)],
         ["time", *(lasting(one.seconds, one.unknown_steps) for one in options)],
         ["warehouse", *(_bill(one.cost) for one in options)],
         *([f"{covered[0].phase} afterwards", *map(_share, covered)] for covered in _coverages(options)),
-        ["accepted gaps", *(str(sum(len(gap.dates) for gap in one.gaps)) for one in options)],
+        ["accepted gaps", *(str(sum(len(waiver.dates) for waiver in one.waivers)) for one in options)],
         ["dates that end well", *(f"{one.done_dates}/{one.expected_dates}" for one in options)],
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -66,14 +71,14 @@ def _undone(options: Sequence[Plan]) -> Iterator[str]:
     choices: dict[str, list[str]] = defaultdict(list)
     for one in options:
         for stop in one.cannot_run:
-            told = f"{stop.phase} of {spread(stop.dates)} stays undone: {stop.reason}"
-            choices[told].append(one.scrapers)
-    yield from (f"{', '.join(scrapers)}: {told}" for told, scrapers in choices.items())
+            told = f"{stop.phase} of {format_date_ranges(stop.dates)} stays undone: {stop.reason}"
+            choices[told].append(one.sources)
+    yield from (f"{', '.join(sources)}: {told}" for told, sources in choices.items())
 
 
 def _phase(phase: PhasePlan) -> Iterator[Text]:
     yield Text()
-    count = counted(len(phase.steps), "step")
+    count = pluralize(len(phase.steps), "step")
     time = lasting(phase.seconds, phase.unknown_steps)
     yield _comment(f"{phase.phase} ({phase.order}): {count}, {time}", "bold")
     for step in phase.steps:
@@ -82,7 +87,9 @@ def _phase(phase: PhasePlan) -> Iterator[Text]:
 
 def _step(step: Step) -> Iterator[Text]:
     time = f" [{span(step.seconds)}, {step.basis}]" if step.seconds is not None else ""
-    yield _comment(f"{step.number}. {step.processor} {spread(step.dates)}: {step.reason}{time}", "dim")
+    yield _comment(
+        f"{step.number}. {step.processor} {format_date_ranges(step.dates)}: {step.reason}{time}", "dim"
+    )
     if step.needs:
         numbers = ", ".join(str(number) for number in step.needs)
         yield _comment(f"   after {numbers}: {'; '.join(step.waits_for)}", "dim")

@@ -8,9 +8,15 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from api.cli.output import clean, sign, spread
-from daemon.reports.validation import DateVerdict, PhaseReport, ProcessorReport, Readiness, Validation
-from state.verdict import Verdict
+from backfilld.api.cli.output import format_date_ranges, sanitize_line, sign
+from backfilld.daemon.reports.validation import (
+    DateVerdict,
+    PhaseReport,
+    ProcessorReport,
+    Readiness,
+    Validation,
+)
+from backfilld.state.rules.verdict import Verdict
 
 _LONGEST = 110
 """Characters of a reason in a processor's row; `--dates` has all of it."""
@@ -48,7 +54,7 @@ def _off(report: Validation) -> Iterator[Text]:
     for date, reason in report.off_dates.items():
         by_reason[reason].append(date)
     for reason, dates in by_reason.items():
-        yield Text(f"  off: {spread(dates)}: {reason}", style="dim")
+        yield Text(f"  off: {format_date_ranges(dates)}: {reason}", style="dim")
 
 
 def _title(phase: PhaseReport) -> str:
@@ -59,12 +65,12 @@ def _title(phase: PhaseReport) -> str:
 def _holes(phase: PhaseReport) -> Iterator[str]:
     """What earlier dates lack, a line for each of the first of them."""
     lacking: dict[dt.date, list[str]] = defaultdict(list)
-    for hole in phase.holes:
-        lacking[hole.date].append(f"{hole.processor} ({hole.verdict})")
+    for missing in phase.missing_upstream:
+        lacking[missing.date].append(f"{missing.processor} ({missing.verdict})")
     named = list(lacking)[:_HOLES]
     yield from (f"{date}, which lacks {', '.join(lacking[date])}" for date in named)
     if len(lacking) > _HOLES:
-        yield f"{len(lacking) - _HOLES} more earlier dates: {spread(list(lacking)[_HOLES:])}"
+        yield f"{len(lacking) - _HOLES} more earlier dates: {format_date_ranges(list(lacking)[_HOLES:])}"
 
 
 def _row(one: ProcessorReport, width: int) -> Text:
@@ -123,4 +129,4 @@ def _of_date(processors: Sequence[ProcessorReport], date: dt.date) -> Iterator[s
         told = one.dates[date]
         if not told.verdict.satisfied and told.verdict not in plain:
             words = _WORDS.get(told.verdict, told.verdict.value)
-            yield f"{told.verdict.symbol} {one.processor} {words}: {clean(told.reason)}"
+            yield f"{told.verdict.symbol} {one.processor} {words}: {sanitize_line(told.reason)}"

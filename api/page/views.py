@@ -15,20 +15,20 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
-from api import activity, problems, telling
-from api.access.guard import principal
-from api.access.tokens import Scope
-from api.endpoint import read
-from api.page import reading, words
-from api.page.kinds import Kinds
-from api.routes import backfills, dates, reports
-from api.schemas import asked
-from api.schemas.fields import whole_number
-from api.schemas.told import Problem
-from api.served import Served
-from daemon.reports.progress import progress
-from state.pipeline import FAILED
-from state.records import Scrapers
+from backfilld.api import activity, problems, serializers
+from backfilld.api.auth.request_guard import principal
+from backfilld.api.auth.tokens import Scope
+from backfilld.api.endpoint import read
+from backfilld.api.page import filters, view_models
+from backfilld.api.page.date_styles import DateStyles
+from backfilld.api.ports import DaemonService
+from backfilld.api.routes import backfills, dates, reports
+from backfilld.api.schemas import requests
+from backfilld.api.schemas.fields import whole_number
+from backfilld.api.schemas.responses import Problem
+from backfilld.daemon.reports.progress import progress
+from backfilld.state.pipeline.models import FAILED
+from backfilld.state.records import Sources
 
 DAY = dt.timedelta(days=1)
 POLICY = (
@@ -42,17 +42,17 @@ FAILED_DATES = {"state": FAILED, "limit": "5"}
 """The failed dates that the overview names; it counts the others."""
 SCOPES: Mapping[str, Scope | None] = {"page.login": None, "page.static": None}
 """What is shown to those whom nobody knows yet."""
-REQUESTED = ("start", "end", "scrapers", "priority", "max_failures", "note", "force")
+REQUESTED = ("start", "end", "sources", "priority", "max_failures", "note", "force")
 """The fields of the form for a new backfill."""
 _HERE = re.compile(r"/(?![/\\])[!-~]*")
 """An address on this site. Browsers leave out tabs and line breaks, and what follows `//` is another host."""
 
 
-def blueprint(service: Served) -> Blueprint:
+def blueprint(service: DaemonService) -> Blueprint:
     """The pages of one daemon."""
     page = Blueprint("page", __name__, template_folder="templates", static_folder="static")
-    kinds = Kinds(service.core.machine.states)
-    for name, filter_ in words.FILTERS.items():
+    kinds = DateStyles(service.context.machine.states)
+    for name, filter_ in filters.FILTERS.items():
         page.add_app_template_filter(filter_, name)
     page.context_processor(lambda: {"pipeline": service.pipeline.name, "kinds": kinds, "who": principal()})
     page.after_request(_guarded)
@@ -65,97 +65,97 @@ def blueprint(service: Served) -> Blueprint:
     return page
 
 
-def overview(service: Served, kinds: Kinds) -> AnyResponse:
+def overview(service: DaemonService, kinds: DateStyles) -> AnyResponse:
     """Where the whole stands. The grid is a part of its own, drawn only when it would look different."""
     part = request.args.get("part")
     if part == "calendar":
         return _calendar(service, kinds)
-    with service.core.db.read() as tx:
-        found, waits = progress(tx, service.core), activity.waits(tx, service.core)
+    with service.context.db.read() as tx:
+        found, waits = progress(tx, service.context), activity.waits(tx, service.context)
     shown = [one.attempt for one in found.running[:MOST_JOBS]]
     return _shown(
         "overview",
-        progress=telling.progress(found, service.pipeline),
-        grid=None if part else reading.picture(service, kinds),
+        progress=serializers.progress(found, service.pipeline),
+        grid=None if part else view_models.calendar_image(service, kinds),
         bar_of_all=kinds.bar(found.states, found.outcomes),
         most=MOST_JOBS,
         lines={attempt.id: activity.last_line(service, attempt) for attempt in shown},
         waits=waits,
-        failed=dates.listed(service, query=read(asked.DatesPage, FAILED_DATES)).items,
+        failed=dates.list_(service, query=read(requests.DatesPage, FAILED_DATES)).items,
     )
 
 
-def _calendar(service: Served, kinds: Kinds) -> Response:
-    if reading.picture_version(service) in request.if_none_match:
+def _calendar(service: DaemonService, kinds: DateStyles) -> Response:
+    if view_models.calendar_image_version(service) in request.if_none_match:
         return Response(status=304)
-    grid = reading.picture(service, kinds)
+    grid = view_models.calendar_image(service, kinds)
     response = Response(render_template("parts/calendar.html", grid=grid))
     response.set_etag(grid.version)
     return response
 
 
-def date(service: Served, date: str) -> AnyResponse:
+def date(service: DaemonService, date: str) -> AnyResponse:
     """One date."""
-    which = read(asked.ByDate, {"date": date})
-    told = dates.one(service, which=which)
+    which = read(requests.ByDate, {"date": date})
+    told = dates.get(service, which=which)
     return _shown(
         "date",
         told=told,
         before=which.date - DAY,
         after=which.date + DAY,
-        states=service.core.machine.states,
-        passed=reading.path(told),
-        verdicts=reading.by_phase(told),
+        states=service.context.machine.states,
+        passed=view_models.path(told),
+        verdicts=view_models.by_phase(told),
     )
 
 
-def backfill_list(service: Served) -> AnyResponse:
+def backfill_list(service: DaemonService) -> AnyResponse:
     """All backfills."""
-    query = read(asked.BackfillsPage, {"limit": "50", **_given("cursor")})
-    return _shown("backfills", told=backfills.listed(service, query=query))
+    query = read(requests.BackfillsPage, {"limit": "50", **_given("cursor")})
+    return _shown("backfills", told=backfills.list_(service, query=query))
 
 
-def backfill(service: Served, id: str) -> AnyResponse:  # noqa: A002 - the API's name for it
+def backfill(service: DaemonService, id: str) -> AnyResponse:  # noqa: A002 - the API's name for it
     """One backfill with its dates."""
-    which = read(asked.ById, {"id": id})
-    query = read(asked.BackfillDatesPage, {"limit": "200", **_given("cursor")})
+    which = read(requests.ById, {"id": id})
+    query = read(requests.BackfillDatesPage, {"limit": "200", **_given("cursor")})
     return _shown(
         "backfill",
-        told=backfills.one(service, which=which),
-        page=backfills.its_dates(service, which=which, query=query),
+        told=backfills.get(service, which=which),
+        page=backfills.list_dates(service, which=which, query=query),
     )
 
 
-def enqueue(service: Served) -> str:
+def enqueue(service: DaemonService) -> str:
     """The form for a new backfill; once it is filled in, what would become of it."""
     given = _given(*REQUESTED)
-    form = {"form": given, "scrapers": list(Scrapers)}
+    form = {"form": given, "sources": list(Sources)}
     if "start" not in given:
         return render_template("enqueue.html", **form)
     wanted = _request(given)
-    body = read(asked.NewBackfill, {**wanted, "dry_run": True})
-    receipt = backfills.create(service, body=body, header=asked.IdempotencyKey()).body
-    span = {name: given[name] for name in ("start", "end", "scrapers") if name in given}
-    plan = reports.plan(service, query=read(asked.PlanRange, span))
+    body = read(requests.NewBackfill, {**wanted, "dry_run": True})
+    receipt = backfills.create(service, body=body, header=requests.IdempotencyKey()).body
+    span = {name: given[name] for name in ("start", "end", "sources") if name in given}
+    plan = reports.plan(service, query=read(requests.PlanRange, span))
     return render_template(
         "enqueue.html",
         **form,
         receipt=receipt,
         plan=plan,
-        work=list(reading.in_short(plan)),
+        work=list(view_models.summarize_plan(plan)),
         body=json.dumps(wanted),
         key=uuid.uuid4(),
     )
 
 
-def validation(service: Served) -> str:
+def validation(service: DaemonService) -> str:
     """What exists for a range of dates."""
     given = _given("start", "end")
-    told = reports.validation(service, query=read(asked.Range, given)) if "start" in given else None
+    told = reports.validation(service, query=read(requests.Range, given)) if "start" in given else None
     return render_template("validation.html", form=given, told=told)
 
 
-def login(service: Served) -> str:
+def login(service: DaemonService) -> str:
     """The form that exchanges a token for a session; its cookie is out of reach of scripts."""
     wanted = request.args.get("next", "")
     here = wanted if _HERE.fullmatch(wanted) else url_for("page.overview")
@@ -221,4 +221,4 @@ def _problem(error: Exception) -> tuple[str, int]:
     """An error in the API's own words: over the form that caused it, else as a page."""
     problem = Problem.model_validate_json(problems.answer(error).get_data())
     name = _FORMS.get(request.endpoint or "", "problem.html")
-    return render_template(name, problem=problem, form=request.args, scrapers=list(Scrapers)), problem.status
+    return render_template(name, problem=problem, form=request.args, sources=list(Sources)), problem.status

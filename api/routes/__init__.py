@@ -1,18 +1,18 @@
-"""The views, in sections: each asks the daemon and answers, and leaves every error to `api.problems`."""
+"""The views, in sections: each asks the daemon and answers, and leaves every error to `backfilld.api.problems`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from api.endpoint import Section
-from api.routes import access, attempts, backfills, dates, ops, reports, steering
+from backfilld.api.endpoint import Router
+from backfilld.api.routes import attempts, auth, backfills, dates, holds, reports, status
 
-SECTIONS: Sequence[Section] = (
+SECTIONS: Sequence[Router] = (
     backfills.section,
     dates.section,
     attempts.section,
-    steering.section,
+    holds.section,
     reports.section,
-    access.section,
-    ops.section,
+    auth.section,
+    status.section,
 )

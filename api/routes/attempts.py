@@ -4,72 +4,72 @@ from __future__ import annotations
 
 from flask import Response
 
-from api import joblog, telling
-from api.endpoint import Section
-from api.problems import BadInput
-from api.schemas import asked, told
-from api.schemas.fields import next_cursor
-from api.served import Served
-from daemon.control import NotFound
-from state.hints import hint
-from state.records import AttemptRow, Status
-from state.store import attempts, reading
+from backfilld.api import job_log, serializers
+from backfilld.api.endpoint import Router
+from backfilld.api.ports import DaemonService
+from backfilld.api.problems import BadInput
+from backfilld.api.schemas import requests, responses
+from backfilld.api.schemas.fields import next_cursor
+from backfilld.daemon.engine.commands import NotFound
+from backfilld.state.records import AttemptRow, AttemptStatus
+from backfilld.state.store import attempts, queries
+from backfilld.state.suggestions import did_you_mean
 
-section = Section("attempts", "Executions of jobs")
+section = Router("attempts", "Executions of jobs")
 PLAIN = "text/plain"
 
 
-@section.get("/v1/attempts", told.Attempts, query=asked.AttemptsPage)
-def listed(service: Served, *, query: asked.AttemptsPage) -> told.Attempts:
+@section.get("/v1/attempts", responses.Attempts, query=requests.AttemptsPage)
+def list_(service: DaemonService, *, query: requests.AttemptsPage) -> responses.Attempts:
     """Attempts, newest first."""
     known = service.pipeline.processors
     if query.processor is not None and query.processor not in known:
-        what = f"there is no processor '{query.processor}'; {hint(query.processor, known)}"
+        what = f"there is no processor '{query.processor}'; {did_you_mean(query.processor, known)}"
         raise BadInput.of("processor", what)
-    with service.core.db.read() as tx:
-        found = reading.attempts_page(
+    with service.context.db.read() as tx:
+        found = queries.attempts_page(
             tx,
             below=query.cursor,
             statuses=query.status or (),
             processor=query.processor or "",
             limit=query.limit + 1,
         )
-        items = telling.attempts(tx, found[: query.limit])
-    return told.Attempts(items=items, next_cursor=next_cursor("id", found, query.limit))
+        items = serializers.attempts(tx, found[: query.limit])
+    return responses.Attempts(items=items, next_cursor=next_cursor("id", found, query.limit))
 
 
-@section.get("/v1/attempts/{id}", told.Attempt, which=asked.ById, problems=(404,))
-def one(service: Served, *, which: asked.ById) -> told.Attempt:
+@section.get("/v1/attempts/{id}", responses.Attempt, which=requests.ById, problems=(404,))
+def get(service: DaemonService, *, which: requests.ById) -> responses.Attempt:
     """One attempt."""
-    with service.core.db.read() as tx:
-        (attempt,) = telling.attempts(tx, [_found(attempts.get(tx, which.id), which.id)])
+    with service.context.db.read() as tx:
+        (attempt,) = serializers.attempts(tx, [_found(attempts.get(tx, which.id), which.id)])
     return attempt
 
 
 @section.get(
     "/v1/attempts/{id}/log",
     (PLAIN,),
-    which=asked.ById,
-    query=asked.LogPart,
+    which=requests.ById,
+    query=requests.LogPart,
     problems=(404,),
     headers=("X-Log-Size", "X-Log-End", "X-Attempt-Status"),
 )
-def log(service: Served, *, which: asked.ById, query: asked.LogPart) -> Response:
+def log(service: DaemonService, *, which: requests.ById, query: requests.LogPart) -> Response:
     """What the job wrote, as it wrote it: all, the last `tail` lines, or what follows byte `offset`.
 
     Of that at most `limit` bytes: X-Log-End is the `offset` at which to go on, until it is X-Log-Size. To
     follow a log, go on asking while X-Attempt-Status is `running`.
     """
-    with service.core.db.read() as tx:
+    with service.context.db.read() as tx:
         attempt = _found(attempts.get(tx, which.id), which.id)
     executor = service.executors.get(attempt.executor)
     path = executor.log(attempt.id) if executor is not None else None
     part = (
-        joblog.read(path, tail=query.tail, offset=query.offset, limit=query.limit)
+        job_log.read(path, tail=query.tail, offset=query.offset, limit=query.limit)
         if path is not None
         else None
     )
-    if part is None and attempt.status is not Status.RUNNING:
+    if part is None and attempt.status is not AttemptStatus.RUNNING:
         raise NotFound(f"the log of attempt {attempt.id} is not kept any more, or was never begun")
     headers = {
         "X-Log-Size": str(part.size if part else 0),

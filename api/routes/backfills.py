@@ -4,47 +4,47 @@ from __future__ import annotations
 
 from typing import Any
 
-from api import telling
-from api.access.guard import caller
-from api.endpoint import Reply, Section
-from api.schemas import asked, told
-from api.schemas.fields import next_cursor
-from api.served import Served
-from daemon.control import NotFound
-from daemon.enqueue import Detail, Receipt, Request
-from daemon.reports.waiting import waiting_on
-from state.pipeline import FAILED
-from state.records import Answer, DateRow
-from state.store import backfills, dates
-from state.store.backfills import Answered
+from backfilld.api import serializers
+from backfilld.api.auth.request_guard import current_actor
+from backfilld.api.endpoint import Reply, Router
+from backfilld.api.ports import DaemonService
+from backfilld.api.schemas import requests, responses
+from backfilld.api.schemas.fields import next_cursor
+from backfilld.daemon.engine.commands import NotFound
+from backfilld.daemon.engine.enqueue import DateResult, EnqueueRequest, EnqueueResult
+from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.state.pipeline.models import FAILED
+from backfilld.state.records import DateRow, EnqueueOutcome
+from backfilld.state.store import backfills, dates
+from backfilld.state.store.backfills import BackfillDateRow
 
-section = Section("backfills", "Requests for sets of dates")
+section = Router("backfills", "Requests for sets of dates")
 
 
 @section.post(
     "/v1/backfills",
-    told.Receipt,
-    body=asked.NewBackfill,
-    header=asked.IdempotencyKey,
+    responses.EnqueueResult,
+    body=requests.NewBackfill,
+    header=requests.IdempotencyKey,
     status=(201, 200),
     problems=(409,),
     headers=("Location",),
 )
-def create(service: Served, *, body: asked.NewBackfill, header: asked.IdempotencyKey) -> Reply:
+def create(service: DaemonService, *, body: requests.NewBackfill, header: requests.IdempotencyKey) -> Reply:
     """Ask for dates; every one of them gets an answer.
 
     A dry run (200) answers alike and stores nothing. The same Idempotency-Key with the same body gives
     the first answer again.
     """
     receipt = service.enqueuer.enqueue(
-        Request(
+        EnqueueRequest(
             dates=body.chosen,
-            scrapers=body.scrapers,
+            sources=body.sources,
             force=body.force,
             priority=body.priority,
             max_failures=body.max_failures,
             note=body.note,
-            by=caller(),
+            by=current_actor(),
             key=None if body.dry_run else header.idempotency_key,
             digest=body.digest,
             dry_run=body.dry_run,
@@ -55,87 +55,105 @@ def create(service: Served, *, body: asked.NewBackfill, header: asked.Idempotenc
     return Reply(body=_receipt(receipt), status=201, headers={"Location": f"/v1/backfills/{receipt.id}"})
 
 
-@section.get("/v1/backfills", told.Backfills, query=asked.BackfillsPage)
-def listed(service: Served, *, query: asked.BackfillsPage) -> told.Backfills:
+@section.get("/v1/backfills", responses.Backfills, query=requests.BackfillsPage)
+def list_(service: DaemonService, *, query: requests.BackfillsPage) -> responses.Backfills:
     """Backfills, newest first."""
-    with service.core.db.read() as tx:
+    with service.context.db.read() as tx:
         found = backfills.page(tx, below=query.cursor, limit=query.limit + 1)
-        items = [telling.backfill(tx, row) for row in found[: query.limit]]
-    return told.Backfills(items=items, next_cursor=next_cursor("id", found, query.limit))
+        items = [serializers.backfill(tx, row) for row in found[: query.limit]]
+    return responses.Backfills(items=items, next_cursor=next_cursor("id", found, query.limit))
 
 
-@section.get("/v1/backfills/{id}", told.Backfill, which=asked.ById, problems=(404,))
-def one(service: Served, *, which: asked.ById) -> told.Backfill:
+@section.get("/v1/backfills/{id}", responses.Backfill, which=requests.ById, problems=(404,))
+def get(service: DaemonService, *, which: requests.ById) -> responses.Backfill:
     """One backfill."""
     return _told(service, which.id)
 
 
 @section.get(
     "/v1/backfills/{id}/dates",
-    told.RequestedDates,
-    which=asked.ById,
-    query=asked.BackfillDatesPage,
+    responses.RequestedDates,
+    which=requests.ById,
+    query=requests.BackfillDatesPage,
     problems=(404,),
 )
-def its_dates(service: Served, *, which: asked.ById, query: asked.BackfillDatesPage) -> told.RequestedDates:
+def list_dates(
+    service: DaemonService, *, which: requests.ById, query: requests.BackfillDatesPage
+) -> responses.RequestedDates:
     """The dates of a backfill, oldest first, with the answer each got and where it stands."""
-    with service.core.db.read() as tx:
+    with service.context.db.read() as tx:
         if backfills.get(tx, which.id) is None:
             raise NotFound(f"there is no backfill {which.id}")
         found = backfills.dates_page(tx, which.id, after=query.cursor, limit=query.limit + 1)
         shown = found[: query.limit]
-        held = dates.among(tx, [row.date for row in shown])
-        waits = waiting_on(tx, service.core, list(held.values()))
+        held = dates.get_many(tx, [row.date for row in shown])
+        waits = waiting_on(tx, service.context, list(held.values()))
     items = [_requested(which.id, row, held.get(row.date), waits.get(row.date)) for row in shown]
-    return told.RequestedDates(items=items, next_cursor=next_cursor("date", found, query.limit))
+    return responses.RequestedDates(items=items, next_cursor=next_cursor("date", found, query.limit))
 
 
 @section.post(
-    "/v1/backfills/{id}/pause", told.Backfill, which=asked.ById, body=asked.Nothing, problems=(404, 409)
+    "/v1/backfills/{id}/pause",
+    responses.Backfill,
+    which=requests.ById,
+    body=requests.EmptyBody,
+    problems=(404, 409),
 )
-def pause(service: Served, *, which: asked.ById, body: asked.Nothing) -> told.Backfill:
+def pause(service: DaemonService, *, which: requests.ById, body: requests.EmptyBody) -> responses.Backfill:
     """Start nothing more of a backfill; what runs ends by itself."""
-    service.control.pause(which.id, by=caller())
+    service.commands.pause(which.id, by=current_actor())
     return _told(service, which.id)
 
 
 @section.post(
-    "/v1/backfills/{id}/resume", told.Backfill, which=asked.ById, body=asked.Nothing, problems=(404, 409)
+    "/v1/backfills/{id}/resume",
+    responses.Backfill,
+    which=requests.ById,
+    body=requests.EmptyBody,
+    problems=(404, 409),
 )
-def resume(service: Served, *, which: asked.ById, body: asked.Nothing) -> told.Backfill:
+def resume(service: DaemonService, *, which: requests.ById, body: requests.EmptyBody) -> responses.Backfill:
     """Go on with a paused or stopped backfill."""
-    service.control.resume(which.id, by=caller())
+    service.commands.resume(which.id, by=current_actor())
     return _told(service, which.id)
 
 
 @section.post(
-    "/v1/backfills/{id}/cancel", told.Backfill, which=asked.ById, body=asked.Nothing, problems=(404, 409)
+    "/v1/backfills/{id}/cancel",
+    responses.Backfill,
+    which=requests.ById,
+    body=requests.EmptyBody,
+    problems=(404, 409),
 )
-def cancel(service: Served, *, which: asked.ById, body: asked.Nothing) -> told.Backfill:
+def cancel(service: DaemonService, *, which: requests.ById, body: requests.EmptyBody) -> responses.Backfill:
     """Start nothing more of a backfill and end what runs."""
-    service.control.cancel(which.id, by=caller())
+    service.commands.cancel(which.id, by=current_actor())
     return _told(service, which.id)
 
 
 @section.post(
-    "/v1/backfills/{id}/retry", told.Backfill, which=asked.ById, body=asked.Nothing, problems=(404, 409)
+    "/v1/backfills/{id}/retry",
+    responses.Backfill,
+    which=requests.ById,
+    body=requests.EmptyBody,
+    problems=(404, 409),
 )
-def retry(service: Served, *, which: asked.ById, body: asked.Nothing) -> told.Backfill:
+def retry(service: DaemonService, *, which: requests.ById, body: requests.EmptyBody) -> responses.Backfill:
     """Put the failed dates of a backfill back to `pending`."""
-    retried = service.control.retry(which.id, by=caller())
+    retried = service.commands.retry(which.id, by=current_actor())
     return _told(service, which.id, retried=retried)
 
 
-def _told(service: Served, number: int, **more: int) -> told.Backfill:
-    with service.core.db.read() as tx:
+def _told(service: DaemonService, number: int, **more: int) -> responses.Backfill:
+    with service.context.db.read() as tx:
         row = backfills.get(tx, number)
         if row is None:
             raise NotFound(f"there is no backfill {number}")
-        return telling.backfill(tx, row, **more)
+        return serializers.backfill(tx, row, **more)
 
 
-def _receipt(receipt: Receipt) -> told.Receipt:
-    return told.Receipt(
+def _receipt(receipt: EnqueueResult) -> responses.EnqueueResult:
+    return responses.EnqueueResult(
         id=receipt.id,
         start=receipt.start,
         end=receipt.end,
@@ -145,17 +163,19 @@ def _receipt(receipt: Receipt) -> told.Receipt:
     )
 
 
-def _detail(detail: Detail) -> told.Detail:
+def _detail(detail: DateResult) -> responses.DateResult:
     proof: dict[str, Any] = {"verdicts": dict(detail.verdicts)} if detail.verdicts else {}
-    return told.Detail(date=detail.date, outcome=detail.outcome, reason=detail.reason, **proof)
+    return responses.DateResult(date=detail.date, outcome=detail.outcome, reason=detail.reason, **proof)
 
 
-def _requested(number: int, row: Answered, held: DateRow | None, waiting: str | None) -> told.RequestedDate:
+def _requested(
+    number: int, row: BackfillDateRow, held: DateRow | None, waiting: str | None
+) -> responses.RequestedDate:
     """How the date ended under this backfill, and why; else where it stands, whoever holds it."""
     ended_here = bool(row.state) and held is not None and held.backfill_id == number
-    return told.RequestedDate(
+    return responses.RequestedDate(
         date=row.date,
-        answer=Answer(row.answer),
+        answer=EnqueueOutcome(row.answer),
         reason=held.reason if held is not None and ended_here and held.state == FAILED else row.reason,
         state=row.state or (held.state if held else None),
         outcome=(row.outcome if row.state else held.outcome if held else "") or None,

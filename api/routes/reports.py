@@ -9,17 +9,17 @@ from typing import ParamSpec, TypeVar
 
 from werkzeug.exceptions import ServiceUnavailable
 
-from api.endpoint import Section
-from api.schemas import asked
-from api.schemas.plans import Comparison, Plan
-from api.schemas.reports import Quality, Validation
-from api.served import Served
-from daemon.reports import plan as plans
-from daemon.reports import quality as qualities
-from daemon.reports import remembered
-from daemon.reports import validation as validations
+from backfilld.api.endpoint import Router
+from backfilld.api.ports import DaemonService
+from backfilld.api.schemas import requests
+from backfilld.api.schemas.plans import Comparison, Plan
+from backfilld.api.schemas.reports import Quality, Validation
+from backfilld.daemon.reports import quality as qualities
+from backfilld.daemon.reports import state_lookup
+from backfilld.daemon.reports import validation as validations
+from backfilld.daemon.reports.plan import plan as plans
 
-section = Section("reports", "What exists for a range of dates, and what would run")
+section = Router("reports", "What exists for a range of dates, and what would run")
 MOST_AT_ONCE = 4
 """Reports under way: half of the server's threads, so that a slow warehouse leaves some for a pause."""
 RETRY_SECONDS = 10
@@ -47,9 +47,9 @@ def _a_few_at_once(view: Callable[_Asked, _Made]) -> Callable[_Asked, _Made]:
     return make
 
 
-@section.get("/v1/validation", Validation, query=asked.Range, problems=(503,))
+@section.get("/v1/validation", Validation, query=requests.Range, problems=(503,))
 @_a_few_at_once
-def validation(service: Served, *, query: asked.Range) -> Validation:
+def validation(service: DaemonService, *, query: requests.Range) -> Validation:
     """What exists from `start` to `end`, both included, what does not and why, and what to do next.
 
     The warehouse is asked now; the verdicts are those that the engine's gates would see.
@@ -57,9 +57,9 @@ def validation(service: Served, *, query: asked.Range) -> Validation:
     return Validation.model_validate(_validated(service, query))
 
 
-@section.get("/v1/plan", Plan, query=asked.PlanRange, problems=(503,))
+@section.get("/v1/plan", Plan, query=requests.PlanRange, problems=(503,))
 @_a_few_at_once
-def plan(service: Served, *, query: asked.PlanRange) -> Plan:
+def plan(service: DaemonService, *, query: requests.PlanRange) -> Plan:
     """What would run for the range, in order, with the exact commands, the expected time and the cost.
 
     Times come from the attempts so far. Nothing is enqueued.
@@ -67,39 +67,39 @@ def plan(service: Served, *, query: asked.PlanRange) -> Plan:
     found = plans.plan(
         _validated(service, query),
         service.pipeline,
-        scrapers=query.scrapers,
-        typical_seconds=remembered.typical_seconds(service.core.db, service.pipeline).get,
+        sources=query.sources,
+        typical_seconds=state_lookup.typical_seconds(service.context.db, service.pipeline).get,
         price=service.warehouse.price,
-        stale=remembered.stale(service.core.db, query.start, query.end or query.start),
+        stale=state_lookup.stale_dates(service.context.db, query.start, query.end or query.start),
     )
     return Plan.model_validate(found)
 
 
-@section.get("/v1/plan/comparison", Comparison, query=asked.Range, problems=(503,))
+@section.get("/v1/plan/comparison", Comparison, query=requests.Range, problems=(503,))
 @_a_few_at_once
-def comparison(service: Served, *, query: asked.Range) -> Comparison:
+def comparison(service: DaemonService, *, query: requests.Range) -> Comparison:
     """The plans with all sources, the critical ones and none: steps, time, cost and coverage of each."""
     found = plans.compare(
         _validated(service, query),
         service.pipeline,
-        typical_seconds=remembered.typical_seconds(service.core.db, service.pipeline).get,
+        typical_seconds=state_lookup.typical_seconds(service.context.db, service.pipeline).get,
         price=service.warehouse.price,
     )
     return Comparison.model_validate(found)
 
 
-@section.get("/v1/quality", Quality, query=asked.Range, problems=(503,))
+@section.get("/v1/quality", Quality, query=requests.Range, problems=(503,))
 @_a_few_at_once
-def quality(service: Served, *, query: asked.Range) -> Quality:
+def quality(service: DaemonService, *, query: requests.Range) -> Quality:
     """Rows that are there and below their processor's standard, per processor and date."""
     start, end = query.start, query.end or query.start
-    found = qualities.quality(service.pipeline, service.warehouse, start, end, now=service.core.now())
+    found = qualities.quality(service.pipeline, service.warehouse, start, end, now=service.context.now())
     return Quality.model_validate(found)
 
 
-def _validated(service: Served, query: asked.Range) -> validations.Validation:
+def _validated(service: DaemonService, query: requests.Range) -> validations.Validation:
     start, end = query.start, query.end or query.start
-    known = remembered.known(service.core.db, service.pipeline, start, end)
+    known = state_lookup.known_checks(service.context.db, service.pipeline, start, end)
     return validations.validation(
-        service.pipeline, service.warehouse, start, end, now=service.core.now(), known=known
+        service.pipeline, service.warehouse, start, end, now=service.context.now(), known=known
     )

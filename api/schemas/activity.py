@@ -6,8 +6,8 @@ import datetime as dt
 
 from pydantic import Field
 
-from api.schemas.fields import Told
-from api.schemas.told import RunningAttempt
+from backfilld.api.schemas.fields import ResponseModel
+from backfilld.api.schemas.responses import RunningAttempt
 
 
 class Job(RunningAttempt):
@@ -16,7 +16,7 @@ class Job(RunningAttempt):
     last_line: str
 
 
-class Wait(Told):
+class Wait(ResponseModel):
     """Live dates that wait for the same, with the oldest of them and its sentence."""
 
     reason: str
@@ -25,7 +25,7 @@ class Wait(Told):
     waiting_on: str
 
 
-class Activity(Told):
+class Activity(ResponseModel):
     """What runs and what waits, the most frequent reason first."""
 
     running: list[Job] = Field(description="oldest first")

@@ -6,10 +6,10 @@ import datetime as dt
 
 from pydantic import Field
 
-from api.schemas.fields import Told
+from backfilld.api.schemas.fields import ResponseModel
 
 
-class CalendarGroup(Told):
+class CalendarGroup(ResponseModel):
     """The dates that share a state and an outcome."""
 
     state: str
@@ -20,7 +20,7 @@ class CalendarGroup(Told):
     )
 
 
-class Calendar(Told):
+class Calendar(ResponseModel):
     """Where every date stands. `version` is also the ETag: it differs whenever a date has moved."""
 
     version: str

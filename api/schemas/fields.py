@@ -15,20 +15,20 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from daemon.enqueue import EARLIEST, LATEST
+from backfilld.daemon.engine.enqueue import EARLIEST, LATEST
 
 LARGEST = 2**63 - 1
 """What an integer of the state database can hold."""
 DATE_PATTERN = r"^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
 
 
-class Told(BaseModel):
+class ResponseModel(BaseModel):
     """A frozen model of an answer. A field with a default is left out unless it was given."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Report(Told):
+class ReportModel(ResponseModel):
     """A part of a report, read from the value that the daemon made."""
 
     model_config = ConfigDict(from_attributes=True)

@@ -7,11 +7,11 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from api.schemas.fields import Report, Time
-from state.records import Scrapers
+from backfilld.api.schemas.fields import ReportModel, Time
+from backfilld.state.records import Sources
 
 
-class Step(Report):
+class Step(ReportModel):
     """One job to run; every step that it needs stands before it."""
 
     number: int
@@ -32,7 +32,7 @@ class Step(Report):
     basis: str
 
 
-class PhasePlan(Report):
+class PhasePlan(ReportModel):
     """The steps of one phase, and its wall-clock time."""
 
     phase: str
@@ -42,7 +42,7 @@ class PhasePlan(Report):
     unknown_steps: int
 
 
-class CannotRun(Report):
+class CannotRun(ReportModel):
     """Dates for which a phase cannot be gone through, whatever the plan runs before."""
 
     phase: str
@@ -51,7 +51,7 @@ class CannotRun(Report):
     reason: str
 
 
-class AcceptedGap(Report):
+class PlannedWaiver(ReportModel):
     """What dates go without, and why they may."""
 
     processor: str
@@ -60,7 +60,7 @@ class AcceptedGap(Report):
     reason: str
 
 
-class Recompute(Report):
+class Recompute(ReportModel):
     """A date to be computed again, since `repaired` was repaired after it was computed."""
 
     date: dt.date
@@ -68,7 +68,7 @@ class Recompute(Report):
     at: Time
 
 
-class Cost(Report):
+class Cost(ReportModel):
     """About what the engine's questions to the warehouse cost; null where nobody can tell."""
 
     queries: int
@@ -77,7 +77,7 @@ class Cost(Report):
     note: str
 
 
-class Coverage(Report):
+class Coverage(ReportModel):
     """What share of the (processor, date) pairs of a phase there will be, 0 to 100."""
 
     phase: str
@@ -86,16 +86,16 @@ class Coverage(Report):
     percent: float | None
 
 
-class Plan(Report):
+class Plan(ReportModel):
     """What would run for a range of dates, in order, how long it takes and what it costs."""
 
     start: dt.date
     end: dt.date
     dates: int
-    scrapers: Scrapers
+    sources: Sources
     phases: list[PhasePlan]
     cannot_run: list[CannotRun]
-    gaps: list[AcceptedGap]
+    waivers: list[PlannedWaiver]
     stale: list[Recompute]
     coverage: list[Coverage]
     expected_dates: int
@@ -106,13 +106,13 @@ class Plan(Report):
     summary: str
 
 
-class PlanOption(Report):
+class PlanOption(ReportModel):
     """What one way to treat the sources runs, takes, costs and leads to."""
 
-    scrapers: Scrapers
+    sources: Sources
     steps: Annotated[int, BeforeValidator(len)]
     cannot_run: list[CannotRun]
-    gaps: list[AcceptedGap]
+    waivers: list[PlannedWaiver]
     coverage: list[Coverage]
     expected_dates: int
     done_dates: int
@@ -122,7 +122,7 @@ class PlanOption(Report):
     summary: str
 
 
-class Comparison(Report):
+class Comparison(ReportModel):
     """The plans of all ways to treat the sources, side by side: all, critical, none."""
 
     start: dt.date

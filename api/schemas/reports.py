@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 
-from api.schemas.fields import Report
-from api.schemas.told import Counts
-from daemon.preflight import Status
-from daemon.reports.validation import Readiness
-from state.verdict import Verdict
+from backfilld.api.schemas.fields import ReportModel
+from backfilld.api.schemas.responses import Counts
+from backfilld.daemon.preflight.checklist import FindingStatus
+from backfilld.daemon.reports.validation import Readiness
+from backfilld.state.rules.verdict import Verdict
 
 
-class DateVerdict(Report):
+class DateVerdict(ReportModel):
     """What one processor has for one date."""
 
     verdict: Verdict
@@ -20,7 +20,7 @@ class DateVerdict(Report):
     reason: str
 
 
-class ProcessorReport(Report):
+class ProcessorReport(ReportModel):
     """One processor over the range; `verdicts` counts the expected dates."""
 
     processor: str
@@ -39,7 +39,7 @@ class ProcessorReport(Report):
     dates: dict[dt.date, DateVerdict]
 
 
-class Hole(Report):
+class MissingUpstream(ReportModel):
     """An earlier date that bars the way into a sequential phase."""
 
     date: dt.date
@@ -48,7 +48,7 @@ class Hole(Report):
     reason: str
 
 
-class PhaseReport(Report):
+class PhaseReport(ReportModel):
     """One phase over the range; `complete` and `expected` count (processor, date) pairs."""
 
     phase: str
@@ -61,11 +61,11 @@ class PhaseReport(Report):
     expected_dates: int
     bootstrap_dates: int
     dates: dict[dt.date, Readiness]
-    holes: list[Hole]
+    missing_upstream: list[MissingUpstream]
     processors: list[ProcessorReport]
 
 
-class Validation(Report):
+class Validation(ReportModel):
     """What exists for a range of dates, what does not and why, and what to do next."""
 
     start: dt.date
@@ -80,17 +80,17 @@ class Validation(Report):
     next_action: str
 
 
-class DateQuality(Report):
+class DateQuality(ReportModel):
     """What one date's rows lack: how many are below the predicate, and NULL or zero by column."""
 
     rows: int
     below: int
-    hollow: Counts
+    empty_counts: Counts
     verdict: Verdict
     reason: str
 
 
-class ProcessorQuality(Report):
+class ProcessorQuality(ReportModel):
     """One processor that states what good rows are; `dates` holds only those with something to tell."""
 
     processor: str
@@ -100,13 +100,13 @@ class ProcessorQuality(Report):
     rows: int
     below: int
     percent_good: float | None
-    hollow: Counts
+    empty_counts: Counts
     degraded_dates: int
     unknown_dates: int
     dates: dict[dt.date, DateQuality]
 
 
-class Quality(Report):
+class Quality(ReportModel):
     """The spot check of a range; `unchecked` are the processors that state nothing to check."""
 
     start: dt.date
@@ -118,26 +118,26 @@ class Quality(Report):
     summary: str
 
 
-class Finding(Report):
+class Finding(ReportModel):
     """One line about one thing that preflight looked at."""
 
-    status: Status
+    status: FindingStatus
     line: str
     hint: str
     where: str
 
 
-class Result(Report):
+class Result(ReportModel):
     """One check of preflight with its findings, the worst of which is its status."""
 
     group: str
     check: str
     title: str
-    status: Status
+    status: FindingStatus
     findings: list[Finding]
 
 
-class Preflight(Report):
+class Preflight(ReportModel):
     """The answers of all checks of preflight, with the command's exit code."""
 
     results: list[Result]

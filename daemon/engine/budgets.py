@@ -12,17 +12,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from daemon.core import Core
-from daemon.engine import holding
-from daemon.events import Trouble
-from daemon.plain import clock
-from daemon.quota import next_midnight, quota_day
-from state.pipeline import Pipeline
-from state.records import AttemptRow, Status
-from state.store import budgets
-from state.store.attempts import Ending
-from state.store.budgets import Used
-from state.store.database import Database, Transaction
+from backfilld.daemon.engine import processor_holds
+from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.events import Incident
+from backfilld.state.formatting import format_utc
+from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.records import AttemptRow, AttemptStatus
+from backfilld.state.rules.quota_day import next_midnight, quota_day
+from backfilld.state.store import budgets
+from backfilld.state.store.attempts import AttemptEnd
+from backfilld.state.store.budgets import Used
+from backfilld.state.store.database import Database, Transaction
 
 TABLE, WAREHOUSE = "table", "warehouse"
 """Kinds of budgets: attempts of an output table, and bytes of the whole warehouse, whose key is empty."""
@@ -53,7 +53,7 @@ class Budget:
         return f"{self.key} has had its {self.limit + self.extra} attempts of this quota day (daily_attempts)"
 
 
-def standing(tx: Transaction, pipeline: Pipeline, now: float) -> list[Budget]:
+def current_budgets(tx: Transaction, pipeline: Pipeline, now: float) -> list[Budget]:
     """Every budget that the pipeline file sets, as it stands now."""
     limits = list(_limits(pipeline))
     if not limits:
@@ -80,55 +80,58 @@ def _budget(place: tuple[str, str], limit: int, used: Used, resets_at: float) ->
     return Budget(kind=kind, key=key, limit=limit, spent=used.spent, extra=used.extra, resets_at=resets_at)
 
 
-def find(tx: Transaction, core: Core, kind: str, key: str) -> Budget | None:
+def find(tx: Transaction, context: EngineContext, kind: str, key: str) -> Budget | None:
     """One budget; None where the pipeline file sets none."""
-    return next((b for b in standing(tx, core.pipeline, core.now()) if (b.kind, b.key) == (kind, key)), None)
+    return next(
+        (b for b in current_budgets(tx, context.pipeline, context.now()) if (b.kind, b.key) == (kind, key)),
+        None,
+    )
 
 
-def of_tables(tx: Transaction, core: Core) -> Mapping[str, Budget]:
+def table_budgets(tx: Transaction, context: EngineContext) -> Mapping[str, Budget]:
     """The budgets of attempts by output table."""
-    found = standing(tx, core.pipeline, core.now())
+    found = current_budgets(tx, context.pipeline, context.now())
     return {budget.key: budget for budget in found if budget.kind == TABLE}
 
 
-def count_attempts(tx: Transaction, core: Core, tables: Iterable[str]) -> None:
+def count_attempts(tx: Transaction, context: EngineContext, tables: Iterable[str]) -> None:
     """Count an attempt of each table that has a budget, in the transaction of their claims."""
-    limited = {key for (kind, key), _ in _limits(core.pipeline) if kind == TABLE}
-    day = quota_day(core.now(), core.pipeline.quota_timezone)
+    limited = {key for (kind, key), _ in _limits(context.pipeline) if kind == TABLE}
+    day = quota_day(context.now(), context.pipeline.quota_timezone)
     for table, claims in Counter(tables).items():
         if table in limited:
             budgets.add(tx, TABLE, table, day, spent=claims)
 
 
-def refused(core: Core, row: AttemptRow, ending: Ending) -> str:
+def refused(context: EngineContext, row: AttemptRow, ending: AttemptEnd) -> str:
     """Why a job failed that met a spent quota, by its last lines; empty for any other end."""
-    known = core.pipeline.job_settings(row.processor).quota_errors
+    known = context.pipeline.job_settings(row.processor).quota_errors
     told = [line.strip() for line in ending.tail.splitlines() if any(error in line for error in known)]
-    if ending.status is not Status.FAILED or not told:
+    if ending.status is not AttemptStatus.FAILED or not told:
         return ""
     return f"attempt {row.id} of {row.processor} met a spent quota ({told[-1][:200]})"
 
 
-def park(tx: Transaction, core: Core, table: str, why: str) -> Trouble:
+def hold_spent_table(tx: Transaction, context: EngineContext, table: str, why: str) -> Incident:
     """Hold a table until the quota day ends; every date that waits for it says so."""
-    zone = core.pipeline.quota_timezone
-    until = next_midnight(core.now(), zone)
-    reason = f"{why}; {table} goes on at {clock(until)}, midnight in {zone}"
-    holding.hold(tx, core, TABLE, table, reason=reason, until=until)
-    return Trouble(kind="budget", text=reason)
+    zone = context.pipeline.quota_timezone
+    until = next_midnight(context.now(), zone)
+    reason = f"{why}; {table} goes on at {format_utc(until)}, midnight in {zone}"
+    processor_holds.place_hold(tx, context, TABLE, table, reason=reason, until=until)
+    return Incident(kind="budget", text=reason)
 
 
-def allow_more(tx: Transaction, core: Core, kind: str, key: str, extra: int | None) -> int | None:
+def allow_more(tx: Transaction, context: EngineContext, kind: str, key: str, extra: int | None) -> int | None:
     """Allow `extra` beyond what is spent of a budget today, by default a tenth of its limit.
 
     Returns what was allowed; None where there is no such budget, or where it is not spent and nothing was
     asked for.
     """
-    budget = find(tx, core, kind, key)
+    budget = find(tx, context, kind, key)
     if budget is None or (extra is None and budget.left > 0):
         return None
     allowed = extra if extra is not None else max(budget.limit // LIFTED_SHARE, 1)
-    day = quota_day(core.now(), core.pipeline.quota_timezone)
+    day = quota_day(context.now(), context.pipeline.quota_timezone)
     budgets.add(tx, kind, key, day, extra=allowed - min(budget.left, 0))
     return allowed
 

@@ -23,16 +23,16 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from daemon.core import ACTOR, Core
-from daemon.engine import lookback
-from daemon.engine.restart import put_back
-from daemon.events import Moved
-from state.machine import FINAL
-from state.pipeline import DONE, Phase, Pipeline
-from state.records import CheckRow, DateRow, Mark, Mode
-from state.store import dates, marks
-from state.store.checks import Judged
-from state.store.database import Transaction
+from backfilld.daemon.engine import lookback
+from backfilld.daemon.engine.context import ACTOR, EngineContext
+from backfilld.daemon.engine.requeue import requeue
+from backfilld.daemon.events import DateMoved
+from backfilld.state.pipeline.models import DONE, Phase, Pipeline
+from backfilld.state.records import CheckRow, DateRow, Mark, RunMode
+from backfilld.state.rules.machine import FINAL
+from backfilld.state.store import dates, staleness
+from backfilld.state.store.checks import CheckResult
+from backfilld.state.store.database import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,42 +49,44 @@ def sequential(pipeline: Pipeline) -> list[str]:
     return [p.name for phase in pipeline.phase if phase.sequential for p in phase.processor]
 
 
-def mark(tx: Transaction, core: Core, judged: Iterable[tuple[CheckRow, Judged]]) -> list[Moved]:
+def mark_stale(
+    tx: Transaction, context: EngineContext, judged: Iterable[tuple[CheckRow, CheckResult]]
+) -> list[DateMoved]:
     """Mark what the repairs among new verdicts make stale, and run it where a cascade was asked for.
 
     Returns the moves of what is run, to be told once they are committed.
     """
-    repairs = list(_repairs(core.pipeline, list(judged)))
+    repairs = list(_repairs(context.pipeline, list(judged)))
     if not repairs:
         return []
-    holders = dates.among(tx, {repair.date for repair in repairs})
+    holders = dates.get_many(tx, {repair.date for repair in repairs})
     for repair in repairs:
         names = [p.name for p in repair.phase.processor]
-        until = lookback.reach(core.pipeline, repair.phase, repair.date)
-        marks.mark_stale(tx, repair.date, until, repair.at, names)
+        until = lookback.last_dependent(context.pipeline, repair.phase, repair.date)
+        staleness.mark_stale(tx, repair.date, until, repair.at, names)
     cascades = [row.date for row in holders.values() if row.cascades and row.state not in FINAL]
-    return [move for date in cascades for move in follow(tx, core, date, actor=ACTOR)]
+    return [move for date in cascades for move in requeue_stale(tx, context, date, actor=ACTOR)]
 
 
-def settle(tx: Transaction, core: Core, ended: Collection[DateRow]) -> None:
+def clear(tx: Transaction, context: EngineContext, ended: Collection[DateRow]) -> None:
     """Take the mark from dates that are done again with all of it computed since the repair."""
     stale = [row.date for row in ended if row.stale_at is not None]
     if stale:
-        marks.clear_stale(tx, stale, sequential(core.pipeline))
+        staleness.clear_stale(tx, stale, sequential(context.pipeline))
 
 
-def follow(tx: Transaction, core: Core, date: dt.date, *, actor: str) -> list[Moved]:
+def requeue_stale(tx: Transaction, context: EngineContext, date: dt.date, *, actor: str) -> list[DateMoved]:
     """Put back the done dates after `date` that are stale within its reach, to compute them again."""
-    phases = [phase for phase in core.pipeline.phase if phase.sequential]
-    end = max((lookback.reach(core.pipeline, phase, date) for phase in phases), default=date)
+    phases = [phase for phase in context.pipeline.phase if phase.sequential]
+    end = max((lookback.last_dependent(context.pipeline, phase, date) for phase in phases), default=date)
     first = date + dt.timedelta(days=1)
     reach = (end - date).days
     found = dates.page(tx, start=first, end=end, states=[DONE], mark=Mark.STALE, limit=reach)
     reason = f"cascade of {date}"
-    return put_back(tx, core, found, mode=Mode.INSIST, actor=actor, reason=reason, cascades=True)
+    return requeue(tx, context, found, mode=RunMode.RETRY_NO_DATA, actor=actor, reason=reason, cascades=True)
 
 
-def _repairs(pipeline: Pipeline, judged: list[tuple[CheckRow, Judged]]) -> Iterator[_Repair]:
+def _repairs(pipeline: Pipeline, judged: list[tuple[CheckRow, CheckResult]]) -> Iterator[_Repair]:
     for phase in pipeline.phase:
         before = lookback.phase_before(pipeline, phase)
         names = [p.name for p in before.processor] if before else []
@@ -95,12 +97,12 @@ def _repairs(pipeline: Pipeline, judged: list[tuple[CheckRow, Judged]]) -> Itera
         yield from (_Repair(phase, date, at) for date, at in changed)
 
 
-def _changed_at(check: CheckRow, answer: Judged) -> float | None:
+def _changed_at(check: CheckRow, answer: CheckResult) -> float | None:
     """When the rows behind a verdict became others than those behind the one before; None: they did not."""
     judgement = answer.judgement
     if not judgement.rows:
         return None
     if check.asked_at is not None and check.rows is not None and check.rows != judgement.rows:
-        return check.own_ended_at if check.follows_attempt else answer.asked_at
+        return check.last_attempt_ended_at if check.follows_attempt else answer.asked_at
     was_satisfied = check.verdict.satisfied and not check.follows_attempt
-    return check.own_ended_at if judgement.verdict.satisfied and not was_satisfied else None
+    return check.last_attempt_ended_at if judgement.verdict.satisfied and not was_satisfied else None

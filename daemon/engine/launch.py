@@ -10,18 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.core import Core
-from daemon.decide import Waiting
-from daemon.engine import budgets, holding
-from daemon.events import AttemptStarted, Event
-from daemon.executors import Executor, Handle, Job
-from daemon.executors.files import owned
-from daemon.scripts import cwd_of
-from state.pipeline import Processor, date_words
-from state.records import AttemptRow, CheckRow, DateRow
-from state.store import attempts, checks, dates, days, holds
-from state.store.database import Transaction
-from state.store.dates import Parked
+from backfilld.daemon.command_inspection import cwd_of
+from backfilld.daemon.engine import budgets, processor_holds
+from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.events import AttemptStarted, Event
+from backfilld.daemon.executors.adapter import Executor, Handle, Job
+from backfilld.daemon.executors.attempt_files import private_opener
+from backfilld.state.pipeline.models import Processor, date_placeholders
+from backfilld.state.records import AttemptRow, CheckRow, DateRow
+from backfilld.state.rules.gates import WaitReason
+from backfilld.state.store import attempts, calendar_days, checks, dates, holds
+from backfilld.state.store.database import Transaction
+from backfilld.state.store.dates import WaitStatus
 
 LOOK_AHEAD = 50
 """How many waiting checks are asked about afresh together, when the first of them is found too old."""
@@ -39,37 +39,39 @@ class Launcher:
 
     def __init__(
         self,
-        core: Core,
+        context: EngineContext,
         executors: Mapping[str, Executor],
         cannot_start: Callable[[Mapping[int, str]], None],
     ) -> None:
         """`cannot_start` closes claimed attempts whose jobs could not be prepared, and is told why."""
-        self._core = core
+        self._context = context
         self._executors = executors
         self._cannot_start = cannot_start
-        self._processors = core.pipeline.processors
+        self._processors = context.pipeline.processors
 
     def run(self) -> int:
         """Claim what may run within the slots and launch it; how many attempts were started."""
-        self._core.obstacles.update({name: executor.obstacle for name, executor in self._executors.items()})
-        with self._core.db.read() as tx:
+        self._context.unavailable.update(
+            {name: executor.unavailable_reason for name, executor in self._executors.items()}
+        )
+        with self._context.db.read() as tx:
             limits = self._limits(tx, attempts.running(tx))
             if not checks.runnable(tx, dict.fromkeys(limits, 1)):
                 return 0
-        with self._core.db.write() as tx:
+        with self._context.db.write() as tx:
             claimed, parked = self._claim(tx)
         self._launch(claimed)
-        self._core.tell_all([*(_told(one) for one in claimed), *parked])
+        self._context.emit_all([*(_told(one) for one in claimed), *parked])
         return len(claimed)
 
     def _limits(self, tx: Transaction, running: Sequence[AttemptRow]) -> dict[str, int]:
         """How many attempts of each processor may start now, by slots, writers, sequence, holds, executor."""
-        placed = holds.everything(tx)
-        free = self._core.pipeline.jobs.slots - len(running)
+        placed = holds.all_holds(tx)
+        free = self._context.pipeline.jobs.slots - len(running)
         if free <= 0 or any(hold.kind in (holds.EVERYTHING, holds.WAREHOUSE) for hold in placed):
             return {}
         limits = {name: min(free, self._free_writers(p, running)) for name, p in self._processors.items()}
-        held = holding.held(self._core.pipeline, placed)
+        held = processor_holds.held_processors(self._context.pipeline, placed)
         barred = {
             name
             for name in limits
@@ -82,12 +84,12 @@ class Launcher:
 
     def _in_sequence(self, name: str, running: Sequence[AttemptRow]) -> bool:
         """Whether an attempt of its sequential phase runs."""
-        phase = self._core.pipeline.stage_of[name].phase
+        phase = self._context.pipeline.stage_of[name].phase
         return phase.sequential and any(attempt.sequence == phase.name for attempt in running)
 
     def _obstructed(self, name: str) -> bool:
         """Whether its executor can start nothing now, so that an attempt would be used up for nothing."""
-        return bool(self._core.obstacles.get(self._processors[name].executor))
+        return bool(self._context.unavailable.get(self._processors[name].executor))
 
     def _claim(self, tx: Transaction) -> tuple[list[_Claimed], list[Event]]:
         """Claim in the order of priority and date; the stop flags are read in this same transaction.
@@ -98,17 +100,17 @@ class Launcher:
         limits = self._limits(tx, running)
         batch = {name: limit * self._processors[name].batch for name, limit in limits.items()}
         picks = self._fresh(tx, batch)
-        free = self._core.pipeline.jobs.slots - len(running)
+        free = self._context.pipeline.jobs.slots - len(running)
         writers = {(a.output, a.writer) for a in running}
         sequences = {a.sequence for a in running}
-        holders = dates.among(tx, [pick.date for pick in picks])
+        holders = dates.get_many(tx, [pick.date for pick in picks])
         claimed: list[_Claimed] = []
-        limited = budgets.of_tables(tx, self._core)
+        limited = budgets.table_budgets(tx, self._context)
         left: dict[str, float] = {table: budget.left for table, budget in limited.items()}
         spent: set[str] = set()
         for group in self._groups(tx, picks, holders):
             processor = self._processors[group[0].processor]
-            phase = self._core.pipeline.stage_of[processor.name].phase
+            phase = self._context.pipeline.stage_of[processor.name].phase
             sequence = phase.name if phase.sequential else None
             writer = next((n for n in range(processor.writers) if (processor.table, n) not in writers), None)
             if free <= 0 or writer is None or (sequence and sequence in sequences):
@@ -122,19 +124,21 @@ class Launcher:
             sequences.add(sequence)
             free -= 1
         self._note(tx, claimed, holders)
-        budgets.count_attempts(tx, self._core, [one.processor.table for one in claimed])
-        return claimed, [budgets.park(tx, self._core, table, limited[table].told) for table in sorted(spent)]
+        budgets.count_attempts(tx, self._context, [one.processor.table for one in claimed])
+        return claimed, [
+            budgets.hold_spent_table(tx, self._context, table, limited[table].told) for table in sorted(spent)
+        ]
 
     def _fresh(self, tx: Transaction, limits: Mapping[str, int]) -> list[CheckRow]:
         """The first that may run by young evidence; what comes before by older is asked about again."""
-        oldest = self._core.now() - self._core.pipeline.engine.fresh_for
+        oldest = self._context.now() - self._context.pipeline.engine.max_evidence_age
         picks = checks.runnable(tx, limits)
         stale = {pick.processor for pick in picks if (pick.asked_at or 0.0) < oldest}
         if stale:
             behind = checks.runnable(tx, dict.fromkeys(stale, LOOK_AHEAD))
             old = [(c.date, c.processor) for c in behind if (c.asked_at or 0.0) < oldest]
-            checks.want(tx, old, self._core.now())
-            dates.wake_dates(tx, sorted({date for date, _ in old}), self._core.now())
+            checks.request_check(tx, old, self._context.now())
+            dates.make_dates_due(tx, sorted({date for date, _ in old}), self._context.now())
             picks = checks.runnable(tx, limits)
         return [pick for pick in picks if (pick.asked_at or 0.0) >= oldest]
 
@@ -160,8 +164,8 @@ class Launcher:
         if "start" not in processor.placeholders:
             return True
         first, end = last.date + dt.timedelta(days=1), pick.date - dt.timedelta(days=1)
-        between = days.known(tx, first, end)
-        seasons = self._core.pipeline.seasons
+        between = calendar_days.between(tx, first, end)
+        seasons = self._context.pipeline.seasons
         known_empty = all(not seasons.day(date, games).expected for date, games in between.items())
         return known_empty and len(between) == (pick.date - last.date).days - 1
 
@@ -180,14 +184,14 @@ class Launcher:
             attempts.Claim(
                 dates=covered,
                 processor=processor.name,
-                phase=self._core.pipeline.stage_of[processor.name].phase.name,
+                phase=self._context.pipeline.stage_of[processor.name].phase.name,
                 backfill_id=holders[covered[0]].backfill_id,
                 executor=processor.executor,
                 output=processor.table,
                 writer=writer,
                 sequence=sequence,
             ),
-            self._core.now(),
+            self._context.now(),
         )
         return _Claimed(number, processor, covered)
 
@@ -195,25 +199,27 @@ class Launcher:
         """Let checks and dates know which attempts run for them."""
         checks.claim(tx, {one.attempt: [(date, one.processor.name) for date in one.dates] for one in claimed})
         rows = [holders[date] for one in claimed for date in one.dates]
-        dates.park(tx, [Parked(row=row, waiting=Waiting.ATTEMPT, due_at=row.due_at) for row in rows])
+        dates.set_waiting(
+            tx, [WaitStatus(row=row, waiting=WaitReason.ATTEMPT, due_at=row.due_at) for row in rows]
+        )
 
     def _launch(self, claimed: Sequence[_Claimed]) -> None:
         jobs: dict[str, list[Job]] = defaultdict(list)
-        obstacles: dict[int, str] = {}
+        unavailable: dict[int, str] = {}
         for one in claimed:
             try:
                 jobs[one.processor.executor].append(self._job(one))
             except OSError as error:
-                obstacles[one.attempt] = f"its file of dates cannot be written: {error.strerror}"
-        if obstacles:
-            self._cannot_start(obstacles)
+                unavailable[one.attempt] = f"its file of dates cannot be written: {error.strerror}"
+        if unavailable:
+            self._cannot_start(unavailable)
         for name, executor in self._executors.items():
             if jobs[name]:
                 executor.launch(jobs[name], self._record)
 
     def _record(self, handles: Mapping[int, Handle]) -> None:
-        with self._core.db.write() as tx:
-            attempts.record_handles(tx, handles, self._core.now())
+        with self._context.db.write() as tx:
+            attempts.record_handles(tx, handles, self._context.now())
 
     def _job(self, one: _Claimed) -> Job:
         words = self._words(one)
@@ -224,7 +230,7 @@ class Launcher:
             "BACKFILLD_PROCESSOR": one.processor.name,
             "BACKFILLD_ATTEMPT": str(one.attempt),
         }
-        cwd = cwd_of(self._core.pipeline, one.processor)
+        cwd = cwd_of(self._context.pipeline, one.processor)
         return Job(
             attempt=one.attempt,
             argv=one.processor.argv(words),
@@ -236,15 +242,15 @@ class Launcher:
         )
 
     def _words(self, one: _Claimed) -> dict[str, str]:
-        words = date_words(one.dates)
+        words = date_placeholders(one.dates)
         if "dates_file" in one.processor.placeholders:
             words["dates_file"] = str(self._write_dates(one))
         return {**words, "python": sys.executable}
 
     def _write_dates(self, one: _Claimed) -> Path:
-        path = self._core.dates_file(one.attempt)
+        path = self._context.dates_file(one.attempt)
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        with open(path, "w", encoding="utf-8", opener=owned) as file:
+        with open(path, "w", encoding="utf-8", opener=private_opener) as file:
             file.writelines(f"{date}\n" for date in one.dates)
         return path
 

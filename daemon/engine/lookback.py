@@ -10,14 +10,14 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from daemon.core import Core
-from daemon.decide import Waiting
-from state.calendar import Day
-from state.machine import FINAL, Machine
-from state.pipeline import Phase, Pipeline, Stage
-from state.records import DateRow
-from state.store import checks, dates, days
-from state.store.database import Transaction
+from backfilld.daemon.engine.context import EngineContext
+from backfilld.state.pipeline.models import Phase, Pipeline, Stage
+from backfilld.state.records import DateRow
+from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.machine import FINAL, Machine
+from backfilld.state.store import calendar_days, checks, dates
+from backfilld.state.store.database import Transaction
 
 
 def phase_before(pipeline: Pipeline, phase: Phase) -> Phase | None:
@@ -47,44 +47,46 @@ def window(pipeline: Pipeline, machine: Machine, stage: Stage, day: Day) -> Wind
     return Window(before, after.phase, start, day.date) if start < day.date else None
 
 
-def windows(tx: Transaction, core: Core, rows: Iterable[DateRow]) -> dict[dt.date, Window]:
+def windows(tx: Transaction, context: EngineContext, rows: Iterable[DateRow]) -> dict[dt.date, Window]:
     """What has to be satisfied before each of some live dates leaves its state, where there is anything."""
-    stages = {row.date: core.pipeline.stage[row.state] for row in rows if row.state in core.pipeline.stage}
-    games = days.known_among(tx, stages)
-    charted = (core.pipeline.seasons.day(date, count) for date, count in games.items())
-    found = {day.date: window(core.pipeline, core.machine, stages[day.date], day) for day in charted}
+    stages = {
+        row.date: context.pipeline.stage[row.state] for row in rows if row.state in context.pipeline.stage
+    }
+    games = calendar_days.for_dates(tx, stages)
+    charted = (context.pipeline.seasons.day(date, count) for date, count in games.items())
+    found = {day.date: window(context.pipeline, context.machine, stages[day.date], day) for day in charted}
     return {date: one for date, one in found.items() if one is not None}
 
 
-def hole(tx: Transaction, within: Window) -> tuple[dt.date, str] | None:
+def missing_upstream(tx: Transaction, within: Window) -> tuple[dt.date, str] | None:
     """The earliest date, and the processor, that lacks; usually None."""
-    return checks.earliest_hole(tx, [p.name for p in within.phase.processor], within.start, within.end)
+    return checks.earliest_unsatisfied(tx, [p.name for p in within.phase.processor], within.start, within.end)
 
 
-def unattended(tx: Transaction, core: Core) -> list[checks.Pair]:
+def orphaned_missing(tx: Transaction, context: EngineContext) -> list[checks.Pair]:
     """What lacks on the earliest dates that others wait for and that no live date will fill.
 
     Behind such a date, or a live one, those that look back at it wait in any case.
     """
     pairs: list[checks.Pair] = []
-    for stage in core.pipeline.stages:
+    for stage in context.pipeline.stages:
         after = dt.date.min
-        while row := dates.first_waiting(tx, Waiting.EARLIER_DATE, stage.name, after):
-            within = windows(tx, core, [row]).get(row.date)
-            found = hole(tx, within) if within else None
+        while row := dates.first_waiting(tx, WaitReason.EARLIER_DATE, stage.name, after):
+            within = windows(tx, context, [row]).get(row.date)
+            found = missing_upstream(tx, within) if within else None
             if within is None or found is None:
                 break  # it has just been filled, and the dates behind it are about to be looked at
             date = found[0]
             holder = dates.get(tx, date)
             if holder is None or holder.state in FINAL:
-                known = checks.of_dates(tx, [date])[date]
+                known = checks.for_dates(tx, [date])[date]
                 names = [p.name for p in within.phase.processor]
                 pairs += [(date, name) for name in names if name in known and not known[name].satisfied]
-            after = max(row.date, reach(core.pipeline, within.entered, date))
+            after = max(row.date, last_dependent(context.pipeline, within.entered, date))
     return pairs
 
 
-def reach(pipeline: Pipeline, phase: Phase, date: dt.date) -> dt.date:
+def last_dependent(pipeline: Pipeline, phase: Phase, date: dt.date) -> dt.date:
     """The last date that looks back at `date`, entering a sequential phase."""
     return pipeline.seasons.lookback_end(date, pipeline.lookback(phase))
 
@@ -95,47 +97,49 @@ def sentence(found: tuple[dt.date, str], phase: Phase, verdict: str) -> str:
     return f"{date} is not satisfied in {phase.name}: {processor} is {verdict}"
 
 
-def unblock(tx: Transaction, core: Core, satisfied: Iterable[checks.Pair]) -> None:
+def wake_unblocked(tx: Transaction, context: EngineContext, satisfied: Iterable[checks.Pair]) -> None:
     """Have the dates looked at again that newly satisfied checks may have set free.
 
     Beyond the next hole nobody is free, so only dates up to there are woken.
     """
     pairs = list(satisfied)
-    for phase in core.pipeline.phase:
-        before = phase_before(core.pipeline, phase)
-        if before is None or core.pipeline.lookback(phase) == 0:
+    for phase in context.pipeline.phase:
+        before = phase_before(context.pipeline, phase)
+        if before is None or context.pipeline.lookback(phase) == 0:
             continue
         names = [p.name for p in before.processor]
         filled = sorted({date for date, processor in pairs if processor in names})
-        _wake_up_to_next_holes(tx, core, names, filled)
+        _wake_up_to_next_holes(tx, context, names, filled)
 
 
-def _wake_up_to_next_holes(tx: Transaction, core: Core, names: list[str], filled: list[dt.date]) -> None:
+def _wake_up_to_next_holes(
+    tx: Transaction, context: EngineContext, names: list[str], filled: list[dt.date]
+) -> None:
     reached = dt.date.min
     for date in filled:
         if date < reached:
             continue
-        found = checks.earliest_hole(tx, names, date)
+        found = checks.earliest_unsatisfied(tx, names, date)
         reached = found[0] if found else dt.date.max
-        dates.wake_waiting(tx, Waiting.EARLIER_DATE, core.now(), after=date, until=reached)
+        dates.make_waiting_due(tx, WaitReason.EARLIER_DATE, context.now(), after=date, until=reached)
 
 
-def open_witnesses(tx: Transaction, core: Core, admitted: Sequence[Day]) -> None:
+def create_lookback_checks(tx: Transaction, context: EngineContext, admitted: Sequence[Day]) -> None:
     """Have the warehouse asked about the lookback of admitted dates, where nobody enqueued it."""
-    for phase in core.pipeline.phase:
-        before = phase_before(core.pipeline, phase)
-        lookback = core.pipeline.lookback(phase)
+    for phase in context.pipeline.phase:
+        before = phase_before(context.pipeline, phase)
+        lookback = context.pipeline.lookback(phase)
         if before is None or lookback == 0 or not admitted:
             continue
         ends = sorted(day.date for day in admitted)
-        starts = [core.pipeline.seasons.lookback_start(end, lookback) for end in ends]
+        starts = [context.pipeline.seasons.lookback_start(end, lookback) for end in ends]
         names = [p.name for p in before.processor]
         there = checks.dates_with(tx, names, starts[0], ends[-1])
-        known = days.known(tx, starts[0], ends[-1])
-        expected = (core.pipeline.seasons.day(date, games) for date, games in sorted(known.items()))
+        known = calendar_days.between(tx, starts[0], ends[-1])
+        expected = (context.pipeline.seasons.day(date, games) for date, games in sorted(known.items()))
         wanted = (day.date for day in expected if day.expected and day.date not in there)
         missing = [date for date in wanted if _in_a_lookback(date, starts, ends)]
-        checks.open_witnesses(tx, missing, names, core.now())
+        checks.create_lookback_checks(tx, missing, names, context.now())
 
 
 def _in_a_lookback(date: dt.date, starts: Sequence[dt.date], ends: Sequence[dt.date]) -> bool:
@@ -144,13 +148,13 @@ def _in_a_lookback(date: dt.date, starts: Sequence[dt.date], ends: Sequence[dt.d
     return index < len(ends) and starts[index] <= date
 
 
-def uncharted(tx: Transaction, core: Core, wanted: Sequence[dt.date]) -> set[dt.date]:
+def without_calendar(tx: Transaction, context: EngineContext, wanted: Sequence[dt.date]) -> set[dt.date]:
     """Those of the dates of whose lookback the calendar was not asked about in full."""
     if not wanted:
         return set()
-    starts = {date: calendar_span(core.pipeline, date, date)[0] for date in wanted}
+    starts = {date: calendar_span(context.pipeline, date, date)[0] for date in wanted}
     first, last = min(starts.values()), max(wanted)
-    known = days.known(tx, first, last)
+    known = calendar_days.between(tx, first, last)
     span = map(dt.date.fromordinal, range(first.toordinal(), last.toordinal()))
     missing = [date for date in span if date not in known]
     return {date for date, start in starts.items() if _any_between(missing, start, date)}

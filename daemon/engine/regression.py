@@ -10,34 +10,34 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Mapping
 
-from daemon.core import Core
-from daemon.events import Trouble
-from state.records import CheckRow
-from state.store import checks, marks
-from state.store.database import Transaction
-from state.verdict import Verdict
+from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.events import Incident
+from backfilld.state.records import CheckRow
+from backfilld.state.rules.verdict import Verdict
+from backfilld.state.store import checks, staleness
+from backfilld.state.store.database import Transaction
 
 UNCERTAIN = (Verdict.UNKNOWN, Verdict.RUNNING)
 """Verdicts that say nothing about what is there."""
 
 
-def note(tx: Transaction, core: Core, judged: Collection[dt.date]) -> list[Trouble]:
+def update(tx: Transaction, context: EngineContext, judged: Collection[dt.date]) -> list[Incident]:
     """Have the done ones of the judged dates show what they lack now."""
-    before = marks.done_among(tx, judged)
+    before = staleness.done_dates(tx, judged)
     if not before:
         return []
-    known = checks.of_dates(tx, before)
-    now = {date: _lacks(core, known[date]) for date in before}
-    marks.set_regressed(tx, {date: text for date, text in now.items() if text != before[date]})
+    known = checks.for_dates(tx, before)
+    now = {date: _lacks(context, known[date]) for date in before}
+    staleness.set_regressed(tx, {date: text for date, text in now.items() if text != before[date]})
     fresh = sorted(date for date, text in now.items() if text and not before[date])
     if not fresh:
         return []
     text = f"done dates that are no longer complete: {len(fresh)}, first {fresh[0]}: {now[fresh[0]]}"
-    return [Trouble(kind="regressed", text=text)]
+    return [Incident(kind="regressed", text=text)]
 
 
-def _lacks(core: Core, own: Mapping[str, CheckRow]) -> str:
+def _lacks(context: EngineContext, own: Mapping[str, CheckRow]) -> str:
     """What a date lacks by the latest verdicts, in words."""
-    checked = [own[name] for name in core.pipeline.processors if name in own]
+    checked = [own[name] for name in context.pipeline.processors if name in own]
     lacking = [check for check in checked if not check.satisfied and check.verdict not in UNCERTAIN]
     return "; ".join(f"{c.processor} is {c.verdict}: {c.reason}".removesuffix(": ") for c in lacking)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Mapping
 
-from daemon.core import Core
-from daemon.engine.validate import Validator
-from daemon.warehouse import WarehouseError
-from state.records import CheckRow
-from state.store import agenda, checks, marks
+from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.validate import Validator
+from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.state.records import CheckRow
+from backfilld.state.store import checks, staleness, work
 
 TICK_SECONDS = 60.0
 """How often it is looked whether a date is due."""
@@ -27,36 +27,36 @@ TOGETHER = 24
 class Sweeper:
     """The duty that looks at done dates again."""
 
-    def __init__(self, core: Core, validator: Validator) -> None:
-        self._core = core
+    def __init__(self, context: EngineContext, validator: Validator) -> None:
+        self._context = context
         self._validator = validator
 
     def run(self) -> int:
         """Ask about the dates that are due, if nothing else is to be asked; how many were looked at."""
-        every = self._core.pipeline.engine.sweep
+        every = self._context.pipeline.engine.revalidate_within
         due = self._due(every) if every else {}
         if not due:
             return 0
         known = [check for own in due.values() for check in own]
         try:
-            self._validator.look_again(known, purpose="sweep", certain=True)
+            self._validator.revalidate(known, purpose="sweep", certain=True)
         except WarehouseError as error:
-            self._validator.hold_questions(error)
+            self._validator.pause_queries(error)
             return 0
-        with self._core.db.write() as tx:
-            marks.swept(tx, due.keys(), self._core.now())
+        with self._context.db.write() as tx:
+            staleness.mark_swept(tx, due.keys(), self._context.now())
         return len(due)
 
     def _due(self, every: float) -> Mapping[dt.date, Collection[CheckRow]]:
         """The dates to look at now, with their checks."""
-        now = self._core.now()
-        with self._core.db.read() as tx:
-            oldest = marks.next_seen(tx)
+        now = self._context.now()
+        with self._context.db.read() as tx:
+            oldest = staleness.next_unchecked(tx)
             if oldest is None or oldest > now - every:
                 return {}
-            todo = agenda.questions(tx, now)
+            todo = work.due_queries(tx, now)
             if todo.held or todo.wanted:
                 return {}
-            rows = marks.seen_before(tx, now - every * (1 - 1 / TOGETHER), BATCH)
-            known = checks.of_dates(tx, [row.date for row in rows])
+            rows = staleness.unchecked_since(tx, now - every * (1 - 1 / TOGETHER), BATCH)
+            known = checks.for_dates(tx, [row.date for row in rows])
         return {row.date: known[row.date].values() for row in rows}

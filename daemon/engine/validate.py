@@ -10,19 +10,19 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from daemon.core import ACTOR, Core
-from daemon.decide import Waiting
-from daemon.engine import breaker, cascade, lookback, regression
-from daemon.engine.regression import UNCERTAIN
-from daemon.events import Trouble
-from daemon.warehouse import Answers, Purpose, Warehouse, WarehouseError
-from state.calendar import Day
-from state.expectation import Expectation
-from state.pipeline import Pipeline
-from state.records import CheckRow
-from state.store import agenda, attempts, checks, dates, days, holds
-from state.store.checks import Judged
-from state.verdict import Circumstances, Evidence, judge
+from backfilld.daemon.engine import cascade, circuit_breaker, lookback, regression
+from backfilld.daemon.engine.context import ACTOR, EngineContext
+from backfilld.daemon.engine.regression import UNCERTAIN
+from backfilld.daemon.events import Incident
+from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
+from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.records import CheckRow
+from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.verdict import Evidence, JudgeContext, judge
+from backfilld.state.store import attempts, calendar_days, checks, dates, holds, work
+from backfilld.state.store.checks import CheckResult
 
 CHUNK = 5000
 """How many verdicts one transaction keeps, so that the engine's passes get their turn in between."""
@@ -33,11 +33,11 @@ FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
 class Validator:
     """The duty that asks."""
 
-    def __init__(self, core: Core, warehouse: Warehouse) -> None:
-        self._core = core
+    def __init__(self, context: EngineContext, warehouse: Warehouse) -> None:
+        self._context = context
         self._warehouse = warehouse
         self._pause = FIRST_PAUSE
-        self._showing_late = frozenset(_showing_late(core.pipeline))
+        self._showing_late = frozenset(_showing_late(context.pipeline))
 
     def run(self) -> int:
         """Ask what is due; how many checks were judged, or 1 for a calendar or an outage learnt of.
@@ -45,45 +45,47 @@ class Validator:
         Admission comes first: while dates are about to be admitted, a later question covers more of them,
         until there are enough for one.
         """
-        now, most = self._core.now(), self._core.questions
-        with self._core.db.read() as tx:
-            todo = agenda.questions(tx, now)
+        now, most = self._context.now(), self._context.questions
+        with self._context.db.read() as tx:
+            todo = work.due_queries(tx, now)
             if todo.held and holds.in_force(tx, holds.WAREHOUSE, now):
                 return 0
-            uncharted = dates.span_waiting(tx, Waiting.CALENDAR)
-            admitting = todo.admitting and not checks.fill_a_question(tx, now, most)
+            uncharted = dates.span_waiting(tx, WaitReason.CALENDAR)
+            admitting = todo.admitting and not checks.batch_is_full(tx, now, most)
             asks = todo.wanted and not admitting and not uncharted
-            soon = checks.wanted(tx, now + self._core.pipeline.engine.gather, most) if asks else []
-        due = [c for c in soon if c.processor not in self._showing_late or (c.wanted_at or 0.0) <= now]
+            soon = (
+                checks.due_checks(tx, now + self._context.pipeline.engine.batch_window, most) if asks else []
+            )
+        due = [c for c in soon if c.processor not in self._showing_late or (c.query_due_at or 0.0) <= now]
         try:
             asked = self._ask(due) if due else 0
             if uncharted:
-                self.learn_calendar(*uncharted)
+                self.refresh_calendar(*uncharted)
                 asked = 1
         except WarehouseError as error:
-            self.hold_questions(error)
+            self.pause_queries(error)
             return 1
         if todo.held and not admitting:
             self._lift_hold()
             return max(asked, 1)
         return asked
 
-    def learn_calendar(self, start: dt.date, end: dt.date) -> None:
+    def refresh_calendar(self, start: dt.date, end: dt.date) -> None:
         """Ask the calendar about the dates and their lookback, and wake the dates that wait for it.
 
         Raises:
             WarehouseError: the calendar could not be asked.
         """
-        first, last = lookback.calendar_span(self._core.pipeline, start, end)
+        first, last = lookback.calendar_span(self._context.pipeline, start, end)
         games = self._warehouse.games(first, last)
-        counts = self._core.pipeline.seasons.counts_games
+        counts = self._context.pipeline.seasons.counts_games
         span = (dt.date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1))
-        now = self._core.now()
-        with self._core.db.write() as tx:
-            days.save(tx, {date: games.get(date, 0) if counts else None for date in span}, now)
-            dates.wake_waiting(tx, Waiting.CALENDAR, now)
+        now = self._context.now()
+        with self._context.db.write() as tx:
+            calendar_days.save(tx, {date: games.get(date, 0) if counts else None for date in span}, now)
+            dates.make_waiting_due(tx, WaitReason.CALENDAR, now)
 
-    def look_again(
+    def revalidate(
         self, known: Sequence[CheckRow], *, purpose: Purpose = "gate", certain: bool = False
     ) -> int:
         """Ask about checks of ended dates, whether or not a question is due, and keep the answers.
@@ -93,21 +95,21 @@ class Validator:
         Raises:
             WarehouseError: the warehouse could not be asked.
         """
-        its = [check for check in known if check.processor in self._core.pipeline.processors]
+        its = [check for check in known if check.processor in self._context.pipeline.processors]
         return self._ask(its, purpose=purpose, certain=certain) if its else 0
 
     def _ask(self, due: Sequence[CheckRow], *, purpose: Purpose = "gate", certain: bool = False) -> int:
-        asked_at = self._core.now()
+        asked_at = self._context.now()
         wanted: dict[str, list[dt.date]] = defaultdict(list)
         for check in due:
-            if check.processor in self._core.pipeline.processors:
+            if check.processor in self._context.pipeline.processors:
                 wanted[check.processor].append(check.date)
         answers = self._warehouse.evidence(wanted, purpose=purpose)
-        if self._core.now() < asked_at:
+        if self._context.now() < asked_at:
             return len(due)  # the clock was set back meanwhile: when this was so, nobody can tell; ask again
         if any(answer.open for answer in answers.values()):
-            with self._core.db.read() as tx:
-                due = attempts.recalled(tx, due)
+            with self._context.db.read() as tx:
+                due = attempts.with_attempt_history(tx, due)
         charted = self._days({check.date for check in due})
         for first in range(0, len(due), CHUNK):
             chunk = due[first : first + CHUNK]
@@ -116,67 +118,67 @@ class Validator:
         return len(due)
 
     def _days(self, wanted: set[dt.date]) -> Mapping[dt.date, Day]:
-        with self._core.db.read() as tx:
-            known = days.known_among(tx, wanted)
-        return {date: self._core.pipeline.seasons.day(date, known.get(date)) for date in wanted}
+        with self._context.db.read() as tx:
+            known = calendar_days.for_dates(tx, wanted)
+        return {date: self._context.pipeline.seasons.day(date, known.get(date)) for date in wanted}
 
-    def _save(self, judged: Sequence[tuple[CheckRow, Judged]]) -> None:
-        with self._core.db.write() as tx:
+    def _save(self, judged: Sequence[tuple[CheckRow, CheckResult]]) -> None:
+        with self._context.db.write() as tx:
             kept = checks.save(tx, [answer for _, answer in judged])
             counted = [(check, answer) for check, answer in judged if (answer.date, answer.processor) in kept]
             about = sorted({date for date, _ in kept})
             filled = [(a.date, a.processor) for _, a in counted if a.judgement.verdict.satisfied]
-            troubles = breaker.count(tx, self._core, counted)
-            moved = cascade.mark(tx, self._core, counted)
-            troubles += regression.note(tx, self._core, about)
-            dates.wake_dates(tx, about, dates.AT_ONCE)
-            lookback.unblock(tx, self._core, filled)
-        self._core.tell_all([*moved, *troubles])
+            troubles = circuit_breaker.count(tx, self._context, counted)
+            moved = cascade.mark_stale(tx, self._context, counted)
+            troubles += regression.update(tx, self._context, about)
+            dates.make_dates_due(tx, about, dates.IMMEDIATELY)
+            lookback.wake_unblocked(tx, self._context, filled)
+        self._context.emit_all([*moved, *troubles])
 
     def _judge(
         self, due: Sequence[CheckRow], answers: Answers, charted: Mapping[dt.date, Day], asked_at: float
-    ) -> Iterator[Judged]:
-        pipeline = self._core.pipeline
+    ) -> Iterator[CheckResult]:
+        pipeline = self._context.pipeline
         gone = Evidence(error="the pipeline file no longer has this processor")
         for check in due:
             processor = pipeline.processors.get(check.processor)
             evidence = answers.get((check.processor, check.date), gone) if processor else gone
-            about = Circumstances(
-                now=self._core.now(),
+            about = JudgeContext(
+                now=self._context.now(),
                 stale_after=pipeline.stale_after,
                 bootstrap_days=pipeline.bootstrap_days(processor) if processor else 0,
                 own=check.own,
-                earlier=check.attempted,
+                earlier=check.previous_attempts,
             )
             expectation = processor.expect if processor else Expectation()
             judgement = judge(evidence, expectation, charted[check.date], about)
             unsettled = judgement.verdict in UNCERTAIN and processor is not None
             # Nobody waits for what was accepted, and the question may have no answer ever.
             again = unsettled and not check.accepted_reason
-            yield Judged(
+            yield CheckResult(
                 date=check.date,
                 processor=check.processor,
-                ticket=check.ticket,
+                generation=check.generation,
                 judgement=judgement,
                 asked_at=asked_at,
-                ask_again_at=self._core.now() + pipeline.engine.recheck if again else None,
+                ask_again_at=self._context.now() + pipeline.engine.recheck_interval if again else None,
             )
 
-    def hold_questions(self, error: WarehouseError) -> None:
+    def pause_queries(self, error: WarehouseError) -> None:
         """Stop asking for a while; every date that waits for a verdict says why."""
-        now, reason = self._core.now(), str(error)
+        now, reason = self._context.now(), str(error)
         until = error.retry_at if error.retry_at is not None else now + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
-        with self._core.db.write() as tx:
+        with self._context.db.write() as tx:
             if not holds.place(tx, holds.WAREHOUSE, "", reason=reason, actor=ACTOR, now=now, until=until):
                 holds.prolong(tx, holds.WAREHOUSE, "", reason=reason, until=until)
-        self._core.tell(Trouble(kind="warehouse", text=reason))
+        self._context.emit(Incident(kind="warehouse", text=reason))
 
     def _lift_hold(self) -> None:
         """The warehouse answered, or nobody has a question any more."""
         self._pause = FIRST_PAUSE
-        with self._core.db.write() as tx:
-            holds.lift(tx, holds.WAREHOUSE, "")
+        with self._context.db.write() as tx:
+            holds.release(tx, holds.WAREHOUSE, "")
 
 
 def _showing_late(pipeline: Pipeline) -> Iterator[str]:

@@ -6,20 +6,20 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from daemon.preflight.findings import Finding, failed, passed, skipped, warned
-from daemon.preflight.jobs import takes
-from daemon.preflight.probes import DRY_RUN_SECONDS, Ran, job_environment, ran
-from daemon.preflight.site import Site
-from daemon.reports.plan.commands import command
-from daemon.reports.survey import enters
-from state.pipeline import Phase, Processor
+from backfilld.daemon.preflight.context import PreflightContext
+from backfilld.daemon.preflight.findings import Finding, failed, passed, skipped, warned
+from backfilld.daemon.preflight.jobs import takes
+from backfilld.daemon.preflight.subprocesses import DRY_RUN_SECONDS, CommandResult, job_environment, run
+from backfilld.daemon.reports.plan.commands import command
+from backfilld.daemon.reports.snapshot import enters
+from backfilld.state.pipeline.models import Phase, Processor
 
 DRY_RUN = "--dry-run"
 PARALLEL = "--parallel"
 """Together with this some jobs take no notice of --dry-run and really write."""
 
 
-def dry_run(site: Site) -> Iterator[Finding]:
+def dry_run(site: PreflightContext) -> Iterator[Finding]:
     """One job of each phase starts and ends well, with --dry-run."""
     if site.quick:
         yield skipped("left out by --quick")
@@ -32,15 +32,15 @@ def dry_run(site: Site) -> Iterator[Finding]:
             yield _try(site, phase, chosen)
 
 
-def _may_be_tried(site: Site, processor: Processor) -> bool:
+def _may_be_tried(site: PreflightContext, processor: Processor) -> bool:
     script = site.scripts.get(processor.name)
     if script is None or script.tree is None or PARALLEL in script.program.options:
         return False
     return takes(site, processor.name, DRY_RUN) is True
 
 
-def _try(site: Site, phase: Phase, processor: Processor) -> Finding:
-    day = next((day for day in site.survey.in_range() if enters(site.pipeline, phase, day)), None)
+def _try(site: PreflightContext, phase: Phase, processor: Processor) -> Finding:
+    day = next((day for day in site.snapshot.in_range() if enters(site.pipeline, phase, day)), None)
     if day is None:
         return skipped(f"{phase.name}: no date of the range goes through it")
     with tempfile.TemporaryDirectory(prefix="backfilld-preflight-") as folder:
@@ -49,10 +49,10 @@ def _try(site: Site, phase: Phase, processor: Processor) -> Finding:
         call = command(site.pipeline, processor, [day.date], dates_file=dates_file)
         argv = call.argv if DRY_RUN in call.argv else (*call.argv, DRY_RUN)
         env = {**job_environment(processor, call.cwd, argv), **call.env}
-        return _told(processor, ran(argv, cwd=call.cwd, env=env, seconds=DRY_RUN_SECONDS))
+        return _told(processor, run(argv, cwd=call.cwd, env=env, seconds=DRY_RUN_SECONDS))
 
 
-def _told(processor: Processor, ended: Ran) -> Finding:
+def _told(processor: Processor, ended: CommandResult) -> Finding:
     what = f"{processor.name} {DRY_RUN}"
     if ended.code == 0:
         return passed(f"{what} ended well")

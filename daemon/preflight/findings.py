@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Status(StrEnum):
+class FindingStatus(StrEnum):
     """The answer of one check."""
 
     PASS = "pass"  # noqa: S105 - a word, no password
@@ -21,7 +21,7 @@ class Status(StrEnum):
 class Finding:
     """One line about one thing that was looked at."""
 
-    status: Status
+    status: FindingStatus
     line: str
     hint: str = ""
     """What to do about it; empty where there is nothing to do."""
@@ -37,7 +37,7 @@ class Result:
     """What it is about: pipeline, daemon, jobs, warehouse, data, trial."""
     check: str
     title: str
-    status: Status
+    status: FindingStatus
     findings: Sequence[Finding]
 
 
@@ -51,37 +51,37 @@ class Preflight:
     summary: str
 
 
-_WORST_FIRST = (Status.FAIL, Status.WARN, Status.PASS, Status.SKIP)
+_WORST_FIRST = (FindingStatus.FAIL, FindingStatus.WARN, FindingStatus.PASS, FindingStatus.SKIP)
 
 
 def passed(line: str) -> Finding:
     """Nothing to do."""
-    return Finding(status=Status.PASS, line=line)
+    return Finding(status=FindingStatus.PASS, line=line)
 
 
 def warned(line: str, hint: str, *, where: str = "") -> Finding:
     """Worth a look before starting."""
-    return Finding(status=Status.WARN, line=line, hint=hint, where=where)
+    return Finding(status=FindingStatus.WARN, line=line, hint=hint, where=where)
 
 
 def failed(line: str, hint: str, *, where: str = "") -> Finding:
     """A backfill would fail, or do harm."""
-    return Finding(status=Status.FAIL, line=line, hint=hint, where=where)
+    return Finding(status=FindingStatus.FAIL, line=line, hint=hint, where=where)
 
 
 def skipped(line: str) -> Finding:
     """Not looked at."""
-    return Finding(status=Status.SKIP, line=line)
+    return Finding(status=FindingStatus.SKIP, line=line)
 
 
-def worst(findings: Iterable[Finding]) -> Status:
+def worst(findings: Iterable[Finding]) -> FindingStatus:
     """The status that counts."""
-    return min((finding.status for finding in findings), key=_WORST_FIRST.index, default=Status.PASS)
+    return min((finding.status for finding in findings), key=_WORST_FIRST.index, default=FindingStatus.PASS)
 
 
 def exit_code(results: Iterable[Result]) -> int:
     """0 ready, 1 something critical, 2 warnings only."""
     statuses = {result.status for result in results}
-    if Status.FAIL in statuses:
+    if FindingStatus.FAIL in statuses:
         return 1
-    return 2 if Status.WARN in statuses else 0
+    return 2 if FindingStatus.WARN in statuses else 0

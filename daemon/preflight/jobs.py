@@ -7,17 +7,17 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from daemon.preflight.findings import Finding, failed, passed, warned
-from daemon.preflight.probes import HELP_SECONDS, compiles_elsewhere, job_environment, ran
-from daemon.preflight.site import Script, Site
-from daemon.preflight.source import Options, parses_a_command_line, settings
-from daemon.scripts import Program, cwd_of, words_of
-from state.pipeline import Processor
+from backfilld.daemon.command_inspection import JobProgram, cwd_of, words_of
+from backfilld.daemon.preflight.context import PreflightContext, Script
+from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
+from backfilld.daemon.preflight.python_source import Options, parses_a_command_line, settings
+from backfilld.daemon.preflight.subprocesses import HELP_SECONDS, compiles_elsewhere, job_environment, run
+from backfilld.state.pipeline.models import Processor
 
 _HELP = ("-h", "--help")
 
 
-def programs(site: Site) -> Iterator[Finding]:
+def programs(site: PreflightContext) -> Iterator[Finding]:
     """Program, working directory and script of each job are there, and the script is not empty."""
     bad = {name: script.program for name, script in site.scripts.items() if script.program.problem}
     for name, program in bad.items():
@@ -31,7 +31,7 @@ def programs(site: Site) -> Iterator[Finding]:
     yield passed(f"{len(site.scripts) - len(bad)} jobs have program, directory and script")
 
 
-def compiling(site: Site) -> Iterator[Finding]:
+def compiling(site: PreflightContext) -> Iterator[Finding]:
     """Every Python script compiles."""
     good = 0
     for name, script in site.scripts.items():
@@ -43,7 +43,7 @@ def compiling(site: Site) -> Iterator[Finding]:
     yield passed(f"{good} Python scripts compile")
 
 
-def options(site: Site) -> Iterator[Finding]:
+def options(site: PreflightContext) -> Iterator[Finding]:
     """Every script takes the options that its command gives it."""
     good = 0
     for name, script in site.scripts.items():
@@ -55,7 +55,7 @@ def options(site: Site) -> Iterator[Finding]:
     yield passed(f"{good} scripts take the options their commands give")
 
 
-def requires(site: Site) -> Iterator[Finding]:
+def requires(site: PreflightContext) -> Iterator[Finding]:
     """What must be set to True in a script's source is set there, by its syntax tree."""
     wanted = [(p.name, option) for p in site.pipeline.processors.values() for option in p.requires]
     good = 0
@@ -75,7 +75,7 @@ def requires(site: Site) -> Iterator[Finding]:
     )
 
 
-def takes(site: Site, name: str, option: str) -> bool | None:
+def takes(site: PreflightContext, name: str, option: str) -> bool | None:
     """Whether a job's script takes an option; None where nobody can tell without running it."""
     script = site.scripts[name]
     if script.tree is None:
@@ -88,7 +88,7 @@ def takes(site: Site, name: str, option: str) -> bool | None:
     return None if text is None else option in _words(text)
 
 
-def _options(site: Site, name: str, script: Script) -> Iterator[Finding]:
+def _options(site: PreflightContext, name: str, script: Script) -> Iterator[Finding]:
     program, known = script.program, script.options
     for option in dict.fromkeys(program.options):
         answer = takes(site, name, option)
@@ -128,7 +128,7 @@ def _required(name: str, option: str, tree: ast.Module, path: Path | None) -> Fi
     return None
 
 
-def _help(site: Site, name: str) -> str | None:
+def _help(site: PreflightContext, name: str) -> str | None:
     """What the script's own `--help` prints; None where asking for it might begin its work, or failed."""
     script, processor = site.scripts[name], site.pipeline.processors[name]
     if script.tree is None:
@@ -140,11 +140,11 @@ def _help(site: Site, name: str) -> str | None:
     argv = _up_to_script(script.program, processor)
     if (known := site.helps.get((argv, cwd))) is None:
         env = job_environment(processor, cwd, argv)
-        known = site.helps[argv, cwd] = ran([*argv, "--help"], cwd=cwd, env=env, seconds=HELP_SECONDS)
+        known = site.helps[argv, cwd] = run([*argv, "--help"], cwd=cwd, env=env, seconds=HELP_SECONDS)
     return known.output if known.code == 0 else None
 
 
-def _up_to_script(program: Program, processor: Processor) -> tuple[str, ...]:
+def _up_to_script(program: JobProgram, processor: Processor) -> tuple[str, ...]:
     """The words that start the script, without any of its own."""
     words = words_of(processor)
     words[0] = program.argv0
@@ -155,7 +155,7 @@ def _words(text: str) -> set[str]:
     return set(text.replace(",", " ").replace("[", " ").replace("]", " ").replace("=", " ").split())
 
 
-def _compiles_elsewhere(site: Site, name: str, script: Script) -> bool:
+def _compiles_elsewhere(site: PreflightContext, name: str, script: Script) -> bool:
     """Another interpreter may be newer than ours; it is asked only when ours does not understand."""
     path, processor = script.program.script, site.pipeline.processors[name]
     if path is None or processor.command[0] == "{python}":

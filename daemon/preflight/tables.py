@@ -5,23 +5,23 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 
-from daemon.plain import first_few
-from daemon.preflight.findings import Finding, failed, passed, warned
-from daemon.preflight.site import Site
-from daemon.warehouse.backend import Refusal
-from daemon.warehouse.catalog import TableInfo, columns_in
-from state.pipeline import Processor
-from state.sources import History
+from backfilld.daemon.preflight.context import PreflightContext
+from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
+from backfilld.daemon.warehouses.backend import QueryError
+from backfilld.daemon.warehouses.catalog import TableInfo, columns_in
+from backfilld.state.formatting import join_truncated
+from backfilld.state.pipeline.models import Processor
+from backfilld.state.pipeline.sections import HistorySettings
 
 DAY = 86_400.0
 
 
-def warehouse(site: Site) -> Iterator[Finding]:
+def warehouse(site: PreflightContext) -> Iterator[Finding]:
     """The warehouse answers, and answers us: credentials, project, directory."""
-    yield passed(f"{site.catalog.whereabouts()} answers")
+    yield passed(f"{site.catalog.describe_connection()} answers")
 
 
-def location(site: Site) -> Iterator[Finding]:
+def location(site: PreflightContext) -> Iterator[Finding]:
     """Every dataset lies where the pipeline says: a query elsewhere finds nothing."""
     stated = site.pipeline.warehouse.location
     found = {dataset: where for dataset, where in _datasets(site) if where}
@@ -36,17 +36,17 @@ def location(site: Site) -> Iterator[Finding]:
         yield passed(f"all datasets lie in {stated}" if found else "a lake has no location")
 
 
-def datasets(site: Site) -> Iterator[Finding]:
+def datasets(site: PreflightContext) -> Iterator[Finding]:
     """Every dataset is there."""
     found = dict(_datasets(site))
     yield from _absent(site, "dataset", [dataset for dataset, where in found.items() if where is None])
     yield passed(f"{sum(where is not None for where in found.values())} of {len(found)} datasets are there")
 
 
-def tables(site: Site) -> Iterator[Finding]:
+def tables(site: PreflightContext) -> Iterator[Finding]:
     """Every table is there and may be looked at."""
     for name, info in site.tables.items():
-        if isinstance(info, Refusal):
+        if isinstance(info, QueryError):
             yield failed(
                 f"table {name}: {info}", "give the account the right to read it, or mend what is told"
             )
@@ -55,7 +55,7 @@ def tables(site: Site) -> Iterator[Finding]:
     yield passed(f"{there} of {len(site.tables)} tables are there")
 
 
-def columns(site: Site) -> Iterator[Finding]:
+def columns(site: PreflightContext) -> Iterator[Finding]:
     """Every column that the pipeline names is in its table."""
     looked_at = 0
     for processor in site.pipeline.processors.values():
@@ -70,7 +70,7 @@ def columns(site: Site) -> Iterator[Finding]:
     yield passed(f"looked at {looked_at} tables")
 
 
-def partitions(site: Site) -> Iterator[Finding]:
+def partitions(site: PreflightContext) -> Iterator[Finding]:
     """What is written stays, and what is asked may be asked: expiration and required filters."""
     named = dict.fromkeys((p.table, p.date_column) for p in site.pipeline.processors.values())
     if history := site.pipeline.history:
@@ -86,17 +86,17 @@ def partitions(site: Site) -> Iterator[Finding]:
         yield passed(f"partitions keep what is written, back to {site.start}")
 
 
-def _datasets(site: Site) -> Iterator[tuple[str, str | None]]:
+def _datasets(site: PreflightContext) -> Iterator[tuple[str, str | None]]:
     """Dataset and where it lies, once for each."""
     firsts = {table.rpartition(".")[0]: table for table in site.tables}
     for dataset, table in firsts.items():
         try:
             yield dataset, site.catalog.location(table)
-        except Refusal:
+        except QueryError:
             yield dataset, ""
 
 
-def _absent(site: Site, what: str, names: Sequence[str]) -> Iterator[Finding]:
+def _absent(site: PreflightContext, what: str, names: Sequence[str]) -> Iterator[Finding]:
     """A lake's tables are made by the first job that writes them; BigQuery's must be there."""
     if names and site.pipeline.warehouse.kind == "lake":
         absent = f"1 {what} is" if len(names) == 1 else f"{len(names)} {what}s are"
@@ -116,7 +116,7 @@ def _missing_columns(processor: Processor, info: TableInfo) -> Iterator[Finding]
     if expect.quality:
         try:
             named |= dict.fromkeys(columns_in(expect.quality.where), "expect.quality")
-        except Refusal as refusal:
+        except QueryError as refusal:
             yield failed(f"{processor.name}: expect.quality is no SQL: {refusal}", "correct the predicate")
     for column, key in named.items():
         if column.lower() not in info.columns:
@@ -124,7 +124,7 @@ def _missing_columns(processor: Processor, info: TableInfo) -> Iterator[Finding]
             yield failed(line, f"it has {_some(info.columns)}")
 
 
-def _missing_history(history: History, info: TableInfo) -> Iterator[Finding]:
+def _missing_history(history: HistorySettings, info: TableInfo) -> Iterator[Finding]:
     required = (history.date, history.processor, history.status, history.started_at)
     optional = (history.run_id, history.ended_at, history.detail, history.controller or history.date)
     hint = f"name it under [history]; the table has {_some(info.columns)}"
@@ -136,7 +136,7 @@ def _missing_history(history: History, info: TableInfo) -> Iterator[Finding]:
             yield warned(f"{history.table} has no column {column}; it is done without", hint)
 
 
-def _expiring(site: Site, table: str, column: str, info: TableInfo) -> Iterator[Finding]:
+def _expiring(site: PreflightContext, table: str, column: str, info: TableInfo) -> Iterator[Finding]:
     if info.expiration_seconds is None:
         return
     days = info.expiration_seconds / DAY
@@ -158,4 +158,4 @@ def _unfiltered(table: str, column: str, info: TableInfo) -> Iterator[Finding]:
 
 
 def _some(columns: Iterable[str]) -> str:
-    return first_few(sorted(columns), 12)
+    return join_truncated(sorted(columns), 12)

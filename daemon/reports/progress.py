@@ -10,18 +10,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from daemon.core import Core
-from daemon.decide import Waiting
-from daemon.engine import budgets
-from daemon.engine.budgets import Budget
-from daemon.plain import counted
-from state.machine import FINAL
-from state.pipeline import DONE, FAILED, PENDING, Pipeline
-from state.records import AttemptRow, HoldRow
-from state.store import attempts, holds, reading, tallies
-from state.store.database import Transaction
-from state.store.reading import Pace
-from state.store.tallies import CheckCount, DateCount
+from backfilld.daemon.engine import budgets
+from backfilld.daemon.engine.budgets import Budget
+from backfilld.daemon.engine.context import EngineContext
+from backfilld.state.formatting import pluralize
+from backfilld.state.pipeline.models import DONE, FAILED, PENDING, Pipeline
+from backfilld.state.records import AttemptRow, HoldRow
+from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.machine import FINAL
+from backfilld.state.store import attempts, counters, holds, queries
+from backfilld.state.store.counters import CheckCount, DateCount
+from backfilld.state.store.database import Transaction
+from backfilld.state.store.queries import Pace
 
 WINDOW_SECONDS = 3600.0
 """How far back the rate looks."""
@@ -113,33 +113,33 @@ class Progress:
         return satisfied / total if total else 1.0
 
 
-def progress(tx: Transaction, core: Core) -> Progress:
+def progress(tx: Transaction, context: EngineContext) -> Progress:
     """How everything stands now."""
-    now = core.now()
-    counts = tallies.dates(tx)
+    now = context.now()
+    counts = counters.dates(tx)
     states = _sums((c.state, c.n) for c in counts)
     waiting = _sums((c.waiting, c.n) for c in counts if c.waiting and c.state not in FINAL)
-    placed = holds.everything(tx)
+    placed = holds.all_holds(tx)
     live = sum(n for state, n in states.items() if state not in FINAL)
-    paused = waiting.get(Waiting.PAUSED, 0)
+    paused = waiting.get(WaitReason.PAUSED, 0)
     return Progress(
         now=now,
         states=states,
         outcomes=_sums((c.outcome, c.n) for c in counts if c.outcome),
         waiting=waiting,
-        processors=_processors(core.pipeline, tallies.checks(tx), states.get(PENDING, 0)),
+        processors=_processors(context.pipeline, counters.checks(tx), states.get(PENDING, 0)),
         seasons=_seasons(counts),
         running=running(tx),
         holds=placed,
-        budgets=budgets.standing(tx, core.pipeline, now),
-        last_progress_at=reading.last_progress(tx),
-        regressed=tallies.regressed(tx),
-        stale=tallies.stale(tx),
+        budgets=budgets.current_budgets(tx, context.pipeline, now),
+        last_progress_at=queries.last_progress(tx),
+        regressed=counters.regressed(tx),
+        stale=counters.stale(tx),
         eta=estimate(
-            reading.pace(tx, now - WINDOW_SECONDS, SAMPLE),
+            queries.pace(tx, now - WINDOW_SECONDS, SAMPLE),
             live=live,
             paused=paused,
-            barred=waiting.get(Waiting.EARLIER_DATE, 0),
+            barred=waiting.get(WaitReason.EARLIER_DATE, 0),
             holds=placed,
             now=now,
         ),
@@ -158,8 +158,8 @@ def estimate(
     if why or rate is None:
         return Eta(rate_per_hour=rate, at=None, method=why or f"unknown: {basis}")
     left = live - paused
-    beside = f"; {counted(paused, 'date')} of paused or stopped backfills not counted" if paused else ""
-    method = f"{counted(left, 'date')} left at {rate:.1f} an hour: {basis}{beside}"
+    beside = f"; {pluralize(paused, 'date')} of paused or stopped backfills not counted" if paused else ""
+    method = f"{pluralize(left, 'date')} left at {rate:.1f} an hour: {basis}{beside}"
     return Eta(rate_per_hour=rate, at=now + left / rate * 3600, method=method)
 
 
@@ -172,9 +172,9 @@ def _untellable(held: Mapping[str, HoldRow], *, live: int, paused: int, barred: 
     if "warehouse" in held:
         return f"unknown while the warehouse cannot be asked: {held['warehouse'].reason}"
     if live == paused:
-        return f"unknown: {counted(paused, 'date')} left, all of paused or stopped backfills"
+        return f"unknown: {pluralize(paused, 'date')} left, all of paused or stopped backfills"
     if live - paused <= barred:
-        left = counted(live - paused, "date")
+        left = pluralize(live - paused, "date")
         return f"unknown: {left} left, all behind an earlier date that is not satisfied"
     return ""
 
@@ -189,10 +189,10 @@ def _rate(pace: Pace, now: float) -> tuple[float | None, str]:
     since = pace.ended - 1
     rate = since / span * 3600
     if pace.more:
-        return rate, f"the latest {counted(since, 'date')} ended within {_minutes(span)}"
+        return rate, f"the latest {pluralize(since, 'date')} ended within {_minutes(span)}"
     if span >= WINDOW_SECONDS - SHORTEST_SECONDS:
-        return rate, f"{counted(since, 'date')} ended within the last hour"
-    return rate, f"{counted(since, 'date')} ended since the first end {_minutes(span)} ago"
+        return rate, f"{pluralize(since, 'date')} ended within the last hour"
+    return rate, f"{pluralize(since, 'date')} ended since the first end {_minutes(span)} ago"
 
 
 def _minutes(seconds: float) -> str:

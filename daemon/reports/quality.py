@@ -6,10 +6,10 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from daemon.reports.survey import Survey, survey
-from daemon.warehouse import Warehouse
-from state.pipeline import Pipeline, Processor
-from state.verdict import Evidence, Verdict
+from backfilld.daemon.reports.snapshot import Snapshot, take_snapshot
+from backfilld.daemon.warehouses.adapter import Warehouse
+from backfilld.state.pipeline.models import Pipeline, Processor
+from backfilld.state.rules.verdict import Evidence, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class DateQuality:
 
     rows: int
     below: int
-    hollow: Mapping[str, int]
+    empty_counts: Mapping[str, int]
     """Rows with NULL or zero, by column, where there are any."""
     verdict: Verdict
     reason: str
@@ -38,7 +38,7 @@ class ProcessorQuality:
     below: int
     percent_good: float | None
     """Share of rows that hold the predicate, 0 to 100; None without rows or predicate."""
-    hollow: Mapping[str, int]
+    empty_counts: Mapping[str, int]
     degraded_dates: int
     unknown_dates: int
     dates: Mapping[dt.date, DateQuality]
@@ -70,7 +70,7 @@ def quality(
     """
     if start > end:
         raise ValueError(f"start {start} is after end {end}")
-    seen = survey(pipeline, warehouse, start, end, now=now, purpose="quality")
+    seen = take_snapshot(pipeline, warehouse, start, end, now=now, purpose="quality")
     checked = [_processor(pipeline, p, seen) for p in pipeline.processors.values() if _states_quality(p)]
     broken = sum(p.degraded_dates for p in checked)
     unknown = sum(p.unknown_dates for p in checked)
@@ -89,7 +89,7 @@ def _states_quality(processor: Processor) -> bool:
     return processor.expect.quality is not None or processor.expect.filled is not None
 
 
-def _processor(pipeline: Pipeline, processor: Processor, seen: Survey) -> ProcessorQuality:
+def _processor(pipeline: Pipeline, processor: Processor, seen: Snapshot) -> ProcessorQuality:
     dates = dict(_dates(processor, seen))
     rule = processor.expect.quality
     below = sum(date.below for date in dates.values())
@@ -105,24 +105,30 @@ def _processor(pipeline: Pipeline, processor: Processor, seen: Survey) -> Proces
         rows=rows,
         below=below,
         percent_good=round(100 * (rows - below) / rows, 1) if rule and rows else None,
-        hollow={column: sum(date.hollow.get(column, 0) for date in dates.values()) for column in columns},
+        empty_counts={
+            column: sum(date.empty_counts.get(column, 0) for date in dates.values()) for column in columns
+        },
         degraded_dates=verdicts.count(Verdict.DEGRADED),
         unknown_dates=verdicts.count(Verdict.UNKNOWN),
         dates=dates,
     )
 
 
-def _dates(processor: Processor, seen: Survey) -> Iterator[tuple[dt.date, DateQuality]]:
+def _dates(processor: Processor, seen: Snapshot) -> Iterator[tuple[dt.date, DateQuality]]:
     """The dates on which some row is below the standard, or nobody could say."""
     for day in seen.expected():
         evidence = seen.answers.get((processor.name, day.date))
         if evidence is None:
             continue
         check = seen.checks[day.date][processor.name]
-        below, hollow = _below(evidence), {name: n for name, n in evidence.hollow.items() if n}
-        if below or hollow or check.verdict is Verdict.UNKNOWN:
+        below, empty_counts = _below(evidence), {name: n for name, n in evidence.empty_counts.items() if n}
+        if below or empty_counts or check.verdict is Verdict.UNKNOWN:
             told = DateQuality(
-                rows=evidence.rows, below=below, hollow=hollow, verdict=check.verdict, reason=check.reason
+                rows=evidence.rows,
+                below=below,
+                empty_counts=empty_counts,
+                verdict=check.verdict,
+                reason=check.reason,
             )
             yield day.date, told
 

@@ -11,16 +11,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from daemon.decide import Decision, Fail, Run
-from daemon.engine import lookback
-from daemon.plain import counted
-from daemon.reports.next_step import Ahead, next_action
-from daemon.reports.survey import Hole, Known, Survey, closed_gates, enters, survey
-from daemon.warehouse import Warehouse
-from state.calendar import Day
-from state.pipeline import Phase, Pipeline, Processor
-from state.records import CheckRow
-from state.verdict import Verdict
+from backfilld.daemon.engine import lookback
+from backfilld.daemon.reports.next_action import PhaseStatus, next_action
+from backfilld.daemon.reports.snapshot import (
+    Known,
+    MissingUpstream,
+    Snapshot,
+    closed_gates,
+    enters,
+    take_snapshot,
+)
+from backfilld.daemon.warehouses.adapter import Warehouse
+from backfilld.state.formatting import pluralize
+from backfilld.state.pipeline.models import Phase, Pipeline, Processor
+from backfilld.state.records import CheckRow
+from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.gates import Decision, Fail, Start
+from backfilld.state.rules.verdict import Verdict
 
 
 class Readiness(StrEnum):
@@ -86,7 +93,7 @@ class PhaseReport:
     expected_dates: int
     bootstrap_dates: int
     dates: Mapping[dt.date, Readiness]
-    holes: Sequence[Hole]
+    missing_upstream: Sequence[MissingUpstream]
     """What earlier dates, outside the range, lack of the phase before, so that this one cannot start."""
     processors: Sequence[ProcessorReport]
 
@@ -106,7 +113,7 @@ class Validation:
     ready: bool
     summary: str
     next_action: str
-    survey: Survey = field(repr=False)
+    snapshot: Snapshot = field(repr=False)
 
 
 def validation(
@@ -128,10 +135,10 @@ def validation(
     """
     if start > end:
         raise ValueError(f"start {start} is after end {end}")
-    return report(pipeline, survey(pipeline, warehouse, start, end, now=now, known=known))
+    return report(pipeline, take_snapshot(pipeline, warehouse, start, end, now=now, known=known))
 
 
-def report(pipeline: Pipeline, seen: Survey) -> Validation:
+def report(pipeline: Pipeline, seen: Snapshot) -> Validation:
     """The report of what a survey found."""
     ahead = [_ahead(pipeline, phase, seen) for phase in pipeline.phase]
     phases = [_phase(pipeline, one, seen) for one in ahead]
@@ -148,16 +155,16 @@ def report(pipeline: Pipeline, seen: Survey) -> Validation:
         ready=all(phase.ready for phase in phases),
         summary=_summary(seen, len(expected), len(bootstrap), phases),
         next_action=next_action(seen, ahead),
-        survey=seen,
+        snapshot=seen,
     )
 
 
-def _ahead(pipeline: Pipeline, phase: Phase, seen: Survey) -> Ahead:
+def _ahead(pipeline: Pipeline, phase: Phase, seen: Snapshot) -> PhaseStatus:
     closed = closed_gates(pipeline, phase, seen)
-    return Ahead(phase=phase, closed=closed, holes=_holes(pipeline, phase, seen))
+    return PhaseStatus(phase=phase, closed=closed, missing_upstream=_holes(pipeline, phase, seen))
 
 
-def _phase(pipeline: Pipeline, ahead: Ahead, seen: Survey) -> PhaseReport:
+def _phase(pipeline: Pipeline, ahead: PhaseStatus, seen: Snapshot) -> PhaseReport:
     phase = ahead.phase
     processors = [_processor(pipeline, processor, seen) for processor in phase.processor]
     dates = {
@@ -178,7 +185,7 @@ def _phase(pipeline: Pipeline, ahead: Ahead, seen: Survey) -> PhaseReport:
         expected_dates=due,
         bootstrap_dates=tally[Readiness.BOOTSTRAP],
         dates=dates,
-        holes=ahead.holes,
+        missing_upstream=ahead.missing_upstream,
         processors=processors,
     )
 
@@ -192,10 +199,10 @@ def _standing(day: Day, closed: Decision | None, *, goes_through: bool) -> Readi
         return Readiness.READY
     if isinstance(closed, Fail):
         return Readiness.BLOCKED
-    return Readiness.LACKING if isinstance(closed, Run) else Readiness.WAITING
+    return Readiness.LACKING if isinstance(closed, Start) else Readiness.WAITING
 
 
-def _holes(pipeline: Pipeline, phase: Phase, seen: Survey) -> list[Hole]:
+def _holes(pipeline: Pipeline, phase: Phase, seen: Snapshot) -> list[MissingUpstream]:
     """What bars the first date of the range that goes through the phase."""
     before = lookback.phase_before(pipeline, phase)
     first = next((day for day in seen.in_range() if enters(pipeline, phase, day)), None)
@@ -205,7 +212,7 @@ def _holes(pipeline: Pipeline, phase: Phase, seen: Survey) -> list[Hole]:
     return seen.holes_before(before.processor, since)
 
 
-def _processor(pipeline: Pipeline, processor: Processor, seen: Survey) -> ProcessorReport:
+def _processor(pipeline: Pipeline, processor: Processor, seen: Snapshot) -> ProcessorReport:
     checks = {day.date: seen.checks[day.date][processor.name] for day in seen.in_range()}
     bootstrap_days = pipeline.bootstrap_days(processor)
     off = sum(1 for day in seen.in_range() if not day.expected)
@@ -233,8 +240,8 @@ def _processor(pipeline: Pipeline, processor: Processor, seen: Survey) -> Proces
 
 
 def _date_verdict(check: CheckRow) -> DateVerdict:
-    gap = f"accepted by {check.accepted_by}: {check.accepted_reason}" if check.accepted_reason else ""
-    reason = "; ".join(filter(None, (check.reason, gap)))
+    waiver = f"accepted by {check.accepted_by}: {check.accepted_reason}" if check.accepted_reason else ""
+    reason = "; ".join(filter(None, (check.reason, waiver)))
     return DateVerdict(verdict=check.verdict, rows=check.counted, expected=check.expected, reason=reason)
 
 
@@ -262,14 +269,14 @@ def _sign(verdicts: Mapping[Verdict, int]) -> tuple[str, str]:
 
 def _nothing_expected(bootstrap: int, off: int) -> str:
     counts = ((bootstrap, "in the season's bootstrap"), (off, "with nothing on the calendar"))
-    return ", ".join(f"{counted(n, 'date')} {words}" for n, words in counts if n)
+    return ", ".join(f"{pluralize(n, 'date')} {words}" for n, words in counts if n)
 
 
-def _summary(seen: Survey, expected: int, bootstrap: int, phases: Sequence[PhaseReport]) -> str:
+def _summary(seen: Snapshot, expected: int, bootstrap: int, phases: Sequence[PhaseReport]) -> str:
     off = len(list(seen.in_range())) - expected
     apart = ", ".join(f"{n} {word}" for n, word in ((off, "off"), (bootstrap, "in bootstrap")) if n)
     told = ", ".join(f"{p.phase} {p.ready_dates}/{p.expected_dates}" for p in phases)
-    return f"{counted(expected, 'date')} expected{f' ({apart})' if apart else ''}; ready: {told}"
+    return f"{pluralize(expected, 'date')} expected{f' ({apart})' if apart else ''}; ready: {told}"
 
 
 def _percent(part: int, whole: int) -> float | None:

@@ -5,8 +5,8 @@ Wants its dates in a file, one a line, and knows no range at all.
 
 import sys
 
-from demo.command_line import CommandLine
-from demo.job import run
+from backfilld.demo.command_line import CommandLine
+from backfilld.demo.job import run
 
 COMMAND_LINE = CommandLine(
     start=None,

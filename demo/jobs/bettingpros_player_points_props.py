@@ -6,8 +6,8 @@ from January to June.
 
 import sys
 
-from demo.command_line import CommandLine
-from demo.job import run
+from backfilld.demo.command_line import CommandLine
+from backfilld.demo.job import run
 
 COMMAND_LINE = CommandLine(
     dates="--dates",

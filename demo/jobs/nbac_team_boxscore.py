@@ -6,8 +6,8 @@ refused by argparse, which exits with 2.
 
 import sys
 
-from demo.command_line import CommandLine
-from demo.job import run
+from backfilld.demo.command_line import CommandLine
+from backfilld.demo.job import run
 
 COMMAND_LINE = CommandLine(
     end=None,

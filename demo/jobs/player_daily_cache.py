@@ -5,8 +5,8 @@ Accepts `--parallel` and does not care.
 
 import sys
 
-from demo.command_line import CommandLine
-from demo.job import run
+from backfilld.demo.command_line import CommandLine
+from backfilld.demo.job import run
 
 COMMAND_LINE = CommandLine(
     dates="--dates", switches=("--no-resume", "--skip-preflight", "--parallel"), values={"--workers": "15"}

@@ -5,8 +5,8 @@ Knows no list of dates; the start is required by argparse.
 
 import sys
 
-from demo.command_line import CommandLine
-from demo.job import run
+from backfilld.demo.command_line import CommandLine
+from backfilld.demo.job import run
 
 COMMAND_LINE = CommandLine(required=True, switches=("--no-resume", "--parallel"), values={"--workers": "15"})
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from state.records import AttemptRow, CheckRow, Status
-from state.store import rows
-from state.tables import IS_RUNNING, attempt_dates, attempts
-from state.verdict import Run
+from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
+from backfilld.state.rules.verdict import HistoryRun
+from backfilld.state.store import row_mappers
+from backfilld.state.store.schema import IS_RUNNING, attempt_dates, attempts
 
 
 class Busy(Exception):
@@ -67,10 +67,10 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class AttemptEnd:
     """How an attempt ended."""
 
-    status: Status
+    status: AttemptStatus
     ended_at: float
     exit_code: int | None = None
     detail: str = ""
@@ -95,7 +95,7 @@ def claim(tx: Connection, wanted: Claim, now: float) -> int:
         "output": wanted.output,
         "writer": wanted.writer,
         "sequence": wanted.sequence,
-        "status": Status.RUNNING.value,
+        "status": AttemptStatus.RUNNING.value,
         "claimed_at": now,
         "started_at": now,
     }
@@ -119,7 +119,7 @@ def record_handles(tx: Connection, handles: Mapping[int, str], now: float) -> No
         tx.execute(_RECORD, values)
 
 
-def mark_stopping(tx: Connection, numbers: Collection[int], why: Status) -> None:
+def mark_stopping(tx: Connection, numbers: Collection[int], why: AttemptStatus) -> None:
     """Note why running attempts are being ended; the first reason stays."""
     if numbers:
         here = (
@@ -130,7 +130,7 @@ def mark_stopping(tx: Connection, numbers: Collection[int], why: Status) -> None
         tx.execute(update(attempts).where(*here).values(stopping=why.value))
 
 
-def close(tx: Connection, endings: Mapping[int, Ending]) -> list[int]:
+def close(tx: Connection, endings: Mapping[int, AttemptEnd]) -> list[int]:
     """Close running attempts; those that were not closed already."""
     open_ones = [row.id for row in running(tx) if row.id in endings]
     values = [{**_ended(endings[number]), "_id": number} for number in open_ones]
@@ -139,7 +139,7 @@ def close(tx: Connection, endings: Mapping[int, Ending]) -> list[int]:
     return open_ones
 
 
-def _ended(ending: Ending) -> dict[str, object]:
+def _ended(ending: AttemptEnd) -> dict[str, object]:
     values = {f"_{name}": getattr(ending, name) for name in _ENDING}
     return {**values, "_status": ending.status.value}
 
@@ -147,15 +147,15 @@ def _ended(ending: Ending) -> dict[str, object]:
 def get(tx: Connection, number: int) -> AttemptRow | None:
     """One attempt."""
     row = tx.execute(_GET, {"_id": number}).one_or_none()
-    return rows.attempt(row) if row else None
+    return row_mappers.attempt(row) if row else None
 
 
 def running(tx: Connection) -> list[AttemptRow]:
     """All attempts under way, oldest first."""
-    return sorted((rows.attempt(row) for row in tx.execute(_RUNNING)), key=lambda row: row.id)
+    return sorted((row_mappers.attempt(row) for row in tx.execute(_RUNNING)), key=lambda row: row.id)
 
 
-def running_of(tx: Connection, backfill_id: int) -> list[AttemptRow]:
+def running_by_backfill(tx: Connection, backfill_id: int) -> list[AttemptRow]:
     """A backfill's attempts under way."""
     return [row for row in running(tx) if row.backfill_id == backfill_id]
 
@@ -168,28 +168,28 @@ def covered(tx: Connection, numbers: Collection[int]) -> dict[int, list[dt.date]
     return found
 
 
-def of_date(tx: Connection, date: dt.date) -> list[AttemptRow]:
+def for_date(tx: Connection, date: dt.date) -> list[AttemptRow]:
     """All attempts that covered a date, oldest first."""
     query = select(attempts).join(attempt_dates, attempt_dates.c.attempt_id == attempts.c.id)
     query = query.where(attempt_dates.c.date == date).order_by(attempts.c.id)
-    return [rows.attempt(row) for row in tx.execute(query)]
+    return [row_mappers.attempt(row) for row in tx.execute(query)]
 
 
-def recalled(tx: Connection, known: Sequence[CheckRow]) -> list[CheckRow]:
+def with_attempt_history(tx: Connection, known: Sequence[CheckRow]) -> list[CheckRow]:
     """The checks with all our attempts that have ended, not the latest alone; none where none ever began."""
-    tried = {(check.date, check.processor) for check in known if check.own_started_at is not None}
+    tried = {(check.date, check.processor) for check in known if check.last_attempt_started_at is not None}
     if not tried:
         return list(known)
     query = select(attempt_dates.c.date.label("day"), attempts.c.processor, attempts.c.started_at)
     query = query.add_columns(attempts.c.ended_at, attempts.c.status).join_from(attempt_dates, attempts)
     here = (attempts.c.ended_at.is_not(None), attempt_dates.c.date.in_({date for date, _ in tried}))
-    runs: dict[tuple[dt.date, str], tuple[Run, ...]] = defaultdict(tuple)
+    runs: dict[tuple[dt.date, str], tuple[HistoryRun, ...]] = defaultdict(tuple)
     for row in tx.execute(query.where(*here)):
-        succeeded = row.status == Status.SUCCEEDED.value
-        run = Run(succeeded=succeeded, started_at=row.started_at, ended_at=row.ended_at)
+        succeeded = row.status == AttemptStatus.SUCCEEDED.value
+        run = HistoryRun(succeeded=succeeded, started_at=row.started_at, ended_at=row.ended_at)
         if (row.day, row.processor) in tried:
             runs[row.day, row.processor] += (run,)
-    return [replace(check, attempted=runs[check.date, check.processor]) for check in known]
+    return [replace(check, previous_attempts=runs[check.date, check.processor]) for check in known]
 
 
 def typical_seconds(tx: Connection, processor: str, sample: int = 20) -> float | None:
@@ -197,7 +197,7 @@ def typical_seconds(tx: Connection, processor: str, sample: int = 20) -> float |
     covered = select(func.count()).where(attempt_dates.c.attempt_id == attempts.c.id).correlate(attempts)
     length = (attempts.c.ended_at - attempts.c.started_at) / covered.scalar_subquery()
     query = select(length).where(
-        attempts.c.processor == processor, attempts.c.status == Status.SUCCEEDED.value
+        attempts.c.processor == processor, attempts.c.status == AttemptStatus.SUCCEEDED.value
     )
     lengths = sorted(tx.execute(query.order_by(attempts.c.ended_at.desc()).limit(sample)).scalars())
     return float(lengths[len(lengths) // 2]) if lengths else None

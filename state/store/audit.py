@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from state.records import Action, AuditRow, Caller
-from state.store import rows
-from state.tables import audit
+from backfilld.state.records import Action, Actor, AuditRow
+from backfilld.state.store import row_mappers
+from backfilld.state.store.schema import audit
 
 Facts = Mapping[str, Any]
 """What is worth keeping of the thing that changes, as JSON takes it."""
@@ -19,7 +19,7 @@ Facts = Mapping[str, Any]
 
 def record(
     tx: Connection,
-    by: Caller,
+    by: Actor,
     action: Action,
     target: str,
     *,
@@ -63,7 +63,7 @@ def page(
     )
     chosen = [compare(column, value) for compare, column, value in filters if value is not None]
     query = select(audit).where(*chosen).order_by(audit.c.id.desc()).limit(limit)
-    return [rows.audit(row) for row in tx.execute(query)]
+    return [row_mappers.audit(row) for row in tx.execute(query)]
 
 
 def _text(facts: Facts | None) -> str | None:

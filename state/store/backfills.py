@@ -9,24 +9,22 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from state.machine import FINAL, Outcome
-from state.pipeline import FAILED
-from state.records import BackfillRow
-from state.store import rows
-from state.tables import IS_RUNNING, attempts, backfill_dates, backfills, date_tallies, dates
+from backfilld.state.pipeline.models import FAILED
+from backfilld.state.records import BackfillRow
+from backfilld.state.rules.machine import FINAL, Outcome
+from backfilld.state.store import row_mappers
+from backfilld.state.store.schema import IS_RUNNING, attempts, backfill_dates, backfills, date_counts, dates
 
 _SOME = select(backfills).where(backfills.c.id.in_(bindparam("_ids", expanding=True)))
-_DATES = select(func.coalesce(func.sum(date_tallies.c.n), 0)).where(
-    date_tallies.c.backfill_id == bindparam("_id")
+_DATES = select(func.coalesce(func.sum(date_counts.c.n), 0)).where(
+    date_counts.c.backfill_id == bindparam("_id")
 )
-_LIVE_DATES = _DATES.where(date_tallies.c.state.not_in(FINAL))
-_FAILED_DATES = _DATES.where(
-    date_tallies.c.state == FAILED, date_tallies.c.outcome != Outcome.CANCELLED.value
-)
+_LIVE_DATES = _DATES.where(date_counts.c.state.not_in(FINAL))
+_FAILED_DATES = _DATES.where(date_counts.c.state == FAILED, date_counts.c.outcome != Outcome.CANCELLED.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class BackfillDateRow:
     """What became of one date of a request."""
 
     date: dt.date
@@ -44,7 +42,7 @@ def create(tx: Connection, values: dict[str, object]) -> int:
     return int(number)
 
 
-def add_dates(tx: Connection, number: int, answered: Sequence[Answered]) -> None:
+def add_dates(tx: Connection, number: int, answered: Sequence[BackfillDateRow]) -> None:
     """Keep the answer to every requested date."""
     values = [
         {"backfill_id": number, "date": a.date, "answer": a.answer, "reason": a.reason}
@@ -58,7 +56,7 @@ def add_dates(tx: Connection, number: int, answered: Sequence[Answered]) -> None
 def get(tx: Connection, number: int) -> BackfillRow | None:
     """One backfill."""
     row = tx.execute(select(backfills).where(backfills.c.id == number)).one_or_none()
-    return rows.backfill(row) if row else None
+    return row_mappers.backfill(row) if row else None
 
 
 def by_key(tx: Connection, key: str) -> tuple[int, str] | None:
@@ -73,12 +71,12 @@ def page(tx: Connection, *, below: int | None, limit: int) -> list[BackfillRow]:
     query = select(backfills).order_by(backfills.c.id.desc()).limit(limit)
     if below is not None:
         query = query.where(backfills.c.id < below)
-    return [rows.backfill(row) for row in tx.execute(query)]
+    return [row_mappers.backfill(row) for row in tx.execute(query)]
 
 
-def some(tx: Connection, numbers: Sequence[int]) -> dict[int, BackfillRow]:
+def get_many(tx: Connection, numbers: Sequence[int]) -> dict[int, BackfillRow]:
     """Backfills by id."""
-    return {row.id: rows.backfill(row) for row in tx.execute(_SOME, {"_ids": list(numbers)})}
+    return {row.id: row_mappers.backfill(row) for row in tx.execute(_SOME, {"_ids": list(numbers)})}
 
 
 def change(tx: Connection, number: int, values: dict[str, object]) -> None:
@@ -123,7 +121,7 @@ def answers(tx: Connection, number: int) -> dict[str, int]:
     return {row.answer: row.n for row in tx.execute(query)}
 
 
-def standing(tx: Connection, number: int) -> tuple[dict[str, int], dict[str, int]]:
+def status_counts(tx: Connection, number: int) -> tuple[dict[str, int], dict[str, int]]:
     """Of the enqueued dates: how many are in which state, and how many had which outcome."""
     held = dates.c.backfill_id == backfill_dates.c.backfill_id
     state = func.coalesce(func.nullif(backfill_dates.c.state, ""), dates.c.state).label("state")
@@ -139,14 +137,14 @@ def standing(tx: Connection, number: int) -> tuple[dict[str, int], dict[str, int
     return states, outcomes
 
 
-def dates_page(tx: Connection, number: int, *, after: dt.date | None, limit: int) -> list[Answered]:
+def dates_page(tx: Connection, number: int, *, after: dt.date | None, limit: int) -> list[BackfillDateRow]:
     """Up to `limit` dates of the request later than `after`, with their answers."""
     query = select(backfill_dates).where(backfill_dates.c.backfill_id == number)
     if after is not None:
         query = query.where(backfill_dates.c.date > after)
     found = tx.execute(query.order_by(backfill_dates.c.date).limit(limit))
     return [
-        Answered(
+        BackfillDateRow(
             date=r.date,
             answer=r.answer,
             reason=r.reason,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
-from state.store.upsert import insert
-from state.tables import budgets
+from backfilld.state.store.schema import budgets
+from backfilld.state.store.upsert import insert
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,24 +22,24 @@ from sqlalchemy import (
     update,
 )
 
-from state.records import CheckRow, DateRow, Mode
-from state.store import rows
-from state.store.spread import rows_of
-from state.store.upsert import insert
-from state.tables import IS_HOLE, IS_RUNNABLE, checks, dates
-from state.verdict import Judgement, Verdict
+from backfilld.state.records import CheckRow, DateRow, RunMode
+from backfilld.state.rules.verdict import Judgement, Verdict
+from backfilld.state.store import row_mappers
+from backfilld.state.store.schema import IS_RUNNABLE, IS_UNSATISFIED, checks, dates
+from backfilld.state.store.sql import select_by_dates
+from backfilld.state.store.upsert import insert
 
 Pair = tuple[dt.date, str]
 """A date and a processor."""
 
 # Statements are built once: building one costs more than SQLite takes to run it.
 _THIS = (checks.c.date == bindparam("_date"), checks.c.processor == bindparam("_processor"))
-_AGAIN = {"ticket": checks.c.ticket + 1, "runnable": 0}
-_WANT = update(checks).where(*_THIS).values(wanted_at=bindparam("_at"), **_AGAIN)
-_DUE = checks.c.wanted_at <= bindparam("_now")
+_AGAIN = {"generation": checks.c.generation + 1, "runnable": 0}
+_WANT = update(checks).where(*_THIS).values(query_due_at=bindparam("_at"), **_AGAIN)
+_DUE = checks.c.query_due_at <= bindparam("_now")
 _WANTED = select(checks).where(_DUE).order_by(checks.c.date).limit(bindparam("_limit"))
 _NTH_WANTED = select(checks.c.date).where(_DUE).limit(1).offset(bindparam("_before"))
-_PASSED = or_(checks.c.accepted_reason != "", checks.c.passed_by != "")
+_PASSED = or_(checks.c.accepted_reason != "", checks.c.waived_by != "")
 _SAVE = (
     update(checks)
     .where(*_THIS)
@@ -47,11 +47,13 @@ _SAVE = (
         verdict=bindparam("_verdict"),
         satisfied=case((_PASSED, 1), else_=bindparam("_satisfied")),
         # What could not be counted is as it was when it last was.
-        rows=case((bindparam("_verdict") == Verdict.UNKNOWN.value, checks.c.rows), else_=bindparam("_rows")),
+        row_mappers=case(
+            (bindparam("_verdict") == Verdict.UNKNOWN.value, checks.c.rows), else_=bindparam("_rows")
+        ),
         expected=bindparam("_expected"),
         reason=bindparam("_reason"),
         asked_at=bindparam("_asked_at"),
-        wanted_at=bindparam("_again"),
+        query_due_at=bindparam("_again"),
     )
 )
 _SET_RUNNABLE = update(checks).where(*_THIS).values(runnable=1)
@@ -59,11 +61,11 @@ _CLEAR_RUNNABLE = update(checks).where(*_THIS, IS_RUNNABLE).values(runnable=0)
 _CLAIM = (
     update(checks)
     .where(*_THIS)
-    .values(attempt_id=bindparam("_attempt"), runnable=0, tries=checks.c.tries + 1)
+    .values(attempt_id=bindparam("_attempt"), runnable=0, attempt_count=checks.c.attempt_count + 1)
 )
 
 
-_OF_THIS_WORK = ("tries", "retry_at", "accepted_by", "accepted_reason")
+_OF_THIS_WORK = ("attempt_count", "retry_at", "accepted_by", "accepted_reason")
 """What a check keeps for as long as somebody's request for its date is under way."""
 
 
@@ -72,19 +74,19 @@ def _pairs(pairs: Iterable[Pair], **beside: object) -> list[dict[str, object]]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """An answer to the question `ticket`, ready to be kept."""
+class CheckResult:
+    """An answer to the question `generation`, ready to be kept."""
 
     date: dt.date
     processor: str
-    ticket: int
+    generation: int
     judgement: Judgement
     asked_at: float
     ask_again_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Released:
+class AttemptResult:
     """A pair whose attempt has ended, with what its check keeps of it."""
 
     pair: Pair
@@ -92,7 +94,7 @@ class Released:
     values: Mapping[str, object]
 
 
-def open_for(
+def reset_for(
     tx: Connection,
     admitted: Sequence[DateRow],
     processors: Collection[str],
@@ -112,25 +114,25 @@ def open_for(
     fresh = statement.excluded
     reset = {
         "satisfied": 0,
-        "wanted_at": fresh.wanted_at,
-        "ticket": checks.c.ticket + 1,
-        "tries": 0,
+        "query_due_at": fresh.query_due_at,
+        "generation": checks.c.generation + 1,
+        "attempt_count": 0,
         "retry_at": None,
         "runnable": 0,
         "priority": fresh.priority,
         "mode": fresh.mode,
-        "passed_by": "",
-        "gap": "",
-        "accepted_by": case((fresh.mode == Mode.NORMAL, checks.c.accepted_by), else_=""),
-        "accepted_reason": case((fresh.mode == Mode.NORMAL, checks.c.accepted_reason), else_=""),
+        "waived_by": "",
+        "waiver_reason": "",
+        "accepted_by": case((fresh.mode == RunMode.NORMAL, checks.c.accepted_by), else_=""),
+        "accepted_reason": case((fresh.mode == RunMode.NORMAL, checks.c.accepted_reason), else_=""),
     }
     values = [
         {
             "date": row.date,
             "processor": name,
-            "wanted_at": now,
+            "query_due_at": now,
             "priority": row.priority,
-            "mode": (Mode.FORCE if row.cascades and name in sequential else row.mode).value,
+            "mode": (RunMode.FORCE if row.cascades and name in sequential else row.mode).value,
         }
         for row in admitted
         for name in processors
@@ -144,11 +146,11 @@ def open_for(
             )
 
 
-def open_witnesses(
+def create_lookback_checks(
     tx: Connection, expected: Iterable[dt.date], processors: Collection[str], now: float
 ) -> None:
     """Checks of earlier dates that nobody enqueued but on which later ones depend."""
-    values = [{"date": date, "processor": name, "wanted_at": now} for date in expected for name in processors]
+    values = [{"date": date, "processor": name, "query_due_at": now} for date in expected for name in processors]
     if values:
         tx.execute(insert(tx, checks).on_conflict_do_nothing(), values)
 
@@ -160,43 +162,43 @@ def dates_with(tx: Connection, processors: Collection[str], start: dt.date, end:
     return set(tx.execute(query.having(func.count() == len(processors))).scalars())
 
 
-def of_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, dict[str, CheckRow]]:
+def for_dates(tx: Connection, due_checks: Collection[dt.date]) -> dict[dt.date, dict[str, CheckRow]]:
     """All checks of some dates, by date and processor."""
-    found: dict[dt.date, dict[str, CheckRow]] = {date: {} for date in wanted}
-    for row in rows_of(tx, checks, found):
+    found: dict[dt.date, dict[str, CheckRow]] = {date: {} for date in due_checks}
+    for row in select_by_dates(tx, checks, found):
         if row.date in found:
-            found[row.date][row.processor] = rows.check(row)
+            found[row.date][row.processor] = row_mappers.check(row)
     return found
 
 
-def want(tx: Connection, pairs: Iterable[Pair], at: float) -> None:
+def request_check(tx: Connection, pairs: Iterable[Pair], at: float) -> None:
     """Have the warehouse asked about pairs, not before `at`. Answers under way no longer count."""
     values = _pairs(pairs, _at=at)
     if values:
         tx.execute(_WANT, values)
 
 
-def wanted(tx: Connection, now: float, limit: int) -> list[CheckRow]:
+def due_checks(tx: Connection, now: float, limit: int) -> list[CheckRow]:
     """The checks whose question is due, oldest date first."""
-    return [rows.check(row) for row in tx.execute(_WANTED, {"_now": now, "_limit": limit})]
+    return [row_mappers.check(row) for row in tx.execute(_WANTED, {"_now": now, "_limit": limit})]
 
 
-def fill_a_question(tx: Connection, now: float, most: int) -> bool:
+def batch_is_full(tx: Connection, now: float, most: int) -> bool:
     """Whether as many checks are due as are asked about at once."""
     return tx.execute(_NTH_WANTED, {"_now": now, "_before": most - 1}).first() is not None
 
 
-def save(tx: Connection, answers: Collection[Judged]) -> set[Pair]:
+def save(tx: Connection, answers: Collection[CheckResult]) -> set[Pair]:
     """Keep verdicts, except where something happened since the question was put; which were kept."""
-    rows_now = rows_of(tx, checks, {answer.date for answer in answers})
-    tickets = {(row.date, row.processor): row.ticket for row in rows_now}
-    kept = [one for one in answers if tickets.get((one.date, one.processor)) == one.ticket]
+    rows_now = select_by_dates(tx, checks, {answer.date for answer in answers})
+    generations = {(row.date, row.processor): row.generation for row in rows_now}
+    kept = [one for one in answers if generations.get((one.date, one.processor)) == one.generation]
     if kept:
         tx.execute(_SAVE, [_saved(answer) for answer in kept])
     return {(one.date, one.processor) for one in kept}
 
 
-def _saved(answer: Judged) -> dict[str, object]:
+def _saved(answer: CheckResult) -> dict[str, object]:
     judgement = answer.judgement
     return {
         "_date": answer.date,
@@ -211,16 +213,16 @@ def _saved(answer: Judged) -> dict[str, object]:
     }
 
 
-def pass_over(tx: Connection, date: dt.date, processor: str, *, by: str, reason: str) -> None:
+def waive(tx: Connection, date: dt.date, processor: str, *, by: str, reason: str) -> None:
     """Count an unsatisfied check as passed, with who says so and why."""
     here = (checks.c.date == date, checks.c.processor == processor)
-    tx.execute(update(checks).where(*here).values(passed_by=by, gap=reason, satisfied=1))
+    tx.execute(update(checks).where(*here).values(waived_by=by, waiver_reason=reason, satisfied=1))
 
 
 def accept(tx: Connection, date: dt.date, processor: str, *, actor: str, reason: str, now: float) -> None:
     """Record that an operator accepts a gap; the date may never have been enqueued."""
     accepted = {"accepted_by": actor, "accepted_reason": reason, "satisfied": 1, "runnable": 0}
-    new = insert(tx, checks).values(date=date, processor=processor, wanted_at=now, **accepted)
+    new = insert(tx, checks).values(date=date, processor=processor, query_due_at=now, **accepted)
     tx.execute(new.on_conflict_do_update(index_elements=["date", "processor"], set_=accepted))
 
 
@@ -261,13 +263,13 @@ def runnable(tx: Connection, limits: Mapping[str, int]) -> list[CheckRow]:
 
     One seek per processor, so what waits behind a busy table costs nothing.
     """
-    wanted = [limit for limit in limits.items() if limit[1] > 0]
-    if not wanted:
+    due_checks = [limit for limit in limits.items() if limit[1] > 0]
+    if not due_checks:
         return []
     values: dict[str, object] = {}
-    for number, (name, limit) in enumerate(wanted):
+    for number, (name, limit) in enumerate(due_checks):
         values |= {f"_processor{number}": name, f"_limit{number}": limit}
-    found = [rows.check(row) for row in tx.execute(_runnable(len(wanted)), values)]
+    found = [row_mappers.check(row) for row in tx.execute(_runnable(len(due_checks)), values)]
     return sorted(found, key=lambda row: (-row.priority, row.date))
 
 
@@ -294,7 +296,7 @@ def claim(tx: Connection, taken: Mapping[int, Iterable[Pair]]) -> None:
         tx.execute(_CLAIM, values)
 
 
-def release(tx: Connection, released: Iterable[Released]) -> None:
+def release(tx: Connection, released: Iterable[AttemptResult]) -> None:
     """Note that attempts ended, and have the warehouse asked."""
     alike: dict[tuple[str, ...], list[dict[str, object]]] = defaultdict(list)
     for one in released:
@@ -311,7 +313,7 @@ def _release(names: tuple[str, ...]) -> Update:
     return update(checks).where(*here).values(attempt_id=None, **_AGAIN, **ended)
 
 
-def earliest_hole(
+def earliest_unsatisfied(
     tx: Connection, processors: Collection[str], start: dt.date, end: dt.date = dt.date.max
 ) -> tuple[dt.date, str] | None:
     """The first date from `start` to before `end` that some processor has not satisfied, and which."""
@@ -327,7 +329,7 @@ def _holes(branches: int) -> CompoundSelect[Any]:
         *(
             select(
                 select(checks.c.date, checks.c.processor)
-                .where(IS_HOLE, checks.c.processor == bindparam(f"_processor{number}"))
+                .where(IS_UNSATISFIED, checks.c.processor == bindparam(f"_processor{number}"))
                 .where(checks.c.date >= bindparam("_start"), checks.c.date < bindparam("_end"))
                 .order_by(checks.c.date)
                 .limit(1)

@@ -23,9 +23,9 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from state.store import postgresql
-from state.store.faults import DatabaseUnusable, explained
-from state.store.version import MIGRATIONS, schema_version
+from backfilld.state.store import postgresql
+from backfilld.state.store.errors import DatabaseUnavailable, translate
+from backfilld.state.store.schema_version import MIGRATIONS, schema_version
 
 Transaction = Connection
 """An open transaction, as the other modules of the store take it."""
@@ -85,7 +85,7 @@ class Database:
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:
-            raise DatabaseUnusable(f"{self.path}: {error.strerror}; ask as the daemon's user") from error
+            raise DatabaseUnavailable(f"{self.path}: {error.strerror}; ask as the daemon's user") from error
         return True
 
     @property
@@ -164,7 +164,7 @@ class Database:
         with self.read() as tx:
             found = tx.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
         if found != "ok":
-            raise DatabaseUnusable(f"{self.path} is damaged ({found}); restore the latest good backup")
+            raise DatabaseUnavailable(f"{self.path} is damaged ({found}); restore the latest good backup")
 
     def upgrade(self) -> None:
         """Bring the schema to the newest version, after a backup copy when there is something to lose.
@@ -181,7 +181,7 @@ class Database:
         try:
             yield
         except (DBAPIError, sqlite3.Error) as error:
-            told = explained(self.name, self.path if self.sqlite else None, error)
+            told = translate(self.name, self.path if self.sqlite else None, error)
             if told is None:
                 raise
             raise told from error
@@ -192,7 +192,7 @@ class Database:
         if found.current == found.newest:
             return
         if not found.known:
-            raise DatabaseUnusable(
+            raise DatabaseUnavailable(
                 f"the state database has schema version {found.current}, which this backfilld does not know;"
                 " it was written by a newer one: install that, or restore a backup"
             )
@@ -214,14 +214,14 @@ class Database:
             DatabaseUnusable: there is no database, it is damaged, or the copy cannot be written.
         """
         if not self.there:
-            raise DatabaseUnusable(f"{self.path} is not there: nothing to copy")
+            raise DatabaseUnavailable(f"{self.path} is not there: nothing to copy")
         partial = target.with_name(f".{target.name}.partial")
         try:
             self._refuse_to_fill(target.parent)
             _copy(self.path, partial)
             partial.replace(target)
         except (sqlite3.Error, OSError) as error:
-            raise explained(f"backup to {target}", None, error) or error from error
+            raise translate(f"backup to {target}", None, error) or error from error
         finally:
             with contextlib.suppress(OSError):  # it is not there, or was told of
                 partial.unlink()
@@ -233,7 +233,7 @@ class Database:
         free = shutil.disk_usage(folder).free
         if size > free:
             told = f"takes {size / 1e6:.1f} MB, and its disk has {free / 1e6:.1f} MB left; make room"
-            raise DatabaseUnusable(f"a copy in {folder} {told}")
+            raise DatabaseUnavailable(f"a copy in {folder} {told}")
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -248,7 +248,7 @@ def _copy(source: Path, target: Path) -> None:
         copy.execute("PRAGMA journal_mode = DELETE")
         (found,) = copy.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
-            raise DatabaseUnusable(f"{source} is damaged ({found}): no backup of it is kept")
+            raise DatabaseUnavailable(f"{source} is damaged ({found}): no backup of it is kept")
 
 
 def _tune_sqlite(engine: Engine, lock_wait: float) -> None:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
 
-from state.machine import FINAL, Outcome, Trigger
-from state.pipeline import DONE, PENDING
-from state.records import DateRow, Mark, Mode, TransitionRow
-from state.store import rows
-from state.store.spread import rows_of
-from state.tables import IS_REGRESSED, IS_STALE, backfill_dates, checks, dates, transitions
+from backfilld.state.pipeline.models import DONE, PENDING
+from backfilld.state.records import DateRow, Mark, RunMode, TransitionRow
+from backfilld.state.rules.machine import FINAL, Outcome, Trigger
+from backfilld.state.store import row_mappers
+from backfilld.state.store.schema import IS_REGRESSED, IS_STALE, backfill_dates, checks, dates, transitions
+from backfilld.state.store.sql import select_by_dates
 
-AT_ONCE = 0.0
+IMMEDIATELY = 0.0
 """Due before all dates that merely wait for their turn: something has just happened to this one."""
 
 _LIVE = dates.c.ended_at.is_(None)
@@ -74,7 +74,7 @@ class StaleDate(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
+class Transition:
     """One step of a date, as it will stand in its history."""
 
     trigger: Trigger
@@ -83,7 +83,7 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class DateStatus:
     """Where a date stands after a move, beside its state."""
 
     outcome: str = ""
@@ -98,13 +98,15 @@ class Standing:
 def get(tx: Connection, date: dt.date) -> DateRow | None:
     """One date, or None when nobody ever enqueued it."""
     row = tx.execute(_GET, {"_date": date}).one_or_none()
-    return rows.date(row) if row else None
+    return row_mappers.date(row) if row else None
 
 
-def among(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, DateRow]:
+def get_many(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, DateRow]:
     """Those of the dates that were ever enqueued."""
     chosen = set(wanted)
-    return {row.date: rows.date(row) for row in rows_of(tx, dates, chosen) if row.date in chosen}
+    return {
+        row.date: row_mappers.date(row) for row in select_by_dates(tx, dates, chosen) if row.date in chosen
+    }
 
 
 def page(
@@ -118,7 +120,7 @@ def page(
 ) -> list[DateRow]:
     """Up to `limit` dates from `start` to `end`, both included, oldest first."""
     query = select(dates).where(*matching(start, end, states, mark)).order_by(dates.c.date).limit(limit)
-    return [rows.date(row) for row in tx.execute(query)]
+    return [row_mappers.date(row) for row in tx.execute(query)]
 
 
 def matching(
@@ -140,7 +142,7 @@ def create(tx: Connection, values: Sequence[dict[str, object]]) -> None:
 
 def due(tx: Connection, now: float, limit: int) -> list[DateRow]:
     """Dates to be looked at now."""
-    return [rows.date(row) for row in tx.execute(_DUE, {"_now": now, "_limit": limit})]
+    return [row_mappers.date(row) for row in tx.execute(_DUE, {"_now": now, "_limit": limit})]
 
 
 def span_waiting(tx: Connection, waiting: str) -> tuple[dt.date, dt.date] | None:
@@ -152,11 +154,11 @@ def span_waiting(tx: Connection, waiting: str) -> tuple[dt.date, dt.date] | None
 def first_waiting(tx: Connection, waiting: str, state: str, after: dt.date) -> DateRow | None:
     """The first date later than `after` that waits for one thing in a state; None when none does."""
     found = tx.execute(_FIRST_WAITING, {"_waiting": waiting, "_state": state, "_after": after}).first()
-    return rows.date(found) if found else None
+    return row_mappers.date(found) if found else None
 
 
 def move(
-    tx: Connection, row: DateRow, moves: Sequence[Move], standing: Standing, *, actor: str, now: float
+    tx: Connection, row: DateRow, moves: Sequence[Transition], standing: DateStatus, *, actor: str, now: float
 ) -> None:
     """Take a date through `moves`: one compare-and-set, and one row of history for each.
 
@@ -200,7 +202,7 @@ def restart(
     tx: Connection,
     held: Sequence[DateRow],
     *,
-    mode: Mode,
+    mode: RunMode,
     actor: str,
     reason: str,
     now: float,
@@ -209,7 +211,7 @@ def restart(
     """Put `done` or `failed` dates back to `pending`; they were read in this same writing transaction."""
     if not held:
         return
-    again = {"state": PENDING, "outcome": "", "reason": "", "waiting": "turn", "waiting_text": ""}
+    again = {"state": PENDING, "outcome": "", "reason": "", "waiting": "engine", "waiting_text": ""}
     fresh = {"due_at": now, "entered_at": now, "ended_at": None, "mode": mode.value}
     fresh |= {"regressed": "", "swept_at": None, "cascades": int(cascades)}
     statement = update(dates).where(*_AS_READ).values(version=dates.c.version + 1, **again, **fresh)
@@ -259,7 +261,7 @@ def reassign(tx: Connection, wanted: Collection[dt.date], backfill_id: int, prio
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parked:
+class WaitStatus:
     """What a live date waits for, as its row was read, and when to look again."""
 
     row: DateRow
@@ -268,7 +270,7 @@ class Parked:
     due_at: float | None = None
 
 
-def park(tx: Connection, parked: Iterable[Parked]) -> None:
+def set_waiting(tx: Connection, parked: Iterable[WaitStatus]) -> None:
     """Note what dates wait for; whichever moved meanwhile stays as it is."""
     values = [
         {
@@ -291,24 +293,24 @@ def set_season(tx: Connection, seasons: Iterable[tuple[dt.date, str]]) -> None:
         tx.execute(_SET_SEASON, values)
 
 
-def wake(tx: Connection, now: float, *conditions: ColumnElement[bool]) -> int:
+def make_due(tx: Connection, now: float, *conditions: ColumnElement[bool]) -> int:
     """Have live dates that meet all conditions looked at now; how many they are."""
     return tx.execute(update(dates).where(_LIVE, *conditions).values(due_at=now)).rowcount
 
 
-def wake_dates(tx: Connection, wanted: Iterable[dt.date], at: float) -> None:
+def make_dates_due(tx: Connection, wanted: Iterable[dt.date], at: float) -> None:
     """Have some dates looked at, now or `AT_ONCE`, where they are live."""
     values = [{"_date": date, "_at": at} for date in wanted]
     if values:
         tx.execute(_WAKE, values)
 
 
-def wake_backfill(tx: Connection, backfill_id: int, now: float) -> int:
+def make_backfill_due(tx: Connection, backfill_id: int, now: float) -> int:
     """Have all live dates of a backfill looked at now."""
-    return wake(tx, now, dates.c.backfill_id == backfill_id)
+    return make_due(tx, now, dates.c.backfill_id == backfill_id)
 
 
-def wake_waiting(
+def make_waiting_due(
     tx: Connection, waiting: str, now: float, after: dt.date = dt.date.min, until: dt.date = dt.date.max
 ) -> None:
     """Have dates that wait for one thing looked at now: those later than `after`, up to `until`."""
@@ -329,13 +331,13 @@ def readmitted(tx: Connection, pending: Sequence[DateRow]) -> set[dt.date]:
 def history(tx: Connection, date: dt.date) -> list[TransitionRow]:
     """All transitions of a date, in order."""
     query = select(transitions).where(transitions.c.date == date).order_by(transitions.c.version)
-    return [rows.transition(row) for row in tx.execute(query)]
+    return [row_mappers.transition(row) for row in tx.execute(query)]
 
 
 def in_unknown_states(tx: Connection, known: Collection[str]) -> list[DateRow]:
     """Dates whose state the pipeline file no longer has."""
     query = select(dates).where(dates.c.state.not_in(known))
-    return [rows.date(row) for row in tx.execute(query)]
+    return [row_mappers.date(row) for row in tx.execute(query)]
 
 
 def out_of_place(
@@ -347,4 +349,4 @@ def out_of_place(
     satisfied = here.where(checks.c.processor.in_(before), checks.c.satisfied == 1).scalar_subquery()
     misses = or_(known < len(processors), satisfied < len(before))
     query = select(dates).where(dates.c.state == state, misses)
-    return [rows.date(row) for row in tx.execute(query)]
+    return [row_mappers.date(row) for row in tx.execute(query)]

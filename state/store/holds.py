@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, or_, select, update
 
-from state.records import HoldRow
-from state.store import rows
-from state.store.upsert import insert
-from state.tables import holds
+from backfilld.state.records import HoldRow
+from backfilld.state.store import row_mappers
+from backfilld.state.store.schema import holds
+from backfilld.state.store.upsert import insert
 
 EVERYTHING = "all"
 WAREHOUSE = "warehouse"
@@ -23,9 +23,9 @@ _IN_FORCE = select(holds.c.key).where(
 )
 
 
-def everything(tx: Connection) -> list[HoldRow]:
+def all_holds(tx: Connection) -> list[HoldRow]:
     """All holds, oldest first."""
-    return [rows.hold(row) for row in tx.execute(_ALL)]
+    return [row_mappers.hold(row) for row in tx.execute(_ALL)]
 
 
 def place(
@@ -44,7 +44,7 @@ def prolong(tx: Connection, kind: str, key: str, *, reason: str, until: float) -
     tx.execute(update(holds).where(*here).values(reason=reason, until=until))
 
 
-def lift(tx: Connection, kind: str, key: str) -> bool:
+def release(tx: Connection, kind: str, key: str) -> bool:
     """Lift a hold; False when there was none."""
     return tx.execute(delete(holds).where(holds.c.kind == kind, holds.c.key == key)).rowcount == 1
 
@@ -54,9 +54,9 @@ def in_force(tx: Connection, kind: str, now: float) -> bool:
     return tx.execute(_IN_FORCE, {"_kind": kind, "_now": now}).first() is not None
 
 
-def lift_over(tx: Connection, now: float) -> list[HoldRow]:
+def release_expired(tx: Connection, now: float) -> list[HoldRow]:
     """Lift the holds whose time is over, and return them."""
-    over = [rows.hold(row) for row in tx.execute(_OVER, {"_now": now})]
+    over = [row_mappers.hold(row) for row in tx.execute(_OVER, {"_now": now})]
     for hold in over:
-        lift(tx, hold.kind, hold.key)
+        release(tx, hold.kind, hold.key)
     return over

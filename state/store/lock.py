@@ -21,16 +21,16 @@ from typing import Protocol
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from state.mendable import Mendable
-from state.store.database import Database
-from state.store.faults import DatabaseUnusable, StandsBy
-from state.store.postgresql import LEADER
+from backfilld.state.errors import UserError
+from backfilld.state.store.database import Database
+from backfilld.state.store.errors import DatabaseUnavailable, NotLeader
+from backfilld.state.store.postgresql import LEADER
 
 FILE = "daemon.lock"
 _LONGEST = 4096
 
 
-class InUse(Mendable):
+class AlreadyRunning(UserError):
     """Another daemon serves this state database; the message says who."""
 
 
@@ -88,11 +88,11 @@ class DaemonLock(Protocol):
         """Let another daemon have it."""
 
 
-def lock_of(database: Database, holder: Holder) -> DaemonLock:
+def open_lock(database: Database, holder: Holder) -> DaemonLock:
     """The lock of a database, not taken yet."""
     if database.sqlite:
         return FileLock(database.path.with_name(FILE), holder)
-    return SessionLock(database, holder)
+    return AdvisoryLock(database, holder)
 
 
 class FileLock:
@@ -109,13 +109,13 @@ class FileLock:
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             told = f"{self._path} cannot be opened: {error.strerror}; check its owner"
-            raise DatabaseUnusable(told) from error
+            raise DatabaseUnavailable(told) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             said = os.pread(fd, _LONGEST, 0).decode(errors="replace")
             os.close(fd)
-            raise InUse(_refusal(self._path, Holder.parse(said))) from error
+            raise AlreadyRunning(_refusal(self._path, Holder.parse(said))) from error
         with suppress(OSError):  # a full disk, say: the lock holds without the note
             os.truncate(fd, 0)
             os.pwrite(fd, self._holder.text().encode(), 0)
@@ -145,7 +145,7 @@ _LEADER = """
 """
 
 
-class SessionLock:
+class AdvisoryLock:
     """An advisory lock of one session, which is named after the daemon, so that all others see who leads.
 
     Sessions end when the daemon does, when its machine does not answer, or when the server restarts; the
@@ -181,7 +181,7 @@ class SessionLock:
         """Refuse a transaction while another daemon leads, or none. Raises StandsBy."""
         leader = _leader(tx)
         if not self._name or leader != self._name:
-            raise StandsBy(f"this daemon stands by; changes are for the leader, {leader or 'not known yet'}")
+            raise NotLeader(f"this daemon stands by; changes are for the leader, {leader or 'not known yet'}")
 
     def release(self) -> None:
         """Give the lock back, then end the session, whose end the server may notice a little later."""

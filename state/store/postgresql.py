@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
-from state.store.faults import DatabaseUnusable
+from backfilld.state.store.errors import DatabaseUnavailable
 
 WRITER, LEADER = (0x6266, 1), (0x6266, 2)
 """The two advisory locks: of whoever writes now, until its transaction ends; of the daemon that leads."""
@@ -40,7 +40,7 @@ def engine(url: URL, lock_wait: float) -> Engine:
     try:
         made = create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=given)
     except ModuleNotFoundError as error:
-        raise DatabaseUnusable("PostgreSQL needs its driver: pip install 'backfilld[postgres]'") from error
+        raise DatabaseUnavailable("PostgreSQL needs its driver: pip install 'backfilld[postgres]'") from error
 
     @event.listens_for(made, "connect")
     def connected(connection: Any, _record: Any) -> None:

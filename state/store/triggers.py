@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 _COUNTED = {
-    "dates": ("date_tallies", ("backfill_id", "season", "state", "outcome", "waiting")),
-    "checks": ("check_tallies", ("processor", "verdict", "satisfied")),
+    "dates": ("date_counts", ("backfill_id", "season", "state", "outcome", "waiting")),
+    "checks": ("check_counts", ("processor", "verdict", "satisfied")),
 }
 
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from sqlalchemy import text
 
-from demo import job, witness
-from demo import lake as lakes
-from demo.processors import BOOTSTRAP_DAYS, PROCESSORS
-from state.pipeline_file import load
-from state.store.database import Database
+from backfilld.demo import job, run_log
+from backfilld.demo import lake as lakes
+from backfilld.demo.processors import BOOTSTRAP_DAYS, PROCESSORS
+from backfilld.state.pipeline.loading import load
+from backfilld.state.store.database import Database
 
 CLOCK_SLACK = 0.5
 """Seconds by which a file's time may lag behind a clock reading: the kernel stamps files by its ticks."""
@@ -58,14 +58,14 @@ def _differing(lake: Path, name: str, date: dt.date) -> int:
         return more + right.except_(stored).shape[0] + stored.except_(right).shape[0]
 
 
-def overlaps(lake: Path) -> list[tuple[witness.Run, witness.Run]]:
+def overlaps(lake: Path) -> list[tuple[run_log.Run, run_log.Run]]:
     """Runs of one output table, or of the sequential phase, that were under way at the same time."""
     pipeline = load(lake.parent / "pipeline.toml")
     phase4 = [p.name for p in pipeline.phase[-1].processor]
     groups = [phase4, *([name] for name in pipeline.processors)]
-    runs = witness.runs(lake)
+    runs = run_log.runs(lake)
     return [
-        pair for names in groups for pair in witness.overlapping([r for r in runs if r.processor in names])
+        pair for names in groups for pair in run_log.overlapping([r for r in runs if r.processor in names])
     ]
 
 
@@ -77,7 +77,7 @@ def out_of_order(lake: Path) -> list[str]:
     """
     phases = load(lake.parent / "pipeline.toml").phase
     names, before = ([p.name for p in phase.processor] for phase in (phases[-1], phases[-2]))
-    runs = {(run.processor, run.dates[0]): run for run in witness.runs(lake)}
+    runs = {(run.processor, run.dates[0]): run for run in run_log.runs(lake)}
     found = []
     for date in sorted({date for _, date in runs}):
         steps = [runs[name, date] for name in names if (name, date) in runs]
@@ -93,7 +93,7 @@ def out_of_order(lake: Path) -> list[str]:
 
 def repeated(lake: Path) -> dict[tuple[str, dt.date], int]:
     """What ran more than once."""
-    counts = Counter((run.processor, date) for run in witness.runs(lake) for date in run.dates)
+    counts = Counter((run.processor, date) for run in run_log.runs(lake) for date in run.dates)
     return {pair: n for pair, n in counts.items() if n > 1}
 
 
@@ -140,7 +140,7 @@ def _wrong_histories(ask: Ask) -> list[str]:
 def _wrong_attempts(ask: Ask, lake: Path) -> list[str]:
     """Attempts that began without running, ran without a claim, or are said to have ended too early."""
     attempts = {str(row["id"]): row for row in ask("SELECT * FROM attempts")}
-    runs = {run.attempt: run for run in witness.runs(lake)}
+    runs = {run.attempt: run for run in run_log.runs(lake)}
     wrong = [f"run without an attempt: {run}" for number, run in runs.items() if number not in attempts]
     for number, row in attempts.items():
         run = runs.get(number)

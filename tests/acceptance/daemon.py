@@ -13,12 +13,12 @@ from pathlib import Path
 
 import requests
 
-from api.cli.client import ApiError, Client
-from demo import run
-from tests.patience import PATIENCE
+from backfilld.api.cli.client import ApiError, Client
+from backfilld.demo import environment
 from tests.ports import free_port
+from tests.timeouts import PATIENCE
 
-PATIENT = {'timeout = "60s"': 'timeout = "15m"', 'silence = "20s"': 'silence = "5m"'}
+PATIENT = {'timeout = "60s"': 'timeout = "15m"', 'idle_timeout = "20s"': 'idle_timeout = "5m"'}
 """No job of the demo is ended for its time, however slow the machine is."""
 
 
@@ -34,7 +34,7 @@ class Daemon:
         options: tuple[str, ...] = (),
         database: str = "",
     ) -> None:
-        self.pipeline = run.prepare(folder, pace=pace, bigquery=bigquery)
+        self.pipeline = environment.prepare(folder, pace=pace, bigquery=bigquery)
         self.folder = folder
         self.lake = folder / "lake"
         self.state = folder / "state"
@@ -59,7 +59,7 @@ class Daemon:
     def words(self) -> list[str]:
         """The command line that starts it."""
         serve = ["serve", "--pipeline", str(self.pipeline), "--state-dir", str(self.state), *self.options]
-        return [sys.executable, "-m", "api.cli", *serve, "--listen", f"127.0.0.1:{self.port}"]
+        return [sys.executable, "-m", "backfilld", *serve, "--listen", f"127.0.0.1:{self.port}"]
 
     @property
     def environment(self) -> dict[str, str]:

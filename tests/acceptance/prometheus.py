@@ -14,8 +14,8 @@ import requests
 import yaml
 
 from tests.deploy import RULES
-from tests.patience import PATIENCE
 from tests.ports import free_port
+from tests.timeouts import PATIENCE
 
 WINDOW = "20s"
 """What stands for ten minutes, an hour, and Grafana's own window."""

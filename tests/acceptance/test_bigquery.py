@@ -5,8 +5,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from demo import lake, witness
-from demo.processors import PROCESSORS
+from backfilld.demo import lake, run_log
+from backfilld.demo.processors import PROCESSORS
 from tests.acceptance.daemon import Daemon, daemon
 from tests.integration import emulator
 
@@ -52,7 +52,7 @@ def test_the_demo_ends_on_bigquery_as_on_the_lake(tmp_path: Path, bigquery_endpo
         assert {cell["processor"]: cell["rows"] for cell in told} == rows
         # With at most two queries for each gate that an attempt led to
         attempts = len(list(one.client.all("/v1/attempts")))
-        assert attempts == len(witness.runs(one.lake)) == 10 + 14
+        assert attempts == len(run_log.runs(one.lake)) == 10 + 14
         assert queries(one, "gate") <= 2 * (attempts + 3)
         assert queries(one, "calendar") <= 3
 

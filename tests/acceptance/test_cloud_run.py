@@ -27,7 +27,8 @@ def changes_for(address):
     )
     away = {f'name = "{name}"\n': f'name = "{name}"\nexecutor = "cloud-run"\n' for name in REMOTE}
     python = {
-        f'"{{python}}", "-m", "demo.jobs.{n}"': f'"{sys.executable}", "-m", "demo.jobs.{n}"' for n in REMOTE
+        f'"{{python}}", "-m", "backfilld.demo.jobs.{n}"': f'"{sys.executable}", "-m", "backfilld.demo.jobs.{n}"'
+        for n in REMOTE
     }
     return {**away, **python, "[jobs]\n": f"{place}\n[jobs]\n"}
 

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from demo import misbehave
+from backfilld.demo import misbehave
 from tests.acceptance.audit import overlaps
 from tests.acceptance.daemon import daemon, jobs_alive
 
@@ -62,11 +62,11 @@ def test_every_misbehaviour_ends_where_it_should_with_figures(tmp_path, kind, pr
 
 
 def test_a_hang_leaves_no_process_behind(tmp_path):
-    with daemon(tmp_path / "d", changes={'silence = "5m"': 'silence = "2s"'}) as one:
+    with daemon(tmp_path / "d", changes={'idle_timeout = "5m"': 'idle_timeout = "2s"'}) as one:
         misbehave.switch(one.lake, "nbac_team_boxscore", dt.date(2021, 10, 19), "hang", times=1)
         number = one.enqueue("2021-10-19", "2021-10-19")
         one.finish(number)
-        assert "silent" in [a["status"] for a in one.client.get("/v1/dates/2021-10-19")["attempts"]]
+        assert "idle" in [a["status"] for a in one.client.get("/v1/dates/2021-10-19")["attempts"]]
         one.wait_for(lambda: not jobs_alive(one.folder), "rid of all jobs")
 
 

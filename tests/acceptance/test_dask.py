@@ -2,7 +2,7 @@
 
 import signal
 
-from demo.witness import runs
+from backfilld.demo.run_log import runs
 from tests.acceptance.on_dask import REMOTE, attempts, daemon_on, overlaps
 from tests.integration.dask_cluster import running
 

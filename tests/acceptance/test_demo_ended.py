@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 
-from state.store.lock import FILE, FileLock, Holder
+from backfilld.state.store.lock import FILE, FileLock, Holder
 from tests.ports import free_port
 
 
@@ -13,7 +13,7 @@ def test_a_demo_that_is_terminated_leaves_no_daemon_behind(tmp_path):
     words = [
         sys.executable,
         "-m",
-        "api.cli",
+        "backfilld",
         "demo",
         "--folder",
         str(tmp_path),

@@ -20,11 +20,11 @@ from typing import Any
 
 import requests
 
-from api.access.tokens import Scope, mint
-from api.cli.client import ApiError, Client
+from backfilld.api.auth.tokens import Scope, mint
+from backfilld.api.cli.client import ApiError, Client
 from tests.acceptance.audit import asking, overlaps, wrong_rows
 from tests.acceptance.daemon import Daemon, daemon, jobs_alive
-from tests.patience import PATIENCE
+from tests.timeouts import PATIENCE
 
 SECONDS = float(os.environ.get("EIGHT_CLIENTS_SECONDS", "8"))
 NAMES = tuple(f"client-{number}" for number in range(8))

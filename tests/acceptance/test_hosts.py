@@ -10,7 +10,7 @@ import pytest
 from tests.acceptance.on_dask import REMOTE, attempts, daemon_on, overlaps, writing
 from tests.hosts import Host, joined
 from tests.integration.dask_cluster import Cluster, dask_hand, running
-from tests.integration.hand import Hand
+from tests.integration.executor_driver import Hand
 from tests.integration.real_jobs import Bench, lives, until
 
 pytestmark = pytest.mark.hosts

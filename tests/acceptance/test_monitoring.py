@@ -7,13 +7,13 @@ import time
 
 import pytest
 
-from api.cli.client import ApiError
-from demo import misbehave
+from backfilld.api.cli.client import ApiError
+from backfilld.demo import misbehave
 from tests.acceptance.daemon import daemon
 from tests.acceptance.prometheus import hasten, prometheus
 from tests.deploy import queries, rules, run
-from tests.patience import PATIENCE
 from tests.ports import free_port
+from tests.timeouts import PATIENCE
 
 SOURCES = (
     "nbac_gamebook_player_stats",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from demo import lake as lakes
+from backfilld.demo import lake as lakes
 from tests.acceptance import audit
 from tests.acceptance.daemon import daemon
 

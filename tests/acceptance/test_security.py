@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from api.access.tokens import SHAPE, Scope, mint
-from api.cli.client import Client
-from daemon.config import prepare
+from backfilld.api.auth.tokens import SHAPE, Scope, mint
+from backfilld.api.cli.client import Client
+from backfilld.daemon.settings import prepare
 from tests.acceptance.daemon import Daemon, daemon, jobs_alive
-from tests.patience import PATIENCE
+from tests.timeouts import PATIENCE
 
 DATES = ("2021-10-19", "2021-10-20")
 PLANTED = "planted-secret-7f3a"
@@ -137,7 +137,7 @@ def _put_the_token_everywhere(stage: Stage) -> None:
         ("POST", "/v1/resume", {"Authorization": token}),
     ):
         stage.raw(method, path, **headers)
-    for body in ({token: 1}, {"start": token}, {"start": DATES[0], "scrapers": token}):
+    for body in ({token: 1}, {"start": token}, {"start": DATES[0], "sources": token}):
         answer = requests.post(
             f"{stage.daemon.client.url}/v1/backfills",
             json=body,

@@ -10,9 +10,9 @@ import pytest
 import requests
 import sqlalchemy as sa
 
-from state.store.database import Database
+from backfilld.state.store.database import Database
 from tests.acceptance.daemon import daemon
-from tests.patience import PATIENCE
+from tests.timeouts import PATIENCE
 
 DAY = "2021-10-19"
 

@@ -15,7 +15,7 @@ import requests
 
 from tests.acceptance import audit
 from tests.acceptance.daemon import daemon
-from tests.patience import PATIENCE
+from tests.timeouts import PATIENCE
 
 DATES = [dt.date(2021, 10, 19) + dt.timedelta(days=n) for n in range(3)]
 SPAN = (DATES[0].isoformat(), DATES[-1].isoformat())
@@ -210,7 +210,7 @@ def test_what_cannot_be_used_is_refused_at_start_and_mended_as_the_manual_says(t
 
 
 def back_up(one):
-    words = [sys.executable, "-m", "api.cli", "backup", "--state-dir", str(one.state)]
+    words = [sys.executable, "-m", "backfilld", "backup", "--state-dir", str(one.state)]
     done = subprocess.run(words, capture_output=True, text=True, check=True, env=one.environment)
     assert "checked" in done.stdout
     return Path(done.stdout.rpartition(": ")[0])

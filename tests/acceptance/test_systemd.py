@@ -12,9 +12,9 @@ import time
 
 import pytest
 
-from demo import witness
+from backfilld.demo import run_log
 from tests.acceptance.daemon import Daemon, jobs_alive
-from tests.patience import PATIENCE
+from tests.timeouts import PATIENCE
 
 WATCHDOG = 1.0
 
@@ -126,7 +126,7 @@ def test_the_watchdog_is_fed_while_the_engine_comes_round_and_only_then(service)
         listener.wait_for("WATCHDOG=1")
     # When the engine's turn hangs at a lock that another process holds, though everything else goes on
     one.enqueue("2021-10-19", "2021-10-19")
-    one.wait_for(lambda: witness.runs(one.lake), "at work")
+    one.wait_for(lambda: run_log.runs(one.lake), "at work")
     with write_lock(one.folder):
         one.wait_for(lambda: not jobs_alive(one.folder), "waiting for the end of a job to be written")
         time.sleep(WATCHDOG)

@@ -18,8 +18,8 @@ import pytest
 import requests
 
 from tests.documents import ROOT, Command, File, steps
-from tests.patience import PATIENCE
 from tests.ports import free_port
+from tests.timeouts import PATIENCE
 
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 ASKED_AGAIN = ("backfilld status", "backfilld validate")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from state import __version__
+from backfilld import __version__
 from tests.acceptance.audit import overlaps
 from tests.ports import free_port
 

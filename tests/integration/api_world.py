@@ -12,16 +12,16 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from api.app import create_app
-from api.metrics import Metrics
-from api.server import Server
-from daemon.config import Settings
-from daemon.events import Event, Tell
-from daemon.executors import Executor
-from daemon.warehouse import Wanted
-from state.pipeline import Pipeline
+from backfilld.api.app import create_app
+from backfilld.api.metrics import Metrics
+from backfilld.api.server import Server
+from backfilld.daemon.events import Event, EventSink
+from backfilld.daemon.executors.adapter import Executor
+from backfilld.daemon.settings import Settings
+from backfilld.daemon.warehouses.adapter import Wanted
+from backfilld.state.pipeline.models import Pipeline
 from tests.factories import phase, pipeline, processor
-from tests.simulation.outside import SimWarehouse
+from tests.simulation.fakes import SimWarehouse
 from tests.simulation.world import World
 
 OPENER = dt.date(2021, 10, 19)
@@ -56,8 +56,8 @@ class Behind:
     def __init__(self, world: World, **keys: Any) -> None:
         self.world = world
         self.pipeline = world.pipeline
-        self.core = world.core
-        self.control = world.control
+        self.context = world.context
+        self.commands = world.commands
         self.enqueuer = world.enqueuer
         self.executors: Mapping[str, Executor] = {"local": world.executor}
         # No limit of requests, unless it is what a test is about.
@@ -76,7 +76,7 @@ class Behind:
     def wake(self) -> None:
         self.woken += 1
 
-    def listen(self, tell: Tell) -> None:
+    def listen(self, tell: EventSink) -> None:
         """Every event from now on, as the service would tell it."""
         told = self.world.events
 
@@ -86,7 +86,7 @@ class Behind:
                 tell(event)
 
         both = Both(told)
-        object.__setattr__(self.core, "tell", both.append)
+        object.__setattr__(self.context, "tell", both.append)
 
 
 class Api:

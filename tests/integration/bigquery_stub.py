@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 
-from tests.integration.served import Answer, Json, served
+from tests.integration.served_api import Answer, Json, served
 
 TOKEN = "ya29.for-tests"
 """What the server gives to whoever shows a signed key."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from api.cli import follow, main
+from backfilld.api.cli import follow
+from backfilld.api.cli.main import main
 from tests.integration.api_world import Api, listening
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.api_world import Api, listening, make_api
-from tests.integration.houses import BigQueryHouse, House, LakeHouse
+from tests.integration.warehouses import BigQueryHouse, House, LakeHouse
 
 
 @pytest.fixture

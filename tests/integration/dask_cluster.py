@@ -10,13 +10,13 @@ from pathlib import Path
 
 from distributed import Client, Scheduler, SchedulerPlugin
 
-from daemon.executors.dask import Dask
-from daemon.executors.dask_link import connect
-from state.sources import DaskCluster
+from backfilld.daemon.executors.dask.client import connect
+from backfilld.daemon.executors.dask.executor import DaskExecutor
+from backfilld.state.pipeline.sections import DaskSettings
 from tests.hosts import LOOPBACK, Host
-from tests.integration.hand import Hand
-from tests.patience import PATIENCE
+from tests.integration.executor_driver import Hand
 from tests.ports import free_port
+from tests.timeouts import PATIENCE
 
 WAITS = "echo $$ >leader; echo begun; until test -e end; do sleep 0.05; done; echo done; exit 7"
 
@@ -117,8 +117,8 @@ def running(
 
 def dask_hand(root: Path, cwd: Path, address: str, resource: str | None = None) -> Hand:
     """A Dask executor, with its logs under `root`."""
-    source = DaskCluster(scheduler=address, resource=resource)
-    return Hand(cwd, lambda on_end: Dask(root, source, on_end=on_end))
+    source = DaskSettings(scheduler=address, resource=resource)
+    return Hand(cwd, lambda on_end: DaskExecutor(root, source, on_end=on_end))
 
 
 def hand_of(cluster: Cluster, folder: Path, **more: str) -> Hand:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import duckdb
 
-import demo
-from demo import lake as lakes
-from state.calendar import Day
-from state.pipeline_file import load
-from state.verdict import Circumstances, Evidence, Verdict, judge
+from backfilld.demo import lake as lakes
+from backfilld.state.pipeline.loading import load
+from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.verdict import Evidence, JudgeContext, Verdict, judge
 
 PIPELINE = load(Path(demo.__file__).parent / "pipeline.toml")
 DAY = date(2021, 10, 26)  # five games, the first date after bootstrap
@@ -64,7 +63,7 @@ class Platform:
 
     def verdict(self, name: str, day: date = DAY) -> Verdict:
         processor = PIPELINE.processors[name]
-        about = Circumstances(
+        about = JudgeContext(
             now=time.time(), stale_after=30, bootstrap_days=PIPELINE.bootstrap_days(processor)
         )
         return judge(self.evidence(name, day), processor.expect, season_day(day), about).verdict
@@ -78,13 +77,13 @@ class Platform:
         counts.append(f"count(*) FILTER ({expect.quality.where})" if expect.quality else "NULL")
         columns = expect.filled.columns if expect.filled else ()
         counts += [f"count(*) FILTER (coalesce({column}, 0) = 0)" for column in columns]
-        found, games, good, *hollow = rows.aggregate(", ".join(counts)).fetchall()[0]
+        found, games, good, *empty_counts = rows.aggregate(", ".join(counts)).fetchall()[0]
         reference = self.count(expect.ratio.of, day) if expect.ratio else None
         return Evidence(
             rows=found,
             games=games,
             good=good,
-            hollow=dict(zip(columns, hollow, strict=True)),
+            empty_counts=dict(zip(columns, empty_counts, strict=True)),
             reference=reference,
         )
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.patience import PATIENCE
 from tests.ports import free_port
+from tests.timeouts import PATIENCE
 
 ENVIRONMENT = Path(__file__).parents[2] / ".venv-emulator"
 REQUIREMENTS = (

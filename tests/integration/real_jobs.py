@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from daemon.executors import Exit, Handle, Job, Observation
-from daemon.executors.local import Local
-from daemon.executors.process import stat
-from tests.patience import PATIENCE
+from backfilld.daemon.executors.adapter import Handle, Job, JobResult, JobStatus
+from backfilld.daemon.executors.local.executor import LocalExecutor
+from backfilld.daemon.executors.local.process import stat
+from tests.timeouts import PATIENCE
 
 HELPER = """
 import json, os, sys
@@ -61,7 +61,7 @@ class Bench:
         self.ends = threading.Event()
         self.handles: dict[int, Handle] = {}
         self.records = 0
-        self.local = Local(root, on_end=self.ends.set)
+        self.local = LocalExecutor(root, on_end=self.ends.set)
 
     def record(self, handles: Mapping[int, Handle]) -> None:
         self.records += 1
@@ -76,9 +76,9 @@ class Bench:
     def shell(self, script: str, *, attempt: int = 1, **more: object) -> None:
         self.launch("sh", "-c", script, attempt=attempt, **more)
 
-    def observations(self, count: int = 1) -> list[Observation]:
+    def observations(self, count: int = 1) -> list[JobStatus]:
         """Wait, woken by the executor, until so many attempts have ended."""
-        ended: list[Observation] = []
+        ended: list[JobStatus] = []
         give_up_at = time.monotonic() + PATIENCE
         while len(ended) < count:
             assert time.monotonic() < give_up_at, f"only {len(ended)} of {count} ended"
@@ -87,13 +87,13 @@ class Bench:
             ended += [seen for seen in self.local.poll() if seen.exit]
         return ended
 
-    def exit(self) -> Exit:
+    def exit(self) -> JobResult:
         """Wait for the end of the one attempt under way."""
         (seen,) = self.observations()
         assert seen.exit
         return seen.exit
 
-    def run(self, *argv: str, **more: object) -> Exit:
+    def run(self, *argv: str, **more: object) -> JobResult:
         self.launch(*argv, **more)  # type: ignore[arg-type]
         return self.exit()
 

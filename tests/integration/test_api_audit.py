@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from daemon.executors import Job
-from state.records import Caller
-from state.store import audit
-from state.store.database import DatabaseUnusable
+from backfilld.daemon.executors.adapter import Job
+from backfilld.state.records import Actor
+from backfilld.state.store import audit
+from backfilld.state.store.database import DatabaseUnusable
 from tests.integration.api_world import Api, make_api, refused
-from tests.simulation.outside import Work
+from tests.simulation.fakes import Work
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_request_is_recorded_with_who_what_and_from_where(api: Api) -> None:
             "start": "2021-10-18",
             "end": "2021-10-20",
             "dates": 3,
-            "scrapers": "all",
+            "sources": "all",
             "force": False,
             "priority": 0,
             "max_failures": None,
@@ -115,7 +115,7 @@ def test_a_lifted_hold_is_recorded_with_what_it_was(api: Api) -> None:
     hold = api.get("/v1/holds")["items"][0]
     api.delete(f"/v1/holds/processor/{hold['key']}")
     entry = entries(api)[0]
-    assert (entry["action"], entry["target"], entry["after"]) == ("lift", f"processor {hold['key']}", None)
+    assert (entry["action"], entry["target"], entry["after"]) == ("release", f"processor {hold['key']}", None)
     assert entry["before"]["reason"] == hold["reason"]
 
 
@@ -166,7 +166,7 @@ def test_the_audit_is_paged_and_filtered(api: Api) -> None:
     for number in range(7):
         api.enqueue(f"2021-10-{19 + number}")
         api.world.time += 86400
-    api.world.control.cancel(3, by=Caller(name="ana", address="10.0.0.7"))
+    api.world.commands.cancel(3, by=Actor(name="ana", address="10.0.0.7"))
     assert [[e["id"] for e in page] for page in api.pages("/v1/audit", 3)] == [[8, 7, 6], [5, 4, 3], [2, 1]]
     (own,) = entries(api, "?actor=ana")
     assert (own["address"], own["action"]) == ("10.0.0.7", "cancel")

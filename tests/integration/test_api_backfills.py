@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.executors import Job
+from backfilld.daemon.executors.adapter import Job
 from tests.integration.api_world import Api, make_api, refused
-from tests.simulation.outside import Work
+from tests.simulation.fakes import Work
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_a_replayed_request_gets_the_whole_answer_again(api: Api) -> None:
 
 def test_a_backfill_says_all_of_itself(api: Api) -> None:
     # Given a backfill with every option
-    options = {"scrapers": "critical", "force": True, "priority": 5, "max_failures": 3, "note": "Größe ✓"}
+    options = {"sources": "critical", "force": True, "priority": 5, "max_failures": 3, "note": "Größe ✓"}
     number = api.enqueue("2021-10-17", "2021-10-20", **options)
     # When its jobs have run
     api.world.run()
@@ -112,7 +112,7 @@ def test_a_backfill_says_all_of_itself(api: Api) -> None:
     assert told["created_at"] == "2025-10-09T08:53:20.000Z"
     assert told["answers"] == {"enqueued": 2, "not_expected": 2}
     assert told["states"] == {"done": 2}
-    assert told["outcomes"] == {"accepted": 2}  # the optional source was not run: scrapers critical
+    assert told["outcomes"] == {"waived": 2}  # the optional source was not run: scrapers critical
     assert told["running_attempts"] == 0
     assert told["stop_reason"] is None
     assert "retried" not in told

@@ -58,7 +58,7 @@ GOOD = {"start": "2021-10-19"}
         ({**GOOD, "max_failures": 0}, "max_failures", "greater than or equal to 1"),
         ({**GOOD, "max_failures": 2**63}, "max_failures", "less than or equal to"),
         ({**GOOD, "force": "yes"}, "force", "valid boolean"),
-        ({**GOOD, "scrapers": "some"}, "scrapers", "'all', 'critical' or 'none'"),
+        ({**GOOD, "sources": "some"}, "sources", "'all', 'critical' or 'none'"),
         ({**GOOD, "note": 5}, "note", "valid string"),
         ({**GOOD, "note": "x" * 501}, "note", "at most 500 characters"),
         ({**GOOD, "note": "a\x00b"}, "note", "has the control character U+0000"),

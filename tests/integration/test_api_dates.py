@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from daemon.executors import Job
-from state.pipeline import PENDING
-from state.store import backfills, dates
+from backfilld.daemon.executors.adapter import Job
+from backfilld.state.pipeline.models import PENDING
+from backfilld.state.store import backfills, dates
 from tests.integration.api_world import OPENER, Api, make_api, refused
-from tests.simulation.outside import Work
+from tests.simulation.fakes import Work
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_date_tells_its_whole_story(api: Api) -> None:
         "rows": 1,
         "expected": "at least 1",
         "reason": "",
-        "gap": None,
+        "waiver_reason": None,
         "accepted": None,
         "attempts": 1,
         "attempt_id": None,
@@ -152,7 +152,7 @@ def test_a_gap_is_accepted_with_who_and_why(api: Api) -> None:
     # Then it is recorded, and the date goes on without it
     assert told["processors"][0]["accepted"] == {"by": "anonymous", "reason": "the source lost it"}
     api.world.run()
-    assert api.get("/v1/dates/2021-10-19")["outcome"] == "accepted"
+    assert api.get("/v1/dates/2021-10-19")["outcome"] == "waived"
 
 
 def test_what_is_no_gap_cannot_be_accepted(api: Api) -> None:
@@ -244,7 +244,7 @@ def _fill(api: Api, n: int) -> None:
     """Dates from 1900 on: pending, done within the last hour, and one in a thousand failed."""
     now = api.world.clock()
     first = dt.date(1900, 1, 1)
-    span = {"start": first, "end": first, "dates": n, "scrapers": "all", "created_at": now}
+    span = {"start": first, "end": first, "dates": n, "sources": "all", "created_at": now}
     with api.world.db.write() as tx:
         number = backfills.create(tx, span)
         dates.create(tx, [_row(first + dt.timedelta(days=i), number, now, i) for i in range(n)])
@@ -257,7 +257,7 @@ def _row(date: dt.date, number: int, now: float, i: int) -> dict[str, object]:
         "date": date,
         "state": "failed" if failed else "done" if done else PENDING,
         "outcome": "exhausted" if failed else "complete" if done else "",
-        "waiting": "" if failed or done else "turn",
+        "waiting": "" if failed or done else "engine",
         "entered_at": now,
         "ended_at": ended,
         "backfill_id": number,

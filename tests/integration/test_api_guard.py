@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config import SettingsError
-from daemon.warehouse import WarehouseError
-from state.store.faults import DatabaseUnusable
+from backfilld.daemon.settings import SettingsError
+from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.state.store.errors import DatabaseUnavailable
 from tests.integration.api_world import Api, make_api, refused
 
 TOKEN = "bfd_" + 43 * "x"
@@ -82,7 +82,7 @@ def test_a_request_id_is_echoed_or_made(api: Api) -> None:
 
 
 def test_changes_are_logged_with_who_asked(api: Api, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, logger="api.access.guard"):
+    with caplog.at_level(logging.INFO, logger="backfilld.api.auth.request_guard"):
         api.client.get("/v1/progress")
         api.client.post("/v1/pause", headers={"X-Request-Id": "r1", "X-Actor": "somebody"})
     assert [record.message for record in caplog.records] == [
@@ -97,9 +97,9 @@ def test_an_error_nobody_foresaw_is_a_problem_that_tells_nothing_of_the_inside(
     def bug() -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(api.behind.control, "holds", bug)
+    monkeypatch.setattr(api.behind.commands, "holds", bug)
     # When a request meets it
-    with caplog.at_level(logging.INFO, logger="api.access.guard"):
+    with caplog.at_level(logging.INFO, logger="backfilld.api.auth.request_guard"):
         response = api.client.get("/v1/holds", headers={"X-Request-Id": "r2"})
     # Then the client is told where to look, and the log has it
     _, message = refused(response, 500)
@@ -111,7 +111,7 @@ def test_an_error_nobody_foresaw_is_a_problem_that_tells_nothing_of_the_inside(
 
 @pytest.mark.parametrize(
     "error",
-    [WarehouseError("no route to host"), DatabaseUnusable("state.db: another process has locked it")],
+    [WarehouseError("no route to host"), DatabaseUnavailable("state.db: another process has locked it")],
 )
 def test_what_may_be_better_later_says_when_to_ask_again(
     api: Api, monkeypatch: pytest.MonkeyPatch, error: Exception
@@ -119,7 +119,7 @@ def test_what_may_be_better_later_says_when_to_ask_again(
     def fail() -> None:
         raise error
 
-    monkeypatch.setattr(api.behind.control, "holds", fail)
+    monkeypatch.setattr(api.behind.commands, "holds", fail)
     response = api.client.get("/v1/holds")
     refused(response, 503)
     assert int(response.headers["Retry-After"]) > 0

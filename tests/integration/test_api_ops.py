@@ -156,7 +156,7 @@ def test_activity_is_of_one_moment(api, monkeypatch):
     assert told["running"]
     assert told["waiting"]
     # When all of it ends while the daemon is asked, as soon as it has looked once
-    look = api.behind.core.db.read
+    look = api.behind.context.db.read
 
     @contextlib.contextmanager
     def look_once():
@@ -165,7 +165,7 @@ def test_activity_is_of_one_moment(api, monkeypatch):
         monkeypatch.undo()
         api.world.run()
 
-    monkeypatch.setattr(api.behind.core.db, "read", look_once)
+    monkeypatch.setattr(api.behind.context.db, "read", look_once)
     # Then it tells how it all was
     assert api.get("/v1/activity") == told
     assert api.get("/v1/activity") == {"running": [], "waiting": []}

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from daemon.warehouse import Answers, Wanted
+from backfilld.daemon.warehouses.adapter import Answers, Wanted
 from tests.factories import phase, pipeline, processor
 from tests.integration.api_world import OPENER, Api, make_api, refused
-from tests.patience import PATIENCE
+from tests.timeouts import PATIENCE
 
 MOST_AT_ONCE = 4
 
@@ -73,14 +73,14 @@ def test_a_plan_tells_what_would_run_in_order_with_its_commands_time_and_cost(ap
 
 def test_a_plan_without_sources_runs_none(api: Api) -> None:
     told = api.get("/v1/plan?start=2021-10-20&scrapers=none")
-    assert told["scrapers"] == "none"
+    assert told["sources"] == "none"
     assert told["phases"][0]["steps"] == []
-    assert refused(api.client.get("/v1/plan?start=2021-10-20&scrapers=some"), 422)[0] == "scrapers"
+    assert refused(api.client.get("/v1/plan?start=2021-10-20&scrapers=some"), 422)[0] == "sources"
 
 
 def test_the_choices_stand_side_by_side_with_the_coverage_each_leads_to(api: Api) -> None:
     told = api.get("/v1/plan/comparison?start=2021-10-20")
-    assert [(option["scrapers"], option["steps"]) for option in told["options"]] == [
+    assert [(option["sources"], option["steps"]) for option in told["options"]] == [
         ("all", 4),
         ("critical", 3),
         ("none", 0),

@@ -16,10 +16,10 @@ import pytest
 import requests
 from flask import Flask
 
-from api.server import Server
-from daemon.config import SettingsError
+from backfilld.api.server import Server
+from backfilld.daemon.settings import SettingsError
 from tests.integration.api_world import Api
-from tests.patience import PATIENCE
+from tests.timeouts import PATIENCE
 
 OF_THREADS = re.compile("Task queue depth is|thread\\(s\\) still running")
 """What waitress says where its own threads are slow to begin or to end."""

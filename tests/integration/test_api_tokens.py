@@ -10,11 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from api.access.guard import COOKIE
-from api.access.tokens import Scope, mint
-from api.openapi import document
-from api.routes import SECTIONS
-from tests.integration.api_door import Door, make_door, scope_of
+from backfilld.api.auth.request_guard import COOKIE
+from backfilld.api.auth.tokens import Scope, mint
+from backfilld.api.openapi import document
+from backfilld.api.routes import SECTIONS
+from tests.integration.api_with_tokens import Door, make_door, scope_of
 from tests.integration.api_world import make_api, refused
 
 DOCUMENT = document(SECTIONS)
@@ -107,10 +107,10 @@ def test_only_a_bearer_token_is_one(door: Door, header: str) -> None:
 
 
 def test_who_asked_is_known_by_the_name_of_the_token(door: Door, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, logger="api.access.guard"):
+    with caplog.at_level(logging.INFO, logger="backfilld.api.auth.request_guard"):
         door.ask("POST", "/v1/pause", door.operate, json={"reason": "lunch"}, headers={"X-Request-Id": "r1"})
     assert caplog.messages == ["POST '/v1/pause' by ana: 200 (request r1)"]
-    (hold,) = door.api.world.control.holds()
+    (hold,) = door.api.world.commands.holds()
     assert (hold.actor, hold.reason) == ("ana", "lunch")
     assert door.ask("GET", "/v1/whoami", door.read).json == {"name": "grafana", "scope": "read"}
 

@@ -14,13 +14,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from daemon.warehouse import WarehouseError
-from daemon.warehouse.factory import open_warehouse
-from daemon.warehouse.inquiry import Inquiry
-from state.verdict import Evidence
+from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.daemon.warehouses.client import WarehouseClient
+from backfilld.daemon.warehouses.registry import open_warehouse
+from backfilld.state.rules.verdict import Evidence
 from tests.factories import phase, pipeline, processor
 from tests.integration.bigquery_stub import TOKEN, Stub, serving
-from tests.integration.houses import DAY, HISTORY, BigQueryHouse
+from tests.integration.warehouses import DAY, HISTORY, BigQueryHouse
 
 MEBIBYTE = 1 << 20
 NOON = dt.datetime(2025, 12, 1, 12, tzinfo=dt.UTC).timestamp()
@@ -41,7 +41,7 @@ class Asked:
         self.now = NOON
         self.queries: list[tuple[str, int]] = []
         keys = {"kind": "bigquery", "project": "p", "endpoint": stub.address, **source}
-        self.warehouse: Inquiry = open_warehouse(
+        self.warehouse: WarehouseClient = open_warehouse(
             pipeline(*(phases or (BOX,)), warehouse=keys, history=None),
             on_query=lambda purpose, billed: self.queries.append((purpose, billed)),
             on_error=lambda: None,

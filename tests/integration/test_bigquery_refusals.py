@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from daemon.warehouse import WarehouseError
-from daemon.warehouse.factory import open_warehouse
-from daemon.warehouse.inquiry import Inquiry
-from state.verdict import Evidence
+from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.daemon.warehouses.client import WarehouseClient
+from backfilld.daemon.warehouses.registry import open_warehouse
+from backfilld.state.rules.verdict import Evidence
 from tests.factories import phase, pipeline, processor
 from tests.integration.bigquery_stub import Stub, refuse, serving
-from tests.integration.houses import DAY
-from tests.integration.served import Answer
+from tests.integration.served_api import Answer
+from tests.integration.warehouses import DAY
 
 DAWN = dt.datetime(2025, 12, 1, tzinfo=dt.UTC).timestamp()
 RAW = phase("raw", *(processor(name, date_column="game_date") for name in ("one", "two", "three")))
@@ -32,7 +32,7 @@ def stub() -> Iterator[Stub]:
 
 def warehouse(
     endpoint: str, *, errors: list[int] | None = None, query_timeout: str = "30s", now: float = DAWN
-) -> Inquiry:
+) -> WarehouseClient:
     """The warehouse at an address."""
     source = {"kind": "bigquery", "project": "p", "endpoint": endpoint, "query_timeout": query_timeout}
     return open_warehouse(

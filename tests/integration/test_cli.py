@@ -5,12 +5,13 @@ import json
 import pytest
 from rich.text import Text
 
-from api.cli import look, output
-from daemon.executors import Job
-from daemon.executors.wrapper import environment
-from demo import run
-from state.store.lock import FILE, FileLock, Holder
-from tests.integration.api_door import make_door
+from backfilld.api.cli import output
+from backfilld.api.cli.commands import inspect
+from backfilld.daemon.executors.adapter import Job
+from backfilld.daemon.executors.local.launcher import environment
+from backfilld.demo import environment
+from backfilld.state.store.lock import FILE, FileLock, Holder
+from tests.integration.api_with_tokens import make_door
 from tests.integration.api_world import listening
 from tests.integration.command_line import CommandLine
 
@@ -30,7 +31,7 @@ def command(monkeypatch, capsys):
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory):
-    return str(run.prepare(tmp_path_factory.mktemp("stage") / "demo"))
+    return str(environment.prepare(tmp_path_factory.mktemp("stage") / "demo"))
 
 
 def test_a_good_pipeline_file_is_shown_with_its_states(command, stage):
@@ -99,11 +100,11 @@ def test_nothing_is_there_before_the_season(command, stage):
         (["logs", "2021-10-19"], "give a date and PROCESSOR, or an attempt's number alone"),
         (["logs", "7", "box"], "give a date and PROCESSOR, or an attempt's number alone"),
         (["cancel", "x"], "'BACKFILL': 'x' is not the number of a backfill; `backfilld status` lists them"),
-        (["lift", "slot", "x"], "Invalid value for 'KIND': 'slot' is not one of 'processor', 'table'"),
+        (["release", "slot", "x"], "Invalid value for 'KIND': 'slot' is not one of 'processor', 'table'"),
         (["backup", "--state-dir", "/nowhere"], "no state database in /nowhere; correct --state-dir"),
         (["pause", "7", "--reason", "lunch"], "leave --reason out"),
-        (["lift", "processor"], "lift processor and lift table need theirs"),
-        (["lift", "warehouse", "box"], "lift warehouse takes no KEY"),
+        (["release", "processor"], "lift processor and lift table need theirs"),
+        (["release", "warehouse", "box"], "lift warehouse takes no KEY"),
     ],
 )
 def test_wrong_use_exits_2_and_says_what_is_right(command, words, told):
@@ -231,6 +232,6 @@ def test_brackets_in_what_a_job_said_are_shown_as_they_are(capsys, monkeypatch, 
         "stale": None,
     }
     # When it is shown
-    look.show_date({**date, **known, "processors": [], "attempts": [attempt], "transitions": []})
+    inspect.show_date({**date, **known, "processors": [], "attempts": [attempt], "transitions": []})
     # Then nothing of it is lost
     assert capsys.readouterr().out.count(reason) == 2

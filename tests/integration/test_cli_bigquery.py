@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from daemon.warehouse.catalog import TableInfo
-from state.pipeline_file import load
+from backfilld.daemon.warehouses.catalog import TableInfo
+from backfilld.state.pipeline.loading import load
 from tests.checkout import Checkout, Tables, make
 from tests.integration.command_line import CommandLine
-from tests.integration.houses import BigQueryHouse
+from tests.integration.warehouses import BigQueryHouse
 
 DAY, NEXT = "2021-11-15", "2021-11-16"
 GAMES = {DAY: 11, NEXT: 3}

@@ -7,7 +7,7 @@ import flask
 import pytest
 from werkzeug.serving import make_server, make_ssl_devcert
 
-from api.cli.client import ApiError, Client
+from backfilld.api.cli.client import ApiError, Client
 from tests.integration.api_world import listening
 from tests.integration.command_line import CommandLine
 

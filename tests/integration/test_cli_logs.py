@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 
-from api.cli import look
+from backfilld.api.cli.commands import inspect
 from tests.integration.api_world import listening, make_api
 from tests.integration.command_line import CommandLine
 
@@ -27,7 +27,7 @@ def long_log(command, api, monkeypatch, tmp_path):
     log = tmp_path / "1.log"
     log.write_bytes(b"".join(b"line %06d\n" % number for number in range(90_000)))
     monkeypatch.setattr(api.world.executor, "log", lambda number: log)
-    monkeypatch.setattr(look, "PART_BYTES", 100_000)
+    monkeypatch.setattr(inspect, "PART_BYTES", 100_000)
     command("enqueue", "2021-10-27")
     api.world.run()
     return log
@@ -53,7 +53,7 @@ def test_a_log_is_followed_however_much_is_written_at_once(command, api, monkeyp
             log.write(b"more\n" * 50_000)
         api.world.run()
 
-    monkeypatch.setattr(look.time, "sleep", write_on)
+    monkeypatch.setattr(inspect.time, "sleep", write_on)
     # Then all of it is printed, once
     assert command("logs", str(running), "--follow").out == long_log.read_text()
 
@@ -62,9 +62,9 @@ def test_a_log_is_never_held_whole(command, monkeypatch, long_log):
     # Given a log of 24 MB
     with long_log.open("ab") as log:
         log.truncate(24 << 20)
-    monkeypatch.setattr(look, "PART_BYTES", 1 << 20)
+    monkeypatch.setattr(inspect, "PART_BYTES", 1 << 20)
     printed = []
-    monkeypatch.setattr(look, "_log_writer", lambda: lambda part: printed.append(len(part)))
+    monkeypatch.setattr(inspect, "_log_writer", lambda: lambda part: printed.append(len(part)))
     # When it is printed by a command line and a daemon in this one process
     tracemalloc.start()
     command("logs", "1")

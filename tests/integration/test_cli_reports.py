@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from daemon.reports import remembered
-from demo import misbehave, run
-from state.pipeline_file import load
-from state.store import checks
-from state.store.database import Database
+from backfilld.daemon.reports import state_lookup
+from backfilld.demo import environment, misbehave
+from backfilld.state.pipeline.loading import load
+from backfilld.state.store import checks
+from backfilld.state.store.database import Database
 from tests.integration.command_line import CommandLine
 
 OPENER, DAY = "2021-10-19", "2021-10-26"
@@ -38,7 +38,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fresh demo: a schedule, real jobs, no rows."""
-    pipeline = run.prepare(tmp_path / "demo")
+    pipeline = environment.prepare(tmp_path / "demo")
     monkeypatch.setenv("BACKFILLD_PIPELINE", str(pipeline))
     return pipeline.parent
 
@@ -46,10 +46,10 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A demo whose opener is filled, by the very lines that the plan prints; not to be changed."""
-    pipeline = run.prepare(tmp_path_factory.mktemp("opened") / "demo")
+    pipeline = environment.prepare(tmp_path_factory.mktemp("opened") / "demo")
     words = ["validate", OPENER, "--plan", "--pipeline", str(pipeline)]
     printed = subprocess.run(
-        [sys.executable, "-m", "api.cli", *words], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "backfilld", *words], capture_output=True, text=True, check=False
     )
     assert printed.returncode == 1, printed.stderr
     script = printed.stdout[printed.stdout.index("# plan for") :]
@@ -155,7 +155,7 @@ def test_steps_come_in_order_with_what_they_wait_for(command: CommandLine, stage
     assert told.rows("# after", "team_offense_game_summary") == [
         "# after 1, 2, 3, 4, 5, 7: phase2 of the same date; team_offense_game_summary"
     ]
-    assert len(told.rows("(cd ", "demo.jobs.")) == 10
+    assert len(told.rows("(cd ", "backfilld.demo.jobs.")) == 10
     assert told.rows("# warehouse: 23 questions, free of charge")
     assert told.rows("# a time is known from a daemon's --state-dir once it ran")
 
@@ -173,7 +173,7 @@ def test_a_script_that_is_empty_is_not_suggested(command: CommandLine, stage: Pa
     script.write_text("")
     path = stage / "pipeline.toml"
     text = path.read_text()
-    path.write_text(text.replace('"-m", "demo.jobs.nbac_team_boxscore"', '"empty.py"'))
+    path.write_text(text.replace('"-m", "backfilld.demo.jobs.nbac_team_boxscore"', '"empty.py"'))
     told = command("validate", OPENER, "--plan")
     assert told.rows("# stays undone in phase2", f"the script {script} is empty")
     assert not told.rows("(cd ", "empty.py")
@@ -197,7 +197,7 @@ def test_the_choices_stand_side_by_side(command: CommandLine, stage: Path) -> No
 
 def test_its_json_carries_plan_and_comparison(command: CommandLine, stage: Path) -> None:
     told = json.loads(command("validate", OPENER, "--scrapers", "none", "--compare", "--json").out)
-    assert (told["ready"], told["plan"]["scrapers"]) == (False, "none")
+    assert (told["ready"], told["plan"]["sources"]) == (False, "none")
     assert [option["steps"] for option in told["comparison"]["options"]] == [10, 7, 0]
 
 
@@ -216,8 +216,10 @@ def test_a_daemon_s_accepted_gaps_count_and_its_times_are_the_plan_s(
     with db.write() as tx:
         checks.accept(tx, date, "nbac_team_boxscore", actor="ann", reason="lost", now=time.time())
     pipeline = load(stage / "pipeline.toml")
-    assert remembered.known(db, pipeline, date, date)[date]["nbac_team_boxscore"].accepted_by == "ann"
-    assert set(remembered.typical_seconds(db, pipeline).values()) == {None}
+    assert (
+        state_lookup.known_checks(db, pipeline, date, date)[date]["nbac_team_boxscore"].accepted_by == "ann"
+    )
+    assert set(state_lookup.typical_seconds(db, pipeline).values()) == {None}
     db.close()
     # When
     with_it = command("validate", OPENER, "--plan", "--dates", "--state-dir", state)

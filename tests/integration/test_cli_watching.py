@@ -13,9 +13,10 @@ import pytest
 from click.shell_completion import BashComplete
 from rich.console import Console
 
-from api.cli import cli, follow, output, screen
-from api.cli.client import ApiError, Client
-from api.cli.watching import look
+from backfilld.api.cli import dashboard, follow, output
+from backfilld.api.cli.client import ApiError, Client
+from backfilld.api.cli.main import cli
+from backfilld.api.cli.snapshot import take_snapshot
 from tests.integration.api_world import listening, make_api
 from tests.integration.command_line import beside
 from tests.simulation.world import Work
@@ -120,7 +121,7 @@ def test_a_daemon_that_is_restarted_is_waited_for(command, monkeypatch):
     def away_at_first(client, backfill=None):
         if (error := next(answers, None)) is not None:
             raise error
-        return look(client, backfill)
+        return take_snapshot(client, backfill)
 
     monkeypatch.setattr(follow, "look", away_at_first)
     # Then it is told once, and the wait goes on
@@ -201,7 +202,7 @@ def test_a_picture_keeps_to_the_terminal_it_is_shown_on(command, api, size):
     width, height = size
     console = Console(width=width, height=height, force_terminal=True, no_color=True)
     with console.capture() as captured:
-        console.print(screen.picture(look(Client(os.environ["BACKFILLD_URL"])), console))
+        console.print(dashboard.picture(take_snapshot(Client(os.environ["BACKFILLD_URL"])), console))
     # Then no line is longer than that, and what matters stands there
     lines = re.sub(r"\x1b\[[\d;]*m", "", captured.get()).splitlines()
     assert max(map(len, lines)) <= width
@@ -255,7 +256,7 @@ def test_ctrl_c_leaves_the_daemon_alone_and_says_so_and_no_color_is_honoured(api
         ours, theirs = pty.openpty()
         environment = {**os.environ, "BACKFILLD_URL": url, "NO_COLOR": "1", "TERM": "xterm-256color"}
         # Whoever runs the tests in the background may have the signal ignored
-        words = ["env", "--default-signal=INT", sys.executable, "-m", "api.cli", "watch"]
+        words = ["env", "--default-signal=INT", sys.executable, "-m", "backfilld", "watch"]
         process = subprocess.Popen(
             words, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, text=True, env=environment
         )

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from state.store.database import Database
+from backfilld.state.store.database import Database
 from tests.integration.command_line import CommandLine
-from tests.rights import of_an_ordinary_user
+from tests.permissions import without_root_file_access
 
 DAY = "2021-10-19"
 PIPELINE = """
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         (closed / name).mkdir(parents=True)
     (closed / "x.py").write_text("print()")
     closed.chmod(0)
-    with of_an_ordinary_user():
+    with without_root_file_access():
         yield tmp_path
     closed.chmod(0o700)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from demo import job, misbehave, witness
-from demo import lake as lakes
-from demo.processors import PROCESSORS
-from state.verdict import Verdict
+from backfilld.demo import job, misbehave, run_log
+from backfilld.demo import lake as lakes
+from backfilld.demo.processors import PROCESSORS
+from backfilld.state.rules.verdict import Verdict
 from tests.integration.demo_platform import DAY, GAMES, PIPELINE, Platform, Run, season_day
 
 BOOTSTRAP_DAY = date(2021, 10, 20)
@@ -79,11 +79,11 @@ def test_each_run_was_opened_and_closed_in_the_history(filled: Filled) -> None:
 
 
 def test_the_witness_saw_the_runs_one_after_another(filled: Filled) -> None:
-    runs = witness.runs(filled[0].lake)
+    runs = run_log.runs(filled[0].lake)
     assert [(run.processor, run.dates, run.exit_code) for run in runs] == [
         (name, (DAY,), 0) for name in ORDER
     ]
-    assert witness.overlapping(runs) == []
+    assert run_log.overlapping(runs) == []
 
 
 def test_dates_all_over_the_calendar_can_be_filled(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_rerun_writes_the_same_rows_in_place_of_the_old(platform: Platform) ->
 def test_a_job_tells_the_witness_which_attempt_it_is_and_takes_its_time(platform: Platform) -> None:
     done = platform.run("nbac_team_boxscore", BACKFILLD_ATTEMPT="31", DEMO_SECONDS="0.05")
     assert f"{DAY}: 0 %" in done.stdout
-    (run,) = witness.runs(platform.lake)
+    (run,) = run_log.runs(platform.lake)
     assert (run.attempt, run.exit_code) == ("31", 0)
     assert run.ended is not None
     assert run.ended - run.started >= 0.05
@@ -195,15 +195,15 @@ def test_an_input_that_cannot_be_read_is_an_error_in_the_log_and_still_exit_0(pl
 
 
 def test_what_a_job_does_not_know_exits_2(platform: Platform) -> None:
-    module = [sys.executable, "-m", "demo.jobs.nbac_team_boxscore"]
+    module = [sys.executable, "-m", "backfilld.demo.jobs.nbac_team_boxscore"]
     done = platform.execute([*module, "--start-date", str(DAY), "--end-date", str(DAY)])
     assert done.returncode == 2
     assert "--end-date" in done.stderr
-    assert witness.runs(platform.lake) == []
+    assert run_log.runs(platform.lake) == []
 
 
 def test_a_bad_date_and_a_missing_lake_exit_1(platform: Platform) -> None:
-    module = [sys.executable, "-m", "demo.jobs.team_offense_game_summary", "--start-date"]
+    module = [sys.executable, "-m", "backfilld.demo.jobs.team_offense_game_summary", "--start-date"]
     bad = platform.execute([*module, "2021-13-01"])
     lost = platform.execute([*module, str(DAY)], DEMO_LAKE="nowhere")
     assert (bad.returncode, bad.stderr) == (1, "not a date: '2021-13-01'\n")

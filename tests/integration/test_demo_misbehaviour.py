@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from demo import misbehave, witness
-from state.verdict import Verdict
+from backfilld.demo import misbehave, run_log
+from backfilld.state.rules.verdict import Verdict
 from tests.integration.demo_platform import DAY, PIPELINE, Platform
 from tests.integration.real_jobs import until
 
@@ -71,7 +71,7 @@ def test_a_retry_recovers_when_only_the_first_run_is_spoiled(platform: Platform)
 def test_the_witness_keeps_a_killed_run_open(platform: Platform) -> None:
     misbehave.switch(platform.lake, "nbac_team_boxscore", DAY, "crash")
     platform.run("nbac_team_boxscore")
-    (run,) = witness.runs(platform.lake)
+    (run,) = run_log.runs(platform.lake)
     assert (run.processor, run.ended) == ("nbac_team_boxscore", None)
 
 

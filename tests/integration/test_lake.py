@@ -10,11 +10,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from daemon.warehouse import WarehouseError, dialect, lake
-from daemon.warehouse.lake import Lake
-from state.verdict import Evidence
+from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.daemon.warehouses.lake import backend, dialect
+from backfilld.daemon.warehouses.lake.backend import Lake
+from backfilld.state.rules.verdict import Evidence
 from tests.factories import phase, processor
-from tests.integration.houses import DAY, LakeHouse
+from tests.integration.warehouses import DAY, LakeHouse
 
 BOX = phase("raw", processor("box", date_column="game_date", expect={"games_column": "game_id"}))
 
@@ -138,8 +139,8 @@ def test_a_file_that_vanishes_between_listing_and_reading_is_looked_for_again(
             os.replace(files[0], directory / "part-new.parquet")
         return files
 
-    listed = lake._parquet
-    monkeypatch.setattr(lake, "_parquet", list_then_replace)
+    listed = backend._parquet
+    monkeypatch.setattr(backend, "_parquet", list_then_replace)
 
     # Then
     assert box(house) == Evidence(rows=2, games=2)
@@ -207,14 +208,14 @@ def test_sql_is_carried_to_duckdb_once_for_all_dates(house: LakeHouse) -> None:
     # Given
     warehouse = house.open(BOX, history=None)
     warehouse.evidence({"box": [DAY]}, purpose="gate")
-    before = dialect.carry.cache_info().misses
+    before = dialect.transpile.cache_info().misses
 
     # When
     for number in range(5):
         warehouse.evidence({"box": [DAY + dt.timedelta(days=number)]}, purpose="gate")
 
     # Then
-    assert dialect.carry.cache_info().misses == before
+    assert dialect.transpile.cache_info().misses == before
 
 
 def test_an_answer_that_takes_too_long_is_no_answer(lake_house: LakeHouse) -> None:

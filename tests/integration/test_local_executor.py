@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.executors import Executor, Handle, Job, wrapper
-from daemon.executors.local import Local
+from backfilld.daemon.executors.adapter import Executor, Handle, Job
+from backfilld.daemon.executors.local import launcher
+from backfilld.daemon.executors.local.executor import LocalExecutor
 from tests.integration.real_jobs import Bench, held, lives, until
 
 
@@ -204,7 +205,7 @@ def test_a_job_that_cannot_start_is_reported_once_and_the_others_run(bench: Benc
 
 
 def test_a_missing_shell_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wrapper, "SHELL", "/no/sh")
+    monkeypatch.setattr(launcher, "SHELL", "/no/sh")
     end = bench.run("true")
     assert end.detail == "cannot start: No such file or directory: /no/sh"
     assert bench.records == 0
@@ -213,14 +214,14 @@ def test_a_missing_shell_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) 
 def test_a_root_that_cannot_be_written_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match=r"cannot keep job logs here: Not a directory: .*file/attempts"):
-        Local(tmp_path / "file" / "attempts")
+        LocalExecutor(tmp_path / "file" / "attempts")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_root_without_permission_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0o500)
     with pytest.raises(PermissionError, match="cannot keep job logs here"):
-        Local(tmp_path / "closed")
+        LocalExecutor(tmp_path / "closed")
 
 
 def test_what_an_older_attempt_of_the_same_number_left_is_not_believed(bench: Bench) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.executors import Exit
-from daemon.executors.process import Identity, boot_id, stat
+from backfilld.daemon.executors.adapter import JobResult
+from backfilld.daemon.executors.local.process import Identity, boot_id, stat
 from tests.integration.real_jobs import Bench, changed, earlier_daemon, handles, lives, until
 
 WAITS = "echo $$ >leader; until test -e end; do sleep 0.01; done; echo done; exit 7"
@@ -26,7 +26,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench.clean()
 
 
-def recovered(bench: Bench, handle: str | None) -> Exit:
+def recovered(bench: Bench, handle: str | None) -> JobResult:
     bench.local.recover({1: handle})
     return bench.exit()
 

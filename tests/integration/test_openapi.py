@@ -19,10 +19,10 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from api.access.tokens import Scope
-from api.openapi import document
-from api.routes import SECTIONS
-from tests.integration.api_door import Door, make_door, scope_of
+from backfilld.api.auth.tokens import Scope
+from backfilld.api.openapi import document
+from backfilld.api.routes import SECTIONS
+from tests.integration.api_with_tokens import Door, make_door, scope_of
 from tests.integration.api_world import make_api
 
 EXAMPLES = 100

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from daemon.reports.validation import PhaseReport, Readiness, Validation, validation
-from state.pipeline import Pipeline
-from state.pipeline_file import load
-from state.verdict import Verdict
+from backfilld.daemon.reports.validation import PhaseReport, Readiness, Validation, validation
+from backfilld.state.pipeline.loading import load
+from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.rules.verdict import Verdict
 from tests.factories import NOW
-from tests.integration.houses import HISTORY, BigQueryHouse, entry
+from tests.integration.warehouses import HISTORY, BigQueryHouse, entry
 from tests.platform import ANALYTICS, OPENING, PRECOMPUTE, SOURCES, WINDOW, platform, season
 from tests.platform import NOVEMBER_2021 as FOUND
 from tests.platform import NOVEMBER_TABLES as TABLES

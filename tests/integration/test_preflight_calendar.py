@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.checkout import END, START, make
-from tests.integration.preflight_ground import Ground, statuses, troubles
+from tests.integration.preflight_fixture import Ground, statuses, troubles
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ import time
 import duckdb
 import pytest
 
-from daemon.warehouse import WarehouseError
-from daemon.warehouse.backend import Refusal
-from daemon.warehouse.catalog import Catalog, columns_in, open_catalog
+from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.daemon.warehouses.backend import QueryError
+from backfilld.daemon.warehouses.catalog import Catalog, columns_in, open_catalog
 from tests.factories import phase, pipeline, processor
-from tests.integration.houses import DAY, BigQueryHouse, House, LakeHouse
+from tests.integration.warehouses import DAY, BigQueryHouse, House, LakeHouse
 
 
 def catalog(house: House) -> Catalog:
@@ -36,7 +36,7 @@ def test_a_table_that_is_not_there_is_none_and_no_error(house: House) -> None:
 
 
 def test_the_whereabouts_are_told_once_the_warehouse_answers(house: House) -> None:
-    assert catalog(house).whereabouts().split()[0] in ("project", "lake")
+    assert catalog(house).describe_connection().split()[0] in ("project", "lake")
 
 
 def test_a_bigquery_dataset_tells_where_it_lies(bigquery_house: BigQueryHouse) -> None:
@@ -58,13 +58,13 @@ def test_a_server_that_is_not_there_is_an_error_within_seconds() -> None:
     nowhere = {"kind": "bigquery", "project": "p", "endpoint": "http://127.0.0.1:9"}
     asked = open_catalog(pipeline(phase("raw", processor("box")), warehouse=nowhere))
     with pytest.raises(WarehouseError, match="cannot be reached"):
-        asked.whereabouts()
+        asked.describe_connection()
 
 
 def test_a_lake_that_is_not_there_is_an_error(lake_house: LakeHouse) -> None:
     lake_house.root.rmdir()
     with pytest.raises(WarehouseError, match="there is no lake at"):
-        catalog(lake_house).whereabouts()
+        catalog(lake_house).describe_connection()
 
 
 def test_a_file_that_vanished_and_the_lakes_own_path_tell_nothing_of_a_table(lake_house: LakeHouse) -> None:
@@ -85,7 +85,7 @@ def test_a_file_that_is_no_parquet_is_refused_by_name(lake_house: LakeHouse) -> 
     partition = lake_house.root / "nba" / "box" / "game_date=2021-10-26"
     partition.mkdir(parents=True)
     (partition / "part-0.parquet").write_text("not parquet")
-    with pytest.raises(Refusal, match=r"part-0\.parquet"):
+    with pytest.raises(QueryError, match=r"part-0\.parquet"):
         catalog(lake_house).describe("nba.box")
 
 
@@ -102,5 +102,5 @@ def test_the_columns_of_a_predicate_are_found(predicate: str, columns: set[str])
 
 
 def test_a_predicate_that_is_no_sql_is_refused() -> None:
-    with pytest.raises(Refusal):
+    with pytest.raises(QueryError):
         columns_in("completeness >= (")

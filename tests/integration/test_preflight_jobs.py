@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon.preflight import GROUPS, Preflight, Result, preflight
+from backfilld.daemon.preflight.checklist import GROUPS, Preflight, Result, preflight
 from tests.checkout import END, START, Checkout, Tables, make
 from tests.factories import NOW
-from tests.facts import Facts
+from tests.fake_warehouse import FakeWarehouse
 
 GAMES = {START + dt.timedelta(days=n): 8 for n in range(10)}
 OFFENSE, PLAYERS, TEAMS = "team_offense_game_summary", "player_game_summary", "nbac_team_boxscore"
@@ -23,7 +23,7 @@ def checkout(tmp_path: Path) -> Checkout:
 
 def asked(checkout: Checkout, *, quick: bool = True) -> Preflight:
     """What preflight says while the warehouse is whole."""
-    facts = Facts(checkout.pipeline, calendar=GAMES)
+    facts = FakeWarehouse(checkout.pipeline, calendar=GAMES)
     facts.fill(checkout.pipeline.processors, GAMES)
     tables = Tables(checkout.pipeline)
     return preflight(checkout.path, now=NOW, start=START, end=END, quick=quick, opened=(facts, tables))
@@ -201,7 +201,7 @@ def test_a_script_that_may_not_know_help_is_never_run(checkout: Checkout, tmp_pa
 
 
 def test_a_script_that_hangs_on_help_is_ended(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daemon.preflight.jobs.HELP_SECONDS", 1.0)
+    monkeypatch.setattr("backfilld.daemon.preflight.jobs.HELP_SECONDS", 1.0)
     checkout.write(TEAMS, "import argparse, time\ntime.sleep(600)\nargparse.ArgumentParser().parse_args()\n")
     checkout.spoil(TEAMS, "ArgumentParser()", "ArgumentParser(parents=[])")
     assert {status for status, _, _ in troubles(asked(checkout), "options")} == {"warn"}

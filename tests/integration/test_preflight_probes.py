@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from daemon.preflight.probes import ran
+from backfilld.daemon.preflight.subprocesses import run
 from tests.integration.real_jobs import lives, until
 
 PATIENCE = 60.0
@@ -28,7 +28,7 @@ def test_ctrl_c_ends_what_is_being_tried(tmp_path: Path, monkeypatch: pytest.Mon
     # When
     path = {"PATH": os.environ["PATH"]}
     with pytest.raises(KeyboardInterrupt):
-        ran(["sh", "-c", "echo $$ >pid; sleep 300"], cwd=tmp_path, env=path, seconds=PATIENCE)
+        run(["sh", "-c", "echo $$ >pid; sleep 300"], cwd=tmp_path, env=path, seconds=PATIENCE)
 
     # Then
     until(lambda: not lives(int(pid.read_text())), "its end")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.preflight.source import (
+from backfilld.daemon.preflight.python_source import (
     NotPython,
     imported,
     options,

@@ -8,16 +8,15 @@ from pathlib import Path
 
 import pytest
 
-import demo
-from api.schemas import reports
-from daemon.preflight import preflight
-from daemon.warehouse import WarehouseError
-from daemon.warehouse.backend import Refusal
-from demo import lake
-from state.store.database import Database
+from backfilld.api.schemas import reports
+from backfilld.daemon.preflight.checklist import preflight
+from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.daemon.warehouses.backend import QueryError
+from backfilld.demo import lake
+from backfilld.state.store.database import Database
 from tests.checkout import END, START, make
 from tests.factories import NOW, open_run
-from tests.integration.preflight_ground import GAMES, Ground, statuses, troubles
+from tests.integration.preflight_fixture import GAMES, Ground, statuses, troubles
 
 ZONES, CACHE, HISTORY = (
     "nba_precompute.team_defense_zone_analysis",
@@ -39,7 +38,7 @@ def test_a_warehouse_that_does_not_answer_is_told_once_and_the_rest_is_not_asked
     def refuse() -> str:
         raise WarehouseError("BigQuery cannot be reached: no credentials")
 
-    ground.tables.whereabouts = refuse  # type: ignore[method-assign]
+    ground.tables.describe_connection = refuse  # type: ignore[method-assign]
     told = ground.ask()
     assert troubles(told, "warehouse") == [("fail", "BigQuery cannot be reached: no credentials")]
     assert {check for check, status in statuses(told).items() if status == "fail"} == {"warehouse"}
@@ -68,7 +67,7 @@ def test_a_dataset_that_does_not_exist_is_critical(ground: Ground) -> None:
 
 def test_a_table_that_does_not_exist_or_may_not_be_seen_is_critical(ground: Ground) -> None:
     ground.tables.known[ZONES] = None
-    ground.tables.known[CACHE] = Refusal("Access Denied: Table player_daily_cache")
+    ground.tables.known[CACHE] = QueryError("Access Denied: Table player_daily_cache")
     assert troubles(ground.ask(), "tables") == [
         ("fail", f"table {CACHE}: Access Denied: Table player_daily_cache"),
         ("fail", f"table {ZONES} does not exist"),
@@ -177,9 +176,9 @@ def test_a_table_that_cannot_be_judged_is_critical(ground: Ground) -> None:
 def test_holes_before_the_range_are_told(ground: Ground) -> None:
     earlier = dt.date(2021, 11, 14)
     ground.facts.calendar = {earlier: 8, **GAMES}
-    (hole, *_) = troubles(ground.ask(), "data")
-    assert hole[0] == "warn"
-    assert hole[1].startswith("phase4 depends on earlier dates: 2021-11-14 lacks player_game_summary")
+    (missing, *_) = troubles(ground.ask(), "data")
+    assert missing[0] == "warn"
+    assert missing[1].startswith("phase4 depends on earlier dates: 2021-11-14 lacks player_game_summary")
 
 
 def test_a_second_controller_at_work_on_the_same_dates_is_named(ground: Ground) -> None:
@@ -262,7 +261,7 @@ def test_a_state_directory_that_cannot_be_made_is_critical(ground: Ground, tmp_p
 def test_too_little_room_for_logs_is_critical(
     ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("daemon.preflight.keeping.LEAST_BYTES", 2**80)
+    monkeypatch.setattr("backfilld.daemon.preflight.storage.LEAST_BYTES", 2**80)
     assert [status for status, _ in troubles(ground.ask(state_dir=tmp_path), "disk")] == ["fail"]
 
 

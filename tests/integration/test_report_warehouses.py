@@ -5,15 +5,15 @@ import time
 
 import pytest
 
-from api.metrics import Metrics
-from daemon.reports.plan import plan
-from daemon.reports.quality import quality
-from daemon.reports.validation import Validation, validation
-from daemon.warehouse import WarehouseError
-from daemon.warehouse.inquiry import Inquiry
-from state.pipeline import Pipeline
+from backfilld.api.metrics import Metrics
+from backfilld.daemon.reports.plan.plan import plan
+from backfilld.daemon.reports.quality import quality
+from backfilld.daemon.reports.validation import Validation, validation
+from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.daemon.warehouses.client import WarehouseClient
+from backfilld.state.pipeline.models import Pipeline
 from tests.factories import phase, pipeline, processor
-from tests.integration.houses import DAY, BigQueryHouse, House
+from tests.integration.warehouses import DAY, BigQueryHouse, House
 
 NEXT = DAY + dt.timedelta(days=1)
 CONTEXT = {"rows": [1], "quality": {"where": "completeness >= 95", "share": 0.5}}
@@ -28,7 +28,7 @@ def boxes(date: dt.date, count: int) -> list[dict[str, object]]:
     return [{"game_date": date, "game_id": f"g{number}"} for number in range(count)]
 
 
-def validated(house: House) -> tuple[Pipeline, Inquiry, Validation]:
+def validated(house: House) -> tuple[Pipeline, WarehouseClient, Validation]:
     """The report of two days, on the second of which the box is short."""
     house.put("nba.box", boxes(DAY, 2) + boxes(NEXT, 1))
     house.put("nba.context", [{"game_date": DAY, "completeness": share} for share in (90.0, 96.0, 99.0)])

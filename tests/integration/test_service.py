@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from daemon.config import Settings
-from daemon.service import Service
-from state.store.lock import FILE, FileLock, Holder, InUse
+from backfilld.daemon.service import Service
+from backfilld.daemon.settings import Settings
+from backfilld.state.store.lock import FILE, AlreadyRunning, FileLock, Holder
 
 PIPELINE = """
 name = "small"
@@ -38,7 +38,7 @@ def test_a_tick_that_may_still_write_keeps_the_lock(service):
     assert not service.stop(timeout=1.0)
     # Then nobody else can take its place
     other = FileLock(service.settings.state_dir / FILE, Holder.me(since=0.0, listen=""))
-    with pytest.raises(InUse):
+    with pytest.raises(AlreadyRunning):
         other.take()
     goes_on.set()
     service._lock.release()

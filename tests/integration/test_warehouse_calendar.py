@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.warehouse import WarehouseError
+from backfilld.daemon.warehouses.adapter import WarehouseError
 from tests.factories import phase, processor
-from tests.integration.houses import DAY, House, LakeHouse
+from tests.integration.warehouses import DAY, House, LakeHouse
 
 BOX = phase("raw", processor("box", date_column="game_date"))
 QUERY = """

@@ -6,9 +6,19 @@ from typing import Any
 
 import pytest
 
-from state.verdict import Evidence, Verdict, judge
+from backfilld.state.rules.verdict import Evidence, Verdict, judge
 from tests.factories import about, day, expectation, phase, processor
-from tests.integration.houses import DAY, HISTORY, START, BigQueryHouse, House, LakeHouse, Row, closed, entry
+from tests.integration.warehouses import (
+    DAY,
+    HISTORY,
+    START,
+    BigQueryHouse,
+    House,
+    LakeHouse,
+    Row,
+    closed,
+    entry,
+)
 
 NAME = "BoxProcessor"
 PIPELINE = phase(

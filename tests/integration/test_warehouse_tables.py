@@ -5,9 +5,9 @@ from typing import Any, cast
 
 import pytest
 
-from state.verdict import Evidence, Verdict, judge
+from backfilld.state.rules.verdict import Evidence, Verdict, judge
 from tests.factories import about, day, phase, processor
-from tests.integration.houses import DAY, HISTORY, BigQueryHouse, House, closed
+from tests.integration.warehouses import DAY, HISTORY, BigQueryHouse, House, closed
 
 NEXT = DAY + dt.timedelta(days=1)
 
@@ -89,13 +89,13 @@ def test_hollow_rows_are_null_or_zero_whatever_the_column_holds(house: House) ->
     found = ask(house, box(filled={"columns": ["i", "f", "s", "b", "d"], "share": 0.5}))["box"]
 
     # Then false and a date are values, NULL never is
-    assert found.hollow == {"i": 2, "f": 2, "s": 2, "b": 1, "d": 1}
+    assert found.empty_counts == {"i": 2, "f": 2, "s": 2, "b": 1, "d": 1}
 
 
 def test_a_date_without_rows_has_no_games_and_no_good_rows(house: House) -> None:
     house.put("nba.box", rows(1, pct=1.0))
     rules = {"games_column": "game_id", "quality": {"where": "pct > 0"}, "filled": {"columns": ["pct"]}}
-    assert ask(house, box(**rules), date=NEXT)["box"] == Evidence(games=0, good=0, hollow={"pct": 0})
+    assert ask(house, box(**rules), date=NEXT)["box"] == Evidence(games=0, good=0, empty_counts={"pct": 0})
 
 
 def test_what_no_rule_asks_for_is_not_counted(house: House) -> None:

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from api.cli import serve
-from api.notices import digests, webhook
-from api.notices.webhook import Notifier, NotTold
-from state.machine import Outcome
+from backfilld.api.cli.commands import serve
+from backfilld.api.notifications import digests, webhook
+from backfilld.api.notifications.webhook import DeliveryFailed, Notifier
+from backfilld.state.rules.machine import Outcome
 from tests.integration.api_world import make_api
 from tests.integration.hooks import SECRET, hook
 from tests.simulation.world import ME, Work
@@ -31,15 +31,15 @@ def hooked():
 
 @pytest.fixture
 def notifier(api, hooked):
-    return Notifier(api.behind.core, hooked.url)
+    return Notifier(api.behind.context, hooked.url)
 
 
 def run_and_tell(api, notifier):
     """The world to its end, telling after each step as often as anything could be due."""
-    notifier.tell_due()
+    notifier.send_due()
     while api.world.step():
-        notifier.tell_due()
-    notifier.tell_due()
+        notifier.send_due()
+    notifier.send_due()
 
 
 def waited(condition):
@@ -71,10 +71,10 @@ def test_a_restart_tells_nothing_twice(api, hooked):
     steps = 0
     while api.world.step():
         # Given a daemon that starts anew after each step
-        Notifier(api.behind.core, hooked.url).tell_due()
+        Notifier(api.behind.context, hooked.url).send_due()
         steps += 1
     assert steps > 5
-    Notifier(api.behind.core, hooked.url).tell_due()
+    Notifier(api.behind.context, hooked.url).send_due()
     assert len(hooked.told) == len(set(hooked.told)) == 5
 
 
@@ -102,7 +102,7 @@ def test_a_stop_by_max_failures_is_told_each_time(api, hooked, notifier):
     assert "max_failures is 1" in stopped
     assert f"backfilld resume {number}" in stopped
     # When it goes on and is stopped again
-    api.world.control.resume(number, by=ME)
+    api.world.commands.resume(number, by=ME)
     run_and_tell(api, notifier)
     assert len(hooked.about("is stopped")) == 2
 
@@ -126,7 +126,7 @@ def test_the_new_end_after_a_retry_is_told(api, hooked, notifier):
     assert Outcome.EXHAUSTED in end
     # When it is retried, and goes well
     api.world.script = api.world.well
-    api.world.control.retry(number, by=ME)
+    api.world.commands.retry(number, by=ME)
     hooked.told.clear()
     run_and_tell(api, notifier)
     # Then its new end is told, and nothing else
@@ -136,8 +136,8 @@ def test_the_new_end_after_a_retry_is_told(api, hooked, notifier):
 
 def test_a_cancel_is_told_with_its_outcomes(api, hooked, notifier):
     number = api.enqueue("2021-10-19", "2021-10-28")
-    notifier.tell_due()
-    api.world.control.cancel(number, by=ME)
+    notifier.send_due()
+    api.world.commands.cancel(number, by=ME)
     run_and_tell(api, notifier)
     assert "was cancelled" in hooked.told[-1]
     assert hooked.told[-1].splitlines()[-2].split() == ["cancelled", "10"]
@@ -147,8 +147,8 @@ def test_what_was_over_long_before_anybody_was_to_be_told_is_no_news(api, hooked
     api.enqueue(FIRST)
     api.world.run()
     api.world.time += dt.timedelta(days=2).total_seconds()
-    notifier.tell_due()
-    notifier.tell_due()
+    notifier.send_due()
+    notifier.send_due()
     assert hooked.told == []
 
 
@@ -158,12 +158,12 @@ def test_after_an_outage_the_latest_is_told_and_no_backlog(api, hooked, notifier
     api.enqueue("2021-10-19", "2021-11-07")
     for _ in range(20):
         api.world.step()
-        with pytest.raises(NotTold, match=r"127\.0\.0\.1 answers 500"):
-            notifier.tell_due()
+        with pytest.raises(DeliveryFailed, match=r"127\.0\.0\.1 answers 500"):
+            notifier.send_due()
     # When it works again
     api.world.run()
     hooked.status = 200
-    notifier.tell_due()
+    notifier.send_due()
     # Then only the end is told
     (end,) = hooked.told
     assert "finished" in end
@@ -173,10 +173,10 @@ def test_after_an_outage_the_latest_is_told_and_no_backlog(api, hooked, notifier
 def test_whatever_is_not_success_is_told_again(api, hooked, notifier, status):
     api.enqueue(FIRST)
     hooked.status = status
-    with pytest.raises(NotTold, match=str(status)):
-        notifier.tell_due()
+    with pytest.raises(DeliveryFailed, match=str(status)):
+        notifier.send_due()
     hooked.status = 200
-    notifier.tell_due()
+    notifier.send_due()
     assert len(hooked.told) == 1
 
 
@@ -188,8 +188,8 @@ def test_a_message_that_is_refused_for_itself_keeps_no_other_back(api, hooked, n
     )
     api.enqueue(FIRST)
     api.enqueue("2021-10-20")
-    with pytest.raises(NotTold, match="answers 400"):
-        notifier.tell_due()
+    with pytest.raises(DeliveryFailed, match="answers 400"):
+        notifier.send_due()
     (told,) = hooked.told
     assert "backfill 2 started" in told
 
@@ -197,7 +197,7 @@ def test_a_message_that_is_refused_for_itself_keeps_no_other_back(api, hooked, n
 def test_its_thread_tries_again_counts_and_says_what_is_wrong(api, hooked, caplog):
     # Given a webhook that fails
     hooked.status = 503
-    notifier = Notifier(api.behind.core, hooked.url, sent=api.metrics.on_notification, backoff=0.02)
+    notifier = Notifier(api.behind.context, hooked.url, sent=api.metrics.on_notification, backoff=0.02)
     api.app.extensions["backfilld-notes"] = notifier.notes
     api.enqueue(FIRST)
     with caplog.at_level(logging.DEBUG, logger="api"):
@@ -228,11 +228,11 @@ def test_a_standby_tells_nobody_what_it_could_not_note(api, hooked):
     notifier = serve._notifier(chosen, api.behind, api.metrics)
     api.enqueue(FIRST)
     api.behind.standby = "leader is night:4711"
-    notifier.tell_due()
+    notifier.send_due()
     assert hooked.told == []
     # Then it tells once it leads
     api.behind.standby = ""
-    notifier.tell_due()
+    notifier.send_due()
     assert len(hooked.told) == 1
 
 
@@ -247,10 +247,10 @@ def test_it_stops_after_the_message_that_is_under_way(api, hooked, notifier, mon
         meant(url, text)
 
     monkeypatch.setattr(webhook, "post", post)
-    notifier.tell_due()
+    notifier.send_due()
     # Then the second is left to the next daemon
     assert len(hooked.told) == 1
-    Notifier(api.behind.core, hooked.url).tell_due()
+    Notifier(api.behind.context, hooked.url).send_due()
     assert len(hooked.told) == 2
 
 
@@ -258,21 +258,21 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_telling(api, hooked, monk
     # Given one that lasts for a while
     meant, wrong = digests.due, iter([ZeroDivisionError("0 of 0")] * 3)
 
-    def due(tx, core):
+    def due(tx, context):
         if fault := next(wrong, None):
             raise fault
-        return meant(tx, core)
+        return meant(tx, context)
 
     monkeypatch.setattr(digests, "due", due)
     api.enqueue(FIRST)
-    notifier = Notifier(api.behind.core, hooked.url, backoff=0.02)
+    notifier = Notifier(api.behind.context, hooked.url, backoff=0.02)
     notifier.start()
     # Then it is told of once, and what was due is told in the end
     waited(lambda: len(hooked.told) == 1)
     notifier.stop()
-    assert [record.levelname for record in caplog.records if record.name == "api.notices.webhook"] == [
-        "ERROR"
-    ]
+    assert [
+        record.levelname for record in caplog.records if record.name == "backfilld.api.notifications.webhook"
+    ] == ["ERROR"]
     assert "ZeroDivisionError: 0 of 0" in caplog.text
 
 
@@ -281,8 +281,8 @@ def test_a_slow_webhook_is_given_up_and_holds_nobody_up(api, hooked, notifier, m
     monkeypatch.setattr(webhook, "TIMEOUTS", (5.0, 0.2))
     hooked.answering.clear()
     api.enqueue(FIRST)
-    with pytest.raises(NotTold, match=r"127\.0\.0\.1 does not answer in time"):
-        notifier.tell_due()
+    with pytest.raises(DeliveryFailed, match=r"127\.0\.0\.1 does not answer in time"):
+        notifier.send_due()
     # Then the database is nobody's meanwhile
     notifier.start()
     api.enqueue("2021-10-20")
@@ -291,14 +291,14 @@ def test_a_slow_webhook_is_given_up_and_holds_nobody_up(api, hooked, notifier, m
 
 
 def test_a_webhook_that_is_not_there_is_told_of_without_its_url(api, caplog):
-    notifier = Notifier(api.behind.core, f"http://127.0.0.1:1{SECRET}")
+    notifier = Notifier(api.behind.context, f"http://127.0.0.1:1{SECRET}")
     api.enqueue(FIRST)
-    with pytest.raises(NotTold) as told:
-        notifier.tell_due()
+    with pytest.raises(DeliveryFailed) as told:
+        notifier.send_due()
     assert str(told.value) == "127.0.0.1 cannot be reached (ConnectionError)"
     assert told.value.__cause__ is None
 
 
 def test_a_host_that_cannot_be_one_is_told_of_like_any_that_is_away():
-    with pytest.raises(NotTold, match=r"a\.\.b cannot be reached"):
+    with pytest.raises(DeliveryFailed, match=r"a\.\.b cannot be reached"):
         webhook.post("http://a..b/services/secret", "text")

@@ -9,10 +9,10 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from daemon.executors import Job
-from state.pipeline import Processor
-from state.verdict import Evidence, Run
-from tests.simulation.outside import Pair, SimWarehouse, Work
+from backfilld.daemon.executors.adapter import Job
+from backfilld.state.pipeline.models import Processor
+from backfilld.state.rules.verdict import Evidence, HistoryRun
+from tests.simulation.fakes import Pair, SimWarehouse, Work
 from tests.simulation.scenario import Scenario
 
 LATE_SECONDS = 90.0
@@ -104,7 +104,7 @@ class Platform:
 
         def effect() -> None:
             at = began()
-            self._close(name, kinds, Run(succeeded=work.code == 0, started_at=start[0], ended_at=at))
+            self._close(name, kinds, HistoryRun(succeeded=work.code == 0, started_at=start[0], ended_at=at))
             for date, kind in kinds.items():
                 self._write((name, date), kind, at)
 
@@ -114,9 +114,9 @@ class Platform:
     def _open(self, name: str, kinds: Mapping[dt.date, str], at: float) -> None:
         if self._keeps_history(name):
             for date in kinds:
-                self._warehouse.open[name, date] = Run(succeeded=False, started_at=at)
+                self._warehouse.open[name, date] = HistoryRun(succeeded=False, started_at=at)
 
-    def _close(self, name: str, kinds: Mapping[dt.date, str], run: Run) -> None:
+    def _close(self, name: str, kinds: Mapping[dt.date, str], run: HistoryRun) -> None:
         """Write down the end of a run, at once or late; of several runs that closed, the latest counts."""
         if not self._keeps_history(name):
             return
@@ -127,7 +127,7 @@ class Platform:
             elif kind != "never closes its run":
                 closes()
 
-    def close(self, pair: Pair, run: Run) -> None:
+    def close(self, pair: Pair, run: HistoryRun) -> None:
         """Write down the end of a run, unless a later one is known."""
         opened, before = self._warehouse.open.get(pair), self._warehouse.closed.get(pair)
         if opened is not None and opened.started_at <= run.started_at:

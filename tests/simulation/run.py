@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from tests.simulation.draw import generate
-from tests.simulation.life import Life
-from tests.simulation.mortal import MortalDatabase
-from tests.simulation.rest import Broken
+from tests.simulation.crashing_database import MortalDatabase
+from tests.simulation.generators import generate
+from tests.simulation.quiescence_invariants import Broken
+from tests.simulation.report import setting, story
 from tests.simulation.scenario import Scenario
 from tests.simulation.shrink import shrink
-from tests.simulation.story import setting, story
+from tests.simulation.simulation import Life
 
 
 @dataclass

@@ -6,10 +6,10 @@ from collections import Counter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from api.metrics import Metrics
+from backfilld.api.metrics import Metrics
 
 if TYPE_CHECKING:
-    from tests.simulation.life import Life
+    from tests.simulation.simulation import Life
 
 
 def differences(life: Life) -> dict[str, tuple[Counter[Any], Counter[Any]]]:
@@ -26,7 +26,7 @@ def differences(life: Life) -> dict[str, tuple[Counter[Any], Counter[Any]]]:
 
 def _scraped(life: Life, names: list[str]) -> dict[str, Counter[Any]]:
     served = SimpleNamespace(
-        core=life.core,
+        context=life.context,
         pipeline=life.pipeline,
         listen=lambda tell: None,
         health=dict,
@@ -35,7 +35,7 @@ def _scraped(life: Life, names: list[str]) -> dict[str, Counter[Any]]:
     metrics = Metrics()
     metrics.watch(served)  # type: ignore[arg-type]
     for event in life.events:
-        metrics.tell(event)
+        metrics.emit(event)
     found: dict[str, Counter[Any]] = {name: Counter() for name in names}
     for sample in (sample for family in metrics.registry.collect() for sample in family.samples):
         if sample.name in found and sample.value:

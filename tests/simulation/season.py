@@ -4,7 +4,7 @@ import datetime as dt
 import itertools
 
 from tests.factories import phase, pipeline, processor
-from tests.simulation.outside import Work
+from tests.simulation.fakes import Work
 
 OPENER = dt.date(2021, 10, 19)
 SEASON = {OPENER + dt.timedelta(days=n): 5 for n in range(40)}

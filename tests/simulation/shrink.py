@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from state.pipeline_file import PipelineError
+from backfilld.state.pipeline.loading import PipelineError
 from tests.factories import Table
 from tests.simulation.scenario import Scenario
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from state.pipeline import PENDING
+from backfilld.state.pipeline.models import PENDING
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import World
 
@@ -14,12 +14,12 @@ def test_the_oldest_dates_run_while_the_others_are_still_to_be_admitted(tmp_path
     made = pipeline(phase("phase2", processor("box"), processor("plays")))
     world = World(made, dict.fromkeys(DATES, 2), tmp_path)
     for name, number in (("batch", 10), ("questions", 20)):
-        object.__setattr__(world.core, name, number)
+        object.__setattr__(world.context, name, number)
     world.enqueue(DATES[0], DATES[-1])
     # When moving and asking take turns, as the daemon's two threads do
     turns = 0
     while not world.executor.launched and turns < 50:
-        world.engine.turn()
+        world.engine.tick()
         world.engine.validate()
         world.time += 1
         turns += 1

@@ -5,9 +5,9 @@ import itertools
 
 import pytest
 
-from api.cli import show_date
-from state.records import Mark
-from state.store import dates
+from backfilld.api.cli import show_date
+from backfilld.state.records import Mark
+from backfilld.state.store import dates
 from tests.factories import phase, pipeline, processor
 from tests.integration.api_world import Api
 from tests.simulation.world import ME, Work, World
@@ -63,7 +63,7 @@ def test_a_first_backfill_marks_nothing(world):
 
 def test_repairing_a_date_marks_it_and_the_later_ones_that_look_back_at_it(world):
     damage(world)
-    world.control.retry_date(REPAIRED, by=ME)
+    world.commands.retry_date(REPAIRED, by=ME)
     world.run()
     # Then only the lost rows were written again, and what was computed from them is stale
     assert launched(world) == [(str(REPAIRED), "team")]
@@ -76,7 +76,7 @@ def test_repairing_a_date_marks_it_and_the_later_ones_that_look_back_at_it(world
 def test_the_mark_reaches_as_far_as_the_lookback(tmp_path):
     world = done(World(shape(lookback=1), SEASON, tmp_path))
     damage(world)
-    world.control.retry_date(REPAIRED, by=ME)
+    world.commands.retry_date(REPAIRED, by=ME)
     world.run()
     assert stale(world) == [REPAIRED, NEXT]
 
@@ -84,7 +84,7 @@ def test_the_mark_reaches_as_far_as_the_lookback(tmp_path):
 def test_a_job_that_changes_no_row_marks_nothing(world):
     damage(world)
     world.script = lambda job: Work(code=1)
-    world.control.retry_date(REPAIRED, by=ME)
+    world.commands.retry_date(REPAIRED, by=ME)
     world.run()
     assert world.dates()[REPAIRED].outcome == "exhausted"
     assert stale(world) == []
@@ -92,7 +92,7 @@ def test_a_job_that_changes_no_row_marks_nothing(world):
 
 def test_repairing_a_phase_that_the_gate_does_not_look_at_marks_nothing(world):
     damage(world, "box")
-    world.control.retry_date(REPAIRED, by=ME)
+    world.commands.retry_date(REPAIRED, by=ME)
     world.run()
     assert launched(world) == [(str(REPAIRED), "box")]
     assert stale(world) == []
@@ -103,7 +103,7 @@ def test_what_cannot_be_counted_while_its_source_is_repaired_is_stale_nonetheles
     damage(world)
     world.warehouse.broken |= {"zones": "denied", "cache": "denied"}
     # When its source is repaired, and they are counted again later
-    world.control.retry_date(REPAIRED, by=ME)
+    world.commands.retry_date(REPAIRED, by=ME)
     for _ in range(5):
         world.step()
     world.warehouse.broken.clear()
@@ -123,15 +123,15 @@ def test_a_job_whose_rows_are_found_good_only_later_is_a_repair_as_well(tmp_path
     # When its job runs again while the source is lost
     damage(world, "box")
     world.script = lambda job: Work() if job.env["BACKFILLD_PROCESSOR"] == "box" else world.well(job)
-    world.control.retry_date(REPAIRED, by=ME)
+    world.commands.retry_date(REPAIRED, by=ME)
     world.run()
-    world.control.accept(REPAIRED, "box", by=ME, reason="lost")
+    world.commands.accept(REPAIRED, "box", by=ME, reason="lost")
     world.run()
     assert launched(world)[-1] == (str(REPAIRED), "team")
     assert world.dates()[REPAIRED].outcome == "exhausted"
     # And the source comes back by other hands
     world.fill("box", REPAIRED)
-    world.control.retry_date(REPAIRED, by=ME)
+    world.commands.retry_date(REPAIRED, by=ME)
     world.run()
     # Then what was computed before that job is stale
     assert stale(world) == DAYS[2:]
@@ -147,11 +147,11 @@ def test_rows_that_somebody_else_changed_are_a_repair_too(world):
 def test_a_cascade_after_the_repair_runs_the_sequential_phase_of_the_stale_dates_alone(world):
     # Given a repair that has left marks
     damage(world)
-    world.control.retry_date(REPAIRED, by=ME)
+    world.commands.retry_date(REPAIRED, by=ME)
     world.run()
     world.executor.launched.clear()
     # When the cascade is asked for
-    world.control.retry_date(REPAIRED, by=ME, cascades=True)
+    world.commands.retry_date(REPAIRED, by=ME, cascades=True)
     world.run()
     # Then phase 4 ran once for each of them, and nothing else; the marks are gone
     assert sorted(launched(world)) == sorted(steps(*DAYS[2:]))
@@ -162,7 +162,7 @@ def test_a_cascade_after_the_repair_runs_the_sequential_phase_of_the_stale_dates
 def test_a_cascade_together_with_the_repair_runs_what_it_makes_stale(world):
     damage(world)
     damage(world, "player")
-    world.control.retry_date(REPAIRED, by=ME, cascades=True)
+    world.commands.retry_date(REPAIRED, by=ME, cascades=True)
     world.run()
     ran = launched(world)
     assert sorted(ran[:2]) == [(str(REPAIRED), "player"), (str(REPAIRED), "team")]
@@ -176,7 +176,7 @@ def test_a_cascade_together_with_the_repair_runs_what_it_makes_stale(world):
 def test_a_cascade_ends_with_its_dates_and_a_later_repair_runs_nothing_by_itself(world):
     # Given a cascade that is over
     damage(world)
-    world.control.retry_date(REPAIRED, by=ME, cascades=True)
+    world.commands.retry_date(REPAIRED, by=ME, cascades=True)
     world.run()
     world.executor.launched.clear()
     # When somebody else changes the rows of its date
@@ -191,24 +191,24 @@ def test_a_cascade_ends_with_its_dates_and_a_later_repair_runs_nothing_by_itself
 
 def test_a_plain_retry_of_a_stale_date_keeps_the_mark_and_a_forced_one_clears_it(world):
     damage(world)
-    world.control.retry_date(REPAIRED, by=ME)
+    world.commands.retry_date(REPAIRED, by=ME)
     world.run()
-    world.control.retry_date(LAST, by=ME)
+    world.commands.retry_date(LAST, by=ME)
     world.run()
     assert LAST in stale(world)
-    world.control.retry_date(LAST, by=ME, force=True)
+    world.commands.retry_date(LAST, by=ME, force=True)
     world.run()
     assert LAST not in stale(world)
 
 
 def test_a_second_repair_while_dates_are_computed_again_marks_them_anew(world):
     damage(world)
-    world.control.retry_date(REPAIRED, by=ME, cascades=True)
+    world.commands.retry_date(REPAIRED, by=ME, cascades=True)
     while (str(NEXT), "zones") not in launched(world):
         assert world.step()
     # When an even earlier date is repaired meanwhile
     damage(world, date=FIRST)
-    world.control.retry_date(FIRST, by=ME)
+    world.commands.retry_date(FIRST, by=ME)
     world.run()
     # Then what began before is stale again
     assert NEXT in stale(world)
@@ -225,7 +225,7 @@ def test_where_one_sequential_phase_follows_another_a_cascade_leaves_no_mark(tmp
     world = done(World(shapes, SEASON, tmp_path))
     damage(world, "box")
     # When all that is stale is computed again
-    world.control.retry_date(REPAIRED, by=ME, cascades=True)
+    world.commands.retry_date(REPAIRED, by=ME, cascades=True)
     world.run()
     # Then each output was computed once, and none is stale for being computed before its own successor
     assert sorted(launched(world)[1:]) == sorted(steps(*DAYS[2:]))
@@ -234,7 +234,7 @@ def test_where_one_sequential_phase_follows_another_a_cascade_leaves_no_mark(tmp
 
 def test_a_restart_in_the_middle_loses_neither_mark_nor_cascade(world):
     damage(world)
-    world.control.retry_date(REPAIRED, by=ME, cascades=True)
+    world.commands.retry_date(REPAIRED, by=ME, cascades=True)
     for _ in itertools.count():
         if not world.step():
             break
@@ -286,7 +286,7 @@ def test_marked_dates_are_retried_by_their_mark_over_http_and_it_is_recorded(api
     (change,) = api.get("/v1/audit?limit=1")["items"]
     assert (change["action"], change["target"], change["after"]) == ("retry", "regressed dates", {"dates": 0})
     world.run()
-    assert world.control.retry_marked(Mark.REGRESSED, FIRST, LAST, by=ME) == []
+    assert world.commands.retry_marked(Mark.REGRESSED, FIRST, LAST, by=ME) == []
 
 
 def test_stale_dates_that_are_run_by_their_mark_are_recorded_too(api):

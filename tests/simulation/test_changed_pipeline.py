@@ -5,8 +5,8 @@ import itertools
 
 import pytest
 
-from daemon.reports.waiting import waiting_on
-from state.store import dates
+from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.state.store import dates
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import ME, World
 
@@ -82,7 +82,7 @@ def test_a_done_date_that_lacks_a_new_output_stays_done_and_is_a_hole_until_it_i
     assert first.state == "done"
     assert {row.waiting_text for row in later} == {f"{DATES[0]} in phase3"}
     # And a retry fills the hole
-    world.control.retry_date(DATES[0], by=ME)
+    world.commands.retry_date(DATES[0], by=ME)
     world.run(limit=500)
     assert {row.outcome for row in world.dates().values()} == {"complete"}
 
@@ -115,7 +115,7 @@ def test_a_date_says_that_nobody_looks_after_the_attempt_of_an_executor_that_is_
     world.enqueue(DATES[0], DATES[0])
     world.run(limit=20)
     with world.db.read() as tx:
-        told = waiting_on(tx, world.core, [dates.get(tx, DATES[0])])
+        told = waiting_on(tx, world.context, [dates.get(tx, DATES[0])])
     assert told == {DATES[0]: "attempt 1 of box: nobody looks after it: put [executor.dask] back"}
 
 
@@ -155,6 +155,6 @@ def test_a_date_ends_only_after_the_attempt_of_a_processor_that_the_file_has_los
     # Then the date waits for it, by its name, and ends after it
     with world.db.read() as tx:
         row = dates.get(tx, DATES[0])
-        assert waiting_on(tx, world.core, [row])[DATES[0]].startswith("attempt 5 of cache")
+        assert waiting_on(tx, world.context, [row])[DATES[0]].startswith("attempt 5 of cache")
     world.run(limit=500)
     assert world.dates()[DATES[0]].outcome == "complete"

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from daemon.backups import Backups
-from state.records import Status
-from state.store import checks, days
+from backfilld.daemon.backups import Backups
+from backfilld.state.records import AttemptStatus
+from backfilld.state.store import calendar_days, checks
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import Work, World
 
@@ -17,7 +17,7 @@ HOUR = 3600.0
 
 def two_steps():
     """A source and one strict step; jobs may take half an hour, ten minutes in silence, and fail twice."""
-    jobs = {"timeout": "30m", "silence": "10m", "backoff": "30s", "max_attempts": 3}
+    jobs = {"timeout": "30m", "idle_timeout": "10m", "backoff": "30s", "max_attempts": 3}
     return pipeline(
         phase("phase2", processor("source", **jobs)),
         phase("phase4", processor("step", **jobs), order="sequential", lookback=0),
@@ -66,7 +66,7 @@ def test_a_leap_kills_no_job_and_delays_no_date(world, leap, moment):
     world.run(limit=200)
     # Then every job ends as it would have, no sooner and no later, and the warehouse is not pestered
     assert {row.outcome for row in world.dates().values()} == {"complete"}
-    assert statuses(world) == {Status.SUCCEEDED}
+    assert statuses(world) == {AttemptStatus.SUCCEEDED}
     assert world.time - before <= 6 * 120.0 + 60.0
     assert world.warehouse.questions - asked < 40
 
@@ -77,7 +77,7 @@ def test_a_retry_comes_soon_whichever_way_the_clock_was_set(world, leap):
     failing = iter([True])
     world.script = lambda job: Work(seconds=5.0, code=1) if next(failing, False) else world.well(job)
     world.enqueue(DATES[0], DATES[0])
-    while statuses(world) != {Status.FAILED}:
+    while statuses(world) != {AttemptStatus.FAILED}:
         world.step()
     # When the clock is set
     world.set_clock(leap)
@@ -97,7 +97,7 @@ def test_a_clock_set_back_while_the_daemon_was_down_is_noticed_at_start(world):
     before = world.time
     world.start()
     world.run(limit=200)
-    assert statuses(world) == {Status.SUCCEEDED}
+    assert statuses(world) == {AttemptStatus.SUCCEEDED}
     assert world.time - before <= 6 * 120.0 + 60.0
     assert any("behind what was noted" in getattr(event, "text", "") for event in world.events)
 
@@ -111,7 +111,7 @@ def test_one_failure_is_counted_once_though_the_clock_was_set_back_since(tmp_pat
     failing = iter([True])
     world.script = lambda job: Work(seconds=5.0, code=1) if next(failing, False) else world.well(job)
     world.enqueue(DATES[0], DATES[0])
-    while statuses(world) != {Status.FAILED}:
+    while statuses(world) != {AttemptStatus.FAILED}:
         world.step()
     world.settle()
     # When the clock is set back, and the warehouse is asked again and again before the next attempt
@@ -119,10 +119,10 @@ def test_one_failure_is_counted_once_though_the_clock_was_set_back_since(tmp_pat
     for _ in range(3):
         world.settle()
         with world.db.write() as tx:
-            checks.want(tx, [(DATES[0], "source")], world.time)
+            checks.request_check(tx, [(DATES[0], "source")], world.time)
     world.settle()
     # Then the processor is not held for failures that there were not
-    assert world.control.holds() == []
+    assert world.commands.holds() == []
     world.run(limit=100)
     assert {row.outcome for row in world.dates().values()} == {"complete"}
 
@@ -137,7 +137,7 @@ def test_an_answer_that_was_under_way_when_the_clock_was_set_back_is_had_again(w
     # Then nothing that is known is from a time that has yet to come
     assert {row.outcome for row in world.dates().values()} == {"complete"}
     with world.db.read() as tx:
-        assert all(check.asked_at <= world.time for check in checks.of_dates(tx, DATES)[DATES[0]].values())
+        assert all(check.asked_at <= world.time for check in checks.for_dates(tx, DATES)[DATES[0]].values())
 
 
 def test_what_was_known_of_the_calendar_is_asked_again_though_the_clock_was_set_back_since(world):
@@ -151,7 +151,7 @@ def test_what_was_known_of_the_calendar_is_asked_again_though_the_clock_was_set_
     world.enqueue(DATES[-1], DATES[-1])
     # Then the calendar was asked again
     with world.db.read() as tx:
-        assert days.known(tx, DATES[-1], DATES[-1]) == {DATES[-1]: 0}
+        assert calendar_days.between(tx, DATES[-1], DATES[-1]) == {DATES[-1]: 0}
 
 
 def test_done_dates_are_looked_at_in_their_time_though_the_clock_was_set_back_by_more(world):
@@ -171,9 +171,9 @@ def test_a_standby_ends_none_of_its_jobs_for_a_leap(world):
     world.settle()
     # When the clock is set forward
     world.set_clock(HOUR)
-    world.engine.stand_by()
-    world.engine.stand_by()
-    assert statuses(world) == {Status.RUNNING}
+    world.engine.supervise_standby()
+    world.engine.supervise_standby()
+    assert statuses(world) == {AttemptStatus.RUNNING}
 
 
 def test_a_hang_is_still_noticed_after_a_leap(world):
@@ -185,7 +185,7 @@ def test_a_hang_is_still_noticed_after_a_leap(world):
     world.time += 11 * 60
     world.settle()  # told to end
     world.settle()  # ended
-    assert world.attempts(DATES[0])[0] == ("source", Status.SILENT)
+    assert world.attempts(DATES[0])[0] == ("source", AttemptStatus.IDLE)
 
 
 @pytest.mark.parametrize("change", ["2021-03-14T07:00:00Z", "2021-11-07T06:00:00Z"])

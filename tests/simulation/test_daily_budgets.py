@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from api.cli.output import console
-from api.cli.screen import picture
-from api.cli.watching import View
-from daemon.control import NotFound, Refused
-from daemon.engine import budgets
-from daemon.engine.budgets import BytesLedger
-from daemon.events import Trouble
-from daemon.quota import next_midnight, quota_day
-from daemon.reports.waiting import waiting_on
-from daemon.warehouse import WarehouseError
-from daemon.warehouse.budget import DailyBudget
+from backfilld.api.cli.dashboard import picture
+from backfilld.api.cli.output import console
+from backfilld.api.cli.snapshot import Snapshot
+from backfilld.daemon.engine import budgets
+from backfilld.daemon.engine.budgets import BytesLedger
+from backfilld.daemon.engine.commands import Conflict, NotFound
+from backfilld.daemon.events import Incident
+from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.daemon.warehouses.budget import DailyBudget
+from backfilld.state.rules.quota_day import next_midnight, quota_day
 from tests.factories import phase, pipeline, processor
 from tests.integration.api_world import Api
 from tests.simulation.world import ME, Work, World
@@ -52,12 +52,12 @@ def launched(world: World, name: str) -> int:
 
 def waits(world: World) -> set[str]:
     with world.db.read() as tx:
-        return set(waiting_on(tx, world.core, world.live()).values())
+        return set(waiting_on(tx, world.context, world.live()).values())
 
 
 def standing(world: World):
     with world.db.read() as tx:
-        return budgets.standing(tx, world.pipeline, world.time)
+        return budgets.current_budgets(tx, world.pipeline, world.time)
 
 
 def test_a_table_has_no_more_attempts_a_day_than_its_budget_and_the_rest_goes_on(world):
@@ -71,19 +71,19 @@ def test_a_table_has_no_more_attempts_a_day_than_its_budget_and_the_rest_goes_on
     clock = dt.datetime.fromtimestamp(until, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     told = "nba.box has had its 3 attempts of this quota day (daily_attempts)"
     assert waits(world) == {f"{told}; nba.box goes on at {clock}, midnight in {PACIFIC}"}
-    (hold,) = world.control.holds()
+    (hold,) = world.commands.holds()
     assert (hold.kind, hold.key, hold.until) == ("table", "nba.box", until)
-    assert [event.kind for event in world.events if isinstance(event, Trouble)] == ["budget"]
+    assert [event.kind for event in world.events if isinstance(event, Incident)] == ["budget"]
 
 
 def test_an_alarm_that_is_set_just_after_the_end_of_a_hold_goes_off_at_once(world):
     # Given all done that can be done today, so that nothing happens before the hold ends
     world.enqueue(min(SEASON), max(SEASON))
     rest(world)
-    (hold,) = world.control.holds()
+    (hold,) = world.commands.holds()
     # When the end comes between a turn, which did not see it yet, and its alarm
     world.time = hold.until + 0.001
-    assert world.engine.next_alarm() == hold.until
+    assert world.engine.next_wakeup() == hold.until
 
 
 def test_the_next_quota_day_goes_on_by_itself_until_all_dates_are_done(world):
@@ -93,7 +93,7 @@ def test_the_next_quota_day_goes_on_by_itself_until_all_dates_are_done(world):
     assert not world.live()
     assert launched(world, "box") == 7
     assert (quota_day(world.time, PACIFIC) - began).days == 2
-    assert world.control.holds() == []
+    assert world.commands.holds() == []
 
 
 def test_failed_attempts_count_too(world):
@@ -110,7 +110,7 @@ def test_a_restart_does_not_begin_the_day_anew(world):
     world.enqueue(min(SEASON), max(SEASON))
     rest(world)
     world.start()
-    world.control.lift("table", "nba.box", by=ME, extra=1)
+    world.commands.lift("table", "nba.box", by=ME, extra=1)
     rest(world)
     assert launched(world, "box") == 4
 
@@ -118,25 +118,25 @@ def test_a_restart_does_not_begin_the_day_anew(world):
 def test_lifting_a_spent_budget_allows_a_tenth_more_or_what_is_asked_for(world):
     world.enqueue(min(SEASON), max(SEASON))
     rest(world)
-    assert world.control.lift("table", "nba.box", by=ME) == 1
+    assert world.commands.lift("table", "nba.box", by=ME) == 1
     rest(world)
     assert launched(world, "box") == 4
-    assert world.control.lift("table", "nba.box", by=ME, extra=2) == 2
+    assert world.commands.lift("table", "nba.box", by=ME, extra=2) == 2
     rest(world)
     assert launched(world, "box") == 6
-    (hold,) = world.control.holds()
+    (hold,) = world.commands.holds()
     assert "has had its 6 attempts" in hold.reason
 
 
 def test_what_is_not_held_cannot_be_lifted_and_what_has_no_budget_takes_no_extra(world):
     with pytest.raises(NotFound, match=r"no hold of table nba\.box"):
-        world.control.lift("table", "nba.box", by=ME)
+        world.commands.lift("table", "nba.box", by=ME)
     world.warehouse.down = "refused"
     world.enqueue(OPENER, OPENER)
     world.settle()
-    with pytest.raises(Refused, match="warehouse has no daily budget"):
-        world.control.lift("warehouse", "", by=ME, extra=5)
-    assert [hold.kind for hold in world.control.holds()] == ["warehouse"], "a refusal changes nothing"
+    with pytest.raises(Conflict, match="warehouse has no daily budget"):
+        world.commands.lift("warehouse", "", by=ME, extra=5)
+    assert [hold.kind for hold in world.commands.holds()] == ["warehouse"], "a refusal changes nothing"
 
 
 def test_of_processors_that_write_one_table_the_least_limit_holds_for_both(tmp_path):
@@ -164,7 +164,7 @@ def test_a_job_that_meets_a_spent_quota_parks_its_table_without_using_up_the_dat
     # When the first attempt ends
     rest(world)
     # Then the table waits for the quota's end, with the job's own words
-    (hold,) = world.control.holds()
+    (hold,) = world.commands.holds()
     assert (hold.kind, hold.key, hold.until) == ("table", "nba.box", next_midnight(world.time, PACIFIC))
     assert "Your table exceeded quota for imports" in hold.reason
     assert world.live()[0].waiting == "held"
@@ -235,15 +235,15 @@ def test_budgets_are_seen_in_progress_metrics_and_status_and_lifted_over_http(ap
     scraped = api.scrape()
     assert scraped['backfilld_budget_spent{key="nba.box",kind="table"}'] == 2
     assert scraped['backfilld_budget_limit{key="",kind="warehouse"}'] == 1000
-    assert scraped['backfilld_troubles_total{kind="budget"}'] == 1
-    view = View(at=dt.datetime.now(dt.UTC), progress=told, activity=api.get("/v1/activity"))
+    assert scraped['backfilld_incidents_total{kind="budget"}'] == 1
+    view = Snapshot(at=dt.datetime.now(dt.UTC), progress=told, activity=api.get("/v1/activity"))
     with console.capture() as screen:
         console.print(picture(view, console))
     assert "nba.box has had its 2 attempts" in screen.get().replace("\n", " ")
     # And one call goes on with as much as it says
     assert api.delete("/v1/holds/table/nba.box?extra=3") == {"lifted": True, "allowed": 3}
     (change,) = api.get("/v1/audit?limit=1")["items"]
-    assert (change["action"], change["target"], change["after"]) == ("lift", "table nba.box", {"extra": 3})
+    assert (change["action"], change["target"], change["after"]) == ("release", "table nba.box", {"extra": 3})
     rest(api.world)
     assert api.get("/v1/progress")["budgets"][0] | {"resets_at": ""} == {
         "kind": "table",

@@ -5,12 +5,12 @@ import itertools
 
 import pytest
 
-from daemon.engine import lookback
-from daemon.enqueue import Request
-from daemon.reports.waiting import waiting_on
-from state.store import checks
+from backfilld.daemon.engine import lookback
+from backfilld.daemon.engine.enqueue import EnqueueRequest
+from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.state.store import checks
 from tests.factories import phase, pipeline, processor
-from tests.simulation.outside import Work
+from tests.simulation.fakes import Work
 from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
 from tests.simulation.world import ME, World
 
@@ -23,10 +23,10 @@ def world(tmp_path, state_url):
 
 
 def test_a_hole_in_phase_3_blocks_later_dates_with_its_name_until_it_is_accepted(world):
-    hole = OPENER + dt.timedelta(days=3)
+    missing_upstream = OPENER + dt.timedelta(days=3)
 
     def script(job):
-        same = job.env["BACKFILLD_PROCESSOR"] == "team" and job.env["BACKFILLD_DATE"] == hole.isoformat()
+        same = job.env["BACKFILLD_PROCESSOR"] == "team" and job.env["BACKFILLD_DATE"] == missing.isoformat()
         return Work(code=1) if same else world.well(job)
 
     world.script = script
@@ -35,12 +35,12 @@ def test_a_hole_in_phase_3_blocks_later_dates_with_its_name_until_it_is_accepted
         world.step()
     row = world.dates()[DAY]
     assert (row.state, row.waiting) == ("phase3", "earlier_date")
-    assert f"{hole} in phase3" in row.waiting_text
+    assert f"{missing} in phase3" in row.waiting_text
     for name in ("team", "player"):
-        world.control.accept(hole, name, by=ME, reason="arena closed")
+        world.commands.accept(missing, name, by=ME, reason="arena closed")
     world.run()
     assert world.dates()[DAY].outcome == "complete"
-    assert world.dates()[hole].outcome == "accepted"
+    assert world.dates()[missing].outcome == "accepted"
 
 
 def test_dates_of_the_lookback_that_nobody_enqueued_are_asked_about_and_bar_the_way(world):
@@ -52,7 +52,7 @@ def test_dates_of_the_lookback_that_nobody_enqueued_are_asked_about_and_bar_the_
         if date < DAY:
             world.fill(name, date)
     with world.db.write() as tx:
-        checks.want(tx, [(d, n) for d in SEASON if d < DAY for n in ("team", "player")], world.time)
+        checks.request_check(tx, [(d, n) for d in SEASON if d < DAY for n in ("team", "player")], world.time)
     world.run()
     assert world.dates()[DAY].outcome == "complete"
 
@@ -65,7 +65,7 @@ def test_of_dates_that_lie_far_apart_only_the_lookbacks_are_asked_about(tmp_path
     )
     world = World(before, SEASON, tmp_path)
     far = [OPENER + dt.timedelta(days=n) for n in (3, 30)]
-    world.enqueuer.enqueue(Request(dates=tuple(far), by=ME))
+    world.enqueuer.enqueue(EnqueueRequest(dates=tuple(far), by=ME))
     world.settle()
     # Then nobody asks about what lies between
     asked = sorted((date - OPENER).days for name, date in world.warehouse.told if name == "box")
@@ -94,14 +94,14 @@ def test_accepting_one_gap_of_a_date_that_nobody_enqueued_leaves_its_other_gaps_
     # Given an earlier date that lacks both processors of phase 3, and an operator who accepts the first
     for name, date in itertools.product(("team", "player"), SEASON):
         world.fill(name, date, rows=int(date != OPENER))
-    world.control.accept(OPENER, "team", by=ME, reason="arena closed")
+    world.commands.accept(OPENER, "team", by=ME, reason="arena closed")
     # When a later date comes to the gate of phase 4
     world.enqueue(DAY, DAY)
     for _ in range(60):
         world.step()
     # Then it waits for the other
     assert world.dates()[DAY].waiting == "earlier_date"
-    world.control.accept(OPENER, "player", by=ME, reason="arena closed")
+    world.commands.accept(OPENER, "player", by=ME, reason="arena closed")
     world.run()
     assert world.dates()[DAY].outcome == "complete"
 
@@ -113,7 +113,7 @@ def test_what_many_dates_wait_for_is_told_alike_and_truly(world):
         world.step()
     with world.db.read() as tx:
         held = [row for row in world.dates().values() if row.waiting == "earlier_date"]
-        told = waiting_on(tx, world.core, held)
+        told = waiting_on(tx, world.context, held)
     assert all(sentence.startswith(f"{OPENER} is not satisfied in phase3") for sentence in told.values())
 
 
@@ -126,13 +126,13 @@ def test_a_date_that_bypasses_a_phase_passes_the_lookback_of_the_one_it_enters(t
     second = OPENER + dt.timedelta(days=1)
     # When a bootstrap date is about to leave the first phase
     day = world.pipeline.seasons.day(second, SEASON[second])
-    window = lookback.window(world.pipeline, world.core.machine, world.pipeline.stage["raw"], day)
+    window = lookback.window(world.pipeline, world.context.machine, world.pipeline.stage["raw"], day)
     # Then the dates before it have to be satisfied in the skipped one
     assert window == lookback.Window(*world.pipeline.phase[1:], OPENER, second)
     # And a later date, which skips nothing, is looked at when it leaves that
     day = world.pipeline.seasons.day(DAY, SEASON[DAY])
-    assert lookback.window(world.pipeline, world.core.machine, world.pipeline.stage["raw"], day) is None
-    assert lookback.window(world.pipeline, world.core.machine, world.pipeline.stage["mid"], day).end == DAY
+    assert lookback.window(world.pipeline, world.context.machine, world.pipeline.stage["raw"], day) is None
+    assert lookback.window(world.pipeline, world.context.machine, world.pipeline.stage["mid"], day).end == DAY
 
 
 def test_a_hole_that_a_live_date_will_fill_keeps_no_other_from_being_asked_about_again(tmp_path):
@@ -143,14 +143,14 @@ def test_a_hole_that_a_live_date_will_fill_keeps_no_other_from_being_asked_about
     )
     world = World(shapes, SEASON, tmp_path)
     paused, behind, filled, later = (OPENER + dt.timedelta(days=n) for n in (8, 9, 19, 20))
-    world.control.pause(world.enqueue(paused, paused).id, by=ME)
+    world.commands.pause(world.enqueue(paused, paused).id, by=ME)
     world.enqueue(behind, behind)
     world.enqueue(later, later)
     world.run(limit=60)
     assert {row.date: row.waiting for row in world.live()}[later] == "earlier_date"
     # When somebody fills the second
     world.fill("team", filled)
-    world.engine.recheck_holes()
+    world.engine.recheck_missing_upstream()
     world.run(limit=60)
     # Then the later date goes on, and the other waits as it did
     assert world.dates()[later].outcome == "complete"

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from daemon.logs import forget_old
+from backfilld.daemon.logs import prune
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import World
 
@@ -44,8 +44,8 @@ def test_only_old_logs_of_ended_jobs_go_with_their_exit_status(world):
     # And one that is gone once it is looked at: renamed, or removed by somebody
     (world.folder / "attempts" / "000" / "6.new").symlink_to("renamed")
     # When the age of logs is looked at
-    assert forget_old(world.core) == 1
+    assert prune(world.context) == 1
     # Then only what is old and of no running job is gone, and the next look finds nothing
     left = sorted(path.name for path in (world.folder / "attempts").rglob("*.*"))
     assert left == ["1.exit", "1.log", "3.exit", "3.log", "6.new"]
-    assert forget_old(world.core) == 0
+    assert prune(world.context) == 0

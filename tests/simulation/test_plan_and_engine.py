@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from daemon.reports.plan import Plan, plan
-from daemon.reports.validation import validation
-from state.pipeline import Pipeline
-from state.records import Scrapers
-from state.verdict import Run
+from backfilld.daemon.reports.plan.plan import Plan, plan
+from backfilld.daemon.reports.validation import validation
+from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.records import Sources
+from backfilld.state.rules.verdict import HistoryRun
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import World
 
@@ -46,7 +46,9 @@ def scatter(world: World, rng: random.Random) -> None:
             if chance < 0.5:
                 world.fill(name, date)
             elif chance < 0.6:
-                ended = Run(succeeded=chance < 0.55, started_at=world.time - 9000, ended_at=world.time - 8000)
+                ended = HistoryRun(
+                    succeeded=chance < 0.55, started_at=world.time - 9000, ended_at=world.time - 8000
+                )
                 world.warehouse.closed[name, date] = ended
 
 
@@ -59,24 +61,24 @@ def promised(made: Plan) -> set[tuple[dt.date, str]]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("scrapers", Scrapers)
-def test_the_engine_runs_what_was_planned(tmp_path: Path, seed: int, scrapers: Scrapers) -> None:
+@pytest.mark.parametrize("sources", Sources)
+def test_the_engine_runs_what_was_planned(tmp_path: Path, seed: int, sources: Sources) -> None:
     # Given a warehouse in disorder, and a plan for the later part of it
     lookback = ("season", 3, 0)[seed]
     world = World(platform(tmp_path, lookback), GAMES, tmp_path, seed=seed)
     scatter(world, random.Random(seed))
     start, end = sorted(GAMES)[seed + 1], max(GAMES)
     report = validation(world.pipeline, world.warehouse, start, end, now=world.time)
-    made = plan(report, world.pipeline, scrapers=scrapers)
+    made = plan(report, world.pipeline, sources=sources)
     # When the engine gets the same dates, and every job does what it should
-    world.enqueue(start, end, scrapers=scrapers)
+    world.enqueue(start, end, sources=sources)
     world.run()
     # Then it has run what was planned
     assert attempted(world) == promised(made)
     # And the dates that the plan sees at their end are at their end
     stopped = {date for one in made.cannot_run for date in one.dates}
     assert {date for date, row in world.dates().items() if row.state == "done"} == {
-        date for date in report.survey.days if date >= start and date not in stopped
+        date for date in report.snapshot.days if date >= start and date not in stopped
     }
 
 
@@ -89,7 +91,7 @@ def test_every_step_stands_after_what_it_needs(tmp_path: Path, seed: int) -> Non
     made = plan(report, world.pipeline)
     there = {
         (check.date, check.processor)
-        for checks in report.survey.checks.values()
+        for checks in report.snapshot.checks.values()
         for check in checks.values()
         if check.satisfied
     }

@@ -6,11 +6,11 @@ from collections import Counter
 
 import pytest
 
-from daemon.events import AttemptEnded, Trouble
-from state.store import checks, dates
-from state.verdict import Run
+from backfilld.daemon.events import AttemptEnded, Incident
+from backfilld.state.rules.verdict import HistoryRun
+from backfilld.state.store import checks, dates
 from tests.factories import phase, pipeline, processor
-from tests.simulation.outside import ANSWER, Work
+from tests.simulation.fakes import ANSWER, Work
 from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
 from tests.simulation.world import ME, World
 
@@ -52,7 +52,7 @@ def test_a_complete_date_is_answered_with_its_proof_and_a_damaged_one_runs_what_
     assert receipt.details[-1].reason == "was done, but: cache no_data"
     assert [job.env["BACKFILLD_PROCESSOR"] for job in world.executor.launched[before:]] == []
     assert world.dates()[DAY].outcome == "blocked"
-    world.control.retry_date(DAY, by=ME)
+    world.commands.retry_date(DAY, by=ME)
     world.run()
     assert [job.env["BACKFILLD_PROCESSOR"] for job in world.executor.launched[before:]] == ["cache"]
     assert world.dates()[DAY].outcome == "complete"
@@ -173,7 +173,7 @@ def test_an_outage_makes_dates_wait_with_the_reason_and_all_end_well(world):
 
 
 def test_somebody_elses_open_run_is_waited_for(world):
-    world.warehouse.open["box", OPENER] = Run(succeeded=False, started_at=world.time)
+    world.warehouse.open["box", OPENER] = HistoryRun(succeeded=False, started_at=world.time)
     world.enqueue(OPENER, OPENER)
     world.settle()
     assert world.dates()[OPENER].waiting in ("attempt", "open_run")
@@ -184,14 +184,14 @@ def test_somebody_elses_open_run_is_waited_for(world):
 
 
 def test_a_hanging_job_is_ended_after_its_silence(tmp_path):
-    world = World(shape(silence="60s"), SEASON, tmp_path)
+    world = World(shape(idle_timeout="60s"), SEASON, tmp_path)
     fails(world, "box", times=1, seconds=1e9)
     world.enqueue(OPENER, OPENER)
     for _ in range(10):
         world.time += 61
         world.settle()
     world.run()
-    assert ("box", "silent") in world.attempts(OPENER)
+    assert ("box", "idle") in world.attempts(OPENER)
     assert world.dates()[OPENER].outcome == "bootstrap"
 
 
@@ -219,20 +219,20 @@ def test_batches_run_several_dates_in_one_attempt_and_judge_each(tmp_path):
 
 def test_an_answer_that_no_longer_counts_is_no_failure_either(tmp_path):
     # Given a breaker that trips at two alike, and a job that fails, once
-    world = World(shape(breaker=2), SEASON, tmp_path)
+    world = World(shape(breaker_threshold=2), SEASON, tmp_path)
     fails(world, "box", times=1, code=1)
 
     def news(point):
         if point == ANSWER and ("box", "failed") in world.attempts(OPENER):
             world.warehouse.point = lambda _: None
             with world.db.write() as tx:
-                checks.want(tx, [(OPENER, "box")], world.time)
+                checks.request_check(tx, [(OPENER, "box")], world.time)
 
     # When something else happens to the check while the warehouse answers what became of the job
     world.warehouse.point = news
     world.enqueue(OPENER, OPENER)
     world.run()
     # Then that answer counts for nothing, the next one counts once, and the job is tried again
-    assert [event for event in world.events if isinstance(event, Trouble)] == []
+    assert [event for event in world.events if isinstance(event, Incident)] == []
     assert [status for name, status in world.attempts(OPENER) if name == "box"] == ["failed", "succeeded"]
     assert world.dates()[OPENER].outcome == "bootstrap"

@@ -5,14 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from daemon import decide
-from daemon.engine import advance, budgets, cascade, launch, lookback, regression
-from daemon.engine.reap import Reaper
-from state import verdict
-from state.store import checks, dates
-from tests.simulation.draw import generate
-from tests.simulation.mortal import MortalDatabase
-from tests.simulation.rest import Broken
+from backfilld.daemon.engine import advance, budgets, cascade, launch, lookback, regression
+from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
+from backfilld.state.rules import gates, verdict
+from backfilld.state.store import checks, dates
+from tests.simulation.crashing_database import MortalDatabase
+from tests.simulation.generators import generate
+from tests.simulation.quiescence_invariants import Broken
 from tests.simulation.run import Simulator
 from tests.simulation.scenario import POINTS
 from tests.simulation.shrink import shrink
@@ -81,11 +80,11 @@ def test_the_daemon_dies_at_every_named_point(simulator: Simulator) -> None:
 def believe_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     def unanswered(check):
         step = original(check)
-        passes = step is not None and step.waiting is decide.Waiting.WAREHOUSE
-        return decide._Step(decide._Kind.SATISFIED) if passes else step
+        passes = step is not None and step.waiting is gates.WaitReason.WAREHOUSE
+        return gates._Step(gates._Kind.SATISFIED) if passes else step
 
-    original = decide._unanswered
-    monkeypatch.setattr(decide, "_unanswered", unanswered)
+    original = gates._unanswered
+    monkeypatch.setattr(gates, "_unanswered", unanswered)
 
 
 def forget_the_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,14 +106,14 @@ def count_no_moves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def never_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decide, "_exhausted", lambda *_: decide._Step(decide._Kind.RUN))
+    monkeypatch.setattr(gates, "_exhausted", lambda *_: gates._Step(gates._Kind.RUN))
 
 
 def trust_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
     def release(tx, released):
         released = list(released)
         for one in released:
-            one.values["wanted_at"] = None
+            one.values["query_due_at"] = None
         original(tx, released)
 
     original = checks.release
@@ -126,7 +125,7 @@ def forget_to_wake(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def leave_running_jobs_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Reaper, "_adopt", lambda *_: None)
+    monkeypatch.setattr(AttemptMonitor, "_adopt", lambda *_: None)
 
 
 def end_under_an_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,8 +150,8 @@ def see_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def believe_old_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     def save(tx, answers):
-        known = checks.of_dates(tx, {answer.date for answer in answers})
-        return original(tx, [replace(one, ticket=known[one.date][one.processor].ticket) for one in answers])
+        known = checks.for_dates(tx, {answer.date for answer in answers})
+        return original(tx, [replace(one, generation=known[one.date][one.processor].generation) for one in answers])
 
     original = checks.save
     monkeypatch.setattr(checks, "save", save)

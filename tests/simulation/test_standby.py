@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.engine.reap import RETURN_SECONDS, Reaper
-from daemon.executors import Exit, Observation
-from state.store.faults import DatabaseUnusable, StandsBy
+from backfilld.daemon.engine.attempt_monitor import RETURN_SECONDS, AttemptMonitor
+from backfilld.daemon.executors.adapter import JobResult, JobStatus
+from backfilld.state.store.errors import DatabaseUnavailable, NotLeader
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import ME, Work, World
 
@@ -26,7 +26,7 @@ class OutOfSight:
         self.known |= running.keys()
 
     def poll(self):
-        return [Observation(attempt=n, output_at=self.clock(), elsewhere="far:/attempts") for n in self.known]
+        return [JobStatus(attempt=n, output_at=self.clock(), elsewhere="far:/attempts") for n in self.known]
 
     def stop(self, attempt, grace):
         self.known.discard(attempt)
@@ -48,14 +48,14 @@ class Beside(OutOfSight):
 
     def poll(self):
         never, self.never = self.never, set()
-        end = Exit(code=None, ended_at=self.clock(), detail="lost: it never began", tried=False)
-        return [Observation(attempt=n, output_at=self.clock(), exit=end) for n in never] + super().poll()
+        end = JobResult(code=None, ended_at=self.clock(), detail="lost: it never began", tried=False)
+        return [JobStatus(attempt=n, output_at=self.clock(), exit=end) for n in never] + super().poll()
 
 
 @pytest.fixture
 def idle(tmp_path, state_url):
     """Jobs go on for ever."""
-    box = processor("box", timeout=f"{TIMEOUT:.0f}s", grace=f"{GRACE:.0f}s", silence="60s")
+    box = processor("box", timeout=f"{TIMEOUT:.0f}s", grace_period=f"{GRACE:.0f}s", idle_timeout="60s")
     found = World(pipeline(phase("phase2", box)), {OPENER: 5}, tmp_path, url=state_url)
     found.script = lambda job: Work(seconds=10**9)
     yield found
@@ -74,7 +74,7 @@ def world(idle):
 @pytest.fixture
 def leader(world):
     """The duty of a leader on another machine."""
-    found = Reaper(world.core, {"local": OutOfSight(world.clock)})
+    found = AttemptMonitor(world.context, {"local": OutOfSight(world.clock)})
     found.recover()
     return found
 
@@ -91,7 +91,7 @@ def test_an_attempt_out_of_sight_is_waited_for_until_nothing_of_it_can_run_and_c
 
 
 def test_a_cancel_does_not_give_up_an_attempt_out_of_sight(world, leader):
-    world.control.cancel(1, by=ME)
+    world.commands.cancel(1, by=ME)
     assert leader.run() == 0
     assert world.attempts(OPENER) == [("box", "running")]
     world.time += TIMEOUT + GRACE + RETURN_SECONDS + 0.1
@@ -101,7 +101,7 @@ def test_a_cancel_does_not_give_up_an_attempt_out_of_sight(world, leader):
 
 def test_a_standby_ends_its_own_attempts_over_their_limits_and_tells_how_they_ended(world):
     def stands_by(tx):
-        raise StandsBy("another leads")
+        raise NotLeader("another leads")
 
     world.db.fence(stands_by)
     world.engine.reaper.guard()
@@ -110,8 +110,8 @@ def test_a_standby_ends_its_own_attempts_over_their_limits_and_tells_how_they_en
     world.engine.reaper.guard()
     world.engine.reaper.guard()
     assert world.attempts(OPENER) == [("box", "timed_out")]
-    with pytest.raises(StandsBy):
-        world.engine.turn()
+    with pytest.raises(NotLeader):
+        world.engine.tick()
 
 
 @pytest.mark.parametrize("duty", ["turn", "stand_by"])
@@ -131,21 +131,21 @@ def test_a_job_that_another_leader_gave_up_is_ended_by_its_own_machine(world, le
 
 def test_a_database_that_takes_no_note_keeps_no_job_beyond_its_limits(world):
     def full(tx):
-        raise DatabaseUnusable("the disk is full")
+        raise DatabaseUnavailable("the disk is full")
 
     world.db.fence(full)
     world.time += TIMEOUT + 1
-    with pytest.raises(DatabaseUnusable):
-        world.engine.turn()
+    with pytest.raises(DatabaseUnavailable):
+        world.engine.tick()
     assert not world.executor.alive
     world.db.fence(lambda tx: None)
-    world.engine.turn()
+    world.engine.tick()
     assert world.attempts(OPENER) == [("box", "failed")]
 
 
 def test_a_standby_leaves_alone_what_the_leader_is_about_to_launch(idle):
     # Given a standby that looks between the claim of an attempt and the record of its handle
-    standby = Reaper(idle.core, {"local": Beside(idle.clock)})
+    standby = AttemptMonitor(idle.context, {"local": Beside(idle.clock)})
     idle.executor.point = lambda name: standby.guard() if name == "before launch" else None
     # When the attempt is launched, and the standby looks again
     idle.enqueue(OPENER, OPENER)

@@ -4,9 +4,9 @@ import datetime as dt
 
 import pytest
 
-from daemon.control import Refused
-from daemon.reports.waiting import waiting_on
-from state.store import backfills, dates
+from backfilld.daemon.engine.commands import Conflict
+from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.state.store import backfills, dates
 from tests.factories import phase, pipeline, processor
 from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
 from tests.simulation.world import ME, Work, World
@@ -23,12 +23,12 @@ def test_pause_stops_new_starts_survives_a_restart_and_resume_goes_on(world):
     world.enqueue(OPENER, DAY)
     for _ in range(5):
         world.step()
-    world.control.pause_everything(by=ME, reason="lunch")
+    world.commands.pause_everything(by=ME, reason="lunch")
     before = len(world.executor.launched)
     world.start()
     world.run()
     assert len(world.executor.launched) == before
-    world.control.resume_everything(by=ME)
+    world.commands.resume_everything(by=ME)
     world.run()
     assert not world.live()
 
@@ -53,12 +53,12 @@ def test_a_failed_date_on_which_nothing_is_expected_any_more_is_put_back_and_dis
 def test_a_paused_backfill_waits_and_says_so_while_another_goes_on(world):
     first = world.enqueue(OPENER, OPENER)
     world.settle()
-    world.control.pause(first.id, by=ME)
+    world.commands.pause(first.id, by=ME)
     world.enqueue(OPENER + dt.timedelta(days=1), OPENER + dt.timedelta(days=1))
     world.run()
     assert world.dates()[OPENER].waiting == "paused"
     assert world.dates()[OPENER + dt.timedelta(days=1)].outcome == "bootstrap"
-    world.control.resume(first.id, by=ME)
+    world.commands.resume(first.id, by=ME)
     world.run()
     assert world.dates()[OPENER].outcome == "bootstrap"
 
@@ -66,37 +66,37 @@ def test_a_paused_backfill_waits_and_says_so_while_another_goes_on(world):
 def test_cancel_ends_what_runs_and_a_retry_runs_only_what_is_missing(world):
     receipt = world.enqueue(OPENER, OPENER)
     world.settle()
-    world.control.cancel(receipt.id, by=ME)
+    world.commands.cancel(receipt.id, by=ME)
     world.run()
     assert not world.executor.alive
     assert {row.outcome for row in world.dates().values()} == {"cancelled"}
     world.fill("box", OPENER)
     before = len(world.executor.launched)
-    world.control.retry(receipt.id, by=ME)
+    world.commands.retry(receipt.id, by=ME)
     world.run()
     assert "box" not in [job.env["BACKFILLD_PROCESSOR"] for job in world.executor.launched[before:]]
     assert world.dates()[OPENER].outcome == "bootstrap"
 
 
 def test_what_no_executor_can_start_waits_for_it_and_uses_up_no_attempt(world):
-    world.executor.obstacle = "a ship that sails"
+    world.executor.unavailable_reason = "a ship that sails"
     world.enqueue(OPENER, OPENER)
     world.run()
     with world.db.read() as tx:
-        assert waiting_on(tx, world.core, world.live()) == {OPENER: "a ship that sails"}
-    world.executor.obstacle = ""
+        assert waiting_on(tx, world.context, world.live()) == {OPENER: "a ship that sails"}
+    world.executor.unavailable_reason = ""
     world.run()
     assert world.dates()[OPENER].outcome == "bootstrap"
     assert world.executor.launched[0].attempt == 1
 
 
 def test_too_many_failures_stop_a_backfill_until_it_is_resumed(tmp_path):
-    world = World(shape(breaker=0), SEASON, tmp_path)
+    world = World(shape(breaker_threshold=0), SEASON, tmp_path)
     fails(world, "box", times=9, code=1)
     receipt = world.enqueue(OPENER, DAY, max_failures=1)
     world.run()
     assert any(row.waiting == "paused" and "stopped" in row.waiting_text for row in world.live())
-    world.control.resume(receipt.id, by=ME)
+    world.commands.resume(receipt.id, by=ME)
     world.run()
 
 
@@ -109,7 +109,7 @@ def test_an_accepted_gap_passes_though_its_table_cannot_be_asked_and_is_not_aske
     assert world.dates()[OPENER].waiting == "warehouse"
     # When the gap is accepted on both
     for date in (OPENER, DAY):
-        world.control.accept(date, "box", by=ME, reason="the table is gone")
+        world.commands.accept(date, "box", by=ME, reason="the table is gone")
     # Then the date passes, and after a while nothing more is asked
     world.run(limit=100)
     assert world.dates()[OPENER].outcome == "accepted"
@@ -117,13 +117,13 @@ def test_an_accepted_gap_passes_though_its_table_cannot_be_asked_and_is_not_aske
 
 def test_retrying_a_stopped_backfill_wakes_the_dates_that_were_stopped(tmp_path):
     # Given a backfill that was stopped by the failure of one date, while others wait
-    world = World(shape(breaker=0, max_attempts=1), SEASON, tmp_path)
+    world = World(shape(breaker_threshold=0, max_attempts=1), SEASON, tmp_path)
     fails(world, "box", times=1, code=1)
     receipt = world.enqueue(OPENER, OPENER + dt.timedelta(days=2), max_failures=1)
     world.run()
     assert {row.waiting for row in world.live()} == {"paused"}
     # When what failed is retried
-    world.control.retry(receipt.id, by=ME)
+    world.commands.retry(receipt.id, by=ME)
     world.run()
     # Then all of it goes on
     assert not world.live()
@@ -132,9 +132,9 @@ def test_retrying_a_stopped_backfill_wakes_the_dates_that_were_stopped(tmp_path)
 def test_a_date_cannot_be_put_back_while_the_rest_of_its_backfill_is_being_cancelled(world):
     receipt = world.enqueue(dt.date(2021, 10, 17), OPENER)
     world.settle()
-    world.control.cancel(receipt.id, by=ME)
-    with pytest.raises(Refused, match="is being cancelled"):
-        world.control.retry_date(dt.date(2021, 10, 17), by=ME)
+    world.commands.cancel(receipt.id, by=ME)
+    with pytest.raises(Conflict, match="is being cancelled"):
+        world.commands.retry_date(dt.date(2021, 10, 17), by=ME)
     world.run()
     assert world.dates()[OPENER].outcome == "cancelled"
 
@@ -143,10 +143,10 @@ def test_the_same_error_again_and_again_pauses_the_processor(world):
     fails(world, "box", times=6, code=1)
     world.enqueue(OPENER, DAY)
     world.run()
-    (hold,) = world.control.holds()
+    (hold,) = world.commands.holds()
     assert (hold.kind, hold.key) == ("processor", "box")
     assert "the same error 5 times in a row" in hold.reason
-    world.control.lift("processor", "box", by=ME)
+    world.commands.lift("processor", "box", by=ME)
     world.run()
     assert not [row for row in world.live() if row.waiting == "held"]
 
@@ -171,7 +171,7 @@ def test_a_backfill_keeps_how_its_dates_ended_when_a_later_one_takes_them(world)
     world.run()
     world.enqueue(OPENER, OPENER, force=True)
     with world.db.read() as tx:
-        assert backfills.standing(tx, first.id) == ({"done": 1}, {"bootstrap": 1})
+        assert backfills.status_counts(tx, first.id) == ({"done": 1}, {"bootstrap": 1})
 
 
 def test_cancel_ends_the_batches_of_its_own_backfill_alone(tmp_path):
@@ -179,13 +179,13 @@ def test_cancel_ends_the_batches_of_its_own_backfill_alone(tmp_path):
     table = processor("box", command=["load", "{dates}"], batch=4, writers=2)
     world = World(pipeline(phase("phase2", table)), SEASON, tmp_path)
     world.script = lambda job: Work(seconds=100.0, talks=100.0)
-    world.control.pause_everything(by=ME, reason="lunch")
+    world.commands.pause_everything(by=ME, reason="lunch")
     receipts = [world.enqueue(day, day + dt.timedelta(days=1)) for day in (OPENER, DAY)]
     world.settle()
-    world.control.resume_everything(by=ME)
+    world.commands.resume_everything(by=ME)
     world.settle()
     # When one is cancelled
-    world.control.cancel(receipts[1].id, by=ME)
+    world.commands.cancel(receipts[1].id, by=ME)
     world.settle()
     # Then it has ended, and the job of the other goes on
     assert [row.outcome for row in world.dates().values()] == ["", "", "cancelled", "cancelled"]
@@ -194,14 +194,14 @@ def test_cancel_ends_the_batches_of_its_own_backfill_alone(tmp_path):
 
 def test_dates_that_were_cancelled_are_no_failures_of_a_backfill_that_lives_again(tmp_path):
     # Given a cancelled backfill that stops at two failures
-    world = World(shape(breaker=0, max_attempts=1), SEASON, tmp_path)
+    world = World(shape(breaker_threshold=0, max_attempts=1), SEASON, tmp_path)
     receipt = world.enqueue(OPENER, OPENER + dt.timedelta(days=2), max_failures=2)
-    world.control.cancel(receipt.id, by=ME)
+    world.commands.cancel(receipt.id, by=ME)
     world.run()
     # When two of its dates are retried and one of them fails
     fails(world, "box", times=1, code=1)
     for number in range(2):
-        world.control.retry_date(OPENER + dt.timedelta(days=number), by=ME)
+        world.commands.retry_date(OPENER + dt.timedelta(days=number), by=ME)
     world.run()
     # Then the other goes on
     assert [row.outcome for row in world.dates().values()] == ["exhausted", "bootstrap", "cancelled"]
@@ -209,14 +209,14 @@ def test_dates_that_were_cancelled_are_no_failures_of_a_backfill_that_lives_agai
 
 def test_an_accepted_gap_wakes_only_the_dates_up_to_the_next_hole(tmp_path):
     # Given two dates that have failed, before others that wait for them
-    world = World(shape(breaker=0, max_attempts=1), SEASON, tmp_path)
+    world = World(shape(breaker_threshold=0, max_attempts=1), SEASON, tmp_path)
     fails(world, "player", times=2, code=1)
     world.enqueue(OPENER, DAY + dt.timedelta(days=2))
     world.run(limit=200)
     assert {row.waiting for row in world.live()} == {"earlier_date"}
     # When the gap of the first is accepted, and of the second
     for number, woken in ((0, 1), (1, 4)):
-        world.control.accept(OPENER + dt.timedelta(days=number), "player", by=ME, reason="arena closed")
+        world.commands.accept(OPENER + dt.timedelta(days=number), "player", by=ME, reason="arena closed")
         # Then no date is looked at for which nothing has changed
         with world.db.read() as tx:
             assert len(dates.due(tx, world.time, 100)) == woken
@@ -226,7 +226,7 @@ def test_an_accepted_gap_wakes_only_the_dates_up_to_the_next_hole(tmp_path):
 
 def test_failures_that_were_forgiven_and_then_retried_are_no_credit_for_others(tmp_path):
     # Given a backfill that stops at two failures, has had them forgiven, and has made them good since
-    world = World(shape(breaker=0, max_attempts=1, slots=1), SEASON, tmp_path)
+    world = World(shape(breaker_threshold=0, max_attempts=1, slots=1), SEASON, tmp_path)
     days = [OPENER + dt.timedelta(days=number) for number in range(6)]
     bad = set(days[:2])
 
@@ -237,17 +237,17 @@ def test_failures_that_were_forgiven_and_then_retried_are_no_credit_for_others(t
     world.script = script
     receipt = world.enqueue(days[0], days[-1], max_failures=2)
     world.run()
-    world.control.resume(receipt.id, by=ME)
+    world.commands.resume(receipt.id, by=ME)
     bad.clear()
     for date in days[:2]:
-        world.control.retry_date(date, by=ME)
+        world.commands.retry_date(date, by=ME)
     world.run()
     assert {row.outcome for row in world.dates().values()} == {"bootstrap"}
     # When all others are run again and fail
     bad.update(days[2:])
     for date in days[2:]:
         world.fill("box", date, rows=0)
-        world.control.retry_date(date, by=ME)
+        world.commands.retry_date(date, by=ME)
     world.run()
     # Then it stops again at two, beside the job that ran by then
     assert world.dates()[days[-1]].waiting == "paused"

@@ -6,11 +6,11 @@ import itertools
 import pytest
 import sqlalchemy as sa
 
-from daemon.engine.sweep import BATCH
-from daemon.events import Trouble
-from state.records import Mark
-from state.store import marks
-from state.verdict import Run
+from backfilld.daemon.engine.revalidate_within import BATCH
+from backfilld.daemon.events import Incident
+from backfilld.state.records import Mark
+from backfilld.state.rules.verdict import HistoryRun
+from backfilld.state.store import staleness
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import ME, World
 
@@ -66,7 +66,7 @@ def test_every_done_date_is_looked_at_again_once_a_week_in_one_question(world):
 
 
 def test_many_dates_are_spread_over_ticks_of_bounded_size(world, monkeypatch):
-    monkeypatch.setattr("daemon.engine.sweep.BATCH", 4)
+    monkeypatch.setattr("backfilld.daemon.engine.revalidate_within.BATCH", 4)
     world.time += WEEK
     assert [world.engine.sweeper.run() for _ in range(3)] == [4, 2, 0]
     assert BATCH == 200
@@ -74,7 +74,7 @@ def test_many_dates_are_spread_over_ticks_of_bounded_size(world, monkeypatch):
 
 def test_the_next_date_is_found_by_one_seek_of_an_index(world):
     with world.db.read() as tx:
-        for statement in (marks._NEXT, marks._SEEN_BEFORE):
+        for statement in (staleness._NEXT, staleness._SEEN_BEFORE):
             query = str(statement.compile(tx, compile_kwargs={"render_postcompile": True}))
             values = (0.0, 1, 0)[3 - query.count("?") :]
             plan = [row[-1] for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values)]
@@ -90,7 +90,9 @@ def test_the_sweep_can_be_switched_off(tmp_path):
 def test_a_date_whose_partition_expired_shows_regressed_and_runs_only_if_asked(world):
     # Given a partition that expired behind our back
     world.fill("box", DAY, rows=0)
-    world.warehouse.closed["box", DAY] = Run(succeeded=True, started_at=world.time - 60, ended_at=world.time)
+    world.warehouse.closed["box", DAY] = HistoryRun(
+        succeeded=True, started_at=world.time - 60, ended_at=world.time
+    )
     world.time += WEEK
     # When the sweep comes by
     world.engine.sweeper.run()
@@ -99,12 +101,12 @@ def test_a_date_whose_partition_expired_shows_regressed_and_runs_only_if_asked(w
     row = world.dates()[DAY]
     assert row.state == "done"
     assert row.regressed == "box is no_data: the latest run succeeded, but there are no rows"
-    assert [e.text for e in world.events if isinstance(e, Trouble)] == [
+    assert [e.text for e in world.events if isinstance(e, Incident)] == [
         f"done dates that are no longer complete: 1, first {DAY}: {row.regressed}"
     ]
     assert not world.executor.launched
     # When it is asked for
-    assert world.control.retry_marked(Mark.REGRESSED, OPENER, LAST, by=ME) == [DAY]
+    assert world.commands.retry_marked(Mark.REGRESSED, OPENER, LAST, by=ME) == [DAY]
     world.run()
     # Then it runs what it lacks, and shows nothing any more
     assert [job.env["BACKFILLD_PROCESSOR"] for job in world.executor.launched] == ["box"]
@@ -126,7 +128,7 @@ def test_an_accepted_gap_is_no_regression(world):
     world.fill("zones", DAY, rows=0)
     world.time += WEEK
     world.engine.sweeper.run()
-    world.control.accept(DAY, "zones", by=ME, reason="will not come back")
+    world.commands.accept(DAY, "zones", by=ME, reason="will not come back")
     assert world.dates()[DAY].regressed == ""
 
 
@@ -142,15 +144,15 @@ def test_an_error_is_no_answer_and_changes_no_verdict(world):
     world.warehouse.down = "refused"
     world.time += WEEK
     assert world.engine.sweeper.run() == 0
-    assert [hold.kind for hold in world.control.holds()] == ["warehouse"]
+    assert [hold.kind for hold in world.commands.holds()] == ["warehouse"]
     assert asked(world, world.engine.sweeper.run) == 0, "it waits like everyone"
     assert not any(row.regressed for row in world.dates().values())
 
 
 def test_the_sweep_stands_back_while_live_dates_have_questions(world):
     world.time += WEEK
-    world.control.retry_date(DAY, by=ME)
-    world.engine.turn()
+    world.commands.retry_date(DAY, by=ME)
+    world.engine.tick()
     assert asked(world, world.engine.sweeper.run) == 0
     world.run()
     assert asked(world, world.engine.sweeper.run) == 1

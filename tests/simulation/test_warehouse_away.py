@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from daemon.engine.validate import FIRST_PAUSE
-from daemon.executors import Job
-from daemon.reports.waiting import waiting_on
-from daemon.warehouse import Answers, Wanted, WarehouseError
-from state.pipeline import Pipeline
-from state.store import holds
-from state.verdict import Run
+from backfilld.daemon.engine.validate import FIRST_PAUSE
+from backfilld.daemon.executors.adapter import Job
+from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.warehouses.adapter import Answers, Wanted, WarehouseError
+from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.rules.verdict import HistoryRun
+from backfilld.state.store import holds
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import ME, Work, World
 
@@ -26,7 +26,7 @@ def shape(**jobs: object) -> Pipeline:
     return pipeline(
         phase("phase2", processor("box"), processor("pbp", priority="fallback")),
         phase("phase4", processor("zones"), processor("cache"), order="sequential"),
-        jobs={"slots": 4, "backoff": "10s", "silence": "2h", "timeout": "2h", **jobs},
+        jobs={"slots": 4, "backoff": "10s", "idle_timeout": "2h", "timeout": "2h", **jobs},
     )
 
 
@@ -38,7 +38,7 @@ def world(tmp_path: Path) -> World:
 def told(world: World) -> set[str]:
     """What the live dates say they wait for."""
     with world.db.read() as tx:
-        return set(waiting_on(tx, world.core, world.live()).values())
+        return set(waiting_on(tx, world.context, world.live()).values())
 
 
 def test_no_job_starts_while_the_warehouse_is_away_for_nobody_could_check_it(world: World) -> None:
@@ -64,20 +64,20 @@ def test_no_job_starts_while_the_warehouse_is_away_for_nobody_could_check_it(wor
     world.run()
     assert {row.outcome for row in world.dates().values()} == {"complete"}
     with world.db.read() as tx:
-        assert holds.everything(tx) == []
+        assert holds.all_holds(tx) == []
 
 
 def test_the_end_of_an_outage_is_seen_by_the_tick_though_nobody_has_a_question(world: World) -> None:
     # Given an outage that a look at done dates has met, and no question of a live one
-    world.engine.validator.hold_questions(WarehouseError("connection refused"))
-    assert not world.engine.has_question()
+    world.engine.validator.pause_queries(WarehouseError("connection refused"))
+    assert not world.engine.has_due_query()
     # When it is time to ask again, and no alarm says so
     world.time += FIRST_PAUSE
     # Then whoever asks is woken, and lifts what keeps jobs from starting
-    assert world.engine.has_question()
+    assert world.engine.has_due_query()
     world.engine.validate()
-    assert world.control.holds() == []
-    assert not world.engine.has_question()
+    assert world.commands.holds() == []
+    assert not world.engine.has_due_query()
 
 
 def test_a_spent_quota_parks_the_asking_until_it_begins_anew_and_says_so(world: World) -> None:
@@ -148,14 +148,14 @@ def test_the_questions_of_a_backfill_grow_with_its_attempts_and_not_with_the_tim
 def test_a_pause_of_a_week_asks_nothing(world: World) -> None:
     world.enqueue(OPENER, LAST)
     world.step()
-    world.control.pause_everything(by=ME, reason="holiday")
+    world.commands.pause_everything(by=ME, reason="holiday")
     world.run()
     before = world.warehouse.questions
     for _ in range(7):
         world.time += 24 * HOUR
         world.run()
     assert world.warehouse.questions == before
-    world.control.resume_everything(by=ME)
+    world.commands.resume_everything(by=ME)
     world.run()
     assert {row.outcome for row in world.dates().values()} == {"complete"}
 
@@ -163,7 +163,7 @@ def test_a_pause_of_a_week_asks_nothing(world: World) -> None:
 def test_a_run_that_never_closed_holds_nobody_up_beyond_its_age(world: World) -> None:
     # Given a run of somebody else that crashed with its history open
     started = world.time
-    world.warehouse.open["box", OPENER] = Run(succeeded=False, started_at=started)
+    world.warehouse.open["box", OPENER] = HistoryRun(succeeded=False, started_at=started)
     world.enqueue(OPENER, OPENER)
     world.run()
     # Then it was waited for as long as such a run may take, and no longer
@@ -178,7 +178,7 @@ def test_what_our_first_attempt_left_open_does_not_hold_up_the_third(world: Worl
     def script(job: Job) -> Work:
         if job.env["BACKFILLD_PROCESSOR"] == "box":
             if not crashed:
-                world.warehouse.open["box", OPENER] = Run(succeeded=False, started_at=world.time + 1)
+                world.warehouse.open["box", OPENER] = HistoryRun(succeeded=False, started_at=world.time + 1)
             crashed.append(world.time)
             return Work(code=1)
         return world.well(job)

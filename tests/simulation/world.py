@@ -10,20 +10,20 @@ import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from daemon.control import Control
-from daemon.core import Core
-from daemon.engine import Engine
-from daemon.enqueue import Enqueuer, Receipt, Request
-from daemon.events import Event
-from daemon.executors import Job
-from state.machine import FINAL, Machine
-from state.pipeline import Pipeline
-from state.records import Caller, DateRow
-from state.store import attempts, dates
-from state.store.database import Database
-from tests.simulation.outside import Script, SimExecutor, SimWarehouse, Work
+from backfilld.daemon.engine.commands import Commands
+from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.engine import Engine
+from backfilld.daemon.engine.enqueue import Enqueuer, EnqueueRequest, EnqueueResult
+from backfilld.daemon.events import Event
+from backfilld.daemon.executors.adapter import Job
+from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.records import Actor, DateRow
+from backfilld.state.rules.machine import FINAL, Machine
+from backfilld.state.store import attempts, dates
+from backfilld.state.store.database import Database
+from tests.simulation.fakes import Script, SimExecutor, SimWarehouse, Work
 
-ME = Caller(name="me")
+ME = Actor(name="me")
 
 
 class World:
@@ -62,7 +62,7 @@ class World:
         """Start the daemon, or start it again."""
         self.db.close()
         self.db.upgrade()
-        self.core = Core(
+        self.context = EngineContext(
             pipeline=self.pipeline,
             machine=Machine(self.pipeline),
             db=self.db,
@@ -73,9 +73,9 @@ class World:
             rng=self.rng,
         )
         self.executor.forget()
-        self.engine = Engine(self.core, self.warehouse, {"local": self.executor})
-        self.enqueuer = Enqueuer(self.core, self.engine.validator)
-        self.control = Control(self.core)
+        self.engine = Engine(self.context, self.warehouse, {"local": self.executor})
+        self.enqueuer = Enqueuer(self.context, self.engine.validator)
+        self.commands = Commands(self.context)
         self.engine.recover()
 
     def _play(self, job: Job) -> Work:
@@ -91,20 +91,20 @@ class World:
         """Put rows into a table."""
         self.warehouse.rows[name, date] = rows
 
-    def enqueue(self, start: dt.date, end: dt.date, **options: object) -> Receipt:
+    def enqueue(self, start: dt.date, end: dt.date, **options: object) -> EnqueueResult:
         """Ask for a range."""
         span = tuple(map(dt.date.fromordinal, range(start.toordinal(), end.toordinal() + 1)))
-        return self.enqueuer.enqueue(Request(dates=span, by=ME, **options))  # type: ignore[arg-type]
+        return self.enqueuer.enqueue(EnqueueRequest(dates=span, by=ME, **options))  # type: ignore[arg-type]
 
     def settle(self) -> None:
         """Let the engine do all that it can do now."""
-        while self.engine.turn() or self.engine.validate():
+        while self.engine.tick() or self.engine.validate():
             pass
 
     def step(self) -> bool:
         """Settle, then move the clock to the next event; False when nothing can happen any more."""
         self.settle()
-        times = [at for at in (self.executor.next_end(), self.engine.next_alarm()) if at is not None]
+        times = [at for at in (self.executor.next_end(), self.engine.next_wakeup()) if at is not None]
         if not times:
             return False
         self.time = max(self.time, *[min(times)])
@@ -135,4 +135,4 @@ class World:
     def attempts(self, date: dt.date) -> list[tuple[str, str]]:
         """The attempts of a date: processor and status."""
         with self.db.read() as tx:
-            return [(row.processor, row.status) for row in attempts.of_date(tx, date)]
+            return [(row.processor, row.status) for row in attempts.for_date(tx, date)]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.calendar import Calendar, Season
+from backfilld.state.rules.calendar import Calendar, Season
 from tests.factories import day
 
 

@@ -6,7 +6,7 @@ import sys
 import click
 import pytest
 
-from api.cli import MODULES, cli
+from backfilld.api.cli.main import MODULES, cli
 
 HEAVY = {"alembic", "duckdb", "flask", "google.cloud.bigquery", "sqlalchemy", "sqlglot"}
 """What takes longer to import than it takes to ask the daemon."""

@@ -6,8 +6,8 @@ import threading
 import pytest
 import sqlalchemy as sa
 
-from state.store.database import Database
-from state.store.faults import DatabaseUnusable
+from backfilld.state.store.database import Database
+from backfilld.state.store.errors import DatabaseUnavailable
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_no_update_is_lost_between_threads(db):
 def test_a_newer_schema_is_refused_with_the_remedy(db):
     with db.write() as tx:
         tx.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(DatabaseUnusable, match="schema version 9999"):
+    with pytest.raises(DatabaseUnavailable, match="schema version 9999"):
         db.upgrade()
 
 
@@ -70,5 +70,5 @@ def test_an_older_schema_is_copied_before_it_is_upgraded(tmp_path, monkeypatch):
 def test_a_file_that_is_no_database_is_told_with_the_remedy(tmp_path):
     path = tmp_path / "state.db"
     path.write_bytes(b"not a database at all" * 100)
-    with pytest.raises(DatabaseUnusable, match="damaged"):
+    with pytest.raises(DatabaseUnavailable, match="damaged"):
         Database(f"sqlite:///{path}").upgrade()

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.decide import Advance, Facts, Fail, PassedBy, Run, Wait, Waiting, decide
-from state.machine import Outcome
-from state.records import CheckRow, Scrapers
-from state.verdict import Verdict
+from backfilld.state.records import CheckRow, Sources
+from backfilld.state.rules.gates import Advance, Fail, GateContext, Start, Wait, WaitReason, WaivedBy, decide
+from backfilld.state.rules.machine import Outcome
+from backfilld.state.rules.verdict import Verdict
 from tests.factories import phase, pipeline, processor
 
 NOW = 1_000.0
@@ -33,20 +33,20 @@ def check(name, verdict=Verdict.COMPLETE, **known):
         "expected": "",
         "reason": "told",
         "asked_at": NOW,
-        "wanted_at": None,
-        "ticket": 1,
-        "tries": 0,
+        "query_due_at": None,
+        "generation": 1,
+        "attempt_count": 0,
         "retry_at": None,
         "runnable": False,
         "priority": 0,
         "mode": "normal",
         "attempt_id": None,
-        "own_started_at": None,
-        "own_ended_at": None,
-        "own_succeeded": False,
-        "own_detail": "",
-        "passed_by": "",
-        "gap": "",
+        "last_attempt_started_at": None,
+        "last_attempt_ended_at": None,
+        "last_attempt_succeeded": False,
+        "last_attempt_detail": "",
+        "waived_by": "",
+        "waiver_reason": "",
         "accepted_by": "",
         "accepted_reason": "",
     }
@@ -56,7 +56,7 @@ def check(name, verdict=Verdict.COMPLETE, **known):
 def decided(stage, *checks, **facts):
     plain = {"now": NOW, "entered_at": NOW, "first_phase": stage is PHASE2}
     known = {p.name: check(p.name) for p in stage.processors} | {c.processor: c for c in checks}
-    return decide(stage, known, Facts(**{**plain, **facts}))
+    return decide(stage, known, GateContext(**{**plain, **facts}))
 
 
 def test_a_complete_state_advances_without_running_anything():
@@ -77,11 +77,11 @@ def test_nothing_starts_before_what_it_comes_after():
 
 def test_an_old_answer_is_asked_again_before_a_job_starts():
     decision = decided(PHASE3, check("team", Verdict.NEVER_RAN, asked_at=NOW - 1))
-    assert decision == Wait(waiting=Waiting.VERDICT, ask=("team",))
+    assert decision == Wait(waiting=WaitReason.VERDICT, ask=("team",))
 
 
 def test_a_failure_is_retried_not_before_its_time():
-    failed = check("team", Verdict.FAILED, tries=1, retry_at=NOW + 30)
+    failed = check("team", Verdict.FAILED, attempt_count=1, retry_at=NOW + 30)
     assert decided(PHASE3, failed).until == NOW + 30
 
 
@@ -92,18 +92,18 @@ def test_a_failure_is_retried_not_before_its_time():
 )
 def test_a_retry_comes_in_its_time_whatever_the_date_waits_for_beside_it(beside):
     apart = pipeline(phase("phase3", processor("team"), processor("player"))).stages[0]
-    decision = decided(apart, check("team", Verdict.FAILED, tries=1, retry_at=NOW + 30), beside)
-    assert (decision.wait if isinstance(decision, Run) else decision).until == NOW + 30
+    decision = decided(apart, check("team", Verdict.FAILED, attempt_count=1, retry_at=NOW + 30), beside)
+    assert (decision.wait if isinstance(decision, Start) else decision).until == NOW + 30
 
 
 def test_used_up_attempts_fail_the_date_with_the_figures():
-    decision = decided(PHASE3, check("team", Verdict.PARTIAL, tries=3, reason="2 of 16 rows"))
+    decision = decided(PHASE3, check("team", Verdict.PARTIAL, attempt_count=3, reason="2 of 16 rows"))
     assert decision == Fail(outcome=Outcome.EXHAUSTED, reason="team: partial: 2 of 16 rows after 3 attempts")
 
 
 def test_an_excess_is_run_once_and_then_fails():
     decision = decided(
-        PHASE3, check("team", Verdict.EXCESS, tries=1, reason="44 rows for 11 games, at most 22")
+        PHASE3, check("team", Verdict.EXCESS, attempt_count=1, reason="44 rows for 11 games, at most 22")
     )
     assert decision.reason == "team: excess: 44 rows for 11 games, at most 22 after 1 attempt"
 
@@ -114,20 +114,20 @@ def test_a_critical_source_without_data_blocks():
 
 
 def test_a_retry_tries_once_more_what_had_no_data():
-    assert isinstance(decided(PHASE3, check("team", Verdict.NO_DATA, mode="insist")), Run)
+    assert isinstance(decided(PHASE3, check("team", Verdict.NO_DATA, mode="retry_no_data")), Start)
 
 
 def test_a_complete_fallback_stands_in():
     decision = decided(PHASE2, check("book", Verdict.NO_DATA))
-    assert decision.gaps["book"].by is PassedBy.FALLBACK
+    assert decision.waivers["book"].by is WaivedBy.FALLBACK
 
 
 @pytest.mark.parametrize("priority", ["important", "fallback"])
 def test_a_complete_fallback_stands_in_for_what_could_be_done_without(priority):
     lines = phase("phase2", processor("props", priority=priority, fallbacks=["spare"]), processor("spare"))
     decision = decided(pipeline(lines).stages[0], check("props", Verdict.NO_DATA, reason="none"))
-    assert decision.gaps["props"].by is PassedBy.FALLBACK
-    assert decision.gaps["props"].reason == "spare stands in: no data: none"
+    assert decision.waivers["props"].by is WaivedBy.FALLBACK
+    assert decision.waivers["props"].reason == "spare stands in: no data: none"
 
 
 def test_a_fallback_that_may_still_come_is_waited_for():
@@ -137,51 +137,51 @@ def test_a_fallback_that_may_still_come_is_waited_for():
 
 def test_an_important_source_without_data_is_a_gap_with_a_note():
     decision = decided(PHASE2, check("props", Verdict.NO_DATA, reason="the run found nothing"))
-    assert decision.gaps["props"].reason == "no data: the run found nothing"
+    assert decision.waivers["props"].reason == "no data: the run found nothing"
 
 
 def test_without_scrapers_a_missing_critical_source_blocks_and_others_are_gaps():
     missing = [check("book", Verdict.NEVER_RAN), check("spare", Verdict.NEVER_RAN)]
-    assert decided(PHASE2, *missing, scrapers=Scrapers.NONE).outcome is Outcome.BLOCKED
-    assert decided(PHASE2, check("props", Verdict.NEVER_RAN), scrapers=Scrapers.CRITICAL).gaps.keys() == {
+    assert decided(PHASE2, *missing, sources=Sources.NONE).outcome is Outcome.BLOCKED
+    assert decided(PHASE2, check("props", Verdict.NEVER_RAN), sources=Sources.CRITICAL).waivers.keys() == {
         "props"
     }
 
 
 def test_an_open_run_an_unknown_and_a_hold_are_waited_for():
-    assert decided(PHASE3, check("team", Verdict.RUNNING)).waiting is Waiting.OPEN_RUN
-    assert decided(PHASE3, check("team", Verdict.UNKNOWN)).waiting is Waiting.WAREHOUSE
-    assert decided(PHASE3, check("team", Verdict.FAILED), held={"team": "paused"}).waiting is Waiting.HELD
+    assert decided(PHASE3, check("team", Verdict.RUNNING)).waiting is WaitReason.OPEN_RUN
+    assert decided(PHASE3, check("team", Verdict.UNKNOWN)).waiting is WaitReason.WAREHOUSE
+    assert decided(PHASE3, check("team", Verdict.FAILED), held={"team": "paused"}).waiting is WaitReason.HELD
 
 
 def test_a_hole_bars_the_way_only_when_the_gate_is_satisfied():
-    assert decided(PHASE3, hole="2021-10-25").waiting is Waiting.EARLIER_DATE
-    assert isinstance(decided(PHASE3, check("team", Verdict.FAILED), hole="2021-10-25"), Run)
+    assert decided(PHASE3, missing_upstream="2021-10-25").waiting is WaitReason.EARLIER_DATE
+    assert isinstance(decided(PHASE3, check("team", Verdict.FAILED), missing_upstream="2021-10-25"), Start)
 
 
 def test_a_date_never_fails_under_a_running_attempt():
     decision = decided(PHASE3, check("team", Verdict.NO_DATA), check("player", attempt_id=7))
-    assert decision.waiting is Waiting.ATTEMPT
+    assert decision.waiting is WaitReason.ATTEMPT
 
 
 def test_force_runs_a_complete_processor_once():
     assert decided(PHASE3, check("team", mode="force")).processors == ("team",)
-    assert decided(PHASE3, check("team", mode="force", tries=1)) == Advance()
+    assert decided(PHASE3, check("team", mode="force", attempt_count=1)) == Advance()
 
 
 def test_force_without_scrapers_leaves_complete_sources_as_they_are():
     forced = [check(p.name, mode="force") for p in PHASE2.processors]
-    assert decided(PHASE2, *forced, scrapers=Scrapers.NONE) == Advance()
+    assert decided(PHASE2, *forced, sources=Sources.NONE) == Advance()
 
 
 def test_what_is_accepted_passes_whatever_it_shows_but_is_no_gap_where_it_is_complete():
-    gap = {"accepted_by": "ann", "accepted_reason": "lost"}
+    waiver = {"accepted_by": "ann", "accepted_reason": "lost"}
     for verdict in (Verdict.PARTIAL, Verdict.NO_DATA, Verdict.UNKNOWN, Verdict.RUNNING):
-        assert decided(PHASE3, check("team", verdict, **gap)).gaps.keys() == {"team"}
-    assert decided(PHASE3, check("team", **gap)) == Advance()
+        assert decided(PHASE3, check("team", verdict, **waiver)).waivers.keys() == {"team"}
+    assert decided(PHASE3, check("team", **waiver)) == Advance()
     # Before the warehouse has answered nobody knows which of both it is
-    asked = check("team", Verdict.PARTIAL, wanted_at=NOW, **gap)
-    assert decided(PHASE3, asked) == Wait(waiting=Waiting.VERDICT)
+    asked = check("team", Verdict.PARTIAL, query_due_at=NOW, **waiver)
+    assert decided(PHASE3, asked) == Wait(waiting=WaitReason.VERDICT)
 
 
 def checks(stage):
@@ -190,10 +190,10 @@ def checks(stage):
         {
             "verdict": st.sampled_from(list(Verdict)),
             "asked_at": times,
-            "wanted_at": times,
+            "query_due_at": times,
             "retry_at": times,
-            "tries": st.integers(0, 5),
-            "mode": st.sampled_from(["", "normal", "insist", "force"]),
+            "attempt_count": st.integers(0, 5),
+            "mode": st.sampled_from(["", "normal", "retry_no_data", "force"]),
             "attempt_id": st.none() | st.integers(1, 3),
             "accepted_reason": st.sampled_from(["", "known gap"]),
             "reason": st.sampled_from(["", "told"]),
@@ -205,17 +205,17 @@ def checks(stage):
 @given(
     st.data(),
     st.sampled_from([PHASE2, PHASE3]),
-    st.sampled_from(list(Scrapers)),
+    st.sampled_from(list(Sources)),
     st.sampled_from(["", "paused"]),
 )
-def test_there_is_a_decision_for_whatever_is_known(data, stage, scrapers, paused):
+def test_there_is_a_decision_for_whatever_is_known(data, stage, sources, paused):
     known = {name: check(name, **fields) for name, fields in data.draw(checks(stage)).items()}
-    facts = Facts(now=NOW, entered_at=NOW, scrapers=scrapers, first_phase=stage is PHASE2, paused=paused)
+    facts = GateContext(now=NOW, entered_at=NOW, sources=sources, first_phase=stage is PHASE2, paused=paused)
     decision = decide(stage, known, facts)
-    assert isinstance(decision, Advance | Run | Wait | Fail)
+    assert isinstance(decision, Advance | Start | Wait | Fail)
     if paused:
-        assert not isinstance(decision, Run)
+        assert not isinstance(decision, Start)
     if isinstance(decision, Advance):
-        assert all(c.verdict.satisfied or name in decision.gaps for name, c in known.items())
-    if isinstance(decision, Run):
+        assert all(c.verdict.satisfied or name in decision.waivers for name, c in known.items())
+    if isinstance(decision, Start):
         assert not any(known[name].attempt_id for name in decision.processors)

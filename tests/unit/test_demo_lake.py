@@ -7,10 +7,9 @@ import duckdb
 import pytest
 import sqlglot
 
-import demo
-from demo import lake as lakes
-from demo.processors import PROCESSORS
-from state.pipeline_file import load
+from backfilld.demo import lake as lakes
+from backfilld.demo.processors import PROCESSORS
+from backfilld.state.pipeline.loading import load
 
 OPENER = date(2021, 10, 19)
 QUERY = load(Path(demo.__file__).parent / "pipeline.toml").calendar.query or ""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from demo import misbehave
+from backfilld.demo import misbehave
 
 JOB, DAY, OTHER = "nbac_team_boxscore", date(2021, 10, 26), date(2021, 10, 27)
 

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-import demo
-from demo import run
-from demo.command_line import CommandLine
-from demo.processors import PROCESSORS
-from state.pipeline_file import load
+from backfilld.demo import environment
+from backfilld.demo.command_line import CommandLine
+from backfilld.demo.processors import PROCESSORS
+from backfilld.state.pipeline.loading import load
 
 PIPELINE = load(Path(demo.__file__).parent / "pipeline.toml")
 PHASE3 = [processor.name for processor in PIPELINE.phase[1].processor]
@@ -45,7 +44,7 @@ def test_tables_columns_and_history_names_are_those_the_job_writes(name: str) ->
 @pytest.mark.parametrize("name", PROCESSORS)
 def test_every_command_starts_a_module_that_takes_its_options(name: str) -> None:
     interpreter, flag, module, *options = argv(name)
-    assert (interpreter, flag, module) == (sys.executable, "-m", f"demo.jobs.{name}")
+    assert (interpreter, flag, module) == (sys.executable, "-m", f"backfilld.demo.jobs.{name}")
     command_line: CommandLine = importlib.import_module(module).COMMAND_LINE
     command_line.parser(None).parse_args(options)
 
@@ -53,7 +52,7 @@ def test_every_command_starts_a_module_that_takes_its_options(name: str) -> None
 @pytest.mark.parametrize("name", PHASE3)
 def test_phase_3_tells_its_platform_to_leave_phase_4_alone(name: str) -> None:
     assert PIPELINE.processors[name].requires == ("skip_downstream_trigger",)
-    assert importlib.import_module(f"demo.jobs.{name}").OPTIONS["skip_downstream_trigger"] is True
+    assert importlib.import_module(f"backfilld.demo.jobs.{name}").OPTIONS["skip_downstream_trigger"] is True
 
 
 def test_a_processor_that_knows_its_quality_is_judged_by_it() -> None:
@@ -71,9 +70,9 @@ def test_what_a_job_reads_stands_before_it() -> None:
 
 
 def test_the_stage_of_an_earlier_demo_is_cleared(tmp_path: Path) -> None:
-    run.prepare(tmp_path)
+    environment.prepare(tmp_path)
     (tmp_path / "state").mkdir()
-    run.prepare(tmp_path)
+    environment.prepare(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lake", "pipeline.toml"]
 
 
@@ -81,7 +80,7 @@ def test_a_folder_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
     for name in ("thesis.txt", "pipeline.toml"):
         (tmp_path / name).write_text('name = "nba"\n')
         with pytest.raises(FileExistsError, match="holds more than an earlier demo: name another folder"):
-            run.prepare(tmp_path)
+            environment.prepare(tmp_path)
         assert (tmp_path / "thesis.txt").exists()
 
 
@@ -91,12 +90,12 @@ def test_no_daemon_of_a_demo_stays_behind(tmp_path: Path, monkeypatch: pytest.Mo
     deaf.write_text("#!/bin/sh\ntrap '' TERM\ntouch deaf\nwhile :; do sleep 0.02; done\n")
     deaf.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(deaf))
-    monkeypatch.setattr(run, "STOP_SECONDS", 0.1)
+    monkeypatch.setattr(environment, "STOP_SECONDS", 0.1)
     monkeypatch.chdir(tmp_path)
     before = signal.getsignal(signal.SIGTERM)
 
     # When
-    with run.daemon(tmp_path / "pipeline.toml", "127.0.0.1:9") as process:
+    with environment.daemon(tmp_path / "pipeline.toml", "127.0.0.1:9") as process:
         while not Path("deaf").exists():
             time.sleep(0.002)
 

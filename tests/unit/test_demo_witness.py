@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from demo import witness
-from demo.witness import Run
+from backfilld.demo import run_log
+from backfilld.demo.run_log import Run
 
 DAY = date(2021, 10, 26)
 
@@ -18,17 +18,17 @@ def run(name: str, started: float, ended: float | None) -> Run:
 
 
 def test_nobody_ran_in_a_fresh_lake(tmp_path: Path) -> None:
-    assert witness.runs(tmp_path) == []
+    assert run_log.runs(tmp_path) == []
 
 
 def test_a_run_is_told_with_its_dates_attempt_and_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BACKFILLD_ATTEMPT", "31")
-    first = witness.start(tmp_path, "player_daily_cache", [DAY])
-    killed = witness.start(tmp_path, "nbac_team_boxscore", [DAY])
-    witness.end(tmp_path, first, 1)
-    one, two = witness.runs(tmp_path)
+    first = run_log.start(tmp_path, "player_daily_cache", [DAY])
+    killed = run_log.start(tmp_path, "nbac_team_boxscore", [DAY])
+    run_log.end(tmp_path, first, 1)
+    one, two = run_log.runs(tmp_path)
     assert (one.processor, one.dates, one.attempt, one.exit_code) == ("player_daily_cache", (DAY,), "31", 1)
     assert one.ended is not None
     assert one.started <= two.started <= one.ended
@@ -37,8 +37,8 @@ def test_a_run_is_told_with_its_dates_attempt_and_end(
 
 def test_runs_that_share_a_moment_overlap() -> None:
     one, two, three = run("one", 0.0, 2.0), run("two", 1.0, 3.0), run("three", 3.0, 4.0)
-    assert witness.overlapping([three, two, one]) == [(one, two)]
+    assert run_log.overlapping([three, two, one]) == [(one, two)]
 
 
 def test_a_killed_run_overlaps_nothing_that_came_later() -> None:
-    assert witness.overlapping([run("killed", 0.0, None), run("later", 1.0, 2.0)]) == []
+    assert run_log.overlapping([run("killed", 0.0, None), run("later", 1.0, 2.0)]) == []

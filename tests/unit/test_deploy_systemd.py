@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config import VARIABLES
+from backfilld.daemon.settings import VARIABLES
 from tests.deploy import DEPLOY, run
 
 UNITS = DEPLOY / "systemd"

@@ -4,20 +4,20 @@ import datetime as dt
 
 import pytest
 
-from api.notices.digests import Course, stands_for, what_is_due
-from state.records import BackfillRow, Scrapers
+from backfilld.api.notifications.digests import BackfillProgress, implied_topics, what_is_due
+from backfilld.state.records import BackfillRow, Sources
 
 DAY = dt.date(2021, 10, 19)
 STOP = "stopped 5.0"
 
 
-def course(status: str, *, live: int = 0, ended: int = 0) -> Course:
+def course(status: str, *, live: int = 0, ended: int = 0) -> BackfillProgress:
     row = BackfillRow(
         id=7,
         start=DAY,
         end=DAY,
         dates=live + ended,
-        scrapers=Scrapers.ALL,
+        sources=Sources.ALL,
         force=False,
         priority=0,
         max_failures=None,
@@ -28,9 +28,9 @@ def course(status: str, *, live: int = 0, ended: int = 0) -> Course:
         cancelled_at=None,
         stopped_at=5.0 if status == "stopped" else None,
         stop_reason="",
-        forgiven=0,
+        failures_baseline=0,
     )
-    return Course(row=row, status=status, live=live, outcomes={"complete": ended} if ended else {})
+    return BackfillProgress(row=row, status=status, live=live, outcomes={"complete": ended} if ended else {})
 
 
 @pytest.mark.parametrize(
@@ -67,4 +67,4 @@ def test_what_is_due(standing, told, due):
     ],
 )
 def test_a_later_notice_stands_for_the_earlier_steps(what, all_of_it):
-    assert stands_for(what) == all_of_it
+    assert implied_topics(what) == all_of_it

@@ -13,11 +13,11 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 import click
 import pytest
 
-from api.cli import cli
-from api.endpoint import Endpoint
-from api.routes import SECTIONS
-from daemon.config import VARIABLES
-from state.pipeline import Pipeline
+from backfilld.api.cli.main import cli
+from backfilld.api.endpoint import Endpoint
+from backfilld.api.routes import SECTIONS
+from backfilld.daemon.settings import VARIABLES
+from backfilld.state.pipeline.models import Pipeline
 from tests.documents import DOCUMENTS, ROOT
 from tests.reference import FOLDER, MODELS, TABLES, docstrings, metrics, rewritten
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config import SettingsError
-from daemon.executors.cloud_run_api import job_names
-from daemon.executors.factory import open_executors
-from state.pipeline import Pipeline
+from backfilld.daemon.executors.cloud_run.client import job_names
+from backfilld.daemon.executors.registry import open_executors
+from backfilld.daemon.settings import SettingsError
+from backfilld.state.pipeline.models import Pipeline
 from tests.factories import phase, pipeline, processor
 
 PLACES = {
@@ -46,7 +46,7 @@ def test_without_the_package_the_remedy_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     made = pipeline(phase("raw", processor("a", executor=name)), executor={name: PLACES[name]})
-    own = f"daemon.executors.{name.replace('-', '_')}"
+    own = f"backfilld.daemon.executors.{name.replace('-', '_')}"
     for module in [module for module in sys.modules if module.startswith(own)]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, PACKAGES[name], None)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from state.expectation import Expectation, Range
-from state.row_range import row_range
+from backfilld.state.rules.expectation import Expectation, Range
+from backfilld.state.rules.row_range import row_range
 from tests.factories import day, expectation
 
 

@@ -4,9 +4,9 @@ import datetime as dt
 
 import pytest
 
-from api.cli.facts import Fact, failed, held, lifting, summary
-from api.cli.output import clean
-from api.cli.watching import View, attempt_failure, date_failure
+from backfilld.api.cli.logfmt import Fact, failed, held, lifting, summary
+from backfilld.api.cli.output import sanitize_line
+from backfilld.api.cli.snapshot import Snapshot, attempt_failure, date_failure
 
 NOON = dt.datetime(2021, 10, 19, 12, tzinfo=dt.UTC)
 PROGRESS = {
@@ -31,9 +31,9 @@ BACKFILL = {
 }
 
 
-def view(**changes) -> View:
+def view(**changes) -> Snapshot:
     backfill = BACKFILL | changes.pop("backfill") if "backfill" in changes else None
-    return View(at=NOON, progress=PROGRESS | changes, activity={}, backfill=backfill)
+    return Snapshot(at=NOON, progress=PROGRESS | changes, activity={}, backfill=backfill)
 
 
 def test_a_summary_is_a_line_for_each_fact():
@@ -86,7 +86,7 @@ def test_a_failed_date_says_why_and_where_to_look():
     ],
 )
 def test_nothing_that_a_job_says_moves_the_cursor(said, shown):
-    assert clean(said) == shown
+    assert sanitize_line(said) == shown
     assert all(character.isprintable() for character in Fact("running", {"line": said}).line(NOON))
 
 

@@ -13,11 +13,11 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from daemon.backups import Backups
-from daemon.config import SettingsError, settings
-from state.store.database import Database
-from state.store.faults import DatabaseUnusable
-from state.store.lock import FILE, FileLock, Holder, InUse
+from backfilld.daemon.backups import Backups
+from backfilld.daemon.settings import SettingsError, settings
+from backfilld.state.store.database import Database
+from backfilld.state.store.errors import DatabaseUnavailable
+from backfilld.state.store.lock import FILE, AlreadyRunning, FileLock, Holder
 
 LOCKER = """
 import sqlite3, sys
@@ -42,7 +42,7 @@ def test_a_lock_is_told_with_the_process_that_holds_it(db):
     words = [sys.executable, "-c", LOCKER, str(db.path)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as locker:
         assert locker.stdout.readline() == b"locked\n"
-        with pytest.raises(DatabaseUnusable, match=f"locked it: pid {locker.pid}; work waits"), db.write():
+        with pytest.raises(DatabaseUnavailable, match=f"locked it: pid {locker.pid}; work waits"), db.write():
             pass
         with db.read() as tx:
             assert tx.execute(sa.text("SELECT count(*) FROM dates")).scalar_one() == 0
@@ -58,7 +58,7 @@ def test_writers_of_one_daemon_wait_for_each_other_rather_than_meet_a_lock(db):
         try:
             with db.write() as tx:
                 tx.exec_driver_sql("INSERT INTO days (date, asked_at) VALUES ('2021-10-19', 0)")
-        except DatabaseUnusable as error:
+        except DatabaseUnavailable as error:
             met.append(str(error))
 
     second = threading.Thread(target=write)
@@ -85,7 +85,7 @@ def test_a_full_disk_undoes_the_whole_transaction(db):
             tx.exec_driver_sql("INSERT INTO days (date, asked_at) VALUES ('2021-10-19', 0)")
             tx.exec_driver_sql("INSERT INTO ballast VALUES (zeroblob(1000000))")
 
-    with pytest.raises(DatabaseUnusable, match="the disk is full; make room"):
+    with pytest.raises(DatabaseUnavailable, match="the disk is full; make room"):
         too_much()
     with db.read() as tx:
         assert tx.exec_driver_sql("SELECT count(*) FROM days").scalar_one() == 0
@@ -105,14 +105,14 @@ def test_a_damaged_database_pushes_no_good_backup_out(db):
     with db.path.open("r+b") as file:
         file.seek(2 * 4096)
         file.write(b"\xff" * 4096)
-    with pytest.raises(DatabaseUnusable, match="damaged"):
+    with pytest.raises(DatabaseUnavailable, match="damaged"):
         backups.take()
     assert (backups.folder / "state-20261101T120000Z.db").read_bytes() == good
     assert [path.name for path in backups.folder.iterdir()] == ["state-20261101T120000Z.db"]
 
 
 def test_a_backup_never_takes_the_place_of_the_database(db):
-    with pytest.raises(DatabaseUnusable, match="is the database itself"):
+    with pytest.raises(DatabaseUnavailable, match="is the database itself"):
         Backups(db, now=lambda: NOON).take(db.path)
 
 
@@ -139,7 +139,9 @@ def test_a_backup_that_does_not_fit_is_not_begun(db, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
     backups = Backups(db, now=lambda: NOON)
     # Then nothing is written
-    with pytest.raises(DatabaseUnusable, match=r"takes 0\.\d MB, and its disk has 0\.\d MB left; make room"):
+    with pytest.raises(
+        DatabaseUnavailable, match=r"takes 0\.\d MB, and its disk has 0\.\d MB left; make room"
+    ):
         backups.take()
     # And a byte more is enough
     monkeypatch.setattr(shutil, "disk_usage", lambda path: full._replace(free=size))
@@ -179,11 +181,11 @@ def test_who_holds_the_lock_is_told_even_if_he_has_not_said_so(db):
     first = FileLock(path, Holder(pid=4711, host="night", since=NOON, listen="127.0.0.1:8484"))
     first.take()
     with pytest.raises(
-        InUse, match=r"pid 4711 on night, since 2026-11-01 12:00:00 UTC, at http://127.0.0.1:8484"
+        AlreadyRunning, match=r"pid 4711 on night, since 2026-11-01 12:00:00 UTC, at http://127.0.0.1:8484"
     ):
         FileLock(path, me).take()
     path.write_text("nonsense")
-    with pytest.raises(InUse, match=r"it has not said who it is, `fuser .*daemon.lock` tells"):
+    with pytest.raises(AlreadyRunning, match=r"it has not said who it is, `fuser .*daemon.lock` tells"):
         FileLock(path, me).take()
     first.release()
     again = FileLock(path, me)

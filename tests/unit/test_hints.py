@@ -1,16 +1,16 @@
 """A name that there is not is answered with names that there are, none of them cut."""
 
-from state.hints import LONGEST, hint
+from backfilld.state.suggestions import LONGEST, did_you_mean
 
 
 def test_the_nearest_name_is_meant():
-    assert hint("slotz", ["cwd", "env", "slots"]) == "did you mean 'slots'?"
+    assert did_you_mean("slotz", ["cwd", "env", "slots"]) == "did you mean 'slots'?"
 
 
 def test_without_a_near_one_as_many_are_told_as_a_sentence_bears():
-    assert hint("x", ["box", "zones"]) == "known are box, zones"
+    assert did_you_mean("x", ["box", "zones"]) == "known are box, zones"
     names = [f"processor_of_a_table_{n}" for n in range(40)]
-    told = hint("x", names).removeprefix("known are ")
+    told = did_you_mean("x", names).removeprefix("known are ")
     assert len(told) <= LONGEST
     assert told.endswith(" ...")
     assert {name.rstrip(",") for name in told.split()[:-1]} <= {*names}

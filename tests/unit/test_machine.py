@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.machine import FINAL, IllegalMove, Machine, Trigger
+from backfilld.state.rules.machine import FINAL, IllegalMove, Machine, Trigger
 from tests.factories import nba, phase, pipeline, processor
 
 MACHINE = Machine(nba())

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.metrics import Metrics
-from daemon.events import AttemptEnded, AttemptStarted, GateEvaluated, Moved, Trouble
-from daemon.executors import Job
-from state import __version__
-from state.machine import Trigger
-from state.records import Status
-from state.store import dates
-from state.store.faults import DatabaseUnusable
+from backfilld import __version__
+from backfilld.api.metrics import Metrics
+from backfilld.daemon.events import AttemptEnded, AttemptStarted, DateMoved, GateEvaluated, Incident
+from backfilld.daemon.executors.adapter import Job
+from backfilld.state.records import AttemptStatus
+from backfilld.state.rules.machine import Trigger
+from backfilld.state.store import dates
+from backfilld.state.store.errors import DatabaseUnavailable
 from tests.factories import nba
 from tests.integration.api_world import Api, make_api
-from tests.simulation.outside import Script, Work
+from tests.simulation.fakes import Script, Work
 
 DATE = dt.date(2021, 10, 19)
 
@@ -54,7 +54,7 @@ def test_every_series_exists_before_anything_happens(api: Api) -> None:
         'backfilld_waiting_dates{reason="earlier_date"}',
         'backfilld_processor_paused{processor="box"}',
         'backfilld_holds{kind="warehouse"}',
-        'backfilld_troubles_total{kind="breaker"}',
+        'backfilld_incidents_total{kind="breaker"}',
         "backfilld_collector_errors_total",
     ):
         assert samples[name] == 0, name
@@ -159,7 +159,7 @@ def test_pauses_and_holds_are_shown(api: Api) -> None:
     assert samples["backfilld_paused"] == 1
     assert samples['backfilld_processor_paused{processor="box"}'] == 1
     assert samples['backfilld_holds{kind="all"}'] == 1
-    assert samples['backfilld_troubles_total{kind="breaker"}'] >= 1
+    assert samples['backfilld_incidents_total{kind="breaker"}'] >= 1
 
 
 def test_questions_are_counted_by_what_they_were_for() -> None:
@@ -176,16 +176,18 @@ def test_questions_are_counted_by_what_they_were_for() -> None:
 def test_every_event_is_counted_once() -> None:
     metrics = Metrics()
     moved = {"date": DATE, "source": "pending", "trigger": Trigger.ADMIT, "reason": "", "actor": "engine"}
-    metrics.tell(Moved(target="phase2", **moved))  # type: ignore[arg-type]
-    metrics.tell(GateEvaluated(phase="phase2", result="run"))
-    metrics.tell(AttemptStarted(attempt=1, processor="box", dates=(DATE,)))
-    metrics.tell(AttemptEnded(attempt=1, processor="box", phase="phase2", status=Status.SILENT, seconds=61))
-    metrics.tell(Trouble(kind="clock", text="the clock was set back"))
+    metrics.emit(DateMoved(target="phase2", **moved))  # type: ignore[arg-type]
+    metrics.emit(GateEvaluated(phase="phase2", result="run"))
+    metrics.emit(AttemptStarted(attempt=1, processor="box", dates=(DATE,)))
+    metrics.emit(
+        AttemptEnded(attempt=1, processor="box", phase="phase2", status=AttemptStatus.IDLE, seconds=61)
+    )
+    metrics.emit(Incident(kind="clock", text="the clock was set back"))
     text = metrics.exposition("")[0].decode()
     assert 'backfilld_transitions_total{to="phase2"} 1.0' in text
     assert 'backfilld_gate_evaluations_total{phase="phase2",result="run"} 1.0' in text
-    assert 'backfilld_attempts_total{processor="box",result="silent"} 1.0' in text
-    assert 'backfilld_troubles_total{kind="clock"} 1.0' in text
+    assert 'backfilld_attempts_total{processor="box",result="idle"} 1.0' in text
+    assert 'backfilld_incidents_total{kind="clock"} 1.0' in text
 
 
 def test_a_database_that_cannot_be_read_does_not_break_the_scrape(
@@ -193,9 +195,9 @@ def test_a_database_that_cannot_be_read_does_not_break_the_scrape(
 ) -> None:
     # Given a database that cannot be read
     def locked() -> None:
-        raise DatabaseUnusable("state.db: another process has locked it")
+        raise DatabaseUnavailable("state.db: another process has locked it")
 
-    monkeypatch.setattr(api.behind.core.db, "read", locked)
+    monkeypatch.setattr(api.behind.context.db, "read", locked)
     # When it is scraped, twice
     api.scrape()
     samples = api.scrape()

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from daemon.reports.plan import plan
-from daemon.reports.validation import Readiness, Validation, validation
-from state.pipeline import Pipeline
-from state.pipeline_file import load, parse
-from state.verdict import Verdict
+from backfilld.daemon.reports.plan.plan import plan
+from backfilld.daemon.reports.validation import Readiness, Validation, validation
+from backfilld.state.pipeline.loading import load, parse
+from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.rules.verdict import Verdict
 from tests.checkout import make
 from tests.factories import NOW, run
-from tests.facts import Facts
+from tests.fake_warehouse import FakeWarehouse
 from tests.platform import NOVEMBER_2021 as FOUND
 from tests.platform import NOVEMBER_TABLES as TABLES
 
@@ -26,9 +26,9 @@ def november(day: int) -> dt.date:
     return dt.date(2021, 11, day)
 
 
-def as_found(pipeline: Pipeline = NBA) -> Facts:
+def as_found(pipeline: Pipeline = NBA) -> FakeWarehouse:
     """The warehouse of that month, with all sources there."""
-    facts = Facts(pipeline, calendar={november(day): games for day, (games, _) in FOUND.items()})
+    facts = FakeWarehouse(pipeline, calendar={november(day): games for day, (games, _) in FOUND.items()})
     facts.fill([p.name for p in pipeline.phase[0].processor], [november(day) for day in FOUND if day != 25])
     for day, (_, rows) in FOUND.items():
         for name, count in zip(TABLES, rows, strict=True):
@@ -36,7 +36,7 @@ def as_found(pipeline: Pipeline = NBA) -> Facts:
     return facts
 
 
-def validated(facts: Facts, first: int = 15, last: int = 30) -> Validation:
+def validated(facts: FakeWarehouse, first: int = 15, last: int = 30) -> Validation:
     return validation(facts.pipeline, facts, november(first), november(last), now=NOW)
 
 

@@ -8,11 +8,11 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
-from state.records import Status
-from state.store import attempts, checks, dates
-from state.store.database import Database
-from state.store.faults import DatabaseUnusable
-from state.store.version import MIGRATIONS
+from backfilld.state.records import AttemptStatus
+from backfilld.state.store import attempts, checks, dates
+from backfilld.state.store.database import Database
+from backfilld.state.store.errors import DatabaseUnavailable
+from backfilld.state.store.schema_version import MIGRATIONS
 
 DATE = dt.date(2021, 10, 26)
 
@@ -60,9 +60,9 @@ def test_nothing_of_it_is_lost(path):
         (date,) = dates.page(tx, start=DATE, end=DATE, limit=10)
         assert (date.state, date.version, date.backfill_id) == ("phase4-step-1", 3, 7)
         assert [move.target for move in dates.history(tx, DATE)] == ["phase2", "phase3", "phase4-step-1"]
-        assert checks.of_dates(tx, [DATE])[DATE]["zones"].rows == 30
+        assert checks.for_dates(tx, [DATE])[DATE]["zones"].rows == 30
         (attempt,) = attempts.running(tx)
-        assert (attempt.id, attempt.sequence, attempt.status) == (41, "phase4", Status.RUNNING)
+        assert (attempt.id, attempt.sequence, attempt.status) == (41, "phase4", AttemptStatus.RUNNING)
         counted = tx.exec_driver_sql("SELECT state, n FROM date_tallies WHERE n > 0").all()
         assert counted == [("phase4-step-1", 1)]
     database.close()
@@ -87,7 +87,7 @@ def test_an_upgrade_that_fails_in_the_middle_leaves_it_as_it_was(path, monkeypat
         pages = tx.exec_driver_sql("PRAGMA page_count").scalar_one()
         tx.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
     # When it is upgraded
-    with pytest.raises(DatabaseUnusable, match="the disk is full; make room"):
+    with pytest.raises(DatabaseUnavailable, match="the disk is full; make room"):
         database.upgrade()
     database.close()
     # Then the next attempt, with room, finds it as it was

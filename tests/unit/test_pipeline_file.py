@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.pipeline import Pipeline, Priority
-from state.pipeline_file import PipelineError, load, parse
+from backfilld.state.pipeline.loading import PipelineError, load, parse
+from backfilld.state.pipeline.models import Pipeline, Priority
 from tests.factories import day, nba, phase, pipeline, processor
 
 VALID = """

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from state.pipeline_file import PipelineError, parse
+from backfilld.state.pipeline.loading import PipelineError, parse
 from tests.factories import phase, pipeline, pipeline_data, processor
 from tests.unit.test_pipeline_file import HERE, VALID, valid
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from api.schemas import plans
-from daemon.reports.plan import Recompute, compare
-from daemon.reports.validation import validation
-from daemon.warehouse import WarehouseError
-from state.records import Scrapers
+from backfilld.api.schemas import plans
+from backfilld.daemon.reports.plan.plan import Recompute, compare
+from backfilld.daemon.reports.validation import validation
+from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.state.records import Sources
 from tests.factories import NOW, nba, open_run, phase, pipeline, processor, run
-from tests.facts import Facts
+from tests.fake_warehouse import FakeWarehouse
 from tests.platform import OPENING, PRECOMPUTE, SOURCES, WINDOW, as_it_was
 from tests.unit.plans import date, order, planned, small
 
@@ -37,7 +37,7 @@ def test_a_date_without_anything_runs_phase_after_phase() -> None:
 
 def test_what_is_complete_is_not_run_again() -> None:
     small_nba = nba()
-    facts = Facts(small_nba, calendar=OPENING)
+    facts = FakeWarehouse(small_nba, calendar=OPENING)
     facts.fill(small_nba.processors, OPENING)
     made = planned(small_nba, facts, "2021-10-19", "2021-10-28")
     assert made.steps == []
@@ -66,7 +66,7 @@ def test_a_step_waits_for_what_it_names_and_for_the_phase_before() -> None:
         phase("phase2", processor("box")),
         phase("phase3", processor("players", after=["teams"]), processor("teams")),
     )
-    made = planned(after, Facts(after, calendar=OPENING), "2021-10-19")
+    made = planned(after, FakeWarehouse(after, calendar=OPENING), "2021-10-19")
     assert order(made) == ["2021-10-19 box", "2021-10-19 teams", "2021-10-19 players"]
     box, teams, players = made.steps
     assert (box.needs, teams.needs, players.needs) == ([], [1], [1, 2])
@@ -75,7 +75,7 @@ def test_a_step_waits_for_what_it_names_and_for_the_phase_before() -> None:
 
 def test_a_sequential_phase_is_planned_step_by_step_oldest_date_first() -> None:
     platform = as_it_was()
-    facts = Facts(platform, calendar=OPENING)
+    facts = FakeWarehouse(platform, calendar=OPENING)
     facts.fill([name for name in platform.processors if name not in PRECOMPUTE], OPENING)
     made = planned(platform, facts, "2021-10-19", "2021-10-28")
     days = ("2021-10-26", "2021-10-27", "2021-10-28")
@@ -92,7 +92,7 @@ def test_the_window_is_refused_in_phase_4_while_the_season_before_it_is_not_ther
     # Given the test window, with a calendar that knows one earlier date of the season
     platform = as_it_was()
     earlier = {date("2023-10-24"): 2}
-    facts = Facts(platform, calendar=earlier | WINDOW)
+    facts = FakeWarehouse(platform, calendar=earlier | WINDOW)
     facts.fill(SOURCES, earlier | WINDOW)
     # When it is planned
     made = planned(platform, facts, "2024-01-15", "2024-01-28")
@@ -108,7 +108,7 @@ def test_the_window_is_refused_in_phase_4_while_the_season_before_it_is_not_ther
 
 def test_a_hole_inside_the_range_is_no_hole_when_the_plan_fills_it() -> None:
     platform = as_it_was()
-    facts = Facts(platform, calendar=OPENING)
+    facts = FakeWarehouse(platform, calendar=OPENING)
     facts.fill(platform.processors, OPENING)
     facts.rows["player_game_summary", date("2021-10-20")] = 0
     facts.rows["team_defense_zone_analysis", date("2021-10-27")] = 0
@@ -120,7 +120,7 @@ def test_a_hole_inside_the_range_is_no_hole_when_the_plan_fills_it() -> None:
 def test_a_date_that_is_blocked_bars_the_later_ones_from_phase_4() -> None:
     # Given a critical source that ran and found nothing on one date
     platform = as_it_was()
-    facts = Facts(platform, calendar=OPENING)
+    facts = FakeWarehouse(platform, calendar=OPENING)
     facts.fill([name for name in platform.processors if name not in PRECOMPUTE], OPENING)
     for name in (SOURCES[1], "player_game_summary"):
         facts.rows[name, date("2021-10-24")] = 0
@@ -153,12 +153,12 @@ def test_a_fallback_that_is_complete_stands_in() -> None:
     standing_in = pipeline(
         phase("phase2", processor("gamebook", fallbacks=["bdl"]), processor("bdl", priority="fallback"))
     )
-    facts = Facts(standing_in, calendar=OPENING, closed={("gamebook", date("2021-10-19")): run()})
+    facts = FakeWarehouse(standing_in, calendar=OPENING, closed={("gamebook", date("2021-10-19")): run()})
     facts.rows["bdl", date("2021-10-19")] = 51
     made = planned(standing_in, facts, "2021-10-19")
     assert made.steps == []
-    (gap,) = made.gaps
-    assert (gap.processor, gap.by, gap.dates) == ("gamebook", "fallback", [date("2021-10-19")])
+    (waiver,) = made.waivers
+    assert (waiver.processor, waiver.by, waiver.dates) == ("gamebook", "fallback", [date("2021-10-19")])
 
 
 # ------------------------------------------------------------------------------- how long, and what it costs
@@ -168,7 +168,7 @@ def test_seconds_come_from_past_attempts_else_the_estimate_else_are_unknown() ->
     timed = pipeline(
         phase("phase2", processor("past", estimate="9s"), processor("told", estimate="9s"), processor("new"))
     )
-    facts = Facts(timed, calendar=OPENING)
+    facts = FakeWarehouse(timed, calendar=OPENING)
     made = planned(timed, facts, "2021-10-19", typical_seconds={"past": 20.0}.get)
     told = {step.processor: (step.seconds, step.basis) for step in made.steps}
     assert told == {"past": (20.0, "past attempts"), "told": (9.0, "estimate"), "new": (None, "unknown")}
@@ -177,13 +177,13 @@ def test_seconds_come_from_past_attempts_else_the_estimate_else_are_unknown() ->
 
 def test_a_batch_is_estimated_by_its_dates() -> None:
     batches = pipeline(phase("phase2", processor("box", command=["true", "{start}"], batch=3, estimate="9s")))
-    (step,) = planned(batches, Facts(batches, calendar=OPENING), "2021-10-19", "2021-10-21").steps
+    (step,) = planned(batches, FakeWarehouse(batches, calendar=OPENING), "2021-10-19", "2021-10-21").steps
     assert step.seconds == 27.0
 
 
 def test_a_batch_takes_as_long_as_its_dates_took_before() -> None:
     batches = pipeline(phase("phase2", processor("box", command=["true", "{start}"], batch=3)))
-    facts, past = Facts(batches, calendar=OPENING), {"box": 4.0}.get
+    facts, past = FakeWarehouse(batches, calendar=OPENING), {"box": 4.0}.get
     (step,) = planned(batches, facts, "2021-10-19", "2021-10-21", typical_seconds=past).steps
     assert (step.seconds, step.basis) == (12.0, "past attempts")
 
@@ -193,7 +193,7 @@ def test_a_parallel_phase_takes_as_long_as_its_slowest_table() -> None:
     parallel = pipeline(
         phase("phase3", processor("defense", estimate="40s"), processor("offense", estimate="10s"))
     )
-    made = planned(parallel, Facts(parallel, calendar=OPENING), "2021-10-19", "2021-10-28")
+    made = planned(parallel, FakeWarehouse(parallel, calendar=OPENING), "2021-10-19", "2021-10-28")
     assert made.seconds == 400.0
 
 
@@ -202,7 +202,7 @@ def test_with_one_slot_a_parallel_phase_takes_the_sum() -> None:
         phase("phase3", processor("defense", estimate="40s"), processor("offense", estimate="10s")),
         jobs={"slots": 1},
     )
-    made = planned(parallel, Facts(parallel, calendar=OPENING), "2021-10-19", "2021-10-28")
+    made = planned(parallel, FakeWarehouse(parallel, calendar=OPENING), "2021-10-19", "2021-10-28")
     assert made.seconds == 500.0
 
 
@@ -211,14 +211,14 @@ def test_a_sequential_phase_takes_the_sum() -> None:
         "phase4", processor("zones", estimate="30s"), processor("cache", estimate="50s"), order="sequential"
     )
     sequential = pipeline(phase("phase3", processor("teams", estimate="1s")), steps)
-    made = planned(sequential, Facts(sequential, calendar=OPENING), "2021-10-19", "2021-10-28")
+    made = planned(sequential, FakeWarehouse(sequential, calendar=OPENING), "2021-10-19", "2021-10-28")
     assert [p.seconds for p in made.phases] == [10.0, 800.0]
     assert made.seconds == 810.0
 
 
 def test_the_cost_counts_questions_and_bytes() -> None:
     bigquery = nba(warehouse={"kind": "bigquery", "project": "p"})
-    facts = Facts(bigquery, calendar={date("2021-10-19"): 8})
+    facts = FakeWarehouse(bigquery, calendar={date("2021-10-19"): 8})
     ten_mib = 10 * 2**20
     # When every table and the history cost the minimum
     made = planned(bigquery, facts, "2021-10-19", price=lambda wanted: ten_mib * (len(wanted) + 1))
@@ -245,26 +245,26 @@ def test_the_choices_are_shown_side_by_side_with_the_coverage_each_leads_to() ->
     # Given five dates: the team boxscores are there on all but one, the plays on none
     small_nba = nba()
     days = list(OPENING)[:5]
-    facts = Facts(small_nba, calendar={day: OPENING[day] for day in days})
+    facts = FakeWarehouse(small_nba, calendar={day: OPENING[day] for day in days})
     facts.fill([TEAMS], days[:4])
     report = validation(small_nba, facts, days[0], days[-1], now=NOW)
     every, critical, none = compare(report, small_nba).options
-    assert [p.scrapers for p in (every, critical, none)] == ["all", "critical", "none"]
+    assert [p.sources for p in (every, critical, none)] == ["all", "critical", "none"]
     assert [p.coverage[0].percent for p in (every, critical, none)] == [100.0, 50.0, 40.0]
     assert [p.coverage[1].percent for p in (every, critical, none)] == [100.0, 100.0, 80.0]
     assert [p.done_dates for p in (every, critical, none)] == [5, 5, 4]
     assert "not run: scrapers none" in none.cannot_run[0].reason
     rows = plans.Comparison.plain(compare(report, small_nba))["options"]
-    assert [(row["scrapers"], row["steps"]) for row in rows] == [("all", 16), ("critical", 11), ("none", 8)]
+    assert [(row["sources"], row["steps"]) for row in rows] == [("all", 16), ("critical", 11), ("none", 8)]
 
 
 def test_scrapers_none_goes_on_without_what_is_not_critical() -> None:
     small_nba, facts = small()
     facts.fill([TEAMS], [date("2021-10-19")])
-    made = planned(small_nba, facts, "2021-10-19", scrapers=Scrapers.NONE)
+    made = planned(small_nba, facts, "2021-10-19", sources=Sources.NONE)
     assert [step.phase for step in made.steps] == ["phase3", "phase3"]
-    (gap,) = made.gaps
-    assert (gap.processor, gap.by) == (PLAYS, "policy")
+    (waiver,) = made.waivers
+    assert (waiver.processor, waiver.by) == (PLAYS, "policy")
 
 
 def test_its_json_has_everything_a_reader_needs() -> None:
@@ -272,7 +272,7 @@ def test_its_json_has_everything_a_reader_needs() -> None:
     stale = Recompute(date=date("2021-11-26"), repaired=date("2021-11-25"), at=0.0)
     told = plans.Plan.plain(planned(small_nba, facts, "2021-10-19", stale=[stale]))
     step = told["phases"][0]["steps"][0]
-    assert (told["start"], told["scrapers"], step["number"]) == ("2021-10-19", "all", 1)
+    assert (told["start"], told["sources"], step["number"]) == ("2021-10-19", "all", 1)
     assert step["argv"] == ["true", "2021-10-19"]
     assert shlex.split(step["shell"].strip("()"))[-2:] == ["true", "2021-10-19"]
     assert step["reasons"] == {"2021-10-19": "never ran: no rows, no run recorded"}

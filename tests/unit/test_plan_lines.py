@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.factories import phase, pipeline, processor
-from tests.facts import Facts
+from tests.fake_warehouse import FakeWarehouse
 from tests.platform import OPENING
 from tests.unit.plans import date, planned
 
@@ -20,7 +20,7 @@ def test_a_step_tells_the_argument_vector_and_a_line_to_paste(tmp_path: Path) ->
         "box", command=["touch", "{date} & more"], cwd="a folder", env={"GREETING": "it's fine"}
     )
     one = pipeline(phase("phase2", writes), at=tmp_path / "pipeline.toml")
-    (step,) = planned(one, Facts(one, calendar=OPENING), "2021-10-19").steps
+    (step,) = planned(one, FakeWarehouse(one, calendar=OPENING), "2021-10-19").steps
     assert step.argv == ("touch", "2021-10-19 & more")
     assert (step.cwd, step.env) == (str(where), {"GREETING": "it's fine"})
     # When the line is pasted into a shell
@@ -34,7 +34,7 @@ def test_a_line_to_paste_for_a_cloud_run_job_asks_for_an_execution() -> None:
     away = processor("box_scores", executor="cloud-run", command=words, env={"LEVEL": "1,2"})
     place = {"cloud-run": {"project": "p", "region": "us-west2"}}
     one = pipeline(phase("phase2", away), executor=place)
-    (step,) = planned(one, Facts(one, calendar=OPENING), "2021-10-19").steps
+    (step,) = planned(one, FakeWarehouse(one, calendar=OPENING), "2021-10-19").steps
     execute = "gcloud run jobs execute box-scores --project p --region us-west2 --wait"
     lists = ["--args=^;^--dates;2021-10-19;--note;a|b, c", "--update-env-vars=^|^LEVEL=1,2"]
     assert shlex.split(step.shell) == [*shlex.split(execute), *lists]
@@ -44,7 +44,7 @@ def test_consecutive_dates_are_batched_where_the_processor_takes_batches() -> No
     batches = pipeline(
         phase("phase2", processor("box", command=["true", "{start}", "{end}"], batch=3)),
     )
-    facts = Facts(batches, calendar=OPENING)
+    facts = FakeWarehouse(batches, calendar=OPENING)
     facts.fill(["box"], [date("2021-10-21")])
     made = planned(batches, facts, "2021-10-19", "2021-10-26")
     # The 21st is complete, so no range sweeps over it
@@ -58,14 +58,14 @@ def test_consecutive_dates_are_batched_where_the_processor_takes_batches() -> No
 
 def test_a_batch_may_pass_over_off_days_but_not_over_claimed_ones() -> None:
     batches = pipeline(phase("phase2", processor("box", command=["true", "{start}", "{end}"], batch=5)))
-    facts = Facts(batches, calendar={day: n for day, n in OPENING.items() if day.day != 21})
+    facts = FakeWarehouse(batches, calendar={day: n for day, n in OPENING.items() if day.day != 21})
     (step,) = planned(batches, facts, "2021-10-19", "2021-10-23").steps
     assert [day.day for day in step.dates] == [19, 20, 22, 23]
 
 
 def test_a_list_of_dates_may_leave_dates_out() -> None:
     listing = pipeline(phase("phase2", processor("props", command=["true", "{dates}"], batch=5)))
-    facts = Facts(listing, calendar=OPENING)
+    facts = FakeWarehouse(listing, calendar=OPENING)
     facts.fill(["props"], [date("2021-10-20")])
     (step,) = planned(listing, facts, "2021-10-19", "2021-10-21").steps
     assert step.argv[1] == "2021-10-19,2021-10-21"
@@ -76,7 +76,7 @@ def test_a_file_of_dates_is_written_before_it_is_read() -> None:
         phase("phase2", processor("bdl", command=["cat", "{dates_file}"], batch=2)),
         jobs={"cwd": "/"},
     )
-    (step,) = planned(filing, Facts(filing, calendar=OPENING), "2021-10-19", "2021-10-20").steps
+    (step,) = planned(filing, FakeWarehouse(filing, calendar=OPENING), "2021-10-19", "2021-10-20").steps
     out = subprocess.run(["bash", "-ec", step.shell], check=True, capture_output=True, text=True).stdout
     assert out == "2021-10-19\n2021-10-20\n"
     Path(step.argv[1]).unlink()
@@ -84,7 +84,7 @@ def test_a_file_of_dates_is_written_before_it_is_read() -> None:
 
 def test_a_job_that_reads_its_date_from_the_environment_is_told_it() -> None:
     silent = pipeline(phase("phase2", processor("box", command=["true"])))
-    (step,) = planned(silent, Facts(silent, calendar=OPENING), "2021-10-19").steps
+    (step,) = planned(silent, FakeWarehouse(silent, calendar=OPENING), "2021-10-19").steps
     assert step.env == {"BACKFILLD_DATE": "2021-10-19", "BACKFILLD_DATES": "2021-10-19"}
 
 
@@ -100,7 +100,7 @@ def test_a_script_that_is_missing_or_empty_is_not_suggested_nor_what_depends_on_
         phase("phase3", processor("teams")),
         at=tmp_path / "pipeline.toml",
     )
-    made = planned(broken, Facts(broken, calendar=OPENING), "2021-10-19")
+    made = planned(broken, FakeWarehouse(broken, calendar=OPENING), "2021-10-19")
     assert made.steps == []
     (stop,) = made.cannot_run
     told = "does not exist or may not be reached" if content is None else "is empty"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.scripts import Program, program
+from backfilld.daemon.command_inspection import JobProgram, program
 from tests.factories import phase, pipeline, processor
 
 DAY_N = ("--day", "-n")
@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def found(folder: Path, *command: str, **keys: object) -> Program:
+def found(folder: Path, *command: str, **keys: object) -> JobProgram:
     job = processor("box", command=list(command), **keys)
     made = pipeline(phase("phase2", job), at=folder / "pipeline.toml")
     return program(made, made.processors["box"])
@@ -99,7 +99,9 @@ def test_a_path_of_the_job_s_own_is_searched(folder: Path) -> None:
 
 
 def test_a_module_that_is_installed_beside_us_is_found_for_our_own_interpreter(folder: Path) -> None:
-    told = found(folder, "{python}", "-m", "demo.jobs.player_game_summary", "--start-date", "{date}")
+    told = found(
+        folder, "{python}", "-m", "backfilld.demo.jobs.player_game_summary", "--start-date", "{date}"
+    )
     assert told.script is not None
     assert told.script.name == "player_game_summary.py"
     # And its neighbours are found too

@@ -7,12 +7,12 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from daemon.backups import Backups, refuse_to_forget
-from daemon.config import SettingsError, settings
-from state.store.database import Database
-from state.store.faults import DatabaseUnusable, StandsBy
-from state.store.lock import Holder, lock_of
-from state.store.postgresql import WRITER
+from backfilld.daemon.backups import Backups, refuse_empty_database
+from backfilld.daemon.settings import SettingsError, settings
+from backfilld.state.store.database import Database
+from backfilld.state.store.errors import DatabaseUnavailable, NotLeader
+from backfilld.state.store.lock import Holder, open_lock
+from backfilld.state.store.postgresql import WRITER
 from tests import postgresql
 
 HOLDS = sa.text("INSERT INTO holds (kind, key, since) VALUES ('all', :key, 0)")
@@ -49,7 +49,7 @@ class Daemon:
 
     def __init__(self, url, host):
         self.db = Database(url)
-        self.lock = lock_of(self.db, Holder(pid=4711, host=host, since=0.0, listen="x"))
+        self.lock = open_lock(self.db, Holder(pid=4711, host=host, since=0.0, listen="x"))
         self.db.fence(self.lock.check)
 
     def close(self):
@@ -82,7 +82,7 @@ def test_the_second_daemon_is_told_who_leads_and_cannot_write(two):
     assert not other.lock.held()
     assert one.lock.held()
     write(one.db, "leader")
-    with pytest.raises(StandsBy, match="stands by; changes are for the leader, night:4711 since"):
+    with pytest.raises(NotLeader, match="stands by; changes are for the leader, night:4711 since"):
         write(other.db, "standby")
     write(other.db, "what holds whoever leads", fenced=False)
     assert keys(other.db) == {"leader", "what holds whoever leads"}
@@ -91,10 +91,10 @@ def test_the_second_daemon_is_told_who_leads_and_cannot_write(two):
 def test_a_leader_that_lost_its_session_cannot_write_although_it_does_not_know_yet(two, server, url):
     one, other = two
     cut_off(server, url, "night")
-    with pytest.raises(StandsBy, match="not known yet"):
+    with pytest.raises(NotLeader, match="not known yet"):
         write(one.db, "between")
     assert other.lock.take() == ""
-    with pytest.raises(StandsBy, match="the leader, day:4711"):
+    with pytest.raises(NotLeader, match="the leader, day:4711"):
         write(one.db, "late")
     assert not one.lock.held()
     assert one.lock.take().startswith("leader is day:4711")
@@ -129,9 +129,9 @@ def test_a_crash_of_the_server_is_told_and_gone_on_after_with_all_that_was_commi
         assert one.lock.take() == ""
         write(one.db, "before")
         own.stop("immediate")
-        with pytest.raises(DatabaseUnusable, match="no session: check the server"):
+        with pytest.raises(DatabaseUnavailable, match="no session: check the server"):
             one.lock.held()
-        with pytest.raises(DatabaseUnusable, match="work goes on by itself"):
+        with pytest.raises(DatabaseUnavailable, match="work goes on by itself"):
             write(one.db, "meanwhile")
         own.start()
         assert not one.lock.held(), "another daemon may have led meanwhile"
@@ -143,7 +143,7 @@ def test_a_crash_of_the_server_is_told_and_gone_on_after_with_all_that_was_commi
 def test_a_session_that_keeps_others_from_writing_is_told(db, url):
     with psycopg.connect(url) as locker:
         locker.execute("SELECT pg_advisory_xact_lock(%s, %s)", WRITER)
-        with pytest.raises(DatabaseUnusable, match="another session has locked it"), db.write():
+        with pytest.raises(DatabaseUnavailable, match="another session has locked it"), db.write():
             pass
         assert keys(db) == set()
     write(db, "now")
@@ -151,7 +151,7 @@ def test_a_session_that_keeps_others_from_writing_is_told(db, url):
 
 def test_no_session_is_told_with_the_remedy_and_without_the_password(server):
     missing = Database(server.url("nowhere", "postgres:hunter2"))
-    with pytest.raises(DatabaseUnusable, match='"nowhere" does not exist') as told:
+    with pytest.raises(DatabaseUnavailable, match='"nowhere" does not exist') as told:
         missing.upgrade()
     assert "hunter2" not in f"{told.value} {told.value.__cause__} {missing.name}"
 
@@ -160,7 +160,7 @@ def test_a_user_without_rights_is_told(server):
     server.ask("postgres", "CREATE ROLE stranger LOGIN")
     name = sa.make_url(server.empty()).database
     strange = Database(server.url(name, "stranger"))
-    with contextlib.closing(strange), pytest.raises(DatabaseUnusable, match="the owner of the database"):
+    with contextlib.closing(strange), pytest.raises(DatabaseUnavailable, match="the owner of the database"):
         strange.upgrade()
 
 
@@ -169,12 +169,12 @@ def test_a_reader_sees_one_moment_and_can_change_nothing(db):
         assert tx.execute(sa.text("SELECT count(*) FROM holds")).scalar_one() == 0
         write(db, "new")
         assert tx.execute(sa.text("SELECT count(*) FROM holds")).scalar_one() == 0
-    with pytest.raises(DatabaseUnusable, match="read-only"), db.read() as tx:
+    with pytest.raises(DatabaseUnavailable, match="read-only"), db.read() as tx:
         tx.execute(HOLDS, {"key": "never"})
 
 
 def test_backups_are_left_to_the_server(db):
-    with pytest.raises(DatabaseUnusable, match="pg_dump"):
+    with pytest.raises(DatabaseUnavailable, match="pg_dump"):
         Backups(db, now=lambda: 0.0)
 
 
@@ -209,9 +209,9 @@ def test_an_empty_database_is_not_begun_where_jobs_have_run(server, url, tmp_pat
     told = f"is missing or empty, but attempts in {tmp_path} are not: restore the latest backup"
     with contextlib.closing(Database(server.empty())) as empty:
         # Given a state directory of nobody yet, and the same with the log of a job
-        refuse_to_forget(empty, tmp_path)
+        refuse_empty_database(empty, tmp_path)
         (tmp_path / "attempts" / "000").mkdir(parents=True)
-        with pytest.raises(DatabaseUnusable, match=told):
-            refuse_to_forget(empty, tmp_path)
+        with pytest.raises(DatabaseUnavailable, match=told):
+            refuse_empty_database(empty, tmp_path)
     with contextlib.closing(Database(url)) as known:
-        refuse_to_forget(known, tmp_path)
+        refuse_empty_database(known, tmp_path)

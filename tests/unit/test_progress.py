@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.reports.progress import SAMPLE, Eta, estimate
-from state.records import HoldRow
-from state.store.reading import Pace
+from backfilld.daemon.reports.progress import SAMPLE, Eta, estimate
+from backfilld.state.records import HoldRow
+from backfilld.state.store.queries import Pace
 
 NOW = 1_760_000_000.0
 HOUR = 3600.0

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from state.machine import Machine
-from state.pipeline_file import load
+from backfilld.state.pipeline.loading import load
+from backfilld.state.rules.machine import Machine
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

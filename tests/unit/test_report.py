@@ -5,14 +5,20 @@ from dataclasses import replace
 
 import pytest
 
-from api.schemas import reports
-from daemon.reports.plan import plan
-from daemon.reports.validation import PhaseReport, ProcessorReport, Readiness, Validation, validation
-from daemon.warehouse import WarehouseError
-from state.pipeline import Pipeline
-from state.verdict import Run
+from backfilld.api.schemas import reports
+from backfilld.daemon.reports.plan.plan import plan
+from backfilld.daemon.reports.validation import (
+    PhaseReport,
+    ProcessorReport,
+    Readiness,
+    Validation,
+    validation,
+)
+from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.rules.verdict import HistoryRun
 from tests.factories import NOW, nba, open_run, phase, pipeline, processor, run
-from tests.facts import Facts
+from tests.fake_warehouse import FakeWarehouse
 from tests.platform import ANALYTICS, OPENING, PRECOMPUTE, SOURCES, WINDOW, as_it_was, as_the_brief_saw_it
 
 GAMEBOOK = "nbac_gamebook_player_stats"
@@ -22,7 +28,7 @@ def date(text: str) -> dt.date:
     return dt.date.fromisoformat(text)
 
 
-def validated(pipeline: Pipeline, facts: Facts, start: str, end: str | None = None) -> Validation:
+def validated(pipeline: Pipeline, facts: FakeWarehouse, start: str, end: str | None = None) -> Validation:
     return validation(pipeline, facts, date(start), date(end or start), now=NOW)
 
 
@@ -40,7 +46,7 @@ def processor_of(report: Validation, name: str) -> ProcessorReport:
 def test_2021_10_15_alone_has_one_source_of_five_and_phase_4_is_not_expected() -> None:
     # Given what the brief saw on that day: gamebook rows and nothing else
     platform = as_the_brief_saw_it()
-    facts = Facts(platform, rows={(GAMEBOOK, date("2021-10-15")): 67})
+    facts = FakeWarehouse(platform, rows={(GAMEBOOK, date("2021-10-15")): 67})
     # When the day is validated
     report = validated(platform, facts, "2021-10-15")
     # Then phase 2 has 1 of 5, and phase 4 shows 0/0 with the number of dates that explain it
@@ -56,7 +62,7 @@ def test_2021_10_15_alone_has_one_source_of_five_and_phase_4_is_not_expected() -
 
 def test_the_first_two_weeks_show_71_percent_of_phase_2_and_0_of_7_in_phase_4() -> None:
     platform = as_the_brief_saw_it()
-    facts = Facts(platform)
+    facts = FakeWarehouse(platform)
     facts.fill(SOURCES, OPENING)
     report = validated(platform, facts, "2021-10-15", "2021-10-28")
     assert phase_of(report, "phase2").percent == 71.4
@@ -67,7 +73,7 @@ def test_the_first_two_weeks_show_71_percent_of_phase_2_and_0_of_7_in_phase_4() 
 
 def test_the_test_window_has_phase_2_and_lacks_the_rest() -> None:
     platform = as_the_brief_saw_it()
-    facts = Facts(platform)
+    facts = FakeWarehouse(platform)
     facts.fill(SOURCES, WINDOW)
     report = validated(platform, facts, "2024-01-15", "2024-01-28")
     assert [(p.percent, p.ready) for p in report.phases] == [(100.0, True), (0.0, False), (0.0, False)]
@@ -80,7 +86,7 @@ def test_the_test_window_has_phase_2_and_lacks_the_rest() -> None:
 
 def test_2021_10_15_was_preseason_so_nothing_is_missing() -> None:
     platform = as_it_was()
-    report = validated(platform, Facts(platform, calendar=OPENING), "2021-10-15")
+    report = validated(platform, FakeWarehouse(platform, calendar=OPENING), "2021-10-15")
     assert (report.expected_dates, report.ready) == (0, True)
     assert report.off_dates == {date("2021-10-15"): "preseason: 2021-22 opens 2021-10-19"}
     assert processor_of(report, GAMEBOOK).note == "1 date with nothing on the calendar"
@@ -89,7 +95,7 @@ def test_2021_10_15_was_preseason_so_nothing_is_missing() -> None:
 
 def test_the_first_two_weeks_had_ten_dates_with_games_and_all_ten_are_there() -> None:
     platform = as_it_was()
-    facts = Facts(platform, calendar=OPENING)
+    facts = FakeWarehouse(platform, calendar=OPENING)
     facts.fill(SOURCES, OPENING)
     report = validated(platform, facts, "2021-10-15", "2021-10-28")
     assert phase_of(report, "phase2").percent == 100.0
@@ -103,7 +109,7 @@ def test_the_first_two_weeks_had_ten_dates_with_games_and_all_ten_are_there() ->
 
 def test_the_test_window_by_the_schedule_is_14_dates() -> None:
     platform = as_it_was()
-    facts = Facts(platform, calendar=WINDOW)
+    facts = FakeWarehouse(platform, calendar=WINDOW)
     facts.fill(SOURCES, WINDOW)
     report = validated(platform, facts, "2024-01-15", "2024-01-28")
     assert [(p.ready_dates, p.expected_dates) for p in report.phases] == [(14, 14), (0, 14), (0, 14)]
@@ -112,22 +118,22 @@ def test_the_test_window_by_the_schedule_is_14_dates() -> None:
 # ------------------------------------------------------------------------------------------ what is told
 
 
-def small(games: int = 8) -> tuple[Pipeline, Facts]:
+def small(games: int = 8) -> tuple[Pipeline, FakeWarehouse]:
     """The pipeline in small, and a warehouse with nothing in it on 2021-10-26."""
     small_nba = nba()
-    return small_nba, Facts(small_nba, calendar={date("2021-10-26"): games})
+    return small_nba, FakeWarehouse(small_nba, calendar={date("2021-10-26"): games})
 
 
 def test_it_asks_the_calendar_once_and_the_warehouse_once() -> None:
     platform = as_it_was()
-    facts = Facts(platform, calendar=OPENING)
+    facts = FakeWarehouse(platform, calendar=OPENING)
     validated(platform, facts, "2021-10-15", "2021-10-28")
     assert facts.asked == ["games", "validation"]
 
 
 def test_a_range_without_expected_dates_does_not_ask_the_warehouse() -> None:
     platform = as_it_was()
-    facts = Facts(platform, calendar=OPENING)
+    facts = FakeWarehouse(platform, calendar=OPENING)
     validated(platform, facts, "2021-10-15", "2021-10-18")
     assert facts.asked == ["games"]
 
@@ -165,7 +171,7 @@ def test_a_broken_table_is_unknown_and_leaves_the_others() -> None:
     ],
 )
 def test_a_processor_shows_the_sign_that_operators_know(
-    closed: Run | None, rows: int, symbol: str, status: str
+    closed: HistoryRun | None, rows: int, symbol: str, status: str
 ) -> None:
     small_nba, facts = small()
     pair = ("nbac_team_boxscore", date("2021-10-26"))
@@ -220,7 +226,7 @@ def test_what_the_daemon_runs_now_is_waited_for() -> None:
     small_nba, facts = small()
     day = date("2021-10-26")
     before = validated(small_nba, facts, "2021-10-26")
-    check = before.survey.checks[day]["nbac_team_boxscore"]
+    check = before.snapshot.checks[day]["nbac_team_boxscore"]
     # Given a daemon that has an attempt under way
     known = {day: {"nbac_team_boxscore": replace(check, attempt_id=31)}}
     facts.fill(["bigdataball_play_by_play"], [day])
@@ -239,8 +245,10 @@ def test_what_the_daemon_runs_now_is_waited_for() -> None:
 def test_our_own_attempt_explains_rows_that_never_came() -> None:
     small_nba, facts = small()
     day = date("2021-10-26")
-    check = validated(small_nba, facts, "2021-10-26").survey.checks[day]["nbac_team_boxscore"]
-    ended = replace(check, own_started_at=NOW - 60, own_ended_at=NOW - 30, own_succeeded=True)
+    check = validated(small_nba, facts, "2021-10-26").snapshot.checks[day]["nbac_team_boxscore"]
+    ended = replace(
+        check, last_attempt_started_at=NOW - 60, last_attempt_ended_at=NOW - 30, last_attempt_succeeded=True
+    )
     known = {day: {"nbac_team_boxscore": ended}}
     report = validation(small_nba, facts, day, day, now=NOW, known=known)
     assert processor_of(report, "nbac_team_boxscore").status == "ran but no data"
@@ -250,7 +258,7 @@ def test_what_an_operator_accepted_opens_the_gate_and_is_told() -> None:
     small_nba, facts = small()
     day = date("2021-10-26")
     facts.fill(["bigdataball_play_by_play"], [day])
-    check = validated(small_nba, facts, "2021-10-26").survey.checks[day]["nbac_team_boxscore"]
+    check = validated(small_nba, facts, "2021-10-26").snapshot.checks[day]["nbac_team_boxscore"]
     accepted = replace(check, accepted_by="ann", accepted_reason="never recorded")
     known = {day: {"nbac_team_boxscore": accepted}}
     report = validation(small_nba, facts, day, day, now=NOW, known=known)
@@ -262,13 +270,13 @@ def test_what_an_operator_accepted_opens_the_gate_and_is_told() -> None:
 def test_a_hole_before_the_range_is_named_before_phase_4_is_advised() -> None:
     # Given two weeks that are whole, save for one date before the range
     small_nba = nba()
-    facts = Facts(small_nba, calendar=OPENING)
+    facts = FakeWarehouse(small_nba, calendar=OPENING)
     facts.fill([p for p in small_nba.processors if "zone" not in p and "cache" not in p], OPENING)
     facts.rows["player_game_summary", date("2021-10-21")] = 0
     # When a later date is validated
     report = validated(small_nba, facts, "2021-10-28")
     # Then phase 4 cannot start, and the hole is named
-    assert [str(hole) for hole in phase_of(report, "phase4").holes] == [
+    assert [str(missing) for missing in phase_of(report, "phase4").missing_upstream] == [
         "2021-10-21 lacks player_game_summary (never_ran)"
     ]
     assert report.next_action == (
@@ -278,7 +286,7 @@ def test_a_hole_before_the_range_is_named_before_phase_4_is_advised() -> None:
 
 def test_a_complete_range_has_nothing_to_do() -> None:
     small_nba = nba()
-    facts = Facts(small_nba, calendar=OPENING)
+    facts = FakeWarehouse(small_nba, calendar=OPENING)
     facts.fill(small_nba.processors, OPENING)
     report = validated(small_nba, facts, "2021-10-19", "2021-10-28")
     assert report.ready
@@ -287,7 +295,7 @@ def test_a_complete_range_has_nothing_to_do() -> None:
 
 def test_the_next_action_names_the_three_that_lack_most_and_counts_the_rest() -> None:
     many = pipeline(phase("phase2", *(processor(f"source_{letter}") for letter in "abcde")))
-    facts = Facts(many, calendar=OPENING)
+    facts = FakeWarehouse(many, calendar=OPENING)
     facts.fill(["source_a"], list(OPENING)[:9])
     report = validated(many, facts, "2021-10-19", "2021-10-28")
     assert report.next_action == (
@@ -306,7 +314,7 @@ def test_its_json_has_the_published_shape() -> None:
     small_nba, facts = small()
     told = reports.Validation.plain(validated(small_nba, facts, "2021-10-26"))
     assert (told["start"], told["expected_dates"], told["bootstrap_dates"]) == ("2021-10-26", 1, 0)
-    assert "survey" not in told
+    assert "snapshot" not in told
     first = told["phases"][0]
     assert (first["phase"], first["ready"]) == ("phase2", False)
     source = first["processors"][0]
@@ -330,5 +338,5 @@ def test_its_json_has_the_published_shape() -> None:
 @pytest.mark.parametrize("names", [ANALYTICS, PRECOMPUTE])
 def test_phases_are_told_in_the_order_of_the_file(names: tuple[str, ...]) -> None:
     platform = as_it_was()
-    report = validated(platform, Facts(platform, calendar=OPENING), "2021-10-26")
+    report = validated(platform, FakeWarehouse(platform, calendar=OPENING), "2021-10-26")
     assert names in [tuple(p.processor for p in each.processors) for each in report.phases]

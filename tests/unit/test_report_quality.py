@@ -4,12 +4,12 @@ import datetime as dt
 
 import pytest
 
-from api.schemas.reports import Quality
-from daemon.reports.quality import quality
-from daemon.warehouse import WarehouseError
-from state.verdict import Verdict
+from backfilld.api.schemas.reports import Quality
+from backfilld.daemon.reports.quality import quality
+from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.state.rules.verdict import Verdict
 from tests.factories import NOW, phase, pipeline, processor
-from tests.facts import Facts
+from tests.fake_warehouse import FakeWarehouse
 from tests.platform import OPENING
 
 START, END = dt.date(2021, 10, 19), dt.date(2021, 10, 22)
@@ -17,11 +17,11 @@ COMPLETENESS = {"where": "completeness_percentage >= 95", "share": 0.9}
 FILLED = {"columns": ["minutes_played"], "share": 0.05}
 
 
-def facts() -> Facts:
+def facts() -> FakeWarehouse:
     """One table with a quality rule, 100 rows a date, and one without."""
     judged = processor("context", expect={"rows": [1], "quality": COMPLETENESS})
     both = pipeline(phase("phase3", judged, processor("teams")))
-    made = Facts(both, calendar=OPENING)
+    made = FakeWarehouse(both, calendar=OPENING)
     made.rows = {("context", date): 100 for date in OPENING}
     return made
 
@@ -47,10 +47,12 @@ def test_a_processor_without_a_standard_is_named_as_unchecked() -> None:
 
 def test_columns_that_must_be_filled_are_counted_too() -> None:
     filled = pipeline(phase("phase3", processor("players", expect={"rows": [1], "filled": FILLED})))
-    warehouse = Facts(filled, calendar=OPENING, hollow={("players", START): {"minutes_played": 99}})
+    warehouse = FakeWarehouse(
+        filled, calendar=OPENING, empty_counts={("players", START): {"minutes_played": 99}}
+    )
     warehouse.rows = {("players", date): 100 for date in OPENING}
     (players,) = quality(filled, warehouse, START, END, now=NOW).processors
-    assert (players.hollow, players.columns) == ({"minutes_played": 99}, ("minutes_played",))
+    assert (players.empty_counts, players.columns) == ({"minutes_played": 99}, ("minutes_played",))
     assert players.dates[START].reason.startswith("minutes_played is NULL or zero in 99 of 100 rows")
 
 

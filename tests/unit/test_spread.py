@@ -4,10 +4,10 @@ import datetime as dt
 
 import pytest
 
-from state.store import days
-from state.store.database import Database
-from state.store.spread import rows_of
-from state.tables import days as table
+from backfilld.state.store import calendar_days
+from backfilld.state.store.database import Database
+from backfilld.state.store.schema import calendar_days as table
+from backfilld.state.store.sql import select_by_dates
 
 DATES = [dt.date(2021, 1, 1) + dt.timedelta(days=n) for n in range(400)]
 
@@ -17,7 +17,7 @@ def db(state_url):
     database = Database(state_url)
     database.upgrade()
     with database.write() as tx:
-        days.save(tx, dict.fromkeys(DATES, 5), 0.0)
+        calendar_days.save(tx, dict.fromkeys(DATES, 5), 0.0)
     yield database
     database.close()
 
@@ -33,6 +33,6 @@ def db(state_url):
 )
 def test_dates_are_read(db, wanted, read):
     with db.read() as tx:
-        assert sorted(row.date for row in rows_of(tx, table, wanted)) == read
+        assert sorted(row.date for row in select_by_dates(tx, table, wanted)) == read
         # And whoever asks gets those alone
-        assert days.known_among(tx, wanted) == dict.fromkeys(wanted, 5)
+        assert calendar_days.for_dates(tx, wanted) == dict.fromkeys(wanted, 5)

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from daemon.systemd import Manager
+from backfilld.daemon.systemd import Manager
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -46,7 +46,7 @@ def test_the_variables_are_taken_out_of_the_environment(told):
 def test_the_watchdog_is_fed_at_a_quarter_of_its_time_however_often_the_loop_comes_round(told, monkeypatch):
     server, address = told
     clock = [1000.0]
-    monkeypatch.setattr("daemon.systemd.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("backfilld.daemon.systemd.time.monotonic", lambda: clock[0])
     manager = Manager(
         {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "8000000", "WATCHDOG_PID": str(os.getpid())}
     )

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from api.access.limits import BURST_SECONDS, Buckets
-from api.access.limits import MOST as MOST_CLIENTS
-from api.access.sessions import LIFETIME_SECONDS, MOST, Sessions
-from api.access.tokens import SHAPE, Scope, Token, Tokens, digest, mint
-from api.cli import cli
-from daemon.config import SettingsError, settings
+from backfilld.api.auth.rate_limit import BURST_SECONDS, TokenBuckets
+from backfilld.api.auth.rate_limit import MOST as MOST_CLIENTS
+from backfilld.api.auth.sessions import LIFETIME_SECONDS, MOST, Sessions
+from backfilld.api.auth.tokens import SHAPE, Scope, Token, Tokens, digest, mint
+from backfilld.api.cli.main import cli
+from backfilld.daemon.settings import SettingsError, settings
 
 HEX = "0" * 64
 
@@ -150,7 +150,7 @@ def test_the_oldest_session_ends_when_there_are_too_many() -> None:
 
 def test_a_client_may_burst_and_then_goes_at_the_rate() -> None:
     clock = Clock()
-    buckets = Buckets(2, clock)
+    buckets = TokenBuckets(2, clock)
     # Given a client that has spent its burst
     assert [buckets.take("ana") for _ in range(int(2 * BURST_SECONDS))] == [0.0] * 20
     # Then it waits for the next, and others do not
@@ -164,7 +164,7 @@ def test_a_client_may_burst_and_then_goes_at_the_rate() -> None:
 
 
 def test_no_number_of_clients_fills_the_memory() -> None:
-    buckets = Buckets(1)
+    buckets = TokenBuckets(1)
     for number in range(MOST_CLIENTS + 100):
         buckets.take(number)
     assert len(buckets._left) == MOST_CLIENTS

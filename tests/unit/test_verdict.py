@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from state.expectation import Expectation
-from state.verdict import Evidence, Judgement, Run, Verdict, judge
+from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.verdict import Evidence, HistoryRun, Judgement, Verdict, judge
 from tests.factories import HOUR, NOW, about, day, expectation, open_run, run, seen
 
 TWO_PER_GAME = expectation(rows_per_game=[2, 2])
@@ -159,7 +159,7 @@ def test_our_own_attempt_that_still_runs_explains_nothing_yet() -> None:
 
 
 def test_a_closed_run_counts_though_the_history_lacks_its_end() -> None:
-    closed = Run(succeeded=False, started_at=NOW - HOUR, detail="partial")
+    closed = HistoryRun(succeeded=False, started_at=NOW - HOUR, detail="partial")
     assert told(judge(seen(closed=closed), TWO_PER_GAME, day(), about()))[0] == "failed"
 
 
@@ -192,14 +192,14 @@ def test_somebodys_run_is_waited_for_while_the_rows_are_not_right(rows: int, goo
 
 def test_our_own_attempts_leftover_open_run_does_not_block() -> None:
     own = run(succeeded=False, hours_ago=1, lasted=600)
-    leftover = Run(succeeded=False, started_at=own.started_at + 5)
+    leftover = HistoryRun(succeeded=False, started_at=own.started_at + 5)
     judgement = judge(seen(open=leftover), TWO_PER_GAME, EIGHT_GAMES, about(own=own))
     assert told(judgement)[0] == "failed"
 
 
 def test_nor_does_the_leftover_of_an_attempt_before_the_latest() -> None:
     first, second = run(succeeded=False, hours_ago=2), run(succeeded=False, hours_ago=1)
-    leftover = Run(succeeded=False, started_at=first.started_at + 5)
+    leftover = HistoryRun(succeeded=False, started_at=first.started_at + 5)
     judgement = judge(seen(open=leftover), TWO_PER_GAME, day(), about(own=second, earlier=(first,)))
     assert told(judgement)[0] == "failed"
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from state.expectation import Expectation
-from state.verdict import Evidence, Judgement, judge
+from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.verdict import Evidence, Judgement, judge
 from tests.factories import about, day, expectation, run, seen
 
 TWO_PER_GAME = expectation(rows_per_game=[2, 2])
@@ -78,14 +78,14 @@ FILLED = expectation(
 
 
 def test_a_column_that_was_never_filled_is_degraded() -> None:
-    evidence = seen(rows=10_069, hollow={"minutes_played": 0, "opponent_strength_score": 10_068})
+    evidence = seen(rows=10_069, empty_counts={"minutes_played": 0, "opponent_strength_score": 10_068})
     verdict, reason = told(judge(evidence, FILLED, day(), about()))
     assert verdict == "degraded"
     assert reason == "opponent_strength_score is NULL or zero in 10068 of 10069 rows, at most 50 % may"
 
 
 def test_a_column_may_be_empty_in_the_share_that_is_allowed() -> None:
-    evidence = seen(rows=10, hollow={"minutes_played": 5, "opponent_strength_score": 0})
+    evidence = seen(rows=10, empty_counts={"minutes_played": 5, "opponent_strength_score": 0})
     assert told(judge(evidence, FILLED, day(), about()))[0] == "complete"
 
 
@@ -102,7 +102,7 @@ def test_without_any_rule_one_row_is_enough() -> None:
     [
         (seen(rows=110), ALL_GAMES),
         (seen(rows=110), expectation(quality={"where": "ok", "share": 0.9})),
-        (seen(rows=110, hollow={"minutes_played": 0}), FILLED),
+        (seen(rows=110, empty_counts={"minutes_played": 0}), FILLED),
     ],
 )
 def test_a_figure_that_nobody_asked_for_is_unknown(evidence: Evidence, rule: Expectation) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.calendar import Day
-from state.expectation import Expectation, RampStep
-from state.verdict import Circumstances, Evidence, Judgement, Run, Verdict, judge
+from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.expectation import Expectation, RampStep
+from backfilld.state.rules.verdict import Evidence, HistoryRun, JudgeContext, Judgement, Verdict, judge
 from tests.factories import HOUR, NOW, about, day, expectation, open_run, run, seen
 
 COLUMNS = ("game_id", "minutes", "score")
@@ -24,7 +24,7 @@ class Case:
     evidence: Evidence
     rule: Expectation
     day: Day
-    around: Circumstances
+    around: JudgeContext
 
     def judged(self, **figures: Any) -> Judgement:
         """The judgement, with other figures if some are given."""
@@ -40,7 +40,7 @@ class Case:
 counts = st.one_of(st.integers(0, 40), st.integers(-5, 10**12))
 times = st.one_of(st.floats(NOW - 6 * HOUR, NOW + HOUR), st.floats())
 runs = st.builds(
-    Run,
+    HistoryRun,
     succeeded=st.booleans(),
     started_at=times,
     ended_at=st.none() | times,
@@ -51,7 +51,7 @@ days = st.one_of(
     st.builds(Day, date=st.dates(), games=st.none() | counts, season_day=st.none() | st.integers(-9, 400)),
 )
 circumstances = st.builds(
-    Circumstances,
+    JudgeContext,
     now=st.just(NOW),
     stale_after=st.floats(0, 8 * HOUR),
     bootstrap_days=st.sampled_from([0, 0, 0, 7]),
@@ -99,7 +99,9 @@ def evidences(draw: st.DrawFn, date: Day) -> Evidence:
         rows=rows,
         games=draw(mostly(date.games, odd)),
         good=draw(mostly(rows - part, odd)),
-        hollow=draw(mostly(dict.fromkeys(COLUMNS, part), st.dictionaries(st.sampled_from(COLUMNS), counts))),
+        empty_counts=draw(
+            mostly(dict.fromkeys(COLUMNS, part), st.dictionaries(st.sampled_from(COLUMNS), counts))
+        ),
         reference=draw(mostly(draw(st.integers(0, 40)), odd)),
         closed=draw(st.none() | runs),
         open=draw(st.none() | runs),
@@ -160,18 +162,22 @@ def test_complete_rows_hold_every_rule_about_games_and_quality(case: Case) -> No
         assert evidence.good >= share_of(rule.quality.share, evidence.rows)
     if rule.filled:
         allowed = share_of(rule.filled.share, evidence.rows)
-        assert all(evidence.hollow[column] <= allowed for column in rule.filled.columns)
+        assert all(evidence.empty_counts[column] <= allowed for column in rule.filled.columns)
 
 
 @given(case=cases(), closed=st.none() | runs, opened=st.none() | runs)
-def test_no_run_changes_what_complete_rows_mean(case: Case, closed: Run | None, opened: Run | None) -> None:
+def test_no_run_changes_what_complete_rows_mean(
+    case: Case, closed: HistoryRun | None, opened: HistoryRun | None
+) -> None:
     before = case.judged()
     if before.verdict is Verdict.COMPLETE and case.evidence.rows > 0:
         assert case.judged(closed=closed, open=opened) == before
 
 
 @given(case=cases(), closed=st.none() | runs, opened=st.none() | runs)
-def test_no_run_makes_rows_complete_that_are_not(case: Case, closed: Run | None, opened: Run | None) -> None:
+def test_no_run_makes_rows_complete_that_are_not(
+    case: Case, closed: HistoryRun | None, opened: HistoryRun | None
+) -> None:
     if case.evidence.rows > 0 and not case.judged().verdict.satisfied:
         assert not case.judged(closed=closed, open=opened).verdict.satisfied
 
@@ -218,8 +224,8 @@ def test_more_good_rows_never_make_it_worse(rows: int, share: float, good: tuple
 def test_more_empty_rows_never_make_it_better(rows: int, share: float, empty: tuple[int, int]) -> None:
     fewer, more = sorted(min(number, rows) for number in empty)
     rule = expectation(filled={"columns": ["minutes"], "share": share})
-    before = judge(seen(rows=rows, hollow={"minutes": fewer}), rule, day(), about()).verdict
-    after = judge(seen(rows=rows, hollow={"minutes": more}), rule, day(), about()).verdict
+    before = judge(seen(rows=rows, empty_counts={"minutes": fewer}), rule, day(), about()).verdict
+    after = judge(seen(rows=rows, empty_counts={"minutes": more}), rule, day(), about()).verdict
     assert before.satisfied or not after.satisfied
 
 

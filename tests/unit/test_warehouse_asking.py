@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from daemon.warehouse import WarehouseError
-from daemon.warehouse.backend import Refusal, Row
-from daemon.warehouse.calendar import GameCalendar
-from daemon.warehouse.inquiry import Inquiry
-from daemon.warehouse.questions import Question
-from state.verdict import Evidence
+from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.daemon.warehouses.backend import QueryError, Row
+from backfilld.daemon.warehouses.calendar import CalendarReader
+from backfilld.daemon.warehouses.client import WarehouseClient
+from backfilld.daemon.warehouses.sql.queries import Query
+from backfilld.state.rules.verdict import Evidence
 from tests.factories import phase, pipeline, processor
 
 DAY = dt.date(2021, 10, 26)
@@ -25,7 +25,7 @@ class Scripted:
         self.sent: list[str] = []
         self._refuse = refuse
 
-    def query(self, question: Question, *, purpose: str) -> list[Row]:
+    def query(self, question: Query, *, purpose: str) -> list[Row]:
         self.sent.append(question.sql)
         refusal = self._refuse(question.sql)
         if refusal:
@@ -38,7 +38,7 @@ class Scripted:
             if f"`nba.{name}`" in question.sql
         ]
 
-    def price(self, question: Question) -> int:
+    def price(self, question: Query) -> int:
         if refusal := self._refuse(question.sql):
             raise refusal
         return len(question.branches)
@@ -47,12 +47,14 @@ class Scripted:
         pass
 
 
-def inquiry(refuse: Callable[[str], Exception | None], *, history: bool = True) -> tuple[Inquiry, Scripted]:
+def inquiry(
+    refuse: Callable[[str], Exception | None], *, history: bool = True
+) -> tuple[WarehouseClient, Scripted]:
     """A warehouse of eight tables over a scripted backend."""
     backend = Scripted(refuse)
     keys: dict[str, Any] = {} if history else {"history": None}
     ours = pipeline(phase("raw", *map(processor, NAMES)), **keys)
-    return Inquiry(ours, backend, GameCalendar(ours, backend)), backend
+    return WarehouseClient(ours, backend, CalendarReader(ours, backend)), backend
 
 
 WANTED = {name: [DAY] for name in NAMES}
@@ -63,7 +65,7 @@ def naming(*tables: str, unseen: bool = False) -> Callable[[str], Exception | No
 
     def refuse(sql: str) -> Exception | None:
         named = [table for table in tables if f"`nba.{table}`" in sql]
-        return Refusal(f"no {named[0]}", unseen=unseen) if named else None
+        return QueryError(f"no {named[0]}", unseen=unseen) if named else None
 
     return refuse
 
@@ -73,7 +75,7 @@ def dated(backend: Scripted, name: str, moment: dt.datetime) -> None:
     plain = backend.query
     run = {"processor": name, "date": moment, "status": "failed", "open": False, "since": 1, "ended": 1}
 
-    def query(question: Question, *, purpose: str) -> list[Row]:
+    def query(question: Query, *, purpose: str) -> list[Row]:
         rows = plain(question, purpose=purpose)
         if name == "history" and "runs AS" in question.sql:
             return [{**run, "detail": None, "controller": None}]
@@ -166,8 +168,8 @@ def test_a_warehouse_that_fails_is_not_asked_table_by_table() -> None:
 
 
 def test_a_refusal_is_one_line() -> None:
-    assert str(Refusal("\n  Binder Error: no x\nLINE 1: SELECT x\n")) == "Binder Error: no x"
-    assert str(Refusal("")) == "no message"
+    assert str(QueryError("\n  Binder Error: no x\nLINE 1: SELECT x\n")) == "Binder Error: no x"
+    assert str(QueryError("")) == "no message"
 
 
 def test_a_table_that_is_refused_has_no_price_and_neither_has_the_question() -> None:

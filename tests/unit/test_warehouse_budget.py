@@ -4,9 +4,9 @@ import datetime as dt
 
 import pytest
 
-from daemon.quota import next_midnight, quota_day
-from daemon.warehouse import WarehouseError
-from daemon.warehouse.budget import DailyBudget, Passing
+from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.daemon.warehouses.budget import DailyBudget, InMemoryLedger
+from backfilld.state.rules.quota_day import next_midnight, quota_day
 
 
 def at(text: str) -> float:
@@ -37,7 +37,7 @@ def test_a_quota_day_begins_at_midnight_of_its_zone() -> None:
 def test_a_budget_is_for_a_day() -> None:
     # Given
     clock = [at("2025-12-01T23:00")]
-    budget = DailyBudget(100, Passing(), lambda: clock[0], "America/Los_Angeles")
+    budget = DailyBudget(100, InMemoryLedger(), lambda: clock[0], "America/Los_Angeles")
 
     # When
     budget.spend(99)
@@ -53,6 +53,6 @@ def test_a_budget_is_for_a_day() -> None:
 
 
 def test_without_a_limit_nothing_is_ever_spent() -> None:
-    budget = DailyBudget(None, Passing(), lambda: 0.0, "UTC")
+    budget = DailyBudget(None, InMemoryLedger(), lambda: 0.0, "UTC")
     budget.spend(1 << 60)
     budget.check()

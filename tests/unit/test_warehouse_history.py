@@ -5,23 +5,23 @@ from typing import Any
 
 import pytest
 
-from daemon.warehouse import history
-from daemon.warehouse.history import Runs
-from state.sources import History
-from state.verdict import Run
+from backfilld.daemon.warehouses.sql import run_history
+from backfilld.daemon.warehouses.sql.run_history import Runs
+from backfilld.state.pipeline.sections import HistorySettings
+from backfilld.state.rules.verdict import HistoryRun
 
 DAY = dt.date(2021, 10, 26)
-SOURCE = History(table="nba_reference.processor_run_history")
+SOURCE = HistorySettings(table="nba_reference.processor_run_history")
 
 
 def read(**row: Any) -> Runs:
     """The runs of one row."""
     ordinary = {"processor": "Box", "date": DAY, "status": "failed", "open": False, "since": 5_000_000}
     rest = {"ended": 9_000_000, "detail": None, "controller": None}
-    return history.read([{**ordinary, **rest, **row}], SOURCE)["Box", DAY]
+    return run_history.read([{**ordinary, **rest, **row}], SOURCE)["Box", DAY]
 
 
-def closed(**row: Any) -> Run:
+def closed(**row: Any) -> HistoryRun:
     """The closed run of one row."""
     run = read(**row).closed
     assert run is not None
@@ -29,7 +29,7 @@ def closed(**row: Any) -> Run:
 
 
 def test_times_are_seconds() -> None:
-    assert closed() == Run(succeeded=False, started_at=5.0, ended_at=9.0)
+    assert closed() == HistoryRun(succeeded=False, started_at=5.0, ended_at=9.0)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_closed_run_has_ended_even_when_nobody_wrote_when(
 
 
 def test_an_open_run_without_a_start_is_long_ago() -> None:
-    assert read(open=True, since=None, status="running").open == Run(succeeded=False, started_at=0.0)
+    assert read(open=True, since=None, status="running").open == HistoryRun(succeeded=False, started_at=0.0)
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,11 @@ def test_details_are_read_whatever_they_are(detail: str, told: str) -> None:
 
 def test_the_latest_of_several_names_counts() -> None:
     # Given
-    old = Runs(closed=Run(succeeded=True, started_at=1.0), open=Run(succeeded=False, started_at=7.0))
-    new = Runs(closed=Run(succeeded=False, started_at=2.0))
+    old = Runs(
+        closed=HistoryRun(succeeded=True, started_at=1.0), open=HistoryRun(succeeded=False, started_at=7.0)
+    )
+    new = Runs(closed=HistoryRun(succeeded=False, started_at=2.0))
 
     # Then
-    assert history.latest([old, new, Runs()]) == Runs(closed=new.closed, open=old.open)
-    assert history.latest([]) == Runs()
+    assert run_history.latest([old, new, Runs()]) == Runs(closed=new.closed, open=old.open)
+    assert run_history.latest([]) == Runs()

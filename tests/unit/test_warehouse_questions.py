@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.warehouse import history, questions
-from daemon.warehouse.questions import Question, Spans
-from state.pipeline import Pipeline
-from state.pipeline_file import PipelineError
-from state.sources import History
+from backfilld.daemon.warehouses.sql import queries, run_history
+from backfilld.daemon.warehouses.sql.queries import DateFilter, Query
+from backfilld.state.pipeline.loading import PipelineError
+from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.sections import HistorySettings
 from tests.factories import phase, pipeline, processor
 
 DAY = dt.date(2021, 10, 26)
@@ -23,13 +23,13 @@ def after(*days: int) -> list[dt.date]:
     return [DAY + dt.timedelta(days=number) for number in days]
 
 
-def ask(wanted: dict[str, list[dt.date]], **expect: Any) -> Question:
+def ask(wanted: dict[str, list[dt.date]], **expect: Any) -> Query:
     """The question for processors `box` and `summary`, which is measured against it."""
     ours = pipeline(
         phase("raw", processor("box", date_column="game_date", expect=expect)),
         phase("made", processor("summary", expect={"ratio": {"of": "box"}})),
     )
-    return questions.evidence(questions.probes(ours.processors, wanted))
+    return queries.evidence(queries.table_queries(ours.processors, wanted))
 
 
 def test_every_name_is_quoted() -> None:
@@ -78,7 +78,7 @@ def test_dates_that_are_few_and_far_apart_are_named_each(days: list[int], named:
 
 
 def test_tables_asked_about_the_same_dates_share_their_parameters() -> None:
-    spans = Spans()
+    spans = DateFilter()
     first = spans.predicate("a", (DAY,))
     assert spans.predicate("b", tuple(after(1))) == "`b` BETWEEN @start1 AND @end1"
     assert spans.predicate("a", (DAY,)) == first
@@ -102,10 +102,10 @@ def test_a_table_that_is_only_measured_against_is_counted_and_no_more() -> None:
 
 def test_history_is_asked_without_its_phase_and_with_parameters_only() -> None:
     # Given
-    source = History(table="nba_reference.processor_run_history")
+    source = HistorySettings(table="nba_reference.processor_run_history")
 
     # When
-    question = history.question(source, ["BoxProcessor", "Box", "Box"], after(1, 0))
+    question = run_history.question(source, ["BoxProcessor", "Box", "Box"], after(1, 0))
 
     # Then
     assert "phase" not in question.sql
@@ -171,16 +171,16 @@ def test_whatever_is_asked_about_the_text_is_one_of_two(days: list[dt.date], nam
 
     There are two texts: of dates that are close together, and of few that are far apart.
     """
-    source = History(table="nba_reference.processor_run_history")
+    source = HistorySettings(table="nba_reference.processor_run_history")
     texts = {
-        history.question(source, ["x"], near).sql + questions.evidence(_probes(near)).sql
+        run_history.question(source, ["x"], near).sql + queries.evidence(_probes(near)).sql
         for near in (after(0), after(0, 100))
     }
-    asked = history.question(source, names, days)
-    assert asked.sql + questions.evidence(_probes(days)).sql in texts
+    asked = run_history.question(source, names, days)
+    assert asked.sql + queries.evidence(_probes(days)).sql in texts
     assert asked.params["names"] == tuple(sorted(set(names)))
     assert (asked.params["start0"], asked.params["end0"]) == (min(days), max(days))
 
 
-def _probes(days: list[dt.date]) -> list[questions.Probe]:
-    return questions.probes(pipeline(phase("raw", processor("box"))).processors, {"box": days})
+def _probes(days: list[dt.date]) -> list[queries.TableQuery]:
+    return queries.table_queries(pipeline(phase("raw", processor("box"))).processors, {"box": days})

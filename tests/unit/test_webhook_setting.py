@@ -2,7 +2,7 @@
 
 import pytest
 
-from daemon.config import Settings, SettingsError, settings
+from backfilld.daemon.settings import Settings, SettingsError, settings
 
 URL = "https://hooks.example.com/services/T000/B000/xoxb-secret"
 NEEDED = {"BACKFILLD_PIPELINE": "p.toml", "BACKFILLD_STATE_DIR": "s"}

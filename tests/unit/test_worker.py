@@ -4,11 +4,11 @@ import logging
 
 import pytest
 
-from daemon import worker
-from daemon.worker import Worker
-from state.store.faults import DatabaseUnusable
+from backfilld.daemon import worker
+from backfilld.daemon.worker import Worker
+from backfilld.state.store.errors import DatabaseUnavailable
 
-DISK, BUG = DatabaseUnusable("the disk is full"), ZeroDivisionError("0 of 0")
+DISK, BUG = DatabaseUnavailable("the disk is full"), ZeroDivisionError("0 of 0")
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_a_fault_is_logged_once_however_long_it_lasts(monkeypatch, caplog, fault
         return False
 
     one = Worker("test", duty)
-    with caplog.at_level(logging.INFO, logger="daemon.worker"):
+    with caplog.at_level(logging.INFO, logger="backfilld.daemon.worker"):
         one.start()
         assert one.join(60)
     # Then each was told once, and that it is over

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.scripts import cwd_of
-from state.pipeline import Pipeline, Processor, date_words
+from backfilld.daemon.command_inspection import cwd_of
+from backfilld.state.pipeline.models import Pipeline, Processor, date_placeholders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ def command(
     pipeline: Pipeline, processor: Processor, dates: Sequence[dt.date], *, dates_file: Path | None = None
 ) -> Command:
     """The processor's command for `dates`, oldest first. `dates_file` is a temporary one unless given."""
-    words = date_words(dates)
+    words = date_placeholders(dates)
     prepare = ""
     if "dates_file" in processor.placeholders:
         usual = Path(tempfile.gettempdir(), f"backfilld-{processor.name}-{words['date']}.txt")

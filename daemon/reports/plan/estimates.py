@@ -6,10 +6,10 @@ import heapq
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from daemon.reports.plan.results import Cost, Step
-from daemon.reports.survey import Survey
-from daemon.warehouse import Wanted, WarehouseError
-from state.pipeline import Phase, Pipeline
+from backfilld.daemon.reports.plan.results import Cost, Step
+from backfilld.daemon.reports.snapshot import Snapshot
+from backfilld.daemon.warehouses.adapter import Wanted, WarehouseError
+from backfilld.state.pipeline.models import Phase, Pipeline
 
 Price = Callable[[Wanted], int]
 """About how many bytes asking about these (processor, date) pairs is billed."""
@@ -40,7 +40,7 @@ def wall_clock(pipeline: Pipeline, phase: Phase, steps: Sequence[Step]) -> float
     return max(ends.values(), default=0.0)
 
 
-def cost(pipeline: Pipeline, seen: Survey, steps: Sequence[Step], price: Price | None) -> Cost:
+def cost(pipeline: Pipeline, seen: Snapshot, steps: Sequence[Step], price: Price | None) -> Cost:
     """The calendar once, everything once, then each step's pairs once more after its end."""
     per_question = 2 if pipeline.history else 1
     queries = 1 + per_question * (1 + len(steps))

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from state.records import Scrapers
+from backfilld.state.records import Sources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class CannotRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptedGap:
+class PlannedWaiver:
     """What dates go without, and why they may."""
 
     processor: str
@@ -107,10 +107,10 @@ class Plan:
     start: dt.date
     end: dt.date
     dates: int
-    scrapers: Scrapers
+    sources: Sources
     phases: Sequence[PhasePlan]
     cannot_run: Sequence[CannotRun]
-    gaps: Sequence[AcceptedGap]
+    waivers: Sequence[PlannedWaiver]
     stale: Sequence[Recompute]
     """Complete, and no step here: `backfilld retry --stale` runs them."""
     coverage: Sequence[Coverage]

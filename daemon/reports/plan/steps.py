@@ -12,12 +12,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from daemon.engine import lookback
-from daemon.reports.plan.commands import command
-from daemon.reports.plan.results import Step
-from daemon.reports.plan.walk import Task
-from daemon.reports.survey import Survey
-from state.pipeline import Phase, Pipeline, Processor, Stage
+from backfilld.daemon.engine import lookback
+from backfilld.daemon.reports.plan.commands import command
+from backfilld.daemon.reports.plan.results import Step
+from backfilld.daemon.reports.plan.simulate import Task
+from backfilld.daemon.reports.snapshot import Snapshot
+from backfilld.state.pipeline.models import Phase, Pipeline, Processor, Stage
 
 Typical = Callable[[str], float | None]
 """Seconds of a processor's attempts so far, by its name; None while there are none."""
@@ -37,7 +37,7 @@ class _Group:
         return [task.date for task in self.tasks]
 
 
-def ordered(pipeline: Pipeline, seen: Survey, tasks: Iterable[Task], typical: Typical) -> list[Step]:
+def ordered(pipeline: Pipeline, seen: Snapshot, tasks: Iterable[Task], typical: Typical) -> list[Step]:
     """The steps of all tasks, numbered from 1: phase after phase, oldest date first."""
     groups = list(_batched(pipeline, seen, tasks))
     _connect(groups)
@@ -49,7 +49,7 @@ def ordered(pipeline: Pipeline, seen: Survey, tasks: Iterable[Task], typical: Ty
     ]
 
 
-def _batched(pipeline: Pipeline, seen: Survey, tasks: Iterable[Task]) -> Iterator[_Group]:
+def _batched(pipeline: Pipeline, seen: Snapshot, tasks: Iterable[Task]) -> Iterator[_Group]:
     by_processor: dict[str, list[Task]] = defaultdict(list)
     for task in tasks:
         by_processor[task.processor].append(task)
@@ -64,7 +64,7 @@ def _batched(pipeline: Pipeline, seen: Survey, tasks: Iterable[Task]) -> Iterato
         yield _Group(processor, group[0].stage, group)
 
 
-def _continues(seen: Survey, processor: Processor, group: Sequence[Task], date: dt.date) -> bool:
+def _continues(seen: Snapshot, processor: Processor, group: Sequence[Task], date: dt.date) -> bool:
     """Whether a batch may go on to `date`: a range must not sweep over dates that it does not claim."""
     if len(group) >= processor.batch:
         return False
@@ -124,7 +124,7 @@ def _in_order(pipeline: Pipeline, groups: Iterable[_Group]) -> list[_Group]:
 
 
 def _step(
-    pipeline: Pipeline, seen: Survey, group: _Group, number: int, needs: Sequence[int], typical: Typical
+    pipeline: Pipeline, seen: Snapshot, group: _Group, number: int, needs: Sequence[int], typical: Typical
 ) -> Step:
     processor, dates = group.processor, group.dates
     call = command(pipeline, processor, dates)
@@ -166,7 +166,7 @@ def _reason(tasks: Sequence[Task]) -> str:
     return "; ".join(f"{reason} ({n} dates)" if n > 1 else reason for reason, n in counts.items())
 
 
-def _waits_for(pipeline: Pipeline, seen: Survey, group: _Group) -> Iterator[str]:
+def _waits_for(pipeline: Pipeline, seen: Snapshot, group: _Group) -> Iterator[str]:
     """What must be there first, in words."""
     stage, phase = group.stage, group.stage.phase
     place = pipeline.phase.index(phase)
@@ -179,7 +179,7 @@ def _waits_for(pipeline: Pipeline, seen: Survey, group: _Group) -> Iterator[str]
     yield from (need.processor.name for need in group.needs if need.stage is stage)
 
 
-def _looks_back(pipeline: Pipeline, seen: Survey, phase: Phase, date: dt.date) -> Iterator[str]:
+def _looks_back(pipeline: Pipeline, seen: Snapshot, phase: Phase, date: dt.date) -> Iterator[str]:
     before = lookback.phase_before(pipeline, phase)
     since = pipeline.seasons.lookback_start(date, pipeline.lookback(phase))
     earlier = [day for day, seen_day in seen.days.items() if since <= day < date and seen_day.expected]

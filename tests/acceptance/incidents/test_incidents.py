@@ -9,10 +9,10 @@ import datetime as dt
 import re
 from pathlib import Path
 
-from daemon.events import AttemptEnded, Trouble
-from state.records import Status
-from state.verdict import Run, judge
-from tests.acceptance.incidents.hand import (
+from backfilld.daemon.events import AttemptEnded, Incident
+from backfilld.state.records import AttemptStatus
+from backfilld.state.rules.verdict import HistoryRun, judge
+from tests.acceptance.incidents.incident_driver import (
     CONTEXT,
     DAY,
     DEFENSE,
@@ -37,7 +37,7 @@ from tests.acceptance.incidents.hand import (
 )
 from tests.checkout import START, Checkout, Tables
 from tests.factories import HOUR, about, open_run, phase, pipeline, processor, run, seen
-from tests.facts import Facts, span
+from tests.fake_warehouse import FakeWarehouse, span
 from tests.simulation.world import Work, World
 
 
@@ -71,7 +71,7 @@ def test_incident_4_every_request_of_a_scraper_was_a_404(tmp_path: Path) -> None
     spoil(world, "box", lambda date: Work(code=1))
     world.enqueue(OPENER, max(games))
     world.run()
-    (hold,) = world.control.holds()
+    (hold,) = world.commands.holds()
     assert hold.reason.startswith("box is paused: the same error 5 times in a row")
     assert launched(world)["box"] < 40, "it stopped long before every date was spent"
 
@@ -83,7 +83,7 @@ def test_incident_5_phase_4_ran_over_holes_in_phase_3(world: World) -> None:
 
 
 def test_incident_6_a_test_run_was_taken_for_a_backfill(world: World) -> None:
-    facts = Facts(PIPELINE, calendar=GAMES)
+    facts = FakeWarehouse(PIPELINE, calendar=GAMES)
     facts.fill([OFFENSE], GAMES)
     facts.fill([DEFENSE], [START])
     told = validated(facts)
@@ -103,7 +103,7 @@ def test_incident_7_backfilled_partitions_expire(checkout: Checkout) -> None:
 def test_incident_8_a_score_was_zero_in_every_row() -> None:
     scored = {"filled": {"columns": ["opponent_strength_score"], "share": 0.5}}
     rule = pipeline(phase("phase4", processor("factors", expect=scored))).processors["factors"].expect
-    rows = seen(rows=10_069, hollow={"opponent_strength_score": 10_068})
+    rows = seen(rows=10_069, empty_counts={"opponent_strength_score": 10_068})
     found = judge(rows, rule, PIPELINE.seasons.day(DAY, 8), about())
     assert found.verdict.value == "degraded"
     assert "opponent_strength_score" in found.reason
@@ -117,7 +117,7 @@ def test_incident_9_a_step_of_phase_4_ran_without_the_one_before(world: World) -
 
 def test_incident_10_the_range_ended_a_month_early() -> None:
     december = dict.fromkeys(span("2021-11-20", "2021-12-10"), 8)
-    facts = Facts(PIPELINE, calendar=december)
+    facts = FakeWarehouse(PIPELINE, calendar=december)
     facts.fill(PIPELINE.processors, span("2021-11-20", "2021-11-30"))
     told = validated(facts)
     factors = report_of(told, FACTORS)
@@ -127,7 +127,7 @@ def test_incident_10_the_range_ended_a_month_early() -> None:
 
 def test_incident_11_complete_was_counted_against_what_was_there() -> None:
     games = dict.fromkeys(span("2021-10-19", "2022-04-03"), 8)
-    facts = Facts(PIPELINE, calendar=games)
+    facts = FakeWarehouse(PIPELINE, calendar=games)
     facts.fill([PLAYERS], sorted(games)[:117])
     players = report_of(validated(facts), PLAYERS)
     assert (players.complete, players.expected, players.percent) == (117, 167, 70.1)
@@ -139,7 +139,7 @@ def test_incident_12_a_job_hung_in_silence(world: World) -> None:
     spoil(world, "box", lambda date: next(hanging, work))
     world.enqueue(OPENER, OPENER)
     began = world.time
-    while ("box", Status.SILENT) not in world.attempts(OPENER):
+    while ("box", AttemptStatus.IDLE) not in world.attempts(OPENER):
         world.time += 60  # the daemon looks at running jobs all the time
         world.settle()
         assert world.time - began < HOUR
@@ -160,14 +160,14 @@ def test_incident_13_rows_were_written_twice(world: World) -> None:
 
 def test_incident_14_the_playoffs_were_never_processed() -> None:
     games = dict.fromkeys(span("2022-04-01", "2022-06-16"), 2)
-    facts = Facts(PIPELINE, calendar=games)
+    facts = FakeWarehouse(PIPELINE, calendar=games)
     facts.fill([OFFENSE], [date for date in games if date <= dt.date(2022, 4, 10)])
     offense = report_of(validated(facts), OFFENSE)
     assert (offense.complete, offense.expected) == (10, 77)
 
 
 def test_incident_15_minutes_played_was_null_in_almost_every_row() -> None:
-    rows = seen(rows=170, hollow={"minutes_played": 169, "usage_rate": 0}, closed=run())
+    rows = seen(rows=170, empty_counts={"minutes_played": 169, "usage_rate": 0}, closed=run())
     said, reason = verdict(PLAYERS, rows)
     assert said == "degraded"
     assert reason == "minutes_played is NULL or zero in 169 of 170 rows, at most 20 % may"
@@ -182,14 +182,14 @@ def test_incident_16_two_of_sixteen_teams_were_written(world: World) -> None:
 
 
 def test_incident_17_ids_in_two_formats_filled_half_of_the_rows() -> None:
-    rows = seen(rows=170, hollow={"minutes_played": 0, "usage_rate": 89}, closed=run())
+    rows = seen(rows=170, empty_counts={"minutes_played": 0, "usage_rate": 89}, closed=run())
     said, reason = verdict(PLAYERS, rows)
     assert said == "degraded"
     assert "usage_rate" in reason
 
 
 def test_incident_18_two_of_five_tables_were_looked_at_before_phase_4() -> None:
-    facts = Facts(PIPELINE, calendar=GAMES)
+    facts = FakeWarehouse(PIPELINE, calendar=GAMES)
     facts.fill(PIPELINE.processors, GAMES)
     lacking = {DEFENSE: 1, CONTEXT: 5, TEAM_CONTEXT: 4}
     for name, dates in lacking.items():
@@ -219,7 +219,7 @@ def test_incident_20_a_failing_processor_was_run_seven_thousand_times(world: Wor
     assert len(told) == 3
     # And what is not ready yet is waited for, and is no failure
     other = OPENER + dt.timedelta(days=1)
-    world.warehouse.open["box", other] = Run(succeeded=False, started_at=world.time)
+    world.warehouse.open["box", other] = HistoryRun(succeeded=False, started_at=world.time)
     world.enqueue(other, other)
     for _ in range(5):
         world.step()
@@ -273,7 +273,7 @@ def test_incident_27_orphans_hammered_old_dates_for_months(world: World, checkou
         "not_expected"
     ]
     # And another's orphan on the same dates is named before anything starts
-    facts = Facts(checkout.pipeline, calendar=GAMES)
+    facts = FakeWarehouse(checkout.pipeline, calendar=GAMES)
     facts.fill(checkout.pipeline.processors, GAMES)
     facts.open = {(PLAYERS, START): open_run(hours_ago=0.5, detail="nba-gamebook-backfill-ptvn6")}
     (found,) = next(one.findings for one in asked(checkout, facts=facts).results if one.check == "others")
@@ -281,7 +281,7 @@ def test_incident_27_orphans_hammered_old_dates_for_months(world: World, checkou
 
 
 def test_incident_28_a_scraper_was_not_running_for_months() -> None:
-    facts = Facts(PIPELINE, calendar=GAMES)
+    facts = FakeWarehouse(PIPELINE, calendar=GAMES)
     facts.fill(set(PIPELINE.processors) - {"nbac_team_boxscore"}, GAMES)
     told = validated(facts)
     boxscore = report_of(told, "nbac_team_boxscore")
@@ -302,7 +302,7 @@ def test_incident_30_six_hundred_mails_in_one_night_for_one_fault(tmp_path: Path
     world.script = lambda job: Work(code=1)
     world.enqueue(OPENER, max(games))
     world.run()
-    assert [event.kind for event in world.events if isinstance(event, Trouble)] == ["breaker"]
+    assert [event.kind for event in world.events if isinstance(event, Incident)] == ["breaker"]
 
 
 def test_incident_31_two_thirds_of_the_players_were_covered() -> None:
@@ -322,7 +322,7 @@ def test_incident_33_schedules_were_missing_and_scrapers_found_nothing_to_do(
 ) -> None:
     spoil(world, "box", lambda date: Work(code=0))
     assert ends(world)[0] == "blocked"
-    told = asked(checkout, facts=Facts(checkout.pipeline, calendar={}))
+    told = asked(checkout, facts=FakeWarehouse(checkout.pipeline, calendar={}))
     assert failures(told, "calendar") == ["no date from 2021-11-15 to 2021-11-24 is expected"]
 
 

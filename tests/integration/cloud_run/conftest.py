@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon.executors import cloud_run
-from tests.integration.cloud_run.asking import hand_of
+from backfilld.daemon.executors.cloud_run import executor
+from tests.integration.cloud_run.client_driver import hand_of
 from tests.integration.cloud_run.stub import CloudRunStub, serving
-from tests.integration.hand import Hand
+from tests.integration.executor_driver import Hand
 
 
 @pytest.fixture
@@ -29,4 +29,4 @@ def hand(api: CloudRunStub, tmp_path: Path) -> Iterator[Hand]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be found is given up soon."""
-    monkeypatch.setattr(cloud_run, "SETTLE_SECONDS", 0.15)
+    monkeypatch.setattr(executor, "SETTLE_SECONDS", 0.15)

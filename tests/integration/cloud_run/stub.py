@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from tests.integration.served import Answer, Json, served
+from tests.integration.served_api import Answer, Json, served
 
 PARENT = "projects/p/locations/us-west2/jobs"
 PAGE = 2

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from daemon.executors import cloud_run, cloud_run_api
-from tests.integration.cloud_run.asking import WAITS, hand_of, on_run, remark
+from backfilld.daemon.executors.cloud_run import client, executor
+from tests.integration.cloud_run.client_driver import WAITS, hand_of, on_run
 from tests.integration.cloud_run.stub import CloudRunStub, refuse
-from tests.integration.hand import Hand
+from tests.integration.executor_driver import Hand
 from tests.integration.real_jobs import lives, until
-from tests.integration.served import Answer, Dropped
+from tests.integration.served_api import Answer, Dropped
 
 ANSWERS = {
     "403": lambda: refuse(403, "Permission denied"),
@@ -46,15 +46,15 @@ def test_an_attempt_waits_for_an_api_that_does_not_answer(
 
     api.before = fails
     hand.shell(WAITS)
-    until(lambda: remark(hand).startswith(told), told)
+    until(lambda: status_message(hand).startswith(told), told)
     assert api.runs == []
     api.before = lambda method, path: None
     leader = hand.pid("leader")
-    until(lambda: not remark(hand), "the execution to be seen")
+    until(lambda: not status_message(hand), "the execution to be seen")
     api.before = fails
-    until(lambda: remark(hand).startswith(told), told)
-    time.sleep(2 * cloud_run.SETTLE_SECONDS)  # longer than an execution is looked for
-    assert remark(hand).startswith(told)
+    until(lambda: status_message(hand).startswith(told), told)
+    time.sleep(2 * executor.SETTLE_SECONDS)  # longer than an execution is looked for
+    assert status_message(hand).startswith(told)
     assert lives(leader)
     (hand.cwd / "end").touch()
     api.before = lambda method, path: None
@@ -71,7 +71,7 @@ def test_a_refused_execution_is_asked_for_again(hand: Hand, api: CloudRunStub, a
 
     api.before = on_run(fails)
     hand.shell("true")
-    until(lambda: remark(hand).startswith(told), told)
+    until(lambda: status_message(hand).startswith(told), told)
     api.before = lambda method, path: None
     assert hand.exit().code == 0
     assert len(api.executions) == 1
@@ -93,7 +93,7 @@ def test_an_execution_whose_answer_is_lost_is_found(hand: Hand, api: CloudRunStu
 def test_an_answer_that_takes_too_long_is_lost_too(
     hand: Hand, api: CloudRunStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cloud_run_api, "HTTP_TIMEOUT", 1.0)
+    monkeypatch.setattr(client, "HTTP_TIMEOUT", 1.0)
     late = threading.Event()
     api.after = on_run(late.wait)
     hand.shell("exit 5")
@@ -132,10 +132,10 @@ def test_what_may_have_been_asked_for_waits_while_nobody_can_look(
     api.after = lost
     hand.shell(WAITS)
     told = "Cloud Run answers 403: Permission 'run.executions.list' denied"
-    until(lambda: remark(hand).startswith(told), told)
+    until(lambda: status_message(hand).startswith(told), told)
     hand.executor.stop(1, grace=0)
-    time.sleep(2 * cloud_run.SETTLE_SECONDS)  # longer than an execution is looked for
-    assert remark(hand).startswith(told)
+    time.sleep(2 * executor.SETTLE_SECONDS)  # longer than an execution is looked for
+    assert status_message(hand).startswith(told)
     # When it can be looked for again, it is found, and ended
     api.after = lambda method, path: None
     assert hand.exit().code == 143
@@ -148,7 +148,7 @@ def test_an_attempt_that_waits_to_begin_can_be_ended(hand: Hand, api: CloudRunSt
 
     api.before = on_run(fails)
     hand.shell("touch ran")
-    until(lambda: remark(hand) == "Cloud Run answers 429: Quota exceeded", "the refusal")
+    until(lambda: status_message(hand) == "Cloud Run answers 429: Quota exceeded", "the refusal")
     hand.executor.stop(1, grace=10)
     end = hand.exit()
     assert (end.code, end.detail, end.tried) == (None, "lost: ended before it began", False)

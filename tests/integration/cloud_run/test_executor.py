@@ -6,12 +6,13 @@ import time
 
 import pytest
 
-from daemon.executors import Job, cloud_run, cloud_run_api
-from tests.integration.cloud_run.asking import COMPLETED, WAITS, dead_launcher, hand_of, on_run, remark
+from backfilld.daemon.executors.adapter import Job
+from backfilld.daemon.executors.cloud_run import client, executor
+from tests.integration.cloud_run.client_driver import COMPLETED, WAITS, dead_launcher, hand_of, on_run
 from tests.integration.cloud_run.stub import PARENT, CloudRunStub, refuse
-from tests.integration.hand import Hand
+from tests.integration.executor_driver import Hand
 from tests.integration.real_jobs import changed, lives, until
-from tests.patience import PATIENCE
+from tests.timeouts import PATIENCE
 
 # ---- as with the local executor
 
@@ -144,16 +145,16 @@ def test_while_its_launcher_lives_it_may_yet_be_asked_for(
     hand: Hand, api: CloudRunStub, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A standby looks at what the leader has recorded."""
-    monkeypatch.setattr(cloud_run_api, "HTTP_TIMEOUT", PATIENCE)
+    monkeypatch.setattr(client, "HTTP_TIMEOUT", PATIENCE)
     asks = threading.Event()
     api.before = on_run(asks.wait)
     hand.shell(WAITS)
     until(lambda: hand.handles, "the record")
     standby = hand_of(api, hand.executor.log(1).parents[1])
     standby.executor.recover(hand.handles)
-    until(lambda: remark(standby) == "Cloud Run shows no execution of it yet", "the standby to look")
-    time.sleep(2 * cloud_run.SETTLE_SECONDS)  # longer than an execution is looked for when nobody may ask
-    assert remark(standby)
+    until(lambda: status_message(standby) == "Cloud Run shows no execution of it yet", "the standby to look")
+    time.sleep(2 * executor.SETTLE_SECONDS)  # longer than an execution is looked for when nobody may ask
+    assert status_message(standby)
     asks.set()
     hand.pid("leader")
     (hand.cwd / "end").touch()
@@ -169,7 +170,7 @@ def test_of_another_machine_it_is_waited_for_until_the_timeout(hand: Hand, impat
     ghost = changed(hand.handles[1], mark="2-of-nobody", launcher=json.dumps(elsewhere))
     hand.executor.recover({2: ghost, 3: changed(ghost, until=time.time() - 60)})
     assert hand.exit().detail == "lost: never started"
-    assert remark(hand) == "Cloud Run shows no execution of it yet"
+    assert status_message(hand) == "Cloud Run shows no execution of it yet"
 
 
 def test_what_cannot_be_recorded_is_not_asked_for(hand: Hand, api: CloudRunStub) -> None:

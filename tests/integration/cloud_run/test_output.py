@@ -2,12 +2,12 @@
 
 import pytest
 
-from daemon.executors import cloud_run
-from tests.integration.cloud_run.asking import COMPLETED, WAITS
+from backfilld.daemon.executors.cloud_run import executor
+from tests.integration.cloud_run.client_driver import COMPLETED, WAITS
 from tests.integration.cloud_run.stub import CloudRunStub, refuse
-from tests.integration.hand import Hand
+from tests.integration.executor_driver import Hand
 from tests.integration.real_jobs import until
-from tests.integration.served import Answer
+from tests.integration.served_api import Answer
 
 SUCCEEDED = f"{COMPLETED}Completed: Execution completed successfully.\n"
 
@@ -15,7 +15,7 @@ SUCCEEDED = f"{COMPLETED}Completed: Execution completed successfully.\n"
 def test_output_that_comes_late_is_read_until_it_is_shown(
     hand: Hand, api: CloudRunStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cloud_run, "LATE_SECONDS", 0.2)
+    monkeypatch.setattr(executor, "LATE_SECONDS", 0.2)
     asked = []
 
     def denied() -> None:
@@ -35,7 +35,7 @@ def test_output_that_comes_late_is_read_until_it_is_shown(
 def test_a_late_answer_without_output_takes_nothing_away(
     hand: Hand, api: CloudRunStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cloud_run, "LATE_SECONDS", 0.2)
+    monkeypatch.setattr(executor, "LATE_SECONDS", 0.2)
     hand.shell("echo out")
     assert hand.exit().code == 0
     asked = []

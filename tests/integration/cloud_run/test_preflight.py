@@ -2,20 +2,20 @@
 
 import datetime as dt
 
-from daemon.preflight.cloud_run import cloud_run_jobs
-from daemon.preflight.site import Site
-from state.pipeline import Pipeline
+from backfilld.daemon.preflight.cloud_run import cloud_run_jobs
+from backfilld.daemon.preflight.context import PreflightContext
+from backfilld.state.pipeline.models import Pipeline
 from tests.checkout import Tables
 from tests.factories import NOW, phase, pipeline, processor
-from tests.facts import Facts
+from tests.fake_warehouse import FakeWarehouse
 from tests.integration.cloud_run.stub import PARENT, CloudRunStub
 
 
-def site_of(made: Pipeline) -> Site:
+def site_of(made: Pipeline) -> PreflightContext:
     day = dt.date(2021, 10, 19)
-    return Site(
+    return PreflightContext(
         pipeline=made,
-        warehouse=Facts(made),
+        warehouse=FakeWarehouse(made),
         catalog=Tables(made),
         start=day,
         end=day,

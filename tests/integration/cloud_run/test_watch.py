@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from daemon import worker
-from daemon.executors import Job, cloud_run
-from daemon.executors.process import Identity
-from tests.integration.cloud_run.asking import WAITS, dead_launcher, remark
+from backfilld.daemon import worker
+from backfilld.daemon.executors.adapter import Job
+from backfilld.daemon.executors.cloud_run import executor
+from backfilld.daemon.executors.local.process import Identity
+from tests.integration.cloud_run.client_driver import WAITS, dead_launcher
 from tests.integration.cloud_run.stub import CloudRunStub, refuse
-from tests.integration.hand import Hand
+from tests.integration.executor_driver import Hand
 from tests.integration.real_jobs import changed, until
-from tests.integration.served import Answer
+from tests.integration.served_api import Answer
 
 TOLD = "[backfilld: Cloud Logging gives no usable answer: "
 
@@ -56,7 +57,7 @@ def test_the_watch_goes_on_after_an_error_that_nobody_foresaw(
 
         # Then the attempt waits, and says why
         told = "the watch of Cloud Run meets an error: OSError: [Errno 24] Too many open files"
-        until(lambda: remark(hand) == told, told)
+        until(lambda: status_message(hand) == told, told)
 
     # And goes on when there are some again
     assert hand.exit().detail == "lost: never started"
@@ -66,7 +67,7 @@ def test_output_that_cannot_be_read_holds_up_no_execution(
     hand: Hand, api: CloudRunStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given some that have ended, of which Cloud Logging shows no more, and one under way
-    monkeypatch.setattr(cloud_run, "LATE_SECONDS", 3.0)
+    monkeypatch.setattr(executor, "LATE_SECONDS", 3.0)
     asked: list[str] = []
 
     def away() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.dask_cluster import Cluster, hand_of, running
-from tests.integration.hand import Hand
+from tests.integration.executor_driver import Hand
 
 
 @pytest.fixture(scope="session")

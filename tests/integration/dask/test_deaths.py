@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon import worker
+from backfilld.daemon import worker
 from tests.integration.dask_cluster import WAITS, Cluster, dask_hand, free_address, hand_of, running
-from tests.integration.hand import Hand
+from tests.integration.executor_driver import Hand
 from tests.integration.real_jobs import lives, until
 
 
@@ -106,7 +106,7 @@ def test_news_that_come_with_the_greeting_of_the_scheduler_hold_nobody_up(
     calm.disturb_a_greeting()
     hand = hand_of(calm, tmp_path)
     # Then it connects again
-    until(lambda: not hand.executor.obstacle, "a scheduler")
+    until(lambda: not hand.executor.unavailable_reason, "a scheduler")
     hand.shell("exit 5")
     assert hand.exit().code == 5
     hand.executor.close()
@@ -114,7 +114,7 @@ def test_news_that_come_with_the_greeting_of_the_scheduler_hold_nobody_up(
 
 def test_without_a_scheduler_a_job_cannot_start_and_nothing_is_recorded(tmp_path: Path) -> None:
     hand = dask_hand(tmp_path / "attempts", tmp_path, address := free_address())
-    assert hand.executor.obstacle == f"a Dask scheduler that answers at {address}"
+    assert hand.executor.unavailable_reason == f"a Dask scheduler that answers at {address}"
     hand.launch("touch ran")
     assert hand.exit().detail == f"cannot start: no Dask scheduler answers at {address}"
     assert hand.handles == {}

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from tests.integration.dask_cluster import WAITS, Cluster, hand_of, running
-from tests.integration.hand import Hand
+from tests.integration.executor_driver import Hand
 from tests.integration.real_jobs import lives, until
 
 
@@ -87,8 +87,8 @@ def test_a_job_waits_for_the_resource_and_can_be_ended_before_it_begins(tmp_path
         hand.pid("leader")
         hand.shell("touch ran", attempt=2)
         hand.shell("touch ran-too; exit 5", attempt=3)
-        remarks = {seen.attempt: seen.remark for seen in hand.executor.poll()}
-        assert remarks[3] == "no worker that answers has begun it"
+        status_messages = {seen.attempt: seen.status_message for seen in hand.executor.poll()}
+        assert status_messages[3] == "no worker that answers has begun it"
         hand.executor.stop(2, grace=30)
         end = hand.exit()
         assert (end.code, end.detail, end.tried) == (None, "lost: ended before it began", False)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon.executors import Job
-from daemon.executors.dask_link import Link
+from backfilld.daemon.executors.adapter import Job
+from backfilld.daemon.executors.dask.client import DaskClient
 from tests.integration.dask_cluster import WAITS, Cluster, dask_hand
-from tests.integration.hand import Hand
+from tests.integration.executor_driver import Hand
 from tests.integration.real_jobs import lives, until
 
 
@@ -64,7 +64,7 @@ def test_a_job_whose_permission_never_came_is_held_and_can_be_ended(
     def dies(*_: object) -> None:
         raise ConnectionError
 
-    monkeypatch.setattr(Link, "release", dies)
+    monkeypatch.setattr(DaskClient, "release", dies)
     hand.shell("touch ran")
     hand.executor.close()
     monkeypatch.undo()
@@ -81,7 +81,7 @@ def test_a_job_that_cannot_be_recorded_never_begins(hand: Hand, calm: Cluster) -
     def fails(_: object) -> None:
         raise Full
 
-    until(lambda: not hand.executor.obstacle, "a scheduler")
+    until(lambda: not hand.executor.unavailable_reason, "a scheduler")
     with pytest.raises(Full):
         hand.executor.launch([Job(attempt=77, argv=("touch", "ran"), cwd=hand.cwd)], fails)
     assert hand.executor.poll() == []

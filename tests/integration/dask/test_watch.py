@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from daemon import worker
-from daemon.executors import Exit, dask_link
-from daemon.executors.dask_link import Link
+from backfilld.daemon import worker
+from backfilld.daemon.executors.adapter import JobResult
+from backfilld.daemon.executors.dask import client
+from backfilld.daemon.executors.dask.client import DaskClient
 from tests.integration.dask_cluster import WAITS, dask_hand, free_address
-from tests.integration.hand import Hand
+from tests.integration.executor_driver import Hand
 from tests.integration.real_jobs import lives, until
 
 
@@ -21,9 +22,9 @@ def test_the_watch_goes_on_after_an_error_that_nobody_foresaw(
     monkeypatch.setattr(worker, "FAULT_PAUSE_SECONDS", 0.05)
     # When looking at it fails in a way of its own
     with monkeypatch.context() as odd:
-        odd.setattr(Link, "look", lambda *_: {}["odd"])
+        odd.setattr(DaskClient, "look", lambda *_: {}["odd"])
         told = "the watch of Dask meets an error: KeyError: 'odd'"
-        until(lambda: (seen := hand.seen()) is not None and seen.remark == told, told)
+        until(lambda: (seen := hand.seen()) is not None and seen.status_message == told, told)
     # Then it is seen to its end nonetheless
     (hand.cwd / "end").touch()
     assert hand.exit().code == 7
@@ -40,13 +41,13 @@ def test_a_full_disk_of_the_daemon_hides_no_job_and_keeps_its_end(
     hand: Hand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     links = []
-    look = Link.look
+    look = DaskClient.look
 
-    def noted(link: Link, written: object, stops: object) -> object:
+    def noted(link: DaskClient, written: object, stops: object) -> object:
         links.append(link)
         return look(link, written, stops)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Link, "look", noted)
+    monkeypatch.setattr(DaskClient, "look", noted)
     # Given a job that writes, and room neither for its output nor for its end
     hand.shell(f"(while sleep 0.1; do echo more; done) & {WAITS}")
     hand.pid("leader")
@@ -58,11 +59,11 @@ def test_a_full_disk_of_the_daemon_hides_no_job_and_keeps_its_end(
     until(lambda: len(links) > before + 2, "some looks")
     seen = hand.seen()
     assert seen is not None
-    assert (seen.elsewhere, hand.executor.obstacle, len(set(links))) == ("", "", 1)
+    assert (seen.elsewhere, hand.executor.unavailable_reason, len(set(links))) == ("", "", 1)
     # When it has ended, its end waits for room
     (hand.cwd / "end").touch()
     why = "its end cannot be noted: No space left on device"
-    until(lambda: (seen := hand.seen()) and (seen.remark, seen.elsewhere) == (why, ""), why)
+    until(lambda: (seen := hand.seen()) and (seen.status_message, seen.elsewhere) == (why, ""), why)
     log.with_suffix(".new").unlink()
     assert hand.exit().code == 7
 
@@ -70,13 +71,13 @@ def test_a_full_disk_of_the_daemon_hides_no_job_and_keeps_its_end(
 def test_an_end_that_another_version_tells_holds_up_nobody(
     hand: Hand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Older(Exit):
+    class Older(JobResult):
         """As a daemon has it that knows less."""
 
         def __init__(self, *, code: int | None, ended_at: float, detail: str = "") -> None:
             super().__init__(code=code, ended_at=ended_at, detail=detail)
 
-    monkeypatch.setattr(dask_link, "Exit", Older)
+    monkeypatch.setattr(client, "Exit", Older)
     hand.shell("true")
     hand.shell(WAITS, attempt=2)
     hand.pid("leader")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from api.access.tokens import Scope, mint
+from backfilld.api.auth.tokens import Scope, mint
 from tests.browser import looking
 from tests.integration.api_world import Api, listening, make_api
 

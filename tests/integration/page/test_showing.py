@@ -6,7 +6,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import looking
 from tests.integration.api_world import Api
-from tests.integration.page.hand import heading
+from tests.integration.page.page_driver import heading
 
 
 def test_it_shows_everything_without_a_script(chromium: Browser, api: Api, url: str) -> None:

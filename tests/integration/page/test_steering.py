@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser import after_a_look
 from tests.integration.api_world import Api
-from tests.integration.page.hand import failing, press
+from tests.integration.page.page_driver import failing, press
 
 
 def test_a_backfill_is_enqueued_after_its_plan_was_seen(api: Api, page: Page) -> None:

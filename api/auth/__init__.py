@@ -1,0 +1,1 @@
+"""Authentication and limits: hosts, tokens with scopes, browser sessions, rates."""

@@ -1,0 +1,35 @@
+"""`backfilld backup`: a consistent copy of the state database, whether or not the daemon runs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from backfilld.api.cli.output import json_option, print_json
+from backfilld.daemon.backups import Backups
+from backfilld.daemon.settings import SettingsError, state_database
+from backfilld.state.store.database import Database
+
+
+@click.command()
+@click.argument("file", required=False)
+@click.option("--state-dir", help="Where the state is kept; else BACKFILLD_STATE_DIR.")
+@json_option
+def backup(file: str | None, state_dir: str | None, as_json: bool) -> None:
+    """Copy the state database to FILE, a file or a directory; without it, to the daemon's own backups."""
+    database = Database(state_database(state_dir))
+    try:
+        backups = Backups(database, now=time.time)
+        if not database.there:
+            where = "correct --state-dir or BACKFILLD_STATE_DIR"
+            raise SettingsError(f"no state database in {database.path.parent}; {where}")
+        target = backups.take(Path(file) if file else None)
+    finally:
+        database.close()
+    size = target.stat().st_size
+    if as_json:
+        print_json({"file": str(target), "bytes": size})
+    else:
+        click.echo(f"{target}: {size / 1e6:.1f} MB, checked")

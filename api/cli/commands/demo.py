@@ -1,0 +1,158 @@
+"""`backfilld demo`: the whole thing on an embedded lake, with real NBA dates."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from backfilld.api.cli.client import ApiError, Client
+from backfilld.api.cli.follow import display, follow
+from backfilld.api.cli.output import coloured, counts, table
+from backfilld.api.cli.snapshot import Failures
+from backfilld.demo import environment
+from backfilld.state.formatting import pluralize
+from backfilld.state.store.lock import FILE, FileLock, Holder
+
+START_SECONDS = 180.0
+"""How long the daemon may take to answer."""
+
+
+@click.command()
+@click.option(
+    "--folder",
+    default="var/demo",
+    show_default=True,
+    help="Where lake and state go; an earlier demo there is removed.",
+)
+@click.option(
+    "--listen", default="", help="HOST:PORT; else 127.0.0.1:8484, or a free port when that is taken."
+)
+@click.option(
+    "--pace",
+    type=click.FloatRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seconds that each job works, to have something to watch.",
+)
+@click.option("--bigquery", default="", help="Address of a BigQuery emulator that takes the lake's place.")
+@click.option("--stay", is_flag=True, help="Keep the daemon running afterwards, until Ctrl-C.")
+def demo(folder: str, listen: str, pace: float, bigquery: str, stay: bool) -> None:
+    """Backfill 2021-10-15..2021-11-07 of a small NBA platform, and check how every date ends."""
+    chosen = listen or _free_address()
+    try:
+        pipeline = environment.prepare(_stage(Path(folder).absolute()), pace=f"{pace:g}", bigquery=bigquery)
+    except OSError as error:
+        raise click.BadParameter(f"{error}; name another folder", param_hint="--folder") from None
+    url = f"http://{chosen}"
+    client = Client(url)
+    with environment.daemon(pipeline, chosen) as process:
+        _wait_until_ready(client, pipeline.parent / "daemon.log", process.poll)
+        click.echo(f"a daemon serves {pipeline} at {url}")
+        receipt = client.post(
+            "/v1/backfills", {"start": environment.START.isoformat(), "end": environment.END.isoformat()}
+        )
+        click.echo(f"enqueued {environment.START}..{environment.END}: {counts(receipt['outcomes'])}")
+        started = time.monotonic()
+        with display() as shown:
+            follow(client, Failures(client), shown, backfill=receipt["id"])
+        good = _report(client, time.monotonic() - started)
+        _show_curl(url)
+        if stay:
+            click.echo(f"the daemon goes on: open {url}/ in a browser; Ctrl-C ends it")
+            _stay(process.poll)
+    raise click.exceptions.Exit(0 if good else 1)
+
+
+def _stage(folder: Path) -> Path:
+    """The folder, which is about to be emptied.
+
+    Raises:
+        click.BadParameter: it holds something else than an earlier demo.
+        InUse: the daemon of an earlier demo is still there.
+    """
+    if all((folder / name).exists() for name in ("pipeline.toml", "lake", "daemon.log")):
+        if (folder / "state" / FILE).exists():
+            lock = FileLock(folder / "state" / FILE, Holder.me(since=time.time(), listen=""))
+            lock.take()
+            lock.release()
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise click.BadParameter(
+            f"{folder} holds something else than an earlier demo, which would be lost", param_hint="--folder"
+        )
+    return folder
+
+
+def _wait_until_ready(client: Client, log: Path, ended: Callable[[], int | None]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            client.text("/readyz")
+        except ApiError:
+            if ended() is not None:
+                break
+            time.sleep(0.1)
+        else:
+            return
+    raise ApiError(f"the daemon did not start; its last words in {log}:\n{_last_lines(log)}")
+
+
+def _last_lines(log: Path) -> str:
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
+
+
+def _report(client: Client, seconds: float) -> bool:
+    """The table of dates; whether they ended as the calendar says."""
+    found = list(
+        client.all("/v1/dates", start=environment.START.isoformat(), end=environment.END.isoformat())
+    )
+    rows = [
+        [d["date"], coloured(d["state"]), d["outcome"] or "", d["reason"] or d["waiting_on"] or ""]
+        for d in found
+    ]
+    table("", ["date", "state", "outcome", "reason"], rows)
+    outcomes = Counter(d["outcome"] for d in found if d["state"] == "done")
+    good = dict(outcomes) == dict(environment.EXPECTED)
+    click.echo(f"{pluralize(len(found), 'date')} in {seconds:.0f} s: {counts(outcomes)}")
+    if not good:
+        click.echo(f"expected {counts(environment.EXPECTED)}", err=True)
+    return good
+
+
+def _show_curl(url: str) -> None:
+    click.echo("\nTo play with while it runs (--stay, or make demo STAY=1, keeps it running):")
+    for line in (
+        f"curl -s {url}/v1/progress",
+        f"curl -s {url}/v1/dates/2021-10-26",
+        f"curl -s '{url}/v1/dates?state=done&limit=5'",
+        f"curl -s -X POST {url}/v1/pause -H 'Content-Type: application/json' -d '{{\"reason\": \"lunch\"}}'",
+        f"curl -s -X POST {url}/v1/resume -H 'Content-Type: application/json' -d '{{}}'",
+        f"curl -s -X POST {url}/v1/backfills -H 'Content-Type: application/json'"
+        ' -d \'{"start": "2021-11-08", "end": "2021-11-14"}\'',
+        f"curl -s {url}/metrics",
+    ):
+        click.echo(f"  {line}")
+
+
+def _stay(ended: Callable[[], int | None]) -> None:
+    try:
+        while ended() is None:
+            time.sleep(1)
+    except KeyboardInterrupt:
+        click.echo("stopping")
+
+
+def _free_address() -> str:
+    for port in (8484, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return f"127.0.0.1:{probe.getsockname()[1]}"
+    raise ApiError("no port is free on 127.0.0.1")

@@ -1,0 +1,162 @@
+"""`backfilld serve`: the composition root. The main thread supervises, and alone handles signals."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import signal
+import time
+from dataclasses import replace
+from types import FrameType
+
+import click
+
+from backfilld.api.app import create_app
+from backfilld.api.auth.tokens import redacted
+from backfilld.api.metrics import Metrics
+from backfilld.api.notifications.webhook import Notifier
+from backfilld.api.server import Server
+from backfilld.daemon.events import AttemptEnded, AttemptStarted, DateMoved, Event, Incident
+from backfilld.daemon.service import Service
+from backfilld.daemon.settings import Settings, settings
+from backfilld.daemon.systemd import Manager
+
+log = logging.getLogger("backfilld")
+
+LOOK_SECONDS = 0.5
+"""How long a signal may go unnoticed."""
+
+
+@click.command()
+@click.option("--pipeline", help="The pipeline file; else BACKFILLD_PIPELINE.")
+@click.option("--state-dir", help="Where state and logs are kept; else BACKFILLD_STATE_DIR.")
+@click.option("--listen", help="HOST:PORT of the API; else BACKFILLD_LISTEN, else 127.0.0.1:8484.")
+@click.option(
+    "--tokens", help="The file of tokens; else BACKFILLD_TOKENS, else the systemd credential `tokens`."
+)
+@click.option(
+    "--allowed-host",
+    multiple=True,
+    help="A further name of the API; else BACKFILLD_ALLOWED_HOSTS. Repeatable.",
+)
+@click.option(
+    "--backup-every",
+    help="Age of the latest backup at which the next is made; else BACKFILLD_BACKUP_EVERY, else 24h.",
+)
+@click.option("--backup-keep", help="How many backups are kept; else BACKFILLD_BACKUP_KEEP, else 7.")
+@click.option(
+    "--webhook",
+    help="URL that is told how backfills go; better BACKFILLD_WEBHOOK or the systemd credential `webhook`:"
+    " everybody on the machine sees a command line.",
+)
+def serve(
+    pipeline: str | None,
+    state_dir: str | None,
+    listen: str | None,
+    tokens: str | None,
+    allowed_host: tuple[str, ...],
+    backup_every: str | None,
+    backup_keep: str | None,
+    webhook: str | None,
+) -> None:
+    """Run the daemon until SIGTERM. A second signal ends it at once; jobs live on either way."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    for noisy in ("apscheduler", "alembic", "waitress"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    run(
+        settings(
+            pipeline=pipeline,
+            state_dir=state_dir,
+            listen=listen,
+            tokens=tokens,
+            allowed_hosts=allowed_host,
+            backup_every=backup_every,
+            backup_keep=backup_keep,
+            environment={**os.environ, "BACKFILLD_WEBHOOK": webhook} if webhook else os.environ,
+        )
+    )
+
+
+def run(chosen: Settings) -> None:
+    """Start in order (state, recovery, API), wait for a signal, stop in the opposite order."""
+    faulthandler.enable()  # the stacks of all threads, should a watchdog abort it
+    # No Event: its lock may be held by the very wait that the signal interrupts.
+    stopping = False
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        nonlocal stopping
+        if stopping:
+            # Nothing is flushed and no thread is waited for: an ordered end is what already takes too long,
+            # and an interpreter that ends under its threads aborts. The next start recovers, as after a kill.
+            os.write(2, f"second {signal.Signals(number).name}: ending at once\n".encode())
+            os._exit(1)
+        log.info("%s: stopping; running jobs live on", signal.Signals(number).name)
+        stopping = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    manager = Manager()
+    manager.status("opening the state database")
+    metrics = Metrics()
+    service = Service(
+        chosen, tell=_log_event, on_query=metrics.on_query, on_error=metrics.on_error, manager=manager
+    )
+    notifier = _notifier(chosen, service, metrics)
+    notes = notifier.notes if notifier else dict
+    server = Server(create_app(service, metrics, notes=notes), chosen.host, chosen.port)
+    manager.status("taking up what was running")
+    service.start()
+    if notifier:
+        notifier.start()
+    server.start()
+    where = f"serves {service.pipeline.name} at http://{replace(chosen, port=server.port).listen}"
+    log.info("backfilld %s", where)
+    manager.ready(where)
+    # A signal that comes just before the wait begins, or to another thread, would not end an endless wait.
+    while not stopping:
+        time.sleep(LOOK_SECONDS)
+    manager.stopping("stopping; running jobs live on")
+    server.close()
+    if notifier:
+        notifier.stop()
+    service.stop()
+    log.info("stopped")
+
+
+def _notifier(chosen: Settings, service: Service, metrics: Metrics) -> Notifier | None:
+    """What tells people, where they gave a webhook."""
+    if not chosen.webhook:
+        return None
+    notifier = Notifier(
+        service.context, chosen.webhook, sent=metrics.on_notification, leads=lambda: not service.standby
+    )
+    service.listen(notifier.hear)
+    return notifier
+
+
+class _Redacting(logging.Formatter):
+    """Whatever is logged, and whoever logs it: no token is among it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
+
+
+def _log_event(event: Event) -> None:
+    if isinstance(event, DateMoved):
+        log.info("%s: %s -> %s (%s) %s", event.date, event.source, event.target, event.trigger, event.reason)
+    elif isinstance(event, AttemptStarted):
+        log.info("attempt %d: %s for %s starts", event.attempt, event.processor, _dates(event))
+    elif isinstance(event, AttemptEnded):
+        log.info(
+            "attempt %d: %s %s after %.1f s", event.attempt, event.processor, event.status, event.seconds
+        )
+    elif isinstance(event, Incident):
+        log.warning("%s: %s", event.kind, event.text)
+
+
+def _dates(event: AttemptStarted) -> str:
+    first, last = event.dates[0], event.dates[-1]
+    return str(first) if first == last else f"{first}..{last}"

@@ -1,0 +1,56 @@
+"""How the templates say things: their filters. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from backfilld.api.formatting import lasting, size, span
+from backfilld.api.schemas.fields import iso
+from backfilld.state.records import AttemptStatus
+
+_MARKS: Mapping[str, str] = {
+    AttemptStatus.RUNNING: "▷",
+    AttemptStatus.SUCCEEDED: "✓",
+    AttemptStatus.CANCELLED: "–",
+    AttemptStatus.LOST: "△",
+}
+
+
+def clock(at: float) -> str:
+    """A time of today's kind of log: to the second, in UTC."""
+    return dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def day(date: dt.date) -> str:
+    """A date with its weekday."""
+    return f"{date:%A}, {date.day} {date:%B %Y}"
+
+
+def many(n: float, word: str) -> str:
+    """`1 date`, `5,000 dates`."""
+    return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"
+
+
+def mark(status: str) -> str:
+    """The symbol of how an attempt stands or ended."""
+    return _MARKS.get(status, "✗")
+
+
+def plain(name: str) -> str:
+    """A word of the API as people write it."""
+    return name.replace("_", " ")
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "clock": clock,
+    "day": day,
+    "iso": iso,
+    "many": many,
+    "mark": mark,
+    "plain": plain,
+    "size": size,
+    "lasting": lasting,
+    "span": span,
+}

@@ -1,0 +1,52 @@
+"""The same error again and again pauses the processor, and says so, instead of failing date after date."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from backfilld.daemon.engine import processor_holds
+from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.events import Incident
+from backfilld.state.records import CheckRow
+from backfilld.state.rules.verdict import Verdict
+from backfilld.state.store import circuit_breaker
+from backfilld.state.store.checks import CheckResult
+from backfilld.state.store.database import Transaction
+
+_FIGURES = re.compile(r"\d+")
+
+
+def count(
+    tx: Transaction, context: EngineContext, judged: Iterable[tuple[CheckRow, CheckResult]]
+) -> list[Incident]:
+    """Count the first verdict after each attempt; place a hold where the same error fills the limit."""
+    limit = context.pipeline.jobs.breaker_threshold
+    troubles = []
+    for check, answer in judged:
+        if not limit or not check.follows_attempt or check.processor not in context.pipeline.processors:
+            continue
+        if answer.judgement.verdict.satisfied:
+            circuit_breaker.reset(tx, check.processor)
+        elif answer.judgement.verdict not in (Verdict.UNKNOWN, Verdict.RUNNING):
+            troubles += _another(tx, context, check, answer, limit)
+    return troubles
+
+
+def _another(
+    tx: Transaction, context: EngineContext, check: CheckRow, answer: CheckResult, limit: int
+) -> list[Incident]:
+    error = f"{answer.judgement.verdict}: {answer.judgement.reason}"
+    length = circuit_breaker.extend(tx, check.processor, _signature(error))
+    if length < limit:
+        return []
+    reason = f"{check.processor} is paused: the same error {length} times in a row: {error}"
+    if not processor_holds.place_hold(tx, context, "processor", check.processor, reason=reason):
+        return []
+    circuit_breaker.reset(tx, check.processor)
+    return [Incident(kind="breaker", text=reason)]
+
+
+def _signature(error: str) -> str:
+    """The error without its figures: dates, counts and ids differ between dates, the fault does not."""
+    return _FIGURES.sub("#", error)[:300]

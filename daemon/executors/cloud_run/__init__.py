@@ -1,0 +1,1 @@
+"""Runs jobs as executions of Cloud Run jobs."""

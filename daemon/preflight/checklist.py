@@ -1,0 +1,200 @@
+"""Preflight: is everything ready to start? Every check answers pass, warn or fail with a line and a hint."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from backfilld.daemon.preflight import cloud_run, coverage, dry_run, jobs, storage, tables
+from backfilld.daemon.preflight.context import PreflightContext
+from backfilld.daemon.preflight.findings import (
+    Finding,
+    FindingStatus,
+    Preflight,
+    Result,
+    exit_code,
+    failed,
+    passed,
+    skipped,
+    worst,
+)
+from backfilld.daemon.settings import SettingsError, state_database
+from backfilld.daemon.warehouses.adapter import Warehouse, WarehouseError
+from backfilld.daemon.warehouses.catalog import Catalog, open_catalog
+from backfilld.daemon.warehouses.registry import open_warehouse
+from backfilld.state.pipeline.loading import PipelineError, load
+from backfilld.state.pipeline.models import Pipeline
+
+__all__ = ["GROUPS", "Check", "Finding", "Preflight", "Result", "FindingStatus", "exit_code", "preflight"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One question. It is not put when one that it needs was answered with fail."""
+
+    name: str
+    title: str
+    ask: Callable[[PreflightContext], Iterable[Finding]]
+    needs: tuple[str, ...] = ()
+
+
+GROUPS: Mapping[str, Sequence[Check]] = {
+    "daemon": (
+        Check(name="state", title="state database", ask=storage.state_database),
+        Check(name="disk", title="room for logs", ask=storage.room_for_logs),
+    ),
+    "jobs": (
+        Check(name="programs", title="programs and scripts", ask=jobs.programs),
+        Check(name="compiling", title="compiling", ask=jobs.compiling),
+        Check(name="options", title="script options", ask=jobs.options),
+        Check(name="requires", title="required settings", ask=jobs.requires),
+        Check(name="cloud-run", title="Cloud Run jobs", ask=cloud_run.cloud_run_jobs),
+    ),
+    "warehouse": (
+        Check(name="warehouse", title="credentials and project", ask=tables.warehouse),
+        Check(name="location", title="location", ask=tables.location, needs=("warehouse",)),
+        Check(name="datasets", title="datasets", ask=tables.datasets, needs=("warehouse",)),
+        Check(name="tables", title="tables", ask=tables.tables, needs=("warehouse",)),
+        Check(name="columns", title="columns", ask=tables.columns, needs=("warehouse",)),
+        Check(name="partitions", title="partitions", ask=tables.partitions, needs=("warehouse",)),
+    ),
+    "data": (
+        Check(name="calendar", title="calendar", ask=coverage.calendar, needs=("warehouse",)),
+        Check(name="history", title="run history", ask=coverage.history, needs=("warehouse",)),
+        Check(name="data", title="data so far", ask=coverage.data, needs=("warehouse", "calendar")),
+        Check(
+            name="others", title="others at work", ask=coverage.foreign_runs, needs=("warehouse", "calendar")
+        ),
+    ),
+    "trial": (Check(name="dry-run", title="dry runs", ask=dry_run.dry_run, needs=("programs", "calendar")),),
+}
+"""All checks in the order in which they are asked, by what they are about."""
+
+
+def preflight(
+    path: Path,
+    *,
+    now: float,
+    start: dt.date | None = None,
+    end: dt.date | None = None,
+    state_dir: Path | None = None,
+    quick: bool = False,
+    opened: tuple[Warehouse, Catalog] | None = None,
+    begins: Callable[[str], None] = lambda title: None,
+) -> Preflight:
+    """Ask everything about the pipeline file at `path` and the dates from `start` to `end`, both included.
+
+    Without dates it is about all seasons of the file up to yesterday. `state_dir` is where the daemon
+    keeps its database. Warehouse and catalog are those of the file, unless `opened` ones are given.
+    `begins` is told the title of each check before it is asked.
+
+    Raises:
+        ValueError: `start` is after `end`.
+    """
+    if start and end and start > end:
+        raise ValueError(f"start {start} is after end {end}")
+    try:
+        pipeline = load(path)
+    except PipelineError as error:
+        remedy = (
+            "correct the pipeline file"
+            if os.path.isfile(path)
+            else "correct --pipeline or BACKFILLD_PIPELINE"
+        )
+        broken = [failed(problem, remedy, where=str(path)) for problem in error.problems]
+        return _answer([_configuration(broken)])
+    try:
+        database = state_database(str(state_dir)) if state_dir else None
+    except SettingsError as error:
+        wrong = failed(str(error), "correct BACKFILLD_DATABASE")
+        return _answer([_configuration([_loaded(pipeline), wrong])])
+    first, last = _range(pipeline, now)
+    with nullcontext(opened) if opened else _opened(pipeline) as (warehouse, catalog):
+        site = PreflightContext(
+            pipeline=pipeline,
+            warehouse=warehouse,
+            catalog=catalog,
+            start=start or min(first, end or first),
+            end=end or max(last, start or last),
+            state_dir=state_dir,
+            database_url=database,
+            now=now,
+            quick=quick,
+        )
+        return _answer([_configuration([_loaded(pipeline)]), *_results(site, begins)])
+
+
+@contextmanager
+def _opened(pipeline: Pipeline) -> Iterator[tuple[Warehouse, Catalog]]:
+    warehouse = open_warehouse(pipeline)
+    catalog = open_catalog(pipeline)
+    try:
+        yield warehouse, catalog
+    finally:
+        warehouse.close()
+        catalog.close()
+
+
+def _results(site: PreflightContext, begins: Callable[[str], None]) -> Iterator[Result]:
+    bad: set[str] = set()
+    for group, checks in GROUPS.items():
+        for check in checks:
+            begins(check.title)
+            missing = [need for need in check.needs if need in bad]
+            findings = [skipped(f"needs {', '.join(missing)}")] if missing else list(_asked(check, site))
+            result = _result(group, check.name, check.title, findings)
+            if result.status is FindingStatus.FAIL:
+                bad.add(check.name)
+            yield result
+
+
+_REMEDIES = {
+    "lake": "make the directory, or correct its path, then ask again",
+    "bigquery": "check credentials, project, location and network, then ask again",
+}
+"""What helps when a kind of warehouse does not answer."""
+
+
+def _asked(check: Check, site: PreflightContext) -> Iterator[Finding]:
+    try:
+        yield from check.ask(site)
+    except WarehouseError as error:
+        yield failed(str(error), _REMEDIES[site.pipeline.warehouse.kind])
+
+
+def _configuration(findings: Sequence[Finding]) -> Result:
+    return _result("pipeline", "configuration", "pipeline file", findings)
+
+
+def _loaded(pipeline: Pipeline) -> Finding:
+    return passed(
+        f"{pipeline.path.name}: {len(pipeline.phase)} phases, {len(pipeline.processors)} processors"
+    )
+
+
+def _result(group: str, name: str, title: str, findings: Sequence[Finding]) -> Result:
+    return Result(group=group, check=name, title=title, status=worst(findings), findings=findings)
+
+
+def _answer(results: Sequence[Result]) -> Preflight:
+    code = exit_code(results)
+    counts = {status: sum(1 for r in results if r.status is status) for status in FindingStatus}
+    verdict = {0: "ready", 1: "not ready", 2: "ready, with warnings"}[code]
+    told = ", ".join(f"{n} {status.value}" for status, n in counts.items() if n)
+    return Preflight(results=results, exit_code=code, summary=f"{verdict}: {told}")
+
+
+def _range(pipeline: Pipeline, now: float) -> tuple[dt.date, dt.date]:
+    """All seasons so far; without seasons the week that ended yesterday."""
+    today = dt.datetime.fromtimestamp(now, ZoneInfo(pipeline.timezone)).date()
+    yesterday = today - dt.timedelta(days=1)
+    seasons = pipeline.calendar.season
+    if not seasons:
+        return yesterday - dt.timedelta(days=6), yesterday
+    opens, closes = min(s.opens for s in seasons), max(s.closes for s in seasons)
+    return opens, max(opens, min(closes, yesterday))

@@ -1,0 +1,53 @@
+"""What BigQuery's errors mean: a question refused, or a warehouse that answers nobody now."""
+
+from __future__ import annotations
+
+from google.api_core import exceptions
+
+from backfilld.daemon.google_errors import root_cause
+from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.daemon.warehouses.backend import QueryError
+from backfilld.state.formatting import first_line
+from backfilld.state.pipeline.sections import DEFAULT_QUOTA_TIMEZONE
+from backfilld.state.rules.quota_day import next_midnight
+
+QUOTA_SECONDS = 3600.0
+"""How soon to ask again after `quotaExceeded`, or at midnight if that is sooner. Not all such quotas are
+daily ones (Google says: 10 minutes or longer), some get raised, and a refused question bills nothing."""
+
+
+def translate_error(error: Exception, now: float) -> QueryError | WarehouseError:
+    """The error in the words of this package."""
+    if isinstance(error, exceptions.RetryError) and isinstance(error.cause, exceptions.GoogleAPICallError):
+        error = error.cause
+    if isinstance(error, exceptions.GoogleAPICallError):
+        reason, message = _reason(error)
+        refusal = _refusal(error, reason, message)
+        if refusal is not None:
+            return refusal
+        spent = reason == "quotaExceeded"
+        retry_at = min(now + QUOTA_SECONDS, next_midnight(now, DEFAULT_QUOTA_TIMEZONE)) if spent else None
+        return WarehouseError(f"BigQuery: {message}", retry_at=retry_at)
+    return WarehouseError(f"BigQuery cannot be reached: {root_cause(error)}")
+
+
+def _refusal(error: exceptions.GoogleAPICallError, reason: str, message: str) -> QueryError | None:
+    """A refusal, where the error is about what was asked and not about who asks, or when."""
+    if reason in ("notFound", "accessDenied"):
+        ours = message.startswith(("Not found: Project", "Not found: Job", "Access Denied: Project"))
+        return None if ours else QueryError(message, unseen=True)
+    if reason in ("stopped", "timeout"):  # job_timeout_ms, by the server's clock
+        return QueryError(message, unseen=True)
+    if reason == "bytesBilledLimitExceeded":  # the client takes it for an error of the server
+        return QueryError(f"{message} Raise warehouse.bytes_per_table")
+    if isinstance(error, exceptions.BadRequest) and reason != "jobRateLimitExceeded":
+        return QueryError(message)
+    return None
+
+
+def _reason(error: exceptions.GoogleAPICallError) -> tuple[str, str]:
+    """BigQuery's own reason and message; the exception's text repeats them with the query."""
+    for entry in error.errors or ():
+        if isinstance(entry, dict) and entry.get("reason"):
+            return str(entry["reason"]), first_line(str(entry.get("message") or error.message))
+    return "", first_line(str(error.message or error))

@@ -1,0 +1,1 @@
+"""A directory of Parquet partitions as a warehouse, read by DuckDB."""

@@ -1,0 +1,156 @@
+"""The questions that the warehouse is asked, as SQL in BigQuery's dialect. Pure.
+
+Dates are always query parameters and never part of the text, so that one text serves every date.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from backfilld.state.pipeline.models import Processor
+from backfilld.state.rules.expectation import Filled
+
+Param = dt.date | tuple[dt.date, ...] | tuple[str, ...]
+"""A query parameter: DATE, ARRAY<DATE> or ARRAY<STRING>."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionFilter:
+    """The partitions of a table that a branch reads."""
+
+    table: str
+    column: str
+    dates: tuple[dt.date, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Select:
+    """One SELECT. `slice` is None where nobody but the SQL itself knows what it reads."""
+
+    sql: str
+    slice: PartitionFilter | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """One query: the UNION ALL of its branches, with their parameters."""
+
+    branches: tuple[Select, ...]
+    params: Mapping[str, Param]
+
+    @property
+    def sql(self) -> str:
+        """The whole text."""
+        return "\nUNION ALL\n".join(branch.sql for branch in self.branches)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableQuery:
+    """What one processor's table is asked.
+
+    `bare` counts the rows and nothing else: for a table that others are measured against, and that
+    nobody wants to judge.
+    """
+
+    processor: Processor
+    dates: tuple[dt.date, ...]
+    bare: bool = False
+
+    @property
+    def name(self) -> str:
+        """The processor's name."""
+        return self.processor.name
+
+    @property
+    def filled(self) -> tuple[str, ...]:
+        """The columns whose NULL or zero rows are counted, in the answer's order."""
+        filled: Filled | None = self.processor.expect.filled
+        return filled.columns if filled and not self.bare else ()
+
+
+def table_queries(
+    processors: Mapping[str, Processor], wanted: Mapping[str, Collection[dt.date]]
+) -> list[TableQuery]:
+    """One probe per table to ask: the wanted processors', and those that they are measured against."""
+    dates = {name: set(days) for name, days in wanted.items() if days}
+    for name, days in wanted.items():
+        ratio = processors[name].expect.ratio
+        if ratio and days:
+            dates.setdefault(ratio.of, set()).update(days)
+    return [
+        TableQuery(processor=processors[name], dates=tuple(sorted(days)), bare=not wanted.get(name))
+        for name, days in dates.items()
+    ]
+
+
+def evidence(asked: Iterable[TableQuery]) -> Query:
+    """One query over the tables of all probes: a row per (processor, date) that has rows."""
+    spans = DateFilter()
+    branches = [_branch(probe, spans) for probe in asked]
+    return Query(branches=tuple(branches), params=spans.params)
+
+
+_BRANCH = (
+    "SELECT '{processor}' AS processor, {date} AS date, COUNT(*) AS n, {games} AS games, {quality} AS good,"
+    " [{hollow}] AS hollow FROM {table} WHERE {where} GROUP BY 2"
+)
+
+
+def _branch(probe: TableQuery, spans: DateFilter) -> Select:
+    processor, expect = probe.processor, probe.processor.expect
+    games = quality = "CAST(NULL AS INT64)"
+    if expect.games_column and not probe.bare:
+        games = f"COUNT(DISTINCT {quoted(expect.games_column)})"
+    if expect.quality and not probe.bare:
+        # Lines of its own: a comment at the predicate's end must not swallow the bracket.
+        quality = f"COUNTIF(\n{expect.quality.where}\n)"
+    sql = _BRANCH.format(
+        processor=processor.name,
+        table=quoted(processor.table),
+        date=quoted(processor.date_column),
+        games=games,
+        quality=quality,
+        empty_counts=", ".join(_hollow(column) for column in probe.filled),
+        where=spans.predicate(processor.date_column, probe.dates),
+    )
+    part = PartitionFilter(table=processor.table, column=processor.date_column, dates=probe.dates)
+    return Select(sql=sql, slice=part)
+
+
+def _hollow(column: str) -> str:
+    """The rows where a column is NULL or zero, whatever its type: `x = 0` is an error on a string."""
+    name = quoted(column)
+    return f"COUNTIF({name} IS NULL OR SAFE_CAST(CAST({name} AS STRING) AS FLOAT64) = 0)"
+
+
+def quoted(name: str) -> str:
+    """An identifier or a table's path in backticks; the pipeline file lets neither carry one."""
+    return f"`{name}`"
+
+
+@dataclass(slots=True)
+class DateFilter:
+    """The partition predicates of a question, and their parameters: one set per distinct set of dates."""
+
+    params: dict[str, Param] = field(default_factory=dict)
+    _numbers: dict[tuple[dt.date, ...], int] = field(default_factory=dict)
+
+    def predicate(self, column: str, dates: tuple[dt.date, ...]) -> str:
+        """Lets through no partition before the first date or after the last.
+
+        Of dates that are few and far apart it names each, so that the gaps are not paid for.
+        """
+        number = self._numbers.setdefault(dates, len(self._numbers))
+        self.params |= {f"start{number}": dates[0], f"end{number}": dates[-1]}
+        between = f"{quoted(column)} BETWEEN @start{number} AND @end{number}"
+        if not _sparse(dates):
+            return between
+        self.params[f"dates{number}"] = dates
+        return f"{between} AND {quoted(column)} IN UNNEST(@dates{number})"
+
+
+def _sparse(dates: Sequence[dt.date]) -> bool:
+    """Whether less than half of the days between the first and the last date are asked about."""
+    return 2 * len(dates) < (dates[-1] - dates[0]).days + 1

@@ -1,0 +1,33 @@
+"""Figures and other people's texts as people read them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+
+def format_utc(at: float) -> str:
+    """Epoch seconds as people read them, in UTC, to the second."""
+    return dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def pluralize(n: int, noun: str) -> str:
+    """A number of things: 1 date, 3 dates."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def join_truncated(words: Sequence[str], most: int, between: str = ", ") -> str:
+    """The first of some words, and how many more there are."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return between.join(words[:most]) + more
+
+
+def strip_unstorable(text: str) -> str:
+    """Somebody else's text without what no database keeps: NUL characters, and halves of surrogate pairs."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def first_line(message: str) -> str:
+    """The first line of somebody else's error: what follows repeats the query or the address."""
+    lines = [line.strip() for line in strip_unstorable(message).splitlines() if line.strip()]
+    return lines[0][:300] if lines else "no message"

@@ -1,7 +1,0 @@
-"""What every error has in common that a person can mend."""
-
-from __future__ import annotations
-
-
-class Mendable(Exception):
-    """Something keeps the program from its work; the message says what, and what a person can do about it."""

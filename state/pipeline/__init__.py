@@ -1,0 +1,1 @@
+"""The pipeline file: its models, its validation and its loading."""

@@ -1,0 +1,168 @@
+"""What the pipeline file says of the platform around the jobs: warehouse, run history, calendar."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from backfilld.state.pipeline.strict_model import StrictModel
+from backfilld.state.rules.expectation import Column
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_duration(text: object) -> object:
+    """`"90s"`, `"30m"`, `"4h"` or `"2d"` in seconds.
+
+    Raises:
+        ValueError: the text is not a duration.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError(f'{text!r} is not a duration; write it like "90s", "30m" or "4h"')
+    return float(match[1]) * _UNITS[match[2]]
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+DEFAULT_QUOTA_TIMEZONE = "America/Los_Angeles"
+"""BigQuery's daily quotas begin anew at midnight Pacific time (its quota documentation)."""
+TableName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){1,2}$")]
+
+
+class WarehouseSettings(StrictModel):
+    """Where the data is: a BigQuery project, or a lake directory relative to the pipeline file."""
+
+    kind: Literal["bigquery", "lake"]
+    """`bigquery` or `lake`."""
+    path: str | None = None
+    """The lake's directory, relative to the pipeline file."""
+    project: str | None = None
+    """The BigQuery project."""
+    location: str | None = None
+    """Where its datasets lie, such as `us-west2`: all of them in one place."""
+    credentials_file: str | None = None
+    """A service account's key; without it, the environment's own credentials."""
+    endpoint: str | None = None
+    """Another host for the BigQuery API, such as an emulator's."""
+    query_timeout: Duration = 120.0
+    """How long a question may take."""
+    bytes_per_table: int = Field(default=1 << 30, gt=0)
+    """The most that a query may be billed for each table it names (`maximum_bytes_billed`); one that would be
+    billed more is refused."""
+    daily_bytes: int | None = Field(default=None, gt=0)
+    """Bytes that may be billed per quota day, in all; without it backfilld sets no limit."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.kind == "lake" and not self.path:
+            raise ValueError('a lake needs path; write path = "lake"')
+        if self.kind == "bigquery" and not self.project:
+            raise ValueError('BigQuery needs project; write project = "my-project"')
+        return self
+
+
+class HistorySettings(StrictModel):
+    """The platform's table of runs, and its columns where they differ from the usual ones."""
+
+    table: TableName
+    """The table of runs, `dataset.table`."""
+    stale_after: Duration = 4 * 3600.0
+    """An open run older than this counts as never closed."""
+    date: Column = "data_date"
+    """The column of the date that was worked on, of the type DATE."""
+    processor: Column = "processor_name"
+    """The column of the processor's name."""
+    run_id: Column = "run_id"
+    """The column that a run's first and last row share."""
+    status: Column = "status"
+    """The column of its status."""
+    started_at: Column = "started_at"
+    """The column of its begin."""
+    ended_at: Column = "processed_at"
+    """The column of its end."""
+    detail: Column = "errors"
+    """The column of its errors."""
+    controller: Column | None = None
+    """The column that names who started a run; runs of others make a date wait, by name."""
+    running: tuple[str, ...] = Field(default=("running",), strict=False)
+    """The statuses of an open run."""
+    succeeded: tuple[str, ...] = Field(default=("success", "skipped"), strict=False)
+    """The statuses of a run that ended well; all others are failures."""
+
+
+class SeasonSettings(StrictModel):
+    """A season as the file states it, both ends included."""
+
+    name: str = Field(min_length=1)
+    """What it is called."""
+    opens: dt.date
+    """Its first date, which is day 0."""
+    closes: dt.date
+    """Its last date."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.opens > self.closes:
+            raise ValueError(f"opens {self.opens} is after closes {self.closes}")
+        return self
+
+
+class CalendarSettings(StrictModel):
+    """Where the games per date come from: SQL, a CSV file, or neither (every date is expected)."""
+
+    query: str | None = None
+    """SQL that gives `date` (a DATE) and `games` from `@start` to `@end`, in BigQuery's dialect, on a lake
+    too."""
+    file: str | None = None
+    """A CSV file with the header `date,games`, relative to the pipeline file."""
+    bootstrap_days: int = Field(default=0, ge=0, le=366)
+    """The first days of a season, which phases with `skip_bootstrap` pass by."""
+    season: tuple[SeasonSettings, ...] = Field(default=(), strict=False)
+    """Seasons; dates outside of them are not expected. Without any, every date may be."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.query and self.file:
+            raise ValueError("query and file exclude each other; keep one")
+        ordered = sorted(self.season, key=lambda season: season.opens)
+        for earlier, later in itertools.pairwise(ordered):
+            if later.opens <= earlier.closes:
+                raise ValueError(f"seasons {earlier.name} and {later.name} overlap; correct opens or closes")
+        if self.bootstrap_days and not self.season:
+            raise ValueError("bootstrap_days counts from a season's opener; add [[calendar.season]]")
+        return self
+
+
+class DaskSettings(StrictModel):
+    """A Dask cluster that runs jobs on its workers."""
+
+    scheduler: str = Field(pattern=r"^[a-z]+://\S+$")
+    """The scheduler's address, such as `tcp://10.0.0.5:8786`; `tls://` is configured by Dask's own means."""
+    resource: str | None = Field(default=None, min_length=1)
+    """The workers' resource of which a job takes 1 (`dask worker --resources`); without it, only a thread."""
+
+
+class CloudRunSettings(StrictModel):
+    """Where Cloud Run jobs are, which are executed with arguments of our own."""
+
+    project: str = Field(min_length=1)
+    """The project of the jobs."""
+    region: str = Field(min_length=1)
+    """Their region, such as `us-west2`."""
+    look: Duration = Field(default=5.0, gt=0)
+    """How often each execution under way is looked at."""
+    endpoint: str | None = None
+    """Another address for the Cloud Run API, such as a stand-in's; it is asked without credentials."""
+
+
+class ExecutorSettings(StrictModel):
+    """Where jobs can run besides this machine. A processor chooses by `executor`."""
+
+    dask: DaskSettings | None = None
+    """A Dask cluster."""
+    cloud_run: CloudRunSettings | None = Field(default=None, alias="cloud-run")
+    """Cloud Run jobs."""

@@ -1,0 +1,40 @@
+"""Input that is checked loudly: unknown keys are refused with the nearest known one.
+
+The pipeline file and the API's request bodies are both read through `Strict`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import PydanticCustomError
+
+from backfilld.state.suggestions import did_you_mean
+
+
+class StrictModel(BaseModel):
+    """A frozen model that takes no key it does not know."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    @classmethod
+    def keys(cls) -> list[str]:
+        """The keys that it knows, as they are written."""
+        return [field.alias or name for name, field in cls.model_fields.items()]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            known = cls.keys()
+            unknown = [key for key in data if key not in known]
+            if unknown:
+                raise PydanticCustomError(
+                    "unknown_key", "{message}", {"key": str(unknown[0]), "message": cls._unknown(unknown[0])}
+                )
+        return data
+
+    @classmethod
+    def _unknown(cls, key: object) -> str:
+        return f"unknown key '{key}'; {did_you_mean(str(key), cls.keys())}"

@@ -1,0 +1,205 @@
+"""What a pipeline file can say that its keys' types allow and that cannot work. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import graphlib
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from backfilld.state.pipeline.models import (
+    DONE,
+    FAILED,
+    PENDING,
+    PLACEHOLDERS,
+    JobDefaults,
+    JobSettings,
+    Phase,
+    Pipeline,
+    Processor,
+)
+from backfilld.state.pipeline.sections import ExecutorSettings
+from backfilld.state.rules.expectation import IDENTIFIER
+
+Location = tuple[int | str, ...]
+"""A key's path, with numbers for the items of lists."""
+
+
+def validate(pipeline: Pipeline) -> Iterator[str]:
+    """One line for each mistake: key, what is wrong, remedy."""
+    yield from _value_problems(pipeline)
+    yield from _job_problems(pipeline)
+    yield from _name_problems(pipeline)
+    yield from _reference_problems(pipeline)
+    yield from _expectation_problems(pipeline)
+
+
+def key_path(loc: Location, data: Any) -> str:
+    """The path of a key, with names in place of numbers where the tables of a list have one."""
+    words: list[str] = []
+    for index, part in enumerate(loc):
+        if isinstance(part, int):
+            name = lookup(data, (*loc[: index + 1], "name"))
+            words[-1] += f"[{name if isinstance(name, str) else part}]"
+        else:
+            words.append(part)
+    return ".".join(words)
+
+
+def lookup(data: Any, loc: Location) -> Any:
+    """What lies at a path; None when nothing does, which TOML cannot write."""
+    try:
+        for part in loc:
+            data = data[part]
+    except (KeyError, IndexError, TypeError):
+        return None
+    return data
+
+
+def _value_problems(pipeline: Pipeline) -> Iterator[str]:
+    """Values that TOML can write and no database, clock or process can take."""
+    data = pipeline.model_dump(by_alias=True)
+    for loc, value in _leaves((), data):
+        if loc[4:] and lookup(data["jobs"], loc[4:]) == value:
+            continue  # inherited
+        if isinstance(value, str) and "\0" in value:
+            yield f"{key_path(loc, data)}: holds a NUL character; remove it"
+        if isinstance(value, float) and not math.isfinite(value):
+            yield f"{key_path(loc, data)}: {value} is not a usable number; write a smaller one"
+    for key in ("query", "file"):
+        if data["calendar"][key] == "":
+            yield f"calendar.{key}: is empty; fill it in or remove the key"
+
+
+def _leaves(loc: Location, value: Any) -> Iterator[tuple[Location, Any]]:
+    """Every key and every value, with its path."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield (*loc, key), key
+            yield from _leaves((*loc, key), item)
+    elif isinstance(value, tuple | list):
+        for index, item in enumerate(value):
+            yield from _leaves((*loc, index), item)
+    else:
+        yield loc, value
+
+
+def _job_problems(pipeline: Pipeline) -> Iterator[str]:
+    yield from _limit_problems("jobs", pipeline.jobs, {})
+    yield from _executor_problems("jobs", pipeline.jobs, pipeline.executor)
+    shared = {key: getattr(pipeline.jobs, key) for key in JobSettings.model_fields}
+    for stage in pipeline.stages:
+        for processor in stage.processors:
+            where = f"phase[{stage.phase.name}].processor[{processor.name}]"
+            yield from _limit_problems(where, processor, shared)
+            yield from _command_problems(where, processor)
+            if processor.executor != pipeline.jobs.executor:
+                yield from _executor_problems(where, processor, pipeline.executor)
+
+
+def _limit_problems(where: str, settings: JobDefaults | Processor, shared: dict[str, Any]) -> Iterator[str]:
+    for key in ("timeout", "idle_timeout"):
+        value = getattr(settings, key)
+        if value == 0 and shared.get(key) != 0:
+            yield f"{where}.{key}: ends every job at once; write a longer time"
+    for name in settings.env:
+        if name not in shared.get("env", {}) and not re.fullmatch(IDENTIFIER, name):
+            yield f"{where}.env: {name!r} is not a variable's name; write letters, digits and _"
+
+
+def _executor_problems(
+    where: str, settings: JobDefaults | Processor, executors: ExecutorSettings
+) -> Iterator[str]:
+    name, known = settings.executor, ["local", *ExecutorSettings.keys()]
+    if name not in known:
+        yield f"{where}.executor: '{name}' is not known; write {' or '.join(known)}{_nearest(name, known)}"
+    elif name != "local" and executors.model_dump(by_alias=True)[name] is None:
+        yield f"{where}.executor: there is no [executor.{name}]; add it"
+
+
+def _command_problems(where: str, processor: Processor) -> Iterator[str]:
+    if not processor.command[0].strip():
+        yield f"{where}.command: the first word is empty; write the program there"
+    if processor.executor != "local" and "dates_file" in processor.placeholders:
+        yield f"{where}.command: {{dates_file}} is a file of this machine, not of workers; write {{dates}}"
+    if processor.executor == "cloud-run" and "python" in processor.placeholders:
+        yield f"{where}.command: {{python}} is this machine's, not the image's; write the words its job takes"
+    for braces, word in re.findall(r"(\{\s*(\w+)\s*\})", " ".join(processor.command)):
+        meant = word.lower()
+        if meant in PLACEHOLDERS and braces != f"{{{meant}}}":
+            yield f"{where}.command: {braces} is not a placeholder; did you mean {{{meant}}}?"
+
+
+def _name_problems(pipeline: Pipeline) -> Iterator[str]:
+    seen: set[str] = set()
+    if not pipeline.phase:
+        yield "phase: there is none; add [[phase]]"
+    for phase in pipeline.phase:
+        if not phase.processor:
+            yield f"phase[{phase.name}].processor: there is none; add [[phase.processor]]"
+        for name in (phase.name, *(p.name for p in phase.processor)):
+            if name in seen:
+                yield f"phase[{phase.name}]: the name '{name}' is used twice; rename one"
+            if name in (PENDING, DONE, FAILED):
+                yield f"phase[{phase.name}]: '{name}' is a state of its own; choose another name"
+            seen.add(name)
+
+
+def _reference_problems(pipeline: Pipeline) -> Iterator[str]:
+    for phase in pipeline.phase:
+        names = [p.name for p in phase.processor]
+        for processor in phase.processor:
+            for key, others in (("fallbacks", processor.fallbacks), ("after", processor.after)):
+                for other in others:
+                    if other not in names or other == processor.name:
+                        yield (
+                            f"phase[{phase.name}].processor[{processor.name}].{key}: '{other}' is not another"
+                            f" processor of this phase{_nearest(other, names)}"
+                        )
+        yield from _cycle_problems(phase)
+
+
+def _cycle_problems(phase: Phase) -> Iterator[str]:
+    if phase.sequential and any(p.after for p in phase.processor):
+        yield f"phase[{phase.name}]: after has no meaning in a sequential phase; order the processors"
+    if phase.sequential and any(p.fallbacks for p in phase.processor):
+        yield f"phase[{phase.name}]: fallbacks have no meaning in a sequential phase; remove them"
+    after = {p.name: p.after for p in phase.processor}
+    # Who waits for a fallback waits for what the fallback waits for.
+    waits = {p.name: sum((after.get(f, ()) for f in p.fallbacks), p.after) for p in phase.processor}
+    try:
+        graphlib.TopologicalSorter(waits).prepare()
+    except graphlib.CycleError as error:
+        circle = " -> ".join(error.args[1])
+        yield f"phase[{phase.name}]: after and fallbacks run in a circle: {circle}; remove one"
+
+
+def _expectation_problems(pipeline: Pipeline) -> Iterator[str]:
+    earlier: set[str] = set()
+    for stage in pipeline.stages:
+        for processor in stage.processors:
+            where = f"phase[{stage.phase.name}].processor[{processor.name}].expect"
+            if processor.expect.needs_games and not pipeline.seasons.counts_games:
+                yield f"{where}: rows_per_game and games_column need a calendar with query or file; use rows"
+            if processor.expect.ramp and not pipeline.calendar.season:
+                yield f"{where}.ramp: counts days of a season; add [[calendar.season]]"
+            ratio = processor.expect.ratio
+            if ratio and ratio.of not in earlier | set(processor.after):
+                hint = _nearest(ratio.of, list(pipeline.processors))
+                yield (
+                    f"{where}.ratio.of: '{ratio.of}' is not settled before '{processor.name}'; name a"
+                    f" processor of an earlier state, or put it in after{hint}"
+                )
+        earlier |= {p.name for p in stage.processors}
+    for phase in pipeline.phase:
+        if isinstance(phase.lookback, int) and phase.lookback < 0:
+            yield f"phase[{phase.name}].lookback: {phase.lookback} is too small; write 0 or more days"
+        if phase.lookback == "season" and not pipeline.calendar.season:
+            yield f"phase[{phase.name}].lookback: there is no season; add [[calendar.season]] or give days"
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    match = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean '{match[0]}'?" if match else ""

@@ -1,0 +1,28 @@
+"""How often in a row a processor ended with the same error."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, bindparam, case, delete, select
+
+from backfilld.state.store.schema import breaker_counts
+from backfilld.state.store.upsert import insert
+
+_RESET = delete(breaker_counts).where(breaker_counts.c.processor == bindparam("_processor"))
+
+
+def extend(tx: Connection, processor: str, error: str) -> int:
+    """Count one more of `error`; a different one begins at 1. The length so far."""
+    new = insert(tx, breaker_counts).values(processor=processor, error=error, length=1)
+    length = case((breaker_counts.c.error == new.excluded.error, breaker_counts.c.length + 1), else_=1)
+    changed = {"error": new.excluded.error, "length": length}
+    tx.execute(new.on_conflict_do_update(index_elements=["processor"], set_=changed))
+    return int(
+        tx.execute(
+            select(breaker_counts.c.length).where(breaker_counts.c.processor == processor)
+        ).scalar_one()
+    )
+
+
+def reset(tx: Connection, processor: str) -> None:
+    """A good end, or somebody's word to go on: the streak is over."""
+    tx.execute(_RESET, {"_processor": processor})

@@ -1,0 +1,43 @@
+"""What the database holds of a time that has not come, once the clock was set back."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, ColumnElement, Connection, func, select, true, update
+
+from backfilld.state.store.schema import IS_RUNNING, attempts, calendar_days, checks, dates, holds
+
+_TOLD = (
+    *(dates.c[name] for name in ("entered_at", "ended_at", "swept_at")),
+    *(attempts.c[name] for name in ("claimed_at", "started_at")),
+    calendar_days.c.asked_at,
+)
+"""What is only ever set to the present, and read again; of attempts, while they run."""
+_PLANNED = (dates.c.due_at, holds.c.until)
+"""What is set to the present or later."""
+_KNOWN = tuple(checks.c[name] for name in ("asked_at", "last_attempt_started_at", "last_attempt_ended_at", "stale_at"))
+"""What is only ever set to the present, of checks."""
+_COMPARED = (*_KNOWN, checks.c.query_due_at, checks.c.retry_at)
+"""What is known of a check: which of it came first must stay so."""
+
+
+def skew_seconds(tx: Connection, now: float) -> float:
+    """How far the latest moment that somebody noted lies in the future; 0 when it does not."""
+    queries = [select(func.max(column)).where(_read_again(column)) for column in _TOLD]
+    queries.append(select(*(func.max(column) for column in _KNOWN)))
+    latest = [at for query in queries for at in tx.execute(query).one()]
+    return max([0.0, *(float(at) - now for at in latest if at is not None)])
+
+
+def shift_back(tx: Connection, now: float, ahead: float) -> None:
+    """Let nothing that was noted lie in the future; what is planned comes `ahead` seconds sooner.
+
+    All that is known of checks moves by as much: some answers seem older than they are, and are had anew.
+    """
+    for column in _TOLD:
+        tx.execute(update(column.table).where(column > now, _read_again(column)).values({column: now}))
+    for column in (*_PLANNED, *_COMPARED):
+        tx.execute(update(column.table).where(column.is_not(None)).values({column: column - ahead}))
+
+
+def _read_again(column: Column[float]) -> ColumnElement[bool]:
+    return IS_RUNNING if column.table is attempts else true()

@@ -1,0 +1,53 @@
+"""Notices: what was told to people, so that a restart tells nothing twice."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+
+from sqlalchemy import Connection, Text, cast, delete, exists, literal, select
+
+from backfilld.state.records import BackfillRow
+from backfilld.state.store import row_mappers
+from backfilld.state.store.schema import backfills, notifications
+from backfilld.state.store.upsert import insert
+
+ENDED = "ended"
+"""What is told of a backfill last."""
+
+
+def of_backfill(number: int) -> str:
+    """A backfill as the subject of notices."""
+    return f"backfill {number}"
+
+
+def sent(tx: Connection, subjects: Collection[str]) -> Mapping[str, set[str]]:
+    """What was told of each of some subjects."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for row in tx.execute(select(notifications).where(notifications.c.subject.in_(subjects))):
+        found[row.subject].add(row.what)
+    return found
+
+
+def mark_sent(tx: Connection, subject: str, whats: Iterable[str], now: float) -> None:
+    """Remember that these were told; telling twice is once."""
+    values = [{"subject": subject, "what": what, "at": now} for what in whats]
+    tx.execute(insert(tx, notifications).values(values).on_conflict_do_nothing())
+
+
+def reset_end(tx: Connection, numbers: Iterable[int]) -> None:
+    """These backfills go on: their end is to be told again."""
+    subjects = [of_backfill(number) for number in numbers]
+    tx.execute(
+        delete(notifications).where(notifications.c.subject.in_(subjects), notifications.c.what == ENDED)
+    )
+
+
+def open_backfills(tx: Connection) -> list[BackfillRow]:
+    """The backfills whose end was not told, oldest first."""
+    subject = literal("backfill ") + cast(backfills.c.id, Text)
+    ended = exists().where(notifications.c.subject == subject, notifications.c.what == ENDED)
+    return [
+        row_mappers.backfill(row)
+        for row in tx.execute(select(backfills).where(~ended).order_by(backfills.c.id))
+    ]

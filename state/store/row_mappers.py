@@ -1,0 +1,74 @@
+"""Turning result rows into records, and values into what a column takes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import Row
+
+from backfilld.state.records import (
+    Action,
+    AttemptRow,
+    AttemptStatus,
+    AuditRow,
+    BackfillRow,
+    CheckRow,
+    DateRow,
+    HoldRow,
+    RunMode,
+    Sources,
+    TransitionRow,
+)
+from backfilld.state.rules.verdict import Verdict
+
+
+def backfill(row: Row[Any]) -> BackfillRow:
+    """A row of `backfills`."""
+    values = dict(row._mapping)
+    for name in ("request_key", "request_hash"):
+        values.pop(name, None)
+    return BackfillRow(**{**values, "sources": Sources(values["sources"]), "force": bool(values["force"])})
+
+
+def date(row: Row[Any]) -> DateRow:
+    """A row of `dates`."""
+    values = dict(row._mapping)
+    values["mode"] = RunMode(values["mode"])
+    values["cascades"] = bool(values["cascades"])
+    return DateRow(**values)
+
+
+def check(row: Row[Any]) -> CheckRow:
+    """A row of `checks`."""
+    values = dict(row._mapping)
+    values["verdict"] = Verdict(values["verdict"])
+    for name in ("satisfied", "runnable", "last_attempt_succeeded"):
+        values[name] = bool(values[name])
+    return CheckRow(**values)
+
+
+def attempt(row: Row[Any]) -> AttemptRow:
+    """A row of `attempts`."""
+    values = dict(row._mapping)
+    values["status"] = AttemptStatus(values["status"])
+    return AttemptRow(**values)
+
+
+def transition(row: Row[Any]) -> TransitionRow:
+    """A row of `transitions`."""
+    return TransitionRow(**row._mapping)
+
+
+def hold(row: Row[Any]) -> HoldRow:
+    """A row of `holds`."""
+    return HoldRow(**row._mapping)
+
+
+def audit(row: Row[Any]) -> AuditRow:
+    """A row of `audit`."""
+    values = dict(row._mapping)
+    values["action"] = Action(values["action"])
+    for name in ("before", "after"):
+        values[name] = values[name] and json.loads(values[name])
+    return AuditRow(**values)

@@ -1,0 +1,102 @@
+"""Marks of ended dates: when each was looked at last, which are no longer complete, which are stale."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, exists, or_, select, update
+
+from backfilld.state.pipeline.models import DONE
+from backfilld.state.records import DateRow
+from backfilld.state.rules.verdict import Verdict
+from backfilld.state.store import row_mappers
+from backfilld.state.store.schema import IS_REVALIDATED, IS_STALE, LAST_CHECKED_AT, checks, dates
+
+_NEXT = select(LAST_CHECKED_AT).select_from(dates).where(IS_REVALIDATED).order_by(LAST_CHECKED_AT).limit(1)
+_SEEN_BEFORE = (
+    select(dates)
+    .where(IS_REVALIDATED, bindparam("_at") >= LAST_CHECKED_AT)
+    .order_by(LAST_CHECKED_AT, dates.c.date)
+    .limit(bindparam("_limit"))
+)
+_THESE = dates.c.date.in_(bindparam("_dates", expanding=True))
+_SWEPT = update(dates).where(_THESE).values(swept_at=bindparam("_now"))
+_DONE = select(dates.c.date, dates.c.regressed).where(dates.c.state == DONE, _THESE)
+_SET_REGRESSED = update(dates).where(dates.c.date == bindparam("_date")).values(regressed=bindparam("_text"))
+
+
+def _older(at: object) -> ColumnElement[bool]:
+    """That a check has output that no good attempt of ours has begun to make since; it may show later."""
+    since = and_(checks.c.last_attempt_started_at >= at, checks.c.last_attempt_succeeded == 1)
+    shows = or_(
+        checks.c.rows > 0,
+        checks.c.last_attempt_succeeded == 1,
+        checks.c.asked_at < checks.c.last_attempt_ended_at,
+    )
+    return and_(checks.c.verdict != Verdict.NOT_EXPECTED.value, shows, since.is_not(True))
+
+
+_AT: BindParameter[float] = bindparam("_at")
+_REPAIRED: BindParameter[dt.date] = bindparam("_repaired")
+_UNTIL: BindParameter[dt.date] = bindparam("_until")
+_THEIRS = checks.c.processor.in_(bindparam("_processors", expanding=True))
+_STALE_CHECKS = (
+    update(checks)
+    .where(checks.c.date.between(_REPAIRED, _UNTIL), _THEIRS)
+    .where(or_(_older(_AT), checks.c.attempt_id.is_not(None)))
+    .values(stale_at=_AT)
+)
+_STALE_DATES = (
+    update(dates)
+    .where(dates.c.date.between(_REPAIRED, _UNTIL))
+    .where(exists().where(checks.c.date == dates.c.date, _THEIRS, checks.c.stale_at == _AT))
+    .values(stale_by=_REPAIRED, stale_at=_AT)
+)
+
+
+def next_unchecked(tx: Connection) -> float | None:
+    """When the done date was looked at that was not for longest."""
+    return tx.execute(_NEXT).scalar()
+
+
+def unchecked_since(tx: Connection, at: float, limit: int) -> list[DateRow]:
+    """The done dates that were not looked at since `at`, the longest ago first."""
+    return [row_mappers.date(row) for row in tx.execute(_SEEN_BEFORE, {"_at": at, "_limit": limit})]
+
+
+def mark_swept(tx: Connection, looked_at: Collection[dt.date], now: float) -> None:
+    """Note that done dates were looked at."""
+    tx.execute(_SWEPT, {"_dates": list(looked_at), "_now": now})
+
+
+def done_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, str]:
+    """Those of the dates that are done, each with why it is no longer complete, or nothing."""
+    return {row.date: row.regressed for row in tx.execute(_DONE, {"_dates": list(wanted)})}
+
+
+def set_regressed(tx: Connection, texts: Mapping[dt.date, str]) -> None:
+    """Note why dates are no longer complete; an empty text: they are."""
+    if texts:
+        tx.execute(_SET_REGRESSED, [{"_date": date, "_text": text} for date, text in texts.items()])
+
+
+def mark_stale(
+    tx: Connection, repaired: dt.date, until: dt.date, at: float, processors: Collection[str]
+) -> None:
+    """Mark the dates from `repaired` to `until` that have output of `processors` from before `at`.
+
+    Output that is being computed counts as such.
+    """
+    here = {"_repaired": repaired, "_until": until, "_processors": list(processors), "_at": at}
+    if tx.execute(_STALE_CHECKS, here).rowcount:
+        tx.execute(_STALE_DATES, here)
+
+
+def clear_stale(tx: Connection, ended: Collection[dt.date], processors: Collection[str]) -> None:
+    """Take the mark from dates whose output of `processors` was computed since, whichever was stale."""
+    its = (checks.c.date == dates.c.date, checks.c.processor.in_(processors), checks.c.stale_at.is_not(None))
+    here = (dates.c.date.in_(ended), ~exists().where(*its, _older(checks.c.stale_at)))
+    tx.execute(update(dates).where(*here).values(stale_by=None, stale_at=None))
+    fresh = exists().where(dates.c.date == checks.c.date, ~IS_STALE)
+    tx.execute(update(checks).where(checks.c.date.in_(ended), fresh).values(stale_at=None))

@@ -1,0 +1,27 @@
+"""What whoever sits before the page does and sees."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page
+
+from backfilld.daemon.executors.adapter import Job
+from tests.simulation.world import Work
+
+
+def failing(job: Job) -> Work:
+    return Work(code=1)
+
+
+def heading(page: Page) -> str:
+    return page.get_by_role("heading", level=1).inner_text()
+
+
+def press(page: Page, name: str, reason: str | None = None) -> None:
+    """Press a button once the page's script is there, and go on in its dialog where there is one."""
+    page.locator("html[data-looks]").wait_for()
+    page.get_by_role("button", name=name, exact=True).first.click()
+    if reason is not None:
+        dialog = page.get_by_role("dialog")
+        if reason:
+            dialog.get_by_label("Reason").fill(reason)
+        dialog.get_by_role("button", name="Go on").click()

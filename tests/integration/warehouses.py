@@ -1,0 +1,237 @@
+"""Two warehouses to ask the same questions: a lake of Parquet files, and BigQuery behind its real client.
+
+house.put("nba.box", [{"game_date": DAY, "game_id": "a"}])
+house.open(phase("raw", processor("box"))).evidence({"box": [DAY]}, purpose="gate")
+"""
+
+import datetime as dt
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import duckdb
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from backfilld.daemon.warehouses.client import WarehouseClient
+from backfilld.daemon.warehouses.registry import open_warehouse
+from backfilld.state.pipeline.models import Pipeline
+from tests import factories
+from tests.timeouts import PATIENCE
+
+DAY = dt.date(2021, 10, 26)
+HISTORY = "nba_reference.processor_run_history"
+START = dt.datetime(2025, 12, 1, 9, tzinfo=dt.UTC)
+
+Row = Mapping[str, Any]
+
+_projects = itertools.count(1)
+_DUCKDB = {"INT64": "BIGINT", "FLOAT64": "DOUBLE", "STRING": "VARCHAR", "BOOL": "BOOLEAN"}
+_FIRST, _LAST = "DATE '2021-10-19'", "DATE '2022-06-25'"
+"""The days that `fill` fills: 250."""
+
+
+class House(Protocol):
+    """A warehouse under test."""
+
+    kind: str
+    queries: list[tuple[str, int]]
+    errors: int
+
+    def put(
+        self, table: str, rows: Sequence[Row], *, by: str = "game_date", types: Row | None = None
+    ) -> None:
+        """Add rows to a table that is partitioned by the date column `by`."""
+
+    def fill(self, table: str, select: str, *, by: str = "game_date") -> None:
+        """Make a table of a SELECT that both engines understand, with {dates} in place of all dates."""
+
+    def pipeline(self, *phases: Any, **keys: Any) -> Pipeline:
+        """A pipeline on this warehouse."""
+
+    def open(self, *phases: Any, **keys: Any) -> WarehouseClient:
+        """The warehouse of such a pipeline; it is closed when the test ends."""
+
+
+class _Told:
+    """Who is told of queries and errors, and the warehouses that were opened."""
+
+    def __init__(self) -> None:
+        self.queries: list[tuple[str, int]] = []
+        self.errors = 0
+        self._opened: list[WarehouseClient] = []
+
+    def opened(self, pipeline: Pipeline) -> WarehouseClient:
+        warehouse = open_warehouse(pipeline, on_query=self._query, on_error=self._error)
+        self._opened.append(warehouse)
+        return warehouse
+
+    def close(self) -> None:
+        for warehouse in self._opened:
+            warehouse.close()
+
+    def _query(self, purpose: str, billed: int) -> None:
+        self.queries.append((purpose, billed))
+
+    def _error(self) -> None:
+        self.errors += 1
+
+
+class LakeHouse(_Told):
+    """A lake in the test's own directory."""
+
+    kind = "lake"
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self.root = directory / "lake"
+        self.root.mkdir()
+        self._files = itertools.count()
+
+    def put(
+        self, table: str, rows: Sequence[Row], *, by: str = "game_date", types: Row | None = None
+    ) -> None:
+        known = _typed(rows, types)
+        known.setdefault("loaded_by", "STRING")  # a file needs a column beside the partition's
+        columns = ", ".join(f"{name} {_DUCKDB.get(kind, kind)}" for name, kind in known.items())
+        with duckdb.connect() as connection:
+            connection.execute(f"CREATE TABLE t ({columns})")
+            connection.execute(f"INSERT INTO t VALUES {_values(rows, known, '{}::JSON')}")
+            self._write(connection, "t", table, by)
+
+    def fill(self, table: str, select: str, *, by: str = "game_date") -> None:
+        dates = f"(SELECT unnest(generate_series({_FIRST}, {_LAST}, INTERVAL 1 DAY))::DATE AS day)"
+        with duckdb.connect() as connection:
+            connection.execute(f"CREATE TABLE t AS {select.format(dates=dates)}")
+            self._write(connection, "t", table, by)
+
+    def pipeline(self, *phases: Any, **keys: Any) -> Pipeline:
+        keys.setdefault("warehouse", {"kind": "lake", "path": "lake"})
+        return factories.pipeline(*phases, at=self.root.parent / "pipeline.toml", **keys)
+
+    def open(self, *phases: Any, **keys: Any) -> WarehouseClient:
+        return self.opened(self.pipeline(*phases, **keys))
+
+    def _write(self, connection: duckdb.DuckDBPyConnection, rows: str, table: str, by: str) -> None:
+        directory = self.root.joinpath(*table.split("."))
+        directory.mkdir(parents=True, exist_ok=True)
+        connection.execute(
+            f"COPY {rows} TO '{directory}' (FORMAT parquet, PARTITION_BY ({by}), APPEND, "
+            f"FILENAME_PATTERN 'part-{next(self._files)}-{{uuid}}')"
+        )
+
+
+class BigQueryHouse(_Told):
+    """A project of its own on the emulator."""
+
+    kind = "bigquery"
+
+    def __init__(self, endpoint: str, directory: Path) -> None:
+        super().__init__()
+        self.endpoint = endpoint
+        self.project = f"test-{next(_projects)}"
+        self._directory = directory
+        self._made: set[str] = set()
+        self.client = bigquery.Client(
+            project=self.project,
+            credentials=AnonymousCredentials(),
+            client_options={"api_endpoint": endpoint},
+        )
+        for dataset in ("nba", "nba_reference"):
+            self.client.create_dataset(dataset)
+
+    def put(
+        self, table: str, rows: Sequence[Row], *, by: str = "game_date", types: Row | None = None
+    ) -> None:
+        known = _typed(rows, types)
+        if table not in self._made:
+            columns = ", ".join(f"{name} {kind}" for name, kind in known.items())
+            self.run(f"CREATE TABLE {table} ({columns}) PARTITION BY {by}")
+            self._made.add(table)
+        self.run(f"INSERT INTO {table} VALUES {_values(rows, known, 'PARSE_JSON({})')}")
+
+    def fill(self, table: str, select: str, *, by: str = "game_date") -> None:
+        dates = f"UNNEST(GENERATE_DATE_ARRAY({_FIRST}, {_LAST})) AS day"
+        self.run(f"CREATE TABLE {table} PARTITION BY {by} AS {select.format(dates=dates)}")
+
+    def pipeline(self, *phases: Any, **keys: Any) -> Pipeline:
+        ours = {"kind": "bigquery", "project": self.project, "endpoint": self.endpoint}
+        keys["warehouse"] = {**ours, **keys.get("warehouse", {})}
+        return factories.pipeline(*phases, at=self._directory / "pipeline.toml", **keys)
+
+    def open(self, *phases: Any, **keys: Any) -> WarehouseClient:
+        return self.opened(self.pipeline(*phases, **keys))
+
+    def run(self, sql: str) -> None:
+        self.client.query_and_wait(sql, wait_timeout=PATIENCE)
+
+    def close(self) -> None:
+        super().close()
+        self.client.close()
+
+
+def _typed(rows: Sequence[Row], types: Row | None) -> dict[str, str]:
+    """The columns with BigQuery's types: as stated, else as the first value says."""
+    known: dict[str, str] = {}
+    for name in {name: None for row in rows for name in row}:
+        values = [row[name] for row in rows if row.get(name) is not None]
+        known[name] = (types or {}).get(name) or _kind(values[0] if values else "")
+    return known
+
+
+def _kind(value: Any) -> str:
+    # bool before int and datetime before date: each is a kind of the other.
+    kinds = {
+        bool: "BOOL",
+        int: "INT64",
+        float: "FLOAT64",
+        str: "STRING",
+        dt.datetime: "TIMESTAMP",
+        dt.date: "DATE",
+    }
+    return next(name for kind, name in kinds.items() if isinstance(value, kind))
+
+
+def _values(rows: Sequence[Row], types: Mapping[str, str], as_json: str) -> str:
+    return ", ".join(
+        "(" + ", ".join(_literal(row.get(name), kind, as_json) for name, kind in types.items()) + ")"
+        for row in rows
+    )
+
+
+def _literal(value: Any, kind: str, as_json: str) -> str:
+    if value is None:
+        return "NULL"
+    if kind == "JSON":
+        return as_json.format("'" + json.dumps(value) + "'")
+    if isinstance(value, dt.datetime):
+        return f"TIMESTAMP '{value:%Y-%m-%d %H:%M:%S}'"
+    if isinstance(value, dt.date):
+        return f"DATE '{value}'"
+    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(value)
+
+
+def entry(
+    name: str, run: str | None, status: str | None, *, hours: float = 0.0, day: dt.date = DAY, **more: Any
+) -> Row:
+    """A row of the run history; a run takes half an hour and starts `hours` after START."""
+    began = START + dt.timedelta(hours=hours)
+    ended = None if status == "running" else began + dt.timedelta(minutes=30)
+    return {
+        "processor_name": name,
+        "data_date": day,
+        "run_id": run,
+        "status": status,
+        "phase": "phase_2_raw",
+        "started_at": began,
+        "processed_at": ended,
+        "errors": None,
+        **more,
+    }
+
+
+def closed(name: str, run: str, status: str, **more: Any) -> list[Row]:
+    """Both rows of a run that ended."""
+    return [entry(name, run, "running", **more), entry(name, run, status, **more)]

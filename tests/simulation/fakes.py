@@ -1,0 +1,238 @@
+"""What is outside of the daemon and lives on when it dies: the warehouse, and the jobs that run."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backfilld.daemon.executors.adapter import Handle, Job, JobResult, JobStatus, RecordHandles
+from backfilld.daemon.warehouses.adapter import Answers, Wanted, WarehouseError
+from backfilld.daemon.warehouses.budget import DailyBudget
+from backfilld.state.rules.verdict import Evidence, HistoryRun
+from tests.simulation.scenario import ANSWER, QUESTION
+
+Pair = tuple[str, dt.date]
+"""A processor and a date."""
+BYTES = 10
+"""What a question is billed for each table."""
+
+
+def nothing() -> None:
+    """What a job does that does nothing."""
+
+
+@dataclass
+class SimWarehouse:
+    """Rows per (processor, date), and the history that jobs write."""
+
+    clock: Callable[[], float]
+    calendar: Mapping[dt.date, int]
+    reference: Mapping[str, str] = field(default_factory=dict)
+    budget: DailyBudget | None = None
+    rows: dict[Pair, int] = field(default_factory=dict)
+    closed: dict[Pair, HistoryRun] = field(default_factory=dict)
+    open: dict[Pair, HistoryRun] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+    down: str = ""
+    retry_at: float | None = None
+    """When a spent quota is filled again."""
+    questions: int = 0
+    billed: int = 0
+    """Bytes, whatever the daemon has written down of them."""
+    point: Callable[[str], None] = lambda name: None
+    """Told while a question is under way; time may pass there."""
+    told: dict[Pair, dict[float, Evidence]] = field(default_factory=dict)
+    """What was answered, by when it was asked."""
+
+    def games(self, start: dt.date, end: dt.date) -> Mapping[dt.date, int]:
+        """The calendar's games."""
+        self._ask(tables=1)
+        return {date: games for date, games in self.calendar.items() if start <= date <= end}
+
+    def evidence(self, wanted: Wanted, *, purpose: str) -> Answers:
+        """What the rows and the history say."""
+        asked_at = self.clock()
+        self.point(QUESTION)
+        self._ask(tables=len(wanted))
+        answers = {(name, date): self.look(name, date) for name, chosen in wanted.items() for date in chosen}
+        for pair, evidence in answers.items():
+            self.told.setdefault(pair, {})[asked_at] = evidence
+        self.point(ANSWER)
+        return answers
+
+    def look(self, name: str, date: dt.date) -> Evidence:
+        """What is there, for whoever need not ask."""
+        if name in self.broken:
+            return Evidence(error=self.broken[name])
+        pair = (name, date)
+        reference = self.reference.get(name)
+        return Evidence(
+            rows=self.rows.get(pair, 0),
+            reference=self.rows.get((reference, date), 0) if reference else None,
+            closed=self.closed.get(pair),
+            open=self.open.get(pair),
+        )
+
+    def _ask(self, *, tables: int) -> None:
+        if self.budget:
+            self.budget.check()
+        self.questions += 1
+        if self.down:
+            raise WarehouseError(self.down, retry_at=self.retry_at)
+        if self.budget:
+            self.billed += tables * BYTES
+            self.budget.spend(tables * BYTES)
+
+    def set_clock(self, seconds: float) -> None:
+        """The clock was set: a quota begins anew when it would have."""
+        if self.retry_at is not None:
+            self.retry_at += seconds
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+@dataclass
+class Work:
+    """What a job does: when it ends by itself, how, and what it does to the warehouse."""
+
+    seconds: float = 10.0
+    code: int | None = 0
+    effect: Callable[[], None] = nothing
+    """At its own end."""
+    begin: Callable[[], None] = nothing
+    """At its start."""
+    talks: float = 0.0
+    """Seconds for which it goes on to print."""
+    dies_after: float = 0.0
+    """Seconds that it lives on after SIGTERM, if its grace is that long."""
+    starts: bool = True
+    """False: the machine cannot start it."""
+
+
+@dataclass
+class Process:
+    """A job that runs."""
+
+    job: Job
+    work: Work
+    started: float
+    ends: float
+    code: int | None
+    effect: Callable[[], None]
+
+
+Script = Callable[[Job], Work]
+
+
+@dataclass
+class SimExecutor:
+    """Jobs live outside the daemon: they go on when it dies, and are found again by what `ended` keeps.
+
+    `point` is told which named point of a launch is passed, and may raise there.
+    """
+
+    clock: Callable[[], float]
+    script: Script
+    point: Callable[[str], None] = lambda name: None
+    on_end: Callable[[], None] = nothing
+    """Called when there is an end to be noticed."""
+    unavailable_reason: str = ""
+    """What keeps every job from starting."""
+    alive: dict[int, Process] = field(default_factory=dict)
+    ended: dict[int, JobResult] = field(default_factory=dict)
+    watched: set[int] = field(default_factory=set)
+    refused: dict[int, JobResult] = field(default_factory=dict)
+    launched: list[Job] = field(default_factory=list)
+
+    def launch(self, jobs: Sequence[Job], record: RecordHandles) -> None:
+        """Begin the jobs after their handles are recorded."""
+        self.point("before launch")
+        work = {job.attempt: self.script(job) for job in jobs}
+        for job in jobs:
+            if not work[job.attempt].starts:
+                end = JobResult(code=None, ended_at=self.clock(), detail="cannot start: No such file")
+                self.refused[job.attempt] = end
+                self.on_end()
+        able = [job for job in jobs if work[job.attempt].starts]
+        if able:
+            record({job.attempt: f"sim-{job.attempt}" for job in able})
+        for job in able:
+            self.point("handles recorded, before a job begins")
+            self._begin(job, work[job.attempt])
+        self.point("after launch")
+
+    def _begin(self, job: Job, work: Work) -> None:
+        now = self.clock()
+        self.launched.append(job)
+        self.watched.add(job.attempt)
+        self.alive[job.attempt] = Process(job, work, now, now + work.seconds, work.code, work.effect)
+        work.begin()
+
+    def poll(self) -> list[JobStatus]:
+        """What is under way, and what has ended since."""
+        self.pass_time()
+        seen = [JobStatus(attempt=n, output_at=end.ended_at, exit=end) for n, end in self.refused.items()]
+        self.refused.clear()
+        for attempt in sorted(self.watched):
+            exit_ = self.ended.get(attempt)
+            seen.append(JobStatus(attempt=attempt, output_at=self._output_at(attempt), exit=exit_))
+            if exit_ is not None:
+                self.watched.discard(attempt)
+        return seen
+
+    def _output_at(self, attempt: int) -> float:
+        process = self.alive.get(attempt)
+        return min(self.clock(), process.started + process.work.talks) if process else 0.0
+
+    def pass_time(self) -> None:
+        """Let jobs end whose time has come, in that order."""
+        while self.alive and (end := min(p.ends for p in self.alive.values())) <= self.clock():
+            attempt, process = next((n, p) for n, p in self.alive.items() if p.ends == end)
+            del self.alive[attempt]
+            self.ended[attempt] = JobResult(code=process.code, ended_at=end)
+            process.effect()
+            self.on_end()
+
+    def stop(self, attempt: int, grace: float) -> None:
+        """SIGTERM; what does not die of it dies at the end of its grace."""
+        process = self.alive.get(attempt)
+        if process is None or process.code == 143:
+            return
+        ends = self.clock() + min(process.work.dies_after, grace)
+        if ends < process.ends:
+            process.ends, process.code, process.effect = ends, 143, nothing
+        self.pass_time()
+
+    def log(self, attempt: int) -> Path:
+        """There are no logs."""
+        return Path("/nonexistent")
+
+    def recover(self, running: Mapping[int, Handle | None]) -> None:
+        """Adopt what lives; what never began is lost."""
+        for attempt in running:
+            if attempt not in self.alive and attempt not in self.ended:
+                self.ended[attempt] = JobResult(
+                    code=None, ended_at=self.clock(), detail="lost: never started", tried=False
+                )
+            self.watched.add(attempt)
+        self.on_end()
+
+    def forget(self) -> None:
+        """The daemon died: what it had in memory is gone."""
+        self.watched.clear()
+        self.refused.clear()
+
+    def set_clock(self, seconds: float) -> None:
+        """The clock was set: jobs go on as they would, and the daemon counts their limits anew."""
+        for process in self.alive.values():
+            process.work.talks -= self.clock() - seconds - process.started
+            process.started, process.ends = self.clock(), process.ends + seconds
+
+    def next_end(self) -> float | None:
+        """When the next job ends by itself, if any ever does."""
+        ends = min((process.ends for process in self.alive.values()), default=math.inf)
+        return None if math.isinf(ends) else ends

@@ -1,0 +1,44 @@
+"""A world told in lines: what was asked, what broke, what ran, how dates moved."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+from tests.simulation.scenario import Scenario
+from tests.simulation.simulation import Life
+
+
+def setting(scenario: Scenario) -> Iterator[str]:
+    """What the world is like before anything happens."""
+    for phase in scenario.phases + (scenario.changed if scenario.is_edited else ()):
+        keys = {key: value for key, value in phase.items() if key not in ("name", "processor")}
+        yield f"{phase['name']} {keys}"
+        for one in phase["processor"]:
+            yield f"  {one['name']} { ({k: v for k, v in one.items() if k not in ('name', 'table')}) }"
+    keys = [scenario.settings[name] for name in ("jobs", "engine", "warehouse", "quota_timezone")]
+    yield f"{' '.join(map(str, keys))}, bootstrap {scenario.bootstrap_days}"
+    yield f"the warehouse thinks for {scenario.thinks} s"
+    yield f"begins {dt.datetime.fromtimestamp(scenario.start, dt.UTC)}"
+    yield "games " + ", ".join(f"{date} {games}" for date, games in scenario.games.items())
+    yield from (f"found {f.processor} {f.date}: {f.share} of what is right" for f in scenario.found)
+    yield from (f"job {m.nth + 1} of {m.processor} {m.date} {m.kind}" for m in scenario.mishaps)
+
+
+def story(life: Life) -> Iterator[str]:
+    """What happened, in order, by seconds since the start."""
+    rows = life.witness.rows
+    lines = [(at, 0, text) for at, text in life.told]
+    for move in rows("SELECT rowid, * FROM transitions"):
+        text = f"{move['date']} {move['source']} -> {move['target']} ({move['trigger']}: {move['reason']})"
+        lines.append((move["at"], 2, text))
+    for one in rows("SELECT * FROM attempts"):
+        name = f"attempt {one['id']} of {one['processor']} {one['date']}"
+        lines.append((one["claimed_at"], 3, f"{name} starts"))
+        if one["ended_at"] is not None:
+            lines.append((one["ended_at"], 1, f"{name} {one['status']} {one['exit_code']} {one['detail']}"))
+    for at, _, text in sorted(lines):
+        yield f"{at - life.scenario.start:8.1f}  {text}"
+    for table in ("dates", "checks", "holds"):
+        for row in rows(f"SELECT * FROM {table}"):
+            yield f"{table}: { ({key: value for key, value in row.items() if value not in ('', None, 0)}) }"
