@@ -39,7 +39,7 @@ PURPOSES: Mapping[Purpose, str] = {
     "preflight": "Nothing: the command line asks, not the daemon.",
 }
 """What the warehouse is asked for."""
-TROUBLES: Mapping[IncidentKind, str] = {
+INCIDENTS: Mapping[IncidentKind, str] = {
     "warehouse": "The warehouse could not be asked, or `daily_bytes` are spent: questions are held.",
     "breaker": "A processor is paused, as it failed the same way again and again.",
     "budget": "A table is parked until its quota day ends.",
@@ -80,8 +80,8 @@ class Metrics:
         self._transitions = self._counter("transitions", "Moves of dates, by the state they led to.", "to")
         self._gates = self._counter("gate_evaluations", "Decisions at gates.", "phase", "result")
         self._attempts = self._counter("attempts", "Attempts that ended.", "processor", "result")
-        self._troubles = self._counter(
-            "troubles", "Faults not tied to one date: warehouse, breaker, budget, ...", "kind"
+        self._incidents = self._counter(
+            "incidents", "Faults not tied to one date: warehouse, breaker, budget, ...", "kind"
         )
         self._unread = self._counter("collector_errors", "Scrapes that could not read the state database.")
         self._notices = self._counter("notifications", "Messages sent to the webhook, successful or not.")
@@ -98,8 +98,8 @@ class Metrics:
         for purpose in PURPOSES:
             self._queries.labels(purpose)
             self._billed.labels(purpose)
-        for kind in TROUBLES:
-            self._troubles.labels(kind)
+        for kind in INCIDENTS:
+            self._incidents.labels(kind)
 
     def watch(self, service: DaemonService) -> None:
         """Listen to a daemon, and read its state at each scrape. To be called once."""
@@ -125,7 +125,7 @@ class Metrics:
             self._attempts.labels(event.processor, event.status.value).inc()
             self._durations.labels(event.processor).observe(event.seconds)
         elif isinstance(event, Incident):
-            self._troubles.labels(event.kind).inc()
+            self._incidents.labels(event.kind).inc()
 
     def on_query(self, purpose: Purpose, billed: int) -> None:
         """Count a query that was sent to the warehouse, and the bytes it bills."""

@@ -24,7 +24,7 @@ from pydantic.fields import FieldInfo
 from backfilld.api.cli.commands.serve import serve
 from backfilld.api.cli.main import cli
 from backfilld.api.endpoint import Endpoint, Router, header_name
-from backfilld.api.metrics import GATE_RESULTS, HOLDS, PURPOSES, TROUBLES
+from backfilld.api.metrics import GATE_RESULTS, HOLDS, INCIDENTS, PURPOSES
 from backfilld.api.routes import SECTIONS
 from backfilld.api.schemas.fields import BackfillStatus
 from backfilld.daemon.settings import DEFAULT_LISTEN, VARIABLES, Settings
@@ -90,7 +90,7 @@ ENUMS: Mapping[str, type[StrEnum]] = {
 """The closed sets of words, by the names of their tables in the reference."""
 
 LABELS: Mapping[str, Mapping[str, str]] = {
-    "trouble": TROUBLES,
+    "incident": INCIDENTS,
     "hold": HOLDS,
     "gate": GATE_RESULTS,
     "purpose": PURPOSES,
@@ -99,7 +99,7 @@ LABELS: Mapping[str, Mapping[str, str]] = {
 
 _KINDS: Mapping[str, str] = {
     "Name": "name",
-    "Table": "table's name",
+    "TableName": "table's name",
     "Column": "column",
     "Duration": "duration",
     "Bounds": "list of 1 or 2 numbers",
@@ -154,7 +154,7 @@ def _declared(kind: type) -> Iterator[tuple[ast.stmt, str]]:
 
 def _fields(model: type[BaseModel]) -> Iterator[tuple[ast.AnnAssign, str]]:
     """The fields that a model and its bases declare, each with its docstring."""
-    for kind in reversed([c for c in model.__mro__ if c.__module__.startswith("state.")]):
+    for kind in reversed([c for c in model.__mro__ if c.__module__.startswith("backfilld.state.")]):
         for field, text in _declared(kind):
             if isinstance(field, ast.AnnAssign):
                 yield field, text

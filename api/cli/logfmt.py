@@ -92,7 +92,7 @@ def lifting(hold: Json) -> str:
     """The command that ends a hold."""
     if hold["kind"] == "all":
         return "backfilld resume"
-    return f"backfilld lift {hold['kind']} {hold['key']}".rstrip()
+    return f"backfilld release {hold['kind']} {hold['key']}".rstrip()
 
 
 def _word(value: object) -> str:

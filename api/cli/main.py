@@ -16,8 +16,8 @@ from backfilld.state.errors import UserError
 MODULES = {
     "serve": ("serve",),
     "backup": ("backup",),
-    "steer": ("enqueue", "pause", "resume", "cancel", "retry", "accept", "release"),
-    "look": ("status", "watch", "logs", "audit"),
+    "control": ("enqueue", "pause", "resume", "cancel", "retry", "accept", "release"),
+    "inspect": ("status", "watch", "logs", "audit"),
     "report": ("validate", "preflight", "quality"),
     "pipeline": ("pipeline",),
     "token": ("token",),
@@ -39,7 +39,7 @@ class Verbs(click.Group):
         del ctx
         for name, verbs in MODULES.items():
             if cmd_name in verbs:
-                found: click.Command = getattr(import_module(f"backfilld.api.cli.main.{name}"), cmd_name)
+                found: click.Command = getattr(import_module(f"backfilld.api.cli.commands.{name}"), cmd_name)
                 return found
         return None
 

@@ -16,7 +16,7 @@ from backfilld.state.formatting import format_utc, pluralize
 def lines(plan: Plan) -> Iterator[Text]:
     """The commands in order, each with its reason; then what cannot run, time, cost and coverage."""
     yield Text()
-    yield _comment(f"plan for {plan.start}..{plan.end}, scrapers {plan.sources}: {plan.summary}", "bold")
+    yield _comment(f"plan for {plan.start}..{plan.end}, sources {plan.sources}: {plan.summary}", "bold")
     for phase in plan.phases:
         if phase.steps:
             yield from _phase(phase)

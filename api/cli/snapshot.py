@@ -11,7 +11,7 @@ from backfilld.api.cli.client import Client, Json
 
 ENDED = ("finished", "cancelled", "stopped")
 """The statuses in which a backfill goes on no more by itself."""
-_BAD = "failed,timed_out,silent,lost"
+_BAD = "failed,timed_out,idle,lost"
 """How attempts end badly."""
 _RECENT = 100
 """How many of them are looked at."""

@@ -154,7 +154,8 @@ def _breakers(tx: Transaction, context: EngineContext, live: Sequence[int]) -> I
     for hold in placed:
         what = f"paused {hold.since}"
         if what not in told[_breaker(hold)]:
-            text = f"{context.pipeline.name}: {hold.reason}.{waiting} To go on: backfilld lift processor {hold.key}"
+            remedy = f"To go on: backfilld release processor {hold.key}"
+            text = f"{context.pipeline.name}: {hold.reason}.{waiting} {remedy}"
             yield Digest(subject=_breaker(hold), whats=[what], text=escape(text, quote=False))
 
 

@@ -1,4 +1,4 @@
-"""The views, in sections: each asks the daemon and answers, and leaves every error to `backfilld.api.problems`."""
+"""The views, by section: each calls the daemon and answers, and leaves every error to `api.problems`."""
 
 from __future__ import annotations
 

@@ -22,15 +22,15 @@ def count(
 ) -> list[Incident]:
     """Count the first verdict after each attempt; place a hold where the same error fills the limit."""
     limit = context.pipeline.jobs.breaker_threshold
-    troubles = []
+    incidents = []
     for check, answer in judged:
         if not limit or not check.follows_attempt or check.processor not in context.pipeline.processors:
             continue
         if answer.judgement.verdict.satisfied:
             circuit_breaker.reset(tx, check.processor)
         elif answer.judgement.verdict not in (Verdict.UNKNOWN, Verdict.RUNNING):
-            troubles += _another(tx, context, check, answer, limit)
-    return troubles
+            incidents += _another(tx, context, check, answer, limit)
+    return incidents
 
 
 def _another(

@@ -160,7 +160,9 @@ class Commands:
             reason = f"retry of backfill {number}"
             moved = requeue(tx, self._context, held, mode=RunMode.RETRY_NO_DATA, actor=by.name, reason=reason)
             backfills.change(
-                tx, number, {"cancelled_at": None, "stopped_at": None, "stop_reason": "", "failures_baseline": 0}
+                tx,
+                number,
+                {"cancelled_at": None, "stopped_at": None, "stop_reason": "", "failures_baseline": 0},
             )
             dates.make_backfill_due(tx, number, self._context.now())
         self._context.emit_all(moved)
@@ -170,7 +172,7 @@ class Commands:
         """Put one ended date back to `pending`.
 
         `cascades`: its sequential phases run once whatever they show, and so do those of every later done
-        date that is stale because of it, now or by what this retry repairs (`backfilld.daemon.engine.cascade`).
+        date that is stale because of it, now or by what this retry repairs (`engine.cascade`).
 
         Raises:
             NotFound: the date was never enqueued.

@@ -42,7 +42,9 @@ def requeue(
     for number, holder in holders.items():
         # What was forgiven and goes back is no credit for failures to come.
         backfills.change(
-            tx, number, {"failures_baseline": min(holder.failures_baseline, backfills.failed_dates(tx, number))}
+            tx,
+            number,
+            {"failures_baseline": min(holder.failures_baseline, backfills.failed_dates(tx, number))},
         )
     return [requeued_event(row, Trigger.RETRY, actor=actor, reason=reason) for row in chosen]
 

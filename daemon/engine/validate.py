@@ -128,12 +128,12 @@ class Validator:
             counted = [(check, answer) for check, answer in judged if (answer.date, answer.processor) in kept]
             about = sorted({date for date, _ in kept})
             filled = [(a.date, a.processor) for _, a in counted if a.judgement.verdict.satisfied]
-            troubles = circuit_breaker.count(tx, self._context, counted)
+            incidents = circuit_breaker.count(tx, self._context, counted)
             moved = cascade.mark_stale(tx, self._context, counted)
-            troubles += regression.update(tx, self._context, about)
+            incidents += regression.update(tx, self._context, about)
             dates.make_dates_due(tx, about, dates.IMMEDIATELY)
             lookback.wake_unblocked(tx, self._context, filled)
-        self._context.emit_all([*moved, *troubles])
+        self._context.emit_all([*moved, *incidents])
 
     def _judge(
         self, due: Sequence[CheckRow], answers: Answers, charted: Mapping[dt.date, Day], asked_at: float

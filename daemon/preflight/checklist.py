@@ -30,7 +30,7 @@ from backfilld.daemon.warehouses.registry import open_warehouse
 from backfilld.state.pipeline.loading import PipelineError, load
 from backfilld.state.pipeline.models import Pipeline
 
-__all__ = ["GROUPS", "Check", "Finding", "Preflight", "Result", "FindingStatus", "exit_code", "preflight"]
+__all__ = ["GROUPS", "Check", "Finding", "FindingStatus", "Preflight", "Result", "exit_code", "preflight"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,7 +63,7 @@ def data(site: PreflightContext) -> Iterator[Finding]:
     for place, phase in enumerate(phases):
         yield from _unknown(phase)
         if place == 0 and phase.percent is not None and phase.percent < LEAST_FIRST_PHASE:
-            yield warned(_told(phase), "its jobs will run; --scrapers critical or none leaves them out")
+            yield warned(_told(phase), "its jobs will run; --sources critical or none leaves them out")
         else:
             yield passed(_told(phase))
         if phase.missing_upstream:

@@ -53,7 +53,8 @@ def _act(ahead: PhaseStatus, seen: Snapshot) -> str:
         if wait.waiting is WaitReason.WAREHOUSE:
             return f"find out why {name} cannot be judged, then validate again: {blocked_reason(wait)}"
     if waits:
-        return f"wait for {blocked_reason(waits[0])} ({pluralize(len(waits), 'date')} of {name}), then validate again"
+        dates = pluralize(len(waits), "date")
+        return f"wait for {blocked_reason(waits[0])} ({dates} of {name}), then validate again"
     failed = next(decision for decision in ahead.closed.values() if isinstance(decision, Fail))
     blocked = pluralize(len(ahead.closed), "date")
     return f"look into {name}, running again does not help: {blocked} blocked, first by {failed.reason}"

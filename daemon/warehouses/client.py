@@ -132,7 +132,7 @@ def _figures(processor: Processor, row: Row | None) -> tuple[int | None, int | N
         games = int(row["games"])
     if expect.quality:
         good = int(row["good"])
-    return games, good, dict(zip(columns, map(int, row["hollow"]), strict=True))
+    return games, good, dict(zip(columns, map(int, row["empty_counts"]), strict=True))
 
 
 def _reference(

@@ -205,7 +205,7 @@ def _may_run(processor: Processor, facts: GateContext) -> bool:
 
 
 def _not_run(processor: Processor, check: CheckRow, facts: GateContext) -> _Step:
-    text = f"{_figures(check)}; not run: scrapers {facts.sources}"
+    text = f"{_figures(check)}; not run: sources {facts.sources}"
     if processor.priority is Priority.CRITICAL:
         return _Step(_Kind.FAIL, f"{processor.name}: {text}", outcome=Outcome.BLOCKED)
     return _Step(_Kind.WAIVER, text)
@@ -294,7 +294,9 @@ def _advance(steps: Mapping[str, _Step], facts: GateContext) -> Decision:
     if facts.missing_upstream:
         return Wait(waiting=WaitReason.EARLIER_DATE, text=facts.missing_upstream)
     return Advance(
-        waivers={name: Waiver(step.by, step.text) for name, step in steps.items() if step.kind is _Kind.WAIVER}
+        waivers={
+            name: Waiver(step.by, step.text) for name, step in steps.items() if step.kind is _Kind.WAIVER
+        }
     )
 
 

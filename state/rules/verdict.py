@@ -78,7 +78,7 @@ class HistoryRun:
 class Evidence:
     """What the warehouse says of one (processor, date).
 
-    `good` counts the rows that hold the quality predicate, `hollow` the NULL or zero rows per column,
+    `good` counts the rows that hold the quality predicate, `empty_counts` the NULL or zero rows per column,
     `reference` the rows of the table it is measured against. None means: not asked.
     """
 

@@ -47,9 +47,7 @@ _SAVE = (
         verdict=bindparam("_verdict"),
         satisfied=case((_PASSED, 1), else_=bindparam("_satisfied")),
         # What could not be counted is as it was when it last was.
-        row_mappers=case(
-            (bindparam("_verdict") == Verdict.UNKNOWN.value, checks.c.rows), else_=bindparam("_rows")
-        ),
+        rows=case((bindparam("_verdict") == Verdict.UNKNOWN.value, checks.c.rows), else_=bindparam("_rows")),
         expected=bindparam("_expected"),
         reason=bindparam("_reason"),
         asked_at=bindparam("_asked_at"),
@@ -150,7 +148,9 @@ def create_lookback_checks(
     tx: Connection, expected: Iterable[dt.date], processors: Collection[str], now: float
 ) -> None:
     """Checks of earlier dates that nobody enqueued but on which later ones depend."""
-    values = [{"date": date, "processor": name, "query_due_at": now} for date in expected for name in processors]
+    values = [
+        {"date": date, "processor": name, "query_due_at": now} for date in expected for name in processors
+    ]
     if values:
         tx.execute(insert(tx, checks).on_conflict_do_nothing(), values)
 

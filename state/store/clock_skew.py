@@ -14,7 +14,9 @@ _TOLD = (
 """What is only ever set to the present, and read again; of attempts, while they run."""
 _PLANNED = (dates.c.due_at, holds.c.until)
 """What is set to the present or later."""
-_KNOWN = tuple(checks.c[name] for name in ("asked_at", "last_attempt_started_at", "last_attempt_ended_at", "stale_at"))
+_KNOWN = tuple(
+    checks.c[name] for name in ("asked_at", "last_attempt_started_at", "last_attempt_ended_at", "stale_at")
+)
 """What is only ever set to the present, of checks."""
 _COMPARED = (*_KNOWN, checks.c.query_due_at, checks.c.retry_at)
 """What is known of a check: which of it came first must stay so."""

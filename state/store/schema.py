@@ -92,7 +92,9 @@ dates = Table(
     _count("priority"),
     _text("season"),
     # How work that looks done is treated: normal, insist (after a retry), force.
-    Column("mode", Text, CheckConstraint("mode IN ('normal', 'retry_no_data', 'force')"), server_default="normal"),
+    Column(
+        "mode", Text, CheckConstraint("mode IN ('normal', 'retry_no_data', 'force')"), server_default="normal"
+    ),
     # As of when the evidence was taken that let it into its state.
     Column("entered_at", Double, nullable=False),
     Column("ended_at", Double),

@@ -10,6 +10,7 @@ from tests.acceptance.daemon import daemon
 from tests.integration.cloud_run.stub import refuse, serving
 
 DAY, NEXT = "2021-10-19", "2021-10-20"
+JOBS = "backfilld.demo.jobs"
 REMOTE = ("nbac_team_boxscore", "team_offense_game_summary")
 
 
@@ -26,10 +27,7 @@ def changes_for(address):
         f'[executor.cloud-run]\nproject = "p"\nregion = "us-west2"\nlook = "0.1s"\nendpoint = "{address}"\n'
     )
     away = {f'name = "{name}"\n': f'name = "{name}"\nexecutor = "cloud-run"\n' for name in REMOTE}
-    python = {
-        f'"{{python}}", "-m", "backfilld.demo.jobs.{n}"': f'"{sys.executable}", "-m", "backfilld.demo.jobs.{n}"'
-        for n in REMOTE
-    }
+    python = {f'"{{python}}", "-m", "{JOBS}.{n}"': f'"{sys.executable}", "-m", "{JOBS}.{n}"' for n in REMOTE}
     return {**away, **python, "[jobs]\n": f"{place}\n[jobs]\n"}
 
 

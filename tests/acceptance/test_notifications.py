@@ -32,7 +32,7 @@ def test_a_backfill_is_told_once_over_a_kill_and_the_secret_is_kept(tmp_path):
 
 def noted(one):
     with audit.asking(one.database) as ask:
-        return ask("SELECT * FROM notices")
+        return ask("SELECT * FROM notifications")
 
 
 def environ(pid):

@@ -86,7 +86,7 @@ class Behind:
                 tell(event)
 
         both = Both(told)
-        object.__setattr__(self.context, "tell", both.append)
+        object.__setattr__(self.context, "emit", both.append)
 
 
 class Api:

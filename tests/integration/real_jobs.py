@@ -20,8 +20,8 @@ from tests.timeouts import PATIENCE
 HELPER = """
 import json, os, sys
 from pathlib import Path
-from daemon.executors import Job
-from daemon.executors.local import Local
+from backfilld.daemon.executors.adapter import Job
+from backfilld.daemon.executors.local.executor import LocalExecutor
 
 root, cwd, handle_file, mode, script = sys.argv[1:]
 
@@ -32,7 +32,7 @@ def record(handles):
     if mode == "dies after the record":
         os._exit(9)
 
-local = Local(Path(root))
+local = LocalExecutor(Path(root))
 local.launch([Job(attempt=1, argv=("sh", "-c", script), cwd=Path(cwd))], record)
 print("launched", flush=True)
 sys.stdin.read()

@@ -11,7 +11,7 @@ import pytest
 from backfilld.daemon.executors.adapter import Job
 from backfilld.state.records import Actor
 from backfilld.state.store import audit
-from backfilld.state.store.database import DatabaseUnusable
+from backfilld.state.store.database import DatabaseUnavailable
 from tests.integration.api_world import Api, make_api, refused
 from tests.simulation.fakes import Work
 
@@ -149,7 +149,7 @@ def test_a_change_that_is_undone_leaves_no_row_and_a_row_that_cannot_be_written_
 ) -> None:
     # Given an audit that fails after the change
     def fail(*_: object, **__: object) -> None:
-        raise DatabaseUnusable("the disk is full")
+        raise DatabaseUnavailable("the disk is full")
 
     api.enqueue("2021-10-19")
     monkeypatch.setattr(audit, "record", fail)

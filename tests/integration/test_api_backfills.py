@@ -112,7 +112,7 @@ def test_a_backfill_says_all_of_itself(api: Api) -> None:
     assert told["created_at"] == "2025-10-09T08:53:20.000Z"
     assert told["answers"] == {"enqueued": 2, "not_expected": 2}
     assert told["states"] == {"done": 2}
-    assert told["outcomes"] == {"waived": 2}  # the optional source was not run: scrapers critical
+    assert told["outcomes"] == {"waived": 2}  # the optional source was not run: sources critical
     assert told["running_attempts"] == 0
     assert told["stop_reason"] is None
     assert "retried" not in told

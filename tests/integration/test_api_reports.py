@@ -72,10 +72,10 @@ def test_a_plan_tells_what_would_run_in_order_with_its_commands_time_and_cost(ap
 
 
 def test_a_plan_without_sources_runs_none(api: Api) -> None:
-    told = api.get("/v1/plan?start=2021-10-20&scrapers=none")
+    told = api.get("/v1/plan?start=2021-10-20&sources=none")
     assert told["sources"] == "none"
     assert told["phases"][0]["steps"] == []
-    assert refused(api.client.get("/v1/plan?start=2021-10-20&scrapers=some"), 422)[0] == "sources"
+    assert refused(api.client.get("/v1/plan?start=2021-10-20&sources=some"), 422)[0] == "sources"
 
 
 def test_the_choices_stand_side_by_side_with_the_coverage_each_leads_to(api: Api) -> None:

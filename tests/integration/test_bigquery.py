@@ -251,7 +251,7 @@ def test_each_warehouse_pays_for_its_own_imports() -> None:
     """Google's client takes longer to import than a small lake to read, and DuckDB is of no use to it."""
     script = (
         "import sys; from tests.factories import pipeline, phase, processor;"
-        "from daemon.warehouse.factory import open_warehouse;"
+        "from backfilld.daemon.warehouses.registry import open_warehouse;"
         "source = {'kind': sys.argv[1], 'path': 'lake', 'project': 'p'};"
         "ours = pipeline(phase('raw', processor('box')), warehouse=source);"
         "open_warehouse(ours, on_query=print, on_error=print);"

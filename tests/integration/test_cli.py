@@ -9,7 +9,6 @@ from backfilld.api.cli import output
 from backfilld.api.cli.commands import inspect
 from backfilld.daemon.executors.adapter import Job
 from backfilld.daemon.executors.local.launcher import environment
-from backfilld.demo import environment
 from backfilld.state.store.lock import FILE, FileLock, Holder
 from tests.integration.api_with_tokens import make_door
 from tests.integration.api_world import listening
@@ -31,7 +30,7 @@ def command(monkeypatch, capsys):
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory):
-    return str(environment.prepare(tmp_path_factory.mktemp("stage") / "demo"))
+    return str(demo_environment.prepare(tmp_path_factory.mktemp("stage") / "demo"))
 
 
 def test_a_good_pipeline_file_is_shown_with_its_states(command, stage):

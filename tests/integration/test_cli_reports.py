@@ -139,7 +139,7 @@ def test_the_plan_s_own_lines_fill_a_date(command: CommandLine, filled: Path) ->
     # Given a lake that only the plan's printed lines have written to
     told = command("validate", OPENER, "--plan")
     assert told.rows("# plan for") == [
-        "# plan for 2021-10-19..2021-10-19, scrapers all: "
+        "# plan for 2021-10-19..2021-10-19, sources all: "
         "0 steps to run; 1 of 1 expected dates come to their end"
     ]
     assert not told.rows("(cd ")
@@ -179,15 +179,15 @@ def test_a_script_that_is_empty_is_not_suggested(command: CommandLine, stage: Pa
     assert not told.rows("(cd ", "empty.py")
 
 
-def test_scrapers_choose_the_sources_and_imply_the_plan(command: CommandLine, stage: Path) -> None:
-    told = command("validate", OPENER, "--scrapers", "critical")
+def test_sources_choose_the_sources_and_imply_the_plan(command: CommandLine, stage: Path) -> None:
+    told = command("validate", OPENER, "--sources", "critical")
     assert told.rows("# phase2 (parallel): 2 steps")
     assert told.rows("# goes without", "bettingpros_player_points_props")
 
 
 def test_the_choices_stand_side_by_side(command: CommandLine, stage: Path) -> None:
     told = command("validate", OPENER, "--compare")
-    assert told.rows("scrapers all") == ["scrapers all critical none"]
+    assert told.rows("sources all") == ["sources all critical none"]
     assert told.rows("steps") == ["steps 10 7 0"]
     assert told.rows("phase2 afterwards") == ["phase2 afterwards 5/5 (100.0%) 2/5 (40.0%) 0/5 (0.0%)"]
     assert told.rows("phase3 afterwards") == ["phase3 afterwards 5/5 (100.0%) 5/5 (100.0%) 0/5 (0.0%)"]
@@ -196,7 +196,7 @@ def test_the_choices_stand_side_by_side(command: CommandLine, stage: Path) -> No
 
 
 def test_its_json_carries_plan_and_comparison(command: CommandLine, stage: Path) -> None:
-    told = json.loads(command("validate", OPENER, "--scrapers", "none", "--compare", "--json").out)
+    told = json.loads(command("validate", OPENER, "--sources", "none", "--compare", "--json").out)
     assert (told["ready"], told["plan"]["sources"]) == (False, "none")
     assert [option["steps"] for option in told["comparison"]["options"]] == [10, 7, 0]
 
@@ -289,7 +289,7 @@ def test_preflight_with_warnings_is_a_2_and_quick_leaves_the_dry_runs_out(
     told = command("preflight", OPENER, "--quick")
     assert told.code == 2
     assert told.rows("⚠ data so far", "raw: 0 of 1 dates ready, 0.0 % complete")
-    assert told.rows("→ its jobs will run; --scrapers critical or none leaves them out")
+    assert told.rows("→ its jobs will run; --sources critical or none leaves them out")
     assert told.rows("– dry runs", "left out by --quick")
 
 

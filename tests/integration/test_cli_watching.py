@@ -123,7 +123,7 @@ def test_a_daemon_that_is_restarted_is_waited_for(command, monkeypatch):
             raise error
         return take_snapshot(client, backfill)
 
-    monkeypatch.setattr(follow, "look", away_at_first)
+    monkeypatch.setattr(follow, "take_snapshot", away_at_first)
     # Then it is told once, and the wait goes on
     ended = command(*WAIT)
     assert ended.code == 0
@@ -291,7 +291,7 @@ def test_the_audit_tells_what_changed_in_words(command):
     accepted, paused, enqueued = command("audit").out.splitlines()
     assert accepted.endswith("accepted.by: anonymous; accepted.reason: lost")
     assert paused.endswith("\tstatus: active -> paused; paused: false -> true")
-    assert enqueued.endswith("scrapers: all; force: false; priority: 0; note: a try; outcomes.enqueued: 3")
+    assert enqueued.endswith("sources: all; force: false; priority: 0; note: a try; outcomes.enqueued: 3")
 
 
 def test_a_processor_that_there_is_not_is_told_with_names_that_are_whole(command):
@@ -327,7 +327,7 @@ def test_without_a_daemon_a_shell_completes_nothing_and_says_nothing(monkeypatch
 def test_bash_is_given_a_script_that_it_accepts(monkeypatch):
     # Given what the documents tell people to source
     environment = {**os.environ, "_BACKFILLD_COMPLETE": "bash_source"}
-    call = "import sys; sys.argv[0] = 'backfilld'; from api.cli import main; main()"
+    call = "import sys; sys.argv[0] = 'backfilld'; from backfilld.api.cli.main import main; main()"
     script = subprocess.run([sys.executable, "-c", call], capture_output=True, check=True, env=environment)
     # Then bash takes it, and completes by it
     taken = b"complete -p backfilld"

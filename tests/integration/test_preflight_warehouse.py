@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import backfilld.demo
 from backfilld.api.schemas import reports
 from backfilld.daemon.preflight.checklist import preflight
 from backfilld.daemon.warehouses.adapter import WarehouseError
@@ -279,7 +280,7 @@ def test_its_json_is_plain(ground: Ground) -> None:
 def test_the_demo_is_ready_but_for_its_data(tmp_path: Path) -> None:
     # Given a fresh demo: a lake with a schedule, real jobs and no rows
     path = tmp_path / "pipeline.toml"
-    shutil.copy(Path(demo.__file__).parent / "pipeline.toml", path)
+    shutil.copy(Path(backfilld.demo.__file__).parent / "pipeline.toml", path)
     lake.create(tmp_path / "lake")
     # When it is looked at through the real lake, dry runs and all
     told = preflight(

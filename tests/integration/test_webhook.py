@@ -114,7 +114,7 @@ def test_a_paused_processor_is_told_once_with_its_error(api, hooked, notifier):
     (paused,) = hooked.about("box is paused")
     assert "the same error 5 times in a row" in paused
     assert "Backfills under way: 1." in paused
-    assert "backfilld lift processor box" in paused
+    assert "backfilld release processor box" in paused
 
 
 def test_the_new_end_after_a_retry_is_told(api, hooked, notifier):

@@ -189,7 +189,18 @@ def _enqueue(rng: random.Random, span: list[dt.date], at: float, whole: bool) ->
 def _request(rng: random.Random, span: list[dt.date], names: list[str], at: float) -> Happening:
     date, name, number = rng.choice(span), rng.choice(names), rng.choice((1, 1, 2))
     verb = rng.choice(
-        ("enqueue", "enqueue", "pause", "resume", "cancel", "retry", "retry_date", "accept", "release", "stop")
+        (
+            "enqueue",
+            "enqueue",
+            "pause",
+            "resume",
+            "cancel",
+            "retry",
+            "retry_date",
+            "accept",
+            "release",
+            "stop",
+        )
     )
     if verb == "enqueue":
         return _enqueue(rng, span, at, whole=False)

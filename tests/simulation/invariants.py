@@ -85,7 +85,7 @@ class Witness:
         return check is None or (self.waits_for_earlier and not check["satisfied"])
 
     def nobody_runs(self) -> list[Pair]:
-        """What lacks and no job of ours may write: of dates never enqueued, and of scrapers left out."""
+        """What lacks and no job of ours may write: of dates never enqueued, and of sources left out."""
         pairs = []
         for (date, name), check in self.checks.items():
             row = self.dates.get(date)

@@ -124,7 +124,7 @@ class Life:
             state_dir=FOLDER,
             now=self.clock,
             steady=lambda: self.time - self.leapt,
-            tell=self.events.append,
+            emit=self.events.append,
             rng=self.rng,
         )
 

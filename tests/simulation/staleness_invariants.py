@@ -79,7 +79,10 @@ class Marked:
                 if output is None or not _has_rows(output) or not self._is_ours(output):
                     continue
                 for source in filter(None, sources):
-                    if _was_run(source) and source["last_attempt_ended_at"] > output["last_attempt_started_at"]:
+                    if (
+                        _was_run(source)
+                        and source["last_attempt_ended_at"] > output["last_attempt_started_at"]
+                    ):
                         name = f"{source['processor']} of {source['date']}"
                         yield f"{processor.name} of {date} began before {name} ended, and no mark says so"
 

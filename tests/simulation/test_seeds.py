@@ -151,7 +151,9 @@ def see_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
 def believe_old_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     def save(tx, answers):
         known = checks.for_dates(tx, {answer.date for answer in answers})
-        return original(tx, [replace(one, generation=known[one.date][one.processor].generation) for one in answers])
+        return original(
+            tx, [replace(one, generation=known[one.date][one.processor].generation) for one in answers]
+        )
 
     original = checks.save
     monkeypatch.setattr(checks, "save", save)

@@ -5,8 +5,8 @@ import itertools
 
 import pytest
 import sqlalchemy as sa
-
 from backfilld.daemon.engine.revalidate_within import BATCH
+
 from backfilld.daemon.events import Incident
 from backfilld.state.records import Mark
 from backfilld.state.rules.verdict import HistoryRun
@@ -138,7 +138,9 @@ def test_an_error_is_no_answer_and_changes_no_verdict(world):
     world.time += WEEK
     world.engine.sweeper.run()
     with world.db.read() as tx:
-        verdicts = set(tx.execute(sa.text("SELECT verdict, wanted_at FROM checks WHERE processor = 'box'")))
+        verdicts = set(
+            tx.execute(sa.text("SELECT verdict, query_due_at FROM checks WHERE processor = 'box'"))
+        )
     assert verdicts == {("complete", None)}
     assert not any(row.regressed for row in world.dates().values())
     world.warehouse.down = "refused"

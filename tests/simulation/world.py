@@ -69,7 +69,7 @@ class World:
             state_dir=self.folder,
             now=self.clock,
             steady=self.steady,
-            tell=self.events.append,
+            emit=self.events.append,
             rng=self.rng,
         )
         self.executor.forget()

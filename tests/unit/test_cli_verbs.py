@@ -24,6 +24,7 @@ def test_there_is_no_other_verb():
 
 
 def test_who_only_asks_the_daemon_waits_for_no_warehouse_and_no_database():
-    words = "import sys; from api.cli import cli; cli.get_command(None, 'status'); print(*sys.modules)"
+    program = "from backfilld.api.cli.main import cli; cli.get_command(None, 'status')"
+    words = f"import sys; {program}; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
     assert not HEAVY & set(run.stdout.split())

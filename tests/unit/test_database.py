@@ -24,7 +24,7 @@ def test_the_tallies_follow_every_change(db):
         tx.execute(sa.text("INSERT INTO checks (date, processor) VALUES (:date, :processor)"), values)
         tx.execute(sa.text("UPDATE checks SET verdict = 'complete', satisfied = 1"))
     with db.read() as tx:
-        counted = tx.execute(sa.text("SELECT verdict, n FROM check_tallies WHERE n > 0")).all()
+        counted = tx.execute(sa.text("SELECT verdict, n FROM check_counts WHERE n > 0")).all()
     assert counted == [("complete", 1)]
 
 

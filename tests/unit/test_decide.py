@@ -140,7 +140,7 @@ def test_an_important_source_without_data_is_a_gap_with_a_note():
     assert decision.waivers["props"].reason == "no data: the run found nothing"
 
 
-def test_without_scrapers_a_missing_critical_source_blocks_and_others_are_gaps():
+def test_without_sources_a_missing_critical_source_blocks_and_others_are_gaps():
     missing = [check("book", Verdict.NEVER_RAN), check("spare", Verdict.NEVER_RAN)]
     assert decided(PHASE2, *missing, sources=Sources.NONE).outcome is Outcome.BLOCKED
     assert decided(PHASE2, check("props", Verdict.NEVER_RAN), sources=Sources.CRITICAL).waivers.keys() == {
@@ -169,7 +169,7 @@ def test_force_runs_a_complete_processor_once():
     assert decided(PHASE3, check("team", mode="force", attempt_count=1)) == Advance()
 
 
-def test_force_without_scrapers_leaves_complete_sources_as_they_are():
+def test_force_without_sources_leaves_complete_sources_as_they_are():
     forced = [check(p.name, mode="force") for p in PHASE2.processors]
     assert decided(PHASE2, *forced, sources=Sources.NONE) == Advance()
 

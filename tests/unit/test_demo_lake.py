@@ -7,12 +7,13 @@ import duckdb
 import pytest
 import sqlglot
 
+import backfilld.demo
 from backfilld.demo import lake as lakes
 from backfilld.demo.processors import PROCESSORS
 from backfilld.state.pipeline.loading import load
 
 OPENER = date(2021, 10, 19)
-QUERY = load(Path(demo.__file__).parent / "pipeline.toml").calendar.query or ""
+QUERY = load(Path(backfilld.demo.__file__).parent / "pipeline.toml").calendar.query or ""
 
 
 @pytest.fixture

@@ -52,9 +52,9 @@ def test_a_hold_says_how_it_is_lifted():
     hold = {"actor": "engine", "since": "2021-10-19T11:00:00.000Z", "until": None}
     placed = [{**hold, "kind": "processor", "key": "box", "reason": "exit 1 five times"}]
     (fact,) = held(view(holds=placed))
-    assert fact.line(NOON).endswith('command="backfilld lift processor box"')
+    assert fact.line(NOON).endswith('command="backfilld release processor box"')
     assert lifting({**hold, "kind": "all", "key": "all"}) == "backfilld resume"
-    assert lifting({**hold, "kind": "warehouse", "key": ""}) == "backfilld lift warehouse"
+    assert lifting({**hold, "kind": "warehouse", "key": ""}) == "backfilld release warehouse"
 
 
 def test_a_failed_attempt_says_its_code_its_last_line_and_where_to_look():

@@ -57,7 +57,7 @@ def test_writers_of_one_daemon_wait_for_each_other_rather_than_meet_a_lock(db):
     def write():
         try:
             with db.write() as tx:
-                tx.exec_driver_sql("INSERT INTO days (date, asked_at) VALUES ('2021-10-19', 0)")
+                tx.exec_driver_sql("INSERT INTO calendar_days (date, asked_at) VALUES ('2021-10-19', 0)")
         except DatabaseUnavailable as error:
             met.append(str(error))
 
@@ -70,7 +70,7 @@ def test_writers_of_one_daemon_wait_for_each_other_rather_than_meet_a_lock(db):
     # Then it writes once the first has ended
     second.join()
     with db.read() as tx:
-        assert tx.exec_driver_sql("SELECT date FROM days").scalar_one() == "2021-10-19"
+        assert tx.exec_driver_sql("SELECT date FROM calendar_days").scalar_one() == "2021-10-19"
     assert met == []
 
 
@@ -82,18 +82,20 @@ def test_a_full_disk_undoes_the_whole_transaction(db):
 
     def too_much():
         with db.write() as tx:
-            tx.exec_driver_sql("INSERT INTO days (date, asked_at) VALUES ('2021-10-19', 0)")
+            tx.exec_driver_sql("INSERT INTO calendar_days (date, asked_at) VALUES ('2021-10-19', 0)")
             tx.exec_driver_sql("INSERT INTO ballast VALUES (zeroblob(1000000))")
 
     with pytest.raises(DatabaseUnavailable, match="the disk is full; make room"):
         too_much()
     with db.read() as tx:
-        assert tx.exec_driver_sql("SELECT count(*) FROM days").scalar_one() == 0
+        assert tx.exec_driver_sql("SELECT count(*) FROM calendar_days").scalar_one() == 0
 
 
 def test_an_error_of_a_statement_is_not_taken_for_one_of_the_database(db):
     with pytest.raises(sa.exc.IntegrityError), db.write() as tx:
-        tx.exec_driver_sql("INSERT INTO days (date, asked_at) VALUES ('2021-10-19', 0), ('2021-10-19', 0)")
+        tx.exec_driver_sql(
+            "INSERT INTO calendar_days (date, asked_at) VALUES ('2021-10-19', 0), ('2021-10-19', 0)"
+        )
     with pytest.raises(sa.exc.OperationalError, match="no such table"), db.read() as tx:
         tx.exec_driver_sql("SELECT * FROM nowhere")
 
@@ -209,8 +211,8 @@ def test_a_wrong_pace_of_backups_is_told(given, told):
 
 def test_a_backup_can_be_read_without_its_log_beside_it(db, tmp_path):
     with db.write() as tx:
-        tx.exec_driver_sql("INSERT INTO days (date, asked_at) VALUES ('2021-10-19', 0)")
+        tx.exec_driver_sql("INSERT INTO calendar_days (date, asked_at) VALUES ('2021-10-19', 0)")
     copy = Backups(db, now=lambda: NOON).take(tmp_path / "elsewhere.db")
     with contextlib.closing(sqlite3.connect(f"file:{copy}?mode=ro", uri=True)) as read:
-        assert read.execute("SELECT date FROM days").fetchall() == [("2021-10-19",)]
+        assert read.execute("SELECT date FROM calendar_days").fetchall() == [("2021-10-19",)]
         assert read.execute("PRAGMA journal_mode").fetchone() == ("delete",)

@@ -17,7 +17,7 @@ def db(state_url):
     with database.write() as tx:
         tx.execute(
             sa.text(
-                'INSERT INTO backfills (id, start, "end", dates, scrapers, created_at)'
+                'INSERT INTO backfills (id, start, "end", dates, sources, created_at)'
                 " VALUES (1, '2021-10-19', '2021-10-19', 1, 'all', 0)"
             )
         )

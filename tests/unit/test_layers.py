@@ -21,18 +21,19 @@ LAYERS = {
     "api": {"state", "daemon", "api", "demo"},
     "demo": {"demo"},
 }
-OURS = {*LAYERS, "tests", "bench"}
+PACKAGE = "backfilld"
+OTHERS = {"tests", "bench"}
 
 FENCES = {
     "alembic": ("state/*",),
     "apscheduler": ("daemon/service.py",),
     "click": ("api/*",),
-    "distributed": ("daemon/executors/dask*.py",),
-    "duckdb": ("daemon/warehouse/*", "demo/*"),
+    "distributed": ("daemon/executors/dask/*",),
+    "duckdb": ("daemon/warehouses/*", "demo/*"),
     "flask": ("api/*",),
     "google": (
-        "daemon/warehouse/*",
-        "daemon/executors/cloud_run*.py",
+        "daemon/warehouses/*",
+        "daemon/executors/cloud_run/*",
         "daemon/google_errors.py",
         "demo/bigquery.py",
     ),
@@ -41,14 +42,14 @@ FENCES = {
     "pydantic_core": ("state/*", "api/*"),
     "requests": (
         "api/*",
-        "daemon/warehouse/*",
+        "daemon/warehouses/*",
         "daemon/google_errors.py",
     ),  # Google's clients raise its exceptions
     "rich": ("api/*",),
     "sqlalchemy": ("state/*",),
-    "sqlglot": ("daemon/warehouse/*",),
-    "subprocess": ("daemon/executors/*", "daemon/preflight*.py", "demo/*"),
-    "transitions": ("state/machine.py",),
+    "sqlglot": ("daemon/warehouses/*",),
+    "subprocess": ("daemon/executors/*", "daemon/preflight/*", "demo/*"),
+    "transitions": ("state/rules/machine.py",),
     "waitress": ("api/*",),
     "werkzeug": ("api/*",),
 }
@@ -64,8 +65,14 @@ class Import:
 
     @property
     def top(self) -> str:
-        """The package it is of."""
+        """The package it belongs to."""
         return self.module.split(".")[0]
+
+    @property
+    def layer(self) -> str | None:
+        """The layer of this project that is imported; None for a library or the package itself."""
+        names = self.module.split(".")
+        return names[1] if names[0] == PACKAGE and len(names) > 1 and names[1] in LAYERS else None
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line} imports {self.module}"
@@ -85,7 +92,7 @@ def imports(root: Path, path: Path) -> Iterator[Import]:
         if isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level:
-            near = ".".join(package[: len(package) - node.level + 1])
+            near = ".".join((PACKAGE, *package[: len(package) - node.level + 1]))
             modules = [f"{near}.{node.module or alias.name}" for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             modules = [f"{node.module}.{alias.name}" for alias in node.names]
@@ -103,8 +110,12 @@ def complaints(root: Path) -> list[str]:
 def _layer_complaints(found: list[Import]) -> Iterator[str]:
     for one in found:
         layer = one.path.split("/")[0]
-        if one.top in OURS and one.top not in LAYERS[layer]:
-            yield f"{one}: {layer} may not import {one.top}, only {', '.join(sorted(LAYERS[layer]))}"
+        if one.top in LAYERS:
+            yield f"{one}: import it as {PACKAGE}.{one.module}"
+        elif (wanted := one.layer or (one.top if one.top in OTHERS else None)) and wanted not in LAYERS[
+            layer
+        ]:
+            yield f"{one}: {layer} may not import {wanted}, only {', '.join(sorted(LAYERS[layer]))}"
 
 
 def _library_complaints(found: list[Import]) -> Iterator[str]:
@@ -112,7 +123,7 @@ def _library_complaints(found: list[Import]) -> Iterator[str]:
         allowed = FENCES.get(one.top)
         if allowed is not None and not any(fnmatch(one.path, pattern) for pattern in allowed):
             yield f"{one}: only {' and '.join(allowed)} may import {one.top}"
-        elif allowed is None and one.top not in OURS and one.top not in sys.stdlib_module_names:
+        elif allowed is None and one.top not in {PACKAGE, *LAYERS, *OTHERS, *sys.stdlib_module_names}:
             yield f"{one}: {one.top} has no place yet; give it one in FENCES"
 
 
@@ -130,14 +141,30 @@ def test_the_rules_are_about_modules_that_exist() -> None:
     [
         (
             "state/x.py",
-            "import daemon.engine",
-            "imports daemon.engine: state may not import daemon, only state",
+            "import backfilld.daemon.engine",
+            "imports backfilld.daemon.engine: state may not import daemon, only state",
         ),
-        ("state/x.py", "from api import app", "imports api.app: state may not import api, only state"),
-        ("daemon/x.py", "from api.app import create_app", "daemon may not import api, only daemon, state"),
-        ("daemon/x.py", "from demo import lake", "daemon may not import demo, only daemon, state"),
+        (
+            "state/x.py",
+            "from backfilld.api import app",
+            "imports backfilld.api.app: state may not import api, only state",
+        ),
+        (
+            "daemon/x.py",
+            "from backfilld.api.app import create_app",
+            "daemon may not import api, only daemon, state",
+        ),
+        (
+            "daemon/x.py",
+            "from backfilld.demo import lake",
+            "daemon may not import demo, only daemon, state",
+        ),
         ("api/x.py", "from tests import factories", "api may not import tests"),
-        ("demo/jobs/x.py", "from state import verdict", "demo may not import state, only demo"),
+        (
+            "demo/jobs/x.py",
+            "from backfilld.state.rules import verdict",
+            "demo may not import state, only demo",
+        ),
         ("daemon/x.py", "import sqlalchemy.orm", "only state/* may import sqlalchemy"),
         ("daemon/x.py", "import pydantic", "only state/* and api/* may import pydantic"),
         (
@@ -145,10 +172,11 @@ def test_the_rules_are_about_modules_that_exist() -> None:
             "from google.cloud import bigquery",
             "demo/bigquery.py may import google",
         ),
-        ("daemon/warehouse/x.py", "import apscheduler", "only daemon/service.py may import apscheduler"),
+        ("daemon/warehouses/x.py", "import apscheduler", "only daemon/service.py may import apscheduler"),
         ("daemon/x.py", "def f():\n    import subprocess", "imports subprocess: only daemon/executors/*"),
         ("api/x.py", "if 1:\n    from subprocess import run", "imports subprocess.run: only daemon/exec"),
         ("daemon/x.py", "import rich, flask", "only api/* may import flask"),
+        ("daemon/x.py", "from state.store import dates", "import it as backfilld.state.store.dates"),
         ("api/x.py", "import numpy", "imports numpy: numpy has no place yet; give it one in FENCES"),
     ],
 )
@@ -162,14 +190,14 @@ def test_a_forbidden_import_is_told_in_a_sentence(
 @pytest.mark.parametrize(
     ("path", "line"),
     [
-        ("state/store/x.py", "from ..verdict import judge"),
-        ("daemon/x.py", "from state.verdict import judge"),
+        ("state/store/x.py", "from ..rules.verdict import judge"),
+        ("daemon/x.py", "from backfilld.state.rules.verdict import judge"),
         ("daemon/executors/x.py", "import subprocess"),
-        ("daemon/preflight.py", "import subprocess"),
+        ("daemon/preflight/x.py", "import subprocess"),
         ("daemon/preflight/jobs.py", "import subprocess"),
-        ("daemon/warehouse/lake.py", "def f():\n    import duckdb, sqlglot"),
-        ("api/x.py", "import click, flask\nfrom daemon import engine"),
-        ("demo/jobs/x.py", "import duckdb\nfrom demo.job import run"),
+        ("daemon/warehouses/lake.py", "def f():\n    import duckdb, sqlglot"),
+        ("api/x.py", "import click, flask\nfrom backfilld.daemon import engine"),
+        ("demo/jobs/x.py", "import duckdb\nfrom backfilld.demo.job import run"),
     ],
 )
 def test_what_is_allowed_is_not_complained_about(tmp_path: Path, path: str, line: str) -> None:

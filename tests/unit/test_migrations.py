@@ -94,7 +94,7 @@ def test_all_migrations_make_the_schema_that_the_tables_describe(migrated, descr
         "ALTER TABLE holds ADD COLUMN more INTEGER",
         "DROP INDEX dates_due",
         "DROP TRIGGER checks_recounted",
-        "ALTER TABLE days ADD COLUMN flag INTEGER CHECK (flag IN (0, 1))",
+        "ALTER TABLE calendar_days ADD COLUMN flag INTEGER CHECK (flag IN (0, 1))",
     ],
 )
 def test_every_kind_of_difference_is_found(migrated, described, change):

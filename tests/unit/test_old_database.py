@@ -17,7 +17,7 @@ from backfilld.state.store.schema_version import MIGRATIONS
 DATE = dt.date(2021, 10, 26)
 
 ROWS = """
-INSERT INTO backfills (id, start, "end", dates, scrapers, created_at, note)
+INSERT INTO backfills (id, start, "end", dates, sources, created_at, note)
     VALUES (7, '2021-10-26', '2021-10-26', 1, 'all', 1000.0, 'of the first version');
 INSERT INTO dates (date, state, waiting, backfill_id, season, entered_at, version)
     VALUES ('2021-10-26', 'phase4-step-1', 'attempt', 7, '2021-22', 1000.0, 3);
@@ -63,7 +63,7 @@ def test_nothing_of_it_is_lost(path):
         assert checks.for_dates(tx, [DATE])[DATE]["zones"].rows == 30
         (attempt,) = attempts.running(tx)
         assert (attempt.id, attempt.sequence, attempt.status) == (41, "phase4", AttemptStatus.RUNNING)
-        counted = tx.exec_driver_sql("SELECT state, n FROM date_tallies WHERE n > 0").all()
+        counted = tx.exec_driver_sql("SELECT state, n FROM date_counts WHERE n > 0").all()
         assert counted == [("phase4-step-1", 1)]
     database.close()
 

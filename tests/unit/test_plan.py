@@ -253,12 +253,12 @@ def test_the_choices_are_shown_side_by_side_with_the_coverage_each_leads_to() ->
     assert [p.coverage[0].percent for p in (every, critical, none)] == [100.0, 50.0, 40.0]
     assert [p.coverage[1].percent for p in (every, critical, none)] == [100.0, 100.0, 80.0]
     assert [p.done_dates for p in (every, critical, none)] == [5, 5, 4]
-    assert "not run: scrapers none" in none.cannot_run[0].reason
+    assert "not run: sources none" in none.cannot_run[0].reason
     rows = plans.Comparison.plain(compare(report, small_nba))["options"]
     assert [(row["sources"], row["steps"]) for row in rows] == [("all", 16), ("critical", 11), ("none", 8)]
 
 
-def test_scrapers_none_goes_on_without_what_is_not_critical() -> None:
+def test_sources_none_goes_on_without_what_is_not_critical() -> None:
     small_nba, facts = small()
     facts.fill([TEAMS], [date("2021-10-19")])
     made = planned(small_nba, facts, "2021-10-19", sources=Sources.NONE)

@@ -84,7 +84,7 @@ def test_unknown_is_a_warehouse_that_could_not_be_asked() -> None:
 
 @pytest.mark.parametrize(
     "figures",
-    [{"rows": -1}, {"rows": 3, "games": 4}, {"rows": 3, "good": 4}, {"rows": 3, "hollow": {"x": 4}}],
+    [{"rows": -1}, {"rows": 3, "games": 4}, {"rows": 3, "good": 4}, {"rows": 3, "empty_counts": {"x": 4}}],
 )
 def test_unknown_is_an_answer_that_makes_no_sense(figures: dict[str, Any]) -> None:
     verdict, reason = told(judge(Evidence(**figures), Expectation(), EIGHT_GAMES, about()))

@@ -37,7 +37,7 @@ def test_every_name_is_quoted() -> None:
     assert question.sql == (
         "SELECT 'box' AS processor, `game_date` AS date, COUNT(*) AS n, COUNT(DISTINCT `game_id`) AS games,"
         " CAST(NULL AS INT64) AS good,"
-        " [COUNTIF(`minutes` IS NULL OR SAFE_CAST(CAST(`minutes` AS STRING) AS FLOAT64) = 0)] AS hollow"
+        " [COUNTIF(`minutes` IS NULL OR SAFE_CAST(CAST(`minutes` AS STRING) AS FLOAT64) = 0)] AS empty_counts"
         " FROM `nba.box` WHERE `game_date` BETWEEN @start0 AND @end0 GROUP BY 2"
     )
     assert question.params == {"start0": DAY, "end0": DAY}

@@ -16,7 +16,12 @@ from backfilld.state.formatting import pluralize
 @click.argument("start", type=DATE)
 @click.argument("end", type=DATE, required=False)
 @click.option(
-    "--scrapers", type=click.Choice(["all", "critical", "none"]), default="all", help="Which sources may run."
+    "--sources",
+    "--scrapers",
+    "sources",
+    type=click.Choice(["all", "critical", "none"]),
+    default="all",
+    help="Which sources may run.",
 )
 @click.option("--force", is_flag=True, help="Run every processor once, complete or not.")
 @click.option("--priority", type=int, default=0, help="Higher goes first; -100 to 100.")

@@ -80,7 +80,9 @@ def ordered(start: str, end: str) -> tuple[dt.date, dt.date]:
 @state_option
 @click.option("--plan", "planned", is_flag=True, help="Also what would run, in order, as commands to paste.")
 @click.option(
+    "--sources",
     "--scrapers",
+    "sources",
     type=click.Choice([one.value for one in Sources]),
     help="Which sources the plan may run; implies --plan.",
 )

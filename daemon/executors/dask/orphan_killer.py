@@ -1,4 +1,4 @@
-"""Ends jobs whose master is gone: `python -m backfilld.daemon.executors.dask.orphan_killer FOLDER`, with handles on stdin.
+"""Ends jobs whose Dask worker is gone; `python -m` of this module with FOLDER, and handles on stdin.
 
 Jobs of the local executor outlive whoever started them. Where nobody comes back to adopt them they must not:
 a new attempt may begin elsewhere. The end of stdin says that the master is gone, however it went.

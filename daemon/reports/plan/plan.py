@@ -34,13 +34,13 @@ from backfilld.state.rules.gates import Waiver
 from backfilld.state.rules.verdict import Verdict
 
 __all__ = [
-    "PlannedWaiver",
     "CannotRun",
     "Comparison",
     "Cost",
     "Coverage",
     "PhasePlan",
     "Plan",
+    "PlannedWaiver",
     "Recompute",
     "Step",
     "compare",

@@ -77,7 +77,7 @@ class _Walker:
         self._pipeline = pipeline
         self._machine = Machine(pipeline)
         self._seen = seen
-        self._scrapers = sources
+        self._sources = sources
         self._unusable = unusable
         self._holes = {phase.name: self._known_holes(phase) for phase in pipeline.phase}
         self.outlook = SimulationResult()
@@ -116,7 +116,7 @@ class _Walker:
             stage,
             checks,
             now=self._seen.asked_at,
-            sources=self._scrapers,
+            sources=self._sources,
             held=self._unusable,
             missing_upstream=missing,
         )

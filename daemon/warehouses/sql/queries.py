@@ -94,7 +94,7 @@ def evidence(asked: Iterable[TableQuery]) -> Query:
 
 _BRANCH = (
     "SELECT '{processor}' AS processor, {date} AS date, COUNT(*) AS n, {games} AS games, {quality} AS good,"
-    " [{hollow}] AS hollow FROM {table} WHERE {where} GROUP BY 2"
+    " [{empty_counts}] AS empty_counts FROM {table} WHERE {where} GROUP BY 2"
 )
 
 

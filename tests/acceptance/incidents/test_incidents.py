@@ -41,7 +41,7 @@ from tests.fake_warehouse import FakeWarehouse, span
 from tests.simulation.world import Work, World
 
 
-def test_incident_1_four_scrapers_never_ran_on_a_preseason_date(world: World) -> None:
+def test_incident_1_four_sources_never_ran_on_a_preseason_date(world: World) -> None:
     receipt = world.enqueue(dt.date(2021, 10, 15), dt.date(2021, 10, 15))
     assert [(d.outcome.value, d.reason) for d in receipt.details] == [
         ("not_expected", "preseason: 2021-22 opens 2021-10-19")
@@ -317,7 +317,7 @@ def test_incident_32_a_view_on_an_empty_column_said_that_games_were_there() -> N
     assert (found.verdict.value, found.reason) == ("partial", "5 of 8 games")
 
 
-def test_incident_33_schedules_were_missing_and_scrapers_found_nothing_to_do(
+def test_incident_33_schedules_were_missing_and_sources_found_nothing_to_do(
     world: World, checkout: Checkout
 ) -> None:
     spoil(world, "box", lambda date: Work(code=0))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backfilld.daemon.executors.cloud_run import client, executor
-from tests.integration.cloud_run.client_driver import WAITS, hand_of, on_run
+from tests.integration.cloud_run.client_driver import WAITS, hand_of, on_run, status_message
 from tests.integration.cloud_run.stub import CloudRunStub, refuse
 from tests.integration.executor_driver import Hand
 from tests.integration.real_jobs import lives, until

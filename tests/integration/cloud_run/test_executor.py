@@ -8,7 +8,14 @@ import pytest
 
 from backfilld.daemon.executors.adapter import Job
 from backfilld.daemon.executors.cloud_run import client, executor
-from tests.integration.cloud_run.client_driver import COMPLETED, WAITS, dead_launcher, hand_of, on_run
+from tests.integration.cloud_run.client_driver import (
+    COMPLETED,
+    WAITS,
+    dead_launcher,
+    hand_of,
+    on_run,
+    status_message,
+)
 from tests.integration.cloud_run.stub import PARENT, CloudRunStub, refuse
 from tests.integration.executor_driver import Hand
 from tests.integration.real_jobs import changed, lives, until

@@ -10,7 +10,7 @@ from backfilld.daemon import worker
 from backfilld.daemon.executors.adapter import Job
 from backfilld.daemon.executors.cloud_run import executor
 from backfilld.daemon.executors.local.process import Identity
-from tests.integration.cloud_run.client_driver import WAITS, dead_launcher
+from tests.integration.cloud_run.client_driver import WAITS, dead_launcher, status_message
 from tests.integration.cloud_run.stub import CloudRunStub, refuse
 from tests.integration.executor_driver import Hand
 from tests.integration.real_jobs import changed, until

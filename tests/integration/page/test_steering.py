@@ -118,7 +118,7 @@ def test_a_gap_is_accepted_with_a_reason_and_a_date_is_retried(api: Api, page: P
     expect(page.locator("#verdict-box")).to_contain_text("accepted by anonymous: the source never had it")
     api.world.script = api.world.well
     api.world.run()
-    expect(page.locator(".facts")).to_contain_text("done, accepted")
+    expect(page.locator(".facts")).to_contain_text("done, waived")
     # When it is retried, it starts again
     press(page, "Retry")
     expect(page.locator(".track [aria-current]")).to_have_text("pending")
