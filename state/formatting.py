@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 def format_utc(at: float) -> str:
@@ -14,6 +14,15 @@ def format_utc(at: float) -> str:
 def pluralize(n: int, noun: str) -> str:
     """A number of things: 1 date, 3 dates."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def format_counts(counts: Mapping[str, int]) -> str:
+    """A date's counts by their names: `5 games, 1 store`; empty without any."""
+    return ", ".join(f"{n} {_singular(name) if n == 1 else name}" for name, n in counts.items())
+
+
+def _singular(name: str) -> str:
+    return name.removesuffix("s") if not name.endswith("ss") else name
 
 
 def join_truncated(words: Sequence[str], most: int, between: str = ", ") -> str:

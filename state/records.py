@@ -187,8 +187,8 @@ class CheckRow:
         return self.last_attempt_ended_at is not None and (self.asked_at or 0.0) < self.last_attempt_ended_at
 
     @property
-    def own(self) -> HistoryRun | None:
-        """Our latest attempt, as a run of the history."""
+    def last_attempt(self) -> HistoryRun | None:
+        """The daemon's latest attempt, as a run of the history."""
         if self.last_attempt_started_at is None:
             return None
         return HistoryRun(

@@ -46,7 +46,12 @@ from backfilld.state.pipeline.sections import (
     WarehouseSettings,
 )
 from backfilld.state.records import AttemptStatus, EnqueueOutcome, Sources
-from backfilld.state.rules.expectation import Expectation, Filled, Quality, RampStep, Ratio
+from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.expectations.distinct import DistinctColumn
+from backfilld.state.rules.expectations.filled import Filled
+from backfilld.state.rules.expectations.quality import Quality
+from backfilld.state.rules.expectations.ramp import RampStep
+from backfilld.state.rules.expectations.ratio import Ratio
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import Outcome, Trigger
 from backfilld.state.rules.verdict import Verdict
@@ -73,6 +78,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "ratio": Ratio,
     "quality": Quality,
     "filled": Filled,
+    "distinct": DistinctColumn,
     "ramp": RampStep,
 }
 """The tables of the pipeline file, by the names of their tables in the reference."""
@@ -104,6 +110,10 @@ _KINDS: Mapping[str, str] = {
     "Duration": "duration",
     "Bounds": "list of 1 or 2 numbers",
     "Share": "number",
+    "Rows": "list of 1 or 2 numbers",
+    "RowsPer": "table of lists of 1 or 2 numbers",
+    "Distinct": "tables of their own",
+    "Ramp": "tables of their own",
     "str": "text",
     "int": "whole number",
     "float": "number",

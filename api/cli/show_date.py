@@ -13,7 +13,7 @@ from backfilld.api.cli.logfmt import Fact
 from backfilld.api.cli.output import coloured, sanitize_line, sign
 from backfilld.api.cli.snapshot import attempt_failure
 from backfilld.api.formatting import span
-from backfilld.state.formatting import pluralize
+from backfilld.state.formatting import format_counts
 
 _NONE = "–"
 
@@ -58,7 +58,7 @@ def _head(date: Json) -> Iterator[Text]:
     yield Text.assemble((date["date"], "bold"), "  ", state, outcome, reason)
     known = [
         f"season {date['season']}, day {date['season_day']}" if date["season"] else "out of season",
-        pluralize(date["games"], "game") if date["games"] is not None else "",
+        format_counts(date["counts"]),
         f"backfill {date['backfill_id']}" if date["backfill_id"] is not None else "",
     ]
     yield Text(", ".join(word for word in known if word), style="dim")

@@ -8,6 +8,7 @@ from typing import Any
 
 from backfilld.api.formatting import lasting, size, span
 from backfilld.api.schemas.fields import iso
+from backfilld.state.formatting import format_counts
 from backfilld.state.records import AttemptStatus
 
 _MARKS: Mapping[str, str] = {
@@ -45,6 +46,7 @@ def plain(name: str) -> str:
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "clock": clock,
+    "counts": format_counts,
     "day": day,
     "iso": iso,
     "many": many,

@@ -165,11 +165,11 @@ class Enqueuer:
 
     def _answers(self, tx: Transaction, request: EnqueueRequest, doubt: str) -> list[DateResult]:
         existing = dates.get_many(tx, request.dates)
-        games = calendar_days.between(tx, request.dates[0], request.dates[-1])
+        counts = calendar_days.between(tx, request.dates[0], request.dates[-1])
         known = checks.for_dates(tx, [row.date for row in existing.values() if row.state == DONE])
         details = []
         for date in request.dates:
-            day = self._context.pipeline.seasons.day(date, games[date]) if date in games else None
+            day = self._context.pipeline.seasons.day(date, counts[date]) if date in counts else None
             details.append(self._answer(request, day, date, existing.get(date), known.get(date, {}), doubt))
         return details
 

@@ -166,7 +166,7 @@ class Launcher:
         first, end = last.date + dt.timedelta(days=1), pick.date - dt.timedelta(days=1)
         between = calendar_days.between(tx, first, end)
         seasons = self._context.pipeline.seasons
-        known_empty = all(not seasons.day(date, games).expected for date, games in between.items())
+        known_empty = all(not seasons.day(date, counts).expected for date, counts in between.items())
         return known_empty and len(between) == (pick.date - last.date).days - 1
 
     def _take(

@@ -109,10 +109,8 @@ def _absent(site: PreflightContext, what: str, names: Sequence[str]) -> Iterator
 def _missing_columns(processor: Processor, info: TableInfo) -> Iterator[Finding]:
     expect = processor.expect
     named = {processor.date_column: "date_column"}
-    if expect.games_column:
-        named[expect.games_column] = "expect.games_column"
-    if expect.filled:
-        named |= dict.fromkeys(expect.filled.columns, "expect.filled")
+    for key, rule in expect.rules.items():
+        named |= dict.fromkeys(rule.column_names(), f"expect.{key}")
     if expect.quality:
         try:
             named |= dict.fromkeys(columns_in(expect.quality.where), "expect.quality")

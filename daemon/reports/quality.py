@@ -134,7 +134,7 @@ def _dates(processor: Processor, seen: Snapshot) -> Iterator[tuple[dt.date, Date
 
 
 def _below(evidence: Evidence) -> int:
-    return 0 if evidence.good is None or evidence.error else evidence.rows - evidence.good
+    return 0 if evidence.passing_rows is None or evidence.error else evidence.rows - evidence.passing_rows
 
 
 def _summary(checked: Sequence[ProcessorQuality], broken: int, unknown: int) -> str:

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from typing import Literal, Protocol
 
+from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.verdict import Evidence
 
 Purpose = Literal["gate", "sweep", "calendar", "validation", "quality", "preflight"]
@@ -32,8 +33,8 @@ class WarehouseError(Exception):
 class Warehouse(Protocol):
     """The platform's data, read-only."""
 
-    def games(self, start: dt.date, end: dt.date) -> Mapping[dt.date, int]:
-        """Games per date of the calendar, both ends included; dates that are absent have none.
+    def counts(self, start: dt.date, end: dt.date) -> Mapping[dt.date, Counts]:
+        """Counts per date of the calendar, both ends included; 0 for dates that are absent.
 
         Raises:
             WarehouseError: the calendar could not be asked.

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
+from backfilld.state.pipeline.fields import Column
 from backfilld.state.pipeline.sections import (
     DEFAULT_QUOTA_TIMEZONE,
     CalendarSettings,
@@ -29,7 +30,7 @@ from backfilld.state.pipeline.sections import (
 )
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.calendar import Calendar, Day, Lookback, Season
-from backfilld.state.rules.expectation import Column, Expectation
+from backfilld.state.rules.expectation import Expectation
 
 PENDING, DONE, FAILED = "pending", "done", "failed"
 
@@ -257,8 +258,9 @@ class Pipeline(StrictModel):
     def seasons(self) -> Calendar:
         """The calendar's pure part."""
         entries = [Season(name=s.name, opens=s.opens, closes=s.closes) for s in self.calendar.season]
-        counts = bool(self.calendar.query or self.calendar.file)
-        return Calendar(entries, counts_games=counts)
+        counted = bool(self.calendar.query or self.calendar.file)
+        names = dict.fromkeys(name for p in self.processors.values() for name in p.expect.count_names)
+        return Calendar(entries, counted=counted, count_names=names)
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:

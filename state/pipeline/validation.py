@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from backfilld.state.pipeline.fields import IDENTIFIER
 from backfilld.state.pipeline.models import (
     DONE,
     FAILED,
@@ -21,7 +22,6 @@ from backfilld.state.pipeline.models import (
     Processor,
 )
 from backfilld.state.pipeline.sections import ExecutorSettings
-from backfilld.state.rules.expectation import IDENTIFIER
 
 Location = tuple[int | str, ...]
 """A key's path, with numbers for the items of lists."""
@@ -181,8 +181,8 @@ def _expectation_problems(pipeline: Pipeline) -> Iterator[str]:
     for stage in pipeline.stages:
         for processor in stage.processors:
             where = f"phase[{stage.phase.name}].processor[{processor.name}].expect"
-            if processor.expect.needs_games and not pipeline.seasons.counts_games:
-                yield f"{where}: rows_per_game and games_column need a calendar with query or file; use rows"
+            if processor.expect.count_names and not pipeline.seasons.counted:
+                yield f"{where}: rows_per and distinct need a calendar with query or file; use rows"
             if processor.expect.ramp and not pipeline.calendar.season:
                 yield f"{where}.ramp: counts days of a season; add [[calendar.season]]"
             ratio = processor.expect.ratio

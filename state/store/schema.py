@@ -243,8 +243,8 @@ calendar_days = Table(
     "calendar_days",
     metadata,
     Column("date", Date, primary_key=True),
-    # NULL where the calendar does not count games.
-    Column("games", Integer),
+    # JSON by name: {"games": 5}. NULL where the calendar does not count.
+    Column("counts", Text),
     Column("asked_at", Double, nullable=False),
 )
 

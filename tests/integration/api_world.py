@@ -42,7 +42,7 @@ class Priced:
 
     def __init__(self, warehouse: SimWarehouse) -> None:
         self._warehouse = warehouse
-        self.games = warehouse.games
+        self.counts = warehouse.counts
         self.evidence = warehouse.evidence
         self.close = warehouse.close
 

@@ -34,14 +34,14 @@ def test_a_date_tells_its_whole_story(api: Api) -> None:
         api.world.step()
     # Then it says where it stands, what it waits for, and how it came there
     story = {
-        name: told[name] for name in ("date", "state", "outcome", "reason", "games", "season", "season_day")
+        name: told[name] for name in ("date", "state", "outcome", "reason", "counts", "season", "season_day")
     }
     assert story == {
         "date": "2021-10-20",
         "state": "phase4-step-1",
         "outcome": None,
         "reason": None,
-        "games": 3,
+        "counts": {"games": 3},
         "season": "2021-22",
         "season_day": 1,
     }

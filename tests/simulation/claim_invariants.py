@@ -93,7 +93,7 @@ class Claims:
                 raise Broken("after", f"{told} before {other} is satisfied")
         for earlier in self._life.pipeline.stages[: stage.index]:
             day = self._life.pipeline.seasons.day(
-                day_of(date), self._life.scenario.games.get(day_of(date), 0)
+                day_of(date), {"games": self._life.scenario.games.get(day_of(date), 0)}
             )
             for other in earlier.processors:
                 if (

@@ -279,11 +279,12 @@ class Witness:
     def expected(self, date: dt.date) -> bool:
         """Whether the calendar expects anything."""
         games = self._life.scenario.games.get(date, 0)
-        return self._life.pipeline.seasons.day(date, games).expected
+        return self._life.pipeline.seasons.day(date, {"games": games}).expected
 
     def asks(self, date: str, processor: Processor) -> bool:
         """Whether anything is expected of a processor on a date."""
-        day = self._life.pipeline.seasons.day(day_of(date), self._life.scenario.games.get(day_of(date), 0))
+        games = self._life.scenario.games.get(day_of(date), 0)
+        day = self._life.pipeline.seasons.day(day_of(date), {"games": games})
         return not day.in_bootstrap(self._life.pipeline.bootstrap_days(processor))
 
     def pair(self, check: Row) -> Pair:

@@ -103,9 +103,9 @@ def test_used_up_attempts_fail_the_date_with_the_figures():
 
 def test_an_excess_is_run_once_and_then_fails():
     decision = decided(
-        PHASE3, check("team", Verdict.EXCESS, attempt_count=1, reason="44 rows for 11 games, at most 22")
+        PHASE3, check("team", Verdict.EXCESS, attempt_count=1, reason="44 rows, at most 22 for 11 games")
     )
-    assert decision.reason == "team: excess: 44 rows for 11 games, at most 22 after 1 attempt"
+    assert decision.reason == "team: excess: 44 rows, at most 22 for 11 games after 1 attempt"
 
 
 def test_a_critical_source_without_data_blocks():
