@@ -20,7 +20,7 @@ from backfilld.state.rules.expectations.quality import Quality
 from backfilld.state.rules.expectations.ramp import Ramp
 from backfilld.state.rules.expectations.ratio import Ratio
 from backfilld.state.rules.expectations.rows import Rows, RowsPer
-from backfilld.state.rules.expectations.rule import Range, Rule
+from backfilld.state.rules.expectations.rule import Range, RowBound, Rule
 
 
 class Expectation(StrictModel):
@@ -62,7 +62,7 @@ class Expectation(StrictModel):
     def rules_on(self, day: Day) -> Iterator[Rule]:
         """The rules that hold on a day: a step of the ramp replaces those that bound the rows."""
         ramped = self.ramp is not None and self.ramp.step(day) is not None
-        return (rule for rule in self.rules.values() if not (ramped and rule.bounds_rows))
+        return (rule for rule in self.rules.values() if not (ramped and isinstance(rule, RowBound)))
 
     def row_range(self, day: Day, reference: int | None) -> Range:
         """How many rows a date may have; `reference` are the rows of the table it is measured against."""

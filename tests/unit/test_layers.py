@@ -191,9 +191,8 @@ def test_a_forbidden_import_is_told_in_a_sentence(
     ("path", "line"),
     [
         ("state/store/x.py", "from ..rules.verdict import judge"),
-        ("daemon/x.py", "from backfilld.state.rules.verdict import judge")(
-            "daemon/executors/x.py", "import subprocess"
-        ),
+        ("daemon/x.py", "from backfilld.state.rules.verdict import judge"),
+        ("daemon/executors/x.py", "import subprocess"),
         ("daemon/preflight/x.py", "import subprocess"),
         ("daemon/preflight/jobs.py", "import subprocess"),
         ("daemon/warehouses/lake.py", "def f():\n    import duckdb, sqlglot"),

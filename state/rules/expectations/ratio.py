@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import ClassVar, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from backfilld.state.pipeline.fields import check_order
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.calendar import Day
-from backfilld.state.rules.expectations.rule import Finding, Range, Rule, as_written
+from backfilld.state.rules.expectations.rule import Finding, Range, RowBound, as_written
 from backfilld.state.rules.verdict import Evidence, Verdict
 
 
-class Ratio(StrictModel, Rule):
+class Ratio(StrictModel, RowBound):
     """Rows relative to the rows that another processor's table has for the same date."""
-
-    bounds_rows: ClassVar[bool] = True
 
     of: str
     """That processor, of an earlier state or named in `after`."""

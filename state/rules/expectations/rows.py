@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
 
 from pydantic import ConfigDict, Field, RootModel
 
 from backfilld.state.pipeline.fields import Bounds, Column
 from backfilld.state.rules.calendar import Day
-from backfilld.state.rules.expectations.rule import Range, Rule
+from backfilld.state.rules.expectations.rule import Range, RowBound
 
 
-class Rows(RootModel[Bounds], Rule):
+class Rows(RootModel[Bounds], RowBound):
     """`rows = [min, max]`."""
 
     model_config = ConfigDict(frozen=True, strict=True)
-    bounds_rows: ClassVar[bool] = True
 
     root: Bounds
 
@@ -24,11 +22,10 @@ class Rows(RootModel[Bounds], Rule):
         yield Range(*self.root)
 
 
-class RowsPer(RootModel[Mapping[Column, Bounds]], Rule):
+class RowsPer(RootModel[Mapping[Column, Bounds]], RowBound):
     """`rows_per = { games = [min, max] }`: the bounds are multiplied by the date's count."""
 
     model_config = ConfigDict(frozen=True, strict=True)
-    bounds_rows: ClassVar[bool] = True
 
     root: Mapping[Column, Bounds] = Field(min_length=1)
 

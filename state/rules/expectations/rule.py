@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar
 
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.expectations.aggregates import Aggregate
@@ -36,9 +35,6 @@ class Range:
 class Rule:
     """A rule of the pipeline file about the rows of one processor for one date. Pure."""
 
-    bounds_rows: ClassVar[bool] = False
-    """Whether it bounds the number of rows. A ramp replaces such rules in a season's first days."""
-
     def column_names(self) -> tuple[str, ...]:
         """The columns of the table that it names."""
         return ()
@@ -61,6 +57,10 @@ class Rule:
         The evidence has at least one row and every figure of `aggregates`, the day every count.
         """
         return None
+
+
+class RowBound(Rule):
+    """A rule that bounds the number of rows. A ramp replaces such rules in a season's first days."""
 
 
 def as_written(share: float) -> Fraction:
