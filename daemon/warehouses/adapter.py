@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from typing import Literal, Protocol
 
+from backfilld.state.errors import BackfilldError
 from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.verdict import Evidence
 
@@ -19,7 +20,7 @@ Answers = Mapping[tuple[str, dt.date], Evidence]
 """Evidence by (processor, date): one for every pair that was wanted."""
 
 
-class WarehouseError(Exception):
+class WarehouseError(BackfilldError):
     """A question that was not answered. Never an answer: whoever asked knows nothing new.
 
     `retry_at` (epoch seconds) is set when asking again before then is useless, as with a spent quota.

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from transitions import Machine as Graph
 
+from backfilld.state.errors import BackfilldError
 from backfilld.state.pipeline.models import DONE, FAILED, PENDING, Pipeline, Stage
 from backfilld.state.rules.calendar import Day
 
@@ -63,7 +64,7 @@ class Outcome(StrEnum):
 FINAL = frozenset({DONE, FAILED})
 
 
-class IllegalMove(Exception):
+class IllegalMove(BackfilldError):
     """The trigger has no edge from the state."""
 
     def __init__(self, state: str, trigger: Trigger) -> None:

@@ -33,6 +33,7 @@ from backfilld.daemon.executors.adapter import Handle, Job, JobResult
 from backfilld.daemon.executors.local.process import Identity
 from backfilld.daemon.executors.local.process_finder import ATTEMPT, RUN
 from backfilld.daemon.google_errors import FAILURES, root_cause
+from backfilld.state.errors import BackfilldError
 from backfilld.state.formatting import first_line
 from backfilld.state.pipeline.models import Pipeline
 from backfilld.state.pipeline.sections import CloudRunSettings
@@ -48,7 +49,7 @@ _REQUEST = re.compile(r"^[A-Z]+ \S+: ")
 """What the client puts before the API's own words."""
 
 
-class ApiUnavailable(Exception):
+class ApiUnavailable(BackfilldError):
     """There is no answer. What was asked for may have come to pass all the same."""
 
 
