@@ -155,7 +155,7 @@ def test_incident_12_a_job_hung_in_silence(world: World) -> None:
 def test_incident_13_rows_were_written_twice(world: World) -> None:
     spoil(world, "team", lambda date: Work(effect=lambda: world.fill("team", date, 32)))
     outcome, reason = ends(world)
-    assert (outcome, reason) == ("exhausted", "team: excess: 32 rows, at most 16 for 8 games after 1 attempt")
+    assert (outcome, reason) == ("exhausted", "team: excess: 32 rows, at most 16 for 8 games; 1 attempt")
     assert launched(world)["factors"] == 0
 
 
@@ -177,7 +177,7 @@ def test_incident_15_minutes_played_was_null_in_almost_every_row() -> None:
 def test_incident_16_two_of_sixteen_teams_were_written(world: World) -> None:
     assert verdict(OFFENSE, seen(rows=2, closed=run())) == ("partial", "2 of 16 rows")
     spoil(world, "team", lambda date: Work(effect=lambda: world.fill("team", date, 2)))
-    assert ends(world) == ("exhausted", "team: partial: 2 of 16 rows after 3 attempts")
+    assert ends(world) == ("exhausted", "team: partial: 2 of 16 rows; 3 attempts")
     assert launched(world)["team"] == 3
     assert launched(world).keys().isdisjoint({"player", "zones", "factors"})
 
