@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 import sqlalchemy as sa
-from backfilld.daemon.engine.revalidate_within import BATCH
+from backfilld.daemon.engine.sweep import BATCH
 
 from backfilld.daemon.events import Incident
 from backfilld.state.records import Mark
@@ -66,7 +66,7 @@ def test_every_done_date_is_looked_at_again_once_a_week_in_one_question(world):
 
 
 def test_many_dates_are_spread_over_ticks_of_bounded_size(world, monkeypatch):
-    monkeypatch.setattr("backfilld.daemon.engine.revalidate_within.BATCH", 4)
+    monkeypatch.setattr("backfilld.daemon.engine.sweep.BATCH", 4)
     world.time += WEEK
     assert [world.engine.sweeper.run() for _ in range(3)] == [4, 2, 0]
     assert BATCH == 200
@@ -82,7 +82,7 @@ def test_the_next_date_is_found_by_one_seek_of_an_index(world):
 
 
 def test_the_sweep_can_be_switched_off(tmp_path):
-    world = done(World(shape(engine={"sweep": "0s"}), SEASON, tmp_path))
+    world = done(World(shape(engine={"revalidate_within": "0s"}), SEASON, tmp_path))
     world.time += 100 * WEEK
     assert asked(world, world.engine.sweeper.run) == 0
 
