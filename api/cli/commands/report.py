@@ -204,7 +204,7 @@ def _remembering(state_dir: str | None) -> Iterator[Database | None]:
         DatabaseUnusable: it cannot be read, or is not of this version.
     """
     db = Database(state_database(state_dir)) if state_dir else None
-    if db is not None and not db.there:
+    if db is not None and not db.exists:
         without = "counted without a daemon's attempts and accepted gaps; correct --state-dir or leave it out"
         click.echo(f"no state database in {db.path.parent}: {without}", err=True)
         db = None
