@@ -77,7 +77,7 @@ def test_an_end_that_another_version_tells_holds_up_nobody(
         def __init__(self, *, code: int | None, ended_at: float, detail: str = "") -> None:
             super().__init__(code=code, ended_at=ended_at, detail=detail)
 
-    monkeypatch.setattr(client, "Exit", Older)
+    monkeypatch.setattr(client, "JobResult", Older)
     hand.shell("true")
     hand.shell(WAITS, attempt=2)
     hand.pid("leader")
