@@ -123,7 +123,7 @@ class CloudRunExecutor:
         """Every attempt under way, and once each that has ended. None is silent: output is not seen here."""
         with self._lock:
             exits, self._exits = self._exits, {}
-            ended = [JobStatus(attempt=n, output_at=end.ended_at, exit=end) for n, end in exits.items()]
+            ended = [JobStatus(attempt=n, output_at=end.ended_at, result=end) for n, end in exits.items()]
             fault = self._watch.status_message
             now = self._now()
             under_way = [
@@ -166,7 +166,7 @@ class CloudRunExecutor:
         return CloudRunHandle(
             job=self._names[job.processor],
             mark=f"{job.attempt}-{uuid.uuid4().hex}",
-            launcher=Identity.of(os.getpid(), at=now, home=self._home),
+            launcher=Identity.of(os.getpid(), at=now, executor=self._home),
             until=now + job.timeout,
         )
 
@@ -257,7 +257,7 @@ class CloudRunExecutor:
 
     def _may_still_begin(self, ticket: CloudRunHandle) -> bool:
         """Whether who launched it may yet ask for its execution."""
-        if ticket.launcher.home == self._home:
+        if ticket.launcher.executor == self._home:
             try:
                 os.close(ticket.launcher.open())
             except ProcessLookupError:

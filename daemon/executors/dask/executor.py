@@ -112,7 +112,7 @@ class DaskExecutor:
         with self._lock:
             reported, self._reported = self._reported, list(self._exits)
             exits, self._exits = self._exits, {}
-            ended = [JobStatus(attempt=n, output_at=end.ended_at, exit=end) for n, end in exits.items()]
+            ended = [JobStatus(attempt=n, output_at=end.ended_at, result=end) for n, end in exits.items()]
             seen = [*ended, *(self._observe(attempt, run) for attempt, run in self._runs.items())]
             # Who polls again has closed what was reported, or finds it once more by its exit file.
             self._let_go(reported)
@@ -161,7 +161,7 @@ class DaskExecutor:
         at = run.output_at or self._now()
         if (run.future is None or run.hidden) and not run.unnoted:
             where = run.worker if run.future is not None else self._cluster.scheduler
-            return JobStatus(attempt=attempt, output_at=at, elsewhere=where)
+            return JobStatus(attempt=attempt, output_at=at, unreachable_at=where)
         pending = "" if run.worker else "no worker that answers has begun it"
         status_message = self._watch.status_message or run.unnoted or pending
         return JobStatus(attempt=attempt, output_at=at, status_message=status_message)
