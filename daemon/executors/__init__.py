@@ -83,6 +83,10 @@ class Executor(Protocol):
     def obstacle(self) -> str:
         """What has to come before any job can start here, as `waiting_on` tells it; empty when nothing."""
 
+    @property
+    def fault(self) -> str:
+        """What is wrong with the executor itself, for /readyz; empty when nothing is."""
+
     def launch(self, jobs: Sequence[Job], record: Record) -> None:
         """Hold each job ready, `record` all handles, then let the jobs begin.
 

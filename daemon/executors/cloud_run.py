@@ -81,7 +81,8 @@ class CloudRun:
     ) -> None:
         self._root = root
         self._names = names
-        self._api = Api(source)
+        self._watch = Watch("Cloud Run", self._look_around, nap=source.look)
+        self._api = Api(source, self._watch.progress)
         self._output = Output(source)
         self._on_end = on_end
         self._now = now
@@ -90,8 +91,12 @@ class CloudRun:
         self._runs: dict[int, _Run] = {}
         self._exits: dict[int, Exit] = {}
         self._late: deque[tuple[float, int, _Run]] = deque()
-        self._watch = Watch("Cloud Run", self._look_around, nap=source.look)
         self._watch.start()
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the watch; empty when nothing is."""
+        return self._watch.fault
 
     def log(self, attempt: int) -> Path:
         """The file with what Cloud Run says of the attempt's execution, and its output once it has ended."""
@@ -256,6 +261,7 @@ class CloudRun:
 
     def _report(self, attempt: int, end: Exit) -> None:
         """Have `poll` tell how an attempt ended."""
+        self._watch.progress()
         with self._lock:
             self._runs.pop(attempt, None)
             self._exits[attempt] = end
@@ -274,7 +280,9 @@ class CloudRun:
 
     def _read(self, attempt: int, run: _Run) -> None:
         """Have the log tell what was written; an answer with nothing takes nothing back. Raises Away."""
-        run.output = self._output.of(run.execution, run.created) or run.output
+        output = self._output.of(run.execution, run.created)
+        self._watch.progress()
+        run.output = output or run.output
         self._tell(attempt, run, run.output)
 
     def _tell(self, attempt: int, run: _Run, output: str = "") -> None:

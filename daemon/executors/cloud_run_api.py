@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -111,17 +111,21 @@ class Objection:
 
 
 class Api:
-    """Cloud Run's API, for one thread. Each request raises Away, or what is more precise, in HTTP_TIMEOUT."""
+    """Cloud Run's API, for one thread. Each request raises Away, or what is more precise, in HTTP_TIMEOUT.
 
-    def __init__(self, source: CloudRunJobs) -> None:
+    `on_answer` is called after each request, a failed one too; what it raises goes to the caller.
+    """
+
+    def __init__(self, source: CloudRunJobs, on_answer: Callable[[], None] = lambda: None) -> None:
         self._source = source
+        self._on_answer = on_answer
 
     def objection(self, job: str) -> Objection | None:
         """Why a Cloud Run job cannot be used; None when it can.
 
         Overrides of an execution cannot switch off retries, and a retry would be an attempt nobody counts.
         """
-        with _asking():
+        with self._asking():
             template = self._jobs.get_job(name=job, timeout=HTTP_TIMEOUT).template
         where = f"--project {self._source.project} --region {self._source.region}"
         update = f"gcloud run jobs update {_short(job)} {where}"
@@ -148,14 +152,14 @@ class Api:
             task_count=1,
             timeout=dt.timedelta(seconds=math.ceil(job.timeout + _MARGIN)),
         )
-        with _asking():
+        with self._asking():
             asked = RunJobRequest(name=ticket.job, overrides=overrides)
             begun = self._jobs.run_job(asked, timeout=HTTP_TIMEOUT).metadata
         return str(begun.name) if begun else ""
 
     def find(self, ticket: Ticket) -> str:
         """The name of the execution with the ticket's mark; empty when there is none."""
-        with _asking():
+        with self._asking():
             for execution in self._executions.list_executions(parent=ticket.job, timeout=HTTP_TIMEOUT):
                 marks = [e.value for one in execution.template.containers for e in one.env if e.name == RUN]
                 if ticket.mark in marks:
@@ -164,7 +168,7 @@ class Api:
 
     def look(self, name: str) -> Seen:
         """An execution as it is now. Raises Missing when there is none of that name."""
-        with _asking():
+        with self._asking():
             execution = self._executions.get_execution(name=name, timeout=HTTP_TIMEOUT)
             over = execution.completion_time is not None
             tasks = list(self._tasks.list_tasks(parent=name, timeout=HTTP_TIMEOUT)) if over else []
@@ -173,8 +177,16 @@ class Api:
 
     def cancel(self, name: str) -> None:
         """Have an execution ended: SIGTERM, and SIGKILL ten seconds later."""
-        with _asking():
+        with self._asking():
             self._executions.cancel_execution(name=name, timeout=HTTP_TIMEOUT)
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        try:
+            with _asking():
+                yield
+        finally:
+            self._on_answer()
 
     @cached_property
     def _jobs(self) -> JobsClient:

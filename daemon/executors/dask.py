@@ -76,6 +76,11 @@ class Dask:
         """That no scheduler answers; empty while one does."""
         return "" if self._link else f"a Dask scheduler that answers at {self._cluster.scheduler}"
 
+    @property
+    def fault(self) -> str:
+        """What is wrong with the watch; empty when nothing is."""
+        return self._watch.fault
+
     def log(self, attempt: int) -> Path:
         """The copy of the attempt's output, about a second old while it runs."""
         return self._file(attempt, "log")
@@ -193,6 +198,7 @@ class Dask:
 
     def _report(self, attempt: int, end: Exit) -> None:
         """Have `poll` tell how an attempt ended, once that is noted."""
+        self._watch.progress()
         run = self._runs.get(attempt)
         if run is not None:
             try:
@@ -212,6 +218,7 @@ class Dask:
 
     def _forget(self) -> None:
         while self._settled and self._link is not None:
+            self._watch.progress()
             self._link.forget(self._settled[0])
             self._settled.popleft()
 
@@ -220,6 +227,7 @@ class Dask:
         try:
             self._look()
         except AWAY:
+            self._watch.progress()
             self._drop()
         return False
 
@@ -231,6 +239,7 @@ class Dask:
         with self._lock:
             runs = dict(self._runs)
         for attempt, run in runs.items():
+            self._watch.progress()
             if run.future is None:
                 self._adopt(link, attempt, run)
             if run.future is not None and run.future.cancelled():
@@ -245,9 +254,14 @@ class Dask:
 
     def _connect(self) -> Link:
         """A link to the scheduler. Raises OSError when there is none."""
-        self._link = Link(self._cluster, self._watch.wake)
+        link = Link(self._cluster, self._watch.wake)
+        with ExitStack() as undo:
+            undo.callback(link.close)
+            self._watch.progress()
+            undo.pop_all()
+        self._link = link
         self._on_end()  # what waited for it can begin
-        return self._link
+        return link
 
     def _drop(self) -> None:
         """The link is gone, and with it the sight of every attempt."""

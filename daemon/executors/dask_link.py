@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
@@ -27,13 +27,38 @@ _WORD_SECONDS = 1.0
 _T = TypeVar("_T")
 
 
-def connect(scheduler: str) -> Client:
+class SchedulerClient(Client):  # type: ignore[misc]
+    """A client that is disconnected when its user says so, and at no other time.
+
+    Dask's own closes itself when it is garbage collected, and then waits for a lock of all clients. The
+    garbage collector runs in any thread at any time: where the next client starts, that thread itself holds
+    the lock, and waits for itself.
+    """
+
+    def start(self, **options: object) -> None:
+        """Connect. After a failure, disconnect at once: Dask would leave that to the garbage collector."""
+        with ExitStack() as undo:
+            undo.callback(self.disconnect)
+            super().start(**options)
+            undo.pop_all()
+
+    def disconnect(self) -> None:
+        """Close the connection, and end the thread of its event loop. Idempotent."""
+        with suppress(*AWAY):
+            self.close(timeout=_WORD_SECONDS)
+        self._loop_runner.stop()  # which `close` leaves undone when it fails, or when connecting has failed
+
+    def __del__(self) -> None:
+        """Wait for nothing."""
+
+
+def connect(scheduler: str) -> SchedulerClient:
     """A client of the scheduler at that address. Raises OSError when there is none in seconds.
 
     Dask asserts that its greeting comes alone; it does not where another client cancels a task just then.
     """
     try:
-        return Client(scheduler, timeout=_ANSWER_SECONDS, set_as_default=False)
+        return SchedulerClient(scheduler, timeout=_ANSWER_SECONDS, set_as_default=False)
     except AssertionError as error:
         raise ConnectionError("the scheduler's greeting came with other news") from error
 
@@ -81,7 +106,10 @@ class Link:
         self._client = connect(cluster.scheduler)
         self._gates: dict[str, Queue] = {}
         self._futures: dict[str, Future] = {}
-        self.scheduler = self._who()
+        with ExitStack() as undo:
+            undo.callback(self.close)
+            self.scheduler = self._who()
+            undo.pop_all()
 
     def check(self) -> None:
         """Raise one of AWAY unless it is the same scheduler: clients reconnect by themselves, to any."""
@@ -154,8 +182,7 @@ class Link:
 
     def close(self) -> None:
         """Disconnect; jobs live on."""
-        with suppress(*AWAY):
-            self._client.close(timeout=_WORD_SECONDS)
+        self._client.disconnect()
 
     def _ask(self, call: Callable[..., Awaitable[_T]], *args: object, **options: object) -> _T:
         """What comes of a call in the client's loop. Raises one of AWAY when nothing does in time."""

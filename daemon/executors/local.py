@@ -50,6 +50,7 @@ class Local:
     """
 
     obstacle = ""
+    fault = ""
     """This machine is always there."""
 
     def __init__(

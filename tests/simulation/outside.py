@@ -142,6 +142,7 @@ class SimExecutor:
     """Called when there is an end to be noticed."""
     obstacle: str = ""
     """What keeps every job from starting."""
+    fault: str = ""
     alive: dict[int, Process] = field(default_factory=dict)
     ended: dict[int, Exit] = field(default_factory=dict)
     watched: set[int] = field(default_factory=set)

@@ -1,19 +1,21 @@
 """The thread that asks Cloud Run: nothing that is unforeseen ends it, and what is over holds up nobody."""
 
 import errno
+import threading
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from daemon import worker
-from daemon.executors import Job, cloud_run
+from daemon.executors import Job, cloud_run, cloud_run_api
 from daemon.executors.process import Identity
 from tests.integration.cloud_run.asking import WAITS, dead_launcher, remark
 from tests.integration.cloud_run.stub import CloudRunStub, refuse
 from tests.integration.hand import Hand
 from tests.integration.real_jobs import changed, until
 from tests.integration.served import Answer
+from tests.patience import PATIENCE
 
 TOLD = "[backfilld: Cloud Logging gives no usable answer: "
 
@@ -60,6 +62,35 @@ def test_the_watch_goes_on_after_an_error_that_nobody_foresaw(
 
     # And goes on when there are some again
     assert hand.exit().detail == "lost: never started"
+
+
+def test_a_request_that_hangs_is_named_and_asks_for_nothing_when_it_comes_back(
+    hand: Hand, api: CloudRunStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a request that never ends by itself, the last one before an execution is asked for
+    monkeypatch.setattr(cloud_run_api, "HTTP_TIMEOUT", PATIENCE)
+    entered, release, answered = threading.Event(), threading.Event(), threading.Event()
+
+    def hangs(method: str, path: str) -> None:
+        if not entered.is_set():
+            entered.set()
+            assert release.wait(PATIENCE)
+            answered.set()
+
+    api.before = hangs
+    hand.shell(WAITS)
+    assert entered.wait(PATIENCE)
+    # When it has hung for too long, it is named, and the execution begins without it
+    with monkeypatch.context() as limit:
+        limit.setattr(worker, "STALL_SECONDS", 0.0)
+        until(lambda: "hang" in hand.executor.fault or "hung" in hand.executor.fault, "the fault")
+    hand.pid("leader")
+    # When it comes back, no second execution is asked for
+    release.set()
+    until(lambda: answered.is_set() and not hand.executor.fault, "the end of what hung")
+    (hand.cwd / "end").touch()
+    assert hand.exit().code == 7
+    assert len(api.runs) == 1
 
 
 def test_output_that_cannot_be_read_holds_up_no_execution(
