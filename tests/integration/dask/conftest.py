@@ -21,3 +21,4 @@ def hand(calm: Cluster, tmp_path: Path) -> Iterator[Hand]:
     hand = hand_of(calm, tmp_path)
     yield hand
     hand.executor.close()
+    (tmp_path / "cwd" / "end").touch()  # a job that a failed test left would keep a thread of the worker

@@ -28,7 +28,8 @@ def hurt(shaken: Cluster, tmp_path: Path) -> Iterator[Hand]:
 
 def test_a_worker_that_is_frozen_hides_its_job_until_it_thaws(hand: Hand, calm: Cluster) -> None:
     hand.shell(WAITS)
-    hand.pid("leader")
+    # Given a job that was seen at its worker: of one that never was, nothing can be hidden
+    until(lambda: hand.output() == "begun\n", "the first output")
     worker = calm.started[-1]
     worker.send_signal(signal.SIGSTOP)
     try:

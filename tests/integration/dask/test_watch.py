@@ -30,7 +30,8 @@ def test_the_watch_goes_on_after_an_error_that_nobody_foresaw(
 
 
 def full(file: Path) -> None:
-    """Have the file be on a disk that is full."""
+    """Have the file be on a disk that is full. The executor makes its folder when it first sees the job."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     there = file.with_name("full")
     there.symlink_to("/dev/full")
     there.replace(file)
