@@ -176,6 +176,7 @@ class Service:
             "started": "" if self.ready else "not started, or stopping",
             "engine": self._mover.fault or ("a turn does not come back" if self._mover.stalled else ""),
             "warehouse": self._asker.fault,
+            **{f"executor {name}": executor.fault for name, executor in self.executors.items()},
         } | ({"standby": self.standby} if self.standby else {})
 
     @property

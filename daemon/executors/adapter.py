@@ -70,7 +70,7 @@ class JobResult:
 
     @classmethod
     def preempted(cls, why: str, *, at: float) -> JobResult:
-        """The end of a job that its cluster stopped to free the resources. It does not count as an attempt."""
+        """The end of a job that its cluster stopped to free resources. It does not count as an attempt."""
         return cls(code=None, ended_at=at, detail=f"preempted: {why}", counts_as_attempt=False)
 
     @classmethod
@@ -89,7 +89,7 @@ class JobStatus:
     result: JobResult | None = None
     """How it ended; None while it runs."""
     unreachable_at: str = ""
-    """Where it runs, if the executor cannot reach that host now. Nothing else is known of the attempt then."""
+    """Where it runs, if the executor cannot reach that host. Nothing else is known of it then."""
     status_message: str = ""
     """Why it does not begin or cannot be observed; empty when all is well."""
 
@@ -117,6 +117,10 @@ class Executor(Protocol):
     @property
     def unavailable_reason(self) -> str:
         """What has to happen before a job can start here, as shown in `waiting_on`; empty when it can."""
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the executor itself, as shown at /readyz; empty when all is well."""
 
     def launch(self, jobs: Sequence[Job], record: RecordHandles) -> None:
         """Prepare the jobs, `record` their handles, then start them; all of it may happen later.

@@ -30,12 +30,12 @@ def _findings(site: PreflightContext, source: CloudRunSettings) -> Iterator[Find
     api, good = CloudRunClient(source), 0
     for processor, job in job_names(site.pipeline, source).items():
         try:
-            objection = api.objection(job)
+            problem = api.config_problem(job)
         except ApiUnavailable as error:
             hint = f"check cloud_run_job, project, region and roles/run.developer: it is asked about {job}"
             yield failed(f"{processor}: {error}", hint)
             continue
-        good += objection is None
-        if objection is not None:
-            yield failed(f"{processor}: {objection.why}", objection.remedy)
+        good += problem is None
+        if problem is not None:
+            yield failed(f"{processor}: {problem.why}", problem.remedy)
     yield passed(f"{pluralize(good, 'job')} can be executed, once each")

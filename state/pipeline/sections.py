@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -142,8 +143,9 @@ class DaskSettings(StrictModel):
 
     scheduler: str = Field(pattern=r"^[a-z]+://\S+$")
     """The scheduler's address, such as `tcp://10.0.0.5:8786`; `tls://` is configured by Dask's own means."""
-    resource: str | None = Field(default=None, min_length=1)
-    """The workers' resource of which a job takes 1 (`dask worker --resources`); without it, only a thread."""
+    resources: Mapping[str, float] = Field(default_factory=dict)
+    """The workers' resources that a job takes (`dask worker --resources`), such as `{ slot = 1 }`; a processor
+    may add its own. Without any, a job takes a thread."""
 
 
 class CloudRunSettings(StrictModel):

@@ -143,6 +143,7 @@ class SimExecutor:
     """Called when there is an end to be noticed."""
     unavailable_reason: str = ""
     """What keeps every job from starting."""
+    fault: str = ""
     alive: dict[int, Process] = field(default_factory=dict)
     ended: dict[int, JobResult] = field(default_factory=dict)
     watched: set[int] = field(default_factory=set)

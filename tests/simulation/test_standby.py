@@ -26,7 +26,8 @@ class OutOfSight:
         self.known |= running.keys()
 
     def poll(self):
-        return [JobStatus(attempt=n, output_at=self.clock(), unreachable_at="far:/attempts") for n in self.known]
+        now = self.clock()
+        return [JobStatus(attempt=n, output_at=now, unreachable_at="far:/attempts") for n in self.known]
 
     def stop(self, attempt, grace):
         self.known.discard(attempt)

@@ -53,6 +53,7 @@ class LocalExecutor:
     """
 
     unavailable_reason = ""
+    fault = ""
 
     def __init__(
         self, root: Path, *, on_end: Callable[[], None] = lambda: None, now: Callable[[], float] = time.time

@@ -1,4 +1,4 @@
-"""Starts a job behind a small shell script that holds it until its handle is recorded and keeps its exit code."""
+"""Starts a job behind a shell script that waits until its handle is recorded and keeps its exit code."""
 
 from __future__ import annotations
 
@@ -109,11 +109,14 @@ def prepare(
 def read_result(exit_file: Path, *, status: int | None, lost: str, at: float) -> JobResult:
     """How a job ended, at epoch seconds `at` unless the exit file says when.
 
-    The exit file is the best source, then the wrapper's wait `status`, then the reason `lost` of the recovery.
+    The exit file is the best source, then the wrapper's wait `status`, then the reason `lost`.
     """
     try:
         with exit_file.open("rb", buffering=0) as file:
-            text, written_at = file.read().strip().decode("ascii", "replace"), os.fstat(file.fileno()).st_mtime
+            text, written_at = (
+                file.read().strip().decode("ascii", "replace"),
+                os.fstat(file.fileno()).st_mtime,
+            )
     except OSError:
         text, written_at = "", at
     if text.isdigit():

@@ -80,7 +80,9 @@ class Identity:
         try:
             fields = json.loads(text)
             pid, start, at = int(fields["pid"]), int(fields["start"]), float(fields["at"])
-            return cls(pid=pid, start=start, boot=str(fields["boot"]), at=at, executor=str(fields["executor"]))
+            return cls(
+                pid=pid, start=start, boot=str(fields["boot"]), at=at, executor=str(fields["executor"])
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"not a process handle: {text!r}") from error
 

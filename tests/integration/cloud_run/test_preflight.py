@@ -40,7 +40,7 @@ def test_preflight_finds_jobs_that_are_missing_or_would_run_more_than_once(api: 
         ),
         (
             "fail",
-            "zones: zones runs a failed task again by itself, 3 times",
+            "zones: zones retries a failed task by itself, 3 times",
             "gcloud run jobs update zones --project p --region us-west2 --max-retries 0",
         ),
         ("pass", "1 job can be executed, once each", ""),
