@@ -11,6 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.sections import ExecutorSettings
+
 Handle = str
 """What an executor needs to find a job again after a restart, as text it alone reads."""
 
@@ -103,3 +106,13 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Look no more; jobs live on and are recovered at the next start. Idempotent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutorAdapter:
+    """A kind of executor: what its folder exposes as ADAPTER. Importing it imports no client library."""
+
+    settings: type[ExecutorSettings]
+    """The model of `[executor.NAME]`."""
+    open: Callable[[Pipeline, str, Path, Callable[[], None]], Executor]
+    """The executor of a pipeline by name, with the directory of logs and the callback for jobs that end."""

@@ -4,31 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from backfilld.daemon.executors.registry import extra
+from backfilld.daemon.executors.cloud_run.settings import CloudRunSettings
+from backfilld.daemon.executors.extras import extra
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import Finding, failed, passed
 from backfilld.daemon.settings import SettingsError
 from backfilld.state.formatting import pluralize
-from backfilld.state.pipeline.sections import CloudRunSettings
 
 
 def cloud_run_jobs(site: PreflightContext) -> Iterator[Finding]:
     """Each is there, and runs what it is given once."""
-    source = site.pipeline.executor.cloud_run
-    if source is None or all(p.executor != "cloud-run" for p in site.pipeline.processors.values()):
+    used = {p.executor: site.pipeline.executor_of(p) for p in site.pipeline.processors.values()}
+    places = {name: place for name, place in used.items() if isinstance(place, CloudRunSettings)}
+    if not places:
         yield passed("no job runs there")
-        return
     try:
-        yield from _findings(site, source)
+        for name, source in places.items():
+            yield from _findings(site, name, source)
     except SettingsError as error:
         yield failed(str(error), "install it where the daemon runs")
 
 
-def _findings(site: PreflightContext, source: CloudRunSettings) -> Iterator[Finding]:
+def _findings(site: PreflightContext, name: str, source: CloudRunSettings) -> Iterator[Finding]:
     with extra("cloud-run"):
         from backfilld.daemon.executors.cloud_run.client import ApiUnavailable, CloudRunClient, job_names  # noqa: PLC0415  not everybody has it
     api, good = CloudRunClient(source), 0
-    for processor, job in job_names(site.pipeline, source).items():
+    for processor, job in job_names(site.pipeline, name, source).items():
         try:
             objection = api.objection(job)
         except ApiUnavailable as error:

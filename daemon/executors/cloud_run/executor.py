@@ -23,9 +23,9 @@ from backfilld.daemon.executors.cloud_run.client import (
     RequestDenied,
 )
 from backfilld.daemon.executors.cloud_run.logs import Output
+from backfilld.daemon.executors.cloud_run.settings import CloudRunSettings
 from backfilld.daemon.executors.local.process import Identity, executor_id
 from backfilld.daemon.executors.poll_thread import PollThread
-from backfilld.state.pipeline.sections import CloudRunSettings
 
 SETTLE_SECONDS = 60.0
 """For how long an execution that may have been asked for is looked for, before it counts as not there."""

@@ -19,8 +19,8 @@ from backfilld.daemon.executors import attempt_files
 from backfilld.daemon.executors.adapter import Handle, Job, JobResult, JobStatus, RecordHandles
 from backfilld.daemon.executors.dask import worker
 from backfilld.daemon.executors.dask.client import UNAVAILABLE, DaskClient, DaskHandle, WorkerReport, outcome
+from backfilld.daemon.executors.dask.settings import DaskSettings
 from backfilld.daemon.executors.poll_thread import PollThread
-from backfilld.state.pipeline.sections import DaskSettings
 
 _LOOK_SECONDS = 1.0
 _ABSENT_LOOKS = 3
