@@ -6,10 +6,14 @@ daemon that dies in between would leave a job running that the next daemon canno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
+
+from backfilld.daemon.preflight.findings import Finding
+from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.sections import ExecutorSettings
 
 Handle = str
 """What an executor needs to find a job after a restart. Only the executor that wrote the text parses it."""
@@ -143,3 +147,15 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Stop observing jobs. They keep running and are recovered at the next start. Idempotent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutorAdapter:
+    """A kind of executor: what its folder exposes as ADAPTER. Importing it imports no client library."""
+
+    settings: type[ExecutorSettings]
+    """The model of `[executor.NAME]`."""
+    open: Callable[[Pipeline, str, Path, Callable[[], None]], Executor]
+    """The executor of a pipeline by name, with the directory of logs and the callback for jobs that end."""
+    preflight: Callable[[Pipeline, str], Iterable[Finding]] = lambda pipeline, name: ()
+    """Checks what the jobs on an executor need. Raises SettingsError when a package is missing."""

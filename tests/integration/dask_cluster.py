@@ -12,7 +12,7 @@ from distributed import Client, Scheduler, SchedulerPlugin
 
 from backfilld.daemon.executors.dask.client import connect
 from backfilld.daemon.executors.dask.executor import DaskExecutor
-from backfilld.state.pipeline.sections import DaskSettings
+from backfilld.daemon.executors.dask.settings import DaskSettings
 from tests.hosts import LOOPBACK, Host
 from tests.integration.executor_driver import ExecutorDriver
 from tests.ports import free_port

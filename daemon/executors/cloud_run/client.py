@@ -30,12 +30,12 @@ from google.cloud.run_v2 import (
 from google.protobuf.json_format import ParseError
 
 from backfilld.daemon.executors.adapter import Handle, Job, JobResult
+from backfilld.daemon.executors.cloud_run.settings import CloudRunSettings
 from backfilld.daemon.executors.local.process import Identity
 from backfilld.daemon.executors.local.process_finder import ATTEMPT, RUN
 from backfilld.daemon.google_errors import FAILURES, root_cause
 from backfilld.state.formatting import first_line
 from backfilld.state.pipeline.models import Pipeline
-from backfilld.state.pipeline.sections import CloudRunSettings
 
 HTTP_TIMEOUT = 10.0
 """Seconds for one request."""
@@ -219,10 +219,10 @@ def credentials(settings: CloudRunSettings) -> Any:
     return found
 
 
-def job_names(pipeline: Pipeline, source: CloudRunSettings) -> Mapping[str, str]:
+def job_names(pipeline: Pipeline, executor: str, source: CloudRunSettings) -> Mapping[str, str]:
     """The full name of the Cloud Run job of each processor that has one executed."""
     parent = f"projects/{source.project}/locations/{source.region}/jobs"
-    used = [p for p in pipeline.processors.values() if p.executor == "cloud-run"]
+    used = [p for p in pipeline.processors.values() if p.executor == executor]
     return {p.name: f"{parent}/{p.in_cloud_run}" for p in used}
 
 

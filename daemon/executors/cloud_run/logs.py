@@ -12,8 +12,8 @@ from typing import Any
 from google.auth.transport.requests import AuthorizedSession
 
 from backfilld.daemon.executors.cloud_run.client import HTTP_TIMEOUT, ApiUnavailable, credentials
+from backfilld.daemon.executors.cloud_run.settings import CloudRunSettings
 from backfilld.daemon.google_errors import FAILURES, root_cause
-from backfilld.state.pipeline.sections import CloudRunSettings
 
 LINES = 1000
 """How many of the last lines are read."""

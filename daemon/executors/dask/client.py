@@ -14,7 +14,7 @@ from distributed.client import ClosedClientError, FutureCancelledError
 
 from backfilld.daemon.executors.adapter import Handle, Job, JobResult
 from backfilld.daemon.executors.dask import worker as worker_module
-from backfilld.state.pipeline.sections import DaskSettings
+from backfilld.daemon.executors.dask.settings import DaskSettings
 
 UNAVAILABLE = (OSError, ClosedClientError, FutureCancelledError)
 """Raised while the scheduler, or the worker that holds a result, does not answer."""

@@ -21,8 +21,8 @@ from backfilld.daemon.executors.dask.client import (
     task_outcome,
 )
 from backfilld.daemon.executors.dask.files import DaskFiles
+from backfilld.daemon.executors.dask.settings import DaskSettings
 from backfilld.daemon.executors.poll_thread import PollThread
-from backfilld.state.pipeline.sections import DaskSettings
 
 _POLL_SECONDS = 1.0
 _LOST_AFTER_POLLS = 3

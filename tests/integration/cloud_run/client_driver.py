@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backfilld.daemon.executors.cloud_run.executor import CloudRunExecutor
-from backfilld.state.pipeline.sections import CloudRunSettings
+from backfilld.daemon.executors.cloud_run.settings import CloudRunSettings
 from tests.integration.cloud_run.stub import PARENT, CloudRunStub
 from tests.integration.executor_driver import ExecutorDriver
 from tests.integration.real_jobs import changed

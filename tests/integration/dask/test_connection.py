@@ -12,9 +12,9 @@ from distributed.utils import LoopRunner
 from backfilld.daemon import worker
 from backfilld.daemon.executors.dask import client as dask_client
 from backfilld.daemon.executors.dask.client import DaskClient, connect
+from backfilld.daemon.executors.dask.settings import DaskSettings
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import Settings
-from backfilld.state.pipeline.sections import DaskSettings
 from tests.integration.dask_cluster import Cluster, free_address
 from tests.integration.executor_driver import ExecutorDriver
 from tests.integration.real_jobs import until
