@@ -11,6 +11,8 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from backfilld.daemon.warehouses.backend import QueryError, QueryHooks
+from backfilld.daemon.warehouses.bigquery.settings import BigQuerySettings
+from backfilld.daemon.warehouses.lake.settings import LakeSettings
 from backfilld.state.formatting import first_line
 from backfilld.state.pipeline.models import Pipeline
 
@@ -63,14 +65,16 @@ class Catalog(Protocol):
 def open_catalog(pipeline: Pipeline) -> Catalog:
     """The catalog of the pipeline's warehouse, not connected yet."""
     source = pipeline.warehouse
-    if source.kind == "bigquery":
+    if isinstance(source, BigQuerySettings):
         from backfilld.daemon.warehouses.bigquery.catalog import BigQueryCatalog  # noqa: PLC0415
 
         meter = QueryHooks(now=time.time)
         return BigQueryCatalog(source, name=pipeline.name, directory=pipeline.path.parent, meter=meter)
     from backfilld.daemon.warehouses.lake.catalog import LakeCatalog  # noqa: PLC0415
 
-    return LakeCatalog(pipeline.path.parent / (source.path or ""))
+    if not isinstance(source, LakeSettings):
+        raise TypeError(source.kind)
+    return LakeCatalog(pipeline.path.parent / source.path)
 
 
 def columns_in(predicate: str) -> frozenset[str]:
