@@ -24,7 +24,7 @@ from pydantic.fields import FieldInfo
 from backfilld.api.cli.commands.serve import serve
 from backfilld.api.cli.main import cli
 from backfilld.api.endpoint import Endpoint, Router, header_name
-from backfilld.api.metrics import GATE_RESULTS, HOLDS, INCIDENTS, PURPOSES
+from backfilld.api.metrics import GATE_RESULTS, HOLDS, INCIDENTS, PURPOSES, RESULTS
 from backfilld.api.routes import SECTIONS
 from backfilld.api.schemas.fields import BackfillStatus
 from backfilld.daemon.adapters import installed
@@ -96,6 +96,7 @@ LABELS: Mapping[str, Mapping[str, str]] = {
     "incident": INCIDENTS,
     "hold": HOLDS,
     "gate": GATE_RESULTS,
+    "result": RESULTS,
     "purpose": PURPOSES,
 }
 """The values of labels that are words of the metrics' own, with what each means."""

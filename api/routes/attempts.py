@@ -31,6 +31,7 @@ def list_(service: DaemonService, *, query: requests.AttemptsPage) -> responses.
             tx,
             below=query.cursor,
             statuses=query.status or (),
+            failed=query.failed,
             processor=query.processor or "",
             limit=query.limit + 1,
         )

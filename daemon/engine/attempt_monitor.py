@@ -234,7 +234,7 @@ class AttemptMonitor:
         pipeline, ending = self._context.pipeline, endings[row.id]
         at = ending.ended_at + pipeline.job_settings(row.processor).settle
         stage = pipeline.stage_of.get(row.processor)
-        if stage is None or ending.status is not AttemptStatus.SUCCEEDED:
+        if stage is None or not ending.ended_well:
             return at
         others = [known[p.name] for p in stage.processors if p.name in known and p.name != row.processor]
         # Its gate stays closed as long as one of these is at work, or is about to be.
@@ -255,7 +255,7 @@ class AttemptMonitor:
             values |= {
                 "last_attempt_started_at": row.started_at,
                 "last_attempt_ended_at": ending.ended_at,
-                "last_attempt_succeeded": int(ending.status is AttemptStatus.SUCCEEDED),
+                "last_attempt_succeeded": int(ending.ended_well),
                 "last_attempt_detail": _detail(ending),
             }
         return AttemptResult(pair=(check.date, check.processor), attempt=row.id, values=values)
@@ -297,11 +297,12 @@ def cancel_running(tx: Transaction, backfill_id: int) -> None:
 
 
 def _status(row: AttemptRow, exit_: JobResult) -> AttemptStatus:
+    """A process that exits with 0 while it is being stopped counts as exited."""
     if exit_.code == 0:
-        return AttemptStatus.SUCCEEDED
+        return AttemptStatus.EXITED
     if row.stopping is not None:
         return AttemptStatus(row.stopping)
-    return AttemptStatus.LOST if exit_.code is None else AttemptStatus.FAILED
+    return AttemptStatus.LOST if exit_.code is None else AttemptStatus.EXITED
 
 
 def _told(row: AttemptRow, ending: AttemptEnd) -> AttemptEnded:
@@ -310,6 +311,7 @@ def _told(row: AttemptRow, ending: AttemptEnd) -> AttemptEnded:
         processor=row.processor,
         phase=row.phase,
         status=ending.status,
+        exit_code=ending.exit_code,
         seconds=ending.ended_at - row.started_at,
     )
 
@@ -318,7 +320,7 @@ def _detail(ending: AttemptEnd) -> str:
     """How our own attempt ended, as `judge` tells it."""
     last = ending.tail.strip().splitlines()[-1:] or [""]
     code = f"exit {ending.exit_code}" if ending.exit_code is not None else ending.detail
-    words = [str(ending.status) if ending.status is not AttemptStatus.FAILED else "", code, last[0][:200]]
+    words = [str(ending.status) if ending.status is not AttemptStatus.EXITED else "", code, last[0][:200]]
     return ": ".join(word for word in words if word)
 
 

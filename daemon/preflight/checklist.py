@@ -26,8 +26,8 @@ from backfilld.daemon.preflight.findings import (
 )
 from backfilld.daemon.settings import SettingsError, state_database
 from backfilld.daemon.warehouses.adapter import Warehouse, WarehouseError
-from backfilld.daemon.warehouses.catalog import Catalog, open_catalog
-from backfilld.daemon.warehouses.registry import open_warehouse
+from backfilld.daemon.warehouses.catalog import Catalog
+from backfilld.daemon.warehouses.registry import open_catalog, open_warehouse
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.models import Pipeline
 

@@ -10,6 +10,7 @@ from backfilld.daemon.warehouses.backend import Backend, QueryHooks, noop
 from backfilld.daemon.warehouses.bigquery.settings import BigQuerySettings
 from backfilld.daemon.warehouses.budget import InMemoryLedger, Ledger
 from backfilld.daemon.warehouses.calendar import CalendarReader
+from backfilld.daemon.warehouses.catalog import Catalog
 from backfilld.daemon.warehouses.client import WarehouseClient
 from backfilld.daemon.warehouses.lake.settings import LakeSettings
 from backfilld.state.pipeline.models import Pipeline
@@ -53,3 +54,18 @@ def _backend(pipeline: Pipeline, meter: QueryHooks) -> Backend:
         raise TypeError(source.kind)
     root = pipeline.path.parent / source.path
     return Lake(root, timeout=source.query_timeout, meter=meter)
+
+
+def open_catalog(pipeline: Pipeline) -> Catalog:
+    """The catalog of the pipeline's warehouse, not connected yet."""
+    source = pipeline.warehouse
+    if isinstance(source, BigQuerySettings):
+        from backfilld.daemon.warehouses.bigquery.catalog import BigQueryCatalog  # noqa: PLC0415
+
+        meter = QueryHooks(now=time.time)
+        return BigQueryCatalog(source, name=pipeline.name, directory=pipeline.path.parent, meter=meter)
+    from backfilld.daemon.warehouses.lake.catalog import LakeCatalog  # noqa: PLC0415
+
+    if not isinstance(source, LakeSettings):
+        raise TypeError(source.kind)
+    return LakeCatalog(pipeline.path.parent / source.path)

@@ -141,7 +141,7 @@ def test_a_database_that_takes_no_note_keeps_no_job_beyond_its_limits(world):
     assert not world.executor.alive
     world.db.fence(lambda tx: None)
     world.engine.tick()
-    assert world.attempts(OPENER) == [("box", "failed")]
+    assert world.attempts(OPENER) == [("box", "exited 1")]
 
 
 def test_a_standby_leaves_alone_what_the_leader_is_about_to_launch(idle):

@@ -25,7 +25,7 @@ CONTEXT, TEAM_CONTEXT, FACTORS = (
 OPENER = dt.date(2021, 10, 19)
 DAY = dt.date(2021, 12, 6)
 """A date late enough in the season for every expectation to be strict."""
-NO_DATA = "{}: no data: the latest run succeeded (succeeded: exit 0), but there are no rows"
+NO_DATA = "{}: no data: the latest run succeeded (exit 0), but there are no rows"
 GAMES = {START + dt.timedelta(days=n): 8 for n in range(10)}
 
 
