@@ -56,22 +56,25 @@ class EnqueueOutcome(StrEnum):
 
 
 class AttemptStatus(StrEnum):
-    """How an attempt stands or ended. What the warehouse then says is the verdict, not the status."""
+    """How far an attempt's process came. Whether its rows are there is the verdict, not the status."""
 
     RUNNING = "running"
     """Under way."""
-    SUCCEEDED = "succeeded"
-    """It exited with 0."""
-    FAILED = "failed"
-    """It exited with another code."""
+    EXITED = "exited"
+    """It exited by itself, with the code in `exit_code`."""
     TIMED_OUT = "timed_out"
-    """It was ended at its `timeout`."""
+    """It was killed at its `timeout`."""
     IDLE = "idle"
-    """It was ended after `silence` without output."""
+    """It was killed after `idle_timeout` without output."""
     CANCELLED = "cancelled"
-    """It was ended since its backfill was cancelled."""
+    """It was killed because its backfill was cancelled."""
     LOST = "lost"
-    """It has no exit code: it went with its machine, was killed, or could not be started."""
+    """It has no exit code: its host went down, it was killed from outside, or it could not be started."""
+
+
+def attempt_result(status: str, exit_code: int | None) -> str:
+    """An attempt's status, with the code of one that exited: `exited 0`, `exited 2`, `timed_out`."""
+    return f"{status} {exit_code}" if status == AttemptStatus.EXITED else status
 
 
 class Action(StrEnum):
@@ -223,6 +226,11 @@ class AttemptRow:
     tail: str
     max_rss_bytes: int | None
     cpu_seconds: float | None
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether its process exited with code 0."""
+        return self.exit_code == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

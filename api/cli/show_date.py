@@ -14,6 +14,7 @@ from backfilld.api.cli.output import coloured, sanitize_line, sign
 from backfilld.api.cli.snapshot import attempt_failure
 from backfilld.api.formatting import span
 from backfilld.state.formatting import format_counts
+from backfilld.state.records import attempt_result
 
 _NONE = "–"
 
@@ -86,9 +87,10 @@ def _check(check: Json, longest: int) -> Iterator[Text]:
 
 def _attempt(attempt: Json, longest: int) -> Iterator[Text]:
     took = span(attempt["duration_seconds"]) if attempt["ended_at"] else "so far"
-    line = f"  #{attempt['id']:<5} {attempt['processor']:<{longest}}  {attempt['status']:<10}  {took}"
+    result = attempt_result(attempt["status"], attempt["exit_code"])
+    line = f"  #{attempt['id']:<5} {attempt['processor']:<{longest}}  {result:<10}  {took}"
     yield Text(line)
-    if attempt["status"] not in ("succeeded", "running"):
+    if attempt["status"] != "running" and attempt["exit_code"] != 0:
         told = attempt_failure(attempt)
         yield Text.assemble(f"      {sanitize_line(told.reason)}  ", (f"→ {told.command}", "dim"))
 

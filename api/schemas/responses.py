@@ -152,7 +152,7 @@ class Check(ResponseModel):
 
 
 class Attempt(ResponseModel):
-    """One execution of one processor's job. What the warehouse then says is the verdict, not the status."""
+    """One execution of one processor's job. Whether its rows are there is the verdict, not the status."""
 
     id: int
     processor: str

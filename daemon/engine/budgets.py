@@ -107,7 +107,7 @@ def refused(context: EngineContext, row: AttemptRow, ending: AttemptEnd) -> str:
     """Why a job failed that met a spent quota, by its last lines; empty for any other end."""
     known = context.pipeline.job_settings(row.processor).quota_errors
     told = [line.strip() for line in ending.tail.splitlines() if any(error in line for error in known)]
-    if ending.status is not AttemptStatus.FAILED or not told:
+    if ending.status is not AttemptStatus.EXITED or ending.ended_well or not told:
         return ""
     return f"attempt {row.id} of {row.processor} met a spent quota ({told[-1][:200]})"
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from backfilld.state.errors import BackfilldError
+from backfilld.state.pipeline.sections import WarehouseSettings
 from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.verdict import Evidence
 
@@ -52,3 +54,11 @@ class Warehouse(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarehouseAdapter:
+    """A kind of warehouse: what its folder exposes as ADAPTER. Importing it imports no client library."""
+
+    settings: type[WarehouseSettings]
+    """The model of `[warehouse]`."""
