@@ -192,7 +192,7 @@ attempts = Table(
     Column("max_rss_bytes", _BIG),
     Column("cpu_seconds", Double),
     CheckConstraint(
-        "status IN ('running', 'succeeded', 'failed', 'timed_out', 'idle', 'cancelled', 'lost')",
+        "status IN ('running', 'exited', 'timed_out', 'idle', 'cancelled', 'lost')",
         name="status_is_known",
     ),
     CheckConstraint("(status = 'running') = (ended_at IS NULL)", name="running_has_no_end"),
