@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backfilld.daemon.adapters import parse_pipeline
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.calendar import Calendar, Day, Season
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.judge import JudgeContext

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from backfilld.daemon.warehouses.adapter import Answers, Wanted, WarehouseError
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.verdict import Evidence, HistoryRun
 

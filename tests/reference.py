@@ -29,14 +29,10 @@ from backfilld.api.routes import SECTIONS
 from backfilld.api.schemas.fields import BackfillStatus
 from backfilld.daemon.adapters import installed
 from backfilld.daemon.settings import DEFAULT_LISTEN, VARIABLES, Settings
-from backfilld.state.pipeline.models import (
-    EngineSettings,
-    JobDefaults,
-    JobSettings,
-    Phase,
-    Pipeline,
-    Processor,
-)
+from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
+from backfilld.state.pipeline.phase import Phase
+from backfilld.state.pipeline.pipeline import EngineSettings, Pipeline
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.sections import (
     CalendarSettings,
     ExecutorSettings,

@@ -10,7 +10,7 @@ from backfilld.daemon.engine import cascade, lookback, processor_holds
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.events import DateMoved, Event, GateEvaluated, Incident
 from backfilld.state.formatting import format_counts, pluralize
-from backfilld.state.pipeline.models import DONE, FAILED, PENDING, Stage
+from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
 from backfilld.state.records import BackfillRow, CheckRow, DateRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import Advance, Fail, GateContext, Start, Wait, WaitReason, WaivedBy, decide

@@ -15,7 +15,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.requeue import requeue
 from backfilld.daemon.events import DateMoved
 from backfilld.state.errors import BackfilldError
-from backfilld.state.pipeline.models import DONE, FAILED
+from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import Action, Actor, BackfillRow, DateRow, HoldRow, Mark, RunMode
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL

@@ -14,7 +14,7 @@ from backfilld.daemon.engine.validate import Validator
 from backfilld.daemon.events import DateMoved
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.errors import BackfilldError
-from backfilld.state.pipeline.models import DONE, FAILED, PENDING
+from backfilld.state.pipeline.phase import DONE, FAILED, PENDING
 from backfilld.state.records import Action, Actor, CheckRow, DateRow, EnqueueOutcome, RunMode, Sources
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import WaitReason

@@ -16,7 +16,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import AttemptStarted, Event
 from backfilld.daemon.executors.adapter import Executor, Handle, Job
 from backfilld.daemon.executors.attempt_files import private_opener
-from backfilld.state.pipeline.models import Processor, date_placeholders
+from backfilld.state.pipeline.processor import Processor, date_placeholders
 from backfilld.state.records import AttemptRow, CheckRow, DateRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store import attempts, calendar_days, checks, dates, holds

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.state.pipeline.models import Phase, Pipeline, Stage
+from backfilld.state.pipeline.phase import Phase, Stage
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import DateRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import WaitReason

@@ -15,7 +15,7 @@ from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.regression import UNCERTAIN
 from backfilld.daemon.events import Incident
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.expectation import Expectation

@@ -29,7 +29,7 @@ from backfilld.daemon.warehouses.adapter import Warehouse, WarehouseError
 from backfilld.daemon.warehouses.catalog import Catalog
 from backfilld.daemon.warehouses.registry import open_catalog, open_warehouse
 from backfilld.state.pipeline.loading import PipelineError
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 
 __all__ = ["GROUPS", "Check", "Finding", "FindingStatus", "Preflight", "Result", "exit_code", "preflight"]
 

@@ -17,7 +17,7 @@ from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.daemon.warehouses.backend import QueryError
 from backfilld.daemon.warehouses.catalog import Catalog, TableInfo
 from backfilld.state.pipeline.adapters import LOCAL
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 
 
 @dataclass(frozen=True, kw_only=True)

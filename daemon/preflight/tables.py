@@ -11,7 +11,7 @@ from backfilld.daemon.warehouses.backend import QueryError
 from backfilld.daemon.warehouses.bigquery.settings import BigQuerySettings
 from backfilld.daemon.warehouses.catalog import TableInfo, columns_in
 from backfilld.state.formatting import join_truncated
-from backfilld.state.pipeline.models import Processor
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.sections import HistorySettings
 
 DAY = 86_400.0

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from backfilld.daemon.reports.snapshot import Snapshot, take_snapshot
 from backfilld.daemon.warehouses.adapter import Warehouse
-from backfilld.state.pipeline.models import Pipeline, Processor
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.verdict import Evidence, Verdict
 
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 
 from backfilld.daemon.engine import lookback
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Wanted, Warehouse
-from backfilld.state.pipeline.models import Phase, Pipeline, Processor, Stage
+from backfilld.state.pipeline.phase import Phase, Stage
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, RunMode, Sources
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import Advance, Decision, Fail, GateContext, Wait, WaitReason, decide

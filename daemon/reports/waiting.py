@@ -14,7 +14,7 @@ from backfilld.daemon.engine import lookback
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.lookback import Window
 from backfilld.state.formatting import format_utc
-from backfilld.state.pipeline.models import Processor
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow, CheckRow, DateRow, HoldRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL

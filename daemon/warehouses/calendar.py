@@ -13,7 +13,7 @@ from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.daemon.warehouses.backend import Backend, QueryError, Row
 from backfilld.daemon.warehouses.sql.queries import Query, Select
 from backfilld.state.pipeline.fields import IDENTIFIER
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.calendar import Counts
 
 CalendarCounts = Mapping[dt.date, Counts]

@@ -11,7 +11,8 @@ from backfilld.daemon.warehouses.calendar import CalendarReader
 from backfilld.daemon.warehouses.sql import queries
 from backfilld.daemon.warehouses.sql.run_history import Runs
 from backfilld.daemon.warehouses.sql.table_queries import Counts, Pair, RunHistory, TableQueries
-from backfilld.state.pipeline.models import Pipeline, Processor
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.calendar import Counts as CalendarCounts
 from backfilld.state.rules.expectations.aggregates import Aggregate
 from backfilld.state.rules.verdict import Evidence

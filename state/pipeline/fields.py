@@ -10,6 +10,8 @@ from pydantic_core import PydanticCustomError
 IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 Column = Annotated[str, Field(pattern=IDENTIFIER)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=80)]
+"""The name of a pipeline, a phase or a processor."""
 Share = Annotated[float, Field(gt=0, le=1)]
 
 

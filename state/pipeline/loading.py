@@ -10,16 +10,17 @@ from pydantic import ValidationError
 
 from backfilld.state.errors import UserError
 from backfilld.state.pipeline.adapters import Adapters
-from backfilld.state.pipeline.models import JobSettings, Pipeline
+from backfilld.state.pipeline.jobs import JobSettings
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.validation import Location, key_path, lookup, validate
 
 
 class PipelineError(UserError):
     """The pipeline file cannot be used. `problems` has one line each: key, what is wrong, remedy."""
 
-    def __init__(self, path: Path, validate: list[str]) -> None:
+    def __init__(self, path: Path, problems: list[str]) -> None:
         self.path = path
-        self.problems = [_one_line(problem) for problem in dict.fromkeys(validate)]
+        self.problems = [_one_line(problem) for problem in dict.fromkeys(problems)]
         super().__init__("\n".join(f"{path}: {problem}" for problem in self.problems))
 
 

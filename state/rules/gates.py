@@ -11,7 +11,8 @@ from enum import StrEnum
 from functools import partial
 
 from backfilld.state.formatting import pluralize
-from backfilld.state.pipeline.models import Priority, Processor, Stage
+from backfilld.state.pipeline.phase import Stage
+from backfilld.state.pipeline.processor import Priority, Processor
 from backfilld.state.records import CheckRow, RunMode, Sources
 from backfilld.state.rules.machine import Outcome
 from backfilld.state.rules.verdict import Verdict

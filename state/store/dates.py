@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
 
 from backfilld.state.errors import BackfilldError
-from backfilld.state.pipeline.models import DONE, PENDING
+from backfilld.state.pipeline.phase import DONE, PENDING
 from backfilld.state.records import DateRow, Mark, RunMode, TransitionRow
 from backfilld.state.rules.machine import FINAL, Outcome, Trigger
 from backfilld.state.store import row_mappers

@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-from backfilld.state.pipeline.models import DONE, FAILED
+from backfilld.state.pipeline.phase import DONE, FAILED
 
 metadata = MetaData()
 

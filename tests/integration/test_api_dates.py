@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from backfilld.daemon.executors.adapter import Job
-from backfilld.state.pipeline.models import PENDING
+from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.store import backfills, dates
 from tests.integration.api_world import OPENER, Api, make_api, refused
 from tests.simulation.fakes import Work

@@ -10,7 +10,7 @@ import pytest
 
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.reports.validation import PhaseReport, Readiness, Validation, validation
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.verdict import Verdict
 from tests.factories import NOW
 from tests.integration.warehouses import HISTORY, BigQueryHouse, entry

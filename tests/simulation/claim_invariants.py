@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from backfilld.state.pipeline.models import Processor, Stage
+from backfilld.state.pipeline.phase import Stage
+from backfilld.state.pipeline.processor import Processor
 from tests.simulation.budget_invariants import Spent
 from tests.simulation.external_events import SOMEBODY
 from tests.simulation.quiescence_invariants import Broken, Row, day_of

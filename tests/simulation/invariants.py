@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from backfilld.daemon.engine.context import ACTOR
-from backfilld.state.pipeline.models import DONE, FAILED, PENDING, Phase, Processor, Stage
+from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Phase, Stage
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.machine import FINAL, IllegalMove, Trigger
 from backfilld.state.rules.verdict import Evidence
 from tests.simulation.budget_invariants import Spent

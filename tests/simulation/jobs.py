@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from backfilld.daemon.executors.adapter import Job
-from backfilld.state.pipeline.models import Processor
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.verdict import Evidence, HistoryRun
 from tests.simulation.fakes import Pair, SimWarehouse, Work
 from tests.simulation.scenario import Scenario

@@ -10,7 +10,7 @@ import pytest
 from backfilld.daemon.adapters import load_pipeline, parse_pipeline
 from backfilld.daemon.reports.plan.plan import plan
 from backfilld.daemon.reports.validation import Readiness, Validation, validation
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.verdict import Verdict
 from tests.checkout import make
 from tests.factories import NOW, run

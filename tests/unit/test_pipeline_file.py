@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from backfilld.daemon.adapters import load_pipeline, parse_pipeline
 from backfilld.state.pipeline.loading import PipelineError
-from backfilld.state.pipeline.models import Pipeline, Priority
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Priority
 from tests.factories import day, nba, phase, pipeline, processor
 
 VALID = """

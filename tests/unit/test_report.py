@@ -15,7 +15,7 @@ from backfilld.daemon.reports.validation import (
     validation,
 )
 from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.verdict import HistoryRun
 from tests.factories import NOW, nba, open_run, phase, pipeline, processor, run
 from tests.fake_warehouse import FakeWarehouse

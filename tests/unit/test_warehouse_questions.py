@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from backfilld.daemon.warehouses.sql import queries, run_history
 from backfilld.daemon.warehouses.sql.queries import DateFilter, Query
 from backfilld.state.pipeline.loading import PipelineError
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.sections import HistorySettings
 from tests.factories import phase, pipeline, processor
 

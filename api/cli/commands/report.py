@@ -27,7 +27,7 @@ from backfilld.daemon.reports.validation import Validation, validation
 from backfilld.daemon.settings import state_database
 from backfilld.daemon.warehouses.client import WarehouseClient
 from backfilld.daemon.warehouses.registry import open_warehouse
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Sources
 from backfilld.state.store.database import Database
 from backfilld.state.store.errors import DatabaseUnavailable

@@ -36,7 +36,7 @@ from backfilld.daemon.executors.local.process_finder import ATTEMPT, RUN
 from backfilld.daemon.google_errors import FAILURES, root_cause
 from backfilld.state.errors import BackfilldError
 from backfilld.state.formatting import first_line
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 
 HTTP_TIMEOUT = 10.0
 """Seconds for one request."""

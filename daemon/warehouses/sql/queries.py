@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from backfilld.state.pipeline.models import Processor
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.expectations.aggregates import Aggregate, DistinctValues, EmptyValues, PassingRows
 
 Param = dt.date | tuple[dt.date, ...] | tuple[str, ...]
