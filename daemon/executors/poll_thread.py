@@ -14,7 +14,7 @@ class PollThread(Worker):
     @property
     def status_message(self) -> str:
         """What keeps it from looking, which nobody foresaw; empty when nothing does."""
-        return self.fault and f"the watch of {self._thread.name} meets an error: {self.fault}"
+        return self.last_error and f"the watch of {self._thread.name} meets an error: {self.last_error}"
 
     def close(self) -> None:
         """Look no more. Idempotent."""

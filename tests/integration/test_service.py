@@ -54,7 +54,7 @@ def test_the_clock_is_watched_on_when_the_alarm_went_off_just_as_the_clock_was_s
     # When the alarm is gone by the time that what is planned is planned anew
     scheduler.remove_job("alarm")
     monkeypatch.setattr(scheduler, "get_jobs", lambda: planned)
-    service._clock_leapt(-3600.0)
+    service._on_clock_step(-3600.0)
     # Then the tick comes at once, and nothing has broken
     assert planned[1].next_run_time < far - hour / 2
     service._lock.release()

@@ -98,7 +98,7 @@ class CloudRunExecutor:
         self._runs: dict[int, _Run] = {}
         self._exits: dict[int, JobResult] = {}
         self._late: deque[tuple[float, int, _Run]] = deque()
-        self._watch = PollThread("Cloud Run", self._look_around, nap=source.look)
+        self._watch = PollThread("Cloud Run", self._look_around, poll_interval=source.look)
         self._watch.start()
 
     def log(self, attempt: int) -> Path:

@@ -70,7 +70,7 @@ class DaskExecutor:
         self._reported: list[int] = []
         self._closed: dict[int, str] = {}
         self._settled: deque[str] = deque()
-        self._watch = PollThread("Dask", self._look_around, nap=_LOOK_SECONDS)
+        self._watch = PollThread("Dask", self._look_around, poll_interval=_LOOK_SECONDS)
         self._watch.start()
 
     @property
