@@ -143,8 +143,8 @@ class Enqueuer:
         """Read the calendar, unless it was just read. Returns why it could not be read, or empty."""
         start, end = request.dates[0], request.dates[-1]
         with self._context.db.read() as tx:
-            range_facts = calendar_days.oldest_answer(tx, start, end)
-        if range_facts is not None and self._context.now() - range_facts < CALENDAR_FRESH_FOR:
+            read_at = calendar_days.oldest_answer(tx, start, end)
+        if read_at is not None and self._context.now() - read_at < CALENDAR_FRESH_FOR:
             return ""
         try:
             self._validator.refresh_calendar(start, end)
@@ -173,11 +173,8 @@ class Enqueuer:
         stored_checks = checks.for_dates(tx, [row.date for row in existing.values() if row.state == DONE])
         details = []
         for date in request.dates:
-            day = (
-                self._context.pipeline.seasons.day(date, counts_by_date[date])
-                if date in counts_by_date
-                else None
-            )
+            known = date in counts_by_date
+            day = self._context.pipeline.seasons.day(date, counts_by_date[date]) if known else None
             details.append(
                 self._outcome(request, day, date, existing.get(date), stored_checks.get(date, {}), warning)
             )
