@@ -19,6 +19,7 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from backfilld.daemon import logs
+from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.backups import Backups, refuse_empty_database
 from backfilld.daemon.clock_steps import ClockMonitor, ClockStepDetector
 from backfilld.daemon.engine.budgets import BytesLedger
@@ -37,7 +38,6 @@ from backfilld.daemon.warehouses.backend import noop
 from backfilld.daemon.warehouses.client import WarehouseClient
 from backfilld.daemon.warehouses.registry import open_warehouse
 from backfilld.daemon.worker import Worker
-from backfilld.state.pipeline.loading import load
 from backfilld.state.pipeline.models import Pipeline
 from backfilld.state.rules.machine import Machine
 from backfilld.state.store.database import Database
@@ -76,7 +76,7 @@ class Service:
             SettingsError: the state directory or its logs cannot be used, or an executor lacks its package.
         """
         self.settings = settings
-        self.pipeline: Pipeline = load(settings.pipeline)
+        self.pipeline: Pipeline = load_pipeline(settings.pipeline)
         self.db = Database(settings.database_url)
         prepare(settings.state_dir, with_file=self.db.sqlite)
         self._lock = open_lock(self.db, Holder.me(since=time.time(), listen=settings.listen))
@@ -88,14 +88,7 @@ class Service:
         self.warehouse = warehouse or open_warehouse(
             self.pipeline, on_query=on_query, on_error=on_error, ledger=BytesLedger(self.db)
         )
-        service_manager = manager or Manager({})
-        self._engine_worker = Worker(
-            "engine",
-            self._tick,
-            on_idle=self._schedule_wakeup,
-            on_iteration=service_manager.beat,
-            poll_interval=service_manager.beat_seconds,
-        )
+        self._engine_worker = self._new_engine_worker(manager or Manager({}))
         self._warehouse_worker = Worker("warehouse", self._validate)
         log_folder = settings.state_dir / logs.FOLDER
         self.executors = open_executors(self.pipeline, log_folder, on_end=self._engine_worker.wake)
@@ -116,6 +109,16 @@ class Service:
         self.ready = False
         self._scheduler = _scheduler()
         self._clock = ClockMonitor(ClockStepDetector(time.time, time.monotonic), self._on_clock_step)
+
+    def _new_engine_worker(self, manager: Manager) -> Worker:
+        """The worker that ticks, and feeds the watchdog after each tick."""
+        return Worker(
+            "engine",
+            self._tick,
+            on_idle=self._schedule_wakeup,
+            on_iteration=manager.beat,
+            poll_interval=manager.beat_seconds,
+        )
 
     def _open_state(self) -> None:
         """As the new leader: check that the database is intact and not lost, and migrate it."""
@@ -181,6 +184,7 @@ class Service:
             "engine": self._engine_worker.last_error
             or ("a tick does not return" if self._engine_worker.stalled else ""),
             "warehouse": self._warehouse_worker.last_error,
+            **{f"executor {name}": executor.fault for name, executor in self.executors.items()},
         } | ({"standby": self.standby} if self.standby else {})
 
     @property

@@ -99,6 +99,11 @@ class Worker:
         return True
 
     @property
+    def current(self) -> bool:
+        """Whether the caller runs in this worker's thread."""
+        return threading.current_thread() is self._thread
+
+    @property
     def stopping(self) -> bool:
         """Whether `stop` was called, so that a long task may end early."""
         return self._stopping.is_set()

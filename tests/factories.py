@@ -8,7 +8,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
-from backfilld.state.pipeline.loading import parse
+from backfilld.daemon.adapters import parse_pipeline
 from backfilld.state.pipeline.models import Pipeline
 from backfilld.state.rules.calendar import Calendar, Day, Season
 from backfilld.state.rules.expectation import Expectation
@@ -48,7 +48,7 @@ def pipeline_data(*phases: Table, **keys: Any) -> Table:
 
 def pipeline(*phases: Table, at: Path = Path("pipeline.toml"), **keys: Any) -> Pipeline:
     """A checked pipeline; `at` is where its file would lie."""
-    return parse(pipeline_data(*phases, **keys), at)
+    return parse_pipeline(pipeline_data(*phases, **keys), at)
 
 
 def nba(at: Path = Path("pipeline.toml"), **keys: Any) -> Pipeline:

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from backfilld.daemon.clock_steps import STEP_SECONDS
 from backfilld.daemon.engine import budgets
 from backfilld.daemon.engine.check_release import ClosedAttempt, release
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import AttemptEnded
-from backfilld.daemon.executors.adapter import Executor, JobResult, JobStatus
+from backfilld.daemon.executors.adapter import Executor, JobLog, JobResult, JobStatus
 from backfilld.state.records import AttemptRow, AttemptStatus
 from backfilld.state.store import attempts, checks, dates
 from backfilld.state.store.attempts import AttemptEnd
@@ -75,14 +74,14 @@ class AttemptMonitor:
         local = [
             (row, job)
             for row, job in self._poll_and_adopt(running, supervised=supervised)
-            if not job.elsewhere
+            if not job.unreachable_at
         ]
         self._enforce_and_close(local, fenced=False)
 
     def _enforce_and_close(self, jobs: Sequence[tuple[AttemptRow, JobStatus]], *, fenced: bool) -> int:
-        watched = [(row, job) for row, job in jobs if job.exit is None and not job.elsewhere]
+        watched = [(row, job) for row, job in jobs if job.result is None and not job.unreachable_at]
         self._stop_overdue(watched, fenced=fenced)
-        endings = [(row, job.exit or self._presumed_lost(row, job)) for row, job in jobs]
+        endings = [(row, job.result or self._presumed_lost(row, job)) for row, job in jobs]
         ended_attempts = [_EndedAttempt(row, end) for row, end in endings if end is not None]
         if ended_attempts:
             self._close(ended_attempts, fenced=fenced)
@@ -104,7 +103,7 @@ class AttemptMonitor:
         for executor in self._executors.values():
             for job in executor.poll():
                 jobs[job.attempt] = job
-                if job.attempt not in running and job.exit is None:
+                if job.attempt not in running and job.result is None:
                     executor.stop(job.attempt, 0.0)
         return jobs
 
@@ -118,16 +117,16 @@ class AttemptMonitor:
             if row.executor not in self._executors:
                 status_messages[number] = f"no executor supervises it: restore [executor.{row.executor}]"
             elif job := jobs.get(number):
-                away = job.elsewhere and f"out of sight, at {job.elsewhere}"
+                away = job.unreachable_at and f"out of sight, at {job.unreachable_at}"
                 status_messages[number] = job.status_message or away
 
     def _presumed_lost(self, row: AttemptRow, job: JobStatus) -> JobResult | None:
         """The end of an unreachable attempt once it cannot be running any more; None before that."""
         settings, now = self._context.pipeline.job_settings(row.processor), self._context.now()
         limit = settings.timeout + settings.grace_period + HOST_RETURN_SECONDS
-        if not job.elsewhere or now - self._on_current_clock(row.started_at) <= limit:
+        if not job.unreachable_at or now - self._on_current_clock(row.started_at) <= limit:
             return None
-        return JobResult.lost(f"it ran out of sight, at {job.elsewhere}", at=now)
+        return JobResult.lost(f"it ran out of sight, at {job.unreachable_at}", at=now)
 
     def _running(self) -> dict[int, AttemptRow]:
         with self._context.db.read() as tx:
@@ -198,8 +197,8 @@ class AttemptMonitor:
                         row=row,
                         end=ends[row.id],
                         dates=covered[row.id],
-                        began=ended.exit.tried,
-                        quota_refused=bool(reason),
+                        began=ended.exit.began,
+                        counts=ended.exit.counts_as_attempt and not reason,
                     )
                 )
             checks_by_date = checks.for_dates(tx, {date for attempt in closed for date in attempt.dates})
@@ -250,11 +249,9 @@ def _ended_event(closed: ClosedAttempt) -> AttemptEnded:
     )
 
 
-def _tail(log: Path) -> str:
+def _tail(log: JobLog) -> str:
     try:
-        with log.open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(file.tell() - TAIL_BYTES, 0))
-            return file.read().decode("utf-8", errors="replace").replace("\x00", "")
+        tail = log.read(max((log.size() or 0) - TAIL_BYTES, 0), TAIL_BYTES)
     except OSError:
         return ""
+    return tail.decode("utf-8", errors="replace").replace("\x00", "")

@@ -23,9 +23,9 @@ class ClosedAttempt:
     end: AttemptEnd
     dates: Sequence[dt.date]
     began: bool
-    """Whether its job may have begun; otherwise it does not count as an attempt."""
-    quota_refused: bool
-    """Whether it met an exhausted quota, so that it does not count as an attempt."""
+    """Whether its job may have begun and written something."""
+    counts: bool
+    """Whether it counts towards `max_attempts`. It does not if the job is not to blame for its end."""
 
 
 def release(
@@ -72,7 +72,7 @@ def _result(
 ) -> AttemptResult:
     row, end = attempt.row, attempt.end
     values: dict[str, object] = {"query_due_at": query_due_at}
-    if attempt.began and not attempt.quota_refused:
+    if attempt.counts:
         values["retry_at"] = end.ended_at + _backoff_seconds(context, row.processor, check.attempt_count)
     else:
         values["attempt_count"] = max(check.attempt_count - 1, 0)

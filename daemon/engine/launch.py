@@ -70,7 +70,11 @@ class Launcher:
         free = self._context.pipeline.jobs.slots - len(running)
         if free <= 0 or any(hold.kind in (holds.EVERYTHING, holds.WAREHOUSE) for hold in active_holds):
             return {}
-        limits = {name: min(free, self._free_writers(p, running)) for name, p in self._processors.items()}
+        on_executor = self._free_on_executors(running)
+        limits = {
+            name: min(free, self._free_writers(p, running), on_executor[p.executor])
+            for name, p in self._processors.items()
+        }
         held_processors = processor_holds.held_processors(self._context.pipeline, active_holds)
         blocked = {
             name
@@ -78,6 +82,14 @@ class Launcher:
             if name in held_processors or self._sequence_is_busy(name, running) or self._is_unavailable(name)
         }
         return {name: limit for name, limit in limits.items() if limit > 0 and name not in blocked}
+
+    def _free_on_executors(self, running: Sequence[AttemptRow]) -> dict[str, int]:
+        """How many more attempts may run on each executor, by its own `slots` or those of all jobs."""
+        slots = self._context.pipeline.jobs.slots
+        return {
+            name: (settings.slots or slots) - sum(1 for attempt in running if attempt.executor == name)
+            for name, settings in self._context.pipeline.executor.items()
+        }
 
     def _free_writers(self, processor: Processor, running: Sequence[AttemptRow]) -> int:
         return processor.writers - sum(1 for attempt in running if attempt.output == processor.table)
@@ -101,6 +113,7 @@ class Launcher:
         limits_by_dates = {name: limit * self._processors[name].batch for name, limit in limits.items()}
         candidates = self._with_fresh_evidence(tx, limits_by_dates)
         free = self._context.pipeline.jobs.slots - len(running)
+        on_executor = self._free_on_executors(running)
         writers = {(a.output, a.writer) for a in running}
         sequences = {a.sequence for a in running}
         date_rows = dates.get_many(tx, [candidate.date for candidate in candidates])
@@ -113,7 +126,8 @@ class Launcher:
             phase = self._context.pipeline.stage_of[processor.name].phase
             sequence = phase.name if phase.sequential else None
             writer = next((n for n in range(processor.writers) if (processor.table, n) not in writers), None)
-            if free <= 0 or writer is None or (sequence and sequence in sequences):
+            slots = min(free, on_executor[processor.executor])
+            if slots <= 0 or writer is None or (sequence and sequence in sequences):
                 continue
             if remaining.get(processor.table, math.inf) <= 0:
                 used_up.add(processor.table)
@@ -123,6 +137,7 @@ class Launcher:
             writers.add((processor.table, writer))
             sequences.add(sequence)
             free -= 1
+            on_executor[processor.executor] -= 1
         self._record_claims(tx, claims, date_rows)
         budgets.count_attempts(tx, self._context, [claim.processor.table for claim in claims])
         return claims, [
@@ -248,6 +263,7 @@ class Launcher:
             pass_env=claim.processor.pass_env,
             processor=claim.processor.name,
             timeout=claim.processor.timeout,
+            resources=claim.processor.resources,
         )
 
     def _placeholders(self, claim: _Claim) -> dict[str, str]:

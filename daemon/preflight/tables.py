@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
 from backfilld.daemon.warehouses.backend import QueryError
+from backfilld.daemon.warehouses.bigquery.settings import BigQuerySettings
 from backfilld.daemon.warehouses.catalog import TableInfo, columns_in
 from backfilld.state.formatting import join_truncated
 from backfilld.state.pipeline.models import Processor
@@ -23,7 +24,8 @@ def warehouse(site: PreflightContext) -> Iterator[Finding]:
 
 def location(site: PreflightContext) -> Iterator[Finding]:
     """Every dataset lies where the pipeline says: a query elsewhere finds nothing."""
-    stated = site.pipeline.warehouse.location
+    source = site.pipeline.warehouse
+    stated = source.location if isinstance(source, BigQuerySettings) else None
     found = {dataset: where for dataset, where in _datasets(site) if where}
     wrong = {name: where for name, where in found.items() if stated and where.lower() != stated.lower()}
     for name, where in wrong.items():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from backfilld.state.pipeline.sections import WarehouseSettings
 from backfilld.state.rules.verdict import Evidence
 
 Purpose = Literal["gate", "sweep", "calendar", "validation", "quality", "preflight"]
@@ -50,3 +52,11 @@ class Warehouse(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarehouseAdapter:
+    """A kind of warehouse: what its folder exposes as ADAPTER. Importing it imports no client library."""
+
+    settings: type[WarehouseSettings]
+    """The model of `[warehouse]`."""

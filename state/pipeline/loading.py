@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from backfilld.state.errors import UserError
+from backfilld.state.pipeline.adapters import Adapters
 from backfilld.state.pipeline.models import JobSettings, Pipeline
 from backfilld.state.pipeline.validation import Location, key_path, lookup, validate
 
@@ -22,8 +23,8 @@ class PipelineError(UserError):
         super().__init__("\n".join(f"{path}: {problem}" for problem in self.problems))
 
 
-def load(path: Path) -> Pipeline:
-    """Read and check a pipeline file.
+def load(path: Path, *, adapters: Adapters) -> Pipeline:
+    """Read and check a pipeline file; `adapters` are the kinds of warehouses and executors that it may name.
 
     Raises:
         PipelineError: the file cannot be read, is not TOML, or says something impossible.
@@ -39,10 +40,10 @@ def load(path: Path) -> Pipeline:
         raise PipelineError(path, [f"there is no such file; {remedy}"]) from error
     except (OSError, ValueError) as error:
         raise PipelineError(path, [f"cannot be read: {error}"]) from error
-    return parse(data, path)
+    return parse(data, path, adapters=adapters)
 
 
-def parse(data: dict[str, Any], path: Path) -> Pipeline:
+def parse(data: dict[str, Any], path: Path, *, adapters: Adapters) -> Pipeline:
     """The pipeline of a parsed file that lies at `path`.
 
     Raises:
@@ -51,7 +52,8 @@ def parse(data: dict[str, Any], path: Path) -> Pipeline:
     if "path" in data:
         raise PipelineError(path, ["top level: unknown key 'path'; the lake's belongs under [warehouse]"])
     try:
-        pipeline = Pipeline.model_validate({**_with_defaults(data), "path": path.absolute()})
+        tables = {**_with_defaults(data), "path": path.absolute()}
+        pipeline = Pipeline.model_validate(tables, context=adapters)
     except ValidationError as error:
         raise PipelineError(path, _complaints(error, data)) from error
     if found := list(validate(pipeline)):
@@ -110,7 +112,6 @@ _FORMS = {
     "table": "is not a table's name; write dataset.table or project.dataset.table",
     "name": "is not a name; write small letters, digits and _, a letter first",
     "cloud_run_job": "is not the name of a Cloud Run job; write small letters, digits and -, a letter first",
-    "scheduler": "is not an address; write one like tcp://10.0.0.5:8786",
 }
 
 

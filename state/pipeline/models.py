@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
+from backfilld.state.pipeline.adapters import ExecutorSections, WarehouseSection
 from backfilld.state.pipeline.sections import (
     DEFAULT_QUOTA_TIMEZONE,
     CalendarSettings,
@@ -25,7 +26,6 @@ from backfilld.state.pipeline.sections import (
     ExecutorSettings,
     HistorySettings,
     TableName,
-    WarehouseSettings,
 )
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.calendar import Calendar, Day, Lookback, Season
@@ -98,8 +98,7 @@ class JobSettings(StrictModel):
     quota_errors: tuple[str, ...] = Field(default=("quotaExceeded", "Quota exceeded:"), strict=False)
     """A failed job whose last lines hold one of these parks its table until the quota day ends."""
     executor: str = "local"
-    """What runs the job: `local`, this machine, `dask`, a worker of the cluster in `[executor.dask]`, or
-    `cloud-run`, a Cloud Run job in the project of `[executor.cloud-run]`."""
+    """The executor that runs the job: `local`, this machine, or the NAME of an `[executor.NAME]`."""
 
 
 class JobDefaults(JobSettings):
@@ -136,6 +135,8 @@ class Processor(JobSettings):
     """Dates that one attempt may take together."""
     estimate: Duration | None = None
     """How long one date usually takes, for the plan, until attempts have shown it."""
+    resources: Mapping[str, float | str] = Field(default_factory=dict)
+    """What a job needs of its executor, such as `{ GPU = 1 }` on Dask; the kind of executor defines the keys."""
     cloud_run_job: str | None = Field(default=None, pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")
     """The Cloud Run job that `executor = "cloud-run"` executes; without it, the name with - for _."""
     requires: tuple[str, ...] = Field(default=(), strict=False)
@@ -223,7 +224,7 @@ class Pipeline(StrictModel):
     """Whose yesterday is the last date of a preflight without dates."""
     quota_timezone: str = DEFAULT_QUOTA_TIMEZONE
     """Daily budgets begin anew at midnight here."""
-    warehouse: WarehouseSettings
+    warehouse: WarehouseSection
     """Where the data is."""
     history: HistorySettings | None = None
     """The platform's own table of runs, where it keeps one."""
@@ -231,8 +232,8 @@ class Pipeline(StrictModel):
     """Which dates are expected, and how much of them."""
     jobs: JobDefaults = JobDefaults()
     """How jobs run."""
-    executor: ExecutorSettings = ExecutorSettings()
-    """Where jobs can run besides this machine."""
+    executor: ExecutorSections = Field(default_factory=dict, validate_default=True)
+    """Where jobs run, by name; `local`, this machine, needs no table."""
     engine: EngineSettings = EngineSettings()
     """How often the engine asks."""
     phase: tuple[Phase, ...] = Field(default=(), strict=False)
@@ -288,6 +289,10 @@ class Pipeline(StrictModel):
     def job_settings(self, processor: str) -> JobSettings:
         """How the jobs of a processor run; by the defaults, where the file no longer has it."""
         return self.processors.get(processor, self.jobs)
+
+    def executor_of(self, processor: Processor) -> ExecutorSettings:
+        """The settings of the executor that runs a processor's jobs."""
+        return self.executor[processor.executor]
 
     @cached_property
     def stage_of(self) -> Mapping[str, Stage]:

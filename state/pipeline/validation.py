@@ -20,7 +20,6 @@ from backfilld.state.pipeline.models import (
     Pipeline,
     Processor,
 )
-from backfilld.state.pipeline.sections import ExecutorSettings
 from backfilld.state.rules.expectation import IDENTIFIER
 
 Location = tuple[int | str, ...]
@@ -88,15 +87,17 @@ def _leaves(loc: Location, value: Any) -> Iterator[tuple[Location, Any]]:
 
 def _job_problems(pipeline: Pipeline) -> Iterator[str]:
     yield from _limit_problems("jobs", pipeline.jobs, {})
-    yield from _executor_problems("jobs", pipeline.jobs, pipeline.executor)
+    yield from _executor_problems("jobs", pipeline.jobs.executor, pipeline)
     shared = {key: getattr(pipeline.jobs, key) for key in JobSettings.model_fields}
     for stage in pipeline.stages:
         for processor in stage.processors:
             where = f"phase[{stage.phase.name}].processor[{processor.name}]"
             yield from _limit_problems(where, processor, shared)
             yield from _command_problems(where, processor)
+            yield from _placeholder_problems(where, processor, pipeline)
+            yield from _resource_problems(where, processor, pipeline)
             if processor.executor != pipeline.jobs.executor:
-                yield from _executor_problems(where, processor, pipeline.executor)
+                yield from _executor_problems(where, processor.executor, pipeline)
 
 
 def _limit_problems(where: str, settings: JobDefaults | Processor, shared: dict[str, Any]) -> Iterator[str]:
@@ -109,23 +110,31 @@ def _limit_problems(where: str, settings: JobDefaults | Processor, shared: dict[
             yield f"{where}.env: {name!r} is not a variable's name; write letters, digits and _"
 
 
-def _executor_problems(
-    where: str, settings: JobDefaults | Processor, executors: ExecutorSettings
-) -> Iterator[str]:
-    name, known = settings.executor, ["local", *ExecutorSettings.keys()]
-    if name not in known:
-        yield f"{where}.executor: '{name}' is not known; write {' or '.join(known)}{_nearest(name, known)}"
-    elif name != "local" and executors.model_dump(by_alias=True)[name] is None:
-        yield f"{where}.executor: there is no [executor.{name}]; add it"
+def _executor_problems(where: str, name: str, pipeline: Pipeline) -> Iterator[str]:
+    if name not in pipeline.executor:
+        known = list(pipeline.executor)
+        yield (
+            f"{where}.executor: there is no [executor.{name}]; add it, or write {' or '.join(known)}"
+            f"{_nearest(name, known)}"
+        )
+
+
+def _placeholder_problems(where: str, processor: Processor, pipeline: Pipeline) -> Iterator[str]:
+    if processor.executor in pipeline.executor:
+        for name, problem in pipeline.executor_of(processor).refused_placeholders.items():
+            if name in processor.placeholders:
+                yield f"{where}.command: {{{name}}} {problem}"
+
+
+def _resource_problems(where: str, processor: Processor, pipeline: Pipeline) -> Iterator[str]:
+    if processor.executor in pipeline.executor:
+        for problem in pipeline.executor_of(processor).resource_problems(processor.resources):
+            yield f"{where}.resources.{problem}"
 
 
 def _command_problems(where: str, processor: Processor) -> Iterator[str]:
     if not processor.command[0].strip():
         yield f"{where}.command: the first word is empty; write the program there"
-    if processor.executor != "local" and "dates_file" in processor.placeholders:
-        yield f"{where}.command: {{dates_file}} is a file of this machine, not of workers; write {{dates}}"
-    if processor.executor == "cloud-run" and "python" in processor.placeholders:
-        yield f"{where}.command: {{python}} is this machine's, not the image's; write the words its job takes"
     for braces, word in re.findall(r"(\{\s*(\w+)\s*\})", " ".join(processor.command)):
         meant = word.lower()
         if meant in PLACEHOLDERS and braces != f"{{{meant}}}":

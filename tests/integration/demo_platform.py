@@ -9,12 +9,12 @@ from pathlib import Path
 import duckdb
 
 import backfilld.demo
+from backfilld.daemon.adapters import load_pipeline
 from backfilld.demo import lake as lakes
-from backfilld.state.pipeline.loading import load
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.verdict import Evidence, JudgeContext, Verdict, judge
 
-PIPELINE = load(Path(backfilld.demo.__file__).parent / "pipeline.toml")
+PIPELINE = load_pipeline(Path(backfilld.demo.__file__).parent / "pipeline.toml")
 DAY = date(2021, 10, 26)  # five games, the first date after bootstrap
 GAMES = lakes.calendar()
 

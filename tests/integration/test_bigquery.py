@@ -252,7 +252,8 @@ def test_each_warehouse_pays_for_its_own_imports() -> None:
     script = (
         "import sys; from tests.factories import pipeline, phase, processor;"
         "from backfilld.daemon.warehouses.registry import open_warehouse;"
-        "source = {'kind': sys.argv[1], 'path': 'lake', 'project': 'p'};"
+        "key = {'lake': 'path', 'bigquery': 'project'}[sys.argv[1]];"
+        "source = {'kind': sys.argv[1], key: 'p'};"
         "ours = pipeline(phase('raw', processor('box')), warehouse=source);"
         "open_warehouse(ours, on_query=print, on_error=print);"
         "print('duckdb' in sys.modules, 'google.cloud.bigquery' in sys.modules)"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.warehouses.catalog import TableInfo
-from backfilld.state.pipeline.loading import load
 from tests.checkout import Checkout, Tables, make
 from tests.integration.command_line import CommandLine
 from tests.integration.warehouses import BigQueryHouse
@@ -47,7 +47,7 @@ def platform(bigquery_house: BigQueryHouse, tmp_path: Path, monkeypatch: pytest.
     # The emulator's datasets all lie in US.
     checkout.path.write_text(text.replace('location = "us-west2"', 'location = "US"'))
     monkeypatch.setenv("BACKFILLD_PIPELINE", str(checkout.path))
-    known = Tables(load(checkout.path)).known
+    known = Tables(load_pipeline(checkout.path)).known
     for dataset in sorted({table.split(".")[0] for table in known} - {"nba_reference"}):
         bigquery_house.client.create_dataset(dataset)
     for table, info in known.items():

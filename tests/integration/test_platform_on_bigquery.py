@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.reports.validation import PhaseReport, Readiness, Validation, validation
-from backfilld.state.pipeline.loading import load
 from backfilld.state.pipeline.models import Pipeline
 from backfilld.state.rules.verdict import Verdict
 from tests.factories import NOW
@@ -165,7 +165,7 @@ def as_found(house: BigQueryHouse, folder: Path, team_rows_on_the_15th: int = 88
     text = NBA.read_text().replace("nba-props-platform", house.project)
     file = folder / "nba.toml"
     file.write_text(text.replace("[warehouse]", f'[warehouse]\nendpoint = "{house.endpoint}"'))
-    pipeline = load(file)
+    pipeline = load_pipeline(file)
     games = {november(day): count for day, (count, _) in FOUND.items()}
     for name in SOURCES:
         source = pipeline.processors[name]

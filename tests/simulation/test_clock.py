@@ -104,7 +104,7 @@ def test_a_clock_set_back_while_the_daemon_was_down_is_noticed_at_start(world):
 
 def test_one_failure_is_counted_once_though_the_clock_was_set_back_since(tmp_path):
     # Given a breaker that trips at two alike, a job that failed once, and other dates that wait for a slot
-    jobs = {"breaker": 2, "max_attempts": 3, "backoff": "30s"}
+    jobs = {"breaker_threshold": 2, "max_attempts": 3, "backoff": "30s"}
     world = Settable(
         pipeline(phase("phase2", processor("source")), jobs=jobs), dict.fromkeys(DATES, 2), tmp_path
     )

@@ -26,7 +26,8 @@ class OutOfSight:
         self.known |= running.keys()
 
     def poll(self):
-        return [JobStatus(attempt=n, output_at=self.clock(), elsewhere="far:/attempts") for n in self.known]
+        now = self.clock()
+        return [JobStatus(attempt=n, output_at=now, unreachable_at="far:/attempts") for n in self.known]
 
     def stop(self, attempt, grace):
         self.known.discard(attempt)
@@ -48,8 +49,8 @@ class Beside(OutOfSight):
 
     def poll(self):
         never, self.never = self.never, set()
-        end = JobResult(code=None, ended_at=self.clock(), detail="lost: it never began", tried=False)
-        return [JobStatus(attempt=n, output_at=self.clock(), exit=end) for n in never] + super().poll()
+        end = JobResult.never_began("it never began", at=self.clock())
+        return [JobStatus(attempt=n, output_at=self.clock(), result=end) for n in never] + super().poll()
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from backfilld.daemon.adapters import load_pipeline, parse_pipeline
 from backfilld.daemon.reports.plan.plan import plan
 from backfilld.daemon.reports.validation import Readiness, Validation, validation
-from backfilld.state.pipeline.loading import load, parse
 from backfilld.state.pipeline.models import Pipeline
 from backfilld.state.rules.verdict import Verdict
 from tests.checkout import make
@@ -19,7 +19,7 @@ from tests.platform import NOVEMBER_2021 as FOUND
 from tests.platform import NOVEMBER_TABLES as TABLES
 
 PATH = Path(__file__).parents[2] / "pipelines" / "nba.toml"
-NBA = load(PATH)
+NBA = load_pipeline(PATH)
 
 
 def november(day: int) -> dt.date:
@@ -68,7 +68,7 @@ def test_the_feature_store_is_switched_on_by_taking_comment_signs_away() -> None
     switched_on = text[:at] + re.sub(r"^# ?", "", text[at:], flags=re.MULTILINE)
     copy = PATH.with_suffix(".switched-on.toml")
 
-    pipeline = parse(tomllib.loads(switched_on), copy)
+    pipeline = parse_pipeline(tomllib.loads(switched_on), copy)
     assert pipeline.stages[-1].name == "phase4-step-5"
     assert pipeline.stages[-1].processors[0].table == "nba_predictions.ml_feature_store_v2"
 

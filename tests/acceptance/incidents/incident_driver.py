@@ -6,16 +6,16 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Callable
 
+from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.preflight.checklist import Preflight, preflight
 from backfilld.daemon.reports.validation import ProcessorReport, Validation, validation
-from backfilld.state.pipeline.loading import load
 from backfilld.state.rules.verdict import Evidence, Judgement, judge
 from tests.checkout import END, NBA, START, Checkout, Tables
 from tests.factories import NOW, about
 from tests.fake_warehouse import FakeWarehouse
 from tests.simulation.world import Work, World
 
-PIPELINE = load(NBA)
+PIPELINE = load_pipeline(NBA)
 OFFENSE, DEFENSE, PLAYERS = "team_offense_game_summary", "team_defense_game_summary", "player_game_summary"
 CONTEXT, TEAM_CONTEXT, FACTORS = (
     "upcoming_player_game_context",
