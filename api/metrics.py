@@ -121,7 +121,7 @@ class Metrics:
             for result in RESULTS:
                 self._attempts.labels(processor, result)
         self.registry.register(_Standing(service, self._unread.inc))
-        service.listen(self.emit)
+        service.subscribe(self.emit)
 
     def emit(self, event: Event) -> None:
         """Count an event. Called from whichever thread made it."""

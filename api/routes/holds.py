@@ -62,7 +62,7 @@ def release_warehouse(
 
 
 def _lift(service: DaemonService, kind: str, key: str, query: requests.Extra) -> responses.Released:
-    allowed = service.commands.lift(kind, key, by=current_actor(), extra=query.extra)
+    allowed = service.commands.release(kind, key, by=current_actor(), extra=query.extra)
     more = {} if allowed is None else {"allowed": allowed}
     return responses.Released(lifted=True, **more)
 
