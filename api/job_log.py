@@ -1,4 +1,4 @@
-"""Parts of a job's log, in pieces: a log of any size is never held in memory."""
+"""Reads parts of a job's log in chunks: a log of any size is never loaded into memory."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-PIECE = 64 * 1024
+CHUNK_BYTES = 64 * 1024
 """Bytes read at a time."""
 LONGEST_LINE = 200
-"""Bytes of a last line that are shown."""
+"""Bytes shown of a last line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A stretch of a log from byte `start` to before `end`, and the log's size when it was looked at."""
+    """The bytes of a log from `start` up to but not including `end`, and the size of the log at that time."""
 
     path: Path
     size: int
@@ -25,15 +25,15 @@ class Part:
 
     @property
     def length(self) -> int:
-        """Bytes of the stretch."""
+        """Number of bytes."""
         return self.end - self.start
 
     def chunks(self) -> Iterator[bytes]:
-        """The stretch, piece by piece; what is written meanwhile is not part of it."""
+        """The bytes in chunks, without anything that was written since."""
         with self.path.open("rb") as file:
             file.seek(self.start)
             left = self.length
-            while left > 0 and (piece := file.read(min(PIECE, left))):
+            while left > 0 and (piece := file.read(min(CHUNK_BYTES, left))):
                 left -= len(piece)
                 yield piece
 
@@ -41,9 +41,9 @@ class Part:
 def read(
     path: Path, *, tail: int | None = None, offset: int | None = None, limit: int | None = None
 ) -> Part | None:
-    """The last `tail` lines, what follows byte `offset`, or all of it; None where there is no log.
+    """The last `tail` lines, everything from byte `offset` on, or the whole log; None without a log.
 
-    Of that at most the first `limit` bytes.
+    At most the first `limit` bytes of that.
     """
     try:
         with path.open("rb") as file:
@@ -55,24 +55,24 @@ def read(
 
 
 def last_line(path: Path) -> str:
-    """The last line, or what a progress bar shows, by the last piece alone; empty where there is no log."""
+    """The last line of the last chunk, which may be a progress bar; empty without a log."""
     try:
         with path.open("rb") as file:
-            file.seek(max(os.fstat(file.fileno()).st_size - PIECE, 0))
-            *_, last = b"", *file.read(PIECE).splitlines()
+            file.seek(max(os.fstat(file.fileno()).st_size - CHUNK_BYTES, 0))
+            *_, last = b"", *file.read(CHUNK_BYTES).splitlines()
     except OSError:
         return ""
     return last[:LONGEST_LINE].decode(errors="replace").strip()
 
 
 def _start_of_tail(file: BinaryIO, size: int, lines: int) -> int:
-    """The byte where the last `lines` lines begin; a line break at the very end begins no line."""
+    """The offset at which the last `lines` lines start; a final line break starts no line."""
     if lines == 0:
         return size
     wanted = lines + 1 if _ends_with_break(file, size) else lines
     end = size
     while end > 0:
-        start = max(end - PIECE, 0)
+        start = max(end - CHUNK_BYTES, 0)
         file.seek(start)
         piece = file.read(end - start)
         breaks = piece.count(b"\n")
