@@ -64,7 +64,15 @@ HOLDS: Mapping[str, str] = {
     "warehouse": "Warehouse queries are held: the warehouse is unavailable, or `daily_bytes` is used up.",
 }
 """Kinds of holds."""
-RESULTS = tuple(status.value for status in AttemptStatus if status is not AttemptStatus.RUNNING)
+RESULTS: Mapping[str, str] = {
+    "exited_0": "The job exited with code 0.",
+    "exited_nonzero": "The job exited with another code.",
+    "timed_out": "The job was killed at its `timeout`.",
+    "idle": "The job was killed after `idle_timeout` without output.",
+    "cancelled": "The job was killed because its backfill was cancelled.",
+    "lost": "No exit code: the host went down, the job was killed, or it could not be started.",
+}
+"""Results of attempts."""
 DURATIONS = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
 """Buckets of attempt durations, in seconds."""
 
@@ -129,7 +137,7 @@ class Metrics:
         elif isinstance(event, GateEvaluated):
             self._gates.labels(event.phase, event.result).inc()
         elif isinstance(event, AttemptEnded):
-            self._attempts.labels(event.processor, event.status.value).inc()
+            self._attempts.labels(event.processor, _result(event)).inc()
             self._durations.labels(event.processor).observe(event.seconds)
         elif isinstance(event, Incident):
             self._incidents.labels(event.kind).inc()
@@ -156,6 +164,12 @@ class Metrics:
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(f"backfilld_{name}", help_text, labels, registry=self.registry)
+
+
+def _result(ended: AttemptEnded) -> str:
+    if ended.status is not AttemptStatus.EXITED:
+        return ended.status.value
+    return "exited_0" if ended.exit_code == 0 else "exited_nonzero"
 
 
 class _StateCollector:
@@ -234,7 +248,7 @@ class _StateCollector:
         )
         yield _single(
             "last_progress_timestamp_seconds",
-            "Last end of a date or success of a job; 0 if never.",
+            "Last time that a date ended or a job exited with 0; 0 if never.",
             report.last_progress_at or NEVER,
         )
         yield _single(

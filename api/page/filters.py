@@ -8,11 +8,12 @@ from typing import Any
 
 from backfilld.api.formatting import format_bytes, format_duration, format_total_duration
 from backfilld.api.schemas.fields import iso
-from backfilld.state.records import AttemptStatus
+from backfilld.state.formatting import format_counts
+from backfilld.state.records import AttemptStatus, attempt_result
 
 _SYMBOLS: Mapping[str, str] = {
     AttemptStatus.RUNNING: "▷",
-    AttemptStatus.SUCCEEDED: "✓",
+    attempt_result(AttemptStatus.EXITED, 0): "✓",
     AttemptStatus.CANCELLED: "–",
     AttemptStatus.LOST: "△",
 }
@@ -33,9 +34,9 @@ def pluralize(n: float, noun: str) -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
-def symbol(status: str) -> str:
-    """The symbol of an attempt's status."""
-    return _SYMBOLS.get(status, "✗")
+def symbol(result: str) -> str:
+    """The symbol of an attempt's status with its exit code."""
+    return _SYMBOLS.get(result, "✗")
 
 
 def words(name: str) -> str:
@@ -44,13 +45,15 @@ def words(name: str) -> str:
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
-    "utc": utc,
+    "counts": format_counts,
     "day": day,
+    "duration": format_duration,
+    "format_bytes": format_bytes,
     "iso": iso,
     "pluralize": pluralize,
+    "result": attempt_result,
     "symbol": symbol,
-    "words": words,
-    "format_bytes": format_bytes,
     "total_duration": format_total_duration,
-    "duration": format_duration,
+    "utc": utc,
+    "words": words,
 }

@@ -12,7 +12,7 @@ from backfilld.api.ports import DaemonService
 from backfilld.api.schemas.plans import Plan
 from backfilld.api.schemas.responses import Check, Date
 from backfilld.daemon.reports.plan.results import Step
-from backfilld.state.pipeline.models import PENDING
+from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.store import attempts, queries
 from backfilld.state.store.database import Transaction
 

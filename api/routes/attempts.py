@@ -31,6 +31,7 @@ def list_attempts(service: DaemonService, *, query: requests.AttemptsPage) -> re
             tx,
             below=query.cursor,
             statuses=query.status or (),
+            failed=query.failed,
             processor=query.processor or "",
             limit=query.limit + 1,
         )
@@ -63,10 +64,9 @@ def get_attempt_log(service: DaemonService, *, path: requests.ById, query: reque
     with service.context.db.read() as tx:
         attempt = _existing(attempts.get(tx, path.id), path.id)
     executor = service.executors.get(attempt.executor)
-    file = executor.log(attempt.id) if executor is not None else None
     part = (
-        job_log.read(file, tail=query.tail, offset=query.offset, limit=query.limit)
-        if file is not None
+        job_log.read(executor.log(attempt.id), tail=query.tail, offset=query.offset, limit=query.limit)
+        if executor is not None
         else None
     )
     if part is None and attempt.status is not AttemptStatus.RUNNING:

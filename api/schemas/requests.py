@@ -12,6 +12,7 @@ from pydantic.json_schema import WithJsonSchema
 from backfilld.api.schemas.fields import (
     Bytes,
     DateCursor,
+    Flag,
     Id,
     Limit,
     Lines,
@@ -155,9 +156,13 @@ class PlanRange(Range):
 
 
 class AttemptsPage(Page):
-    """A page of attempts, newest first; `status` is one status or a comma-separated list."""
+    """A page of attempts, newest first; `status` is one status or a comma-separated list.
+
+    `failed`: attempts that neither exited with code 0 nor were cancelled; `false`: all others.
+    """
 
     status: Statuses | None = None
+    failed: Flag | None = None
     processor: Annotated[str, Field(min_length=1, max_length=80)] | None = None
     cursor: NumberCursor | None = None
 

@@ -195,7 +195,7 @@ class Date(ResponseModel):
     reason: str | None
     waiting: str | None
     waiting_on: str | None
-    games: int | None
+    counts: dict[str, int]
     season: str | None
     season_day: int | None
     backfill_id: int | None

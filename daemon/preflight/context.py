@@ -16,7 +16,8 @@ from backfilld.daemon.reports.snapshot import Snapshot, take_snapshot
 from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.daemon.warehouses.backend import QueryError
 from backfilld.daemon.warehouses.catalog import Catalog, TableInfo
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.adapters import LOCAL
+from backfilld.state.pipeline.pipeline import Pipeline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ class PreflightContext:
     @cached_property
     def scripts(self) -> Mapping[str, Script]:
         """What each processor's job starts; of other executors than the local one nobody here knows."""
-        local = (p for p in self.pipeline.processors.values() if p.executor == "local")
+        local = (p for p in self.pipeline.processors.values() if self.pipeline.executor_of(p).kind == LOCAL)
         return {processor.name: _script(program(self.pipeline, processor)) for processor in local}
 
     def _described(self, table: str) -> TableInfo | QueryError | None:

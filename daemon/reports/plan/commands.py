@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backfilld.daemon.command_inspection import cwd_of
-from backfilld.state.pipeline.models import Pipeline, Processor, date_placeholders
+from backfilld.daemon.executors.cloud_run.settings import CloudRunSettings
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor, date_placeholders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +59,8 @@ def command(
 
 
 def _execute(pipeline: Pipeline, processor: Processor) -> tuple[str, ...]:
-    place = pipeline.executor.cloud_run
-    if processor.executor != "cloud-run" or place is None:
+    place = pipeline.executor_of(processor)
+    if not isinstance(place, CloudRunSettings):
         return ()
     where = ("--project", place.project, "--region", place.region, "--wait")
     return ("gcloud", "run", "jobs", "execute", processor.in_cloud_run, *where)

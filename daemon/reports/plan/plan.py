@@ -28,7 +28,9 @@ from backfilld.daemon.reports.plan.simulate import Blocker, SimulationResult, si
 from backfilld.daemon.reports.plan.steps import Typical, ordered
 from backfilld.daemon.reports.validation import Validation
 from backfilld.state.formatting import pluralize
-from backfilld.state.pipeline.models import Phase, Pipeline
+from backfilld.state.pipeline.adapters import LOCAL
+from backfilld.state.pipeline.phase import Phase
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Sources
 from backfilld.state.rules.gates import Waiver
 from backfilld.state.rules.verdict import Verdict
@@ -122,7 +124,9 @@ def _plan(
 def _unusable(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
     """Processors whose job cannot start here; of other executors only they can tell."""
     for name, processor in pipeline.processors.items():
-        if processor.executor == "local" and (problem := program(pipeline, processor).problem):
+        if pipeline.executor_of(processor).kind == LOCAL and (
+            problem := program(pipeline, processor).problem
+        ):
             yield name, f"{name}: {problem}"
 
 
