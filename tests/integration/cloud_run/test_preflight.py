@@ -35,8 +35,7 @@ def test_preflight_finds_jobs_that_are_missing_or_would_run_more_than_once(api: 
         (
             "fail",
             "box_scores: Cloud Run answers 404: Resource 'box-scores' of kind 'JOB' does not exist.",
-            "check cloud_run_job, project, region and roles/run.developer; the job is "
-            f"{PARENT}/box-scores",
+            f"check cloud_run_job, project, region and roles/run.developer; the job is {PARENT}/box-scores",
         ),
         (
             "fail",
