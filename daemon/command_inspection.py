@@ -22,7 +22,7 @@ from backfilld.state.pipeline.models import Pipeline, Processor
 _PYTHON = re.compile(r"^python(\d+(\.\d+)*)?$")
 _SHELLS = ("sh", "bash", "dash", "zsh", "ksh")
 _TAKES_VALUE = "WX"
-_LOOKED_AT = 65536
+_SEARCHED_BYTES = 65536
 """Bytes of a script that are searched for anything but white space."""
 _ABSENT = "does not exist or may not be reached"
 """What `os.path` cannot tell apart. pathlib raises where a folder above is closed."""
@@ -70,14 +70,14 @@ def program(pipeline: Pipeline, processor: Processor) -> JobProgram:
     """What the processor's command would start, and whether that is there and not empty."""
     cwd = cwd_of(pipeline, processor)
     words = words_of(processor)
-    argv0 = _found(words[0], cwd, processor.env.get("PATH"))
+    argv0 = _which(words[0], cwd, processor.env.get("PATH"))
     if not os.path.isdir(cwd):
         return JobProgram(argv0=argv0 or words[0], problem=f"its working directory {cwd} {_ABSENT}")
     if argv0 is None:
         return JobProgram(
             argv0=words[0], problem=f"the program {words[0]} does not exist or cannot be executed"
         )
-    return _program(words, argv0, cwd, processor.env.get("PYTHONPATH", ""))
+    return _inspect_python(words, argv0, cwd, processor.env.get("PYTHONPATH", ""))
 
 
 def find_module(name: str, places: Iterable[Path]) -> Path | None:
@@ -96,10 +96,10 @@ def find_module(name: str, places: Iterable[Path]) -> Path | None:
     return Path(spec.origin) if spec is not None and spec.origin else None
 
 
-def _program(words: Sequence[str], argv0: str, cwd: Path, pythonpath: str) -> JobProgram:
+def _inspect_python(words: Sequence[str], argv0: str, cwd: Path, pythonpath: str) -> JobProgram:
     at = next((n for n, word in enumerate(words) if _is_python(word)), None)
     if at is None:
-        return _other(argv0, words, cwd)
+        return _inspect_other(argv0, words, cwd)
     call = _invocation(words[at + 1 :])
     own = [cwd, *((cwd / entry).resolve() for entry in pythonpath.split(os.pathsep) if entry)]
     script = _script(call, own, cwd, words[at])
@@ -124,7 +124,7 @@ def _is_python(word: str) -> bool:
     return word == sys.executable or bool(_PYTHON.match(os.path.basename(word)))
 
 
-def _other(argv0: str, words: Sequence[str], cwd: Path) -> JobProgram:
+def _inspect_other(argv0: str, words: Sequence[str], cwd: Path) -> JobProgram:
     """A program that is not Python: a script that can be executed, a shell with one, or neither."""
     script = Path(argv0) if "/" in words[0] else None
     if os.path.basename(words[0]) in _SHELLS:
@@ -171,7 +171,7 @@ def _unusable(script: Path) -> str:
         return f"the script {script} {_ABSENT}"
     try:
         with script.open("rb") as file:
-            start = file.read(_LOOKED_AT)
+            start = file.read(_SEARCHED_BYTES)
     except OSError as error:
         return f"the script {script} cannot be read: {error.strerror}"
     return "" if start.strip() else f"the script {script} is empty"
@@ -211,7 +211,7 @@ def _options(words: Iterable[str]) -> Iterator[str]:
     return (word.partition("=")[0] for word in words if _OPTION.match(word))
 
 
-def _found(word: str, cwd: Path, path: str | None) -> str | None:
+def _which(word: str, cwd: Path, path: str | None) -> str | None:
     return shutil.which(str(cwd / word) if "/" in word else word, path=path)
 
 

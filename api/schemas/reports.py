@@ -77,6 +77,9 @@ class Validation(ReportModel):
     phases: list[PhaseReport]
     ready: bool
     summary: str
+    counts_outside_seasons: dict[dt.date, int]
+    unexpected_rows: dict[str, dict[dt.date, int]]
+    warnings: list[str]
     next_action: str
 
 

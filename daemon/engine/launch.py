@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from backfilld.daemon.command_inspection import cwd_of
 from backfilld.daemon.engine import budgets, processor_holds
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import AttemptStarted, Event
 from backfilld.daemon.executors.adapter import Executor, Handle, Job
 from backfilld.daemon.executors.attempt_files import private_opener
-from backfilld.state.pipeline.models import Processor, date_placeholders
+from backfilld.daemon.job_command import job_command, needs_dates_file
+from backfilld.state.pipeline.models import Processor
 from backfilld.state.records import AttemptRow, CheckRow, DateRow
+from backfilld.state.rules.batching import batches
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store import attempts, calendar_days, checks, dates, holds
 from backfilld.state.store.database import Transaction
@@ -145,29 +146,21 @@ class Launcher:
     def _groups(
         self, tx: Transaction, picks: Sequence[CheckRow], holders: Mapping[dt.date, DateRow]
     ) -> list[list[CheckRow]]:
-        """Picks as attempts: one date each, or runs of dates of one backfill for processors with a batch."""
-        groups: list[list[CheckRow]] = []
-        open_groups: dict[tuple[str, int], list[CheckRow]] = {}
-        for pick in picks:
-            processor = self._processors[pick.processor]
-            alike = pick.processor, holders[pick.date].backfill_id
-            group = open_groups.get(alike)
-            if group and len(group) < processor.batch and self._continues(tx, processor, group[-1], pick):
-                group.append(pick)
-            else:
-                groups.append([pick])
-                open_groups[alike] = groups[-1]
-        return groups
+        """The picks as attempts; an attempt takes dates of one backfill only."""
+        return batches(
+            picks,
+            self._processors,
+            nothing_between=partial(self._nothing_between, tx),
+            owner=lambda pick: holders[pick.date].backfill_id,
+        )
 
-    def _continues(self, tx: Transaction, processor: Processor, last: CheckRow, pick: CheckRow) -> bool:
-        """Whether a batch may go on to `pick`: a range must not sweep over dates that it does not claim."""
-        if "start" not in processor.placeholders:
-            return True
-        first, end = last.date + dt.timedelta(days=1), pick.date - dt.timedelta(days=1)
-        between = calendar_days.between(tx, first, end)
+    def _nothing_between(self, tx: Transaction, first: dt.date, last: dt.date) -> bool:
+        """Whether the calendar knows every date strictly between the two, and expects none of them."""
+        day = dt.timedelta(days=1)
+        known = calendar_days.between(tx, first + day, last - day)
         seasons = self._context.pipeline.seasons
-        known_empty = all(not seasons.day(date, games).expected for date, games in between.items())
-        return known_empty and len(between) == (pick.date - last.date).days - 1
+        empty = all(not seasons.day(date, games).expected for date, games in known.items())
+        return empty and len(known) == (last - first).days - 1
 
     def _take(
         self,
@@ -222,30 +215,17 @@ class Launcher:
             attempts.record_handles(tx, handles, self._context.now())
 
     def _job(self, one: _Claimed) -> Job:
-        words = self._words(one)
-        env = {
-            **one.processor.env,
-            "BACKFILLD_DATE": words["date"],
-            "BACKFILLD_DATES": words["dates"],
-            "BACKFILLD_PROCESSOR": one.processor.name,
-            "BACKFILLD_ATTEMPT": str(one.attempt),
-        }
-        cwd = cwd_of(self._context.pipeline, one.processor)
+        dates_file = self._write_dates(one) if needs_dates_file(one.processor) else None
+        command = job_command(self._context.pipeline, one.processor, one.dates, dates_file)
         return Job(
             attempt=one.attempt,
-            argv=one.processor.argv(words),
-            cwd=cwd,
-            env=env,
+            argv=command.argv,
+            cwd=command.cwd,
+            env={**command.env, "BACKFILLD_ATTEMPT": str(one.attempt)},
             pass_env=one.processor.pass_env,
             processor=one.processor.name,
             timeout=one.processor.timeout,
         )
-
-    def _words(self, one: _Claimed) -> dict[str, str]:
-        words = date_placeholders(one.dates)
-        if "dates_file" in one.processor.placeholders:
-            words["dates_file"] = str(self._write_dates(one))
-        return {**words, "python": sys.executable}
 
     def _write_dates(self, one: _Claimed) -> Path:
         path = self._context.dates_file(one.attempt)

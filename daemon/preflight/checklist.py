@@ -85,7 +85,7 @@ def preflight(
     state_dir: Path | None = None,
     quick: bool = False,
     opened: tuple[Warehouse, Catalog] | None = None,
-    begins: Callable[[str], None] = lambda title: None,
+    on_check: Callable[[str], None] = lambda title: None,
 ) -> Preflight:
     """Ask everything about the pipeline file at `path` and the dates from `start` to `end`, both included.
 
@@ -114,8 +114,8 @@ def preflight(
         wrong = failed(str(error), "correct BACKFILLD_DATABASE")
         return _answer([_configuration([_loaded(pipeline), wrong])])
     first, last = _range(pipeline, now)
-    with nullcontext(opened) if opened else _opened(pipeline) as (warehouse, catalog):
-        site = PreflightContext(
+    with nullcontext(opened) if opened else _open_both(pipeline) as (warehouse, catalog):
+        context = PreflightContext(
             pipeline=pipeline,
             warehouse=warehouse,
             catalog=catalog,
@@ -126,11 +126,11 @@ def preflight(
             now=now,
             quick=quick,
         )
-        return _answer([_configuration([_loaded(pipeline)]), *_results(site, begins)])
+        return _answer([_configuration([_loaded(pipeline)]), *_results(context, on_check)])
 
 
 @contextmanager
-def _opened(pipeline: Pipeline) -> Iterator[tuple[Warehouse, Catalog]]:
+def _open_both(pipeline: Pipeline) -> Iterator[tuple[Warehouse, Catalog]]:
     warehouse = open_warehouse(pipeline)
     catalog = open_catalog(pipeline)
     try:
@@ -140,13 +140,15 @@ def _opened(pipeline: Pipeline) -> Iterator[tuple[Warehouse, Catalog]]:
         catalog.close()
 
 
-def _results(site: PreflightContext, begins: Callable[[str], None]) -> Iterator[Result]:
+def _results(context: PreflightContext, on_check: Callable[[str], None]) -> Iterator[Result]:
     bad: set[str] = set()
     for group, checks in GROUPS.items():
         for check in checks:
-            begins(check.title)
+            on_check(check.title)
             missing = [need for need in check.needs if need in bad]
-            findings = [skipped(f"needs {', '.join(missing)}")] if missing else list(_asked(check, site))
+            findings = (
+                [skipped(f"needs {', '.join(missing)}")] if missing else list(_run_check(check, context))
+            )
             result = _result(group, check.name, check.title, findings)
             if result.status is FindingStatus.FAIL:
                 bad.add(check.name)
@@ -160,11 +162,11 @@ _REMEDIES = {
 """What helps when a kind of warehouse does not answer."""
 
 
-def _asked(check: Check, site: PreflightContext) -> Iterator[Finding]:
+def _run_check(check: Check, context: PreflightContext) -> Iterator[Finding]:
     try:
-        yield from check.ask(site)
+        yield from check.ask(context)
     except WarehouseError as error:
-        yield failed(str(error), _REMEDIES[site.pipeline.warehouse.kind])
+        yield failed(str(error), _REMEDIES[context.pipeline.warehouse.kind])
 
 
 def _configuration(findings: Sequence[Finding]) -> Result:

@@ -12,23 +12,23 @@ from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.sections import CloudRunSettings
 
 
-def cloud_run_jobs(site: PreflightContext) -> Iterator[Finding]:
+def cloud_run_jobs(context: PreflightContext) -> Iterator[Finding]:
     """Each is there, and runs what it is given once."""
-    source = site.pipeline.executor.cloud_run
-    if source is None or all(p.executor != "cloud-run" for p in site.pipeline.processors.values()):
+    source = context.pipeline.executor.cloud_run
+    if source is None or all(p.executor != "cloud-run" for p in context.pipeline.processors.values()):
         yield passed("no job runs there")
         return
     try:
-        yield from _findings(site, source)
+        yield from _findings(context, source)
     except SettingsError as error:
         yield failed(str(error), "install it where the daemon runs")
 
 
-def _findings(site: PreflightContext, source: CloudRunSettings) -> Iterator[Finding]:
+def _findings(context: PreflightContext, source: CloudRunSettings) -> Iterator[Finding]:
     with extra("cloud-run"):
         from backfilld.daemon.executors.cloud_run.client import ApiUnavailable, CloudRunClient, job_names  # noqa: PLC0415  not everybody has it
     api, good = CloudRunClient(source), 0
-    for processor, job in job_names(site.pipeline, source).items():
+    for processor, job in job_names(context.pipeline, source).items():
         try:
             objection = api.objection(job)
         except ApiUnavailable as error:

@@ -71,7 +71,7 @@ class PreflightContext:
         names = dict.fromkeys(p.table for p in self.pipeline.processors.values())
         if self.pipeline.history:
             names[self.pipeline.history.table] = None
-        return {name: self._described(name) for name in names}
+        return {name: self._describe(name) for name in names}
 
     @cached_property
     def scripts(self) -> Mapping[str, Script]:
@@ -79,7 +79,7 @@ class PreflightContext:
         local = (p for p in self.pipeline.processors.values() if p.executor == "local")
         return {processor.name: _script(program(self.pipeline, processor)) for processor in local}
 
-    def _described(self, table: str) -> TableInfo | QueryError | None:
+    def _describe(self, table: str) -> TableInfo | QueryError | None:
         try:
             return self.catalog.describe(table)
         except QueryError as refusal:

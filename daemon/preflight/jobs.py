@@ -17,50 +17,50 @@ from backfilld.state.pipeline.models import Processor
 _HELP = ("-h", "--help")
 
 
-def programs(site: PreflightContext) -> Iterator[Finding]:
+def programs(context: PreflightContext) -> Iterator[Finding]:
     """Program, working directory and script of each job are there, and the script is not empty."""
-    bad = {name: script.program for name, script in site.scripts.items() if script.program.problem}
+    bad = {name: script.program for name, script in context.scripts.items() if script.program.problem}
     for name, program in bad.items():
         where = str(program.script) if program.script else ""
         there = program.script is not None and os.path.isfile(program.script)
         hint = "restore the script" if there else "correct command or cwd in the pipeline file"
         yield failed(f"{name}: {program.problem}", hint, where=where)
-    elsewhere = [p.name for p in site.pipeline.processors.values() if p.name not in site.scripts]
+    elsewhere = [p.name for p in context.pipeline.processors.values() if p.name not in context.scripts]
     if elsewhere:
         yield passed(f"{len(elsewhere)} jobs run by another executor, which alone knows their programs")
-    yield passed(f"{len(site.scripts) - len(bad)} jobs have program, directory and script")
+    yield passed(f"{len(context.scripts) - len(bad)} jobs have program, directory and script")
 
 
-def compiling(site: PreflightContext) -> Iterator[Finding]:
+def compiling(context: PreflightContext) -> Iterator[Finding]:
     """Every Python script compiles."""
     good = 0
-    for name, script in site.scripts.items():
+    for name, script in context.scripts.items():
         if script.broken is None:
             good += script.tree is not None
-        elif not _compiles_elsewhere(site, name, script):
+        elif not _compiles_elsewhere(context, name, script):
             where = f"{script.program.script}:{script.broken.line}"
             yield failed(f"{name}: does not compile: {script.broken}", "repair the script", where=where)
     yield passed(f"{good} Python scripts compile")
 
 
-def options(site: PreflightContext) -> Iterator[Finding]:
+def options(context: PreflightContext) -> Iterator[Finding]:
     """Every script takes the options that its command gives it."""
     good = 0
-    for name, script in site.scripts.items():
+    for name, script in context.scripts.items():
         if script.tree is None:
             continue
-        findings = list(_options(site, name, script))
+        findings = list(_options(context, name, script))
         good += not findings
         yield from findings
     yield passed(f"{good} scripts take the options their commands give")
 
 
-def requires(site: PreflightContext) -> Iterator[Finding]:
+def requires(context: PreflightContext) -> Iterator[Finding]:
     """What must be set to True in a script's source is set there, by its syntax tree."""
-    wanted = [(p.name, option) for p in site.pipeline.processors.values() for option in p.requires]
+    wanted = [(p.name, option) for p in context.pipeline.processors.values() for option in p.requires]
     good = 0
     for name, option in wanted:
-        script = site.scripts.get(name)
+        script = context.scripts.get(name)
         if script is not None and (script.program.problem or script.broken):
             continue  # told already by another check
         if script is None or script.tree is None:
@@ -75,23 +75,23 @@ def requires(site: PreflightContext) -> Iterator[Finding]:
     )
 
 
-def takes(site: PreflightContext, name: str, option: str) -> bool | None:
+def accepts_option(context: PreflightContext, name: str, option: str) -> bool | None:
     """Whether a job's script takes an option; None where nobody can tell without running it."""
-    script = site.scripts[name]
+    script = context.scripts[name]
     if script.tree is None:
         return None
     if option in script.options.known or option in _HELP:
         return True
     if script.options.parser_line is not None and not script.options.open:
         return False
-    text = _help(site, name)
+    text = _help(context, name)
     return None if text is None else option in _words(text)
 
 
-def _options(site: PreflightContext, name: str, script: Script) -> Iterator[Finding]:
+def _options(context: PreflightContext, name: str, script: Script) -> Iterator[Finding]:
     program, known = script.program, script.options
     for option in dict.fromkeys(program.options):
-        answer = takes(site, name, option)
+        answer = accepts_option(context, name, option)
         full = _abbreviated(option, known)
         where = f"{program.script}:{known.parser_line or 1}"
         if answer is False and full:
@@ -128,19 +128,19 @@ def _required(name: str, option: str, tree: ast.Module, path: Path | None) -> Fi
     return None
 
 
-def _help(site: PreflightContext, name: str) -> str | None:
+def _help(context: PreflightContext, name: str) -> str | None:
     """What the script's own `--help` prints; None where asking for it might begin its work, or failed."""
-    script, processor = site.scripts[name], site.pipeline.processors[name]
+    script, processor = context.scripts[name], context.pipeline.processors[name]
     if script.tree is None:
         return None
     package = script.program.module.rpartition(".")[0]
     if not parses_a_command_line(script.tree, script.program.places, package):
         return None
-    cwd = cwd_of(site.pipeline, processor)
+    cwd = cwd_of(context.pipeline, processor)
     argv = _up_to_script(script.program, processor)
-    if (known := site.helps.get((argv, cwd))) is None:
+    if (known := context.helps.get((argv, cwd))) is None:
         env = job_environment(processor, cwd, argv)
-        known = site.helps[argv, cwd] = run([*argv, "--help"], cwd=cwd, env=env, seconds=HELP_SECONDS)
+        known = context.helps[argv, cwd] = run([*argv, "--help"], cwd=cwd, env=env, seconds=HELP_SECONDS)
     return known.output if known.code == 0 else None
 
 
@@ -155,9 +155,9 @@ def _words(text: str) -> set[str]:
     return set(text.replace(",", " ").replace("[", " ").replace("]", " ").replace("=", " ").split())
 
 
-def _compiles_elsewhere(site: PreflightContext, name: str, script: Script) -> bool:
+def _compiles_elsewhere(context: PreflightContext, name: str, script: Script) -> bool:
     """Another interpreter may be newer than ours; it is asked only when ours does not understand."""
-    path, processor = script.program.script, site.pipeline.processors[name]
+    path, processor = script.program.script, context.pipeline.processors[name]
     if path is None or processor.command[0] == "{python}":
         return False
     env = job_environment(processor, path.parent, ())

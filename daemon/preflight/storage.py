@@ -18,12 +18,12 @@ LEAST_BYTES = 200 * 2**20
 """Below this the state database itself may soon not be written."""
 
 
-def state_database(site: PreflightContext) -> Iterator[Finding]:
+def state_database(context: PreflightContext) -> Iterator[Finding]:
     """It can be written, and its schema is one that this program knows."""
-    if site.state_dir is None or site.database_url is None:
+    if context.state_dir is None or context.database_url is None:
         yield skipped("no --state-dir was given")
         return
-    database = Database(site.database_url)
+    database = Database(context.database_url)
     try:
         if not database.there:
             yield _new(database.path.parent)
@@ -48,13 +48,13 @@ def state_database(site: PreflightContext) -> Iterator[Finding]:
         yield passed(f"schema {found.current}, can be written")
 
 
-def room_for_logs(site: PreflightContext) -> Iterator[Finding]:
+def room_for_logs(context: PreflightContext) -> Iterator[Finding]:
     """There is room for the logs of the jobs and for backups of the database."""
-    if site.state_dir is None:
+    if context.state_dir is None:
         yield skipped("no --state-dir was given")
         return
-    free = shutil.disk_usage(_existing(site.state_dir)).free
-    line = f"{free / 2**30:.1f} GiB free for {site.state_dir}"
+    free = shutil.disk_usage(_existing(context.state_dir)).free
+    line = f"{free / 2**30:.1f} GiB free for {context.state_dir}"
     if free < LEAST_BYTES:
         yield failed(line, "make room: logs and the state database need it")
     elif free < ENOUGH_BYTES:

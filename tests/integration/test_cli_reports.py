@@ -140,7 +140,7 @@ def test_the_plan_s_own_lines_fill_a_date(command: CommandLine, filled: Path) ->
     told = command("validate", OPENER, "--plan")
     assert told.rows("# plan for") == [
         "# plan for 2021-10-19..2021-10-19, sources all: "
-        "0 steps to run; 1 of 1 expected dates come to their end"
+        "0 steps to run; 1 of 1 expected dates finish"
     ]
     assert not told.rows("(cd ")
 

@@ -114,7 +114,7 @@ def test_what_many_dates_wait_for_is_told_alike_and_truly(world):
     with world.db.read() as tx:
         held = [row for row in world.dates().values() if row.waiting == "earlier_date"]
         told = waiting_on(tx, world.context, held)
-    assert all(sentence.startswith(f"{OPENER} is not satisfied in phase3") for sentence in told.values())
+    assert all(sentence.startswith(f"blocked by {OPENER}") for sentence in told.values())
 
 
 def test_a_date_that_bypasses_a_phase_passes_the_lookback_of_the_one_it_enters(tmp_path):
