@@ -13,7 +13,7 @@ from backfilld.state.pipeline.sections import CloudRunSettings
 
 
 def cloud_run_jobs(context: PreflightContext) -> Iterator[Finding]:
-    """Each is there, and runs what it is given once."""
+    """Each job exists, and its settings run a command once."""
     source = context.pipeline.executor.cloud_run
     if source is None or all(p.executor != "cloud-run" for p in context.pipeline.processors.values()):
         yield passed("no job runs there")
@@ -26,11 +26,11 @@ def cloud_run_jobs(context: PreflightContext) -> Iterator[Finding]:
 
 def _findings(context: PreflightContext, source: CloudRunSettings) -> Iterator[Finding]:
     with extra("cloud-run"):
-        from backfilld.daemon.executors.cloud_run.client import ApiUnavailable, CloudRunClient, job_names  # noqa: PLC0415  not everybody has it
-    api, good = CloudRunClient(source), 0
+        from backfilld.daemon.executors.cloud_run.client import ApiUnavailable, CloudRunClient, job_names  # noqa: PLC0415  optional dependency
+    client, good = CloudRunClient(source), 0
     for processor, job in job_names(context.pipeline, source).items():
         try:
-            objection = api.objection(job)
+            objection = client.objection(job)
         except ApiUnavailable as error:
             hint = f"check cloud_run_job, project, region and roles/run.developer: it is asked about {job}"
             yield failed(f"{processor}: {error}", hint)

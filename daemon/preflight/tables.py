@@ -1,4 +1,4 @@
-"""Checks of the warehouse's tables: reached, in the right place, with every column the pipeline names."""
+"""Checks of the warehouse: connection, location, tables, and every column that the pipeline names."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ DAY = 86_400.0
 
 
 def warehouse(context: PreflightContext) -> Iterator[Finding]:
-    """The warehouse answers, and answers us: credentials, project, directory."""
+    """The warehouse answers with these credentials, project or directory."""
     yield passed(f"{context.catalog.describe_connection()} answers")
 
 
 def location(context: PreflightContext) -> Iterator[Finding]:
-    """Every dataset lies where the pipeline says: a query elsewhere finds nothing."""
+    """Every dataset is in the pipeline's location; a query in another location does not see it."""
     stated = context.pipeline.warehouse.location
     found = {dataset: where for dataset, where in _datasets(context) if where}
     wrong = {name: where for name, where in found.items() if stated and where.lower() != stated.lower()}
@@ -37,18 +37,19 @@ def location(context: PreflightContext) -> Iterator[Finding]:
 
 
 def datasets(context: PreflightContext) -> Iterator[Finding]:
-    """Every dataset is there."""
+    """Every dataset exists."""
     found = dict(_datasets(context))
     yield from _absent(context, "dataset", [dataset for dataset, where in found.items() if where is None])
     yield passed(f"{sum(where is not None for where in found.values())} of {len(found)} datasets are there")
 
 
 def tables(context: PreflightContext) -> Iterator[Finding]:
-    """Every table is there and may be looked at."""
+    """Every table exists and can be read."""
     for name, info in context.tables.items():
         if isinstance(info, QueryError):
             yield failed(
-                f"table {name}: {info}", "give the account the right to read it, or mend what is told"
+                f"table {name}: {info}",
+                "give the account the right to read it, or repair its cause",
             )
     yield from _absent(context, "table", [name for name, info in context.tables.items() if info is None])
     there = sum(isinstance(info, TableInfo) for info in context.tables.values())
@@ -57,21 +58,21 @@ def tables(context: PreflightContext) -> Iterator[Finding]:
 
 def columns(context: PreflightContext) -> Iterator[Finding]:
     """Every column that the pipeline names is in its table."""
-    looked_at = 0
+    checked = 0
     for processor in context.pipeline.processors.values():
         info = context.tables[processor.table]
         if isinstance(info, TableInfo):
-            looked_at += 1
+            checked += 1
             yield from _missing_columns(processor, info)
     history = context.pipeline.history
     if history and isinstance(info := context.tables[history.table], TableInfo):
-        looked_at += 1
+        checked += 1
         yield from _missing_history(history, info)
-    yield passed(f"looked at {looked_at} tables")
+    yield passed(f"checked {checked} tables")
 
 
 def partitions(context: PreflightContext) -> Iterator[Finding]:
-    """What is written stays, and what is asked may be asked: expiration and required filters."""
+    """Partitions do not expire during the backfill, and required filters are met."""
     named = dict.fromkeys((p.table, p.date_column) for p in context.pipeline.processors.values())
     if history := context.pipeline.history:
         named[history.table, history.date] = None
@@ -87,7 +88,7 @@ def partitions(context: PreflightContext) -> Iterator[Finding]:
 
 
 def _datasets(context: PreflightContext) -> Iterator[tuple[str, str | None]]:
-    """Dataset and where it lies, once for each."""
+    """Each dataset with its location; None where it does not exist, empty where that is unknown."""
     firsts = {table.rpartition(".")[0]: table for table in context.tables}
     for dataset, table in firsts.items():
         try:
@@ -97,10 +98,10 @@ def _datasets(context: PreflightContext) -> Iterator[tuple[str, str | None]]:
 
 
 def _absent(context: PreflightContext, what: str, names: Sequence[str]) -> Iterator[Finding]:
-    """A lake's tables are made by the first job that writes them; BigQuery's must be there."""
+    """Tables of a lake are created by the first job that writes them; BigQuery's must exist."""
     if names and context.pipeline.warehouse.kind == "lake":
         absent = f"1 {what} is" if len(names) == 1 else f"{len(names)} {what}s are"
-        yield passed(f"{absent} not there yet; jobs make what they write")
+        yield passed(f"{absent} not there yet; jobs create what they write")
         return
     for name in names:
         yield failed(f"{what} {name} does not exist", "correct its name in the pipeline file, or create it")
@@ -116,8 +117,8 @@ def _missing_columns(processor: Processor, info: TableInfo) -> Iterator[Finding]
     if expect.quality:
         try:
             named |= dict.fromkeys(columns_in(expect.quality.where), "expect.quality")
-        except QueryError as refusal:
-            yield failed(f"{processor.name}: expect.quality is no SQL: {refusal}", "correct the predicate")
+        except QueryError as error:
+            yield failed(f"{processor.name}: expect.quality is no SQL: {error}", "correct the predicate")
     for column, key in named.items():
         if column.lower() not in info.columns:
             line = f"{processor.table} has no column {column}, which {processor.name}.{key} names"

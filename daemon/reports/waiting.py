@@ -160,8 +160,8 @@ def _first_blocker(context: WaitContext, window: Window) -> tuple[dt.date, str]:
         return date, f"blocked by {date}, which was never enqueued: {shown}; backfilld enqueue {date}"
     if row.state == DONE:
         return date, f"blocked by {date}, which is done, but {shown}; backfilld retry {date}"
-    reason = f", which waits for {row.waiting_text}" if row.waiting_text else ""
-    return date, f"blocked by {date} in {row.state}: {shown}{reason}"
+    cause = _held(context, row, by_name) if row.waiting == WaitReason.HELD else row.waiting_text
+    return date, f"blocked by {date} in {row.state}: {shown}{_because(cause)}"
 
 
 Describer = Callable[[WaitContext, DateRow, Mapping[str, CheckRow]], str]

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from backfilld.api.schemas import reports
+from backfilld.daemon.reports.next_action import helpful_command
 from backfilld.daemon.reports.plan.plan import plan
 from backfilld.daemon.reports.quality import quality
 from backfilld.daemon.reports.validation import (
@@ -17,7 +18,7 @@ from backfilld.daemon.reports.validation import (
 )
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.pipeline.models import Pipeline
-from backfilld.state.rules.verdict import HistoryRun
+from backfilld.state.rules.verdict import HistoryRun, Verdict
 from tests.factories import NOW, nba, open_run, phase, pipeline, processor, run
 from tests.fake_warehouse import FakeWarehouse
 from tests.platform import ANALYTICS, OPENING, PRECOMPUTE, SOURCES, WINDOW, as_it_was, as_the_brief_saw_it
@@ -333,6 +334,25 @@ def test_a_hole_before_the_range_is_named_before_phase_4_is_advised() -> None:
     assert report.next_action == (
         "fill what phase4 depends on first: 2021-10-21 lacks player_game_summary (never_ran)"
     )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "unsatisfied", "command"),
+    [
+        ("exhausted", {"box": Verdict.FAILED}, "backfilld retry 2021-10-27"),
+        ("cancelled", {"box": Verdict.NEVER_RAN}, "backfilld retry 2021-10-27"),
+        (
+            "blocked",
+            {"plays": Verdict.NEVER_RAN, "box": Verdict.NO_DATA},
+            "backfilld accept 2021-10-27 box --reason TEXT",
+        ),
+        ("blocked", {"box": Verdict.NEVER_RAN}, "backfilld enqueue 2021-10-27 --sources all"),
+    ],
+)
+def test_the_command_for_a_failed_date_is_one_that_helps(
+    outcome: str, unsatisfied: dict[str, Verdict], command: str
+) -> None:
+    assert helpful_command(date("2021-10-27"), outcome, unsatisfied) == command
 
 
 def test_a_complete_range_has_nothing_to_do() -> None:

@@ -19,6 +19,7 @@ from backfilld.api.cli.commands.pipeline import chosen_pipeline, pipeline_option
 from backfilld.api.cli.output import json_option, print_json, print_lines, spinner
 from backfilld.api.schemas import plans, reports
 from backfilld.daemon.preflight.checklist import preflight as asked_before
+from backfilld.daemon.preflight.scripts import refused_options
 from backfilld.daemon.reports import quality as qualities
 from backfilld.daemon.reports import state_lookup
 from backfilld.daemon.reports.plan.plan import Comparison, Plan, compare, plan, unknown_durations
@@ -103,6 +104,7 @@ def validate(
     With a daemon's state directory its attempts and accepted gaps count, and times are those it measured.
     """
     pipeline = load(range_arguments.path)
+    refused = refused_options(pipeline) if planned or sources or compared else {}
     made: Plan | None = None
     options: Comparison | None = None
     with _remembering(state_dir) as db, _asking(pipeline) as warehouse, spinner("asking the warehouse"):
@@ -125,9 +127,16 @@ def validate(
                 typical_seconds=typical,
                 price=warehouse.price,
                 stale=stale,
+                refused_options=refused,
             )
         if compared:
-            options = compare(report, pipeline, typical_seconds=typical, price=warehouse.price)
+            options = compare(
+                report,
+                pipeline,
+                typical_seconds=typical,
+                price=warehouse.price,
+                refused_options=refused,
+            )
     if as_json:
         print_json(_as_json(report, made, options))
     else:
