@@ -63,7 +63,15 @@ HOLDS: Mapping[str, str] = {
     "warehouse": "Questions wait: the warehouse cannot be asked, or `daily_bytes` are spent.",
 }
 """What may not start."""
-RESULTS = tuple(status.value for status in AttemptStatus if status is not AttemptStatus.RUNNING)
+RESULTS: Mapping[str, str] = {
+    "exited_0": "It exited with code 0.",
+    "exited_nonzero": "It exited with another code.",
+    "timed_out": "It was killed at its `timeout`.",
+    "idle": "It was killed after `idle_timeout` without output.",
+    "cancelled": "It was killed because its backfill was cancelled.",
+    "lost": "It has no exit code: its host went down, it was killed, or it could not be started.",
+}
+"""How an attempt ended."""
 DURATIONS = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
 """Buckets of attempts, in seconds."""
 
@@ -122,7 +130,7 @@ class Metrics:
         elif isinstance(event, GateEvaluated):
             self._gates.labels(event.phase, event.result).inc()
         elif isinstance(event, AttemptEnded):
-            self._attempts.labels(event.processor, event.status.value).inc()
+            self._attempts.labels(event.processor, _result(event)).inc()
             self._durations.labels(event.processor).observe(event.seconds)
         elif isinstance(event, Incident):
             self._incidents.labels(event.kind).inc()
@@ -149,6 +157,12 @@ class Metrics:
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
         return Counter(f"backfilld_{name}", about, labels, registry=self.registry)
+
+
+def _result(ended: AttemptEnded) -> str:
+    if ended.status is not AttemptStatus.EXITED:
+        return ended.status.value
+    return "exited_0" if ended.exit_code == 0 else "exited_nonzero"
 
 
 class _Standing:
@@ -227,7 +241,7 @@ class _Standing:
         )
         yield _single(
             "last_progress_timestamp_seconds",
-            "When a date ended or a job succeeded last; 0 if never.",
+            "When a date ended or a job exited with 0 last; 0 if never.",
             found.last_progress_at or NEVER,
         )
         yield _single(

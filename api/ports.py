@@ -12,7 +12,7 @@ from backfilld.daemon.events import EventSink
 from backfilld.daemon.executors.adapter import Executor
 from backfilld.daemon.settings import Settings
 from backfilld.daemon.warehouses.adapter import Wanted, Warehouse
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 
 
 class PricedWarehouse(Warehouse, Protocol):

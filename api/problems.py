@@ -17,6 +17,7 @@ from backfilld.api.schemas.responses import Fault, Problem
 from backfilld.daemon.engine.commands import Conflict, NotFound
 from backfilld.daemon.engine.enqueue import KeyReused
 from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.state.errors import BackfilldError
 from backfilld.state.rules.machine import IllegalMove
 from backfilld.state.store.dates import StaleDate
 from backfilld.state.store.errors import DatabaseUnavailable, NotLeader
@@ -32,7 +33,7 @@ _PLAINER = {"model_type": "should be a JSON object", "tuple_type": "should be a 
 """What pydantic says in Python's words."""
 
 
-class BadInput(Exception):
+class BadInput(BackfilldError):
     """Something that was asked for is wrong; every fault names its field."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:

@@ -12,7 +12,8 @@ from backfilld.api.schemas.fields import BackfillStatus
 from backfilld.daemon.engine.budgets import Budget
 from backfilld.daemon.reports.progress import Progress, Running
 from backfilld.state.formatting import format_utc
-from backfilld.state.pipeline.models import DONE, FAILED, Pipeline
+from backfilld.state.pipeline.phase import DONE, FAILED
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, BackfillRow, CheckRow, DateRow, HoldRow, TransitionRow
 from backfilld.state.store import backfills
 from backfilld.state.store.attempts import covered

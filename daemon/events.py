@@ -49,6 +49,7 @@ class AttemptEnded:
     processor: str
     phase: str
     status: AttemptStatus
+    exit_code: int | None
     seconds: float
 
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from backfilld.state.pipeline.models import Pipeline, Processor, date_placeholders
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor, date_placeholders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

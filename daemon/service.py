@@ -19,6 +19,7 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from backfilld.daemon import logs
+from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.backups import Backups, refuse_empty_database
 from backfilld.daemon.clock_steps import ClockMonitor, ClockStepDetector
 from backfilld.daemon.engine.budgets import BytesLedger
@@ -37,8 +38,7 @@ from backfilld.daemon.warehouses.backend import noop
 from backfilld.daemon.warehouses.client import WarehouseClient
 from backfilld.daemon.warehouses.registry import open_warehouse
 from backfilld.daemon.worker import Worker
-from backfilld.state.pipeline.loading import load
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.machine import Machine
 from backfilld.state.store.database import Database
 from backfilld.state.store.errors import DatabaseUnavailable
@@ -76,7 +76,7 @@ class Service:
             SettingsError: the state directory or its logs cannot be used, or an executor lacks its package.
         """
         self.settings = settings
-        self.pipeline: Pipeline = load(settings.pipeline)
+        self.pipeline: Pipeline = load_pipeline(settings.pipeline)
         self.db = Database(settings.database_url)
         prepare(settings.state_dir, with_file=self.db.sqlite)
         self._lock = open_lock(self.db, Holder.me(since=time.time(), listen=settings.listen))
@@ -176,6 +176,7 @@ class Service:
             "started": "" if self.ready else "not started, or stopping",
             "engine": self._mover.fault or ("a turn does not come back" if self._mover.stalled else ""),
             "warehouse": self._asker.fault,
+            **{f"executor {name}": executor.fault for name, executor in self.executors.items()},
         } | ({"standby": self.standby} if self.standby else {})
 
     @property

@@ -97,6 +97,11 @@ class Worker:
         return True
 
     @property
+    def current(self) -> bool:
+        """Whether the caller runs in this worker's thread."""
+        return threading.current_thread() is self._thread
+
+    @property
     def stopping(self) -> bool:
         """Whether it shall take no further turn: a long one may end early."""
         return self._stopping.is_set()

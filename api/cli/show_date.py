@@ -14,7 +14,8 @@ from backfilld.api.cli.output import coloured, sanitize_line, sign
 from backfilld.api.cli.snapshot import attempt_failure
 from backfilld.api.formatting import span
 from backfilld.daemon.reports.next_action import helpful_command
-from backfilld.state.formatting import pluralize
+from backfilld.state.formatting import format_counts
+from backfilld.state.records import attempt_result
 
 _NONE = "–"
 
@@ -59,7 +60,7 @@ def _head(date: Json) -> Iterator[Text]:
     yield Text.assemble((date["date"], "bold"), "  ", state, outcome, reason)
     known = [
         f"season {date['season']}, day {date['season_day']}" if date["season"] else "out of season",
-        pluralize(date["games"], "game") if date["games"] is not None else "",
+        format_counts(date["counts"]),
         f"backfill {date['backfill_id']}" if date["backfill_id"] is not None else "",
     ]
     yield Text(", ".join(word for word in known if word), style="dim")
@@ -89,9 +90,10 @@ def _check(check: Json, longest: int) -> Iterator[Text]:
 
 def _attempt(attempt: Json, longest: int) -> Iterator[Text]:
     took = span(attempt["duration_seconds"]) if attempt["ended_at"] else "so far"
-    line = f"  #{attempt['id']:<5} {attempt['processor']:<{longest}}  {attempt['status']:<10}  {took}"
+    result = attempt_result(attempt["status"], attempt["exit_code"])
+    line = f"  #{attempt['id']:<5} {attempt['processor']:<{longest}}  {result:<10}  {took}"
     yield Text(line)
-    if attempt["status"] not in ("succeeded", "running"):
+    if attempt["status"] != "running" and attempt["exit_code"] != 0:
         told = attempt_failure(attempt)
         yield Text.assemble(f"      {sanitize_line(told.reason)}  ", (f"→ {told.command}", "dim"))
 

@@ -15,6 +15,7 @@ import requests
 from backfilld.api.notifications import digests
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import Event
+from backfilld.state.errors import BackfilldError
 from backfilld.state.store import notifications
 from backfilld.state.store.errors import DatabaseUnavailable
 
@@ -29,7 +30,7 @@ LOOK_SECONDS = 60.0
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 2.0, 300.0
 
 
-class DeliveryFailed(Exception):
+class DeliveryFailed(BackfilldError):
     """The webhook did not take a message. It is told with the host alone: the rest of the URL is secret."""
 
 

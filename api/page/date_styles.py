@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backfilld.api.serializers import TAKEN_OVER
-from backfilld.state.pipeline.models import DONE, FAILED, PENDING
+from backfilld.state.pipeline.phase import DONE, FAILED, PENDING
 from backfilld.state.rules.machine import FINAL, Outcome
 
 SHADES = 6

@@ -8,11 +8,12 @@ from typing import Any
 
 from backfilld.api.formatting import lasting, size, span
 from backfilld.api.schemas.fields import iso
-from backfilld.state.records import AttemptStatus
+from backfilld.state.formatting import format_counts
+from backfilld.state.records import AttemptStatus, attempt_result
 
 _MARKS: Mapping[str, str] = {
     AttemptStatus.RUNNING: "▷",
-    AttemptStatus.SUCCEEDED: "✓",
+    attempt_result(AttemptStatus.EXITED, 0): "✓",
     AttemptStatus.CANCELLED: "–",
     AttemptStatus.LOST: "△",
 }
@@ -33,9 +34,9 @@ def many(n: float, word: str) -> str:
     return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"
 
 
-def mark(status: str) -> str:
-    """The symbol of how an attempt stands or ended."""
-    return _MARKS.get(status, "✗")
+def mark(result: str) -> str:
+    """The symbol of an attempt's status with its exit code."""
+    return _MARKS.get(result, "✗")
 
 
 def plain(name: str) -> str:
@@ -45,11 +46,13 @@ def plain(name: str) -> str:
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "clock": clock,
+    "counts": format_counts,
     "day": day,
     "iso": iso,
     "many": many,
     "mark": mark,
     "plain": plain,
+    "result": attempt_result,
     "size": size,
     "lasting": lasting,
     "span": span,

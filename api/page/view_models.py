@@ -11,7 +11,7 @@ from backfilld.api.page.date_styles import DateStyle, DateStyles
 from backfilld.api.ports import DaemonService
 from backfilld.api.schemas.plans import Plan, Step
 from backfilld.api.schemas.responses import Check, Date
-from backfilld.state.pipeline.models import PENDING
+from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.store import attempts, queries
 from backfilld.state.store.database import Transaction
 

@@ -27,7 +27,7 @@ from backfilld.api.schemas import requests
 from backfilld.api.schemas.fields import whole_number
 from backfilld.api.schemas.responses import Problem
 from backfilld.daemon.reports.progress import progress
-from backfilld.state.pipeline.models import FAILED
+from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import Sources
 
 DAY = dt.timedelta(days=1)

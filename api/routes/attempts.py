@@ -31,6 +31,7 @@ def list_(service: DaemonService, *, query: requests.AttemptsPage) -> responses.
             tx,
             below=query.cursor,
             statuses=query.status or (),
+            failed=query.failed,
             processor=query.processor or "",
             limit=query.limit + 1,
         )
@@ -63,10 +64,9 @@ def log(service: DaemonService, *, which: requests.ById, query: requests.LogPart
     with service.context.db.read() as tx:
         attempt = _found(attempts.get(tx, which.id), which.id)
     executor = service.executors.get(attempt.executor)
-    path = executor.log(attempt.id) if executor is not None else None
     part = (
-        job_log.read(path, tail=query.tail, offset=query.offset, limit=query.limit)
-        if path is not None
+        job_log.read(executor.log(attempt.id), tail=query.tail, offset=query.offset, limit=query.limit)
+        if executor is not None
         else None
     )
     if part is None and attempt.status is not AttemptStatus.RUNNING:

@@ -13,7 +13,7 @@ from backfilld.api.schemas.fields import next_cursor
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.enqueue import DateResult, EnqueueRequest, EnqueueResult
 from backfilld.daemon.reports.waiting import waiting_on
-from backfilld.state.pipeline.models import FAILED
+from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow, EnqueueOutcome
 from backfilld.state.store import backfills, dates
 from backfilld.state.store.backfills import BackfillDateRow

@@ -128,7 +128,7 @@ def _told(service: DaemonService, date: dt.date) -> responses.Date:
         return responses.Date(
             **_standing(tx, context, row),
             date=date,
-            games=day.games,
+            counts=dict(day.counts),
             season=day.season,
             season_day=day.season_day,
             processors=[serializers.check(check, context.pipeline) for check in _in_order(context, own)],

@@ -87,6 +87,13 @@ def whole_number(value: object) -> int:
     return int(value)
 
 
+def boolean(value: object) -> bool:
+    """A boolean as a URL has it."""
+    if value not in ("true", "false"):
+        raise ValueError("is neither true nor false")
+    return value == "true"
+
+
 def _readable(text: str) -> str:
     """Text without control characters other than line breaks and tabs."""
     for character in text:
@@ -152,6 +159,8 @@ Id = Annotated[int, Field(ge=1, le=LARGEST), BeforeValidator(whole_number)]
 """The number of a backfill or an attempt, in a URL."""
 Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(whole_number)]
 """Items of one page."""
+Flag = Annotated[bool, BeforeValidator(boolean)]
+"""True or false, in a query."""
 Lines = Annotated[int, Field(ge=0, le=100_000), BeforeValidator(whole_number)]
 """Lines of a log."""
 Bytes = Annotated[int, Field(ge=0, le=LARGEST), BeforeValidator(whole_number)]

@@ -77,7 +77,7 @@ class Validation(ReportModel):
     phases: list[PhaseReport]
     ready: bool
     summary: str
-    counts_outside_seasons: dict[dt.date, int]
+    counts_outside_seasons: dict[dt.date, Counts]
     unexpected_rows: dict[str, dict[dt.date, int]]
     warnings: list[str]
     next_action: str

@@ -12,6 +12,7 @@ from pydantic.json_schema import WithJsonSchema
 from backfilld.api.schemas.fields import (
     Bytes,
     DateCursor,
+    Flag,
     Id,
     Limit,
     Lines,
@@ -157,9 +158,13 @@ class PlanRange(Range):
 
 
 class AttemptsPage(Page):
-    """A page of attempts, newest first; `status` is one, or several with commas between them."""
+    """A page of attempts, newest first; `status` is one, or several with commas between them.
+
+    `failed`: those that ended otherwise than with exit code 0 and were not cancelled; false for all others.
+    """
 
     status: Statuses | None = None
+    failed: Flag | None = None
     processor: Annotated[str, Field(min_length=1, max_length=80)] | None = None
     cursor: NumberCursor | None = None
 

@@ -152,7 +152,7 @@ class Check(ResponseModel):
 
 
 class Attempt(ResponseModel):
-    """One execution of one processor's job. What the warehouse then says is the verdict, not the status."""
+    """One execution of one processor's job. Whether its rows are there is the verdict, not the status."""
 
     id: int
     processor: str
@@ -196,7 +196,7 @@ class Date(ResponseModel):
     reason: str | None
     waiting: str | None
     waiting_on: str | None
-    games: int | None
+    counts: dict[str, int]
     season: str | None
     season_day: int | None
     backfill_id: int | None

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from backfilld.daemon.engine import cascade, lookback, processor_holds
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.events import DateMoved, Event, GateEvaluated, Incident
-from backfilld.state.formatting import pluralize
-from backfilld.state.pipeline.models import DONE, FAILED, PENDING, Stage
+from backfilld.state.formatting import format_counts, pluralize
+from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
 from backfilld.state.records import BackfillRow, CheckRow, DateRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import Advance, Fail, GateContext, Start, Wait, WaitReason, WaivedBy, decide
@@ -75,12 +75,12 @@ class Advancer:
 
     def _read(self, tx: Transaction, due: list[DateRow]) -> _AdvanceBatch:
         wanted = [row.date for row in due]
-        games = calendar_days.for_dates(tx, wanted)
+        counts = calendar_days.for_dates(tx, wanted)
         return _AdvanceBatch(
             tx=tx,
             backfills=backfills.get_many(tx, sorted({row.backfill_id for row in due})),
             known=checks.for_dates(tx, wanted),
-            days={date: self._pipeline.seasons.day(date, count) for date, count in games.items()},
+            days={date: self._pipeline.seasons.day(date, known) for date, known in counts.items()},
             held=processor_holds.held_processors(self._pipeline, holds.all_holds(tx)),
             uncharted=lookback.without_calendar(
                 tx, self._context, [r.date for r in due if r.state == PENDING]
@@ -276,7 +276,7 @@ def _paused(backfill: BackfillRow) -> str:
 
 def _expects(day: Day) -> str:
     season = f", day {day.season_day} of {day.season}" if day.season else ""
-    return f"{day.games} games{season}" if day.games is not None else f"expected{season}"
+    return f"{format_counts(day.counts)}{season}" if day.counts else f"expected{season}"
 
 
 def _passing(stage: Stage, decision: Advance, own: Mapping[str, CheckRow]) -> str:

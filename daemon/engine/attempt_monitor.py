@@ -6,13 +6,12 @@ import datetime as dt
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from backfilld.daemon.clock_steps import STEP_SECONDS
 from backfilld.daemon.engine import budgets
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import AttemptEnded
-from backfilld.daemon.executors.adapter import Executor, JobResult, JobStatus
+from backfilld.daemon.executors.adapter import Executor, JobLog, JobResult, JobStatus
 from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
 from backfilld.state.store import attempts, checks, dates
 from backfilld.state.store.attempts import AttemptEnd
@@ -70,13 +69,13 @@ class AttemptMonitor:
         """
         running = self._running()
         begun = {number: row for number, row in running.items() if row.handle is not None}
-        own = [(row, found) for row, found in self._seen(running, begun=begun) if not found.elsewhere]
+        own = [(row, found) for row, found in self._seen(running, begun=begun) if not found.unreachable_at]
         self._look_after(own, fenced=False)
 
     def _look_after(self, seen: Sequence[tuple[AttemptRow, JobStatus]], *, fenced: bool) -> int:
-        watched = [(row, found) for row, found in seen if found.exit is None and not found.elsewhere]
+        watched = [(row, found) for row, found in seen if found.result is None and not found.unreachable_at]
         self._stop_overdue(watched, fenced=fenced)
-        endings = [(row, found.exit or self._given_up(row, found)) for row, found in seen]
+        endings = [(row, found.result or self._given_up(row, found)) for row, found in seen]
         ended = [_Ended(row, end) for row, end in endings if end is not None]
         if ended:
             self._close(ended, fenced=fenced)
@@ -98,7 +97,7 @@ class AttemptMonitor:
         for executor in self._executors.values():
             for found in executor.poll():
                 seen[found.attempt] = found
-                if found.attempt not in running and found.exit is None:
+                if found.attempt not in running and found.result is None:
                     executor.stop(found.attempt, 0.0)
         return seen
 
@@ -110,16 +109,16 @@ class AttemptMonitor:
             if row.executor not in self._executors:
                 status_messages[number] = f"nobody looks after it: put [executor.{row.executor}] back"
             elif found := seen.get(number):
-                away = found.elsewhere and f"out of sight, at {found.elsewhere}"
+                away = found.unreachable_at and f"out of sight, at {found.unreachable_at}"
                 status_messages[number] = found.status_message or away
 
     def _given_up(self, row: AttemptRow, found: JobStatus) -> JobResult | None:
         """The end of an attempt that nobody here can see, once it cannot be running any more."""
         settings, now = self._context.pipeline.job_settings(row.processor), self._context.now()
         limit = settings.timeout + settings.grace_period + RETURN_SECONDS
-        if not found.elsewhere or now - self._by_this_clock(row.started_at) <= limit:
+        if not found.unreachable_at or now - self._by_this_clock(row.started_at) <= limit:
             return None
-        return JobResult.lost(f"it ran out of sight, at {found.elsewhere}", at=now)
+        return JobResult.lost(f"it ran out of sight, at {found.unreachable_at}", at=now)
 
     def _running(self) -> dict[int, AttemptRow]:
         with self._context.db.read() as tx:
@@ -220,7 +219,7 @@ class AttemptMonitor:
         """
         released = []
         for one, date in ended:
-            row, counts = one.attempt, one.exit.tried and one.attempt not in fruitless
+            row, counts = one.attempt, one.exit.counts_as_attempt and one.attempt not in fruitless
             at = self._asked_at(row, endings, known[date])
             released.append(
                 self._released(one, endings[row.id], known[date][row.processor], at, counts=counts)
@@ -235,7 +234,7 @@ class AttemptMonitor:
         pipeline, ending = self._context.pipeline, endings[row.id]
         at = ending.ended_at + pipeline.job_settings(row.processor).settle
         stage = pipeline.stage_of.get(row.processor)
-        if stage is None or ending.status is not AttemptStatus.SUCCEEDED:
+        if stage is None or not ending.ended_well:
             return at
         others = [known[p.name] for p in stage.processors if p.name in known and p.name != row.processor]
         # Its gate stays closed as long as one of these is at work, or is about to be.
@@ -252,11 +251,11 @@ class AttemptMonitor:
             values["retry_at"] = ending.ended_at + self._backoff(settings.backoff, check.attempt_count)
         else:
             values["attempt_count"] = max(check.attempt_count - 1, 0)
-        if one.exit.tried:
+        if one.exit.began:
             values |= {
                 "last_attempt_started_at": row.started_at,
                 "last_attempt_ended_at": ending.ended_at,
-                "last_attempt_succeeded": int(ending.status is AttemptStatus.SUCCEEDED),
+                "last_attempt_succeeded": int(ending.ended_well),
                 "last_attempt_detail": _detail(ending),
             }
         return AttemptResult(pair=(check.date, check.processor), attempt=row.id, values=values)
@@ -298,11 +297,12 @@ def cancel_running(tx: Transaction, backfill_id: int) -> None:
 
 
 def _status(row: AttemptRow, exit_: JobResult) -> AttemptStatus:
+    """A process that exits with 0 while it is being stopped counts as exited."""
     if exit_.code == 0:
-        return AttemptStatus.SUCCEEDED
+        return AttemptStatus.EXITED
     if row.stopping is not None:
         return AttemptStatus(row.stopping)
-    return AttemptStatus.LOST if exit_.code is None else AttemptStatus.FAILED
+    return AttemptStatus.LOST if exit_.code is None else AttemptStatus.EXITED
 
 
 def _told(row: AttemptRow, ending: AttemptEnd) -> AttemptEnded:
@@ -311,6 +311,7 @@ def _told(row: AttemptRow, ending: AttemptEnd) -> AttemptEnded:
         processor=row.processor,
         phase=row.phase,
         status=ending.status,
+        exit_code=ending.exit_code,
         seconds=ending.ended_at - row.started_at,
     )
 
@@ -319,15 +320,13 @@ def _detail(ending: AttemptEnd) -> str:
     """How our own attempt ended, as `judge` tells it."""
     last = ending.tail.strip().splitlines()[-1:] or [""]
     code = f"exit {ending.exit_code}" if ending.exit_code is not None else ending.detail
-    words = [str(ending.status) if ending.status is not AttemptStatus.FAILED else "", code, last[0][:200]]
+    words = [str(ending.status) if ending.status is not AttemptStatus.EXITED else "", code, last[0][:200]]
     return ": ".join(word for word in words if word)
 
 
-def _tail(log: Path) -> str:
+def _tail(log: JobLog) -> str:
     try:
-        with log.open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(file.tell() - TAIL_BYTES, 0))
-            return file.read().decode("utf-8", errors="replace").replace("\x00", "")
+        tail = log.read(max((log.size() or 0) - TAIL_BYTES, 0), TAIL_BYTES)
     except OSError:
         return ""
+    return tail.decode("utf-8", errors="replace").replace("\x00", "")

@@ -16,7 +16,7 @@ from backfilld.daemon.engine import processor_holds
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import Incident
 from backfilld.state.formatting import format_utc
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, AttemptStatus
 from backfilld.state.rules.quota_day import next_midnight, quota_day
 from backfilld.state.store import budgets
@@ -107,7 +107,7 @@ def refused(context: EngineContext, row: AttemptRow, ending: AttemptEnd) -> str:
     """Why a job failed that met a spent quota, by its last lines; empty for any other end."""
     known = context.pipeline.job_settings(row.processor).quota_errors
     told = [line.strip() for line in ending.tail.splitlines() if any(error in line for error in known)]
-    if ending.status is not AttemptStatus.FAILED or not told:
+    if ending.status is not AttemptStatus.EXITED or ending.ended_well or not told:
         return ""
     return f"attempt {row.id} of {row.processor} met a spent quota ({told[-1][:200]})"
 

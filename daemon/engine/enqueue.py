@@ -13,7 +13,8 @@ from backfilld.daemon.engine.requeue import requeued_event
 from backfilld.daemon.engine.validate import Validator
 from backfilld.daemon.events import DateMoved
 from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.state.pipeline.models import DONE, FAILED, PENDING
+from backfilld.state.errors import BackfilldError
+from backfilld.state.pipeline.phase import DONE, FAILED, PENDING
 from backfilld.state.records import Action, Actor, CheckRow, DateRow, EnqueueOutcome, RunMode, Sources
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import WaitReason
@@ -73,7 +74,7 @@ class EnqueueResult:
         return dict(Counter(detail.outcome.value for detail in self.details))
 
 
-class KeyReused(Exception):
+class KeyReused(BackfilldError):
     """The idempotency key belongs to another request."""
 
 
@@ -165,11 +166,11 @@ class Enqueuer:
 
     def _answers(self, tx: Transaction, request: EnqueueRequest, doubt: str) -> list[DateResult]:
         existing = dates.get_many(tx, request.dates)
-        games = calendar_days.between(tx, request.dates[0], request.dates[-1])
+        counts = calendar_days.between(tx, request.dates[0], request.dates[-1])
         known = checks.for_dates(tx, [row.date for row in existing.values() if row.state == DONE])
         details = []
         for date in request.dates:
-            day = self._context.pipeline.seasons.day(date, games[date]) if date in games else None
+            day = self._context.pipeline.seasons.day(date, counts[date]) if date in counts else None
             details.append(self._answer(request, day, date, existing.get(date), known.get(date, {}), doubt))
         return details
 

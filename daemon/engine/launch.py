@@ -16,7 +16,7 @@ from backfilld.daemon.events import AttemptStarted, Event
 from backfilld.daemon.executors.adapter import Executor, Handle, Job
 from backfilld.daemon.executors.attempt_files import private_opener
 from backfilld.daemon.job_command import job_command, needs_dates_file
-from backfilld.state.pipeline.models import Processor
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow, CheckRow, DateRow
 from backfilld.state.rules.batching import batches
 from backfilld.state.rules.gates import WaitReason
@@ -71,7 +71,11 @@ class Launcher:
         free = self._context.pipeline.jobs.slots - len(running)
         if free <= 0 or any(hold.kind in (holds.EVERYTHING, holds.WAREHOUSE) for hold in placed):
             return {}
-        limits = {name: min(free, self._free_writers(p, running)) for name, p in self._processors.items()}
+        on_executor = self._free_on_executors(running)
+        limits = {
+            name: min(free, self._free_writers(p, running), on_executor[p.executor])
+            for name, p in self._processors.items()
+        }
         held = processor_holds.held_processors(self._context.pipeline, placed)
         barred = {
             name
@@ -79,6 +83,14 @@ class Launcher:
             if name in held or self._in_sequence(name, running) or self._obstructed(name)
         }
         return {name: limit for name, limit in limits.items() if limit > 0 and name not in barred}
+
+    def _free_on_executors(self, running: Sequence[AttemptRow]) -> dict[str, int]:
+        """How many more attempts may run on each executor, by its own `slots` or those of all jobs."""
+        slots = self._context.pipeline.jobs.slots
+        return {
+            name: (settings.slots or slots) - sum(1 for attempt in running if attempt.executor == name)
+            for name, settings in self._context.pipeline.executor.items()
+        }
 
     def _free_writers(self, processor: Processor, running: Sequence[AttemptRow]) -> int:
         return processor.writers - sum(1 for attempt in running if attempt.output == processor.table)
@@ -102,6 +114,7 @@ class Launcher:
         batch = {name: limit * self._processors[name].batch for name, limit in limits.items()}
         picks = self._fresh(tx, batch)
         free = self._context.pipeline.jobs.slots - len(running)
+        on_executor = self._free_on_executors(running)
         writers = {(a.output, a.writer) for a in running}
         sequences = {a.sequence for a in running}
         holders = dates.get_many(tx, [pick.date for pick in picks])
@@ -114,7 +127,8 @@ class Launcher:
             phase = self._context.pipeline.stage_of[processor.name].phase
             sequence = phase.name if phase.sequential else None
             writer = next((n for n in range(processor.writers) if (processor.table, n) not in writers), None)
-            if free <= 0 or writer is None or (sequence and sequence in sequences):
+            slots = min(free, on_executor[processor.executor])
+            if slots <= 0 or writer is None or (sequence and sequence in sequences):
                 continue
             if left.get(processor.table, math.inf) <= 0:
                 spent.add(processor.table)
@@ -124,6 +138,7 @@ class Launcher:
             writers.add((processor.table, writer))
             sequences.add(sequence)
             free -= 1
+            on_executor[processor.executor] -= 1
         self._note(tx, claimed, holders)
         budgets.count_attempts(tx, self._context, [one.processor.table for one in claimed])
         return claimed, [
@@ -159,7 +174,7 @@ class Launcher:
         day = dt.timedelta(days=1)
         known = calendar_days.between(tx, first + day, last - day)
         seasons = self._context.pipeline.seasons
-        empty = all(not seasons.day(date, games).expected for date, games in known.items())
+        empty = all(not seasons.day(date, counts).expected for date, counts in known.items())
         return empty and len(known) == (last - first).days - 1
 
     def _take(
@@ -225,6 +240,7 @@ class Launcher:
             pass_env=one.processor.pass_env,
             processor=one.processor.name,
             timeout=one.processor.timeout,
+            resources=one.processor.resources,
         )
 
     def _write_dates(self, one: _Claimed) -> Path:

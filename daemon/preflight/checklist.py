@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from backfilld.daemon.preflight import cloud_run, coverage, dry_run, jobs, storage, tables
+from backfilld.daemon.adapters import load_pipeline
+from backfilld.daemon.preflight import coverage, dry_run, executors, jobs, storage, tables
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import (
     Finding,
@@ -25,10 +26,10 @@ from backfilld.daemon.preflight.findings import (
 )
 from backfilld.daemon.settings import SettingsError, state_database
 from backfilld.daemon.warehouses.adapter import Warehouse, WarehouseError
-from backfilld.daemon.warehouses.catalog import Catalog, open_catalog
-from backfilld.daemon.warehouses.registry import open_warehouse
-from backfilld.state.pipeline.loading import PipelineError, load
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.daemon.warehouses.catalog import Catalog
+from backfilld.daemon.warehouses.registry import open_catalog, open_warehouse
+from backfilld.state.pipeline.loading import PipelineError
+from backfilld.state.pipeline.pipeline import Pipeline
 
 __all__ = ["GROUPS", "Check", "Finding", "FindingStatus", "Preflight", "Result", "exit_code", "preflight"]
 
@@ -53,7 +54,7 @@ GROUPS: Mapping[str, Sequence[Check]] = {
         Check(name="compiling", title="compiling", run=jobs.compiling),
         Check(name="options", title="script options", run=jobs.options),
         Check(name="requires", title="required settings", run=jobs.requires),
-        Check(name="cloud-run", title="Cloud Run jobs", run=cloud_run.cloud_run_jobs),
+        Check(name="executors", title="executors", run=executors.executors),
     ),
     "warehouse": (
         Check(name="warehouse", title="credentials and project", run=tables.warehouse),
@@ -99,7 +100,7 @@ def preflight(
     if start and end and start > end:
         raise ValueError(f"start {start} is after end {end}")
     try:
-        pipeline = load(path)
+        pipeline = load_pipeline(path)
     except PipelineError as error:
         remedy = (
             "correct the pipeline file"

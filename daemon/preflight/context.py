@@ -13,7 +13,7 @@ from backfilld.daemon.reports.snapshot import Snapshot, take_snapshot
 from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.daemon.warehouses.backend import QueryError
 from backfilld.daemon.warehouses.catalog import Catalog, TableInfo
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backfilld.daemon.command_inspection import find_module
+from backfilld.state.errors import BackfilldError
 
 COMMAND_LINE_LIBRARIES = frozenset(
     {"argparse", "click", "typer", "optparse", "getopt", "docopt", "fire", "absl"}
@@ -22,7 +23,7 @@ MAX_IMPORT_DEPTH = 3
 """How many imports deep the modules of a script's own project are read."""
 
 
-class NotPython(Exception):
+class NotPython(BackfilldError):
     """The source cannot be compiled; `line` is where."""
 
     def __init__(self, message: str, line: int) -> None:

@@ -16,7 +16,9 @@ from backfilld.daemon.command_inspection import JobProgram, program, words_of
 from backfilld.daemon.job_command import cwd_of
 from backfilld.daemon.preflight.python_source import NotPython, answers_help, parse, texts
 from backfilld.daemon.preflight.subprocesses import HELP_SECONDS, CommandResult, job_environment, run
-from backfilld.state.pipeline.models import Pipeline, Processor
+from backfilld.state.pipeline.adapters import LOCAL
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
 
 _HELP_OPTIONS = frozenset({"-h", "--help"})
 
@@ -41,7 +43,7 @@ class Scripts:
     @cached_property
     def by_processor(self) -> Mapping[str, Script]:
         """The script of each local processor."""
-        local = (p for p in self.pipeline.processors.values() if p.executor == "local")
+        local = (p for p in self.pipeline.processors.values() if self.pipeline.executor_of(p).kind == LOCAL)
         return {processor.name: _script(program(self.pipeline, processor)) for processor in local}
 
     def options(self, name: str) -> frozenset[str] | None:

@@ -25,7 +25,7 @@ def state_database(context: PreflightContext) -> Iterator[Finding]:
         return
     database = Database(context.database_url)
     try:
-        if not database.there:
+        if not database.exists:
             yield _new(database.path.parent)
             return
         with database.write() as tx:
@@ -36,7 +36,9 @@ def state_database(context: PreflightContext) -> Iterator[Finding]:
         return
     finally:
         database.close()
-    if not schema.known:
+    if schema.first_edition:
+        yield failed(schema.problem, "")
+    elif not schema.known:
         hint = "install the version that wrote it, or restore a backup"
         yield failed(
             f"its schema {schema.current} is newer than this program, which knows {schema.newest}", hint

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
 from backfilld.daemon.warehouses.backend import QueryError
+from backfilld.daemon.warehouses.bigquery.settings import BigQuerySettings
 from backfilld.daemon.warehouses.catalog import TableInfo, columns_in
 from backfilld.state.formatting import join_truncated
-from backfilld.state.pipeline.models import Processor
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.sections import HistorySettings
 
 DAY = 86_400.0
@@ -23,7 +24,8 @@ def warehouse(context: PreflightContext) -> Iterator[Finding]:
 
 def location(context: PreflightContext) -> Iterator[Finding]:
     """Every dataset is in the pipeline's location; a query in another location does not see it."""
-    stated = context.pipeline.warehouse.location
+    settings = context.pipeline.warehouse
+    stated = settings.location if isinstance(settings, BigQuerySettings) else None
     found = {dataset: where for dataset, where in _datasets(context) if where}
     wrong = {name: where for name, where in found.items() if stated and where.lower() != stated.lower()}
     for name, where in wrong.items():
@@ -110,10 +112,8 @@ def _absent(context: PreflightContext, what: str, names: Sequence[str]) -> Itera
 def _missing_columns(processor: Processor, info: TableInfo) -> Iterator[Finding]:
     expect = processor.expect
     named = {processor.date_column: "date_column"}
-    if expect.games_column:
-        named[expect.games_column] = "expect.games_column"
-    if expect.filled:
-        named |= dict.fromkeys(expect.filled.columns, "expect.filled")
+    for key, rule in expect.rules.items():
+        named |= dict.fromkeys(rule.column_names(), f"expect.{key}")
     if expect.quality:
         try:
             named |= dict.fromkeys(columns_in(expect.quality.where), "expect.quality")

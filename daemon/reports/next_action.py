@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from backfilld.daemon.reports.snapshot import MissingUpstream, Snapshot, blocked_reason
 from backfilld.state.formatting import format_date_ranges, join_truncated, pluralize
-from backfilld.state.pipeline.models import Phase
+from backfilld.state.pipeline.phase import Phase
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.gates import Decision, Fail, Start, Wait, WaitReason
 from backfilld.state.rules.machine import Outcome

@@ -13,11 +13,14 @@ from dataclasses import dataclass, field, replace
 
 from backfilld.daemon.engine import lookback
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Wanted, Warehouse
-from backfilld.state.pipeline.models import Phase, Pipeline, Processor, Stage
+from backfilld.state.pipeline.phase import Phase, Stage
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, RunMode, Sources
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import Advance, Decision, Fail, GateContext, Wait, WaitReason, decide
-from backfilld.state.rules.verdict import Evidence, JudgeContext, Judgement, Verdict, judge
+from backfilld.state.rules.judge import JudgeContext, Judgement, judge
+from backfilld.state.rules.verdict import Evidence, Verdict
 
 Known = Mapping[dt.date, Mapping[str, CheckRow]]
 """Checks of a state database by date and processor: the daemon's attempts and accepted gaps."""
@@ -67,10 +70,10 @@ class Snapshot:
         """The days of the range that the calendar expects."""
         return (day for day in self.in_range() if day.expected)
 
-    def counts_outside_seasons(self) -> dict[dt.date, int]:
+    def counts_outside_seasons(self) -> dict[dt.date, Mapping[str, int]]:
         """What the calendar counts on dates of the range that lie in no season."""
         outside = (day for day in self.in_range() if not day.expected and day.season is None)
-        return {day.date: day.games for day in outside if day.games}
+        return {day.date: day.counts for day in outside if any(day.counts.values())}
 
     def missing_before(self, processors: Iterable[Processor], since: dt.date) -> list[MissingUpstream]:
         """The outputs of these processors that are not satisfied from `since` to before the range."""
@@ -97,12 +100,8 @@ def take_snapshot(
         WarehouseError: the calendar, or the whole warehouse, could not be queried.
     """
     first, last = lookback.calendar_span(pipeline, start, end)
-    games = warehouse.games(first, last)
-    counts = pipeline.seasons.counts_games
-    days = {
-        date: pipeline.seasons.day(date, games.get(date, 0) if counts else None)
-        for date in _span(first, last)
-    }
+    counts = pipeline.seasons.counts_of(_span(first, last), warehouse.counts(first, last))
+    days = {date: pipeline.seasons.day(date, known) for date, known in counts.items()}
     wanted = _wanted(pipeline, days, start)
     off = [date for date in _span(start, end) if not days[date].expected and purpose == "validation"]
     queried = {name: [*wanted.get(name, ()), *off] for name in (pipeline.processors if off else wanted)}
@@ -235,8 +234,8 @@ def _judge_all(pipeline: Pipeline, snapshot: Snapshot, known: Known) -> Known:
                 now=snapshot.asked_at,
                 stale_after=pipeline.stale_after,
                 bootstrap_days=pipeline.bootstrap_days(processor),
-                own=stored.own if stored else None,
-                earlier=stored.previous_attempts if stored else (),
+                last_attempt=stored.last_attempt if stored else None,
+                previous_attempts=stored.previous_attempts if stored else (),
             )
             evidence = snapshot.answers.get((name, date), _NOT_QUERIED)
             judgement = judge(evidence, processor.expect, day, judge_context)

@@ -23,7 +23,9 @@ from backfilld.daemon.reports.snapshot import (
 )
 from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.state.formatting import format_date_ranges, pluralize
-from backfilld.state.pipeline.models import Phase, Pipeline, Processor
+from backfilld.state.pipeline.phase import Phase
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import Decision, Fail, Start
@@ -112,7 +114,7 @@ class Validation:
     phases: Sequence[PhaseReport]
     ready: bool
     summary: str
-    counts_outside_seasons: Mapping[dt.date, int]
+    counts_outside_seasons: Mapping[dt.date, Mapping[str, int]]
     """What the calendar counts on dates that lie in no season."""
     unexpected_rows: Mapping[str, Mapping[dt.date, int]]
     """Rows by processor and date on dates that the calendar does not expect."""

@@ -15,7 +15,8 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.lookback import Window
 from backfilld.daemon.reports.next_action import helpful_command
 from backfilld.state.formatting import format_utc
-from backfilld.state.pipeline.models import DONE, FAILED
+from backfilld.state.pipeline.phase import DONE, FAILED
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow, CheckRow, DateRow, HoldRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
@@ -113,7 +114,17 @@ def _slot(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -
     writer = next((a for a in context.running if a.output == first.table), None)
     if writer is not None:
         return f"a writer of {first.table}{_runs(writer)}"
-    return f"a slot for {', '.join(runnable)}: {len(context.running)} of {pipeline.jobs.slots} are taken"
+    any_slot = f"a slot for {', '.join(runnable)}: {len(context.running)} of {pipeline.jobs.slots} are taken"
+    return _executor_slot(context, first) or any_slot
+
+
+def _executor_slot(context: WaitContext, processor: Processor) -> str:
+    """The limit of the processor's executor; empty where it has none or is below it."""
+    slots = context.engine.pipeline.executor_of(processor).slots
+    taken = sum(1 for attempt in context.running if attempt.executor == processor.executor)
+    if slots is None or taken < slots:
+        return ""
+    return f"a slot of the executor {processor.executor}: {taken} of {slots} are taken"
 
 
 def _runs(attempt: AttemptRow | None) -> str:

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Protocol, TypeVar
 
-from backfilld.state.pipeline.models import Processor
+from backfilld.state.pipeline.processor import Processor
 
 
 class DateJob(Protocol):

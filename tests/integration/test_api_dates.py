@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from backfilld.daemon.executors.adapter import Job
-from backfilld.state.pipeline.models import PENDING
+from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.store import backfills, dates
 from tests.integration.api_world import OPENER, Api, make_api, refused
 from tests.simulation.fakes import Work
@@ -34,14 +34,14 @@ def test_a_date_tells_its_whole_story(api: Api) -> None:
         api.world.step()
     # Then it says where it stands, what it waits for, and how it came there
     story = {
-        name: told[name] for name in ("date", "state", "outcome", "reason", "games", "season", "season_day")
+        name: told[name] for name in ("date", "state", "outcome", "reason", "counts", "season", "season_day")
     }
     assert story == {
         "date": "2021-10-20",
         "state": "phase4-step-1",
         "outcome": None,
         "reason": None,
-        "games": 3,
+        "counts": {"games": 3},
         "season": "2021-22",
         "season_day": 1,
     }

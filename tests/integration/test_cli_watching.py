@@ -78,7 +78,7 @@ def test_each_failure_is_told_once_with_its_reason_and_the_command_that_looks_at
     ended = command(*WAIT)
     # Then the wait ends with 1, and every attempt and the date were told once
     assert ended.code == 1
-    attempts = ended.rows("failure", "2021-10-28 box", "how=failed", 'reason="exit 1"')
+    attempts = ended.rows("failure", "2021-10-28 box", 'how="exited 1"', 'reason="exit 1"')
     assert len(attempts) == len({line.split("command=")[1] for line in attempts}) == 3
     (date,) = ended.rows("failure what=2021-10-28 how=exhausted")
     assert date.endswith('command="backfilld status 2021-10-28"')

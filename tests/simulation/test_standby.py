@@ -26,7 +26,8 @@ class OutOfSight:
         self.known |= running.keys()
 
     def poll(self):
-        return [JobStatus(attempt=n, output_at=self.clock(), elsewhere="far:/attempts") for n in self.known]
+        now = self.clock()
+        return [JobStatus(attempt=n, output_at=now, unreachable_at="far:/attempts") for n in self.known]
 
     def stop(self, attempt, grace):
         self.known.discard(attempt)
@@ -48,8 +49,8 @@ class Beside(OutOfSight):
 
     def poll(self):
         never, self.never = self.never, set()
-        end = JobResult(code=None, ended_at=self.clock(), detail="lost: it never began", tried=False)
-        return [JobStatus(attempt=n, output_at=self.clock(), exit=end) for n in never] + super().poll()
+        end = JobResult.never_began("it never began", at=self.clock())
+        return [JobStatus(attempt=n, output_at=self.clock(), result=end) for n in never] + super().poll()
 
 
 @pytest.fixture
@@ -140,7 +141,7 @@ def test_a_database_that_takes_no_note_keeps_no_job_beyond_its_limits(world):
     assert not world.executor.alive
     world.db.fence(lambda tx: None)
     world.engine.tick()
-    assert world.attempts(OPENER) == [("box", "failed")]
+    assert world.attempts(OPENER) == [("box", "exited 1")]
 
 
 def test_a_standby_leaves_alone_what_the_leader_is_about_to_launch(idle):

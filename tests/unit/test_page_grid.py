@@ -8,8 +8,8 @@ from backfilld.state.rules.calendar import Calendar, Season
 from backfilld.state.store.queries import Cell
 
 SEASON = Season(name="2021-22", opens=dt.date(2021, 10, 19), closes=dt.date(2022, 6, 16))
-SEASONS = Calendar([SEASON], counts_games=True)
-NONE = Calendar([], counts_games=False)
+SEASONS = Calendar([SEASON], counted=True)
+NONE = Calendar([], counted=False)
 KINDS = DateStyles(["pending", "phase2", "phase3", "done", "failed"])
 
 

@@ -17,7 +17,7 @@ from backfilld.daemon.reports.validation import (
     validation,
 )
 from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.verdict import HistoryRun, Verdict
 from tests.factories import NOW, nba, open_run, phase, pipeline, processor, run
 from tests.fake_warehouse import FakeWarehouse
@@ -130,19 +130,19 @@ def test_it_asks_the_calendar_once_and_the_warehouse_once() -> None:
     platform = as_it_was()
     facts = FakeWarehouse(platform, calendar=OPENING)
     validated(platform, facts, "2021-10-15", "2021-10-28")
-    assert facts.asked == ["games", "validation"]
+    assert facts.asked == ["counts", "validation"]
 
 
 def test_a_range_without_expected_dates_is_queried_for_unexpected_rows_alone() -> None:
     platform = as_it_was()
     facts = FakeWarehouse(platform, calendar=OPENING)
     report = validated(platform, facts, "2021-10-15", "2021-10-18")
-    assert facts.asked == ["games", "validation"]
+    assert facts.asked == ["counts", "validation"]
     assert (report.snapshot.wanted, report.snapshot.answers, report.warnings) == ({}, {}, [])
     # And a spot check of its rows has nothing to query
     facts.asked.clear()
     quality(platform, facts, date("2021-10-15"), date("2021-10-18"), now=NOW)
-    assert facts.asked == ["games"]
+    assert facts.asked == ["counts"]
 
 
 def test_a_range_with_games_in_no_season_says_so_with_its_dates() -> None:
@@ -152,7 +152,7 @@ def test_a_range_with_games_in_no_season_says_so_with_its_dates() -> None:
     report = validated(platform, FakeWarehouse(platform, calendar=days), "2021-10-04", "2021-10-17")
     # Then the report names them, as nothing of theirs is expected
     assert report.expected_dates == 0
-    assert report.counts_outside_seasons == days
+    assert report.counts_outside_seasons == {day: {"games": 6} for day in days}
     assert report.warnings == [
         "14 dates have counts in the calendar outside of all seasons: 2021-10-04..2021-10-17;"
         " correct calendar.season"
@@ -237,7 +237,7 @@ def test_every_date_of_a_processor_is_told_with_rows_and_reason() -> None:
     told = processor_of(validated(small_nba, facts, "2021-10-26"), "nbac_team_boxscore")
     verdict = told.dates[date("2021-10-26")]
     assert (verdict.verdict, verdict.rows, verdict.expected) == ("excess", 88, "22")
-    assert verdict.reason == "88 rows for 11 games, at most 22"
+    assert verdict.reason == "88 rows, at most 22 for 11 games"
 
 
 def test_a_phase_is_ready_where_the_gate_would_open_even_with_a_gap() -> None:

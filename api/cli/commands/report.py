@@ -18,6 +18,7 @@ from backfilld.api.cli.arguments import DATE
 from backfilld.api.cli.commands.pipeline import chosen_pipeline, pipeline_option
 from backfilld.api.cli.output import json_option, print_json, print_lines, spinner
 from backfilld.api.schemas import plans, reports
+from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.preflight.checklist import preflight as asked_before
 from backfilld.daemon.preflight.scripts import refused_options
 from backfilld.daemon.reports import quality as qualities
@@ -27,8 +28,7 @@ from backfilld.daemon.reports.validation import Validation, validation
 from backfilld.daemon.settings import state_database
 from backfilld.daemon.warehouses.client import WarehouseClient
 from backfilld.daemon.warehouses.registry import open_warehouse
-from backfilld.state.pipeline.loading import load
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Sources
 from backfilld.state.store.database import Database
 from backfilld.state.store.errors import DatabaseUnavailable
@@ -103,7 +103,7 @@ def validate(
 
     With a daemon's state directory its attempts and accepted gaps count, and times are those it measured.
     """
-    pipeline = load(range_arguments.path)
+    pipeline = load_pipeline(range_arguments.path)
     refused = refused_options(pipeline) if planned or sources or compared else {}
     made: Plan | None = None
     options: Comparison | None = None
@@ -184,7 +184,7 @@ def preflight(
 @json_option
 def quality(range_arguments: About, as_json: bool) -> None:
     """Count rows that are there and below their standard."""
-    pipeline = load(range_arguments.path)
+    pipeline = load_pipeline(range_arguments.path)
     with _asking(pipeline) as warehouse, spinner("counting rows"):
         told = qualities.quality(
             pipeline, warehouse, range_arguments.start, range_arguments.end, now=time.time()
@@ -213,7 +213,7 @@ def _remembering(state_dir: str | None) -> Iterator[Database | None]:
         DatabaseUnusable: it cannot be read, or is not of this version.
     """
     db = Database(state_database(state_dir)) if state_dir else None
-    if db is not None and not db.there:
+    if db is not None and not db.exists:
         without = "counted without a daemon's attempts and accepted gaps; correct --state-dir or leave it out"
         click.echo(f"no state database in {db.path.parent}: {without}", err=True)
         db = None

@@ -21,6 +21,7 @@ from backfilld.daemon.events import AttemptEnded, AttemptStarted, DateMoved, Eve
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import Settings, settings
 from backfilld.daemon.systemd import Manager
+from backfilld.state.records import attempt_result
 
 log = logging.getLogger("backfilld")
 
@@ -150,9 +151,8 @@ def _log_event(event: Event) -> None:
     elif isinstance(event, AttemptStarted):
         log.info("attempt %d: %s for %s starts", event.attempt, event.processor, _dates(event))
     elif isinstance(event, AttemptEnded):
-        log.info(
-            "attempt %d: %s %s after %.1f s", event.attempt, event.processor, event.status, event.seconds
-        )
+        result = attempt_result(event.status, event.exit_code)
+        log.info("attempt %d: %s %s after %.1f s", event.attempt, event.processor, result, event.seconds)
     elif isinstance(event, Incident):
         log.warning("%s: %s", event.kind, event.text)
 

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from backfilld.daemon.executors.cloud_run.settings import CloudRunSettings
 from backfilld.daemon.job_command import job_command, needs_dates_file
-from backfilld.state.pipeline.models import Pipeline, Processor
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
 
 _DATE_VARIABLES = ("BACKFILLD_DATE", "BACKFILLD_DATES")
 
@@ -57,8 +59,8 @@ def command(
 
 
 def _execute(pipeline: Pipeline, processor: Processor) -> tuple[str, ...]:
-    settings = pipeline.executor.cloud_run
-    if processor.executor != "cloud-run" or settings is None:
+    settings = pipeline.executor_of(processor)
+    if not isinstance(settings, CloudRunSettings):
         return ()
     where = ("--project", settings.project, "--region", settings.region, "--wait")
     return ("gcloud", "run", "jobs", "execute", processor.in_cloud_run, *where)

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from backfilld.daemon.reports.plan.results import Cost, Step
 from backfilld.daemon.reports.snapshot import Snapshot
 from backfilld.daemon.warehouses.adapter import Wanted, WarehouseError
-from backfilld.state.pipeline.models import Phase, Pipeline
+from backfilld.state.pipeline.phase import Phase
+from backfilld.state.pipeline.pipeline import Pipeline
 
 Price = Callable[[Wanted], int]
 """About how many bytes a query of these (processor, date) pairs is billed."""

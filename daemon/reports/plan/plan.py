@@ -29,7 +29,9 @@ from backfilld.daemon.reports.plan.simulate import Blocker, SimulationResult, si
 from backfilld.daemon.reports.plan.steps import Typical, ordered
 from backfilld.daemon.reports.validation import Validation
 from backfilld.state.formatting import pluralize
-from backfilld.state.pipeline.models import Phase, Pipeline
+from backfilld.state.pipeline.adapters import LOCAL
+from backfilld.state.pipeline.phase import Phase
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Sources
 from backfilld.state.rules.gates import Waiver
 from backfilld.state.rules.verdict import Verdict
@@ -127,7 +129,8 @@ def _unusable(pipeline: Pipeline, refused_options: Mapping[str, str]) -> dict[st
 
     The programs of other executors are on other machines and are not checked.
     """
-    local = {name: p for name, p in pipeline.processors.items() if p.executor == "local"}
+    processors = pipeline.processors.items()
+    local = {name: p for name, p in processors if pipeline.executor_of(p).kind == LOCAL}
     problems = {name: program(pipeline, p).problem or refused_options.get(name) for name, p in local.items()}
     return {name: f"{name}: {problem}" for name, problem in problems.items() if problem}
 
