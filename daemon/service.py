@@ -38,7 +38,7 @@ from backfilld.daemon.warehouses.backend import noop
 from backfilld.daemon.warehouses.client import WarehouseClient
 from backfilld.daemon.warehouses.registry import open_warehouse
 from backfilld.daemon.worker import Worker
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.machine import Machine
 from backfilld.state.store.database import Database
 from backfilld.state.store.errors import DatabaseUnavailable

@@ -13,7 +13,8 @@ from pathlib import Path
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.warehouses.backend import QueryError
 from backfilld.daemon.warehouses.catalog import TableInfo, columns_in
-from backfilld.state.pipeline.models import Pipeline, Processor
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
 
 NBA = Path(__file__).parents[1] / "pipelines" / "nba.toml"
 START, END = dt.date(2021, 11, 15), dt.date(2021, 11, 24)

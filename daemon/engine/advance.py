@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from backfilld.daemon.engine import cascade, lookback, processor_holds
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.events import DateMoved, Event, GateEvaluated, Incident
-from backfilld.state.formatting import pluralize
-from backfilld.state.pipeline.models import DONE, FAILED, PENDING, Stage
+from backfilld.state.formatting import format_counts, pluralize
+from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
 from backfilld.state.records import BackfillRow, CheckRow, DateRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import Advance, Fail, GateContext, Start, Wait, WaitReason, WaivedBy, decide
@@ -283,7 +283,7 @@ def _paused(backfill: BackfillRow) -> str:
 
 def _admission_reason(day: Day) -> str:
     season = f", day {day.season_day} of {day.season}" if day.season else ""
-    return f"{day.games} games{season}" if day.games is not None else f"expected{season}"
+    return f"{format_counts(day.counts)}{season}" if day.counts else f"expected{season}"
 
 
 def _advance_reason(stage: Stage, decision: Advance, date_checks: Mapping[str, CheckRow]) -> str:

@@ -16,7 +16,7 @@ from backfilld.daemon.engine import processor_holds
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import Incident
 from backfilld.state.formatting import format_utc
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, AttemptStatus
 from backfilld.state.rules.quota_day import next_midnight, quota_day
 from backfilld.state.store import budgets

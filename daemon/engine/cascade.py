@@ -26,7 +26,8 @@ from backfilld.daemon.engine import lookback
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.requeue import requeue
 from backfilld.daemon.events import DateMoved
-from backfilld.state.pipeline.models import DONE, Phase, Pipeline
+from backfilld.state.pipeline.phase import DONE, Phase
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, DateRow, Mark, RunMode
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.store import dates, staleness

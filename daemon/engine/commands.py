@@ -14,7 +14,8 @@ from backfilld.daemon.engine.attempt_monitor import cancel_running
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.requeue import requeue
 from backfilld.daemon.events import DateMoved
-from backfilld.state.pipeline.models import DONE, FAILED
+from backfilld.state.errors import BackfilldError
+from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import Action, Actor, BackfillRow, DateRow, HoldRow, Mark, RunMode
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
@@ -32,11 +33,11 @@ EVERYTHING = "everything"
 _BEING_CANCELLED = "backfill {} is being cancelled; retry when its last date has ended"
 
 
-class NotFound(Exception):
+class NotFound(BackfilldError):
     """There is no such backfill, date, processor or attempt."""
 
 
-class Conflict(Exception):
+class Conflict(BackfilldError):
     """The request conflicts with the current state; the message says why."""
 
 

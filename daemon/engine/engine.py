@@ -17,7 +17,7 @@ from backfilld.daemon.engine.validate import Validator
 from backfilld.daemon.events import Incident
 from backfilld.daemon.executors.adapter import Executor
 from backfilld.daemon.warehouses.adapter import Warehouse
-from backfilld.state.pipeline.models import PENDING
+from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.records import DateRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import Trigger

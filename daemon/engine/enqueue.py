@@ -13,7 +13,8 @@ from backfilld.daemon.engine.requeue import requeued_event
 from backfilld.daemon.engine.validate import Validator
 from backfilld.daemon.events import DateMoved
 from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.state.pipeline.models import DONE, FAILED, PENDING
+from backfilld.state.errors import BackfilldError
+from backfilld.state.pipeline.phase import DONE, FAILED, PENDING
 from backfilld.state.records import Action, Actor, CheckRow, DateRow, EnqueueOutcome, RunMode, Sources
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import WaitReason
@@ -73,7 +74,7 @@ class EnqueueResult:
         return dict(Counter(detail.outcome.value for detail in self.details))
 
 
-class KeyReused(Exception):
+class KeyReused(BackfilldError):
     """The idempotency key was used for a different request."""
 
 

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.state.pipeline.models import Phase, Pipeline, Stage
+from backfilld.state.pipeline.phase import Phase, Stage
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import DateRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import WaitReason
@@ -53,8 +54,8 @@ def windows(tx: Transaction, context: EngineContext, rows: Iterable[DateRow]) ->
     stages = {
         row.date: context.pipeline.stage[row.state] for row in rows if row.state in context.pipeline.stage
     }
-    games = calendar_days.for_dates(tx, stages)
-    days = (context.pipeline.seasons.day(date, count) for date, count in games.items())
+    counts = calendar_days.for_dates(tx, stages)
+    days = (context.pipeline.seasons.day(date, count) for date, count in counts.items())
     found = {day.date: window(context.pipeline, context.machine, stages[day.date], day) for day in days}
     return {date: needed for date, needed in found.items() if needed is not None}
 
@@ -137,7 +138,7 @@ def create_lookback_checks(tx: Transaction, context: EngineContext, admitted: Se
         names = [p.name for p in before.processor]
         known_dates = checks.dates_with(tx, names, starts[0], ends[-1])
         known = calendar_days.between(tx, starts[0], ends[-1])
-        expected = (context.pipeline.seasons.day(date, games) for date, games in sorted(known.items()))
+        expected = (context.pipeline.seasons.day(date, counts) for date, counts in sorted(known.items()))
         unchecked = (day.date for day in expected if day.expected and day.date not in known_dates)
         missing = [date for date in unchecked if _in_a_lookback(date, starts, ends)]
         checks.create_lookback_checks(tx, missing, names, context.now())

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.state.pipeline.models import Pipeline, Processor
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import HoldRow
 from backfilld.state.store import checks, dates, holds
 from backfilld.state.store.database import Transaction

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import DateMoved
-from backfilld.state.pipeline.models import PENDING
+from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.records import DateRow, RunMode
 from backfilld.state.rules.machine import Trigger
 from backfilld.state.store import backfills, dates, notifications

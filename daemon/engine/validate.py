@@ -15,12 +15,13 @@ from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.regression import UNCERTAIN
 from backfilld.daemon.events import Incident
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.verdict import Evidence, JudgeContext, judge
+from backfilld.state.rules.judge import JudgeContext, judge
+from backfilld.state.rules.verdict import Evidence
 from backfilld.state.store import attempts, calendar_days, checks, dates, holds, work
 from backfilld.state.store.checks import CheckResult
 
@@ -79,12 +80,11 @@ class Validator:
             WarehouseError: the calendar could not be read.
         """
         first, last = lookback.calendar_span(self._context.pipeline, start, end)
-        games = self._warehouse.games(first, last)
-        counts = self._context.pipeline.seasons.counts_games
+        answer = self._warehouse.counts(first, last)
         span = (dt.date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1))
         now = self._context.now()
         with self._context.db.write() as tx:
-            calendar_days.save(tx, {date: games.get(date, 0) if counts else None for date in span}, now)
+            calendar_days.save(tx, self._context.pipeline.seasons.counts_of(span, answer), now)
             dates.make_waiting_due(tx, WaitReason.CALENDAR, now)
 
     def revalidate(
@@ -155,8 +155,8 @@ class Validator:
                 now=self._context.now(),
                 stale_after=pipeline.stale_after,
                 bootstrap_days=pipeline.bootstrap_days(processor) if processor else 0,
-                own=check.own,
-                earlier=check.previous_attempts,
+                last_attempt=check.last_attempt,
+                previous_attempts=check.previous_attempts,
             )
             expectation = processor.expect if processor else Expectation()
             judgement = judge(evidence, expectation, days[check.date], context)

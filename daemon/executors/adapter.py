@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from backfilld.daemon.preflight.findings import Finding
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.sections import ExecutorSettings
 
 Handle = str

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from backfilld.daemon.worker import Worker
+from backfilld.state.errors import BackfilldError
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ MAX_HUNG = 5
 """With so many hung threads, no further thread is started: it would hang too."""
 
 
-class Superseded(Exception):
+class Superseded(BackfilldError):
     """Raised in a thread that hung and was replaced. It must change nothing any more."""
 
 

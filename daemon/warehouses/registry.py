@@ -13,7 +13,7 @@ from backfilld.daemon.warehouses.calendar import CalendarReader
 from backfilld.daemon.warehouses.catalog import Catalog
 from backfilld.daemon.warehouses.client import WarehouseClient
 from backfilld.daemon.warehouses.lake.settings import LakeSettings
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 
 
 def open_warehouse(

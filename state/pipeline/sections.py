@@ -10,8 +10,8 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from backfilld.state.pipeline.fields import Column
 from backfilld.state.pipeline.strict_model import StrictModel
-from backfilld.state.rules.expectation import Column
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -92,13 +92,13 @@ class SeasonSettings(StrictModel):
 
 
 class CalendarSettings(StrictModel):
-    """Where the games per date come from: SQL, a CSV file, or neither (every date is expected)."""
+    """Where the counts per date come from: SQL, a CSV file, or neither (every date is expected)."""
 
     query: str | None = None
-    """SQL that gives `date` (a DATE) and `games` from `@start` to `@end`, in BigQuery's dialect, on a lake
-    too."""
+    """SQL that gives `date` (a DATE) and any counts, such as `games`, from `@start` to `@end`, in BigQuery's
+    dialect, on a lake too. A date without a row, or with counts of 0 only, is not expected."""
     file: str | None = None
-    """A CSV file with the header `date,games`, relative to the pipeline file."""
+    """A CSV file relative to the pipeline file; its header has `date` and any counts, as in `date,games`."""
     bootstrap_days: int = Field(default=0, ge=0, le=366)
     """The first days of a season, which phases with `skip_bootstrap` pass by."""
     season: tuple[SeasonSettings, ...] = Field(default=(), strict=False)

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from backfilld.state.errors import BackfilldError
 from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
 from backfilld.state.rules.verdict import HistoryRun
 from backfilld.state.store import row_mappers
 from backfilld.state.store.schema import ENDED_WELL, IS_RUNNING, attempt_dates, attempts
 
 
-class Busy(Exception):
+class Busy(BackfilldError):
     """The claim would break a rule that the database enforces."""
 
 

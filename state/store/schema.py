@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-from backfilld.state.pipeline.models import DONE, FAILED
+from backfilld.state.pipeline.phase import DONE, FAILED
 
 metadata = MetaData()
 
@@ -247,8 +247,8 @@ calendar_days = Table(
     "calendar_days",
     metadata,
     Column("date", Date, primary_key=True),
-    # NULL: the calendar lists dates without counting games.
-    Column("games", Integer),
+    # JSON by name: {"games": 5}. NULL where the calendar does not count.
+    Column("counts", Text),
     Column("asked_at", Double, nullable=False),
 )
 

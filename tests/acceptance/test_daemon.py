@@ -43,7 +43,7 @@ def test_sigterm_ends_the_daemon_in_order_and_leaves_jobs_to_be_adopted(tmp_path
     [
         ("nothing", "team_offense_game_summary", "blocked", "no data"),
         ("partial", "team_offense_game_summary", "exhausted", "2 of 12 rows"),
-        ("duplicates", "team_offense_game_summary", "exhausted", "24 rows for 6 games, at most 12"),
+        ("duplicates", "team_offense_game_summary", "exhausted", "24 rows, at most 12 for 6 games"),
         ("fail", "team_offense_game_summary", "exhausted", "failed"),
         ("unclosed", "team_offense_game_summary", "bootstrap", ""),
         ("crash", "team_offense_game_summary", "bootstrap", ""),

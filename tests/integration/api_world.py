@@ -19,7 +19,7 @@ from backfilld.daemon.events import Event, EventSink
 from backfilld.daemon.executors.adapter import Executor
 from backfilld.daemon.settings import Settings
 from backfilld.daemon.warehouses.adapter import Wanted
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from tests.factories import phase, pipeline, processor
 from tests.simulation.fakes import SimWarehouse
 from tests.simulation.world import World
@@ -42,7 +42,7 @@ class Priced:
 
     def __init__(self, warehouse: SimWarehouse) -> None:
         self._warehouse = warehouse
-        self.games = warehouse.games
+        self.counts = warehouse.counts
         self.evidence = warehouse.evidence
         self.close = warehouse.close
 

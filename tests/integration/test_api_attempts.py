@@ -171,7 +171,7 @@ def test_the_last_line_of_a_job_that_breaks_none_is_what_it_wrote_last(api: Api,
 def test_a_log_that_is_not_kept_any_more_is_not_found(api: Api) -> None:
     api.world.run()
     _, message = refused(log_of(api, ""), 404)
-    assert message == "the log of attempt 1 is not kept any more, or was never begun"
+    assert message == "the log of attempt 1 was deleted or never started"
 
 
 def test_the_head_of_a_log_leaves_no_file_open(api: Api, tmp_path: Path) -> None:

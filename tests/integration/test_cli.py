@@ -226,7 +226,7 @@ def test_brackets_in_what_a_job_said_are_shown_as_they_are(capsys, monkeypatch, 
     known = {
         "waiting_on": None,
         "season": None,
-        "games": 3,
+        "counts": {"games": 3},
         "backfill_id": 1,
         "regressed": None,
         "stale": None,

@@ -185,7 +185,7 @@ def test_status_of_a_date_tells_all_of_it(command, api, on_terminal):
         "day 9",
         "exit 1",
         "→ backfilld logs",
-        "accepted by",
+        "waived by",
         "history",
         "0 of at least 1",
     ):

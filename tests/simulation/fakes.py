@@ -12,6 +12,7 @@ from backfilld.daemon.executors.adapter import Handle, Job, JobResult, JobStatus
 from backfilld.daemon.executors.attempt_files import FileLog
 from backfilld.daemon.warehouses.adapter import Answers, Wanted, WarehouseError
 from backfilld.daemon.warehouses.budget import DailyBudget
+from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.verdict import Evidence, HistoryRun
 from tests.simulation.scenario import ANSWER, QUESTION
 
@@ -48,10 +49,10 @@ class SimWarehouse:
     told: dict[Pair, dict[float, Evidence]] = field(default_factory=dict)
     """What was answered, by when it was asked."""
 
-    def games(self, start: dt.date, end: dt.date) -> Mapping[dt.date, int]:
-        """The calendar's games."""
+    def counts(self, start: dt.date, end: dt.date) -> Mapping[dt.date, Counts]:
+        """The calendar's counts."""
         self._ask(tables=1)
-        return {date: games for date, games in self.calendar.items() if start <= date <= end}
+        return {date: {"games": games} for date, games in self.calendar.items() if start <= date <= end}
 
     def evidence(self, wanted: Wanted, *, purpose: str) -> Answers:
         """What the rows and the history say."""

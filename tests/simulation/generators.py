@@ -103,7 +103,9 @@ def _processor(
     if rng.random() < 0.2:
         keys["batch"] = rng.choice((2, 3))
         keys["command"] = rng.choice((["true", "{dates}"], ["true", "{start}", "{end}"]))
-    rules: Table = rng.choice(({}, {"rows": [4, 6]}, {"rows_per_game": [2, 3]}, {"rows_per_game": [2]}))
+    rules: Table = rng.choice(
+        ({}, {"rows": [4, 6]}, {"rows_per": {"games": [2, 3]}}, {"rows_per": {"games": [2]}})
+    )
     if first and rng.random() < 0.1:
         rules = {"ratio": {"of": rng.choice(first), "min": 0.5}}
     return processor(name, expect=rules, **keys)

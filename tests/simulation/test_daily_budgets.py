@@ -241,7 +241,7 @@ def test_budgets_are_seen_in_progress_metrics_and_status_and_lifted_over_http(ap
         console.print(picture(view, console))
     assert "nba.box has had its 2 attempts" in screen.get().replace("\n", " ")
     # And one call goes on with as much as it says
-    assert api.delete("/v1/holds/table/nba.box?extra=3") == {"lifted": True, "allowed": 3}
+    assert api.delete("/v1/holds/table/nba.box?extra=3") == {"released": True, "allowed": 3}
     (change,) = api.get("/v1/audit?limit=1")["items"]
     assert (change["action"], change["target"], change["after"]) == ("release", "table nba.box", {"extra": 3})
     rest(api.world)
@@ -267,7 +267,7 @@ def test_the_warehouses_bytes_are_lifted_over_http(api):
     rest(api.world)
     # When it is lifted
     api.world.warehouse.down = ""
-    assert api.delete("/v1/holds/warehouse") == {"lifted": True, "allowed": 100}
+    assert api.delete("/v1/holds/warehouse") == {"released": True, "allowed": 100}
     # Then exactly what was allowed can be billed
     budget.check()
     ledger.add(quota_day(api.world.time, PACIFIC), 100)

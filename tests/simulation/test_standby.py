@@ -7,6 +7,7 @@ import pytest
 
 from backfilld.daemon.engine.attempt_monitor import HOST_RETURN_SECONDS, AttemptMonitor
 from backfilld.daemon.executors.adapter import JobResult, JobStatus
+from backfilld.daemon.executors.attempt_files import FileLog
 from backfilld.state.store.errors import DatabaseUnavailable, NotLeader
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import ME, Work, World
@@ -33,7 +34,7 @@ class OutOfSight:
         self.known.discard(attempt)
 
     def log(self, attempt):
-        return Path("/nonexistent")
+        return FileLog(Path("/nonexistent"))
 
 
 class Beside(OutOfSight):

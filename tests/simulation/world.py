@@ -16,7 +16,7 @@ from backfilld.daemon.engine.engine import Engine
 from backfilld.daemon.engine.enqueue import Enqueuer, EnqueueRequest, EnqueueResult
 from backfilld.daemon.events import Event
 from backfilld.daemon.executors.adapter import Job
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Actor, DateRow, attempt_result
 from backfilld.state.rules.machine import FINAL, Machine
 from backfilld.state.store import attempts, dates

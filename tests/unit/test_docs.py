@@ -17,7 +17,7 @@ from backfilld.api.cli.main import cli
 from backfilld.api.endpoint import Endpoint
 from backfilld.api.routes import SECTIONS
 from backfilld.daemon.settings import VARIABLES
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from tests.documents import DOCUMENTS, ROOT
 from tests.reference import FOLDER, KINDS, MODELS, TABLES, docstrings, metrics, rewritten
 

@@ -10,7 +10,7 @@ from backfilld.daemon.executors.adapter import Executor, ExecutorAdapter
 from backfilld.daemon.executors.cloud_run.settings import CloudRunSettings
 from backfilld.daemon.executors.extras import extra
 from backfilld.daemon.preflight.findings import Finding
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 
 
 def _open(pipeline: Pipeline, name: str, root: Path, on_end: Callable[[], None]) -> Executor:

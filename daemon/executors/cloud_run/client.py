@@ -34,8 +34,9 @@ from backfilld.daemon.executors.cloud_run.settings import CloudRunSettings
 from backfilld.daemon.executors.local.process import Identity
 from backfilld.daemon.executors.local.process_finder import ATTEMPT, RUN
 from backfilld.daemon.google_errors import FAILURES, root_cause
+from backfilld.state.errors import BackfilldError
 from backfilld.state.formatting import first_line
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 
 HTTP_TIMEOUT = 10.0
 """Seconds for one request."""
@@ -48,7 +49,7 @@ _REQUEST = re.compile(r"^[A-Z]+ \S+: ")
 """What the client library puts before the API's message."""
 
 
-class ApiUnavailable(Exception):
+class ApiUnavailable(BackfilldError):
     """The API did not answer. The request may have been executed all the same."""
 
 

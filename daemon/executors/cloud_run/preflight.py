@@ -8,7 +8,7 @@ from backfilld.daemon.executors.cloud_run.client import ApiUnavailable, CloudRun
 from backfilld.daemon.executors.cloud_run.settings import CloudRunSettings
 from backfilld.daemon.preflight.findings import Finding, failed, passed
 from backfilld.state.formatting import pluralize
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 
 
 def check_jobs(pipeline: Pipeline, name: str, settings: CloudRunSettings) -> Iterator[Finding]:

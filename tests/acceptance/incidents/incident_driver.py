@@ -9,7 +9,8 @@ from collections.abc import Callable
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.preflight.checklist import Preflight, preflight
 from backfilld.daemon.reports.validation import ProcessorReport, Validation, validation
-from backfilld.state.rules.verdict import Evidence, Judgement, judge
+from backfilld.state.rules.judge import Judgement, judge
+from backfilld.state.rules.verdict import Evidence
 from tests.checkout import END, NBA, START, Checkout, Tables
 from tests.factories import NOW, about
 from tests.fake_warehouse import FakeWarehouse
@@ -31,7 +32,7 @@ GAMES = {START + dt.timedelta(days=n): 8 for n in range(10)}
 
 def judged(name: str, evidence: Evidence, date: dt.date = DAY, games: int = 8) -> Judgement:
     """What the platform's own pipeline file makes of it."""
-    day = PIPELINE.seasons.day(date, games)
+    day = PIPELINE.seasons.day(date, {"games": games})
     return judge(evidence, PIPELINE.processors[name].expect, day, about())
 
 

@@ -4,7 +4,7 @@ import datetime as dt
 
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.executors import executors
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from tests.checkout import Tables
 from tests.factories import NOW, phase, pipeline, processor
 from tests.fake_warehouse import FakeWarehouse

@@ -220,7 +220,7 @@ calendar_days = Table(
     "calendar_days",
     metadata,
     Column("date", Date, primary_key=True),
-    Column("games", Integer),
+    Column("counts", Text),
     Column("asked_at", Double, nullable=False),
 )
 
