@@ -128,7 +128,7 @@ class Metrics:
             for result in RESULTS:
                 self._attempts.labels(processor, result)
         self.registry.register(_StateCollector(service, self._collector_errors.inc))
-        service.listen(self.emit)
+        service.subscribe(self.emit)
 
     def emit(self, event: Event) -> None:
         """Count an event. Called from any thread."""

@@ -71,5 +71,5 @@ class DaemonService(Protocol):
     def wake(self) -> None:
         """Wake the engine after a change."""
 
-    def listen(self, tell: EventSink) -> None:
+    def subscribe(self, on_event: EventSink) -> None:
         """Have every event told to one more listener."""

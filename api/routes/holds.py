@@ -64,7 +64,7 @@ def release_warehouse_hold(
 
 
 def _release(service: DaemonService, kind: str, key: str, query: requests.Extra) -> responses.Released:
-    allowed = service.commands.lift(kind, key, by=current_actor(), extra=query.extra)
+    allowed = service.commands.release(kind, key, by=current_actor(), extra=query.extra)
     more = {} if allowed is None else {"allowed": allowed}
     return responses.Released(released=True, **more)
 

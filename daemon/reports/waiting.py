@@ -105,13 +105,14 @@ def _slot(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
         holder = next((a for a in scene.running if a.sequence == stage.phase.name), None)
         return f"a slot of {stage.phase.name}{_runs(holder)}"
     first = scene.context.pipeline.processors[wanted[0]]
-    if unavailable_reason := scene.context.unavailable.get(first.executor):
-        return unavailable_reason
+    if reason := scene.context.unavailable.get(first.executor) or _executor_slot(scene, first):
+        return reason
     table = first.table
     writer = next((a for a in scene.running if a.output == table), None)
     if writer is not None:
         return f"a writer of {table}{_runs(writer)}"
-    return _executor_slot(scene, first) or _any_slot(scene, wanted)
+    slots = scene.context.pipeline.jobs.slots
+    return f"a slot for {', '.join(wanted)}: {len(scene.running)} of {slots} are taken"
 
 
 def _executor_slot(scene: _Scene, processor: Processor) -> str:
@@ -121,11 +122,6 @@ def _executor_slot(scene: _Scene, processor: Processor) -> str:
     if slots is None or taken < slots:
         return ""
     return f"a slot of the executor {processor.executor}: {taken} of {slots} are taken"
-
-
-def _any_slot(scene: _Scene, wanted: Sequence[str]) -> str:
-    slots = scene.context.pipeline.jobs.slots
-    return f"a slot for {', '.join(wanted)}: {len(scene.running)} of {slots} are taken"
 
 
 def _runs(attempt: AttemptRow | None) -> str:

@@ -76,14 +76,14 @@ class Behind:
     def wake(self) -> None:
         self.woken += 1
 
-    def listen(self, tell: EventSink) -> None:
+    def subscribe(self, on_event: EventSink) -> None:
         """Every event from now on, as the service would tell it."""
         told = self.world.events
 
         class Both(list[Event]):
             def append(self, event: Event) -> None:
                 super().append(event)
-                tell(event)
+                on_event(event)
 
         both = Both(told)
         object.__setattr__(self.context, "emit", both.append)

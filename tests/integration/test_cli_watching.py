@@ -174,7 +174,7 @@ def test_status_of_a_date_tells_all_of_it(command, api, on_terminal):
     plain = command("status", "2021-10-28")
     assert all(STAMPED.fullmatch(line) for line in plain.out.splitlines())
     assert plain.rows("date date=2021-10-28 state=")
-    assert plain.rows("attempt id=", "processor=box", "status=failed", 'reason="exit 1"')
+    assert plain.rows("attempt id=", "processor=box", "status=exited", "exit_code=1", 'reason="exit 1"')
     assert plain.rows("transition", "to=failed")
     # And people see the same, with where to look
     on_terminal(width=80)

@@ -110,7 +110,7 @@ def test_a_restart_does_not_begin_the_day_anew(world):
     world.enqueue(min(SEASON), max(SEASON))
     rest(world)
     world.start()
-    world.commands.lift("table", "nba.box", by=ME, extra=1)
+    world.commands.release("table", "nba.box", by=ME, extra=1)
     rest(world)
     assert launched(world, "box") == 4
 
@@ -118,10 +118,10 @@ def test_a_restart_does_not_begin_the_day_anew(world):
 def test_lifting_a_spent_budget_allows_a_tenth_more_or_what_is_asked_for(world):
     world.enqueue(min(SEASON), max(SEASON))
     rest(world)
-    assert world.commands.lift("table", "nba.box", by=ME) == 1
+    assert world.commands.release("table", "nba.box", by=ME) == 1
     rest(world)
     assert launched(world, "box") == 4
-    assert world.commands.lift("table", "nba.box", by=ME, extra=2) == 2
+    assert world.commands.release("table", "nba.box", by=ME, extra=2) == 2
     rest(world)
     assert launched(world, "box") == 6
     (hold,) = world.commands.holds()
@@ -130,12 +130,12 @@ def test_lifting_a_spent_budget_allows_a_tenth_more_or_what_is_asked_for(world):
 
 def test_what_is_not_held_cannot_be_lifted_and_what_has_no_budget_takes_no_extra(world):
     with pytest.raises(NotFound, match=r"no hold of table nba\.box"):
-        world.commands.lift("table", "nba.box", by=ME)
+        world.commands.release("table", "nba.box", by=ME)
     world.warehouse.down = "refused"
     world.enqueue(OPENER, OPENER)
     world.settle()
     with pytest.raises(Conflict, match="warehouse has no daily budget"):
-        world.commands.lift("warehouse", "", by=ME, extra=5)
+        world.commands.release("warehouse", "", by=ME, extra=5)
     assert [hold.kind for hold in world.commands.holds()] == ["warehouse"], "a refusal changes nothing"
 
 

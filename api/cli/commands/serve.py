@@ -103,7 +103,7 @@ def run(chosen: Settings) -> None:
     manager.status("opening the state database")
     metrics = Metrics()
     service = Service(
-        chosen, tell=_log_event, on_query=metrics.on_query, on_error=metrics.on_error, manager=manager
+        chosen, on_event=_log_event, on_query=metrics.on_query, on_error=metrics.on_error, manager=manager
     )
     notifier = _notifier(chosen, service, metrics)
     notes = notifier.health_notes if notifier else dict
@@ -137,7 +137,7 @@ def _notifier(chosen: Settings, service: Service, metrics: Metrics) -> Notifier 
         on_delivery=metrics.on_notification,
         leads=lambda: not service.standby,
     )
-    service.listen(notifier.on_event)
+    service.subscribe(notifier.on_event)
     return notifier
 
 
