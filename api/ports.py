@@ -18,7 +18,7 @@ from backfilld.state.pipeline.models import Pipeline
 class PricedWarehouse(Warehouse, Protocol):
     """A warehouse that also says what a question would cost."""
 
-    def price(self, wanted: Wanted) -> int:
+    def estimate_bytes(self, wanted: Wanted) -> int:
         """About how many bytes asking about these pairs is billed."""
 
 

@@ -7,12 +7,15 @@ checkout.write("team_offense_game_summary", "")  # now one of them is empty
 import datetime as dt
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from backfilld.daemon.adapters import load_pipeline
-from backfilld.daemon.warehouses.backend import QueryError
-from backfilld.daemon.warehouses.catalog import TableInfo, columns_in
+from backfilld.daemon.warehouses.adapter import PreflightCheck, QueryError, TableInfo
+from backfilld.daemon.warehouses.bigquery.preflight import checks
+from backfilld.daemon.warehouses.bigquery.settings import BigQuerySettings
+from backfilld.daemon.warehouses.sql.user_sql import columns_in
 from backfilld.state.pipeline.models import Pipeline, Processor
 
 NBA = Path(__file__).parents[1] / "pipelines" / "nba.toml"
@@ -21,6 +24,7 @@ START, END = dt.date(2021, 11, 15), dt.date(2021, 11, 24)
 _SCRIPT = '''"""A job."""
 import argparse
 import sys
+from collections.abc import Sequence
 
 def main():
     parser = argparse.ArgumentParser(description="a job")
@@ -105,6 +109,11 @@ class Tables:
 
     def describe_connection(self) -> str:
         return "project nba-props-platform"
+
+    def preflight_checks(self) -> Sequence[PreflightCheck]:
+        settings = self.pipeline.warehouse
+        assert isinstance(settings, BigQuerySettings)
+        return checks(settings, self.location)
 
     def location(self, table: str) -> str | None:
         return self.lies_in

@@ -69,7 +69,7 @@ def plan(service: DaemonService, *, query: requests.PlanRange) -> Plan:
         service.pipeline,
         sources=query.sources,
         typical_seconds=state_lookup.typical_seconds(service.context.db, service.pipeline).get,
-        price=service.warehouse.price,
+        price=service.warehouse.estimate_bytes,
         stale=state_lookup.stale_dates(service.context.db, query.start, query.end or query.start),
     )
     return Plan.model_validate(found)
@@ -83,7 +83,7 @@ def comparison(service: DaemonService, *, query: requests.Range) -> Comparison:
         _validated(service, query),
         service.pipeline,
         typical_seconds=state_lookup.typical_seconds(service.context.db, service.pipeline).get,
-        price=service.warehouse.price,
+        price=service.warehouse.estimate_bytes,
     )
     return Comparison.model_validate(found)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from backfilld.daemon.adapters import load_pipeline
+from backfilld.daemon.adapters import load_pipeline, warehouse_adapter
 from backfilld.daemon.preflight import cloud_run, coverage, dry_run, jobs, storage, tables
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import (
@@ -25,8 +25,7 @@ from backfilld.daemon.preflight.findings import (
     worst,
 )
 from backfilld.daemon.settings import SettingsError, state_database
-from backfilld.daemon.warehouses.adapter import Warehouse, WarehouseError
-from backfilld.daemon.warehouses.catalog import Catalog, open_catalog
+from backfilld.daemon.warehouses.adapter import Catalog, Warehouse, WarehouseError
 from backfilld.daemon.warehouses.registry import open_warehouse
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.models import Pipeline
@@ -58,11 +57,8 @@ GROUPS: Mapping[str, Sequence[Check]] = {
     ),
     "warehouse": (
         Check(name="warehouse", title="credentials and project", ask=tables.warehouse),
-        Check(name="location", title="location", ask=tables.location, needs=("warehouse",)),
-        Check(name="datasets", title="datasets", ask=tables.datasets, needs=("warehouse",)),
         Check(name="tables", title="tables", ask=tables.tables, needs=("warehouse",)),
         Check(name="columns", title="columns", ask=tables.columns, needs=("warehouse",)),
-        Check(name="partitions", title="partitions", ask=tables.partitions, needs=("warehouse",)),
     ),
     "data": (
         Check(name="calendar", title="calendar", ask=coverage.calendar, needs=("warehouse",)),
@@ -133,18 +129,16 @@ def preflight(
 @contextmanager
 def _opened(pipeline: Pipeline) -> Iterator[tuple[Warehouse, Catalog]]:
     warehouse = open_warehouse(pipeline)
-    catalog = open_catalog(pipeline)
     try:
-        yield warehouse, catalog
+        yield warehouse, warehouse.catalog
     finally:
         warehouse.close()
-        catalog.close()
 
 
 def _results(site: PreflightContext, begins: Callable[[str], None]) -> Iterator[Result]:
     bad: set[str] = set()
     for group, checks in GROUPS.items():
-        for check in checks:
+        for check in (*checks, *(_of_this_kind(site) if group == "warehouse" else ())):
             begins(check.title)
             missing = [need for need in check.needs if need in bad]
             findings = [skipped(f"needs {', '.join(missing)}")] if missing else list(_asked(check, site))
@@ -154,18 +148,17 @@ def _results(site: PreflightContext, begins: Callable[[str], None]) -> Iterator[
             yield result
 
 
-_REMEDIES = {
-    "lake": "make the directory, or correct its path, then ask again",
-    "bigquery": "check credentials, project, location and network, then ask again",
-}
-"""What helps when a kind of warehouse does not answer."""
+def _of_this_kind(site: PreflightContext) -> Iterator[Check]:
+    """The checks that only the pipeline's kind of warehouse has."""
+    for check in site.catalog.preflight_checks():
+        yield Check(name=check.name, title=check.title, ask=check.run, needs=("warehouse",))
 
 
 def _asked(check: Check, site: PreflightContext) -> Iterator[Finding]:
     try:
         yield from check.ask(site)
     except WarehouseError as error:
-        yield failed(str(error), _REMEDIES[site.pipeline.warehouse.kind])
+        yield failed(str(error), warehouse_adapter(site.pipeline.warehouse.kind).remedy)
 
 
 def _configuration(findings: Sequence[Finding]) -> Result:

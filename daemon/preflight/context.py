@@ -13,9 +13,7 @@ from backfilld.daemon.command_inspection import JobProgram, program
 from backfilld.daemon.preflight.python_source import NotPython, Options, options, parsed
 from backfilld.daemon.preflight.subprocesses import CommandResult
 from backfilld.daemon.reports.snapshot import Snapshot, take_snapshot
-from backfilld.daemon.warehouses.adapter import Warehouse
-from backfilld.daemon.warehouses.backend import QueryError
-from backfilld.daemon.warehouses.catalog import Catalog, TableInfo
+from backfilld.daemon.warehouses.adapter import Catalog, QueryError, TableInfo, Warehouse
 from backfilld.state.pipeline.adapters import LOCAL
 from backfilld.state.pipeline.models import Pipeline
 

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TextIO
 
-from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.daemon.warehouses.backend import Backend, QueryError, Row
+from backfilld.daemon.warehouses.adapter import QueryError, WarehouseError
+from backfilld.daemon.warehouses.sql.backend import Row, SqlBackend
 from backfilld.daemon.warehouses.sql.queries import Query, Select
+from backfilld.daemon.warehouses.sql.user_sql import user_sql
 from backfilld.state.pipeline.models import Pipeline
 
 CalendarCounts = Mapping[dt.date, int]
@@ -19,7 +20,7 @@ CalendarCounts = Mapping[dt.date, int]
 class CalendarReader:
     """Games per date, for both warehouses."""
 
-    def __init__(self, pipeline: Pipeline, backend: Backend) -> None:
+    def __init__(self, pipeline: Pipeline, backend: SqlBackend) -> None:
         self._query = pipeline.calendar.query
         self._path = pipeline.path.parent / pipeline.calendar.file if pipeline.calendar.file else None
         self._backend = backend
@@ -40,13 +41,13 @@ class CalendarReader:
         return {date: games for date, games in known.items() if start <= date <= end}
 
     def _ask(self, query: str, start: dt.date, end: dt.date) -> CalendarCounts:
-        branch = Select(sql=query.strip().rstrip(";"))
-        question = Query(branches=(branch,), params={"start": start, "end": end})
         try:
-            return _counted(self._backend.query(question, purpose="calendar"))
+            tree = user_sql(query.strip().rstrip(";"))
+            sent = Query(selects=(Select(tree=tree),), params={"start": start, "end": end})
+            return _counted(self._backend.query(sent, purpose="calendar"))
         except QueryError as refusal:
             raise WarehouseError(f"calendar.query was refused: {refusal}") from refusal
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise WarehouseError(f"calendar.query: {error}") from error
 
     def _file(self, path: Path) -> CalendarCounts:

@@ -255,7 +255,7 @@ def test_a_closed_lake_opens_again_when_it_is_asked(house: LakeHouse) -> None:
 
 
 def test_reading_a_lake_is_free(house: LakeHouse) -> None:
-    assert house.open(BOX).price({"box": [DAY]}) == 0
+    assert house.open(BOX).estimate_bytes({"box": [DAY]}) == 0
 
 
 def test_the_lakes_path_is_relative_to_the_pipeline_file(

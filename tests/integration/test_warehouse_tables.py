@@ -141,7 +141,7 @@ def test_a_table_that_cannot_be_measured_against_leaves_the_other_open(house: Ho
     house.put("nba.box", rows(8))
     house.put("nba.summary", rows(4))
     answers = ask(house, *measured(expect={"quality": {"where": "nope > 1"}}))
-    assert answers["summary"].error.startswith("box, which it is measured against, cannot be asked")
+    assert answers["summary"].error.startswith("box, which it is measured against, cannot be queried")
 
 
 def test_tables_may_name_their_date_column_as_they_like(house: House) -> None:

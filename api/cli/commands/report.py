@@ -25,7 +25,7 @@ from backfilld.daemon.reports import state_lookup
 from backfilld.daemon.reports.plan.plan import Comparison, Plan, compare, never_seen, plan
 from backfilld.daemon.reports.validation import Validation, validation
 from backfilld.daemon.settings import state_database
-from backfilld.daemon.warehouses.client import WarehouseClient
+from backfilld.daemon.warehouses.adapter import DescribedWarehouse
 from backfilld.daemon.warehouses.registry import open_warehouse
 from backfilld.state.pipeline.models import Pipeline
 from backfilld.state.records import Sources
@@ -123,11 +123,11 @@ def validate(
                 pipeline,
                 sources=chosen,
                 typical_seconds=typical,
-                price=warehouse.price,
+                price=warehouse.estimate_bytes,
                 stale=stale,
             )
         if compared:
-            options = compare(report, pipeline, typical_seconds=typical, price=warehouse.price)
+            options = compare(report, pipeline, typical_seconds=typical, price=warehouse.estimate_bytes)
     if as_json:
         print_json(_as_json(report, made, options))
     else:
@@ -188,7 +188,7 @@ def quality(range_arguments: About, as_json: bool) -> None:
 
 
 @contextmanager
-def _asking(pipeline: Pipeline) -> Iterator[WarehouseClient]:
+def _asking(pipeline: Pipeline) -> Iterator[DescribedWarehouse]:
     warehouse = open_warehouse(pipeline)
     try:
         yield warehouse

@@ -1,4 +1,4 @@
-"""The questions that the warehouse is asked, as SQL in BigQuery's dialect. Pure.
+"""The product's own queries of tables, as expressions that a warehouse renders in its dialect. Pure.
 
 Dates are always query parameters and never part of the text, so that one text serves every date.
 """
@@ -9,6 +9,9 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sqlglot import exp
+
+from backfilld.daemon.warehouses.sql.user_sql import user_sql
 from backfilld.state.pipeline.models import Processor
 from backfilld.state.rules.expectation import Filled
 
@@ -18,7 +21,7 @@ Param = dt.date | tuple[dt.date, ...] | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionFilter:
-    """The partitions of a table that a branch reads."""
+    """The partitions of a table that a SELECT reads."""
 
     table: str
     column: str
@@ -27,36 +30,35 @@ class PartitionFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Select:
-    """One SELECT. `slice` is None where nobody but the SQL itself knows what it reads."""
+    """One SELECT. `partitions` is None for a query of the pipeline file, which may read anything."""
 
-    sql: str
-    slice: PartitionFilter | None = None
+    tree: exp.Expr
+    partitions: PartitionFilter | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """One query: the UNION ALL of its branches, with their parameters."""
+    """One query: the UNION ALL of its SELECTs, with their parameters."""
 
-    branches: tuple[Select, ...]
+    selects: tuple[Select, ...]
     params: Mapping[str, Param]
 
-    @property
-    def sql(self) -> str:
+    def sql(self, dialect: str) -> str:
         """The whole text."""
-        return "\nUNION ALL\n".join(branch.sql for branch in self.branches)
+        return "\nUNION ALL\n".join(select.tree.sql(dialect) for select in self.selects)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableQuery:
-    """What one processor's table is asked.
+    """The query of one processor's table.
 
-    `bare` counts the rows and nothing else: for a table that others are measured against, and that
-    nobody wants to judge.
+    `count_only` counts the rows and nothing else: for a table that others are measured against, and that
+    is not judged itself.
     """
 
     processor: Processor
     dates: tuple[dt.date, ...]
-    bare: bool = False
+    count_only: bool = False
 
     @property
     def name(self) -> str:
@@ -65,92 +67,129 @@ class TableQuery:
 
     @property
     def filled(self) -> tuple[str, ...]:
-        """The columns whose NULL or zero rows are counted, in the answer's order."""
+        """The columns whose empty rows are counted, in the answer's order."""
         filled: Filled | None = self.processor.expect.filled
-        return filled.columns if filled and not self.bare else ()
+        return filled.columns if filled and not self.count_only else ()
 
 
 def table_queries(
     processors: Mapping[str, Processor], wanted: Mapping[str, Collection[dt.date]]
 ) -> list[TableQuery]:
-    """One probe per table to ask: the wanted processors', and those that they are measured against."""
+    """One query per table: the wanted processors', and those that they are measured against."""
     dates = {name: set(days) for name, days in wanted.items() if days}
     for name, days in wanted.items():
         ratio = processors[name].expect.ratio
         if ratio and days:
             dates.setdefault(ratio.of, set()).update(days)
     return [
-        TableQuery(processor=processors[name], dates=tuple(sorted(days)), bare=not wanted.get(name))
+        TableQuery(processor=processors[name], dates=tuple(sorted(days)), count_only=not wanted.get(name))
         for name, days in dates.items()
     ]
 
 
-def evidence(asked: Iterable[TableQuery]) -> Query:
-    """One query over the tables of all probes: a row per (processor, date) that has rows."""
-    spans = DateFilter()
-    branches = [_branch(probe, spans) for probe in asked]
-    return Query(branches=tuple(branches), params=spans.params)
+def evidence(tables: Iterable[TableQuery]) -> Query:
+    """One query over all tables: a row per (processor, date) that has rows."""
+    dates = DateFilter()
+    selects = [_select(table, dates) for table in tables]
+    return Query(selects=tuple(selects), params=dates.params)
 
 
-_BRANCH = (
-    "SELECT '{processor}' AS processor, {date} AS date, COUNT(*) AS n, {games} AS games, {quality} AS good,"
-    " [{empty_counts}] AS empty_counts FROM {table} WHERE {where} GROUP BY 2"
-)
-
-
-def _branch(probe: TableQuery, spans: DateFilter) -> Select:
-    processor, expect = probe.processor, probe.processor.expect
-    games = quality = "CAST(NULL AS INT64)"
-    if expect.games_column and not probe.bare:
-        games = f"COUNT(DISTINCT {quoted(expect.games_column)})"
-    if expect.quality and not probe.bare:
-        # Lines of its own: a comment at the predicate's end must not swallow the bracket.
-        quality = f"COUNTIF(\n{expect.quality.where}\n)"
-    sql = _BRANCH.format(
-        processor=processor.name,
-        table=quoted(processor.table),
-        date=quoted(processor.date_column),
-        games=games,
-        quality=quality,
-        empty_counts=", ".join(_hollow(column) for column in probe.filled),
-        where=spans.predicate(processor.date_column, probe.dates),
+def _select(table: TableQuery, dates: DateFilter) -> Select:
+    processor, expect = table.processor, table.processor.expect
+    games: exp.Expr = exp.cast(exp.null(), "BIGINT")
+    good: exp.Expr = games.copy()
+    if expect.games_column and not table.count_only:
+        games = distinct_values(expect.games_column)
+    if expect.quality and not table.count_only:
+        good = passing_rows(expect.quality.where)
+    date = exp.column(processor.date_column, quoted=True)
+    figures = {
+        "processor": exp.Literal.string(processor.name),
+        "date": date,
+        "n": exp.Count(this=exp.Star()),
+        "games": games,
+        "good": good,
+        "empty_counts": exp.Array(expressions=[empty_rows(column) for column in table.filled]),
+    }
+    tree = (
+        exp.select(*(exp.alias_(figure, name) for name, figure in figures.items()))
+        .from_(table_of(processor.table))
+        .where(dates.predicate(processor.date_column, table.dates))
+        # By position: a name could be that of another column.
+        .group_by(exp.Literal.number(2))
     )
-    part = PartitionFilter(table=processor.table, column=processor.date_column, dates=probe.dates)
-    return Select(sql=sql, slice=part)
+    part = PartitionFilter(table=processor.table, column=processor.date_column, dates=table.dates)
+    return Select(tree=tree, partitions=part)
 
 
-def _hollow(column: str) -> str:
-    """The rows where a column is NULL or zero, whatever its type: `x = 0` is an error on a string."""
-    name = quoted(column)
-    return f"COUNTIF({name} IS NULL OR SAFE_CAST(CAST({name} AS STRING) AS FLOAT64) = 0)"
+def distinct_values(column: str) -> exp.Expr:
+    """How many distinct values a column has, NULL not counted."""
+    return exp.Count(this=exp.Distinct(expressions=[exp.column(column, quoted=True)]))
 
 
-def quoted(name: str) -> str:
-    """An identifier or a table's path in backticks; the pipeline file lets neither carry one."""
-    return f"`{name}`"
+def passing_rows(where: str) -> exp.Expr:
+    """How many rows hold a predicate of the pipeline file."""
+    # On lines of its own: a comment at its end must not swallow the bracket.
+    return _count_where(exp.Paren(this=user_sql(f"\n{where}\n")))
+
+
+def empty_rows(column: str) -> exp.Expr:
+    """How many rows of a column are NULL, NaN, blank or zero, whatever its type."""
+    value = exp.column(column, quoted=True)
+    text = exp.cast(value, "TEXT")
+    # By way of text: `x = 0` is an error on a column of texts.
+    number = exp.TryCast(this=text, to=exp.DataType.build("DOUBLE"), safe=True)
+    return _count_where(
+        exp.or_(
+            value.is_(exp.null()), exp.Trim(this=text).eq(""), number.eq(0), exp.IsNan(this=number.copy())
+        )
+    )
+
+
+def _count_where(predicate: exp.Expr) -> exp.Expr:
+    """The rows that hold a predicate. Never NULL: COUNTIF is, in some dialects, where it holds nowhere."""
+    return exp.Count(this=exp.Case(ifs=[exp.If(this=predicate, true=exp.Literal.number(1))]))
+
+
+def table_of(name: str) -> exp.Table:
+    """A table by its path: `dataset.table` or `project.dataset.table`."""
+    *catalog, db, table = name.split(".")
+    return exp.table_(table, db=db, catalog=catalog[0] if catalog else None, quoted=True)
+
+
+def parameter(name: str) -> exp.Parameter:
+    """A query parameter by name."""
+    return exp.Parameter(this=exp.var(name))
+
+
+def is_in(column: str, name: str) -> exp.In:
+    """Whether a column's value is in the list of a query parameter."""
+    values = exp.Unnest(expressions=[parameter(name)])
+    return exp.In(this=exp.column(column, quoted=True), unnest=values)
 
 
 @dataclass(slots=True)
 class DateFilter:
-    """The partition predicates of a question, and their parameters: one set per distinct set of dates."""
+    """The partition predicates of a query, and their parameters: one set per distinct set of dates."""
 
     params: dict[str, Param] = field(default_factory=dict)
     _numbers: dict[tuple[dt.date, ...], int] = field(default_factory=dict)
 
-    def predicate(self, column: str, dates: tuple[dt.date, ...]) -> str:
-        """Lets through no partition before the first date or after the last.
+    def predicate(self, column: str, dates: tuple[dt.date, ...]) -> exp.Expr:
+        """Selects no partition before the first date or after the last.
 
-        Of dates that are few and far apart it names each, so that the gaps are not paid for.
+        It names each date where they are few and far apart, so that the gaps are not billed.
         """
         number = self._numbers.setdefault(dates, len(self._numbers))
         self.params |= {f"start{number}": dates[0], f"end{number}": dates[-1]}
-        between = f"{quoted(column)} BETWEEN @start{number} AND @end{number}"
+        name = exp.column(column, quoted=True)
+        between = name.between(parameter(f"start{number}"), parameter(f"end{number}"))
         if not _sparse(dates):
             return between
         self.params[f"dates{number}"] = dates
-        return f"{between} AND {quoted(column)} IN UNNEST(@dates{number})"
+        return exp.and_(between, is_in(column, f"dates{number}"))
 
 
 def _sparse(dates: Sequence[dt.date]) -> bool:
-    """Whether less than half of the days between the first and the last date are asked about."""
+    """Whether the dates are less than half of the days between the first and the last."""
     return 2 * len(dates) < (dates[-1] - dates[0]).days + 1
