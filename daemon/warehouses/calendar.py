@@ -10,7 +10,7 @@ from typing import TextIO
 
 from backfilld.daemon.warehouses.adapter import QueryError, WarehouseError
 from backfilld.daemon.warehouses.sql.backend import Row, SqlBackend
-from backfilld.daemon.warehouses.sql.queries import Query, Select
+from backfilld.daemon.warehouses.sql.queries import Query, Select, Statement
 from backfilld.daemon.warehouses.sql.user_sql import user_sql
 from backfilld.state.pipeline.models import Pipeline
 
@@ -21,7 +21,8 @@ class CalendarReader:
     """Games per date, for both warehouses."""
 
     def __init__(self, pipeline: Pipeline, backend: SqlBackend) -> None:
-        self._query = pipeline.calendar.query
+        query = pipeline.calendar.query
+        self._query = Statement(user_sql(query.strip().rstrip(";"))) if query else None
         self._path = pipeline.path.parent / pipeline.calendar.file if pipeline.calendar.file else None
         self._backend = backend
         self._read: tuple[tuple[int, int], CalendarCounts] | None = None
@@ -40,10 +41,9 @@ class CalendarReader:
             return {}
         return {date: games for date, games in known.items() if start <= date <= end}
 
-    def _ask(self, query: str, start: dt.date, end: dt.date) -> CalendarCounts:
+    def _ask(self, query: Statement, start: dt.date, end: dt.date) -> CalendarCounts:
         try:
-            tree = user_sql(query.strip().rstrip(";"))
-            sent = Query(selects=(Select(tree=tree),), params={"start": start, "end": end})
+            sent = Query(selects=(Select(statement=query),), params={"start": start, "end": end})
             return _counted(self._backend.query(sent, purpose="calendar"))
         except QueryError as refusal:
             raise WarehouseError(f"calendar.query was refused: {refusal}") from refusal

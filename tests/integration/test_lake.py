@@ -208,14 +208,14 @@ def test_sql_is_carried_to_duckdb_once_for_all_dates(house: LakeHouse) -> None:
     # Given
     warehouse = house.open(BOX, history=None)
     warehouse.evidence({"box": [DAY]}, purpose="gate")
-    before = dialect.transpile.cache_info().misses
+    before = dialect.render.cache_info().misses
 
     # When
     for number in range(5):
         warehouse.evidence({"box": [DAY + dt.timedelta(days=number)]}, purpose="gate")
 
     # Then
-    assert dialect.transpile.cache_info().misses == before
+    assert dialect.render.cache_info().misses == before
 
 
 def test_an_answer_that_takes_too_long_is_no_answer(lake_house: LakeHouse) -> None:

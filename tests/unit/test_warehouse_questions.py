@@ -80,9 +80,9 @@ def test_dates_that_are_few_and_far_apart_are_named_each(days: list[int], named:
 
 def test_tables_asked_about_the_same_dates_share_their_parameters() -> None:
     spans = DateFilter()
-    first = spans.predicate("a", (DAY,))
-    assert spans.predicate("b", tuple(after(1))).sql("bigquery") == "`b` BETWEEN @start1 AND @end1"
-    assert spans.predicate("a", (DAY,)) == first
+    first = spans.add((DAY,))
+    assert spans.add(tuple(after(1))).predicate("b").sql("bigquery") == "`b` BETWEEN @start1 AND @end1"
+    assert spans.add((DAY,)) == first
     assert len(spans.params) == 4
 
 

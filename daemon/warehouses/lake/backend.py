@@ -84,7 +84,7 @@ class Lake:
         selects: list[str] = []
         params: dict[str, Any] = {}
         for select in query.selects:
-            rendered = render(select.tree)
+            rendered = render(select.statement)
             if unknown := sorted(rendered.params - query.params.keys()):
                 known = ", ".join(f"@{name}" for name in sorted(query.params))
                 raise QueryError(f"there is no parameter @{unknown[0]}; write one of {known}")

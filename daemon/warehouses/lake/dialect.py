@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sqlglot import exp
 
+from backfilld.daemon.warehouses.sql.queries import CACHED, Statement
 from backfilld.daemon.warehouses.sql.user_sql import translated
 
 DIALECT = "duckdb"
@@ -29,13 +31,14 @@ class Rendered:
 _SLOT = re.compile(r'"lake slot (\d+)"')
 
 
-def render(tree: exp.Expr) -> Rendered:
+@lru_cache(maxsize=CACHED)
+def render(statement: Statement) -> Rendered:
     """A SELECT for DuckDB.
 
     Raises:
         QueryError: SQL of the pipeline file is not SQL.
     """
-    tree = translated(tree)
+    tree = translated(statement.tree)
     tables = _slots(tree)
     params = frozenset(node.name for node in tree.find_all(exp.Parameter))
     return Rendered(text=tree.sql(DIALECT), tables=tables, params=params)

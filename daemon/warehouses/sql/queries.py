@@ -6,17 +6,21 @@ Dates are always query parameters and never part of the text, so that one text s
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from sqlglot import exp
 
 from backfilld.daemon.warehouses.sql.user_sql import user_sql
 from backfilld.state.pipeline.models import Processor
-from backfilld.state.rules.expectation import Filled
+from backfilld.state.rules.expectation import Expectation
 
 Param = dt.date | tuple[dt.date, ...] | tuple[str, ...]
 """A query parameter: DATE, ARRAY<DATE> or ARRAY<STRING>."""
+
+CACHED = 4096
+"""How many statements are kept: building and rendering one takes milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +32,23 @@ class PartitionFilter:
     dates: tuple[dt.date, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Statement:
+    """An expression that is built once and rendered once: it is compared by identity, as a key of caches."""
+
+    tree: exp.Expr
+
+    @lru_cache(maxsize=CACHED)  # noqa: B019  statements are few, and cached themselves
+    def sql(self, dialect: str) -> str:
+        """The text in a dialect; SQL of the pipeline file in it stays as it was written."""
+        return self.tree.sql(dialect)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Select:
     """One SELECT. `partitions` is None for a query of the pipeline file, which may read anything."""
 
-    tree: exp.Expr
+    statement: Statement
     partitions: PartitionFilter | None = None
 
 
@@ -45,7 +61,40 @@ class Query:
 
     def sql(self, dialect: str) -> str:
         """The whole text."""
-        return "\nUNION ALL\n".join(select.tree.sql(dialect) for select in self.selects)
+        return "\nUNION ALL\n".join(select.statement.sql(dialect) for select in self.selects)
+
+
+@dataclass(frozen=True, slots=True)
+class DateRange:
+    """A set of dates as parameters of a query; `sparse` where it is less than half of the days it spans."""
+
+    number: int
+    sparse: bool
+
+    def predicate(self, column: str) -> exp.Expr:
+        """Selects no partition before the first date or after the last.
+
+        It names each date of a sparse set, so that the gaps are not billed.
+        """
+        name = exp.column(column, quoted=True)
+        between = name.between(parameter(f"start{self.number}"), parameter(f"end{self.number}"))
+        return exp.and_(between, is_in(column, f"dates{self.number}")) if self.sparse else between
+
+
+@dataclass(slots=True)
+class DateFilter:
+    """The parameters of a query's dates: one set per distinct set of dates."""
+
+    params: dict[str, Param] = field(default_factory=dict)
+    _numbers: dict[tuple[dt.date, ...], int] = field(default_factory=dict)
+
+    def add(self, dates: tuple[dt.date, ...]) -> DateRange:
+        """The range for dates in order, whose parameters are part of the query from now on."""
+        number = self._numbers.setdefault(dates, len(self._numbers))
+        self.params |= {f"start{number}": dates[0], f"end{number}": dates[-1]}
+        if sparse := 2 * len(dates) < (dates[-1] - dates[0]).days + 1:
+            self.params[f"dates{number}"] = dates
+        return DateRange(number, sparse)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +113,6 @@ class TableQuery:
     def name(self) -> str:
         """The processor's name."""
         return self.processor.name
-
-    @property
-    def filled(self) -> tuple[str, ...]:
-        """The columns whose empty rows are counted, in the answer's order."""
-        filled: Filled | None = self.processor.expect.filled
-        return filled.columns if filled and not self.count_only else ()
 
 
 def table_queries(
@@ -95,31 +138,46 @@ def evidence(tables: Iterable[TableQuery]) -> Query:
 
 
 def _select(table: TableQuery, dates: DateFilter) -> Select:
-    processor, expect = table.processor, table.processor.expect
+    processor = table.processor
+    statement = _statement(
+        processor.name,
+        processor.table,
+        processor.date_column,
+        processor.expect,
+        dates.add(table.dates),
+        count_only=table.count_only,
+    )
+    part = PartitionFilter(table=processor.table, column=processor.date_column, dates=table.dates)
+    return Select(statement=statement, partitions=part)
+
+
+@lru_cache(maxsize=CACHED)
+def _statement(
+    processor: str, table: str, date_column: str, expect: Expectation, dates: DateRange, *, count_only: bool
+) -> Statement:
     games: exp.Expr = exp.cast(exp.null(), "BIGINT")
     good: exp.Expr = games.copy()
-    if expect.games_column and not table.count_only:
+    if expect.games_column and not count_only:
         games = distinct_values(expect.games_column)
-    if expect.quality and not table.count_only:
+    if expect.quality and not count_only:
         good = passing_rows(expect.quality.where)
-    date = exp.column(processor.date_column, quoted=True)
+    filled = expect.filled.columns if expect.filled and not count_only else ()
     figures = {
-        "processor": exp.Literal.string(processor.name),
-        "date": date,
+        "processor": exp.Literal.string(processor),
+        "date": exp.column(date_column, quoted=True),
         "n": exp.Count(this=exp.Star()),
         "games": games,
         "good": good,
-        "empty_counts": exp.Array(expressions=[empty_rows(column) for column in table.filled]),
+        "empty_counts": exp.Array(expressions=[empty_rows(column) for column in filled]),
     }
     tree = (
         exp.select(*(exp.alias_(figure, name) for name, figure in figures.items()))
-        .from_(table_of(processor.table))
-        .where(dates.predicate(processor.date_column, table.dates))
+        .from_(table_of(table))
+        .where(dates.predicate(date_column))
         # By position: a name could be that of another column.
         .group_by(exp.Literal.number(2))
     )
-    part = PartitionFilter(table=processor.table, column=processor.date_column, dates=table.dates)
-    return Select(tree=tree, partitions=part)
+    return Statement(tree)
 
 
 def distinct_values(column: str) -> exp.Expr:
@@ -166,30 +224,3 @@ def is_in(column: str, name: str) -> exp.In:
     """Whether a column's value is in the list of a query parameter."""
     values = exp.Unnest(expressions=[parameter(name)])
     return exp.In(this=exp.column(column, quoted=True), unnest=values)
-
-
-@dataclass(slots=True)
-class DateFilter:
-    """The partition predicates of a query, and their parameters: one set per distinct set of dates."""
-
-    params: dict[str, Param] = field(default_factory=dict)
-    _numbers: dict[tuple[dt.date, ...], int] = field(default_factory=dict)
-
-    def predicate(self, column: str, dates: tuple[dt.date, ...]) -> exp.Expr:
-        """Selects no partition before the first date or after the last.
-
-        It names each date where they are few and far apart, so that the gaps are not billed.
-        """
-        number = self._numbers.setdefault(dates, len(self._numbers))
-        self.params |= {f"start{number}": dates[0], f"end{number}": dates[-1]}
-        name = exp.column(column, quoted=True)
-        between = name.between(parameter(f"start{number}"), parameter(f"end{number}"))
-        if not _sparse(dates):
-            return between
-        self.params[f"dates{number}"] = dates
-        return exp.and_(between, is_in(column, f"dates{number}"))
-
-
-def _sparse(dates: Sequence[dt.date]) -> bool:
-    """Whether the dates are less than half of the days between the first and the last."""
-    return 2 * len(dates) < (dates[-1] - dates[0]).days + 1

@@ -10,15 +10,19 @@ import datetime as dt
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlglot import exp
 
 from backfilld.daemon.warehouses.sql.queries import (
+    CACHED,
     DateFilter,
+    DateRange,
     PartitionFilter,
     Query,
     Select,
+    Statement,
     is_in,
     parameter,
     table_of,
@@ -55,15 +59,21 @@ def runs_query(
     """
     days = tuple(sorted(set(dates)))
     filters = DateFilter()
-    entries = (
-        exp.select(*(exp.alias_(tree, name) for name, tree in _columns(history, frozenset(without)).items()))
-        .from_(table_of(history.table))
-        .where(filters.predicate(history.date, days), is_in(history.processor, "names"))
-    )
+    statement = _statement(history, filters.add(days), frozenset(without))
     words = tuple(word.lower() for word in history.running)
     params = {**filters.params, "names": tuple(sorted(set(names))), "running": words}
     part = PartitionFilter(table=history.table, column=history.date, dates=days)
-    return Query(selects=(Select(tree=_latest_runs(entries), partitions=part),), params=params)
+    return Query(selects=(Select(statement=statement, partitions=part),), params=params)
+
+
+@lru_cache(maxsize=CACHED)
+def _statement(history: HistorySettings, dates: DateRange, without: frozenset[str]) -> Statement:
+    entries = (
+        exp.select(*(exp.alias_(tree, name) for name, tree in _columns(history, without).items()))
+        .from_(table_of(history.table))
+        .where(dates.predicate(history.date), is_in(history.processor, "names"))
+    )
+    return Statement(_latest_runs(entries))
 
 
 def _latest_runs(entries: exp.Select) -> exp.Expr:
