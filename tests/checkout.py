@@ -14,7 +14,6 @@ from pathlib import Path
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.warehouses.adapter import PreflightCheck, QueryError, TableInfo
 from backfilld.daemon.warehouses.bigquery.preflight import checks
-from backfilld.daemon.warehouses.bigquery.settings import BigQuerySettings
 from backfilld.daemon.warehouses.sql.user_sql import columns_in
 from backfilld.state.pipeline.models import Pipeline, Processor
 
@@ -111,9 +110,7 @@ class Tables:
         return "project nba-props-platform"
 
     def preflight_checks(self) -> Sequence[PreflightCheck]:
-        settings = self.pipeline.warehouse
-        assert isinstance(settings, BigQuerySettings)
-        return checks(settings, self.location)
+        return checks(self.location)
 
     def location(self, table: str) -> str | None:
         return self.lies_in

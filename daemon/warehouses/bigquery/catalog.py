@@ -67,7 +67,7 @@ class BigQueryCatalog:
 
     def preflight_checks(self) -> Sequence[PreflightCheck]:
         """Location, datasets, and the options of partitions."""
-        return preflight.checks(self._settings, self.location)
+        return preflight.checks(self.location)
 
     def _call(self, call: Callable[[bigquery.Client], _Answer]) -> _Answer | None:
         """The answer of a call; None where the thing does not exist."""

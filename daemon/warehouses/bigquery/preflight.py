@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import cast
 
 from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
 from backfilld.daemon.warehouses.adapter import PreflightCheck, PreflightScope, QueryError, TableInfo
@@ -16,24 +17,18 @@ LocationOf = Callable[[str], str | None]
 """The location of a table's dataset; None if the dataset does not exist."""
 
 
-def checks(settings: BigQuerySettings, location_of: LocationOf) -> Sequence[PreflightCheck]:
+def checks(location_of: LocationOf) -> Sequence[PreflightCheck]:
     """The checks, in the order in which they run."""
     return (
-        PreflightCheck(
-            name="location",
-            title="location",
-            run=partial(location, settings=settings, location_of=location_of),
-        ),
+        PreflightCheck(name="location", title="location", run=partial(location, location_of=location_of)),
         PreflightCheck(name="datasets", title="datasets", run=partial(datasets, location_of=location_of)),
         PreflightCheck(name="partitions", title="partitions", run=partitions),
     )
 
 
-def location(
-    scope: PreflightScope, *, settings: BigQuerySettings, location_of: LocationOf
-) -> Iterator[Finding]:
+def location(scope: PreflightScope, *, location_of: LocationOf) -> Iterator[Finding]:
     """Every dataset lies where the pipeline file says: a query elsewhere finds nothing."""
-    stated = settings.location
+    stated = cast(BigQuerySettings, scope.pipeline.warehouse).location
     known = {dataset: place for dataset, place in _locations(scope, location_of).items() if place}
     wrong = {name: place for name, place in known.items() if stated and place.lower() != stated.lower()}
     for name, place in wrong.items():
