@@ -18,7 +18,7 @@ from backfilld.daemon.executors.adapter import ExecutorAdapter
 from backfilld.daemon.warehouses.adapter import WarehouseAdapter
 from backfilld.state.pipeline.adapters import Adapters, Kinds
 from backfilld.state.pipeline.loading import load, parse
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 
 WAREHOUSES, EXECUTORS = "backfilld.warehouses", "backfilld.executors"
 """The groups of entry points."""

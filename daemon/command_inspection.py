@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from backfilld.state.pipeline.models import Pipeline, Processor
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
 
 _PYTHON = re.compile(r"^python(\d+(\.\d+)*)?$")
 _SHELLS = ("sh", "bash", "dash", "zsh", "ksh")

@@ -15,7 +15,8 @@ from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.warehouses.adapter import PreflightCheck, QueryError, TableInfo
 from backfilld.daemon.warehouses.bigquery.preflight import checks
 from backfilld.daemon.warehouses.sql.user_sql import columns_in
-from backfilld.state.pipeline.models import Pipeline, Processor
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
 
 NBA = Path(__file__).parents[1] / "pipelines" / "nba.toml"
 START, END = dt.date(2021, 11, 15), dt.date(2021, 11, 24)

@@ -11,10 +11,22 @@ from playwright.sync_api import Browser
 from tests import browser, postgresql
 from tests.integration import emulator
 
+PACKAGED = frozenset({"chromium", "postgresql_server"})
+"""Fixtures whose servers come from Debian packages."""
+POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.packages)
+
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("default", PATIENT, max_examples=100, derandomize=True)
 settings.register_profile("thorough", PATIENT, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a Debian package by the fixture that starts it."""
+    for item in items:
+        if PACKAGED & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.packages)
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +59,7 @@ def database(request: pytest.FixtureRequest) -> str:
     return server.empty()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", POSTGRESQL])
 def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a state database can be: what holds of one kind must hold of the other."""
     if request.param == "sqlite":

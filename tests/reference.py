@@ -24,19 +24,15 @@ from pydantic.fields import FieldInfo
 from backfilld.api.cli.commands.serve import serve
 from backfilld.api.cli.main import cli
 from backfilld.api.endpoint import Endpoint, Router, header_name
-from backfilld.api.metrics import GATE_RESULTS, HOLDS, INCIDENTS, PURPOSES
+from backfilld.api.metrics import GATE_RESULTS, HOLDS, INCIDENTS, PURPOSES, RESULTS
 from backfilld.api.routes import SECTIONS
 from backfilld.api.schemas.fields import BackfillStatus
 from backfilld.daemon.adapters import installed
 from backfilld.daemon.settings import DEFAULT_LISTEN, VARIABLES, Settings
-from backfilld.state.pipeline.models import (
-    EngineSettings,
-    JobDefaults,
-    JobSettings,
-    Phase,
-    Pipeline,
-    Processor,
-)
+from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
+from backfilld.state.pipeline.phase import Phase
+from backfilld.state.pipeline.pipeline import EngineSettings, Pipeline
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.sections import (
     CalendarSettings,
     ExecutorSettings,
@@ -45,7 +41,12 @@ from backfilld.state.pipeline.sections import (
     WarehouseSettings,
 )
 from backfilld.state.records import AttemptStatus, EnqueueOutcome, Sources
-from backfilld.state.rules.expectation import Expectation, Filled, Quality, RampStep, Ratio
+from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.expectations.distinct import DistinctColumn
+from backfilld.state.rules.expectations.filled import Filled
+from backfilld.state.rules.expectations.quality import Quality
+from backfilld.state.rules.expectations.ramp import RampStep
+from backfilld.state.rules.expectations.ratio import Ratio
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import Outcome, Trigger
 from backfilld.state.rules.verdict import Verdict
@@ -70,6 +71,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "ratio": Ratio,
     "quality": Quality,
     "filled": Filled,
+    "distinct": DistinctColumn,
     "ramp": RampStep,
 }
 """The tables of the pipeline file, by the names of their tables in the reference."""
@@ -96,6 +98,7 @@ LABELS: Mapping[str, Mapping[str, str]] = {
     "incident": INCIDENTS,
     "hold": HOLDS,
     "gate": GATE_RESULTS,
+    "result": RESULTS,
     "purpose": PURPOSES,
 }
 """The values of labels that are words of the metrics' own, with what each means."""
@@ -107,6 +110,10 @@ _KINDS: Mapping[str, str] = {
     "Duration": "duration",
     "Bounds": "list of 1 or 2 numbers",
     "Share": "number",
+    "Rows": "list of 1 or 2 numbers",
+    "RowsPer": "table of lists of 1 or 2 numbers",
+    "Distinct": "tables of their own",
+    "Ramp": "tables of their own",
     "str": "text",
     "int": "whole number",
     "float": "number",
@@ -248,12 +255,12 @@ def _toml(value: Any) -> str:
 
 def routes() -> str:
     """Every route, section by section."""
-    return "\n".join(f"### {one.name}\n{one.about}\n\n{_section(one)}" for one in SECTIONS)
+    return "\n".join(f"### {one.name}\n{one.description}\n\n{_section(one)}" for one in SECTIONS)
 
 
 def _section(section: Router) -> str:
     rows = [
-        [f"`{one.method} {one.path}`", one.scope or "", _asked(one), _summary(one)]
+        [f"`{one.method} {one.route}`", one.scope or "", _asked(one), _summary(one)]
         for one in section.endpoints
     ]
     return _rows(["route", "scope", "takes", "does"], rows)

@@ -8,7 +8,7 @@ from pathlib import Path
 from backfilld.daemon.adapters import executor_adapter
 from backfilld.daemon.executors.adapter import Executor
 from backfilld.daemon.settings import SettingsError
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 
 
 def open_executors(pipeline: Pipeline, root: Path, *, on_end: Callable[[], None]) -> Mapping[str, Executor]:

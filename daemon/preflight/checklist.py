@@ -11,7 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from backfilld.daemon.adapters import load_pipeline, warehouse_adapter
-from backfilld.daemon.preflight import cloud_run, coverage, dry_run, jobs, storage, tables
+from backfilld.daemon.preflight import coverage, dry_run, executors, jobs, storage, tables
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import (
     Finding,
@@ -28,7 +28,7 @@ from backfilld.daemon.settings import SettingsError, state_database
 from backfilld.daemon.warehouses.adapter import Catalog, Warehouse, WarehouseError
 from backfilld.daemon.warehouses.registry import open_warehouse
 from backfilld.state.pipeline.loading import PipelineError
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 
 __all__ = ["GROUPS", "Check", "Finding", "FindingStatus", "Preflight", "Result", "exit_code", "preflight"]
 
@@ -53,7 +53,7 @@ GROUPS: Mapping[str, Sequence[Check]] = {
         Check(name="compiling", title="compiling", ask=jobs.compiling),
         Check(name="options", title="script options", ask=jobs.options),
         Check(name="requires", title="required settings", ask=jobs.requires),
-        Check(name="cloud-run", title="Cloud Run jobs", ask=cloud_run.cloud_run_jobs),
+        Check(name="executors", title="executors", ask=executors.executors),
     ),
     "warehouse": (
         Check(name="warehouse", title="credentials and project", ask=tables.warehouse),

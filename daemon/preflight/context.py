@@ -15,7 +15,7 @@ from backfilld.daemon.preflight.subprocesses import CommandResult
 from backfilld.daemon.reports.snapshot import Snapshot, take_snapshot
 from backfilld.daemon.warehouses.adapter import Catalog, QueryError, TableInfo, Warehouse
 from backfilld.state.pipeline.adapters import LOCAL
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,8 @@ from backfilld.daemon.preflight.jobs import takes
 from backfilld.daemon.preflight.subprocesses import DRY_RUN_SECONDS, CommandResult, job_environment, run
 from backfilld.daemon.reports.plan.commands import command
 from backfilld.daemon.reports.snapshot import enters
-from backfilld.state.pipeline.models import Phase, Processor
+from backfilld.state.pipeline.phase import Phase
+from backfilld.state.pipeline.processor import Processor
 
 DRY_RUN = "--dry-run"
 PARALLEL = "--parallel"

@@ -12,7 +12,7 @@ from backfilld.daemon.preflight.context import PreflightContext, Script
 from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
 from backfilld.daemon.preflight.python_source import Options, parses_a_command_line, settings
 from backfilld.daemon.preflight.subprocesses import HELP_SECONDS, compiles_elsewhere, job_environment, run
-from backfilld.state.pipeline.models import Processor
+from backfilld.state.pipeline.processor import Processor
 
 _HELP = ("-h", "--help")
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backfilld.daemon.command_inspection import find_module
+from backfilld.state.errors import BackfilldError
 
 COMMAND_LINES = frozenset({"argparse", "click", "typer", "optparse", "getopt", "docopt", "fire", "absl"})
 """Libraries that make a script answer `--help` with help."""
@@ -20,7 +21,7 @@ DEPTH = 3
 """How many imports deep a script's own modules are looked into."""
 
 
-class NotPython(Exception):
+class NotPython(BackfilldError):
     """The text cannot be compiled; `line` is where."""
 
     def __init__(self, message: str, line: int) -> None:

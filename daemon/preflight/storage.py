@@ -25,7 +25,7 @@ def state_database(site: PreflightContext) -> Iterator[Finding]:
         return
     database = Database(site.database_url)
     try:
-        if not database.there:
+        if not database.exists:
             yield _new(database.path.parent)
             return
         with database.write() as tx:
@@ -36,7 +36,9 @@ def state_database(site: PreflightContext) -> Iterator[Finding]:
         return
     finally:
         database.close()
-    if not found.known:
+    if found.first_edition:
+        yield failed(found.problem, "")
+    elif not found.known:
         hint = "install the version that wrote it, or restore a backup"
         yield failed(
             f"its schema {found.current} is newer than this program, which knows {found.newest}", hint

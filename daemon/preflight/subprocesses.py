@@ -16,7 +16,7 @@ from pathlib import Path
 
 from backfilld.daemon.executors.adapter import Job
 from backfilld.daemon.executors.local.launcher import environment
-from backfilld.state.pipeline.models import Processor
+from backfilld.state.pipeline.processor import Processor
 
 HELP_SECONDS = 15.0
 DRY_RUN_SECONDS = 60.0

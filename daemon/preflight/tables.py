@@ -10,7 +10,7 @@ from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
 from backfilld.daemon.warehouses.adapter import QueryError, TableInfo
 from backfilld.daemon.warehouses.sql.user_sql import columns_in
 from backfilld.state.formatting import join_truncated
-from backfilld.state.pipeline.models import Processor
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.sections import HistorySettings
 
 
@@ -59,10 +59,8 @@ def _absent(site: PreflightContext, names: Sequence[str]) -> Iterator[Finding]:
 def _missing_columns(processor: Processor, info: TableInfo) -> Iterator[Finding]:
     expect = processor.expect
     named = {processor.date_column: "date_column"}
-    if expect.games_column:
-        named[expect.games_column] = "expect.games_column"
-    if expect.filled:
-        named |= dict.fromkeys(expect.filled.columns, "expect.filled")
+    for key, rule in expect.rules.items():
+        named |= dict.fromkeys(rule.column_names(), f"expect.{key}")
     if expect.quality:
         try:
             named |= dict.fromkeys(columns_in(expect.quality.where), "expect.quality")

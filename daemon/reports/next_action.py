@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from backfilld.daemon.reports.snapshot import MissingUpstream, Snapshot, blocked_reason
 from backfilld.state.formatting import join_truncated, pluralize
-from backfilld.state.pipeline.models import Phase
+from backfilld.state.pipeline.phase import Phase
 from backfilld.state.rules.gates import Decision, Fail, Start, Wait, WaitReason
 from backfilld.state.rules.verdict import Verdict
 

@@ -14,7 +14,8 @@ from backfilld.daemon.engine import budgets
 from backfilld.daemon.engine.budgets import Budget
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.formatting import pluralize
-from backfilld.state.pipeline.models import DONE, FAILED, PENDING, Pipeline
+from backfilld.state.pipeline.phase import DONE, FAILED, PENDING
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, HoldRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from backfilld.daemon.reports.snapshot import Snapshot, take_snapshot
 from backfilld.daemon.warehouses.adapter import Warehouse
-from backfilld.state.pipeline.models import Pipeline, Processor
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.verdict import Evidence, Verdict
 
 
@@ -134,7 +135,7 @@ def _dates(processor: Processor, seen: Snapshot) -> Iterator[tuple[dt.date, Date
 
 
 def _below(evidence: Evidence) -> int:
-    return 0 if evidence.good is None or evidence.error else evidence.rows - evidence.good
+    return 0 if evidence.passing_rows is None or evidence.error else evidence.rows - evidence.passing_rows
 
 
 def _summary(checked: Sequence[ProcessorQuality], broken: int, unknown: int) -> str:

@@ -13,11 +13,14 @@ from dataclasses import dataclass, field, replace
 
 from backfilld.daemon.engine import lookback
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Wanted, Warehouse
-from backfilld.state.pipeline.models import Phase, Pipeline, Processor, Stage
+from backfilld.state.pipeline.phase import Phase, Stage
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, RunMode, Sources
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import Advance, Decision, Fail, GateContext, Wait, WaitReason, decide
-from backfilld.state.rules.verdict import Evidence, JudgeContext, Judgement, Verdict, judge
+from backfilld.state.rules.judge import JudgeContext, Judgement, judge
+from backfilld.state.rules.verdict import Evidence, Verdict
 
 Known = Mapping[dt.date, Mapping[str, CheckRow]]
 """What a state database remembers, by date and processor: our own attempts, and what was accepted."""
@@ -87,12 +90,8 @@ def take_snapshot(
         WarehouseError: the calendar, or everything in the warehouse, could not be asked.
     """
     first, last = lookback.calendar_span(pipeline, start, end)
-    games = warehouse.games(first, last)
-    counts = pipeline.seasons.counts_games
-    days = {
-        date: pipeline.seasons.day(date, games.get(date, 0) if counts else None)
-        for date in _span(first, last)
-    }
+    counts = pipeline.seasons.counts_of(_span(first, last), warehouse.counts(first, last))
+    days = {date: pipeline.seasons.day(date, known) for date, known in counts.items()}
     wanted = _wanted(pipeline, days, start)
     answers = warehouse.evidence(wanted, purpose=purpose) if wanted else {}
     bare = Snapshot(start=start, end=end, asked_at=now, days=days, wanted=wanted, answers=answers)
@@ -205,8 +204,8 @@ def _judged(pipeline: Pipeline, seen: Snapshot, known: Known) -> Known:
                 now=seen.asked_at,
                 stale_after=pipeline.stale_after,
                 bootstrap_days=pipeline.bootstrap_days(processor),
-                own=remembered.own if remembered else None,
-                earlier=remembered.previous_attempts if remembered else (),
+                last_attempt=remembered.last_attempt if remembered else None,
+                previous_attempts=remembered.previous_attempts if remembered else (),
             )
             evidence = seen.answers.get((name, date), _NOT_ASKED)
             judgement = judge(evidence, processor.expect, day, about)

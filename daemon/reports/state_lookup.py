@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from backfilld.daemon.engine import lookback
 from backfilld.daemon.reports.plan.plan import Recompute
 from backfilld.daemon.reports.snapshot import Known
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, Mark
 from backfilld.state.store import attempts, checks, dates
 from backfilld.state.store.database import Database

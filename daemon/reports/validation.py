@@ -23,7 +23,9 @@ from backfilld.daemon.reports.snapshot import (
 )
 from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.state.formatting import pluralize
-from backfilld.state.pipeline.models import Phase, Pipeline, Processor
+from backfilld.state.pipeline.phase import Phase
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import Decision, Fail, Start

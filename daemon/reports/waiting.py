@@ -14,6 +14,7 @@ from backfilld.daemon.engine import lookback
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.lookback import Window
 from backfilld.state.formatting import format_utc
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow, CheckRow, DateRow, HoldRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
@@ -110,6 +111,19 @@ def _slot(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
     writer = next((a for a in scene.running if a.output == table), None)
     if writer is not None:
         return f"a writer of {table}{_runs(writer)}"
+    return _executor_slot(scene, first) or _any_slot(scene, wanted)
+
+
+def _executor_slot(scene: _Scene, processor: Processor) -> str:
+    """The limit of the processor's executor; empty while it has none or is below it."""
+    slots = scene.context.pipeline.executor_of(processor).slots
+    taken = sum(1 for attempt in scene.running if attempt.executor == processor.executor)
+    if slots is None or taken < slots:
+        return ""
+    return f"a slot of the executor {processor.executor}: {taken} of {slots} are taken"
+
+
+def _any_slot(scene: _Scene, wanted: Sequence[str]) -> str:
     slots = scene.context.pipeline.jobs.slots
     return f"a slot for {', '.join(wanted)}: {len(scene.running)} of {slots} are taken"
 

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from backfilld.daemon.preflight.findings import Finding
+from backfilld.state.errors import BackfilldError
 from backfilld.state.formatting import first_line
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.sections import DEFAULT_QUOTA_TIMEZONE, WarehouseSettings
+from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.verdict import Evidence
 
 Purpose = Literal["gate", "sweep", "calendar", "validation", "quality", "preflight"]
@@ -37,7 +39,7 @@ Capability = Literal["price", "cancel", "write_stamp", "implicit_tables"]
 """
 
 
-class WarehouseError(Exception):
+class WarehouseError(BackfilldError):
     """No query can be answered now. It says nothing about the data.
 
     `retry_at` (epoch seconds) is set when a query before then is useless, as with an exhausted quota.
@@ -48,7 +50,7 @@ class WarehouseError(Exception):
         super().__init__(message)
 
 
-class QueryError(Exception):
+class QueryError(BackfilldError):
     """This query cannot be answered, because of a table, a column, a permission or its length.
 
     Split up, the rest of the query may well be answered. `inaccessible`: a table is missing, denied or too
@@ -170,8 +172,8 @@ class Catalog(Protocol):
 class Warehouse(Protocol):
     """The platform's data, read-only. Called from several threads at once."""
 
-    def games(self, start: dt.date, end: dt.date) -> Mapping[dt.date, int]:
-        """Games per date of the calendar, both ends included; dates that are absent have none.
+    def counts(self, start: dt.date, end: dt.date) -> Mapping[dt.date, Counts]:
+        """Counts per date of the calendar, both ends included; 0 for dates that are absent.
 
         Raises:
             WarehouseError: the calendar could not be read.

@@ -18,7 +18,10 @@ from backfilld.daemon.warehouses.sql import queries
 from backfilld.daemon.warehouses.sql.backend import Row, SqlBackend
 from backfilld.daemon.warehouses.sql.run_history import Runs
 from backfilld.daemon.warehouses.sql.table_queries import Counts, Pair, RunHistory, TableQueries
-from backfilld.state.pipeline.models import Pipeline, Processor
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
+from backfilld.state.rules.calendar import Counts as CalendarCounts
+from backfilld.state.rules.expectations.aggregates import Aggregate
 from backfilld.state.rules.verdict import Evidence
 
 
@@ -35,13 +38,13 @@ class WarehouseClient:
         if pipeline.history:
             self._history = RunHistory(pipeline.history, pipeline.processors, backend)
 
-    def games(self, start: dt.date, end: dt.date) -> Mapping[dt.date, int]:
-        """Games per date of the calendar, both ends included; dates that are absent have none.
+    def counts(self, start: dt.date, end: dt.date) -> Mapping[dt.date, CalendarCounts]:
+        """Counts per date of the calendar, both ends included; 0 for dates that are absent.
 
         Raises:
             WarehouseError: the calendar could not be read.
         """
-        return self._calendar.games(start, end)
+        return self._calendar.counts(start, end)
 
     def evidence(self, wanted: Wanted, *, purpose: Purpose) -> Answers:
         """Rows, figures and latest runs of every wanted pair: two queries, however many tables and dates.
@@ -109,7 +112,7 @@ def _evidence(
     try:
         row = _row(tables[processor.name], date)
         rows = _rows(row)
-        games, good, empty_counts = _figures(processor, row)
+        figures = _figures(processor, row)
     except QueryError as error:
         return Evidence(error=f"{processor.table}: {error}")
     try:
@@ -121,29 +124,21 @@ def _evidence(
             return Evidence(error=f"run history could not be read: {runs}")
         runs = {}
     latest = runs.get((processor.name, date), Runs())
-    return Evidence(
-        rows=rows,
-        games=games,
-        good=good,
-        empty_counts=empty_counts,
-        reference=reference,
-        closed=latest.closed,
-        open=latest.open,
-    )
+    evidence = Evidence(rows=rows, reference=reference, closed=latest.closed, open=latest.open)
+    return evidence.with_figures(figures)
 
 
-def _figures(processor: Processor, row: Row | None) -> tuple[int | None, int | None, dict[str, int]]:
-    """Distinct games, passing rows, and empty rows per column: zero where there are no rows."""
-    expect = processor.expect
-    columns = expect.filled.columns if expect.filled else ()
-    counts = [0] * len(columns) if row is None else list(row["empty_counts"] or ())
-    if len(counts) != len(columns):
-        raise QueryError(f"its answer has {len(counts)} counts for {len(columns)} columns")
-    return (
-        _figure(row, "games") if expect.games_column else None,
-        _figure(row, "good") if expect.quality else None,
-        {column: _whole(count) for column, count in zip(columns, counts, strict=True)},
-    )
+def _figures(processor: Processor, row: Row | None) -> dict[Aggregate, int]:
+    """The figure of each aggregate: zero where there are no rows.
+
+    Raises:
+        QueryError: the answer has other figures.
+    """
+    aggregates = processor.expect.aggregates
+    figures = [0] * len(aggregates) if row is None else list(row["figures"] or ())
+    if len(figures) != len(aggregates):
+        raise QueryError(f"its answer has {len(figures)} figures, not {len(aggregates)}")
+    return {aggregate: _whole(figure) for aggregate, figure in zip(aggregates, figures, strict=True)}
 
 
 def _reference(processor: Processor, date: dt.date, tables: Mapping[str, Counts | QueryError]) -> int | None:
@@ -174,11 +169,7 @@ def _row(counts: Counts | QueryError, date: dt.date) -> Row | None:
 
 
 def _rows(row: Row | None) -> int:
-    return _figure(row, "n")
-
-
-def _figure(row: Row | None, name: str) -> int:
-    return 0 if row is None else _whole(row[name])
+    return 0 if row is None else _whole(row["n"])
 
 
 def _whole(value: object) -> int:

@@ -10,16 +10,17 @@ from pydantic import ValidationError
 
 from backfilld.state.errors import UserError
 from backfilld.state.pipeline.adapters import Adapters
-from backfilld.state.pipeline.models import JobSettings, Pipeline
+from backfilld.state.pipeline.jobs import JobSettings
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.validation import Location, key_path, lookup, validate
 
 
 class PipelineError(UserError):
     """The pipeline file cannot be used. `problems` has one line each: key, what is wrong, remedy."""
 
-    def __init__(self, path: Path, validate: list[str]) -> None:
+    def __init__(self, path: Path, problems: list[str]) -> None:
         self.path = path
-        self.problems = [_one_line(problem) for problem in dict.fromkeys(validate)]
+        self.problems = [_one_line(problem) for problem in dict.fromkeys(problems)]
         super().__init__("\n".join(f"{path}: {problem}" for problem in self.problems))
 
 
@@ -88,6 +89,7 @@ def _map_tables(value: Any, change: Any) -> Any:
 
 
 _WORDS = {
+    "range": "is not a range; write [min] or [min, max]",
     "missing": "is required; add it",
     "tuple_type": "is not a list; put it in [ ], or open each of its tables with [[ ]]",
     "model_type": "is not a table; write its keys under a [header], or in {{ }}",
@@ -118,7 +120,7 @@ _FORMS = {
 def _complaints(error: ValidationError, data: dict[str, Any]) -> list[str]:
     """One line per mistake, told where it was made: not for each processor that inherits it from [jobs]."""
     errors = [e for e in error.errors() if not _inherited(e["loc"], data)]
-    places = {e["loc"][:-1] for e in errors}
+    places = {e["loc"][:n] for e in errors for n in range(len(e["loc"]))}
     return [_line(e, data) for e in errors if not (e["type"] == "too_short" and e["loc"] in places)]
 
 
@@ -137,9 +139,7 @@ def _line(error: Any, data: dict[str, Any]) -> str:
     shown = f"{value!r:.60} " if isinstance(value, str | int | float) else ""
     if "lookback" in loc:  # a union: each of its members has its own complaint
         return f'{key_path(loc[: loc.index("lookback") + 1], data)}: write "season" or a number of days'
-    if kind == "tuple_type" and loc[-1] in ("rows", "rows_per_game"):
-        message = "is not a range; write [min] or [min, max]"
-    elif kind in _WORDS:
+    if kind in _WORDS:
         message = _WORDS[kind].format(**error.get("ctx", {}))
     elif kind == "string_pattern_mismatch":
         message = _FORMS.get(loc[-1], "is not a column's name; write letters, digits and _, no digit first")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from backfilld.state.pipeline.fields import Column
 from backfilld.state.pipeline.strict_model import StrictModel
-from backfilld.state.rules.expectation import Column
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -92,13 +92,13 @@ class SeasonSettings(StrictModel):
 
 
 class CalendarSettings(StrictModel):
-    """Where the games per date come from: SQL, a CSV file, or neither (every date is expected)."""
+    """Where the counts per date come from: SQL, a CSV file, or neither (every date is expected)."""
 
     query: str | None = None
-    """SQL that gives `date` (a DATE) and `games` from `@start` to `@end`, in BigQuery's dialect, on a lake
-    too."""
+    """SQL that gives `date` (a DATE) and any counts, such as `games`, from `@start` to `@end`, in BigQuery's
+    dialect, on a lake too. A date without a row, or with counts of 0 only, is not expected."""
     file: str | None = None
-    """A CSV file with the header `date,games`, relative to the pipeline file."""
+    """A CSV file relative to the pipeline file; its header has `date` and any counts, as in `date,games`."""
     bootstrap_days: int = Field(default=0, ge=0, le=366)
     """The first days of a season, which phases with `skip_bootstrap` pass by."""
     season: tuple[SeasonSettings, ...] = Field(default=(), strict=False)
@@ -127,3 +127,8 @@ class ExecutorSettings(StrictModel):
     """The kind of executor; without it, the table's name is the kind."""
     slots: int | None = Field(default=None, ge=1, le=1000)
     """Attempts that run on this executor at once; without it, `jobs.slots` is the only limit."""
+
+    def resource_problems(self, resources: Mapping[str, float | str]) -> Iterator[str]:
+        """What is wrong with a processor's `resources` on this executor; one that takes none refuses all."""
+        for key in resources:
+            yield f"{key}: this kind of executor takes no resources; remove it"

@@ -1,8 +1,8 @@
-"""Transactions on the state database, and its upgrade at start.
+"""Transactions on the state database, its schema upgrade at start, and its backups.
 
-SQLite's driver begins a transaction late, and two readers that both go on to write then lose updates
-without an error. Writers therefore take the lock first (BEGIN IMMEDIATE, or an advisory lock in
-PostgreSQL); readers do not, and see the database as it was at one moment.
+The SQLite driver begins a transaction late: two transactions that read and then write can lose an update
+without an error. A writing transaction therefore takes the write lock first (BEGIN IMMEDIATE in SQLite, an
+advisory lock in PostgreSQL). A reading transaction takes no lock and sees one consistent snapshot.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from backfilld.state.store.errors import DatabaseUnavailable, translate
 from backfilld.state.store.schema_version import MIGRATIONS, schema_version
 
 Transaction = Connection
-"""An open transaction, as the other modules of the store take it."""
+"""An open transaction, the first argument of every function of the store."""
 
 LOCK_WAIT_SECONDS = 20.0
-"""How long a transaction waits for another process that holds the database."""
+"""How long a transaction waits for another process to release the write lock."""
 QUEUE_SECONDS = 1.0
-"""How long a writer waits among those of its own process, where the next is woken at once; then as for
-another process, which for SQLite is to sleep and look again, up to 100 ms each time."""
+"""How long a writer waits for other writers of its process, which wake it without delay. After that it waits
+as for another process: SQLite polls its lock every 100 ms."""
 
 
 class Database:
-    """The state database at a URL. `lock_wait` is how many seconds a transaction waits for another's."""
+    """The state database at a URL. `lock_wait` is the number of seconds a transaction waits for a lock."""
 
     def __init__(self, url: str, *, lock_wait: float = LOCK_WAIT_SECONDS) -> None:
         self.url = make_url(url)
@@ -51,14 +51,14 @@ class Database:
             self._reader = self._engine
         else:
             self._engine = postgresql.engine(self.url, lock_wait)
-            self._begin_writing, self._begin_reading = postgresql.wait_for_writers, _nothing
+            self._begin_writing, self._begin_reading = postgresql.wait_for_writers, _driver_begins
             self._reader = self._engine.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
 
     @property
     def sqlite(self) -> bool:
-        """Whether it is an SQLite file."""
+        """Whether it is an SQLite database."""
         return self.url.get_backend_name() == "sqlite"
 
     @property
@@ -68,15 +68,15 @@ class Database:
 
     @property
     def name(self) -> str:
-        """The database as people know it: a file, or a URL without its password."""
+        """The database in messages: the path of a file, or a URL without its password."""
         return str(self.path) if self.sqlite else self.url.render_as_string()
 
     @property
-    def there(self) -> bool:
-        """Whether its file is there; of a server's, a session tells.
+    def exists(self) -> bool:
+        """Whether the SQLite file exists; always True for a server, where a connection shows it.
 
         Raises:
-            DatabaseUnusable: that may not be seen.
+            DatabaseUnavailable: the directory cannot be read.
         """
         if not self.sqlite:
             return True
@@ -90,30 +90,32 @@ class Database:
 
     @property
     def empty(self) -> bool:
-        """Whether there is no state in it, as in a file that is not there.
+        """Whether it holds no state: no file, an empty file, or no schema.
 
         Raises:
-            DatabaseUnusable: it cannot be read.
+            DatabaseUnavailable: it cannot be read.
         """
         if self.sqlite:
-            return not (self.there and self.path.stat().st_size > 0)
+            return not (self.exists and self.path.stat().st_size > 0)
         with self.read() as tx:
             return MigrationContext.configure(tx).get_current_revision() is None
 
     def fence(self, check: Callable[[Connection], None]) -> None:
-        """Have every later `write` checked at its beginning; what `check` raises goes to the writer."""
+        """Run `check` at the start of every later `write`; its exception aborts the transaction."""
         self._fence = check
 
     @contextlib.contextmanager
     def write(self, *, fenced: bool = True) -> Iterator[Connection]:
-        """A transaction that may change rows: committed at the end, undone by an exception.
+        """A transaction that may change rows: committed at the end, rolled back by an exception.
 
-        One that is not `fenced` is for what holds whoever leads, such as what was spent.
+        Without `fenced` it skips the check of `fence`, for facts that hold whichever daemon leads, such as
+        bytes that were billed.
 
         Raises:
-            DatabaseUnusable: it is locked, full, damaged or gone, or another's; nothing was changed.
+            DatabaseUnavailable: it is locked, full, damaged or unreachable; nothing was changed.
+            NotLeader: another daemon leads; nothing was changed.
         """
-        with self._in_turn(), self.explaining(), self._engine.begin() as connection:
+        with self._serialize_writers(), self.translate_errors(), self._engine.begin() as connection:
             self._begin_writing(connection)
             if fenced:
                 self._fence(connection)
@@ -121,99 +123,97 @@ class Database:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """A consistent view that waits for no writer.
+        """A consistent snapshot that waits for no writer.
 
         Raises:
-            DatabaseUnusable: it is damaged or gone.
+            DatabaseUnavailable: it is damaged or unreachable.
         """
-        with self.explaining(), self._reader.begin() as connection:
+        with self.translate_errors(), self._reader.begin() as connection:
             self._begin_reading(connection)
             yield connection
 
     @contextlib.contextmanager
-    def _in_turn(self) -> Iterator[None]:
-        """Writers of this process one after another, while none takes long."""
-        first = self._writer.acquire(timeout=QUEUE_SECONDS)
+    def _serialize_writers(self) -> Iterator[None]:
+        """Let one writer of this process run at a time, unless one takes longer than QUEUE_SECONDS."""
+        acquired = self._writer.acquire(timeout=QUEUE_SECONDS)
         try:
             yield
         finally:
-            if first:
+            if acquired:
                 self._writer.release()
 
     def session(self) -> Connection:
-        """A connection of its own, for locks that it holds until whoever asked for it closes it.
+        """A connection outside of the pool, for session locks: it holds them until the caller closes it.
 
-        Each of its statements is a transaction.
+        Each statement is a transaction of its own.
         """
-        opened = self._reader.connect().execution_options(isolation_level="AUTOCOMMIT")
-        opened.detach()
-        return opened
+        connection = self._reader.connect().execution_options(isolation_level="AUTOCOMMIT")
+        connection.detach()
+        return connection
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
 
     def verify(self) -> None:
-        """Read all of an SQLite database, in about a second per GB, to find damage before it spreads.
+        """Check an SQLite database for damage, which takes about a second per GB.
 
         Raises:
-            DatabaseUnusable: it is damaged.
+            DatabaseUnavailable: it is damaged.
         """
         if not self.sqlite:
             return
         with self.read() as tx:
-            found = tx.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
-        if found != "ok":
-            raise DatabaseUnavailable(f"{self.path} is damaged ({found}); restore the latest good backup")
+            result = tx.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+        if result != "ok":
+            raise DatabaseUnavailable(f"{self.path} is damaged ({result}); restore the latest good backup")
 
-    def upgrade(self) -> None:
-        """Bring the schema to the newest version, after a backup copy when there is something to lose.
+    def upgrade(self, migrations: Path = MIGRATIONS) -> None:
+        """Bring the schema to the newest version, in one transaction; copy an SQLite file first.
 
         Raises:
-            DatabaseUnusable: the file is no database, cannot be written, or comes from a newer version.
+            DatabaseUnavailable: it is no database, cannot be written, or was written by a newer program or
+                by the first edition; nothing was changed.
         """
-        with self.explaining():
-            self._upgrade()
+        with self.translate_errors():
+            self._upgrade(migrations)
 
     @contextlib.contextmanager
-    def explaining(self) -> Iterator[None]:
-        """Say in plain words what is wrong with the database as a whole; other errors pass as they are."""
+    def translate_errors(self) -> Iterator[None]:
+        """Raise DatabaseUnavailable for an error of the database as a whole; other errors pass unchanged."""
         try:
             yield
         except (DBAPIError, sqlite3.Error) as error:
-            told = translate(self.name, self.path if self.sqlite else None, error)
-            if told is None:
+            translated = translate(self.name, self.path if self.sqlite else None, error)
+            if translated is None:
                 raise
-            raise told from error
+            raise translated from error
 
-    def _upgrade(self) -> None:
+    def _upgrade(self, migrations: Path) -> None:
         with self._engine.connect() as connection:
-            found = schema_version(connection)
-        if found.current == found.newest:
+            version = schema_version(connection, migrations)
+        if version.problem:
+            raise DatabaseUnavailable(version.problem)
+        if version.current == version.newest:
             return
-        if not found.known:
-            raise DatabaseUnavailable(
-                f"the state database has schema version {found.current}, which this backfilld does not know;"
-                " it was written by a newer one: install that, or restore a backup"
-            )
-        if found.current is not None and self.sqlite:
-            self.backup(self.path.with_name(f"{self.path.name}.before-{found.newest}"))
+        if version.current is not None and self.sqlite:
+            self.backup(self.path.with_name(f"{self.path.name}.before-{version.newest}"))
         config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
+        config.set_main_option("script_location", str(migrations))
         with self._engine.begin() as connection:
             self._begin_writing(connection)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
     def backup(self, target: Path) -> None:
-        """Write a consistent copy of a live SQLite database to `target`, readable by the owner alone.
+        """Write a consistent copy of a live SQLite database to `target`, with mode 0600.
 
-        The copy is checked before it takes the place of an older one, so that damage replaces no good backup.
+        The copy is checked before it replaces an older one, so that a damaged database replaces no good backup.
 
         Raises:
-            DatabaseUnusable: there is no database, it is damaged, or the copy cannot be written.
+            DatabaseUnavailable: there is no database, it is damaged, or the copy cannot be written.
         """
-        if not self.there:
+        if not self.exists:
             raise DatabaseUnavailable(f"{self.path} is not there: nothing to copy")
         partial = target.with_name(f".{target.name}.partial")
         try:
@@ -223,17 +223,17 @@ class Database:
         except (sqlite3.Error, OSError) as error:
             raise translate(f"backup to {target}", None, error) or error from error
         finally:
-            with contextlib.suppress(OSError):  # it is not there, or was told of
+            with contextlib.suppress(OSError):  # it does not exist, or its error was raised above
                 partial.unlink()
 
     def _refuse_to_fill(self, folder: Path) -> None:
-        """Raise where a copy does not fit: until it failed, it would take the room from what is at work."""
+        """Refuse a copy that does not fit: before it failed, it would fill the disk that the daemon needs."""
         log = self.path.with_name(f"{self.path.name}-wal")
         size = sum(file.stat().st_size for file in (self.path, log) if file.exists())
         free = shutil.disk_usage(folder).free
         if size > free:
-            told = f"takes {size / 1e6:.1f} MB, and its disk has {free / 1e6:.1f} MB left; make room"
-            raise DatabaseUnavailable(f"a copy in {folder} {told}")
+            sizes = f"takes {size / 1e6:.1f} MB, and its disk has {free / 1e6:.1f} MB left"
+            raise DatabaseUnavailable(f"a copy in {folder} {sizes}; make room")
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -244,11 +244,11 @@ def _copy(source: Path, target: Path) -> None:
         contextlib.closing(sqlite3.connect(target)) as copy,
     ):
         live.backup(copy)
-        # As one file, which a person can move about, rather than one that wants its log beside it.
+        # A single file, which can be moved without its write-ahead log.
         copy.execute("PRAGMA journal_mode = DELETE")
-        (found,) = copy.execute("PRAGMA quick_check(1)").fetchone()
-        if found != "ok":
-            raise DatabaseUnavailable(f"{source} is damaged ({found}): no backup of it is kept")
+        (result,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+        if result != "ok":
+            raise DatabaseUnavailable(f"{source} is damaged ({result}): no backup of it is kept")
 
 
 def _tune_sqlite(engine: Engine, lock_wait: float) -> None:
@@ -264,7 +264,7 @@ def _tune_sqlite(engine: Engine, lock_wait: float) -> None:
             connection.execute(f"PRAGMA {setting}")
 
 
-# Not by a listener for "begin": with any listener, SQLAlchemy prepares events for every statement.
+# Not in a listener for "begin": with any such listener, SQLAlchemy prepares events for every statement.
 def _begin(connection: Connection) -> None:
     connection.connection.cursor().execute("BEGIN")
 
@@ -273,5 +273,5 @@ def _begin_immediate(connection: Connection) -> None:
     connection.connection.cursor().execute("BEGIN IMMEDIATE")
 
 
-def _nothing(connection: Connection) -> None:
-    """PostgreSQL's driver begins by itself."""
+def _driver_begins(connection: Connection) -> None:
+    """The PostgreSQL driver begins a transaction with the first statement."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
 
-from backfilld.state.pipeline.models import DONE, PENDING
+from backfilld.state.errors import BackfilldError
+from backfilld.state.pipeline.phase import DONE, PENDING
 from backfilld.state.records import DateRow, Mark, RunMode, TransitionRow
 from backfilld.state.rules.machine import FINAL, Outcome, Trigger
 from backfilld.state.store import row_mappers
@@ -66,7 +67,7 @@ _WAKE_WAITING = (
 _INSERT_TRANSITION = insert(transitions)
 
 
-class StaleDate(Exception):
+class StaleDate(BackfilldError):
     """The date moved since it was read; whoever moved it was first."""
 
     def __init__(self, date: dt.date) -> None:

@@ -162,7 +162,7 @@ class AdvisoryLock:
     def take(self) -> str:
         """Take the lock if it is free; empty, or who leads. Raises DatabaseUnusable."""
         self.release()
-        with self._database.explaining():
+        with self._database.translate_errors():
             session = self._session = self._database.session()
             if not session.exec_driver_sql("SELECT pg_try_advisory_lock(%s, %s)", LEADER).scalar_one():
                 self.release()

@@ -25,13 +25,13 @@ def sent(tx: Connection, subjects: Collection[str]) -> Mapping[str, set[str]]:
     """What was told of each of some subjects."""
     found: dict[str, set[str]] = defaultdict(set)
     for row in tx.execute(select(notifications).where(notifications.c.subject.in_(subjects))):
-        found[row.subject].add(row.what)
+        found[row.subject].add(row.topic)
     return found
 
 
-def mark_sent(tx: Connection, subject: str, whats: Iterable[str], now: float) -> None:
+def mark_sent(tx: Connection, subject: str, topics: Iterable[str], now: float) -> None:
     """Remember that these were told; telling twice is once."""
-    values = [{"subject": subject, "what": what, "at": now} for what in whats]
+    values = [{"subject": subject, "topic": topic, "at": now} for topic in topics]
     tx.execute(insert(tx, notifications).values(values).on_conflict_do_nothing())
 
 
@@ -39,14 +39,14 @@ def reset_end(tx: Connection, numbers: Iterable[int]) -> None:
     """These backfills go on: their end is to be told again."""
     subjects = [of_backfill(number) for number in numbers]
     tx.execute(
-        delete(notifications).where(notifications.c.subject.in_(subjects), notifications.c.what == ENDED)
+        delete(notifications).where(notifications.c.subject.in_(subjects), notifications.c.topic == ENDED)
     )
 
 
 def open_backfills(tx: Connection) -> list[BackfillRow]:
     """The backfills whose end was not told, oldest first."""
     subject = literal("backfill ") + cast(backfills.c.id, Text)
-    ended = exists().where(notifications.c.subject == subject, notifications.c.what == ENDED)
+    ended = exists().where(notifications.c.subject == subject, notifications.c.topic == ENDED)
     return [
         row_mappers.backfill(row)
         for row in tx.execute(select(backfills).where(~ended).order_by(backfills.c.id))

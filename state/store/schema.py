@@ -1,8 +1,8 @@
-"""The schema of the state database, as it stands after the last migration.
+"""The schema of the state database after the last migration.
 
-Times are epoch seconds (UTC), dates are plain dates. Two rules of movement are unique indexes here, so
-that no thread, no bug and no second daemon can break them: one attempt at a time in a sequential phase,
-and one writer (or `writers` of them, numbered) per output table.
+Times are epoch seconds (UTC), dates are plain dates. Two scheduling rules are unique indexes, so that no
+thread, bug or second daemon can break them: one attempt at a time in a sequential phase, and one writer
+(or `writers` of them, numbered) per output table.
 """
 
 from __future__ import annotations
@@ -25,30 +25,31 @@ from sqlalchemy import (
     text,
 )
 
-from backfilld.state.pipeline.models import DONE, FAILED
+from backfilld.state.pipeline.phase import DONE, FAILED
 
 metadata = MetaData()
 
 _BIG = Integer().with_variant(BigInteger(), "postgresql")
-"""A whole number that may be beyond 2^31, which SQLite keeps in any column."""
+"""An integer that may exceed 2^31. SQLite stores 64 bits in any integer column."""
 
 
 def _flag(name: str) -> Column[int]:
-    """A 0 or 1 that starts as 0."""
+    """A column of 0 or 1, by default 0."""
     return Column(name, Integer, CheckConstraint(f"{name} IN (0, 1)"), nullable=False, server_default="0")
 
 
 def _text(name: str) -> Column[str]:
-    """A text that is empty rather than NULL."""
+    """A text column, by default empty, never NULL."""
     return Column(name, Text, nullable=False, server_default="")
 
 
 def _count(name: str) -> Column[int]:
+    """An integer column, by default 0."""
     return Column(name, Integer, nullable=False, server_default="0")
 
 
 def _partial(name: str, *columns: str | TextClause, where: str, unique: bool = False) -> Index:
-    """An index of the rows that meet a condition."""
+    """An index of the rows that satisfy `where`."""
     return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
 
 
@@ -70,7 +71,7 @@ backfills = Table(
     Column("cancelled_at", Double),
     Column("stopped_at", Double),
     _text("stop_reason"),
-    # Failures that a resume has forgiven: max_failures counts from there.
+    # How many dates had failed at the last resume: max_failures counts from there.
     _count("failures_baseline"),
     Column("request_key", Text, unique=True),
     _text("request_hash"),
@@ -83,29 +84,29 @@ dates = Table(
     Column("state", Text, nullable=False),
     _text("outcome"),
     _text("reason"),
-    # What a live date waits for: a word of daemon.decide.Waiting, and the sentence where it is fixed.
+    # What a live date waits for: a WaitReason, and its sentence when that is fixed. Empty once it has ended.
     _text("waiting"),
     _text("waiting_text"),
-    # When the engine looks at it again; NULL: when something happens.
+    # When the engine evaluates the date again. NULL: only after an event.
     Column("due_at", Double),
     Column("backfill_id", ForeignKey("backfills.id"), nullable=False),
     _count("priority"),
     _text("season"),
-    # How work that looks done is treated: normal, insist (after a retry), force.
+    # Whether processors run although their output is complete (force) or has no data (retry_no_data).
     Column(
         "mode", Text, CheckConstraint("mode IN ('normal', 'retry_no_data', 'force')"), server_default="normal"
     ),
-    # As of when the evidence was taken that let it into its state.
+    # When the date entered its state.
     Column("entered_at", Double, nullable=False),
     Column("ended_at", Double),
     _count("version"),
-    # Why a done date is no longer complete, and when the sweep last looked at it; NULL: not since it ended.
+    # Why a done date is no longer complete, and when the sweep last checked it. NULL: not since it ended.
     _text("regressed"),
     Column("swept_at", Double),
-    # The earlier date that was repaired after this one was computed, and when; NULL: none.
+    # The earlier date that was repaired after this date was computed, and when. NULL: none.
     Column("stale_by", Date),
     Column("stale_at", Double),
-    # Whether its sequential phases run once whatever they show, and what its repair makes stale follows.
+    # Whether its sequential phases run again even if complete, and the dates that this makes stale after it.
     _flag("cascades"),
     CheckConstraint(f"(state IN ('{DONE}', '{FAILED}')) = (outcome <> '')", name="outcome_is_final"),
     CheckConstraint(f"(state IN ('{DONE}', '{FAILED}')) = (ended_at IS NOT NULL)", name="end_is_final"),
@@ -115,7 +116,7 @@ dates = Table(
     Index("dates_waiting", "waiting", "date"),
     Index("dates_ended", "ended_at"),
     _partial(
-        "dates_seen",
+        "dates_last_checked",
         text("coalesce(swept_at, ended_at)"),
         where="outcome IN ('complete', 'bootstrap', 'waived')",
     ),
@@ -128,7 +129,7 @@ backfill_dates = Table(
     metadata,
     Column("backfill_id", ForeignKey("backfills.id"), primary_key=True),
     Column("date", Date, primary_key=True),
-    # What became of the request for this date, and how the date ended under this backfill.
+    # An EnqueueOutcome with its reason and verdict counts; state and outcome once the date has ended.
     Column("answer", Text, nullable=False),
     _text("reason"),
     _text("verdicts"),
@@ -147,7 +148,7 @@ transitions = Table(
     _text("reason"),
     _text("actor"),
     Column("at", Double, nullable=False),
-    CheckConstraint("source <> target", name="moves"),
+    CheckConstraint("source <> target", name="state_changes"),
 )
 
 checks = Table(
@@ -155,39 +156,40 @@ checks = Table(
     metadata,
     Column("date", Date, primary_key=True),
     Column("processor", Text, primary_key=True),
-    # The latest verdict with its figures.
+    # The latest verdict, with the row count and the sentence it rests on, and when the query started.
     Column("verdict", Text, nullable=False, server_default="unknown"),
     _flag("satisfied"),
     Column("rows", _BIG),
     _text("expected"),
     _text("reason"),
     Column("asked_at", Double),
-    # When the warehouse shall be asked; the generation tells an old answer from one to the latest question.
+    # When to query the warehouse. NULL: not at all. Each new request raises the generation, so that the
+    # result of a query that started earlier is recognized as outdated.
     Column("query_due_at", Double),
     _count("generation"),
-    # Running it: how often it was tried, not before when, and whether only a slot is missing.
+    # Attempts so far, the earliest time of the next one, and whether it needs only a free slot.
     _count("attempt_count"),
     Column("retry_at", Double),
     _flag("runnable"),
     _count("priority"),
     _text("mode"),
     Column("attempt_id", Integer),
-    # How our latest attempt ended: history of the weakest kind.
+    # The latest attempt of this daemon, used as run history when the history table has none.
     Column("last_attempt_started_at", Double),
     Column("last_attempt_ended_at", Double),
     _flag("last_attempt_succeeded"),
     _text("last_attempt_detail"),
-    # When what its output is computed from has changed since; None: it has not, as far as is known.
+    # When the input of this output was repaired after the output was computed. NULL: not as far as known.
     Column("stale_at", Double),
-    # What lets the date pass although the output is not what it should be, and who says so:
-    # a fallback, the policy or an operator.
+    # Why the date passes although the output is incomplete. waived_by: a fallback, the policy or an
+    # operator, until the date is admitted again. accepted_*: an operator, until it is retried or forced.
     _text("waived_by"),
     _text("waiver_reason"),
     _text("accepted_by"),
     _text("accepted_reason"),
-    _partial("checks_wanted", "query_due_at", "date", where="query_due_at IS NOT NULL"),
+    _partial("checks_query_due", "query_due_at", "date", where="query_due_at IS NOT NULL"),
     _partial("checks_runnable", "processor", text("priority DESC"), "date", where="runnable = 1"),
-    _partial("checks_holes", "processor", "date", where="satisfied = 0"),
+    _partial("checks_unsatisfied", "processor", "date", where="satisfied = 0"),
 )
 
 attempts = Table(
@@ -201,7 +203,7 @@ attempts = Table(
     Column("executor", Text, nullable=False),
     Column("output", Text, nullable=False),
     Column("writer", Integer, nullable=False),
-    # The phase's name in a sequential phase, else NULL.
+    # The phase name in a sequential phase, else NULL.
     Column("sequence", Text),
     Column("status", Text, nullable=False),
     Column("handle", Text),
@@ -215,9 +217,11 @@ attempts = Table(
     Column("max_rss_bytes", _BIG),
     Column("cpu_seconds", Double),
     CheckConstraint(
-        "status IN ('running', 'succeeded', 'failed', 'timed_out', 'idle', 'cancelled', 'lost')",
-        name="status_is_known",
+        "status IN ('running', 'exited', 'timed_out', 'idle', 'cancelled', 'lost')", name="status_is_known"
     ),
+    # So that `exit_code = 0` alone says that an attempt ended well.
+    CheckConstraint("exit_code IS NULL OR exit_code <> 0 OR status = 'exited'", name="code_0_has_exited"),
+    CheckConstraint("status <> 'exited' OR exit_code IS NOT NULL", name="exited_has_a_code"),
     CheckConstraint("(status = 'running') = (ended_at IS NULL)", name="running_has_no_end"),
     _partial(
         "one_attempt_per_sequential_phase",
@@ -243,15 +247,15 @@ calendar_days = Table(
     "calendar_days",
     metadata,
     Column("date", Date, primary_key=True),
-    # NULL where the calendar does not count games.
-    Column("games", Integer),
+    # JSON by name: {"games": 5}. NULL where the calendar does not count.
+    Column("counts", Text),
     Column("asked_at", Double, nullable=False),
 )
 
 holds = Table(
     "holds",
     metadata,
-    # What is held: everything, one processor, one output table, or the warehouse.
+    # Scope: everything, one processor, one output table, or all warehouse queries.
     Column(
         "kind", Text, CheckConstraint("kind IN ('all', 'processor', 'table', 'warehouse')"), primary_key=True
     ),
@@ -275,11 +279,11 @@ audit = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("at", Double, nullable=False),
-    # Who asked, from where, in which request.
+    # Who requested the change, from which address, in which HTTP request.
     Column("actor", Text, nullable=False),
     _text("address"),
     _text("request_id"),
-    # What for, and what stood there before and after: JSON, or NULL where there was nothing.
+    # The change, with the object before and after as JSON. NULL: the object did not exist.
     Column("action", Text, nullable=False),
     Column("target", Text, nullable=False),
     Column("before", Text),
@@ -287,7 +291,7 @@ audit = Table(
     sqlite_autoincrement=True,
 )
 
-# What was used of each daily budget, by quota day; the limits are in the pipeline file.
+# Usage of each daily budget by quota day. The limits are in the pipeline file.
 budgets = Table(
     "budgets",
     metadata,
@@ -295,23 +299,23 @@ budgets = Table(
     Column("key", Text, primary_key=True),
     Column("day", Date, primary_key=True),
     Column("spent", BigInteger, nullable=False, server_default="0"),
-    # What people have allowed beyond the limit that day.
+    # What an operator allowed beyond the limit of that day.
     Column("extra", BigInteger, nullable=False, server_default="0"),
 )
 
-# What was told to people of a backfill or a breaker.
+# Webhook messages that were delivered, so that a restart sends none twice.
 notifications = Table(
     "notifications",
     metadata,
     Column("subject", Text, primary_key=True),
-    Column("what", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
     Column("at", Double, nullable=False),
 )
 
-# By which pipeline file and version of the program all dates were last looked at: at most one row.
+# The pipeline file and program version that all dates were last evaluated with: at most one row.
 pipeline_versions = Table("pipeline_versions", metadata, Column("fingerprint", Text, primary_key=True))
 
-# Kept by database triggers in the transaction of each change, so that no count grows with the dates.
+# Maintained by triggers in the transaction of each change: reading a count costs the same for any history.
 date_counts = Table(
     "date_counts",
     metadata,
@@ -334,11 +338,13 @@ check_counts = Table(
     UniqueConstraint("processor", "verdict", "satisfied"),
 )
 
-# Partial indexes serve only queries that state their condition literally, not as a parameter.
+# A partial index is used only by a query that repeats its condition literally, without a parameter.
 IS_RUNNING = attempts.c.status == literal_column("'running'")
+ENDED_WELL = attempts.c.exit_code == literal_column("0")
 IS_RUNNABLE = checks.c.runnable == literal_column("1")
 IS_REGRESSED = dates.c.regressed != literal_column("''")
 IS_STALE = dates.c.stale_at.is_not(None)
-IS_REVALIDATED = text("outcome IN ('complete', 'bootstrap', 'waived')")
+IS_SWEPT = text("outcome IN ('complete', 'bootstrap', 'waived')")
+"""A done date that the sweep checks again from time to time."""
 LAST_CHECKED_AT = literal_column("coalesce(swept_at, ended_at)", Double)
 IS_UNSATISFIED = checks.c.satisfied == literal_column("0")

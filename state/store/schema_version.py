@@ -1,4 +1,4 @@
-"""Which schema a state database has and which one this program wants, found without changing anything."""
+"""The schema version of a state database, and whether this program can use or upgrade it. Read-only."""
 
 from __future__ import annotations
 
@@ -7,25 +7,50 @@ from pathlib import Path
 
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_FIRST_EDITION = frozenset(f"{number:04}" for number in range(1, 10))
+_TABLE_OF_FIRST_EDITION = "date_tallies"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaVersion:
-    """Two versions; `current` is None for an empty database."""
+    """The version of a database and the newest one; `current` is None for an empty database."""
 
     current: str | None
     newest: str
     known: bool
-    """Whether this program knows the current one, and can therefore bring it to the newest."""
+    """Whether this program can use the database, after an upgrade to the newest version if needed."""
+    first_edition: bool = False
+    """Whether a backfilld of the first edition wrote it, whose databases are not upgraded."""
+
+    @property
+    def problem(self) -> str:
+        """Why this program cannot use the database, with the remedy; empty if it can."""
+        if self.first_edition:
+            return (
+                f"the state database was written by the first edition of backfilld"
+                f" (schema version {self.current}), which is not upgraded;"
+                " start with a new --state-dir: the old one is left as it is"
+            )
+        if not self.known:
+            return (
+                f"the state database has schema version {self.current}, which this backfilld does not know;"
+                " it was written by a newer one: install that, or restore a backup"
+            )
+        return ""
 
 
-def schema_version(tx: Connection) -> SchemaVersion:
+def schema_version(tx: Connection, migrations: Path = MIGRATIONS) -> SchemaVersion:
     """The versions, as a transaction sees them."""
-    scripts = ScriptDirectory(str(MIGRATIONS))
-    known = {script.revision for script in scripts.walk_revisions()}
+    scripts = ScriptDirectory(str(migrations))
+    revisions = {script.revision for script in scripts.walk_revisions()}
     current = MigrationContext.configure(tx).get_current_revision()
-    newest = scripts.get_current_head() or ""
-    return SchemaVersion(current=current, newest=newest, known=current is None or current in known)
+    first_edition = current in _FIRST_EDITION or inspect(tx).has_table(_TABLE_OF_FIRST_EDITION)
+    return SchemaVersion(
+        current=current,
+        newest=scripts.get_current_head() or "",
+        known=not first_edition and (current is None or current in revisions),
+        first_edition=first_edition,
+    )

@@ -7,16 +7,16 @@ from collections.abc import Collection, Mapping
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, exists, or_, select, update
 
-from backfilld.state.pipeline.models import DONE
+from backfilld.state.pipeline.phase import DONE
 from backfilld.state.records import DateRow
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
-from backfilld.state.store.schema import IS_REVALIDATED, IS_STALE, LAST_CHECKED_AT, checks, dates
+from backfilld.state.store.schema import IS_STALE, IS_SWEPT, LAST_CHECKED_AT, checks, dates
 
-_NEXT = select(LAST_CHECKED_AT).select_from(dates).where(IS_REVALIDATED).order_by(LAST_CHECKED_AT).limit(1)
+_NEXT = select(LAST_CHECKED_AT).select_from(dates).where(IS_SWEPT).order_by(LAST_CHECKED_AT).limit(1)
 _SEEN_BEFORE = (
     select(dates)
-    .where(IS_REVALIDATED, bindparam("_at") >= LAST_CHECKED_AT)
+    .where(IS_SWEPT, bindparam("_at") >= LAST_CHECKED_AT)
     .order_by(LAST_CHECKED_AT, dates.c.date)
     .limit(bindparam("_limit"))
 )

@@ -12,7 +12,8 @@ import pytest
 
 from backfilld.daemon.adapters import warehouse_adapter
 from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.state.rules.verdict import Evidence, Verdict, judge
+from backfilld.state.rules.judge import judge
+from backfilld.state.rules.verdict import Evidence, Verdict
 from tests.factories import about, day, phase, processor
 from tests.integration.warehouses import DAY, HISTORY, House, closed, entry
 
@@ -43,7 +44,10 @@ def measured(**of: object) -> tuple[dict[str, object], dict[str, object]]:
     return first, phase("made", processor("summary", date_column="game_date", expect=ratio))
 
 
-BROKEN = {"column": {"games_column": "nope"}, "predicate": {"quality": {"where": "AND AND"}}}
+BROKEN = {
+    "column": {"distinct": [{"column": "nope", "per": "games"}]},
+    "predicate": {"quality": {"where": "AND AND"}},
+}
 
 
 class WarehouseSuite:
@@ -72,17 +76,23 @@ class WarehouseSuite:
         house.put("nba.box", rows(11) * 8)
 
         # When
-        found = ask(house, box(games_column="game_id", rows_per_game=[2, 2]))["box"]
+        found = ask(house, box(distinct=[{"column": "game_id", "per": "games"}], rows_per={"games": [2, 2]}))[
+            "box"
+        ]
 
         # Then
-        assert (found.rows, found.games) == (88, 11)
-        expect = house.pipeline(box(games_column="game_id", rows_per_game=[2, 2])).processors["box"].expect
+        assert (found.rows, found.distinct["game_id"]) == (88, 11)
+        expect = (
+            house.pipeline(box(distinct=[{"column": "game_id", "per": "games"}], rows_per={"games": [2, 2]}))
+            .processors["box"]
+            .expect
+        )
         assert judge(found, expect, day(games=11), about()).verdict is Verdict.EXCESS
 
     def test_games_are_the_distinct_values_that_are_not_null(self, house: House) -> None:
         house.put("nba.box", [*rows(2), {"game_date": DAY, "game_id": None}])
-        found = ask(house, box(games_column="game_id"))["box"]
-        assert (found.rows, found.games) == (3, 2)
+        found = ask(house, box(distinct=[{"column": "game_id", "per": "games"}]))["box"]
+        assert (found.rows, found.distinct["game_id"]) == (3, 2)
 
     @pytest.mark.parametrize(
         "where",
@@ -95,7 +105,7 @@ class WarehouseSuite:
     )
     def test_good_rows_hold_the_predicate_and_null_does_not(self, house: House, where: str) -> None:
         house.put("nba.box", rows(3, pct=95.0) + rows(2, pct=94.9) + rows(1, pct=None))
-        assert ask(house, box(quality={"where": where}))["box"].good == 3
+        assert ask(house, box(quality={"where": where}))["box"].passing_rows == 3
 
     def test_hollow_rows_are_null_or_zero_whatever_the_column_holds(self, house: House) -> None:
         # Given one row of each kind: something, zero, NULL
@@ -113,9 +123,13 @@ class WarehouseSuite:
 
     def test_a_date_without_rows_has_no_games_and_no_good_rows(self, house: House) -> None:
         house.put("nba.box", rows(1, pct=1.0))
-        rules = {"games_column": "game_id", "quality": {"where": "pct > 0"}, "filled": {"columns": ["pct"]}}
+        rules = {
+            "distinct": [{"column": "game_id", "per": "games"}],
+            "quality": {"where": "pct > 0"},
+            "filled": {"columns": ["pct"]},
+        }
         assert ask(house, box(**rules), date=NEXT)["box"] == Evidence(
-            games=0, good=0, empty_counts={"pct": 0}
+            distinct={"game_id": 0}, passing_rows=0, empty_counts={"pct": 0}
         )
 
     def test_what_no_rule_asks_for_is_not_counted(self, house: House) -> None:
@@ -162,11 +176,18 @@ class WarehouseSuite:
             house,
             phase(
                 "made",
-                processor("zones", date_column="analysis_date", expect={"games_column": "team"}),
+                processor(
+                    "zones",
+                    date_column="analysis_date",
+                    expect={"distinct": [{"column": "team", "per": "games"}]},
+                ),
                 processor("cache", date_column="date", expect={"quality": {"where": "games = 2 AND n = 1"}}),
             ),
         )
-        assert answers == {"zones": Evidence(rows=1, games=1), "cache": Evidence(rows=1, good=1)}
+        assert answers == {
+            "zones": Evidence(rows=1, distinct={"team": 1}),
+            "cache": Evidence(rows=1, passing_rows=1),
+        }
 
     def test_dates_far_apart_are_answered_each_and_the_days_between_are_not(self, house: House) -> None:
         # Given a season apart
@@ -208,7 +229,7 @@ class WarehouseSuite:
         for name in names:
             house.put(f"nba.{name}", rows(2))
         processors = [processor(name, date_column="game_date") for name in names]
-        processors[1]["expect"] = {"games_column": "late_id"}
+        processors[1]["expect"] = {"distinct": [{"column": "late_id", "per": "games"}]}
         warehouse = house.open(phase("raw", *processors), history=None)
         wanted = {name: [DAY] for name in names}
 
@@ -227,7 +248,7 @@ class WarehouseSuite:
         house.add_column("nba.two", "late_id")
         assert sent() == 2
         assert sent() == 1
-        assert warehouse.evidence(wanted, purpose="gate")["two", DAY].games == 1
+        assert warehouse.evidence(wanted, purpose="gate")["two", DAY].distinct == {"late_id": 1}
 
     def test_a_season_of_fourteen_tables_is_two_questions(self, house: House) -> None:
         # Given
@@ -235,7 +256,11 @@ class WarehouseSuite:
         for name in names:
             house.fill(f"nba.{name}", "SELECT day AS game_date, 'g' AS game_id, 97.5 AS pct FROM {dates}")
         house.put(HISTORY, closed("table_3", "r1", "failed"), by="data_date")
-        rules = {"games_column": "game_id", "quality": {"where": "pct > 95"}, "filled": {"columns": ["pct"]}}
+        rules = {
+            "distinct": [{"column": "game_id", "per": "games"}],
+            "quality": {"where": "pct > 95"},
+            "filled": {"columns": ["pct"]},
+        }
         processors = [processor(name, date_column="game_date", expect=rules) for name in names]
         season = [dt.date(2021, 10, 19) + dt.timedelta(days=number) for number in range(250)]
 
@@ -244,7 +269,9 @@ class WarehouseSuite:
 
         # Then
         assert len(answers) == 14 * 250
-        assert all(found.rows == found.games == found.good == 1 for found in answers.values())
+        assert all(
+            found.rows == found.distinct["game_id"] == found.passing_rows == 1 for found in answers.values()
+        )
         assert answers["table_3", DAY].closed is not None
         assert [purpose for purpose, _ in house.queries] == ["plan", "plan"]
 
@@ -252,10 +279,18 @@ class WarehouseSuite:
         """An aggregate over nothing but NULL is NULL in some dialects, and a figure here."""
         house.put("nba.box", rows(3, score=None, name="Ann"), types={"score": "INT64"})
         house.put("nba.box", rows(2, date=NEXT, score=50, name=None))
-        rules = {"quality": {"where": "score >= 50"}, "filled": {"columns": ["name"]}, "games_column": "name"}
+        rules = {
+            "quality": {"where": "score >= 50"},
+            "filled": {"columns": ["name"]},
+            "distinct": [{"column": "name", "per": "games"}],
+        }
         answers = house.open(box(**rules), history=None).evidence({"box": [DAY, NEXT]}, purpose="gate")
-        assert answers["box", DAY] == Evidence(rows=3, games=1, good=0, empty_counts={"name": 0})
-        assert answers["box", NEXT] == Evidence(rows=2, games=0, good=2, empty_counts={"name": 2})
+        assert answers["box", DAY] == Evidence(
+            rows=3, distinct={"name": 1}, passing_rows=0, empty_counts={"name": 0}
+        )
+        assert answers["box", NEXT] == Evidence(
+            rows=2, distinct={"name": 0}, passing_rows=2, empty_counts={"name": 2}
+        )
 
     def test_not_a_number_and_blank_texts_are_empty(self, house: House) -> None:
         house.put("nba.box", rows(2, name="") + rows(1, name="  ") + rows(1, name="Ann"))
@@ -267,7 +302,7 @@ class WarehouseSuite:
         both = [processor(name, date_column="game_date", expect=rule) for name, rule in filled.items()]
         answers = ask(house, phase("raw", *both))
         assert answers["box"].empty_counts == {"name": 3}
-        assert answers["pct"] == Evidence(rows=1, good=0, empty_counts={"pct": 1})
+        assert answers["pct"] == Evidence(rows=1, passing_rows=0, empty_counts={"pct": 1})
 
     def test_a_table_that_is_missing_has_no_rows_or_an_error_that_names_it(self, house: House) -> None:
         house.put("nba.box", rows(2))
@@ -332,8 +367,8 @@ class WarehouseSuite:
             " WHERE game_date BETWEEN @start AND @end GROUP BY 1"
         )
         warehouse = house.open(box(), calendar={"query": query})
-        assert warehouse.games(DAY, NEXT + dt.timedelta(days=9)) == {DAY: 2, NEXT: 1}
-        assert warehouse.games(NEXT, NEXT) == {NEXT: 1}
+        assert warehouse.counts(DAY, NEXT + dt.timedelta(days=9)) == {DAY: {"games": 2}, NEXT: {"games": 1}}
+        assert warehouse.counts(NEXT, NEXT) == {NEXT: {"games": 1}}
         assert house.queries == [("calendar", 0)] * 2
 
     @pytest.mark.parametrize(
@@ -342,7 +377,7 @@ class WarehouseSuite:
     def test_a_calendar_that_cannot_be_read_is_an_error(self, house: House, query: str) -> None:
         house.put("nba.schedule", rows(1))
         with pytest.raises(WarehouseError, match=r"calendar\.query"):
-            house.open(box(), calendar={"query": query}).games(DAY, NEXT)
+            house.open(box(), calendar={"query": query}).counts(DAY, NEXT)
 
     def test_a_table_is_described_by_its_columns(self, house: House) -> None:
         house.put("nba.box", [{"game_date": DAY, "Game_ID": "a", "points": 7}])

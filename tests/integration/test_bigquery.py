@@ -225,8 +225,8 @@ def test_two_requests_differ_in_their_parameters_and_never_in_their_text(stub: S
     def texts(first: dt.date) -> list[str]:
         stub.jobs.clear()
         last = first + dt.timedelta(days=5)
-        with contextlib.suppress(WarehouseError):  # the stub's answer has no date and no games
-            warehouse.games(first, last)
+        with contextlib.suppress(WarehouseError):  # the stub's answer has no date and no count
+            warehouse.counts(first, last)
         warehouse.evidence({"box": [first, last]}, purpose="gate")
         return [job["query"]["query"] for job in stub.jobs]
 

@@ -11,7 +11,7 @@ from backfilld.daemon.reports.quality import quality
 from backfilld.daemon.reports.validation import Validation, validation
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.daemon.warehouses.client import WarehouseClient
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from tests.factories import phase, pipeline, processor
 from tests.integration.warehouses import DAY, BigQueryHouse, House
 
@@ -52,7 +52,7 @@ def test_the_report_tells_what_the_tables_hold(house: House) -> None:
 
 def test_the_plan_knows_what_asking_costs(house: House) -> None:
     platform, warehouse, told = validated(house)
-    made = plan(told, platform, price=warehouse.price)
+    made = plan(told, platform, price=warehouse.estimate_bytes)
     assert [f"{step.dates[0]} {step.processor}" for step in made.steps] == [f"{NEXT} box", f"{NEXT} context"]
     least = 4 * 10 * 2**20 if house.kind == "bigquery" else 0
     assert made.cost.bytes is not None

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from backfilld.state.pipeline.models import Processor
+from backfilld.state.pipeline.processor import Processor
 from tests.simulation.quiescence_invariants import Broken
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from backfilld.state.pipeline.models import Processor, Stage
+from backfilld.state.pipeline.phase import Stage
+from backfilld.state.pipeline.processor import Processor
 from tests.simulation.budget_invariants import Spent
 from tests.simulation.external_events import SOMEBODY
 from tests.simulation.quiescence_invariants import Broken, Row, day_of
@@ -93,7 +94,7 @@ class Claims:
                 raise Broken("after", f"{told} before {other} is satisfied")
         for earlier in self._life.pipeline.stages[: stage.index]:
             day = self._life.pipeline.seasons.day(
-                day_of(date), self._life.scenario.games.get(day_of(date), 0)
+                day_of(date), {"games": self._life.scenario.games.get(day_of(date), 0)}
             )
             for other in earlier.processors:
                 if (

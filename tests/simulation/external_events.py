@@ -46,6 +46,7 @@ def _ask(life: Life, one: Happening) -> None:
 _REQUESTS: Mapping[str, Callable[[Life, Happening], object]] = {
     "enqueue": lambda life, one: enqueue(life, **one.args),
     "accept": lambda life, one: life.commands.accept(**one.args, by=SOMEONE, reason="arena closed"),
+    "release": lambda life, one: life.commands.lift(**one.args, by=SOMEONE),
     "sweep": lambda life, one: life.engine.sweeper.run(),
     "pause_everything": lambda life, one: life.commands.pause_everything(by=SOMEONE, reason="lunch"),
 }

@@ -55,13 +55,14 @@ def _settings(rng: random.Random) -> Table:
         "slots": rng.choice((1, 2, 3, 8)),
         "backoff": rng.choice(("1s", "10s", "60s")),
         "max_attempts": rng.choice((1, 2, 3)),
-        "breaker": rng.choice((0, 2, 3)),
+        "breaker_threshold": rng.choice((0, 2, 3)),
         "timeout": rng.choice(("120s", "30m")),
         "idle_timeout": rng.choice(("60s", "10m")),
         "settle": rng.choice(("0s", "0s", "0s", "30s")),
     }
-    engine = {"fresh_for": rng.choice(("60s", "30m")), "recheck": rng.choice(("60s", "5m"))}
-    engine["sweep"] = rng.choice(("60s", "10m"))
+    engine = {"max_evidence_age": rng.choice(("60s", "30m"))}
+    engine["recheck_interval"] = rng.choice(("60s", "5m"))
+    engine["revalidate_within"] = rng.choice(("60s", "10m"))
     history = {"table": "nba_reference.processor_run_history", "stale_after": "20m"}
     source = {"kind": "lake", "path": "lake"}
     if rng.random() < 0.1:
@@ -102,7 +103,9 @@ def _processor(
     if rng.random() < 0.2:
         keys["batch"] = rng.choice((2, 3))
         keys["command"] = rng.choice((["true", "{dates}"], ["true", "{start}", "{end}"]))
-    rules: Table = rng.choice(({}, {"rows": [4, 6]}, {"rows_per_game": [2, 3]}, {"rows_per_game": [2]}))
+    rules: Table = rng.choice(
+        ({}, {"rows": [4, 6]}, {"rows_per": {"games": [2, 3]}}, {"rows_per": {"games": [2]}})
+    )
     if first and rng.random() < 0.1:
         rules = {"ratio": {"of": rng.choice(first), "min": 0.5}}
     return processor(name, expect=rules, **keys)

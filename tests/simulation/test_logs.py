@@ -16,7 +16,7 @@ DAY = 86_400.0
 @pytest.fixture
 def world(tmp_path):
     """A world in which attempt 1 runs, and two others have ended."""
-    made = pipeline(phase("phase2", processor("box")), engine={"keep_logs": "90d"})
+    made = pipeline(phase("phase2", processor("box")), engine={"log_retention": "90d"})
     world = World(made, {OPENER: 3}, tmp_path)
     world.enqueue(OPENER, OPENER)
     world.settle()

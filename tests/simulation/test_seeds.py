@@ -93,7 +93,7 @@ def forget_the_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ignore_holes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookback, "hole", lambda *_: None)
+    monkeypatch.setattr(lookback, "missing_upstream", lambda *_: None)
 
 
 def count_no_moves(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def trust_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def forget_to_wake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dates, "wake_backfill", lambda *_: 0)
+    monkeypatch.setattr(dates, "make_backfill_due", lambda *_: 0)
 
 
 def leave_running_jobs_behind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,19 +129,19 @@ def leave_running_jobs_behind(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def end_under_an_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    def cancel(self, work, row, backfill):
-        original(self, replace(work, known={}), row, backfill)
+    def cancel(self, batch, row, backfill):
+        original(self, replace(batch, checks_by_date={}), row, backfill)
 
     original = advance.Advancer._cancel
     monkeypatch.setattr(advance.Advancer, "_cancel", cancel)
 
 
 def mark_nothing_stale(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cascade, "mark", lambda *_: [])
+    monkeypatch.setattr(cascade, "mark_stale", lambda *_: [])
 
 
 def believe_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regression, "note", lambda *_: [])
+    monkeypatch.setattr(regression, "update", lambda *_: [])
 
 
 def see_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:

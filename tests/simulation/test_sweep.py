@@ -5,8 +5,8 @@ import itertools
 
 import pytest
 import sqlalchemy as sa
-from backfilld.daemon.engine.revalidate_within import BATCH
 
+from backfilld.daemon.engine.sweep import BATCH
 from backfilld.daemon.events import Incident
 from backfilld.state.records import Mark
 from backfilld.state.rules.verdict import HistoryRun
@@ -66,7 +66,7 @@ def test_every_done_date_is_looked_at_again_once_a_week_in_one_question(world):
 
 
 def test_many_dates_are_spread_over_ticks_of_bounded_size(world, monkeypatch):
-    monkeypatch.setattr("backfilld.daemon.engine.revalidate_within.BATCH", 4)
+    monkeypatch.setattr("backfilld.daemon.engine.sweep.BATCH", 4)
     world.time += WEEK
     assert [world.engine.sweeper.run() for _ in range(3)] == [4, 2, 0]
     assert BATCH == 200
@@ -78,11 +78,11 @@ def test_the_next_date_is_found_by_one_seek_of_an_index(world):
             query = str(statement.compile(tx, compile_kwargs={"render_postcompile": True}))
             values = (0.0, 1, 0)[3 - query.count("?") :]
             plan = [row[-1] for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values)]
-            assert any("INDEX dates_seen" in line for line in plan), plan
+            assert any("INDEX dates_last_checked" in line for line in plan), plan
 
 
 def test_the_sweep_can_be_switched_off(tmp_path):
-    world = done(World(shape(engine={"sweep": "0s"}), SEASON, tmp_path))
+    world = done(World(shape(engine={"revalidate_within": "0s"}), SEASON, tmp_path))
     world.time += 100 * WEEK
     assert asked(world, world.engine.sweeper.run) == 0
 

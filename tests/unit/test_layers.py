@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,59 @@ def _library_complaints(found: list[Import]) -> Iterator[str]:
             yield f"{one}: only {' and '.join(allowed)} may import {one.top}"
         elif allowed is None and one.top not in {PACKAGE, *LAYERS, *OTHERS, *sys.stdlib_module_names}:
             yield f"{one}: {one.top} has no place yet; give it one in FENCES"
+
+
+def cycle(root: Path) -> list[str]:
+    """The modules of an import cycle, in order; empty without one. Lazy imports count as well."""
+    known = {_module(root, path): path for path in sources(root)}
+    graph = {
+        name: {loaded for one in imports(root, path) for loaded in _loads(one.module) if loaded in known}
+        for name, path in known.items()
+    }
+    try:
+        TopologicalSorter({name: loaded - {name} for name, loaded in graph.items()}).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def _module(root: Path, path: Path) -> str:
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join((PACKAGE, *parts)).removesuffix(".__init__")
+
+
+def _loads(name: str) -> list[str]:
+    """What an import loads: the module and the packages around it."""
+    parts = name.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    assert cycle(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"state/a.py": "from backfilld.state import b", "state/b.py": "import backfilld.state.a"},
+        {"state/a.py": "from backfilld.state.b import x", "state/b.py": "def f():\n    from . import a"},
+        {
+            "state/a.py": "from backfilld.state.b import x",
+            "state/b.py": "from backfilld.state.c import y",
+            "state/c.py": "if 1:\n    from backfilld.state.a import z",
+        },
+        {
+            "daemon/engine/__init__.py": "from backfilld.daemon.engine.tick import Engine",
+            "daemon/engine/tick.py": "from backfilld.daemon.engine.lookback import window",
+            "daemon/engine/lookback.py": "",
+        },
+    ],
+    ids=["direct", "lazy", "through a third", "through the package"],
+)
+def test_an_import_cycle_is_found(tmp_path: Path, files: dict[str, str]) -> None:
+    for path, text in files.items():
+        write(tmp_path, path, text)
+    assert cycle(tmp_path)
 
 
 def test_nobody_imports_what_is_not_for_him() -> None:

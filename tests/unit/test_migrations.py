@@ -1,4 +1,4 @@
-"""The migrations, run one after another, make the schema that state/tables.py and its triggers describe."""
+"""The migrations, run one after another, make the schema that schema.py and triggers.py describe."""
 
 import ast
 import itertools
@@ -16,8 +16,8 @@ from backfilld.state.store.triggers import statements
 pytestmark = pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index")
 
 
-# What stands beside the tables: indexes, triggers and their functions, as the database tells them.
-BESIDE = {
+# Indexes, triggers and their functions, as the database describes them.
+NOT_TABLES = {
     "sqlite": ["SELECT name, sql FROM sqlite_master WHERE type IN ('index', 'trigger')"],
     "postgresql": [
         "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
@@ -32,28 +32,28 @@ def schema(database):
     with database.read() as tx:
         inspector = sa.inspect(tx)
         tables = {name: table(inspector, name) for name in inspector.get_table_names()}
-        beside = [row for query in BESIDE[tx.dialect.name] for row in tx.execute(sa.text(query))]
-        rest = {name: normal(sql) for name, sql in beside if sql and "alembic" not in name}
+        others = [row for query in NOT_TABLES[tx.dialect.name] for row in tx.execute(sa.text(query))]
+        rest = {name: normal(sql) for name, sql in others if sql and "alembic" not in name}
     tables.pop("alembic_version", None)
     return tables | rest
 
 
 def table(inspector, name):
-    told = {
+    parts = {
         "columns": inspector.get_columns(name),
         "key": [inspector.get_pk_constraint(name)],
         "references": inspector.get_foreign_keys(name),
         "uniques": inspector.get_unique_constraints(name),
         "checks": inspector.get_check_constraints(name),
     }
-    return {what: sorted(map(repr, entries)) for what, entries in told.items()}
+    return {what: sorted(map(repr, entries)) for what, entries in parts.items()}
 
 
 def normal(sql):
     return re.sub(r"\s+", " ", sql.replace('"', ""))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.packages)])
 def new_url(request, tmp_path):
     """What makes URLs of databases without anything in them."""
     if request.param == "sqlite":
@@ -84,8 +84,8 @@ def described(new_url):
 def test_all_migrations_make_the_schema_that_the_tables_describe(migrated, described):
     made, wanted = schema(migrated), schema(described)
     assert made.keys() == wanted.keys()
-    for name, told in wanted.items():
-        assert made[name] == told, f"{name}: write a migration, or mend state/tables.py"
+    for name, parts in wanted.items():
+        assert made[name] == parts, f"{name}: write a migration, or correct state/store/schema.py"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from backfilld.daemon.adapters import load_pipeline, parse_pipeline
 from backfilld.daemon.reports.plan.plan import plan
 from backfilld.daemon.reports.validation import Readiness, Validation, validation
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.verdict import Verdict
 from tests.checkout import make
 from tests.factories import NOW, run
@@ -114,7 +114,7 @@ def test_88_team_rows_for_11_games_are_an_excess() -> None:
     told = validated(as_found())
     (offense,) = [p for p in told.phases[1].processors if p.processor == "team_offense_game_summary"]
     cell = offense.dates[november(15)]
-    assert (cell.verdict, cell.reason) == (Verdict.EXCESS, "88 rows for 11 games, at most 22")
+    assert (cell.verdict, cell.reason) == (Verdict.EXCESS, "88 rows, at most 22 for 11 games")
 
 
 def test_thanksgiving_is_not_expected_although_two_tables_have_rows() -> None:

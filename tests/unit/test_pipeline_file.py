@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from backfilld.daemon.adapters import load_pipeline, parse_pipeline
 from backfilld.state.pipeline.loading import PipelineError
-from backfilld.state.pipeline.models import Pipeline, Priority
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Priority
 from tests.factories import day, nba, phase, pipeline, processor
 
 VALID = """
@@ -56,8 +57,8 @@ table = "nba_analytics.team_offense_game_summary"
 date_column = "game_date"
 history_names = ["TeamOffenseGameSummaryProcessor"]
 command = ["python3", "jobs/team.py", "--date", "{date}"]
-expect.rows_per_game = [2, 2]
-expect.games_column = "game_id"
+expect.rows_per = { games = [2, 2] }
+expect.distinct = [{ column = "game_id", per = "games", count = [1, 1] }]
 
 [[phase.processor]]
 name = "player"
@@ -133,8 +134,13 @@ def test_the_names_in_the_history_are_the_platforms() -> None:
 
 
 def test_a_maximum_may_be_left_out() -> None:
-    expect = parse_pipeline(tomllib.loads(VALID.replace("[2, 2]", "[2]")), HERE).processors["team"].expect
-    assert expect.rows_per_game == (2, None)
+    expect = (
+        parse_pipeline(tomllib.loads(VALID.replace("games = [2, 2]", "games = [2]")), HERE)
+        .processors["team"]
+        .expect
+    )
+    assert expect.rows_per
+    assert expect.rows_per.root == {"games": (2, None)}
 
 
 def test_bootstrap_days_are_the_calendars_unless_the_processor_says_otherwise() -> None:
@@ -176,7 +182,7 @@ def test_a_pipeline_of_one_job_needs_no_calendar_and_no_history() -> None:
         {"name": "small", "warehouse": lake, "phase": [{"name": "only", "processor": [job]}]}, HERE
     )
     assert small.history is None
-    assert not small.seasons.counts_games
+    assert not small.seasons.counted
     assert small.lookback(small.phase[0]) == 0
 
 

@@ -44,7 +44,9 @@ NOT_A_COLUMN = "is not a column's name; write letters, digits and _, no digit fi
         ('slots = 8 -> slotz = 8', "jobs: unknown key 'slotz'; did you mean 'slots'?"),
         ('location = "us -> region = "us', "warehouse: unknown key 'region'; known are kind, query_timeout, daily_bytes, project, location"),
         ('date_column -> date_colunm', f"{TEAM}: unknown key 'date_colunm'; did you mean 'date_column'?"),
-        ('expect.games_column -> expect.game_column', f"{TEAM}.expect: unknown key 'game_column'; did you mean 'games"),
+        ('expect.rows_per -> expect.rows_per_game', f"{TEAM}.expect: unknown key 'rows_per_game'; did you mean 'rows_per'"),
+        ('expect.distinct -> expect.distinct_of', f"{TEAM}.expect: unknown key 'distinct_of'; did you mean 'distinct'"),
+        ('expect.distinct -> expect.games_column', f"{TEAM}.expect: unknown key 'games_column'; known are "),
         ('name = "phase3" -> nam = "phase3"', "phase[0]: unknown key 'nam'; did you mean 'name'?"),
         ('timezone -> time_zone', "top level: unknown key 'time_zone'; did you mean 'timezone'?"),
         ('timezone -> path', "top level: unknown key 'path'; the lake's belongs under [warehouse]"),
@@ -99,25 +101,25 @@ NOT_A_COLUMN = "is not a column's name; write letters, digits and _, no digit fi
         ('"nba_precompute.team_defense_zone_analysis" -> "../etc.passwd"', f"{ZONES}.table: '../etc.passwd' {NOT_A_TABLE}"),
         ('"nba_precompute.team_defense_zone_analysis" -> "a.b\\n"', f"{ZONES}.table: 'a.b\\n' {NOT_A_TABLE}"),
         ('date_column = "game_date" -> date_column = "1=1 OR d"', f"{TEAM}.date_column: '1=1 OR d' {NOT_A_COLUMN}"),
-        ('"game_id" -> "game_id) FROM x; --"', f"{TEAM}.expect.games_column: 'game_id) FROM x; --' {NOT_A_COLUMN}"),
+        ('"game_id" -> "game_id) FROM x; --"', f"{TEAM}.expect.distinct[0].column: 'game_id) FROM x; --' {NOT_A_COLUMN}"),
         ('["paint_defense"] -> ["a", "b c"]', f"{ZONES}.expect.filled.columns[1]: 'b c' {NOT_A_COLUMN}"),
         ('["paint_defense"] -> []', f"{ZONES}.expect.filled.columns: is empty; fill it in"),
         ('"completeness_percentage >= 95" -> ""', f"{PLAYER}.expect.quality.where: '' is empty; fill it in"),
         ('table = "nba_reference. -> table = "nba reference.', "history.table: 'nba reference.processor"),
         # expectations that cannot hold or cannot be judged
-        ('[30, 30] -> [31, 30]', f"{ZONES}.expect: rows can never hold: the minimum 31 is above the maximum 30"),
-        ('[2, 2] -> [3, 2]', f"{TEAM}.expect: rows_per_game can never hold"),
-        ('[2, 2] -> 2', f"{TEAM}.expect.rows_per_game: 2 is not a range; write [min] or [min, max]"),
-        ('[2, 2] -> [1, 2, 3]', f"{TEAM}.expect.rows_per_game: is not a range; write [min] or [min, max]"),
-        ('[2, 2] -> [-2, 2]', f"{TEAM}.expect.rows_per_game[0]: -2 is too small; write 0 or more"),
-        ('min = 0.9, max = 12 -> min = 0.9, max = 0.5', f"{PLAYER}.expect.ratio: ratio can never hold"),
+        ('[30, 30] -> [31, 30]', f"{ZONES}.expect.rows: can never hold: the minimum 31 is above the maximum 30"),
+        ('[2, 2] -> [3, 2]', f"{TEAM}.expect.rows_per.games: can never hold"),
+        ('[2, 2] -> 2', f"{TEAM}.expect.rows_per.games: 2 is not a range; write [min] or [min, max]"),
+        ('[2, 2] -> [1, 2, 3]', f"{TEAM}.expect.rows_per.games: is not a range; write [min] or [min, max]"),
+        ('[2, 2] -> [-2, 2]', f"{TEAM}.expect.rows_per.games[0]: -2 is too small; write 0 or more"),
+        ('min = 0.9, max = 12 -> min = 0.9, max = 0.5', f"{PLAYER}.expect.ratio: can never hold"),
         ('min = 0.9, max = 12 -> min = 0.9, max = inf', f"{PLAYER}.expect.ratio.max: inf is not a usable number"),
         ('min = 0.9, max = 12 -> min = nan', f"{PLAYER}.expect.ratio.min: nan is too small"),
         ('of = "team" -> of = "player"', f"{PLAYER}.expect.ratio.of: 'player' is not settled before 'player'"),
         ('of = "team" -> of = "zone"', "name a processor of an earlier state, or put it in after; did you mean 'zones'?"),
         ('until_day = 35 -> until_day = 0', f"{ZONES}.expect.ramp[0].until_day: 0 is too small; write more than 0"),
-        ('rows = [0, 30] }] -> rows = [0, 30] }, { until_day = 5, rows = [0] }]', f"{ZONES}.expect: ramp steps must"),
-        ('file = "calendar.csv" -> ', f"{TEAM}.expect: rows_per_game and games_column need a calendar with query or"),
+        ('rows = [0, 30] }] -> rows = [0, 30] }, { until_day = 5, rows = [0] }]', f"{ZONES}.expect.ramp: ramp steps must"),
+        ('file = "calendar.csv" -> ', f"{TEAM}.expect: rows_per and distinct need a calendar with query or"),
         # references
         ('fallbacks = ["team"] -> fallbacks = ["teams"]', f"{PLAYER}.fallbacks: 'teams' is not another processor of"),
         ('fallbacks = ["team"] -> fallbacks = ["zones"]', f"{PLAYER}.fallbacks: 'zones' is not another processor of"),
@@ -248,7 +250,7 @@ def test_two_processors_may_stand_in_for_each_other() -> None:
 def test_all_mistakes_are_told_at_once() -> None:
     found = complaints(edited("slots = 8 -> slots = 0", '"game_id" -> "game id"', '"30s" -> "soon"'))
     keys = {line.split(":")[0] for line in found}
-    assert keys == {"jobs.slots", "jobs.backoff", f"{TEAM}.expect.games_column"}
+    assert keys == {"jobs.slots", "jobs.backoff", f"{TEAM}.expect.distinct[0].column"}
 
 
 def test_a_mistake_in_jobs_is_told_once_and_not_for_every_processor() -> None:

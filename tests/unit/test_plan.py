@@ -49,7 +49,7 @@ def test_what_is_complete_is_not_run_again() -> None:
     [
         (0, None, "never ran: no rows, no run recorded"),
         (2, None, "partial: 2 of 16 rows"),
-        (88, None, "excess: 88 rows for 8 games, at most 16"),
+        (88, None, "excess: 88 rows, at most 16 for 8 games"),
         (0, run(succeeded=False, detail="404"), "failed: no rows, the latest run failed (404)"),
     ],
 )

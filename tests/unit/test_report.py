@@ -15,7 +15,7 @@ from backfilld.daemon.reports.validation import (
     validation,
 )
 from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.verdict import HistoryRun
 from tests.factories import NOW, nba, open_run, phase, pipeline, processor, run
 from tests.fake_warehouse import FakeWarehouse
@@ -128,14 +128,14 @@ def test_it_asks_the_calendar_once_and_the_warehouse_once() -> None:
     platform = as_it_was()
     facts = FakeWarehouse(platform, calendar=OPENING)
     validated(platform, facts, "2021-10-15", "2021-10-28")
-    assert facts.asked == ["games", "validation"]
+    assert facts.asked == ["counts", "validation"]
 
 
 def test_a_range_without_expected_dates_does_not_ask_the_warehouse() -> None:
     platform = as_it_was()
     facts = FakeWarehouse(platform, calendar=OPENING)
     validated(platform, facts, "2021-10-15", "2021-10-18")
-    assert facts.asked == ["games"]
+    assert facts.asked == ["counts"]
 
 
 def test_an_unreachable_warehouse_is_told_and_no_report_is_made_up() -> None:
@@ -187,7 +187,7 @@ def test_every_date_of_a_processor_is_told_with_rows_and_reason() -> None:
     told = processor_of(validated(small_nba, facts, "2021-10-26"), "nbac_team_boxscore")
     verdict = told.dates[date("2021-10-26")]
     assert (verdict.verdict, verdict.rows, verdict.expected) == ("excess", 88, "22")
-    assert verdict.reason == "88 rows for 11 games, at most 22"
+    assert verdict.reason == "88 rows, at most 22 for 11 games"
 
 
 def test_a_phase_is_ready_where_the_gate_would_open_even_with_a_gap() -> None:

@@ -36,7 +36,7 @@ class Scripted:
         if "runs AS" in sql:
             return []
         return [
-            {"processor": name, "date": DAY, "n": 1, "games": None, "good": None, "empty_counts": []}
+            {"processor": name, "date": DAY, "n": 1, "figures": []}
             for name in NAMES
             if f"`nba`.`{name}`" in sql
         ]
@@ -204,7 +204,7 @@ def answering(backend: Scripted, name: str, **figures: object) -> None:
     [
         ({"n": "many"}, "its answer has 'many' where a whole number belongs"),
         ({"n": 1.5}, "its answer has 1.5 where a whole number belongs"),
-        ({"empty_counts": [1]}, "its answer has 1 counts for 0 columns"),
+        ({"figures": [1]}, "its answer has 1 figures, not 0"),
         ({"processor": "stranger"}, "its answer cannot be read: KeyError: 'stranger'"),
     ],
 )
@@ -237,8 +237,9 @@ def test_a_history_that_cannot_be_read_is_an_error_only_where_there_are_no_rows(
 
 
 def test_a_figure_that_is_null_is_zero() -> None:
-    rules = {"quality": {"where": "x > 1"}, "games_column": "game_id"}
+    rules = {"quality": {"where": "x > 1"}, "distinct": [{"column": "game_id", "per": "games"}]}
     backend = Scripted(naming())
+    answering(backend, "table_0", figures=[None, None])
     ours = pipeline(phase("raw", processor("table_0", expect=rules)), history=None)
     answers = WarehouseClient(ours, backend, NO_CATALOG).evidence({"table_0": [DAY]}, purpose="gate")
-    assert answers["table_0", DAY] == Evidence(rows=1, games=0, good=0)
+    assert answers["table_0", DAY] == Evidence(rows=1, distinct={"game_id": 0}, passing_rows=0)

@@ -22,10 +22,10 @@ def backup(file: str | None, state_dir: str | None, as_json: bool) -> None:
     database = Database(state_database(state_dir))
     try:
         backups = Backups(database, now=time.time)
-        if not database.there:
+        if not database.exists:
             where = "correct --state-dir or BACKFILLD_STATE_DIR"
             raise SettingsError(f"no state database in {database.path.parent}; {where}")
-        target = backups.take(Path(file) if file else None)
+        target = backups.create(Path(file) if file else None)
     finally:
         database.close()
     size = target.stat().st_size

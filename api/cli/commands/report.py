@@ -27,7 +27,7 @@ from backfilld.daemon.reports.validation import Validation, validation
 from backfilld.daemon.settings import state_database
 from backfilld.daemon.warehouses.adapter import DescribedWarehouse
 from backfilld.daemon.warehouses.registry import open_warehouse
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Sources
 from backfilld.state.store.database import Database
 from backfilld.state.store.errors import DatabaseUnavailable
@@ -204,7 +204,7 @@ def _remembering(state_dir: str | None) -> Iterator[Database | None]:
         DatabaseUnusable: it cannot be read, or is not of this version.
     """
     db = Database(state_database(state_dir)) if state_dir else None
-    if db is not None and not db.there:
+    if db is not None and not db.exists:
         without = "counted without a daemon's attempts and accepted gaps; correct --state-dir or leave it out"
         click.echo(f"no state database in {db.path.parent}: {without}", err=True)
         db = None

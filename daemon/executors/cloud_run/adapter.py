@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import cast
 
 from backfilld.daemon.executors.adapter import Executor, ExecutorAdapter
 from backfilld.daemon.executors.cloud_run.settings import CloudRunSettings
 from backfilld.daemon.executors.extras import extra
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.daemon.preflight.findings import Finding
+from backfilld.state.pipeline.pipeline import Pipeline
 
 
 def _open(pipeline: Pipeline, name: str, root: Path, on_end: Callable[[], None]) -> Executor:
@@ -20,4 +21,10 @@ def _open(pipeline: Pipeline, name: str, root: Path, on_end: Callable[[], None])
     return CloudRunExecutor(root, settings, job_names(pipeline, name, settings), on_end=on_end)
 
 
-ADAPTER = ExecutorAdapter(settings=CloudRunSettings, open=_open)
+def _preflight(pipeline: Pipeline, name: str) -> Iterable[Finding]:
+    with extra("cloud-run"):
+        from backfilld.daemon.executors.cloud_run.preflight import check_jobs  # noqa: PLC0415
+    return check_jobs(pipeline, name, cast(CloudRunSettings, pipeline.executor[name]))
+
+
+ADAPTER = ExecutorAdapter(settings=CloudRunSettings, open=_open, preflight=_preflight)

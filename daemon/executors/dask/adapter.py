@@ -9,7 +9,7 @@ from typing import cast
 from backfilld.daemon.executors.adapter import Executor, ExecutorAdapter
 from backfilld.daemon.executors.dask.settings import DaskSettings
 from backfilld.daemon.executors.extras import extra
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 
 
 def _open(pipeline: Pipeline, name: str, root: Path, on_end: Callable[[], None]) -> Executor:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from backfilld.daemon.executors.adapter import Executor, ExecutorAdapter
 from backfilld.daemon.executors.local.settings import LocalSettings
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 
 
 def _open(pipeline: Pipeline, name: str, root: Path, on_end: Callable[[], None]) -> Executor:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from backfilld.daemon.command_inspection import cwd_of
 from backfilld.daemon.executors.cloud_run.settings import CloudRunSettings
-from backfilld.state.pipeline.models import Pipeline, Processor, date_placeholders
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor, date_placeholders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

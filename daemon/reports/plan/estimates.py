@@ -10,7 +10,8 @@ from backfilld.daemon.adapters import warehouse_adapter
 from backfilld.daemon.reports.plan.results import Cost, Step
 from backfilld.daemon.reports.snapshot import Snapshot
 from backfilld.daemon.warehouses.adapter import Wanted, WarehouseError
-from backfilld.state.pipeline.models import Phase, Pipeline
+from backfilld.state.pipeline.phase import Phase
+from backfilld.state.pipeline.pipeline import Pipeline
 
 Price = Callable[[Wanted], int]
 """About how many bytes asking about these (processor, date) pairs is billed."""

@@ -29,7 +29,8 @@ from backfilld.daemon.reports.plan.steps import Typical, ordered
 from backfilld.daemon.reports.validation import Validation
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.adapters import LOCAL
-from backfilld.state.pipeline.models import Phase, Pipeline
+from backfilld.state.pipeline.phase import Phase
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Sources
 from backfilld.state.rules.gates import Waiver
 from backfilld.state.rules.verdict import Verdict

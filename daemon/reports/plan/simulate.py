@@ -19,7 +19,8 @@ from backfilld.daemon.reports.snapshot import (
     evaluate_gate,
     missing_upstream_of,
 )
-from backfilld.state.pipeline.models import Phase, Pipeline, Stage
+from backfilld.state.pipeline.phase import Phase, Stage
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, Sources
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import Advance, Decision, Fail, Start, Wait, WaitReason, Waiver

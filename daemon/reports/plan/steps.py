@@ -17,7 +17,9 @@ from backfilld.daemon.reports.plan.commands import command
 from backfilld.daemon.reports.plan.results import Step
 from backfilld.daemon.reports.plan.simulate import Task
 from backfilld.daemon.reports.snapshot import Snapshot
-from backfilld.state.pipeline.models import Phase, Pipeline, Processor, Stage
+from backfilld.state.pipeline.phase import Phase, Stage
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
 
 Typical = Callable[[str], float | None]
 """Seconds of a processor's attempts so far, by its name; None while there are none."""

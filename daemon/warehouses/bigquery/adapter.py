@@ -6,7 +6,7 @@ from typing import cast
 
 from backfilld.daemon.warehouses.adapter import DescribedWarehouse, QueryHooks, WarehouseAdapter
 from backfilld.daemon.warehouses.bigquery.settings import BigQuerySettings
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 
 
 def _open(pipeline: Pipeline, hooks: QueryHooks) -> DescribedWarehouse:

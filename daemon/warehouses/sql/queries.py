@@ -13,8 +13,8 @@ from functools import lru_cache
 from sqlglot import exp
 
 from backfilld.daemon.warehouses.sql.user_sql import user_sql
-from backfilld.state.pipeline.models import Processor
-from backfilld.state.rules.expectation import Expectation
+from backfilld.state.pipeline.processor import Processor
+from backfilld.state.rules.expectations.aggregates import Aggregate, DistinctValues, EmptyValues, PassingRows
 
 Param = dt.date | tuple[dt.date, ...] | tuple[str, ...]
 """A query parameter: DATE, ARRAY<DATE> or ARRAY<STRING>."""
@@ -114,6 +114,11 @@ class TableQuery:
         """The processor's name."""
         return self.processor.name
 
+    @property
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        """The figures that are counted, in the answer's order."""
+        return () if self.count_only else self.processor.expect.aggregates
+
 
 def table_queries(
     processors: Mapping[str, Processor], wanted: Mapping[str, Collection[dt.date]]
@@ -140,12 +145,7 @@ def evidence(tables: Iterable[TableQuery]) -> Query:
 def _select(table: TableQuery, dates: DateFilter) -> Select:
     processor = table.processor
     statement = _statement(
-        processor.name,
-        processor.table,
-        processor.date_column,
-        processor.expect,
-        dates.add(table.dates),
-        count_only=table.count_only,
+        processor.name, processor.table, processor.date_column, table.aggregates, dates.add(table.dates)
     )
     part = PartitionFilter(table=processor.table, column=processor.date_column, dates=table.dates)
     return Select(statement=statement, partitions=part)
@@ -153,25 +153,16 @@ def _select(table: TableQuery, dates: DateFilter) -> Select:
 
 @lru_cache(maxsize=CACHED)
 def _statement(
-    processor: str, table: str, date_column: str, expect: Expectation, dates: DateRange, *, count_only: bool
+    processor: str, table: str, date_column: str, aggregates: tuple[Aggregate, ...], dates: DateRange
 ) -> Statement:
-    games: exp.Expr = exp.cast(exp.null(), "BIGINT")
-    good: exp.Expr = games.copy()
-    if expect.games_column and not count_only:
-        games = distinct_values(expect.games_column)
-    if expect.quality and not count_only:
-        good = passing_rows(expect.quality.where)
-    filled = expect.filled.columns if expect.filled and not count_only else ()
-    figures = {
+    columns = {
         "processor": exp.Literal.string(processor),
         "date": exp.column(date_column, quoted=True),
         "n": exp.Count(this=exp.Star()),
-        "games": games,
-        "good": good,
-        "empty_counts": exp.Array(expressions=[empty_rows(column) for column in filled]),
+        "figures": exp.Array(expressions=[_figure(aggregate) for aggregate in aggregates]),
     }
     tree = (
-        exp.select(*(exp.alias_(figure, name) for name, figure in figures.items()))
+        exp.select(*(exp.alias_(column, name) for name, column in columns.items()))
         .from_(table_of(table))
         .where(dates.predicate(date_column))
         # By position: a name could be that of another column.
@@ -180,27 +171,24 @@ def _statement(
     return Statement(tree)
 
 
-def distinct_values(column: str) -> exp.Expr:
-    """How many distinct values a column has, NULL not counted."""
-    return exp.Count(this=exp.Distinct(expressions=[exp.column(column, quoted=True)]))
+def _figure(aggregate: Aggregate) -> exp.Expr:
+    match aggregate:
+        case DistinctValues(column):
+            return exp.Count(this=exp.Distinct(expressions=[exp.column(column, quoted=True)]))
+        case PassingRows(where):
+            # On lines of its own: a comment at its end must not swallow the bracket.
+            return _count_where(exp.Paren(this=user_sql(f"\n{where}\n")))
+        case EmptyValues(column):
+            return _count_where(_is_empty(exp.column(column, quoted=True)))
 
 
-def passing_rows(where: str) -> exp.Expr:
-    """How many rows hold a predicate of the pipeline file."""
-    # On lines of its own: a comment at its end must not swallow the bracket.
-    return _count_where(exp.Paren(this=user_sql(f"\n{where}\n")))
-
-
-def empty_rows(column: str) -> exp.Expr:
-    """How many rows of a column are NULL, NaN, blank or zero, whatever its type."""
-    value = exp.column(column, quoted=True)
+def _is_empty(value: exp.Column) -> exp.Expr:
+    """Whether a value is NULL, NaN, blank or zero, whatever its type."""
     text = exp.cast(value, "TEXT")
     # By way of text: `x = 0` is an error on a column of texts.
     number = exp.TryCast(this=text, to=exp.DataType.build("DOUBLE"), safe=True)
-    return _count_where(
-        exp.or_(
-            value.is_(exp.null()), exp.Trim(this=text).eq(""), number.eq(0), exp.IsNan(this=number.copy())
-        )
+    return exp.or_(
+        value.is_(exp.null()), exp.Trim(this=text).eq(""), number.eq(0), exp.IsNan(this=number.copy())
     )
 
 

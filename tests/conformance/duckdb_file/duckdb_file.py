@@ -24,7 +24,7 @@ from backfilld.daemon.warehouses.adapter import (
 from backfilld.daemon.warehouses.client import WarehouseClient
 from backfilld.daemon.warehouses.sql.queries import Query
 from backfilld.daemon.warehouses.sql.user_sql import translated
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.sections import WarehouseSettings
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from backfilld.daemon import worker
-from tests.integration.dask_cluster import WAITS, Cluster, dask_hand, free_address, hand_of, running
-from tests.integration.executor_driver import Hand
+from tests.integration.dask_cluster import WAITS, Cluster, dask_driver, driver_of, free_address, running
+from tests.integration.executor_driver import ExecutorDriver
 from tests.integration.real_jobs import lives, until
 
 
@@ -20,26 +20,32 @@ def shaken(tmp_path: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def hurt(shaken: Cluster, tmp_path: Path) -> Iterator[Hand]:
-    hand = hand_of(shaken, tmp_path)
-    yield hand
-    hand.executor.close()
+def hurt(shaken: Cluster, tmp_path: Path) -> Iterator[ExecutorDriver]:
+    driver = driver_of(shaken, tmp_path)
+    yield driver
+    driver.executor.close()
 
 
-def test_a_worker_that_is_frozen_hides_its_job_until_it_thaws(hand: Hand, calm: Cluster) -> None:
-    hand.shell(WAITS)
-    hand.pid("leader")
+def test_a_worker_that_is_frozen_hides_its_job_until_it_thaws(driver: ExecutorDriver, calm: Cluster) -> None:
+    driver.shell(WAITS)
+    # Given a job that was seen at its worker: of one that never was, nothing can be hidden
+    until(lambda: driver.output() == "begun\n", "the first output")
     worker = calm.started[-1]
     worker.send_signal(signal.SIGSTOP)
     try:
-        until(lambda: (seen := hand.seen()) and seen.elsewhere not in ("", calm.address), "out of sight")
-        (hand.cwd / "end").touch()
+        until(
+            lambda: (status := driver.status()) and status.unreachable_at not in ("", calm.address),
+            "out of sight",
+        )
+        (driver.cwd / "end").touch()
     finally:
         worker.send_signal(signal.SIGCONT)
-    assert (hand.exit().code, hand.output()) == (7, "begun\ndone\n")
+    assert (driver.result().code, driver.output()) == (7, "begun\ndone\n")
 
 
-def test_a_job_ends_with_its_worker_and_is_not_begun_again_by_another(shaken: Cluster, hurt: Hand) -> None:
+def test_a_job_ends_with_its_worker_and_is_not_begun_again_by_another(
+    shaken: Cluster, hurt: ExecutorDriver
+) -> None:
     first = shaken.started[-1]
     hurt.shell(f"echo run >>runs; (setsid sleep 300 & echo $! >away); {WAITS}")
     pids = [hurt.pid("leader"), hurt.pid("away")]
@@ -47,15 +53,15 @@ def test_a_job_ends_with_its_worker_and_is_not_begun_again_by_another(shaken: Cl
     shaken.worker()
     shaken.ready(2)
     first.kill()
-    end = hurt.exit()
+    end = hurt.result()
     until(lambda: not any(lives(pid) for pid in pids), "the job's processes to end")
-    assert (end.code, end.tried) == (None, True)
+    assert (end.code, end.counts_as_attempt) == (None, True)
     assert end.detail.startswith("lost: its worker")
     assert end.detail.endswith("is gone")
     assert (hurt.cwd / "runs").read_text() == "run\n"
     # When another job comes, the other worker takes it
     hurt.shell("exit 9", attempt=2)
-    assert hurt.exit().code == 9
+    assert hurt.result().code == 9
 
 
 @pytest.mark.parametrize("nanny", ["--nanny", "--no-nanny"])
@@ -63,20 +69,22 @@ def test_jobs_end_with_their_scheduler_and_are_lost_once_there_is_another(tmp_pa
     with running(tmp_path / "dask", workers=0) as cluster:
         cluster.worker(nanny)
         cluster.ready(1)
-        hand = hand_of(cluster, tmp_path)
-        hand.shell(WAITS)
-        leader = hand.pid("leader")
-        until(lambda: (seen := hand.seen()) and not seen.elsewhere, "the job to be seen")
+        driver = driver_of(cluster, tmp_path)
+        driver.shell(WAITS)
+        leader = driver.pid("leader")
+        until(lambda: (status := driver.status()) and not status.unreachable_at, "the job to be seen")
         cluster.started[0].kill()
         cluster.started[0].wait()
-        until(lambda: (seen := hand.seen()) and seen.elsewhere == cluster.address, "out of sight")
+        until(
+            lambda: (status := driver.status()) and status.unreachable_at == cluster.address, "out of sight"
+        )
         until(lambda: not lives(leader), "the job to end")
         cluster.scheduler()
-        assert hand.exit().detail == "lost: the scheduler was restarted, and its workers ended their jobs"
+        assert driver.result().detail == "lost: the scheduler was restarted, and its workers ended their jobs"
         cluster.worker()
-        hand.shell("exit 9", attempt=2)
-        assert hand.exit().code == 9
-        hand.executor.close()
+        driver.shell("exit 9", attempt=2)
+        assert driver.result().code == 9
+        driver.executor.close()
 
 
 @pytest.mark.parametrize("nanny", ["--nanny", "--no-nanny"])
@@ -84,17 +92,17 @@ def test_a_job_is_lost_when_its_worker_was_the_only_one(tmp_path: Path, nanny: s
     with running(tmp_path / "dask", workers=0) as cluster:
         worker = cluster.worker(nanny)
         cluster.ready(1)
-        hand = hand_of(cluster, tmp_path)
-        hand.shell(WAITS)
-        leader = hand.pid("leader")
-        until(lambda: hand.output() == "begun\n", "the first output")
+        driver = driver_of(cluster, tmp_path)
+        driver.shell(WAITS)
+        leader = driver.pid("leader")
+        until(lambda: driver.output() == "begun\n", "the first output")
         worker.kill()
-        assert hand.exit().detail == "lost: its worker is gone"
+        assert driver.result().detail == "lost: its worker is gone"
         until(lambda: not lives(leader), "the job to end")
         # And nothing of it waits for the next worker
-        assert hand.executor.poll() == []
+        assert driver.executor.poll() == []
         until(lambda: cluster.kept() == [], "the cluster to forget")
-        hand.executor.close()
+        driver.executor.close()
 
 
 def test_news_that_come_with_the_greeting_of_the_scheduler_hold_nobody_up(
@@ -104,18 +112,18 @@ def test_news_that_come_with_the_greeting_of_the_scheduler_hold_nobody_up(
     monkeypatch.setattr(worker, "FAULT_PAUSE_SECONDS", 3600)
     # When another client cancels a task while the daemon connects
     calm.disturb_a_greeting()
-    hand = hand_of(calm, tmp_path)
+    driver = driver_of(calm, tmp_path)
     # Then it connects again
-    until(lambda: not hand.executor.unavailable_reason, "a scheduler")
-    hand.shell("exit 5")
-    assert hand.exit().code == 5
-    hand.executor.close()
+    until(lambda: not driver.executor.unavailable_reason, "a scheduler")
+    driver.shell("exit 5")
+    assert driver.result().code == 5
+    driver.executor.close()
 
 
 def test_without_a_scheduler_a_job_cannot_start_and_nothing_is_recorded(tmp_path: Path) -> None:
-    hand = dask_hand(tmp_path / "attempts", tmp_path, address := free_address())
-    assert hand.executor.unavailable_reason == f"a Dask scheduler that answers at {address}"
-    hand.launch("touch ran")
-    assert hand.exit().detail == f"cannot start: no Dask scheduler answers at {address}"
-    assert hand.handles == {}
-    hand.executor.close()
+    driver = dask_driver(tmp_path / "attempts", tmp_path, address := free_address())
+    assert driver.executor.unavailable_reason == f"a Dask scheduler that answers at {address}"
+    driver.launch("touch ran")
+    assert driver.result().detail == f"cannot start: no Dask scheduler answers at {address}"
+    assert driver.handles == {}
+    driver.executor.close()
