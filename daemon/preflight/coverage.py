@@ -53,10 +53,7 @@ def history(context: PreflightContext) -> Iterator[Finding]:
     capabilities = warehouse_adapter(context.pipeline.warehouse.kind).capabilities
     if isinstance(info, QueryError):
         yield failed(f"{source.table}: {info}", "give the account the right to read it")
-    elif (
-        info is None
-        and "implicit_tables" not in warehouse_adapter(context.pipeline.warehouse.kind).capabilities
-    ):
+    elif info is None and "implicit_tables" not in capabilities:
         yield failed(f"{source.table} does not exist", "correct history.table")
     elif info is None:
         yield passed(f"{source.table} does not exist yet; the first job creates it")
