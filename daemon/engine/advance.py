@@ -15,9 +15,10 @@ from backfilld.state.records import BackfillRow, CheckRow, DateRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import Advance, Fail, GateContext, Start, Wait, WaitReason, WaivedBy, decide
 from backfilld.state.rules.machine import FINAL, Outcome, Trigger
-from backfilld.state.store import backfills, calendar_days, checks, dates, holds
+from backfilld.state.store import backfills, calendar_days, checks, dates, holds, transitions
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.dates import DateStatus, Transition, WaitStatus
+from backfilld.state.store.dates import WaitStatus
+from backfilld.state.store.transitions import DateStatus, Transition
 
 
 @dataclass(slots=True)
@@ -91,11 +92,11 @@ class Advancer:
         tx, now = work.tx, self._context.now()
         dates.set_waiting(tx, work.parked)  # first: what follows may wake some of them
         sequential = cascade.sequential(self._pipeline)
-        again = dates.readmitted(tx, work.admitted)
+        again = transitions.readmitted(tx, work.admitted)
         checks.reset_for(tx, work.admitted, self._pipeline.processors, now, sequential, again)
         cascade.clear(tx, self._context, work.ended)
         lookback.create_lookback_checks(tx, self._context, [work.days[row.date] for row in work.admitted])
-        checks.request_check(tx, work.ask, now)
+        checks.request_check(tx, work.ask, now, evaluated=True)
         checks.clear_runnable(tx, work.may_not_start)
         checks.set_runnable(tx, work.may_start)
         lookback.wake_unblocked(tx, self._context, work.passed)
@@ -239,7 +240,7 @@ class Advancer:
             work.ended.append(walk.row)
 
     def _commit(self, work: _AdvanceBatch, walk: _DateWalk, standing: DateStatus) -> None:
-        dates.move(work.tx, walk.row, walk.moves, standing, actor=ACTOR, now=self._context.now())
+        transitions.move(work.tx, walk.row, walk.moves, standing, actor=ACTOR, now=self._context.now())
         source = walk.row.state
         for step in walk.moves:
             work.events.append(

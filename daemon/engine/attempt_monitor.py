@@ -14,7 +14,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import AttemptEnded
 from backfilld.daemon.executors.adapter import Executor, JobResult, JobStatus
 from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
-from backfilld.state.store import attempts, checks, dates
+from backfilld.state.store import attempts, checks
 from backfilld.state.store.attempts import AttemptEnd
 from backfilld.state.store.checks import AttemptResult
 from backfilld.state.store.database import Transaction
@@ -187,7 +187,6 @@ class AttemptMonitor:
             ]
             pairs = [(one, date) for one in ended for date in covered[one.attempt.id]]
             self._release(tx, pairs, endings, known, refused)
-            dates.make_dates_due(tx, known, dates.IMMEDIATELY)
         for row in rows:
             with suppress(OSError):  # it only takes up room
                 self._context.dates_file(row.id).unlink()
@@ -247,7 +246,7 @@ class AttemptMonitor:
         self, one: _Ended, ending: AttemptEnd, check: CheckRow, query_due_at: float, *, counts: bool
     ) -> AttemptResult:
         row, settings = one.attempt, self._context.pipeline.job_settings(one.attempt.processor)
-        values: dict[str, object] = {"query_due_at": query_due_at}
+        values: dict[str, object] = {}
         if counts:
             values["retry_at"] = ending.ended_at + self._backoff(settings.backoff, check.attempt_count)
         else:
@@ -259,7 +258,8 @@ class AttemptMonitor:
                 "last_attempt_succeeded": int(ending.status is AttemptStatus.SUCCEEDED),
                 "last_attempt_detail": _detail(ending),
             }
-        return AttemptResult(pair=(check.date, check.processor), attempt=row.id, values=values)
+        pair = (check.date, check.processor)
+        return AttemptResult(pair=pair, attempt=row.id, query_due_at=query_due_at, values=values)
 
     def _ask_ahead(
         self, tx: Transaction, date: dt.date, processor: str, known: Mapping[str, CheckRow], at: float

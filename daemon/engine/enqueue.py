@@ -18,7 +18,7 @@ from backfilld.state.records import Action, Actor, CheckRow, DateRow, EnqueueOut
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL, Trigger
-from backfilld.state.store import audit, backfills, calendar_days, checks, dates
+from backfilld.state.store import audit, backfills, calendar_days, checks, dates, transitions
 from backfilld.state.store.backfills import BackfillDateRow
 from backfilld.state.store.database import Transaction
 
@@ -247,7 +247,7 @@ class Enqueuer:
         )
         empty = [d for d in new if d.outcome is EnqueueOutcome.NOT_EXPECTED]
         created = [self._new(number, request, d.date) for d in empty]
-        dates.dismiss(tx, created, [d.reason for d in empty], self._context.now())
+        transitions.dismiss(tx, created, [d.reason for d in empty], self._context.now())
         again = [
             existing[d.date] for d in details if d.date in existing and d.outcome is EnqueueOutcome.ENQUEUED
         ]
@@ -286,7 +286,7 @@ class Enqueuer:
         for state, again in ((DONE, RunMode.NORMAL), (FAILED, RunMode.RETRY_NO_DATA)):
             held = [row for row in ended if row.state == state]
             mode = RunMode.FORCE if request.force else again
-            dates.restart(tx, held, mode=mode, actor=request.by.name, reason=reason, now=now)
+            transitions.restart(tx, held, mode=mode, actor=request.by.name, reason=reason, now=now)
             dates.reassign(tx, [row.date for row in held], number, request.priority)
         return [requeued_event(row, Trigger.RETRY, actor=request.by.name, reason=reason) for row in ended]
 

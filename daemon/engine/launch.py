@@ -138,7 +138,6 @@ class Launcher:
             behind = checks.runnable(tx, dict.fromkeys(stale, LOOK_AHEAD))
             old = [(c.date, c.processor) for c in behind if (c.asked_at or 0.0) < oldest]
             checks.request_check(tx, old, self._context.now())
-            dates.make_dates_due(tx, sorted({date for date, _ in old}), self._context.now())
             picks = checks.runnable(tx, limits)
         return [pick for pick in picks if (pick.asked_at or 0.0) >= oldest]
 

@@ -9,7 +9,7 @@ from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.models import PENDING
 from backfilld.state.records import DateRow, RunMode
 from backfilld.state.rules.machine import Trigger
-from backfilld.state.store import backfills, dates, notifications
+from backfilld.state.store import backfills, notifications, transitions
 from backfilld.state.store.database import Transaction
 
 
@@ -36,9 +36,11 @@ def requeue(
     for number in cancelled - cancelling:
         backfills.change(tx, number, {"cancelled_at": None})
     chosen = [row for row in held if row.backfill_id not in cancelling]
-    dates.reopen_requests(tx, chosen)
+    transitions.reopen_requests(tx, chosen)
     notifications.reset_end(tx, {row.backfill_id for row in chosen})
-    dates.restart(tx, chosen, mode=mode, actor=actor, reason=reason, now=context.now(), cascades=cascades)
+    transitions.restart(
+        tx, chosen, mode=mode, actor=actor, reason=reason, now=context.now(), cascades=cascades
+    )
     for number, holder in holders.items():
         # What was forgiven and goes back is no credit for failures to come.
         backfills.change(

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     CompoundSelect,
     Connection,
+    Row,
     Update,
     bindparam,
     case,
@@ -25,6 +26,7 @@ from sqlalchemy import (
 from backfilld.state.records import CheckRow, DateRow, RunMode
 from backfilld.state.rules.verdict import Judgement, Verdict
 from backfilld.state.store import row_mappers
+from backfilld.state.store.dates import IMMEDIATELY, make_dates_due
 from backfilld.state.store.schema import IS_RUNNABLE, IS_UNSATISFIED, checks, dates
 from backfilld.state.store.sql import select_by_dates
 from backfilld.state.store.upsert import insert
@@ -34,8 +36,11 @@ Pair = tuple[dt.date, str]
 
 # Statements are built once: building one costs more than SQLite takes to run it.
 _THIS = (checks.c.date == bindparam("_date"), checks.c.processor == bindparam("_processor"))
-_AGAIN = {"generation": checks.c.generation + 1, "runnable": 0}
-_WANT = update(checks).where(*_THIS).values(query_due_at=bindparam("_at"), **_AGAIN)
+_REQUEST = (
+    update(checks)
+    .where(*_THIS)
+    .values(query_due_at=bindparam("_at"), generation=checks.c.generation + 1, runnable=0)
+)
 _DUE = checks.c.query_due_at <= bindparam("_now")
 _WANTED = select(checks).where(_DUE).order_by(checks.c.date).limit(bindparam("_limit"))
 _NTH_WANTED = select(checks.c.date).where(_DUE).limit(1).offset(bindparam("_before"))
@@ -89,6 +94,7 @@ class AttemptResult:
 
     pair: Pair
     attempt: int
+    query_due_at: float
     values: Mapping[str, object]
 
 
@@ -112,11 +118,8 @@ def reset_for(
     fresh = statement.excluded
     reset = {
         "satisfied": 0,
-        "query_due_at": fresh.query_due_at,
-        "generation": checks.c.generation + 1,
         "attempt_count": 0,
         "retry_at": None,
-        "runnable": 0,
         "priority": fresh.priority,
         "mode": fresh.mode,
         "waived_by": "",
@@ -128,7 +131,6 @@ def reset_for(
         {
             "date": row.date,
             "processor": name,
-            "query_due_at": now,
             "priority": row.priority,
             "mode": (RunMode.FORCE if row.cascades and name in sequential else row.mode).value,
         }
@@ -137,11 +139,12 @@ def reset_for(
     ]
     kept = {name: column for name, column in reset.items() if name not in _OF_THIS_WORK}
     for changes, again in ((reset, False), (kept, True)):
-        its = [row for row in values if (row["date"] in readmitted) is again]
-        if its:
+        rows = [row for row in values if (row["date"] in readmitted) is again]
+        if rows:
             tx.execute(
-                statement.on_conflict_do_update(index_elements=["date", "processor"], set_=changes), its
+                statement.on_conflict_do_update(index_elements=["date", "processor"], set_=changes), rows
             )
+    request_check(tx, [(row.date, name) for row in admitted for name in processors], now, evaluated=True)
 
 
 def create_lookback_checks(
@@ -171,11 +174,22 @@ def for_dates(tx: Connection, due_checks: Collection[dt.date]) -> dict[dt.date, 
     return found
 
 
-def request_check(tx: Connection, pairs: Iterable[Pair], at: float) -> None:
-    """Have the warehouse asked about pairs, not before `at`. Answers under way no longer count."""
-    values = _pairs(pairs, _at=at)
+def request_check(tx: Connection, pairs: Iterable[Pair], at: float, *, evaluated: bool = False) -> None:
+    """Request a query of the warehouse for each pair, not before `at`.
+
+    A request also raises the generation, so that the result of a query under way is discarded; clears
+    `runnable`, so that no job starts on old evidence; and makes the dates due where they are live. With
+    `evaluated` they are not made due: the caller evaluates them in this same transaction.
+    """
+    _request(tx, dict.fromkeys(pairs, at), evaluated=evaluated)
+
+
+def _request(tx: Connection, requests: Mapping[Pair, float], *, evaluated: bool = False) -> None:
+    values = [{"_date": date, "_processor": name, "_at": at} for (date, name), at in requests.items()]
     if values:
-        tx.execute(_WANT, values)
+        tx.execute(_REQUEST, values)
+    if not evaluated:
+        make_dates_due(tx, sorted({date for date, _ in requests}), IMMEDIATELY)
 
 
 def due_checks(tx: Connection, now: float, limit: int) -> list[CheckRow]:
@@ -189,13 +203,22 @@ def batch_is_full(tx: Connection, now: float, most: int) -> bool:
 
 
 def save(tx: Connection, answers: Collection[CheckResult]) -> set[Pair]:
-    """Keep verdicts, except where something happened since the question was put; which were kept."""
-    rows_now = select_by_dates(tx, checks, {answer.date for answer in answers})
-    generations = {(row.date, row.processor): row.generation for row in rows_now}
-    kept = [one for one in answers if generations.get((one.date, one.processor)) == one.generation]
+    """Save the results of the current generation that are not older than what is known; their pairs.
+
+    Two queries of one generation can overlap: the result of the one that started later stays.
+    """
+    rows = select_by_dates(tx, checks, {answer.date for answer in answers})
+    known = {(row.date, row.processor): row for row in rows}
+    kept = [answer for answer in answers if _is_current(answer, known.get((answer.date, answer.processor)))]
     if kept:
         tx.execute(_SAVE, [_saved(answer) for answer in kept])
-    return {(one.date, one.processor) for one in kept}
+    return {(answer.date, answer.processor) for answer in kept}
+
+
+def _is_current(answer: CheckResult, known: Row[Any] | None) -> bool:
+    if known is None or known.generation != answer.generation:
+        return False
+    return known.asked_at is None or known.asked_at <= answer.asked_at
 
 
 def _saved(answer: CheckResult) -> dict[str, object]:
@@ -296,21 +319,22 @@ def claim(tx: Connection, taken: Mapping[int, Iterable[Pair]]) -> None:
         tx.execute(_CLAIM, values)
 
 
-def release(tx: Connection, released: Iterable[AttemptResult]) -> None:
-    """Note that attempts ended, and have the warehouse asked."""
+def release(tx: Connection, results: Sequence[AttemptResult]) -> None:
+    """Record that attempts ended, and request a check of each pair."""
     alike: dict[tuple[str, ...], list[dict[str, object]]] = defaultdict(list)
-    for one in released:
-        beside = {f"_{name}": value for name, value in one.values.items()}
-        alike[tuple(one.values)] += _pairs([one.pair], _attempt=one.attempt, **beside)
+    for result in results:
+        columns = {f"_{name}": value for name, value in result.values.items()}
+        alike[tuple(result.values)] += _pairs([result.pair], _attempt=result.attempt, **columns)
     for names, values in alike.items():
         tx.execute(_release(names), values)
+    _request(tx, {result.pair: result.query_due_at for result in results})
 
 
 @cache
 def _release(names: tuple[str, ...]) -> Update:
     here = (*_THIS, checks.c.attempt_id == bindparam("_attempt"))
     ended: dict[str, Any] = {name: bindparam(f"_{name}") for name in names}
-    return update(checks).where(*here).values(attempt_id=None, **_AGAIN, **ended)
+    return update(checks).where(*here).values(attempt_id=None, **ended)
 
 
 def earliest_unsatisfied(
