@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from backfilld.state.rules.verdict import Judgement, Verdict
-from backfilld.state.store import backfills, checks, dates, transitions
+from backfilld.state.store import backfills, checks, dates
 from backfilld.state.store.database import Database
 
 DATE = dt.date(2021, 10, 26)
