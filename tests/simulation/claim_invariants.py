@@ -12,7 +12,7 @@ from tests.simulation.quiescence_invariants import Row, Violation, day_of
 
 if TYPE_CHECKING:
     from tests.simulation.invariants import Invariants
-    from tests.simulation.sim import Simulation
+    from tests.simulation.simulation import Simulation
 
 
 class ClaimInvariants:

@@ -12,7 +12,7 @@ from tests.simulation.external_events import OPERATOR
 from tests.simulation.quiescence_invariants import Violation
 
 if TYPE_CHECKING:
-    from tests.simulation.sim import Simulation
+    from tests.simulation.simulation import Simulation
 
 MOST_HELP = 8
 """How often a person looks at what has come to rest and helps it on."""

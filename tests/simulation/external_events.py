@@ -13,7 +13,7 @@ from backfilld.state.rules.verdict import HistoryRun
 from tests.simulation.scenario import ExternalEvent
 
 if TYPE_CHECKING:
-    from tests.simulation.sim import Simulation
+    from tests.simulation.simulation import Simulation
 
 OPERATOR = Actor(name="someone")
 EXTERNAL_RUN = "another controller"

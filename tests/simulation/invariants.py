@@ -19,7 +19,7 @@ from tests.simulation.quiescence_invariants import QuiescenceInvariants, Row, Vi
 from tests.simulation.staleness_invariants import StalenessInvariants
 
 if TYPE_CHECKING:
-    from tests.simulation.sim import Simulation
+    from tests.simulation.simulation import Simulation
 
 
 class Invariants:

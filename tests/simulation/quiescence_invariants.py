@@ -17,7 +17,7 @@ from tests.simulation.scrape import differences
 
 if TYPE_CHECKING:
     from tests.simulation.invariants import Invariants
-    from tests.simulation.sim import Simulation
+    from tests.simulation.simulation import Simulation
     from tests.simulation.staleness_invariants import StalenessInvariants
 
 Row = dict[str, Any]

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 
 from tests.simulation.scenario import Scenario
-from tests.simulation.sim import Simulation
+from tests.simulation.simulation import Simulation
 
 
 def describe_scenario(scenario: Scenario) -> Iterator[str]:

@@ -12,7 +12,7 @@ from tests.simulation.quiescence_invariants import Violation
 from tests.simulation.report import describe_scenario, report
 from tests.simulation.scenario import Scenario
 from tests.simulation.shrink import shrink
-from tests.simulation.sim import Simulation
+from tests.simulation.simulation import Simulation
 
 
 @dataclass

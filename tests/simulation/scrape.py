@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from backfilld.api.metrics import Metrics
 
 if TYPE_CHECKING:
-    from tests.simulation.sim import Simulation
+    from tests.simulation.simulation import Simulation
 
 
 def differences(sim: Simulation) -> dict[str, tuple[Counter[Any], Counter[Any]]]:
