@@ -37,7 +37,7 @@ class Leadership:
                 return True
             log.warning("the lead is lost: nothing moves until it is taken again")
             self.standby = _NOBODY
-        if leader := self._lock.take():
+        if leader := self._lock.acquire():
             if leader != self.standby:
                 log.info("standing by: %s", leader)
             self.standby = leader

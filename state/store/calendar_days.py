@@ -8,8 +8,7 @@ from collections.abc import Collection, Mapping
 from sqlalchemy import Connection, bindparam, select
 
 from backfilld.state.store.schema import calendar_days
-from backfilld.state.store.sql import select_by_dates
-from backfilld.state.store.upsert import insert
+from backfilld.state.store.sql import select_by_dates, upsert
 
 _BETWEEN = select(calendar_days.c.date, calendar_days.c.games).where(
     calendar_days.c.date.between(bindparam("_start"), bindparam("_end"))
@@ -21,7 +20,7 @@ def save(tx: Connection, games: Mapping[dt.date, int | None], now: float) -> Non
     if not games:
         return
     rows = [{"date": date, "games": count, "asked_at": now} for date, count in games.items()]
-    statement = insert(tx, calendar_days)
+    statement = upsert(tx, calendar_days)
     fresh = {"games": statement.excluded.games, "asked_at": statement.excluded.asked_at}
     tx.execute(statement.on_conflict_do_update(index_elements=["date"], set_=fresh), rows)
 

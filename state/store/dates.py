@@ -159,7 +159,7 @@ def make_due(tx: Connection, now: float, *conditions: ColumnElement[bool]) -> in
 
 
 def make_dates_due(tx: Connection, wanted: Iterable[dt.date], at: float) -> None:
-    """Have some dates looked at, now or `AT_ONCE`, where they are live."""
+    """Have some dates looked at, now or IMMEDIATELY, where they are live."""
     values = [{"_date": date, "_at": at} for date in wanted]
     if values:
         tx.execute(_WAKE, values)
