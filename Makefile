@@ -10,20 +10,23 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 EMULATOR := .venv-emulator/installed.txt
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
-# Debian packages that a test needs as the real thing. make test installs what is missing, as root or by sudo.
+# Debian packages that some tests need; make test-packages installs those that are missing, as root or by sudo.
 SYSTEM_PACKAGES := chromium postgresql prometheus systemd
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-hosts check lint format docs simulate setup system-packages clean
+.PHONY: help demo test test-packages test-all test-hosts check lint format docs simulate setup system-packages clean
 
 help:
 	@echo "make demo             run the whole thing on real NBA dates (STAY=1 keeps the daemon running)"
-	@echo "make test             lint, format, types and all tests (T=\"tests/unit -k judge\" for some)"
+	@echo "make test             lint, format, types and the tests that need no root (T=\"tests/unit -k judge\" for some)"
+	@echo "make test-packages    the tests that need Debian packages ($(SYSTEM_PACKAGES)), which it installs"
+	@echo "make test-all         both"
 	@echo "make test-hosts       jobs on several hosts, which are network namespaces: as root, with iproute2"
 	@echo "make check            lint, format and types alone; make lint leaves out the types"
-	@echo "make format           mend what a tool can mend"
+	@echo "make format           fix what a tool can fix"
 	@echo "make docs             write the tables of docs/reference/ from the code"
 	@echo "make simulate         the engine in simulated worlds (SEEDS=$(SEEDS))"
 	@echo "make setup            set up $(VENV) alone (PYTHON=$(PYTHON), 3.11 or newer)"
@@ -33,11 +36,16 @@ help:
 demo: $(READY)
 	@$(BIN)/backfilld demo $(if $(filter-out 0,$(STAY)),--stay)
 
-# The tests run though a check complains, and their summary comes last: one run shows all there is.
-test: system-packages $(READY_DEV) $(EMULATOR)
+# The tests run even if a check fails, and their summary comes last: one run shows everything.
+test: $(READY_DEV) $(EMULATOR)
 	@checks=0; $(MAKE) --no-print-directory check || checks=1; \
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(T) || exit $$?; \
+	$(PYTEST) -m "not packages and not hosts" $(T) || exit $$?; \
 	if [ $$checks = 1 ]; then echo "the tests passed, but make check did not: see above"; exit 1; fi
+
+test-packages: system-packages $(READY_DEV) $(EMULATOR)
+	@$(PYTEST) -m "packages and not hosts" $(T)
+
+test-all: test test-packages
 
 # Apart from the others: not every machine lets its user make network namespaces.
 test-hosts: $(READY_DEV)

@@ -1,97 +1,80 @@
-"""Parts of a job's log, in pieces: a log of any size is never held in memory."""
+"""Reads parts of a job's log in chunks: a log of any size is never loaded into memory."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
 
-PIECE = 64 * 1024
-"""Bytes read at a time."""
+from backfilld.daemon.executors.adapter import CHUNK_BYTES, JobLog, follow
+
 LONGEST_LINE = 200
-"""Bytes of a last line that are shown."""
+"""Bytes shown of a last line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A stretch of a log from byte `start` to before `end`, and the log's size when it was looked at."""
+    """The bytes of a log from `start` up to but not including `end`, and the size of the log at that time."""
 
-    path: Path
+    log: JobLog
     size: int
     start: int
     end: int
 
     @property
     def length(self) -> int:
-        """Bytes of the stretch."""
+        """Number of bytes."""
         return self.end - self.start
 
     def chunks(self) -> Iterator[bytes]:
-        """The stretch, piece by piece; what is written meanwhile is not part of it."""
-        with self.path.open("rb") as file:
-            file.seek(self.start)
-            left = self.length
-            while left > 0 and (piece := file.read(min(PIECE, left))):
-                left -= len(piece)
-                yield piece
+        """The bytes in chunks, without anything that was written since."""
+        return follow(self.log, self.start, self.end)
 
 
 def read(
-    path: Path, *, tail: int | None = None, offset: int | None = None, limit: int | None = None
+    log: JobLog, *, tail: int | None = None, offset: int | None = None, limit: int | None = None
 ) -> Part | None:
-    """The last `tail` lines, what follows byte `offset`, or all of it; None where there is no log.
+    """The last `tail` lines, everything from byte `offset` on, or the whole log; None without a log.
 
-    Of that at most the first `limit` bytes.
+    At most the first `limit` bytes of that.
     """
+    size = log.size()
+    if size is None:
+        return None
     try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            start = min(offset or 0, size) if tail is None else _start_of_tail(file, size, tail)
+        start = min(offset or 0, size) if tail is None else _start_of_tail(log, size, tail)
     except OSError:
         return None
-    return Part(path=path, size=size, start=start, end=size if limit is None else min(start + limit, size))
+    return Part(log=log, size=size, start=start, end=size if limit is None else min(start + limit, size))
 
 
-def last_line(path: Path) -> str:
-    """The last line, or what a progress bar shows, by the last piece alone; empty where there is no log."""
+def last_line(log: JobLog) -> str:
+    """The last line of the last chunk, which may be a progress bar; empty without a log."""
     try:
-        with path.open("rb") as file:
-            file.seek(max(os.fstat(file.fileno()).st_size - PIECE, 0))
-            *_, last = b"", *file.read(PIECE).splitlines()
+        *_, last = b"", *log.read(max((log.size() or 0) - CHUNK_BYTES, 0), CHUNK_BYTES).splitlines()
     except OSError:
         return ""
     return last[:LONGEST_LINE].decode(errors="replace").strip()
 
 
-def _start_of_tail(file: BinaryIO, size: int, lines: int) -> int:
-    """The byte where the last `lines` lines begin; a line break at the very end begins no line."""
+def _start_of_tail(log: JobLog, size: int, lines: int) -> int:
+    """The offset at which the last `lines` lines start; a final line break starts no line."""
     if lines == 0:
         return size
-    wanted = lines + 1 if _ends_with_break(file, size) else lines
+    wanted = lines + 1 if size and log.read(size - 1, 1) == b"\n" else lines
     end = size
     while end > 0:
-        start = max(end - PIECE, 0)
-        file.seek(start)
-        piece = file.read(end - start)
-        breaks = piece.count(b"\n")
+        start = max(end - CHUNK_BYTES, 0)
+        chunk = log.read(start, end - start)
+        breaks = chunk.count(b"\n")
         if breaks >= wanted:
-            return start + _nth_break_from_end(piece, wanted) + 1
+            return start + _nth_break_from_end(chunk, wanted) + 1
         wanted -= breaks
         end = start
     return 0
 
 
-def _ends_with_break(file: BinaryIO, size: int) -> bool:
-    if size == 0:
-        return False
-    file.seek(size - 1)
-    return file.read(1) == b"\n"
-
-
-def _nth_break_from_end(piece: bytes, number: int) -> int:
-    at = len(piece)
+def _nth_break_from_end(chunk: bytes, number: int) -> int:
+    at = len(chunk)
     for _ in range(number):
-        at = piece.rindex(b"\n", 0, at)
+        at = chunk.rindex(b"\n", 0, at)
     return at

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from backfilld.daemon.events import AttemptStarted, Event
 from backfilld.daemon.warehouses.adapter import Answers, Wanted
 from backfilld.state.records import Actor
+from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.verdict import Evidence
 
 ME = Actor(name="bench")
@@ -27,7 +28,7 @@ class Instant:
         if isinstance(event, AttemptStarted):
             self.filled.update((event.processor, date) for date in event.dates)
 
-    def games(self, start: dt.date, end: dt.date) -> Mapping[dt.date, int]:
+    def counts(self, start: dt.date, end: dt.date) -> Mapping[dt.date, Counts]:
         """Every date is expected."""
         return {}
 

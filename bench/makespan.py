@@ -23,10 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from backfilld.daemon.adapters import parse_pipeline
 from backfilld.daemon.executors.adapter import Job
 from backfilld.daemon.warehouses.adapter import Answers, Wanted
-from backfilld.state.pipeline.loading import parse
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from bench.arguments import conditions, parser
 from tests.factories import phase, pipeline_data, processor
 from tests.simulation.world import Work, World
@@ -125,7 +125,9 @@ def pipeline(days: Sequence[tuple[dt.date, int, str]], setting: Setting) -> Pipe
         order = {"order": "sequential", "skip_bootstrap": True, "lookback": "season"} if sequential else {}
         phases.append(phase(name, *own, **order))
     file = {"file": "calendar.csv", "bootstrap_days": BOOTSTRAP_DAYS, "season": seasons}
-    return parse(pipeline_data(*phases, calendar=file, jobs={"slots": setting.slots}), Path("bench.toml"))
+    return parse_pipeline(
+        pipeline_data(*phases, calendar=file, jobs={"slots": setting.slots}), Path("bench.toml")
+    )
 
 
 class _World(World):

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from sqlalchemy import Table
 
+from backfilld.daemon.adapters import parse_pipeline
 from backfilld.daemon.events import Event
-from backfilld.state.pipeline.loading import parse
 from backfilld.state.store import dates, schema
 from backfilld.state.store.database import Transaction
 from bench.arguments import conditions, parser
@@ -92,7 +92,7 @@ def measure(number: int) -> str:
 def _settled(number: int, folder: Path) -> World:
     """A world at rest with so many dates: the engine brings some there, the others stand where those do."""
     shape = tomllib.loads(toml(["true", "{date}"], writers=SLOTS, lookback=30))
-    world = World(parse(shape, Path("bench.toml")), {}, folder)
+    world = World(parse_pipeline(shape, Path("bench.toml")), {}, folder)
     world.warehouse, world.events = Instant(), _Unheard()  # type: ignore[assignment]
     world.start()
     by_engine = min(number, BY_ENGINE)

@@ -1,7 +1,19 @@
-"""What every error has in common that a person can mend."""
+"""The one tree of the product's errors."""
 
 from __future__ import annotations
 
 
-class UserError(Exception):
-    """Something keeps the program from its work; the message says what, and what a person can do about it."""
+class BackfilldError(Exception):
+    """The root of every error that backfilld raises itself.
+
+    The message says what is wrong. `hint` says what a person can do about it, and is empty where the message
+    says it, or where nobody has to do anything.
+    """
+
+    def __init__(self, message: str = "", *, hint: str = "") -> None:
+        self.hint = hint
+        super().__init__(message)
+
+
+class UserError(BackfilldError):
+    """A mistake or a condition that only a person can fix: a command line ends with it and exit code 2."""

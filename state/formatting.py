@@ -1,33 +1,58 @@
-"""Figures and other people's texts as people read them."""
+"""Times, counts and foreign texts, formatted for messages."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+_RANGES = 4
+"""How many ranges of dates a sentence names before it counts the rest."""
 
 
 def format_utc(at: float) -> str:
-    """Epoch seconds as people read them, in UTC, to the second."""
+    """Epoch seconds as a UTC timestamp, to the second: `2021-10-19T12:00:00Z`."""
     return dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def pluralize(n: int, noun: str) -> str:
-    """A number of things: 1 date, 3 dates."""
+    """A number with its noun: `1 date`, `3 dates`."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
+def format_counts(counts: Mapping[str, int]) -> str:
+    """A date's counts by their names: `5 games, 1 store`; empty without any."""
+    return ", ".join(f"{n} {_singular(name) if n == 1 else name}" for name, n in counts.items())
+
+
+def _singular(name: str) -> str:
+    return name.removesuffix("s") if not name.endswith("ss") else name
+
+
 def join_truncated(words: Sequence[str], most: int, between: str = ", ") -> str:
-    """The first of some words, and how many more there are."""
+    """The first `most` words, and how many more there are: `a, b and 3 more`."""
     more = f" and {len(words) - most} more" if len(words) > most else ""
     return between.join(words[:most]) + more
 
 
 def strip_unstorable(text: str) -> str:
-    """Somebody else's text without what no database keeps: NUL characters, and halves of surrogate pairs."""
+    """A foreign text without what databases refuse: NUL characters and unpaired surrogates."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def first_line(message: str) -> str:
-    """The first line of somebody else's error: what follows repeats the query or the address."""
+    """The first line of a foreign error message; later lines repeat the query or the address."""
     lines = [line.strip() for line in strip_unstorable(message).splitlines() if line.strip()]
     return lines[0][:300] if lines else "no message"
+
+
+def format_date_ranges(dates: Iterable[dt.date]) -> str:
+    """Dates as ranges: `2021-10-15..2021-10-18, 2021-11-25`, the first four of them."""
+    ranges: list[list[dt.date]] = []
+    for date in sorted(dates):
+        if ranges and (date - ranges[-1][-1]).days == 1:
+            ranges[-1].append(date)
+        else:
+            ranges.append([date])
+    named = [str(r[0]) if len(r) == 1 else f"{r[0]}..{r[-1]}" for r in ranges[:_RANGES]]
+    left = sum(map(len, ranges[_RANGES:]))
+    return ", ".join(named) + (f" and {left} more" if left else "")

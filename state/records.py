@@ -1,4 +1,4 @@
-"""Rows of the state database as frozen values, as they pass between store, engine and API."""
+"""Rows of the state database as frozen values, passed between store, engine and API."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from backfilld.state.rules.verdict import HistoryRun, Verdict
 
 
 class RunMode(StrEnum):
-    """How a date treats work that looks done, or not worth doing."""
+    """How a date treats processors that are complete or have no data."""
 
     NORMAL = "normal"
     RETRY_NO_DATA = "retry_no_data"
-    """After a retry: what has no data is tried once more."""
+    """After a retry: a processor without data runs once more."""
     FORCE = "force"
-    """Every processor runs once, whatever its verdict."""
+    """Every processor runs once, also where it is complete."""
 
 
 class Sources(StrEnum):
@@ -26,13 +26,13 @@ class Sources(StrEnum):
     ALL = "all"
     """All of them."""
     CRITICAL = "critical"
-    """Those of priority `critical`. What the others lack is an accepted gap."""
+    """Those of priority `critical`. Missing outputs of the other ones are waived."""
     NONE = "none"
-    """None. A `critical` one that lacks something fails the date as `blocked`; with others it is a gap."""
+    """None. A missing `critical` output fails the date as `blocked`; other ones are waived."""
 
 
 class Mark(StrEnum):
-    """What may be said of a date that has ended."""
+    """What can be wrong with a date that has ended."""
 
     REGRESSED = "regressed"
     """It is no longer complete."""
@@ -41,41 +41,44 @@ class Mark(StrEnum):
 
 
 class EnqueueOutcome(StrEnum):
-    """What became of one requested date."""
+    """The outcome of one requested date."""
 
     ENQUEUED = "enqueued"
-    """It is the backfill's now."""
+    """The date belongs to the new backfill."""
     ALREADY_DONE = "already_done"
-    """It is done, and lacks nothing by the latest answer of the warehouse."""
+    """The date is done, and complete by the latest evidence."""
     JOINED = "joined"
-    """Another backfill has it, which goes on with it."""
+    """Another backfill has the date and continues with it."""
     NOT_EXPECTED = "not_expected"
     """The calendar expects nothing."""
     INVALID = "invalid"
-    """Given to no date: a request with one that cannot be read is refused whole."""
+    """No date has it: a request with a date that cannot be read is refused as a whole."""
 
 
 class AttemptStatus(StrEnum):
-    """How an attempt stands or ended. What the warehouse then says is the verdict, not the status."""
+    """How far an attempt's process came. Whether its rows are there is the verdict, not the status."""
 
     RUNNING = "running"
     """Under way."""
-    SUCCEEDED = "succeeded"
-    """It exited with 0."""
-    FAILED = "failed"
-    """It exited with another code."""
+    EXITED = "exited"
+    """It exited by itself, with the code in `exit_code`."""
     TIMED_OUT = "timed_out"
-    """It was ended at its `timeout`."""
+    """It was killed at its `timeout`."""
     IDLE = "idle"
-    """It was ended after `silence` without output."""
+    """It was killed after `idle_timeout` without output."""
     CANCELLED = "cancelled"
-    """It was ended since its backfill was cancelled."""
+    """It was killed because its backfill was cancelled."""
     LOST = "lost"
-    """It has no exit code: it went with its machine, was killed, or could not be started."""
+    """It has no exit code: its host went down, it was killed from outside, or it could not be started."""
+
+
+def attempt_result(status: str, exit_code: int | None) -> str:
+    """An attempt's status, with the code of one that exited: `exited 0`, `exited 2`, `timed_out`."""
+    return f"{status} {exit_code}" if status == AttemptStatus.EXITED else status
 
 
 class Action(StrEnum):
-    """What somebody can ask for that changes something."""
+    """The changes that a person can request."""
 
     ENQUEUE = "enqueue"
     PAUSE = "pause"
@@ -88,7 +91,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who asks for a change, from which address, in which request."""
+    """Who requests a change, from which address, in which HTTP request."""
 
     name: str
     address: str = ""
@@ -144,14 +147,14 @@ class DateRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRow:
-    """What is known of one (processor, date)."""
+    """The latest evidence, verdict and attempt of one (processor, date)."""
 
     date: dt.date
     processor: str
     verdict: Verdict
     satisfied: bool
     rows: int | None
-    """As last counted: an `unknown` verdict leaves them as they were."""
+    """As last counted: an `unknown` verdict does not change them."""
     expected: str
     reason: str
     asked_at: float | None
@@ -172,9 +175,9 @@ class CheckRow:
     accepted_by: str
     accepted_reason: str
     stale_at: float | None = None
-    """When what its output is computed from was repaired since; None: it was not."""
+    """When an input of its output was repaired after the output was computed; None: it was not."""
     previous_attempts: tuple[HistoryRun, ...] = ()
-    """All our ended attempts, where somebody read them; else empty."""
+    """All ended attempts, where `with_attempt_history` has attached them; else empty."""
 
     @property
     def counted(self) -> int | None:
@@ -183,12 +186,12 @@ class CheckRow:
 
     @property
     def follows_attempt(self) -> bool:
-        """Whether the next verdict is the first since our latest attempt ended."""
+        """Whether the next verdict is the first since the latest attempt ended."""
         return self.last_attempt_ended_at is not None and (self.asked_at or 0.0) < self.last_attempt_ended_at
 
     @property
-    def own(self) -> HistoryRun | None:
-        """Our latest attempt, as a run of the history."""
+    def last_attempt(self) -> HistoryRun | None:
+        """The daemon's latest attempt, as a run of the history."""
         if self.last_attempt_started_at is None:
             return None
         return HistoryRun(
@@ -224,6 +227,11 @@ class AttemptRow:
     max_rss_bytes: int | None
     cpu_seconds: float | None
 
+    @property
+    def ended_well(self) -> bool:
+        """Whether its process exited with code 0."""
+        return self.exit_code == 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransitionRow:
@@ -241,7 +249,7 @@ class TransitionRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldRow:
-    """Something that may not start: everything, a processor, an output table, or questions."""
+    """What may not be used until it is released: everything, a processor, a table or the warehouse."""
 
     kind: str
     key: str
@@ -253,7 +261,7 @@ class HoldRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRow:
-    """A change that somebody asked for; `before` and `after` are None where there was nothing."""
+    """A change that a person requested; `before` and `after` are None where nothing existed."""
 
     id: int
     at: float

@@ -1,4 +1,4 @@
-"""What somebody may have meant who wrote a name that there is not."""
+"""Suggestions for a misspelt name."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import textwrap
 from collections.abc import Iterable
 
 LONGEST = 220
-"""Characters of a list of names; a longer one ends after its last whole name."""
+"""The most characters of a list of names; a longer list ends after its last whole name."""
 
 
 def did_you_mean(name: str, known: Iterable[str], *, prefix: str = "") -> str:
-    """The nearest of the known names, else all of them or as many as a sentence bears.
+    """The nearest of the known names, or else the known names, up to `LONGEST` characters.
 
-    A `prefix` that all of them have brings none nearer.
+    A `prefix` that all names share does not count for the distance.
     """
-    names = {one.removeprefix(prefix): one for one in known}
+    names = {candidate.removeprefix(prefix): candidate for candidate in known}
     nearest = difflib.get_close_matches(name.removeprefix(prefix), names, n=1)
     if nearest:
         return f"did you mean '{names[nearest[0]]}'?"

@@ -10,10 +10,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.warehouses.backend import QueryError
 from backfilld.daemon.warehouses.catalog import TableInfo, columns_in
-from backfilld.state.pipeline.loading import load
-from backfilld.state.pipeline.models import Pipeline, Processor
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
 
 NBA = Path(__file__).parents[1] / "pipelines" / "nba.toml"
 START, END = dt.date(2021, 11, 15), dt.date(2021, 11, 24)
@@ -67,7 +68,7 @@ def make(folder: Path) -> Checkout:
     path = folder / "backfilld" / "pipelines" / "nba.toml"
     path.parent.mkdir(parents=True)
     shutil.copy(NBA, path)
-    made = Checkout(path=path, pipeline=load(path))
+    made = Checkout(path=path, pipeline=load_pipeline(path))
     interpreter = made.root / ".venv" / "bin" / "python"
     interpreter.parent.mkdir(parents=True)
     interpreter.symlink_to(sys.executable)

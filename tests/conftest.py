@@ -12,6 +12,10 @@ from tests import browser, postgresql
 from tests.integration import emulator
 from tests.simulation import seeds
 
+PACKAGED = frozenset({"chromium", "postgresql_server"})
+"""Fixtures whose servers come from Debian packages."""
+POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.packages)
+
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("default", PATIENT, max_examples=100, derandomize=True)
 settings.register_profile("thorough", PATIENT, max_examples=5000)
@@ -21,6 +25,14 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 def pytest_report_header() -> str:
     """The seeds of the simulated worlds, which differ from commit to commit."""
     return seeds.described()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a Debian package by the fixture that starts it."""
+    for item in items:
+        if PACKAGED & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.packages)
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +65,7 @@ def database(request: pytest.FixtureRequest) -> str:
     return server.empty()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", POSTGRESQL])
 def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a state database can be: what holds of one kind must hold of the other."""
     if request.param == "sqlite":

@@ -1,23 +1,24 @@
 """Builders of pipelines, days and evidence: say what matters to a test, the rest is ordinary.
 
 pipeline(phase("phase2", processor("box")), phase("phase4", processor("zones"), order="sequential"))
-judge(seen(rows=2), expectation(rows_per_game=[2, 2]), day(games=8), about())
+judge(seen(rows=2), expectation(rows_per={"games": [2, 2]}), day(games=8), about())
 """
 
 import datetime as dt
 from pathlib import Path
 from typing import Any
 
-from backfilld.state.pipeline.loading import parse
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.daemon.adapters import parse_pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.calendar import Calendar, Day, Season
 from backfilld.state.rules.expectation import Expectation
-from backfilld.state.rules.verdict import Evidence, HistoryRun, JudgeContext
+from backfilld.state.rules.judge import JudgeContext
+from backfilld.state.rules.verdict import Evidence, HistoryRun
 
 NOW = dt.datetime(2025, 12, 1, 12, tzinfo=dt.UTC).timestamp()
 HOUR = 3600.0
 SEASON = Season(name="2021-22", opens=dt.date(2021, 10, 19), closes=dt.date(2022, 6, 16))
-CALENDAR = Calendar([SEASON], counts_games=True)
+CALENDAR = Calendar([SEASON], counted=True)
 
 Table = dict[str, Any]
 """A table of a pipeline file, as TOML gives it."""
@@ -48,22 +49,24 @@ def pipeline_data(*phases: Table, **keys: Any) -> Table:
 
 def pipeline(*phases: Table, at: Path = Path("pipeline.toml"), **keys: Any) -> Pipeline:
     """A checked pipeline; `at` is where its file would lie."""
-    return parse(pipeline_data(*phases, **keys), at)
+    return parse_pipeline(pipeline_data(*phases, **keys), at)
 
 
 def nba(at: Path = Path("pipeline.toml"), **keys: Any) -> Pipeline:
     """The first user's shape in small: two sources, two parallel processors, two strict steps."""
-    two_per_game = {"rows_per_game": [2, 2]}
+    two_per_game = {"rows_per": {"games": [2, 2]}}
     return pipeline(
         phase(
             "phase2",
             processor("nbac_team_boxscore", expect=two_per_game),
-            processor("bigdataball_play_by_play", priority="fallback", expect={"rows_per_game": [400, 600]}),
+            processor(
+                "bigdataball_play_by_play", priority="fallback", expect={"rows_per": {"games": [400, 600]}}
+            ),
         ),
         phase(
             "phase3",
             processor("team_offense_game_summary", expect=two_per_game),
-            processor("player_game_summary", expect={"rows_per_game": [16, 28]}),
+            processor("player_game_summary", expect={"rows_per": {"games": [16, 28]}}),
         ),
         phase(
             "phase4",
@@ -78,17 +81,17 @@ def nba(at: Path = Path("pipeline.toml"), **keys: Any) -> Pipeline:
 
 
 def expectation(**rules: Any) -> Expectation:
-    """An expectation by the keys of the file: `rows_per_game=[2, 2]`."""
+    """An expectation by the keys of the file: `rows_per={"games": [2, 2]}`."""
     return Expectation.model_validate(rules)
 
 
 def day(date: str = "2021-10-26", games: int | None = 5) -> Day:
-    """A date of the season 2021-22, which opened on 2021-10-19."""
-    return CALENDAR.day(dt.date.fromisoformat(date), games)
+    """A date of the season 2021-22, which opened on 2021-10-19; None: the calendar does not count."""
+    return CALENDAR.day(dt.date.fromisoformat(date), None if games is None else {"games": games})
 
 
 def seen(rows: int = 0, **figures: Any) -> Evidence:
-    """What the warehouse says: `seen(rows=16, games=8, closed=run())`."""
+    """What the warehouse says: `seen(rows=16, distinct={"game_id": 8}, closed=run())`."""
     return Evidence(rows=rows, **figures)
 
 
@@ -107,12 +110,16 @@ def open_run(*, hours_ago: float = 1.0, detail: str = "") -> HistoryRun:
 
 def about(
     *,
-    own: HistoryRun | None = None,
-    earlier: tuple[HistoryRun, ...] = (),
+    last_attempt: HistoryRun | None = None,
+    previous_attempts: tuple[HistoryRun, ...] = (),
     bootstrap_days: int = 0,
     now: float = NOW,
 ) -> JudgeContext:
-    """The circumstances of a judgement; open runs are stale after 4 hours."""
+    """The context of a judgement; open runs are stale after 4 hours."""
     return JudgeContext(
-        now=now, stale_after=4 * HOUR, bootstrap_days=bootstrap_days, own=own, earlier=earlier
+        now=now,
+        stale_after=4 * HOUR,
+        bootstrap_days=bootstrap_days,
+        last_attempt=last_attempt,
+        previous_attempts=previous_attempts,
     )

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from backfilld.daemon.warehouses.adapter import Answers, Wanted, WarehouseError
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.verdict import Evidence, HistoryRun
 
 Pair = tuple[str, dt.date]
@@ -24,7 +25,7 @@ class FakeWarehouse:
     pipeline: Pipeline
     calendar: Mapping[dt.date, int] = field(default_factory=dict)
     rows: dict[Pair, int] = field(default_factory=dict)
-    good: dict[Pair, int] = field(default_factory=dict)
+    passing_rows: dict[Pair, int] = field(default_factory=dict)
     empty_counts: dict[Pair, dict[str, int]] = field(default_factory=dict)
     closed: dict[Pair, HistoryRun] = field(default_factory=dict)
     open: dict[Pair, HistoryRun] = field(default_factory=dict)
@@ -32,9 +33,9 @@ class FakeWarehouse:
     down: str = ""
     asked: list[str] = field(default_factory=list)
 
-    def games(self, start: dt.date, end: dt.date) -> Mapping[dt.date, int]:
-        self._ask("games")
-        return {date: games for date, games in self.calendar.items() if start <= date <= end}
+    def counts(self, start: dt.date, end: dt.date) -> Mapping[dt.date, Counts]:
+        self._ask("counts")
+        return {date: {"games": games} for date, games in self.calendar.items() if start <= date <= end}
 
     def evidence(self, wanted: Wanted, *, purpose: str) -> Answers:
         self._ask(purpose)
@@ -52,10 +53,10 @@ class FakeWarehouse:
 
     def _enough(self, name: str, date: dt.date) -> int:
         expect = self.pipeline.processors[name].expect
-        if expect.rows_per_game:
-            return expect.rows_per_game[0] * self.calendar[date]
+        if expect.rows_per:
+            return expect.rows_per.root["games"][0] * self.calendar[date]
         if expect.rows:
-            return expect.rows[0]
+            return expect.rows.root[0]
         return self._enough(expect.ratio.of, date) if expect.ratio else 1
 
     def _one(self, name: str, date: dt.date) -> Evidence:
@@ -64,8 +65,10 @@ class FakeWarehouse:
         expect, rows = self.pipeline.processors[name].expect, self.rows.get((name, date), 0)
         return Evidence(
             rows=rows,
-            games=self.calendar.get(date) if expect.games_column and rows else None,
-            good=self.good.get((name, date), rows) if expect.quality else None,
+            distinct=dict.fromkeys(expect.distinct.column_names(), self.calendar[date])
+            if expect.distinct and rows
+            else {},
+            passing_rows=self.passing_rows.get((name, date), rows) if expect.quality else None,
             empty_counts=self.empty_counts.get((name, date), dict.fromkeys(expect.filled.columns, 0))
             if expect.filled
             else {},

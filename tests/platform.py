@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Any
 
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from tests.factories import phase, pipeline, processor
 
 SOURCES = (

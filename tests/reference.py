@@ -24,29 +24,29 @@ from pydantic.fields import FieldInfo
 from backfilld.api.cli.commands.serve import serve
 from backfilld.api.cli.main import cli
 from backfilld.api.endpoint import Endpoint, Router, header_name
-from backfilld.api.metrics import GATE_RESULTS, HOLDS, INCIDENTS, PURPOSES
+from backfilld.api.metrics import GATE_RESULTS, HOLDS, INCIDENTS, PURPOSES, RESULTS
 from backfilld.api.routes import SECTIONS
 from backfilld.api.schemas.fields import BackfillStatus
+from backfilld.daemon.adapters import installed
 from backfilld.daemon.settings import DEFAULT_LISTEN, VARIABLES, Settings
-from backfilld.state.pipeline.models import (
-    EngineSettings,
-    JobDefaults,
-    JobSettings,
-    Phase,
-    Pipeline,
-    Processor,
-)
+from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
+from backfilld.state.pipeline.phase import Phase
+from backfilld.state.pipeline.pipeline import EngineSettings, Pipeline
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.sections import (
     CalendarSettings,
-    CloudRunSettings,
-    DaskSettings,
     ExecutorSettings,
     HistorySettings,
     SeasonSettings,
     WarehouseSettings,
 )
 from backfilld.state.records import AttemptStatus, EnqueueOutcome, Sources
-from backfilld.state.rules.expectation import Expectation, Filled, Quality, RampStep, Ratio
+from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.expectations.distinct import DistinctColumn
+from backfilld.state.rules.expectations.filled import Filled
+from backfilld.state.rules.expectations.quality import Quality
+from backfilld.state.rules.expectations.ramp import RampStep
+from backfilld.state.rules.expectations.ratio import Ratio
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import Outcome, Trigger
 from backfilld.state.rules.verdict import Verdict
@@ -64,8 +64,6 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "season": SeasonSettings,
     "jobs": JobDefaults,
     "executor": ExecutorSettings,
-    "dask": DaskSettings,
-    "cloud-run": CloudRunSettings,
     "engine": EngineSettings,
     "phase": Phase,
     "processor": Processor,
@@ -73,9 +71,16 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "ratio": Ratio,
     "quality": Quality,
     "filled": Filled,
+    "distinct": DistinctColumn,
     "ramp": RampStep,
 }
 """The tables of the pipeline file, by the names of their tables in the reference."""
+
+KINDS: Mapping[str, Mapping[str, type[BaseModel]]] = {
+    "warehouse": {kind: installed().warehouses.model(kind) for kind in installed().warehouses.names},
+    "executor": {kind: installed().executors.model(kind) for kind in installed().executors.names},
+}
+"""The settings models of the adapters, by kind."""
 
 ENUMS: Mapping[str, type[StrEnum]] = {
     "verdict": Verdict,
@@ -93,6 +98,7 @@ LABELS: Mapping[str, Mapping[str, str]] = {
     "incident": INCIDENTS,
     "hold": HOLDS,
     "gate": GATE_RESULTS,
+    "result": RESULTS,
     "purpose": PURPOSES,
 }
 """The values of labels that are words of the metrics' own, with what each means."""
@@ -104,6 +110,10 @@ _KINDS: Mapping[str, str] = {
     "Duration": "duration",
     "Bounds": "list of 1 or 2 numbers",
     "Share": "number",
+    "Rows": "list of 1 or 2 numbers",
+    "RowsPer": "table of lists of 1 or 2 numbers",
+    "Distinct": "tables of their own",
+    "Ramp": "tables of their own",
     "str": "text",
     "int": "whole number",
     "float": "number",
@@ -126,10 +136,22 @@ def _rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
-def keys(name: str) -> str:
+def kinds(sort: str) -> str:
+    """The keys that each kind of adapter adds, a section for each."""
+    return "\n".join(
+        f'### `kind = "{kind}"`\n{inspect.getdoc(model)}\n\n{keys(model) if _own_keys(model) else ""}'
+        for kind, model in KINDS[sort].items()
+    )
+
+
+def _own_keys(model: type[BaseModel]) -> list[str]:
+    inherited = _inherited(model)
+    return [key for key in model.model_fields if key not in inherited]
+
+
+def keys(model: type[BaseModel]) -> str:
     """The keys of one table of the pipeline file. A processor's own: those of `[jobs]` have their table."""
-    model = MODELS[name]
-    inherited = JobSettings.model_fields if model is Processor else {}
+    inherited = _inherited(model)
     told = docstrings(model)
     rows = [
         [
@@ -144,6 +166,12 @@ def keys(name: str) -> str:
     return _rows(["key", "type", "default", "meaning"], rows)
 
 
+def _inherited(model: type[BaseModel]) -> Iterable[str]:
+    """The keys that the table of a base has: of an adapter's settings only its own are listed."""
+    bases = [base for base in model.__mro__[1:] if base in (JobSettings, WarehouseSettings, ExecutorSettings)]
+    return [] if model is JobDefaults else [key for base in bases for key in base.model_fields]
+
+
 def _declared(kind: type) -> Iterator[tuple[ast.stmt, str]]:
     """The statements of a class, each with the docstring below it on one line."""
     body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0].body  # type: ignore[attr-defined]
@@ -154,9 +182,9 @@ def _declared(kind: type) -> Iterator[tuple[ast.stmt, str]]:
 
 def _fields(model: type[BaseModel]) -> Iterator[tuple[ast.AnnAssign, str]]:
     """The fields that a model and its bases declare, each with its docstring."""
-    for kind in reversed([c for c in model.__mro__ if c.__module__.startswith("backfilld.state.")]):
+    for kind in reversed([c for c in model.__mro__ if c.__module__.startswith("backfilld.")]):
         for field, text in _declared(kind):
-            if isinstance(field, ast.AnnAssign):
+            if isinstance(field, ast.AnnAssign) and not ast.unparse(field.annotation).startswith("ClassVar"):
                 yield field, text
 
 
@@ -227,12 +255,12 @@ def _toml(value: Any) -> str:
 
 def routes() -> str:
     """Every route, section by section."""
-    return "\n".join(f"### {one.name}\n{one.about}\n\n{_section(one)}" for one in SECTIONS)
+    return "\n".join(f"### {one.name}\n{one.description}\n\n{_section(one)}" for one in SECTIONS)
 
 
 def _section(section: Router) -> str:
     rows = [
-        [f"`{one.method} {one.path}`", one.scope or "", _asked(one), _summary(one)]
+        [f"`{one.method} {one.route}`", one.scope or "", _asked(one), _summary(one)]
         for one in section.endpoints
     ]
     return _rows(["route", "scope", "takes", "does"], rows)
@@ -321,7 +349,8 @@ def _verb(command: click.Command, name: str) -> str:
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
-    **{f"keys.{name}": (lambda name=name: keys(name)) for name in MODELS},
+    **{f"keys.{name}": (lambda model=model: keys(model)) for name, model in MODELS.items()},
+    **{f"kinds.{sort}": (lambda sort=sort: kinds(sort)) for sort in KINDS},
     **{f"words.{name}": (lambda kind=kind: words(meanings(kind))) for name, kind in ENUMS.items()},
     **{f"words.{name}": (lambda told=told: words(told)) for name, told in LABELS.items()},
     "routes": routes,

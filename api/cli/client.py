@@ -10,6 +10,7 @@ from typing import Any
 import requests
 
 from backfilld.daemon.settings import DEFAULT_LISTEN
+from backfilld.state.errors import BackfilldError
 
 TIMEOUT_SECONDS = 60.0
 """An enqueue may have to wait for the warehouse's word about dates that are done."""
@@ -17,7 +18,7 @@ TIMEOUT_SECONDS = 60.0
 Json = dict[str, Any]
 
 
-class ApiError(Exception):
+class ApiError(BackfilldError):
     """The daemon refused, or could not be reached; `status` is None then."""
 
     def __init__(self, message: str, status: int | None = None) -> None:

@@ -61,7 +61,7 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except UserError as error:
-        _tell(f"backfilld: {error}")
+        _tell("\n".join(filter(None, [f"backfilld: {error}", error.hint])))
         sys.exit(2)
     except WarehouseError as error:
         _tell(f"backfilld: the warehouse could not be asked: {error}")

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 from backfilld.api.cli.arguments import covered
 from backfilld.api.cli.client import Client, Json
+from backfilld.state.records import attempt_result
 
 ENDED = ("finished", "cancelled", "stopped")
 """The statuses in which a backfill goes on no more by itself."""
-_BAD = "failed,timed_out,idle,lost"
-"""How attempts end badly."""
 _RECENT = 100
-"""How many of them are looked at."""
+"""How many of the latest failed attempts are read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +91,7 @@ class Failures:
             self._failed = progress["dates"]["failed"]
 
     def _fresh_attempts(self) -> Iterator[Failure]:
-        ended = self._client.get("/v1/attempts", status=_BAD, limit=_RECENT)["items"]
+        ended = self._client.get("/v1/attempts", failed="true", limit=_RECENT)["items"]
         fresh = [one for one in reversed(ended) if one["id"] not in self._attempts]
         self._attempts.update(one["id"] for one in fresh)
         yield from map(attempt_failure, fresh)
@@ -111,7 +110,7 @@ def attempt_failure(attempt: Json) -> Failure:
     words = [f"exit {code}" if code is not None else "", attempt["detail"], *last]
     return Failure(
         what=f"{covered(attempt)} {attempt['processor']}",
-        how=attempt["status"],
+        how=attempt_result(attempt["status"], attempt["exit_code"]),
         reason=": ".join(word for word in words if word),
         command=f"backfilld logs {attempt['id']}",
     )

@@ -1,41 +1,42 @@
-"""Jobs start: runnable work is claimed, oldest first, committed, and only then begun. One pass."""
+"""Starts jobs: claims runnable checks, oldest first, commits the claims, then launches the jobs."""
 
 from __future__ import annotations
 
 import datetime as dt
 import math
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from backfilld.daemon.command_inspection import cwd_of
 from backfilld.daemon.engine import budgets, processor_holds
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import AttemptStarted, Event
 from backfilld.daemon.executors.adapter import Executor, Handle, Job
 from backfilld.daemon.executors.attempt_files import private_opener
-from backfilld.state.pipeline.models import Processor, date_placeholders
+from backfilld.daemon.job_command import job_command, needs_dates_file
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow, CheckRow, DateRow
+from backfilld.state.rules.batching import batches
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store import attempts, calendar_days, checks, dates, holds
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
 
-LOOK_AHEAD = 50
-"""How many waiting checks are asked about afresh together, when the first of them is found too old."""
+REFRESH_TOGETHER = 50
+"""How many checks of a processor are queried together when the evidence of its first is too old."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Claimed:
+class _Claim:
     attempt: int
     processor: Processor
     dates: tuple[dt.date, ...]
 
 
 class Launcher:
-    """The duty that starts jobs."""
+    """Claims and launches attempts."""
 
     def __init__(
         self,
@@ -43,14 +44,14 @@ class Launcher:
         executors: Mapping[str, Executor],
         cannot_start: Callable[[Mapping[int, str]], None],
     ) -> None:
-        """`cannot_start` closes claimed attempts whose jobs could not be prepared, and is told why."""
+        """`cannot_start` closes claimed attempts whose jobs could not be prepared; it takes the reasons."""
         self._context = context
         self._executors = executors
         self._cannot_start = cannot_start
         self._processors = context.pipeline.processors
 
     def run(self) -> int:
-        """Claim what may run within the slots and launch it; how many attempts were started."""
+        """Claim and launch what may run within the slots. Returns how many attempts were started."""
         self._context.unavailable.update(
             {name: executor.unavailable_reason for name, executor in self._executors.items()}
         )
@@ -59,132 +60,140 @@ class Launcher:
             if not checks.runnable(tx, dict.fromkeys(limits, 1)):
                 return 0
         with self._context.db.write() as tx:
-            claimed, parked = self._claim(tx)
-        self._launch(claimed)
-        self._context.emit_all([*(_told(one) for one in claimed), *parked])
-        return len(claimed)
+            claims, incidents = self._claim(tx)
+        self._launch(claims)
+        self._context.emit_all([*(_started_event(claim) for claim in claims), *incidents])
+        return len(claims)
 
     def _limits(self, tx: Transaction, running: Sequence[AttemptRow]) -> dict[str, int]:
-        """How many attempts of each processor may start now, by slots, writers, sequence, holds, executor."""
-        placed = holds.all_holds(tx)
+        """How many attempts of each processor may start: slots, writers, sequence, holds, executors."""
+        active_holds = holds.all_holds(tx)
         free = self._context.pipeline.jobs.slots - len(running)
-        if free <= 0 or any(hold.kind in (holds.EVERYTHING, holds.WAREHOUSE) for hold in placed):
+        if free <= 0 or any(hold.kind in (holds.EVERYTHING, holds.WAREHOUSE) for hold in active_holds):
             return {}
-        limits = {name: min(free, self._free_writers(p, running)) for name, p in self._processors.items()}
-        held = processor_holds.held_processors(self._context.pipeline, placed)
-        barred = {
+        on_executor = self._free_on_executors(running)
+        limits = {
+            name: min(free, self._free_writers(p, running), on_executor[p.executor])
+            for name, p in self._processors.items()
+        }
+        held_processors = processor_holds.held_processors(self._context.pipeline, active_holds)
+        blocked = {
             name
             for name in limits
-            if name in held or self._in_sequence(name, running) or self._obstructed(name)
+            if name in held_processors or self._sequence_is_busy(name, running) or self._is_unavailable(name)
         }
-        return {name: limit for name, limit in limits.items() if limit > 0 and name not in barred}
+        return {name: limit for name, limit in limits.items() if limit > 0 and name not in blocked}
+
+    def _free_on_executors(self, running: Sequence[AttemptRow]) -> dict[str, int]:
+        """How many more attempts may run on each executor, by its own `slots` or those of all jobs."""
+        slots = self._context.pipeline.jobs.slots
+        return {
+            name: (settings.slots or slots) - sum(1 for attempt in running if attempt.executor == name)
+            for name, settings in self._context.pipeline.executor.items()
+        }
 
     def _free_writers(self, processor: Processor, running: Sequence[AttemptRow]) -> int:
         return processor.writers - sum(1 for attempt in running if attempt.output == processor.table)
 
-    def _in_sequence(self, name: str, running: Sequence[AttemptRow]) -> bool:
-        """Whether an attempt of its sequential phase runs."""
+    def _sequence_is_busy(self, name: str, running: Sequence[AttemptRow]) -> bool:
+        """Whether an attempt of the processor's sequential phase is running."""
         phase = self._context.pipeline.stage_of[name].phase
         return phase.sequential and any(attempt.sequence == phase.name for attempt in running)
 
-    def _obstructed(self, name: str) -> bool:
-        """Whether its executor can start nothing now, so that an attempt would be used up for nothing."""
+    def _is_unavailable(self, name: str) -> bool:
+        """Whether the processor's executor cannot start jobs now, so that an attempt would be wasted."""
         return bool(self._context.unavailable.get(self._processors[name].executor))
 
-    def _claim(self, tx: Transaction) -> tuple[list[_Claimed], list[Event]]:
-        """Claim in the order of priority and date; the stop flags are read in this same transaction.
+    def _claim(self, tx: Transaction) -> tuple[list[_Claim], list[Event]]:
+        """Claim in the order of priority and date. Pauses and holds are read in the same transaction.
 
-        Tables for which something would start, were their daily attempts not spent, are parked.
+        Holds each table that has work but has used up its daily attempts.
         """
         running = attempts.running(tx)
         limits = self._limits(tx, running)
-        batch = {name: limit * self._processors[name].batch for name, limit in limits.items()}
-        picks = self._fresh(tx, batch)
+        limits_by_dates = {name: limit * self._processors[name].batch for name, limit in limits.items()}
+        candidates = self._with_fresh_evidence(tx, limits_by_dates)
         free = self._context.pipeline.jobs.slots - len(running)
+        on_executor = self._free_on_executors(running)
         writers = {(a.output, a.writer) for a in running}
         sequences = {a.sequence for a in running}
-        holders = dates.get_many(tx, [pick.date for pick in picks])
-        claimed: list[_Claimed] = []
-        limited = budgets.table_budgets(tx, self._context)
-        left: dict[str, float] = {table: budget.left for table, budget in limited.items()}
-        spent: set[str] = set()
-        for group in self._groups(tx, picks, holders):
-            processor = self._processors[group[0].processor]
+        date_rows = dates.get_many(tx, [candidate.date for candidate in candidates])
+        claims: list[_Claim] = []
+        table_budgets = budgets.table_budgets(tx, self._context)
+        remaining: dict[str, float] = {table: budget.left for table, budget in table_budgets.items()}
+        used_up: set[str] = set()
+        for batch in self._batches(tx, candidates, date_rows):
+            processor = self._processors[batch[0].processor]
             phase = self._context.pipeline.stage_of[processor.name].phase
             sequence = phase.name if phase.sequential else None
             writer = next((n for n in range(processor.writers) if (processor.table, n) not in writers), None)
-            if free <= 0 or writer is None or (sequence and sequence in sequences):
+            slots = min(free, on_executor[processor.executor])
+            if slots <= 0 or writer is None or (sequence and sequence in sequences):
                 continue
-            if left.get(processor.table, math.inf) <= 0:
-                spent.add(processor.table)
+            if remaining.get(processor.table, math.inf) <= 0:
+                used_up.add(processor.table)
                 continue
-            claimed.append(self._take(tx, group, holders, writer, sequence))
-            left[processor.table] = left.get(processor.table, math.inf) - 1
+            claims.append(self._claim_one(tx, batch, date_rows, writer, sequence))
+            remaining[processor.table] = remaining.get(processor.table, math.inf) - 1
             writers.add((processor.table, writer))
             sequences.add(sequence)
             free -= 1
-        self._note(tx, claimed, holders)
-        budgets.count_attempts(tx, self._context, [one.processor.table for one in claimed])
-        return claimed, [
-            budgets.hold_spent_table(tx, self._context, table, limited[table].told) for table in sorted(spent)
+            on_executor[processor.executor] -= 1
+        self._record_claims(tx, claims, date_rows)
+        budgets.count_attempts(tx, self._context, [claim.processor.table for claim in claims])
+        return claims, [
+            budgets.hold_spent_table(tx, self._context, table, table_budgets[table].spent_reason)
+            for table in sorted(used_up)
         ]
 
-    def _fresh(self, tx: Transaction, limits: Mapping[str, int]) -> list[CheckRow]:
-        """The first that may run by young evidence; what comes before by older is asked about again."""
+    def _with_fresh_evidence(self, tx: Transaction, limits: Mapping[str, int]) -> list[CheckRow]:
+        """Runnable checks whose evidence is recent enough. Those ahead of them are queried again."""
         oldest = self._context.now() - self._context.pipeline.engine.max_evidence_age
-        picks = checks.runnable(tx, limits)
-        stale = {pick.processor for pick in picks if (pick.asked_at or 0.0) < oldest}
-        if stale:
-            behind = checks.runnable(tx, dict.fromkeys(stale, LOOK_AHEAD))
-            old = [(c.date, c.processor) for c in behind if (c.asked_at or 0.0) < oldest]
-            checks.request_check(tx, old, self._context.now())
-            picks = checks.runnable(tx, limits)
-        return [pick for pick in picks if (pick.asked_at or 0.0) >= oldest]
+        candidates = checks.runnable(tx, limits)
+        outdated_processors = {c.processor for c in candidates if (c.asked_at or 0.0) < oldest}
+        if outdated_processors:
+            next_in_line = checks.runnable(tx, dict.fromkeys(outdated_processors, REFRESH_TOGETHER))
+            outdated = [(c.date, c.processor) for c in next_in_line if (c.asked_at or 0.0) < oldest]
+            checks.request_check(tx, outdated, self._context.now())
+            candidates = checks.runnable(tx, limits)
+        return [c for c in candidates if (c.asked_at or 0.0) >= oldest]
 
-    def _groups(
-        self, tx: Transaction, picks: Sequence[CheckRow], holders: Mapping[dt.date, DateRow]
+    def _batches(
+        self, tx: Transaction, candidates: Sequence[CheckRow], date_rows: Mapping[dt.date, DateRow]
     ) -> list[list[CheckRow]]:
-        """Picks as attempts: one date each, or runs of dates of one backfill for processors with a batch."""
-        groups: list[list[CheckRow]] = []
-        open_groups: dict[tuple[str, int], list[CheckRow]] = {}
-        for pick in picks:
-            processor = self._processors[pick.processor]
-            alike = pick.processor, holders[pick.date].backfill_id
-            group = open_groups.get(alike)
-            if group and len(group) < processor.batch and self._continues(tx, processor, group[-1], pick):
-                group.append(pick)
-            else:
-                groups.append([pick])
-                open_groups[alike] = groups[-1]
-        return groups
+        """The candidates as attempts; an attempt takes dates of one backfill only."""
+        return batches(
+            candidates,
+            self._processors,
+            nothing_between=partial(self._nothing_between, tx),
+            owner=lambda candidate: date_rows[candidate.date].backfill_id,
+        )
 
-    def _continues(self, tx: Transaction, processor: Processor, last: CheckRow, pick: CheckRow) -> bool:
-        """Whether a batch may go on to `pick`: a range must not sweep over dates that it does not claim."""
-        if "start" not in processor.placeholders:
-            return True
-        first, end = last.date + dt.timedelta(days=1), pick.date - dt.timedelta(days=1)
-        between = calendar_days.between(tx, first, end)
+    def _nothing_between(self, tx: Transaction, first: dt.date, last: dt.date) -> bool:
+        """Whether the calendar knows every date strictly between the two, and expects none of them."""
+        day = dt.timedelta(days=1)
+        known = calendar_days.between(tx, first + day, last - day)
         seasons = self._context.pipeline.seasons
-        known_empty = all(not seasons.day(date, games).expected for date, games in between.items())
-        return known_empty and len(between) == (pick.date - last.date).days - 1
+        empty = all(not seasons.day(date, counts).expected for date, counts in known.items())
+        return empty and len(known) == (last - first).days - 1
 
-    def _take(
+    def _claim_one(
         self,
         tx: Transaction,
-        group: Sequence[CheckRow],
-        holders: Mapping[dt.date, DateRow],
+        batch: Sequence[CheckRow],
+        date_rows: Mapping[dt.date, DateRow],
         writer: int,
         sequence: str | None,
-    ) -> _Claimed:
-        processor = self._processors[group[0].processor]
-        covered = tuple(check.date for check in group)
-        number = attempts.claim(
+    ) -> _Claim:
+        processor = self._processors[batch[0].processor]
+        batch_dates = tuple(check.date for check in batch)
+        attempt_id = attempts.claim(
             tx,
             attempts.Claim(
-                dates=covered,
+                dates=batch_dates,
                 processor=processor.name,
                 phase=self._context.pipeline.stage_of[processor.name].phase.name,
-                backfill_id=holders[covered[0]].backfill_id,
+                backfill_id=date_rows[batch_dates[0]].backfill_id,
                 executor=processor.executor,
                 output=processor.table,
                 writer=writer,
@@ -192,24 +201,28 @@ class Launcher:
             ),
             self._context.now(),
         )
-        return _Claimed(number, processor, covered)
+        return _Claim(attempt_id, processor, batch_dates)
 
-    def _note(self, tx: Transaction, claimed: Sequence[_Claimed], holders: Mapping[dt.date, DateRow]) -> None:
-        """Let checks and dates know which attempts run for them."""
-        checks.claim(tx, {one.attempt: [(date, one.processor.name) for date in one.dates] for one in claimed})
-        rows = [holders[date] for one in claimed for date in one.dates]
+    def _record_claims(
+        self, tx: Transaction, claims: Sequence[_Claim], date_rows: Mapping[dt.date, DateRow]
+    ) -> None:
+        """Record on checks and dates which attempts run for them."""
+        checks.claim(
+            tx, {claim.attempt: [(date, claim.processor.name) for date in claim.dates] for claim in claims}
+        )
+        rows = [date_rows[date] for claim in claims for date in claim.dates]
         dates.set_waiting(
             tx, [WaitStatus(row=row, waiting=WaitReason.ATTEMPT, due_at=row.due_at) for row in rows]
         )
 
-    def _launch(self, claimed: Sequence[_Claimed]) -> None:
+    def _launch(self, claims: Sequence[_Claim]) -> None:
         jobs: dict[str, list[Job]] = defaultdict(list)
         unavailable: dict[int, str] = {}
-        for one in claimed:
+        for claim in claims:
             try:
-                jobs[one.processor.executor].append(self._job(one))
+                jobs[claim.processor.executor].append(self._job(claim))
             except OSError as error:
-                unavailable[one.attempt] = f"its file of dates cannot be written: {error.strerror}"
+                unavailable[claim.attempt] = f"its file of dates cannot be written: {error.strerror}"
         if unavailable:
             self._cannot_start(unavailable)
         for name, executor in self._executors.items():
@@ -220,39 +233,27 @@ class Launcher:
         with self._context.db.write() as tx:
             attempts.record_handles(tx, handles, self._context.now())
 
-    def _job(self, one: _Claimed) -> Job:
-        words = self._words(one)
-        env = {
-            **one.processor.env,
-            "BACKFILLD_DATE": words["date"],
-            "BACKFILLD_DATES": words["dates"],
-            "BACKFILLD_PROCESSOR": one.processor.name,
-            "BACKFILLD_ATTEMPT": str(one.attempt),
-        }
-        cwd = cwd_of(self._context.pipeline, one.processor)
+    def _job(self, claim: _Claim) -> Job:
+        dates_file = self._write_dates_file(claim) if needs_dates_file(claim.processor) else None
+        command = job_command(self._context.pipeline, claim.processor, claim.dates, dates_file)
         return Job(
-            attempt=one.attempt,
-            argv=one.processor.argv(words),
-            cwd=cwd,
-            env=env,
-            pass_env=one.processor.pass_env,
-            processor=one.processor.name,
-            timeout=one.processor.timeout,
+            attempt=claim.attempt,
+            argv=command.argv,
+            cwd=command.cwd,
+            env={**command.env, "BACKFILLD_ATTEMPT": str(claim.attempt)},
+            pass_env=claim.processor.pass_env,
+            processor=claim.processor.name,
+            timeout=claim.processor.timeout,
+            resources=claim.processor.resources,
         )
 
-    def _words(self, one: _Claimed) -> dict[str, str]:
-        words = date_placeholders(one.dates)
-        if "dates_file" in one.processor.placeholders:
-            words["dates_file"] = str(self._write_dates(one))
-        return {**words, "python": sys.executable}
-
-    def _write_dates(self, one: _Claimed) -> Path:
-        path = self._context.dates_file(one.attempt)
+    def _write_dates_file(self, claim: _Claim) -> Path:
+        path = self._context.dates_file(claim.attempt)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         with open(path, "w", encoding="utf-8", opener=private_opener) as file:
-            file.writelines(f"{date}\n" for date in one.dates)
+            file.writelines(f"{date}\n" for date in claim.dates)
         return path
 
 
-def _told(one: _Claimed) -> AttemptStarted:
-    return AttemptStarted(attempt=one.attempt, processor=one.processor.name, dates=one.dates)
+def _started_event(claim: _Claim) -> AttemptStarted:
+    return AttemptStarted(attempt=claim.attempt, processor=claim.processor.name, dates=claim.dates)

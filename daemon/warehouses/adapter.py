@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from backfilld.state.errors import BackfilldError
+from backfilld.state.pipeline.sections import WarehouseSettings
+from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.verdict import Evidence
 
 Purpose = Literal["gate", "sweep", "calendar", "validation", "quality", "preflight"]
@@ -18,7 +22,7 @@ Answers = Mapping[tuple[str, dt.date], Evidence]
 """Evidence by (processor, date): one for every pair that was wanted."""
 
 
-class WarehouseError(Exception):
+class WarehouseError(BackfilldError):
     """A question that was not answered. Never an answer: whoever asked knows nothing new.
 
     `retry_at` (epoch seconds) is set when asking again before then is useless, as with a spent quota.
@@ -32,8 +36,8 @@ class WarehouseError(Exception):
 class Warehouse(Protocol):
     """The platform's data, read-only."""
 
-    def games(self, start: dt.date, end: dt.date) -> Mapping[dt.date, int]:
-        """Games per date of the calendar, both ends included; dates that are absent have none.
+    def counts(self, start: dt.date, end: dt.date) -> Mapping[dt.date, Counts]:
+        """Counts per date of the calendar, both ends included; 0 for dates that are absent.
 
         Raises:
             WarehouseError: the calendar could not be asked.
@@ -50,3 +54,11 @@ class Warehouse(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarehouseAdapter:
+    """A kind of warehouse: what its folder exposes as ADAPTER. Importing it imports no client library."""
+
+    settings: type[WarehouseSettings]
+    """The model of `[warehouse]`."""

@@ -10,13 +10,14 @@ from typing import Any, Protocol
 from backfilld.daemon.warehouses.adapter import Purpose
 from backfilld.daemon.warehouses.budget import InMemoryLedger, Ledger
 from backfilld.daemon.warehouses.sql.queries import Query
+from backfilld.state.errors import BackfilldError
 from backfilld.state.formatting import first_line
 from backfilld.state.pipeline.sections import DEFAULT_QUOTA_TIMEZONE
 
 Row = Mapping[str, Any]
 
 
-class QueryError(Exception):
+class QueryError(BackfilldError):
     """A question that cannot be answered for a reason of its own: a table, a column, a right, its length.
 
     Asked apart, the rest of the question may well be answered. `unseen`: a table that is missing, denied or

@@ -1,23 +1,26 @@
-"""How many games a date has: by the calendar's SQL, by its CSV file, or not counted at all."""
+"""The calendar's counts per date: by its SQL, by its CSV file, or none at all."""
 
 from __future__ import annotations
 
 import csv
 import datetime as dt
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.daemon.warehouses.backend import Backend, QueryError, Row
 from backfilld.daemon.warehouses.sql.queries import Query, Select
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.fields import IDENTIFIER
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.rules.calendar import Counts
 
-CalendarCounts = Mapping[dt.date, int]
+CalendarCounts = Mapping[dt.date, Counts]
 
 
 class CalendarReader:
-    """Games per date, for both warehouses."""
+    """Counts per date, for every warehouse."""
 
     def __init__(self, pipeline: Pipeline, backend: Backend) -> None:
         self._query = pipeline.calendar.query
@@ -25,8 +28,8 @@ class CalendarReader:
         self._backend = backend
         self._read: tuple[tuple[int, int], CalendarCounts] | None = None
 
-    def games(self, start: dt.date, end: dt.date) -> CalendarCounts:
-        """Games of each date that has any, both ends included; nothing where games are not counted.
+    def counts(self, start: dt.date, end: dt.date) -> CalendarCounts:
+        """Counts of the dates that the calendar names, both ends included; empty where it does not count.
 
         Raises:
             WarehouseError: the query was not answered, or the answer or the file makes no sense.
@@ -37,13 +40,13 @@ class CalendarReader:
             known = self._file(self._path)
         else:
             return {}
-        return {date: games for date, games in known.items() if start <= date <= end}
+        return {date: counts for date, counts in known.items() if start <= date <= end}
 
     def _ask(self, query: str, start: dt.date, end: dt.date) -> CalendarCounts:
         branch = Select(sql=query.strip().rstrip(";"))
         question = Query(branches=(branch,), params={"start": start, "end": end})
         try:
-            return _counted(self._backend.query(question, purpose="calendar"))
+            return _of_rows(self._backend.query(question, purpose="calendar"))
         except QueryError as refusal:
             raise WarehouseError(f"calendar.query was refused: {refusal}") from refusal
         except ValueError as error:
@@ -56,65 +59,76 @@ class CalendarReader:
             stamp = (known.st_mtime_ns, known.st_size)
             if self._read is None or self._read[0] != stamp:
                 with path.open(encoding="utf-8-sig", newline="") as file:
-                    self._read = (stamp, _parsed(file, path))
+                    self._read = (stamp, _of_file(file, path))
             return self._read[1]
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise WarehouseError(f"calendar.file {path} cannot be read: {error}") from error
 
 
-def _counted(rows: Iterable[Row]) -> CalendarCounts:
-    """Games by date of a query's answer.
+def _of_rows(rows: Iterable[Row]) -> CalendarCounts:
+    """Counts by date of a query's answer.
 
     Raises:
-        ValueError: it is no answer to the question.
+        ValueError: the answer has other columns or values than dates and counts.
     """
-    games: dict[dt.date, int] = {}
+    known: dict[dt.date, Counts] = {}
     for row in rows:
-        if "date" not in row or "games" not in row:
-            raise ValueError(f"must give the columns date and games; it gives {', '.join(row)}")
-        date, count = row["date"], row["games"]
+        names = [name for name in row if name != "date"]
+        if "date" not in row or not names:
+            raise ValueError(f"must give the column date and at least one count; it gives {', '.join(row)}")
+        date = row["date"]
         if type(date) is not dt.date:
             raise ValueError(f"date must be a DATE; {date!r} is none")
-        if not isinstance(count, int) or count < 0:
-            raise ValueError(f"games must be a number of games; {date} has {count!r}")
-        if date in games:
+        for name in names:
+            if type(row[name]) is not int or row[name] < 0:
+                raise ValueError(f"{name} must be a whole number, 0 or more; {date} has {row[name]!r}")
+        if date in known:
             raise ValueError(f"gives {date} twice; add GROUP BY")
-        games[date] = count
-    return games
+        known[date] = {name: row[name] for name in names}
+    return known
 
 
-def _parsed(file: TextIO, path: Path) -> CalendarCounts:
-    """Games by date of a CSV file.
+def _of_file(file: TextIO, path: Path) -> CalendarCounts:
+    """Counts by date of a CSV file.
 
     Raises:
         WarehouseError: naming the line that cannot be used.
     """
     reader = csv.reader(file)
     header = [name.strip() for name in next(reader, [])]
-    if header != ["date", "games"]:
-        raise WarehouseError(
-            f"{path}:1: the header must be date,games; it is {','.join(header) or 'missing'}"
-        )
-    games: dict[dt.date, int] = {}
+    if not _is_header(header):
+        shown = ",".join(header) or "missing"
+        raise WarehouseError(f"{path}:1: the header must be date and at least one count; it is {shown}")
+    known: dict[dt.date, Counts] = {}
     for fields in filter(None, reader):
         try:
-            date, count = _parsed_line(fields)
-            if date in games:
+            date, counts = _of_line(header, fields)
+            if date in known:
                 raise ValueError(f"{date} is there twice; keep one line")
         except ValueError as error:
             raise WarehouseError(f"{path}:{reader.line_num}: {error}") from error
-        games[date] = count
-    return games
+        known[date] = counts
+    return known
 
 
-def _parsed_line(fields: list[str]) -> tuple[dt.date, int]:
-    if len(fields) != 2:
-        raise ValueError(f"{','.join(fields)!r} is not date,games")
-    date, games = (field.strip() for field in fields)
+def _is_header(names: Sequence[str]) -> bool:
+    words = all(re.match(IDENTIFIER, name) for name in names)
+    return words and "date" in names and len(names) > 1 and len(set(names)) == len(names)
+
+
+def _of_line(header: Sequence[str], fields: Sequence[str]) -> tuple[dt.date, Counts]:
+    if len(fields) != len(header):
+        raise ValueError(f"{','.join(fields)!r} is not {','.join(header)}")
+    values = dict(zip(header, (field.strip() for field in fields), strict=True))
+    text = values.pop("date")
     try:
-        day = dt.date.fromisoformat(date)
+        date = dt.date.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{date!r} is not a date; write it like 2021-10-19") from None
-    if not games.isascii() or not games.isdigit():
-        raise ValueError(f"{games!r} is not a number of games")
-    return day, int(games)
+        raise ValueError(f"{text!r} is not a date; write it like 2021-10-19") from None
+    return date, {name: _whole_number(name, value) for name, value in values.items()}
+
+
+def _whole_number(name: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise ValueError(f"{name}: {text!r} is not a whole number, 0 or more")
+    return int(text)

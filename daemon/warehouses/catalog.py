@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,9 +9,8 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from backfilld.daemon.warehouses.backend import QueryError, QueryHooks
+from backfilld.daemon.warehouses.backend import QueryError
 from backfilld.state.formatting import first_line
-from backfilld.state.pipeline.models import Pipeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,19 +56,6 @@ class Catalog(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
-
-
-def open_catalog(pipeline: Pipeline) -> Catalog:
-    """The catalog of the pipeline's warehouse, not connected yet."""
-    source = pipeline.warehouse
-    if source.kind == "bigquery":
-        from backfilld.daemon.warehouses.bigquery.catalog import BigQueryCatalog  # noqa: PLC0415
-
-        meter = QueryHooks(now=time.time)
-        return BigQueryCatalog(source, name=pipeline.name, directory=pipeline.path.parent, meter=meter)
-    from backfilld.daemon.warehouses.lake.catalog import LakeCatalog  # noqa: PLC0415
-
-    return LakeCatalog(pipeline.path.parent / (source.path or ""))
 
 
 def columns_in(predicate: str) -> frozenset[str]:

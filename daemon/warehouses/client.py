@@ -11,7 +11,10 @@ from backfilld.daemon.warehouses.calendar import CalendarReader
 from backfilld.daemon.warehouses.sql import queries
 from backfilld.daemon.warehouses.sql.run_history import Runs
 from backfilld.daemon.warehouses.sql.table_queries import Counts, Pair, RunHistory, TableQueries
-from backfilld.state.pipeline.models import Pipeline, Processor
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
+from backfilld.state.rules.calendar import Counts as CalendarCounts
+from backfilld.state.rules.expectations.aggregates import Aggregate
 from backfilld.state.rules.verdict import Evidence
 
 
@@ -27,13 +30,13 @@ class WarehouseClient:
         if pipeline.history:
             self._history = RunHistory(pipeline.history, pipeline.processors, backend)
 
-    def games(self, start: dt.date, end: dt.date) -> Mapping[dt.date, int]:
-        """Games per date of the calendar, both ends included; dates that are absent have none.
+    def counts(self, start: dt.date, end: dt.date) -> Mapping[dt.date, CalendarCounts]:
+        """Counts per date of the calendar, both ends included; 0 for dates that are absent.
 
         Raises:
             WarehouseError: the calendar could not be asked.
         """
-        return self._calendar.games(start, end)
+        return self._calendar.counts(start, end)
 
     def evidence(self, wanted: Wanted, *, purpose: Purpose) -> Answers:
         """What the tables and the run history hold: two queries, however many tables and dates.
@@ -108,31 +111,16 @@ def _evidence(
             return Evidence(error=f"run history could not be asked: {runs}")
         runs = {}
     known = runs.get((processor.name, date), Runs())
-    games, good, empty_counts = _figures(processor, row)
-    return Evidence(
-        rows=rows,
-        games=games,
-        good=good,
-        empty_counts=empty_counts,
-        reference=reference,
-        closed=known.closed,
-        open=known.open,
-    )
+    found = Evidence(rows=rows, reference=reference, closed=known.closed, open=known.open)
+    return found.with_figures(_figures(processor, row))
 
 
-def _figures(processor: Processor, row: Row | None) -> tuple[int | None, int | None, dict[str, int]]:
-    """Distinct games, good rows, and NULL or zero rows per column: zero where there are no rows."""
-    expect = processor.expect
-    columns = expect.filled.columns if expect.filled else ()
-    games = 0 if expect.games_column else None
-    good = 0 if expect.quality else None
+def _figures(processor: Processor, row: Row | None) -> dict[Aggregate, int]:
+    """What was counted for each aggregate: zero where there are no rows."""
+    aggregates = processor.expect.aggregates
     if row is None:
-        return games, good, dict.fromkeys(columns, 0)
-    if expect.games_column:
-        games = int(row["games"])
-    if expect.quality:
-        good = int(row["good"])
-    return games, good, dict(zip(columns, map(int, row["empty_counts"]), strict=True))
+        return dict.fromkeys(aggregates, 0)
+    return dict(zip(aggregates, map(int, row["figures"]), strict=True))
 
 
 def _reference(

@@ -9,21 +9,23 @@ from typing import Any
 from pydantic import ValidationError
 
 from backfilld.state.errors import UserError
-from backfilld.state.pipeline.models import JobSettings, Pipeline
+from backfilld.state.pipeline.adapters import Adapters
+from backfilld.state.pipeline.jobs import JobSettings
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.validation import Location, key_path, lookup, validate
 
 
 class PipelineError(UserError):
     """The pipeline file cannot be used. `problems` has one line each: key, what is wrong, remedy."""
 
-    def __init__(self, path: Path, validate: list[str]) -> None:
+    def __init__(self, path: Path, problems: list[str]) -> None:
         self.path = path
-        self.problems = [_one_line(problem) for problem in dict.fromkeys(validate)]
+        self.problems = [_one_line(problem) for problem in dict.fromkeys(problems)]
         super().__init__("\n".join(f"{path}: {problem}" for problem in self.problems))
 
 
-def load(path: Path) -> Pipeline:
-    """Read and check a pipeline file.
+def load(path: Path, *, adapters: Adapters) -> Pipeline:
+    """Read and check a pipeline file; `adapters` are the kinds of warehouses and executors that it may name.
 
     Raises:
         PipelineError: the file cannot be read, is not TOML, or says something impossible.
@@ -39,10 +41,10 @@ def load(path: Path) -> Pipeline:
         raise PipelineError(path, [f"there is no such file; {remedy}"]) from error
     except (OSError, ValueError) as error:
         raise PipelineError(path, [f"cannot be read: {error}"]) from error
-    return parse(data, path)
+    return parse(data, path, adapters=adapters)
 
 
-def parse(data: dict[str, Any], path: Path) -> Pipeline:
+def parse(data: dict[str, Any], path: Path, *, adapters: Adapters) -> Pipeline:
     """The pipeline of a parsed file that lies at `path`.
 
     Raises:
@@ -51,7 +53,8 @@ def parse(data: dict[str, Any], path: Path) -> Pipeline:
     if "path" in data:
         raise PipelineError(path, ["top level: unknown key 'path'; the lake's belongs under [warehouse]"])
     try:
-        pipeline = Pipeline.model_validate({**_with_defaults(data), "path": path.absolute()})
+        tables = {**_with_defaults(data), "path": path.absolute()}
+        pipeline = Pipeline.model_validate(tables, context=adapters)
     except ValidationError as error:
         raise PipelineError(path, _complaints(error, data)) from error
     if found := list(validate(pipeline)):
@@ -86,6 +89,7 @@ def _map_tables(value: Any, change: Any) -> Any:
 
 
 _WORDS = {
+    "range": "is not a range; write [min] or [min, max]",
     "missing": "is required; add it",
     "tuple_type": "is not a list; put it in [ ], or open each of its tables with [[ ]]",
     "model_type": "is not a table; write its keys under a [header], or in {{ }}",
@@ -110,14 +114,13 @@ _FORMS = {
     "table": "is not a table's name; write dataset.table or project.dataset.table",
     "name": "is not a name; write small letters, digits and _, a letter first",
     "cloud_run_job": "is not the name of a Cloud Run job; write small letters, digits and -, a letter first",
-    "scheduler": "is not an address; write one like tcp://10.0.0.5:8786",
 }
 
 
 def _complaints(error: ValidationError, data: dict[str, Any]) -> list[str]:
     """One line per mistake, told where it was made: not for each processor that inherits it from [jobs]."""
     errors = [e for e in error.errors() if not _inherited(e["loc"], data)]
-    places = {e["loc"][:-1] for e in errors}
+    places = {e["loc"][:n] for e in errors for n in range(len(e["loc"]))}
     return [_line(e, data) for e in errors if not (e["type"] == "too_short" and e["loc"] in places)]
 
 
@@ -136,9 +139,7 @@ def _line(error: Any, data: dict[str, Any]) -> str:
     shown = f"{value!r:.60} " if isinstance(value, str | int | float) else ""
     if "lookback" in loc:  # a union: each of its members has its own complaint
         return f'{key_path(loc[: loc.index("lookback") + 1], data)}: write "season" or a number of days'
-    if kind == "tuple_type" and loc[-1] in ("rows", "rows_per_game"):
-        message = "is not a range; write [min] or [min, max]"
-    elif kind in _WORDS:
+    if kind in _WORDS:
         message = _WORDS[kind].format(**error.get("ctx", {}))
     elif kind == "string_pattern_mismatch":
         message = _FORMS.get(loc[-1], "is not a column's name; write letters, digits and _, no digit first")

@@ -1,16 +1,17 @@
-"""What the pipeline file says of the platform around the jobs: warehouse, run history, calendar."""
+"""Sections of the pipeline file about the platform: warehouse, history, calendar, executors."""
 
 from __future__ import annotations
 
 import datetime as dt
 import itertools
 import re
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator, Mapping
+from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from backfilld.state.pipeline.fields import Column
 from backfilld.state.pipeline.strict_model import StrictModel
-from backfilld.state.rules.expectation import Column
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -34,35 +35,14 @@ TableName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){1,2
 
 
 class WarehouseSettings(StrictModel):
-    """Where the data is: a BigQuery project, or a lake directory relative to the pipeline file."""
+    """Settings that every kind of warehouse has; an adapter adds its own in a subclass."""
 
-    kind: Literal["bigquery", "lake"]
-    """`bigquery` or `lake`."""
-    path: str | None = None
-    """The lake's directory, relative to the pipeline file."""
-    project: str | None = None
-    """The BigQuery project."""
-    location: str | None = None
-    """Where its datasets lie, such as `us-west2`: all of them in one place."""
-    credentials_file: str | None = None
-    """A service account's key; without it, the environment's own credentials."""
-    endpoint: str | None = None
-    """Another host for the BigQuery API, such as an emulator's."""
+    kind: str
+    """The kind of warehouse, such as `bigquery` or `lake`."""
     query_timeout: Duration = 120.0
-    """How long a question may take."""
-    bytes_per_table: int = Field(default=1 << 30, gt=0)
-    """The most that a query may be billed for each table it names (`maximum_bytes_billed`); one that would be
-    billed more is refused."""
+    """The time limit of a query."""
     daily_bytes: int | None = Field(default=None, gt=0)
     """Bytes that may be billed per quota day, in all; without it backfilld sets no limit."""
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.kind == "lake" and not self.path:
-            raise ValueError('a lake needs path; write path = "lake"')
-        if self.kind == "bigquery" and not self.project:
-            raise ValueError('BigQuery needs project; write project = "my-project"')
-        return self
 
 
 class HistorySettings(StrictModel):
@@ -112,13 +92,13 @@ class SeasonSettings(StrictModel):
 
 
 class CalendarSettings(StrictModel):
-    """Where the games per date come from: SQL, a CSV file, or neither (every date is expected)."""
+    """Where the counts per date come from: SQL, a CSV file, or neither (every date is expected)."""
 
     query: str | None = None
-    """SQL that gives `date` (a DATE) and `games` from `@start` to `@end`, in BigQuery's dialect, on a lake
-    too."""
+    """SQL that gives `date` (a DATE) and any counts, such as `games`, from `@start` to `@end`, in BigQuery's
+    dialect, on a lake too. A date without a row, or with counts of 0 only, is not expected."""
     file: str | None = None
-    """A CSV file with the header `date,games`, relative to the pipeline file."""
+    """A CSV file relative to the pipeline file; its header has `date` and any counts, as in `date,games`."""
     bootstrap_days: int = Field(default=0, ge=0, le=366)
     """The first days of a season, which phases with `skip_bootstrap` pass by."""
     season: tuple[SeasonSettings, ...] = Field(default=(), strict=False)
@@ -137,32 +117,18 @@ class CalendarSettings(StrictModel):
         return self
 
 
-class DaskSettings(StrictModel):
-    """A Dask cluster that runs jobs on its workers."""
-
-    scheduler: str = Field(pattern=r"^[a-z]+://\S+$")
-    """The scheduler's address, such as `tcp://10.0.0.5:8786`; `tls://` is configured by Dask's own means."""
-    resource: str | None = Field(default=None, min_length=1)
-    """The workers' resource of which a job takes 1 (`dask worker --resources`); without it, only a thread."""
-
-
-class CloudRunSettings(StrictModel):
-    """Where Cloud Run jobs are, which are executed with arguments of our own."""
-
-    project: str = Field(min_length=1)
-    """The project of the jobs."""
-    region: str = Field(min_length=1)
-    """Their region, such as `us-west2`."""
-    look: Duration = Field(default=5.0, gt=0)
-    """How often each execution under way is looked at."""
-    endpoint: str | None = None
-    """Another address for the Cloud Run API, such as a stand-in's; it is asked without credentials."""
-
-
 class ExecutorSettings(StrictModel):
-    """Where jobs can run besides this machine. A processor chooses by `executor`."""
+    """Settings that every kind of executor has; an adapter adds its own in a subclass."""
 
-    dask: DaskSettings | None = None
-    """A Dask cluster."""
-    cloud_run: CloudRunSettings | None = Field(default=None, alias="cloud-run")
-    """Cloud Run jobs."""
+    refused_placeholders: ClassVar[Mapping[str, str]] = {}
+    """Placeholders that a command may not use on this executor: why, and the remedy."""
+
+    kind: str = ""
+    """The kind of executor; without it, the table's name is the kind."""
+    slots: int | None = Field(default=None, ge=1, le=1000)
+    """Attempts that run on this executor at once; without it, `jobs.slots` is the only limit."""
+
+    def resource_problems(self, resources: Mapping[str, float | str]) -> Iterator[str]:
+        """What is wrong with a processor's `resources` on this executor; one that takes none refuses all."""
+        for key in resources:
+            yield f"{key}: this kind of executor takes no resources; remove it"

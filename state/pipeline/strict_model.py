@@ -1,7 +1,4 @@
-"""Input that is checked loudly: unknown keys are refused with the nearest known one.
-
-The pipeline file and the API's request bodies are both read through `Strict`.
-"""
+"""A model that refuses unknown keys with the nearest known one: for the pipeline file and API requests."""
 
 from __future__ import annotations
 
@@ -14,13 +11,13 @@ from backfilld.state.suggestions import did_you_mean
 
 
 class StrictModel(BaseModel):
-    """A frozen model that takes no key it does not know."""
+    """A frozen model that refuses unknown keys and does not convert types."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     @classmethod
     def keys(cls) -> list[str]:
-        """The keys that it knows, as they are written."""
+        """The known keys, as they are written in the file."""
         return [field.alias or name for name, field in cls.model_fields.items()]
 
     @model_validator(mode="before")

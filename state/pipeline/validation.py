@@ -1,4 +1,4 @@
-"""What a pipeline file can say that its keys' types allow and that cannot work. Pure."""
+"""Mistakes in a pipeline file that its keys' types do not show. Pure."""
 
 from __future__ import annotations
 
@@ -9,19 +9,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from backfilld.state.pipeline.models import (
-    DONE,
-    FAILED,
-    PENDING,
-    PLACEHOLDERS,
-    JobDefaults,
-    JobSettings,
-    Phase,
-    Pipeline,
-    Processor,
-)
-from backfilld.state.pipeline.sections import ExecutorSettings
-from backfilld.state.rules.expectation import IDENTIFIER
+from backfilld.state.pipeline.fields import IDENTIFIER
+from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
+from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Phase
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import PLACEHOLDERS, Processor
 
 Location = tuple[int | str, ...]
 """A key's path, with numbers for the items of lists."""
@@ -49,7 +41,7 @@ def key_path(loc: Location, data: Any) -> str:
 
 
 def lookup(data: Any, loc: Location) -> Any:
-    """What lies at a path; None when nothing does, which TOML cannot write."""
+    """The value at a path; None where there is none, which TOML cannot write."""
     try:
         for part in loc:
             data = data[part]
@@ -59,7 +51,7 @@ def lookup(data: Any, loc: Location) -> Any:
 
 
 def _value_problems(pipeline: Pipeline) -> Iterator[str]:
-    """Values that TOML can write and no database, clock or process can take."""
+    """Values that TOML can write and that no database, clock or process can use."""
     data = pipeline.model_dump(by_alias=True)
     for loc, value in _leaves((), data):
         if loc[4:] and lookup(data["jobs"], loc[4:]) == value:
@@ -88,15 +80,17 @@ def _leaves(loc: Location, value: Any) -> Iterator[tuple[Location, Any]]:
 
 def _job_problems(pipeline: Pipeline) -> Iterator[str]:
     yield from _limit_problems("jobs", pipeline.jobs, {})
-    yield from _executor_problems("jobs", pipeline.jobs, pipeline.executor)
+    yield from _executor_problems("jobs", pipeline.jobs.executor, pipeline)
     shared = {key: getattr(pipeline.jobs, key) for key in JobSettings.model_fields}
     for stage in pipeline.stages:
         for processor in stage.processors:
             where = f"phase[{stage.phase.name}].processor[{processor.name}]"
             yield from _limit_problems(where, processor, shared)
             yield from _command_problems(where, processor)
+            yield from _placeholder_problems(where, processor, pipeline)
+            yield from _resource_problems(where, processor, pipeline)
             if processor.executor != pipeline.jobs.executor:
-                yield from _executor_problems(where, processor, pipeline.executor)
+                yield from _executor_problems(where, processor.executor, pipeline)
 
 
 def _limit_problems(where: str, settings: JobDefaults | Processor, shared: dict[str, Any]) -> Iterator[str]:
@@ -109,23 +103,31 @@ def _limit_problems(where: str, settings: JobDefaults | Processor, shared: dict[
             yield f"{where}.env: {name!r} is not a variable's name; write letters, digits and _"
 
 
-def _executor_problems(
-    where: str, settings: JobDefaults | Processor, executors: ExecutorSettings
-) -> Iterator[str]:
-    name, known = settings.executor, ["local", *ExecutorSettings.keys()]
-    if name not in known:
-        yield f"{where}.executor: '{name}' is not known; write {' or '.join(known)}{_nearest(name, known)}"
-    elif name != "local" and executors.model_dump(by_alias=True)[name] is None:
-        yield f"{where}.executor: there is no [executor.{name}]; add it"
+def _executor_problems(where: str, name: str, pipeline: Pipeline) -> Iterator[str]:
+    if name not in pipeline.executor:
+        known = list(pipeline.executor)
+        yield (
+            f"{where}.executor: there is no [executor.{name}]; add it, or write {' or '.join(known)}"
+            f"{_nearest(name, known)}"
+        )
+
+
+def _placeholder_problems(where: str, processor: Processor, pipeline: Pipeline) -> Iterator[str]:
+    if processor.executor in pipeline.executor:
+        for name, problem in pipeline.executor_of(processor).refused_placeholders.items():
+            if name in processor.placeholders:
+                yield f"{where}.command: {{{name}}} {problem}"
+
+
+def _resource_problems(where: str, processor: Processor, pipeline: Pipeline) -> Iterator[str]:
+    if processor.executor in pipeline.executor:
+        for problem in pipeline.executor_of(processor).resource_problems(processor.resources):
+            yield f"{where}.resources.{problem}"
 
 
 def _command_problems(where: str, processor: Processor) -> Iterator[str]:
     if not processor.command[0].strip():
         yield f"{where}.command: the first word is empty; write the program there"
-    if processor.executor != "local" and "dates_file" in processor.placeholders:
-        yield f"{where}.command: {{dates_file}} is a file of this machine, not of workers; write {{dates}}"
-    if processor.executor == "cloud-run" and "python" in processor.placeholders:
-        yield f"{where}.command: {{python}} is this machine's, not the image's; write the words its job takes"
     for braces, word in re.findall(r"(\{\s*(\w+)\s*\})", " ".join(processor.command)):
         meant = word.lower()
         if meant in PLACEHOLDERS and braces != f"{{{meant}}}":
@@ -133,18 +135,18 @@ def _command_problems(where: str, processor: Processor) -> Iterator[str]:
 
 
 def _name_problems(pipeline: Pipeline) -> Iterator[str]:
-    seen: set[str] = set()
+    used: set[str] = set()
     if not pipeline.phase:
         yield "phase: there is none; add [[phase]]"
     for phase in pipeline.phase:
         if not phase.processor:
             yield f"phase[{phase.name}].processor: there is none; add [[phase.processor]]"
         for name in (phase.name, *(p.name for p in phase.processor)):
-            if name in seen:
+            if name in used:
                 yield f"phase[{phase.name}]: the name '{name}' is used twice; rename one"
             if name in (PENDING, DONE, FAILED):
                 yield f"phase[{phase.name}]: '{name}' is a state of its own; choose another name"
-            seen.add(name)
+            used.add(name)
 
 
 def _reference_problems(pipeline: Pipeline) -> Iterator[str]:
@@ -181,8 +183,8 @@ def _expectation_problems(pipeline: Pipeline) -> Iterator[str]:
     for stage in pipeline.stages:
         for processor in stage.processors:
             where = f"phase[{stage.phase.name}].processor[{processor.name}].expect"
-            if processor.expect.needs_games and not pipeline.seasons.counts_games:
-                yield f"{where}: rows_per_game and games_column need a calendar with query or file; use rows"
+            if processor.expect.count_names and not pipeline.seasons.counted:
+                yield f"{where}: rows_per and distinct need a calendar with query or file; use rows"
             if processor.expect.ramp and not pipeline.calendar.season:
                 yield f"{where}.ramp: counts days of a season; add [[calendar.season]]"
             ratio = processor.expect.ratio

@@ -1,15 +1,18 @@
-"""What is expected of a date: its season, its day in the season, its games. Pure."""
+"""What is expected of a date: its season, its day in the season, its counts. Pure."""
 
 from __future__ import annotations
 
 import bisect
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 Lookback = Literal["season"] | int
-"""How far back a sequential phase looks: the season so far, or a number of days."""
+"""How far back a phase looks: the season so far, or a number of days."""
+
+Counts = Mapping[str, int]
+"""What a calendar counts on one date, by the names of its columns: `{"games": 5}`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,17 +26,16 @@ class Season:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """One date as the calendar sees it.
-
-    `games` is None where the calendar does not count games. `reason` says why nothing is expected,
-    and is empty when something is.
-    """
+    """One date of the calendar."""
 
     date: dt.date
-    games: int | None = None
+    counts: Counts = field(default_factory=dict)
+    """What the calendar counts; empty where it does not count."""
     season: str | None = None
     season_day: int | None = None
+    """Days since the opener, which is day 0; None out of season."""
     reason: str = ""
+    """Why nothing is expected; empty when something is."""
 
     @property
     def expected(self) -> bool:
@@ -46,11 +48,15 @@ class Day:
 
 
 class Calendar:
-    """The seasons of a pipeline. Without any, every date is in season and none has a season day."""
+    """The seasons of a pipeline. Without any, every date is in season and none has a season day.
 
-    def __init__(self, seasons: Sequence[Season], *, counts_games: bool) -> None:
+    `counted` is whether the calendar counts something. `count_names` are the counts that rules refer to.
+    """
+
+    def __init__(self, seasons: Sequence[Season], *, counted: bool, count_names: Iterable[str] = ()) -> None:
         self.seasons = tuple(sorted(seasons, key=lambda season: season.opens))
-        self.counts_games = counts_games
+        self.counted = counted
+        self._count_names = tuple(count_names)
         self._opens = [season.opens for season in self.seasons]
 
     def season(self, date: dt.date) -> Season | None:
@@ -58,16 +64,30 @@ class Calendar:
         latest = self._latest_opened(date)
         return latest if latest is not None and date <= latest.closes else None
 
-    def day(self, date: dt.date, games: int | None) -> Day:
-        """What is expected of a date on which the calendar counts `games` (None: it does not count)."""
-        season = self.season(date)
+    def day(self, date: dt.date, counts: Counts | None) -> Day:
+        """What is expected of a date with the calendar's `counts`; None where the calendar does not count.
+
+        Nothing is expected out of season, and where all counts are 0.
+        """
+        season, known = self.season(date), dict(counts or {})
         if self.seasons and season is None:
-            return Day(date=date, games=games, reason=self._out_of_season(date))
-        reason = "no games on this date" if games == 0 else ""
+            return Day(date=date, counts=known, reason=self._out_of_season(date))
+        reason = _nothing_counted(known) if counts is not None and not any(known.values()) else ""
         if season is None:
-            return Day(date=date, games=games, reason=reason)
+            return Day(date=date, counts=known, reason=reason)
         number = (date - season.opens).days
-        return Day(date=date, games=games, season=season.name, season_day=number, reason=reason)
+        return Day(date=date, counts=known, season=season.name, season_day=number, reason=reason)
+
+    def counts_of(
+        self, dates: Iterable[dt.date], answer: Mapping[dt.date, Counts]
+    ) -> dict[dt.date, Counts | None]:
+        """The counts of each date by the calendar's answer: all 0 where the answer lacks the date.
+
+        None for every date where the calendar does not count.
+        """
+        names = dict.fromkeys([*self._count_names, *(name for counts in answer.values() for name in counts)])
+        nothing = dict.fromkeys(names, 0)
+        return {date: answer.get(date, nothing) if self.counted else None for date in dates}
 
     def lookback_start(self, date: dt.date, lookback: Lookback) -> dt.date:
         """The first date of the lookback window that ends the day before `date`."""
@@ -94,3 +114,8 @@ class Calendar:
         if following:
             return f"preseason: {following[0].name} opens {following[0].opens}"
         return f"out of season: {self.seasons[-1].name} closed {self.seasons[-1].closes}"
+
+
+def _nothing_counted(counts: Counts) -> str:
+    names = " and ".join(f"no {name}" for name in counts)
+    return f"{names or 'nothing'} on this date"

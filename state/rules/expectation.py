@@ -1,133 +1,70 @@
 """What a processor's output of one date must look like to count as complete.
 
-Every rule is optional. Without any, one row is enough.
+Every rule is optional and all that are stated must hold. Without any, one row is enough.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Self
+import functools
+from collections.abc import Iterator
+from functools import cached_property
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field
 
 from backfilld.state.pipeline.strict_model import StrictModel
-
-IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
-
-
-def _bounds(value: object) -> object:
-    """`[min]` and `[min, max]` as a pair; anything else goes on to the type check."""
-    if isinstance(value, list) and len(value) in (1, 2):
-        return (value[0], value[1] if len(value) == 2 else None)
-    return value
-
-
-Bounds = Annotated[tuple[Annotated[int, Field(ge=0)], int | None], BeforeValidator(_bounds)]
-Share = Annotated[float, Field(gt=0, le=1)]
-Column = Annotated[str, Field(pattern=IDENTIFIER)]
-
-
-def _ordered(bounds: tuple[float, float | None] | None, key: str) -> None:
-    if bounds is not None and bounds[1] is not None and bounds[0] > bounds[1]:
-        raise ValueError(f"{key} can never hold: the minimum {bounds[0]} is above the maximum {bounds[1]}")
-
-
-class Ratio(StrictModel):
-    """Rows relative to the rows that another processor's table has for the same date."""
-
-    of: str
-    """That processor, of an earlier state or named in `after`."""
-    min: float = Field(default=0.0, ge=0)
-    """Least rows for each row there."""
-    max: float | None = Field(default=None, gt=0)
-    """Most rows for each row there."""
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        _ordered((self.min, self.max), "ratio")
-        return self
-
-
-class Quality(StrictModel):
-    """A SQL predicate (BigQuery's dialect) that at least `share` of the rows must hold."""
-
-    where: str = Field(min_length=1)
-    """A condition on a row."""
-    share: Share = 1.0
-    """The share of rows that must hold it."""
-
-
-class Filled(StrictModel):
-    """Columns that may be NULL or zero in at most `share` of the rows."""
-
-    columns: tuple[Column, ...] = Field(min_length=1, strict=False)
-    """Their names."""
-    share: float = Field(default=0.0, ge=0, lt=1)
-    """The share of rows that may be empty."""
-
-
-class RampStep(StrictModel):
-    """Looser row bounds that hold until day `until_day` of the season (the opener is day 0)."""
-
-    until_day: int = Field(gt=0)
-    """The first day of the season on which it no longer holds."""
-    rows: Bounds
-    """`[min, max]` until then, in place of all other bounds of rows."""
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        _ordered(self.rows, "rows")
-        return self
+from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.expectations.aggregates import Aggregate
+from backfilld.state.rules.expectations.distinct import Distinct
+from backfilld.state.rules.expectations.filled import Filled
+from backfilld.state.rules.expectations.quality import Quality
+from backfilld.state.rules.expectations.ramp import Ramp
+from backfilld.state.rules.expectations.ratio import Ratio
+from backfilld.state.rules.expectations.rows import Rows, RowsPer
+from backfilld.state.rules.expectations.rule import Range, RowBound, Rule
 
 
 class Expectation(StrictModel):
-    """All that is expected of one processor's rows for one date."""
+    """All that is expected of one processor's rows for one date. A field that holds a `Rule` is a rule."""
 
-    rows_per_game: Bounds | None = None
-    """`[min]` or `[min, max]` for each game of the date."""
-    rows: Bounds | None = None
+    rows: Rows | None = None
     """`[min]` or `[min, max]`."""
-    games_column: Column | None = None
-    """Its distinct values must be as many as the calendar's games."""
+    rows_per: RowsPer | None = None
+    """`[min]` or `[min, max]` for each of a count of the calendar: `{ games = [2, 2] }`."""
     ratio: Ratio | None = None
     """Rows relative to another processor's."""
+    distinct: Distinct | None = None
+    """How many different values columns have, for each of a count of the calendar."""
     quality: Quality | None = None
     """A condition that enough rows must hold."""
     filled: Filled | None = None
     """Columns that must be neither NULL nor zero."""
-    ramp: tuple[RampStep, ...] = Field(default=(), strict=False)
+    ramp: Ramp | None = None
     """Looser bounds for a season's first days."""
     bootstrap_days: int | None = Field(default=None, ge=0, le=366)
     """Days of the season on which nothing is expected, in place of the calendar's."""
 
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        _ordered(self.rows, "rows")
-        _ordered(self.rows_per_game, "rows_per_game")
-        days = [step.until_day for step in self.ramp]
-        if days != sorted(set(days)):
-            raise ValueError("ramp steps must have rising until_day")
-        return self
+    @cached_property
+    def rules(self) -> dict[str, Rule]:
+        """The stated rules by their keys, in the order in which they judge."""
+        stated = {key: getattr(self, key) for key in type(self).model_fields}
+        return {key: rule for key, rule in stated.items() if isinstance(rule, Rule)}
 
-    @property
-    def needs_games(self) -> bool:
-        """Whether it can only be judged when the calendar counts games."""
-        return self.rows_per_game is not None or self.games_column is not None
+    @cached_property
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        """The figures that the rules need, each once."""
+        return tuple(dict.fromkeys(a for rule in self.rules.values() for a in rule.aggregates()))
 
+    @cached_property
+    def count_names(self) -> tuple[str, ...]:
+        """The counts of the calendar that the rules need, each once."""
+        return tuple(dict.fromkeys(name for rule in self.rules.values() for name in rule.count_names()))
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Allowed numbers of rows, both ends included; `most` None means no upper limit."""
+    def rules_on(self, day: Day) -> Iterator[Rule]:
+        """The rules that hold on a day: a step of the ramp replaces those that bound the rows."""
+        ramped = self.ramp is not None and self.ramp.step(day) is not None
+        return (rule for rule in self.rules.values() if not (ramped and isinstance(rule, RowBound)))
 
-    least: int
-    most: int | None
-
-    def __str__(self) -> str:
-        if self.most is None:
-            return f"at least {self.least}"
-        return str(self.least) if self.least == self.most else f"{self.least} to {self.most}"
-
-    def narrowed(self, least: int, most: int | None) -> Range:
-        """The range that both this one and `least` to `most` allow."""
-        mosts = [bound for bound in (self.most, most) if bound is not None]
-        return Range(max(self.least, least), min(mosts) if mosts else None)
+    def row_range(self, day: Day, reference: int | None) -> Range:
+        """How many rows a date may have; `reference` are the rows of the table it is measured against."""
+        stated = [each for rule in self.rules_on(day) for each in rule.ranges(day, reference)]
+        return functools.reduce(Range.narrowed, stated, Range(0 if stated else 1, None))

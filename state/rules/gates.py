@@ -1,6 +1,6 @@
-"""What a date does next, from the verdicts of its state: advance, run, wait or fail. Pure.
+"""What a date does next, from the verdicts of its state: advance, start jobs, wait or fail. Pure.
 
-Every processor of the state gives one step of its own; the steps together give the decision.
+Each processor of the state gives one step; the steps together give the decision.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from enum import StrEnum
 from functools import partial
 
 from backfilld.state.formatting import pluralize
-from backfilld.state.pipeline.models import Priority, Processor, Stage
+from backfilld.state.pipeline.phase import Stage
+from backfilld.state.pipeline.processor import Priority, Processor
 from backfilld.state.records import CheckRow, RunMode, Sources
 from backfilld.state.rules.machine import Outcome
 from backfilld.state.rules.verdict import Verdict
@@ -21,50 +22,50 @@ class WaitReason(StrEnum):
     """What a live date can wait for: the closed set behind `waiting_on` and its metric."""
 
     ENGINE = "engine"
-    """The engine's next turn."""
+    """The engine's next pass."""
     CALENDAR = "calendar"
-    """The calendar's answer, for the date or for those that it looks back at."""
+    """The calendar's answer, for the date or for a date in its lookback."""
     VERDICT = "verdict"
-    """The answer to a question about its tables."""
+    """The result of a query about its tables."""
     WAREHOUSE = "warehouse"
-    """The next answer, as the last one was none: a table that is missing, denied or too slow."""
+    """The next query, as the last one failed: a table that is missing, denied or too slow."""
     SLOT = "slot"
     """A free slot: of `slots`, of its sequential phase, or of an output table's writers."""
     ATTEMPT = "attempt"
-    """The end of a job of its own."""
+    """The end of one of its jobs."""
     RETRY = "retry"
     """The end of a `backoff`."""
     EARLIER_DATE = "earlier_date"
-    """An earlier date that has a hole."""
+    """An earlier date whose output is missing."""
     OPEN_RUN = "open_run"
-    """The end of somebody else's run, by the run history."""
+    """The end of an external run, by the run history."""
     OTHER_PROCESSOR = "other_processor"
-    """A processor that it names in `after`, or that may stand in."""
+    """A processor that it names in `after`, or a fallback that may still become complete."""
     HELD = "held"
-    """A processor or table that is held: by the breaker, a budget or a spent quota."""
+    """The release of a processor or table: held by the breaker, a budget or a used-up quota."""
     PAUSED = "paused"
-    """Its backfill, which is paused or was stopped."""
+    """Its backfill, which is paused or stopped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateContext:
-    """What is true of a date, beside its verdicts, when it is decided upon."""
+    """What the decision about a date needs beside its verdicts. Times are epoch seconds."""
 
     now: float
     entered_at: float
-    """As of when the evidence was taken that let the date into its state."""
+    """When the evidence was queried that let the date into its state."""
     sources: Sources = Sources.ALL
     first_phase: bool = False
     paused: str = ""
-    """Why nothing of this date may start, or empty."""
+    """Why no job of this date may start, or empty."""
     held: Mapping[str, str] = field(default_factory=dict)
-    """Processors that may not start, with the reason."""
+    """The processors that may not start, with the reason."""
     missing_upstream: str = ""
-    """The earlier date that bars the way into the next, sequential phase, as a sentence; or empty."""
+    """The sentence that names the earlier date that blocks the next phase; or empty."""
 
 
 class WaivedBy(StrEnum):
-    """Who lets a date pass although an output is not what it should be."""
+    """Who waives an output that is missing or wrong."""
 
     FALLBACK = "fallback"
     POLICY = "policy"
@@ -73,7 +74,7 @@ class WaivedBy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """What a date goes without."""
+    """A missing or wrong output that a date passes with."""
 
     by: WaivedBy
     reason: str
@@ -81,14 +82,14 @@ class Waiver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advance:
-    """The gate is satisfied, save for `gaps` by processor."""
+    """The gate is satisfied; `waivers` by processor are the outputs that the date goes without."""
 
     waivers: Mapping[str, Waiver] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Nothing can start now. `ask` names processors whose evidence is too old to act upon."""
+    """Nothing can start now. `ask` names the processors whose evidence is too old to act on."""
 
     waiting: WaitReason
     text: str = ""
@@ -98,7 +99,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """These processors may start as soon as there is a slot; the rest waits as `wait` says."""
+    """These processors may start when there is a slot; the other ones wait as `wait` says."""
 
     processors: tuple[str, ...]
     wait: Wait
@@ -106,7 +107,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fail:
-    """The date cannot go on by itself."""
+    """The date cannot continue by itself."""
 
     outcome: Outcome
     reason: str
@@ -138,46 +139,46 @@ class _Step:
 
 
 _PASSED = (_Kind.SATISFIED, _Kind.WAIVER)
-_UNTOLD = (WaitReason.WAREHOUSE, WaitReason.OPEN_RUN)
-"""Waits for the word of somebody who may never give it: what was accepted does not wait for it."""
+_WITHOUT_END = (WaitReason.WAREHOUSE, WaitReason.OPEN_RUN)
+"""Waits that may never end. An accepted output passes through them."""
 
 
-def decide(stage: Stage, checks: Mapping[str, CheckRow], facts: GateContext) -> Decision:
-    """Say what a date in `stage` does next. Total: there is a decision for whatever is known."""
-    own = {p.name: _own_step(p, checks.get(p.name), facts) for p in stage.processors}
-    steps = {p.name: _with_fallbacks(p, own) for p in stage.processors}
-    steps = {p.name: _in_order(p, steps) for p in stage.processors}
+def decide(stage: Stage, checks: Mapping[str, CheckRow], context: GateContext) -> Decision:
+    """Say what a date in `stage` does next. Total: every combination of checks has a decision."""
+    alone = {p.name: _processor_step(p, checks.get(p.name), context) for p in stage.processors}
+    replaced = {p.name: _with_fallbacks(p, alone) for p in stage.processors}
+    steps = {p.name: _in_order(p, replaced) for p in stage.processors}
     fails = [step for step in steps.values() if step.kind is _Kind.FAIL]
     if fails:
         return _fail(fails[0], steps)
     if all(step.kind in _PASSED for step in steps.values()):
-        return _advance(steps, facts)
-    return _go_on(steps, facts)
+        return _advance(steps, context)
+    return _start_or_wait(steps, context)
 
 
-def _own_step(processor: Processor, check: CheckRow | None, facts: GateContext) -> _Step:
-    """What a processor needs, were it alone."""
+def _processor_step(processor: Processor, check: CheckRow | None, context: GateContext) -> _Step:
+    """What a processor needs, whatever the other processors of its state do."""
     if check is None:
         return _Step(_Kind.ASK)
     if check.attempt_id is not None:
         return _Step(_Kind.RUNNING)
-    may_run = _may_run(processor, facts)
-    step = _unanswered(check) or _settled(check, may_run)
-    if check.accepted_reason and (step is None or step.waiting in _UNTOLD):
+    may_run = _may_run(processor, context)
+    step = _wait_for_evidence(check) or _satisfied(check, may_run)
+    if check.accepted_reason and (step is None or step.waiting in _WITHOUT_END):
         return _accepted(check)
     if step is None:
-        step = _to_run(processor, check, facts) if may_run else _not_run(processor, check, facts)
+        step = _to_run(processor, check, context) if may_run else _not_run(processor, check, context)
     return step
 
 
 def _accepted(check: CheckRow) -> _Step:
-    """What an operator accepted, whatever it shows, and be it that nobody can tell."""
+    """The waiver of an operator. It holds whatever the verdict is, also where there is none."""
     text = f"accepted by {check.accepted_by}: {check.accepted_reason}"
     return _Step(_Kind.WAIVER, text, by=WaivedBy.OPERATOR)
 
 
-def _settled(check: CheckRow, may_run: bool) -> _Step | None:
-    """The step of a processor that needs nothing more; a forced one that may runs once whatever it shows."""
+def _satisfied(check: CheckRow, may_run: bool) -> _Step | None:
+    """Satisfied where nothing more is needed. A forced request runs a complete processor once."""
     forced = (
         may_run
         and check.mode == RunMode.FORCE
@@ -187,8 +188,8 @@ def _settled(check: CheckRow, may_run: bool) -> _Step | None:
     return _Step(_Kind.SATISFIED) if check.verdict.satisfied and not forced else None
 
 
-def _unanswered(check: CheckRow) -> _Step | None:
-    """The wait for the warehouse's word, for an open run to close, or for the warehouse to come back."""
+def _wait_for_evidence(check: CheckRow) -> _Step | None:
+    """The wait for the warehouse to answer, for an open run to close, or for a query that is due."""
     if check.verdict is Verdict.UNKNOWN and check.asked_at is not None and check.reason:
         return _Step(_Kind.WAIT, check.reason, WaitReason.WAREHOUSE)
     if check.verdict is Verdict.RUNNING and check.asked_at is not None:
@@ -198,32 +199,32 @@ def _unanswered(check: CheckRow) -> _Step | None:
     return None if check.asked_at is not None else _Step(_Kind.ASK)
 
 
-def _may_run(processor: Processor, facts: GateContext) -> bool:
-    if not facts.first_phase or facts.sources is Sources.ALL:
+def _may_run(processor: Processor, context: GateContext) -> bool:
+    if not context.first_phase or context.sources is Sources.ALL:
         return True
-    return facts.sources is Sources.CRITICAL and processor.priority is Priority.CRITICAL
+    return context.sources is Sources.CRITICAL and processor.priority is Priority.CRITICAL
 
 
-def _not_run(processor: Processor, check: CheckRow, facts: GateContext) -> _Step:
-    text = f"{_figures(check)}; not run: sources {facts.sources}"
+def _not_run(processor: Processor, check: CheckRow, context: GateContext) -> _Step:
+    text = f"{_figures(check)}; not run: sources {context.sources}"
     if processor.priority is Priority.CRITICAL:
         return _Step(_Kind.FAIL, f"{processor.name}: {text}", outcome=Outcome.BLOCKED)
     return _Step(_Kind.WAIVER, text)
 
 
-def _to_run(processor: Processor, check: CheckRow, facts: GateContext) -> _Step:
-    """The step of a processor whose output is not what it should be, and which may run."""
+def _to_run(processor: Processor, check: CheckRow, context: GateContext) -> _Step:
+    """The step of a processor whose output is missing or wrong, and which may run."""
     if check.verdict is Verdict.NO_DATA and not (check.mode != RunMode.NORMAL and check.attempt_count == 0):
         return _no_data(processor, check)
     limit = 1 if check.verdict is Verdict.EXCESS else processor.max_attempts
     if check.attempt_count >= limit:
-        return _exhausted(processor, check, facts)
-    if check.retry_at is not None and facts.now < check.retry_at:
+        return _exhausted(processor, check, context)
+    if check.retry_at is not None and context.now < check.retry_at:
         text = f"{processor.name} after {_figures(check)}, attempt {check.attempt_count} of {limit}"
         return _Step(_Kind.WAIT, text, WaitReason.RETRY, check.retry_at)
-    if processor.name in facts.held:
-        return _Step(_Kind.WAIT, facts.held[processor.name], WaitReason.HELD)
-    oldest_usable = max(facts.entered_at, check.retry_at or 0.0)
+    if processor.name in context.held:
+        return _Step(_Kind.WAIT, context.held[processor.name], WaitReason.HELD)
+    oldest_usable = max(context.entered_at, check.retry_at or 0.0)
     if check.asked_at is None or check.asked_at < oldest_usable:
         return _Step(_Kind.ASK)
     return _Step(_Kind.RUN)
@@ -236,14 +237,14 @@ def _no_data(processor: Processor, check: CheckRow) -> _Step:
     return _Step(_Kind.WAIVER, f"no data: {check.reason}")
 
 
-def _exhausted(processor: Processor, check: CheckRow, facts: GateContext) -> _Step:
-    """Attempts are used up: a gap where priority and policy allow one, else the end."""
-    some_good_rows = check.verdict in (Verdict.PARTIAL, Verdict.DEGRADED)
-    tolerant = facts.sources is not Sources.ALL and some_good_rows
+def _exhausted(processor: Processor, check: CheckRow, context: GateContext) -> _Step:
+    """Attempts are used up: a waiver where priority and policy allow one, else a failure."""
+    has_rows = check.verdict in (Verdict.PARTIAL, Verdict.DEGRADED)
+    tolerant = context.sources is not Sources.ALL and has_rows
     optional = processor.priority is Priority.FALLBACK and check.verdict is not Verdict.EXCESS
     if optional or (processor.priority is Priority.IMPORTANT and tolerant):
-        return _Step(_Kind.WAIVER, f"{_figures(check)} after {_attempts(check)}")
-    return _Step(_Kind.FAIL, f"{processor.name}: {_figures(check)} after {_attempts(check)}")
+        return _Step(_Kind.WAIVER, f"{_figures(check)}; {_attempts(check)}")
+    return _Step(_Kind.FAIL, f"{processor.name}: {_figures(check)}; {_attempts(check)}")
 
 
 def _figures(check: CheckRow) -> str:
@@ -254,23 +255,23 @@ def _attempts(check: CheckRow) -> str:
     return pluralize(check.attempt_count, "attempt")
 
 
-def _with_fallbacks(processor: Processor, own: Mapping[str, _Step]) -> _Step:
-    """A complete fallback stands in; before a failure one that may still become complete is waited for."""
-    step = own[processor.name]
+def _with_fallbacks(processor: Processor, alone: Mapping[str, _Step]) -> _Step:
+    """A complete fallback replaces a processor. A failure waits for fallbacks that may become complete."""
+    step = alone[processor.name]
     fails, tolerated = step.kind is _Kind.FAIL, step.kind is _Kind.WAIVER and step.by is WaivedBy.POLICY
     for name in processor.fallbacks if fails or tolerated else ():
-        if own[name].kind is _Kind.SATISFIED:
-            return _Step(_Kind.WAIVER, f"{name} stands in: {step.text}", by=WaivedBy.FALLBACK)
+        if alone[name].kind is _Kind.SATISFIED:
+            return _Step(_Kind.WAIVER, f"replaced by {name}: {step.text}", by=WaivedBy.FALLBACK)
     for name in processor.fallbacks if fails else ():
-        if own[name].kind not in (_Kind.WAIVER, _Kind.FAIL):
+        if alone[name].kind not in (_Kind.WAIVER, _Kind.FAIL):
             return _Step(
-                _Kind.WAIT, f"{name}, which may stand in for {processor.name}", WaitReason.OTHER_PROCESSOR
+                _Kind.WAIT, f"{name}, which can replace {processor.name}", WaitReason.OTHER_PROCESSOR
             )
     return step
 
 
 def _in_order(processor: Processor, steps: Mapping[str, _Step]) -> _Step:
-    """Nothing starts before the processors it names in `after` are satisfied."""
+    """A processor starts only when those that it names in `after` are satisfied."""
     step = steps[processor.name]
     if step.kind not in (_Kind.RUN, _Kind.ASK):
         return step
@@ -281,7 +282,7 @@ def _in_order(processor: Processor, steps: Mapping[str, _Step]) -> _Step:
 
 
 def _fail(step: _Step, steps: Mapping[str, _Step]) -> Decision:
-    """Fail, but not under a running attempt: it ends first."""
+    """Fail, but not before running attempts have ended."""
     running = [name for name, other in steps.items() if other.kind is _Kind.RUNNING]
     if running:
         return Wait(
@@ -290,9 +291,9 @@ def _fail(step: _Step, steps: Mapping[str, _Step]) -> Decision:
     return Fail(outcome=step.outcome, reason=step.text)
 
 
-def _advance(steps: Mapping[str, _Step], facts: GateContext) -> Decision:
-    if facts.missing_upstream:
-        return Wait(waiting=WaitReason.EARLIER_DATE, text=facts.missing_upstream)
+def _advance(steps: Mapping[str, _Step], context: GateContext) -> Decision:
+    if context.missing_upstream:
+        return Wait(waiting=WaitReason.EARLIER_DATE, text=context.missing_upstream)
     return Advance(
         waivers={
             name: Waiver(step.by, step.text) for name, step in steps.items() if step.kind is _Kind.WAIVER
@@ -300,27 +301,27 @@ def _advance(steps: Mapping[str, _Step], facts: GateContext) -> Decision:
     )
 
 
-def _go_on(steps: Mapping[str, _Step], facts: GateContext) -> Decision:
-    """Some processors are not satisfied, none has failed for good; the first retry is when to look again."""
+def _start_or_wait(steps: Mapping[str, _Step], context: GateContext) -> Decision:
+    """Some processors are not satisfied and none has failed. `until` is the time of the first retry."""
     ask = tuple(name for name, step in steps.items() if step.kind is _Kind.ASK)
     runnable = tuple(name for name, step in steps.items() if step.kind is _Kind.RUN)
     running = any(step.kind is _Kind.RUNNING for step in steps.values())
     if any(step.waiting is WaitReason.OPEN_RUN for step in steps.values()):
-        runnable = ()  # whoever else works on this state of the date may start the next processor any moment
+        runnable = ()  # the external scheduler may start the next processor of this state at any moment
     until = min((step.until for step in steps.values() if step.until is not None), default=None)
     wait = partial(Wait, ask=ask, until=until)
-    if runnable and not facts.paused:
+    if runnable and not context.paused:
         return Start(
             processors=runnable, wait=wait(waiting=WaitReason.ATTEMPT if running else WaitReason.SLOT)
         )
     if running:
         return wait(waiting=WaitReason.ATTEMPT)
     if runnable:
-        return wait(waiting=WaitReason.PAUSED, text=facts.paused)
+        return wait(waiting=WaitReason.PAUSED, text=context.paused)
     if ask:
         return wait(waiting=WaitReason.VERDICT)
-    told = _most_urgent(steps)
-    return wait(waiting=told.waiting, text=told.text)
+    first = _most_urgent(steps)
+    return wait(waiting=first.waiting, text=first.text)
 
 
 _URGENCY = (
@@ -334,6 +335,6 @@ _URGENCY = (
 
 
 def _most_urgent(steps: Mapping[str, _Step]) -> _Step:
-    """The wait that people should know of first."""
+    """The wait that people should hear of first."""
     waits = [step for step in steps.values() if step.kind is _Kind.WAIT]
     return min(waits, key=lambda step: _URGENCY.index(step.waiting))

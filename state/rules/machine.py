@@ -13,10 +13,12 @@ from enum import StrEnum
 
 from transitions import Machine as Graph
 
-from backfilld.state.pipeline.models import DONE, FAILED, PENDING, Pipeline, Stage
+from backfilld.state.errors import BackfilldError
+from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.calendar import Day
 
-# The library tells every move at INFO; the transition rows already do.
+# The library logs every move at INFO; the transition rows already record them.
 logging.getLogger("transitions").setLevel(logging.WARNING)
 
 
@@ -32,11 +34,11 @@ class Trigger(StrEnum):
     BYPASS = "bypass"
     """The gate is satisfied, and the phase that follows is skipped on bootstrap dates."""
     FAIL = "fail"
-    """It cannot go on by itself."""
+    """The date cannot continue by itself."""
     CANCEL = "cancel"
     """Its backfill was cancelled."""
     RETRY = "retry"
-    """Somebody asked for it again: by retry, by accepting a gap of a failed date, or by a new backfill."""
+    """A request: a retry, a waiver for an output of a failed date, or a new backfill."""
     READMIT = "readmit"
     """The pipeline file changed under a live date: it starts again."""
 
@@ -45,13 +47,13 @@ class Outcome(StrEnum):
     """How a date ended, beside `done` or `failed`."""
 
     COMPLETE = "complete"
-    """Done: everything is satisfied, or a fallback stands in."""
+    """Done: every processor is satisfied, or replaced by a fallback."""
     NOT_EXPECTED = "not_expected"
     """Done: the calendar expects nothing."""
     BOOTSTRAP = "bootstrap"
     """Done: the phases after the last gate are skipped in the first days of a season."""
     WAIVED = "waived"
-    """Done with a gap that somebody accepted, or that the priority allows."""
+    """Done with a missing or wrong output that an operator accepted or a priority allows."""
     EXHAUSTED = "exhausted"
     """Failed: the attempts of a processor are used up."""
     BLOCKED = "blocked"
@@ -63,7 +65,7 @@ class Outcome(StrEnum):
 FINAL = frozenset({DONE, FAILED})
 
 
-class IllegalMove(Exception):
+class IllegalMove(BackfilldError):
     """The trigger has no edge from the state."""
 
     def __init__(self, state: str, trigger: Trigger) -> None:
@@ -101,23 +103,23 @@ class Machine:
         Raises:
             IllegalMove: there is no such edge.
         """
-        found = self._graph.get_transitions(trigger.value, state)
-        if not found:
+        edges = self._graph.get_transitions(trigger.value, state)
+        if not edges:
             raise IllegalMove(state, trigger)
-        return str(found[0].dest)
+        return str(edges[0].dest)
 
     def after(self, stage: Stage, day: Day) -> int:
         """The index of the stage that follows on `day`; the number of stages for `done`.
 
-        Phases whose bootstrap the day is in are passed by, all that come together or none.
+        Adjacent phases that skip bootstrap days are skipped together, or not at all.
         """
         target = self._bypass[stage.name]
         skipped = self._pipeline.stages[stage.index + 1 : target]
-        passes_by = bool(skipped) and all(self._pipeline.bypassed(other, day) for other in skipped)
-        return target if passes_by else stage.index + 1
+        bypass = bool(skipped) and all(self._pipeline.bypassed(other, day) for other in skipped)
+        return target if bypass else stage.index + 1
 
     def diagram(self) -> str:
-        """The graph in Mermaid's words; the README's picture is this text."""
+        """The graph as a Mermaid diagram; the README shows this text."""
         lines = ["stateDiagram-v2", f"    [*] --> {PENDING}"]
         for source, target, triggers in _by_ends(self.edges):
             lines.append(f"    {_identifier(source)} --> {_identifier(target)}: {' / '.join(triggers)}")

@@ -1,4 +1,4 @@
-"""The quota day: from one midnight to the next in the time zone in which quotas begin anew. Pure."""
+"""The quota day: from one midnight to the next in the time zone in which quotas are reset. Pure."""
 
 from __future__ import annotations
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from backfilld.state.errors import BackfilldError
 from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
 from backfilld.state.rules.verdict import HistoryRun
 from backfilld.state.store import row_mappers
-from backfilld.state.store.schema import IS_RUNNING, attempt_dates, attempts
+from backfilld.state.store.schema import ENDED_WELL, IS_RUNNING, attempt_dates, attempts
 
 
-class Busy(Exception):
+class Busy(BackfilldError):
     """The claim would break a rule that the database enforces."""
 
 
@@ -77,6 +78,11 @@ class AttemptEnd:
     tail: str = ""
     max_rss_bytes: int | None = None
     cpu_seconds: float | None = None
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether its process exited with code 0."""
+        return self.exit_code == 0
 
 
 def claim(tx: Connection, wanted: Claim, now: float) -> int:
@@ -181,23 +187,20 @@ def with_attempt_history(tx: Connection, known: Sequence[CheckRow]) -> list[Chec
     if not tried:
         return list(known)
     query = select(attempt_dates.c.date.label("day"), attempts.c.processor, attempts.c.started_at)
-    query = query.add_columns(attempts.c.ended_at, attempts.c.status).join_from(attempt_dates, attempts)
+    query = query.add_columns(attempts.c.ended_at, attempts.c.exit_code).join_from(attempt_dates, attempts)
     here = (attempts.c.ended_at.is_not(None), attempt_dates.c.date.in_({date for date, _ in tried}))
     runs: dict[tuple[dt.date, str], tuple[HistoryRun, ...]] = defaultdict(tuple)
     for row in tx.execute(query.where(*here)):
-        succeeded = row.status == AttemptStatus.SUCCEEDED.value
-        run = HistoryRun(succeeded=succeeded, started_at=row.started_at, ended_at=row.ended_at)
+        run = HistoryRun(succeeded=row.exit_code == 0, started_at=row.started_at, ended_at=row.ended_at)
         if (row.day, row.processor) in tried:
             runs[row.day, row.processor] += (run,)
     return [replace(check, previous_attempts=runs[check.date, check.processor]) for check in known]
 
 
 def typical_seconds(tx: Connection, processor: str, sample: int = 20) -> float | None:
-    """The median seconds a date of the processor's latest successful attempts; None without any."""
+    """Median seconds per date of the processor's latest attempts that exited with 0; None without any."""
     covered = select(func.count()).where(attempt_dates.c.attempt_id == attempts.c.id).correlate(attempts)
     length = (attempts.c.ended_at - attempts.c.started_at) / covered.scalar_subquery()
-    query = select(length).where(
-        attempts.c.processor == processor, attempts.c.status == AttemptStatus.SUCCEEDED.value
-    )
+    query = select(length).where(attempts.c.processor == processor, ENDED_WELL)
     lengths = sorted(tx.execute(query.order_by(attempts.c.ended_at.desc()).limit(sample)).scalars())
     return float(lengths[len(lengths) // 2]) if lengths else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from backfilld.state.pipeline.models import FAILED
+from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import BackfillRow
 from backfilld.state.rules.machine import FINAL, Outcome
 from backfilld.state.store import row_mappers

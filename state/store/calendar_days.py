@@ -1,39 +1,45 @@
-"""The calendar's answers, kept: games per date."""
+"""The calendar's stored answers: counts per date."""
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, bindparam, select
 
+from backfilld.state.rules.calendar import Counts
 from backfilld.state.store.schema import calendar_days
 from backfilld.state.store.sql import select_by_dates, upsert
 
-_BETWEEN = select(calendar_days.c.date, calendar_days.c.games).where(
+_BETWEEN = select(calendar_days.c.date, calendar_days.c.counts).where(
     calendar_days.c.date.between(bindparam("_start"), bindparam("_end"))
 )
 
 
-def save(tx: Connection, games: Mapping[dt.date, int | None], now: float) -> None:
-    """Keep what the calendar said at `now`; a newer answer replaces an older one."""
-    if not games:
+def save(tx: Connection, counts: Mapping[dt.date, Counts | None], now: float) -> None:
+    """Store what the calendar said at `now`; a newer answer replaces an older one.
+
+    None stands for a date of a calendar that does not count.
+    """
+    if not counts:
         return
-    rows = [{"date": date, "games": count, "asked_at": now} for date, count in games.items()]
+    rows = [{"date": date, "counts": _dump(known), "asked_at": now} for date, known in counts.items()]
     statement = upsert(tx, calendar_days)
-    fresh = {"games": statement.excluded.games, "asked_at": statement.excluded.asked_at}
+    fresh = {"counts": statement.excluded.counts, "asked_at": statement.excluded.asked_at}
     tx.execute(statement.on_conflict_do_update(index_elements=["date"], set_=fresh), rows)
 
 
-def between(tx: Connection, start: dt.date, end: dt.date) -> dict[dt.date, int | None]:
-    """Games per date that the calendar was asked about, both ends included."""
-    return {row.date: row.games for row in tx.execute(_BETWEEN, {"_start": start, "_end": end})}
+def between(tx: Connection, start: dt.date, end: dt.date) -> dict[dt.date, Counts | None]:
+    """Counts of the dates that the calendar was asked about, both ends included."""
+    return {row.date: _load(row.counts) for row in tx.execute(_BETWEEN, {"_start": start, "_end": end})}
 
 
-def for_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, int | None]:
-    """Games per date, for those of the dates that the calendar was asked about."""
+def for_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, Counts | None]:
+    """Counts of those of the dates that the calendar was asked about."""
     chosen = set(wanted)
-    return {row.date: row.games for row in select_by_dates(tx, calendar_days, chosen) if row.date in chosen}
+    rows = select_by_dates(tx, calendar_days, chosen)
+    return {row.date: _load(row.counts) for row in rows if row.date in chosen}
 
 
 def oldest_answer(tx: Connection, start: dt.date, end: dt.date) -> float | None:
@@ -45,3 +51,12 @@ def oldest_answer(tx: Connection, start: dt.date, end: dt.date) -> float | None:
     )
     complete = len(rows) == (end - start).days + 1
     return min(rows) if complete else None
+
+
+def _dump(counts: Counts | None) -> str | None:
+    return None if counts is None else json.dumps(dict(counts), ensure_ascii=False)
+
+
+def _load(text: str | None) -> Counts | None:
+    counts: Counts | None = None if text is None else json.loads(text)
+    return counts

@@ -24,7 +24,8 @@ from sqlalchemy import (
 )
 
 from backfilld.state.records import CheckRow, DateRow, RunMode
-from backfilld.state.rules.verdict import Judgement, Verdict
+from backfilld.state.rules.judge import Judgement
+from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
 from backfilld.state.store.dates import IMMEDIATELY, make_dates_due
 from backfilld.state.store.schema import IS_RUNNABLE, IS_UNSATISFIED, checks, dates

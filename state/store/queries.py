@@ -7,14 +7,20 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, func, not_, or_, select
 
 from backfilld.state.records import AttemptRow, AttemptStatus, Mark
 from backfilld.state.rules.machine import Outcome
 from backfilld.state.store import row_mappers
 from backfilld.state.store.attempts import running
 from backfilld.state.store.dates import matching
-from backfilld.state.store.schema import attempts, dates
+from backfilld.state.store.schema import ENDED_WELL, attempts, dates
+
+HAS_FAILED = and_(
+    attempts.c.status.not_in([AttemptStatus.RUNNING.value, AttemptStatus.CANCELLED.value]),
+    or_(attempts.c.exit_code.is_(None), not_(ENDED_WELL)),
+)
+"""Condition: the attempt ended otherwise than with code 0, and was not cancelled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,15 +72,15 @@ def number_of_dates(
 
 
 def last_progress(tx: Connection, sample: int = 1000) -> float | None:
-    """When a date or a good attempt ended last, by the latest `sample` attempts; None when none ever did."""
+    """When a date, or an attempt with code 0 among the latest `sample`, ended last; None without any."""
     latest = (
-        select(attempts.c.ended_at, attempts.c.status)
+        select(attempts.c.ended_at, attempts.c.exit_code)
         .where(attempts.c.ended_at.is_not(None))
         .order_by(attempts.c.ended_at.desc())
         .limit(sample)
         .subquery()
     )
-    good = select(func.max(latest.c.ended_at)).where(latest.c.status == AttemptStatus.SUCCEEDED.value)
+    good = select(func.max(latest.c.ended_at)).where(latest.c.exit_code == 0)
     ends = (tx.execute(select(func.max(dates.c.ended_at))).scalar(), tx.execute(good).scalar())
     return max((at for at in ends if at is not None), default=None)
 
@@ -84,11 +90,15 @@ def attempts_page(
     *,
     below: int | None,
     statuses: Collection[AttemptStatus] = (),
+    failed: bool | None = None,
     processor: str = "",
     limit: int,
 ) -> list[AttemptRow]:
-    """Up to `limit` attempts, newest first, with ids below `below`."""
-    if set(statuses) == {AttemptStatus.RUNNING}:
+    """Up to `limit` attempts, newest first, with ids below `below`.
+
+    `failed`: only those that failed, or only those that did not (`HAS_FAILED`).
+    """
+    if set(statuses) == {AttemptStatus.RUNNING} and not failed:
         found = (row for row in reversed(running(tx)) if below is None or row.id < below)
         return [row for row in found if processor in ("", row.processor)][:limit]
     query = select(attempts).order_by(attempts.c.id.desc()).limit(limit)
@@ -96,6 +106,8 @@ def attempts_page(
         query = query.where(attempts.c.id < below)
     if statuses:
         query = query.where(attempts.c.status.in_([status.value for status in statuses]))
+    if failed is not None:
+        query = query.where(HAS_FAILED if failed else not_(HAS_FAILED))
     if processor:
         query = query.where(attempts.c.processor == processor)
     return [row_mappers.attempt(row) for row in tx.execute(query)]

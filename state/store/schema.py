@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-from backfilld.state.pipeline.models import DONE, FAILED
+from backfilld.state.pipeline.phase import DONE, FAILED
 
 metadata = MetaData()
 
@@ -217,9 +217,11 @@ attempts = Table(
     Column("max_rss_bytes", _BIG),
     Column("cpu_seconds", Double),
     CheckConstraint(
-        "status IN ('running', 'succeeded', 'failed', 'timed_out', 'idle', 'cancelled', 'lost')",
-        name="status_is_known",
+        "status IN ('running', 'exited', 'timed_out', 'idle', 'cancelled', 'lost')", name="status_is_known"
     ),
+    # So that `exit_code = 0` alone says that an attempt ended well.
+    CheckConstraint("exit_code IS NULL OR exit_code <> 0 OR status = 'exited'", name="code_0_has_exited"),
+    CheckConstraint("status <> 'exited' OR exit_code IS NOT NULL", name="exited_has_a_code"),
     CheckConstraint("(status = 'running') = (ended_at IS NULL)", name="running_has_no_end"),
     _partial(
         "one_attempt_per_sequential_phase",
@@ -245,8 +247,8 @@ calendar_days = Table(
     "calendar_days",
     metadata,
     Column("date", Date, primary_key=True),
-    # NULL: the calendar lists dates without counting games.
-    Column("games", Integer),
+    # JSON by name: {"games": 5}. NULL where the calendar does not count.
+    Column("counts", Text),
     Column("asked_at", Double, nullable=False),
 )
 
@@ -338,6 +340,7 @@ check_counts = Table(
 
 # A partial index is used only by a query that repeats its condition literally, without a parameter.
 IS_RUNNING = attempts.c.status == literal_column("'running'")
+ENDED_WELL = attempts.c.exit_code == literal_column("0")
 IS_RUNNABLE = checks.c.runnable == literal_column("1")
 IS_REGRESSED = dates.c.regressed != literal_column("''")
 IS_STALE = dates.c.stale_at.is_not(None)

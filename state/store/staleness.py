@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, exists, or_, select, update
 
-from backfilld.state.pipeline.models import DONE
+from backfilld.state.pipeline.phase import DONE
 from backfilld.state.records import DateRow
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers

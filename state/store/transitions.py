@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from backfilld.state.pipeline.models import DONE, PENDING
+from backfilld.state.errors import BackfilldError
+from backfilld.state.pipeline.phase import DONE, PENDING
 from backfilld.state.records import DateRow, RunMode, TransitionRow
 from backfilld.state.rules.machine import FINAL, Outcome, Trigger
 from backfilld.state.store import row_mappers
@@ -35,7 +36,7 @@ _CLOSE_REQUEST = (
 _INSERT_TRANSITION = insert(transitions)
 
 
-class StaleDate(Exception):
+class StaleDate(BackfilldError):
     """Another transaction moved the date since it was read."""
 
     def __init__(self, date: dt.date) -> None:

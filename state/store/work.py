@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Exists, bindparam, exists, func, or_, select
 
-from backfilld.state.pipeline.models import PENDING
+from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.store.holds import OVER, WAREHOUSE
 from backfilld.state.store.schema import IS_RUNNABLE, checks, dates, holds
 

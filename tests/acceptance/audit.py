@@ -12,10 +12,10 @@ from typing import Any
 
 from sqlalchemy import text
 
+from backfilld.daemon.adapters import load_pipeline
 from backfilld.demo import job, run_log
 from backfilld.demo import lake as lakes
 from backfilld.demo.processors import BOOTSTRAP_DAYS, PROCESSORS
-from backfilld.state.pipeline.loading import load
 from backfilld.state.store.database import Database
 
 CLOCK_SLACK = 0.5
@@ -60,7 +60,7 @@ def _differing(lake: Path, name: str, date: dt.date) -> int:
 
 def overlaps(lake: Path) -> list[tuple[run_log.Run, run_log.Run]]:
     """Runs of one output table, or of the sequential phase, that were under way at the same time."""
-    pipeline = load(lake.parent / "pipeline.toml")
+    pipeline = load_pipeline(lake.parent / "pipeline.toml")
     phase4 = [p.name for p in pipeline.phase[-1].processor]
     groups = [phase4, *([name] for name in pipeline.processors)]
     runs = run_log.runs(lake)
@@ -75,7 +75,7 @@ def out_of_order(lake: Path) -> list[str]:
     Step n+1 of a date begins after step n ended; a date's first step begins after the phase before it has
     ended for this and all earlier dates.
     """
-    phases = load(lake.parent / "pipeline.toml").phase
+    phases = load_pipeline(lake.parent / "pipeline.toml").phase
     names, before = ([p.name for p in phase.processor] for phase in (phases[-1], phases[-2]))
     runs = {(run.processor, run.dates[0]): run for run in run_log.runs(lake)}
     found = []

@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import requests
 
@@ -17,6 +18,8 @@ from backfilld.api.cli.client import ApiError, Client
 from backfilld.demo import environment
 from tests.ports import free_port
 from tests.timeouts import PATIENCE
+
+T = TypeVar("T")
 
 PATIENT = {'timeout = "60s"': 'timeout = "15m"', 'idle_timeout = "20s"': 'idle_timeout = "5m"'}
 """No job of the demo is ended for its time, however slow the machine is."""
@@ -92,12 +95,13 @@ class Daemon:
         """What the daemon has written so far."""
         return (self.folder / "daemon.log").read_text(errors="replace")
 
-    def wait_for(self, condition, what: str) -> None:
-        """Poll until something is true, or fail saying what was not."""
+    def wait_for(self, condition: Callable[[], T], what: str) -> T:
+        """Poll until something is true and return it, or fail saying what was not."""
         end = time.monotonic() + PATIENCE
-        while not condition():
+        while not (found := condition()):
             assert time.monotonic() < end, f"not {what} within {PATIENCE} s\n{self.log()[-3000:]}"
             time.sleep(0.05)
+        return found
 
     def enqueue(self, start: str, end: str, **options: object) -> int:
         """Enqueue a range and return the backfill's id."""

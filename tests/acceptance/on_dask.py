@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from backfilld.state.records import attempt_result
 from tests.acceptance.daemon import Daemon, daemon
 
 REMOTE = ("nbac_gamebook_player_stats", "nbac_team_boxscore")
@@ -26,6 +27,11 @@ def attempts(one: Daemon) -> list[sqlite3.Row]:
     with closing(sqlite3.connect(one.state / "state.db")) as db:
         db.row_factory = sqlite3.Row
         return db.execute("SELECT * FROM attempts WHERE executor = 'dask' ORDER BY id").fetchall()
+
+
+def results(rows: Sequence[sqlite3.Row]) -> list[str]:
+    """How attempts ended, such as `exited 0`."""
+    return [attempt_result(row["status"], row["exit_code"]) for row in rows]
 
 
 def writing(one: Daemon) -> list[Path]:

@@ -37,7 +37,7 @@ def waiting_on(one, date):
 
 
 def told(one, row):
-    """An attempt as the API tells it: processor, status, exit code, what Cloud Run and the job say."""
+    """An attempt as the API shows it: processor, status, exit code, what Cloud Run and the job say."""
     shown = one.client.get(f"/v1/attempts/{row['id']}")
     log, _ = one.client.text(f"/v1/attempts/{row['id']}/log")
     _, _, completed, *output = log.splitlines()
@@ -81,9 +81,9 @@ def test_an_execution_begins_once_though_the_daemon_dies_and_the_api_is_away(tmp
         assert one.outcomes(DAY, DAY) == {DAY: "bootstrap"}
         first, second, third = [told(one, row) for row in attempts(one)]
         well = (0, "Completed: Execution completed successfully.")
-        assert first[:4] == (REMOTE[0], "succeeded", *well)
-        assert second == (REMOTE[1], "failed", 137, "Completed: The container exited with an error.", [])
-        assert third[:4] == (REMOTE[1], "succeeded", *well)
+        assert first[:4] == (REMOTE[0], "exited", *well)
+        assert second == (REMOTE[1], "exited", 137, "Completed: The container exited with an error.", [])
+        assert third[:4] == (REMOTE[1], "exited", *well)
         assert [line.endswith("done: 1 date processed") for line in (*first[4], *third[4])] == [True, True]
         assert len(api.executions) == len(api.runs) == 3
         # When what waits to begin is cancelled, it never begins

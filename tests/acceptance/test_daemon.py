@@ -43,7 +43,7 @@ def test_sigterm_ends_the_daemon_in_order_and_leaves_jobs_to_be_adopted(tmp_path
     [
         ("nothing", "team_offense_game_summary", "blocked", "no data"),
         ("partial", "team_offense_game_summary", "exhausted", "2 of 12 rows"),
-        ("duplicates", "team_offense_game_summary", "exhausted", "24 rows for 6 games, at most 12"),
+        ("duplicates", "team_offense_game_summary", "exhausted", "24 rows, at most 12 for 6 games"),
         ("fail", "team_offense_game_summary", "exhausted", "failed"),
         ("unclosed", "team_offense_game_summary", "bootstrap", ""),
         ("crash", "team_offense_game_summary", "bootstrap", ""),
@@ -56,9 +56,9 @@ def test_every_misbehaviour_ends_where_it_should_with_figures(tmp_path, kind, pr
         misbehave.switch(one.lake, processor, dt.date(2021, 10, 24), kind)
         number = one.enqueue("2021-10-24", "2021-10-24")
         one.finish(number)
-        told = one.client.get("/v1/dates/2021-10-24")
-        assert told["outcome"] == outcome, json.dumps(told["processors"], indent=1)
-        assert reason in (told["reason"] or "")
+        shown = one.client.get("/v1/dates/2021-10-24")
+        assert shown["outcome"] == outcome, json.dumps(shown["processors"], indent=1)
+        assert reason in (shown["reason"] or "")
 
 
 def test_a_hang_leaves_no_process_behind(tmp_path):

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.acceptance.on_dask import REMOTE, attempts, daemon_on, overlaps, writing
+from tests.acceptance.on_dask import REMOTE, attempts, daemon_on, overlaps, results, writing
 from tests.hosts import Host, joined
-from tests.integration.dask_cluster import Cluster, dask_hand, running
-from tests.integration.executor_driver import Hand
-from tests.integration.real_jobs import Bench, lives, until
+from tests.integration.dask_cluster import Cluster, dask_driver, running
+from tests.integration.executor_driver import ExecutorDriver
+from tests.integration.local_jobs import local_driver
+from tests.integration.real_jobs import lives, until
 
 pytestmark = pytest.mark.hosts
 
@@ -46,34 +47,36 @@ def cluster(hosts: list[Host], tmp_path, request: pytest.FixtureRequest) -> Iter
 
 
 @contextmanager
-def on(cluster: Cluster, folder, resource: str) -> Iterator[Hand]:
-    """A hand whose jobs run on the workers with that resource."""
+def on(cluster: Cluster, folder, resource: str) -> Iterator[ExecutorDriver]:
+    """A driver whose jobs run on the workers with that resource."""
     (folder / resource).mkdir()
-    hand = dask_hand(folder / f"{resource}-attempts", folder / resource, cluster.address, resource)
-    yield hand
-    hand.executor.close()
+    driver = dask_driver(folder / f"{resource}-attempts", folder / resource, cluster.address, **{resource: 1})
+    yield driver
+    driver.executor.close()
 
 
-def begun(hand: Hand) -> int:
+def begun(driver: ExecutorDriver) -> int:
     """Wait until the job is seen at work; its process."""
-    pid = hand.pid("leader")
-    until(lambda: hand.output() == "begun\n", "the first output")
+    pid = driver.pid("leader")
+    until(lambda: driver.output() == "begun\n", "the first output")
     return pid
 
 
 def test_a_job_on_a_far_host_tells_the_same_as_one_here(cluster, hosts, tmp_path):
-    bench = Bench(tmp_path / "local", tmp_path)
-    bench.shell(TELLS)
-    here = bench.exit()
+    driver = local_driver(tmp_path / "local", tmp_path)
+    driver.shell(TELLS)
+    here = driver.result()
     with on(cluster, tmp_path, "host2") as far:
         far.shell(TELLS)
-        there = far.exit()
+        there = far.result()
         assert hosts[2].address in (far.cwd / "where").read_text()
         assert (
-            (there.code, there.detail, there.tried) == (here.code, here.detail, here.tried) == (3, "", True)
+            (there.code, there.detail, there.counts_as_attempt)
+            == (here.code, here.detail, here.counts_as_attempt)
+            == (3, "", True)
         )
-        assert far.output() == bench.output() == "out\nerr\n"
-    bench.clean()
+        assert far.output() == driver.output() == "out\nerr\n"
+    driver.stop_all()
 
 
 @pytest.mark.parametrize("cluster", [DEFAULT], ids=["patient"], indirect=True)
@@ -84,18 +87,18 @@ def test_a_host_that_is_away_for_a_moment_hides_its_job_and_nobody_elses(cluster
         begun(cut)
         hosts[1].cut()
         # Then its job is out of sight, by the worker's name, while the job of another host is seen to its end
-        until(lambda: cut.seen().elsewhere.startswith(f"tcp://{hosts[1].address}:"), "out of sight")
+        until(lambda: cut.status().unreachable_at.startswith(f"tcp://{hosts[1].address}:"), "out of sight")
         other.shell("echo quick; exit 4")
-        assert (other.exit().code, other.output()) == (4, "quick\n")
-        assert cut.seen().exit is None
+        assert (other.result().code, other.output()) == (4, "quick\n")
+        assert cut.status().result is None
         # When the host is back, the job tells how it ends, or ended
         if ends == "while away":
             (cut.cwd / "end").touch()
         hosts[1].join()
         if ends == "when back":
-            until(lambda: not cut.seen().elsewhere, "in sight")
+            until(lambda: not cut.status().unreachable_at, "in sight")
             (cut.cwd / "end").touch()
-        assert (cut.exit().code, cut.output()) == (7, "begun\ndone\n")
+        assert (cut.result().code, cut.output()) == (7, "begun\ndone\n")
 
 
 def test_a_host_that_stays_away_loses_its_job_and_ends_it_by_itself(cluster, hosts, tmp_path):
@@ -104,7 +107,7 @@ def test_a_host_that_stays_away_loses_its_job_and_ends_it_by_itself(cluster, hos
         leader = begun(cut)
         hosts[1].cut()
         began = time.monotonic()
-        end = cut.exit()
+        end = cut.result()
         assert time.monotonic() - began > SILENCE / 2, "a silence is not a death"
         assert end.detail.startswith("lost: its worker")
         until(lambda: not lives(leader), "the host to end its job, cut off as it is")
@@ -112,7 +115,7 @@ def test_a_host_that_stays_away_loses_its_job_and_ends_it_by_itself(cluster, hos
         hosts[1].join()
         cluster.worker(*ONE, "--resources", "host1=1", host=hosts[1])
         cut.shell("exit 9", attempt=2)
-        assert cut.exit().code == 9
+        assert cut.result().code == 9
         assert cut.output() == "begun\n"
 
 
@@ -129,7 +132,7 @@ def test_a_date_goes_on_without_the_host_that_had_its_job(cluster, hosts, tmp_pa
         assert set(one.outcomes(DAY, DAY).values()) == {"bootstrap"}
         rows = attempts(one)
         assert not overlaps(rows)
-        assert sorted(row["status"] for row in rows) == ["lost", "succeeded", "succeeded"]
+        assert sorted(results(rows)) == ["exited 0", "exited 0", "lost"]
         (lost,) = (row for row in rows if row["status"] == "lost")
         assert lost["ended_at"] - lost["started_at"] < 60
 
@@ -161,5 +164,5 @@ def test_a_scheduler_that_is_cut_off_is_waited_for_across_a_restart(cluster, hos
         assert set(one.outcomes(DAY, NEXT_DAY).values()) == {"bootstrap"}
         rows = attempts(one)
         assert not overlaps(rows)
-        assert [row["status"] for row in rows] == ["lost", "lost", *["succeeded"] * 4]
+        assert results(rows) == ["lost", "lost", *["exited 0"] * 4]
         assert {row["processor"] for row in rows} == set(REMOTE)

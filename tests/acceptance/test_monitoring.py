@@ -15,6 +15,8 @@ from tests.deploy import queries, rules, run
 from tests.ports import free_port
 from tests.timeouts import PATIENCE
 
+pytestmark = pytest.mark.packages
+
 SOURCES = (
     "nbac_gamebook_player_stats",
     "nbac_team_boxscore",

@@ -15,6 +15,8 @@ from tests.acceptance.daemon import daemon
 from tests.timeouts import PATIENCE
 
 DAY = "2021-10-19"
+LEADERS = "FROM pg_stat_activity WHERE application_name ~ ':\\d+ since '"
+"""The session that holds the lead is named after its daemon."""
 
 
 @contextlib.contextmanager
@@ -46,6 +48,19 @@ def standing_by(one):
 
 def leads(one):
     return one.ready() == "ok\n"
+
+
+def roles(pair, server, sessions_before):
+    """The leader and the standby, once the lead is with another session and both say so; else None.
+
+    One look for all of it: until then either may still answer as before.
+    """
+    for leader, standby in itertools.permutations(pair):
+        session = f"SELECT pid {LEADERS} AND application_name ~ ':{leader.process.pid} since '"
+        now = server.ask("postgres", session)
+        if now and now != sessions_before and leads(leader) and standing_by(standby):
+            return leader, standby
+    return None
 
 
 def running(url):
@@ -83,11 +98,10 @@ def test_a_leader_that_loses_its_session_stands_by_or_leads_again_and_nothing_ru
     one, two, url = pair
     number = one.enqueue(DAY, DAY)
     one.wait_for(lambda: running(url), "running")
-    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ~ ':\\d+ since '"
+    before = postgresql_server.ask("postgres", f"SELECT pid {LEADERS}")
+    cut = f"SELECT pg_terminate_backend(pid) {LEADERS}"
     assert postgresql_server.ask("postgres", cut) == [(True,)]
-    one.wait_for(lambda: [leads(d) for d in pair[:2]].count(True) == 1, "led by one of them")
-    leader, other = (one, two) if leads(one) else (two, one)
-    other.wait_for(lambda: standing_by(other), "standing by")
+    leader, other = one.wait_for(lambda: roles((one, two), postgresql_server, before), "led by one of them")
     leader.finish(number)
     # When the leader ends in order, the standby leads at once
     assert leader.signal(signal.SIGTERM) == 0
@@ -96,7 +110,7 @@ def test_a_leader_that_loses_its_session_stands_by_or_leads_again_and_nothing_ru
     assert overlaps(url) == []
 
 
-def test_a_killed_leader_is_followed_within_seconds_and_nothing_runs_twice(pair):
+def test_a_standby_replaces_a_killed_leader_within_seconds_and_nothing_runs_twice(pair):
     one, two, url = pair
     number = one.enqueue("2021-10-19", "2021-10-20")
     one.wait_for(lambda: running(url), "running")

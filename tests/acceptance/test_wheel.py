@@ -17,8 +17,8 @@ from tests.acceptance.audit import overlaps
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("state", "daemon", "api", "demo")
-SOURCES = (*PACKAGES, "pipelines", "deploy", "pyproject.toml", "README.md", "LICENSE")
+FOLDERS = ("state", "daemon", "api", "demo")
+SOURCES = (*FOLDERS, "backfilld", "pipelines", "deploy", "pyproject.toml", "README.md", "LICENSE")
 LEFT = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 
 
@@ -28,7 +28,7 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("source")
     for name in SOURCES:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name, ignore=LEFT)
+            shutil.copytree(ROOT / name, folder / name, ignore=LEFT, symlinks=True)
         else:
             shutil.copy(ROOT / name, folder)
     out = tmp_path_factory.mktemp("wheel")
@@ -63,14 +63,14 @@ def test_the_wheel_has_every_file_of_the_packages_and_nothing_of_the_tests(wheel
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     wanted = {
-        str(path.relative_to(ROOT))
-        for package in PACKAGES
-        for path in (ROOT / package).rglob("*")
+        str("backfilld" / path.relative_to(ROOT))
+        for name in FOLDERS
+        for path in (ROOT / name).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert wanted - names == set()
     assert {name.split("/")[0] for name in names} == {
-        *PACKAGES,
+        "backfilld",
         f"backfilld-{__version__}.dist-info",
         f"backfilld-{__version__}.data",
     }
@@ -102,7 +102,10 @@ def test_the_demo_runs_from_the_wheel_to_its_end(installed, tmp_path):
     # Given a folder that is no checkout, and the environment's own interpreter and command
     python, backfilld = (str(installed / "bin" / name) for name in ("python", "backfilld"))
     places = run(
-        python, "-c", "import api, demo; print(api.__file__, demo.__path__[0])", cwd=tmp_path
+        python,
+        "-c",
+        "import backfilld.api, backfilld.demo as demo; print(backfilld.api.__file__, demo.__path__[0])",
+        cwd=tmp_path,
     ).split()
     assert all(Path(place).is_relative_to(installed) for place in places)
     # Then it knows its version and its demo's pipeline file

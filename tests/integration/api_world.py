@@ -19,7 +19,7 @@ from backfilld.daemon.events import Event, EventSink
 from backfilld.daemon.executors.adapter import Executor
 from backfilld.daemon.settings import Settings
 from backfilld.daemon.warehouses.adapter import Wanted
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from tests.factories import phase, pipeline, processor
 from tests.simulation.fakes import SimWarehouse
 from tests.simulation.world import World
@@ -42,7 +42,7 @@ class Priced:
 
     def __init__(self, warehouse: SimWarehouse) -> None:
         self._warehouse = warehouse
-        self.games = warehouse.games
+        self.counts = warehouse.counts
         self.evidence = warehouse.evidence
         self.close = warehouse.close
 
@@ -76,14 +76,14 @@ class Behind:
     def wake(self) -> None:
         self.woken += 1
 
-    def listen(self, tell: EventSink) -> None:
+    def subscribe(self, on_event: EventSink) -> None:
         """Every event from now on, as the service would tell it."""
         told = self.world.events
 
         class Both(list[Event]):
             def append(self, event: Event) -> None:
                 super().append(event)
-                tell(event)
+                on_event(event)
 
         both = Both(told)
         object.__setattr__(self.context, "emit", both.append)

@@ -10,7 +10,7 @@ from tests.integration.served_api import Answer, Json, served
 
 TOKEN = "ya29.for-tests"
 """What the server gives to whoever shows a signed key."""
-COLUMNS = ("processor", "date", "n", "games", "good", "empty_counts")
+COLUMNS = ("processor", "date", "n", "figures")
 
 
 def refuse(status: int, reason: str, message: str) -> Answer:

@@ -12,9 +12,9 @@ from distributed import Client, Scheduler, SchedulerPlugin
 
 from backfilld.daemon.executors.dask.client import connect
 from backfilld.daemon.executors.dask.executor import DaskExecutor
-from backfilld.state.pipeline.sections import DaskSettings
+from backfilld.daemon.executors.dask.settings import DaskSettings
 from tests.hosts import LOOPBACK, Host
-from tests.integration.executor_driver import Hand
+from tests.integration.executor_driver import ExecutorDriver
 from tests.ports import free_port
 from tests.timeouts import PATIENCE
 
@@ -115,14 +115,14 @@ def running(
         cluster.end()
 
 
-def dask_hand(root: Path, cwd: Path, address: str, resource: str | None = None) -> Hand:
+def dask_driver(root: Path, cwd: Path, address: str, **resources: float) -> ExecutorDriver:
     """A Dask executor, with its logs under `root`."""
-    source = DaskSettings(scheduler=address, resource=resource)
-    return Hand(cwd, lambda on_end: DaskExecutor(root, source, on_end=on_end))
+    settings = DaskSettings(scheduler=address, resources=resources)
+    return ExecutorDriver(cwd, lambda on_end: DaskExecutor(root, settings, on_end=on_end))
 
 
-def hand_of(cluster: Cluster, folder: Path, **more: str) -> Hand:
+def driver_of(cluster: Cluster, folder: Path, **resources: float) -> ExecutorDriver:
     """A Dask executor on that cluster, with its files under `folder`."""
     cwd = folder / "cwd"
     cwd.mkdir()
-    return dask_hand(folder / "attempts", cwd, cluster.address, **more)
+    return dask_driver(folder / "attempts", cwd, cluster.address, **resources)

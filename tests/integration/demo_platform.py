@@ -9,12 +9,13 @@ from pathlib import Path
 import duckdb
 
 import backfilld.demo
+from backfilld.daemon.adapters import load_pipeline
 from backfilld.demo import lake as lakes
-from backfilld.state.pipeline.loading import load
 from backfilld.state.rules.calendar import Day
-from backfilld.state.rules.verdict import Evidence, JudgeContext, Verdict, judge
+from backfilld.state.rules.judge import JudgeContext, judge
+from backfilld.state.rules.verdict import Evidence, Verdict
 
-PIPELINE = load(Path(backfilld.demo.__file__).parent / "pipeline.toml")
+PIPELINE = load_pipeline(Path(backfilld.demo.__file__).parent / "pipeline.toml")
 DAY = date(2021, 10, 26)  # five games, the first date after bootstrap
 GAMES = lakes.calendar()
 
@@ -74,20 +75,22 @@ class Platform:
         if rows is None:
             return Evidence()
         counts = ["count(*)"]
-        counts.append(f"count(DISTINCT {expect.games_column})" if expect.games_column else "NULL")
+        distinct = expect.distinct.column_names() if expect.distinct else ()
+        counts += [f"count(DISTINCT {column})" for column in distinct]
         counts.append(f"count(*) FILTER ({expect.quality.where})" if expect.quality else "NULL")
         columns = expect.filled.columns if expect.filled else ()
         counts += [f"count(*) FILTER (coalesce({column}, 0) = 0)" for column in columns]
-        found, games, good, *empty_counts = rows.aggregate(", ".join(counts)).fetchall()[0]
+        found, *figures = rows.aggregate(", ".join(counts)).fetchall()[0]
+        values, (good, *empty_counts) = figures[: len(distinct)], figures[len(distinct) :]
         reference = self.count(expect.ratio.of, day) if expect.ratio else None
         return Evidence(
             rows=found,
-            games=games,
-            good=good,
+            distinct=dict(zip(distinct, values, strict=True)),
+            passing_rows=good,
             empty_counts=dict(zip(columns, empty_counts, strict=True)),
             reference=reference,
         )
 
 
 def season_day(day: date) -> Day:
-    return PIPELINE.seasons.day(day, GAMES[day])
+    return PIPELINE.seasons.day(day, {"games": GAMES[day]})

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from werkzeug.test import TestResponse
 
+from backfilld.daemon.executors.adapter import Job
 from tests.integration.api_world import Api, make_api, refused
 from tests.simulation.world import Work
 
@@ -38,13 +39,13 @@ def test_attempts_are_paged_newest_first_and_filtered(api: Api) -> None:
     assert [len(page) for page in pages] == [3, 3, 2]
     assert [item["id"] for page in pages for item in page] == list(range(8, 0, -1))
     assert api.get("/v1/attempts?status=running")["items"] == []
-    assert len(api.get("/v1/attempts?processor=zones&status=succeeded")["items"]) == 2
+    assert len(api.get("/v1/attempts?processor=zones&status=exited")["items"]) == 2
 
 
 def test_one_attempt_says_how_it_went(api: Api) -> None:
     api.world.run()
     told = api.get("/v1/attempts/1")
-    assert told["status"] == "succeeded"
+    assert told["status"] == "exited"
     assert told["exit_code"] == 0
     assert told["dates"] == ["2021-10-19"]
     _, message = refused(api.client.get("/v1/attempts/99"), 404)
@@ -107,7 +108,7 @@ def test_a_log_is_followed_until_its_attempt_has_ended(api: Api, tmp_path: Path)
     api.world.run()
     # Then whoever followed has read every byte once, and knows that there is no more
     assert seen == "begun\ndone\n"
-    assert log_of(api, f"?offset={offset}").headers["X-Attempt-Status"] == "succeeded"
+    assert log_of(api, f"?offset={offset}").headers["X-Attempt-Status"] == "exited"
 
 
 @pytest.mark.parametrize(
@@ -169,7 +170,7 @@ def test_the_last_line_of_a_job_that_breaks_none_is_what_it_wrote_last(api: Api,
 def test_a_log_that_is_not_kept_any_more_is_not_found(api: Api) -> None:
     api.world.run()
     _, message = refused(log_of(api, ""), 404)
-    assert message == "the log of attempt 1 is not kept any more, or was never begun"
+    assert message == "the log of attempt 1 was deleted or never started"
 
 
 def test_the_head_of_a_log_leaves_no_file_open(api: Api, tmp_path: Path) -> None:
@@ -185,7 +186,33 @@ def test_attempts_of_several_statuses_are_asked_for_at_once(api: Api) -> None:
     api.world.script = lambda job: Work(code=1) if job.attempt == 1 else api.world.well(job)
     api.world.run()
     # Then statuses are one or several, and an unknown one is refused
-    assert [item["id"] for item in api.get("/v1/attempts?status=failed,idle")["items"]] == [1]
-    assert len(api.get("/v1/attempts?status=failed,succeeded&limit=100")["items"]) > 8
-    field, _ = refused(api.client.get("/v1/attempts?status=failed,odd"), 422)
+    assert api.get("/v1/attempts?status=idle,lost")["items"] == []
+    assert len(api.get("/v1/attempts?status=exited,idle&limit=100")["items"]) > 8
+    field, _ = refused(api.client.get("/v1/attempts?status=exited,odd"), 422)
     assert field.startswith("status")
+
+
+def test_failed_attempts_are_those_that_did_not_exit_with_0(api: Api) -> None:
+    # Given a job that exits with 2, one that is lost, one that is cancelled while it runs, and others
+    def mixed(job: Job) -> Work:
+        return Work(code={1: 2, 2: None}[job.attempt]) if job.attempt < 3 else api.world.well(job)
+
+    api.world.script = mixed
+    api.world.run()
+    number = api.enqueue("2021-10-26")
+    api.world.settle()
+    cancelled = api.get("/v1/attempts?status=running")["items"][0]["id"]
+    api.post(f"/v1/backfills/{number}/cancel")
+    api.world.run()
+    # Then a filter tells them apart, whatever their status, and a cancelled one has not failed
+    failed = api.get("/v1/attempts?failed=true&limit=1000")["items"]
+    assert [(item["id"], item["status"], item["exit_code"]) for item in failed] == [
+        (2, "lost", None),
+        (1, "exited", 2),
+    ]
+    others = api.get("/v1/attempts?failed=false&limit=1000")["items"]
+    assert cancelled in [item["id"] for item in others]
+    assert {item["status"] for item in others} == {"exited", "cancelled"}
+    assert [item["id"] for item in api.get("/v1/attempts?failed=true&status=lost")["items"]] == [2]
+    field, message = refused(api.client.get("/v1/attempts?failed=yes"), 422)
+    assert (field, message) == ("failed", "is neither true nor false")

@@ -105,7 +105,7 @@ def test_a_loop_that_does_not_come_round_is_not_alive(api: Api) -> None:
     api.behind.alive = False
     for path in ("/livez", "/healthz"):
         response = api.client.get(path)
-        assert (response.status_code, response.text) == (503, "engine: a turn does not come back\n")
+        assert (response.status_code, response.text) == (503, "engine: the engine loop is stuck\n")
 
 
 def test_a_daemon_with_something_wrong_is_not_ready_but_alive(api: Api) -> None:

@@ -225,8 +225,8 @@ def test_two_requests_differ_in_their_parameters_and_never_in_their_text(stub: S
     def texts(first: dt.date) -> list[str]:
         stub.jobs.clear()
         last = first + dt.timedelta(days=5)
-        with contextlib.suppress(WarehouseError):  # the stub's answer has no date and no games
-            warehouse.games(first, last)
+        with contextlib.suppress(WarehouseError):  # the stub's answer has no date and no count
+            warehouse.counts(first, last)
         warehouse.evidence({"box": [first, last]}, purpose="gate")
         return [job["query"]["query"] for job in stub.jobs]
 
@@ -252,7 +252,8 @@ def test_each_warehouse_pays_for_its_own_imports() -> None:
     script = (
         "import sys; from tests.factories import pipeline, phase, processor;"
         "from backfilld.daemon.warehouses.registry import open_warehouse;"
-        "source = {'kind': sys.argv[1], 'path': 'lake', 'project': 'p'};"
+        "key = {'lake': 'path', 'bigquery': 'project'}[sys.argv[1]];"
+        "source = {'kind': sys.argv[1], key: 'p'};"
         "ours = pipeline(phase('raw', processor('box')), warehouse=source);"
         "open_warehouse(ours, on_query=print, on_error=print);"
         "print('duckdb' in sys.modules, 'google.cloud.bigquery' in sys.modules)"

@@ -221,12 +221,12 @@ def test_brackets_in_what_a_job_said_are_shown_as_they_are(capsys, monkeypatch, 
     monkeypatch.setattr(output.console, "_force_terminal", terminal)
     reason = "exit 1: [error] no such file [/tmp/x]"
     date = {"date": "2021-10-19", "state": "failed", "outcome": "exhausted", "reason": reason}
-    attempt = {"id": 7, "processor": "box", "status": "failed", "exit_code": None, "detail": reason}
+    attempt = {"id": 7, "processor": "box", "status": "lost", "exit_code": None, "detail": reason}
     attempt |= {"dates": ["2021-10-19"], "tail": "", "ended_at": "x", "duration_seconds": 1.0}
     known = {
         "waiting_on": None,
         "season": None,
-        "games": 3,
+        "counts": {"games": 3},
         "backfill_id": 1,
         "regressed": None,
         "stale": None,

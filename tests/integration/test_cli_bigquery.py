@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.warehouses.catalog import TableInfo
-from backfilld.state.pipeline.loading import load
 from tests.checkout import Checkout, Tables, make
 from tests.integration.command_line import CommandLine
 from tests.integration.warehouses import BigQueryHouse
@@ -47,7 +47,7 @@ def platform(bigquery_house: BigQueryHouse, tmp_path: Path, monkeypatch: pytest.
     # The emulator's datasets all lie in US.
     checkout.path.write_text(text.replace('location = "us-west2"', 'location = "US"'))
     monkeypatch.setenv("BACKFILLD_PIPELINE", str(checkout.path))
-    known = Tables(load(checkout.path)).known
+    known = Tables(load_pipeline(checkout.path)).known
     for dataset in sorted({table.split(".")[0] for table in known} - {"nba_reference"}):
         bigquery_house.client.create_dataset(dataset)
     for table, info in known.items():
@@ -81,16 +81,16 @@ def test_validate_and_plan_tell_the_platform_s_own_tables_and_commands(
     assert told.code == 1, told.err
     assert told.rows("⚠ nbac_team_boxscore") == ["⚠ nbac_team_boxscore 1/2 (50.0%) [CRITICAL] (1 NEVER RAN)"]
     assert told.rows(f"⚠ {OFFENSE}") == [
-        f"⚠ {OFFENSE} 0/2 (0.0%) [CRITICAL] (1 excess: 88 rows for 11 games, at most 22; 1 NEVER RAN)"
+        f"⚠ {OFFENSE} 0/2 (0.0%) [CRITICAL] (1 excess: 88 rows, at most 22 for 11 games; 1 NEVER RAN)"
     ]
     # And the commands are the platform's own, each with the options that its script takes
     script = "backfill_jobs/raw/nbac_team_boxscore/nbac_team_boxscore_backfill_job.py"
     (line,) = told.rows("(cd ", script)
     call = f"PYTHONPATH=. PYTHONUNBUFFERED=1 .venv/bin/python {script} --start-date {NEXT} --end-date {NEXT}"
     assert line == f"(cd {platform.root} && {call})"
-    assert told.rows("# ", f"{OFFENSE} {DAY}: excess: 88 rows for 11 games, at most 22 [13 s, estimate]")
+    assert told.rows("# ", f"{OFFENSE} {DAY}: excess: 88 rows, at most 22 for 11 games [13 s, estimate]")
     assert told.rows("# warehouse: ", "USD")
-    assert told.rows("2 of 2 expected dates come to their end")
+    assert told.rows("2 of 2 expected dates finish")
 
 
 def test_preflight_looks_at_checkout_and_tables_and_tries_a_job_of_each_phase(

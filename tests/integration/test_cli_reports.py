@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.reports import state_lookup
 from backfilld.demo import environment, misbehave
-from backfilld.state.pipeline.loading import load
 from backfilld.state.store import checks
 from backfilld.state.store.database import Database
 from tests.integration.command_line import CommandLine
@@ -139,8 +139,7 @@ def test_the_plan_s_own_lines_fill_a_date(command: CommandLine, filled: Path) ->
     # Given a lake that only the plan's printed lines have written to
     told = command("validate", OPENER, "--plan")
     assert told.rows("# plan for") == [
-        "# plan for 2021-10-19..2021-10-19, sources all: "
-        "0 steps to run; 1 of 1 expected dates come to their end"
+        "# plan for 2021-10-19..2021-10-19, sources all: 0 steps to run; 1 of 1 expected dates finish"
     ]
     assert not told.rows("(cd ")
 
@@ -215,7 +214,7 @@ def test_a_daemon_s_accepted_gaps_count_and_its_times_are_the_plan_s(
     db.upgrade()
     with db.write() as tx:
         checks.accept(tx, date, "nbac_team_boxscore", actor="ann", reason="lost", now=time.time())
-    pipeline = load(stage / "pipeline.toml")
+    pipeline = load_pipeline(stage / "pipeline.toml")
     assert (
         state_lookup.known_checks(db, pipeline, date, date)[date]["nbac_team_boxscore"].accepted_by == "ann"
     )

@@ -78,7 +78,7 @@ def test_each_failure_is_told_once_with_its_reason_and_the_command_that_looks_at
     ended = command(*WAIT)
     # Then the wait ends with 1, and every attempt and the date were told once
     assert ended.code == 1
-    attempts = ended.rows("failure", "2021-10-28 box", "how=failed", 'reason="exit 1"')
+    attempts = ended.rows("failure", "2021-10-28 box", 'how="exited 1"', 'reason="exit 1"')
     assert len(attempts) == len({line.split("command=")[1] for line in attempts}) == 3
     (date,) = ended.rows("failure what=2021-10-28 how=exhausted")
     assert date.endswith('command="backfilld status 2021-10-28"')
@@ -174,7 +174,7 @@ def test_status_of_a_date_tells_all_of_it(command, api, on_terminal):
     plain = command("status", "2021-10-28")
     assert all(STAMPED.fullmatch(line) for line in plain.out.splitlines())
     assert plain.rows("date date=2021-10-28 state=")
-    assert plain.rows("attempt id=", "processor=box", "status=failed", 'reason="exit 1"')
+    assert plain.rows("attempt id=", "processor=box", "status=exited", "exit_code=1", 'reason="exit 1"')
     assert plain.rows("transition", "to=failed")
     # And people see the same, with where to look
     on_terminal(width=80)
@@ -184,7 +184,7 @@ def test_status_of_a_date_tells_all_of_it(command, api, on_terminal):
         "day 9",
         "exit 1",
         "→ backfilld logs",
-        "accepted by",
+        "waived by",
         "history",
         "0 of at least 1",
     ):

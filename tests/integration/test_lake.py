@@ -17,7 +17,10 @@ from backfilld.state.rules.verdict import Evidence
 from tests.factories import phase, processor
 from tests.integration.warehouses import DAY, LakeHouse
 
-BOX = phase("raw", processor("box", date_column="game_date", expect={"games_column": "game_id"}))
+BOX = phase(
+    "raw",
+    processor("box", date_column="game_date", expect={"distinct": [{"column": "game_id", "per": "games"}]}),
+)
 
 
 @pytest.fixture
@@ -39,7 +42,7 @@ def box(house: LakeHouse, *, history: object = None) -> Evidence:
 
 def test_a_table_that_nobody_wrote_yet_has_no_rows(lake_house: LakeHouse) -> None:
     history = {"table": "nba_reference.processor_run_history"}
-    assert box(lake_house, history=history) == Evidence(games=0)
+    assert box(lake_house, history=history) == Evidence(distinct={"game_id": 0})
     assert lake_house.queries == []
 
 
@@ -69,7 +72,12 @@ def test_a_file_that_cannot_be_read_spoils_its_own_date_alone(house: LakeHouse) 
     # And a column that no day has is asked for once, not day by day
     (partition(house, week[4]) / "part-x.parquet").unlink()
     house.queries.clear()
-    other = phase("raw", processor("box", date_column="game_date", expect={"games_column": "no_such"}))
+    other = phase(
+        "raw",
+        processor(
+            "box", date_column="game_date", expect={"distinct": [{"column": "no_such", "per": "games"}]}
+        ),
+    )
     assert all(
         f.error for f in house.open(other, history=None).evidence({"box": week}, purpose="gate").values()
     )
@@ -143,7 +151,7 @@ def test_a_file_that_vanishes_between_listing_and_reading_is_looked_for_again(
     monkeypatch.setattr(backend, "_parquet", list_then_replace)
 
     # Then
-    assert box(house) == Evidence(rows=2, games=2)
+    assert box(house) == Evidence(rows=2, distinct={"game_id": 2})
     assert [len(files) for files in listings] == [1, 1]
 
 
@@ -172,7 +180,7 @@ def test_columns_may_come_later_than_the_first_files(house: LakeHouse) -> None:
 
     # Then the older rows have none
     found = house.open(later, history=None).evidence({"box": [DAY]}, purpose="gate")["box", DAY]
-    assert (found.rows, found.good) == (3, 1)
+    assert (found.rows, found.passing_rows) == (3, 1)
 
 
 def test_a_question_reads_the_files_of_its_dates_and_no_others(house: LakeHouse) -> None:
@@ -231,7 +239,7 @@ def test_an_answer_that_takes_too_long_is_no_answer(lake_house: LakeHouse) -> No
 
     # Then
     with pytest.raises(WarehouseError, match=r"did not answer within 0\.2 s"):
-        warehouse.games(DAY, DAY)
+        warehouse.counts(DAY, DAY)
 
 
 def test_a_predicate_reads_nothing_beside_the_lake(house: LakeHouse, tmp_path: Path) -> None:

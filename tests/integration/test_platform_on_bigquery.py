@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.reports.validation import PhaseReport, Readiness, Validation, validation
-from backfilld.state.pipeline.loading import load
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.verdict import Verdict
 from tests.factories import NOW
 from tests.integration.warehouses import HISTORY, BigQueryHouse, entry
@@ -165,11 +165,11 @@ def as_found(house: BigQueryHouse, folder: Path, team_rows_on_the_15th: int = 88
     text = NBA.read_text().replace("nba-props-platform", house.project)
     file = folder / "nba.toml"
     file.write_text(text.replace("[warehouse]", f'[warehouse]\nendpoint = "{house.endpoint}"'))
-    pipeline = load(file)
+    pipeline = load_pipeline(file)
     games = {november(day): count for day, (count, _) in FOUND.items()}
     for name in SOURCES:
         source = pipeline.processors[name]
-        least = (source.expect.rows_per_game or (1, None))[0]
+        least = source.expect.rows_per.root["games"][0] if source.expect.rows_per else 1
         fill(house, source.table, source.date_column, {day: least * n for day, n in games.items()})
     for column, name in enumerate(TABLES):
         target = pipeline.processors[name]
@@ -205,7 +205,7 @@ def test_in_november_2021_phase_4_is_refused_on_every_date(
     # And 88 team rows for 11 games are an excess
     offense = next(p for p in phase3.processors if p.processor == "team_offense_game_summary")
     cell = offense.dates[november(15)]
-    assert (cell.verdict, cell.reason) == (Verdict.EXCESS, "88 rows for 11 games, at most 22")
+    assert (cell.verdict, cell.reason) == (Verdict.EXCESS, "88 rows, at most 22 for 11 games")
 
     # All that took three queries
     assert [purpose for purpose, _ in bigquery_house.queries] == ["calendar", "validation", "validation"]

@@ -7,7 +7,8 @@ import pytest
 
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.daemon.warehouses.backend import QueryError
-from backfilld.daemon.warehouses.catalog import Catalog, columns_in, open_catalog
+from backfilld.daemon.warehouses.catalog import Catalog, columns_in
+from backfilld.daemon.warehouses.registry import open_catalog
 from tests.factories import phase, pipeline, processor
 from tests.integration.warehouses import DAY, BigQueryHouse, House, LakeHouse
 

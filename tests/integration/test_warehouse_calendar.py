@@ -1,4 +1,4 @@
-"""Games per date, asked of both warehouses and read from a file."""
+"""Counts per date, asked of both warehouses and read from a file."""
 
 import datetime as dt
 from pathlib import Path
@@ -37,18 +37,18 @@ def schedule(house: House) -> None:
 def test_the_query_says_how_many_games_a_date_has(house: House) -> None:
     schedule(house)
     warehouse = house.open(BOX, calendar={"query": QUERY})
-    assert warehouse.games(DAY, after(5)) == {DAY: 2, after(1): 1}
-    assert warehouse.games(after(1), after(1)) == {after(1): 1}
-    assert warehouse.games(after(50), after(60)) == {}
+    assert warehouse.counts(DAY, after(5)) == {DAY: {"games": 2}, after(1): {"games": 1}}
+    assert warehouse.counts(after(1), after(1)) == {after(1): {"games": 1}}
+    assert warehouse.counts(after(50), after(60)) == {}
     assert house.queries == [("calendar", 0)] * 3
 
 
 NONSENSE = {
     "SELECT game_date AS day, 1 AS games FROM nba.nbac_schedule WHERE game_date BETWEEN @start AND @end": (
-        "must give the columns date and games; it gives day, games"
+        "must give the column date and at least one count; it gives day, games"
     ),
     "SELECT game_date AS date, -1 AS games FROM nba.nbac_schedule WHERE game_date = @start LIMIT 1": (
-        "games must be a number of games; 2021-10-26 has -1"
+        "games must be a whole number, 0 or more; 2021-10-26 has -1"
     ),
     "SELECT game_id AS date, 1 AS games FROM nba.nbac_schedule WHERE game_date = @start LIMIT 1": (
         "date must be a DATE; '.' is none"
@@ -67,7 +67,7 @@ NONSENSE = {
 def test_a_calendar_that_makes_no_sense_is_no_answer(house: House, query: str) -> None:
     schedule(house)
     with pytest.raises(WarehouseError, match=rf"calendar\.query.*{NONSENSE[query]}"):
-        house.open(BOX, calendar={"query": query}).games(DAY, DAY)
+        house.open(BOX, calendar={"query": query}).counts(DAY, DAY)
 
 
 def filed(house: LakeHouse, text: str) -> Path:
@@ -83,25 +83,38 @@ def test_a_file_says_how_many_games_a_date_has(lake_house: LakeHouse) -> None:
     warehouse = lake_house.open(BOX, calendar={"file": "calendar.csv"})
 
     # Then nothing is asked of the warehouse
-    assert warehouse.games(DAY, after(2)) == {DAY: 5, after(1): 10}
-    assert warehouse.games(after(3), after(9)) == {after(3): 0}
+    assert warehouse.counts(DAY, after(2)) == {DAY: {"games": 5}, after(1): {"games": 10}}
+    assert warehouse.counts(after(3), after(9)) == {after(3): {"games": 0}}
     assert lake_house.queries == []
+
+
+def test_a_calendar_counts_whatever_its_columns_are_named(lake_house: LakeHouse) -> None:
+    filed(lake_house, "stores,date,returns\n12,2021-10-26,0\n")
+    by_file = lake_house.open(BOX, calendar={"file": "calendar.csv"})
+    assert by_file.counts(DAY, DAY) == {DAY: {"stores": 12, "returns": 0}}
+    schedule(lake_house)
+    query = QUERY.replace("AS games", "AS games, COUNT(*) AS entries")
+    by_query = lake_house.open(BOX, calendar={"query": query})
+    assert by_query.counts(DAY, DAY) == {DAY: {"games": 2, "entries": 2}}
 
 
 def test_a_file_that_changed_is_read_again(lake_house: LakeHouse) -> None:
     filed(lake_house, "date,games\n2021-10-26,5\n")
     warehouse = lake_house.open(BOX, calendar={"file": "calendar.csv"})
-    assert warehouse.games(DAY, DAY) == {DAY: 5}
+    assert warehouse.counts(DAY, DAY) == {DAY: {"games": 5}}
     filed(lake_house, "date,games\n2021-10-26,11\n")
-    assert warehouse.games(DAY, DAY) == {DAY: 11}
+    assert warehouse.counts(DAY, DAY) == {DAY: {"games": 11}}
 
 
 MISTAKES = {
-    "": ":1: the header must be date,games; it is missing",
-    "day,games\n": ":1: the header must be date,games; it is day,games",
+    "": ":1: the header must be date and at least one count; it is missing",
+    "day,games\n": ":1: the header must be date and at least one count; it is day,games",
     "date,games\n2021-10-26,5\n26.10.2021,5\n": ":3: '26.10.2021' is not a date; write it like 2021-10-19",
-    "date,games\n2021-10-26,-1\n": ":2: '-1' is not a number of games",
-    "date,games\n2021-10-26,five\n": ":2: 'five' is not a number of games",
+    "date,games\n2021-10-26,-1\n": ":2: games: '-1' is not a whole number, 0 or more",
+    "date,games\n2021-10-26,five\n": ":2: games: 'five' is not a whole number, 0 or more",
+    "date\n2021-10-26\n": ":1: the header must be date and at least one count; it is date",
+    "date,games,games\n": ":1: the header must be date and at least one count; it is date,games,games",
+    "date,no of games\n": ":1: the header must be date and at least one count; it is date,no of games",
     "date,games\n2021-10-26\n": ":2: '2021-10-26' is not date,games",
     "date,games\n2021-10-26,5\n\n2021-10-26,5\n": ":4: 2021-10-26 is there twice; keep one line",
 }
@@ -111,21 +124,21 @@ MISTAKES = {
 def test_a_mistake_in_the_file_is_told_with_its_line(lake_house: LakeHouse, text: str) -> None:
     path = filed(lake_house, text)
     with pytest.raises(WarehouseError) as raised:
-        lake_house.open(BOX, calendar={"file": "calendar.csv"}).games(DAY, DAY)
+        lake_house.open(BOX, calendar={"file": "calendar.csv"}).counts(DAY, DAY)
     assert str(raised.value) == f"{path}{MISTAKES[text]}"
 
 
 def test_a_file_that_is_not_there_is_no_answer(lake_house: LakeHouse) -> None:
     with pytest.raises(WarehouseError, match=r"calendar\.file .*calendar\.csv cannot be read"):
-        lake_house.open(BOX, calendar={"file": "calendar.csv"}).games(DAY, DAY)
+        lake_house.open(BOX, calendar={"file": "calendar.csv"}).counts(DAY, DAY)
 
 
 def test_a_file_that_csv_cannot_read_is_no_answer(lake_house: LakeHouse) -> None:
     filed(lake_house, f'date,games\n2021-10-26,"{"5" * 200_000}\n')
     with pytest.raises(WarehouseError, match=r"calendar\.file .*calendar\.csv cannot be read: field larger"):
-        lake_house.open(BOX, calendar={"file": "calendar.csv"}).games(DAY, DAY)
+        lake_house.open(BOX, calendar={"file": "calendar.csv"}).counts(DAY, DAY)
 
 
-def test_without_either_games_are_not_counted(lake_house: LakeHouse) -> None:
-    assert lake_house.open(BOX, calendar={}).games(DAY, after(9)) == {}
+def test_without_either_nothing_is_counted(lake_house: LakeHouse) -> None:
+    assert lake_house.open(BOX, calendar={}).counts(DAY, after(9)) == {}
     assert lake_house.queries == []

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from backfilld.state.rules.verdict import Evidence, Verdict, judge
+from backfilld.state.rules.judge import judge
+from backfilld.state.rules.verdict import Evidence, Verdict
 from tests.factories import about, day, expectation, phase, processor
 from tests.integration.warehouses import (
     DAY,
@@ -24,7 +25,7 @@ NAME = "BoxProcessor"
 PIPELINE = phase(
     "raw",
     processor(
-        "box", date_column="game_date", history_names=[NAME, "OldBox"], expect={"rows_per_game": [2, 2]}
+        "box", date_column="game_date", history_names=[NAME, "OldBox"], expect={"rows_per": {"games": [2, 2]}}
     ),
     processor("other", date_column="game_date"),
 )
@@ -50,7 +51,7 @@ def put_boxes(house: House, rows: int) -> None:
 
 def verdict(found: Evidence) -> Verdict:
     """What it means on a day of five games."""
-    return judge(found, expectation(rows_per_game=[2, 2]), day(games=5), about(now=NOW)).verdict
+    return judge(found, expectation(rows_per={"games": [2, 2]}), day(games=5), about(now=NOW)).verdict
 
 
 Case = tuple[list[Row], int, Verdict]

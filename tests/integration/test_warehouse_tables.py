@@ -5,7 +5,8 @@ from typing import Any, cast
 
 import pytest
 
-from backfilld.state.rules.verdict import Evidence, Verdict, judge
+from backfilld.state.rules.judge import judge
+from backfilld.state.rules.verdict import Evidence, Verdict
 from tests.factories import about, day, phase, processor
 from tests.integration.warehouses import DAY, HISTORY, BigQueryHouse, House, closed
 
@@ -54,18 +55,24 @@ def test_duplicates_count_as_rows_and_not_as_games(house: House) -> None:
     house.put("nba.box", rows(11) * 8)
 
     # When
-    found = ask(house, box(games_column="game_id", rows_per_game=[2, 2]))["box"]
+    found = ask(house, box(distinct=[{"column": "game_id", "per": "games"}], rows_per={"games": [2, 2]}))[
+        "box"
+    ]
 
     # Then
-    assert (found.rows, found.games) == (88, 11)
-    expect = house.pipeline(box(games_column="game_id", rows_per_game=[2, 2])).processors["box"].expect
+    assert (found.rows, found.distinct["game_id"]) == (88, 11)
+    expect = (
+        house.pipeline(box(distinct=[{"column": "game_id", "per": "games"}], rows_per={"games": [2, 2]}))
+        .processors["box"]
+        .expect
+    )
     assert judge(found, expect, day(games=11), about()).verdict is Verdict.EXCESS
 
 
 def test_games_are_the_distinct_values_that_are_not_null(house: House) -> None:
     house.put("nba.box", [*rows(2), {"game_date": DAY, "game_id": None}])
-    found = ask(house, box(games_column="game_id"))["box"]
-    assert (found.rows, found.games) == (3, 2)
+    found = ask(house, box(distinct=[{"column": "game_id", "per": "games"}]))["box"]
+    assert (found.rows, found.distinct["game_id"]) == (3, 2)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +81,7 @@ def test_games_are_the_distinct_values_that_are_not_null(house: House) -> None:
 )
 def test_good_rows_hold_the_predicate_and_null_does_not(house: House, where: str) -> None:
     house.put("nba.box", rows(3, pct=95.0) + rows(2, pct=94.9) + rows(1, pct=None))
-    assert ask(house, box(quality={"where": where}))["box"].good == 3
+    assert ask(house, box(quality={"where": where}))["box"].passing_rows == 3
 
 
 def test_hollow_rows_are_null_or_zero_whatever_the_column_holds(house: House) -> None:
@@ -94,8 +101,14 @@ def test_hollow_rows_are_null_or_zero_whatever_the_column_holds(house: House) ->
 
 def test_a_date_without_rows_has_no_games_and_no_good_rows(house: House) -> None:
     house.put("nba.box", rows(1, pct=1.0))
-    rules = {"games_column": "game_id", "quality": {"where": "pct > 0"}, "filled": {"columns": ["pct"]}}
-    assert ask(house, box(**rules), date=NEXT)["box"] == Evidence(games=0, good=0, empty_counts={"pct": 0})
+    rules = {
+        "distinct": [{"column": "game_id", "per": "games"}],
+        "quality": {"where": "pct > 0"},
+        "filled": {"columns": ["pct"]},
+    }
+    assert ask(house, box(**rules), date=NEXT)["box"] == Evidence(
+        distinct={"game_id": 0}, passing_rows=0, empty_counts={"pct": 0}
+    )
 
 
 def test_what_no_rule_asks_for_is_not_counted(house: House) -> None:
@@ -151,11 +164,18 @@ def test_tables_may_name_their_date_column_as_they_like(house: House) -> None:
         house,
         phase(
             "made",
-            processor("zones", date_column="analysis_date", expect={"games_column": "team"}),
+            processor(
+                "zones",
+                date_column="analysis_date",
+                expect={"distinct": [{"column": "team", "per": "games"}]},
+            ),
             processor("cache", date_column="date", expect={"quality": {"where": "games = 2 AND n = 1"}}),
         ),
     )
-    assert answers == {"zones": Evidence(rows=1, games=1), "cache": Evidence(rows=1, good=1)}
+    assert answers == {
+        "zones": Evidence(rows=1, distinct={"team": 1}),
+        "cache": Evidence(rows=1, passing_rows=1),
+    }
 
 
 def test_dates_far_apart_are_answered_each_and_the_days_between_are_not(house: House) -> None:
@@ -170,7 +190,10 @@ def test_dates_far_apart_are_answered_each_and_the_days_between_are_not(house: H
     assert {date: found.rows for (_, date), found in answers.items()} == {DAY: 1, later: 3}
 
 
-BROKEN = {"column": {"games_column": "nope"}, "predicate": {"quality": {"where": "AND AND"}}}
+BROKEN = {
+    "column": {"distinct": [{"column": "nope", "per": "games"}]},
+    "predicate": {"quality": {"where": "AND AND"}},
+}
 
 
 @pytest.mark.parametrize("fault", BROKEN)
@@ -203,7 +226,7 @@ def test_a_broken_table_is_asked_apart_afterwards_until_it_answers(house: House)
     for name in names:
         house.put(f"nba.{name}", rows(2))
     processors = [processor(name, date_column="game_date") for name in names]
-    processors[1]["expect"] = {"games_column": "late_id"}
+    processors[1]["expect"] = {"distinct": [{"column": "late_id", "per": "games"}]}
     warehouse = house.open(phase("raw", *processors), history=None)
     wanted = {name: [DAY] for name in names}
 
@@ -222,7 +245,7 @@ def test_a_broken_table_is_asked_apart_afterwards_until_it_answers(house: House)
     mend(house, "two")
     assert sent() == 2
     assert sent() == 1
-    assert warehouse.evidence(wanted, purpose="gate")["two", DAY].games == 1
+    assert warehouse.evidence(wanted, purpose="gate")["two", DAY].distinct == {"late_id": 1}
 
 
 def mend(house: House, name: str) -> None:
@@ -240,7 +263,11 @@ def test_a_season_of_fourteen_tables_is_two_questions(house: House) -> None:
     for name in names:
         house.fill(f"nba.{name}", "SELECT day AS game_date, 'g' AS game_id, 97.5 AS pct FROM {dates}")
     house.put(HISTORY, closed("table_3", "r1", "failed"), by="data_date")
-    rules = {"games_column": "game_id", "quality": {"where": "pct > 95"}, "filled": {"columns": ["pct"]}}
+    rules = {
+        "distinct": [{"column": "game_id", "per": "games"}],
+        "quality": {"where": "pct > 95"},
+        "filled": {"columns": ["pct"]},
+    }
     processors = [processor(name, date_column="game_date", expect=rules) for name in names]
     season = [dt.date(2021, 10, 19) + dt.timedelta(days=number) for number in range(250)]
 
@@ -249,6 +276,8 @@ def test_a_season_of_fourteen_tables_is_two_questions(house: House) -> None:
 
     # Then
     assert len(answers) == 14 * 250
-    assert all(found.rows == found.games == found.good == 1 for found in answers.values())
+    assert all(
+        found.rows == found.distinct["game_id"] == found.passing_rows == 1 for found in answers.values()
+    )
     assert answers["table_3", DAY].closed is not None
     assert [purpose for purpose, _ in house.queries] == ["plan", "plan"]

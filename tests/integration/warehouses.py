@@ -17,7 +17,7 @@ from google.cloud import bigquery
 
 from backfilld.daemon.warehouses.client import WarehouseClient
 from backfilld.daemon.warehouses.registry import open_warehouse
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from tests import factories
 from tests.timeouts import PATIENCE
 

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from backfilld.state.pipeline.models import Processor
+from backfilld.state.pipeline.processor import Processor
 from tests.simulation.quiescence_invariants import Violation
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class BudgetInvariants:
         """An attempt of a table begins.
 
         Raises:
-            Broken: the table has had all that it may have on this day.
+            Violation: the table has had all that it may have on this day.
         """
         if processor.daily_attempts is None:
             return
@@ -44,7 +44,7 @@ class BudgetInvariants:
         """What the daemon has written down equals what was used, but for what it was killed in between.
 
         Raises:
-            Broken: it does not.
+            Violation: it does not.
         """
         kept: Counter[str] = Counter()
         for row in self._invariants.rows("SELECT kind, spent FROM budgets"):

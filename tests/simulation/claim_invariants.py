@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from backfilld.state.pipeline.models import Processor, Stage
+from backfilld.state.pipeline.phase import Stage
+from backfilld.state.pipeline.processor import Processor
 from tests.simulation.budget_invariants import BudgetInvariants
 from tests.simulation.external_events import EXTERNAL_RUN
 from tests.simulation.quiescence_invariants import Row, Violation, day_of
@@ -92,7 +93,8 @@ class ClaimInvariants:
             if self._sim.pipeline.processors[other].priority == "critical" and not self._stands(date, other):
                 raise Violation("after", f"{told} before {other} is satisfied")
         for earlier in self._sim.pipeline.stages[: stage.index]:
-            day = self._sim.pipeline.seasons.day(day_of(date), self._sim.scenario.games.get(day_of(date), 0))
+            games = self._sim.scenario.games.get(day_of(date), 0)
+            day = self._sim.pipeline.seasons.day(day_of(date), {"games": games})
             for other in earlier.processors:
                 if (
                     not self._sim.pipeline.bypassed(earlier, day)

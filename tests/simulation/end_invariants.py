@@ -22,7 +22,7 @@ def end(sim: Simulation) -> None:
     """Help everything to its end; then let the aftermath come, and mend what it has damaged.
 
     Raises:
-        Broken: it does not end, or an invariant does not hold.
+        Violation: it does not end, or an invariant does not hold.
     """
     _calm_down(sim)
     _help_on(sim)
@@ -64,7 +64,7 @@ def _help(sim: Simulation) -> None:
     """What a person does who wants everything to end: lift, resume, retry, fill what nobody runs."""
     sim.commands.resume_everything(by=OPERATOR)
     for hold in sim.commands.holds():
-        sim.commands.lift(hold.kind, hold.key, by=OPERATOR)
+        sim.commands.release(hold.kind, hold.key, by=OPERATOR)
     for pair in sim.invariants.outputs_without_own_run():
         sim.platform.put(pair, 1.0)
     for number, row in list(sim.invariants.requests.items()):

@@ -48,7 +48,6 @@ def _ask(sim: Simulation, one: ExternalEvent) -> None:
 _REQUESTS: Mapping[str, Callable[[Simulation, ExternalEvent], object]] = {
     "enqueue": lambda sim, one: enqueue(sim, **one.args),
     "accept": lambda sim, one: sim.commands.accept(**one.args, by=OPERATOR, reason="arena closed"),
-    "release": lambda sim, one: sim.commands.lift(**one.args, by=OPERATOR),
     "sweep": lambda sim, one: sim.engine.sweeper.run(),
     "pause_everything": lambda sim, one: sim.commands.pause_everything(by=OPERATOR, reason="lunch"),
 }

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backfilld.daemon.executors.adapter import Handle, Job, JobResult, JobStatus, RecordHandles
+from backfilld.daemon.executors.attempt_files import FileLog
 from backfilld.daemon.warehouses.adapter import Answers, Wanted, WarehouseError
 from backfilld.daemon.warehouses.budget import DailyBudget
+from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.verdict import Evidence, HistoryRun
 from tests.simulation.scenario import ANSWER_SENT, QUERY_SENT
 
@@ -47,10 +49,10 @@ class SimWarehouse:
     answers: dict[Pair, dict[float, Evidence]] = field(default_factory=dict)
     """What was answered, by when it was asked."""
 
-    def games(self, start: dt.date, end: dt.date) -> Mapping[dt.date, int]:
-        """The calendar's games."""
+    def counts(self, start: dt.date, end: dt.date) -> Mapping[dt.date, Counts]:
+        """The calendar's counts."""
         self._ask(tables=1)
-        return {date: games for date, games in self.calendar.items() if start <= date <= end}
+        return {date: {"games": games} for date, games in self.calendar.items() if start <= date <= end}
 
     def evidence(self, wanted: Wanted, *, purpose: str) -> Answers:
         """What the rows and the history say."""
@@ -142,6 +144,7 @@ class SimExecutor:
     """Called when there is an end to be noticed."""
     unavailable_reason: str = ""
     """What keeps every job from starting."""
+    fault: str = ""
     alive: dict[int, Process] = field(default_factory=dict)
     ended: dict[int, JobResult] = field(default_factory=dict)
     watched: set[int] = field(default_factory=set)
@@ -175,11 +178,11 @@ class SimExecutor:
     def poll(self) -> list[JobStatus]:
         """What is under way, and what has ended since."""
         self.pass_time()
-        seen = [JobStatus(attempt=n, output_at=end.ended_at, exit=end) for n, end in self.refused.items()]
+        seen = [JobStatus(attempt=n, output_at=end.ended_at, result=end) for n, end in self.refused.items()]
         self.refused.clear()
         for attempt in sorted(self.watched):
             exit_ = self.ended.get(attempt)
-            seen.append(JobStatus(attempt=attempt, output_at=self._output_at(attempt), exit=exit_))
+            seen.append(JobStatus(attempt=attempt, output_at=self._output_at(attempt), result=exit_))
             if exit_ is not None:
                 self.watched.discard(attempt)
         return seen
@@ -207,17 +210,15 @@ class SimExecutor:
             process.ends, process.code, process.effect = ends, 143, do_nothing
         self.pass_time()
 
-    def log(self, attempt: int) -> Path:
+    def log(self, attempt: int) -> FileLog:
         """There are no logs."""
-        return Path("/nonexistent")
+        return FileLog(Path("/nonexistent"))
 
     def recover(self, running: Mapping[int, Handle | None]) -> None:
         """Adopt what lives; what never began is lost."""
         for attempt in running:
             if attempt not in self.alive and attempt not in self.ended:
-                self.ended[attempt] = JobResult(
-                    code=None, ended_at=self.clock(), detail="lost: never started", tried=False
-                )
+                self.ended[attempt] = JobResult.never_began(at=self.clock())
             self.watched.add(attempt)
         self.on_end()
 

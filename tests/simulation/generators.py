@@ -103,7 +103,9 @@ def _processor(
     if rng.random() < 0.2:
         keys["batch"] = rng.choice((2, 3))
         keys["command"] = rng.choice((["true", "{dates}"], ["true", "{start}", "{end}"]))
-    rules: Table = rng.choice(({}, {"rows": [4, 6]}, {"rows_per_game": [2, 3]}, {"rows_per_game": [2]}))
+    rules: Table = rng.choice(
+        ({}, {"rows": [4, 6]}, {"rows_per": {"games": [2, 3]}}, {"rows_per": {"games": [2]}})
+    )
     if first and rng.random() < 0.1:
         rules = {"ratio": {"of": rng.choice(first), "min": 0.5}}
     return processor(name, expect=rules, **keys)
@@ -214,7 +216,7 @@ def _request(rng: random.Random, span: list[dt.date], names: list[str], at: floa
         return _at(rng, at, verb, kind=kind, key=key, extra=rng.choice((None, 2)))
     if verb == "stop":
         return _at(rng, at, rng.choice(("pause_everything", "resume_everything")))
-    return _at(rng, at, verb, number=number)
+    return _at(rng, at, verb, backfill_id=number)
 
 
 def _fault(rng: random.Random, span: list[dt.date], names: list[str], at: float) -> ExternalEvent:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from backfilld.daemon.engine.context import ACTOR
-from backfilld.state.pipeline.models import DONE, FAILED, PENDING, Phase, Processor, Stage
+from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Phase, Stage
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.machine import FINAL, IllegalMove, Trigger
 from backfilld.state.rules.verdict import Evidence
 from tests.simulation.budget_invariants import BudgetInvariants
@@ -285,11 +286,12 @@ class Invariants:
     def expected(self, date: dt.date) -> bool:
         """Whether the calendar expects anything."""
         games = self._sim.scenario.games.get(date, 0)
-        return self._sim.pipeline.seasons.day(date, games).expected
+        return self._sim.pipeline.seasons.day(date, {"games": games}).expected
 
     def asks(self, date: str, processor: Processor) -> bool:
         """Whether anything is expected of a processor on a date."""
-        day = self._sim.pipeline.seasons.day(day_of(date), self._sim.scenario.games.get(day_of(date), 0))
+        games = self._sim.scenario.games.get(day_of(date), 0)
+        day = self._sim.pipeline.seasons.day(day_of(date), {"games": games})
         return not day.in_bootstrap(self._sim.pipeline.bootstrap_days(processor))
 
     def pair(self, check: Row) -> Pair:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from backfilld.daemon.executors.adapter import Job
-from backfilld.state.pipeline.models import Processor
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.verdict import Evidence, HistoryRun
 from tests.simulation.fakes import Pair, SimWarehouse, Work
 from tests.simulation.scenario import Scenario
@@ -47,8 +47,8 @@ class Platform:
         if expect.ratio:
             reference = self._warehouse.rows.get((expect.ratio.of, date), 0)
             return max(1, math.ceil(expect.ratio.min * reference)), math.inf
-        each, bounds = (games, expect.rows_per_game) if expect.rows_per_game else (1, expect.rows)
-        least, most = bounds or (1, None)
+        each, bounds = (games, expect.rows_per.root["games"]) if expect.rows_per else (1, (1, None))
+        least, most = expect.rows.root if expect.rows else bounds
         return max(1, each * least), math.inf if most is None else each * most
 
     def complete(self, pair: Pair, evidence: Evidence) -> bool:

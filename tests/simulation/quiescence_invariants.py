@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from backfilld.daemon.reports.progress import progress
 from backfilld.daemon.reports.waiting import waiting_on
-from backfilld.state.pipeline.models import DONE, Processor
+from backfilld.state.pipeline.phase import DONE
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.store import backfills, dates
 from tests.simulation.external_events import enqueue

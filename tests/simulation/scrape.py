@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ def _scraped(sim: Simulation, names: list[str]) -> dict[str, Counter[Any]]:
     served = SimpleNamespace(
         context=sim.context,
         pipeline=sim.pipeline,
-        listen=lambda tell: None,
+        subscribe=lambda on_event: None,
         health=dict,
         last_backup_at=None,
     )
@@ -43,14 +44,20 @@ def _scraped(sim: Simulation, names: list[str]) -> dict[str, Counter[Any]]:
     return found
 
 
+def _result(row: Mapping[str, Any]) -> str:
+    if row["status"] != "exited":
+        return str(row["status"])
+    return "exited_nonzero" if row["exit_code"] else "exited_0"
+
+
 def _rows(sim: Simulation) -> dict[str, Counter[Any]]:
     rows = sim.invariants.rows
     moves = rows("SELECT target FROM transitions")
-    ended = rows("SELECT processor, status FROM attempts WHERE status <> 'running'")
+    ended = rows("SELECT processor, status, exit_code FROM attempts WHERE status <> 'running'")
     dates = rows("SELECT state, waiting FROM dates")
     return {
         "backfilld_dates": Counter((row["state"],) for row in dates),
         "backfilld_waiting_dates": Counter((row["waiting"],) for row in dates if row["waiting"]),
-        "backfilld_attempts_total": Counter((row["processor"], row["status"]) for row in ended),
+        "backfilld_attempts_total": Counter((row["processor"], _result(row)) for row in ended),
         "backfilld_transitions_total": Counter((m["target"],) for m in moves),
     }

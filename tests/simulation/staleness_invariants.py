@@ -6,7 +6,8 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from backfilld.state.pipeline.models import DONE, Phase, Processor
+from backfilld.state.pipeline.phase import DONE, Phase
+from backfilld.state.pipeline.processor import Processor
 from tests.simulation.quiescence_invariants import Row, Violation, day_of
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from backfilld.state.pipeline.models import PENDING
+from backfilld.state.pipeline.phase import PENDING
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import World
 

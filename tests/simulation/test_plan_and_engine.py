@@ -8,7 +8,7 @@ import pytest
 
 from backfilld.daemon.reports.plan.plan import Plan, plan
 from backfilld.daemon.reports.validation import validation
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Sources
 from backfilld.state.rules.verdict import HistoryRun
 from tests.factories import phase, pipeline, processor

@@ -73,7 +73,7 @@ def test_what_is_measured_against_an_output_is_judged_anew_when_that_was_run(tmp
     world.enqueue(DAY, DAY)
     world.run()
     # Then the old verdict let nothing pass
-    assert world.attempts(DAY) == [("box", "succeeded"), ("team", "succeeded")]
+    assert world.attempts(DAY) == [("box", "exited 0"), ("team", "exited 0")]
 
 
 def test_a_job_whose_file_of_dates_cannot_be_written_uses_up_its_attempts(tmp_path):
@@ -99,7 +99,7 @@ def test_exit_0_without_rows_is_no_data_and_blocks(world):
     row = world.dates()[DAY]
     assert (row.state, row.outcome) == ("failed", "blocked")
     assert "team: no data: the latest run succeeded" in row.reason
-    assert world.attempts(DAY).count(("team", "succeeded")) == 1
+    assert world.attempts(DAY).count(("team", "exited 0")) == 1
 
 
 def test_exit_1_with_all_rows_is_complete(world):
@@ -110,7 +110,7 @@ def test_exit_1_with_all_rows_is_complete(world):
     world.fill("team", DAY, 0)
     world.enqueue(DAY, DAY)
     world.run()
-    assert ("team", "failed") in world.attempts(DAY)
+    assert ("team", "exited 1") in world.attempts(DAY)
     assert world.dates()[DAY].outcome == "complete"
 
 
@@ -223,7 +223,7 @@ def test_an_answer_that_no_longer_counts_is_no_failure_either(tmp_path):
     fails(world, "box", times=1, code=1)
 
     def news(point):
-        if point == ANSWER and ("box", "failed") in world.attempts(OPENER):
+        if point == ANSWER and ("box", "exited 1") in world.attempts(OPENER):
             world.warehouse.point = lambda _: None
             with world.db.write() as tx:
                 checks.request_check(tx, [(OPENER, "box")], world.time)
@@ -234,5 +234,5 @@ def test_an_answer_that_no_longer_counts_is_no_failure_either(tmp_path):
     world.run()
     # Then that answer counts for nothing, the next one counts once, and the job is tried again
     assert [event for event in world.events if isinstance(event, Incident)] == []
-    assert [status for name, status in world.attempts(OPENER) if name == "box"] == ["failed", "succeeded"]
+    assert [status for name, status in world.attempts(OPENER) if name == "box"] == ["exited 1", "exited 0"]
     assert world.dates()[OPENER].outcome == "bootstrap"

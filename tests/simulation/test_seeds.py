@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from backfilld.daemon.engine import advance, budgets, cascade, launch, lookback, regression
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
-from backfilld.state.rules import gates, verdict
+from backfilld.state.rules import gates, judge
 from backfilld.state.store import checks, dates
 from tests.simulation.crashing_database import CrashingDatabase
 from tests.simulation.generators import generate
@@ -82,13 +82,13 @@ def test_the_daemon_dies_at_every_named_point(simulator: Simulator) -> None:
 
 
 def believe_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unanswered(check):
+    def wait_for_evidence(check):
         step = original(check)
         passes = step is not None and step.waiting is gates.WaitReason.WAREHOUSE
         return gates._Step(gates._Kind.SATISFIED) if passes else step
 
-    original = gates._unanswered
-    monkeypatch.setattr(gates, "_unanswered", unanswered)
+    original = gates._wait_for_evidence
+    monkeypatch.setattr(gates, "_wait_for_evidence", wait_for_evidence)
 
 
 def forget_the_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,8 +133,8 @@ def leave_running_jobs_behind(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def end_under_an_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    def cancel(self, work, row, backfill):
-        original(self, replace(work, known={}), row, backfill)
+    def cancel(self, batch, row, backfill):
+        original(self, replace(batch, checks_by_date={}), row, backfill)
 
     original = advance.Advancer._cancel
     monkeypatch.setattr(advance.Advancer, "_cancel", cancel)
@@ -149,7 +149,7 @@ def believe_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def see_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verdict, "_is_open", lambda *_: False)
+    monkeypatch.setattr(judge, "_is_open", lambda *_: False)
 
 
 def believe_old_answers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from backfilld.daemon.engine.validate import FIRST_PAUSE
 from backfilld.daemon.executors.adapter import Job
 from backfilld.daemon.reports.waiting import waiting_on
 from backfilld.daemon.warehouses.adapter import Answers, Wanted, WarehouseError
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.verdict import HistoryRun
 from backfilld.state.store import holds
 from tests.factories import phase, pipeline, processor

@@ -16,8 +16,8 @@ from backfilld.daemon.engine.engine import Engine
 from backfilld.daemon.engine.enqueue import Enqueuer, EnqueueRequest, EnqueueResult
 from backfilld.daemon.events import Event
 from backfilld.daemon.executors.adapter import Job
-from backfilld.state.pipeline.models import Pipeline
-from backfilld.state.records import Actor, DateRow
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.records import Actor, DateRow, attempt_result
 from backfilld.state.rules.machine import FINAL, Machine
 from backfilld.state.store import attempts, dates, transitions
 from backfilld.state.store.database import Database
@@ -133,6 +133,7 @@ class World:
         return [moves[0].source, *(move.target for move in moves)] if moves else []
 
     def attempts(self, date: dt.date) -> list[tuple[str, str]]:
-        """The attempts of a date: processor and status."""
+        """The attempts of a date: processor and result, such as `exited 0`."""
         with self.db.read() as tx:
-            return [(row.processor, row.status) for row in attempts.for_date(tx, date)]
+            rows = attempts.for_date(tx, date)
+        return [(row.processor, attempt_result(row.status, row.exit_code)) for row in rows]

@@ -5,7 +5,7 @@ from typing import Any
 
 from backfilld.daemon.reports.plan.plan import Plan, plan
 from backfilld.daemon.reports.validation import validation
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from tests.factories import NOW, nba
 from tests.fake_warehouse import FakeWarehouse
 

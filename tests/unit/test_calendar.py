@@ -19,8 +19,8 @@ SEASONS = [
     season("2021-22", "2021-10-19", "2022-06-16"),
     season("2023-24", "2023-10-24", "2024-06-17"),
 ]
-NBA = Calendar(SEASONS, counts_games=True)
-EVERY_DAY = Calendar([], counts_games=False)
+NBA = Calendar(SEASONS, counted=True)
+EVERY_DAY = Calendar([], counted=False)
 
 
 def date(text: str) -> dt.date:
@@ -48,35 +48,35 @@ def test_a_season_has_both_its_ends(text: str, name: str | None) -> None:
 
 
 def test_the_opener_is_day_0_of_its_season() -> None:
-    opener = NBA.day(date("2021-10-19"), 2)
-    assert (opener.season, opener.season_day, opener.games) == ("2021-22", 0, 2)
+    opener = NBA.day(date("2021-10-19"), {"games": 2})
+    assert (opener.season, opener.season_day, opener.counts) == ("2021-22", 0, {"games": 2})
     assert opener.expected
 
 
 def test_a_preseason_date_names_the_opener() -> None:
-    preseason = NBA.day(date("2021-10-15"), 7)
+    preseason = NBA.day(date("2021-10-15"), {"games": 7})
     assert not preseason.expected
     assert preseason.reason == "preseason: 2021-22 opens 2021-10-19"
     assert preseason.season_day is None
 
 
 def test_a_summer_date_waits_for_the_next_season() -> None:
-    assert NBA.day(date("2022-08-01"), 0).reason == "preseason: 2022-23 opens 2022-10-18"
+    assert NBA.day(date("2022-08-01"), {"games": 0}).reason == "preseason: 2022-23 opens 2022-10-18"
 
 
 def test_a_date_after_the_last_season_names_its_end() -> None:
-    assert NBA.day(date("2024-08-01"), 0).reason == "out of season: 2023-24 closed 2024-06-17"
+    assert NBA.day(date("2024-08-01"), {"games": 0}).reason == "out of season: 2023-24 closed 2024-06-17"
 
 
 @pytest.mark.parametrize("text", ["2021-11-25", "2021-12-24", "2022-02-18"])
 def test_thanksgiving_christmas_eve_and_the_all_star_break_expect_nothing(text: str) -> None:
-    off_day = NBA.day(date(text), 0)
+    off_day = NBA.day(date(text), {"games": 0})
     assert off_day.reason == "no games on this date"
     assert off_day.season == "2021-22"
 
 
 def test_a_playoff_date_is_in_season() -> None:
-    assert NBA.day(date("2022-06-16"), 1).expected
+    assert NBA.day(date("2022-06-16"), {"games": 1}).expected
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_playoff_date_is_in_season() -> None:
     ],
 )
 def test_the_first_days_of_a_season_are_bootstrap(text: str, days: int, young: bool) -> None:
-    assert NBA.day(date(text), 5).in_bootstrap(days) is young
+    assert NBA.day(date(text), {"games": 5}).in_bootstrap(days) is young
 
 
 def test_without_seasons_every_date_is_expected_and_none_has_a_season_day() -> None:
@@ -104,7 +104,29 @@ def test_without_seasons_every_date_is_expected_and_none_has_a_season_day() -> N
 
 
 def test_without_seasons_a_date_without_games_still_expects_nothing() -> None:
-    assert Calendar([], counts_games=True).day(date("2021-08-01"), 0).reason == "no games on this date"
+    assert Calendar([], counted=True).day(date("2021-08-01"), {"games": 0}).reason == "no games on this date"
+
+
+def test_a_date_with_any_count_is_expected() -> None:
+    assert NBA.day(date("2021-11-25"), {"games": 0, "exhibitions": 1}).expected
+    off_day = NBA.day(date("2021-11-25"), {"games": 0, "exhibitions": 0})
+    assert off_day.reason == "no games and no exhibitions on this date"
+    assert NBA.day(date("2021-11-25"), {}).reason == "nothing on this date"
+
+
+def test_a_date_that_the_answer_lacks_has_none_of_what_is_counted() -> None:
+    off_day, opener = date("2021-11-25"), date("2021-10-19")
+    answer = {opener: {"games": 2, "stores": 1}}
+    assert NBA.counts_of([opener, off_day], answer) == {
+        opener: {"games": 2, "stores": 1},
+        off_day: {"games": 0, "stores": 0},
+    }
+    named = Calendar(SEASONS, counted=True, count_names=["games"])
+    assert named.counts_of([off_day], {}) == {off_day: {"games": 0}}
+
+
+def test_a_calendar_that_does_not_count_has_no_counts_for_any_date() -> None:
+    assert EVERY_DAY.counts_of([date("2021-11-25")], {}) == {date("2021-11-25"): None}
 
 
 def test_the_seasons_lookback_starts_at_its_opener() -> None:
@@ -131,7 +153,7 @@ def test_a_lookback_in_days_ends_the_day_before(days: int, start: str) -> None:
 def test_every_date_has_a_day_and_a_reason_exactly_if_nothing_is_expected(
     any_date: dt.date, games: int | None
 ) -> None:
-    found = NBA.day(any_date, games)
+    found = NBA.day(any_date, None if games is None else {"games": games})
     assert found.date == any_date
     assert found.expected == (found.season is not None and games != 0)
     assert (found.season_day is None) == (found.season is None)

@@ -98,14 +98,14 @@ def test_a_retry_comes_in_its_time_whatever_the_date_waits_for_beside_it(beside)
 
 def test_used_up_attempts_fail_the_date_with_the_figures():
     decision = decided(PHASE3, check("team", Verdict.PARTIAL, attempt_count=3, reason="2 of 16 rows"))
-    assert decision == Fail(outcome=Outcome.EXHAUSTED, reason="team: partial: 2 of 16 rows after 3 attempts")
+    assert decision == Fail(outcome=Outcome.EXHAUSTED, reason="team: partial: 2 of 16 rows; 3 attempts")
 
 
 def test_an_excess_is_run_once_and_then_fails():
     decision = decided(
-        PHASE3, check("team", Verdict.EXCESS, attempt_count=1, reason="44 rows for 11 games, at most 22")
+        PHASE3, check("team", Verdict.EXCESS, attempt_count=1, reason="44 rows, at most 22 for 11 games")
     )
-    assert decision.reason == "team: excess: 44 rows for 11 games, at most 22 after 1 attempt"
+    assert decision.reason == "team: excess: 44 rows, at most 22 for 11 games; 1 attempt"
 
 
 def test_a_critical_source_without_data_blocks():
@@ -127,7 +127,7 @@ def test_a_complete_fallback_stands_in_for_what_could_be_done_without(priority):
     lines = phase("phase2", processor("props", priority=priority, fallbacks=["spare"]), processor("spare"))
     decision = decided(pipeline(lines).stages[0], check("props", Verdict.NO_DATA, reason="none"))
     assert decision.waivers["props"].by is WaivedBy.FALLBACK
-    assert decision.waivers["props"].reason == "spare stands in: no data: none"
+    assert decision.waivers["props"].reason == "replaced by spare: no data: none"
 
 
 def test_a_fallback_that_may_still_come_is_waited_for():

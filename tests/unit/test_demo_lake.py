@@ -8,12 +8,12 @@ import pytest
 import sqlglot
 
 import backfilld.demo
+from backfilld.daemon.adapters import load_pipeline
 from backfilld.demo import lake as lakes
 from backfilld.demo.processors import PROCESSORS
-from backfilld.state.pipeline.loading import load
 
 OPENER = date(2021, 10, 19)
-QUERY = load(Path(backfilld.demo.__file__).parent / "pipeline.toml").calendar.query or ""
+QUERY = load_pipeline(Path(backfilld.demo.__file__).parent / "pipeline.toml").calendar.query or ""
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 import backfilld.demo
+from backfilld.daemon.adapters import load_pipeline
 from backfilld.demo import environment
 from backfilld.demo.command_line import CommandLine
 from backfilld.demo.processors import PROCESSORS
-from backfilld.state.pipeline.loading import load
 
-PIPELINE = load(Path(backfilld.demo.__file__).parent / "pipeline.toml")
+PIPELINE = load_pipeline(Path(backfilld.demo.__file__).parent / "pipeline.toml")
 PHASE3 = [processor.name for processor in PIPELINE.phase[1].processor]
 
 

@@ -4,6 +4,7 @@ import re
 from itertools import combinations
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.deploy import DASHBOARD, DEPLOY, RULES, panels, queries, rules, run
@@ -28,11 +29,13 @@ def alerts():
     return [rule for rule in rules() if "alert" in rule]
 
 
+@pytest.mark.packages
 def test_the_rules_are_right_by_promtool():
     assert "SUCCESS" in run("promtool", "check", "rules", "--lint=all", "--lint-fatal", RULES)
     assert "SUCCESS" in run("promtool", "check", "config", DEPLOY / "prometheus" / "prometheus.yml")
 
 
+@pytest.mark.packages
 def test_every_alert_fires_when_it_should_and_not_before():
     tests = DEPLOY / "prometheus" / "backfilld.rules.test.yml"
     assert "SUCCESS" in run("promtool", "test", "rules", tests)

@@ -10,6 +10,8 @@ import pytest
 from backfilld.daemon.settings import VARIABLES
 from tests.deploy import DEPLOY, run
 
+pytestmark = pytest.mark.packages
+
 UNITS = DEPLOY / "systemd"
 SERVICE = (UNITS / "backfilld@.service").read_text(encoding="utf-8")
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")

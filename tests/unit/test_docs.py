@@ -17,9 +17,9 @@ from backfilld.api.cli.main import cli
 from backfilld.api.endpoint import Endpoint
 from backfilld.api.routes import SECTIONS
 from backfilld.daemon.settings import VARIABLES
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from tests.documents import DOCUMENTS, ROOT
-from tests.reference import FOLDER, MODELS, TABLES, docstrings, metrics, rewritten
+from tests.reference import FOLDER, KINDS, MODELS, TABLES, docstrings, metrics, rewritten
 
 JOB_VARIABLES = {f"BACKFILLD_{name}" for name in ("DATE", "DATES", "PROCESSOR", "ATTEMPT", "RUN")}
 _LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"")
@@ -48,7 +48,9 @@ def test_every_table_of_the_reference_stands_in_one_document():
     assert sorted(placed) == sorted(TABLES)
 
 
-@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize(
+    "model", [*MODELS.values(), *(m for kinds in KINDS.values() for m in kinds.values())]
+)
 def test_every_key_of_the_pipeline_file_says_what_it_is_for(model):
     assert [key for key, said in docstrings(model).items() if not said] in ([], ["path"])
 
@@ -150,3 +152,16 @@ def endpoints() -> Iterator[Endpoint]:
 
 def _is_at(one: Endpoint, path: str) -> bool:
     return re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", one.path), path) is not None
+
+
+def test_every_test_that_the_architecture_names_exists():
+    named = set(re.findall(r"`(test_\w+)`", text(ROOT / "docs" / "architecture.md")))
+    sources = "".join(map(text, sorted((ROOT / "tests").rglob("test_*.py"))))
+    assert len(named) >= 9
+    assert named - set(re.findall(r"^def (test_\w+)\(", sources, re.MULTILINE)) == set()
+
+
+def test_every_file_that_the_architecture_names_exists():
+    named = re.findall(r"`((?:state|daemon|api|tests)/[\w/.]*)`", text(ROOT / "docs" / "architecture.md"))
+    assert len(named) > 8
+    assert [path for path in named if not (ROOT / path).exists()] == []

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from backfilld.daemon.executors.cloud_run.client import job_names
+from backfilld.daemon.executors.cloud_run.settings import CloudRunSettings
 from backfilld.daemon.executors.registry import open_executors
 from backfilld.daemon.settings import SettingsError
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from tests.factories import phase, pipeline, processor
 
 PLACES = {
@@ -59,7 +60,8 @@ def test_without_the_package_the_remedy_is_told(
 def test_the_cloud_run_job_of_a_processor_is_what_it_names_or_what_it_is_called() -> None:
     own = processor("box_scores", executor="cloud-run", cloud_run_job="raw-box")
     made = pipeline(phase("raw", own, processor("play_by_play", executor="cloud-run")), executor=PLACES)
-    assert made.executor.cloud_run is not None
+    place = made.executor["cloud-run"]
+    assert isinstance(place, CloudRunSettings)
     parent = "projects/p/locations/us-west2/jobs"
     expected = {"box_scores": f"{parent}/raw-box", "play_by_play": f"{parent}/play-by-play"}
-    assert job_names(made, made.executor.cloud_run) == expected
+    assert job_names(made, "cloud-run", place) == expected

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from backfilld.state.rules.expectation import Expectation, Range
-from backfilld.state.rules.row_range import row_range
+from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.expectations.rule import Range
 from tests.factories import day, expectation
 
 
 def allowed(rules: Expectation, **about: int | None) -> str:
     games, reference = about.get("games", 5), about.get("reference")
-    return str(row_range(rules, day(games=games), reference))
+    return str(rules.row_range(day(games=games), reference))
 
 
 def test_without_a_rule_at_least_one_row_is_allowed() -> None:
@@ -22,17 +22,17 @@ def test_without_a_rule_at_least_one_row_is_allowed() -> None:
 
 
 def test_rows_per_game_grow_with_the_games() -> None:
-    assert allowed(expectation(rows_per_game=[2, 2]), games=8) == "16"
-    assert allowed(expectation(rows_per_game=[16, 28]), games=11) == "176 to 308"
+    assert allowed(expectation(rows_per={"games": [2, 2]}), games=8) == "16"
+    assert allowed(expectation(rows_per={"games": [16, 28]}), games=11) == "176 to 308"
 
 
 def test_the_maximum_may_be_left_out() -> None:
     assert allowed(expectation(rows=[250])) == "at least 250"
-    assert allowed(expectation(rows_per_game=[16]), games=2) == "at least 32"
+    assert allowed(expectation(rows_per={"games": [16]}), games=2) == "at least 32"
 
 
 def test_several_rules_must_hold_at_once() -> None:
-    both = expectation(rows=[1, 100], rows_per_game=[16, 28])
+    both = expectation(rows=[1, 100], rows_per={"games": [16, 28]})
     assert allowed(both, games=2) == "32 to 56"
     assert allowed(both, games=5) == "80 to 100"
 
@@ -49,13 +49,13 @@ def test_a_ratio_of_nothing_leaves_the_other_rules() -> None:
 
 def test_a_ramp_step_takes_the_place_of_the_row_rules_while_it_holds() -> None:
     rules = expectation(rows=[30, 30], ramp=[{"until_day": 8, "rows": [0, 30]}])
-    assert str(row_range(rules, day("2021-10-26"), None)) == "0 to 30"
-    assert str(row_range(rules, day("2021-10-27"), None)) == "30"
+    assert str(rules.row_range(day("2021-10-26"), None)) == "0 to 30"
+    assert str(rules.row_range(day("2021-10-27"), None)) == "30"
 
 
 def test_a_ramp_needs_a_season_day() -> None:
     rules = expectation(rows=[30, 30], ramp=[{"until_day": 8, "rows": [0, 30]}])
-    assert str(row_range(rules, day("2021-10-15"), None)) == "30"
+    assert str(rules.row_range(day("2021-10-15"), None)) == "30"
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,9 @@ def test_a_ramp_needs_a_season_day() -> None:
         {"rows": [1.5]},
         {"rows": ["1"]},
         {"rows": [True]},
-        {"rows_per_game": [3, 2]},
-        {"games_column": "game id"},
-        {"games_column": "game_id); DROP TABLE nba.games; --"},
+        {"rows_per": {"games": [3, 2]}},
+        {"distinct": [{"column": "game id", "per": "games"}]},
+        {"distinct": [{"column": "game_id); DROP TABLE nba.games; --", "per": "games"}]},
         {"ratio": {"min": 0.9}},
         {"ratio": {"of": "other", "min": 1.1, "max": 0.9}},
         {"ratio": {"of": "other", "max": 0}},
@@ -94,10 +94,10 @@ def test_an_expectation_that_cannot_hold_is_refused(rules: dict[str, object]) ->
         expectation(**rules)
 
 
-def test_only_rules_about_games_need_a_calendar_that_counts_them() -> None:
-    assert expectation(rows_per_game=[2, 2]).needs_games
-    assert expectation(games_column="game_id").needs_games
-    assert not expectation(rows=[30, 30], quality={"where": "ok"}).needs_games
+def test_only_rules_per_count_need_a_calendar_that_counts() -> None:
+    assert expectation(rows_per={"games": [2, 2]}).count_names == ("games",)
+    assert expectation(distinct=[{"column": "game_id", "per": "games"}]).count_names == ("games",)
+    assert not expectation(rows=[30, 30], quality={"where": "ok"}).count_names
 
 
 limits = st.none() | st.integers(0, 50)
@@ -110,15 +110,15 @@ def inside(rows: int, limit: Range) -> bool:
 
 @given(ranges, ranges, st.integers(0, 60))
 def test_a_narrowed_range_allows_what_both_allow(one: Range, other: Range, rows: int) -> None:
-    narrowed = one.narrowed(other.least, other.most)
+    narrowed = one.narrowed(other)
     assert inside(rows, narrowed) == (inside(rows, one) and inside(rows, other))
 
 
 @given(st.dates(dt.date(2021, 10, 19), dt.date(2022, 6, 16)), st.integers(1, 15))
 def test_more_games_never_allow_fewer_rows(date: dt.date, games: int) -> None:
-    rules = expectation(rows_per_game=[16, 28])
-    fewer = row_range(rules, day(str(date), games), None)
-    more = row_range(rules, day(str(date), games + 1), None)
+    rules = expectation(rows_per={"games": [16, 28]})
+    fewer = rules.row_range(day(str(date), games), None)
+    more = rules.row_range(day(str(date), games + 1), None)
     assert more.least > fewer.least
     assert fewer.most is not None
     assert more.most is not None

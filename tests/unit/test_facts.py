@@ -58,10 +58,10 @@ def test_a_hold_says_how_it_is_lifted():
 
 
 def test_a_failed_attempt_says_its_code_its_last_line_and_where_to_look():
-    attempt = {"id": 31, "processor": "box", "dates": ["2021-10-19"], "status": "failed", "exit_code": 1}
+    attempt = {"id": 31, "processor": "box", "dates": ["2021-10-19"], "status": "exited", "exit_code": 1}
     told = attempt_failure({**attempt, "detail": "", "tail": "line\nupstream said 503\n"})
     assert failed(told).line(NOON) == (
-        '2021-10-19T12:00:00Z failure what="2021-10-19 box" how=failed'
+        '2021-10-19T12:00:00Z failure what="2021-10-19 box" how="exited 1"'
         ' reason="exit 1: upstream said 503" command="backfilld logs 31"'
     )
 

@@ -67,7 +67,7 @@ def test_raw_sql_cannot_break_the_rules_either(db, columns):
 def test_an_ended_attempt_frees_its_place(db):
     with db.write() as tx:
         number = attempts.claim(tx, claim("a", "phase4"), 0.0)
-        ending = attempts.AttemptEnd(status=AttemptStatus.SUCCEEDED, ended_at=1.0)
+        ending = attempts.AttemptEnd(status=AttemptStatus.EXITED, exit_code=0, ended_at=1.0)
         assert attempts.close(tx, {number: ending}) == [number]
         assert attempts.close(tx, {number: ending}) == []
         attempts.claim(tx, claim("a", "phase4"), 2.0)

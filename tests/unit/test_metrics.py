@@ -99,8 +99,8 @@ def test_counters_hear_what_the_engine_does(api: Api) -> None:
     api.world.run()
     # Then attempts, gates and moves are counted
     samples = api.scrape()
-    assert samples['backfilld_attempts_total{processor="zones",result="succeeded"}'] == 1
-    assert samples['backfilld_attempts_total{processor="box",result="failed"}'] == 3
+    assert samples['backfilld_attempts_total{processor="zones",result="exited_0"}'] == 1
+    assert samples['backfilld_attempts_total{processor="box",result="exited_nonzero"}'] == 3
     assert samples['backfilld_attempt_duration_seconds_count{processor="box"}'] == 4
     assert samples['backfilld_attempt_duration_seconds_sum{processor="box"}'] == pytest.approx(40)
     assert samples['backfilld_attempt_duration_seconds_bucket{le="15.0",processor="box"}'] == 4
@@ -179,14 +179,15 @@ def test_every_event_is_counted_once() -> None:
     metrics.emit(DateMoved(target="phase2", **moved))  # type: ignore[arg-type]
     metrics.emit(GateEvaluated(phase="phase2", result="run"))
     metrics.emit(AttemptStarted(attempt=1, processor="box", dates=(DATE,)))
-    metrics.emit(
-        AttemptEnded(attempt=1, processor="box", phase="phase2", status=AttemptStatus.IDLE, seconds=61)
-    )
+    ended = {"attempt": 1, "processor": "box", "phase": "phase2", "seconds": 61}
+    for status, code in ((AttemptStatus.IDLE, 143), (AttemptStatus.EXITED, 0), (AttemptStatus.EXITED, 2)):
+        metrics.emit(AttemptEnded(status=status, exit_code=code, **ended))  # type: ignore[arg-type]
     metrics.emit(Incident(kind="clock", text="the clock was set back"))
     text = metrics.exposition("")[0].decode()
     assert 'backfilld_transitions_total{to="phase2"} 1.0' in text
     assert 'backfilld_gate_evaluations_total{phase="phase2",result="run"} 1.0' in text
-    assert 'backfilld_attempts_total{processor="box",result="idle"} 1.0' in text
+    for result in ("idle", "exited_0", "exited_nonzero"):
+        assert f'backfilld_attempts_total{{processor="box",result="{result}"}} 1.0' in text
     assert 'backfilld_incidents_total{kind="clock"} 1.0' in text
 
 

@@ -53,7 +53,7 @@ def normal(sql):
     return re.sub(r"\s+", " ", sql.replace('"', ""))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.packages)])
 def new_url(request, tmp_path):
     """What makes URLs of databases without anything in them."""
     if request.param == "sqlite":

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from backfilld.daemon.adapters import load_pipeline, parse_pipeline
 from backfilld.daemon.reports.plan.plan import plan
 from backfilld.daemon.reports.validation import Readiness, Validation, validation
-from backfilld.state.pipeline.loading import load, parse
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.verdict import Verdict
 from tests.checkout import make
 from tests.factories import NOW, run
@@ -19,7 +19,7 @@ from tests.platform import NOVEMBER_2021 as FOUND
 from tests.platform import NOVEMBER_TABLES as TABLES
 
 PATH = Path(__file__).parents[2] / "pipelines" / "nba.toml"
-NBA = load(PATH)
+NBA = load_pipeline(PATH)
 
 
 def november(day: int) -> dt.date:
@@ -68,7 +68,7 @@ def test_the_feature_store_is_switched_on_by_taking_comment_signs_away() -> None
     switched_on = text[:at] + re.sub(r"^# ?", "", text[at:], flags=re.MULTILINE)
     copy = PATH.with_suffix(".switched-on.toml")
 
-    pipeline = parse(tomllib.loads(switched_on), copy)
+    pipeline = parse_pipeline(tomllib.loads(switched_on), copy)
     assert pipeline.stages[-1].name == "phase4-step-5"
     assert pipeline.stages[-1].processors[0].table == "nba_predictions.ml_feature_store_v2"
 
@@ -114,7 +114,7 @@ def test_88_team_rows_for_11_games_are_an_excess() -> None:
     told = validated(as_found())
     (offense,) = [p for p in told.phases[1].processors if p.processor == "team_offense_game_summary"]
     cell = offense.dates[november(15)]
-    assert (cell.verdict, cell.reason) == (Verdict.EXCESS, "88 rows for 11 games, at most 22")
+    assert (cell.verdict, cell.reason) == (Verdict.EXCESS, "88 rows, at most 22 for 11 games")
 
 
 def test_thanksgiving_is_not_expected_although_two_tables_have_rows() -> None:

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backfilld.state.pipeline.loading import PipelineError, load, parse
-from backfilld.state.pipeline.models import Pipeline, Priority
+from backfilld.daemon.adapters import load_pipeline, parse_pipeline
+from backfilld.state.pipeline.loading import PipelineError
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Priority
 from tests.factories import day, nba, phase, pipeline, processor
 
 VALID = """
@@ -55,8 +57,8 @@ table = "nba_analytics.team_offense_game_summary"
 date_column = "game_date"
 history_names = ["TeamOffenseGameSummaryProcessor"]
 command = ["python3", "jobs/team.py", "--date", "{date}"]
-expect.rows_per_game = [2, 2]
-expect.games_column = "game_id"
+expect.rows_per = { games = [2, 2] }
+expect.distinct = [{ column = "game_id", per = "games", count = [1, 1] }]
 
 [[phase.processor]]
 name = "player"
@@ -102,7 +104,7 @@ def valid() -> dict[str, Any]:
 
 
 def test_a_parallel_phase_is_one_state_and_a_sequential_phase_one_per_processor() -> None:
-    stages = parse(valid(), HERE).stages
+    stages = parse_pipeline(valid(), HERE).stages
     assert [stage.name for stage in stages] == ["phase3", "phase4-step-1", "phase4-step-2"]
     assert [[p.name for p in stage.processors] for stage in stages] == [
         ["team", "player"],
@@ -114,35 +116,41 @@ def test_a_parallel_phase_is_one_state_and_a_sequential_phase_one_per_processor(
 
 
 def test_a_processor_takes_from_jobs_what_it_does_not_state() -> None:
-    team, player = (parse(valid(), HERE).processors[name] for name in ("team", "player"))
+    team, player = (parse_pipeline(valid(), HERE).processors[name] for name in ("team", "player"))
     assert (team.timeout, team.env) == (1800.0, {"PYTHONPATH": ".", "LEVEL": "1"})
     assert (player.timeout, player.env) == (7200.0, {"PYTHONPATH": ".", "LEVEL": "2"})
     assert (player.backoff, player.max_attempts) == (30.0, 3)
 
 
 def test_what_is_left_out_is_ordinary() -> None:
-    cache = parse(valid(), HERE).processors["cache"]
+    cache = parse_pipeline(valid(), HERE).processors["cache"]
     assert (cache.priority, cache.writers, cache.batch) == (Priority.CRITICAL, 1, 1)
     assert cache.names_in_history == ("cache",)
 
 
 def test_the_names_in_the_history_are_the_platforms() -> None:
-    assert parse(valid(), HERE).processors["team"].names_in_history == ("TeamOffenseGameSummaryProcessor",)
+    team = parse_pipeline(valid(), HERE).processors["team"]
+    assert team.names_in_history == ("TeamOffenseGameSummaryProcessor",)
 
 
 def test_a_maximum_may_be_left_out() -> None:
-    expect = parse(tomllib.loads(VALID.replace("[2, 2]", "[2]")), HERE).processors["team"].expect
-    assert expect.rows_per_game == (2, None)
+    expect = (
+        parse_pipeline(tomllib.loads(VALID.replace("games = [2, 2]", "games = [2]")), HERE)
+        .processors["team"]
+        .expect
+    )
+    assert expect.rows_per
+    assert expect.rows_per.root == {"games": (2, None)}
 
 
 def test_bootstrap_days_are_the_calendars_unless_the_processor_says_otherwise() -> None:
-    file = parse(valid(), HERE)
+    file = parse_pipeline(valid(), HERE)
     days = {name: file.bootstrap_days(one) for name, one in file.processors.items()}
     assert days == {"team": 0, "player": 0, "zones": 14, "cache": 7}
 
 
 def test_a_phase_is_bypassed_while_all_its_processors_are_in_bootstrap() -> None:
-    file = parse(valid(), HERE)
+    file = parse_pipeline(valid(), HERE)
     parallel, first_step, second_step = file.stages
     assert file.bypassed(first_step, day("2021-10-25"))
     assert file.bypassed(second_step, day("2021-10-25"))
@@ -158,21 +166,23 @@ def test_a_sequential_phase_looks_back_on_its_season_unless_told_otherwise() -> 
 
 
 def test_it_knows_where_it_lies() -> None:
-    assert parse(valid(), HERE).path == HERE.absolute()
+    assert parse_pipeline(valid(), HERE).path == HERE.absolute()
 
 
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     path = tmp_path / "nba.toml"
     path.write_bytes(b"\xef\xbb\xbf" + VALID.encode())
-    assert load(path).name == "nba"
+    assert load_pipeline(path).name == "nba"
 
 
 def test_a_pipeline_of_one_job_needs_no_calendar_and_no_history() -> None:
     job = {"name": "a", "table": "d.a", "command": ["true"]}
     lake = {"kind": "lake", "path": "lake"}
-    small = parse({"name": "small", "warehouse": lake, "phase": [{"name": "only", "processor": [job]}]}, HERE)
+    small = parse_pipeline(
+        {"name": "small", "warehouse": lake, "phase": [{"name": "only", "processor": [job]}]}, HERE
+    )
     assert small.history is None
-    assert not small.seasons.counts_games
+    assert not small.seasons.counted
     assert small.lookback(small.phase[0]) == 0
 
 
@@ -194,19 +204,19 @@ def test_a_file_that_is_no_pipeline_says_so(tmp_path: Path, content: bytes, word
     path = tmp_path / "broken.toml"
     path.write_bytes(content)
     with pytest.raises(PipelineError) as raised:
-        load(path)
+        load_pipeline(path)
     assert f"{path}: {words}" in str(raised.value)
 
 
 @pytest.mark.parametrize("name", [".", "a\0b", "x" * 300])
 def test_what_cannot_be_a_file_says_so(tmp_path: Path, name: str) -> None:
     with pytest.raises(PipelineError, match="cannot be read"):
-        load(tmp_path / name)
+        load_pipeline(tmp_path / name)
 
 
 def test_a_file_that_is_not_there_says_where_it_is_named(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="no such file; correct --pipeline or BACKFILLD_PIPELINE"):
-        load(tmp_path / "missing.toml")
+        load_pipeline(tmp_path / "missing.toml")
 
 
 # ------------------------------------------------------------- whatever the file says, nothing crashes
@@ -275,7 +285,7 @@ def test_a_mutated_file_is_read_or_refused_and_never_crashes(data: dict[str, Any
 
 def read(data: dict[str, Any]) -> Pipeline | list[str]:
     try:
-        return parse(data, HERE)
+        return parse_pipeline(data, HERE)
     except PipelineError as error:
         return error.problems
 
@@ -295,4 +305,21 @@ def assert_usable(pipeline: Pipeline) -> None:
 @given(st.recursive(scalars, lambda inner: st.dictionaries(st.text(max_size=6), inner, max_size=4)))
 def test_a_file_of_anything_is_refused_and_never_crashes(value: Any) -> None:
     with pytest.raises(PipelineError):
-        parse(value if isinstance(value, dict) else {"name": value}, HERE)
+        parse_pipeline(value if isinstance(value, dict) else {"name": value}, HERE)
+
+
+def test_executors_have_names_of_their_own_and_are_their_kind_without_another() -> None:
+    cluster = {"scheduler": "tcp://10.0.0.5:8786", "slots": 3}
+    executors = {"dask": cluster, "gpu": {**cluster, "kind": "dask", "resource": "GPU"}}
+    file = pipeline(phase("p", processor("a", executor="gpu"), processor("b")), executor=executors)
+    assert {name: (one.kind, one.slots) for name, one in file.executor.items()} == {
+        "local": ("local", None),
+        "dask": ("dask", 3),
+        "gpu": ("dask", 3),
+    }
+    assert [file.executor_of(one).kind for one in file.processors.values()] == ["dask", "local"]
+
+
+def test_what_an_adapter_alone_knows_of_is_part_of_the_fingerprint() -> None:
+    one, other = (pipeline(phase("p", processor("a")), warehouse={"kind": "lake", "path": p}) for p in "ab")
+    assert one.fingerprint != other.fingerprint

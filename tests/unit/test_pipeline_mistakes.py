@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from backfilld.state.pipeline.loading import PipelineError, parse
+from backfilld.daemon.adapters import parse_pipeline
+from backfilld.state.pipeline.loading import PipelineError
 from tests.factories import phase, pipeline, pipeline_data, processor
 from tests.unit.test_pipeline_file import HERE, VALID, valid
 
@@ -23,7 +24,7 @@ def edited(*changes: str) -> str:
 
 def complaints(text: str) -> list[str]:
     with pytest.raises(PipelineError) as raised:
-        parse(tomllib.loads(text), HERE)
+        parse_pipeline(tomllib.loads(text), HERE)
     assert str(raised.value) == "\n".join(f"{HERE}: {problem}" for problem in raised.value.problems)
     return raised.value.problems
 
@@ -41,17 +42,20 @@ NOT_A_COLUMN = "is not a column's name; write letters, digits and _, no digit fi
     [
         # unknown keys, with the nearest known one
         ('slots = 8 -> slotz = 8', "jobs: unknown key 'slotz'; did you mean 'slots'?"),
-        ('location = "us -> region = "us', "warehouse: unknown key 'region'; known are kind, path, project"),
+        ('location = "us -> region = "us', "warehouse: unknown key 'region'; known are kind, query_timeout, daily_bytes, project, location"),
         ('date_column -> date_colunm', f"{TEAM}: unknown key 'date_colunm'; did you mean 'date_column'?"),
-        ('expect.games_column -> expect.game_column', f"{TEAM}.expect: unknown key 'game_column'; did you mean 'games"),
+        ('expect.rows_per -> expect.rows_per_game', f"{TEAM}.expect: unknown key 'rows_per_game'; did you mean 'rows_per'"),
+        ('expect.distinct -> expect.distinct_of', f"{TEAM}.expect: unknown key 'distinct_of'; did you mean 'distinct'"),
+        ('expect.distinct -> expect.games_column', f"{TEAM}.expect: unknown key 'games_column'; known are "),
         ('name = "phase3" -> nam = "phase3"', "phase[0]: unknown key 'nam'; did you mean 'name'?"),
         ('timezone -> time_zone', "top level: unknown key 'time_zone'; did you mean 'timezone'?"),
         ('timezone -> path', "top level: unknown key 'path'; the lake's belongs under [warehouse]"),
         # what is required
         ('table = "nba_analytics. -> #', f"{TEAM}.table: is required; add it"),
         ('kind = "bigquery" -> ', "warehouse.kind: is required; add it"),
-        ('project = "nba-props-platform" -> ', "warehouse: BigQuery needs project; write project = "),
-        ('kind = "bigquery" -> kind = "lake"', 'warehouse: a lake needs path; write path = "lake"'),
+        ('project = "nba-props-platform" -> ', "warehouse.project: is required; add it"),
+        ('kind = "bigquery" -> kind = "lake"', "warehouse: unknown key 'project'; known are kind, query_timeout, daily_bytes, path"),
+        ('kind = "bigquery" -> kind = "big-query"', "warehouse.kind: 'big-query' is not known; write 'bigquery' or 'lake'; did you mean 'bigquery'?"),
         ('opens = 2021-10-19 -> ', "calendar.season[2021-22].opens: is required; add it"),
         # types
         ('slots = 8 -> slots = "8"', "jobs.slots: '8' is not a whole number; write it without quotes and point"),
@@ -97,25 +101,25 @@ NOT_A_COLUMN = "is not a column's name; write letters, digits and _, no digit fi
         ('"nba_precompute.team_defense_zone_analysis" -> "../etc.passwd"', f"{ZONES}.table: '../etc.passwd' {NOT_A_TABLE}"),
         ('"nba_precompute.team_defense_zone_analysis" -> "a.b\\n"', f"{ZONES}.table: 'a.b\\n' {NOT_A_TABLE}"),
         ('date_column = "game_date" -> date_column = "1=1 OR d"', f"{TEAM}.date_column: '1=1 OR d' {NOT_A_COLUMN}"),
-        ('"game_id" -> "game_id) FROM x; --"', f"{TEAM}.expect.games_column: 'game_id) FROM x; --' {NOT_A_COLUMN}"),
+        ('"game_id" -> "game_id) FROM x; --"', f"{TEAM}.expect.distinct[0].column: 'game_id) FROM x; --' {NOT_A_COLUMN}"),
         ('["paint_defense"] -> ["a", "b c"]', f"{ZONES}.expect.filled.columns[1]: 'b c' {NOT_A_COLUMN}"),
         ('["paint_defense"] -> []', f"{ZONES}.expect.filled.columns: is empty; fill it in"),
         ('"completeness_percentage >= 95" -> ""', f"{PLAYER}.expect.quality.where: '' is empty; fill it in"),
         ('table = "nba_reference. -> table = "nba reference.', "history.table: 'nba reference.processor"),
         # expectations that cannot hold or cannot be judged
-        ('[30, 30] -> [31, 30]', f"{ZONES}.expect: rows can never hold: the minimum 31 is above the maximum 30"),
-        ('[2, 2] -> [3, 2]', f"{TEAM}.expect: rows_per_game can never hold"),
-        ('[2, 2] -> 2', f"{TEAM}.expect.rows_per_game: 2 is not a range; write [min] or [min, max]"),
-        ('[2, 2] -> [1, 2, 3]', f"{TEAM}.expect.rows_per_game: is not a range; write [min] or [min, max]"),
-        ('[2, 2] -> [-2, 2]', f"{TEAM}.expect.rows_per_game[0]: -2 is too small; write 0 or more"),
-        ('min = 0.9, max = 12 -> min = 0.9, max = 0.5', f"{PLAYER}.expect.ratio: ratio can never hold"),
+        ('[30, 30] -> [31, 30]', f"{ZONES}.expect.rows: can never hold: the minimum 31 is above the maximum 30"),
+        ('[2, 2] -> [3, 2]', f"{TEAM}.expect.rows_per.games: can never hold"),
+        ('[2, 2] -> 2', f"{TEAM}.expect.rows_per.games: 2 is not a range; write [min] or [min, max]"),
+        ('[2, 2] -> [1, 2, 3]', f"{TEAM}.expect.rows_per.games: is not a range; write [min] or [min, max]"),
+        ('[2, 2] -> [-2, 2]', f"{TEAM}.expect.rows_per.games[0]: -2 is too small; write 0 or more"),
+        ('min = 0.9, max = 12 -> min = 0.9, max = 0.5', f"{PLAYER}.expect.ratio: can never hold"),
         ('min = 0.9, max = 12 -> min = 0.9, max = inf', f"{PLAYER}.expect.ratio.max: inf is not a usable number"),
         ('min = 0.9, max = 12 -> min = nan', f"{PLAYER}.expect.ratio.min: nan is too small"),
         ('of = "team" -> of = "player"', f"{PLAYER}.expect.ratio.of: 'player' is not settled before 'player'"),
         ('of = "team" -> of = "zone"', "name a processor of an earlier state, or put it in after; did you mean 'zones'?"),
         ('until_day = 35 -> until_day = 0', f"{ZONES}.expect.ramp[0].until_day: 0 is too small; write more than 0"),
-        ('rows = [0, 30] }] -> rows = [0, 30] }, { until_day = 5, rows = [0] }]', f"{ZONES}.expect: ramp steps must"),
-        ('file = "calendar.csv" -> ', f"{TEAM}.expect: rows_per_game and games_column need a calendar with query or"),
+        ('rows = [0, 30] }] -> rows = [0, 30] }, { until_day = 5, rows = [0] }]', f"{ZONES}.expect.ramp: ramp steps must"),
+        ('file = "calendar.csv" -> ', f"{TEAM}.expect: rows_per and distinct need a calendar with query or"),
         # references
         ('fallbacks = ["team"] -> fallbacks = ["teams"]', f"{PLAYER}.fallbacks: 'teams' is not another processor of"),
         ('fallbacks = ["team"] -> fallbacks = ["zones"]', f"{PLAYER}.fallbacks: 'zones' is not another processor of"),
@@ -145,10 +149,10 @@ NOT_A_COLUMN = "is not a column's name; write letters, digits and _, no digit fi
         ('"jobs/team.py" -> "a\\u0000b"', f"{TEAM}.command[1]: holds a NUL character; remove it"),
         ('"{start}", "--to", "{end}" -> "all"', f"{PLAYER}: batch above 1 needs {{dates}}, {{start}} and {{end}}, or"),
         ('"{start}", "--to", "{end}" -> "{date}", "{end}"', f"{PLAYER}: {{date}} is one date and batch is above 1; use"),
-        ('slots = 8 -> executor = "dusk"', "jobs.executor: 'dusk' is not known; write local or dask or cloud-run; did you mean 'dask'?"),
+        ('slots = 8 -> executor = "dusk"', "jobs.executor: there is no [executor.dusk]; add it, or write local"),
         ('slots = 8 -> executor = "dask"', "jobs.executor: there is no [executor.dask]; add it"),
-        ('name = "team" -> name = "team"\nexecutor = "k8s"', f"{TEAM}.executor: 'k8s' is not known; write local or dask"),
-        ('slots = 8 -> executor = "cloud_run"', "jobs.executor: 'cloud_run' is not known; write local or dask or cloud-run; did"),
+        ('name = "team" -> name = "team"\nexecutor = "k8s"', f"{TEAM}.executor: there is no [executor.k8s]; add it, or write local"),
+        ('slots = 8 -> executor = "cloud_run"', "jobs.executor: there is no [executor.cloud_run]; add it, or write local"),
         ('name = "team" -> name = "team"\ncloud_run_job = "Team"', f"{TEAM}.cloud_run_job: 'Team' is not the name of a Cloud Run job"),
         ('LEVEL = "1" -> "A=B" = "1"', "jobs.env: 'A=B' is not a variable's name; write letters, digits and _"),
         ('LEVEL = "1" -> LEVEL = "\\u0000"', "jobs.env.LEVEL: holds a NUL character; remove it"),
@@ -175,9 +179,28 @@ def test_a_mistake_is_told_with_its_key_and_its_remedy(change: str, complaint: s
         ({"jobs": {"env": "A=1"}}, "jobs.env: 'A=1' is not a table"),
         ({"calendar": [1]}, "calendar: is not a table"),
         ({"history": "d.history"}, "history: 'd.history' is not a table"),
-        ({"executor": {"dusk": {}}}, "executor: unknown key 'dusk'; did you mean 'dask'?"),
+        (
+            {"executor": {"dusk": {}}},
+            "executor.dusk.kind: 'dusk' is not known; write 'cloud-run' or 'dask' or 'local'; did you mean 'dask'?",
+        ),
+        (
+            {"executor": {"dask": {"kind": "local"}}},
+            "executor: 'dask' is a kind of executor; choose another name",
+        ),
+        ({"executor": {"gpu": {"kind": "dask"}}}, "executor.gpu.scheduler: is required; add it"),
+        (
+            {"executor": {"gpu": {"kind": "local", "slots": 0}}},
+            "executor.gpu.slots: 0 is too small; write 1 or more",
+        ),
+        ({"executor": {"gpu": {"kind": 7}}}, "executor.gpu.kind: 7 is not a text"),
+        ({"executor": {"gpu": 7}}, "executor.gpu: 7 is not a table"),
+        ({"executor": {"G P U": {"kind": "local"}}}, "executor.G P U"),
+        ({"warehouse": {"path": "lake"}}, "warehouse.kind: is required; add it"),
         ({"executor": {"dask": {}}}, "executor.dask.scheduler: is required; add it"),
-        ({"executor": {"cloud_run": {}}}, "executor: unknown key 'cloud_run'; did you mean 'cloud-run'?"),
+        (
+            {"executor": {"cloud_run": {}}},
+            "executor.cloud_run.kind: 'cloud_run' is not known; write 'cloud-run' or 'dask' or 'local'; did you mean 'c",
+        ),
         ({"executor": {"cloud-run": {"project": "p"}}}, "executor.cloud-run.region: is required; add it"),
         (
             {"executor": {"cloud-run": {"project": "p", "region": "r", "look": "0s"}}},
@@ -198,7 +221,7 @@ def test_a_mistake_is_told_with_its_key_and_its_remedy(change: str, complaint: s
 )
 def test_a_wrong_shape_is_told_too(data: dict[str, Any], complaint: str) -> None:
     with pytest.raises(PipelineError) as raised:
-        parse({**valid(), **data}, HERE)
+        parse_pipeline({**valid(), **data}, HERE)
     assert complaint in str(raised.value)
 
 
@@ -206,7 +229,7 @@ def test_a_ramp_and_a_seasons_lookback_need_a_season() -> None:
     ramp = processor("a", expect={"ramp": [{"until_day": 5, "rows": [0]}]})
     data = pipeline_data(phase("p", ramp, lookback="season"), calendar={})
     with pytest.raises(PipelineError) as raised:
-        parse(data, HERE)
+        parse_pipeline(data, HERE)
     assert raised.value.problems == [
         "phase[p].processor[a].expect.ramp: counts days of a season; add [[calendar.season]]",
         "phase[p].lookback: there is no season; add [[calendar.season]] or give days",
@@ -216,7 +239,7 @@ def test_a_ramp_and_a_seasons_lookback_need_a_season() -> None:
 def test_a_fallback_that_waits_for_what_it_stands_in_for_is_a_circle() -> None:
     file = pipeline_data(phase("p", processor("a", fallbacks=["b"]), processor("b", after=["a"])))
     with pytest.raises(PipelineError, match="after and fallbacks run in a circle: a -> a"):
-        parse(file, HERE)
+        parse_pipeline(file, HERE)
 
 
 def test_two_processors_may_stand_in_for_each_other() -> None:
@@ -227,7 +250,7 @@ def test_two_processors_may_stand_in_for_each_other() -> None:
 def test_all_mistakes_are_told_at_once() -> None:
     found = complaints(edited("slots = 8 -> slots = 0", '"game_id" -> "game id"', '"30s" -> "soon"'))
     keys = {line.split(":")[0] for line in found}
-    assert keys == {"jobs.slots", "jobs.backoff", f"{TEAM}.expect.games_column"}
+    assert keys == {"jobs.slots", "jobs.backoff", f"{TEAM}.expect.distinct[0].column"}
 
 
 def test_a_mistake_in_jobs_is_told_once_and_not_for_every_processor() -> None:
@@ -244,7 +267,7 @@ def test_a_file_of_dates_is_not_on_the_workers_of_a_cluster() -> None:
     one = processor("a", executor="dask", command=command)
     data = {**pipeline_data(phase("p", one)), "executor": {"dask": {"scheduler": "tcp://10.0.0.5:8786"}}}
     with pytest.raises(PipelineError) as raised:
-        parse(data, HERE)
+        parse_pipeline(data, HERE)
     assert raised.value.problems == [
         "phase[p].processor[a].command: {dates_file} is a file of this machine, not of workers; write {dates}"
     ]
@@ -254,7 +277,17 @@ def test_the_python_of_this_machine_is_not_in_an_image() -> None:
     one = processor("a", executor="cloud-run", command=["{python}", "load.py", "{date}"])
     place = {"cloud-run": {"project": "p", "region": "us-west2"}}
     with pytest.raises(PipelineError) as raised:
-        parse({**pipeline_data(phase("p", one)), "executor": place}, HERE)
+        parse_pipeline({**pipeline_data(phase("p", one)), "executor": place}, HERE)
     assert raised.value.problems == [
         "phase[p].processor[a].command: {python} is this machine's, not the image's; write the words its job takes"
+    ]
+
+
+def test_the_words_of_a_named_executor_are_checked_by_its_kind() -> None:
+    one = processor("a", executor="gpu", command=["load", "--dates", "{dates_file}"])
+    place = {"gpu": {"kind": "dask", "scheduler": "tcp://10.0.0.5:8786"}}
+    with pytest.raises(PipelineError) as raised:
+        parse_pipeline({**pipeline_data(phase("p", one)), "executor": place}, HERE)
+    assert raised.value.problems == [
+        "phase[p].processor[a].command: {dates_file} is a file of this machine, not of workers; write {dates}"
     ]

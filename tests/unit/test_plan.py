@@ -41,7 +41,7 @@ def test_what_is_complete_is_not_run_again() -> None:
     facts.fill(small_nba.processors, OPENING)
     made = planned(small_nba, facts, "2021-10-19", "2021-10-28")
     assert made.steps == []
-    assert made.summary == "0 steps to run; 10 of 10 expected dates come to their end"
+    assert made.summary == "0 steps to run; 10 of 10 expected dates finish"
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_what_is_complete_is_not_run_again() -> None:
     [
         (0, None, "never ran: no rows, no run recorded"),
         (2, None, "partial: 2 of 16 rows"),
-        (88, None, "excess: 88 rows for 8 games, at most 16"),
+        (88, None, "excess: 88 rows, at most 16 for 8 games"),
         (0, run(succeeded=False, detail="404"), "failed: no rows, the latest run failed (404)"),
     ],
 )

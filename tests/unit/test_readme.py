@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from backfilld.state.pipeline.loading import load
+from backfilld.daemon.adapters import load_pipeline
 from backfilld.state.rules.machine import Machine
 
 ROOT = Path(__file__).parents[2]
@@ -13,4 +13,4 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_diagram_is_the_machines():
     shown = re.search(r"<!-- diagram -->\n```mermaid\n(.*?)\n```\n<!-- /diagram -->", README, re.DOTALL)
     assert shown is not None
-    assert shown[1] == Machine(load(ROOT / "demo" / "pipeline.toml")).diagram()
+    assert shown[1] == Machine(load_pipeline(ROOT / "demo" / "pipeline.toml")).diagram()

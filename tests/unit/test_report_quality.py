@@ -28,7 +28,7 @@ def facts() -> FakeWarehouse:
 
 def test_rows_below_the_predicate_are_counted_by_date() -> None:
     warehouse = facts()
-    warehouse.good = {("context", START): 95, ("context", dt.date(2021, 10, 20)): 60}
+    warehouse.passing_rows = {("context", START): 95, ("context", dt.date(2021, 10, 20)): 60}
     told = quality(warehouse.pipeline, warehouse, START, END, now=NOW)
     (context,) = told.processors
     assert (context.rows, context.below, context.percent_good) == (400, 45, 88.8)
@@ -73,6 +73,6 @@ def test_an_unreachable_warehouse_is_told() -> None:
 
 def test_its_json_is_plain() -> None:
     warehouse = facts()
-    warehouse.good = {("context", START): 60}
+    warehouse.passing_rows = {("context", START): 60}
     told = Quality.plain(quality(warehouse.pipeline, warehouse, START, START, now=NOW))
     assert told["processors"][0]["dates"]["2021-10-19"]["verdict"] == "degraded"

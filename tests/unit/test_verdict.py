@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from backfilld.state.rules.expectation import Expectation
-from backfilld.state.rules.verdict import Evidence, HistoryRun, Judgement, Verdict, judge
+from backfilld.state.rules.judge import Judgement, judge
+from backfilld.state.rules.verdict import Evidence, HistoryRun, Verdict
 from tests.factories import HOUR, NOW, about, day, expectation, open_run, run, seen
 
-TWO_PER_GAME = expectation(rows_per_game=[2, 2])
+TWO_PER_GAME = expectation(rows_per={"games": [2, 2]})
 ELEVEN_GAMES = day(games=11)
 EIGHT_GAMES = day(games=8)
 
@@ -45,12 +46,12 @@ def test_partial_is_fewer_rows_than_expected() -> None:
 @pytest.mark.parametrize("rows", [44, 88])
 def test_excess_is_more_rows_than_allowed(rows: int) -> None:
     judgement = judge(seen(rows=rows, closed=run()), TWO_PER_GAME, ELEVEN_GAMES, about())
-    assert told(judgement) == ("excess", f"{rows} rows for 11 games, at most 22")
+    assert told(judgement) == ("excess", f"{rows} rows, at most 22 for 11 games")
 
 
 def test_degraded_is_the_right_number_of_bad_rows() -> None:
     rule = expectation(quality={"where": "completeness_percentage >= 95", "share": 0.9})
-    verdict, reason = told(judge(seen(rows=20, good=17), rule, EIGHT_GAMES, about()))
+    verdict, reason = told(judge(seen(rows=20, passing_rows=17), rule, EIGHT_GAMES, about()))
     assert verdict == "degraded"
     assert reason == "17 of 20 rows (85.0 %) hold completeness_percentage >= 95, at least 90 % must"
 
@@ -84,7 +85,12 @@ def test_unknown_is_a_warehouse_that_could_not_be_asked() -> None:
 
 @pytest.mark.parametrize(
     "figures",
-    [{"rows": -1}, {"rows": 3, "games": 4}, {"rows": 3, "good": 4}, {"rows": 3, "empty_counts": {"x": 4}}],
+    [
+        {"rows": -1},
+        {"rows": 3, "distinct": {"game_id": 4}},
+        {"rows": 3, "passing_rows": 4},
+        {"rows": 3, "empty_counts": {"x": 4}},
+    ],
 )
 def test_unknown_is_an_answer_that_makes_no_sense(figures: dict[str, Any]) -> None:
     verdict, reason = told(judge(Evidence(**figures), Expectation(), EIGHT_GAMES, about()))
@@ -132,30 +138,33 @@ def test_a_success_with_no_records_does_not_hide_the_rows() -> None:
 
 def test_exit_0_with_no_rows_is_no_data() -> None:
     own = run(succeeded=True, detail="exit 0")
-    judgement = judge(seen(), TWO_PER_GAME, EIGHT_GAMES, about(own=own))
+    judgement = judge(seen(), TWO_PER_GAME, EIGHT_GAMES, about(last_attempt=own))
     assert told(judgement) == ("no_data", "the latest run succeeded (exit 0), but there are no rows")
 
 
 def test_exit_1_with_all_rows_is_complete() -> None:
     own = run(succeeded=False, detail="exit 1")
-    assert told(judge(seen(rows=16), TWO_PER_GAME, EIGHT_GAMES, about(own=own)))[0] == "complete"
+    assert told(judge(seen(rows=16), TWO_PER_GAME, EIGHT_GAMES, about(last_attempt=own)))[0] == "complete"
 
 
 def test_exit_0_with_two_of_sixteen_teams_is_partial() -> None:
     own = run(succeeded=True, detail="exit 0")
-    assert told(judge(seen(rows=2), TWO_PER_GAME, EIGHT_GAMES, about(own=own))) == ("partial", "2 of 16 rows")
+    assert told(judge(seen(rows=2), TWO_PER_GAME, EIGHT_GAMES, about(last_attempt=own))) == (
+        "partial",
+        "2 of 16 rows",
+    )
 
 
 def test_without_rows_the_run_that_started_last_explains_the_absence() -> None:
     failed, succeeded = run(succeeded=False, hours_ago=2), run(succeeded=True, hours_ago=1)
-    newest_history = judge(seen(closed=succeeded), TWO_PER_GAME, day(), about(own=failed))
-    newest_own = judge(seen(closed=run(hours_ago=3)), TWO_PER_GAME, day(), about(own=failed))
+    newest_history = judge(seen(closed=succeeded), TWO_PER_GAME, day(), about(last_attempt=failed))
+    newest_own = judge(seen(closed=run(hours_ago=3)), TWO_PER_GAME, day(), about(last_attempt=failed))
     assert told(newest_history)[0] == "no_data"
     assert told(newest_own)[0] == "failed"
 
 
 def test_our_own_attempt_that_still_runs_explains_nothing_yet() -> None:
-    assert told(judge(seen(), TWO_PER_GAME, day(), about(own=open_run())))[0] == "never_ran"
+    assert told(judge(seen(), TWO_PER_GAME, day(), about(last_attempt=open_run())))[0] == "never_ran"
 
 
 def test_a_closed_run_counts_though_the_history_lacks_its_end() -> None:
@@ -183,30 +192,32 @@ def test_an_open_run_is_told_with_the_name_of_who_started_it() -> None:
 
 @pytest.mark.parametrize(("rows", "good"), [(4, 4), (20, 20), (16, 3)])
 def test_somebodys_run_is_waited_for_while_the_rows_are_not_right(rows: int, good: int) -> None:
-    rule = expectation(rows_per_game=[2, 2], quality={"where": "ok", "share": 0.9})
-    evidence = seen(rows=rows, good=good)
+    rule = expectation(rows_per={"games": [2, 2]}, quality={"where": "ok", "share": 0.9})
+    evidence = seen(rows=rows, passing_rows=good)
     assert told(judge(evidence, rule, EIGHT_GAMES, about()))[0] in ("partial", "excess", "degraded")
-    waiting = seen(rows=rows, good=good, open=open_run())
+    waiting = seen(rows=rows, passing_rows=good, open=open_run())
     assert told(judge(waiting, rule, EIGHT_GAMES, about()))[0] == "running"
 
 
 def test_our_own_attempts_leftover_open_run_does_not_block() -> None:
     own = run(succeeded=False, hours_ago=1, lasted=600)
     leftover = HistoryRun(succeeded=False, started_at=own.started_at + 5)
-    judgement = judge(seen(open=leftover), TWO_PER_GAME, EIGHT_GAMES, about(own=own))
+    judgement = judge(seen(open=leftover), TWO_PER_GAME, EIGHT_GAMES, about(last_attempt=own))
     assert told(judgement)[0] == "failed"
 
 
 def test_nor_does_the_leftover_of_an_attempt_before_the_latest() -> None:
     first, second = run(succeeded=False, hours_ago=2), run(succeeded=False, hours_ago=1)
     leftover = HistoryRun(succeeded=False, started_at=first.started_at + 5)
-    judgement = judge(seen(open=leftover), TWO_PER_GAME, day(), about(own=second, earlier=(first,)))
+    judgement = judge(
+        seen(open=leftover), TWO_PER_GAME, day(), about(last_attempt=second, previous_attempts=(first,))
+    )
     assert told(judgement)[0] == "failed"
 
 
 def test_a_run_of_others_after_our_attempt_is_waited_for() -> None:
     own = run(succeeded=False, hours_ago=2)
-    judgement = judge(seen(open=open_run(hours_ago=1)), TWO_PER_GAME, day(), about(own=own))
+    judgement = judge(seen(open=open_run(hours_ago=1)), TWO_PER_GAME, day(), about(last_attempt=own))
     assert told(judgement)[0] == "running"
 
 

@@ -3,10 +3,11 @@
 import pytest
 
 from backfilld.state.rules.expectation import Expectation
-from backfilld.state.rules.verdict import Evidence, Judgement, judge
+from backfilld.state.rules.judge import Judgement, judge
+from backfilld.state.rules.verdict import Evidence
 from tests.factories import about, day, expectation, run, seen
 
-TWO_PER_GAME = expectation(rows_per_game=[2, 2])
+TWO_PER_GAME = expectation(rows_per={"games": [2, 2]})
 
 
 def told(judgement: Judgement) -> tuple[str, str]:
@@ -23,7 +24,7 @@ LIKE_CONTEXT = expectation(ratio={"of": "upcoming_player_game_context", "min": 0
         (168, "partial", "168 of at least 169 rows"),
         (169, "complete", ""),
         (205, "complete", ""),
-        (206, "excess", "206 rows for 5 games, at most 205"),
+        (206, "excess", "206 rows, at most 205 for 5 games"),
     ],
 )
 def test_rows_are_measured_against_another_table(rows: int, verdict: str, reason: str) -> None:
@@ -48,28 +49,31 @@ def test_no_rows_measured_against_an_empty_table_are_no_data(reference: int | No
     assert told(judge(seen(reference=reference, closed=run()), LIKE_CONTEXT, day(), about()))[0] == "no_data"
 
 
-ALL_GAMES = expectation(rows_per_game=[16, 28], games_column="game_id")
+ALL_GAMES = expectation(rows_per={"games": [16, 28]}, distinct=[{"column": "game_id", "per": "games"}])
 
 
 def test_enough_rows_of_too_few_games_are_partial() -> None:
-    judgement = judge(seen(rows=110, games=4), ALL_GAMES, day(games=5), about())
-    assert told(judgement) == ("partial", "4 of 5 games")
+    judgement = judge(seen(rows=110, distinct={"game_id": 4}), ALL_GAMES, day(games=5), about())
+    assert told(judgement) == ("partial", "4 distinct game_id, at least 5 for 5 games")
 
 
 def test_a_game_under_two_identifiers_is_excess() -> None:
-    home_away_and_away_home = seen(rows=110, games=6)
+    home_away_and_away_home = seen(rows=110, distinct={"game_id": 6})
     judgement = judge(home_away_and_away_home, ALL_GAMES, day(games=5), about())
-    assert told(judgement) == ("excess", "6 distinct games, the calendar has 5")
+    assert told(judgement) == ("excess", "6 distinct game_id, at most 5 for 5 games")
 
 
 def test_as_many_games_as_the_calendar_has_are_complete() -> None:
-    assert told(judge(seen(rows=110, games=5), ALL_GAMES, day(games=5), about()))[0] == "complete"
+    assert (
+        told(judge(seen(rows=110, distinct={"game_id": 5}), ALL_GAMES, day(games=5), about()))[0]
+        == "complete"
+    )
 
 
 def test_a_share_of_good_rows_is_the_decimal_that_was_written() -> None:
     rule = expectation(quality={"where": "ok", "share": 0.28})  # floats want 7.000000000000001 of 25
-    assert told(judge(seen(rows=25, good=7), rule, day(), about()))[0] == "complete"
-    assert told(judge(seen(rows=25, good=6), rule, day(), about()))[0] == "degraded"
+    assert told(judge(seen(rows=25, passing_rows=7), rule, day(), about()))[0] == "complete"
+    assert told(judge(seen(rows=25, passing_rows=6), rule, day(), about()))[0] == "degraded"
 
 
 FILLED = expectation(

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfilld.state.rules.calendar import Day
-from backfilld.state.rules.expectation import Expectation, RampStep
-from backfilld.state.rules.verdict import Evidence, HistoryRun, JudgeContext, Judgement, Verdict, judge
+from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.expectations.ramp import RampStep
+from backfilld.state.rules.judge import JudgeContext, Judgement, judge
+from backfilld.state.rules.verdict import Evidence, HistoryRun, Verdict
 from tests.factories import HOUR, NOW, about, day, expectation, open_run, run, seen
 
 COLUMNS = ("game_id", "minutes", "score")
@@ -31,9 +33,13 @@ class Case:
         return judge(replace(self.evidence, **figures), self.rule, self.day, self.around)
 
     @property
+    def ramp_steps(self) -> tuple[RampStep, ...]:
+        return self.rule.ramp.root if self.rule.ramp else ()
+
+    @property
     def ramp(self) -> RampStep | None:
         number = self.day.season_day
-        holding = [step for step in self.rule.ramp if number is not None and number < step.until_day]
+        holding = [step for step in self.ramp_steps if number is not None and number < step.until_day]
         return holding[0] if holding else None
 
 
@@ -48,15 +54,20 @@ runs = st.builds(
 )
 days = st.one_of(
     st.builds(day, st.dates(dt.date(2021, 10, 1), dt.date(2022, 7, 1)).map(str), st.integers(0, 15)),
-    st.builds(Day, date=st.dates(), games=st.none() | counts, season_day=st.none() | st.integers(-9, 400)),
+    st.builds(
+        Day,
+        date=st.dates(),
+        counts=st.just({}) | st.fixed_dictionaries({"games": counts}),
+        season_day=st.none() | st.integers(-9, 400),
+    ),
 )
 circumstances = st.builds(
     JudgeContext,
     now=st.just(NOW),
     stale_after=st.floats(0, 8 * HOUR),
     bootstrap_days=st.sampled_from([0, 0, 0, 7]),
-    own=st.none() | runs,
-    earlier=st.lists(runs, max_size=2).map(tuple),
+    last_attempt=st.none() | runs,
+    previous_attempts=st.lists(runs, max_size=2).map(tuple),
 )
 
 
@@ -66,12 +77,18 @@ def bounds(draw: st.DrawFn, most: int = 40) -> list[int]:
 
 
 @st.composite
+def distinct_columns(draw: st.DrawFn) -> dict[str, object]:
+    count = draw(st.just([1, 1]) | bounds(3))
+    return {"column": draw(st.sampled_from(COLUMNS)), "per": "games", "count": count}
+
+
+@st.composite
 def rules(draw: st.DrawFn) -> Expectation:
     low, high = sorted((draw(st.floats(0, 2)), draw(st.floats(0.1, 3))))
     known = {
         "rows": bounds(),
-        "rows_per_game": bounds(6),
-        "games_column": st.sampled_from(COLUMNS),
+        "rows_per": st.fixed_dictionaries({"games": bounds(6)}),
+        "distinct": st.lists(distinct_columns(), min_size=1, max_size=2),
         "ratio": st.just({"of": "other", "min": low, "max": high}),
         "quality": st.fixed_dictionaries({"where": st.just("ok"), "share": st.floats(0.01, 1)}),
         "filled": st.fixed_dictionaries({"columns": st.just(list(COLUMNS)), "share": st.floats(0, 0.99)}),
@@ -97,8 +114,13 @@ def evidences(draw: st.DrawFn, date: Day) -> Evidence:
     part = draw(st.sampled_from([rows, rows // 2, 0]))
     return Evidence(
         rows=rows,
-        games=draw(mostly(date.games, odd)),
-        good=draw(mostly(rows - part, odd)),
+        distinct=draw(
+            mostly(
+                dict.fromkeys(COLUMNS, date.counts.get("games", 0) * draw(st.integers(1, 2))),
+                st.dictionaries(st.sampled_from(COLUMNS), counts),
+            )
+        ),
+        passing_rows=draw(mostly(rows - part, odd)),
         empty_counts=draw(
             mostly(dict.fromkeys(COLUMNS, part), st.dictionaries(st.sampled_from(COLUMNS), counts))
         ),
@@ -134,14 +156,19 @@ def test_every_case_has_a_verdict_and_every_verdict_but_complete_a_reason(case: 
 def test_complete_rows_are_within_every_rule_about_rows(case: Case) -> None:
     if case.judged().verdict is not Verdict.COMPLETE:
         return
-    rows, rule, games, other = case.evidence.rows, case.rule, case.day.games, case.evidence.reference
+    rows, rule, games, other = (
+        case.evidence.rows,
+        case.rule,
+        case.day.counts.get("games"),
+        case.evidence.reference,
+    )
     limits: list[tuple[Fraction | int, Fraction | int | None]] = []
     if case.ramp:
         limits = [case.ramp.rows]
     else:
-        limits += [rule.rows] if rule.rows else []
-        if rule.rows_per_game:
-            least, most = rule.rows_per_game
+        limits += [rule.rows.root] if rule.rows else []
+        if rule.rows_per:
+            least, most = rule.rows_per.root["games"]
             assert games is not None
             limits.append((least * games, None if most is None else most * games))
         if rule.ratio and other:
@@ -152,14 +179,17 @@ def test_complete_rows_are_within_every_rule_about_rows(case: Case) -> None:
 
 
 @given(cases())
-def test_complete_rows_hold_every_rule_about_games_and_quality(case: Case) -> None:
+def test_complete_rows_hold_every_rule_about_values_and_quality(case: Case) -> None:
     evidence, rule = case.evidence, case.rule
     if case.judged().verdict is not Verdict.COMPLETE or evidence.rows == 0:
         return
-    assert not rule.games_column or evidence.games == case.day.games
+    for entry in rule.distinct.root if rule.distinct else ():
+        (least, most), games = entry.count, case.day.counts["games"]
+        assert least * games <= evidence.distinct[entry.column]
+        assert most is None or evidence.distinct[entry.column] <= most * games
     if rule.quality:
-        assert evidence.good is not None
-        assert evidence.good >= share_of(rule.quality.share, evidence.rows)
+        assert evidence.passing_rows is not None
+        assert evidence.passing_rows >= share_of(rule.quality.share, evidence.rows)
     if rule.filled:
         allowed = share_of(rule.filled.share, evidence.rows)
         assert all(evidence.empty_counts[column] <= allowed for column in rule.filled.columns)
@@ -215,8 +245,8 @@ def test_no_run_is_waited_for_without_end(case: Case) -> None:
 def test_more_good_rows_never_make_it_worse(rows: int, share: float, good: tuple[int, int]) -> None:
     fewer, more = sorted(min(number, rows) for number in good)
     rule = expectation(quality={"where": "ok", "share": share})
-    before = judge(seen(rows=rows, good=fewer), rule, day(), about()).verdict
-    after = judge(seen(rows=rows, good=more), rule, day(), about()).verdict
+    before = judge(seen(rows=rows, passing_rows=fewer), rule, day(), about()).verdict
+    after = judge(seen(rows=rows, passing_rows=more), rule, day(), about()).verdict
     assert after.satisfied or not before.satisfied
 
 
@@ -251,5 +281,5 @@ def test_an_open_run_is_waited_for_exactly_until_it_is_stale(hours: float, stale
 def test_of_two_ended_runs_the_later_one_explains_the_absence(ended: list[tuple[bool, int]]) -> None:
     history, own = (run(succeeded=succeeded, hours_ago=hours) for succeeded, hours in ended)
     succeeded, _ = min(ended, key=lambda r: r[1])
-    verdict = judge(seen(closed=history), Expectation(), day(), about(own=own)).verdict
+    verdict = judge(seen(closed=history), Expectation(), day(), about(last_attempt=own)).verdict
     assert verdict is (Verdict.NO_DATA if succeeded else Verdict.FAILED)

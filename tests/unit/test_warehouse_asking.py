@@ -33,7 +33,7 @@ class Scripted:
         if "runs AS" in question.sql:
             return []
         return [
-            {"processor": name, "date": DAY, "n": 1, "games": None, "good": None, "empty_counts": []}
+            {"processor": name, "date": DAY, "n": 1, "figures": []}
             for name in NAMES
             if f"`nba.{name}`" in question.sql
         ]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from backfilld.daemon.warehouses.sql import queries, run_history
 from backfilld.daemon.warehouses.sql.queries import DateFilter, Query
 from backfilld.state.pipeline.loading import PipelineError
-from backfilld.state.pipeline.models import Pipeline
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.sections import HistorySettings
 from tests.factories import phase, pipeline, processor
 
@@ -33,11 +33,12 @@ def ask(wanted: dict[str, list[dt.date]], **expect: Any) -> Query:
 
 
 def test_every_name_is_quoted() -> None:
-    question = ask({"box": [DAY]}, games_column="game_id", filled={"columns": ["minutes"]})
+    question = ask(
+        {"box": [DAY]}, distinct=[{"column": "game_id", "per": "games"}], filled={"columns": ["minutes"]}
+    )
     assert question.sql == (
-        "SELECT 'box' AS processor, `game_date` AS date, COUNT(*) AS n, COUNT(DISTINCT `game_id`) AS games,"
-        " CAST(NULL AS INT64) AS good,"
-        " [COUNTIF(`minutes` IS NULL OR SAFE_CAST(CAST(`minutes` AS STRING) AS FLOAT64) = 0)] AS empty_counts"
+        "SELECT 'box' AS processor, `game_date` AS date, COUNT(*) AS n, [COUNT(DISTINCT `game_id`),"
+        " COUNTIF(`minutes` IS NULL OR SAFE_CAST(CAST(`minutes` AS STRING) AS FLOAT64) = 0)] AS figures"
         " FROM `nba.box` WHERE `game_date` BETWEEN @start0 AND @end0 GROUP BY 2"
     )
     assert question.params == {"start0": DAY, "end0": DAY}
@@ -86,7 +87,7 @@ def test_tables_asked_about_the_same_dates_share_their_parameters() -> None:
 
 
 def test_a_table_is_named_once_with_its_own_dates_and_those_it_is_measured_on() -> None:
-    question = ask({"box": after(0), "summary": after(1)}, games_column="game_id")
+    question = ask({"box": after(0), "summary": after(1)}, distinct=[{"column": "game_id", "per": "games"}])
     assert [branch.slice and branch.slice.dates for branch in question.branches] == [
         tuple(after(0, 1)),
         tuple(after(1)),
@@ -94,7 +95,9 @@ def test_a_table_is_named_once_with_its_own_dates_and_those_it_is_measured_on() 
 
 
 def test_a_table_that_is_only_measured_against_is_counted_and_no_more() -> None:
-    sql = ask({"summary": after(1)}, games_column="game_id", quality={"where": "x > 1"}).sql
+    sql = ask(
+        {"summary": after(1)}, distinct=[{"column": "game_id", "per": "games"}], quality={"where": "x > 1"}
+    ).sql
     assert "`nba.box`" in sql
     assert "game_id" not in sql
     assert "x > 1" not in sql
@@ -129,7 +132,9 @@ NAMES: Mapping[str, Callable[[str], dict[str, Any]]] = {
     "a dataset": lambda name: {"processor": processor("box", table=f"{name}.box")},
     "a project": lambda name: {"processor": processor("box", table=f"{name}.nba.box")},
     "a date column": lambda name: {"processor": processor("box", date_column=name)},
-    "a column of games": lambda name: {"processor": processor("box", expect={"games_column": name})},
+    "a column of distinct values": lambda name: {
+        "processor": processor("box", expect={"distinct": [{"column": name, "per": "games"}]})
+    },
     "a filled column": lambda name: {
         "processor": processor("box", expect={"filled": {"columns": [name], "share": 0.5}})
     },

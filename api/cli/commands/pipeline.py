@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from backfilld.api.cli.output import json_option, print_json
-from backfilld.state.pipeline.loading import PipelineError, load
+from backfilld.daemon.adapters import load_pipeline
+from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.rules.machine import Machine
 
 pipeline_option = click.option("--pipeline", "path", help="The pipeline file; else BACKFILLD_PIPELINE.")
@@ -37,7 +38,7 @@ def pipeline() -> None:
 def check(path: str | None, as_json: bool) -> None:
     """Check the file, and print the states and their diagram."""
     try:
-        loaded = load(chosen_pipeline(path))
+        loaded = load_pipeline(chosen_pipeline(path))
     except PipelineError as error:
         if as_json:
             print_json({"file": str(error.path), "problems": error.problems})

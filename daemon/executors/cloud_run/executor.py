@@ -1,4 +1,4 @@
-"""Runs jobs as executions of Cloud Run jobs, asked for once and found again by a mark in them."""
+"""Runs jobs as executions of Cloud Run jobs, requested once and found again by a correlation id."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backfilld.daemon.executors import attempt_files
-from backfilld.daemon.executors.adapter import Handle, Job, JobResult, JobStatus, RecordHandles
+from backfilld.daemon.executors.adapter import Handle, Job, JobLog, JobResult, JobStatus, RecordHandles
 from backfilld.daemon.executors.cloud_run.client import (
     ApiUnavailable,
     CloudRunClient,
@@ -22,66 +22,65 @@ from backfilld.daemon.executors.cloud_run.client import (
     NotFound,
     RequestDenied,
 )
-from backfilld.daemon.executors.cloud_run.logs import Output
+from backfilld.daemon.executors.cloud_run.logs import OutputReader
+from backfilld.daemon.executors.cloud_run.settings import CloudRunSettings
 from backfilld.daemon.executors.local.process import Identity, executor_id
 from backfilld.daemon.executors.poll_thread import PollThread
-from backfilld.state.pipeline.sections import CloudRunSettings
 
-SETTLE_SECONDS = 60.0
-"""For how long an execution that may have been asked for is looked for, before it counts as not there."""
+SEARCH_SECONDS = 60.0
+"""How long to search for an execution that may have been requested, before it counts as missing."""
 LATE_SECONDS = 30.0
-"""How long after its end an execution's output is read once more: lines come to Cloud Logging late."""
+"""How long after its end an execution's output is read again: Cloud Logging receives lines late."""
 GIVE_UP_SECONDS = 600.0
-"""How long after its end output that cannot be read is asked for again."""
+"""How long after its end output that cannot be read is requested again."""
 
 
 @dataclass(slots=True, kw_only=True)
-class _Run:
-    """One attempt under way: to be asked for, perhaps asked for, or seen as an execution."""
+class _CloudRunAttempt:
+    """A running attempt: its execution is to be requested, may have been requested, or is known by name."""
 
-    ticket: CloudRunHandle
+    handle: CloudRunHandle
     job: Job | None = None
-    """None once it began, and of an earlier daemon's attempt: then it is not for us to ask for."""
-    asked: bool = False
-    """Whether an execution may be there, seen or not."""
+    """None once its execution was seen, and for an earlier daemon's attempt: do not request it here."""
+    requested: bool = False
+    """Whether an execution may exist."""
     execution: str = ""
-    """Its name, as far as it is known."""
+    """The execution's name; empty while it is not known."""
     began: bool = False
     """Whether an execution was seen."""
-    absent_since: float | None = None
-    """When it was first searched for in vain, in seconds of the monotonic clock."""
-    stop: bool = False
+    missing_since: float | None = None
+    """When it was first searched without success, in seconds of the monotonic clock."""
+    stopping: bool = False
     cancelled: bool = False
     status_message: str = ""
-    facts: list[str] = field(default_factory=list)
-    """The lines that Cloud Run has said of it, with which the log begins."""
+    reports: list[str] = field(default_factory=list)
+    """The lines that Cloud Run has reported. The log begins with them."""
     created: str = ""
-    """When it was, as RFC 3339 has it: no output is older."""
+    """When the execution was created, in RFC 3339. No output is older."""
     output: str = ""
-    """What of its output could be read."""
+    """The output that was read so far."""
     ended_at: float = 0.0
     """When its end was seen, in seconds of the monotonic clock."""
-    told: str = ""
-    """What the log says."""
+    log_text: str = ""
+    """The content of the log file."""
 
 
 class CloudRunExecutor:
-    """An executor of Cloud Run jobs, of which `names` has the full name for each processor.
+    """An executor of Cloud Run jobs; `names` has the full name of each processor's Cloud Run job.
 
-    The API knows no handle before an execution is there. So what is recorded is a mark, which the execution
-    carries in its environment: before anything is asked for again, executions are searched for it. A thread
-    asks the API; while that does not answer, attempts stay as they are and are remarked on. Output is
-    in Cloud Logging, and read there when the execution has ended. `on_end` is called in that thread or the
-    caller's, must return at once and not raise.
+    The API returns no handle before an execution exists. The recorded handle is therefore a correlation id,
+    which the execution carries in its environment. Before a request is repeated, executions are searched for
+    it. Only the polling thread calls the API. While the API does not answer, attempts keep their state, and
+    their status message says why. Output is in Cloud Logging and is read when the execution has ended.
+    `on_end` is called in the polling thread or the caller's, must return at once and must not raise.
     """
 
     unavailable_reason = ""
-    """Attempts themselves wait for the API, and say so."""
 
     def __init__(
         self,
         root: Path,
-        source: CloudRunSettings,
+        settings: CloudRunSettings,
         names: Mapping[str, str],
         *,
         on_end: Callable[[], None] = lambda: None,
@@ -89,209 +88,220 @@ class CloudRunExecutor:
     ) -> None:
         self._root = root
         self._names = names
-        self._api = CloudRunClient(source)
-        self._output = Output(source)
+        self._thread = PollThread("Cloud Run", self._poll, interval=settings.look)
+        self._api = CloudRunClient(settings, self._thread.progress)
+        self._output = OutputReader(settings)
         self._on_end = on_end
         self._now = now
-        self._home = executor_id(root.resolve())
+        self._executor_id = executor_id(root.resolve())
         self._lock = threading.Lock()
-        self._runs: dict[int, _Run] = {}
-        self._exits: dict[int, JobResult] = {}
-        self._late: deque[tuple[float, int, _Run]] = deque()
-        self._watch = PollThread("Cloud Run", self._look_around, nap=source.look)
-        self._watch.start()
+        self._running: dict[int, _CloudRunAttempt] = {}
+        self._ended: dict[int, JobResult] = {}
+        self._late: deque[tuple[float, int, _CloudRunAttempt]] = deque()
+        self._thread.start()
 
-    def log(self, attempt: int) -> Path:
-        """The file with what Cloud Run says of the attempt's execution, and its output once it has ended."""
-        return attempt_files.attempt_file(self._root, attempt, "log")
+    @property
+    def fault(self) -> str:
+        """What is wrong with the polling thread; empty when all is well."""
+        return self._thread.fault
+
+    def log(self, attempt: int) -> JobLog:
+        """What Cloud Run reports of the attempt's execution, and its output once it has ended."""
+        return attempt_files.FileLog(self._log_path(attempt))
 
     def launch(self, jobs: Sequence[Job], record: RecordHandles) -> None:
-        """Record the marks of all jobs in one call, then have executions asked for, once each.
+        """Record the correlation ids of all jobs in one call, then request executions in the polling thread.
 
-        If `record` raises, none is. What keeps an execution from beginning is remarked on by `poll`, and it
-        is tried again until the job's timeout has passed.
+        If `record` raises, none is requested. A request that is refused is repeated until the job's timeout
+        has passed; the status message of the attempt says why.
         """
-        runs = {job.attempt: _Run(ticket=self._ticket(job), job=job) for job in jobs}
-        record({attempt: run.ticket.text() for attempt, run in runs.items()})
+        runs = {job.attempt: _CloudRunAttempt(handle=self._new_handle(job), job=job) for job in jobs}
+        record({attempt: run.handle.text() for attempt, run in runs.items()})
         for attempt in runs:
-            self.log(attempt).unlink(missing_ok=True)
+            self._log_path(attempt).unlink(missing_ok=True)
         with self._lock:
-            self._runs |= runs
-        self._watch.wake()
+            self._running |= runs
+        self._thread.wake()
 
     def poll(self) -> list[JobStatus]:
-        """Every attempt under way, and once each that has ended. None is silent: output is not seen here."""
+        """Every running attempt, and once each that has ended. None is idle: output is not seen here."""
         with self._lock:
-            exits, self._exits = self._exits, {}
-            ended = [JobStatus(attempt=n, output_at=end.ended_at, exit=end) for n, end in exits.items()]
-            fault = self._watch.status_message
+            results, self._ended = self._ended, {}
+            ended = [JobStatus(attempt=n, output_at=r.ended_at, result=r) for n, r in results.items()]
+            error = self._thread.status_message
             now = self._now()
-            under_way = [
-                JobStatus(attempt=n, output_at=now, status_message=fault or run.status_message)
-                for n, run in self._runs.items()
+            running = [
+                JobStatus(attempt=n, output_at=now, status_message=error or run.status_message)
+                for n, run in self._running.items()
             ]
-        return [*ended, *under_way]
+        return [*ended, *running]
 
     def stop(self, attempt: int, grace: float) -> None:
-        """Have the execution cancelled: SIGTERM, and SIGKILL after Cloud Run's own grace of ten seconds."""
+        """Cancel the execution: SIGTERM, and SIGKILL after Cloud Run's own grace period of ten seconds."""
         with self._lock:
-            run = self._runs.get(attempt)
-            if run is None or run.stop:
+            run = self._running.get(attempt)
+            if run is None or run.stopping:
                 return
-            run.stop = True
-        self._watch.wake()
+            run.stopping = True
+        self._thread.wake()
 
     def recover(self, running: Mapping[int, Handle | None]) -> None:
-        """Look for the executions of an earlier daemon's attempts; `poll` tells what became of them."""
-        for attempt in running.keys() - self._runs.keys() - self._exits.keys():
-            handle = running[attempt]
-            if handle is None:
+        """Search the executions of an earlier daemon's attempts; `poll` reports what became of them."""
+        for attempt in running.keys() - self._running.keys() - self._ended.keys():
+            text = running[attempt]
+            if text is None:
                 self._report(attempt, JobResult.never_began(at=self._now()))
                 continue
             try:
-                ticket = CloudRunHandle.parse(handle)
+                handle = CloudRunHandle.parse(text)
             except ValueError as error:
                 self._report(attempt, JobResult.lost(str(error), at=self._now()))
                 continue
             with self._lock:
-                self._runs[attempt] = _Run(ticket=ticket, asked=True)
-        self._watch.wake()
+                self._running[attempt] = _CloudRunAttempt(handle=handle, requested=True)
+        self._thread.wake()
 
     def close(self) -> None:
-        """End the watch. Executions live on, for the next executor to adopt. Idempotent."""
-        self._watch.close()
+        """Stop polling. Executions keep running for the next executor to adopt. Idempotent."""
+        self._thread.close()
 
-    def _ticket(self, job: Job) -> CloudRunHandle:
+    def _log_path(self, attempt: int) -> Path:
+        return attempt_files.attempt_file(self._root, attempt, "log")
+
+    def _new_handle(self, job: Job) -> CloudRunHandle:
         now = self._now()
         return CloudRunHandle(
             job=self._names[job.processor],
-            mark=f"{job.attempt}-{uuid.uuid4().hex}",
-            launcher=Identity.of(os.getpid(), at=now, home=self._home),
+            correlation_id=f"{job.attempt}-{uuid.uuid4().hex}",
+            launcher=Identity.of(os.getpid(), at=now, executor=self._executor_id),
             until=now + job.timeout,
         )
 
-    def _look_around(self) -> bool:
-        """One look at each attempt under way. False: there is no need for another at once."""
+    # ---- in the polling thread
+
+    def _poll(self) -> bool:
+        """Poll each running attempt once. False, as the next poll can wait."""
         with self._lock:
-            runs = dict(self._runs)
-        for attempt, run in runs.items():
-            if self._watch.stopping:
+            running = dict(self._running)
+        for attempt, run in running.items():
+            if self._thread.stopping:
                 return False
             try:
-                self._look(attempt, run)
+                self._poll_attempt(attempt, run)
             except ApiUnavailable as error:
                 run.status_message = str(error)
-        with suppress(
-            ApiUnavailable
-        ):  # nor would it show more of the next: first those under way are looked at again
-            self._read_late()
+        with suppress(ApiUnavailable):  # the next read would fail too: running attempts come first
+            self._read_late_output()
         return False
 
-    def _look(self, attempt: int, run: _Run) -> None:
-        """One look at one attempt, and what follows from it. Raises Away when the API does not answer."""
+    def _poll_attempt(self, attempt: int, run: _CloudRunAttempt) -> None:
+        """Poll an attempt, and take its next step. Raises ApiUnavailable when the API does not answer."""
         if run.execution:
             self._follow(attempt, run)
-        elif run.asked or run.job is None:
-            self._seek(attempt, run)
-        elif run.stop or self._now() >= run.ticket.until:
+        elif run.requested or run.job is None:
+            self._search(attempt, run)
+        elif run.stopping or self._now() >= run.handle.until:
             self._report(attempt, JobResult.never_began("ended before it began", at=self._now()))
         else:
             try:
-                self._begin(run, run.job)
+                self._request(run, run.job)
             except InvalidRequest as error:
                 self._report(attempt, JobResult.cannot_start(str(error), at=self._now()))
 
-    def _begin(self, run: _Run, job: Job) -> None:
-        """Ask for the execution. Raises Wrong when there can be none."""
-        if objection := self._api.objection(run.ticket.job):
-            raise InvalidRequest(f"{objection.why}: {objection.remedy}")
-        run.asked = True
+    def _request(self, run: _CloudRunAttempt, job: Job) -> None:
+        """Request the execution. Raises InvalidRequest when it can never be executed."""
+        if problem := self._api.config_problem(run.handle.job):
+            raise InvalidRequest(f"{problem.why}: {problem.remedy}")
+        run.requested = True
         try:
-            run.execution = self._api.begin(job, run.ticket)
+            run.execution = self._api.run(job, run.handle)
         except RequestDenied:
-            run.asked = False
+            run.requested = False
             raise
         run.status_message = ""
 
-    def _seek(self, attempt: int, run: _Run) -> None:
-        """Search for an execution that may be there."""
-        run.execution = self._api.find(run.ticket)
+    def _search(self, attempt: int, run: _CloudRunAttempt) -> None:
+        """Search for an execution that may exist."""
+        run.execution = self._api.find(run.handle)
         if run.execution:
             self._follow(attempt, run)
             return
         run.status_message = "Cloud Run shows no execution of it yet"
-        run.absent_since = run.absent_since or time.monotonic()
-        if time.monotonic() - run.absent_since < SETTLE_SECONDS:
+        run.missing_since = run.missing_since or time.monotonic()
+        if time.monotonic() - run.missing_since < SEARCH_SECONDS:
             return
         if run.began:
             self._report(attempt, JobResult.lost("its execution is gone", at=self._now()))
         elif run.job is not None:
-            run.asked, run.absent_since = False, None
-        elif not self._may_still_begin(run.ticket):
+            run.requested, run.missing_since = False, None
+        elif not self._may_still_begin(run.handle):
             self._report(attempt, JobResult.never_began(at=self._now()))
 
-    def _follow(self, attempt: int, run: _Run) -> None:
-        """Look at the execution."""
+    def _follow(self, attempt: int, run: _CloudRunAttempt) -> None:
+        """Read the state of the execution, and cancel it if the attempt is to be stopped."""
         try:
-            seen = self._api.look(run.execution)
-        except NotFound:  # a listing alone can tell that it is gone
-            run.execution, run.asked = "", True
+            status = self._api.status(run.execution)
+        except NotFound:  # only a listing proves that it is gone
+            run.execution, run.requested = "", True
             raise
-        run.began, run.job, run.absent_since, run.status_message = True, None, None, ""
-        run.created = seen.created
-        # None is taken back: whoever follows the log counts its bytes.
-        run.facts += [line for line in seen.lines if line not in run.facts]
-        if seen.exit is not None:
+        run.began, run.job, run.missing_since, run.status_message = True, None, None, ""
+        run.created = status.created
+        # No line is removed: a reader that follows the log counts its bytes.
+        run.reports += [line for line in status.lines if line not in run.reports]
+        if status.result is not None:
             run.ended_at = time.monotonic()
             try:
-                self._read(attempt, run)
+                self._read_output(attempt, run)
             except ApiUnavailable as error:
-                self._tell(attempt, run, f"[backfilld: {error}]\n")
+                self._write_log(attempt, run, f"[backfilld: {error}]\n")
             self._late.append((run.ended_at + LATE_SECONDS, attempt, run))
-            self._report(attempt, seen.exit)
+            self._report(attempt, status.result)
             return
-        self._tell(attempt, run)
-        if run.stop and not run.cancelled:
+        self._write_log(attempt, run)
+        if run.stopping and not run.cancelled:
             self._api.cancel(run.execution)
             run.cancelled = True
 
-    def _may_still_begin(self, ticket: CloudRunHandle) -> bool:
-        """Whether who launched it may yet ask for its execution."""
-        if ticket.launcher.home == self._home:
+    def _may_still_begin(self, handle: CloudRunHandle) -> bool:
+        """Whether the process that launched it may still request its execution."""
+        if handle.launcher.executor == self._executor_id:
             try:
-                os.close(ticket.launcher.open())
+                os.close(handle.launcher.open())
             except ProcessLookupError:
                 return False
-        return self._now() < ticket.until + SETTLE_SECONDS
+        return self._now() < handle.until + SEARCH_SECONDS
 
-    def _report(self, attempt: int, end: JobResult) -> None:
-        """Have `poll` tell how an attempt ended."""
+    def _report(self, attempt: int, result: JobResult) -> None:
+        """Have `poll` report how an attempt ended."""
+        self._thread.progress()
         with self._lock:
-            self._runs.pop(attempt, None)
-            self._exits[attempt] = end
+            self._running.pop(attempt, None)
+            self._ended[attempt] = result
         self._on_end()
 
-    def _read_late(self) -> None:
-        """Read once more what those wrote whose end is some time ago. Raises Away at the first that fails."""
-        while self._late and self._late[0][0] <= time.monotonic() and not self._watch.stopping:
+    def _read_late_output(self) -> None:
+        """Read again the output of ended executions. Raises ApiUnavailable at the first failure."""
+        while self._late and self._late[0][0] <= time.monotonic() and not self._thread.stopping:
             _, attempt, run = self._late.popleft()
             try:
-                self._read(attempt, run)
+                self._read_output(attempt, run)
             except ApiUnavailable:
                 if time.monotonic() < run.ended_at + GIVE_UP_SECONDS:
                     self._late.append((time.monotonic() + LATE_SECONDS, attempt, run))
                 raise
 
-    def _read(self, attempt: int, run: _Run) -> None:
-        """Have the log tell what was written; an answer with nothing takes nothing back. Raises Away."""
-        run.output = self._output.of(run.execution, run.created) or run.output
-        self._tell(attempt, run, run.output)
+    def _read_output(self, attempt: int, run: _CloudRunAttempt) -> None:
+        """Write the output to the log. An empty answer removes nothing. Raises ApiUnavailable."""
+        output = self._output.read(run.execution, run.created)
+        self._thread.progress()
+        run.output = output or run.output
+        self._write_log(attempt, run, run.output)
 
-    def _tell(self, attempt: int, run: _Run, output: str = "") -> None:
-        """Write the log anew when there is something new to tell."""
-        text = "".join(f"{line}\n" for line in run.facts) + output
-        if text == run.told:
+    def _write_log(self, attempt: int, run: _CloudRunAttempt, output: str = "") -> None:
+        """Replace the log file if its content changes."""
+        text = "".join(f"{line}\n" for line in run.reports) + output
+        if text == run.log_text:
             return
-        run.told = text
-        with suppress(OSError):  # a full disk, say: how the job ends matters more
-            attempt_files.replace(self.log(attempt), text)
+        run.log_text = text
+        with suppress(OSError):  # such as a full disk: the job's result matters more
+            attempt_files.replace(self._log_path(attempt), text)

@@ -1,11 +1,11 @@
-"""What is asked of a Dask scheduler: to keep a job, to let it begin, to find it again, to forget it."""
+"""A client of a Dask scheduler: submits jobs, starts them, finds them again and forgets them."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
@@ -14,41 +14,67 @@ from distributed.client import ClosedClientError, FutureCancelledError
 
 from backfilld.daemon.executors.adapter import Handle, Job, JobResult
 from backfilld.daemon.executors.dask import worker as worker_module
-from backfilld.state.pipeline.sections import DaskSettings
+from backfilld.daemon.executors.dask.settings import DaskSettings
 
 UNAVAILABLE = (OSError, ClosedClientError, FutureCancelledError)
-"""What is raised while the scheduler, or the worker that has a result, is not there."""
+"""Raised while the scheduler, or the worker that holds a result, does not answer."""
 _ANSWER_SECONDS = 5.0
-"""How long a scheduler has to answer: Dask itself waits for as long as it takes for a connection to break."""
+"""How long a scheduler has to answer. Dask itself waits until the connection breaks."""
 _WORKER_SECONDS = 3.0
-"""How long a worker has to answer, before the others are heard without it."""
-_WORD_SECONDS = 1.0
-"""How long a gate is waited at for a word that may be there."""
+"""How long a worker has to answer before the reports of the others are used without it."""
+_PERMIT_SECONDS = 1.0
+"""How long to wait at a gate for a permit that may be there."""
 
 _T = TypeVar("_T")
 
 
-def connect(scheduler: str) -> Client:
+class SchedulerClient(Client):  # type: ignore[misc]
+    """A Dask client that disconnects only in `disconnect`.
+
+    Dask's own client closes itself when it is garbage collected, and then waits for a lock of all clients.
+    The collector runs in any thread at any time. Where the next client starts, that thread itself holds the
+    lock, and would wait for itself.
+    """
+
+    def start(self, **options: object) -> None:
+        """Connect. After a failure, disconnect at once: Dask would leave that to the garbage collector."""
+        with ExitStack() as undo:
+            undo.callback(self.disconnect)
+            super().start(**options)
+            undo.pop_all()
+
+    def disconnect(self) -> None:
+        """Close the connection, and end the thread of its event loop. Idempotent."""
+        with suppress(*UNAVAILABLE):
+            self.close(timeout=_PERMIT_SECONDS)
+        self._loop_runner.stop()  # `close` does not do it when it fails, or when connecting has failed
+
+    def __del__(self) -> None:
+        """Do nothing, unlike Dask's own client."""
+
+
+def connect(scheduler: str) -> SchedulerClient:
     """A client of the scheduler at that address. Raises OSError when there is none in seconds.
 
-    Dask asserts that its greeting comes alone; it does not where another client cancels a task just then.
+    Dask asserts that the scheduler's greeting comes alone. It does not when another client cancels a task at
+    that moment.
     """
     try:
-        return Client(scheduler, timeout=_ANSWER_SECONDS, set_as_default=False)
+        return SchedulerClient(scheduler, timeout=_ANSWER_SECONDS, set_as_default=False)
     except AssertionError as error:
-        raise ConnectionError("the scheduler's greeting came with other news") from error
+        raise ConnectionError("the scheduler's greeting came with other messages") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaskHandle:
-    """A job's key in the cluster, and the life of the scheduler that knows the key."""
+    """A job's key in the cluster, and the id of the scheduler process that knows the key."""
 
     key: str
     scheduler: str
 
     @classmethod
     def parse(cls, text: Handle) -> DaskHandle:
-        """Read a handle. Raises ValueError for anything else."""
+        """Parse a handle. Raises ValueError for anything else."""
         try:
             fields = json.loads(text)
             return cls(key=str(fields["key"]), scheduler=str(fields["scheduler"]))
@@ -56,176 +82,181 @@ class DaskHandle:
             raise ValueError(f"not a handle of a Dask job: {text!r}") from error
 
     def text(self) -> Handle:
-        """The handle."""
+        """The handle as JSON."""
         return json.dumps(asdict(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReport:
-    """A job as its worker sees it: the worker's address, and the next piece of output."""
+    """What a worker reports of a job: the worker's address, and the next chunk of output."""
 
     worker: str
-    piece: bytes
+    chunk: bytes
 
 
 class DaskClient:
-    """A connection to one life of a scheduler; calls raise one of AWAY when it does not answer in seconds.
+    """A connection to one scheduler process. Calls raise one of UNAVAILABLE when it does not answer.
 
-    A published dataset keeps a job's task alive when no client is there. A job begins only when its gate, a
-    queue of the scheduler, gives the one permission there is: Dask runs a task again when its worker or its
-    result is lost, and such a run finds the permission taken. `on_news` is called when a task ends.
+    A published dataset keeps a job's task alive while no client is connected. A job begins only when its
+    gate, a queue on the scheduler, hands out its only permit. Dask runs a task again when its worker or its
+    result is lost; the second run finds the permit taken. `on_task_end` is called when a task ends.
     """
 
-    def __init__(self, cluster: DaskSettings, on_news: Callable[[], None]) -> None:
-        self._resources = {cluster.resource: 1} if cluster.resource else None
-        self._on_news = on_news
-        self._client = connect(cluster.scheduler)
+    def __init__(self, settings: DaskSettings, on_task_end: Callable[[], None]) -> None:
+        self._resources = settings.resources
+        self._on_task_end = on_task_end
+        self._client = connect(settings.scheduler)
         self._gates: dict[str, Queue] = {}
         self._futures: dict[str, Future] = {}
-        self.scheduler = self._who()
+        with ExitStack() as undo:
+            undo.callback(self.close)
+            self.scheduler = self._scheduler_id()
+            undo.pop_all()
 
     def check(self) -> None:
-        """Raise one of AWAY unless it is the same scheduler: clients reconnect by themselves, to any."""
-        if self._who() != self.scheduler:
+        """Raise one of UNAVAILABLE unless it is the same scheduler: clients reconnect to any."""
+        if self._scheduler_id() != self.scheduler:
             raise ConnectionError("the scheduler was restarted")
 
-    def hold(self, job: Job, key: str) -> Future:
-        """Hand the job over, to be kept under the key. It does not begin before `release`."""
+    def submit(self, job: Job, key: str) -> Future:
+        """Submit the job under the key. It does not begin before `start`."""
         self._gate(key)
+        resources = {**self._resources, **job.resources}
         future = self._client.submit(
-            worker_module.run, job, key=key, pure=False, retries=0, resources=self._resources
+            worker_module.run, job, key=key, pure=False, retries=0, resources=resources or None
         )
-        self._ask(self._client.publish_dataset, future, name=key)
-        return self._watched(future)
+        self._call(self._client.publish_dataset, future, name=key)
+        return self._watch(future)
 
-    def release(self, key: str) -> None:
+    def start(self, key: str) -> None:
         """Let the job begin."""
         self.check()
-        self._ask(self._gate(key).put, worker_module.GO)
+        self._call(self._gate(key).put, worker_module.PERMIT)
 
-    def abandon(self, key: str, future: Future) -> None:
-        """Have a held job end without having begun."""
-        self._ask(self._gate(key).put, worker_module.WITHHELD)
+    def abort(self, key: str, future: Future) -> None:
+        """Remove a submitted job that was not started."""
+        self._call(self._gate(key).put, worker_module.REVOKED)
         del self._gates[key]
-        self._ask(self._client.cancel, [future], force=True)
+        self._call(self._client.cancel, [future], force=True)
         self.forget(key)
 
     def find(self, key: str) -> Future | None:
-        """The task that is kept under the key; None when there is none, so that the job never began."""
-        future = self._ask(self._client.get_dataset, key, default=None)
-        return None if future is None else self._watched(future)
+        """The task that is published under the key; None when there is none, so that the job never began."""
+        future = self._call(self._client.get_dataset, key, default=None)
+        return None if future is None else self._watch(future)
 
-    def look(
-        self, written: Mapping[str, int], stops: Mapping[str, float]
+    def poll_workers(
+        self, copied: Mapping[str, int], stops: Mapping[str, float]
     ) -> tuple[Mapping[str, WorkerReport], Collection[str]]:
-        """What the workers say to `dask_worker.look`, by key, and the addresses of those that are silent.
+        """The reports of `worker.report` by key, and the addresses of the workers that do not answer.
 
-        One that is frozen or cut off keeps none of the others from being heard.
+        A worker that is frozen or cut off does not delay the reports of the others.
         """
-        workers = list(self._ask(self._client.nthreads))
-        answers = dict(zip(workers, self._ask(self._hear, workers, written, stops), strict=True))
-        seen = {
-            key: WorkerReport(worker=worker, piece=piece)
+        workers = list(self._call(self._client.nthreads))
+        answers = dict(zip(workers, self._call(self._ask_all, workers, copied, stops), strict=True))
+        reports = {
+            key: WorkerReport(worker=worker, chunk=chunk)
             for worker, answer in answers.items()
             if answer is not None
-            for key, piece in answer.items()
+            for key, chunk in answer.items()
         }
-        return seen, {worker for worker, answer in answers.items() if answer is None}
+        return reports, {worker for worker, answer in answers.items() if answer is None}
 
-    def withhold(self, key: str) -> bool:
-        """Take back the permission to begin from a job that no worker has; False when that fails."""
+    def revoke(self, key: str) -> bool:
+        """Take the permit back from a job that no worker runs; False when that fails."""
         gate = self._gate(key)
-        word = self._ask(self._word, gate)
-        if word is None:
+        token = self._call(self._take_permit, gate)
+        if token is None:
             return False
-        withheld = word in (worker_module.GO, worker_module.WITHHELD)
-        self._ask(gate.put, worker_module.WITHHELD if withheld else word)
-        if withheld:
+        revoked = token in (worker_module.PERMIT, worker_module.REVOKED)
+        self._call(gate.put, worker_module.REVOKED if revoked else token)
+        if revoked:
             del self._gates[key]  # not closed: a worker may take the task just now, and has to read it
-        return withheld
+        return revoked
 
     def forget(self, key: str) -> None:
-        """Have the cluster keep the job no longer."""
-        self._ask(self._client.unpublish_dataset, key)
+        """Remove the job from the cluster."""
+        self._call(self._client.unpublish_dataset, key)
         future = self._futures.pop(key, None)
-        if future is not None and not future.done():  # or the next worker takes up what a lost one had
-            self._ask(self._client.cancel, [future])
+        if (
+            future is not None and not future.done()
+        ):  # or the next worker would take over a lost worker's task
+            self._call(self._client.cancel, [future])
         if gate := self._gates.pop(key, None):
             gate.close()  # the scheduler drops it once all who opened it have closed it
 
     def close(self) -> None:
-        """Disconnect; jobs live on."""
-        with suppress(*UNAVAILABLE):
-            self._client.close(timeout=_WORD_SECONDS)
+        """Disconnect. Jobs keep running."""
+        self._client.disconnect()
 
-    def _ask(self, call: Callable[..., Awaitable[_T]], *args: object, **options: object) -> _T:
-        """What comes of a call in the client's loop. Raises one of AWAY when nothing does in time."""
+    def _call(self, call: Callable[..., Awaitable[_T]], *args: object, **options: object) -> _T:
+        """The result of a call in the client's loop. Raises one of UNAVAILABLE when there is none in time."""
 
-        async def asked() -> _T:
+        async def awaited() -> _T:
             if self._client.status != "running":
                 raise ConnectionError("the scheduler is gone")
             return await call(*args, **options)
 
-        answer: _T = self._client.sync(asked, callback_timeout=_ANSWER_SECONDS)
-        return answer
+        result: _T = self._client.sync(awaited, callback_timeout=_ANSWER_SECONDS)
+        return result
 
-    async def _hear(self, workers: Collection[str], *question: object) -> list[dict[str, bytes] | None]:
-        return await asyncio.gather(*(self._answer(worker, *question) for worker in workers))
+    async def _ask_all(self, workers: Collection[str], *args: object) -> list[dict[str, bytes] | None]:
+        return await asyncio.gather(*(self._ask(worker, *args) for worker in workers))
 
-    async def _answer(self, worker: str, *question: object) -> dict[str, bytes] | None:
-        """What one worker says; None when it says nothing in time."""
-        run = self._client.run(worker_module.look, *question, workers=[worker], on_error="return")
+    async def _ask(self, worker: str, *args: object) -> dict[str, bytes] | None:
+        """The report of one worker; None when it does not answer in time."""
+        run = self._client.run(worker_module.report, *args, workers=[worker], on_error="return")
         try:
-            said = (await asyncio.wait_for(run, _WORKER_SECONDS)).get(worker)
+            answer = (await asyncio.wait_for(run, _WORKER_SECONDS)).get(worker)
         except TimeoutError:
             return None
-        return said if isinstance(said, dict) else None
+        return answer if isinstance(answer, dict) else None
 
     def _gate(self, key: str) -> Queue:
         if key not in self._gates:
-            self._gates[key] = self._ask(self._open, key)
+            self._gates[key] = self._call(self._open_gate, key)
         return self._gates[key]
 
-    async def _open(self, key: str) -> Queue:
+    async def _open_gate(self, key: str) -> Queue:
         gate = Queue(key, client=self._client)
         await gate._started  # to await the gate itself would open it once more, so that it is never dropped
         return gate
 
-    async def _word(self, gate: Queue) -> str | None:
-        """The word at a gate; None when a worker has just taken it, or it never came."""
+    async def _take_permit(self, gate: Queue) -> str | None:
+        """The token at a gate; None when a worker has just taken it, or when it never arrived."""
         try:
-            return str(await gate.get(timeout=_WORD_SECONDS))
-        except TimeoutError:  # said by the scheduler: one that says nothing is away
+            return str(await gate.get(timeout=_PERMIT_SECONDS))
+        except TimeoutError:  # from the scheduler: one that does not answer raises UNAVAILABLE
             return None
 
-    def _who(self) -> str:
-        return str(self._ask(self._identity)["id"])
+    def _scheduler_id(self) -> str:
+        return str(self._call(self._identity)["id"])
 
     async def _identity(self) -> Mapping[str, object]:
         identity: Mapping[str, object] = await self._client.scheduler.identity(n_workers=0)
         return identity
 
-    def _watched(self, future: Future) -> Future:
-        future.add_done_callback(lambda _: self._on_news())
+    def _watch(self, future: Future) -> Future:
+        future.add_done_callback(lambda _: self._on_task_end())
         self._futures[future.key] = future
         return future
 
 
-def outcome(future: Future, *, at: float) -> worker_module.Outcome:
-    """What the worker says of an ended task's job, or what Dask says of the worker.
+def task_outcome(future: Future, *, at: float) -> worker_module.Outcome:
+    """What the worker reports of an ended task's job, or what Dask reports of the worker.
 
-    Raises one of AWAY when it cannot be had now.
+    Raises one of UNAVAILABLE when it cannot be fetched now.
     """
     if future.status == "finished":
-        said = future.result(timeout=_ANSWER_SECONDS)
+        fields = future.result(timeout=_ANSWER_SECONDS)
         try:
-            return worker_module.Outcome(**said | {"exit": JobResult(**said["exit"])})
+            return worker_module.Outcome(**fields | {"result": JobResult(**fields["result"])})
         except (TypeError, KeyError) as error:
             why = f"its worker has another version of backfilld: {error}"
-            return worker_module.Outcome(exit=JobResult.lost(why, at=at))
+            return worker_module.Outcome(result=JobResult.lost(why, at=at))
     if future.status != "error":
-        raise ConnectionError("the connection was lost, or somebody cancelled the task")
+        raise ConnectionError("the connection was lost, or another client cancelled the task")
     raised = future.exception(timeout=_ANSWER_SECONDS)
     gone = isinstance(raised, KilledWorker)
     why = f"its worker {raised.last_worker.address} is gone" if gone else f"{type(raised).__name__}: {raised}"
-    return worker_module.Outcome(exit=JobResult.lost(why, at=at))
+    return worker_module.Outcome(result=JobResult.lost(why, at=at))

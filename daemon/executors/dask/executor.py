@@ -2,332 +2,296 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from distributed import Future
 
-from backfilld.daemon.executors import attempt_files
-from backfilld.daemon.executors.adapter import Handle, Job, JobResult, JobStatus, RecordHandles
+from backfilld.daemon.executors.adapter import Handle, Job, JobLog, JobResult, JobStatus, RecordHandles
 from backfilld.daemon.executors.dask import worker
-from backfilld.daemon.executors.dask.client import UNAVAILABLE, DaskClient, DaskHandle, WorkerReport, outcome
+from backfilld.daemon.executors.dask.attempts import DaskAttempt, DaskAttempts, Launch
+from backfilld.daemon.executors.dask.client import (
+    UNAVAILABLE,
+    DaskClient,
+    DaskHandle,
+    WorkerReport,
+    task_outcome,
+)
+from backfilld.daemon.executors.dask.files import DaskFiles
+from backfilld.daemon.executors.dask.settings import DaskSettings
 from backfilld.daemon.executors.poll_thread import PollThread
-from backfilld.state.pipeline.sections import DaskSettings
 
-_LOOK_SECONDS = 1.0
-_ABSENT_LOOKS = 3
-
-
-@dataclass(slots=True, kw_only=True)
-class _Run:
-    """One attempt under way. Without a future it is out of sight: the scheduler has yet to be asked."""
-
-    ticket: DaskHandle
-    future: Future | None = None
-    output_at: float | None = None
-    """None until a worker was seen at it."""
-    worker: str = ""
-    """The address of that worker."""
-    hidden: bool = False
-    """Whether no worker spoke of it when last asked."""
-    absent: int = 0
-    unnoted: str = ""
-    """Why its end could not be noted; empty until that is so."""
-    kill_at: float | None = None
+_POLL_SECONDS = 1.0
+_LOST_AFTER_POLLS = 3
 
 
 class DaskExecutor:
-    """An executor on a Dask cluster. Logs and exits are copied to files under `root`.
+    """An executor on a Dask cluster. Logs and results are copied to files under `root`.
 
-    A thread talks to the scheduler; while that or a worker is away, attempts are reported as elsewhere.
-    `on_end` is called in that thread or the caller's, must return at once and not raise.
+    Only the polling thread talks to the scheduler. While that or a worker does not answer, attempts are
+    reported as unreachable. `on_end` is called in that thread or the caller's, must return at once and must
+    not raise.
     """
 
     def __init__(
         self,
         root: Path,
-        cluster: DaskSettings,
+        settings: DaskSettings,
         *,
         on_end: Callable[[], None] = lambda: None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._root = root
-        self._cluster = cluster
+        self._files = DaskFiles(root)
+        self._settings = settings
         self._on_end = on_end
         self._now = now
-        self._link: DaskClient | None = None
-        self._lock = threading.Lock()
-        self._runs: dict[int, _Run] = {}
-        self._exits: dict[int, JobResult] = {}
-        self._reported: list[int] = []
-        self._closed: dict[int, str] = {}
-        self._settled: deque[str] = deque()
-        self._watch = PollThread("Dask", self._look_around, nap=_LOOK_SECONDS)
-        self._watch.start()
+        self._client: DaskClient | None = None
+        self._attempts = DaskAttempts(self._files)
+        self._thread = PollThread("Dask", self._poll, interval=_POLL_SECONDS)
+        self._thread.start()
 
     @property
     def unavailable_reason(self) -> str:
         """That no scheduler answers; empty while one does."""
-        return "" if self._link else f"a Dask scheduler that answers at {self._cluster.scheduler}"
+        return "" if self._client else f"a Dask scheduler that answers at {self._settings.scheduler}"
 
-    def log(self, attempt: int) -> Path:
+    @property
+    def fault(self) -> str:
+        """What is wrong with the polling thread; empty when all is well."""
+        return self._thread.fault
+
+    def log(self, attempt: int) -> JobLog:
         """The copy of the attempt's output, about a second old while it runs."""
-        return self._file(attempt, "log")
+        return self._files.log(attempt)
 
     def launch(self, jobs: Sequence[Job], record: RecordHandles) -> None:
-        """Hand the jobs over to the cluster, `record` all handles in one call, then let the jobs begin.
+        """Have the polling thread submit the jobs, `record` all handles in one call, then start the jobs.
 
         If `record` raises, none begins. Without a scheduler, `poll` reports that the jobs cannot start.
         """
-        link = self._link
         for job in jobs:
-            for kind in ("log", "exit"):
-                self._file(job.attempt, kind).unlink(missing_ok=True)
-        with ExitStack() as undo:
-            runs = self._hold(link, jobs, undo) if link is not None else {}
-            for number in {job.attempt for job in jobs} - runs.keys():
-                why = f"no Dask scheduler answers at {self._cluster.scheduler}"
-                self._report(number, JobResult.cannot_start(why, at=self._now()))
-            if runs:
-                record({attempt: run.ticket.text() for attempt, run in runs.items()})
-            undo.pop_all()
-        with self._lock:
-            self._runs |= runs
-        if link is not None:
-            with suppress(*UNAVAILABLE):  # they give up waiting, and say that they never began
-                for run in runs.values():
-                    link.release(run.ticket.key)
-        self._watch.wake()
+            self._files.remove(job.attempt)
+        self._attempts.launch(Launch(jobs, record))
+        self._thread.wake()
 
     def poll(self) -> list[JobStatus]:
-        """Every attempt under way, and once each that has ended."""
-        with self._lock:
-            reported, self._reported = self._reported, list(self._exits)
-            exits, self._exits = self._exits, {}
-            ended = [JobStatus(attempt=n, output_at=end.ended_at, exit=end) for n, end in exits.items()]
-            seen = [*ended, *(self._observe(attempt, run) for attempt, run in self._runs.items())]
-            # Who polls again has closed what was reported, or finds it once more by its exit file.
-            self._let_go(reported)
-        return seen
+        """Every running attempt, and once each that has ended."""
+        results, pending, running = self._attempts.poll()
+        waits, now = "waits to be submitted to the scheduler", self._now()
+        return [
+            *(
+                JobStatus(attempt=n, output_at=result.ended_at, result=result)
+                for n, result in results.items()
+            ),
+            *(JobStatus(attempt=n, output_at=now, status_message=waits) for n in pending),
+            *(self._status(attempt, run) for attempt, run in running.items()),
+        ]
 
     def stop(self, attempt: int, grace: float) -> None:
-        """SIGTERM to every process of the attempt, SIGKILL after `grace` seconds; later only ever sooner."""
-        with self._lock:
-            run = self._runs.get(attempt)
-            if run is None:
-                return
-            kill_at = time.monotonic() + grace
-            run.kill_at = kill_at if run.kill_at is None else min(run.kill_at, kill_at)
-        self._watch.wake()
+        """SIGTERM to every process of the attempt, SIGKILL after `grace` seconds.
+
+        A second call can shorten the grace, not extend it.
+        """
+        self._attempts.stop(attempt, grace)
+        self._thread.wake()
 
     def recover(self, running: Mapping[int, Handle | None]) -> None:
-        """Take up an earlier daemon's attempts: by notes of their ends, else by what the cluster keeps."""
-        for attempt in running.keys() - self._runs.keys():
-            handle = running[attempt]
+        """Adopt an earlier daemon's attempts: by their result files, else by what the cluster keeps."""
+        for attempt in self._attempts.unknown(running.keys()):
+            text = running[attempt]
             try:
-                ticket = DaskHandle.parse(handle) if handle is not None else None
+                handle = DaskHandle.parse(text) if text is not None else None
             except ValueError as error:
                 self._report(attempt, JobResult.lost(str(error), at=self._now()))
                 continue
-            if ticket is None:
+            if handle is None:
                 self._report(attempt, JobResult.never_began(at=self._now()))
                 continue
-            with self._lock:
-                self._runs[attempt] = _Run(ticket=ticket)
-            if known := self._noted(attempt, ticket.key):
-                self._report(attempt, known)
-        self._watch.wake()
+            self._attempts.recover(attempt, handle)
+            if result := self._files.load_result(attempt, handle.key):
+                self._report(attempt, result)
+        self._thread.wake()
 
     def close(self) -> None:
-        """End the watch. Jobs live on in the cluster, for the next executor to adopt. Idempotent."""
-        self._watch.close()
-        self._let_go(self._reported)
+        """Stop polling. Jobs keep running in the cluster for the next executor to adopt. Idempotent."""
+        self._thread.close()
+        self._attempts.forget_reported()
         with suppress(*UNAVAILABLE):
-            self._forget()
-        self._drop()
+            self._forget_closed()
+        self._disconnect()
 
-    def _file(self, attempt: int, kind: str) -> Path:
-        return attempt_files.attempt_file(self._root, attempt, kind)
-
-    def _observe(self, attempt: int, run: _Run) -> JobStatus:
+    def _status(self, attempt: int, run: DaskAttempt) -> JobStatus:
         at = run.output_at or self._now()
-        if (run.future is None or run.hidden) and not run.unnoted:
-            where = run.worker if run.future is not None else self._cluster.scheduler
-            return JobStatus(attempt=attempt, output_at=at, elsewhere=where)
+        if (run.future is None or run.unreported) and not run.save_error:
+            where = run.worker if run.future is not None else self._settings.scheduler
+            return JobStatus(attempt=attempt, output_at=at, unreachable_at=where)
         pending = "" if run.worker else "no worker that answers has begun it"
-        status_message = self._watch.status_message or run.unnoted or pending
-        return JobStatus(attempt=attempt, output_at=at, status_message=status_message)
+        message = self._thread.status_message or run.save_error or pending
+        return JobStatus(attempt=attempt, output_at=at, status_message=message)
 
-    def _hold(self, link: DaskClient, jobs: Sequence[Job], undo: ExitStack) -> dict[int, _Run]:
-        """The jobs, held by the cluster, as many as it takes; `undo` is told how to let go of them."""
-        runs = {}
-        with suppress(*UNAVAILABLE):
-            for job in jobs:
-                key = f"backfilld-{job.attempt}-{uuid.uuid4().hex}"
-                future = link.hold(job, key)
-                undo.callback(self._abandon, link, key, future)
-                runs[job.attempt] = _Run(ticket=DaskHandle(key=key, scheduler=link.scheduler), future=future)
-        return runs
+    def _report(self, attempt: int, result: JobResult) -> None:
+        """Have `poll` report how an attempt ended, once its result is saved."""
+        self._thread.progress()
+        self._attempts.end(attempt, result, self._on_end)
 
-    def _abandon(self, link: DaskClient, key: str, future: Future) -> None:
-        with suppress(*UNAVAILABLE):
-            link.abandon(key, future)
+    def _forget_closed(self) -> None:
+        keys = self._attempts.to_forget
+        while keys and self._client is not None:
+            self._thread.progress()
+            self._client.forget(keys[0])
+            keys.popleft()
 
-    def _note(self, attempt: int, key: str, end: JobResult) -> None:
-        """Keep an exit, for a daemon that finds its attempt open though the cluster has forgotten it."""
-        attempt_files.replace(self._file(attempt, "exit"), json.dumps({"key": key, "exit": asdict(end)}))
+    # ---- in the polling thread
 
-    def _noted(self, attempt: int, key: str) -> JobResult | None:
-        """The exit that was kept of this very job. One that cannot be read is none: the cluster is asked."""
+    def _poll(self) -> bool:
+        """Poll the cluster once; False, as the next poll can wait."""
         try:
-            noted = json.loads(self._file(attempt, "exit").read_text("utf-8"))
-            return JobResult(**noted["exit"]) if noted["key"] == key else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def _report(self, attempt: int, end: JobResult) -> None:
-        """Have `poll` tell how an attempt ended, once that is noted."""
-        run = self._runs.get(attempt)
-        if run is not None:
-            try:
-                self._note(attempt, run.ticket.key, end)
-            except OSError as error:  # a full disk, say: the next look finds the end again
-                run.unnoted = f"its end cannot be noted: {error.strerror}"
-                return
-        with self._lock:
-            if self._runs.pop(attempt, None) is not None and run is not None:
-                self._closed[attempt] = run.ticket.key
-            self._exits[attempt] = end
-        self._on_end()
-
-    def _let_go(self, attempts: Sequence[int]) -> None:
-        """Have the cluster keep these no longer, once it can be told."""
-        self._settled.extend(key for n in attempts if (key := self._closed.pop(n, None)) is not None)
-
-    def _forget(self) -> None:
-        while self._settled and self._link is not None:
-            self._link.forget(self._settled[0])
-            self._settled.popleft()
-
-    def _look_around(self) -> bool:
-        """One look; False, as the next one can wait."""
-        try:
-            self._look()
+            self._poll_cluster()
         except UNAVAILABLE:
-            self._drop()
+            self._thread.progress()
+            self._disconnect()
+            self._refuse_launches()
         return False
 
-    def _look(self) -> None:
-        """One look at the cluster: connect, adopt, collect what ended, copy output, end what shall end."""
-        link = self._link or self._connect()
-        link.check()
-        self._forget()
-        with self._lock:
-            runs = dict(self._runs)
-        for attempt, run in runs.items():
+    def _poll_cluster(self) -> None:
+        """Connect, submit, adopt, collect results, copy output, pass on stops."""
+        client = self._client or self._connect()
+        client.check()
+        self._forget_closed()
+        self._submit_launches(client)
+        for attempt, run in self._attempts.running.items():
+            self._thread.progress()
             if run.future is None:
-                self._adopt(link, attempt, run)
+                self._adopt(client, attempt, run)
             if run.future is not None and run.future.cancelled():
-                run.future = None  # by a lost connection, which says nothing of the job
+                run.future = None  # by a lost connection, which says nothing about the job
             elif run.future is not None and run.future.done():
-                with suppress(*UNAVAILABLE):  # its worker may be away with it, and others not
-                    self._collect(attempt, outcome(run.future, at=self._now()))
-        with self._lock:
-            runs = {attempt: run for attempt, run in self._runs.items() if run.future is not None}
-        if runs:
-            self._follow(link, runs)
+                with suppress(*UNAVAILABLE):  # its worker may not answer while others do
+                    self._collect(attempt, task_outcome(run.future, at=self._now()))
+        running = {n: run for n, run in self._attempts.running.items() if run.future is not None}
+        if running:
+            self._follow(client, running)
 
     def _connect(self) -> DaskClient:
-        """A link to the scheduler. Raises OSError when there is none."""
-        self._link = DaskClient(self._cluster, self._watch.wake)
-        self._on_end()  # what waited for it can begin
-        return self._link
+        """A client of the scheduler. Raises OSError when there is none."""
+        client = DaskClient(self._settings, self._thread.wake)
+        with ExitStack() as undo:
+            undo.callback(client.close)
+            self._thread.progress()
+            undo.pop_all()
+        self._client = client
+        self._on_end()  # dates that wait for the scheduler can go on
+        return client
 
-    def _drop(self) -> None:
-        """The link is gone, and with it the sight of every attempt."""
-        link, self._link = self._link, None
-        with self._lock:
-            for run in self._runs.values():
-                run.future, run.hidden = None, bool(run.worker)
-        if link is not None:
-            link.close()
+    def _disconnect(self) -> None:
+        """Drop the connection; every attempt is unreachable then."""
+        client, self._client = self._client, None
+        self._attempts.disconnect()
+        if client is not None:
+            client.close()
 
-    def _adopt(self, link: DaskClient, attempt: int, run: _Run) -> None:
-        """Take up what the cluster keeps under the run's key."""
-        if run.ticket.scheduler != link.scheduler:
+    def _refuse_launches(self) -> None:
+        """Without a scheduler, jobs that wait to be submitted cannot start."""
+        why = f"no Dask scheduler answers at {self._settings.scheduler}"
+        while self._attempts.next_launch():
+            _, refused = self._attempts.finish_launch({})
+            for attempt in refused:
+                self._report(attempt, JobResult.cannot_start(why, at=self._now()))
+
+    def _submit_launches(self, client: DaskClient) -> None:
+        for attempt in self._attempts.stopped_before_submission():
+            self._report(attempt, JobResult.never_began("ended before it began", at=self._now()))
+        while launch := self._attempts.next_launch():
+            submitted: dict[int, DaskAttempt] = {}
+            try:
+                submitted = self._submit(client, launch)
+            finally:  # also when `record` raises, which is shown as an error of the polling thread
+                self._thread.progress()
+                starting, not_submitted = self._attempts.finish_launch(submitted)
+                for attempt in not_submitted:
+                    self._report(attempt, JobResult.never_began("it could not be submitted", at=self._now()))
+            with suppress(*UNAVAILABLE):  # the jobs give up waiting, and report that they never began
+                for attempt in starting:
+                    client.start(submitted[attempt].handle.key)
+
+    def _submit(self, client: DaskClient, launch: Launch) -> dict[int, DaskAttempt]:
+        """Submit as many of the jobs as the scheduler takes, and record their handles."""
+        submitted: dict[int, DaskAttempt] = {}
+        with ExitStack() as undo:
+            with suppress(*UNAVAILABLE):
+                for job in launch.jobs:
+                    submitted[job.attempt] = self._submit_job(client, job, undo)
+            self._thread.progress()
+            if submitted:
+                launch.record({attempt: run.handle.text() for attempt, run in submitted.items()})
+            undo.pop_all()
+        return submitted
+
+    def _submit_job(self, client: DaskClient, job: Job, undo: ExitStack) -> DaskAttempt:
+        self._thread.progress()
+        key = f"backfilld-{job.attempt}-{uuid.uuid4().hex}"
+        future = client.submit(job, key)
+        undo.callback(_abort, client, key, future)
+        return DaskAttempt(handle=DaskHandle(key=key, scheduler=client.scheduler), future=future)
+
+    def _adopt(self, client: DaskClient, attempt: int, run: DaskAttempt) -> None:
+        """Find the task that the cluster keeps under the attempt's key."""
+        if run.handle.scheduler != client.scheduler:
             why = "the scheduler was restarted, and its workers ended their jobs"
             self._report(attempt, JobResult.lost(why, at=self._now()))
             return
-        run.future = link.find(run.ticket.key)
+        run.future = client.find(run.handle.key)
         if run.future is None:
             self._report(attempt, JobResult.never_began(at=self._now()))
 
-    def _collect(self, attempt: int, found: worker.Outcome) -> None:
-        """Copy the last of the output, and note the end."""
-        with suppress(OSError), self._open_log(attempt) as log:  # how it ended matters more
-            have = log.tell()
-            start = found.size - len(found.tail)
-            if have < start:
-                log.write(f"\n[backfilld: {start - have} bytes of output were not copied]\n".encode())
-            log.write(found.tail[max(have - start, 0) :])
-        self._report(attempt, found.exit)
+    def _collect(self, attempt: int, outcome: worker.Outcome) -> None:
+        """Copy the end of the output, and report the result."""
+        self._files.append_tail(attempt, outcome)
+        self._report(attempt, outcome.result)
 
-    def _follow(self, link: DaskClient, runs: Mapping[int, _Run]) -> None:
-        """Copy what running jobs have written since the last look, and pass on who shall end."""
-        written, stops = {}, {}
-        for attempt, run in runs.items():
-            written[run.ticket.key] = self._copied(attempt)
+    def _follow(self, client: DaskClient, running: Mapping[int, DaskAttempt]) -> None:
+        """Copy what running jobs have written since the last poll, and pass on which jobs to stop."""
+        copied, stops = {}, {}
+        for attempt, run in running.items():
+            copied[run.handle.key] = self._files.log(attempt).size() or 0
             if run.kill_at is not None:
-                stops[run.ticket.key] = max(run.kill_at - time.monotonic(), 0.0)
-        seen, silent = link.look(written, stops)
-        for attempt, run in runs.items():
-            sight = seen.get(run.ticket.key)
-            run.hidden = sight is None and bool(run.worker)
-            if sight is not None:
-                self._saw(attempt, run, sight)
+                stops[run.handle.key] = max(run.kill_at - time.monotonic(), 0.0)
+        reports, silent = client.poll_workers(copied, stops)
+        for attempt, run in running.items():
+            report = reports.get(run.handle.key)
+            run.unreported = report is None and bool(run.worker)
+            if report is not None:
+                self._on_seen(attempt, run, report)
             elif not silent or (run.worker and run.worker not in silent):
-                self._missed(link, attempt, run)
-            # What was never seen may have begun at a worker that is silent now: Dask says so, or it speaks.
+                self._on_missing(client, attempt, run)
+            # A job that was never reported may have begun on a silent worker: Dask or that worker will tell.
 
-    def _saw(self, attempt: int, run: _Run, sight: WorkerReport) -> None:
-        if sight.piece or not run.worker:
+    def _on_seen(self, attempt: int, run: DaskAttempt, report: WorkerReport) -> None:
+        if report.chunk or not run.worker:
             run.output_at = self._now()
-        run.worker, run.absent, run.unnoted = sight.worker, 0, ""
-        with suppress(OSError):  # a full disk, say: the next look asks for the same piece
-            with self._open_log(attempt) as log:
-                log.write(sight.piece)
-            if len(sight.piece) == worker.PIECE:
-                self._watch.wake()  # there is more
+        run.worker, run.missed_polls, run.save_error = report.worker, 0, ""
+        with suppress(OSError):  # such as a full disk: the next poll asks for the same chunk
+            self._files.append(attempt, report.chunk)
+            if len(report.chunk) == worker.CHUNK_BYTES:
+                self._thread.wake()  # there is more
 
-    def _missed(self, link: DaskClient, attempt: int, run: _Run) -> None:
+    def _on_missing(self, client: DaskClient, attempt: int, run: DaskAttempt) -> None:
         """No worker has the job: it has yet to begin, has just ended, or its worker is gone."""
         if run.output_at is None and run.kill_at is not None:
-            if link.withhold(run.ticket.key):
+            if client.revoke(run.handle.key):
                 self._report(attempt, JobResult.never_began("ended before it began", at=self._now()))
             else:
                 run.output_at = self._now()
         elif run.output_at is not None:
-            run.absent += 1
-            if run.absent >= _ABSENT_LOOKS and run.future is not None and not run.future.done():
+            run.missed_polls += 1
+            lost = run.missed_polls >= _LOST_AFTER_POLLS
+            if lost and run.future is not None and not run.future.done():
                 self._report(attempt, JobResult.lost("its worker is gone", at=self._now()))
 
-    def _copied(self, attempt: int) -> int:
-        """How many bytes of output are here."""
-        try:
-            return self.log(attempt).stat().st_size
-        except OSError:
-            return 0
 
-    def _open_log(self, attempt: int) -> BinaryIO:
-        """The copy of the log, at its end, for its owner only."""
-        path = self.log(attempt)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return open(path, "ab", opener=attempt_files.private_opener)
+def _abort(client: DaskClient, key: str, future: Future) -> None:
+    with suppress(*UNAVAILABLE):
+        client.abort(key, future)

@@ -1,4 +1,4 @@
-"""What runs in a Dask worker: one job, by the local executor, which a guardian ends if the worker dies."""
+"""Runs in a Dask worker: one job with the local executor, killed by another process if the worker dies."""
 
 from __future__ import annotations
 
@@ -7,138 +7,140 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from distributed import Queue, Status, Worker, get_worker
 
-from backfilld.daemon.executors.adapter import Job, JobResult
+from backfilld.daemon.executors.adapter import Job, JobLog, JobResult
 from backfilld.daemon.executors.dask.orphan_killer import OrphanKiller
 from backfilld.daemon.executors.local.executor import LocalExecutor
 
-GO = "go"
-"""The word at a job's gate that lets it begin. Whoever takes it leaves another, so that none begins again."""
-WITHHELD = "withheld"
-"""The word that tells a job that it shall never begin."""
+PERMIT = "go"
+"""The token at a job's gate that lets it begin. Who takes it leaves another, so that no second run begins."""
+REVOKED = "revoked"
+"""The token that says that the job must not begin."""
 GATE_SECONDS = 30.0
-"""How long a job waits for the word: whoever submitted it is dead if it does not come."""
+"""How long a job waits for a token. If none arrives, the client that submitted it is dead."""
 
-PIECE = 256 * 1024
-"""Bytes of output handed over at a time while the job runs."""
-TAIL = 1024 * 1024
-"""Bytes of output handed over with its end."""
+CHUNK_BYTES = 256 * 1024
+"""The most output that a report carries while the job runs."""
+TAIL_BYTES = 1024 * 1024
+"""The most output that an outcome carries."""
 
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 _SERVING = (Status.running, Status.paused)
 _jobs: dict[str, tuple[LocalExecutor, int] | None] = {}
-"""By key; None while a job is held at its gate, so that it is seen here before it can have begun."""
-_unwanted: set[str] = set()
+"""By key; None while a job waits at its gate, so that a report names it before it can have begun."""
+_stopped: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How a job ended, how many bytes it wrote, and the last of them."""
 
-    exit: JobResult
+    result: JobResult
     size: int = 0
     tail: bytes = b""
 
 
 def run(job: Job) -> dict[str, object]:
-    """The task: let the job begin if that is allowed, wait until nothing of it is left, tell how it ended.
+    """The task: start the job if it has a permit, wait for the end of its processes, return the outcome.
 
-    The Outcome is told as plain values, which a daemon of any version can at least look at.
-    Dask runs a task again when its worker or its result is lost. A job is never run again: its gate says so.
+    The Outcome is returned as plain values, which a daemon of another version can at least unpickle. Dask
+    runs a task again when its worker or its result is lost. The gate prevents a second run of the job.
     """
     worker = get_worker()
     key = str(worker.get_current_task())
     ended = threading.Event()
     with ExitStack() as closing:
         _jobs[key] = None
-        closing.callback(_unwanted.discard, key)
+        closing.callback(_stopped.discard, key)
         closing.callback(_jobs.pop, key)
         if refused := _refused(key, worker.address):
-            return asdict(Outcome(exit=refused))
-        folder = Path(tempfile.mkdtemp(prefix="backfilld-"))
-        guardian = OrphanKiller(folder)
-        closing.callback(guardian.dismiss)
-        local = LocalExecutor(folder, on_end=ended.set)
+            return asdict(Outcome(result=refused))
+        directory = Path(tempfile.mkdtemp(prefix="backfilld-"))
+        orphan_killer = OrphanKiller(directory)
+        closing.callback(orphan_killer.close)
+        local = LocalExecutor(directory, on_end=ended.set)
         closing.callback(local.close)
-        local.launch([job], guardian.record)
+        local.launch([job], orphan_killer.record)
         _jobs[key] = local, job.attempt
-        end = _end(local, job.attempt, ended, worker)
+        result = _wait(local, job.attempt, ended, worker)
         size, tail = _tail(local.log(job.attempt))
-        return asdict(Outcome(exit=end, size=size, tail=tail))
+        return asdict(Outcome(result=result, size=size, tail=tail))
 
 
-def look(written: Mapping[str, int], stops: Mapping[str, float]) -> dict[str, bytes]:
-    """Of the jobs in this worker, by key: the next piece of output after so many bytes. Called by broadcast.
+def report(copied: Mapping[str, int], stops: Mapping[str, float]) -> dict[str, bytes]:
+    """The next chunk of output of each job in this worker, by key. The daemon calls it on every worker.
 
-    `stops` are seconds of grace for those that shall end.
+    `copied` has the bytes that the daemon has already, `stops` the seconds of grace of jobs to stop.
     """
-    found = {}
+    chunks = {}
     for key, job in list(_jobs.items()):
-        if key not in written:
+        if key not in copied:
             continue
         if job is None:
-            _unwanted.update({key} & stops.keys())
-            found[key] = b""
+            _stopped.update({key} & stops.keys())
+            chunks[key] = b""
             continue
         local, attempt = job
         if key in stops:
             local.stop(attempt, stops[key])
-        found[key] = _piece(local.log(attempt), written[key])
-    return found
+        chunks[key] = _read(local.log(attempt), copied[key], CHUNK_BYTES)
+    return chunks
 
 
 def _refused(key: str, address: str) -> JobResult | None:
-    """The end of a job that may not begin; None when it may."""
+    """The result of a job that may not begin; None when it may."""
     gate = Queue(key)
-    word = _word(gate, key)
-    gate.put(address if word == GO else word)
+    token = _take_token(gate, key)
+    gate.put(address if token == PERMIT else token)
     gate.close()
-    if word == GO:
+    if token == PERMIT:
         return None
-    if word == WITHHELD:
+    if token == REVOKED:
         return JobResult.never_began(at=time.time())
-    return JobResult.lost(f"its worker {word} is gone", at=time.time())
+    return JobResult.lost(f"its worker {token} is gone", at=time.time())
 
 
-def _word(gate: Queue, key: str) -> str:
-    """What the gate says; that the job is withheld, if nothing comes in time or it is to be stopped."""
+def _take_token(gate: Queue, key: str) -> str:
+    """The token at the gate; REVOKED if none arrives in time or the job is to be stopped."""
     give_up_at = time.monotonic() + GATE_SECONDS
     while True:
         try:
-            return str(gate.get(timeout=_LOOK_SECONDS))
+            return str(gate.get(timeout=_POLL_SECONDS))
         except TimeoutError:
-            if key in _unwanted or time.monotonic() > give_up_at:
-                return WITHHELD
+            if key in _stopped or time.monotonic() > give_up_at:
+                return REVOKED
 
 
-def _end(local: LocalExecutor, attempt: int, ended: threading.Event, worker: Worker) -> JobResult:
-    """Wait for the job's end; a worker that is told to close does not wait."""
+def _wait(local: LocalExecutor, attempt: int, ended: threading.Event, worker: Worker) -> JobResult:
+    """Wait for the job's end. A worker that closes kills the job, which is preempted then."""
+    preempted = False
     while True:
-        ended.wait(_LOOK_SECONDS)
+        ended.wait(_POLL_SECONDS)
         ended.clear()
         if worker.status not in _SERVING:
+            preempted = True
             local.stop(attempt, grace=0.0)
-        for seen in local.poll():
-            if seen.exit is not None:
-                return seen.exit
+        for status in local.poll():
+            if status.result is not None:
+                return _preempted(status.result) if preempted and status.result.code != 0 else status.result
 
 
-def _tail(log: Path) -> tuple[int, bytes]:
+def _preempted(result: JobResult) -> JobResult:
+    end = JobResult.preempted("its worker was closed", at=result.ended_at)
+    return replace(end, max_rss_bytes=result.max_rss_bytes, cpu_seconds=result.cpu_seconds)
+
+
+def _tail(log: JobLog) -> tuple[int, bytes]:
+    size = log.size() or 0
+    return size, _read(log, max(size - TAIL_BYTES, 0), TAIL_BYTES)
+
+
+def _read(log: JobLog, start: int, length: int) -> bytes:
     try:
-        size = log.stat().st_size
-    except OSError:
-        return 0, b""
-    return size, _piece(log, max(size - TAIL, 0), TAIL)
-
-
-def _piece(log: Path, start: int, length: int = PIECE) -> bytes:
-    try:
-        with log.open("rb") as file:
-            file.seek(start)
-            return file.read(length)
-    except OSError:  # none yet, or cleared by now
+        return log.read(start, length)
+    except OSError:  # the log does not exist yet, or was removed
         return b""

@@ -1,4 +1,4 @@
-"""Runs jobs as processes of this machine, which outlive the daemon and are found again by the next one."""
+"""Runs jobs as processes of this host. They outlive the daemon, and the next daemon adopts them."""
 
 from __future__ import annotations
 
@@ -14,44 +14,46 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from backfilld.daemon.executors.adapter import Handle, Job, JobResult, JobStatus, RecordHandles
-from backfilld.daemon.executors.attempt_files import attempt_file
+from backfilld.daemon.executors.attempt_files import FileLog, attempt_file
 from backfilld.daemon.executors.local import launcher
 from backfilld.daemon.executors.local.exit_notifier import ExitNotifier
 from backfilld.daemon.executors.local.process import Identity, ended, executor_id, exists, reap, same_group
 from backfilld.daemon.executors.local.process_finder import ProcessFinder
 
-_NOBODY = Identity(pid=0, start=0, boot="", at=0.0)
-_ROUNDS = 20
-_ROUND_SECONDS = 0.001
-_LOOK_AGAIN_SECONDS = 0.1
+_NO_PROCESS = Identity(pid=0, start=0, boot="", at=0.0, executor="")
+_KILL_ROUNDS = 20
+_KILL_ROUND_SECONDS = 0.001
+_RETRY_SECONDS = 0.1
 
 
 @dataclass(slots=True, kw_only=True)
-class _Run:
-    """One attempt under way. Without a pidfd its process is gone, and `lost` says how, or is `elsewhere`."""
+class _LocalAttempt:
+    """A running attempt. Without a pidfd its process is gone, as `lost` says, or runs on another host."""
 
     identity: Identity
     pidfd: int | None = None
-    lost: str = "its process ended without saying how"
+    lost: str = "its process ended without an exit code"
     memory_floor: int = 0
+    """The daemon's own peak memory, in KiB: a child reports at least that much."""
     kill_at: float | None = None
     killed: bool = False
-    elsewhere: bool = False
+    remote: bool = False
+    """Whether another executor started it, so that this one cannot observe it."""
     began: bool = True
-    """False when it was never let go: files of its number are of another, from before a restore."""
+    """False when it was never started. Files of its number are from before a restored backup then."""
 
 
 class LocalExecutor:
-    """An executor of processes: each job a session of its own, with a log and an exit file under `root`.
+    """Runs each job in a session of its own, with its log and its exit file under `root`.
 
-    A job is reported as ended only when nothing of it is left, wherever its children went: the rule of one
-    writer per table rests on it. Of what was started on another machine, or in another directory, it knows
-    nothing and says so. `on_end` is called in another thread, must return at once and not raise.
+    A job has ended only when all its processes have, including those that left its session: the limit of
+    writers per table depends on it. An attempt that was started on another host or in another directory is
+    reported as unreachable. `on_end` is called in another thread, must return at once and must not raise.
     Raises OSError when `root` cannot be written.
     """
 
     unavailable_reason = ""
-    """This machine is always there."""
+    fault = ""
 
     def __init__(
         self, root: Path, *, on_end: Callable[[], None] = lambda: None, now: Callable[[], float] = time.time
@@ -60,177 +62,184 @@ class LocalExecutor:
         self._on_end = on_end
         self._now = now
         self._token = hashlib.sha256(os.fsencode(self._root)).hexdigest()[:16]
-        self._home = executor_id(self._root)
-        self._census = ProcessFinder(self._token)
+        self._executor_id = executor_id(self._root)
+        self._finder = ProcessFinder(self._token)
         self._lock = threading.Lock()
-        self._runs: dict[int, _Run] = {}
-        self._exits: list[JobStatus] = []
-        self._watcher = ExitNotifier(self._wake)
+        self._running: dict[int, _LocalAttempt] = {}
+        self._ended: list[JobStatus] = []
+        self._notifier = ExitNotifier(self._on_wakeup)
 
-    def log(self, attempt: int) -> Path:
-        """The file that holds the attempt's output, stdout and stderr as they came."""
-        return self._file(attempt, "log")
+    def log(self, attempt: int) -> FileLog:
+        """The attempt's stdout and stderr, in one file."""
+        return FileLog(self._file(attempt, "log"))
 
     def launch(self, jobs: Sequence[Job], record: RecordHandles) -> None:
-        """Start every job's wrapper, `record` all handles in one call, then let the jobs begin.
+        """Start every job's wrapper, `record` all handles in one call, then start the jobs.
 
-        If `record` raises, the wrappers are ended and no job runs. It is not called when no job could start.
+        If `record` raises, the wrappers are killed and no job runs. It is not called when no job can start.
         """
         with ExitStack() as undo:
-            waiting = [held for job in jobs if (held := self._hold(job, undo))]
-            if waiting:
-                record({held.attempt: held.identity.text() for held in waiting})
+            prepared = [ready for job in jobs if (ready := self._prepare(job, undo))]
+            if prepared:
+                record({ready.attempt: ready.identity.text() for ready in prepared})
             undo.pop_all()
-        # A child counts as big as its parent until it execs: figures up to the daemon's own say nothing.
+        # Until its exec, a child is as big as its parent: a smaller figure says nothing about the job.
         floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        for held in waiting:
+        for ready in prepared:
             with self._lock:
-                self._runs[held.attempt] = _Run(identity=held.identity, pidfd=held.pidfd, memory_floor=floor)
-            held.release()
-            self._watcher.watch(held.pidfd)
+                self._running[ready.attempt] = _LocalAttempt(
+                    identity=ready.identity, pidfd=ready.pidfd, memory_floor=floor
+                )
+            ready.start()
+            self._notifier.watch(ready.pidfd)
 
     def poll(self) -> list[JobStatus]:
-        """Every attempt under way, and once each that has ended; ends what an ended job left behind."""
+        """Every running attempt, and once each that has ended; kills what an ended job left behind."""
         with self._lock:
             self._kill_overdue()
-            over = ended(run.pidfd for run in self._runs.values() if run.pidfd is not None)
-            for attempt, run in list(self._runs.items()):
-                gone = not run.elsewhere and (run.pidfd is None or run.pidfd in over)
-                if gone and self._cleared(attempt, run):
+            over = ended(run.pidfd for run in self._running.values() if run.pidfd is not None)
+            for attempt, run in list(self._running.items()):
+                gone = not run.remote and (run.pidfd is None or run.pidfd in over)
+                if gone and self._kill_leftovers(attempt, run):
                     self._finish(attempt, run)
-            exits, self._exits = self._exits, []
-            return [*exits, *(self._observe(attempt, run) for attempt, run in self._runs.items())]
+            results, self._ended = self._ended, []
+            return [*results, *(self._status(attempt, run) for attempt, run in self._running.items())]
 
     def stop(self, attempt: int, grace: float) -> None:
-        """SIGTERM to every process of the attempt, SIGKILL after `grace` seconds; later only ever sooner."""
+        """SIGTERM to every process of the attempt, SIGKILL after `grace` seconds.
+
+        A second call can shorten the grace, not extend it.
+        """
         with self._lock:
-            run = self._runs.get(attempt)
+            run = self._running.get(attempt)
             if run is None:
                 return
-            if run.elsewhere:  # out of reach, and out of mind until it is to be recovered again
-                del self._runs[attempt]
+            if run.remote:  # unreachable: forget it until it is recovered again
+                del self._running[attempt]
                 return
             kill_at = time.monotonic() + grace
             if run.kill_at is None:
                 self._signal(attempt, run, signal.SIGTERM)
-                self._signal(attempt, run, signal.SIGCONT)  # a suspended process hears nothing else
+                self._signal(attempt, run, signal.SIGCONT)  # a suspended process handles no other signal
             elif run.kill_at <= kill_at:
                 return
             run.kill_at = kill_at
             self._kill_overdue()
-        self._watcher.alarm(kill_at)
+        self._notifier.alarm(kill_at)
 
     def recover(self, running: Mapping[int, Handle | None]) -> None:
-        """Adopt what still lives of an earlier daemon's attempts; `poll` tells how the others ended."""
+        """Adopt the living jobs of an earlier daemon; `poll` reports the results of the others."""
         with self._lock:
-            for attempt in running.keys() - self._runs.keys():
-                run = self._runs[attempt] = _recovered(running[attempt], self._home)
+            for attempt in running.keys() - self._running.keys():
+                run = self._running[attempt] = _recovered(running[attempt], self._executor_id)
                 if run.pidfd is not None:
-                    self._watcher.watch(run.pidfd)
-        self._watcher.alarm(time.monotonic())
+                    self._notifier.watch(run.pidfd)
+        self._notifier.alarm(time.monotonic())
 
     def close(self) -> None:
-        """End the watch. Jobs live on, for the next executor on the same directory to adopt. Idempotent."""
-        self._watcher.close()
+        """Stop observing. Jobs keep running for the next executor on this directory to adopt. Idempotent."""
+        self._notifier.close()
         with self._lock:
-            for run in self._runs.values():
+            for run in self._running.values():
                 if run.pidfd is not None:
                     os.close(run.pidfd)
-            self._runs.clear()
+            self._running.clear()
 
     def _file(self, attempt: int, kind: str) -> Path:
         return attempt_file(self._root, attempt, kind)
 
-    def _hold(self, job: Job, undo: ExitStack) -> launcher.PreparedJob | None:
-        """The job, ready to begin; None, and an exit to report, when it cannot start."""
+    def _prepare(self, job: Job, undo: ExitStack) -> launcher.PreparedJob | None:
+        """The job, ready to start; None, and a result for `poll`, when it cannot start."""
         at = self._now()
-        log, exit_file = self.log(job.attempt), self._file(job.attempt, "exit")
+        log, exit_file = self._file(job.attempt, "log"), self._file(job.attempt, "exit")
         try:
             env = launcher.environment(job, self._token)
-            held = launcher.prepare(job, log=log, exit_file=exit_file, env=env, at=at, home=self._home)
+            prepared = launcher.prepare(
+                job, log=log, exit_file=exit_file, env=env, at=at, executor=self._executor_id
+            )
         except (OSError, ValueError) as error:
-            end = JobResult.cannot_start(_plain(error), at=at)
+            result = JobResult.cannot_start(_message(error), at=at)
             with self._lock:
-                self._exits.append(JobStatus(attempt=job.attempt, output_at=at, exit=end))
-            self._watcher.alarm(time.monotonic())
+                self._ended.append(JobStatus(attempt=job.attempt, output_at=at, result=result))
+            self._notifier.alarm(time.monotonic())
             return None
-        undo.callback(held.abandon)
-        return held
+        undo.callback(prepared.abort)
+        return prepared
 
-    def _observe(self, attempt: int, run: _Run, end: JobResult | None = None) -> JobStatus:
-        if run.elsewhere:
-            return JobStatus(attempt=attempt, output_at=self._now(), elsewhere=run.identity.home)
+    def _status(self, attempt: int, run: _LocalAttempt, result: JobResult | None = None) -> JobStatus:
+        if run.remote:
+            return JobStatus(attempt=attempt, output_at=self._now(), unreachable_at=run.identity.executor)
         try:
-            output_at = self.log(attempt).stat().st_mtime
+            output_at = self._file(attempt, "log").stat().st_mtime
         except OSError:
             output_at = run.identity.at
-        return JobStatus(attempt=attempt, output_at=output_at, exit=end)
+        return JobStatus(attempt=attempt, output_at=output_at, result=result)
 
-    def _cleared(self, attempt: int, run: _Run) -> bool:
-        """Whether nothing is left of an ended job. What is left gets SIGKILL, or the rest of its grace."""
-        patient = run.kill_at is not None and time.monotonic() < run.kill_at
-        for _ in range(_ROUNDS):
-            left = self._census.find(attempt, besides=run.identity.pid)
+    def _kill_leftovers(self, attempt: int, run: _LocalAttempt) -> bool:
+        """Whether an ended job has no process left. Leftovers get the rest of its grace, then SIGKILL."""
+        in_grace = run.kill_at is not None and time.monotonic() < run.kill_at
+        for _ in range(_KILL_ROUNDS):
+            left = self._finder.find(attempt, excluding=run.identity.pid)
             if not left:
                 return True
-            if patient:
+            if in_grace:
                 break
             self._signal_group(run, signal.SIGKILL)
             for pid in left:
-                self._census.signal(pid, attempt, signal.SIGKILL)
-            time.sleep(_ROUND_SECONDS)
-        self._watcher.alarm(time.monotonic() + _LOOK_AGAIN_SECONDS)
+                self._finder.signal(pid, attempt, signal.SIGKILL)
+            time.sleep(_KILL_ROUND_SECONDS)
+        self._notifier.alarm(time.monotonic() + _RETRY_SECONDS)
         return False
 
-    def _finish(self, attempt: int, run: _Run) -> None:
-        """Reap the leader and keep for `poll` how the job ended."""
-        unreaped = self._signal_group(run, signal.SIGKILL)  # before the wait, which gives the group's id away
+    def _finish(self, attempt: int, run: _LocalAttempt) -> None:
+        """Reap the leader and keep its result for `poll`."""
+        unreaped = self._signal_group(run, signal.SIGKILL)  # before the wait, which frees the group id
         status, usage = reap(run.identity.pid) if unreaped else (None, None)
         if run.pidfd is not None:
             os.close(run.pidfd)
-        end = JobResult.never_began(at=self._now())
+        result = JobResult.never_began(at=self._now())
         if run.began:
-            said = self._file(attempt, "exit")
-            end = launcher.read_result(said, status=status, lost=run.lost, at=self._now())
+            exit_file = self._file(attempt, "exit")
+            result = launcher.read_result(exit_file, status=status, lost=run.lost, at=self._now())
         memory = usage.ru_maxrss if usage and usage.ru_maxrss > run.memory_floor else None
-        end = replace(
-            end,
-            # The clock of file times lags a little: nothing ends before it began.
-            ended_at=max(end.ended_at, run.identity.at),
+        result = replace(
+            result,
+            # The clock of file times lags a little: no job ends before it began.
+            ended_at=max(result.ended_at, run.identity.at),
             max_rss_bytes=memory and memory * 1024,
             cpu_seconds=usage and round(usage.ru_utime + usage.ru_stime, 3),
         )
-        del self._runs[attempt]
-        self._exits.append(self._observe(attempt, run, end))
+        del self._running[attempt]
+        self._ended.append(self._status(attempt, run, result))
 
-    def _signal_group(self, run: _Run, number: int) -> bool:
-        """Signal the job's group, if its id is still its own; whether it was."""
+    def _signal_group(self, run: _LocalAttempt, number: int) -> bool:
+        """Signal the job's process group unless its id may be reused; whether it was signalled."""
         if run.pidfd is None or not exists(run.pidfd):
             return False
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(run.identity.pid, number)
         return True
 
-    def _signal(self, attempt: int, run: _Run, number: int) -> None:
-        """Signal each process of the attempt once: its group, and those that left the group."""
+    def _signal(self, attempt: int, run: _LocalAttempt, number: int) -> None:
+        """Signal each process of the attempt once: its group, and the processes that left the group."""
         members: list[int] = []
         try:
-            members = self._census.find(attempt, besides=run.identity.pid)
-        finally:  # the group hears of it even when /proc cannot be read
+            members = self._finder.find(attempt, excluding=run.identity.pid)
+        finally:  # the group is signalled even when /proc cannot be read
             grouped = self._signal_group(run, number)
         for pid in members:
             if not (grouped and same_group(pid, run.identity.pid)):
-                self._census.signal(pid, attempt, number)
+                self._finder.signal(pid, attempt, number)
 
     def _kill_overdue(self) -> None:
-        for attempt, run in self._runs.items():
+        for attempt, run in self._running.items():
             if run.kill_at is not None and run.kill_at <= time.monotonic() and not run.killed:
                 self._signal(attempt, run, signal.SIGKILL)
                 run.killed = True
 
-    def _wake(self) -> None:
-        """In the watcher's thread: a grace ends even while nobody polls."""
-        with self._lock, suppress(OSError):  # out of descriptors, say: the next poll tries again
+    def _on_wakeup(self) -> None:
+        """In the notifier's thread: a grace period ends even while the engine does not poll."""
+        with self._lock, suppress(OSError):  # such as no descriptors left: the next poll tries again
             self._kill_overdue()
         self._on_end()
 
@@ -245,24 +254,24 @@ def _writable(root: Path) -> Path:
     return root.resolve()
 
 
-def _recovered(handle: Handle | None, home: str) -> _Run:
-    """What became of an attempt of an earlier daemon."""
-    if handle is None:  # claimed, but never recorded: its wrapper was never let go
-        return _Run(identity=_NOBODY, began=False)
+def _recovered(handle: Handle | None, here: str) -> _LocalAttempt:
+    """What became of an earlier daemon's attempt, for the executor with the id `here`."""
+    if handle is None:  # claimed and never recorded: its wrapper was not told to start it
+        return _LocalAttempt(identity=_NO_PROCESS, began=False)
     try:
         identity = Identity.parse(handle)
     except ValueError as error:
-        return _Run(identity=_NOBODY, lost=str(error))
-    if identity.home not in ("", home):
-        return _Run(identity=identity, elsewhere=True)
+        return _LocalAttempt(identity=_NO_PROCESS, lost=str(error))
+    if identity.executor != here:
+        return _LocalAttempt(identity=identity, remote=True)
     try:
-        return _Run(identity=identity, pidfd=identity.open())
+        return _LocalAttempt(identity=identity, pidfd=identity.open())
     except ProcessLookupError as error:
-        return _Run(identity=identity, lost=str(error))
+        return _LocalAttempt(identity=identity, lost=str(error))
 
 
-def _plain(error: OSError | ValueError) -> str:
-    """An error without its number."""
+def _message(error: OSError | ValueError) -> str:
+    """The text of an error, without its number."""
     if not isinstance(error, OSError) or not error.strerror:
         return str(error)
     return f"{error.strerror}: {error.filename}" if error.filename else error.strerror

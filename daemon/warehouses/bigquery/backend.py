@@ -26,9 +26,9 @@ from backfilld.daemon.google_errors import FAILURES
 from backfilld.daemon.warehouses.adapter import Purpose, WarehouseError
 from backfilld.daemon.warehouses.backend import QueryError, QueryHooks, Row
 from backfilld.daemon.warehouses.bigquery.errors import translate_error
+from backfilld.daemon.warehouses.bigquery.settings import BigQuerySettings as Source
 from backfilld.daemon.warehouses.budget import DailyBudget
 from backfilld.daemon.warehouses.sql.queries import Param, Query
-from backfilld.state.pipeline.sections import WarehouseSettings as Source
 
 LEAST_BILLED = 10 * 1024 * 1024
 """Bytes that BigQuery bills at the least for each table that a query reads."""

@@ -9,8 +9,8 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from backfilld.state.pipeline.models import Processor
-from backfilld.state.rules.expectation import Filled
+from backfilld.state.pipeline.processor import Processor
+from backfilld.state.rules.expectations.aggregates import Aggregate, DistinctValues, EmptyValues, PassingRows
 
 Param = dt.date | tuple[dt.date, ...] | tuple[str, ...]
 """A query parameter: DATE, ARRAY<DATE> or ARRAY<STRING>."""
@@ -64,10 +64,9 @@ class TableQuery:
         return self.processor.name
 
     @property
-    def filled(self) -> tuple[str, ...]:
-        """The columns whose NULL or zero rows are counted, in the answer's order."""
-        filled: Filled | None = self.processor.expect.filled
-        return filled.columns if filled and not self.bare else ()
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        """The figures that are counted, in the answer's order."""
+        return () if self.bare else self.processor.expect.aggregates
 
 
 def table_queries(
@@ -93,36 +92,35 @@ def evidence(asked: Iterable[TableQuery]) -> Query:
 
 
 _BRANCH = (
-    "SELECT '{processor}' AS processor, {date} AS date, COUNT(*) AS n, {games} AS games, {quality} AS good,"
-    " [{empty_counts}] AS empty_counts FROM {table} WHERE {where} GROUP BY 2"
+    "SELECT '{processor}' AS processor, {date} AS date, COUNT(*) AS n, [{figures}] AS figures"
+    " FROM {table} WHERE {where} GROUP BY 2"
 )
 
 
 def _branch(probe: TableQuery, spans: DateFilter) -> Select:
-    processor, expect = probe.processor, probe.processor.expect
-    games = quality = "CAST(NULL AS INT64)"
-    if expect.games_column and not probe.bare:
-        games = f"COUNT(DISTINCT {quoted(expect.games_column)})"
-    if expect.quality and not probe.bare:
-        # Lines of its own: a comment at the predicate's end must not swallow the bracket.
-        quality = f"COUNTIF(\n{expect.quality.where}\n)"
+    processor = probe.processor
     sql = _BRANCH.format(
         processor=processor.name,
         table=quoted(processor.table),
         date=quoted(processor.date_column),
-        games=games,
-        quality=quality,
-        empty_counts=", ".join(_hollow(column) for column in probe.filled),
+        figures=", ".join(map(_figure, probe.aggregates)),
         where=spans.predicate(processor.date_column, probe.dates),
     )
     part = PartitionFilter(table=processor.table, column=processor.date_column, dates=probe.dates)
     return Select(sql=sql, slice=part)
 
 
-def _hollow(column: str) -> str:
-    """The rows where a column is NULL or zero, whatever its type: `x = 0` is an error on a string."""
-    name = quoted(column)
-    return f"COUNTIF({name} IS NULL OR SAFE_CAST(CAST({name} AS STRING) AS FLOAT64) = 0)"
+def _figure(aggregate: Aggregate) -> str:
+    match aggregate:
+        case DistinctValues(column):
+            return f"COUNT(DISTINCT {quoted(column)})"
+        case PassingRows(where):
+            # Lines of its own: a comment at the predicate's end must not swallow the bracket.
+            return f"COUNTIF(\n{where}\n)"
+        case EmptyValues(column):
+            # Whatever the column's type: `x = 0` is an error on a string.
+            name = quoted(column)
+            return f"COUNTIF({name} IS NULL OR SAFE_CAST(CAST({name} AS STRING) AS FLOAT64) = 0)"
 
 
 def quoted(name: str) -> str:

@@ -13,7 +13,7 @@ from backfilld.daemon.warehouses.backend import Backend, QueryError, Row
 from backfilld.daemon.warehouses.sql import queries, run_history
 from backfilld.daemon.warehouses.sql.queries import Query, TableQuery
 from backfilld.daemon.warehouses.sql.run_history import Runs
-from backfilld.state.pipeline.models import Processor
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.sections import HistorySettings
 
 Counts = Mapping[dt.date, Row | QueryError]

@@ -22,7 +22,7 @@ def checkout(tmp_path: Path) -> Checkout:
 def world(tmp_path: Path) -> World:
     """Two sources, two analytics tables and two strict steps; 40 days of games from the opener on."""
     games = {OPENER + dt.timedelta(days=n): 8 for n in range(40)}
-    two = {"rows_per_game": [2, 2]}
+    two = {"rows_per": {"games": [2, 2]}}
     shape = pipeline(
         phase("phase2", processor("box", expect=two), processor("pbp", priority="fallback")),
         phase("phase3", processor("team", expect=two), processor("player", after=["team"])),

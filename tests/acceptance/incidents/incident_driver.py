@@ -6,16 +6,17 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Callable
 
+from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.preflight.checklist import Preflight, preflight
 from backfilld.daemon.reports.validation import ProcessorReport, Validation, validation
-from backfilld.state.pipeline.loading import load
-from backfilld.state.rules.verdict import Evidence, Judgement, judge
+from backfilld.state.rules.judge import Judgement, judge
+from backfilld.state.rules.verdict import Evidence
 from tests.checkout import END, NBA, START, Checkout, Tables
 from tests.factories import NOW, about
 from tests.fake_warehouse import FakeWarehouse
 from tests.simulation.world import Work, World
 
-PIPELINE = load(NBA)
+PIPELINE = load_pipeline(NBA)
 OFFENSE, DEFENSE, PLAYERS = "team_offense_game_summary", "team_defense_game_summary", "player_game_summary"
 CONTEXT, TEAM_CONTEXT, FACTORS = (
     "upcoming_player_game_context",
@@ -25,13 +26,13 @@ CONTEXT, TEAM_CONTEXT, FACTORS = (
 OPENER = dt.date(2021, 10, 19)
 DAY = dt.date(2021, 12, 6)
 """A date late enough in the season for every expectation to be strict."""
-NO_DATA = "{}: no data: the latest run succeeded (succeeded: exit 0), but there are no rows"
+NO_DATA = "{}: no data: the latest run succeeded (exit 0), but there are no rows"
 GAMES = {START + dt.timedelta(days=n): 8 for n in range(10)}
 
 
 def judged(name: str, evidence: Evidence, date: dt.date = DAY, games: int = 8) -> Judgement:
     """What the platform's own pipeline file makes of it."""
-    day = PIPELINE.seasons.day(date, games)
+    day = PIPELINE.seasons.day(date, {"games": games})
     return judge(evidence, PIPELINE.processors[name].expect, day, about())
 
 

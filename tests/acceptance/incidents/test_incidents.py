@@ -11,7 +11,8 @@ from pathlib import Path
 
 from backfilld.daemon.events import AttemptEnded, Incident
 from backfilld.state.records import AttemptStatus
-from backfilld.state.rules.verdict import HistoryRun, judge
+from backfilld.state.rules.judge import judge
+from backfilld.state.rules.verdict import HistoryRun
 from tests.acceptance.incidents.incident_driver import (
     CONTEXT,
     DAY,
@@ -104,7 +105,7 @@ def test_incident_8_a_score_was_zero_in_every_row() -> None:
     scored = {"filled": {"columns": ["opponent_strength_score"], "share": 0.5}}
     rule = pipeline(phase("phase4", processor("factors", expect=scored))).processors["factors"].expect
     rows = seen(rows=10_069, empty_counts={"opponent_strength_score": 10_068})
-    found = judge(rows, rule, PIPELINE.seasons.day(DAY, 8), about())
+    found = judge(rows, rule, PIPELINE.seasons.day(DAY, {"games": 8}), about())
     assert found.verdict.value == "degraded"
     assert "opponent_strength_score" in found.reason
 
@@ -154,7 +155,7 @@ def test_incident_12_a_job_hung_in_silence(world: World) -> None:
 def test_incident_13_rows_were_written_twice(world: World) -> None:
     spoil(world, "team", lambda date: Work(effect=lambda: world.fill("team", date, 32)))
     outcome, reason = ends(world)
-    assert (outcome, reason) == ("exhausted", "team: excess: 32 rows for 8 games, at most 16 after 1 attempt")
+    assert (outcome, reason) == ("exhausted", "team: excess: 32 rows, at most 16 for 8 games; 1 attempt")
     assert launched(world)["factors"] == 0
 
 
@@ -176,7 +177,7 @@ def test_incident_15_minutes_played_was_null_in_almost_every_row() -> None:
 def test_incident_16_two_of_sixteen_teams_were_written(world: World) -> None:
     assert verdict(OFFENSE, seen(rows=2, closed=run())) == ("partial", "2 of 16 rows")
     spoil(world, "team", lambda date: Work(effect=lambda: world.fill("team", date, 2)))
-    assert ends(world) == ("exhausted", "team: partial: 2 of 16 rows after 3 attempts")
+    assert ends(world) == ("exhausted", "team: partial: 2 of 16 rows; 3 attempts")
     assert launched(world)["team"] == 3
     assert launched(world).keys().isdisjoint({"player", "zones", "factors"})
 
@@ -204,11 +205,11 @@ def test_incident_18_two_of_five_tables_were_looked_at_before_phase_4() -> None:
 
 
 def test_incident_19_one_of_187_players_was_a_success() -> None:
-    assert verdict(FACTORS, seen(rows=1, good=1, reference=187, closed=run())) == (
+    assert verdict(FACTORS, seen(rows=1, passing_rows=1, reference=187, closed=run())) == (
         "partial",
         "1 of at least 169 rows",
     )
-    assert verdict(FACTORS, seen(rows=68, good=68, reference=175, closed=run()))[0] == "partial"
+    assert verdict(FACTORS, seen(rows=68, passing_rows=68, reference=175, closed=run()))[0] == "partial"
 
 
 def test_incident_20_a_failing_processor_was_run_seven_thousand_times(world: World) -> None:
@@ -306,14 +307,16 @@ def test_incident_30_six_hundred_mails_in_one_night_for_one_fault(tmp_path: Path
 
 
 def test_incident_31_two_thirds_of_the_players_were_covered() -> None:
-    said, reason = verdict(FACTORS, seen(rows=120, good=120, reference=187, closed=run()))
+    said, reason = verdict(FACTORS, seen(rows=120, passing_rows=120, reference=187, closed=run()))
     assert (said, reason) == ("partial", "120 of at least 169 rows")
 
 
 def test_incident_32_a_view_on_an_empty_column_said_that_games_were_there() -> None:
-    counted = {"rows_per_game": [2], "games_column": "game_id"}
+    counted = {"rows_per": {"games": [2]}, "distinct": [{"column": "game_id", "per": "games"}]}
     rule = pipeline(phase("phase2", processor("bdl", expect=counted))).processors["bdl"].expect
-    found = judge(seen(rows=200, games=5), rule, PIPELINE.seasons.day(DAY, 8), about())
+    found = judge(
+        seen(rows=200, distinct={"game_id": 5}), rule, PIPELINE.seasons.day(DAY, {"games": 8}), about()
+    )
     assert (found.verdict.value, found.reason) == ("partial", "5 of 8 games")
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backfilld.daemon.executors.cloud_run.executor import CloudRunExecutor
-from backfilld.state.pipeline.sections import CloudRunSettings
+from backfilld.daemon.executors.cloud_run.settings import CloudRunSettings
 from tests.integration.cloud_run.stub import PARENT, CloudRunStub
-from tests.integration.executor_driver import Hand
+from tests.integration.executor_driver import ExecutorDriver
 from tests.integration.real_jobs import changed
 
 WAITS = "echo $$ >leader; until test -e end; do sleep 0.02; done; exit 7"
@@ -16,12 +16,12 @@ COMPLETED = (
 )
 
 
-def hand_of(api: CloudRunStub, root: Path) -> Hand:
+def driver_of(api: CloudRunStub, root: Path) -> ExecutorDriver:
     source = CloudRunSettings.model_validate(
         {"project": "p", "region": "us-west2", "endpoint": api.address, "look": "0.05s"}
     )
     names = {"team": f"{PARENT}/team"}
-    return Hand(
+    return ExecutorDriver(
         api.cwd,
         lambda on_end: CloudRunExecutor(root, source, names, on_end=on_end),
         processor="team",
@@ -29,11 +29,11 @@ def hand_of(api: CloudRunStub, root: Path) -> Hand:
     )
 
 
-def status_message(hand: Hand) -> str:
+def status_message(driver: ExecutorDriver) -> str:
     """What keeps the one attempt under way; it has not ended."""
-    (seen,) = hand.executor.poll()
-    assert seen.exit is None
-    return seen.status_message
+    (status,) = driver.executor.poll()
+    assert status.result is None
+    return status.status_message
 
 
 def dead_launcher(handle: str) -> str:

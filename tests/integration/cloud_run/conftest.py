@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from backfilld.daemon.executors.cloud_run import executor
-from tests.integration.cloud_run.client_driver import hand_of
+from tests.integration.cloud_run.client_driver import driver_of
 from tests.integration.cloud_run.stub import CloudRunStub, serving
-from tests.integration.executor_driver import Hand
+from tests.integration.executor_driver import ExecutorDriver
 
 
 @pytest.fixture
@@ -20,13 +20,13 @@ def api(tmp_path: Path) -> Iterator[CloudRunStub]:
 
 
 @pytest.fixture
-def hand(api: CloudRunStub, tmp_path: Path) -> Iterator[Hand]:
-    hand = hand_of(api, tmp_path / "attempts")
-    yield hand
-    hand.executor.close()
+def driver(api: CloudRunStub, tmp_path: Path) -> Iterator[ExecutorDriver]:
+    driver = driver_of(api, tmp_path / "attempts")
+    yield driver
+    driver.executor.close()
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be found is given up soon."""
-    monkeypatch.setattr(executor, "SETTLE_SECONDS", 0.15)
+    monkeypatch.setattr(executor, "SEARCH_SECONDS", 0.15)

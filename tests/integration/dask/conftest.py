@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.dask_cluster import Cluster, hand_of, running
-from tests.integration.executor_driver import Hand
+from tests.integration.dask_cluster import Cluster, driver_of, running
+from tests.integration.executor_driver import ExecutorDriver
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +17,8 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def hand(calm: Cluster, tmp_path: Path) -> Iterator[Hand]:
-    hand = hand_of(calm, tmp_path)
-    yield hand
-    hand.executor.close()
+def driver(calm: Cluster, tmp_path: Path) -> Iterator[ExecutorDriver]:
+    driver = driver_of(calm, tmp_path)
+    yield driver
+    driver.executor.close()
+    (tmp_path / "cwd" / "end").touch()  # a job that a failed test left would keep a thread of the worker

@@ -181,7 +181,7 @@ attempts = Table(
     Column("max_rss_bytes", _BIG),
     Column("cpu_seconds", Double),
     CheckConstraint(
-        "status IN ('running', 'succeeded', 'failed', 'timed_out', 'idle', 'cancelled', 'lost')",
+        "status IN ('running', 'exited', 'timed_out', 'idle', 'cancelled', 'lost')",
         name="status_is_known",
     ),
     CheckConstraint("(status = 'running') = (ended_at IS NULL)", name="running_has_no_end"),
@@ -209,7 +209,7 @@ calendar_days = Table(
     "calendar_days",
     metadata,
     Column("date", Date, primary_key=True),
-    Column("games", Integer),
+    Column("counts", Text),
     Column("asked_at", Double, nullable=False),
 )
 

@@ -8,68 +8,72 @@ from backfilld.daemon import worker
 from backfilld.daemon.executors.adapter import JobResult
 from backfilld.daemon.executors.dask import client
 from backfilld.daemon.executors.dask.client import DaskClient
-from tests.integration.dask_cluster import WAITS, dask_hand, free_address
-from tests.integration.executor_driver import Hand
+from tests.integration.dask_cluster import WAITS, dask_driver, free_address
+from tests.integration.executor_driver import ExecutorDriver
 from tests.integration.real_jobs import lives, until
 
 
 def test_the_watch_goes_on_after_an_error_that_nobody_foresaw(
-    hand: Hand, monkeypatch: pytest.MonkeyPatch
+    driver: ExecutorDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a job that runs
-    hand.shell(WAITS)
-    until(lambda: hand.output() == "begun\n", "the first output")
+    driver.shell(WAITS)
+    until(lambda: driver.output() == "begun\n", "the first output")
     monkeypatch.setattr(worker, "FAULT_PAUSE_SECONDS", 0.05)
     # When looking at it fails in a way of its own
     with monkeypatch.context() as odd:
-        odd.setattr(DaskClient, "look", lambda *_: {}["odd"])
-        told = "the watch of Dask meets an error: KeyError: 'odd'"
-        until(lambda: (seen := hand.seen()) is not None and seen.status_message == told, told)
+        odd.setattr(DaskClient, "poll_workers", lambda *_: {}["odd"])
+        told = "polling Dask fails: KeyError: 'odd'"
+        until(lambda: (status := driver.status()) is not None and status.status_message == told, told)
     # Then it is seen to its end nonetheless
-    (hand.cwd / "end").touch()
-    assert hand.exit().code == 7
+    (driver.cwd / "end").touch()
+    assert driver.result().code == 7
 
 
 def full(file: Path) -> None:
-    """Have the file be on a disk that is full."""
+    """Have the file be on a disk that is full. The executor makes its folder when it first sees the job."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     there = file.with_name("full")
     there.symlink_to("/dev/full")
     there.replace(file)
 
 
 def test_a_full_disk_of_the_daemon_hides_no_job_and_keeps_its_end(
-    hand: Hand, monkeypatch: pytest.MonkeyPatch
+    driver: ExecutorDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     links = []
-    look = DaskClient.look
+    poll_workers = DaskClient.poll_workers
 
     def noted(link: DaskClient, written: object, stops: object) -> object:
         links.append(link)
-        return look(link, written, stops)  # type: ignore[arg-type]
+        return poll_workers(link, written, stops)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(DaskClient, "look", noted)
+    monkeypatch.setattr(DaskClient, "poll_workers", noted)
     # Given a job that writes, and room neither for its output nor for its end
-    hand.shell(f"(while sleep 0.1; do echo more; done) & {WAITS}")
-    hand.pid("leader")
-    log = hand.executor.log(1)
+    driver.shell(f"(while sleep 0.1; do echo more; done) & {WAITS}")
+    driver.pid("leader")
+    log = driver.log_file(1)
     full(log)
     full(log.with_suffix(".new"))
     # When it is looked at, it is seen, over one connection
     before = len(links)
     until(lambda: len(links) > before + 2, "some looks")
-    seen = hand.seen()
-    assert seen is not None
-    assert (seen.elsewhere, hand.executor.unavailable_reason, len(set(links))) == ("", "", 1)
+    status = driver.status()
+    assert status is not None
+    assert (status.unreachable_at, driver.executor.unavailable_reason, len(set(links))) == ("", "", 1)
     # When it has ended, its end waits for room
-    (hand.cwd / "end").touch()
-    why = "its end cannot be noted: No space left on device"
-    until(lambda: (seen := hand.seen()) and (seen.status_message, seen.elsewhere) == (why, ""), why)
+    (driver.cwd / "end").touch()
+    why = "its result cannot be saved: No space left on device"
+    until(
+        lambda: (status := driver.status()) and (status.status_message, status.unreachable_at) == (why, ""),
+        why,
+    )
     log.with_suffix(".new").unlink()
-    assert hand.exit().code == 7
+    assert driver.result().code == 7
 
 
 def test_an_end_that_another_version_tells_holds_up_nobody(
-    hand: Hand, monkeypatch: pytest.MonkeyPatch
+    driver: ExecutorDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Older(JobResult):
         """As a daemon has it that knows less."""
@@ -77,16 +81,16 @@ def test_an_end_that_another_version_tells_holds_up_nobody(
         def __init__(self, *, code: int | None, ended_at: float, detail: str = "") -> None:
             super().__init__(code=code, ended_at=ended_at, detail=detail)
 
-    monkeypatch.setattr(client, "Exit", Older)
-    hand.shell("true")
-    hand.shell(WAITS, attempt=2)
-    hand.pid("leader")
-    told = hand.exit().detail
+    monkeypatch.setattr(client, "JobResult", Older)
+    driver.shell("true")
+    driver.shell(WAITS, attempt=2)
+    driver.pid("leader")
+    told = driver.result().detail
     assert told.startswith("lost: its worker has another version of backfilld: ")
     assert told.endswith("unexpected keyword argument 'max_rss_bytes'")
     # When the other is to be ended, it hears of it
-    hand.executor.stop(2, grace=0)
-    until(lambda: not lives(hand.pid("leader")), "the other's end")
+    driver.executor.stop(2, grace=0)
+    until(lambda: not lives(driver.pid("leader")), "the other's end")
 
 
 @pytest.mark.parametrize(
@@ -95,11 +99,11 @@ def test_an_end_that_another_version_tells_holds_up_nobody(
 def test_a_note_of_an_end_that_cannot_be_read_keeps_no_daemon_from_its_start(
     tmp_path: Path, note: str
 ) -> None:
-    hand = dask_hand(tmp_path, tmp_path, address := free_address())
-    log = hand.executor.log(1)
+    driver = dask_driver(tmp_path, tmp_path, address := free_address())
+    log = driver.log_file(1)
     log.parent.mkdir()
     log.with_suffix(".exit").write_text(note)
-    hand.executor.recover({1: '{"key": "k", "scheduler": "s"}'})
-    (seen,) = hand.executor.poll()
-    assert (seen.exit, seen.elsewhere) == (None, address)
-    hand.executor.close()
+    driver.executor.recover({1: '{"key": "k", "scheduler": "s"}'})
+    (status,) = driver.executor.poll()
+    assert (status.result, status.unreachable_at) == (None, address)
+    driver.executor.close()

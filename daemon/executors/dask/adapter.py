@@ -1,0 +1,22 @@
+"""The adapter of the kind `dask`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from backfilld.daemon.executors.adapter import Executor, ExecutorAdapter
+from backfilld.daemon.executors.dask.settings import DaskSettings
+from backfilld.daemon.executors.extras import extra
+from backfilld.state.pipeline.pipeline import Pipeline
+
+
+def _open(pipeline: Pipeline, name: str, root: Path, on_end: Callable[[], None]) -> Executor:
+    with extra("dask"):
+        from backfilld.daemon.executors.dask.executor import DaskExecutor  # noqa: PLC0415
+
+    return DaskExecutor(root, cast(DaskSettings, pipeline.executor[name]), on_end=on_end)
+
+
+ADAPTER = ExecutorAdapter(settings=DaskSettings, open=_open)

@@ -1,0 +1,9 @@
+"""The settings of the local executor."""
+
+from __future__ import annotations
+
+from backfilld.state.pipeline.sections import ExecutorSettings
+
+
+class LocalSettings(ExecutorSettings):
+    """Processes on this machine."""

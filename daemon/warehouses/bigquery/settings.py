@@ -1,0 +1,23 @@
+"""The settings of a BigQuery warehouse."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from backfilld.state.pipeline.sections import WarehouseSettings
+
+
+class BigQuerySettings(WarehouseSettings):
+    """A project of BigQuery."""
+
+    project: str = Field(min_length=1)
+    """The BigQuery project."""
+    location: str | None = None
+    """The location of its datasets, such as `us-west2`: all of them in one place."""
+    credentials_file: str | None = None
+    """A service account's key; without it, the environment's own credentials."""
+    endpoint: str | None = None
+    """Another host for the BigQuery API, such as an emulator's."""
+    bytes_per_table: int = Field(default=1 << 30, gt=0)
+    """Bytes that a query may be billed for each table it names (`maximum_bytes_billed`); it is refused where
+    it would be billed more."""

@@ -1,0 +1,39 @@
+"""Types of values that several tables of the pipeline file share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
+
+Column = Annotated[str, Field(pattern=IDENTIFIER)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=80)]
+"""The name of a pipeline, a phase or a processor."""
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+def _pair(value: object) -> object:
+    """`[min]` and `[min, max]` as a pair."""
+    if not isinstance(value, list) or len(value) not in (1, 2):
+        raise PydanticCustomError("range", "is not a range; write [min] or [min, max]")
+    return (value[0], value[1] if len(value) == 2 else None)
+
+
+def check_order(bounds: tuple[float, float | None]) -> tuple[float, float | None]:
+    """The bounds as they are.
+
+    Raises:
+        ValueError: no number lies within them.
+    """
+    if bounds[1] is not None and bounds[0] > bounds[1]:
+        raise ValueError(f"can never hold: the minimum {bounds[0]} is above the maximum {bounds[1]}")
+    return bounds
+
+
+Bounds = Annotated[
+    tuple[Annotated[int, Field(ge=0)], int | None], BeforeValidator(_pair), AfterValidator(check_order)
+]
+"""`[min]` or `[min, max]`, both included; the maximum is None without one."""

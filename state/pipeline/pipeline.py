@@ -1,0 +1,156 @@
+"""The whole pipeline file, frozen and checked: a Pipeline that exists is a valid one.
+
+`backfilld.state.pipeline.loading.load` reads one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator
+
+from backfilld.state.pipeline.adapters import ExecutorSections, WarehouseSection
+from backfilld.state.pipeline.fields import Name
+from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
+from backfilld.state.pipeline.phase import Phase, Stage
+from backfilld.state.pipeline.processor import Processor
+from backfilld.state.pipeline.sections import (
+    DEFAULT_QUOTA_TIMEZONE,
+    CalendarSettings,
+    Duration,
+    ExecutorSettings,
+    HistorySettings,
+)
+from backfilld.state.pipeline.strict_model import StrictModel
+from backfilld.state.rules.calendar import Calendar, Day, Lookback, Season
+
+
+class EngineSettings(StrictModel):
+    """How often the engine queries the warehouse, and how long it keeps logs."""
+
+    max_evidence_age: Duration = 30 * 60.0
+    """No job starts on evidence that is older than this; it is queried again first."""
+    recheck_interval: Duration = 5 * 60.0
+    """Time between queries about an open run, a failed query or a missing upstream that no backfill fills."""
+    batch_window: Duration = 10.0
+    """The longest that the query after a successful job waits for further queries, where its date has other
+    jobs to run: one query then serves several jobs."""
+    revalidate_within: Duration = 7 * 86400.0
+    """The period in which every done date is validated again; `"0s"`: never."""
+    log_retention: Duration = 0.0
+    """How long a job's log is kept after its last line; `"0s"`: without limit."""
+
+
+class Pipeline(StrictModel):
+    """A whole pipeline file."""
+
+    name: Name
+    """The pipeline's name, in logs and on the page."""
+    timezone: str = "UTC"
+    """The time zone whose yesterday is the last date of a preflight without dates."""
+    quota_timezone: str = DEFAULT_QUOTA_TIMEZONE
+    """The time zone at whose midnight daily budgets start anew."""
+    warehouse: WarehouseSection
+    """Where the data is."""
+    history: HistorySettings | None = None
+    """The platform's table of runs, where it has one."""
+    calendar: CalendarSettings = CalendarSettings()
+    """Which dates are expected, and what is counted on each."""
+    jobs: JobDefaults = JobDefaults()
+    """How jobs run."""
+    executor: ExecutorSections = Field(default_factory=dict, validate_default=True)
+    """Where jobs run, by name; `local`, this machine, needs no table."""
+    engine: EngineSettings = EngineSettings()
+    """How often the engine queries the warehouse."""
+    phase: tuple[Phase, ...] = Field(default=(), strict=False)
+    """The phases, in order."""
+    path: Path = Field(default=Path("pipeline.toml"), exclude=True)
+
+    @field_validator("timezone", "quota_timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"unknown time zone {name!r}; use a name such as America/New_York") from None
+        return name
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of what the file says; comments and layout do not change it."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    @cached_property
+    def seasons(self) -> Calendar:
+        """The seasons of the calendar, and whether it counts."""
+        entries = [Season(name=s.name, opens=s.opens, closes=s.closes) for s in self.calendar.season]
+        counted = bool(self.calendar.query or self.calendar.file)
+        names = dict.fromkeys(name for p in self.processors.values() for name in p.expect.count_names)
+        return Calendar(entries, counted=counted, count_names=names)
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The live states after `pending`, in order: one per parallel phase, one per sequential step."""
+        stages: list[Stage] = []
+        for phase in self.phase:
+            groups = [(p,) for p in phase.processor] if phase.sequential else [phase.processor]
+            for number, group in enumerate(groups, start=1):
+                name = f"{phase.name}-step-{number}" if phase.sequential else phase.name
+                stages.append(
+                    Stage(
+                        name=name, index=len(stages), phase=phase, processors=group, enters_phase=number == 1
+                    )
+                )
+        return tuple(stages)
+
+    @cached_property
+    def processors(self) -> Mapping[str, Processor]:
+        """All processors by name, in the order of the file."""
+        return {p.name: p for phase in self.phase for p in phase.processor}
+
+    @property
+    def stale_after(self) -> float:
+        """Seconds after which an open run of the history counts as never closed; 0 without a history."""
+        return self.history.stale_after if self.history else 0.0
+
+    def job_settings(self, processor: str) -> JobSettings:
+        """How the jobs of a processor run; the defaults for a processor that the file no longer has."""
+        return self.processors.get(processor, self.jobs)
+
+    def executor_of(self, processor: Processor) -> ExecutorSettings:
+        """The settings of the executor that runs a processor's jobs."""
+        return self.executor[processor.executor]
+
+    @cached_property
+    def stage_of(self) -> Mapping[str, Stage]:
+        """The stage of each processor, by its name."""
+        return {p.name: stage for stage in self.stages for p in stage.processors}
+
+    @cached_property
+    def stage(self) -> Mapping[str, Stage]:
+        """Stages by state name."""
+        return {stage.name: stage for stage in self.stages}
+
+    def lookback(self, phase: Phase) -> Lookback:
+        """The lookback of a phase: as stated, else the season for sequential phases with seasons, else 0."""
+        if phase.lookback is not None:
+            return phase.lookback
+        return "season" if phase.sequential and self.calendar.season else 0
+
+    def bootstrap_days(self, processor: Processor) -> int:
+        """The number of days at a season's start on which nothing is expected of a processor."""
+        if processor.expect.bootstrap_days is not None:
+            return processor.expect.bootstrap_days
+        phase = self.stage_of[processor.name].phase
+        return self.calendar.bootstrap_days if phase.skip_bootstrap else 0
+
+    def bypassed(self, stage: Stage, day: Day) -> bool:
+        """Whether a date skips the stage as one of its season's bootstrap days."""
+        processors = stage.phase.processor
+        return stage.phase.skip_bootstrap and all(
+            day.in_bootstrap(self.bootstrap_days(p)) for p in processors
+        )

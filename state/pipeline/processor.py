@@ -1,0 +1,107 @@
+"""A processor: what fills one output table, and the command of its jobs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from functools import partial
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
+
+from backfilld.state.pipeline.fields import Column, Name
+from backfilld.state.pipeline.jobs import JobSettings
+from backfilld.state.pipeline.sections import Duration, TableName
+from backfilld.state.rules.expectation import Expectation
+
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+PLACEHOLDERS = ("date", "dates", "start", "end", "dates_file", "python")
+BATCH_PLACEHOLDERS = ("dates", "start", "end", "dates_file")
+
+
+def date_placeholders(dates: Sequence[dt.date]) -> dict[str, str]:
+    """The values of the date placeholders. `dates` are in ascending order, at least one."""
+    texts = [date.isoformat() for date in dates]
+    return {"date": texts[0], "dates": ",".join(texts), "start": texts[0], "end": texts[-1]}
+
+
+class Priority(StrEnum):
+    """How much a processor matters: what happens to a date without its output."""
+
+    CRITICAL = "critical"
+    IMPORTANT = "important"
+    FALLBACK = "fallback"
+
+
+class Processor(JobSettings):
+    """What fills one output table: a job and what is expected of its rows."""
+
+    name: Name
+    """Unique among processors and phases."""
+    table: TableName
+    """The output table, `dataset.table`. At most `writers` attempts write it at a time, over all dates."""
+    command: tuple[str, ...] = Field(min_length=1, strict=False)
+    """The program and its arguments, without a shell. See *Placeholders*."""
+    date_column: Column = "date"
+    """The table's column of dates, of the type DATE; in a lake, the name of its partitions."""
+    history_names: tuple[str, ...] = Field(default=(), strict=False)
+    """Its names in `[history]`, where they differ from `name`."""
+    priority: Priority = Field(default=Priority.CRITICAL, strict=False)
+    """`critical`, `important` or `fallback`: what happens to a date without its output."""
+    fallbacks: tuple[str, ...] = Field(default=(), strict=False)
+    """Processors of the same phase. One that is complete can replace this one where its output is missing."""
+    after: tuple[str, ...] = Field(default=(), strict=False)
+    """Processors of the same phase that must be satisfied before its job starts."""
+    writers: int = Field(default=1, ge=1, le=100)
+    """The most attempts that write its table at the same time."""
+    batch: int = Field(default=1, ge=1, le=1000)
+    """The most dates that one attempt works on."""
+    estimate: Duration | None = None
+    """The usual duration of one date, which the plan uses until attempts have shown it."""
+    resources: Mapping[str, float | str] = Field(default_factory=dict)
+    """What a job needs of its executor, such as `{ GPU = 1 }` on Dask; each kind has its own keys."""
+    cloud_run_job: str | None = Field(default=None, pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")
+    """The Cloud Run job that `executor = "cloud-run"` executes; without it, the name with - for _."""
+    requires: tuple[str, ...] = Field(default=(), strict=False)
+    """Options that must be set to True in the script's source, such as skip_downstream_trigger."""
+    expect: Expectation = Expectation()
+    """What its rows must look like. Without any rule, one row is enough."""
+
+    @field_validator("command")
+    @classmethod
+    def _known_placeholders(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        for word in _PLACEHOLDER.findall(" ".join(command)):
+            if word not in PLACEHOLDERS:
+                raise ValueError(f"unknown placeholder {{{word}}}; known are {', '.join(PLACEHOLDERS)}")
+        return command
+
+    @model_validator(mode="after")
+    def _batch_fits(self) -> Self:
+        used = set(self.placeholders)
+        if self.batch > 1 and not used & set(BATCH_PLACEHOLDERS):
+            raise ValueError("batch above 1 needs {dates}, {start} and {end}, or {dates_file} in command")
+        if self.batch > 1 and "date" in used:
+            raise ValueError("{date} is one date and batch is above 1; use {start} and {end}, or {dates}")
+        return self
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """The names in braces that the command uses."""
+        return tuple(_PLACEHOLDER.findall(" ".join(self.command)))
+
+    def argv(self, words: Mapping[str, str]) -> tuple[str, ...]:
+        """The command with its placeholders replaced by `words`; no shell ever parses it."""
+        fill = partial(_PLACEHOLDER.sub, lambda match: words.get(match[1], match[0]))
+        return tuple(fill(part) for part in self.command)
+
+    @property
+    def in_cloud_run(self) -> str:
+        """The name of its Cloud Run job."""
+        return self.cloud_run_job or self.name.replace("_", "-")
+
+    @property
+    def names_in_history(self) -> tuple[str, ...]:
+        """Its names in the platform's history."""
+        return self.history_names or (self.name,)

@@ -1,0 +1,36 @@
+"""`filled`: columns that may be empty in a share of the rows only."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from backfilld.state.pipeline.fields import Column
+from backfilld.state.pipeline.strict_model import StrictModel
+from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.expectations.aggregates import Aggregate, EmptyValues
+from backfilld.state.rules.expectations.rule import Finding, Rule, as_written
+from backfilld.state.rules.verdict import Evidence, Verdict
+
+
+class Filled(StrictModel, Rule):
+    """Columns that may be NULL or zero in at most `share` of the rows."""
+
+    columns: tuple[Column, ...] = Field(min_length=1, strict=False)
+    """Their names."""
+    share: float = Field(default=0.0, ge=0, lt=1)
+    """The share of rows that may be empty."""
+
+    def column_names(self) -> tuple[str, ...]:
+        return self.columns
+
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        return tuple(EmptyValues(column) for column in self.columns)
+
+    def check(self, evidence: Evidence, day: Day) -> Finding | None:
+        rows, limit = evidence.rows, as_written(self.share) * evidence.rows
+        for column in self.columns:
+            empty = evidence.empty_counts[column]
+            if empty > limit:
+                found = f"{column} is NULL or zero in {empty} of {rows} rows"
+                return Verdict.DEGRADED, f"{found}, at most {100 * self.share:g} % may"
+        return None

@@ -1,0 +1,31 @@
+"""`quality`: a SQL predicate that enough rows must hold."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from backfilld.state.pipeline.fields import Share
+from backfilld.state.pipeline.strict_model import StrictModel
+from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.expectations.aggregates import Aggregate, PassingRows
+from backfilld.state.rules.expectations.rule import Finding, Rule, as_written
+from backfilld.state.rules.verdict import Evidence, Verdict
+
+
+class Quality(StrictModel, Rule):
+    """A SQL predicate (BigQuery's dialect) that at least `share` of the rows must hold."""
+
+    where: str = Field(min_length=1)
+    """A condition on a row."""
+    share: Share = 1.0
+    """The share of rows that must hold it."""
+
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        return (PassingRows(self.where),)
+
+    def check(self, evidence: Evidence, day: Day) -> Finding | None:
+        passing, rows = evidence.passing_rows or 0, evidence.rows
+        if passing >= as_written(self.share) * rows:
+            return None
+        found, least = f"{passing} of {rows} rows ({100 * passing / rows:.1f} %)", f"{100 * self.share:g} %"
+        return Verdict.DEGRADED, f"{found} hold {self.where}, at least {least} must"
