@@ -302,6 +302,7 @@ class Enqueuer:
     ) -> list[DateMoved]:
         """Requeue ended dates under this backfill."""
         reason, now = f"backfill {backfill_id}", self._context.now()
+        checks.forget_rewrites(tx, [row.date for row in ended])
         for state, requeued in ((DONE, RunMode.NORMAL), (FAILED, RunMode.RETRY_NO_DATA)):
             ended_in_state = [row for row in ended if row.state == state]
             mode = RunMode.FORCE if request.force else requeued

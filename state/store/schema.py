@@ -179,6 +179,9 @@ checks = Table(
     Column("last_attempt_ended_at", Double),
     _flag("last_attempt_succeeded"),
     _text("last_attempt_detail"),
+    # The write stamp of the partition, and as of the claim of the latest attempt that is to rewrite it.
+    Column("write_stamp", Text),
+    Column("stamp_before", Text),
     # When the input of this output was repaired after the output was computed. NULL: not as far as known.
     Column("stale_at", Double),
     # Why the date passes although the output is incomplete. waived_by: a fallback, the policy or an
