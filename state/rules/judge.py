@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from backfilld.state.formatting import format_counts, format_utc
+from backfilld.state.formatting import format_counts, format_utc, pluralize
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.expectations.rule import Finding, Range
@@ -155,7 +155,10 @@ def _judge_rewrite(evidence: Evidence, context: JudgeContext, attempt: HistoryRu
     """
     if not attempt.succeeded:
         how = attempt.detail or "without an exit code"
-        return Verdict.FAILED, f"the rerun failed ({how}); {evidence.rows} rows are there"
+        return (
+            Verdict.FAILED,
+            f"the rerun failed ({how}); {pluralize(evidence.rows, 'row')} of it or from before",
+        )
     if _is_provable(evidence, context) and evidence.write_stamp == context.stamp_before:
         since = format_utc(attempt.started_at)
         return Verdict.UNTOUCHED, f"exited 0, but the partition was not rewritten since {since}"

@@ -106,6 +106,7 @@ def test_each_verdict_has_the_symbol_operators_know() -> None:
         "partial": "⚠",
         "excess": "⚠",
         "degraded": "⚠",
+        "untouched": "⚠",
         "never_ran": "○",
         "no_data": "○",
         "failed": "✗",
