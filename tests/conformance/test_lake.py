@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.warehouse_suite import WarehouseSuite
+from tests.conformance.warehouse_suite import WarehouseSuite, WriteStampSuite
 from tests.integration.warehouses import LakeHouse
 
 
-class TestLake(WarehouseSuite):
+class TestLake(WarehouseSuite, WriteStampSuite):
     @pytest.fixture
     def house(self, tmp_path: Path) -> Iterator[LakeHouse]:
         house = LakeHouse(tmp_path)
