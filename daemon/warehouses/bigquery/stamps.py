@@ -1,8 +1,8 @@
 """When the partitions of BigQuery tables were written, by `INFORMATION_SCHEMA.PARTITIONS`.
 
-Written from Google's documentation, not run against BigQuery: the emulator of the tests does not have the
-view's times. One query per dataset, billed like a query that reads one table: 10 MB at the least. Google
-does not answer it from its cache.
+Written from Google's documentation, not run against BigQuery: the emulator of the tests has the view, but one
+time for all partitions of a table, which a write of equal rows does not change. One query for each dataset,
+billed like a query that reads one table: 10 MB at the least. Google does not answer it from its cache.
 """
 
 from __future__ import annotations
