@@ -1,1 +1,1 @@
-"""How people reach it: the control API, metrics and the command line."""
+"""The control API, the page, metrics, notifications and the command line."""

@@ -1,4 +1,4 @@
-"""What goes on right now, in words: the last line of each job under way, and what live dates wait for."""
+"""Current activity: the last line of each running job, and the reasons why live dates wait."""
 
 from __future__ import annotations
 
@@ -15,34 +15,36 @@ from backfilld.state.store.database import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    """Live dates that wait for the same: how many, and the first of them with its sentence."""
+class WaitGroup:
+    """Live dates that wait for the same reason: their number, and the earliest with what it waits on."""
 
     reason: str
     n: int
     date: dt.date
-    sentence: str
+    waiting_on: str
 
 
 def last_line(service: DaemonService, attempt: AttemptRow) -> str:
-    """The last line that an attempt has written; empty where there is none yet, or its executor is gone."""
+    """The last line of an attempt's output; empty without output, or if its executor is gone."""
     executor = service.executors.get(attempt.executor)
     return job_log.last_line(executor.log(attempt.id)) if executor else ""
 
 
-def waits(tx: Transaction, context: EngineContext) -> list[Wait]:
-    """What live dates wait for, the most frequent first."""
+def waits(tx: Transaction, context: EngineContext) -> list[WaitGroup]:
+    """Live dates grouped by wait reason, largest group first."""
     counts: dict[str, int] = {}
     for count in counters.dates(tx):
         if count.waiting:
             counts[count.waiting] = counts.get(count.waiting, 0) + count.n
-    found = [_wait(tx, context, reason, n) for reason, n in counts.items()]
-    return sorted((wait for wait in found if wait is not None), key=lambda wait: -wait.n)
+    groups = [_group(tx, context, reason, n) for reason, n in counts.items()]
+    return sorted((group for group in groups if group is not None), key=lambda group: -group.n)
 
 
-def _wait(tx: Transaction, context: EngineContext, reason: str, n: int) -> Wait | None:
-    """One date at a time: asking about several at once would read all that lies between them."""
+def _group(tx: Transaction, context: EngineContext, reason: str, n: int) -> WaitGroup | None:
+    """Reads one date alone: `waiting_on` of several dates reads every date between them."""
     span = dates.span_waiting(tx, reason)
     row = dates.get(tx, span[0]) if span is not None else None
-    sentence = waiting_on(tx, context, [row]) if row is not None else {}
-    return next((Wait(reason=reason, n=n, date=date, sentence=text) for date, text in sentence.items()), None)
+    if row is None:
+        return None
+    text = waiting_on(tx, context, [row]).get(row.date)
+    return WaitGroup(reason=reason, n=n, date=row.date, waiting_on=text) if text else None

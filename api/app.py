@@ -1,4 +1,4 @@
-"""The Flask application of one daemon: its sections, its guard, its problems."""
+"""The Flask application of one daemon: routes, page, request guard, problems, metrics."""
 
 from __future__ import annotations
 
@@ -16,26 +16,30 @@ from backfilld.api.routes import SECTIONS, status
 
 
 def create_app(
-    service: DaemonService, metrics: Metrics | None = None, *, notes: Callable[[], Mapping[str, str]] = dict
+    service: DaemonService,
+    metrics: Metrics | None = None,
+    *,
+    health_notes: Callable[[], Mapping[str, str]] = dict,
 ) -> Flask:
-    """The API of a daemon. `metrics` is the one that hears of its queries; without it, none are counted.
+    """The API of a daemon.
 
-    `notes` says what else is amiss, for /readyz?verbose to show.
+    `metrics` are those that the daemon counts its queries with; without them no query is counted.
+    `health_notes` returns warnings by name for /readyz?verbose; they do not make the daemon unready.
     """
     app = Flask("backfilld", static_folder=None)
-    # One path is one thing: nothing is redirected to what was perhaps meant.
+    # A URL has one spelling: no redirect to a similar one.
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
-    scopes = [*(part.scopes for part in SECTIONS), views.SCOPES]
-    needed = {name: s for own in scopes for name, s in own.items()}
-    request_guard.init_app(app, service.settings, needed, standby=lambda: service.standby)
-    problems.install(app)
+    scopes = [*(section.scopes for section in SECTIONS), views.SCOPES]
+    scope_by_endpoint = {name: scope for group in scopes for name, scope in group.items()}
+    request_guard.init_app(app, service.settings, scope_by_endpoint, standby=lambda: service.standby)
+    problems.init_app(app)
     for section in SECTIONS:
         app.register_blueprint(section.blueprint(service))
     app.register_blueprint(views.blueprint(service))
-    counted = metrics or Metrics()
-    counted.watch(service)
-    app.extensions[status.METRICS] = counted
-    app.extensions[status.NOTES] = notes
+    metrics = metrics or Metrics()
+    metrics.watch(service)
+    app.extensions[status.METRICS] = metrics
+    app.extensions[status.HEALTH_NOTES] = health_notes
     app.extensions[status.DOCUMENT] = document(SECTIONS)
     return app

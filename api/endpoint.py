@@ -1,4 +1,4 @@
-"""Endpoints as data: a view with the models of what it takes and gives. OpenAPI is made from the same."""
+"""Endpoints as data: a view with its request and response models, which also make the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RequestT = TypeVar("RequestT", bound=StrictModel)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer that needs more than its body."""
+    """A response with its own status or headers."""
 
     body: ResponseModel
     status: int = 200
@@ -31,137 +31,152 @@ class Reply:
 
 
 View = Callable[..., ResponseModel | Reply | Response]
-"""Takes the service, then what its endpoint reads: `which`, `query`, `body`, `header`."""
+"""Takes the service, and the parsed `path`, `query`, `body` and `header` that its endpoint declares."""
 Declared = TypeVar("Declared", bound=View)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One method on one path. `answer` is a model, or the media types of a text."""
+    """One HTTP method on one route. `response` is a model, or the media types of a text."""
 
     method: str
-    path: str
+    route: str
     view: View
-    answer: type[ResponseModel] | tuple[str, ...]
-    which: type[StrictModel] | None = None
+    response: type[ResponseModel] | tuple[str, ...]
+    path: type[StrictModel] | None = None
     query: type[StrictModel] | None = None
     body: type[StrictModel] | None = None
     header: type[StrictModel] | None = None
     status: tuple[int, ...] = (200,)
     problems: tuple[int, ...] = ()
-    """Statuses of problems beyond those that its models imply."""
+    """Problem statuses beyond those that the models imply."""
     headers: tuple[str, ...] = ()
-    """What its answers may carry beyond the headers of every answer."""
-    open: bool = False
-    """Whether it answers everyone, whatever tokens there are."""
+    """Response headers beyond those of every response."""
+    public: bool = False
+    """Whether it needs no token, even when the daemon has tokens."""
 
     @property
     def name(self) -> str:
-        """The view's name, unique in its section."""
+        """The name of the view function, unique in its section."""
         return self.view.__name__
 
     @property
+    def operation_id(self) -> str:
+        """The name in camelCase: the operation id of the OpenAPI document."""
+        first, *others = self.name.split("_")
+        return first + "".join(word.title() for word in others)
+
+    @property
     def changes(self) -> bool:
-        """Whether it may change something."""
+        """Whether a request may change something."""
         return self.method != "GET"
 
     @property
     def scope(self) -> Scope | None:
-        """What a token must be allowed to do; None where none is needed."""
-        if self.open:
+        """The scope that a token needs; None for a public endpoint."""
+        if self.public:
             return None
         return Scope.OPERATE if self.changes else Scope.READ
 
     def serve(self, service: DaemonService, values: Mapping[str, str]) -> Response:
-        """Read the request, call the view, wake the engine after a change, and answer."""
-        given: dict[str, StrictModel] = {}
-        if self.which is not None:
-            given["which"] = read(self.which, dict(values))
+        """Parse the request, call the view, wake the engine after a change, and build the response.
+
+        `values` are the variables of the route.
+        """
+        arguments: dict[str, StrictModel] = {}
+        if self.path is not None:
+            arguments["path"] = parse(self.path, dict(values))
         if self.query is not None:
-            given["query"] = read(self.query, dict(_query()))
+            arguments["query"] = parse(self.query, dict(_query()))
         if self.header is not None:
-            given["header"] = read(self.header, dict(_headers(self.header)), rename_field=header_name)
+            arguments["header"] = parse(self.header, dict(_headers(self.header)), rename_field=header_name)
         if self.body is not None:
-            given["body"] = read(self.body, _body())
-        reply = self.view(service, **given)
+            arguments["body"] = parse(self.body, _body())
+        reply = self.view(service, **arguments)
         if self.changes:
             service.wake()
-        return _answer(reply)
+        return _to_response(reply)
 
 
 class Router:
-    """Endpoints that belong together: one blueprint of the app, one tag of the document."""
+    """A section of the API: one Flask blueprint, one tag of the OpenAPI document."""
 
-    def __init__(self, name: str, about: str) -> None:
+    def __init__(self, name: str, description: str) -> None:
         self.name = name
-        self.about = about
+        self.description = description
         self.endpoints: list[Endpoint] = []
 
     def get(
-        self, path: str, answer: type[ResponseModel] | tuple[str, ...], **keys: Any
+        self, route: str, response: type[ResponseModel] | tuple[str, ...], **keys: Any
     ) -> Callable[[Declared], Declared]:
         """Declare a view that reads."""
-        return self._declare("GET", path, answer, keys)
+        return self._declare("GET", route, response, keys)
 
-    def post(self, path: str, answer: type[ResponseModel], **keys: Any) -> Callable[[Declared], Declared]:
+    def post(self, route: str, response: type[ResponseModel], **keys: Any) -> Callable[[Declared], Declared]:
         """Declare a view that changes something."""
-        return self._declare("POST", path, answer, keys)
+        return self._declare("POST", route, response, keys)
 
-    def delete(self, path: str, answer: type[ResponseModel], **keys: Any) -> Callable[[Declared], Declared]:
-        """Declare a view that takes something away."""
-        return self._declare("DELETE", path, answer, keys)
+    def delete(
+        self, route: str, response: type[ResponseModel], **keys: Any
+    ) -> Callable[[Declared], Declared]:
+        """Declare a view that removes something."""
+        return self._declare("DELETE", route, response, keys)
 
     def _declare(
-        self, method: str, path: str, answer: type[ResponseModel] | tuple[str, ...], keys: Mapping[str, Any]
+        self,
+        method: str,
+        route: str,
+        response: type[ResponseModel] | tuple[str, ...],
+        keys: Mapping[str, Any],
     ) -> Callable[[Declared], Declared]:
         def declare(view: Declared) -> Declared:
-            self.endpoints.append(Endpoint(method=method, path=path, view=view, answer=answer, **keys))
+            self.endpoints.append(Endpoint(method=method, route=route, view=view, response=response, **keys))
             return view
 
         return declare
 
     @property
     def scopes(self) -> dict[str, Scope | None]:
-        """What each endpoint needs, by the name that the app knows it under."""
-        return {f"{self.name}.{one.name}": one.scope for one in self.endpoints}
+        """The scope of each endpoint, by its Flask endpoint name."""
+        return {f"{self.name}.{endpoint.name}": endpoint.scope for endpoint in self.endpoints}
 
     def blueprint(self, service: DaemonService) -> Blueprint:
-        """The endpoints, bound to one daemon."""
+        """The endpoints as a Flask blueprint, bound to one daemon."""
         blueprint = Blueprint(self.name, __name__)
         for endpoint in self.endpoints:
             blueprint.add_url_rule(
-                endpoint.path.replace("{", "<").replace("}", ">"),
+                endpoint.route.replace("{", "<").replace("}", ">"),
                 endpoint.name,
-                _bound(endpoint, service),
+                _bind(endpoint, service),
                 methods=[endpoint.method],
                 provide_automatic_options=False,
             )
         return blueprint
 
 
-def _bound(endpoint: Endpoint, service: DaemonService) -> Callable[..., Response]:
+def _bind(endpoint: Endpoint, service: DaemonService) -> Callable[..., Response]:
     def serve(**values: str) -> Response:
         return endpoint.serve(service, values)
 
     return serve
 
 
-def read(model: type[RequestT], data: object, *, rename_field: Callable[[str], str] = str) -> RequestT:
-    """What was asked, as its model.
+def parse(model: type[RequestT], data: object, *, rename_field: Callable[[str], str] = str) -> RequestT:
+    """Validate request data. `rename_field` turns a field of the model into the name the client used.
 
     Raises:
-        BadInput: it is not what the model takes.
+        BadInput: the data does not fit the model.
     """
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise BadInput.found(error, rename_field) from error
+        raise BadInput.from_pydantic(error, rename_field) from error
 
 
 def _query() -> Iterator[tuple[str, str]]:
     for name, values in request.args.lists():
         if len(values) > 1:
-            raise BadInput.of(name, "is given more than once")
+            raise BadInput.for_field(name, "is given more than once")
         yield name, values[0]
 
 
@@ -173,15 +188,15 @@ def _headers(model: type[StrictModel]) -> Iterator[tuple[str, str]]:
 
 
 def header_name(field_name: str) -> str:
-    """`idempotency_key` as a header has it."""
+    """The header of a field: `Idempotency-Key` for `idempotency_key`."""
     return field_name.replace("_", "-").title()
 
 
 def _body() -> object:
-    """The JSON of the body; an empty one is an empty object.
+    """The parsed JSON body; an empty body is an empty object.
 
     Raises:
-        HTTPException: it is too large, not JSON, or says that it is something else.
+        HTTPException: the body is too large, is not JSON, or has another media type.
     """
     raw = request.get_data(cache=False)
     if not raw.strip():
@@ -194,7 +209,7 @@ def _body() -> object:
         raise BadRequest(f"the body is not JSON: {error}") from error
 
 
-def _answer(reply: ResponseModel | Reply | Response) -> Response:
+def _to_response(reply: ResponseModel | Reply | Response) -> Response:
     if isinstance(reply, Response):
         return reply
     full = reply if isinstance(reply, Reply) else Reply(body=reply)

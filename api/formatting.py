@@ -1,10 +1,10 @@
-"""Figures as people say them, on the terminal and on the page."""
+"""Durations and sizes as text, for the terminal and the page."""
 
 from __future__ import annotations
 
 
-def span(seconds: float | None) -> str:
-    """A duration as people say it: 42 s, 3 min 10 s, 2 h 5 min."""
+def format_duration(seconds: float | None) -> str:
+    """A duration: `42 s`, `3 min 10 s`, `2 h 5 min`, or `unknown` for None."""
     if seconds is None:
         return "unknown"
     whole = round(seconds)
@@ -15,15 +15,15 @@ def span(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def lasting(seconds: float, unknown: int) -> str:
-    """How long steps take together, `unknown` of which nobody can tell."""
+def format_total_duration(seconds: float, unknown: int) -> str:
+    """The total duration of steps, `unknown` of which have no estimate."""
     if not seconds and unknown:
         return "unknown time"
-    return span(seconds) + (f" and {unknown} of unknown time" if unknown else "")
+    return format_duration(seconds) + (f" and {unknown} of unknown time" if unknown else "")
 
 
-def size(amount: int) -> str:
-    """A number of bytes as people say it: 340 B, 1.5 GiB."""
+def format_bytes(amount: int) -> str:
+    """A number of bytes: `340 B`, `1.5 GiB`."""
     value = float(amount)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if value < 1024:

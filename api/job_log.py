@@ -1,4 +1,4 @@
-"""Parts of a job's log, in pieces: a log of any size is never held in memory."""
+"""Reads parts of a job's log in chunks: a log of any size is never loaded into memory."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from backfilld.daemon.executors.adapter import CHUNK_BYTES, JobLog, follow
 
 LONGEST_LINE = 200
-"""Bytes of a last line that are shown."""
+"""Bytes shown of a last line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A stretch of a log from byte `start` to before `end`, and the log's size when it was looked at."""
+    """The bytes of a log from `start` up to but not including `end`, and the size of the log at that time."""
 
     log: JobLog
     size: int
@@ -22,20 +22,20 @@ class Part:
 
     @property
     def length(self) -> int:
-        """Bytes of the stretch."""
+        """Number of bytes."""
         return self.end - self.start
 
     def chunks(self) -> Iterator[bytes]:
-        """The stretch, piece by piece; what is written meanwhile is not part of it."""
+        """The bytes in chunks, without anything that was written since."""
         return follow(self.log, self.start, self.end)
 
 
 def read(
     log: JobLog, *, tail: int | None = None, offset: int | None = None, limit: int | None = None
 ) -> Part | None:
-    """The last `tail` lines, what follows byte `offset`, or all of it; None where there is no log.
+    """The last `tail` lines, everything from byte `offset` on, or the whole log; None without a log.
 
-    Of that at most the first `limit` bytes.
+    At most the first `limit` bytes of that.
     """
     size = log.size()
     if size is None:
@@ -48,7 +48,7 @@ def read(
 
 
 def last_line(log: JobLog) -> str:
-    """The last line, or what a progress bar shows, by the last chunk alone; empty where there is no log."""
+    """The last line of the last chunk, which may be a progress bar; empty without a log."""
     try:
         *_, last = b"", *log.read(max((log.size() or 0) - CHUNK_BYTES, 0), CHUNK_BYTES).splitlines()
     except OSError:
@@ -57,7 +57,7 @@ def last_line(log: JobLog) -> str:
 
 
 def _start_of_tail(log: JobLog, size: int, lines: int) -> int:
-    """The byte where the last `lines` lines begin; a line break at the very end begins no line."""
+    """The offset at which the last `lines` lines start; a final line break starts no line."""
     if lines == 0:
         return size
     wanted = lines + 1 if size and log.read(size - 1, 1) == b"\n" else lines
@@ -73,8 +73,8 @@ def _start_of_tail(log: JobLog, size: int, lines: int) -> int:
     return 0
 
 
-def _nth_break_from_end(piece: bytes, number: int) -> int:
-    at = len(piece)
+def _nth_break_from_end(chunk: bytes, number: int) -> int:
+    at = len(chunk)
     for _ in range(number):
-        at = piece.rindex(b"\n", 0, at)
+        at = chunk.rindex(b"\n", 0, at)
     return at

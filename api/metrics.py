@@ -1,6 +1,7 @@
 """Metrics: counters fed by the daemon's events, and gauges read from the state database at each scrape.
 
-Labels come from closed sets (the pipeline's names, enumerations); every combination exists from the start.
+Label values come from closed sets (names of the pipeline, enumerations); every combination exists from the
+start.
 """
 
 from __future__ import annotations
@@ -28,52 +29,52 @@ log = logging.getLogger(__name__)
 
 OPENMETRICS = "application/openmetrics-text"
 NEVER = 0.0
-"""A time stamp of what has not happened yet."""
+"""Timestamp of an event that has not happened yet."""
 UNKNOWN = float("nan")
 PURPOSES: Mapping[Purpose, str] = {
-    "gate": "Whether dates may move, before and after jobs.",
-    "sweep": "Whether done dates are still complete.",
-    "calendar": "Which dates are expected.",
-    "validation": "A validation, or the one that a plan begins with.",
-    "quality": "Which rows are below their standard.",
-    "preflight": "Nothing: the command line asks, not the daemon.",
+    "gate": "Gate checks, before and after jobs.",
+    "sweep": "Revalidation of done dates.",
+    "calendar": "Calendar: the dates that are expected.",
+    "validation": "Validation reports, also those of a plan.",
+    "quality": "Quality reports.",
+    "preflight": "Preflight; always 0, because the command line runs it, not the daemon.",
 }
-"""What the warehouse is asked for."""
+"""Purposes of warehouse queries."""
 INCIDENTS: Mapping[IncidentKind, str] = {
-    "warehouse": "The warehouse could not be asked, or `daily_bytes` are spent: questions are held.",
-    "breaker": "A processor is paused, as it failed the same way again and again.",
-    "budget": "A table is parked until its quota day ends.",
+    "warehouse": "The warehouse is unavailable, or `daily_bytes` is used up: queries are held.",
+    "breaker": "A processor is held after the same failure several times in a row.",
+    "budget": "A table is held until its quota day ends.",
     "regressed": "Done dates are no longer complete.",
     "stopped": "A backfill was stopped by its `max_failures`.",
     "backup": "The state database could not be copied.",
-    "clock": "The clock was set.",
+    "clock": "The system clock was set.",
 }
-"""Faults that are not tied to one date."""
+"""Kinds of incidents: faults that do not belong to one date."""
 GATE_RESULTS: Mapping[str, str] = {
-    "advance": "The date moves on.",
-    "run": "Jobs of it may start.",
-    "wait": "It waits.",
-    "fail": "It fails.",
+    "advance": "The date goes to its next state.",
+    "run": "Jobs of the date may start.",
+    "wait": "The date waits.",
+    "fail": "The date fails.",
 }
-"""What was decided upon a date."""
+"""Results of gate evaluations."""
 HOLDS: Mapping[str, str] = {
     "all": "Everything is paused.",
-    "processor": "A processor is paused by the breaker.",
-    "table": "An output table is parked: its attempts of the day are used up, or its quota is spent.",
-    "warehouse": "Questions wait: the warehouse cannot be asked, or `daily_bytes` are spent.",
+    "processor": "A processor is held by the circuit breaker.",
+    "table": "An output table is held: its daily attempts or its quota are used up.",
+    "warehouse": "Warehouse queries are held: the warehouse is unavailable, or `daily_bytes` is used up.",
 }
-"""What may not start."""
+"""Kinds of holds."""
 RESULTS: Mapping[str, str] = {
-    "exited_0": "It exited with code 0.",
-    "exited_nonzero": "It exited with another code.",
-    "timed_out": "It was killed at its `timeout`.",
-    "idle": "It was killed after `idle_timeout` without output.",
-    "cancelled": "It was killed because its backfill was cancelled.",
-    "lost": "It has no exit code: its host went down, it was killed, or it could not be started.",
+    "exited_0": "The job exited with code 0.",
+    "exited_nonzero": "The job exited with another code.",
+    "timed_out": "The job was killed at its `timeout`.",
+    "idle": "The job was killed after `idle_timeout` without output.",
+    "cancelled": "The job was killed because its backfill was cancelled.",
+    "lost": "No exit code: the host went down, the job was killed, or it could not be started.",
 }
-"""How an attempt ended."""
+"""Results of attempts."""
 DURATIONS = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
-"""Buckets of attempts, in seconds."""
+"""Buckets of attempt durations, in seconds."""
 
 
 class Metrics:
@@ -83,20 +84,26 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._queries = self._counter("warehouse_queries", "Queries sent to the warehouse.", "purpose")
-        self._billed = self._counter("warehouse_billed_bytes", "Bytes the warehouse bills.", "purpose")
-        self._refused = self._counter("warehouse_errors", "Queries that were not answered.")
-        self._transitions = self._counter("transitions", "Moves of dates, by the state they led to.", "to")
-        self._gates = self._counter("gate_evaluations", "Decisions at gates.", "phase", "result")
+        self._billed_bytes = self._counter("warehouse_billed_bytes", "Bytes the warehouse bills.", "purpose")
+        self._query_errors = self._counter("warehouse_errors", "Failed warehouse queries.")
+        self._transitions = self._counter("transitions", "State changes of dates, by new state.", "to")
+        self._gates = self._counter("gate_evaluations", "Gate evaluations, by result.", "phase", "result")
         self._attempts = self._counter("attempts", "Attempts that ended.", "processor", "result")
         self._incidents = self._counter(
-            "incidents", "Faults not tied to one date: warehouse, breaker, budget, ...", "kind"
+            "incidents", "Faults that do not belong to one date, by kind.", "kind"
         )
-        self._unread = self._counter("collector_errors", "Scrapes that could not read the state database.")
-        self._notices = self._counter("notifications", "Messages sent to the webhook, successful or not.")
-        self._untold = self._counter("notification_failures", "Messages that the webhook did not take.")
+        self._collector_errors = self._counter(
+            "collector_errors", "Scrapes that failed to read the state database."
+        )
+        self._notifications = self._counter(
+            "notifications", "Messages sent to the webhook, delivered or not."
+        )
+        self._notification_failures = self._counter(
+            "notification_failures", "Messages that the webhook did not accept."
+        )
         self._durations = Histogram(
             "backfilld_attempt_duration_seconds",
-            "How long attempts took.",
+            "Duration of attempts.",
             ["processor"],
             buckets=DURATIONS,
             registry=self.registry,
@@ -105,12 +112,12 @@ class Metrics:
         info.labels(__version__).set(1)
         for purpose in PURPOSES:
             self._queries.labels(purpose)
-            self._billed.labels(purpose)
+            self._billed_bytes.labels(purpose)
         for kind in INCIDENTS:
             self._incidents.labels(kind)
 
     def watch(self, service: DaemonService) -> None:
-        """Listen to a daemon, and read its state at each scrape. To be called once."""
+        """Subscribe to the events of a daemon, and read its state at each scrape. Call it once."""
         for state in service.context.machine.states:
             self._transitions.labels(state)
         for phase in service.pipeline.phase:
@@ -120,11 +127,11 @@ class Metrics:
             self._durations.labels(processor)
             for result in RESULTS:
                 self._attempts.labels(processor, result)
-        self.registry.register(_Standing(service, self._unread.inc))
-        service.listen(self.emit)
+        self.registry.register(_StateCollector(service, self._collector_errors.inc))
+        service.subscribe(self.emit)
 
     def emit(self, event: Event) -> None:
-        """Count an event. Called from whichever thread made it."""
+        """Count an event. Called from any thread."""
         if isinstance(event, DateMoved):
             self._transitions.labels(event.target).inc()
         elif isinstance(event, GateEvaluated):
@@ -136,27 +143,27 @@ class Metrics:
             self._incidents.labels(event.kind).inc()
 
     def on_query(self, purpose: Purpose, billed: int) -> None:
-        """Count a query that was sent to the warehouse, and the bytes it bills."""
+        """Count a warehouse query, and the bytes it billed."""
         self._queries.labels(purpose).inc()
-        self._billed.labels(purpose).inc(billed)
+        self._billed_bytes.labels(purpose).inc(billed)
 
     def on_error(self) -> None:
-        """Count a query that was not answered."""
-        self._refused.inc()
+        """Count a failed warehouse query."""
+        self._query_errors.inc()
 
     def on_notification(self, failed: bool) -> None:
-        """Count a message to the webhook, and whether it was not taken."""
-        self._notices.inc()
-        self._untold.inc(failed)
+        """Count a message to the webhook, and whether its delivery failed."""
+        self._notifications.inc()
+        self._notification_failures.inc(failed)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
-        """Everything as text, as OpenMetrics where `accept` names it, and its content type."""
-        # The library's own reading of versions raises on what is none, and repeats it in its answer.
+        """All metrics as text, in OpenMetrics if `accept` names it, and the content type."""
+        # The library raises on a malformed version in Accept, and echoes the version in the content type.
         encode, content_type = choose_encoder(OPENMETRICS if OPENMETRICS in accept else "")
         return encode(self.registry), content_type
 
-    def _counter(self, name: str, about: str, *labels: str) -> Counter:
-        return Counter(f"backfilld_{name}", about, labels, registry=self.registry)
+    def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
+        return Counter(f"backfilld_{name}", help_text, labels, registry=self.registry)
 
 
 def _result(ended: AttemptEnded) -> str:
@@ -165,115 +172,115 @@ def _result(ended: AttemptEnded) -> str:
     return "exited_0" if ended.exit_code == 0 else "exited_nonzero"
 
 
-class _Standing:
-    """The collector of what stands in the state database: tallies, so that scrapes cost the same always."""
+class _StateCollector:
+    """Reads gauges from the counters of the state database, so that a scrape costs the same at any size."""
 
-    def __init__(self, service: DaemonService, unread: Callable[[], None]) -> None:
+    def __init__(self, service: DaemonService, on_error: Callable[[], None]) -> None:
         self._service = service
-        self._unread = unread
+        self._on_error = on_error
 
     def describe(self) -> list[Metric]:
-        """Nothing: registering it reads no database."""
+        """Nothing, so that registering does not read the database."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """How everything stands now; nothing, and a count of it, when the database cannot be read."""
+        """The current gauges; none, and one counted error, while the database is unavailable."""
         try:
             with self._service.context.db.read() as tx:
-                found = progress(tx, self._service.context)
+                report = progress(tx, self._service.context)
         except DatabaseUnavailable as error:
-            log.warning("a scrape goes without the state: %s", error)
-            self._unread()
+            log.warning("a scrape has no gauges of the state: %s", error)
+            self._on_error()
             return
-        yield from self._dates(found)
-        yield from self._work(found)
-        yield from self._moments(found)
+        yield from self._dates(report)
+        yield from self._work(report)
+        yield from self._timestamps(report)
         healthy = {check: float(not wrong) for check, wrong in self._service.health().items()}
-        yield _by_label("healthy", "1 where a check of the daemon finds nothing wrong.", "check", healthy)
+        yield _by_label("healthy", "1 while a health check of the daemon passes.", "check", healthy)
 
-    def _dates(self, found: Progress) -> Iterator[Metric]:
-        states = _all(self._service.context.machine.states, found.states)
+    def _dates(self, report: Progress) -> Iterator[Metric]:
+        states = _all(self._service.context.machine.states, report.states)
         yield _by_label("dates", "Dates by state.", "state", states)
-        yield _by_label("ended_dates", "Ended dates by outcome.", "outcome", _all(Outcome, found.outcomes))
-        yield _single("regressed_dates", "Done dates that are no longer complete.", found.regressed)
-        yield _single("stale_dates", "Dates computed before an earlier one was repaired.", found.stale)
-        waits = _all(WaitReason, found.waiting)
-        yield _by_label("waiting_dates", "Live dates by what they wait for.", "reason", waits)
+        yield _by_label("ended_dates", "Ended dates by outcome.", "outcome", _all(Outcome, report.outcomes))
+        yield _single("regressed_dates", "Done dates that are no longer complete.", report.regressed)
+        yield _single("stale_dates", "Dates computed before an earlier date was repaired.", report.stale)
+        waits = _all(WaitReason, report.waiting)
+        yield _by_label("waiting_dates", "Live dates by wait reason.", "reason", waits)
         verdicts = _family(
             "processor_dates", "Dates by the verdict on a processor.", "phase", "processor", "verdict"
         )
-        for one in found.processors:
-            for verdict, n in _all(Verdict, one.verdicts).items():
-                verdicts.add_metric([one.phase, one.name, verdict], n)
+        for processor in report.processors:
+            for verdict, n in _all(Verdict, processor.verdicts).items():
+                verdicts.add_metric([processor.phase, processor.name, verdict], n)
         yield verdicts
 
-    def _work(self, found: Progress) -> Iterator[Metric]:
+    def _work(self, report: Progress) -> Iterator[Metric]:
         phases = [phase.name for phase in self._service.pipeline.phase]
-        ratios = {phase: found.ratio(phase) for phase in phases}
-        yield _by_label("phase_progress_ratio", "Share of a phase that is satisfied.", "phase", ratios)
-        running = {phase: sum(r.attempt.phase == phase for r in found.running) for phase in phases}
-        yield _by_label("attempts_running", "Attempts under way.", "phase", running)
-        held = {hold.key for hold in found.holds if hold.kind == "processor"}
-        paused = {name: float(name in held) for name in self._service.pipeline.processors}
-        yield _by_label("processor_paused", "1 while a processor may not start.", "processor", paused)
-        kinds = {kind: sum(hold.kind == kind for hold in found.holds) for kind in HOLDS}
-        yield _by_label("holds", "What may not start, by kind.", "kind", kinds)
-        yield _single("paused", "1 while everything is paused.", float(found.paused))
-        yield from self._budgets(found)
+        ratios = {phase: report.ratio(phase) for phase in phases}
+        yield _by_label("phase_progress_ratio", "Satisfied share of a phase, 0 to 1.", "phase", ratios)
+        running = {phase: sum(r.attempt.phase == phase for r in report.running) for phase in phases}
+        yield _by_label("attempts_running", "Running attempts.", "phase", running)
+        held_processors = {hold.key for hold in report.holds if hold.kind == "processor"}
+        paused = {name: float(name in held_processors) for name in self._service.pipeline.processors}
+        yield _by_label("processor_paused", "1 while a processor is held.", "processor", paused)
+        kinds = {kind: sum(hold.kind == kind for hold in report.holds) for kind in HOLDS}
+        yield _by_label("holds", "Holds, by kind.", "kind", kinds)
+        yield _single("paused", "1 while everything is paused.", float(report.paused))
+        yield from self._budgets(report)
 
-    def _budgets(self, found: Progress) -> Iterator[Metric]:
-        """Where the pipeline file sets any. The keys are its output tables; the warehouse's is empty."""
-        if not found.budgets:
+    def _budgets(self, report: Progress) -> Iterator[Metric]:
+        """Daily budgets, if the pipeline file sets any. `key` is an output table, empty for the warehouse."""
+        if not report.budgets:
             return
-        limit = _family("budget_limit", "Attempts or bytes that a quota day allows.", "kind", "key")
-        spent = _family("budget_spent", "Attempts or bytes used of the quota day.", "kind", "key")
-        for one in found.budgets:
-            limit.add_metric([one.kind, one.key], one.limit + one.extra)
-            spent.add_metric([one.kind, one.key], one.spent)
+        limit = _family("budget_limit", "Attempts or bytes allowed on a quota day.", "kind", "key")
+        spent = _family("budget_spent", "Attempts or bytes used on the current quota day.", "kind", "key")
+        for budget in report.budgets:
+            limit.add_metric([budget.kind, budget.key], budget.limit + budget.extra)
+            spent.add_metric([budget.kind, budget.key], budget.spent)
         yield from (limit, spent)
 
-    def _moments(self, found: Progress) -> Iterator[Metric]:
-        at = found.eta.at
+    def _timestamps(self, report: Progress) -> Iterator[Metric]:
+        at = report.eta.at
         yield _single(
             "eta_timestamp_seconds",
-            "When all live dates may have ended; NaN while nobody can tell.",
+            "Estimated end of all live dates; NaN while unknown.",
             UNKNOWN if at is None else at,
         )
         yield _single(
             "last_progress_timestamp_seconds",
-            "When a date ended or a job exited with 0 last; 0 if never.",
-            found.last_progress_at or NEVER,
+            "Last time that a date ended or a job exited with 0; 0 if never.",
+            report.last_progress_at or NEVER,
         )
         yield _single(
             "last_backup_timestamp_seconds",
-            "When the latest backup of the state database was made; 0 if never.",
+            "Latest backup of the state database; 0 if never.",
             self._service.last_backup_at or NEVER,
         )
-        starts = [running.attempt.started_at for running in found.running]
+        starts = [running.attempt.started_at for running in report.running]
         yield _single(
             "oldest_running_start_timestamp_seconds",
-            "When the oldest attempt under way began; NaN without any.",
+            "Start of the oldest running attempt; NaN without any.",
             min(starts, default=UNKNOWN),
         )
 
 
-def _family(name: str, about: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"backfilld_{name}", about, labels=labels)
+def _family(name: str, help_text: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"backfilld_{name}", help_text, labels=labels)
 
 
-def _single(name: str, about: str, value: float) -> Metric:
-    family = _family(name, about)
+def _single(name: str, help_text: str, value: float) -> Metric:
+    family = _family(name, help_text)
     family.add_metric([], value)
     return family
 
 
-def _by_label(name: str, about: str, label: str, values: Mapping[str, float]) -> Metric:
-    family = _family(name, about, label)
+def _by_label(name: str, help_text: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = _family(name, help_text, label)
     for key, value in values.items():
         family.add_metric([key], value)
     return family
 
 
 def _all(keys: Any, counts: Mapping[str, int]) -> dict[str, float]:
-    """A count for every key of a closed set."""
+    """A count for every member of a closed set, 0 if missing."""
     return {str(key): counts.get(key, 0) for key in keys}

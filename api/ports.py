@@ -1,4 +1,4 @@
-"""What the API needs of the daemon behind it; `backfilld.daemon.service.Service` is the real one."""
+"""Protocols of the daemon that the API talks to; `backfilld.daemon.service.Service` implements them."""
 
 from __future__ import annotations
 
@@ -16,60 +16,60 @@ from backfilld.state.pipeline.pipeline import Pipeline
 
 
 class PricedWarehouse(Warehouse, Protocol):
-    """A warehouse that also says what a question would cost."""
+    """A warehouse that can estimate the cost of a query."""
 
-    def price(self, wanted: Wanted) -> int:
-        """About how many bytes asking about these pairs is billed."""
+    def estimate_bytes(self, wanted: Wanted) -> int:
+        """About how many bytes a query of these (processor, date) pairs bills."""
 
 
 class DaemonService(Protocol):
-    """One pipeline's daemon, as the views see it."""
+    """The daemon of one pipeline, as the views use it."""
 
     @property
     def settings(self) -> Settings:
-        """Where it listens."""
+        """Settings: address, tokens, limits."""
 
     @property
     def pipeline(self) -> Pipeline:
-        """What it works on."""
+        """The pipeline that the daemon serves."""
 
     @property
     def context(self) -> EngineContext:
-        """The database, the machine and the clock."""
+        """The database, the state machine and the clock."""
 
     @property
     def commands(self) -> Commands:
-        """Every change that a person can ask for."""
+        """Every change that an operator can make."""
 
     @property
     def enqueuer(self) -> Enqueuer:
-        """What takes requests."""
+        """Accepts new backfills."""
 
     @property
     def executors(self) -> Mapping[str, Executor]:
-        """Where jobs run, and who keeps their logs."""
+        """The executors by name; they run jobs and keep the logs."""
 
     @property
     def warehouse(self) -> PricedWarehouse:
-        """What reports ask."""
+        """The warehouse that reports query."""
 
     @property
     def last_backup_at(self) -> float | None:
-        """When the latest backup was made, in epoch seconds; None without any."""
+        """Time of the latest backup in epoch seconds; None if there is none."""
 
     @property
     def standby(self) -> str:
-        """Which daemon leads, while this one stands by and changes nothing; else empty."""
+        """The daemon that leads, while this one is on standby and changes nothing; else empty."""
 
     @property
     def alive(self) -> bool:
-        """Whether the engine's loop comes round."""
+        """Whether the engine loop is alive."""
 
     def health(self) -> Mapping[str, str]:
-        """By check: empty, or what is wrong."""
+        """Health checks by name: empty, or what is wrong."""
 
     def wake(self) -> None:
-        """Something changed: look now."""
+        """Wake the engine after a change."""
 
-    def listen(self, tell: EventSink) -> None:
+    def subscribe(self, on_event: EventSink) -> None:
         """Have every event told to one more listener."""

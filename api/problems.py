@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problems: one table from exceptions to answers, one function that builds every body."""
+"""Errors as RFC 9457 problems: one table maps exceptions to statuses, one function builds every body."""
 
 from __future__ import annotations
 
@@ -24,105 +24,107 @@ from backfilld.state.store.errors import DatabaseUnavailable, NotLeader
 
 MEDIA_TYPE = "application/problem+json"
 MOST_FAULTS = 20
-"""Faults that one answer names."""
+"""Faults that one response names."""
 LONGEST = 300
-"""Characters of a message; what a client sent may be longer."""
+"""Characters of a message. A client may have sent more."""
 
-_TOLD_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
-_PLAINER = {"model_type": "should be a JSON object", "tuple_type": "should be a list"}
-"""What pydantic says in Python's words."""
+_FORWARDED_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
+_PLAIN_MESSAGES = {"model_type": "should be a JSON object", "tuple_type": "should be a list"}
+"""Messages by pydantic's error type, where its own text speaks of Python types."""
 
 
 class BadInput(BackfilldError):
-    """Something that was asked for is wrong; every fault names its field."""
+    """A request is invalid; every fault names its field."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = faults
         super().__init__("; ".join(f"{fault.field}: {fault.message}" for fault in faults))
 
     @classmethod
-    def of(cls, field: str, message: str) -> BadInput:
+    def for_field(cls, field: str, message: str) -> BadInput:
         """One field at fault."""
         return cls([_fault(field, message)])
 
     @classmethod
-    def found(cls, error: ValidationError, spell: Callable[[str], str] = str) -> BadInput:
-        """What a model found wrong; `spell` gives a field the name that its sender knows."""
-        wrong = error.errors(include_url=False)[:MOST_FAULTS]
-        return cls([_fault(spell(_field(found)), _message(found)) for found in wrong])
+    def from_pydantic(cls, error: ValidationError, rename_field: Callable[[str], str] = str) -> BadInput:
+        """The faults of a validation. `rename_field` gives a field the name that the client used."""
+        errors = error.errors(include_url=False)[:MOST_FAULTS]
+        return cls([_fault(rename_field(_field(details)), _message(details)) for details in errors])
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
-    """How an exception is answered: the status, and the last word of the problem's type."""
+class _ProblemType:
+    """HTTP status of an exception, and the last word of the problem's type URN."""
 
     status: int
-    word: str
+    slug: str
     field: str = ""
-    """The field at fault, where it is always the same."""
+    """The field at fault, where it is always the same field."""
     retry_after: int | None = None
 
 
-_STATUS_BY_ERROR: Mapping[type[Exception], _Kind] = {
-    BadInput: _Kind(422, "bad-input"),
-    NotFound: _Kind(404, "not-found"),
-    Conflict: _Kind(409, "refused"),
-    StaleDate: _Kind(409, "refused"),
-    IllegalMove: _Kind(409, "refused"),
-    KeyReused: _Kind(422, "key-reused", field="Idempotency-Key"),
-    WarehouseError: _Kind(503, "warehouse-unreachable", retry_after=30),
-    NotLeader: _Kind(503, "standby", retry_after=5),
-    DatabaseUnavailable: _Kind(503, "state-database-unavailable", retry_after=5),
+_STATUS_BY_ERROR: Mapping[type[Exception], _ProblemType] = {
+    BadInput: _ProblemType(422, "bad-input"),
+    NotFound: _ProblemType(404, "not-found"),
+    Conflict: _ProblemType(409, "conflict"),
+    StaleDate: _ProblemType(409, "conflict"),
+    IllegalMove: _ProblemType(409, "conflict"),
+    KeyReused: _ProblemType(422, "key-reused", field="Idempotency-Key"),
+    WarehouseError: _ProblemType(503, "warehouse-unreachable", retry_after=30),
+    NotLeader: _ProblemType(503, "standby", retry_after=5),
+    DatabaseUnavailable: _ProblemType(503, "state-database-unavailable", retry_after=5),
 }
 
 
-ANSWERED: Sequence[type[Exception]] = (*_STATUS_BY_ERROR, HTTPException)
-"""Every exception that has an answer."""
+HANDLED: Sequence[type[Exception]] = (*_STATUS_BY_ERROR, HTTPException)
+"""Every exception that becomes a problem response."""
 
 
-def install(app: Flask) -> None:
-    """Have every error of the app answered as a problem."""
-    for kind in ANSWERED:
-        app.register_error_handler(kind, answer)
+def init_app(app: Flask) -> None:
+    """Register the error handlers: every error of the app becomes a problem."""
+    for error_type in HANDLED:
+        app.register_error_handler(error_type, to_response)
 
 
-def answer(error: Exception) -> Response:
-    """The problem that tells an error."""
+def to_response(error: Exception) -> Response:
+    """The problem response of an error."""
     return _http(error) if isinstance(error, HTTPException) else _domain(error)
 
 
 def problem(
-    status: int, detail: str, *, word: str = "", faults: Sequence[Fault] = (), headers: Mapping[str, str] = {}
+    status: int, detail: str, *, slug: str = "", faults: Sequence[Fault] = (), headers: Mapping[str, str] = {}
 ) -> Response:
-    """The one body of all errors. Without a `word` the status says it all."""
-    given: dict[str, Any] = {"errors": list(faults)} if faults else {}
+    """A problem response. Without a `slug` its type is `about:blank`: the status says it all."""
+    errors: dict[str, Any] = {"errors": list(faults)} if faults else {}
     body = Problem(
-        type=f"urn:backfilld:problem:{word}" if word else "about:blank",
+        type=f"urn:backfilld:problem:{slug}" if slug else "about:blank",
         title=HTTP_STATUS_CODES[status],
         status=status,
         detail=detail,
         instance=urllib.parse.quote(request.path, safe="/"),
-        **given,
+        **errors,
     )
-    # What a client sent may come back to it, but a token never, wherever it was put.
+    # A response may repeat what the client sent, but never a token, wherever the client put it.
     text = redacted(body.model_dump_json(exclude_unset=True))
     return Response(text, status, headers=dict(headers), content_type=MEDIA_TYPE)
 
 
 def _domain(error: Exception) -> Response:
-    kind = next(kind for type_, kind in _STATUS_BY_ERROR.items() if isinstance(error, type_))
+    problem_type = next(found for type_, found in _STATUS_BY_ERROR.items() if isinstance(error, type_))
     faults = list(error.faults) if isinstance(error, BadInput) else []
-    if kind.field:
-        faults = [_fault(kind.field, str(error))]
-    headers = {"Retry-After": str(kind.retry_after)} if kind.retry_after is not None else {}
-    return problem(kind.status, _shortened(str(error)), word=kind.word, faults=faults, headers=headers)
+    if problem_type.field:
+        faults = [_fault(problem_type.field, str(error))]
+    headers = {"Retry-After": str(problem_type.retry_after)} if problem_type.retry_after is not None else {}
+    return problem(
+        problem_type.status, _shortened(str(error)), slug=problem_type.slug, faults=faults, headers=headers
+    )
 
 
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
-    headers = {name: value for name, value in error.get_headers() if name in _TOLD_HEADERS}
+    headers = {name: value for name, value in error.get_headers() if name in _FORWARDED_HEADERS}
     if isinstance(error, InternalServerError):
-        detail = f"an error that was not foreseen; the log has it under request {g.get('request_id', '')}"
+        detail = f"unexpected error; see the log for request {g.get('request_id', '')}"
     elif status == 404:
         detail = f"there is nothing at {request.path}; /openapi.json lists every route"
     else:
@@ -134,20 +136,20 @@ def _fault(field: str, message: str) -> Fault:
     return Fault(field=_shortened(field), message=_shortened(message))
 
 
-def _field(found: Mapping[str, Any]) -> str:
-    """Where it is: `dates.3`, the key nobody knows, or `body` when it is all of it."""
-    about = found.get("ctx") or {}
-    named = about.get("field") or about.get("key")
-    return ".".join(str(part) for part in (*found["loc"], *([named] if named else []))) or "body"
+def _field(details: Mapping[str, Any]) -> str:
+    """The path of the field: `dates.3`, an unknown key, or `body` for the whole body."""
+    context = details.get("ctx") or {}
+    named = context.get("field") or context.get("key")
+    return ".".join(str(part) for part in (*details["loc"], *([named] if named else []))) or "body"
 
 
-def _message(found: Mapping[str, Any]) -> str:
-    if found["type"] == "value_error":
-        return str(found["ctx"]["error"])
-    return _PLAINER.get(found["type"]) or str(found["msg"]).removeprefix("Input ")
+def _message(details: Mapping[str, Any]) -> str:
+    if details["type"] == "value_error":
+        return str(details["ctx"]["error"])
+    return _PLAIN_MESSAGES.get(details["type"]) or str(details["msg"]).removeprefix("Input ")
 
 
 def _shortened(text: str) -> str:
-    """Not too long, and readable whatever a client sent."""
+    """At most `LONGEST` characters, all printable, whatever the client sent."""
     plain = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     return plain if len(plain) <= LONGEST else f"{plain[:LONGEST]}..."

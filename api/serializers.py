@@ -1,4 +1,4 @@
-"""Rows of the state database as the API tells them."""
+"""Builds response models from records of the state database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from backfilld.api.schemas import responses
 from backfilld.api.schemas.calendar import Calendar, CalendarGroup
 from backfilld.api.schemas.fields import BackfillStatus
-from backfilld.daemon.engine.budgets import Budget
 from backfilld.daemon.reports.progress import Progress, Running
 from backfilld.state.formatting import format_utc
 from backfilld.state.pipeline.phase import DONE, FAILED
@@ -21,7 +20,7 @@ from backfilld.state.store.database import Transaction
 from backfilld.state.store.queries import Cell
 
 TAKEN_OVER = "taken_over"
-"""Where a date stands that another backfill holds now."""
+"""Pseudo-state of a date that another backfill owns now."""
 
 
 def backfill(tx: Transaction, row: BackfillRow, **more: int) -> responses.Backfill:
@@ -41,7 +40,7 @@ def backfill(tx: Transaction, row: BackfillRow, **more: int) -> responses.Backfi
         actor=row.actor,
         created_at=row.created_at,
         stop_reason=row.stop_reason or None,
-        answers=backfills.answers(tx, row.id),
+        request_outcomes=backfills.answers(tx, row.id),
         states={state or TAKEN_OVER: n for state, n in states.items()},
         outcomes=outcomes,
         running_attempts=backfills.running_attempts(tx, row.id),
@@ -66,41 +65,38 @@ def date_summary(row: DateRow, waiting_on: str | None) -> responses.DateSummary:
 
 
 def calendar(version: str, cells: Sequence[Cell]) -> Calendar:
-    """Where every date stands; consecutive dates that stand alike are one span."""
+    """The state of every date; consecutive dates with the same state and outcome are one span."""
     spans: dict[tuple[str, str], list[tuple[dt.date, dt.date]]] = defaultdict(list)
     for cell in cells:
-        own = spans[cell.state, cell.outcome]
-        if own and (cell.date - own[-1][1]).days == 1:
-            own[-1] = (own[-1][0], cell.date)
+        group = spans[cell.state, cell.outcome]
+        if group and (cell.date - group[-1][1]).days == 1:
+            group[-1] = (group[-1][0], cell.date)
         else:
-            own.append((cell.date, cell.date))
+            group.append((cell.date, cell.date))
     groups = [
         CalendarGroup(
             state=state,
             outcome=outcome or None,
-            dates=sum((last - first).days + 1 for first, last in own),
-            spans=own,
+            dates=sum((last - first).days + 1 for first, last in group),
+            spans=group,
         )
-        for (state, outcome), own in spans.items()
+        for (state, outcome), group in spans.items()
     ]
     start, end = (cells[0].date, cells[-1].date) if cells else (None, None)
     return Calendar(version=version, dates=len(cells), start=start, end=end, groups=groups)
 
 
 def stale(row: DateRow) -> str | None:
-    """Since when a date is to be computed again, and why."""
+    """Why and since when a date is stale; None if it is not."""
     if row.stale_by is None or row.stale_at is None:
         return None
     return f"{row.stale_by} was repaired at {format_utc(row.stale_at)}, after this date was computed"
 
 
 def check(row: CheckRow, pipeline: Pipeline) -> responses.Check:
-    """What is known of a processor; the pipeline file may no longer have it."""
+    """The latest verdict on a processor, which the pipeline file may no longer have."""
     processor = pipeline.processors.get(row.processor)
     stage = pipeline.stage_of.get(row.processor)
-    accepted = (
-        responses.Accepted(by=row.accepted_by, reason=row.accepted_reason) if row.accepted_reason else None
-    )
     return responses.Check(
         processor=row.processor,
         phase=stage.phase.name if stage else None,
@@ -112,11 +108,17 @@ def check(row: CheckRow, pipeline: Pipeline) -> responses.Check:
         expected=row.expected,
         reason=row.reason,
         asked_at=row.asked_at,
-        waiver_reason=row.waiver_reason or None,
-        accepted=accepted,
+        waiver=_waiver(row),
         attempts=row.attempt_count,
         attempt_id=row.attempt_id,
     )
+
+
+def _waiver(row: CheckRow) -> responses.Waiver | None:
+    """What an operator accepted goes before what a fallback or a policy lets pass."""
+    if row.accepted_reason:
+        return responses.Waiver(by=row.accepted_by, reason=row.accepted_reason)
+    return responses.Waiver(by=row.waived_by, reason=row.waiver_reason) if row.waiver_reason else None
 
 
 def attempts(tx: Transaction, rows: Sequence[AttemptRow]) -> list[responses.Attempt]:
@@ -144,90 +146,67 @@ def _attempt(row: AttemptRow, dates: Sequence[dt.date]) -> responses.Attempt:
 
 
 def transition(row: TransitionRow) -> responses.Transition:
-    """One move of a date."""
-    return responses.Transition(
-        source=row.source,
-        target=row.target,
-        trigger=row.trigger,
-        reason=row.reason,
-        actor=row.actor,
-        at=row.at,
-    )
+    """One state change of a date."""
+    return responses.Transition.model_validate(row)
 
 
 def holds(rows: Sequence[HoldRow]) -> list[responses.Hold]:
-    """What may not start."""
-    return [
-        responses.Hold(
-            kind=row.kind, key=row.key, reason=row.reason, actor=row.actor, since=row.since, until=row.until
-        )
-        for row in rows
-    ]
+    """All holds."""
+    return [responses.Hold.model_validate(row) for row in rows]
 
 
-def progress(found: Progress, pipeline: Pipeline) -> responses.Progress:
-    """How everything stands."""
-    done, failed = found.states.get(DONE, 0), found.states.get(FAILED, 0)
+def progress(report: Progress, pipeline: Pipeline) -> responses.Progress:
+    """Overall status."""
+    done, failed = report.states.get(DONE, 0), report.states.get(FAILED, 0)
     return responses.Progress(
-        dates=responses.DateTotals(total=found.total, done=done, failed=failed, live=found.live),
-        states=dict(found.states),
-        outcomes=dict(found.outcomes),
-        waiting=dict(found.waiting),
-        phases=[_phase(found, phase.name) for phase in pipeline.phase],
+        dates=responses.DateTotals(total=report.total, done=done, failed=failed, live=report.live),
+        states=dict(report.states),
+        outcomes=dict(report.outcomes),
+        waiting=dict(report.waiting),
+        phases=[_phase(report, phase.name) for phase in pipeline.phase],
         seasons=[
             responses.SeasonProgress(season=s.name, total=s.total, done=s.done, failed=s.failed)
-            for s in found.seasons
+            for s in report.seasons
         ],
-        running=running(found.running, found.now),
-        rate_per_hour=found.eta.rate_per_hour,
-        eta=found.eta.at,
-        eta_method=found.eta.method,
-        paused=found.paused,
-        holds=holds(found.holds),
-        budgets=[_budget(budget) for budget in found.budgets],
-        regressed=found.regressed,
-        stale=found.stale,
-        last_progress_at=found.last_progress_at,
+        running=running(report.running, report.now),
+        rate_per_hour=report.eta.rate_per_hour,
+        eta=report.eta.at,
+        eta_method=report.eta.method,
+        paused=report.paused,
+        holds=holds(report.holds),
+        budgets=[responses.Budget.model_validate(budget) for budget in report.budgets],
+        regressed=report.regressed,
+        stale=report.stale,
+        last_progress_at=report.last_progress_at,
     )
 
 
-def _budget(row: Budget) -> responses.Budget:
-    return responses.Budget(
-        kind=row.kind,  # type: ignore[arg-type]  # one of the words it names
-        key=row.key,
-        limit=row.limit,
-        extra=row.extra,
-        spent=row.spent,
-        resets_at=row.resets_at,
-    )
-
-
-def _phase(found: Progress, name: str) -> responses.PhaseProgress:
-    satisfied, total = found.of_phase(name)
+def _phase(report: Progress, name: str) -> responses.PhaseProgress:
+    satisfied, total = report.of_phase(name)
     return responses.PhaseProgress(
         phase=name,
         satisfied=satisfied,
         total=total,
-        ratio=found.ratio(name),
+        ratio=report.ratio(name),
         processors=[
             responses.ProcessorProgress(
                 processor=p.name, satisfied=p.satisfied, total=p.total, verdicts=dict(p.verdicts)
             )
-            for p in found.processors
+            for p in report.processors
             if p.phase == name
         ],
     )
 
 
-def running(found: Sequence[Running], now: float) -> list[responses.RunningAttempt]:
-    """The attempts under way."""
+def running(rows: Sequence[Running], now: float) -> list[responses.RunningAttempt]:
+    """The running attempts with their age at `now`."""
     return [
         responses.RunningAttempt(
-            id=one.attempt.id,
-            processor=one.attempt.processor,
-            dates=list(one.dates),
-            started_at=one.attempt.started_at,
-            age_seconds=round(max(now - one.attempt.started_at, 0.0), 3),
+            id=row.attempt.id,
+            processor=row.attempt.processor,
+            dates=list(row.dates),
+            started_at=row.attempt.started_at,
+            age_seconds=round(max(now - row.attempt.started_at, 0.0), 3),
         )
-        for one in found
+        for row in rows
     ]

@@ -1,4 +1,4 @@
-"""The HTTP server in the daemon's process: waitress on a thread, closed so that no answer is lost."""
+"""The HTTP server in the daemon's process: waitress on a thread, with a graceful close."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from backfilld.daemon.settings import SettingsError
 
 THREADS = 8
 CLOSE_SECONDS = 10.0
-"""How long requests in flight may take to be answered when the server closes."""
-LOOK_SECONDS = 0.02
-"""How often a closing server looks whether all are answered."""
-SILENT_SECONDS = 60
-"""A connection that says nothing for so long is closed."""
+"""How long a closing server waits for requests in flight."""
+POLL_SECONDS = 0.02
+"""How often a closing server checks whether requests are in flight."""
+IDLE_SECONDS = 60
+"""A connection without traffic is closed after this time."""
 LARGEST_HEAD = 32 << 10
-"""Bytes of a request's line and headers."""
+"""Bytes of the request line and headers."""
 
 
 class Server:
-    """Listens from the moment it is made; answers after `start`. Port 0 takes any free one."""
+    """Listens once it is created; serves requests after `start`. Port 0 takes any free port."""
 
     def __init__(self, app: Flask, host: str, port: int) -> None:
         """Bind the address.
 
         Raises:
-            SettingsError: the address is taken or not this machine's.
+            SettingsError: the address is in use or does not belong to this machine.
         """
         self._server = create_server(
             app,
             sockets=[_bound(host, port)],
             threads=THREADS,
             ident="",
-            channel_timeout=SILENT_SECONDS,
-            cleanup_interval=SILENT_SECONDS / 4,
+            channel_timeout=IDLE_SECONDS,
+            cleanup_interval=IDLE_SECONDS / 4,
             max_request_header_size=LARGEST_HEAD,
-            # Above the app's own limit, so that most of what is too large gets its problem in JSON.
+            # Above the limit of the app, so that most bodies that are too large get a problem in JSON.
             max_request_body_size=2 * LARGEST_BODY,
             clear_untrusted_proxy_headers=True,
         )
@@ -57,37 +57,36 @@ class Server:
         return int(self._server.effective_port)
 
     def start(self) -> None:
-        """Answer requests."""
+        """Serve requests."""
         self._thread.start()
 
     def close(self, grace: float = CLOSE_SECONDS) -> None:
-        """Take no more requests, answer those in flight within `grace` seconds, and end.
+        """Accept no more requests, finish those in flight within `grace` seconds, and stop.
 
-        Connections belong to the server's own thread: it is asked to close them, one by one, as soon as
-        each is idle, and its own means to be asked go last.
+        Connections belong to the thread of the server. That thread closes each of them as soon as it is
+        idle; the trigger that wakes the thread is closed last.
         """
-        silence = _Noise()
-        logging.getLogger("waitress").addFilter(silence)
+        noise_filter = _NoiseFilter()
+        logging.getLogger("waitress").addFilter(noise_filter)
         if self._thread.is_alive():
-            self._ask(self._stop_listening)
+            self._run_on_server_thread(self._stop_listening)
             self._drain(time.monotonic() + grace)
         self._server.task_dispatcher.shutdown(timeout=1)
         if self._thread.is_alive():
-            self._ask(self._end)
+            self._run_on_server_thread(self._end)
             self._thread.join(grace)
         else:
             self._end()
         self._server.trigger.close()
-        logging.getLogger("waitress").removeFilter(silence)
+        logging.getLogger("waitress").removeFilter(noise_filter)
 
     def _drain(self, deadline: float) -> None:
         while self._server.active_channels and time.monotonic() < deadline:
-            self._ask(self._close_idle)
-            time.sleep(LOOK_SECONDS)
+            self._run_on_server_thread(self._close_idle)
+            time.sleep(POLL_SECONDS)
 
-    def _ask(self, what: object) -> None:
-        """Have the server's thread do something in between."""
-        self._server.trigger.pull_trigger(what)
+    def _run_on_server_thread(self, task: object) -> None:
+        self._server.trigger.pull_trigger(task)
 
     def _stop_listening(self) -> None:
         wasyncore.dispatcher.close(self._server)
@@ -98,18 +97,18 @@ class Server:
                 channel.will_close = True
 
     def _end(self) -> None:
-        """Close all but the trigger: whoever has asked for this may be about to pull it."""
+        """Close everything except the trigger, which `close` may still use."""
         self._server.trigger.del_channel()
         wasyncore.close_all(self._server._map, ignore_all=True)
 
 
 def _idle(channel: HTTPChannel) -> bool:
-    """Whether nothing of a request has come, is worked on, or is still to be sent."""
+    """Whether the connection has no request being received, processed or answered."""
     return not (channel.request or channel.requests or channel.total_outbufs_len)
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    """One listening socket: a name with several addresses gives the first."""
+    """One listening socket, on the first address of a name."""
     with contextlib.ExitStack() as undo:
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -117,14 +116,14 @@ def _bound(host: str, port: int) -> socket.socket:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind(address)
         except (OSError, UnicodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "that is no name of a machine"
-            raise SettingsError(f"cannot listen on {host}:{port}: {why}; choose --listen") from error
+            reason = error.strerror if isinstance(error, OSError) else "that is not a host name"
+            raise SettingsError(f"cannot listen on {host}:{port}: {reason}; choose --listen") from error
         undo.pop_all()
         return bound
 
 
-class _Noise(logging.Filter):
-    """Drops what waitress says of a connection that closes under an answer which outlasted the grace."""
+class _NoiseFilter(logging.Filter):
+    """Drops waitress's error about a connection closed during a response that outlasted `grace`."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None

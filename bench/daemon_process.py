@@ -27,7 +27,7 @@ def main() -> None:
     settings = Settings(
         pipeline=folder / "pipeline.toml", state_dir=folder / "state", host="127.0.0.1", port=0
     )
-    service = Service(settings, tell=gate.emit, warehouse=gate)  # type: ignore[arg-type]
+    service = Service(settings, on_event=gate.emit, warehouse=gate)  # type: ignore[arg-type]
     if new:
         days = [FIRST + dt.timedelta(days=n) for n in range(number)]
         for first in range(0, number, PER_REQUEST):

@@ -38,7 +38,7 @@ def backfilld(number: int, folder: Path) -> float:
     file.write_text(toml(["/bin/true", "{date}"]))
     gate = Instant()
     settings = Settings(pipeline=file, state_dir=folder / "state", host="127.0.0.1", port=0)
-    service = Service(settings, tell=gate.emit, warehouse=gate)  # type: ignore[arg-type]
+    service = Service(settings, on_event=gate.emit, warehouse=gate)  # type: ignore[arg-type]
     service.start()
     started = time.perf_counter()
     days = tuple(FIRST + dt.timedelta(days=n) for n in range(number))

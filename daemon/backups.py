@@ -1,4 +1,4 @@
-"""Copies of an SQLite state database at a pace, of which the latest are kept."""
+"""Periodic copies of an SQLite state database. The latest few are kept."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from backfilld.state.store.errors import DatabaseUnavailable
 
 FOLDER = "backups"
 ABANDONED_SECONDS = 3600.0
-"""For how long nobody has written to a copy that will never be whole."""
-_NAME = re.compile(r"state-(\d{8}T\d{6})Z\.db")
+"""A partial copy that was not written to for this long belongs to a process that was killed."""
+_FILE_NAME = re.compile(r"state-(\d{8}T\d{6})Z\.db")
 _STAMP = "%Y%m%dT%H%M%S"
 
 
@@ -23,30 +23,30 @@ class Backups:
     """The copies beside one state database, named by their time in UTC.
 
     Raises:
-        DatabaseUnusable: it is no file: PostgreSQL has means of its own.
+        DatabaseUnavailable: it is in PostgreSQL, which has its own tools for backups.
     """
 
     def __init__(self, db: Database, *, now: Callable[[], float]) -> None:
         if not db.sqlite:
             raise DatabaseUnavailable(
-                f"{db.name} is in PostgreSQL, whose own means make backups: pg_dump --format=custom"
+                f"{db.name} is in PostgreSQL, which has its own tools for backups: pg_dump --format=custom"
             )
         self._db = db
         self._now = now
         self.folder = db.path.parent / FOLDER
 
-    def take(self, target: Path | None = None) -> Path:
-        """Copy the database to `target`: a file, a directory, or None for the usual one. Where it went.
+    def create(self, target: Path | None = None) -> Path:
+        """Copy the database to `target`: a file, a directory, or None for the default one. Returns the path.
 
         Raises:
-            DatabaseUnusable: the database is damaged or not there, or the copy cannot be written.
+            DatabaseUnavailable: the database is damaged or missing, or the copy cannot be written.
         """
         if target is None:
             target = self.folder
             try:
                 target.mkdir(mode=0o700, exist_ok=True)
             except OSError as error:
-                raise DatabaseUnavailable(f"{target} cannot be made: {error.strerror}") from error
+                raise DatabaseUnavailable(f"{target} cannot be created: {error.strerror}") from error
             self._remove_abandoned()
         if os.path.isdir(target):
             target /= dt.datetime.fromtimestamp(self._now(), dt.UTC).strftime(f"state-{_STAMP}Z.db")
@@ -55,13 +55,13 @@ class Backups:
         self._db.backup(target)
         return target
 
-    def due(self, every: float) -> bool:
-        """Whether the latest copy is `every` seconds old; copies from the future do not count."""
+    def is_due(self, every: float) -> bool:
+        """Whether the latest copy is at least `every` seconds old. Copies from the future do not count."""
         latest = self.latest_at
         return latest is None or self._now() - latest >= every
 
     def prune(self, keep: int) -> list[Path]:
-        """Remove all but the latest `keep` copies; which went."""
+        """Remove all but the latest `keep` copies. Returns the removed paths."""
         now = self._now()
         by_age = sorted(self._known().items(), key=lambda copy: (copy[1] <= now, copy[1]))
         old = [path for path, _ in by_age[: max(len(by_age) - keep, 0)]]
@@ -70,38 +70,41 @@ class Backups:
         return old
 
     def _remove_abandoned(self) -> None:
-        """Remove what is left of copies whose maker was killed."""
+        """Remove partial copies whose process was killed."""
         for path in self.folder.glob(".state-*.db.partial*"):
-            with suppress(FileNotFoundError):  # it is whole by now
+            with suppress(FileNotFoundError):  # it was completed meanwhile
                 if self._now() - path.stat().st_mtime > ABANDONED_SECONDS:
                     path.unlink()
 
     @property
     def latest_at(self) -> float | None:
-        """When the latest copy was made, in epoch seconds; None without any."""
+        """When the latest copy was made, in epoch seconds; None without one."""
         now = self._now()
         return max((at for at in self._known().values() if at <= now), default=None)
 
     def _known(self) -> dict[Path, float]:
-        found = {}
+        created_at_by_path = {}
         for path in self.folder.glob("state-*.db"):
-            if match := _NAME.fullmatch(path.name):
-                found[path] = dt.datetime.strptime(match[1], _STAMP).replace(tzinfo=dt.UTC).timestamp()
-        return found
+            if match := _FILE_NAME.fullmatch(path.name):
+                created_at_by_path[path] = (
+                    dt.datetime.strptime(match[1], _STAMP).replace(tzinfo=dt.UTC).timestamp()
+                )
+        return created_at_by_path
 
 
 def refuse_empty_database(db: Database, state_dir: Path) -> None:
-    """Start no empty database where there was one.
+    """Refuse an empty database in a state directory that has had one.
 
-    Attempts would be numbered from 1 again, and jobs of the lost ones may still run.
+    Attempt ids would start from 1 again while jobs of the lost attempts may still run.
 
     Raises:
-        DatabaseUnusable: it is missing or empty, and the state directory says that it was not always.
+        DatabaseUnavailable: the database is missing or empty, but logs or backups of one exist.
     """
-    left = [name for name in (FOLDER, "attempts") if any((state_dir / name).glob("*"))]
-    if left and db.empty:
+    leftovers = [name for name in (FOLDER, "attempts") if any((state_dir / name).glob("*"))]
+    if leftovers and db.empty:
         where = "beside it" if db.sqlite else f"in {state_dir}"
         raise DatabaseUnavailable(
-            f"{db.name} is missing or empty, but {' and '.join(left)} {where} are not: restore the latest"
-            " backup, or give a state directory of its own to what shall begin afresh"
+            f"{db.name} is missing or empty, but {' and '.join(leftovers)} {where} are not:"
+            " restore the latest"
+            " backup, or start afresh with another state directory"
         )

@@ -1,4 +1,4 @@
-"""What the engine tells after a commit: the log and the metrics listen."""
+"""Events that the engine emits after a commit, for the log, the metrics and the webhook."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DateMoved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateEvaluated:
-    """A date was decided upon."""
+    """The gate of a date's state was evaluated."""
 
     phase: str
     result: str
@@ -43,7 +43,7 @@ class AttemptStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnded:
-    """A job ended, however it ended."""
+    """An attempt ended, whatever its result."""
 
     attempt: int
     processor: str
@@ -54,12 +54,12 @@ class AttemptEnded:
 
 
 IncidentKind = Literal["warehouse", "breaker", "budget", "regressed", "stopped", "backup", "clock"]
-"""What trouble is about: the closed set by which it is counted."""
+"""The closed set of incident kinds: a label of the metric."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """Something a person should know of that belongs to no date: an outage, a breaker, a budget."""
+    """A fault that an operator should know of and that is not tied to one date."""
 
     kind: IncidentKind
     text: str

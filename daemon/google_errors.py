@@ -1,4 +1,4 @@
-"""What Google's clients raise when an answer does not come, and what lies behind it."""
+"""The exceptions of Google's clients, and their root causes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ FAILURES = (
     FutureTimeoutError,
     OSError,
 )
-"""All that a client raises when a question is not answered."""
+"""Everything that a client raises when a request fails."""
 
 
 def root_cause(error: Exception) -> str:
-    """The innermost cause, which names what happened: refused, no credentials, no such host."""
+    """The innermost cause with its type, such as a refused connection or missing credentials."""
     *_, innermost = _causes(error)
     text = first_line(str(innermost)) if str(innermost) else type(innermost).__name__
     return f"{text} ({type(innermost).__name__})"

@@ -1,4 +1,4 @@
-"""Whether this daemon moves things, or stands by for another one on the same state database."""
+"""Leader election: one daemon per state database runs the engine, all others stand by."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from backfilld.state.store.lock import DaemonLock
 
 log = logging.getLogger(__name__)
 
-_NOBODY = "no leader is known yet"
+_UNKNOWN = "no leader is known yet"
 
 
 class Leadership:
-    """The lead: taken wherever it is free, and again when it was lost and nobody else took it.
+    """Acquires leadership when it is free, also after it was lost.
 
-    `open_state` is called each time, before anything moves. `term` counts them.
+    Calls `open_state` each time before anything moves, and counts the times in `term`.
     """
 
     def __init__(self, lock: DaemonLock, open_state: Callable[[], None]) -> None:
         self._lock = lock
         self._open_state = open_state
-        self.standby = _NOBODY
-        """Who leads instead; empty while this daemon leads."""
+        self.standby = _UNKNOWN
+        """The daemon that leads instead; empty while this one leads."""
         self.term = 0
 
-    def look(self) -> bool:
-        """Whether it leads now.
+    def ensure_leader(self) -> bool:
+        """Keep leadership, or acquire it if it is free. Returns whether this daemon leads now.
 
         Raises:
-            InUse: another daemon serves the state directory.
-            DatabaseUnusable: that cannot be found out, or the database cannot be opened.
+            AlreadyRunning: another daemon serves the state directory.
+            DatabaseUnavailable: the lock or the database cannot be used.
         """
         if not self.standby:
             if self._lock.held():
                 return True
-            log.warning("the lead is lost: nothing moves until it is taken again")
-            self.standby = _NOBODY
+            log.warning("leadership is lost: nothing moves until it is acquired again")
+            self.standby = _UNKNOWN
         if leader := self._lock.take():
             if leader != self.standby:
                 log.info("standing by: %s", leader)

@@ -1,7 +1,7 @@
-"""The daemon's threads, in order: started after recovery, stopped so that nothing is lost.
+"""The daemon without its API: opens its parts, starts its threads after recovery and stops them in order.
 
-Two workers call the engine's duties, one to move dates and one to ask the warehouse. APScheduler holds
-ticks and alarms, never dates; an event wakes the workers at once.
+Two workers run the engine: the engine worker moves dates, the warehouse worker sends queries. APScheduler
+runs periodic jobs and one wake-up timer, and knows nothing of dates. Events wake the workers at once.
 """
 
 from __future__ import annotations
@@ -33,9 +33,7 @@ from backfilld.daemon.executors.registry import open_executors
 from backfilld.daemon.leadership import Leadership
 from backfilld.daemon.settings import Settings, prepare
 from backfilld.daemon.systemd import Manager
-from backfilld.daemon.warehouses.adapter import Purpose
-from backfilld.daemon.warehouses.backend import noop
-from backfilld.daemon.warehouses.client import WarehouseClient
+from backfilld.daemon.warehouses.adapter import DescribedWarehouse, Purpose, noop
 from backfilld.daemon.warehouses.registry import open_warehouse
 from backfilld.daemon.worker import Worker
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -46,10 +44,10 @@ from backfilld.state.store.lock import Holder, open_lock
 
 log = logging.getLogger(__name__)
 
-WATCH_SECONDS = 1.0
-"""How often time limits of running jobs are looked at."""
-BACKUP_LOOK_SECONDS = 60.0
-"""How often the age of the latest backup is looked at."""
+TIMER_SECONDS = 1.0
+"""How often the time limits of running jobs are checked."""
+BACKUP_CHECK_SECONDS = 60.0
+"""How often the age of the latest backup is checked."""
 
 
 class Service:
@@ -59,20 +57,20 @@ class Service:
         self,
         settings: Settings,
         *,
-        tell: EventSink = lambda event: None,
+        on_event: EventSink = lambda event: None,
         on_query: Callable[[Purpose, int], None] = noop,
         on_error: Callable[[], None] = noop,
-        warehouse: WarehouseClient | None = None,
+        warehouse: DescribedWarehouse | None = None,
         manager: Manager | None = None,
     ) -> None:
         """Open everything; nothing moves before `start`. `warehouse` replaces the pipeline file's.
 
-        `manager` is fed by the engine's loop.
+        The engine worker feeds the watchdog of `manager`.
 
         Raises:
             PipelineError: the pipeline file cannot be used.
-            DatabaseUnusable: the state database cannot be used.
-            InUse: another daemon serves the state directory.
+            DatabaseUnavailable: the state database cannot be used.
+            AlreadyRunning: another daemon serves the state directory.
             SettingsError: the state directory or its logs cannot be used, or an executor lacks its package.
         """
         self.settings = settings
@@ -82,20 +80,17 @@ class Service:
         self._lock = open_lock(self.db, Holder.me(since=time.time(), listen=settings.listen))
         self.db.fence(self._lock.check)
         self._leadership = Leadership(self._lock, self._open_state)
-        self._leadership.look()
-        self._taken_up = 0
+        self._leadership.ensure_leader()
+        self._recovered_term = 0
         self.backups = Backups(self.db, now=time.time) if self.db.sqlite else None
         self.warehouse = warehouse or open_warehouse(
             self.pipeline, on_query=on_query, on_error=on_error, ledger=BytesLedger(self.db)
         )
-        watched = manager or Manager({})
-        self._mover = Worker(
-            "engine", self._turn, done=self._set_alarm, on_iteration=watched.beat, nap=watched.beat_seconds
-        )
-        self._asker = Worker("warehouse", self._validate)
+        self._engine_worker = self._new_engine_worker(manager or Manager({}))
+        self._warehouse_worker = Worker("warehouse", self._validate)
         log_folder = settings.state_dir / logs.FOLDER
-        self.executors = open_executors(self.pipeline, log_folder, on_end=self._mover.wake)
-        self._listeners = [tell]
+        self.executors = open_executors(self.pipeline, log_folder, on_end=self._engine_worker.wake)
+        self._subscribers = [on_event]
         self.context = EngineContext(
             pipeline=self.pipeline,
             machine=Machine(self.pipeline),
@@ -111,48 +106,58 @@ class Service:
         self.enqueuer = Enqueuer(self.context, self.validator)
         self.ready = False
         self._scheduler = _scheduler()
-        self._clock = ClockMonitor(ClockStepDetector(time.time, time.monotonic), self._clock_leapt)
+        self._clock = ClockMonitor(ClockStepDetector(time.time, time.monotonic), self._on_clock_step)
+
+    def _new_engine_worker(self, manager: Manager) -> Worker:
+        """The worker that ticks, and feeds the watchdog after each tick."""
+        return Worker(
+            "engine",
+            self._tick,
+            on_idle=self._schedule_wakeup,
+            on_iteration=manager.beat,
+            poll_interval=manager.beat_seconds,
+        )
 
     def _open_state(self) -> None:
-        """As the leader: make sure that the database is the one to go on with, and of this version."""
+        """As the new leader: check that the database is intact and not lost, and migrate it."""
         refuse_empty_database(self.db, self.settings.state_dir)
         self.db.verify()
         self.db.upgrade()
 
     def start(self) -> None:
-        """Recover, then let things move; or stand by."""
-        self._leads()
+        """Recover and start all threads, or stand by for the daemon that leads."""
+        self._ensure_leader()
         self._scheduler.start()
-        self._scheduler.add_job(self._watch, "interval", seconds=WATCH_SECONDS, id="watch")
+        self._scheduler.add_job(self._check_timers, "interval", seconds=TIMER_SECONDS, id="timers")
         recheck = self.pipeline.engine.recheck_interval
         self._scheduler.add_job(self._recheck, "interval", seconds=recheck, id="recheck")
         if self.pipeline.engine.revalidate_within:
             self._scheduler.add_job(self._sweep, "interval", seconds=TICK_SECONDS, id="sweep")
         if self.pipeline.engine.log_retention:
-            self._scheduler.add_job(self._forget_logs, "interval", seconds=logs.LOOK_SECONDS, id="logs")
+            self._scheduler.add_job(self._prune_logs, "interval", seconds=logs.CHECK_SECONDS, id="logs")
         if self.settings.backup_every and self.db.sqlite:
-            look = min(BACKUP_LOOK_SECONDS, self.settings.backup_every)
-            self._scheduler.add_job(self._back_up, "interval", seconds=look, id="backup")
+            pace = min(BACKUP_CHECK_SECONDS, self.settings.backup_every)
+            self._scheduler.add_job(self._back_up, "interval", seconds=pace, id="backup")
         self._clock.start()
-        self._mover.start()
-        self._asker.start()
+        self._engine_worker.start()
+        self._warehouse_worker.start()
         self.ready = True
 
     def stop(self, timeout: float = 30.0) -> bool:
-        """Start nothing more and end what is under way; jobs live on and are adopted at the next start.
+        """Stop all threads. Running jobs go on and are adopted at the next start.
 
-        Returns whether everything ended within `timeout` seconds. What did not may still write, so the lock
-        then stays until the process ends.
+        Returns whether every thread ended within `timeout` seconds. A thread that did not may still write, so
+        the lock is then kept until the process ends.
         """
         self.ready = False
         self._clock.stop()
-        ticks = threading.Thread(target=self._scheduler.shutdown, name="ticks", daemon=True)
-        ticks.start()  # ends with the last tick under way
-        for worker in (self._mover, self._asker):
+        shutdown = threading.Thread(target=self._scheduler.shutdown, name="ticks", daemon=True)
+        shutdown.start()  # ends with the periodic job that is running
+        for worker in (self._engine_worker, self._warehouse_worker):
             worker.stop()
-        ended = [worker.join(timeout) for worker in (self._mover, self._asker)]
-        ticks.join(timeout)
-        ended.append(not ticks.is_alive())
+        ended = [worker.join(timeout) for worker in (self._engine_worker, self._warehouse_worker)]
+        shutdown.join(timeout)
+        ended.append(not shutdown.is_alive())
         for executor in self.executors.values():
             executor.close()
         self.warehouse.close()
@@ -162,128 +167,131 @@ class Service:
         return all(ended)
 
     def wake(self) -> None:
-        """Something happened: look now."""
-        self._mover.wake()
-        self._asker.wake()
+        """Run both workers now: something has happened."""
+        self._engine_worker.wake()
+        self._warehouse_worker.wake()
 
-    def listen(self, tell: EventSink) -> None:
-        """Have every event told to one more listener."""
-        self._listeners.append(tell)
+    def subscribe(self, on_event: EventSink) -> None:
+        """Call `on_event` with every event from now on."""
+        self._subscribers.append(on_event)
 
     def health(self) -> Mapping[str, str]:
-        """By check: empty, or what is wrong."""
+        """By health check: what is wrong, empty if nothing is."""
         return {
             "started": "" if self.ready else "not started, or stopping",
-            "engine": self._mover.fault or ("a turn does not come back" if self._mover.stalled else ""),
-            "warehouse": self._asker.fault,
+            "engine": self._engine_worker.last_error
+            or ("a tick does not return" if self._engine_worker.stalled else ""),
+            "warehouse": self._warehouse_worker.last_error,
             **{f"executor {name}": executor.fault for name, executor in self.executors.items()},
         } | ({"standby": self.standby} if self.standby else {})
 
     @property
     def standby(self) -> str:
-        """Which daemon leads, while this one stands by; else empty."""
+        """The daemon that leads while this one stands by; empty while this one leads."""
         return self._leadership.standby
 
     @property
     def last_backup_at(self) -> float | None:
-        """When the latest backup was made, in epoch seconds; None without any, and of PostgreSQL."""
+        """When the latest backup was made, in epoch seconds; None without one, and with PostgreSQL."""
         return self.backups.latest_at if self.backups else None
 
     @property
     def alive(self) -> bool:
-        """Whether the engine's loop comes round."""
-        return not self._mover.stalled
+        """Whether the engine loop is alive."""
+        return not self._engine_worker.stalled
 
     def _emit(self, event: Event) -> None:
-        for listener in self._listeners:
-            listener(event)
+        for subscriber in self._subscribers:
+            subscriber(event)
 
-    def _leads(self) -> bool:
-        """Whether this daemon moves things; when it has just become the leader, it takes up what was running.
+    def _ensure_leader(self) -> bool:
+        """Whether this daemon leads. When it has just become the leader, it recovers first.
 
-        Of the threads the engine's alone asks; the others go by what it found.
+        Only the engine worker calls this; other threads read the result (`_is_active_leader`).
         """
-        if not self._leadership.look():
+        if not self._leadership.ensure_leader():
             return False
-        if self._taken_up != self._leadership.term:
+        if self._recovered_term != self._leadership.term:
             self.engine.recover()
-            self._taken_up = self._leadership.term
-            self._asker.wake()
+            self._recovered_term = self._leadership.term
+            self._warehouse_worker.wake()
         return True
 
     @property
-    def _moving(self) -> bool:
-        return not self.standby and self._taken_up == self._leadership.term
+    def _is_active_leader(self) -> bool:
+        return not self.standby and self._recovered_term == self._leadership.term
 
-    def _turn(self) -> bool:
-        if not self._leads():
+    def _tick(self) -> bool:
+        if not self._ensure_leader():
             self.engine.supervise_standby()
             return False
         moved = self.engine.tick()
         if moved:
-            self._asker.wake()
+            self._warehouse_worker.wake()
         return moved
 
     def _validate(self) -> bool:
-        if not self._moving:
+        if not self._is_active_leader:
             return False
-        learnt = self.engine.validate()
-        if learnt:
-            self._mover.wake()
-        return learnt
+        judged = self.engine.validate()
+        if judged:
+            self._engine_worker.wake()
+        return judged
 
-    def _watch(self) -> None:
-        """The tick: looks at the lead that may change hands, at limits of jobs, at questions that wait."""
+    def _check_timers(self) -> None:
+        """Wake the engine worker for job limits and leadership, and the warehouse worker for due queries."""
         if not self.db.sqlite or self.engine.has_running_attempts():
-            self._mover.wake()
-        if self._moving and self.engine.has_due_query():
-            self._asker.wake()
+            self._engine_worker.wake()
+        if self._is_active_leader and self.engine.has_due_query():
+            self._warehouse_worker.wake()
 
     def _recheck(self) -> None:
-        if self._moving:
+        if self._is_active_leader:
             self.engine.recheck_missing_upstream()
 
     def _sweep(self) -> None:
-        if self._moving and self.engine.sweeper.run():
+        if self._is_active_leader and self.engine.sweeper.run():
             self.wake()
 
-    def _clock_leapt(self, seconds: float) -> None:
-        """The clock was set. Ticks are planned by it: after a step back they would all be late by as much."""
+    def _on_clock_step(self, seconds: float) -> None:
+        """Reschedule all periodic jobs: after a step back they would all be late by as much."""
         way = "forward" if seconds > 0 else "back"
-        log.warning("the clock was set %s by %.0f s: limits of running jobs count anew", way, abs(seconds))
+        log.warning(
+            "the clock was set %s by %.0f s: limits of running jobs count from now", way, abs(seconds)
+        )
         for job in self._scheduler.get_jobs():
-            with contextlib.suppress(JobLookupError):  # the alarm, which went off or was set anew meanwhile
+            with contextlib.suppress(JobLookupError):  # the wake-up timer has fired meanwhile
                 job.modify(next_run_time=dt.datetime.now(dt.UTC))
         self.wake()
 
     def _back_up(self) -> None:
-        """The tick: copies the database once the latest copy is old enough."""
-        if self.backups is None or not self.backups.due(self.settings.backup_every):
+        """Back up the database if the latest backup is old enough."""
+        if self.backups is None or not self.backups.is_due(self.settings.backup_every):
             return
         try:
-            log.info("backup: %s", self.backups.take())
+            log.info("backup: %s", self.backups.create())
             self.backups.prune(self.settings.backup_keep)
         except (DatabaseUnavailable, OSError) as error:
             self._emit(Incident(kind="backup", text=str(error)))
 
-    def _forget_logs(self) -> None:
-        """The tick: removes the logs that are old enough."""
-        if gone := logs.prune(self.context):
-            log.info("removed the logs of %d attempts", gone)
+    def _prune_logs(self) -> None:
+        """Remove logs older than `log_retention`."""
+        if pruned := logs.prune(self.context):
+            log.info("removed the logs of %d attempts", pruned)
 
-    def _set_alarm(self) -> None:
-        """Wake when the next retry, question or end of a hold is due."""
-        at = self.engine.next_wakeup() if self._moving else None
+    def _schedule_wakeup(self) -> None:
+        """Schedule a wake-up for the next retry, query or end of a hold."""
+        at = self.engine.next_wakeup() if self._is_active_leader else None
         if at is None:
             with contextlib.suppress(JobLookupError):
-                self._scheduler.remove_job("alarm")
+                self._scheduler.remove_job("wakeup")
             return
         when = dt.datetime.fromtimestamp(max(at, time.time()), dt.UTC)
-        self._scheduler.add_job(self.wake, "date", run_date=when, id="alarm", replace_existing=True)
+        self._scheduler.add_job(self.wake, "date", run_date=when, id="wakeup", replace_existing=True)
 
 
 def _scheduler() -> BackgroundScheduler:
-    """In UTC and in memory; a late tick is run late, never dropped, and never twice at once."""
+    """A scheduler in UTC and in memory. A late job runs late, is never dropped and never overlaps itself."""
     scheduler = BackgroundScheduler(
         timezone=dt.UTC,
         executors={"default": ThreadPoolExecutor(2)},
@@ -294,5 +302,5 @@ def _scheduler() -> BackgroundScheduler:
 
 
 def _report(event: JobExecutionEvent) -> None:
-    if not isinstance(event.exception, DatabaseUnavailable):  # the workers tell of that
-        log.error("the tick %s failed: %s", event.job_id, event.exception)
+    if not isinstance(event.exception, DatabaseUnavailable):  # the workers log that
+        log.error("the periodic job %s failed: %s", event.job_id, event.exception)

@@ -1,4 +1,4 @@
-"""Settings of one daemon: from options and `BACKFILLD_*` variables, loud about what it does not know."""
+"""Settings of one daemon, from options and `BACKFILLD_*` variables. Unknown variables are refused."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ VARIABLES: Mapping[str, str] = {
     "BACKFILLD_STATE_DIR": "the directory of the state database and the logs",
     "BACKFILLD_DATABASE": "the URL of a PostgreSQL database instead of the file there, a secret",
     "BACKFILLD_LISTEN": "HOST:PORT of the API",
-    "BACKFILLD_TOKENS": "the file of tokens that the API admits",
-    "BACKFILLD_ALLOWED_HOSTS": "further names under which the API is asked, with commas between them",
-    "BACKFILLD_RATE": "requests a second that each client of the API may make",
-    "BACKFILLD_BACKUP_EVERY": "the age of a backup at which the next is made, such as 24h; 0 for none",
+    "BACKFILLD_TOKENS": "the file of tokens that the API accepts",
+    "BACKFILLD_ALLOWED_HOSTS": "further host names of the API, with commas between them",
+    "BACKFILLD_RATE": "requests per second that each client of the API may make",
+    "BACKFILLD_BACKUP_EVERY": "the interval between backups, such as 24h; 0 for none",
     "BACKFILLD_BACKUP_KEEP": "how many backups are kept",
-    "BACKFILLD_WEBHOOK": "the URL that is told how backfills go, a secret",
+    "BACKFILLD_WEBHOOK": "the URL that receives messages about backfills, a secret",
     "BACKFILLD_URL": "where clients find the API",
     "BACKFILLD_TOKEN": "the bearer token of clients",
 }
-"""Every variable that backfilld reads. The jobs' own five are not settings."""
+"""Every variable that backfilld reads. The five that jobs receive are not settings."""
 
 _PREFIX = "BACKFILLD_"
 _FOR_JOBS = {
@@ -43,7 +43,7 @@ _TOKENS, _WEBHOOK, _DATABASE = "tokens", "webhook", "database"
 DATABASE = "state.db"
 """The state database in the state directory."""
 _SERVER = re.compile(r"postgres(ql)?://([^\s@]*@)?(\[[^\s@\]]*\]|[^\s@:/?]*)(:\d+)?([/?][^\s@]*)?")
-"""A URL that SQLAlchemy takes as it is meant: one @, before the host, and a port that is a number."""
+"""A URL that SQLAlchemy parses as intended: one @, before the host, and a numeric port."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -53,41 +53,41 @@ class SettingsError(UserError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Where the daemon finds and keeps things, and where it listens."""
+    """Paths, database, address and limits of one daemon."""
 
     pipeline: Path
     state_dir: Path
     host: str
     port: int
     database: str = field(default="", repr=False)
-    """The URL of a PostgreSQL database, which may have a password in it; empty for the SQLite file."""
+    """The URL of a PostgreSQL database, which may contain a password; empty for the SQLite file."""
     tokens: Path | None = None
-    """The file of tokens; without one the API is for this machine only, and for everyone on it."""
+    """The file of tokens. Without one, the API is open to every user of this host and to no other host."""
     allowed_hosts: tuple[str, ...] = ()
-    """Names under which the API may be asked, besides its own address and this machine's."""
+    """Host names that requests may use, besides the address and localhost."""
     rate: float = 100.0
-    """Requests a second that each client may make; ten seconds' worth at once."""
+    """Requests per second that each client may make, with bursts of ten times as many."""
 
     backup_every: float = 86_400.0
-    """Seconds after which the state database is copied again; 0 for never."""
+    """Seconds between backups of the state database; 0 for none."""
     backup_keep: int = 7
-    """How many of those copies are kept."""
+    """How many backups are kept."""
     webhook: str = field(default="", repr=False)
-    """The URL that is told how backfills go; whoever knows it can write there."""
+    """The URL that receives messages about backfills. It is a secret: whoever knows it can post there."""
 
     @property
     def database_url(self) -> str:
-        """The state database."""
+        """The URL of the state database."""
         return self.database or _file_url(self.state_dir)
 
     @property
     def listen(self) -> str:
-        """HOST:PORT of the API; port 0 stands for any free one."""
+        """HOST:PORT of the API. Port 0 means any free port."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def loopback(self) -> bool:
-        """Whether only this machine can reach the API."""
+        """Whether only this host can reach the API."""
         return self.host in _LOOPBACK
 
 
@@ -111,47 +111,47 @@ def settings(
     pipeline = pipeline or environment.get("BACKFILLD_PIPELINE")
     if not pipeline:
         raise SettingsError("no pipeline file: give --pipeline FILE or set BACKFILLD_PIPELINE")
-    host, port = _address(*_chosen(listen, "listen", environment, DEFAULT_LISTEN))
+    host, port = _address(*_option_or_variable(listen, "listen", environment, DEFAULT_LISTEN))
     hosts = allowed_hosts or environment.get("BACKFILLD_ALLOWED_HOSTS", "").split(",")
     return Settings(
         pipeline=Path(pipeline),
         state_dir=_state_dir(state_dir, environment),
-        database=_server_url(environment),
+        database=_postgresql_url(environment),
         host=host,
         port=port,
         tokens=_token_file(tokens, environment),
         allowed_hosts=tuple(name.strip().lower() for name in hosts if name.strip()),
         rate=_rate(environment.get("BACKFILLD_RATE") or "100"),
-        backup_every=_pace(*_chosen(backup_every, "backup-every", environment, "24h")),
-        backup_keep=_kept(*_chosen(backup_keep, "backup-keep", environment, "7")),
+        backup_every=_backup_interval(*_option_or_variable(backup_every, "backup-every", environment, "24h")),
+        backup_keep=_backup_count(*_option_or_variable(backup_keep, "backup-keep", environment, "7")),
         webhook=_webhook(environment),
     )
 
 
 def state_database(state_dir: str | None, environment: Mapping[str, str] = os.environ) -> str:
-    """The URL of the state database, for whoever needs nothing else of a daemon's settings.
+    """The URL of the state database, for commands that need no other setting.
 
     Raises:
-        SettingsError: no state directory is given, or the URL is none.
+        SettingsError: no state directory is given, or the URL is malformed.
     """
-    return _server_url(environment) or _file_url(_state_dir(state_dir, environment))
+    return _postgresql_url(environment) or _file_url(_state_dir(state_dir, environment))
 
 
 def prepare(directory: Path, *, with_file: bool = True) -> None:
-    """Make the state directory and, if it is one, the database's file, for their owner alone.
+    """Create the state directory and, for SQLite, the database file, accessible to their owner only.
 
     Raises:
-        SettingsError: they cannot be made, written or kept from others.
+        SettingsError: they cannot be created, written or protected.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        why = f"{error.strerror}; choose another --state-dir"
-        raise SettingsError(f"the state directory {directory} cannot be made: {why}") from error
+        reason = f"{error.strerror}; choose another --state-dir"
+        raise SettingsError(f"the state directory {directory} cannot be created: {reason}") from error
     if not os.access(directory, os.W_OK | os.X_OK):
         raise SettingsError(f"the state directory {directory} cannot be written; check its owner and rights")
     try:
-        # SQLite would make it for all to read; what it puts beside it takes over these rights.
+        # SQLite would create it readable for all. Its journal files inherit these permissions.
         if with_file:
             (directory / DATABASE).touch(mode=0o600)
         for path, mode in ((directory, 0o700), (directory / DATABASE, 0o600)):
@@ -163,74 +163,76 @@ def prepare(directory: Path, *, with_file: bool = True) -> None:
         ) from error
 
 
-def _state_dir(given: str | None, environment: Mapping[str, str]) -> Path:
-    named = given or environment.get("BACKFILLD_STATE_DIR")
-    if not named:
+def _state_dir(option: str | None, environment: Mapping[str, str]) -> Path:
+    path = option or environment.get("BACKFILLD_STATE_DIR")
+    if not path:
         raise SettingsError("no state directory: give --state-dir DIR or set BACKFILLD_STATE_DIR")
-    return Path(named).absolute()
+    return Path(path).absolute()
 
 
 def _file_url(state_dir: Path) -> str:
     return f"sqlite:///{state_dir / DATABASE}"
 
 
-def _server_url(environment: Mapping[str, str]) -> str:
-    """The URL of a PostgreSQL database; empty when there is none."""
-    url, where = _secret("BACKFILLD_DATABASE", _DATABASE, environment)
+def _postgresql_url(environment: Mapping[str, str]) -> str:
+    """The URL of a PostgreSQL database; empty without one."""
+    url, source = _secret("BACKFILLD_DATABASE", _DATABASE, environment)
     if url and not _SERVER.fullmatch(url):
         raise SettingsError(
-            f"{where} is not a URL of PostgreSQL; write it like postgresql://USER@HOST/NAME,"
+            f"{source} is not a URL of PostgreSQL; write it like postgresql://USER@HOST/NAME,"
             " and @ : / in a password as %40 %3A %2F"
         )
     return url.replace("postgres://", "postgresql://", 1)
 
 
-def _chosen(given: str | None, name: str, environment: Mapping[str, str], usual: str) -> tuple[str, str]:
-    """What an option says, else its variable, else what is usual; and who says so."""
-    if given:
-        return given, f"--{name}"
+def _option_or_variable(
+    option: str | None, name: str, environment: Mapping[str, str], default: str
+) -> tuple[str, str]:
+    """The value of an option, else of its variable, else the default; and the name of its source."""
+    if option:
+        return option, f"--{name}"
     variable = _PREFIX + name.upper().replace("-", "_")
-    return environment.get(variable) or usual, variable
+    return environment.get(variable) or default, variable
 
 
-def _pace(text: str, where: str) -> float:
+def _backup_interval(text: str, source: str) -> float:
     try:
         return 0.0 if text == "0" else float(str(parse_duration(text)))
     except ValueError as error:
-        raise SettingsError(f"{where}: {error}, or 0 for no backups") from error
+        raise SettingsError(f"{source}: {error}, or 0 for no backups") from error
 
 
-def _kept(text: str, where: str) -> int:
+def _backup_count(text: str, source: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise SettingsError(f"{where} {text!r} is not a number of backups, at least 1")
+        raise SettingsError(f"{source} {text!r} is not a number of backups, at least 1")
     return int(text)
 
 
-def _address(listen: str, where: str) -> tuple[str, int]:
+def _address(listen: str, source: str) -> tuple[str, int]:
     host, colon, port = listen.rpartition(":")
     host = host.strip("[]")
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise SettingsError(f"{where} {listen!r} is not HOST:PORT; write it like {DEFAULT_LISTEN}")
+        raise SettingsError(f"{source} {listen!r} is not HOST:PORT; write it like {DEFAULT_LISTEN}")
     return host, int(port)
 
 
-def _token_file(given: str | None, environment: Mapping[str, str]) -> Path | None:
-    """The file that is named, else the systemd credential when there is one."""
-    named = given or environment.get("BACKFILLD_TOKENS")
-    if named:
-        return Path(named).absolute()
+def _token_file(option: str | None, environment: Mapping[str, str]) -> Path | None:
+    """The given file, else the systemd credential if there is one."""
+    path = option or environment.get("BACKFILLD_TOKENS")
+    if path:
+        return Path(path).absolute()
     return _credential(_TOKENS, environment)
 
 
 def _webhook(environment: Mapping[str, str]) -> str:
-    url, where = _secret("BACKFILLD_WEBHOOK", _WEBHOOK, environment)
+    url, source = _secret("BACKFILLD_WEBHOOK", _WEBHOOK, environment)
     if url and not re.fullmatch(r"https?://[^\s/]+\S*", url):
-        raise SettingsError(f"{where} is not a URL; write it like https://hooks.example.com/services/...")
+        raise SettingsError(f"{source} is not a URL; write it like https://hooks.example.com/services/...")
     return url
 
 
 def _secret(variable: str, name: str, environment: Mapping[str, str]) -> tuple[str, str]:
-    """What no complaint repeats, and where it is from: the environment, else the systemd credential."""
+    """A secret and its source: the variable, else the systemd credential. Errors never repeat the secret."""
     credential = _credential(name, environment)
     if environment.get(variable) or credential is None:
         return environment.get(variable, ""), variable
@@ -241,7 +243,7 @@ def _secret(variable: str, name: str, environment: Mapping[str, str]) -> tuple[s
 
 
 def _credential(name: str, environment: Mapping[str, str]) -> Path | None:
-    """A systemd credential of this service, when there is one."""
+    """The path of a systemd credential of this service, if there is one."""
     credentials = environment.get("CREDENTIALS_DIRECTORY")
     credential = Path(credentials, name) if credentials else None
     return credential if credential is not None and credential.exists() else None
@@ -258,5 +260,5 @@ def _rate(text: str) -> float:
 def _refuse_unknown(environment: Mapping[str, str]) -> None:
     for name in environment:
         if name.startswith(_PREFIX) and name not in VARIABLES and name not in _FOR_JOBS:
-            meant = did_you_mean(name, VARIABLES, prefix=_PREFIX)
-            raise SettingsError(f"unknown variable {name}: correct or unset it; {meant}")
+            suggestion = did_you_mean(name, VARIABLES, prefix=_PREFIX)
+            raise SettingsError(f"unknown variable {name}: correct or unset it; {suggestion}")

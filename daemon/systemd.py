@@ -1,6 +1,6 @@
-"""What systemd is told of this process, by sd_notify(3): ready, stopping, and that the engine comes round.
+"""Notifies systemd (sd_notify(3)) that the daemon is ready, is stopping, and that its engine loop is alive.
 
-The protocol is one datagram for each message, to the socket that NOTIFY_SOCKET names.
+The protocol is one datagram per message to the socket named by NOTIFY_SOCKET.
 """
 
 from __future__ import annotations
@@ -13,46 +13,46 @@ from contextlib import suppress
 
 _SEND_SECONDS = 10.0
 _BEATS = 4
-"""A beat each quarter of the watchdog's time: a turn may take another quarter, and half of it is left."""
+"""Beats per watchdog interval. One tick may take another quarter of it, which leaves half as a margin."""
 
 
 class Manager:
-    """The service manager that started this process; without one, nothing is sent and nothing fails."""
+    """The service manager that started this process. Without one, nothing is sent and nothing fails."""
 
     def __init__(self, environment: MutableMapping[str, str] = os.environ) -> None:
-        """Takes its variables out of the environment, so that no child can speak in our name."""
+        """Remove its variables from the environment, so that no job can send notifications for the daemon."""
         address = environment.pop("NOTIFY_SOCKET", "")
         microseconds = environment.pop("WATCHDOG_USEC", "")
         pid = environment.pop("WATCHDOG_PID", "") or str(os.getpid())
-        # An @ stands for the zero byte of Linux's abstract names.
+        # A leading @ means the zero byte of an abstract socket name.
         self._address = "\0" + address[1:] if address.startswith("@") else address
         within = int(microseconds) / 1e6 if microseconds.isdecimal() else 0.0
         watched = bool(address) and within > 0 and pid == str(os.getpid())
         self.beat_seconds = within / _BEATS if watched else None
-        """How often `beat` is to be called at least; None where no watchdog waits for it."""
+        """The longest allowed time between calls of `beat`, in seconds; None without a watchdog."""
         self._next_beat = 0.0
 
     def status(self, text: str) -> None:
-        """One line that `systemctl status` shows."""
+        """Set the line that `systemctl status` shows."""
         self._send(f"STATUS={text}")
 
     def ready(self, text: str) -> None:
-        """Recovery is over, and requests are taken."""
+        """Report that recovery is over and requests are accepted."""
         self._send(f"READY=1\nSTATUS={text}")
 
     def stopping(self, text: str) -> None:
-        """The end has begun."""
+        """Report that the daemon is shutting down."""
         self._send(f"STOPPING=1\nSTATUS={text}")
 
     def beat(self) -> None:
-        """Feed the watchdog; to be called by what it watches, as often as that comes round."""
+        """Feed the watchdog. The watched loop calls this in every iteration."""
         if self.beat_seconds is None or time.monotonic() < self._next_beat:
             return
         self._next_beat = time.monotonic() + self.beat_seconds
         self._send("WATCHDOG=1")
 
     def _send(self, message: str) -> None:
-        """A manager that does not listen is no reason to stop working."""
+        """Send one message. A service manager that does not listen is ignored."""
         if not self._address:
             return
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:

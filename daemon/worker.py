@@ -1,4 +1,4 @@
-"""A thread that works when it is woken, and outlives whatever goes wrong with its work."""
+"""A thread that runs a task whenever it is woken, and survives the errors of that task."""
 
 from __future__ import annotations
 
@@ -12,58 +12,60 @@ from backfilld.state.store.errors import DatabaseUnavailable
 log = logging.getLogger(__name__)
 
 FAULT_PAUSE_SECONDS = 5.0
-"""How long a worker rests after an unforeseen error, so that a lasting fault does not become a busy loop."""
+"""Pause after an error, so that a lasting fault does not become a busy loop."""
 STALL_SECONDS = 120.0
-"""A turn that lasts longer than this counts as stuck."""
+"""A task that runs longer than this counts as stuck."""
 
 
 class Worker:
-    """A thread that calls a duty whenever it is woken, and again while the duty finds something to do.
+    """A thread that runs `task` whenever it is woken, and again as long as the task returns True.
 
-    It also wakes by itself after `nap` seconds. `came_round` is called after each turn, a failed one too.
+    It also wakes by itself every `poll_interval` seconds. `on_iteration` is called after each run of the
+    task, including failed ones; `on_idle` after each run that returns False. `last_error` is empty while the
+    task succeeds.
     """
 
     def __init__(
         self,
         name: str,
-        duty: Callable[[], bool],
+        task: Callable[[], bool],
         *,
-        done: Callable[[], None] = lambda: None,
+        on_idle: Callable[[], None] = lambda: None,
         on_iteration: Callable[[], None] = lambda: None,
-        nap: float | None = None,
+        poll_interval: float | None = None,
     ) -> None:
-        self._duty = duty
-        self._done = done
-        self._came_round = on_iteration
-        self._nap = nap
+        self._task = task
+        self._on_idle = on_idle
+        self._on_iteration = on_iteration
+        self._poll_interval = poll_interval
         self._woken = threading.Event()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.busy_since: float | None = None
-        self.fault = ""
+        self.last_error = ""
 
     def start(self) -> None:
-        """Begin to work, with a first turn."""
+        """Start the thread and run the task once."""
         self._thread.start()
         self.wake()
 
     def wake(self) -> None:
-        """Something happened: take a turn now."""
+        """Run the task now: something has happened."""
         self._woken.set()
 
     def stop(self) -> None:
-        """Take no further turn."""
+        """Do not run the task again."""
         self._stopping.set()
         self._woken.set()
 
     def join(self, timeout: float) -> bool:
-        """Whether it has ended, after `timeout` seconds at most."""
+        """Wait at most `timeout` seconds for the thread. Returns whether it has ended."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         while not self._stopping.is_set():
-            self._woken.wait(self._nap)
+            self._woken.wait(self._poll_interval)
             self._woken.clear()
             while not self._stopping.is_set() and self._once():
                 pass
@@ -71,28 +73,28 @@ class Worker:
     def _once(self) -> bool:
         self.busy_since = time.monotonic()
         try:
-            again = self._duty()
+            again = self._task()
             if not again:
-                self._done()
-            if self.fault:
-                log.info("the %s worker goes on", self._thread.name)
-            self.fault = ""
+                self._on_idle()
+            if self.last_error:
+                log.info("the %s worker has recovered", self._thread.name)
+            self.last_error = ""
         except DatabaseUnavailable as error:
-            if self.fault != str(error):  # once, however long it lasts
+            if self.last_error != str(error):  # log a lasting error once
                 log.error("the %s worker waits: %s", self._thread.name, error)
-            again = self._rest(str(error))
+            again = self._back_off(str(error))
         except Exception as error:
-            fault = f"{type(error).__name__}: {error}"
-            if self.fault != fault:
-                log.exception("the %s worker met an error", self._thread.name)
-            again = self._rest(fault)
+            error_text = f"{type(error).__name__}: {error}"
+            if self.last_error != error_text:
+                log.exception("error in the %s worker", self._thread.name)
+            again = self._back_off(error_text)
         self.busy_since = None
-        self._came_round()
+        self._on_iteration()
         return again
 
-    def _rest(self, fault: str) -> bool:
-        """Try again in a while: whatever was under way is found again in the database."""
-        self.fault = fault
+    def _back_off(self, error_text: str) -> bool:
+        """Pause, then try again: the database knows what was under way."""
+        self.last_error = error_text
         self._stopping.wait(FAULT_PAUSE_SECONDS)
         return True
 
@@ -103,11 +105,11 @@ class Worker:
 
     @property
     def stopping(self) -> bool:
-        """Whether it shall take no further turn: a long one may end early."""
+        """Whether `stop` was called, so that a long task may end early."""
         return self._stopping.is_set()
 
     @property
     def stalled(self) -> bool:
-        """Whether its duty has not come back for long."""
+        """Whether the task has been running for longer than `STALL_SECONDS`."""
         since = self.busy_since
         return since is not None and time.monotonic() - since > STALL_SECONDS

@@ -1,4 +1,4 @@
-"""A real Chromium for the tests of the page, and what must hold of every page that it sees."""
+"""A real Chromium for the tests of the page, with checks that every page has to pass."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-TELL_VIOLATIONS = """
+LOG_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) =>
   console.error(`against the policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));
 """
@@ -39,36 +39,36 @@ def running() -> Iterator[Browser]:
 
 
 @contextlib.contextmanager
-def looking(chromium: Browser, url: str, **options: object) -> Iterator[Page]:
-    """A tab on a daemon's pages, at ease: nothing from elsewhere, nothing against the policy, no error."""
+def browse(chromium: Browser, url: str, **options: object) -> Iterator[Page]:
+    """A tab on the pages of a daemon. Fails on foreign requests, policy violations and script errors."""
     context = chromium.new_context(base_url=url, **options)  # type: ignore[arg-type]
     context.set_default_timeout(TIMEOUT_MS)
     page = context.new_page()
-    complaints: list[str] = []
-    elsewhere: list[str] = []
+    errors: list[str] = []
+    foreign: list[str] = []
 
     def check(route: Route) -> None:
         if urlsplit(route.request.url).netloc != urlsplit(url).netloc:
-            elsewhere.append(route.request.url)
+            foreign.append(route.request.url)
             route.abort()
         else:
             route.continue_()
 
     context.route("**/*", check)
-    page.add_init_script(TELL_VIOLATIONS)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda said: complaints.append(said.text) if "policy" in said.text.lower() else None)
+    page.add_init_script(LOG_VIOLATIONS)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda line: errors.append(line.text) if "policy" in line.text.lower() else None)
     yield page
     context.close()
-    assert elsewhere == []
-    assert complaints == []
+    assert foreign == []
+    assert errors == []
 
 
-def looks(page: Page) -> int:
-    """How often the page has looked for something new."""
-    return int(page.evaluate("document.documentElement.dataset.looks ?? 0"))
+def polls(page: Page) -> int:
+    """How often the page has polled the daemon."""
+    return int(page.evaluate("document.documentElement.dataset.polls ?? 0"))
 
 
-def after_a_look(page: Page) -> None:
-    """Wait until a look that begins from now on is over: the next but one to end."""
-    page.wait_for_function("n => document.documentElement.dataset.looks >= n", arg=looks(page) + 2)
+def wait_for_poll(page: Page) -> None:
+    """Wait until a poll that starts from now on has ended: the second to end."""
+    page.wait_for_function("n => document.documentElement.dataset.polls >= n", arg=polls(page) + 2)

@@ -255,12 +255,12 @@ def _toml(value: Any) -> str:
 
 def routes() -> str:
     """Every route, section by section."""
-    return "\n".join(f"### {one.name}\n{one.about}\n\n{_section(one)}" for one in SECTIONS)
+    return "\n".join(f"### {one.name}\n{one.description}\n\n{_section(one)}" for one in SECTIONS)
 
 
 def _section(section: Router) -> str:
     rows = [
-        [f"`{one.method} {one.path}`", one.scope or "", _asked(one), _summary(one)]
+        [f"`{one.method} {one.route}`", one.scope or "", _asked(one), _summary(one)]
         for one in section.endpoints
     ]
     return _rows(["route", "scope", "takes", "does"], rows)

@@ -1,4 +1,4 @@
-"""How often somebody may ask: a token bucket for each client."""
+"""Rate limit: a token bucket for each client."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 BURST_SECONDS = 10.0
-"""How many seconds' worth of requests may come at once."""
-MOST = 10_000
-"""Clients remembered; who has not asked for longest is forgotten first."""
+"""A burst may have as many requests as the rate allows in this time."""
+MAX_CLIENTS = 10_000
+"""Number of buckets kept; the least recently used one is dropped first."""
 
 
 @dataclass(slots=True)
@@ -19,18 +19,18 @@ class TokenBuckets:
 
     rate: float
     now: Callable[[], float] = time.monotonic
-    _left: dict[Hashable, tuple[float, float]] = field(default_factory=dict)
+    _buckets: dict[Hashable, tuple[float, float]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, client: Hashable) -> float:
-        """Take one request out of a client's bucket: 0, or the seconds until there is one again."""
+        """Take a token of the client. Returns 0, or the seconds until one is available."""
         burst = self.rate * BURST_SECONDS
         with self._lock:
             now = self.now()
-            left, at = self._left.pop(client, (burst, now))
-            left = min(burst, left + (now - at) * self.rate)
-            allowed = left >= 1
-            self._left[client] = (left - 1 if allowed else left, now)
-            if len(self._left) > MOST:
-                del self._left[next(iter(self._left))]
-        return 0.0 if allowed else (1 - left) / self.rate
+            tokens, updated_at = self._buckets.pop(client, (burst, now))
+            tokens = min(burst, tokens + (now - updated_at) * self.rate)
+            allowed = tokens >= 1
+            self._buckets[client] = (tokens - 1 if allowed else tokens, now)
+            if len(self._buckets) > MAX_CLIENTS:
+                del self._buckets[next(iter(self._buckets))]
+        return 0.0 if allowed else (1 - tokens) / self.rate

@@ -1,4 +1,4 @@
-"""Who may come in: hosts, origins, sizes, rates, tokens and scopes; and who a change is recorded under."""
+"""Access control of requests: hosts, origins, sizes, rates, tokens and scopes; and the actor of a change."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ _EXTENSION = "backfilld-guard"
 _REALM = "backfilld"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 _HOST = re.compile(r"(\[[0-9a-f:]+\]|[^\[\]:@/]+)(:[0-9]{1,5})?", re.IGNORECASE)
-_READING = ("GET", "HEAD")
+_READ_METHODS = ("GET", "HEAD")
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody who asks, by the name of the token."""
+    """The client of a request: the name and scope of its token."""
 
     name: str
     scope: Scope
 
 
 EVERYONE = Principal(ANONYMOUS, Scope.OPERATE)
-"""Whoever reaches a daemon without tokens."""
+"""Every client of a daemon without tokens."""
 
 
 def init_app(
     app: Flask, settings: Settings, scopes: Mapping[str, Scope | None], *, standby: Callable[[], str]
 ) -> None:
-    """Check every request before any view sees it. An endpoint that `scopes` does not have needs a token.
+    """Check every request before its view runs. An endpoint that is not in `scopes` needs a token.
 
-    `standby` says which daemon leads, where it is another: changes are for that one.
+    `standby` returns the daemon that leads, if it is another one; only the leader accepts changes.
 
     Raises:
-        SettingsError: the tokens cannot be read, or it would be open to others without any.
+        SettingsError: the token file is unusable, or there are no tokens and the address is not loopback.
     """
     guard = RequestGuard(settings, scopes, standby)
     app.extensions[_EXTENSION] = guard
@@ -65,24 +65,24 @@ def init_app(
 
 
 def current() -> RequestGuard:
-    """The guard of the app that answers now."""
+    """The guard of the current app."""
     guard: RequestGuard = current_app.extensions[_EXTENSION]
     return guard
 
 
 def current_actor() -> Actor:
-    """Who asks and from where, as history and audit will have it."""
+    """The actor of the current request, for transitions and the audit log."""
     return Actor(name=principal().name, address=request.remote_addr or "", request_id=g.request_id)
 
 
 def principal() -> Principal:
-    """Who asks."""
-    found: Principal | None = g.get("principal")
-    return found or Principal(ANONYMOUS, Scope.READ)
+    """The client of the current request."""
+    identified: Principal | None = g.get("principal")
+    return identified or Principal(ANONYMOUS, Scope.READ)
 
 
 class RequestGuard:
-    """The door of one app."""
+    """Checks the requests of one app."""
 
     def __init__(
         self, settings: Settings, scopes: Mapping[str, Scope | None], standby: Callable[[], str]
@@ -101,33 +101,35 @@ class RequestGuard:
         self._buckets = TokenBuckets(settings.rate)
 
     def check(self) -> None:
-        """Let the request of this moment in, or refuse it.
+        """Check the current request.
 
         Raises:
-            HTTPException: it is refused; the message says why.
-            StandsBy: it would change something, and another daemon leads.
+            HTTPException: the request is rejected; the message says why.
+            NotLeader: the request is a change, and another daemon leads.
         """
         g.request_id = _request_id()
         self._check_host()
         _check_origin()
-        needed = self._scopes.get(request.endpoint or "", _usual_scope())
+        needed = self._scopes.get(request.endpoint or "", _default_scope())
         g.principal = self._identify(needed)
         self._check_rate()
         if needed is not None:
             _authorize(g.principal, needed)
         if needed is Scope.OPERATE and (leader := self._standby()):
-            raise NotLeader(f"this daemon stands by and changes nothing: {leader}; ask that one")
+            raise NotLeader(
+                f"this daemon is on standby and makes no changes: {leader}; send the request there"
+            )
 
     def log_in(self, text: str) -> tuple[Principal, str]:
-        """Open a session for a token; whose it is, and the value of the cookie.
+        """Open a session for a token. Returns the client and the value of Set-Cookie.
 
         Raises:
-            Refused: there are no tokens.
-            Unauthorized: it is none.
+            Conflict: the daemon has no tokens.
+            Unauthorized: the token is unknown.
             ServiceUnavailable: the token file cannot be used.
         """
         if self._tokens is None:
-            raise Conflict("this daemon has no tokens: nobody needs to log in")
+            raise Conflict("this daemon has no tokens: no login is needed")
         with _usable():
             token = self._tokens.find(text)
         if token is None:
@@ -135,12 +137,12 @@ class RequestGuard:
         return Principal(token.name, token.scope), _cookie(self._sessions.begin(token), LIFETIME_SECONDS)
 
     def log_out(self) -> str:
-        """End the session of this request, if it has one; the value of the cookie that takes it away."""
+        """End the session of the request, if it has one. Returns the Set-Cookie that deletes the cookie."""
         self._sessions.end(request.cookies.get(COOKIE, ""))
         return _cookie("", 0)
 
     def _check_host(self) -> None:
-        """A name that only pretends to be this machine (DNS rebinding) stays outside."""
+        """Reject a foreign host name that resolves to this machine (DNS rebinding)."""
         host = request.headers.get("Host", "")
         match = _HOST.fullmatch(host)
         if match is None or match[1].lower() not in self._hosts:
@@ -153,12 +155,12 @@ class RequestGuard:
         wait = self._buckets.take((request.remote_addr, g.principal and g.principal.name))
         if wait:
             raise TooManyRequests(
-                f"more requests than {self._buckets.rate:g} a second; ask again later",
+                f"more requests than {self._buckets.rate:g} a second; try again later",
                 retry_after=math.ceil(wait),
             )
 
     def _identify(self, needed: Scope | None) -> Principal | None:
-        """Who asks; None when nobody says so, or what they say is not true."""
+        """The client; None without credentials or with unknown ones."""
         if self._tokens is None:
             return EVERYONE
         try:
@@ -171,7 +173,7 @@ class RequestGuard:
         return Principal(token.name, token.scope) if token is not None else None
 
     def _presented(self, tokens: Tokens) -> Token | None:
-        """The token of the header, or the one that opened the session of the cookie."""
+        """The token of the Authorization header, or the one that opened the session of the cookie."""
         if "Authorization" in request.headers:
             scheme, _, text = request.headers["Authorization"].partition(" ")
             return tokens.find(text.strip()) if scheme.lower() == "bearer" else None
@@ -181,21 +183,21 @@ class RequestGuard:
 
 @contextlib.contextmanager
 def _usable() -> Iterator[None]:
-    """A token file that cannot be used is told in the log, and is nothing that a client could mend."""
+    """Log an unusable token file; the client only gets a 503, because it cannot repair the file."""
     try:
         yield
     except SettingsError as error:
-        log.error("%s; nobody is admitted until that is mended", error)
+        log.error("%s; no client is admitted until it is repaired", error)
         raise ServiceUnavailable("the token file cannot be used; the daemon's log says why") from error
 
 
-def _authorize(who: Principal | None, needed: Scope) -> None:
-    if who is None:
+def _authorize(client: Principal | None, needed: Scope) -> None:
+    if client is None:
         if "Authorization" in request.headers:
             raise _unauthorized("this token is not known", "invalid_token")
         raise _unauthorized(f"this needs a token with the scope '{needed}': Authorization: Bearer TOKEN")
-    if not who.scope.covers(needed):
-        raise Forbidden(f"this needs the scope '{needed}'; the token '{who.name}' has '{who.scope}'")
+    if not client.scope.covers(needed):
+        raise Forbidden(f"this needs the scope '{needed}'; the token '{client.name}' has '{client.scope}'")
 
 
 def _unauthorized(message: str, error: str | None = None) -> Unauthorized:
@@ -203,44 +205,44 @@ def _unauthorized(message: str, error: str | None = None) -> Unauthorized:
     return Unauthorized(message, www_authenticate=WWWAuthenticate("bearer", dict(challenge)))
 
 
-def _usual_scope() -> Scope:
-    return Scope.READ if request.method in _READING or request.endpoint is None else Scope.OPERATE
+def _default_scope() -> Scope:
+    return Scope.READ if request.method in _READ_METHODS or request.endpoint is None else Scope.OPERATE
 
 
 def _finish(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.get("request_id", "")
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("Cache-Control", "no-store")
-    # An answer of 500 sends its reader to the log, where its request has to stand.
-    if request.method not in _READING or response.status_code == 500:
-        words = (
+    # The problem of a 500 refers to the log by the id of the request, so that has to be logged.
+    if request.method not in _READ_METHODS or response.status_code == 500:
+        values = (
             request.method,
             request.path,
             principal().name,
             response.status_code,
             g.get("request_id", ""),
         )
-        log.info("%s %r by %s: %s (request %s)", *words)
+        log.info("%s %r by %s: %s (request %s)", *values)
     return response
 
 
 def _request_id() -> str:
-    given = request.headers.get("X-Request-Id", "")
-    usable = _REQUEST_ID.fullmatch(given) and redacted(given) == given  # it is logged and kept: never a token
-    return given if usable else uuid.uuid4().hex
+    sent = request.headers.get("X-Request-Id", "")
+    usable = _REQUEST_ID.fullmatch(sent) and redacted(sent) == sent  # it is logged and stored: never a token
+    return sent if usable else uuid.uuid4().hex
 
 
 def _check_origin() -> None:
-    """No page of another site may change anything through somebody's browser."""
+    """Reject changes that a page of another site sends through the browser of a user (CSRF)."""
     origin = request.headers.get("Origin")
-    if origin is None or request.method in _READING:
+    if origin is None or request.method in _READ_METHODS:
         return
     if origin.partition("://")[2].lower() != request.headers.get("Host", "").lower():
         raise Forbidden(f"the Origin {origin!r} is not this daemon; pages of other sites may not change it")
 
 
 def _cookie(text: str, seconds: float) -> str:
-    """Out of reach of scripts and of other sites; over TLS only, where the browser says that it came so."""
+    """The Set-Cookie value: HttpOnly, SameSite=Strict, and Secure if the request came over TLS."""
     secure = "; Secure" if request.headers.get("Origin", "").startswith("https://") else ""
     return f"{COOKIE}={text}; Path=/; Max-Age={seconds:.0f}; HttpOnly; SameSite=Strict{secure}"
 

@@ -1,7 +1,7 @@
-"""Sessions of browsers, so that a page never holds a token: the cookie is a random id and nothing else.
+"""Browser sessions, so that a page never has the token: the cookie is only a random id.
 
-They are kept in memory, as hashes, rather than signed into the cookie: a logout ends one for good, nothing
-on disk can be stolen, and there is no key to guard. A restart of the daemon ends them all.
+Sessions are kept in memory, as hashes, instead of signed cookies: a logout ends a session at once, nothing
+is on disk, and there is no signing key to protect. A restart of the daemon ends all sessions.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from backfilld.api.auth.tokens import Token, digest
 
 LIFETIME_SECONDS = 12 * 3600.0
-MOST = 1000
-"""Sessions at once; the oldest ends when there would be more."""
+MAX_SESSIONS = 1000
+"""Concurrent sessions; one more ends the oldest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class _Session:
 
 
 class Sessions:
-    """Who has logged in. A session lasts no longer than the token that opened it."""
+    """Open sessions. A session is valid for at most as long as the token that opened it."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -34,21 +34,21 @@ class Sessions:
         self._open: dict[bytes, _Session] = {}
 
     def begin(self, token: Token) -> str:
-        """Open a session; its id, for the cookie."""
+        """Open a session. Returns its id, for the cookie."""
         text = secrets.token_urlsafe(32)
         with self._lock:
-            if len(self._open) >= MOST:
+            if len(self._open) >= MAX_SESSIONS:
                 del self._open[next(iter(self._open))]
             self._open[digest(text)] = _Session(token.digest, self._now() + LIFETIME_SECONDS)
         return text
 
     def find(self, text: str) -> bytes | None:
-        """The digest of the token that opened the session, while it lasts."""
+        """The digest of the token that opened the session; None if the session is unknown or expired."""
         with self._lock:
             session = self._open.get(digest(text))
         return session.token if session is not None and self._now() < session.ends_at else None
 
     def end(self, text: str) -> None:
-        """End a session; one that is not open is ended already."""
+        """End a session, if it is open."""
         with self._lock:
             self._open.pop(digest(text), None)

@@ -1,7 +1,7 @@
-"""Bearer tokens: made once, kept as hashes in a file of lines `NAME SCOPE sha256:HEX`.
+"""Bearer tokens: shown once, stored as hashes in a file of lines `NAME SCOPE sha256:HEX`.
 
-A token is 256 random bits, so plain SHA-256 keeps it safe at rest: there is no dictionary to try, which is
-all that a slow hash would defend against. Text that is not such a token is refused before it is compared.
+A token has 256 random bits, so plain SHA-256 is safe at rest: slow hashes only defend against dictionary
+attacks. Text that does not have the shape of a token is rejected before it is compared.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from backfilld.daemon.engine.context import ACTOR
 from backfilld.daemon.settings import SettingsError
 
 ANONYMOUS = "anonymous"
-"""Who a change is recorded under while there are no tokens."""
+"""Actor of changes while the daemon has no tokens."""
 SHAPE = re.compile(r"bfd_[A-Za-z0-9_-]{43}")
-"""How a token looks: a mark that scanners for leaked secrets can find, and 256 bits."""
+"""Shape of a token: a prefix that secret scanners can find, and 256 bits."""
 _NAME = r"[A-Za-z0-9._-]{1,80}"
 _LINE = re.compile(rf"(?P<name>{_NAME})\s+(?P<scope>read|operate)\s+sha256:(?P<hex>[0-9a-f]{{64}})")
 _RESERVED = (ACTOR, ANONYMOUS)
@@ -29,19 +29,19 @@ _OTHERS_WRITE = 0o022
 
 
 class Scope(StrEnum):
-    """What a token may do; who may operate may read."""
+    """What a token allows; `operate` includes `read`."""
 
     READ = "read"
     OPERATE = "operate"
 
     def covers(self, needed: Scope) -> bool:
-        """Whether it is enough for what needs `needed`."""
+        """Whether this scope allows what needs `needed`."""
         return self is Scope.OPERATE or needed is Scope.READ
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token as the file knows it."""
+    """A token of the file, without its secret."""
 
     name: str
     scope: Scope
@@ -49,10 +49,10 @@ class Token:
 
 
 def mint(name: str, scope: Scope) -> tuple[str, str]:
-    """A new token, and the line that admits it.
+    """Make a new token. Returns the token and its line for the token file.
 
     Raises:
-        SettingsError: the name cannot be one.
+        SettingsError: the name is not a valid token name.
     """
     if not re.fullmatch(_NAME, name):
         raise SettingsError("the name of a token has 1 to 80 letters, digits, '.', '_' or '-'")
@@ -63,49 +63,49 @@ def mint(name: str, scope: Scope) -> tuple[str, str]:
 
 
 def digest(token: str) -> bytes:
-    """What is kept of a token, or of a session's id."""
+    """The SHA-256 hash of a token or a session id."""
     return hashlib.sha256(token.encode()).digest()
 
 
 def redacted(text: str) -> str:
-    """The text without any token that got into it, as when a client puts one into a path."""
+    """The text with every token replaced, for example one that a client put into a path."""
     return SHAPE.sub("bfd_...", text)
 
 
 class Tokens:
-    """The tokens of a file, which is read for every request: it is small, and a change counts at once.
+    """The tokens of a file. It is small and read for every request, so that a change takes effect at once.
 
-    A file that cannot be used admits nobody, so that a slip while revoking a token leaves no door open.
+    An unusable file admits no client: a mistake while revoking a token must not leave access open.
     """
 
     def __init__(self, path: Path) -> None:
-        """Look at the file.
+        """Check the file.
 
         Raises:
-            SettingsError: it cannot be used.
+            SettingsError: the file cannot be used.
         """
         self._path = path
         _read(path)
 
     def find(self, text: str) -> Token | None:
-        """The token that `text` is. Every known one is compared, in constant time.
+        """The token with the secret `text`; None if unknown. All tokens are compared, in constant time.
 
         Raises:
             SettingsError: the file cannot be used.
         """
         return self.by_digest(digest(text)) if SHAPE.fullmatch(text) else None
 
-    def by_digest(self, given: bytes) -> Token | None:
-        """The token with this digest, while the file has it.
+    def by_digest(self, wanted: bytes) -> Token | None:
+        """The token with this digest; None if the file does not have it.
 
         Raises:
             SettingsError: the file cannot be used.
         """
-        found = None
+        match = None
         for token in _read(self._path):
-            if hmac.compare_digest(token.digest, given):
-                found = token
-        return found
+            if hmac.compare_digest(token.digest, wanted):
+                match = token
+        return match
 
 
 def _read(path: Path) -> tuple[Token, ...]:
@@ -117,36 +117,34 @@ def _read(path: Path) -> tuple[Token, ...]:
         raise SettingsError(f"the token file {path} cannot be read: {error}; {remedy}") from error
     if mode & _OTHERS_WRITE:
         raise SettingsError(f"others may write the token file {path}; run chmod go-w {path}")
-    found = tuple(_tokens(lines, path))
-    if not found:
+    tokens = tuple(_tokens(lines, path))
+    if not tokens:
         raise SettingsError(f"the token file {path} has no token; backfilld token new NAME makes one")
-    return found
+    return tokens
 
 
 def _tokens(lines: list[str], path: Path) -> Iterator[Token]:
-    seen: set[bytes] = set()
+    digests: set[bytes] = set()
     for number, line in enumerate(lines, 1):
         text = line.partition("#")[0].strip()
         if not text:
             continue
         where = f"line {number} of the token file {path}"
         token = _parse(text, where)
-        if token.digest in seen:
+        if token.digest in digests:
             raise SettingsError(f"{where} has a token that an earlier line has; delete one of them")
-        seen.add(token.digest)
+        digests.add(token.digest)
         yield token
 
 
 def _parse(line: str, where: str) -> Token:
     match = _LINE.fullmatch(line)
     if match is None:
-        # The line is not shown: somebody may have put the token itself there.
+        # The line is not shown: it may contain the token itself.
         raise SettingsError(
             f"{where} is not NAME SCOPE sha256:HEX, with a name of up to 80 letters, digits, '.', '_' or '-'"
             f" and a scope of {' or '.join(Scope)}; backfilld token new NAME prints such a line"
         )
     if match["name"] in _RESERVED:
-        raise SettingsError(
-            f"{where} has the name {match['name']}, which history uses for others; choose another"
-        )
+        raise SettingsError(f"{where} has the name {match['name']}, which is reserved; choose another")
     return Token(match["name"], Scope(match["scope"]), bytes.fromhex(match["hex"]))

@@ -15,7 +15,7 @@ from backfilld.api.cli.client import Json
 from backfilld.api.cli.logfmt import lifting
 from backfilld.api.cli.output import counts, sanitize_line, sign
 from backfilld.api.cli.snapshot import Failure, Snapshot
-from backfilld.api.formatting import span
+from backfilld.api.formatting import format_duration
 from backfilld.state.rules.verdict import Verdict
 
 MOST_JOBS = 8
@@ -155,7 +155,7 @@ def _job(job: Json) -> Text:
     return Text.assemble(
         ("▷ ", "cyan"),
         f"{covered(job)} {job['processor']} ",
-        (f"{span(job['age_seconds'])} #{job['id']} ", "dim"),
+        (f"{format_duration(job['age_seconds'])} #{job['id']} ", "dim"),
         (sanitize_line(job["last_line"]), "italic dim"),
         no_wrap=True,
         overflow="ellipsis",
@@ -174,4 +174,4 @@ def _eta(progress: Json, at: dt.datetime) -> str:
     ends = dt.datetime.fromisoformat(progress["eta"])
     left = max((ends - at).total_seconds(), 0.0)
     clock = f"{ends.astimezone():%H:%M}" if left < 43_200 else f"{ends.astimezone():%a %d %b %H:%M}"
-    return f"in {span(left)}, at {clock} ({method})"
+    return f"in {format_duration(left)}, at {clock} ({method})"

@@ -12,7 +12,7 @@ from backfilld.api.cli.client import Json
 from backfilld.api.cli.logfmt import Fact
 from backfilld.api.cli.output import coloured, sanitize_line, sign
 from backfilld.api.cli.snapshot import attempt_failure
-from backfilld.api.formatting import span
+from backfilld.api.formatting import format_duration
 from backfilld.daemon.reports.next_action import helpful_command
 from backfilld.state.formatting import format_counts
 from backfilld.state.records import attempt_result
@@ -25,8 +25,8 @@ def facts(date: Json) -> Iterator[Fact]:
     parts = ("processors", "attempts", "transitions")
     yield Fact("date", {name: value for name, value in date.items() if name not in parts})
     for check in date["processors"]:
-        accepted = check["accepted"] and {"accepted_by": check["accepted"]["by"]}
-        yield Fact("processor", {k: v for k, v in check.items() if k != "accepted"} | (accepted or {}))
+        waiver = {f"waiver_{key}": text for key, text in (check["waiver"] or {}).items()}
+        yield Fact("processor", {k: v for k, v in check.items() if k != "waiver"} | waiver)
     for attempt in date["attempts"]:
         covered = {"dates": ",".join(attempt["dates"]), "reason": attempt_failure(attempt).reason or None}
         named = {k: v for k, v in attempt.items() if k not in ("tail", "detail", "dates")}
@@ -82,14 +82,12 @@ def _check(check: Json, longest: int) -> Iterator[Text]:
     yield Text.assemble("  ", sign(check["symbol"]), name, _rows(check))
     if check["reason"]:
         yield Text(f"      {sanitize_line(check['reason'])}")
-    if check["waiver_reason"]:
-        yield Text(f"      gap: {sanitize_line(check['waiver_reason'])}", style="yellow")
-    if accepted := check["accepted"]:
-        yield Text(f"      accepted by {accepted['by']}: {sanitize_line(accepted['reason'])}", style="yellow")
+    if waiver := check["waiver"]:
+        yield Text(f"      waived by {waiver['by']}: {sanitize_line(waiver['reason'])}", style="yellow")
 
 
 def _attempt(attempt: Json, longest: int) -> Iterator[Text]:
-    took = span(attempt["duration_seconds"]) if attempt["ended_at"] else "so far"
+    took = format_duration(attempt["duration_seconds"]) if attempt["ended_at"] else "so far"
     result = attempt_result(attempt["status"], attempt["exit_code"])
     line = f"  #{attempt['id']:<5} {attempt['processor']:<{longest}}  {result:<10}  {took}"
     yield Text(line)

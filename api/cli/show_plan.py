@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from backfilld.api.formatting import lasting, size, span
+from backfilld.api.formatting import format_bytes, format_duration, format_total_duration
 from backfilld.daemon.reports.plan.plan import Comparison, Cost, Coverage, PhasePlan, Plan, Step
 from backfilld.state.formatting import format_date_ranges, format_utc, pluralize
 
@@ -33,7 +33,7 @@ def lines(plan: Plan) -> Iterator[Text]:
         since = f"{one.repaired} was repaired at {format_utc(one.at)}"
         yield _comment(f"stale: {one.date}: {since}; backfilld retry --stale computes it again", "yellow")
     if plan.steps:
-        yield _comment(f"time: {lasting(plan.seconds, plan.unknown_steps)}, phase after phase")
+        yield _comment(f"time: {format_total_duration(plan.seconds, plan.unknown_steps)}, phase after phase")
     if plan.unknown_steps:
         yield _comment(
             "a time is known from a daemon's --state-dir once it ran, or from `estimate` in the file"
@@ -51,7 +51,7 @@ def side_by_side(comparison: Comparison) -> Iterator[Text]:
     rows = [
         ["sources", *(one.sources for one in options)],
         ["steps", *(str(len(one.steps)) for one in options)],
-        ["time", *(lasting(one.seconds, one.unknown_steps) for one in options)],
+        ["time", *(format_total_duration(one.seconds, one.unknown_steps) for one in options)],
         ["warehouse", *(_bill(one.cost) for one in options)],
         *([f"{covered[0].phase} afterwards", *map(_share, covered)] for covered in _coverages(options)),
         ["accepted gaps", *(str(sum(len(waiver.dates) for waiver in one.waivers)) for one in options)],
@@ -78,14 +78,14 @@ def _undone(options: Sequence[Plan]) -> Iterator[str]:
 def _phase(phase: PhasePlan) -> Iterator[Text]:
     yield Text()
     count = pluralize(len(phase.steps), "step")
-    time = lasting(phase.seconds, phase.unknown_steps)
+    time = format_total_duration(phase.seconds, phase.unknown_steps)
     yield _comment(f"{phase.phase} ({phase.order}): {count}, {time}", "bold")
     for step in phase.steps:
         yield from _step(step)
 
 
 def _step(step: Step) -> Iterator[Text]:
-    time = f" [{span(step.seconds)}, {step.basis}]" if step.seconds is not None else ""
+    time = f" [{format_duration(step.seconds)}, {step.basis}]" if step.seconds is not None else ""
     yield _comment(
         f"{step.number}. {step.processor} {format_date_ranges(step.dates)}: {step.reason}{time}", "dim"
     )
@@ -110,7 +110,7 @@ def _bill(cost: Cost) -> str:
     if cost.bytes is None:
         return "cost unknown"
     dollars = f", {cost.dollars:.4f} USD" if cost.dollars is not None else ""
-    return f"{size(cost.bytes)}{dollars}" if cost.bytes else "free of charge"
+    return f"{format_bytes(cost.bytes)}{dollars}" if cost.bytes else "free of charge"
 
 
 def _coverages(options: Sequence[Plan]) -> Iterator[tuple[Coverage, ...]]:

@@ -1,1 +1,1 @@
-"""What is told without being asked: what is worth telling, and the webhook that takes it."""
+"""Notifications: digests of backfills and holds, sent to a webhook."""

@@ -1,7 +1,7 @@
-"""What is worth telling people of backfills and breakers, derived from what stands and what was told.
+"""Digests of backfills and circuit breakers, derived from the current state and the topics already sent.
 
-A digest is told once per backfill and step, never per date. Where several are due, only the latest is told:
-after an outage of whoever is told there is no backlog.
+A digest is sent once per backfill and step, never per date. If several are due, only the latest is sent, so
+that an outage of the webhook causes no backlog.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from backfilld.state.store.database import Transaction
 from backfilld.state.store.notifications import ENDED
 
 STEPS = (0, 25, 50, 75)
-"""Percent of a backfill's dates that have ended; 0 is its start, and 100 its end."""
+"""Percent of ended dates at which a digest is sent; 0 is the start. The end has its own topic."""
 OLD_SECONDS = 86_400.0
-"""What began longer ago, is over and was never told, is no news: nobody was to be told then."""
+"""A finished backfill older than this without any digest predates the webhook: its end is not sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digest:
-    """One message about one subject, and the notices that it stands for. Without a text it is no news."""
+    """One message about one subject, and the topics that it covers. An empty text is not sent."""
 
     subject: str
-    whats: Sequence[str]
+    topics: Sequence[str]
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillProgress:
-    """How far a backfill is: its dates by outcome, and how many are live."""
+    """Progress of a backfill: ended dates by outcome, and the number of live dates."""
 
     row: BackfillRow
     status: str
@@ -46,63 +46,67 @@ class BackfillProgress:
 
     @property
     def ended(self) -> int:
-        """How many of its dates have ended."""
+        """Number of ended dates."""
         return sum(self.outcomes.values())
 
     @property
     def total(self) -> int:
-        """How many dates it holds."""
+        """Number of dates that it owns."""
         return self.ended + self.live
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether it is finished or cancelled."""
         return self.status in ("finished", "cancelled")
 
 
 def due(tx: Transaction, context: EngineContext) -> Iterator[Digest]:
-    """What is to be told now, at most one digest for each subject."""
+    """The digests to send now, at most one for each subject."""
     rows = notifications.open_backfills(tx)
-    told = notifications.sent(tx, [notifications.of_backfill(row.id) for row in rows])
-    courses = [_course(tx, row) for row in rows]
-    for course in courses:
-        subject = notifications.of_backfill(course.row.id)
-        what = what_is_due(course, told[subject])
-        if what is not None:
-            old = course.over and not told[subject] and course.row.created_at < context.now() - OLD_SECONDS
-            text = "" if old else f"{context.pipeline.name}: {subject} {_tell(tx, context, course, what)}"
-            yield Digest(subject=subject, whats=implied_topics(what), text=escape(text, quote=False))
-    waiting = [course.row.id for course in courses if course.live]
-    yield from _breakers(tx, context, waiting)
+    sent = notifications.sent(tx, [notifications.of_backfill(row.id) for row in rows])
+    progresses = [_backfill_progress(tx, row) for row in rows]
+    for backfill in progresses:
+        subject = notifications.of_backfill(backfill.row.id)
+        topic = due_topic(backfill, sent[subject])
+        if topic is not None:
+            old = (
+                backfill.over and not sent[subject] and backfill.row.created_at < context.now() - OLD_SECONDS
+            )
+            text = (
+                "" if old else f"{context.pipeline.name}: {subject} {_message(tx, context, backfill, topic)}"
+            )
+            yield Digest(subject=subject, topics=implied_topics(topic), text=escape(text, quote=False))
+    live = [backfill.row.id for backfill in progresses if backfill.live]
+    yield from _breakers(tx, context, live)
 
 
-def what_is_due(course: BackfillProgress, told: Collection[str]) -> str | None:
-    """The one notice about a backfill that is to be given next."""
-    if course.over:
-        return None if ENDED in told else ENDED
-    stop = f"stopped {course.row.stopped_at}"
-    if course.status == "stopped" and stop not in told:
+def due_topic(backfill: BackfillProgress, sent: Collection[str]) -> str | None:
+    """The topic to send next about a backfill; None if nothing is due."""
+    if backfill.over:
+        return None if ENDED in sent else ENDED
+    stop = f"stopped {backfill.row.stopped_at}"
+    if backfill.status == "stopped" and stop not in sent:
         return stop
-    if course.status == "cancelling" or not course.total:
+    if backfill.status == "cancelling" or not backfill.total:
         return None
-    percent = 100 * course.ended // course.total
+    percent = 100 * backfill.ended // backfill.total
     reached = _step(max(step for step in STEPS if step <= percent))
-    return None if reached in told else reached
+    return None if reached in sent else reached
 
 
-def implied_topics(what: str) -> Sequence[str]:
-    """The notice itself, and all earlier steps, which it makes old."""
+def implied_topics(topic: str) -> Sequence[str]:
+    """The topic and all earlier steps, which it makes obsolete."""
     steps = [_step(step) for step in STEPS]
-    if what == ENDED:
+    if topic == ENDED:
         return [*steps, ENDED]
-    return steps[: steps.index(what) + 1] if what in steps else [what]
+    return steps[: steps.index(topic) + 1] if topic in steps else [topic]
 
 
 def _step(percent: int) -> str:
     return f"{percent} %"
 
 
-def _course(tx: Transaction, row: BackfillRow) -> BackfillProgress:
+def _backfill_progress(tx: Transaction, row: BackfillRow) -> BackfillProgress:
     counts = counters.dates(tx, row.id)
     outcomes: Counter[str] = Counter()
     for count in counts:
@@ -112,52 +116,54 @@ def _course(tx: Transaction, row: BackfillRow) -> BackfillProgress:
     return BackfillProgress(row=row, status=backfills.status(tx, row), live=live, outcomes=outcomes)
 
 
-def _tell(tx: Transaction, context: EngineContext, course: BackfillProgress, what: str) -> str:
-    row = course.row
-    if what == ENDED:
-        how = "finished (100 %)" if course.status == "finished" else "was cancelled"
-        return f"{how}, begun {format_utc(row.created_at)}\n{_table(tx, course)}"
-    if what == _step(0):
-        return f"started: {row.start}..{row.end}, {_counts(backfills.answers(tx, row.id))}{_asked_for(row)}"
-    if what in implied_topics(ENDED):
+def _message(tx: Transaction, context: EngineContext, backfill: BackfillProgress, topic: str) -> str:
+    row = backfill.row
+    if topic == ENDED:
+        result = "finished (100 %)" if backfill.status == "finished" else "was cancelled"
+        return f"{result}, started {format_utc(row.created_at)}\n{_table(tx, backfill)}"
+    if topic == _step(0):
+        return (
+            f"started: {row.start}..{row.end}, {_counts(backfills.answers(tx, row.id))}{_requested_by(row)}"
+        )
+    if topic in implied_topics(ENDED):
         eta = progress(tx, context).eta
-        end = f"; may end {format_utc(eta.at)}" if eta.at is not None else ""
-        return f"has passed {what}: {_so_far(course)}. All backfills: {eta.method}{end}"
-    return f"is stopped: {row.stop_reason}; {_so_far(course)}. To go on: backfilld resume {row.id}"
+        end = f"; ETA {format_utc(eta.at)}" if eta.at is not None else ""
+        return f"has passed {topic}: {_so_far(backfill)}. All backfills: {eta.method}{end}"
+    return f"is stopped: {row.stop_reason}; {_so_far(backfill)}. To resume: backfilld resume {row.id}"
 
 
-def _asked_for(row: BackfillRow) -> str:
-    by = f", asked for by {row.actor}" if row.actor else ""
+def _requested_by(row: BackfillRow) -> str:
+    by = f", requested by {row.actor}" if row.actor else ""
     return f"{by}: {row.note}" if row.note else by
 
 
-def _so_far(course: BackfillProgress) -> str:
-    return f"{course.ended} of {course.total} dates have ended ({_counts(course.outcomes)})"
+def _so_far(backfill: BackfillProgress) -> str:
+    return f"{backfill.ended} of {backfill.total} dates have ended ({_counts(backfill.outcomes)})"
 
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{n} {name}" for name, n in Counter(counts).most_common()) or "none"
 
 
-def _table(tx: Transaction, course: BackfillProgress) -> str:
-    """The outcomes of its dates; where it holds none, what became of the request."""
-    counts = course.outcomes or backfills.answers(tx, course.row.id)
+def _table(tx: Transaction, backfill: BackfillProgress) -> str:
+    """Its dates by outcome; by request outcome if it owns no date."""
+    counts = backfill.outcomes or backfills.answers(tx, backfill.row.id)
     lines = [f"{name:<14}{n:>7}" for name, n in Counter(counts).most_common()]
     return "\n".join(["```", *lines, "```"])
 
 
 def _breakers(tx: Transaction, context: EngineContext, live: Sequence[int]) -> Iterator[Digest]:
-    """Processors that a breaker has paused."""
+    """One digest for each processor that a circuit breaker holds."""
     placed = [hold for hold in holds.all_holds(tx) if hold.kind == "processor"]
-    told = notifications.sent(tx, [_breaker(hold) for hold in placed])
-    waiting = f" Backfills under way: {', '.join(map(str, live))}." if live else ""
+    sent = notifications.sent(tx, [_subject(hold) for hold in placed])
+    waiting = f" Live backfills: {', '.join(map(str, live))}." if live else ""
     for hold in placed:
-        what = f"paused {hold.since}"
-        if what not in told[_breaker(hold)]:
-            remedy = f"To go on: backfilld release processor {hold.key}"
+        topic = f"paused {hold.since}"
+        if topic not in sent[_subject(hold)]:
+            remedy = f"To release: backfilld release processor {hold.key}"
             text = f"{context.pipeline.name}: {hold.reason}.{waiting} {remedy}"
-            yield Digest(subject=_breaker(hold), whats=[what], text=escape(text, quote=False))
+            yield Digest(subject=_subject(hold), topics=[topic], text=escape(text, quote=False))
 
 
-def _breaker(hold: HoldRow) -> str:
+def _subject(hold: HoldRow) -> str:
     return f"processor {hold.key}"

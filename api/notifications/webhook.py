@@ -1,6 +1,6 @@
-"""Tells people through a webhook (Slack's `{"text": ...}`), in a thread of its own and outside transactions.
+"""Sends digests to a webhook (Slack's `{"text": ...}`), in its own thread and outside transactions.
 
-A message is sent before it is noted as told: a crash between the two repeats it, and never swallows it.
+A message is sent before it is marked as sent: a crash between the two repeats it and never loses it.
 """
 
 from __future__ import annotations
@@ -22,46 +22,48 @@ from backfilld.state.store.errors import DatabaseUnavailable
 log = logging.getLogger(__name__)
 
 TIMEOUTS = (5.0, 10.0)
-"""Seconds to connect, and to wait for the answer."""
-REST_SECONDS = 1.0
-"""Between two looks at what is due, however much happens."""
-LOOK_SECONDS = 60.0
-"""How long nothing may happen before it looks all the same."""
-FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 2.0, 300.0
+"""Connect timeout and read timeout, in seconds."""
+MIN_INTERVAL_SECONDS = 1.0
+"""Minimum time between two checks for due digests, however many events arrive."""
+MAX_INTERVAL_SECONDS = 60.0
+"""Maximum time between two checks without any event."""
+FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 2.0, 300.0
 
 
 class DeliveryFailed(BackfilldError):
-    """The webhook did not take a message. It is told with the host alone: the rest of the URL is secret."""
+    """The webhook did not accept a message. The text names only the host: the rest of the URL is secret."""
 
 
 class MessageRejected(DeliveryFailed):
-    """It answered, but not with success; another message it may take."""
+    """The webhook responded with an error status; it may accept another message."""
 
 
 def post(url: str, text: str) -> None:
     """Send one message.
 
     Raises:
-        Refused: it answers with anything but success.
-        NotTold: it cannot be reached, or is too slow.
+        MessageRejected: the webhook responds with another status than 2xx.
+        DeliveryFailed: the webhook is unreachable or too slow.
     """
     host = urlsplit(url).hostname
     try:
-        # Only the status counts, and a redirect could carry the text to anybody.
-        answer = requests.post(url, json={"text": text}, timeout=TIMEOUTS, allow_redirects=False, stream=True)
-        answer.close()
+        # Only the status counts, and a redirect could send the text to another host.
+        response = requests.post(
+            url, json={"text": text}, timeout=TIMEOUTS, allow_redirects=False, stream=True
+        )
+        response.close()
     except requests.Timeout:
-        raise DeliveryFailed(f"{host} does not answer in time") from None
+        raise DeliveryFailed(f"{host} does not respond in time") from None
     except (requests.RequestException, ValueError) as error:
         raise DeliveryFailed(f"{host} cannot be reached ({type(error).__name__})") from None
-    if not 200 <= answer.status_code < 300:
-        raise MessageRejected(f"{host} answers {answer.status_code}")
+    if not 200 <= response.status_code < 300:
+        raise MessageRejected(f"{host} responds {response.status_code}")
 
 
 class Notifier:
-    """Tells what is due whenever something happens, where its daemon `leads`.
+    """Sends due digests after events, while its daemon is the leader (`leads`).
 
-    `sent` is called for each try, with whether it failed.
+    `on_delivery` is called after each delivery, with whether it failed.
     """
 
     def __init__(
@@ -69,94 +71,98 @@ class Notifier:
         context: EngineContext,
         url: str,
         *,
-        sent: Callable[[bool], None] = lambda failed: None,
+        on_delivery: Callable[[bool], None] = lambda failed: None,
         leads: Callable[[], bool] = lambda: True,
         backoff: float = FIRST_BACKOFF_SECONDS,
     ) -> None:
         self._context = context
         self._url = url
-        self._sent = sent
+        self._on_delivery = on_delivery
         self._leads = leads
         self._backoff = backoff
         self._failures = 0
-        self._trouble = ""
+        self._error = ""
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="webhook", daemon=True)
 
     def start(self) -> None:
-        """Begin to tell."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End, after the message that is under way."""
+        """Stop the thread after the current message."""
         self._stopping.set()
         self._woken.set()
-        self._thread.join(sum(TIMEOUTS) + REST_SECONDS)
+        self._thread.join(sum(TIMEOUTS) + MIN_INTERVAL_SECONDS)
 
-    def hear(self, event: Event) -> None:
-        """Something happened: look soon."""
+    def on_event(self, event: Event) -> None:
+        """Check for due digests soon."""
         self._woken.set()
 
-    def notes(self) -> Mapping[str, str]:
-        """What is wrong with telling, if anything."""
-        return {"webhook": self._trouble} if self._trouble else {}
+    def health_notes(self) -> Mapping[str, str]:
+        """The current delivery error, if any."""
+        return {"webhook": self._error} if self._error else {}
 
     def _work(self) -> None:
-        rest = 0.0
-        while not self._stopping.wait(rest):
-            rest = self._round()
-            self._woken.wait(LOOK_SECONDS)
+        delay = 0.0
+        while not self._stopping.wait(delay):
+            delay = self._send()
+            self._woken.wait(MAX_INTERVAL_SECONDS)
             self._woken.clear()
 
-    def _round(self) -> float:
-        """Tell all that is due; how many seconds to rest before the next look."""
+    def _send(self) -> float:
+        """Send due digests. Returns the seconds to wait before the next check."""
         try:
             self.send_due()
         except (DeliveryFailed, DatabaseUnavailable) as error:
-            if str(error) != self._trouble:  # once, however long it lasts
-                log.warning("not told: %s", error)
-            return self._again(str(error))
-        except Exception as error:  # the thread outlives it, as an engine's worker does
-            trouble = f"{type(error).__name__}: {error}"
-            if trouble != self._trouble:
-                log.exception("not told")
-            return self._again(trouble)
-        self._failures, self._trouble = 0, ""
-        return REST_SECONDS
+            if str(error) != self._error:  # logged once per outage
+                log.warning("notification failed: %s", error)
+            return self._retry_delay(str(error))
+        except Exception as error:  # the thread survives, like the engine's workers
+            text = f"{type(error).__name__}: {error}"
+            if text != self._error:
+                log.exception("notification failed")
+            return self._retry_delay(text)
+        self._failures, self._error = 0, ""
+        return MIN_INTERVAL_SECONDS
 
-    def _again(self, trouble: str) -> float:
-        """How many seconds to rest before the next try."""
+    def _retry_delay(self, error: str) -> float:
+        """Record a failure. Returns the seconds to wait before the next try."""
         self._failures += 1
-        self._trouble = trouble
+        self._error = error
         self._woken.set()
-        return float(min(self._backoff * 2 ** min(self._failures - 1, 20), LONGEST_BACKOFF_SECONDS))
+        return float(min(self._backoff * 2 ** min(self._failures - 1, 20), MAX_BACKOFF_SECONDS))
 
     def send_due(self) -> None:
-        """One message for each digest that is due, each noted when it was taken: the leader alone can."""
+        """Send every due digest and mark it as sent; does nothing on a standby.
+
+        Raises:
+            DeliveryFailed: the webhook did not accept a message.
+        """
         if not self._leads():
             return
         with self._context.db.read() as tx:
             due = list(digests.due(tx, self._context))
-        refused: MessageRejected | None = None
+        rejected: MessageRejected | None = None
         for digest in due:
             if self._stopping.is_set():
                 break
             try:
                 if digest.text:
                     self._post(digest.text)
-            except MessageRejected as error:  # perhaps for itself: it keeps no other back
-                refused = error
+            except MessageRejected as error:  # perhaps only this text: send the others
+                rejected = error
                 continue
             with self._context.db.write() as tx:
-                notifications.mark_sent(tx, digest.subject, digest.whats, self._context.now())
-        if refused:
-            raise refused
+                notifications.mark_sent(tx, digest.subject, digest.topics, self._context.now())
+        if rejected:
+            raise rejected
 
     def _post(self, text: str) -> None:
         try:
             post(self._url, text)
         except DeliveryFailed:
-            self._sent(True)
+            self._on_delivery(True)
             raise
-        self._sent(False)
+        self._on_delivery(False)

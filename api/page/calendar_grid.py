@@ -1,7 +1,7 @@
 """The calendar grid: one square per date, a row per season, weeks from left to right, Mondays on top. Pure.
 
-All dates of a row that look alike are one SVG path, so that thousands of dates are a few dozen elements:
-they are drawn, and drawn again after a change, in no time, and without a script.
+All dates of a row with the same style are one SVG path, so that thousands of dates need a few dozen
+elements: drawing them is fast and needs no script.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from backfilld.state.store.queries import Cell
 UNIT = 10
 """The side of a square and its gap, in the units of the picture."""
 TOP = 9
-"""Units above the squares, for the months' names."""
+"""Units above the squares, for the names of the months."""
 NEAR_DAYS = 120
-"""A date outside of all seasons belongs to the row of a season no further away than this."""
+"""A date outside all seasons is drawn in the row of the nearest season, if that is at most this far away."""
 _SQUARE = "m1 1h7v7h-7z"
 _DOT = "m4.5 4.5h0"
 _RING = "m.5.5h8v8h-8z"
@@ -28,9 +28,9 @@ _RING = "m.5.5h8v8h-8z"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """All dates of a row that look alike: their squares, and their marks where they have one."""
+    """All dates of a row with the same style: their squares, and their glyphs if the style has one."""
 
-    kind: DateStyle
+    style: DateStyle
     n: int
     squares: str
     glyphs: str
@@ -38,7 +38,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A season, or a year of dates that lie in none. `first` is the Monday on its top left."""
+    """A season, or a year of dates that are in no season. `first` is the Monday at the top left."""
 
     name: str
     first: dt.date
@@ -46,7 +46,7 @@ class Row:
     months: Sequence[tuple[int, str]]
     layers: Sequence[Layer]
     blank: str
-    """Days of the row that nobody enqueued."""
+    """SVG path of the days that were never enqueued."""
     running: str
     dates: int
 
@@ -62,32 +62,34 @@ class Row:
 
     @property
     def summary(self) -> str:
-        """The row in words."""
-        return ", ".join(f"{layer.n} {layer.kind.words}" for layer in self.layers)
+        """The counts of the row by style, as text."""
+        return ", ".join(f"{layer.n} {layer.style.label}" for layer in self.layers)
 
 
 def rows(
-    cells: Sequence[Cell], calendar: Calendar, kinds: DateStyles, running: Collection[dt.date] = ()
+    cells: Sequence[Cell], calendar: Calendar, styles: DateStyles, running: Collection[dt.date] = ()
 ) -> list[Row]:
-    """The rows of all dates, oldest first. `running` are the dates for which a job is under way."""
+    """The rows of all dates, oldest first. `running` are the dates with a running job."""
     grouped: dict[tuple[dt.date, dt.date, str], list[Cell]] = defaultdict(list)
     for cell in cells:
         grouped[_row_of(cell.date, calendar)].append(cell)
     return [
-        _row(name, min(opens, own[0].date), max(closes, own[-1].date), own, kinds, running)
-        for (opens, closes, name), own in sorted(grouped.items())
+        _row(name, min(opens, group[0].date), max(closes, group[-1].date), group, styles, running)
+        for (opens, closes, name), group in sorted(grouped.items())
     ]
 
 
 def _row_of(date: dt.date, calendar: Calendar) -> tuple[dt.date, dt.date, str]:
-    season = calendar.season(date) or min(calendar.seasons, key=lambda one: _away(one, date), default=None)
-    if season is None or _away(season, date) > NEAR_DAYS:
+    season = calendar.season(date) or min(
+        calendar.seasons, key=lambda season: _distance(season, date), default=None
+    )
+    if season is None or _distance(season, date) > NEAR_DAYS:
         return dt.date(date.year, 1, 1), dt.date(date.year, 12, 31), str(date.year)
     return season.opens, season.closes, season.name
 
 
-def _away(season: Season, date: dt.date) -> int:
-    """Days between a date and a season; 0 within it."""
+def _distance(season: Season, date: dt.date) -> int:
+    """Days between a date and a season; 0 inside it."""
     return max((season.opens - date).days, (date - season.closes).days, 0)
 
 
@@ -96,15 +98,15 @@ def _row(
     first: dt.date,
     last: dt.date,
     cells: Sequence[Cell],
-    kinds: DateStyles,
+    styles: DateStyles,
     running: Collection[dt.date],
 ) -> Row:
     monday = first - dt.timedelta(days=first.weekday())
-    alike: dict[DateStyle, list[dt.date]] = defaultdict(list)
+    by_style: dict[DateStyle, list[dt.date]] = defaultdict(list)
     for cell in cells:
-        alike[kinds.of(cell.state, cell.outcome)].append(cell.date)
+        by_style[styles.for_state(cell.state, cell.outcome)].append(cell.date)
     known = {cell.date for cell in cells}
-    order = {kind: number for number, kind in enumerate(kinds.all)}
+    order = {style: number for number, style in enumerate(styles.all)}
     return Row(
         name=name,
         first=monday,
@@ -112,12 +114,12 @@ def _row(
         months=list(_months(monday, first, last)),
         layers=[
             Layer(
-                kind=kind,
+                style=style,
                 n=len(dates),
                 squares=_path(monday, dates, _SQUARE),
-                glyphs=_path(monday, dates, kind.glyph) if kind.glyph else "",
+                glyphs=_path(monday, dates, style.glyph) if style.glyph else "",
             )
-            for kind, dates in sorted(alike.items(), key=lambda item: order[item[0]])
+            for style, dates in sorted(by_style.items(), key=lambda item: order[item[0]])
         ],
         blank=_path(monday, (day for day in _days(first, last) if day not in known), _DOT),
         running=_path(monday, (day for day in sorted(running) if day in known), _RING),
@@ -126,7 +128,7 @@ def _row(
 
 
 def _path(monday: dt.date, dates: Iterable[dt.date], shape: str) -> str:
-    """The shape at the place of each date."""
+    """An SVG path with the shape in the square of each date."""
     origin = monday.toordinal()
     pieces = []
     for date in dates:
@@ -136,7 +138,7 @@ def _path(monday: dt.date, dates: Iterable[dt.date], shape: str) -> str:
 
 
 def _months(monday: dt.date, first: dt.date, last: dt.date) -> Iterator[tuple[int, str]]:
-    """Where each month begins, save for one of which the row has less than about two weeks at its start."""
+    """Position and name of each month, except a first month of which the row shows less than two weeks."""
     for day in _days(first, last):
         if day.day == 1 or (day == first and day.day <= 17):
             yield (day - monday).days // 7 * UNIT, day.strftime("%b")

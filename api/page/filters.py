@@ -1,4 +1,4 @@
-"""How the templates say things: their filters. Pure."""
+"""Filters of the templates. Pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from backfilld.api.formatting import lasting, size, span
+from backfilld.api.formatting import format_bytes, format_duration, format_total_duration
 from backfilld.api.schemas.fields import iso
 from backfilld.state.formatting import format_counts
 from backfilld.state.records import AttemptStatus, attempt_result
 
-_MARKS: Mapping[str, str] = {
+_SYMBOLS: Mapping[str, str] = {
     AttemptStatus.RUNNING: "▷",
     attempt_result(AttemptStatus.EXITED, 0): "✓",
     AttemptStatus.CANCELLED: "–",
@@ -19,41 +19,41 @@ _MARKS: Mapping[str, str] = {
 }
 
 
-def clock(at: float) -> str:
-    """A time of today's kind of log: to the second, in UTC."""
+def utc(at: float) -> str:
+    """A time to the second, in UTC: `2021-10-19 08:15:30`."""
     return dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def day(date: dt.date) -> str:
-    """A date with its weekday."""
+    """A date with its weekday: `Tuesday, 19 October 2021`."""
     return f"{date:%A}, {date.day} {date:%B %Y}"
 
 
-def many(n: float, word: str) -> str:
+def pluralize(n: float, noun: str) -> str:
     """`1 date`, `5,000 dates`."""
-    return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
-def mark(result: str) -> str:
+def symbol(result: str) -> str:
     """The symbol of an attempt's status with its exit code."""
-    return _MARKS.get(result, "✗")
+    return _SYMBOLS.get(result, "✗")
 
 
-def plain(name: str) -> str:
-    """A word of the API as people write it."""
+def words(name: str) -> str:
+    """A value of the API as words: `not expected` for `not_expected`."""
     return name.replace("_", " ")
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
-    "clock": clock,
     "counts": format_counts,
     "day": day,
+    "duration": format_duration,
+    "format_bytes": format_bytes,
     "iso": iso,
-    "many": many,
-    "mark": mark,
-    "plain": plain,
+    "pluralize": pluralize,
     "result": attempt_result,
-    "size": size,
-    "lasting": lasting,
-    "span": span,
+    "symbol": symbol,
+    "total_duration": format_total_duration,
+    "utc": utc,
+    "words": words,
 }

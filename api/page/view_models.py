@@ -1,4 +1,4 @@
-"""What the pages show beyond the API's own answers: the calendar of all dates, plans in short."""
+"""View models of the pages beyond the API responses: the calendar image, plan summaries."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from itertools import groupby
 from backfilld.api.page import calendar_grid
 from backfilld.api.page.date_styles import DateStyle, DateStyles
 from backfilld.api.ports import DaemonService
-from backfilld.api.schemas.plans import Plan, Step
+from backfilld.api.schemas.plans import Plan
 from backfilld.api.schemas.responses import Check, Date
+from backfilld.daemon.reports.plan.results import Step
 from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.store import attempts, queries
 from backfilld.state.store.database import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """The jobs that a plan has for one processor: the first of them, how many, and seconds of all."""
+class PlannedJobs:
+    """The jobs of one processor in a plan: the first job, their number, and their total seconds if known."""
 
     first: Step
     jobs: int
@@ -27,53 +28,54 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class CalendarImage:
-    """The calendar grid as it stood at `version`."""
+    """The calendar grid at `version`."""
 
     version: str
     rows: Sequence[calendar_grid.Row]
 
     @property
-    def shown(self) -> set[DateStyle]:
-        """The kinds that some date has."""
-        return {layer.kind for row in self.rows for layer in row.layers}
+    def styles(self) -> set[DateStyle]:
+        """The styles in use."""
+        return {layer.style for row in self.rows for layer in row.layers}
 
 
 def calendar_image_version(service: DaemonService) -> str:
-    """Differs whenever the grid would look different: a date has moved, a job has begun or ended."""
+    """Changes whenever the image does: a date changed its state, a job started or ended."""
     with service.context.db.read() as tx:
         return _version(tx, [row.id for row in attempts.running(tx)])
 
 
-def calendar_image(service: DaemonService, kinds: DateStyles) -> CalendarImage:
+def calendar_image(service: DaemonService, styles: DateStyles) -> CalendarImage:
     """The calendar grid of all dates."""
     with service.context.db.read() as tx:
-        under_way = [row.id for row in attempts.running(tx)]
-        version = _version(tx, under_way)
+        running_ids = [row.id for row in attempts.running(tx)]
+        version = _version(tx, running_ids)
         cells = queries.calendar(tx)
-        covered = attempts.covered(tx, under_way)
-    running = {date for own in covered.values() for date in own}
-    return CalendarImage(version, calendar_grid.rows(cells, service.pipeline.seasons, kinds, running))
+        covered = attempts.covered(tx, running_ids)
+    running = {date for dates in covered.values() for date in dates}
+    return CalendarImage(version, calendar_grid.rows(cells, service.pipeline.seasons, styles, running))
 
 
-def _version(tx: Transaction, under_way: Sequence[int]) -> str:
-    return "-".join((queries.calendar_version(tx), *map(str, under_way)))
+def _version(tx: Transaction, running_ids: Sequence[int]) -> str:
+    return "-".join((queries.calendar_version(tx), *map(str, running_ids)))
 
 
-def path(told: Date) -> set[str]:
-    """The states that a date went through since it was put to `pending` the last time."""
+def passed_states(date: Date) -> set[str]:
+    """The states that a date has passed since it was last put to `pending`."""
     passed: set[str] = set()
-    for move in told.transitions:
+    for move in date.transitions:
         passed = set() if move.target == PENDING else passed | {move.source}
     return passed
 
 
-def by_phase(told: Date) -> list[tuple[str, list[Check]]]:
-    """The verdicts of a date, phase by phase, in the pipeline's order."""
-    return [(phase, list(own)) for phase, own in groupby(told.processors, lambda one: one.phase or "")]
+def by_phase(date: Date) -> list[tuple[str, list[Check]]]:
+    """The verdicts of a date by phase, in the order of the pipeline."""
+    groups = groupby(date.processors, lambda check: check.phase or "")
+    return [(phase, list(checks)) for phase, checks in groups]
 
 
-def summarize_plan(plan: Plan) -> Iterator[tuple[str, list[Work]]]:
-    """By phase, the jobs of each processor, in the order in which they would run."""
+def summarize_plan(plan: Plan) -> Iterator[tuple[str, list[PlannedJobs]]]:
+    """The jobs of each processor by phase, in the order in which they would run."""
     for phase in plan.phases:
         steps: dict[str, list[Step]] = {}
         for step in phase.steps:
@@ -81,12 +83,12 @@ def summarize_plan(plan: Plan) -> Iterator[tuple[str, list[Work]]]:
         yield (
             phase.phase,
             [
-                Work(first=own[0], jobs=len(own), seconds=_together([step.seconds for step in own]))
-                for own in steps.values()
+                PlannedJobs(first=group[0], jobs=len(group), seconds=_total([step.seconds for step in group]))
+                for group in steps.values()
             ],
         )
 
 
-def _together(seconds: Sequence[float | None]) -> float | None:
-    known = [one for one in seconds if one is not None]
+def _total(seconds: Sequence[float | None]) -> float | None:
+    known = [value for value in seconds if value is not None]
     return sum(known) if len(known) == len(seconds) else None

@@ -1,4 +1,4 @@
-"""The pages' addresses. A page is rendered whole at first; then its script asks for its parts alone."""
+"""The pages. The first request renders the whole page; its script then polls for the part that changes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from backfilld.api import activity, problems, serializers
 from backfilld.api.auth.request_guard import principal
 from backfilld.api.auth.tokens import Scope
-from backfilld.api.endpoint import read
+from backfilld.api.endpoint import parse
 from backfilld.api.page import filters, view_models
 from backfilld.api.page.date_styles import DateStyles
 from backfilld.api.ports import DaemonService
@@ -35,60 +35,62 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""Nothing comes from elsewhere, nothing inline is run, and nobody puts a page into his own."""
-MOST_JOBS = 20
-"""Running jobs that the overview names; it counts the others."""
+"""Content Security Policy: no foreign origin, no inline script or style, no framing."""
+MAX_JOBS = 20
+"""Running jobs that the overview lists; it counts the others."""
 FAILED_DATES = {"state": FAILED, "limit": "5"}
-"""The failed dates that the overview names; it counts the others."""
+"""Query of the failed dates that the overview lists; it counts the others."""
 SCOPES: Mapping[str, Scope | None] = {"page.login": None, "page.static": None}
-"""What is shown to those whom nobody knows yet."""
-REQUESTED = ("start", "end", "sources", "priority", "max_failures", "note", "force")
-"""The fields of the form for a new backfill."""
-_HERE = re.compile(r"/(?![/\\])[!-~]*")
-"""An address on this site. Browsers leave out tabs and line breaks, and what follows `//` is another host."""
+"""Pages that need no token."""
+ENQUEUE_FIELDS = ("start", "end", "sources", "priority", "max_failures", "note", "force")
+"""The fields of the enqueue form."""
+_LOCAL_PATH = re.compile(r"/(?![/\\])[!-~]*")
+"""A path on this site. Browsers drop tabs and line breaks, and `//` starts a host."""
 
 
 def blueprint(service: DaemonService) -> Blueprint:
     """The pages of one daemon."""
     page = Blueprint("page", __name__, template_folder="templates", static_folder="static")
-    kinds = DateStyles(service.context.machine.states)
+    styles = DateStyles(service.context.machine.states)
     for name, filter_ in filters.FILTERS.items():
         page.add_app_template_filter(filter_, name)
-    page.context_processor(lambda: {"pipeline": service.pipeline.name, "kinds": kinds, "who": principal()})
-    page.after_request(_guarded)
-    page.register_error_handler(Unauthorized, _login)
-    for kind in problems.ANSWERED:
-        page.register_error_handler(kind, _problem)
-    page.add_url_rule("/", overview.__name__, partial(overview, service, kinds))
-    for address, view in _VIEWS.items():
-        page.add_url_rule(address, view.__name__, partial(view, service))
+    page.context_processor(
+        lambda: {"pipeline": service.pipeline.name, "styles": styles, "principal": principal()}
+    )
+    page.after_request(_add_security_headers)
+    page.register_error_handler(Unauthorized, _redirect_to_login)
+    for error_type in problems.HANDLED:
+        page.register_error_handler(error_type, _problem)
+    page.add_url_rule("/", overview.__name__, partial(overview, service, styles))
+    for route, view in _VIEWS.items():
+        page.add_url_rule(route, view.__name__, partial(view, service))
     return page
 
 
-def overview(service: DaemonService, kinds: DateStyles) -> AnyResponse:
-    """Where the whole stands. The grid is a part of its own, drawn only when it would look different."""
+def overview(service: DaemonService, styles: DateStyles) -> AnyResponse:
+    """The overview. The calendar is a part of its own, rendered only when it changes."""
     part = request.args.get("part")
     if part == "calendar":
-        return _calendar(service, kinds)
+        return _calendar(service, styles)
     with service.context.db.read() as tx:
-        found, waits = progress(tx, service.context), activity.waits(tx, service.context)
-    shown = [one.attempt for one in found.running[:MOST_JOBS]]
-    return _shown(
+        report, waits = progress(tx, service.context), activity.waits(tx, service.context)
+    jobs = [job.attempt for job in report.running[:MAX_JOBS]]
+    return _render(
         "overview",
-        progress=serializers.progress(found, service.pipeline),
-        grid=None if part else view_models.calendar_image(service, kinds),
-        bar_of_all=kinds.bar(found.states, found.outcomes),
-        most=MOST_JOBS,
-        lines={attempt.id: activity.last_line(service, attempt) for attempt in shown},
+        progress=serializers.progress(report, service.pipeline),
+        grid=None if part else view_models.calendar_image(service, styles),
+        bar_of_all=styles.bar(report.states, report.outcomes),
+        max_jobs=MAX_JOBS,
+        lines={attempt.id: activity.last_line(service, attempt) for attempt in jobs},
         waits=waits,
-        failed=dates.list_(service, query=read(requests.DatesPage, FAILED_DATES)).items,
+        failed=dates.list_dates(service, query=parse(requests.DatesPage, FAILED_DATES)).items,
     )
 
 
-def _calendar(service: DaemonService, kinds: DateStyles) -> Response:
+def _calendar(service: DaemonService, styles: DateStyles) -> Response:
     if view_models.calendar_image_version(service) in request.if_none_match:
         return Response(status=304)
-    grid = view_models.calendar_image(service, kinds)
+    grid = view_models.calendar_image(service, styles)
     response = Response(render_template("parts/calendar.html", grid=grid))
     response.set_etag(grid.version)
     return response
@@ -96,70 +98,72 @@ def _calendar(service: DaemonService, kinds: DateStyles) -> Response:
 
 def date(service: DaemonService, date: str) -> AnyResponse:
     """One date."""
-    which = read(requests.ByDate, {"date": date})
-    told = dates.get(service, which=which)
-    return _shown(
+    path = parse(requests.ByDate, {"date": date})
+    shown = dates.get_date(service, path=path)
+    return _render(
         "date",
-        told=told,
-        before=which.date - DAY,
-        after=which.date + DAY,
+        date=shown,
+        before=path.date - DAY,
+        after=path.date + DAY,
         states=service.context.machine.states,
-        passed=view_models.path(told),
-        verdicts=view_models.by_phase(told),
+        passed=view_models.passed_states(shown),
+        verdicts=view_models.by_phase(shown),
     )
 
 
 def backfill_list(service: DaemonService) -> AnyResponse:
     """All backfills."""
-    query = read(requests.BackfillsPage, {"limit": "50", **_given("cursor")})
-    return _shown("backfills", told=backfills.list_(service, query=query))
+    query = parse(requests.BackfillsPage, {"limit": "50", **_query_fields("cursor")})
+    return _render("backfills", backfills=backfills.list_backfills(service, query=query))
 
 
 def backfill(service: DaemonService, id: str) -> AnyResponse:  # noqa: A002 - the API's name for it
     """One backfill with its dates."""
-    which = read(requests.ById, {"id": id})
-    query = read(requests.BackfillDatesPage, {"limit": "200", **_given("cursor")})
-    return _shown(
+    path = parse(requests.ById, {"id": id})
+    query = parse(requests.BackfillDatesPage, {"limit": "200", **_query_fields("cursor")})
+    return _render(
         "backfill",
-        told=backfills.get(service, which=which),
-        page=backfills.list_dates(service, which=which, query=query),
+        backfill=backfills.get_backfill(service, path=path),
+        page=backfills.list_backfill_dates(service, path=path, query=query),
     )
 
 
 def enqueue(service: DaemonService) -> str:
-    """The form for a new backfill; once it is filled in, what would become of it."""
-    given = _given(*REQUESTED)
-    form = {"form": given, "sources": list(Sources)}
-    if "start" not in given:
+    """The form for a new backfill; once it is filled in, the plan of it."""
+    fields = _query_fields(*ENQUEUE_FIELDS)
+    form = {"form": fields, "sources": list(Sources)}
+    if "start" not in fields:
         return render_template("enqueue.html", **form)
-    wanted = _request(given)
-    body = read(requests.NewBackfill, {**wanted, "dry_run": True})
-    receipt = backfills.create(service, body=body, header=requests.IdempotencyKey()).body
-    span = {name: given[name] for name in ("start", "end", "sources") if name in given}
-    plan = reports.plan(service, query=read(requests.PlanRange, span))
+    values = _request_values(fields)
+    body = parse(requests.NewBackfill, {**values, "dry_run": True})
+    result = backfills.create_backfill(service, body=body, header=requests.IdempotencyKey()).body
+    query = {name: fields[name] for name in ("start", "end", "sources") if name in fields}
+    plan = reports.get_plan(service, query=parse(requests.PlanRange, query))
     return render_template(
         "enqueue.html",
         **form,
-        receipt=receipt,
+        result=result,
         plan=plan,
-        work=list(view_models.summarize_plan(plan)),
-        body=json.dumps(wanted),
+        jobs=list(view_models.summarize_plan(plan)),
+        body=json.dumps(values),
         key=uuid.uuid4(),
     )
 
 
 def validation(service: DaemonService) -> str:
-    """What exists for a range of dates."""
-    given = _given("start", "end")
-    told = reports.validation(service, query=read(requests.Range, given)) if "start" in given else None
-    return render_template("validation.html", form=given, told=told)
+    """The form for a validation, and its report."""
+    fields = _query_fields("start", "end")
+    report = None
+    if "start" in fields:
+        report = reports.get_validation(service, query=parse(requests.Range, fields))
+    return render_template("validation.html", form=fields, report=report)
 
 
 def login(service: DaemonService) -> str:
-    """The form that exchanges a token for a session; its cookie is out of reach of scripts."""
-    wanted = request.args.get("next", "")
-    here = wanted if _HERE.fullmatch(wanted) else url_for("page.overview")
-    return render_template("login.html", wanted=here)
+    """The form that exchanges a token for a session cookie."""
+    following = request.args.get("next", "")
+    target = following if _LOCAL_PATH.fullmatch(following) else url_for("page.overview")
+    return render_template("login.html", target=target)
 
 
 _View = Callable[..., AnyResponse | str]
@@ -176,8 +180,8 @@ _VIEWS: Mapping[str, _View] = {
 _FORMS = {"page.enqueue": "enqueue.html", "page.validation": "validation.html"}
 
 
-def _shown(name: str, **context: Any) -> Response:
-    """A page that stays fresh, or its part alone when its script asks again; nothing when it is as it was."""
+def _render(name: str, **context: Any) -> Response:
+    """A live page, or only its part when its script polls; 304 while it has not changed."""
     folder = "parts/" if request.args.get("part") else ""
     response = Response(render_template(f"{folder}{name}.html", **context))
     response.add_etag()
@@ -185,40 +189,40 @@ def _shown(name: str, **context: Any) -> Response:
     return response
 
 
-def _given(*names: str) -> dict[str, str]:
-    """The fields of the query that were filled in."""
+def _query_fields(*names: str) -> dict[str, str]:
+    """The fields of the query string that are not empty."""
     return {name: request.args[name] for name in names if request.args.get(name)}
 
 
-def _request(given: Mapping[str, str]) -> dict[str, Any]:
-    """A form's fields as the API takes them."""
-    numbers = {name: _number(given[name]) for name in ("priority", "max_failures") if name in given}
-    return {**given, **numbers, "force": "force" in given}
+def _request_values(fields: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of the enqueue form as a request body."""
+    numbers = {name: _number(fields[name]) for name in ("priority", "max_failures") if name in fields}
+    return {**fields, **numbers, "force": "force" in fields}
 
 
 def _number(text: str) -> int | str:
-    """A number where it is one; else the model complains about the text."""
+    """A number, or the text for the model to reject."""
     try:
         return whole_number(text)
     except ValueError:
         return text
 
 
-def _guarded(response: Response) -> Response:
+def _add_security_headers(response: Response) -> Response:
     response.headers["Content-Security-Policy"] = POLICY
     response.headers["Referrer-Policy"] = "same-origin"
     return response
 
 
-def _login(error: Unauthorized) -> AnyResponse:
-    """To the login; the page that was wanted comes after it, whole."""
+def _redirect_to_login(error: Unauthorized) -> AnyResponse:
+    """Redirect to the login page, which then leads to the whole page that was requested."""
     query = urlencode([(name, value) for name, value in request.args.items(multi=True) if name != "part"])
-    wanted = f"{quote(request.path)}{f'?{query}' if query else ''}"
-    return redirect(url_for("page.login", next=wanted))
+    requested = f"{quote(request.path)}{f'?{query}' if query else ''}"
+    return redirect(url_for("page.login", next=requested))
 
 
 def _problem(error: Exception) -> tuple[str, int]:
-    """An error in the API's own words: over the form that caused it, else as a page."""
-    problem = Problem.model_validate_json(problems.answer(error).get_data())
+    """The problem of the API, shown above the form that caused it, else as a page."""
+    problem = Problem.model_validate_json(problems.to_response(error).get_data())
     name = _FORMS.get(request.endpoint or "", "problem.html")
     return render_template(name, problem=problem, form=request.args, sources=list(Sources)), problem.status

@@ -1,4 +1,4 @@
-"""The views, by section: each calls the daemon and answers, and leaves every error to `api.problems`."""
+"""The API routes by section. A view calls the daemon and returns a model; `api.problems` handles errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attempts: the jobs' executions and what they wrote."""
+"""Attempts: executions of jobs, and their logs."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ PLAIN = "text/plain"
 
 
 @section.get("/v1/attempts", responses.Attempts, query=requests.AttemptsPage)
-def list_(service: DaemonService, *, query: requests.AttemptsPage) -> responses.Attempts:
+def list_attempts(service: DaemonService, *, query: requests.AttemptsPage) -> responses.Attempts:
     """Attempts, newest first."""
     known = service.pipeline.processors
     if query.processor is not None and query.processor not in known:
-        what = f"there is no processor '{query.processor}'; {did_you_mean(query.processor, known)}"
-        raise BadInput.of("processor", what)
+        message = f"there is no processor '{query.processor}'; {did_you_mean(query.processor, known)}"
+        raise BadInput.for_field("processor", message)
     with service.context.db.read() as tx:
-        found = queries.attempts_page(
+        rows = queries.attempts_page(
             tx,
             below=query.cursor,
             statuses=query.status or (),
@@ -35,34 +35,34 @@ def list_(service: DaemonService, *, query: requests.AttemptsPage) -> responses.
             processor=query.processor or "",
             limit=query.limit + 1,
         )
-        items = serializers.attempts(tx, found[: query.limit])
-    return responses.Attempts(items=items, next_cursor=next_cursor("id", found, query.limit))
+        items = serializers.attempts(tx, rows[: query.limit])
+    return responses.Attempts(items=items, next_cursor=next_cursor("id", rows, query.limit))
 
 
-@section.get("/v1/attempts/{id}", responses.Attempt, which=requests.ById, problems=(404,))
-def get(service: DaemonService, *, which: requests.ById) -> responses.Attempt:
+@section.get("/v1/attempts/{id}", responses.Attempt, path=requests.ById, problems=(404,))
+def get_attempt(service: DaemonService, *, path: requests.ById) -> responses.Attempt:
     """One attempt."""
     with service.context.db.read() as tx:
-        (attempt,) = serializers.attempts(tx, [_found(attempts.get(tx, which.id), which.id)])
+        (attempt,) = serializers.attempts(tx, [_existing(attempts.get(tx, path.id), path.id)])
     return attempt
 
 
 @section.get(
     "/v1/attempts/{id}/log",
     (PLAIN,),
-    which=requests.ById,
+    path=requests.ById,
     query=requests.LogPart,
     problems=(404,),
     headers=("X-Log-Size", "X-Log-End", "X-Attempt-Status"),
 )
-def log(service: DaemonService, *, which: requests.ById, query: requests.LogPart) -> Response:
-    """What the job wrote, as it wrote it: all, the last `tail` lines, or what follows byte `offset`.
+def get_attempt_log(service: DaemonService, *, path: requests.ById, query: requests.LogPart) -> Response:
+    """The output of the job: all of it, the last `tail` lines, or everything from byte `offset` on.
 
-    Of that at most `limit` bytes: X-Log-End is the `offset` at which to go on, until it is X-Log-Size. To
-    follow a log, go on asking while X-Attempt-Status is `running`.
+    The response has at most `limit` bytes. X-Log-End is the `offset` of the next request, until it equals
+    X-Log-Size. To follow a log, repeat while X-Attempt-Status is `running`.
     """
     with service.context.db.read() as tx:
-        attempt = _found(attempts.get(tx, which.id), which.id)
+        attempt = _existing(attempts.get(tx, path.id), path.id)
     executor = service.executors.get(attempt.executor)
     part = (
         job_log.read(executor.log(attempt.id), tail=query.tail, offset=query.offset, limit=query.limit)
@@ -70,7 +70,7 @@ def log(service: DaemonService, *, which: requests.ById, query: requests.LogPart
         else None
     )
     if part is None and attempt.status is not AttemptStatus.RUNNING:
-        raise NotFound(f"the log of attempt {attempt.id} is not kept any more, or was never begun")
+        raise NotFound(f"the log of attempt {attempt.id} was deleted or never started")
     headers = {
         "X-Log-Size": str(part.size if part else 0),
         "X-Log-End": str(part.end if part else 0),
@@ -84,7 +84,7 @@ def log(service: DaemonService, *, which: requests.ById, query: requests.LogPart
     return response
 
 
-def _found(row: AttemptRow | None, number: int) -> AttemptRow:
+def _existing(row: AttemptRow | None, number: int) -> AttemptRow:
     if row is None:
         raise NotFound(f"there is no attempt {number}")
     return row

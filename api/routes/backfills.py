@@ -1,4 +1,4 @@
-"""Backfills: asked for, listed, and steered."""
+"""Backfills: create, list, pause, resume, cancel, retry."""
 
 from __future__ import annotations
 
@@ -30,15 +30,17 @@ section = Router("backfills", "Requests for sets of dates")
     problems=(409,),
     headers=("Location",),
 )
-def create(service: DaemonService, *, body: requests.NewBackfill, header: requests.IdempotencyKey) -> Reply:
-    """Ask for dates; every one of them gets an answer.
+def create_backfill(
+    service: DaemonService, *, body: requests.NewBackfill, header: requests.IdempotencyKey
+) -> Reply:
+    """Request dates; every requested date gets an outcome.
 
-    A dry run (200) answers alike and stores nothing. The same Idempotency-Key with the same body gives
-    the first answer again.
+    A dry run (200) returns the same response and stores nothing. The same Idempotency-Key with the same body
+    returns the first response again.
     """
-    receipt = service.enqueuer.enqueue(
+    result = service.enqueuer.enqueue(
         EnqueueRequest(
-            dates=body.chosen,
+            dates=body.requested,
             sources=body.sources,
             force=body.force,
             priority=body.priority,
@@ -50,101 +52,109 @@ def create(service: DaemonService, *, body: requests.NewBackfill, header: reques
             dry_run=body.dry_run,
         )
     )
-    if receipt.id is None:
-        return Reply(body=_receipt(receipt))
-    return Reply(body=_receipt(receipt), status=201, headers={"Location": f"/v1/backfills/{receipt.id}"})
+    if result.id is None:
+        return Reply(body=_enqueue_result(result))
+    return Reply(body=_enqueue_result(result), status=201, headers={"Location": f"/v1/backfills/{result.id}"})
 
 
 @section.get("/v1/backfills", responses.Backfills, query=requests.BackfillsPage)
-def list_(service: DaemonService, *, query: requests.BackfillsPage) -> responses.Backfills:
+def list_backfills(service: DaemonService, *, query: requests.BackfillsPage) -> responses.Backfills:
     """Backfills, newest first."""
     with service.context.db.read() as tx:
-        found = backfills.page(tx, below=query.cursor, limit=query.limit + 1)
-        items = [serializers.backfill(tx, row) for row in found[: query.limit]]
-    return responses.Backfills(items=items, next_cursor=next_cursor("id", found, query.limit))
+        rows = backfills.page(tx, below=query.cursor, limit=query.limit + 1)
+        items = [serializers.backfill(tx, row) for row in rows[: query.limit]]
+    return responses.Backfills(items=items, next_cursor=next_cursor("id", rows, query.limit))
 
 
-@section.get("/v1/backfills/{id}", responses.Backfill, which=requests.ById, problems=(404,))
-def get(service: DaemonService, *, which: requests.ById) -> responses.Backfill:
+@section.get("/v1/backfills/{id}", responses.Backfill, path=requests.ById, problems=(404,))
+def get_backfill(service: DaemonService, *, path: requests.ById) -> responses.Backfill:
     """One backfill."""
-    return _told(service, which.id)
+    return _backfill(service, path.id)
 
 
 @section.get(
     "/v1/backfills/{id}/dates",
     responses.RequestedDates,
-    which=requests.ById,
+    path=requests.ById,
     query=requests.BackfillDatesPage,
     problems=(404,),
 )
-def list_dates(
-    service: DaemonService, *, which: requests.ById, query: requests.BackfillDatesPage
+def list_backfill_dates(
+    service: DaemonService, *, path: requests.ById, query: requests.BackfillDatesPage
 ) -> responses.RequestedDates:
-    """The dates of a backfill, oldest first, with the answer each got and where it stands."""
+    """The dates of a backfill, oldest first, each with its request outcome and its current state."""
     with service.context.db.read() as tx:
-        if backfills.get(tx, which.id) is None:
-            raise NotFound(f"there is no backfill {which.id}")
-        found = backfills.dates_page(tx, which.id, after=query.cursor, limit=query.limit + 1)
-        shown = found[: query.limit]
-        held = dates.get_many(tx, [row.date for row in shown])
-        waits = waiting_on(tx, service.context, list(held.values()))
-    items = [_requested(which.id, row, held.get(row.date), waits.get(row.date)) for row in shown]
-    return responses.RequestedDates(items=items, next_cursor=next_cursor("date", found, query.limit))
+        if backfills.get(tx, path.id) is None:
+            raise NotFound(f"there is no backfill {path.id}")
+        rows = backfills.dates_page(tx, path.id, after=query.cursor, limit=query.limit + 1)
+        page = rows[: query.limit]
+        current = dates.get_many(tx, [row.date for row in page])
+        waits = waiting_on(tx, service.context, list(current.values()))
+    items = [_requested(path.id, row, current.get(row.date), waits.get(row.date)) for row in page]
+    return responses.RequestedDates(items=items, next_cursor=next_cursor("date", rows, query.limit))
 
 
 @section.post(
     "/v1/backfills/{id}/pause",
     responses.Backfill,
-    which=requests.ById,
+    path=requests.ById,
     body=requests.EmptyBody,
     problems=(404, 409),
 )
-def pause(service: DaemonService, *, which: requests.ById, body: requests.EmptyBody) -> responses.Backfill:
-    """Start nothing more of a backfill; what runs ends by itself."""
-    service.commands.pause(which.id, by=current_actor())
-    return _told(service, which.id)
+def pause_backfill(
+    service: DaemonService, *, path: requests.ById, body: requests.EmptyBody
+) -> responses.Backfill:
+    """Start no more jobs of a backfill; running jobs finish."""
+    service.commands.pause(path.id, by=current_actor())
+    return _backfill(service, path.id)
 
 
 @section.post(
     "/v1/backfills/{id}/resume",
     responses.Backfill,
-    which=requests.ById,
+    path=requests.ById,
     body=requests.EmptyBody,
     problems=(404, 409),
 )
-def resume(service: DaemonService, *, which: requests.ById, body: requests.EmptyBody) -> responses.Backfill:
-    """Go on with a paused or stopped backfill."""
-    service.commands.resume(which.id, by=current_actor())
-    return _told(service, which.id)
+def resume_backfill(
+    service: DaemonService, *, path: requests.ById, body: requests.EmptyBody
+) -> responses.Backfill:
+    """Resume a paused or stopped backfill."""
+    service.commands.resume(path.id, by=current_actor())
+    return _backfill(service, path.id)
 
 
 @section.post(
     "/v1/backfills/{id}/cancel",
     responses.Backfill,
-    which=requests.ById,
+    path=requests.ById,
     body=requests.EmptyBody,
     problems=(404, 409),
 )
-def cancel(service: DaemonService, *, which: requests.ById, body: requests.EmptyBody) -> responses.Backfill:
-    """Start nothing more of a backfill and end what runs."""
-    service.commands.cancel(which.id, by=current_actor())
-    return _told(service, which.id)
+def cancel_backfill(
+    service: DaemonService, *, path: requests.ById, body: requests.EmptyBody
+) -> responses.Backfill:
+    """Start no more jobs of a backfill and stop its running jobs."""
+    service.commands.cancel(path.id, by=current_actor())
+    return _backfill(service, path.id)
 
 
 @section.post(
     "/v1/backfills/{id}/retry",
     responses.Backfill,
-    which=requests.ById,
+    path=requests.ById,
     body=requests.EmptyBody,
     problems=(404, 409),
 )
-def retry(service: DaemonService, *, which: requests.ById, body: requests.EmptyBody) -> responses.Backfill:
+def retry_backfill(
+    service: DaemonService, *, path: requests.ById, body: requests.EmptyBody
+) -> responses.Backfill:
     """Put the failed dates of a backfill back to `pending`."""
-    retried = service.commands.retry(which.id, by=current_actor())
-    return _told(service, which.id, retried=retried)
+    retried = service.commands.retry(path.id, by=current_actor())
+    return _backfill(service, path.id, retried=retried)
 
 
-def _told(service: DaemonService, number: int, **more: int) -> responses.Backfill:
+def _backfill(service: DaemonService, number: int, **more: int) -> responses.Backfill:
     with service.context.db.read() as tx:
         row = backfills.get(tx, number)
         if row is None:
@@ -152,14 +162,14 @@ def _told(service: DaemonService, number: int, **more: int) -> responses.Backfil
         return serializers.backfill(tx, row, **more)
 
 
-def _receipt(receipt: EnqueueResult) -> responses.EnqueueResult:
+def _enqueue_result(result: EnqueueResult) -> responses.EnqueueResult:
     return responses.EnqueueResult(
-        id=receipt.id,
-        start=receipt.start,
-        end=receipt.end,
-        dates=len(receipt.details),
-        outcomes=receipt.outcomes,
-        details=[_detail(detail) for detail in receipt.details],
+        id=result.id,
+        start=result.start,
+        end=result.end,
+        dates=len(result.details),
+        outcomes=result.outcomes,
+        details=[_detail(detail) for detail in result.details],
     )
 
 
@@ -169,15 +179,15 @@ def _detail(detail: DateResult) -> responses.DateResult:
 
 
 def _requested(
-    number: int, row: BackfillDateRow, held: DateRow | None, waiting: str | None
+    number: int, row: BackfillDateRow, current: DateRow | None, waiting_on: str | None
 ) -> responses.RequestedDate:
-    """How the date ended under this backfill, and why; else where it stands, whoever holds it."""
-    ended_here = bool(row.state) and held is not None and held.backfill_id == number
+    """A date as it ended under this backfill; else its current state, whichever backfill has it now."""
+    ended_here = bool(row.state) and current is not None and current.backfill_id == number
     return responses.RequestedDate(
         date=row.date,
-        answer=EnqueueOutcome(row.answer),
-        reason=held.reason if held is not None and ended_here and held.state == FAILED else row.reason,
-        state=row.state or (held.state if held else None),
-        outcome=(row.outcome if row.state else held.outcome if held else "") or None,
-        waiting_on=None if row.state else waiting,
+        request_outcome=EnqueueOutcome(row.answer),
+        reason=current.reason if current and ended_here and current.state == FAILED else row.reason,
+        state=row.state or (current.state if current else None),
+        outcome=(row.outcome if row.state else current.outcome if current else "") or None,
+        waiting_on=None if row.state else waiting_on,
     )

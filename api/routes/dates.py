@@ -1,4 +1,4 @@
-"""Dates: where each stands and why, and what a person can do about it."""
+"""Dates: their state and its reason, retry and accept."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ from backfilld.state.suggestions import did_you_mean
 
 section = Router("dates", "Dates, each with one state machine")
 DAY = dt.timedelta(days=1)
-_STANDING = responses.DateSummary.model_fields.keys() & responses.Date.model_fields.keys() - {
+_STATUS_FIELDS = responses.DateSummary.model_fields.keys() & responses.Date.model_fields.keys() - {
     "date",
     "season",
 }
-"""What one date tells as its line in a list does; its season comes from the calendar."""
+"""Fields that one date shares with its line in a list; its season comes from the calendar."""
 
 
 @section.get("/v1/dates", responses.Dates, query=requests.DatesPage)
-def list_(service: DaemonService, *, query: requests.DatesPage) -> responses.Dates:
+def list_dates(service: DaemonService, *, query: requests.DatesPage) -> responses.Dates:
     """Dates that were ever enqueued, oldest first."""
     start, end = query.start or EARLIEST, query.end or LATEST
     first = start if query.cursor is None else max(start, query.cursor + DAY)
     states, limit = _states(service.context, query.state), query.limit + 1
     with service.context.db.read() as tx:
         number = queries.number_of_dates(tx, start=start, end=end, states=states, mark=query.mark)
-        found = dates.page(tx, start=first, end=end, states=states, mark=query.mark, limit=limit)
-        shown = found[: query.limit]
-        waits = waiting_on(tx, service.context, shown)
-    items = [serializers.date_summary(row, waits.get(row.date)) for row in shown]
-    following = next_cursor("date", found, query.limit)
+        rows = dates.page(tx, start=first, end=end, states=states, mark=query.mark, limit=limit)
+        page = rows[: query.limit]
+        waits = waiting_on(tx, service.context, page)
+    items = [serializers.date_summary(row, waits.get(row.date)) for row in page]
+    following = next_cursor("date", rows, query.limit)
     return responses.Dates(start=query.start, end=query.end, dates=number, items=items, next_cursor=following)
 
 
 @section.get("/v1/calendar", Calendar, header=requests.IfNoneMatch, status=(200, 304), headers=("ETag",))
-def calendar(service: DaemonService, *, header: requests.IfNoneMatch) -> Reply | Response:
-    """Where every date stands, in few bytes: made for asking again and again.
+def get_calendar(service: DaemonService, *, header: requests.IfNoneMatch) -> Reply | Response:
+    """The state of every date, in few bytes: made for polling.
 
-    Send the ETag back as If-None-Match; while no date has moved, the answer is 304 and costs next to nothing.
+    Send the ETag back as If-None-Match: the response is a cheap 304 until a date changes its state.
     """
     with service.context.db.read() as tx:
         version = queries.calendar_version(tx)
@@ -64,88 +64,90 @@ def calendar(service: DaemonService, *, header: requests.IfNoneMatch) -> Reply |
         return Reply(body=serializers.calendar(version, queries.calendar(tx)), headers=etag)
 
 
-@section.get("/v1/dates/{date}", responses.Date, which=requests.ByDate, problems=(404,))
-def get(service: DaemonService, *, which: requests.ByDate) -> responses.Date:
-    """Everything about one date: verdicts with their figures, attempts, history."""
-    return _told(service, which.date)
+@section.get("/v1/dates/{date}", responses.Date, path=requests.ByDate, problems=(404,))
+def get_date(service: DaemonService, *, path: requests.ByDate) -> responses.Date:
+    """Everything about one date: verdicts with their figures, attempts, transitions."""
+    return _date(service, path.date)
 
 
 @section.post(
     "/v1/dates/{date}/retry",
     responses.Date,
-    which=requests.ByDate,
+    path=requests.ByDate,
     body=requests.RetryDate,
     problems=(404, 409),
 )
-def retry(service: DaemonService, *, which: requests.ByDate, body: requests.RetryDate) -> responses.Date:
-    """Put an ended date back to `pending`; with `cascade` also what is stale because of it."""
-    service.commands.retry_date(which.date, by=current_actor(), force=body.force, cascades=body.cascade)
-    return _told(service, which.date)
+def retry_date(service: DaemonService, *, path: requests.ByDate, body: requests.RetryDate) -> responses.Date:
+    """Put an ended date back to `pending`; with `cascade` also the dates that are stale because of it."""
+    service.commands.retry_date(path.date, by=current_actor(), force=body.force, cascades=body.cascade)
+    return _date(service, path.date)
 
 
 @section.post("/v1/dates/retry", responses.Retried, body=requests.RetryMarked)
-def retry_marked(service: DaemonService, *, body: requests.RetryMarked) -> responses.Retried:
+def retry_dates(service: DaemonService, *, body: requests.RetryMarked) -> responses.Retried:
     """Put the done dates with a mark back to `pending`.
 
-    Regressed ones run what they lack, stale ones run their sequential phases once.
+    Regressed dates run what is missing, stale dates run their sequential phases once.
     """
     start, end = body.start or EARLIEST, body.end or LATEST
-    found = service.commands.retry_marked(body.mark, start, end, by=current_actor())
-    return responses.Retried(retried=len(found), dates=found)
+    retried = service.commands.retry_marked(body.mark, start, end, by=current_actor())
+    return responses.Retried(retried=len(retried), dates=retried)
 
 
 @section.post(
     "/v1/dates/{date}/accept",
     responses.Date,
-    which=requests.ByDate,
+    path=requests.ByDate,
     body=requests.Accept,
     problems=(404, 409),
 )
-def accept(service: DaemonService, *, which: requests.ByDate, body: requests.Accept) -> responses.Date:
-    """Accept a gap: the date may pass without this processor's output."""
-    service.commands.accept(which.date, body.processor, by=current_actor(), reason=body.reason)
-    return _told(service, which.date)
+def accept_date(service: DaemonService, *, path: requests.ByDate, body: requests.Accept) -> responses.Date:
+    """Waive the output of a processor: the date may pass without it."""
+    service.commands.accept(path.date, body.processor, by=current_actor(), reason=body.reason)
+    return _date(service, path.date)
 
 
 def _states(context: EngineContext, wanted: str | None) -> list[str]:
-    chosen = wanted.split(",") if wanted else []
-    for state in chosen:
+    states = wanted.split(",") if wanted else []
+    for state in states:
         if state not in context.machine.states:
-            raise BadInput.of(
+            raise BadInput.for_field(
                 "state", f"there is no state '{state}'; {did_you_mean(state, context.machine.states)}"
             )
-    return chosen
+    return states
 
 
-def _told(service: DaemonService, date: dt.date) -> responses.Date:
+def _date(service: DaemonService, date: dt.date) -> responses.Date:
     context = service.context
     with context.db.read() as tx:
         row = dates.get(tx, date)
-        own = checks.for_dates(tx, [date])[date]
-        if row is None and not own:
+        checked = checks.for_dates(tx, [date])[date]
+        if row is None and not checked:
             raise NotFound(f"{date} was never enqueued")
         day = context.pipeline.seasons.day(date, calendar_days.between(tx, date, date).get(date))
         return responses.Date(
-            **_standing(tx, context, row),
+            **_status(tx, context, row),
             date=date,
             counts=dict(day.counts),
             season=day.season,
             season_day=day.season_day,
-            processors=[serializers.check(check, context.pipeline) for check in _in_order(context, own)],
+            processors=[serializers.check(check, context.pipeline) for check in _in_order(context, checked)],
             attempts=serializers.attempts(tx, attempts.for_date(tx, date)),
             transitions=[serializers.transition(move) for move in dates.history(tx, date)],
         )
 
 
-def _standing(tx: Transaction, context: EngineContext, row: DateRow | None) -> dict[str, Any]:
-    """Where a date stands; nowhere, when nobody enqueued it and later dates only look back at it."""
+def _status(tx: Transaction, context: EngineContext, row: DateRow | None) -> dict[str, Any]:
+    """State and marks of a date; all None if it was never enqueued and is only a lookback of later dates."""
     if row is None:
-        return {"version": None, **dict.fromkeys(_STANDING)}
+        return {"version": None, **dict.fromkeys(_STATUS_FIELDS)}
     summary = serializers.date_summary(row, waiting_on(tx, context, [row]).get(row.date))
-    return {"version": row.version, **summary.model_dump(include=_STANDING)}
+    return {"version": row.version, **summary.model_dump(include=_STATUS_FIELDS)}
 
 
-def _in_order(context: EngineContext, own: Mapping[str, CheckRow]) -> list[CheckRow]:
-    """In the order of the pipeline file; what it no longer has comes last."""
+def _in_order(context: EngineContext, checked: Mapping[str, CheckRow]) -> list[CheckRow]:
+    """Checks in the order of the pipeline file; processors that it no longer has come last."""
     order = {name: number for number, name in enumerate(context.pipeline.processors)}
-    return sorted(own.values(), key=lambda check: (order.get(check.processor, len(order)), check.processor))
+    return sorted(
+        checked.values(), key=lambda check: (order.get(check.processor, len(order)), check.processor)
+    )

@@ -1,4 +1,4 @@
-"""Reports over a range of dates: the warehouse is asked while the client waits."""
+"""Reports over a range of dates; each request queries the warehouse."""
 
 from __future__ import annotations
 
@@ -20,84 +20,84 @@ from backfilld.daemon.reports import validation as validations
 from backfilld.daemon.reports.plan import plan as plans
 
 section = Router("reports", "What exists for a range of dates, and what would run")
-MOST_AT_ONCE = 4
-"""Reports under way: half of the server's threads, so that a slow warehouse leaves some for a pause."""
+MAX_CONCURRENT_REPORTS = 4
+"""Half of the server's threads: a slow warehouse leaves the others for control requests."""
 RETRY_SECONDS = 10
 
-_under_way = threading.BoundedSemaphore(MOST_AT_ONCE)
-_Asked = ParamSpec("_Asked")
-_Made = TypeVar("_Made")
+_report_slots = threading.BoundedSemaphore(MAX_CONCURRENT_REPORTS)
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
-def _a_few_at_once(view: Callable[_Asked, _Made]) -> Callable[_Asked, _Made]:
-    """A view that refuses to be one too many."""
+def _limited(view: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Decorate a view to answer 503 while `MAX_CONCURRENT_REPORTS` reports are being made."""
 
     @functools.wraps(view)
-    def make(*given: _Asked.args, **named: _Asked.kwargs) -> _Made:
-        if not _under_way.acquire(blocking=False):
+    def make(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        if not _report_slots.acquire(blocking=False):
             raise ServiceUnavailable(
-                f"{MOST_AT_ONCE} reports are being made, as many as may be at once; ask again later",
+                f"{MAX_CONCURRENT_REPORTS} reports are being made, which is the limit; try again later",
                 retry_after=RETRY_SECONDS,
             )
         try:
-            return view(*given, **named)
+            return view(*args, **kwargs)
         finally:
-            _under_way.release()
+            _report_slots.release()
 
     return make
 
 
 @section.get("/v1/validation", Validation, query=requests.Range, problems=(503,))
-@_a_few_at_once
-def validation(service: DaemonService, *, query: requests.Range) -> Validation:
-    """What exists from `start` to `end`, both included, what does not and why, and what to do next.
+@_limited
+def get_validation(service: DaemonService, *, query: requests.Range) -> Validation:
+    """The data that exists from `start` to `end`, both included, what is missing and why, and the next step.
 
-    The warehouse is asked now; the verdicts are those that the engine's gates would see.
+    The warehouse is queried now; the verdicts are those of the engine's gates.
     """
-    return Validation.model_validate(_validated(service, query))
+    return Validation.model_validate(_validate(service, query))
 
 
 @section.get("/v1/plan", Plan, query=requests.PlanRange, problems=(503,))
-@_a_few_at_once
-def plan(service: DaemonService, *, query: requests.PlanRange) -> Plan:
-    """What would run for the range, in order, with the exact commands, the expected time and the cost.
+@_limited
+def get_plan(service: DaemonService, *, query: requests.PlanRange) -> Plan:
+    """The jobs that would run for the range, in order, with exact commands, expected time and cost.
 
-    Times come from the attempts so far. Nothing is enqueued.
+    Durations come from past attempts. Nothing is enqueued.
     """
-    found = plans.plan(
-        _validated(service, query),
+    plan = plans.plan(
+        _validate(service, query),
         service.pipeline,
         sources=query.sources,
         typical_seconds=state_lookup.typical_seconds(service.context.db, service.pipeline).get,
-        price=service.warehouse.price,
+        price=service.warehouse.estimate_bytes,
         stale=state_lookup.stale_dates(service.context.db, query.start, query.end or query.start),
     )
-    return Plan.model_validate(found)
+    return Plan.model_validate(plan)
 
 
 @section.get("/v1/plan/comparison", Comparison, query=requests.Range, problems=(503,))
-@_a_few_at_once
-def comparison(service: DaemonService, *, query: requests.Range) -> Comparison:
-    """The plans with all sources, the critical ones and none: steps, time, cost and coverage of each."""
-    found = plans.compare(
-        _validated(service, query),
+@_limited
+def get_plan_comparison(service: DaemonService, *, query: requests.Range) -> Comparison:
+    """The plans with all, only critical, and no sources: steps, time, cost and coverage of each."""
+    comparison = plans.compare(
+        _validate(service, query),
         service.pipeline,
         typical_seconds=state_lookup.typical_seconds(service.context.db, service.pipeline).get,
-        price=service.warehouse.price,
+        price=service.warehouse.estimate_bytes,
     )
-    return Comparison.model_validate(found)
+    return Comparison.model_validate(comparison)
 
 
 @section.get("/v1/quality", Quality, query=requests.Range, problems=(503,))
-@_a_few_at_once
-def quality(service: DaemonService, *, query: requests.Range) -> Quality:
-    """Rows that are there and below their processor's standard, per processor and date."""
+@_limited
+def get_quality(service: DaemonService, *, query: requests.Range) -> Quality:
+    """Rows below the quality rule of their processor, by processor and date."""
     start, end = query.start, query.end or query.start
-    found = qualities.quality(service.pipeline, service.warehouse, start, end, now=service.context.now())
-    return Quality.model_validate(found)
+    quality = qualities.quality(service.pipeline, service.warehouse, start, end, now=service.context.now())
+    return Quality.model_validate(quality)
 
 
-def _validated(service: DaemonService, query: requests.Range) -> validations.Validation:
+def _validate(service: DaemonService, query: requests.Range) -> validations.Validation:
     start, end = query.start, query.end or query.start
     known = state_lookup.known_checks(service.context.db, service.pipeline, start, end)
     return validations.validation(

@@ -1,4 +1,4 @@
-"""How everything stands: progress, the pipeline, and whether the daemon is well."""
+"""Overall status: progress, activity, the pipeline, health and metrics."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from backfilld.api.endpoint import MEDIA_TYPE, Router
 from backfilld.api.metrics import OPENMETRICS
 from backfilld.api.ports import DaemonService
 from backfilld.api.schemas import requests, responses
-from backfilld.api.schemas.activity import Activity, Job, Wait
+from backfilld.api.schemas.activity import Activity, Job, WaitGroup
 from backfilld.daemon.reports.progress import progress, running
 from backfilld.state.store import holds
 
-section = Router("ops", "How everything stands")
+section = Router("status", "Progress, activity, health and metrics")
 PLAIN = "text/plain"
-METRICS, DOCUMENT, NOTES = "backfilld-metrics", "backfilld-openapi", "backfilld-notes"
-"""Under which the app keeps the three."""
+METRICS, DOCUMENT, HEALTH_NOTES = "backfilld-metrics", "backfilld-openapi", "backfilld-health-notes"
+"""Keys of `app.extensions`."""
 
 
 @section.get("/v1/progress", responses.Progress)
 def get_progress(service: DaemonService) -> responses.Progress:
-    """Counts, rate, and when it may be done, with how that was computed."""
+    """Counts, rate and ETA, with what the ETA is based on."""
     with service.context.db.read() as tx:
         return serializers.progress(progress(tx, service.context), service.pipeline)
 
 
 @section.get("/v1/activity", Activity)
 def get_activity(service: DaemonService) -> Activity:
-    """What runs now, with the last line of each job, and what waits for what."""
+    """Running jobs with the last line of their output, and the reasons why dates wait."""
     with service.context.db.read() as tx:
-        now, under_way, waits = service.context.now(), running(tx), activity.waits(tx, service.context)
+        now, attempts, waits = service.context.now(), running(tx), activity.waits(tx, service.context)
     return Activity(
         running=[
-            Job(**dict(job), last_line=activity.last_line(service, one.attempt))
-            for job, one in zip(serializers.running(under_way, now), under_way, strict=True)
+            Job(**dict(job), last_line=activity.last_line(service, row.attempt))
+            for job, row in zip(serializers.running(attempts, now), attempts, strict=True)
         ],
         waiting=[
-            Wait(reason=wait.reason, dates=wait.n, first=wait.date, waiting_on=wait.sentence)
+            WaitGroup(reason=wait.reason, dates=wait.n, first=wait.date, waiting_on=wait.waiting_on)
             for wait in waits
         ],
     )
 
 
 @section.get("/v1/pipeline", responses.Pipeline)
-def pipeline(service: DaemonService) -> responses.Pipeline:
-    """Phases, processors, and the states of a date with the graph of them."""
+def get_pipeline(service: DaemonService) -> responses.Pipeline:
+    """Phases, processors, and the state machine of a date."""
     return responses.Pipeline(
         name=service.pipeline.name,
         phases=[
@@ -59,44 +59,44 @@ def pipeline(service: DaemonService) -> responses.Pipeline:
     )
 
 
-@section.get("/livez", (PLAIN,), query=requests.Verbose, status=(200, 503), open=True)
+@section.get("/livez", (PLAIN,), query=requests.Verbose, status=(200, 503), public=True)
 def livez(service: DaemonService, *, query: requests.Verbose) -> Response:
-    """Whether the engine's loop comes round. Nothing outside the daemon counts."""
-    checks = {"engine": "" if service.alive else "a turn does not come back"}
+    """Whether the engine loop is alive. Nothing outside the daemon counts."""
+    checks = {"engine": "" if service.alive else "the engine loop is stuck"}
     return _health(checks, {}, verbose=query.verbose is not None)
 
 
-@section.get("/healthz", (PLAIN,), query=requests.Verbose, status=(200, 503), open=True)
+@section.get("/healthz", (PLAIN,), query=requests.Verbose, status=(200, 503), public=True)
 def healthz(service: DaemonService, *, query: requests.Verbose) -> Response:
-    """The same as /livez, under the name that older probes ask for."""
+    """The same as /livez, under the older name."""
     return livez(service, query=query)
 
 
-@section.get("/readyz", (PLAIN,), query=requests.Verbose, status=(200, 503), open=True)
+@section.get("/readyz", (PLAIN,), query=requests.Verbose, status=(200, 503), public=True)
 def readyz(service: DaemonService, *, query: requests.Verbose) -> Response:
-    """Whether it takes requests and works on them. What is held or not told is shown, and does not count."""
+    """Whether the daemon accepts requests and works on them. Holds are listed but do not make it unready."""
     with service.context.db.read() as tx:
-        held = holds.all_holds(tx)
-    notes = {f"hold {hold.kind} {hold.key}".strip(): hold.reason or f"by {hold.actor}" for hold in held}
-    notes.update(current_app.extensions[NOTES]())
+        rows = holds.all_holds(tx)
+    notes = {f"hold {hold.kind} {hold.key}".strip(): hold.reason or f"by {hold.actor}" for hold in rows}
+    notes.update(current_app.extensions[HEALTH_NOTES]())
     return _health(service.health(), notes, verbose=query.verbose is not None)
 
 
 @section.get("/metrics", (PLAIN, OPENMETRICS))
-def metrics(service: DaemonService) -> Response:
-    """Everything that Prometheus scrapes."""
+def get_metrics(service: DaemonService) -> Response:
+    """All metrics in the Prometheus or OpenMetrics text format."""
     text, content_type = current_app.extensions[METRICS].exposition(request.headers.get("Accept", ""))
     return Response(text, content_type=content_type)
 
 
 @section.get("/openapi.json", (MEDIA_TYPE,))
-def openapi(service: DaemonService) -> Response:
+def get_openapi(service: DaemonService) -> Response:
     """This document."""
     return jsonify(current_app.extensions[DOCUMENT])
 
 
 def _health(checks: Mapping[str, str], notes: Mapping[str, str], *, verbose: bool) -> Response:
-    """`ok`, or the first thing that is wrong; or every check and note on a line of its own."""
+    """`ok` or the first failed check; verbose: one line for every check and note."""
     wrong = [f"{name}: {reason}" for name, reason in checks.items() if reason]
     text = wrong[0] if wrong else "ok"
     if verbose:

@@ -1,1 +1,1 @@
-"""What the API is asked (`asked`) and what it answers (all else): models that also describe it in OpenAPI."""
+"""Request and response models, which also make the OpenAPI document."""

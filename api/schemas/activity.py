@@ -1,4 +1,4 @@
-"""What goes on right now, as the API tells it."""
+"""Response models of the current activity."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from backfilld.api.schemas.responses import RunningAttempt
 
 
 class Job(RunningAttempt):
-    """A job under way, with the last line that it has written."""
+    """A running job with the last line of its output."""
 
     last_line: str
 
 
-class Wait(ResponseModel):
-    """Live dates that wait for the same, with the oldest of them and its sentence."""
+class WaitGroup(ResponseModel):
+    """Live dates that wait for the same reason, with the earliest of them and what it waits on."""
 
     reason: str
     dates: int
@@ -26,7 +26,7 @@ class Wait(ResponseModel):
 
 
 class Activity(ResponseModel):
-    """What runs and what waits, the most frequent reason first."""
+    """Running jobs and waiting dates, the most frequent reason first."""
 
     running: list[Job] = Field(description="oldest first")
-    waiting: list[Wait]
+    waiting: list[WaitGroup]

@@ -1,15 +1,15 @@
-"""Who asks, and what they have changed, as the API tells it."""
+"""Response models of authentication and the audit log."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from backfilld.api.schemas.fields import ResponseModel, Time
+from backfilld.api.schemas.fields import ReportModel, ResponseModel, Time
 from backfilld.state.records import Action
 
 
 class Identity(ResponseModel):
-    """Who asks, by the name of the token, and what that may do."""
+    """The name of the token in use, and its scope."""
 
     name: str
     scope: Literal["read", "operate"]
@@ -21,8 +21,8 @@ class LoggedOut(ResponseModel):
     logged_out: bool
 
 
-class AuditEntry(ResponseModel):
-    """One change: who, from where, what, and how that stood before and after (null: there was nothing)."""
+class AuditEntry(ReportModel):
+    """One change: actor, address, action, and the values before and after (null: did not exist)."""
 
     id: int
     at: Time

@@ -1,4 +1,4 @@
-"""The calendar as the API tells it: every date that was ever enqueued, in few bytes."""
+"""Response models of the calendar: every date that was ever enqueued, in few bytes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CalendarGroup(ResponseModel):
 
 
 class Calendar(ResponseModel):
-    """Where every date stands. `version` is also the ETag: it differs whenever a date has moved."""
+    """The state of every date. `version` is also the ETag: it changes whenever a date changes its state."""
 
     version: str
     dates: int

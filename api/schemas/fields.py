@@ -1,4 +1,4 @@
-"""Kinds of values in requests and answers: strict on the way in, plain on the way out."""
+"""Field types of requests and responses: strict when parsed, plain when serialized."""
 
 from __future__ import annotations
 
@@ -18,56 +18,56 @@ from pydantic_core import PydanticCustomError
 from backfilld.daemon.engine.enqueue import EARLIEST, LATEST
 
 LARGEST = 2**63 - 1
-"""What an integer of the state database can hold."""
+"""Largest integer of the state database."""
 DATE_PATTERN = r"^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
 
 
 class ResponseModel(BaseModel):
-    """A frozen model of an answer. A field with a default is left out unless it was given."""
+    """A frozen response model. A field with a default is left out of the JSON unless it was set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ReportModel(ResponseModel):
-    """A part of a report, read from the value that the daemon made."""
+    """A response model that validates records and result types of state and daemon by their attributes."""
 
     model_config = ConfigDict(from_attributes=True)
 
     @classmethod
-    def plain(cls, made: object) -> dict[str, Any]:
-        """What the daemon made as plain data: what JSON can carry."""
-        return cls.model_validate(made).model_dump(mode="json")
+    def plain(cls, value: object) -> dict[str, Any]:
+        """The value as JSON-compatible data."""
+        return cls.model_validate(value).model_dump(mode="json")
 
 
 class BackfillStatus(StrEnum):
-    """Where a backfill stands."""
+    """Status of a backfill."""
 
     ACTIVE = "active"
-    """Its dates move."""
+    """Its dates are processed."""
     PAUSING = "pausing"
-    """Paused, while jobs of it run to their end."""
+    """Paused, with jobs that still run to their end."""
     PAUSED = "paused"
-    """It starts nothing until somebody resumes it."""
+    """It starts no job until it is resumed."""
     CANCELLING = "cancelling"
-    """Cancelled, while its jobs are ended."""
+    """Cancelled, with jobs that are being stopped."""
     CANCELLED = "cancelled"
     """Cancelled: its unfinished dates failed."""
     STOPPED = "stopped"
-    """It starts nothing, as `max_failures` dates failed, until somebody resumes or retries it."""
+    """`max_failures` dates failed: it starts no job until it is resumed or retried."""
     FINISHED = "finished"
-    """All its dates have ended, well or not."""
+    """All its dates have ended, done or failed."""
 
 
 def fault(field: str, message: str) -> PydanticCustomError:
-    """An error of a whole model that names the field at fault."""
+    """A validation error of a whole model that names the field at fault."""
     return PydanticCustomError("fault", "{message}", {"field": field, "message": message})
 
 
 def plain_date(value: object) -> dt.date:
-    """A date from `YYYY-MM-DD`, and from nothing else.
+    """Parse a date from `YYYY-MM-DD`, and from no other format.
 
     Raises:
-        ValueError: it is not written so, does not exist, or lies beyond what is taken.
+        ValueError: another format, a date that does not exist, or one outside EARLIEST and LATEST.
     """
     if not isinstance(value, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
         raise ValueError("is not a date; write it YYYY-MM-DD")
@@ -81,28 +81,36 @@ def plain_date(value: object) -> dt.date:
 
 
 def whole_number(value: object) -> int:
-    """An integer as a URL has it: digits, at most as large as the state database can hold."""
+    """Parse an integer of a URL: an optional minus and up to 19 digits.
+
+    Raises:
+        ValueError: anything else.
+    """
     if not isinstance(value, str) or not re.fullmatch(r"-?[0-9]{1,19}", value):
         raise ValueError("is not a whole number")
     return int(value)
 
 
 def boolean(value: object) -> bool:
-    """A boolean as a URL has it."""
+    """Parse `true` or `false` of a URL.
+
+    Raises:
+        ValueError: anything else.
+    """
     if value not in ("true", "false"):
         raise ValueError("is neither true nor false")
     return value == "true"
 
 
 def _readable(text: str) -> str:
-    """Text without control characters other than line breaks and tabs."""
+    """Reject control characters other than line breaks and tabs."""
     for character in text:
         if unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t":
             raise ValueError(f"has the control character U+{ord(character):04X}")
     return text
 
 
-def _said(text: str) -> str:
+def _not_blank(text: str) -> str:
     if not text.strip():
         raise ValueError("is empty; say why")
     return text
@@ -114,25 +122,25 @@ def iso(at: float) -> str:
     return text.removesuffix("+00:00") + "Z"
 
 
-def next_cursor(place: Literal["id", "date"], found: Sequence[object], limit: int) -> str | None:
-    """Where the page after one of `limit` rows begins, as text that clients hand back unread.
+def next_cursor(key: Literal["id", "date"], rows: Sequence[object], limit: int) -> str | None:
+    """The opaque cursor of the next page, after the first `limit` of `rows`; None for the last page.
 
-    None where `found`, for which one row more was asked, has no more. `place` is what rows are sorted by.
+    `rows` were queried with `limit + 1`, so one more row means one more page. `key` is the sort column.
     """
-    if len(found) <= limit:
+    if len(rows) <= limit:
         return None
-    text = f"{place}:{getattr(found[limit - 1], place)}"
+    text = f"{key}:{getattr(rows[limit - 1], key)}"
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _decoder(kind: str, parse: Callable[[str], Any]) -> Callable[[object], Any]:
+def _decoder(key: str, parse: Callable[[str], Any]) -> Callable[[object], Any]:
     def decode(value: object) -> Any:
         try:
             text = str(value)
             plain = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-            found, _, place = plain.decode("ascii").partition(":")
-            if found == kind:
-                return parse(place)
+            sort_key, _, position = plain.decode("ascii").partition(":")
+            if sort_key == key:
+                return parse(position)
         except (binascii.Error, ValueError):
             pass
         raise ValueError("is not a cursor of this list; take it from next_cursor")
@@ -140,14 +148,14 @@ def _decoder(kind: str, parse: Callable[[str], Any]) -> Callable[[object], Any]:
     return decode
 
 
-def _place(text: str) -> int:
+def _row_id(text: str) -> int:
     number = whole_number(text)
     if not 1 <= number <= LARGEST:
-        raise ValueError("beyond the state database")
+        raise ValueError("outside the range of row ids")
     return number
 
 
-_CURSOR_SCHEMA = WithJsonSchema({"type": "string", "description": "next_cursor of the page before"})
+_CURSOR_SCHEMA = WithJsonSchema({"type": "string", "description": "next_cursor of the previous page"})
 
 PlainDate = Annotated[
     dt.date,
@@ -164,16 +172,18 @@ Flag = Annotated[bool, BeforeValidator(boolean)]
 Lines = Annotated[int, Field(ge=0, le=100_000), BeforeValidator(whole_number)]
 """Lines of a log."""
 Bytes = Annotated[int, Field(ge=0, le=LARGEST), BeforeValidator(whole_number)]
-"""A place in a log, or how much of it."""
+"""An offset into a log, or a length, in bytes."""
 Text = Annotated[str, Field(max_length=500), AfterValidator(_readable)]
-Reason = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_readable), AfterValidator(_said)]
+Reason = Annotated[
+    str, Field(min_length=1, max_length=500), AfterValidator(_readable), AfterValidator(_not_blank)
+]
 DateCursor = Annotated[dt.date, BeforeValidator(_decoder("date", plain_date)), _CURSOR_SCHEMA]
 """The date after which a page begins."""
-NumberCursor = Annotated[int, BeforeValidator(_decoder("id", _place)), _CURSOR_SCHEMA]
+NumberCursor = Annotated[int, BeforeValidator(_decoder("id", _row_id)), _CURSOR_SCHEMA]
 """The id below which a page begins."""
 Time = Annotated[
     float,
     PlainSerializer(iso, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
 ]
-"""Epoch seconds inside, ISO 8601 outside."""
+"""Epoch seconds in Python, ISO 8601 in UTC in JSON."""

@@ -1,4 +1,4 @@
-"""What can be asked: paths, queries, bodies and headers. Unknown keys are refused."""
+"""Request models: paths, queries, bodies and headers. Unknown keys are rejected."""
 
 from __future__ import annotations
 
@@ -29,23 +29,21 @@ from backfilld.state.records import Action, AttemptStatus, Mark, Sources
 
 
 def _statuses(value: object) -> object:
-    """Each of the texts between commas; the fault is the parameter's, not that of one of its parts."""
+    """Split a comma-separated list of statuses; an unknown one is an error of the whole parameter."""
     if not isinstance(value, str):
         return value
     known = [status.value for status in AttemptStatus]
     if unknown := [word for word in value.split(",") if word not in known]:
-        raise ValueError(f"'{unknown[0]}' is no status; known are {', '.join(known)}")
+        raise ValueError(f"'{unknown[0]}' is not a status; use one of {', '.join(known)}")
     return tuple(map(AttemptStatus, value.split(",")))
 
 
 Statuses = Annotated[
     tuple[AttemptStatus, ...],
     BeforeValidator(_statuses),
-    WithJsonSchema(
-        {"type": "string", "description": f"any of {', '.join(AttemptStatus)}, with commas between them"}
-    ),
+    WithJsonSchema({"type": "string", "description": f"comma-separated: {', '.join(AttemptStatus)}"}),
 ]
-"""Statuses of attempts, in a query."""
+"""Attempt statuses in a query."""
 
 
 class ById(StrictModel):
@@ -67,46 +65,46 @@ def _without_key(kind: object) -> object:
 
 
 class ByKind(StrictModel):
-    """The hold of a kind that needs no key, in a path."""
+    """A hold that has no key, in a path."""
 
     kind: Annotated[Literal["warehouse"], BeforeValidator(_without_key)]
 
 
 class ByHold(StrictModel):
-    """A hold in a path: of a processor, or of an output table."""
+    """The hold of a processor or an output table, in a path."""
 
     kind: Literal["processor", "table"]
     key: Annotated[Text, Field(min_length=1)]
 
 
 class Extra(StrictModel):
-    """What is allowed beyond a spent daily budget: attempts of a table, bytes of the warehouse."""
+    """Additional allowance on top of a used-up daily budget: attempts of a table, bytes of the warehouse."""
 
     extra: Annotated[int, Field(ge=1, le=10**15), BeforeValidator(whole_number)] | None = None
 
 
 class IdempotencyKey(StrictModel):
-    """The header that makes a repeated request harmless."""
+    """The header that makes a request safe to repeat."""
 
     idempotency_key: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,255}$")] | None = None
 
 
 class IfNoneMatch(StrictModel):
-    """The header that makes asking again cheap: the ETag of the answer before."""
+    """The ETag of the previous response, for cheap polling."""
 
     if_none_match: Annotated[str, Field(max_length=500)] | None = None
 
 
 class EmptyBody(StrictModel):
-    """An empty body: the request needs none."""
+    """An empty body."""
 
     @classmethod
     def _unknown(cls, key: object) -> str:
-        return f"unknown key '{key}'; nothing is needed here"
+        return f"unknown key '{key}'; the body is empty here"
 
 
 class Page(StrictModel):
-    """How much of a list."""
+    """Page size of a list."""
 
     limit: Limit = 100
 
@@ -124,7 +122,7 @@ class BackfillDatesPage(Page):
 
 
 class DatesPage(Page):
-    """A page of dates, oldest first; `state` is one state, or several with commas between them."""
+    """A page of dates, oldest first; `state` is one state or a comma-separated list."""
 
     start: PlainDate | None = None
     end: PlainDate | None = None
@@ -139,7 +137,7 @@ class DatesPage(Page):
 
 
 class Range(StrictModel):
-    """The range of a report, both ends included; without `end` it is one date."""
+    """The range of a report, both ends included; without `end` it is the date `start`."""
 
     start: PlainDate
     end: PlainDate | None = None
@@ -152,15 +150,15 @@ class Range(StrictModel):
 
 
 class PlanRange(Range):
-    """The range of a plan, and which sources it may run."""
+    """The range of a plan, and the sources that it may run."""
 
     sources: Annotated[Sources, Field(strict=False)] = Sources.ALL
 
 
 class AttemptsPage(Page):
-    """A page of attempts, newest first; `status` is one, or several with commas between them.
+    """A page of attempts, newest first; `status` is one status or a comma-separated list.
 
-    `failed`: those that ended otherwise than with exit code 0 and were not cancelled; false for all others.
+    `failed`: attempts that neither exited with code 0 nor were cancelled; `false`: all others.
     """
 
     status: Statuses | None = None
@@ -170,21 +168,21 @@ class AttemptsPage(Page):
 
 
 class LogPart(StrictModel):
-    """Which part of a log: its last lines, or what follows a byte; neither: all. At most `limit` bytes."""
+    """Part of a log: its last `tail` lines, or everything from `offset` on, or all; at most `limit` bytes."""
 
     tail: Lines | None = None
     offset: Bytes | None = None
     limit: Bytes | None = None
 
     @model_validator(mode="after")
-    def _one_of_them(self) -> Self:
+    def _tail_or_offset(self) -> Self:
         if self.tail is not None and self.offset is not None:
-            raise fault("offset", "excludes tail; keep one of them")
+            raise fault("offset", "excludes tail; give one of the two")
         return self
 
 
 class Verbose(StrictModel):
-    """Whether every check is listed."""
+    """With any value of `verbose` every check is listed."""
 
     verbose: Annotated[str, Field(max_length=10)] | None = None
 
@@ -208,7 +206,7 @@ class NewBackfill(StrictModel):
     def _range_or_list(self) -> Self:
         if self.dates is not None:
             if self.start is not None or self.end is not None:
-                raise fault("dates", "excludes start and end; keep one of the two")
+                raise fault("dates", "excludes start and end; give either dates or a range")
             _refuse_wide("dates", min(self.dates), max(self.dates))
         elif self.start is None:
             raise fault("start", "is missing; give start and end, or dates")
@@ -218,8 +216,8 @@ class NewBackfill(StrictModel):
         return self
 
     @property
-    def chosen(self) -> tuple[dt.date, ...]:
-        """The dates that are asked for, in order, none twice."""
+    def requested(self) -> tuple[dt.date, ...]:
+        """The requested dates, sorted, without duplicates."""
         if self.dates is not None:
             return tuple(sorted(set(self.dates)))
         first = self.start or EARLIEST
@@ -228,20 +226,20 @@ class NewBackfill(StrictModel):
 
     @property
     def digest(self) -> str:
-        """The same for the same request, however its JSON was written."""
+        """A hash of the values: equal for equal requests, however their JSON was written."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
 class Pause(StrictModel):
-    """Why everything is paused."""
+    """The reason for the global pause."""
 
     reason: Text = ""
 
 
 class RetryDate(StrictModel):
-    """How a date is put back: `force` runs every processor once, whatever its verdict.
+    """How a date is retried: `force` runs every processor once, whatever its verdict.
 
-    `cascade` runs those of sequential phases once, and those of every date that is stale because of it.
+    `cascade` runs those of sequential phases once, on this date and on every date stale because of it.
     """
 
     force: bool = False
@@ -249,7 +247,7 @@ class RetryDate(StrictModel):
 
 
 class RetryMarked(StrictModel):
-    """Which marked dates are put back: all, or those from `start` to `end`, both included."""
+    """The marked dates to retry: all of them, or those from `start` to `end`, both included."""
 
     mark: Annotated[Mark, Field(strict=False)]
     start: PlainDate | None = None
@@ -262,14 +260,14 @@ class RetryMarked(StrictModel):
 
 
 class Accept(StrictModel):
-    """The gap that is accepted, and why."""
+    """The processor whose output is waived, and the reason."""
 
     processor: Annotated[str, Field(min_length=1, max_length=80)]
     reason: Reason
 
 
 class AuditPage(Page):
-    """A page of the audit, newest first; `start` and `end` are days in UTC, both included."""
+    """A page of the audit log, newest first; `start` and `end` are UTC days, both included."""
 
     actor: Annotated[str, Field(min_length=1, max_length=80)] | None = None
     action: Annotated[Action, Field(strict=False)] | None = None

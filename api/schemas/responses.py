@@ -1,4 +1,4 @@
-"""What is answered. Field by field this is the public interface; times are ISO 8601 in UTC."""
+"""Response models. Their fields are the public interface; times are ISO 8601 in UTC."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from backfilld.api.schemas.fields import BackfillStatus, ResponseModel, Time
+from backfilld.api.schemas.fields import BackfillStatus, ReportModel, ResponseModel, Time
 from backfilld.state.records import AttemptStatus, EnqueueOutcome, Sources
 from backfilld.state.rules.verdict import Verdict
 
@@ -15,14 +15,14 @@ Counts = dict[str, int]
 
 
 class Fault(ResponseModel):
-    """One field that is wrong, and why."""
+    """A field at fault, and why."""
 
     field: str
     message: str
 
 
 class Problem(ResponseModel):
-    """An error, as RFC 9457 has it."""
+    """An error in the format of RFC 9457."""
 
     type: str
     title: str
@@ -33,16 +33,16 @@ class Problem(ResponseModel):
 
 
 class DateResult(ResponseModel):
-    """What became of one requested date; `verdicts` proves that it is done already."""
+    """The request outcome of one date; `verdicts` are the evidence that it is already done."""
 
     date: dt.date
     outcome: EnqueueOutcome
     reason: str
-    verdicts: Counts = Field(default={}, description="how many processors have which verdict")
+    verdicts: Counts = Field(default={}, description="processors by verdict")
 
 
 class EnqueueResult(ResponseModel):
-    """The answer to a request; a dry run has no id."""
+    """The result of a request; `outcomes` counts request outcomes. The id of a dry run is null."""
 
     id: int | None
     start: dt.date
@@ -53,7 +53,7 @@ class EnqueueResult(ResponseModel):
 
 
 class Backfill(ResponseModel):
-    """A backfill: what was asked for, and where it stands."""
+    """A backfill: its options, its status and the state of its dates."""
 
     id: int
     status: BackfillStatus
@@ -68,11 +68,11 @@ class Backfill(ResponseModel):
     actor: str
     created_at: Time
     stop_reason: str | None
-    answers: Counts
+    request_outcomes: Counts = Field(description="requested dates by request outcome")
     states: Counts
-    outcomes: Counts
+    outcomes: Counts = Field(description="ended dates by outcome")
     running_attempts: int
-    retried: int = Field(default=0, description="how many dates a retry has put back")
+    retried: int = Field(default=0, description="failed dates that this retry put back")
 
 
 class Backfills(ResponseModel):
@@ -83,13 +83,13 @@ class Backfills(ResponseModel):
 
 
 class RequestedDate(ResponseModel):
-    """One date of a backfill: the answer it got, and where it stands."""
+    """One date of a backfill: the request outcome, the state and the outcome of the date."""
 
     date: dt.date
-    answer: EnqueueOutcome
-    reason: str = Field(description="why it has failed, else why it got its answer")
+    request_outcome: EnqueueOutcome = Field(description="what the request did with the date")
+    reason: str = Field(description="why the date failed, else why it got its request outcome")
     state: str | None
-    outcome: str | None
+    outcome: str | None = Field(description="how the date ended")
     waiting_on: str | None
 
 
@@ -111,12 +111,12 @@ class DateSummary(ResponseModel):
     waiting_on: str | None
     season: str | None
     backfill_id: int
-    regressed: str | None = Field(description="why it is no longer complete")
-    stale: str | None = Field(description="the earlier date that was repaired after this one was computed")
+    regressed: str | None = Field(description="why the date is no longer complete")
+    stale: str | None = Field(description="the earlier date that was repaired after this date was computed")
 
 
 class Dates(ResponseModel):
-    """A page of dates, oldest first; `dates` counts those of all pages, `start` and `end` are as asked."""
+    """A page of dates, oldest first; `dates` counts all pages, `start` and `end` are those of the request."""
 
     start: dt.date | None
     end: dt.date | None
@@ -125,15 +125,15 @@ class Dates(ResponseModel):
     next_cursor: str | None
 
 
-class Accepted(ResponseModel):
-    """Who accepted a gap, and why."""
+class Waiver(ResponseModel):
+    """Why a date may pass without a complete output of a processor."""
 
-    by: str
+    by: str = Field(description="the operator who accepted it, else the rule: fallback or policy")
     reason: str
 
 
 class Check(ResponseModel):
-    """What is known of one processor on one date."""
+    """The latest verdict on one processor and date, with its figures."""
 
     processor: str
     phase: str | None
@@ -145,14 +145,13 @@ class Check(ResponseModel):
     expected: str
     reason: str
     asked_at: Time | None
-    waiver_reason: str | None
-    accepted: Accepted | None
+    waiver: Waiver | None
     attempts: int
     attempt_id: int | None
 
 
 class Attempt(ResponseModel):
-    """One execution of one processor's job. Whether its rows are there is the verdict, not the status."""
+    """One execution of the job of a processor. `status` is how the job ended; the verdict is separate."""
 
     id: int
     processor: str
@@ -176,8 +175,8 @@ class Attempts(ResponseModel):
     next_cursor: str | None
 
 
-class Transition(ResponseModel):
-    """One move of a date."""
+class Transition(ReportModel):
+    """One state change of a date."""
 
     source: str = Field(serialization_alias="from")
     target: str = Field(serialization_alias="to")
@@ -188,7 +187,7 @@ class Transition(ResponseModel):
 
 
 class Date(ResponseModel):
-    """Everything about one date. Without a state nobody enqueued it, but others look back at it."""
+    """Everything about one date. `state` is null if it was never enqueued and is only a lookback."""
 
     date: dt.date
     state: str | None
@@ -209,14 +208,14 @@ class Date(ResponseModel):
 
 
 class Retried(ResponseModel):
-    """The marked dates that start again."""
+    """The marked dates that were put back to `pending`."""
 
     retried: int
     dates: list[dt.date]
 
 
-class Hold(ResponseModel):
-    """Something that may not start."""
+class Hold(ReportModel):
+    """Something that may not start until it is released."""
 
     kind: str
     key: str
@@ -240,25 +239,25 @@ class Paused(ResponseModel):
 
 
 class Released(ResponseModel):
-    """A hold is gone."""
+    """A hold was released."""
 
-    lifted: bool
-    allowed: int = Field(default=0, description="what may be used beyond a daily budget that was spent")
+    released: bool
+    allowed: int = Field(default=0, description="additional allowance on top of a used-up daily budget")
 
 
-class Budget(ResponseModel):
+class Budget(ReportModel):
     """A daily budget: attempts of an output table (`key`), or bytes that the warehouse bills."""
 
     kind: Literal["table", "warehouse"]
     key: str
     limit: int
-    extra: int = Field(description="what was allowed beyond the limit today")
+    extra: int = Field(description="additional allowance of today")
     spent: int
     resets_at: Time
 
 
 class DateTotals(ResponseModel):
-    """Dates in all, and how they stand."""
+    """Number of dates: total, done, failed, live."""
 
     total: int
     done: int
@@ -267,7 +266,7 @@ class DateTotals(ResponseModel):
 
 
 class ProcessorProgress(ResponseModel):
-    """How many dates of a processor are satisfied."""
+    """Satisfied and needed dates of a processor."""
 
     processor: str
     satisfied: int
@@ -276,7 +275,7 @@ class ProcessorProgress(ResponseModel):
 
 
 class PhaseProgress(ResponseModel):
-    """How many (processor, date) pairs of a phase are satisfied; `ratio` is 1 where there are none."""
+    """Satisfied and needed (processor, date) pairs of a phase; `ratio` is 1 if none is needed."""
 
     phase: str
     satisfied: int
@@ -286,7 +285,7 @@ class PhaseProgress(ResponseModel):
 
 
 class SeasonProgress(ResponseModel):
-    """How many dates of a season have ended."""
+    """Dates of a season: total, done, failed."""
 
     season: str
     total: int
@@ -295,7 +294,7 @@ class SeasonProgress(ResponseModel):
 
 
 class RunningAttempt(ResponseModel):
-    """A job under way."""
+    """A running job."""
 
     id: int
     processor: str
@@ -305,7 +304,7 @@ class RunningAttempt(ResponseModel):
 
 
 class Progress(ResponseModel):
-    """How everything stands, how fast it goes, when it may be done, and how that is known."""
+    """Overall status: counts, rate, and ETA with what it is based on."""
 
     dates: DateTotals
     states: Counts
@@ -321,7 +320,7 @@ class Progress(ResponseModel):
     holds: list[Hold]
     budgets: list[Budget]
     regressed: int = Field(description="done dates that are no longer complete")
-    stale: int = Field(description="dates to be computed again, since an earlier one was repaired")
+    stale: int = Field(description="dates to compute again because an earlier date was repaired")
     last_progress_at: Time | None
 
 
@@ -334,7 +333,7 @@ class Phase(ResponseModel):
 
 
 class Pipeline(ResponseModel):
-    """The pipeline, its states, and the graph of them in Mermaid's words."""
+    """The pipeline, the states of a date, and their graph as a Mermaid diagram."""
 
     name: str
     phases: list[Phase]

@@ -1,1 +1,1 @@
-"""The engine: one duty per file, called by the service's threads."""
+"""The engine: one task per file, run by `Engine` on the two workers of the service."""

@@ -1,124 +1,132 @@
-"""Jobs end: noticed, timed out, silenced, recovered. Whatever the exit code, the warehouse is asked next."""
+"""Watches running attempts: enforces limits, closes ended ones, adopts them after a restart.
+
+However a job ended, its output table is queried next.
+"""
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from backfilld.daemon.clock_steps import STEP_SECONDS
 from backfilld.daemon.engine import budgets
+from backfilld.daemon.engine.check_release import ClosedAttempt, release
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import AttemptEnded
 from backfilld.daemon.executors.adapter import Executor, JobLog, JobResult, JobStatus
-from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
+from backfilld.state.records import AttemptRow, AttemptStatus
 from backfilld.state.store import attempts, checks, dates
 from backfilld.state.store.attempts import AttemptEnd
-from backfilld.state.store.checks import AttemptResult
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.errors import DatabaseUnavailable
 
 TAIL_BYTES = 2000
-"""How much of a log's end is kept with the attempt."""
-RETURN_SECONDS = 60.0
-"""How long after its limit and its grace a job on another machine is given up: a daemon that starts again
-there has ended it by then, and else it has ended with its machine."""
+"""How much of a log's end is stored with the attempt."""
+HOST_RETURN_SECONDS = 60.0
+"""A job on another host is declared lost this long after its timeout and grace period. By then a daemon that
+was restarted there has killed it, or the host is down."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Ended:
+class _EndedAttempt:
     attempt: AttemptRow
     exit: JobResult
 
 
 class AttemptMonitor:
-    """The duty that watches running attempts and closes those that ended."""
+    """Supervises running attempts and closes those that ended."""
 
     def __init__(self, context: EngineContext, executors: Mapping[str, Executor]) -> None:
         self._context = context
         self._executors = executors
-        # Limits count from here where a job's own times are by a clock that was set since.
-        self._counts_from = context.now()
-        self._clock_since = 0.0
+        # Limits count from here for jobs whose times were taken before the clock was set.
+        self._limits_from = context.now()
+        self._clock_valid_from = 0.0
 
     def restart_limits(self) -> None:
-        """The clock was set: the limits of all running jobs count from now."""
-        self._counts_from = self._clock_since = self._context.now()
+        """Count the limits of all running jobs from now, because the clock was set."""
+        self._limits_from = self._clock_valid_from = self._context.now()
 
     def recover(self) -> None:
-        """After a restart: hand every running attempt to its executor, which adopts it or reports its end."""
+        """After a restart: pass every running attempt to its executor, which adopts it or reports its end."""
         self._adopt(self._running())
 
     def run(self) -> int:
-        """Look at every running attempt once; how many ended."""
+        """Check every running attempt once. Returns how many ended."""
         running = self._running()
-        return self._look_after(self._seen(running, begun=running), fenced=True)
+        return self._enforce_and_close(self._poll_and_adopt(running, supervised=running), fenced=True)
 
-    def cannot_start(self, why: Mapping[int, str]) -> None:
-        """Close attempts whose jobs could not be prepared: each is used up, with its backoff."""
+    def cannot_start(self, reason: Mapping[int, str]) -> None:
+        """Close attempts whose jobs could not be prepared. Each counts as an attempt, with its backoff."""
         now, running = self._context.now(), self._running()
-        ends = {number: JobResult.cannot_start(text, at=now) for number, text in why.items()}
-        self._close([_Ended(running[n], end) for n, end in ends.items()], fenced=True)
+        ends = {number: JobResult.cannot_start(text, at=now) for number, text in reason.items()}
+        self._close([_EndedAttempt(running[n], end) for n, end in ends.items()], fenced=True)
 
-    def guard(self) -> None:
-        """On a standby: look after what runs here, which the leader cannot see.
+    def supervise_standby(self) -> None:
+        """On a standby: supervise the jobs that run on this host, which the leader cannot see.
 
-        What began here and how it ended are facts whoever leads; the leader decides what follows. What has no
-        handle yet is not asked about: the leader is about to launch it.
+        The standby records how they end; the leader decides what follows. Attempts without a handle are left
+        out, because the leader is about to launch them.
         """
         running = self._running()
-        begun = {number: row for number, row in running.items() if row.handle is not None}
-        own = [(row, found) for row, found in self._seen(running, begun=begun) if not found.unreachable_at]
-        self._look_after(own, fenced=False)
+        supervised = {number: row for number, row in running.items() if row.handle is not None}
+        local = [
+            (row, job)
+            for row, job in self._poll_and_adopt(running, supervised=supervised)
+            if not job.unreachable_at
+        ]
+        self._enforce_and_close(local, fenced=False)
 
-    def _look_after(self, seen: Sequence[tuple[AttemptRow, JobStatus]], *, fenced: bool) -> int:
-        watched = [(row, found) for row, found in seen if found.result is None and not found.unreachable_at]
+    def _enforce_and_close(self, jobs: Sequence[tuple[AttemptRow, JobStatus]], *, fenced: bool) -> int:
+        watched = [(row, job) for row, job in jobs if job.result is None and not job.unreachable_at]
         self._stop_overdue(watched, fenced=fenced)
-        endings = [(row, found.result or self._given_up(row, found)) for row, found in seen]
-        ended = [_Ended(row, end) for row, end in endings if end is not None]
-        if ended:
-            self._close(ended, fenced=fenced)
-        return len(ended)
+        endings = [(row, job.result or self._presumed_lost(row, job)) for row, job in jobs]
+        ended_attempts = [_EndedAttempt(row, end) for row, end in endings if end is not None]
+        if ended_attempts:
+            self._close(ended_attempts, fenced=fenced)
+        return len(ended_attempts)
 
-    def _seen(
-        self, running: Mapping[int, AttemptRow], *, begun: Mapping[int, AttemptRow]
+    def _poll_and_adopt(
+        self, running: Mapping[int, AttemptRow], *, supervised: Mapping[int, AttemptRow]
     ) -> list[tuple[AttemptRow, JobStatus]]:
-        """What executors see of running attempts, of which `begun` are to be looked after."""
-        seen = self._polled(running)
-        self._remark(begun, seen)
-        # Claimed but never launched, if no executor knows it: its executor says what became of it.
-        self._adopt({number: row for number, row in begun.items() if number not in seen})
-        return [(begun[number], found) for number, found in seen.items() if number in begun]
+        """Job statuses of the `supervised` attempts; attempts unknown to their executor are adopted."""
+        jobs = self._poll(running)
+        self._update_status_messages(supervised, jobs)
+        # Claimed and perhaps never launched: the executor adopts the job or reports it as lost.
+        self._adopt({number: row for number, row in supervised.items() if number not in jobs})
+        return [(supervised[number], job) for number, job in jobs.items() if number in supervised]
 
-    def _polled(self, running: Mapping[int, AttemptRow]) -> dict[int, JobStatus]:
-        """What executors see; what another daemon closed, which could not see it, is ended at once."""
-        seen = {}
+    def _poll(self, running: Mapping[int, AttemptRow]) -> dict[int, JobStatus]:
+        """Job statuses by attempt. A job whose attempt another daemon has closed is stopped at once."""
+        jobs = {}
         for executor in self._executors.values():
-            for found in executor.poll():
-                seen[found.attempt] = found
-                if found.attempt not in running and found.result is None:
-                    executor.stop(found.attempt, 0.0)
-        return seen
+            for job in executor.poll():
+                jobs[job.attempt] = job
+                if job.attempt not in running and job.result is None:
+                    executor.stop(job.attempt, 0.0)
+        return jobs
 
-    def _remark(self, running: Mapping[int, AttemptRow], seen: Mapping[int, JobStatus]) -> None:
-        """Keep why attempts do not begin or are not seen, for whoever asks what a date waits for."""
+    def _update_status_messages(
+        self, running: Mapping[int, AttemptRow], jobs: Mapping[int, JobStatus]
+    ) -> None:
+        """Record why attempts have not begun or are unreachable; a date that waits for one shows it."""
         status_messages = self._context.status_messages
         status_messages.clear()
         for number, row in running.items():
             if row.executor not in self._executors:
-                status_messages[number] = f"nobody looks after it: put [executor.{row.executor}] back"
-            elif found := seen.get(number):
-                away = found.unreachable_at and f"out of sight, at {found.unreachable_at}"
-                status_messages[number] = found.status_message or away
+                status_messages[number] = f"no executor supervises it: restore [executor.{row.executor}]"
+            elif job := jobs.get(number):
+                away = job.unreachable_at and f"out of sight, at {job.unreachable_at}"
+                status_messages[number] = job.status_message or away
 
-    def _given_up(self, row: AttemptRow, found: JobStatus) -> JobResult | None:
-        """The end of an attempt that nobody here can see, once it cannot be running any more."""
+    def _presumed_lost(self, row: AttemptRow, job: JobStatus) -> JobResult | None:
+        """The end of an unreachable attempt once it cannot be running any more; None before that."""
         settings, now = self._context.pipeline.job_settings(row.processor), self._context.now()
-        limit = settings.timeout + settings.grace_period + RETURN_SECONDS
-        if not found.unreachable_at or now - self._by_this_clock(row.started_at) <= limit:
+        limit = settings.timeout + settings.grace_period + HOST_RETURN_SECONDS
+        if not job.unreachable_at or now - self._on_current_clock(row.started_at) <= limit:
             return None
-        return JobResult.lost(f"it ran out of sight, at {found.unreachable_at}", at=now)
+        return JobResult.lost(f"it ran out of sight, at {job.unreachable_at}", at=now)
 
     def _running(self) -> dict[int, AttemptRow]:
         with self._context.db.read() as tx:
@@ -126,77 +134,86 @@ class AttemptMonitor:
 
     def _adopt(self, unknown: Mapping[int, AttemptRow]) -> None:
         for name, executor in self._executors.items():
-            its = {number: row.handle for number, row in unknown.items() if row.executor == name}
-            if its:
-                executor.recover(its)
+            handles = {number: row.handle for number, row in unknown.items() if row.executor == name}
+            if handles:
+                executor.recover(handles)
 
     def _stop_overdue(self, watched: list[tuple[AttemptRow, JobStatus]], *, fenced: bool) -> None:
-        """End what runs too long, says nothing for too long, or belongs to a cancelled backfill.
+        """Stop attempts over their timeout or idle timeout, and those marked for stopping.
 
         Raises:
-            DatabaseUnusable: why cannot be noted; they are ended all the same.
+            DatabaseUnavailable: the reasons could not be recorded; the attempts are stopped all the same.
         """
-        reasons = {row.id: why for row, found in watched if (why := self._overdue(row, found)) is not None}
+        reasons = {row.id: reason for row, job in watched if (reason := self._overdue(row, job)) is not None}
         over = [row for row, _ in watched if row.id in reasons or row.stopping is not None]
         try:
-            self._note_why({row.id: reasons[row.id] for row in over if row.stopping is None}, fenced=fenced)
+            self._record_stop_reasons(
+                {row.id: reasons[row.id] for row in over if row.stopping is None}, fenced=fenced
+            )
         except DatabaseUnavailable:
             self._stop(over)
             raise
         self._stop(over)
 
-    def _note_why(self, reasons: Mapping[int, AttemptStatus], *, fenced: bool) -> None:
+    def _record_stop_reasons(self, reasons: Mapping[int, AttemptStatus], *, fenced: bool) -> None:
         if reasons:
             with self._context.db.write(fenced=fenced) as tx:
-                for number, why in reasons.items():
-                    attempts.mark_stopping(tx, [number], why)
+                for number, reason in reasons.items():
+                    attempts.mark_stopping(tx, [number], reason)
 
     def _stop(self, rows: Sequence[AttemptRow]) -> None:
         for row in rows:
             grace = self._context.pipeline.job_settings(row.processor).grace_period
             self._executors[row.executor].stop(row.id, grace)
 
-    def _overdue(self, row: AttemptRow, found: JobStatus) -> AttemptStatus | None:
+    def _overdue(self, row: AttemptRow, job: JobStatus) -> AttemptStatus | None:
         settings = self._context.pipeline.job_settings(row.processor)
-        now, started_at = self._context.now(), self._by_this_clock(row.started_at)
+        now, started_at = self._context.now(), self._on_current_clock(row.started_at)
         if now - started_at > settings.timeout:
             return AttemptStatus.TIMED_OUT
-        if now - max(self._by_this_clock(found.output_at), started_at) > settings.idle_timeout:
+        if now - max(self._on_current_clock(job.output_at), started_at) > settings.idle_timeout:
             return AttemptStatus.IDLE
         return None
 
-    def _by_this_clock(self, at: float) -> float:
-        """A time told by the clock as it goes now; for others, the moment since when it goes so."""
-        told_by_it = self._clock_since <= at <= self._context.now() + STEP_SECONDS
-        return at if told_by_it else self._counts_from
+    def _on_current_clock(self, at: float) -> float:
+        """`at` if it was taken by the clock as it is set now, else the moment since when limits count."""
+        comparable = self._clock_valid_from <= at <= self._context.now() + STEP_SECONDS
+        return at if comparable else self._limits_from
 
-    def _close(self, ended: list[_Ended], *, fenced: bool) -> None:
-        endings = {one.attempt.id: self._ending(one) for one in ended}
+    def _close(self, ended_attempts: list[_EndedAttempt], *, fenced: bool) -> None:
+        ends = {ended.attempt.id: self._attempt_end(ended) for ended in ended_attempts}
         with self._context.db.write(fenced=fenced) as tx:
-            closed = set(attempts.close(tx, endings))
-            ended = [one for one in ended if one.attempt.id in closed]
-            rows = [one.attempt for one in ended]
-            covered = attempts.covered(tx, closed)
-            known = checks.for_dates(tx, {date for dates_ in covered.values() for date in dates_})
-            refused = {
-                row: why for row in rows if (why := budgets.refused(self._context, row, endings[row.id]))
-            }
-            parked = [
-                budgets.hold_spent_table(tx, self._context, row.output, why) for row, why in refused.items()
-            ]
-            pairs = [(one, date) for one in ended for date in covered[one.attempt.id]]
-            self._release(tx, pairs, endings, known, refused)
-            dates.make_dates_due(tx, known, dates.IMMEDIATELY)
-        for row in rows:
-            with suppress(OSError):  # it only takes up room
-                self._context.dates_file(row.id).unlink()
-        self._context.emit_all([*(_told(row, endings[row.id]) for row in rows), *parked])
+            closed_ids = set(attempts.close(tx, ends))
+            covered = attempts.covered(tx, closed_ids)
+            incidents, closed = [], []
+            for ended in ended_attempts:
+                row = ended.attempt
+                if row.id not in closed_ids:
+                    continue
+                if reason := budgets.quota_refusal(self._context, row, ends[row.id]):
+                    incidents.append(budgets.hold_spent_table(tx, self._context, row.output, reason))
+                closed.append(
+                    ClosedAttempt(
+                        row=row,
+                        end=ends[row.id],
+                        dates=covered[row.id],
+                        began=ended.exit.began,
+                        counts=ended.exit.counts_as_attempt and not reason,
+                    )
+                )
+            checks_by_date = checks.for_dates(tx, {date for attempt in closed for date in attempt.dates})
+            release(tx, self._context, closed, checks_by_date)
+            dates.make_dates_due(tx, checks_by_date, dates.IMMEDIATELY)
+        for attempt in closed:
+            with suppress(OSError):  # a leftover file does no harm
+                self._context.dates_file(attempt.row.id).unlink()
+        self._context.emit_all([*map(_ended_event, closed), *incidents])
 
-    def _ending(self, one: _Ended) -> AttemptEnd:
-        row, exit_ = one.attempt, one.exit
+    def _attempt_end(self, ended: _EndedAttempt) -> AttemptEnd:
+        row, exit_ = ended.attempt, ended.exit
         return AttemptEnd(
             status=_status(row, exit_),
-            # A file's time may be from before the clock was set back.
+            # A file's modification time may be from before the clock was set back.
             ended_at=max(min(exit_.ended_at, self._context.now()), row.started_at),
             exit_code=exit_.code,
             detail=exit_.detail,
@@ -205,95 +222,11 @@ class AttemptMonitor:
             cpu_seconds=exit_.cpu_seconds,
         )
 
-    def _release(
-        self,
-        tx: Transaction,
-        ended: Sequence[tuple[_Ended, dt.date]],
-        endings: Mapping[int, AttemptEnd],
-        known: Mapping[dt.date, Mapping[str, CheckRow]],
-        fruitless: Collection[AttemptRow],
-    ) -> None:
-        """Hand checks back: to be asked about now, and not to be run again before the backoff.
-
-        Attempts in `fruitless` met a spent quota, and do not count.
-        """
-        released = []
-        for one, date in ended:
-            row, counts = one.attempt, one.exit.counts_as_attempt and one.attempt not in fruitless
-            at = self._asked_at(row, endings, known[date])
-            released.append(
-                self._released(one, endings[row.id], known[date][row.processor], at, counts=counts)
-            )
-            self._ask_ahead(tx, date, row.processor, known[date], at)
-        checks.release(tx, released)
-
-    def _asked_at(
-        self, row: AttemptRow, endings: Mapping[int, AttemptEnd], known: Mapping[str, CheckRow]
-    ) -> float:
-        """When to ask about what ended: at once where something may follow, else with others."""
-        pipeline, ending = self._context.pipeline, endings[row.id]
-        at = ending.ended_at + pipeline.job_settings(row.processor).settle
-        stage = pipeline.stage_of.get(row.processor)
-        if stage is None or not ending.ended_well:
-            return at
-        others = [known[p.name] for p in stage.processors if p.name in known and p.name != row.processor]
-        # Its gate stays closed as long as one of these is at work, or is about to be.
-        shut = any(c.runnable or (c.attempt_id is not None and c.attempt_id not in endings) for c in others)
-        leads = any(row.processor in p.after for p in stage.processors)
-        return at + pipeline.engine.batch_window if shut and not leads else at
-
-    def _released(
-        self, one: _Ended, ending: AttemptEnd, check: CheckRow, query_due_at: float, *, counts: bool
-    ) -> AttemptResult:
-        row, settings = one.attempt, self._context.pipeline.job_settings(one.attempt.processor)
-        values: dict[str, object] = {"query_due_at": query_due_at}
-        if counts:
-            values["retry_at"] = ending.ended_at + self._backoff(settings.backoff, check.attempt_count)
-        else:
-            values["attempt_count"] = max(check.attempt_count - 1, 0)
-        if one.exit.began:
-            values |= {
-                "last_attempt_started_at": row.started_at,
-                "last_attempt_ended_at": ending.ended_at,
-                "last_attempt_succeeded": int(ending.ended_well),
-                "last_attempt_detail": _detail(ending),
-            }
-        return AttemptResult(pair=(check.date, check.processor), attempt=row.id, values=values)
-
-    def _ask_ahead(
-        self, tx: Transaction, date: dt.date, processor: str, known: Mapping[str, CheckRow], at: float
-    ) -> None:
-        """One question serves what ended, what is measured against it, and the state behind an open gate."""
-        asked = {*self._measured_against(processor), *self._behind(processor, known)}
-        pairs = [(date, name) for name in sorted(asked) if name in known and known[name].attempt_id is None]
-        checks.request_check(tx, pairs, at)
-
-    def _measured_against(self, processor: str) -> Iterator[str]:
-        """Whose verdict is out of date once this output has changed, be it satisfied or not."""
-        for other in self._context.pipeline.processors.values():
-            if other.expect.ratio is not None and other.expect.ratio.of == processor:
-                yield other.name
-
-    def _behind(self, processor: str, known: Mapping[str, CheckRow]) -> Iterator[str]:
-        """What lacks in the following state, when this may open the gate: its validation on entry."""
-        stage = self._context.pipeline.stage_of.get(processor)
-        following = self._context.pipeline.stages[stage.index + 1 :] if stage else ()
-        if stage is None or not following:
-            return
-        satisfied = {name for name, check in known.items() if check.satisfied}
-        if satisfied.issuperset(p.name for p in stage.processors if p.name != processor):
-            yield from (p.name for p in following[0].processors if p.name not in satisfied)
-
-    def _backoff(self, base: float, attempt_count: int) -> float:
-        """Doubled with every attempt, with jitter, so that retries of many dates do not come at once."""
-        doubled = float(base * 2 ** (max(attempt_count, 1) - 1))
-        return doubled * self._context.rng.uniform(0.75, 1.25)
-
 
 def cancel_running(tx: Transaction, backfill_id: int) -> None:
-    """Mark a backfill's running attempts to be ended; the next pass ends them."""
-    its = [row.id for row in attempts.running_by_backfill(tx, backfill_id)]
-    attempts.mark_stopping(tx, its, AttemptStatus.CANCELLED)
+    """Mark a backfill's running attempts as cancelled; the next pass stops them."""
+    running_ids = [row.id for row in attempts.running_by_backfill(tx, backfill_id)]
+    attempts.mark_stopping(tx, running_ids, AttemptStatus.CANCELLED)
 
 
 def _status(row: AttemptRow, exit_: JobResult) -> AttemptStatus:
@@ -305,23 +238,15 @@ def _status(row: AttemptRow, exit_: JobResult) -> AttemptStatus:
     return AttemptStatus.LOST if exit_.code is None else AttemptStatus.EXITED
 
 
-def _told(row: AttemptRow, ending: AttemptEnd) -> AttemptEnded:
+def _ended_event(closed: ClosedAttempt) -> AttemptEnded:
     return AttemptEnded(
-        attempt=row.id,
-        processor=row.processor,
-        phase=row.phase,
-        status=ending.status,
-        exit_code=ending.exit_code,
-        seconds=ending.ended_at - row.started_at,
+        attempt=closed.row.id,
+        processor=closed.row.processor,
+        phase=closed.row.phase,
+        status=closed.end.status,
+        exit_code=closed.end.exit_code,
+        seconds=closed.end.ended_at - closed.row.started_at,
     )
-
-
-def _detail(ending: AttemptEnd) -> str:
-    """How our own attempt ended, as `judge` tells it."""
-    last = ending.tail.strip().splitlines()[-1:] or [""]
-    code = f"exit {ending.exit_code}" if ending.exit_code is not None else ending.detail
-    words = [str(ending.status) if ending.status is not AttemptStatus.EXITED else "", code, last[0][:200]]
-    return ": ".join(word for word in words if word)
 
 
 def _tail(log: JobLog) -> str:

@@ -1,8 +1,8 @@
 """Daily budgets: attempts per output table, and bytes that the warehouse bills.
 
-A quota day ends at midnight in the pipeline's `quota_timezone`: Pacific time, as BigQuery's quotas do, unless
-the file says otherwise. What was used is kept in the state database, attempts in the transaction of their
-claim, so that a restart begins no day anew. Attempts count whether or not they fail, as load jobs do.
+A quota day ends at midnight in the pipeline's `quota_timezone`: Pacific time by default, as BigQuery's quotas
+do. The state database keeps what was used, attempts in the transaction of their claim, so a restart does not
+reset a budget. Attempts count whether or not they fail, as BigQuery counts load jobs.
 """
 
 from __future__ import annotations
@@ -26,62 +26,62 @@ from backfilld.state.store.database import Database, Transaction
 
 TABLE, WAREHOUSE = "table", "warehouse"
 """Kinds of budgets: attempts of an output table, and bytes of the whole warehouse, whose key is empty."""
-LIFTED_SHARE = 10
-"""Lifting a spent budget allows a tenth of its limit more, unless another figure is asked for."""
+EXTRA_SHARE = 10
+"""Releasing a used-up budget allows a tenth of its limit more, unless another figure is requested."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """One budget as it stands on a quota day: attempts of a table, or bytes."""
+    """One budget on one quota day: attempts of a table, or bytes billed by the warehouse."""
 
     kind: str
     key: str
     limit: int
     spent: int
     extra: int
-    """What people have allowed beyond the limit today."""
+    """What operators have allowed beyond the limit today."""
     resets_at: float
 
     @property
     def left(self) -> int:
-        """What may still be used today; below zero where the last query cost more than was left."""
+        """What may still be used today. Negative if the last query cost more than was left."""
         return self.limit + self.extra - self.spent
 
     @property
-    def told(self) -> str:
-        """That the attempts of a table are used up, in words."""
+    def spent_reason(self) -> str:
+        """Why a table that has used up its attempts is held."""
         return f"{self.key} has had its {self.limit + self.extra} attempts of this quota day (daily_attempts)"
 
 
 def current_budgets(tx: Transaction, pipeline: Pipeline, now: float) -> list[Budget]:
-    """Every budget that the pipeline file sets, as it stands now."""
+    """Every budget of the pipeline file, with today's use."""
     limits = list(_limits(pipeline))
     if not limits:
         return []
     used = budgets.used(tx, quota_day(now, pipeline.quota_timezone))
     resets_at = next_midnight(now, pipeline.quota_timezone)
-    return [_budget(place, limit, used.get(place, Used()), resets_at) for place, limit in limits]
+    return [_budget(key, limit, used.get(key, Used()), resets_at) for key, limit in limits]
 
 
 def _limits(pipeline: Pipeline) -> Iterator[tuple[tuple[str, str], int]]:
-    """Limits by kind and key. Where several processors write one table, the least of theirs holds for it."""
+    """Limits by kind and key. Of several processors that write one table, the lowest limit counts."""
     tables: dict[str, int] = {}
     for processor in pipeline.processors.values():
         if processor.daily_attempts is not None:
-            known = tables.get(processor.table, processor.daily_attempts)
-            tables[processor.table] = min(known, processor.daily_attempts)
+            least = tables.get(processor.table, processor.daily_attempts)
+            tables[processor.table] = min(least, processor.daily_attempts)
     yield from (((TABLE, table), limit) for table, limit in tables.items())
     if pipeline.warehouse.daily_bytes is not None:
         yield (WAREHOUSE, ""), pipeline.warehouse.daily_bytes
 
 
-def _budget(place: tuple[str, str], limit: int, used: Used, resets_at: float) -> Budget:
-    kind, key = place
+def _budget(kind_and_key: tuple[str, str], limit: int, used: Used, resets_at: float) -> Budget:
+    kind, key = kind_and_key
     return Budget(kind=kind, key=key, limit=limit, spent=used.spent, extra=used.extra, resets_at=resets_at)
 
 
-def find(tx: Transaction, context: EngineContext, kind: str, key: str) -> Budget | None:
-    """One budget; None where the pipeline file sets none."""
+def get_budget(tx: Transaction, context: EngineContext, kind: str, key: str) -> Budget | None:
+    """One budget; None if the pipeline file sets none."""
     return next(
         (b for b in current_budgets(tx, context.pipeline, context.now()) if (b.kind, b.key) == (kind, key)),
         None,
@@ -90,8 +90,8 @@ def find(tx: Transaction, context: EngineContext, kind: str, key: str) -> Budget
 
 def table_budgets(tx: Transaction, context: EngineContext) -> Mapping[str, Budget]:
     """The budgets of attempts by output table."""
-    found = current_budgets(tx, context.pipeline, context.now())
-    return {budget.key: budget for budget in found if budget.kind == TABLE}
+    all_budgets = current_budgets(tx, context.pipeline, context.now())
+    return {budget.key: budget for budget in all_budgets if budget.kind == TABLE}
 
 
 def count_attempts(tx: Transaction, context: EngineContext, tables: Iterable[str]) -> None:
@@ -103,17 +103,17 @@ def count_attempts(tx: Transaction, context: EngineContext, tables: Iterable[str
             budgets.add(tx, TABLE, table, day, spent=claims)
 
 
-def refused(context: EngineContext, row: AttemptRow, ending: AttemptEnd) -> str:
-    """Why a job failed that met a spent quota, by its last lines; empty for any other end."""
-    known = context.pipeline.job_settings(row.processor).quota_errors
-    told = [line.strip() for line in ending.tail.splitlines() if any(error in line for error in known)]
-    if ending.status is not AttemptStatus.EXITED or ending.ended_well or not told:
+def quota_refusal(context: EngineContext, row: AttemptRow, ending: AttemptEnd) -> str:
+    """Why a job failed if its last lines show an exhausted quota; empty for any other end."""
+    quota_errors = context.pipeline.job_settings(row.processor).quota_errors
+    lines = [line.strip() for line in ending.tail.splitlines() if any(e in line for e in quota_errors)]
+    if ending.status is not AttemptStatus.EXITED or ending.ended_well or not lines:
         return ""
-    return f"attempt {row.id} of {row.processor} met a spent quota ({told[-1][:200]})"
+    return f"attempt {row.id} of {row.processor} met an exhausted quota ({lines[-1][:200]})"
 
 
 def hold_spent_table(tx: Transaction, context: EngineContext, table: str, why: str) -> Incident:
-    """Hold a table until the quota day ends; every date that waits for it says so."""
+    """Hold a table until the quota day ends. Dates that wait for it show the reason."""
     zone = context.pipeline.quota_timezone
     until = next_midnight(context.now(), zone)
     reason = f"{why}; {table} goes on at {format_utc(until)}, midnight in {zone}"
@@ -122,15 +122,15 @@ def hold_spent_table(tx: Transaction, context: EngineContext, table: str, why: s
 
 
 def allow_more(tx: Transaction, context: EngineContext, kind: str, key: str, extra: int | None) -> int | None:
-    """Allow `extra` beyond what is spent of a budget today, by default a tenth of its limit.
+    """Allow `extra` beyond what is used of a budget today, by default a tenth of its limit.
 
-    Returns what was allowed; None where there is no such budget, or where it is not spent and nothing was
-    asked for.
+    Returns what was allowed. Returns None if there is no such budget, or if it is not used up and no `extra`
+    was requested.
     """
-    budget = find(tx, context, kind, key)
+    budget = get_budget(tx, context, kind, key)
     if budget is None or (extra is None and budget.left > 0):
         return None
-    allowed = extra if extra is not None else max(budget.limit // LIFTED_SHARE, 1)
+    allowed = extra if extra is not None else max(budget.limit // EXTRA_SHARE, 1)
     day = quota_day(context.now(), context.pipeline.quota_timezone)
     budgets.add(tx, kind, key, day, extra=allowed - min(budget.left, 0))
     return allowed
@@ -143,12 +143,12 @@ class BytesLedger:
         self._db = db
 
     def read(self, day: dt.date) -> tuple[int, int]:
-        """Bytes billed on a day, and bytes allowed that day beyond the limit."""
+        """Bytes billed on a day, and bytes allowed beyond the limit."""
         with self._db.read() as tx:
             used = budgets.used(tx, day).get((WAREHOUSE, ""), Used())
         return used.spent, used.extra
 
     def add(self, day: dt.date, billed: int) -> None:
-        """Count what a query was billed, a report's of a standby too."""
+        """Count billed bytes, including those of a report that runs on a standby."""
         with self._db.write(fenced=False) as tx:
             budgets.add(tx, WAREHOUSE, "", day, spent=billed)

@@ -1,4 +1,4 @@
-"""The same error again and again pauses the processor, and says so, instead of failing date after date."""
+"""The circuit breaker: holds a processor after the same error many times in a row."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from backfilld.state.store import circuit_breaker
 from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
 
-_FIGURES = re.compile(r"\d+")
+_DIGITS = re.compile(r"\d+")
 
 
 def count(
     tx: Transaction, context: EngineContext, judged: Iterable[tuple[CheckRow, CheckResult]]
 ) -> list[Incident]:
-    """Count the first verdict after each attempt; place a hold where the same error fills the limit."""
+    """Count the first verdict after each attempt. Hold processors that reach `breaker_threshold`."""
     limit = context.pipeline.jobs.breaker_threshold
     incidents = []
-    for check, answer in judged:
+    for check, result in judged:
         if not limit or not check.follows_attempt or check.processor not in context.pipeline.processors:
             continue
-        if answer.judgement.verdict.satisfied:
+        if result.judgement.verdict.satisfied:
             circuit_breaker.reset(tx, check.processor)
-        elif answer.judgement.verdict not in (Verdict.UNKNOWN, Verdict.RUNNING):
-            incidents += _another(tx, context, check, answer, limit)
+        elif result.judgement.verdict not in (Verdict.UNKNOWN, Verdict.RUNNING):
+            incidents += _count_error(tx, context, check, result, limit)
     return incidents
 
 
-def _another(
-    tx: Transaction, context: EngineContext, check: CheckRow, answer: CheckResult, limit: int
+def _count_error(
+    tx: Transaction, context: EngineContext, check: CheckRow, result: CheckResult, limit: int
 ) -> list[Incident]:
-    error = f"{answer.judgement.verdict}: {answer.judgement.reason}"
+    error = f"{result.judgement.verdict}: {result.judgement.reason}"
     length = circuit_breaker.extend(tx, check.processor, _signature(error))
     if length < limit:
         return []
@@ -48,5 +48,5 @@ def _another(
 
 
 def _signature(error: str) -> str:
-    """The error without its figures: dates, counts and ids differ between dates, the fault does not."""
-    return _FIGURES.sub("#", error)[:300]
+    """The error without digits, because dates, counts and ids differ between occurrences of one fault."""
+    return _DIGITS.sub("#", error)[:300]

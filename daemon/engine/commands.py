@@ -1,6 +1,6 @@
-"""What people change: pause, resume, cancel, retry, accept, lift. Facts in the database, nothing else.
+"""Operator commands: pause, resume, cancel, retry, accept, release. They write facts to the database.
 
-The engine finds the facts at its next pass; a change here never waits for it.
+The engine reads the facts in its next tick. A command never waits for the engine.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from backfilld.state.store.database import Transaction
 from backfilld.state.suggestions import did_you_mean
 
 Snapshotter = Callable[[Transaction], Facts | None]
-"""What is recorded of a thing, before and after its change."""
+"""Returns what the audit records of a target, before and after a change."""
 MOST_AT_ONCE = 20_000
-"""Marked dates that one call puts back at most."""
+"""Marked dates that one call requeues at most."""
 EVERYTHING = "everything"
-"""The target of what changes all at once."""
+"""The audit target of a global pause."""
+_BEING_CANCELLED = "backfill {} is being cancelled; retry when its last date has ended"
 
 
 class NotFound(BackfilldError):
@@ -37,289 +38,294 @@ class NotFound(BackfilldError):
 
 
 class Conflict(BackfilldError):
-    """The request makes no sense as things stand; the message says why."""
+    """The request conflicts with the current state; the message says why."""
 
 
 class Commands:
-    """Every change that a person can ask for."""
+    """Every change that an operator can make to what exists."""
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
 
     def pause_everything(self, *, by: Actor, reason: str) -> None:
-        """Start nothing more, whatever happens, until `resume_everything`; running jobs end."""
-        with self._audited(by, Action.PAUSE, EVERYTHING, _hold("all", holds.EVERYTHING)) as tx:
+        """Start no more jobs until `resume_everything`. Running jobs go on to their end."""
+        with self._audited(by, Action.PAUSE, EVERYTHING, _hold_facts("all", holds.EVERYTHING)) as tx:
             holds.place(tx, "all", holds.EVERYTHING, reason=reason, actor=by.name, now=self._context.now())
 
     def resume_everything(self, *, by: Actor) -> None:
-        """Lift the pause of everything, if there is one."""
-        with self._audited(by, Action.RESUME, EVERYTHING, _hold("all", holds.EVERYTHING)) as tx:
+        """End the global pause, if there is one."""
+        with self._audited(by, Action.RESUME, EVERYTHING, _hold_facts("all", holds.EVERYTHING)) as tx:
             holds.release(tx, "all", holds.EVERYTHING)
 
-    def lift(self, kind: str, key: str, *, by: Actor, extra: int | None = None) -> int | None:
-        """Lift a hold: of a processor, a table, or questions to the warehouse.
+    def release(self, kind: str, key: str, *, by: Actor, extra: int | None = None) -> int | None:
+        """Release the hold of a processor, a table, or the warehouse.
 
-        Where a daily budget is spent, `extra` attempts or bytes are allowed beyond it until the quota day
-        ends, by default a tenth of its limit. Returns what was allowed; None where no budget was touched.
+        If a daily budget is used up, `extra` attempts or bytes are allowed beyond it until the quota day
+        ends, by default a tenth of its limit. Returns what was allowed; None if no budget was changed.
 
         Raises:
             NotFound: there is no such hold.
-            Refused: `extra` is asked for, and there is no such budget.
+            Conflict: `extra` was given, and there is no such budget.
         """
-        what = f"{kind} {key}".strip()
-        with self._audited(by, Action.RELEASE, what, self._budgeted(kind, key)) as tx:
+        hold_name = f"{kind} {key}".strip()
+        with self._audited(by, Action.RELEASE, hold_name, self._hold_snapshot(kind, key)) as tx:
             if not holds.release(tx, kind, key):
-                raise NotFound(f"there is no hold of {what}")
+                raise NotFound(f"there is no hold of {hold_name}")
             if kind == "processor":
                 circuit_breaker.reset(tx, key)
             allowed = budgets.allow_more(tx, self._context, kind, key, extra)
             if extra is not None and allowed is None:
-                raise Conflict(f"{what} has no daily budget; lift it without extra")
+                raise Conflict(f"{hold_name} has no daily budget; release it without extra")
             dates.make_waiting_due(tx, WaitReason.HELD, self._context.now())
         return allowed
 
-    def _budgeted(self, kind: str, key: str) -> Snapshotter:
-        """A hold, and what is allowed beyond the daily budget behind it."""
+    def _hold_snapshot(self, kind: str, key: str) -> Snapshotter:
+        """A hold, and the extra allowance of the daily budget behind it."""
 
-        def look(tx: Transaction) -> Facts | None:
-            found = dict(_hold(kind, key)(tx) or {})
-            budget = budgets.find(tx, self._context, kind, key)
+        def snapshot(tx: Transaction) -> Facts | None:
+            facts = dict(_hold_facts(kind, key)(tx) or {})
+            budget = budgets.get_budget(tx, self._context, kind, key)
             if budget is not None:
-                found["extra"] = budget.extra
-            return found or None
+                facts["extra"] = budget.extra
+            return facts or None
 
-        return look
+        return snapshot
 
     def holds(self) -> list[HoldRow]:
-        """Everything that is held now."""
+        """All active holds."""
         with self._context.db.read() as tx:
             return holds.all_holds(tx)
 
-    def pause(self, number: int, *, by: Actor) -> None:
-        """Start nothing more of a backfill; running attempts end. Pausing twice is once.
+    def pause(self, backfill_id: int, *, by: Actor) -> None:
+        """Start no more jobs of a backfill; running ones go on to their end. Idempotent.
 
         Raises:
             NotFound: there is no such backfill.
-            Refused: it has ended.
+            Conflict: it has ended.
         """
-        with self._audited(by, Action.PAUSE, *_backfill(number)) as tx:
-            row = self._backfill(tx, number)
+        with self._audited(by, Action.PAUSE, *_backfill_target(backfill_id)) as tx:
+            row = self._get_backfill(tx, backfill_id)
             self._refuse_ended(tx, row, "paused")
             if row.paused_at is None:
-                backfills.change(tx, number, {"paused_at": self._context.now()})
-                checks.clear_runnable_of(tx, number)
-                dates.make_backfill_due(tx, number, self._context.now())
+                backfills.change(tx, backfill_id, {"paused_at": self._context.now()})
+                checks.clear_runnable_of(tx, backfill_id)
+                dates.make_backfill_due(tx, backfill_id, self._context.now())
 
-    def resume(self, number: int, *, by: Actor) -> None:
-        """Go on with a paused or stopped backfill; the failures so far are forgiven.
+    def resume(self, backfill_id: int, *, by: Actor) -> None:
+        """Continue a paused or stopped backfill. `max_failures` counts anew from here.
 
         Raises:
             NotFound: there is no such backfill.
-            Refused: it was cancelled or has finished.
+            Conflict: it was cancelled or has finished.
         """
-        with self._audited(by, Action.RESUME, *_backfill(number)) as tx:
-            row = self._backfill(tx, number)
+        with self._audited(by, Action.RESUME, *_backfill_target(backfill_id)) as tx:
+            row = self._get_backfill(tx, backfill_id)
             self._refuse_ended(tx, row, "resumed")
-            going: dict[str, object] = {"paused_at": None, "stopped_at": None, "stop_reason": ""}
+            changes: dict[str, object] = {"paused_at": None, "stopped_at": None, "stop_reason": ""}
             if row.stopped_at is not None:
-                going["failures_baseline"] = backfills.failed_dates(tx, number)
-            backfills.change(tx, number, going)
-            dates.make_backfill_due(tx, number, self._context.now())
+                changes["failures_baseline"] = backfills.failed_dates(tx, backfill_id)
+            backfills.change(tx, backfill_id, changes)
+            dates.make_backfill_due(tx, backfill_id, self._context.now())
 
-    def cancel(self, number: int, *, by: Actor) -> None:
-        """Start nothing more of a backfill and end what runs; its dates fail as cancelled.
+    def cancel(self, backfill_id: int, *, by: Actor) -> None:
+        """Stop a backfill and its running jobs. Its live dates fail as `cancelled`.
 
         Raises:
             NotFound: there is no such backfill.
-            Refused: it has finished.
+            Conflict: it has finished.
         """
-        with self._audited(by, Action.CANCEL, *_backfill(number)) as tx:
-            row = self._backfill(tx, number)
+        with self._audited(by, Action.CANCEL, *_backfill_target(backfill_id)) as tx:
+            row = self._get_backfill(tx, backfill_id)
             if row.cancelled_at is not None:
                 return
             self._refuse_ended(tx, row, "cancelled")
-            backfills.change(tx, number, {"cancelled_at": self._context.now()})
-            checks.clear_runnable_of(tx, number)
-            cancel_running(tx, number)
-            dates.make_backfill_due(tx, number, self._context.now())
+            backfills.change(tx, backfill_id, {"cancelled_at": self._context.now()})
+            checks.clear_runnable_of(tx, backfill_id)
+            cancel_running(tx, backfill_id)
+            dates.make_backfill_due(tx, backfill_id, self._context.now())
 
-    def retry(self, number: int, *, by: Actor) -> int:
-        """Put the failed dates of a backfill back to `pending`; how many there were, none if it is repeated.
+    def retry(self, backfill_id: int, *, by: Actor) -> int:
+        """Requeue the failed dates of a backfill. Returns how many; 0 if repeated.
 
         Raises:
             NotFound: there is no such backfill.
-            Refused: it holds no date that failed or is live, or it is still being cancelled.
+            Conflict: it has no failed or live date, or it is still being cancelled.
         """
-        with self._audited(by, Action.RETRY, *_backfill(number)) as tx:
-            row = self._backfill(tx, number)
+        with self._audited(by, Action.RETRY, *_backfill_target(backfill_id)) as tx:
+            row = self._get_backfill(tx, backfill_id)
             if backfills.status(tx, row) == "cancelling":
-                raise Conflict(f"backfill {number} is being cancelled; retry when its last date has ended")
-            failed = backfills.ended_dates(tx, number, FAILED)
-            if not failed and not backfills.live_dates(tx, number):
-                raise Conflict(f"backfill {number} has no date that failed or is live")
-            held = list(dates.get_many(tx, failed).values())
-            reason = f"retry of backfill {number}"
-            moved = requeue(tx, self._context, held, mode=RunMode.RETRY_NO_DATA, actor=by.name, reason=reason)
+                raise Conflict(_BEING_CANCELLED.format(backfill_id))
+            failed = backfills.ended_dates(tx, backfill_id, FAILED)
+            if not failed and not backfills.live_dates(tx, backfill_id):
+                raise Conflict(f"backfill {backfill_id} has no date that failed or is live")
+            ended = list(dates.get_many(tx, failed).values())
+            reason = f"retry of backfill {backfill_id}"
+            moves = requeue(
+                tx, self._context, ended, mode=RunMode.RETRY_NO_DATA, actor=by.name, reason=reason
+            )
             backfills.change(
                 tx,
-                number,
+                backfill_id,
                 {"cancelled_at": None, "stopped_at": None, "stop_reason": "", "failures_baseline": 0},
             )
-            dates.make_backfill_due(tx, number, self._context.now())
-        self._context.emit_all(moved)
+            dates.make_backfill_due(tx, backfill_id, self._context.now())
+        self._context.emit_all(moves)
         return len(failed)
 
     def retry_date(self, date: dt.date, *, by: Actor, force: bool = False, cascades: bool = False) -> None:
-        """Put one ended date back to `pending`.
+        """Requeue one ended date.
 
-        `cascades`: its sequential phases run once whatever they show, and so do those of every later done
-        date that is stale because of it, now or by what this retry repairs (`engine.cascade`).
+        `cascades`: rerun its sequential phases whatever their verdicts, and those of every later done date
+        that is stale because of it, now or through what this retry repairs (`engine.cascade`).
 
         Raises:
             NotFound: the date was never enqueued.
-            Refused: it has not ended, or its backfill is still being cancelled.
+            Conflict: it has not ended, or its backfill is still being cancelled.
         """
-        with self._audited(by, Action.RETRY, str(date), _date(date)) as tx:
-            row = self._date(tx, date)
+        with self._audited(by, Action.RETRY, str(date), _date_facts(date)) as tx:
+            row = self._get_date(tx, date)
             if row.state not in FINAL:
                 raise Conflict(f"{date} is in {row.state}; only done and failed dates can be retried")
             mode = RunMode.FORCE if force else RunMode.RETRY_NO_DATA
-            moved = self._restart(tx, row, mode, by, "retry", cascades=cascades)
+            moves = self._requeue_one(tx, row, mode, by, "retry", cascades=cascades)
             if cascades:
-                moved += cascade.requeue_stale(tx, self._context, date, actor=by.name)
-        self._context.emit_all(moved)
+                moves += cascade.requeue_stale(tx, self._context, date, actor=by.name)
+        self._context.emit_all(moves)
 
     def retry_marked(self, mark: Mark, start: dt.date, end: dt.date, *, by: Actor) -> list[dt.date]:
-        """Put the done dates with a mark back to `pending`; which they are.
+        """Requeue the done dates with a mark. Returns them.
 
-        Regressed ones are validated and run what they lack, stale ones run their sequential phases once.
+        Regressed dates run what is missing. Stale dates rerun their sequential phases once.
         """
-        with self._audited(by, Action.RETRY, f"{mark} dates", _marked(mark)) as tx:
-            found = dates.page(tx, start=start, end=end, states=[DONE], mark=mark, limit=MOST_AT_ONCE)
-            moved = requeue(
+        with self._audited(by, Action.RETRY, f"{mark} dates", _marked_facts(mark)) as tx:
+            marked = dates.page(tx, start=start, end=end, states=[DONE], mark=mark, limit=MOST_AT_ONCE)
+            moves = requeue(
                 tx,
                 self._context,
-                found,
+                marked,
                 mode=RunMode.RETRY_NO_DATA,
                 actor=by.name,
                 reason=f"retry of {mark} dates",
                 cascades=mark is Mark.STALE,
             )
-        self._context.emit_all(moved)
-        return [move.date for move in moved]
+        self._context.emit_all(moves)
+        return [move.date for move in moves]
 
     def accept(self, date: dt.date, processor: str, *, by: Actor, reason: str) -> None:
-        """Accept a gap: the date may pass without this processor's output. A failed date starts again.
+        """Accept a gap: the date may pass without this processor's output. A failed date is requeued.
 
         Raises:
             NotFound: the pipeline has no such processor.
-            Refused: the output is complete, so there is no gap.
+            Conflict: the output is complete, so there is no gap.
         """
         if processor not in self._context.pipeline.processors:
-            known = self._context.pipeline.processors
-            raise NotFound(f"there is no processor '{processor}'; {did_you_mean(processor, known)}")
-        now, moved = self._context.now(), list[DateMoved]()
-        with self._audited(by, Action.ACCEPT, str(date), _date(date, processor)) as tx:
+            processors = self._context.pipeline.processors
+            raise NotFound(f"there is no processor '{processor}'; {did_you_mean(processor, processors)}")
+        now, moves = self._context.now(), list[DateMoved]()
+        with self._audited(by, Action.ACCEPT, str(date), _date_facts(date, processor)) as tx:
             row = dates.get(tx, date)
             check = checks.for_dates(tx, [date])[date].get(processor)
             if check is not None and check.verdict.satisfied and check.satisfied:
                 raise Conflict(f"{processor} is {check.verdict} on {date}; there is no gap to accept")
             checks.accept(tx, date, processor, actor=by.name, reason=reason, now=now)
             if row is not None and row.state == FAILED:
-                moved = self._restart(tx, row, RunMode.NORMAL, by, f"gap of {processor} accepted: {reason}")
+                moves = self._requeue_one(
+                    tx, row, RunMode.NORMAL, by, f"gap of {processor} accepted: {reason}"
+                )
             regression.update(tx, self._context, [date])
             dates.make_dates_due(tx, [date], now)
             lookback.wake_unblocked(tx, self._context, [(date, processor)])
-        self._context.emit_all(moved)
+        self._context.emit_all(moves)
 
     @contextlib.contextmanager
-    def _audited(self, by: Actor, action: Action, target: str, look: Snapshotter) -> Iterator[Transaction]:
-        """A change and its row of audit, in one transaction; what leaves all as it was is no change."""
+    def _audited(
+        self, by: Actor, action: Action, target: str, snapshot: Snapshotter
+    ) -> Iterator[Transaction]:
+        """A transaction that also writes the audit row, if the snapshot of the target has changed."""
         with self._context.db.write() as tx:
-            before = look(tx)
+            before = snapshot(tx)
             yield tx
-            after = look(tx)
+            after = snapshot(tx)
             if before != after:
                 audit.record(tx, by, action, target, before=before, after=after, now=self._context.now())
 
-    def _restart(
+    def _requeue_one(
         self, tx: Transaction, row: DateRow, mode: RunMode, by: Actor, reason: str, *, cascades: bool = False
     ) -> list[DateMoved]:
-        moved = requeue(tx, self._context, [row], mode=mode, actor=by.name, reason=reason, cascades=cascades)
-        if not moved:
-            number = row.backfill_id
-            raise Conflict(f"backfill {number} is being cancelled; retry when its last date has ended")
-        return moved
+        moves = requeue(tx, self._context, [row], mode=mode, actor=by.name, reason=reason, cascades=cascades)
+        if not moves:
+            raise Conflict(_BEING_CANCELLED.format(row.backfill_id))
+        return moves
 
     def _refuse_ended(self, tx: Transaction, row: BackfillRow, verb: str) -> None:
         status = backfills.status(tx, row)
         if status in ("finished", "cancelled", "cancelling"):
             raise Conflict(f"backfill {row.id} is {status}; it cannot be {verb}")
 
-    def _backfill(self, tx: Transaction, number: int) -> BackfillRow:
-        row = backfills.get(tx, number)
+    def _get_backfill(self, tx: Transaction, backfill_id: int) -> BackfillRow:
+        row = backfills.get(tx, backfill_id)
         if row is None:
-            raise NotFound(f"there is no backfill {number}")
+            raise NotFound(f"there is no backfill {backfill_id}")
         return row
 
-    def _date(self, tx: Transaction, date: dt.date) -> DateRow:
+    def _get_date(self, tx: Transaction, date: dt.date) -> DateRow:
         row = dates.get(tx, date)
         if row is None:
             raise NotFound(f"{date} was never enqueued")
         return row
 
 
-def _hold(kind: str, key: str) -> Snapshotter:
-    def look(tx: Transaction) -> Facts | None:
+def _hold_facts(kind: str, key: str) -> Snapshotter:
+    def snapshot(tx: Transaction) -> Facts | None:
         for hold in holds.all_holds(tx):
             if (hold.kind, hold.key) == (kind, key):
                 return {"reason": hold.reason, "actor": hold.actor, "since": hold.since}
         return None
 
-    return look
+    return snapshot
 
 
-def _backfill(number: int) -> tuple[str, Snapshotter]:
-    """A backfill as the target of a change, and what is recorded of it."""
+def _backfill_target(backfill_id: int) -> tuple[str, Snapshotter]:
+    """A backfill as an audit target, with its snapshot."""
 
-    def look(tx: Transaction) -> Facts | None:
-        row = backfills.get(tx, number)
+    def snapshot(tx: Transaction) -> Facts | None:
+        row = backfills.get(tx, backfill_id)
         if row is None:
             return None
         return {
             "status": backfills.status(tx, row),
             "paused": row.paused_at is not None,
             "stopped": row.stopped_at is not None,
-            "live": backfills.live_dates(tx, number),
-            "failed": backfills.failed_dates(tx, number),
+            "live": backfills.live_dates(tx, backfill_id),
+            "failed": backfills.failed_dates(tx, backfill_id),
             "failures_baseline": row.failures_baseline,
         }
 
-    return f"backfill {number}", look
+    return f"backfill {backfill_id}", snapshot
 
 
-def _marked(mark: Mark) -> Snapshotter:
-    """The done dates with a mark: a stale one keeps it, put back, until it was computed again."""
+def _marked_facts(mark: Mark) -> Snapshotter:
+    """How many done dates have a mark. A requeued stale date keeps it until it was computed again."""
 
-    def look(tx: Transaction) -> Facts | None:
-        found = queries.number_of_dates(tx, start=dt.date.min, end=dt.date.max, states=[DONE], mark=mark)
-        return {"dates": found}
+    def snapshot(tx: Transaction) -> Facts | None:
+        count = queries.number_of_dates(tx, start=dt.date.min, end=dt.date.max, states=[DONE], mark=mark)
+        return {"dates": count}
 
-    return look
+    return snapshot
 
 
-def _date(date: dt.date, processor: str = "") -> Snapshotter:
-    """A date, and the gap of one of its processors."""
+def _date_facts(date: dt.date, processor: str = "") -> Snapshotter:
+    """A date, with the accepted gap of one of its processors."""
 
-    def look(tx: Transaction) -> Facts | None:
+    def snapshot(tx: Transaction) -> Facts | None:
         row = dates.get(tx, date)
         check = checks.for_dates(tx, [date])[date].get(processor)
-        found: dict[str, object] = {}
+        facts: dict[str, object] = {}
         if row is not None:
-            found |= {"state": row.state, "outcome": row.outcome, "backfill": row.backfill_id}
+            facts |= {"state": row.state, "outcome": row.outcome, "backfill": row.backfill_id}
         if check is not None:
             waiver = {"processor": processor, "by": check.accepted_by, "reason": check.accepted_reason}
-            found["accepted"] = waiver
-        return found or None
+            facts["accepted"] = waiver
+        return facts or None
 
-    return look
+    return snapshot

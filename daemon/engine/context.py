@@ -1,4 +1,4 @@
-"""What every duty of the engine works with."""
+"""What every task of the engine works with."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from backfilld.state.rules.machine import Machine
 from backfilld.state.store.database import Database
 
 ACTOR = "engine"
-"""Who history names for moves that nobody asked for."""
+"""The actor of transitions that no operator requested."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineContext:
-    """One pipeline, its database, and the world's clock and dice, so that tests own both."""
+    """One pipeline with its database, clock, random numbers and event sink. Tests replace the last three."""
 
     pipeline: Pipeline
     machine: Machine
@@ -28,21 +28,21 @@ class EngineContext:
     emit: EventSink
     rng: random.Random = field(default_factory=random.Random)
     steady: Callable[[], float] | None = None
-    """Seconds of a clock that nobody sets, which shows when `now` is set; None: nobody sets that either."""
+    """A monotonic clock in seconds, by which steps of `now` are detected; None if `now` is never set."""
     status_messages: dict[int, str] = field(default_factory=dict)
-    """What keeps running attempts from beginning or from being seen, as of the latest look at them."""
+    """By attempt id: why it has not begun or is unreachable, as of the latest poll."""
     unavailable: dict[str, str] = field(default_factory=dict)
-    """By executor, what has to come before a job can start there, as of the latest look."""
+    """By executor: why it cannot start jobs, as of the latest pass; empty if it can."""
     batch: int = 500
-    """How many dates one pass moves at most, so that nothing else waits long."""
+    """How many dates one pass advances at most, so that other tasks do not wait long."""
     questions: int = 20_000
-    """How many (processor, date) pairs one question may ask about."""
+    """How many (processor, date) pairs one query may cover."""
 
     def dates_file(self, attempt: int) -> Path:
-        """The file that a command with {dates_file} reads its dates from, while its attempt runs."""
+        """The file from which a command with {dates_file} reads its dates while its attempt runs."""
         return self.state_dir / "dates" / f"{attempt}.txt"
 
     def emit_all(self, events: Sequence[Event]) -> None:
-        """Tell events in order; only what is committed is told."""
+        """Emit events in order. Call it after their transaction is committed."""
         for event in events:
             self.emit(event)

@@ -1,4 +1,4 @@
-"""The engine: its duties, one pass each, in the order that lets one pass finish what it can."""
+"""The engine: the order in which one tick runs its tasks, and what it does at start."""
 
 from __future__ import annotations
 
@@ -27,99 +27,110 @@ from backfilld.state.store.dates import DateStatus, Transition
 
 
 class Engine:
-    """Moves dates by calling its duties. Whoever calls decides when; nothing here waits or loops for ever."""
+    """Moves dates, one tick at a time. The caller decides when to tick; no method waits or loops."""
 
     def __init__(
         self, context: EngineContext, warehouse: Warehouse, executors: Mapping[str, Executor]
     ) -> None:
         self.context = context
         self._clock_steps = ClockStepDetector(context.now, context.steady or context.now)
-        self.reaper = AttemptMonitor(context, executors)
+        self.attempt_monitor = AttemptMonitor(context, executors)
         self.advancer = Advancer(context)
-        self.launcher = Launcher(context, executors, self.reaper.cannot_start)
+        self.launcher = Launcher(context, executors, self.attempt_monitor.cannot_start)
         self.validator = Validator(context, warehouse)
         self.sweeper = Sweeper(context, self.validator)
 
     def recover(self) -> None:
-        """At start: take up running attempts, and all dates if the pipeline file has changed."""
-        self._follow_clock_back()
-        self._follow_pipeline()
-        self.reaper.recover()
+        """At start: adopt running attempts, and re-evaluate live dates if the pipeline file has changed."""
+        self._shift_deadlines_back()
+        self._apply_pipeline_changes()
+        self.attempt_monitor.recover()
 
     def tick(self) -> bool:
-        """Reap, lift what is over, advance, launch. True when something moved, so another turn may follow."""
-        if leap := self._clock_steps.look():
-            self.reaper.restart_limits()
-            self._follow_clock_back(-leap)
+        """Run one pass. Returns whether anything changed, so that the caller ticks again.
+
+        1. If the clock was set: restart job limits and shift deadlines.
+        2. Close attempts that ended; stop those over their limits.
+        3. Release holds that have expired.
+        4. Advance due dates through satisfied gates, at most one batch.
+        5. Launch runnable checks within slots, writers, holds and budgets.
+
+        Each step commits by itself, so a kill between any two of them loses nothing. Steps 3 to 5 are skipped
+        while there is nothing for them. Queries to the warehouse are not part of a tick (`validate`).
+        """
+        if clock_step := self._clock_steps.poll():
+            self.attempt_monitor.restart_limits()
+            self._shift_deadlines_back(-clock_step)
         with self.context.db.read() as tx:
             todo = work.due_transitions(tx, self.context.now())
-        ended = self.reaper.run()  # also with none running: what another leader closed may live on here
+        # Even with none running: a job whose attempt another leader closed may still run here.
+        ended = self.attempt_monitor.run()
         if todo.over:
-            self._lift_expired_holds()
-        looked_at = self.advancer.run() if ended or todo.over or todo.due else 0
-        started = self.launcher.run() if looked_at or todo.runnable else 0
-        return bool(leap or ended or looked_at or started)
+            self._release_expired_holds()
+        advanced = self.advancer.run() if ended or todo.over or todo.due else 0
+        started = self.launcher.run() if advanced or todo.runnable else 0
+        return bool(clock_step or ended or advanced or started)
 
     def supervise_standby(self) -> None:
-        """In place of a turn, while another daemon leads: look after the jobs that run here."""
-        if self._clock_steps.look():
-            self.reaper.restart_limits()
-        self.reaper.guard()
+        """In place of a tick, while another daemon leads: supervise the jobs that run on this host."""
+        if self._clock_steps.poll():
+            self.attempt_monitor.restart_limits()
+        self.attempt_monitor.supervise_standby()
 
     def validate(self) -> bool:
-        """Ask the warehouse what is due. True when something was learnt."""
+        """Send the queries that are due to the warehouse. Returns whether any check was judged."""
         return bool(self.validator.run())
 
     def next_wakeup(self) -> float | None:
-        """When a retry, a later question or the end of a hold is due; None when only an event can matter.
+        """Epoch seconds of the next retry, query or end of a hold; None if only an event can cause work.
 
-        A question that is due already needs no alarm: whoever asks is at it, or held back.
+        Queries that are due already do not count: the warehouse thread is sending them or is on hold.
         """
         with self.context.db.read() as tx:
             return work.next_wakeup(tx, self.context.now())
 
     def has_due_query(self) -> bool:
-        """Whether a question is due and may be asked, or the end of the hold on all of them has come."""
+        """Whether a query is due and may be sent, or the hold on queries has expired."""
         now = self.context.now()
         with self.context.db.read() as tx:
             todo = work.due_queries(tx, now)
             return not holds.in_force(tx, holds.WAREHOUSE, now) if todo.held else todo.wanted
 
     def has_running_attempts(self) -> bool:
-        """Whether jobs run, whose time limits have to be looked at."""
+        """Whether jobs are running, so that their time limits must be checked."""
         with self.context.db.read() as tx:
             return bool(attempts.running(tx))
 
     def recheck_missing_upstream(self) -> None:
-        """Ask again about the earliest holes that somebody waits for and no live date will fill."""
+        """Query the earliest missing upstream dates again that no live date will fill."""
         with self.context.db.read() as tx:
-            found = lookback.orphaned_missing(tx, self.context)
-        if found:
+            orphaned = lookback.orphaned_missing(tx, self.context)
+        if orphaned:
             with self.context.db.write() as tx:
-                checks.request_check(tx, found, self.context.now())
+                checks.request_check(tx, orphaned, self.context.now())
 
-    def _lift_expired_holds(self) -> None:
+    def _release_expired_holds(self) -> None:
         now = self.context.now()
         with self.context.db.write() as tx:
             for hold in holds.release_expired(tx, now):
                 if hold.kind in ("processor", "table"):
                     dates.make_waiting_due(tx, WaitReason.HELD, now)
 
-    def _follow_clock_back(self, seconds: float = 0.0) -> None:
-        """Plan anew what would come late by as many seconds as the clock was set back, or by what shows."""
+    def _shift_deadlines_back(self, seconds: float = 0.0) -> None:
+        """Move deadlines earlier by the seconds the clock was set back, or by the skew in the database."""
         now = self.context.now()
         with self.context.db.read() as tx:
-            ahead = max(seconds, clock_skew.skew_seconds(tx, now))
-        if ahead > STEP_SECONDS:
+            skew = max(seconds, clock_skew.skew_seconds(tx, now))
+        if skew > STEP_SECONDS:
             with self.context.db.write() as tx:
-                clock_skew.shift_back(tx, now, ahead)
-            text = f"the clock is {ahead:.0f} s behind what was noted; what is planned comes so much sooner"
+                clock_skew.shift_back(tx, now, skew)
+            text = f"the clock is {skew:.0f} s behind recorded times; deadlines were moved earlier by as much"
             self.context.emit(Incident(kind="clock", text=text))
 
-    def _follow_pipeline(self) -> None:
-        """Look at all live dates by a pipeline file that has changed; those out of place start again.
+    def _apply_pipeline_changes(self) -> None:
+        """Re-evaluate all live dates if the pipeline file or the program version has changed.
 
-        By the same file there is nothing to look at: what each date waits for is in the database.
+        Dates in a state that the file no longer brings them to go back to `pending`.
         """
         now = self.context.now()
         with self.context.db.write() as tx:
@@ -127,22 +138,22 @@ class Engine:
                 return
             checks.clear_all_runnable(tx)
             dates.make_due(tx, now)
-            lost = self._out_of_place(tx)
-            for row, reason in lost:
-                step = Transition(trigger=Trigger.READMIT, target=PENDING, reason=reason)
-                standing = DateStatus(waiting=WaitReason.ENGINE, due_at=now, entered_at=now)
-                dates.move(tx, row, [step], standing, actor=ACTOR, now=now)
-        for row, reason in lost:
+            misplaced = self._misplaced_dates(tx)
+            for row, reason in misplaced:
+                transition = Transition(trigger=Trigger.READMIT, target=PENDING, reason=reason)
+                status = DateStatus(waiting=WaitReason.ENGINE, due_at=now, entered_at=now)
+                dates.move(tx, row, [transition], status, actor=ACTOR, now=now)
+        for row, reason in misplaced:
             self.context.emit(requeued_event(row, Trigger.READMIT, actor=ACTOR, reason=reason))
 
-    def _out_of_place(self, tx: Transaction) -> list[tuple[DateRow, str]]:
-        """Dates that are not where the pipeline file, as it is now, would have brought them, and why."""
+    def _misplaced_dates(self, tx: Transaction) -> list[tuple[DateRow, str]]:
+        """Dates in states that today's pipeline file would not have brought them to, and why."""
         unknown = dates.in_unknown_states(tx, self.context.machine.states)
-        found = [(row, f"the pipeline file no longer has the state {row.state}") for row in unknown]
-        before: list[str] = []
+        misplaced = [(row, f"the pipeline file no longer has the state {row.state}") for row in unknown]
+        earlier_processors: list[str] = []
         for stage in self.context.pipeline.stages:
-            skipped = dates.out_of_place(tx, stage.name, before, self.context.pipeline.processors)
+            rows = dates.out_of_place(tx, stage.name, earlier_processors, self.context.pipeline.processors)
             reason = f"by the pipeline file as it is now, something lacks before or after {stage.name}"
-            found += [(row, reason) for row in skipped]
-            before += [p.name for p in stage.processors]
-        return found
+            misplaced += [(row, reason) for row in rows]
+            earlier_processors += [p.name for p in stage.processors]
+        return misplaced

@@ -1,4 +1,4 @@
-"""Jobs start: runnable work is claimed, oldest first, committed, and only then begun. One pass."""
+"""Starts jobs: claims runnable checks, oldest first, commits the claims, then launches the jobs."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from backfilld.state.store import attempts, calendar_days, checks, dates, holds
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
 
-LOOK_AHEAD = 50
-"""How many waiting checks are asked about afresh together, when the first of them is found too old."""
+REFRESH_TOGETHER = 50
+"""How many checks of a processor are queried together when the evidence of its first is too old."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Claimed:
+class _Claim:
     attempt: int
     processor: Processor
     dates: tuple[dt.date, ...]
 
 
 class Launcher:
-    """The duty that starts jobs."""
+    """Claims and launches attempts."""
 
     def __init__(
         self,
@@ -44,14 +44,14 @@ class Launcher:
         executors: Mapping[str, Executor],
         cannot_start: Callable[[Mapping[int, str]], None],
     ) -> None:
-        """`cannot_start` closes claimed attempts whose jobs could not be prepared, and is told why."""
+        """`cannot_start` closes claimed attempts whose jobs could not be prepared; it takes the reasons."""
         self._context = context
         self._executors = executors
         self._cannot_start = cannot_start
         self._processors = context.pipeline.processors
 
     def run(self) -> int:
-        """Claim what may run within the slots and launch it; how many attempts were started."""
+        """Claim and launch what may run within the slots. Returns how many attempts were started."""
         self._context.unavailable.update(
             {name: executor.unavailable_reason for name, executor in self._executors.items()}
         )
@@ -60,29 +60,29 @@ class Launcher:
             if not checks.runnable(tx, dict.fromkeys(limits, 1)):
                 return 0
         with self._context.db.write() as tx:
-            claimed, parked = self._claim(tx)
-        self._launch(claimed)
-        self._context.emit_all([*(_told(one) for one in claimed), *parked])
-        return len(claimed)
+            claims, incidents = self._claim(tx)
+        self._launch(claims)
+        self._context.emit_all([*(_started_event(claim) for claim in claims), *incidents])
+        return len(claims)
 
     def _limits(self, tx: Transaction, running: Sequence[AttemptRow]) -> dict[str, int]:
-        """How many attempts of each processor may start now, by slots, writers, sequence, holds, executor."""
-        placed = holds.all_holds(tx)
+        """How many attempts of each processor may start: slots, writers, sequence, holds, executors."""
+        active_holds = holds.all_holds(tx)
         free = self._context.pipeline.jobs.slots - len(running)
-        if free <= 0 or any(hold.kind in (holds.EVERYTHING, holds.WAREHOUSE) for hold in placed):
+        if free <= 0 or any(hold.kind in (holds.EVERYTHING, holds.WAREHOUSE) for hold in active_holds):
             return {}
         on_executor = self._free_on_executors(running)
         limits = {
             name: min(free, self._free_writers(p, running), on_executor[p.executor])
             for name, p in self._processors.items()
         }
-        held = processor_holds.held_processors(self._context.pipeline, placed)
-        barred = {
+        held_processors = processor_holds.held_processors(self._context.pipeline, active_holds)
+        blocked = {
             name
             for name in limits
-            if name in held or self._in_sequence(name, running) or self._obstructed(name)
+            if name in held_processors or self._sequence_is_busy(name, running) or self._is_unavailable(name)
         }
-        return {name: limit for name, limit in limits.items() if limit > 0 and name not in barred}
+        return {name: limit for name, limit in limits.items() if limit > 0 and name not in blocked}
 
     def _free_on_executors(self, running: Sequence[AttemptRow]) -> dict[str, int]:
         """How many more attempts may run on each executor, by its own `slots` or those of all jobs."""
@@ -95,78 +95,79 @@ class Launcher:
     def _free_writers(self, processor: Processor, running: Sequence[AttemptRow]) -> int:
         return processor.writers - sum(1 for attempt in running if attempt.output == processor.table)
 
-    def _in_sequence(self, name: str, running: Sequence[AttemptRow]) -> bool:
-        """Whether an attempt of its sequential phase runs."""
+    def _sequence_is_busy(self, name: str, running: Sequence[AttemptRow]) -> bool:
+        """Whether an attempt of the processor's sequential phase is running."""
         phase = self._context.pipeline.stage_of[name].phase
         return phase.sequential and any(attempt.sequence == phase.name for attempt in running)
 
-    def _obstructed(self, name: str) -> bool:
-        """Whether its executor can start nothing now, so that an attempt would be used up for nothing."""
+    def _is_unavailable(self, name: str) -> bool:
+        """Whether the processor's executor cannot start jobs now, so that an attempt would be wasted."""
         return bool(self._context.unavailable.get(self._processors[name].executor))
 
-    def _claim(self, tx: Transaction) -> tuple[list[_Claimed], list[Event]]:
-        """Claim in the order of priority and date; the stop flags are read in this same transaction.
+    def _claim(self, tx: Transaction) -> tuple[list[_Claim], list[Event]]:
+        """Claim in the order of priority and date. Pauses and holds are read in the same transaction.
 
-        Tables for which something would start, were their daily attempts not spent, are parked.
+        Holds each table that has work but has used up its daily attempts.
         """
         running = attempts.running(tx)
         limits = self._limits(tx, running)
-        batch = {name: limit * self._processors[name].batch for name, limit in limits.items()}
-        picks = self._fresh(tx, batch)
+        limits_by_dates = {name: limit * self._processors[name].batch for name, limit in limits.items()}
+        candidates = self._with_fresh_evidence(tx, limits_by_dates)
         free = self._context.pipeline.jobs.slots - len(running)
         on_executor = self._free_on_executors(running)
         writers = {(a.output, a.writer) for a in running}
         sequences = {a.sequence for a in running}
-        holders = dates.get_many(tx, [pick.date for pick in picks])
-        claimed: list[_Claimed] = []
-        limited = budgets.table_budgets(tx, self._context)
-        left: dict[str, float] = {table: budget.left for table, budget in limited.items()}
-        spent: set[str] = set()
-        for group in self._groups(tx, picks, holders):
-            processor = self._processors[group[0].processor]
+        date_rows = dates.get_many(tx, [candidate.date for candidate in candidates])
+        claims: list[_Claim] = []
+        table_budgets = budgets.table_budgets(tx, self._context)
+        remaining: dict[str, float] = {table: budget.left for table, budget in table_budgets.items()}
+        used_up: set[str] = set()
+        for batch in self._batches(tx, candidates, date_rows):
+            processor = self._processors[batch[0].processor]
             phase = self._context.pipeline.stage_of[processor.name].phase
             sequence = phase.name if phase.sequential else None
             writer = next((n for n in range(processor.writers) if (processor.table, n) not in writers), None)
             slots = min(free, on_executor[processor.executor])
             if slots <= 0 or writer is None or (sequence and sequence in sequences):
                 continue
-            if left.get(processor.table, math.inf) <= 0:
-                spent.add(processor.table)
+            if remaining.get(processor.table, math.inf) <= 0:
+                used_up.add(processor.table)
                 continue
-            claimed.append(self._take(tx, group, holders, writer, sequence))
-            left[processor.table] = left.get(processor.table, math.inf) - 1
+            claims.append(self._claim_one(tx, batch, date_rows, writer, sequence))
+            remaining[processor.table] = remaining.get(processor.table, math.inf) - 1
             writers.add((processor.table, writer))
             sequences.add(sequence)
             free -= 1
             on_executor[processor.executor] -= 1
-        self._note(tx, claimed, holders)
-        budgets.count_attempts(tx, self._context, [one.processor.table for one in claimed])
-        return claimed, [
-            budgets.hold_spent_table(tx, self._context, table, limited[table].told) for table in sorted(spent)
+        self._record_claims(tx, claims, date_rows)
+        budgets.count_attempts(tx, self._context, [claim.processor.table for claim in claims])
+        return claims, [
+            budgets.hold_spent_table(tx, self._context, table, table_budgets[table].spent_reason)
+            for table in sorted(used_up)
         ]
 
-    def _fresh(self, tx: Transaction, limits: Mapping[str, int]) -> list[CheckRow]:
-        """The first that may run by young evidence; what comes before by older is asked about again."""
+    def _with_fresh_evidence(self, tx: Transaction, limits: Mapping[str, int]) -> list[CheckRow]:
+        """Runnable checks whose evidence is recent enough. Those ahead of them are queried again."""
         oldest = self._context.now() - self._context.pipeline.engine.max_evidence_age
-        picks = checks.runnable(tx, limits)
-        stale = {pick.processor for pick in picks if (pick.asked_at or 0.0) < oldest}
-        if stale:
-            behind = checks.runnable(tx, dict.fromkeys(stale, LOOK_AHEAD))
-            old = [(c.date, c.processor) for c in behind if (c.asked_at or 0.0) < oldest]
-            checks.request_check(tx, old, self._context.now())
-            dates.make_dates_due(tx, sorted({date for date, _ in old}), self._context.now())
-            picks = checks.runnable(tx, limits)
-        return [pick for pick in picks if (pick.asked_at or 0.0) >= oldest]
+        candidates = checks.runnable(tx, limits)
+        outdated_processors = {c.processor for c in candidates if (c.asked_at or 0.0) < oldest}
+        if outdated_processors:
+            next_in_line = checks.runnable(tx, dict.fromkeys(outdated_processors, REFRESH_TOGETHER))
+            outdated = [(c.date, c.processor) for c in next_in_line if (c.asked_at or 0.0) < oldest]
+            checks.request_check(tx, outdated, self._context.now())
+            dates.make_dates_due(tx, sorted({date for date, _ in outdated}), self._context.now())
+            candidates = checks.runnable(tx, limits)
+        return [c for c in candidates if (c.asked_at or 0.0) >= oldest]
 
-    def _groups(
-        self, tx: Transaction, picks: Sequence[CheckRow], holders: Mapping[dt.date, DateRow]
+    def _batches(
+        self, tx: Transaction, candidates: Sequence[CheckRow], date_rows: Mapping[dt.date, DateRow]
     ) -> list[list[CheckRow]]:
-        """The picks as attempts; an attempt takes dates of one backfill only."""
+        """The candidates as attempts; an attempt takes dates of one backfill only."""
         return batches(
-            picks,
+            candidates,
             self._processors,
             nothing_between=partial(self._nothing_between, tx),
-            owner=lambda pick: holders[pick.date].backfill_id,
+            owner=lambda candidate: date_rows[candidate.date].backfill_id,
         )
 
     def _nothing_between(self, tx: Transaction, first: dt.date, last: dt.date) -> bool:
@@ -177,23 +178,23 @@ class Launcher:
         empty = all(not seasons.day(date, counts).expected for date, counts in known.items())
         return empty and len(known) == (last - first).days - 1
 
-    def _take(
+    def _claim_one(
         self,
         tx: Transaction,
-        group: Sequence[CheckRow],
-        holders: Mapping[dt.date, DateRow],
+        batch: Sequence[CheckRow],
+        date_rows: Mapping[dt.date, DateRow],
         writer: int,
         sequence: str | None,
-    ) -> _Claimed:
-        processor = self._processors[group[0].processor]
-        covered = tuple(check.date for check in group)
-        number = attempts.claim(
+    ) -> _Claim:
+        processor = self._processors[batch[0].processor]
+        batch_dates = tuple(check.date for check in batch)
+        attempt_id = attempts.claim(
             tx,
             attempts.Claim(
-                dates=covered,
+                dates=batch_dates,
                 processor=processor.name,
                 phase=self._context.pipeline.stage_of[processor.name].phase.name,
-                backfill_id=holders[covered[0]].backfill_id,
+                backfill_id=date_rows[batch_dates[0]].backfill_id,
                 executor=processor.executor,
                 output=processor.table,
                 writer=writer,
@@ -201,24 +202,28 @@ class Launcher:
             ),
             self._context.now(),
         )
-        return _Claimed(number, processor, covered)
+        return _Claim(attempt_id, processor, batch_dates)
 
-    def _note(self, tx: Transaction, claimed: Sequence[_Claimed], holders: Mapping[dt.date, DateRow]) -> None:
-        """Let checks and dates know which attempts run for them."""
-        checks.claim(tx, {one.attempt: [(date, one.processor.name) for date in one.dates] for one in claimed})
-        rows = [holders[date] for one in claimed for date in one.dates]
+    def _record_claims(
+        self, tx: Transaction, claims: Sequence[_Claim], date_rows: Mapping[dt.date, DateRow]
+    ) -> None:
+        """Record on checks and dates which attempts run for them."""
+        checks.claim(
+            tx, {claim.attempt: [(date, claim.processor.name) for date in claim.dates] for claim in claims}
+        )
+        rows = [date_rows[date] for claim in claims for date in claim.dates]
         dates.set_waiting(
             tx, [WaitStatus(row=row, waiting=WaitReason.ATTEMPT, due_at=row.due_at) for row in rows]
         )
 
-    def _launch(self, claimed: Sequence[_Claimed]) -> None:
+    def _launch(self, claims: Sequence[_Claim]) -> None:
         jobs: dict[str, list[Job]] = defaultdict(list)
         unavailable: dict[int, str] = {}
-        for one in claimed:
+        for claim in claims:
             try:
-                jobs[one.processor.executor].append(self._job(one))
+                jobs[claim.processor.executor].append(self._job(claim))
             except OSError as error:
-                unavailable[one.attempt] = f"its file of dates cannot be written: {error.strerror}"
+                unavailable[claim.attempt] = f"its file of dates cannot be written: {error.strerror}"
         if unavailable:
             self._cannot_start(unavailable)
         for name, executor in self._executors.items():
@@ -229,27 +234,27 @@ class Launcher:
         with self._context.db.write() as tx:
             attempts.record_handles(tx, handles, self._context.now())
 
-    def _job(self, one: _Claimed) -> Job:
-        dates_file = self._write_dates(one) if needs_dates_file(one.processor) else None
-        command = job_command(self._context.pipeline, one.processor, one.dates, dates_file)
+    def _job(self, claim: _Claim) -> Job:
+        dates_file = self._write_dates_file(claim) if needs_dates_file(claim.processor) else None
+        command = job_command(self._context.pipeline, claim.processor, claim.dates, dates_file)
         return Job(
-            attempt=one.attempt,
+            attempt=claim.attempt,
             argv=command.argv,
             cwd=command.cwd,
-            env={**command.env, "BACKFILLD_ATTEMPT": str(one.attempt)},
-            pass_env=one.processor.pass_env,
-            processor=one.processor.name,
-            timeout=one.processor.timeout,
-            resources=one.processor.resources,
+            env={**command.env, "BACKFILLD_ATTEMPT": str(claim.attempt)},
+            pass_env=claim.processor.pass_env,
+            processor=claim.processor.name,
+            timeout=claim.processor.timeout,
+            resources=claim.processor.resources,
         )
 
-    def _write_dates(self, one: _Claimed) -> Path:
-        path = self._context.dates_file(one.attempt)
+    def _write_dates_file(self, claim: _Claim) -> Path:
+        path = self._context.dates_file(claim.attempt)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         with open(path, "w", encoding="utf-8", opener=private_opener) as file:
-            file.writelines(f"{date}\n" for date in one.dates)
+            file.writelines(f"{date}\n" for date in claim.dates)
         return path
 
 
-def _told(one: _Claimed) -> AttemptStarted:
-    return AttemptStarted(attempt=one.attempt, processor=one.processor.name, dates=one.dates)
+def _started_event(claim: _Claim) -> AttemptStarted:
+    return AttemptStarted(attempt=claim.attempt, processor=claim.processor.name, dates=claim.dates)

@@ -1,6 +1,7 @@
-"""Holes: earlier dates that bar the way into a sequential phase.
+"""Lookback: a date enters a sequential phase only after earlier dates are satisfied in the phase before.
 
-A date enters such a phase only when every expected date of its lookback is satisfied in the phase before.
+Which earlier dates is computed from the pipeline file and the calendar each time. A date without a row is
+missing, not satisfied.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from backfilld.state.store.database import Transaction
 
 
 def phase_before(pipeline: Pipeline, phase: Phase) -> Phase | None:
-    """The phase whose gate the lookback of a sequential phase looks at."""
+    """The phase that the lookback of a sequential phase refers to; None without a lookback."""
     index = pipeline.phase.index(phase)
     return pipeline.phase[index - 1] if phase.sequential and index > 0 else None
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The dates from `start` to before `end` that have to be satisfied in `phase` before `entered`."""
+    """The dates from `start` to before `end` must be satisfied in `phase` before a date enters `entered`."""
 
     phase: Phase
     entered: Phase
@@ -38,7 +39,7 @@ class Window:
 
 
 def window(pipeline: Pipeline, machine: Machine, stage: Stage, day: Day) -> Window | None:
-    """What has to be satisfied before a date leaves `stage`; None when its way leads into no lookback."""
+    """The lookback window that a date needs to leave `stage`; None if the next state has no lookback."""
     index = machine.after(stage, day)
     after = pipeline.stages[index] if index < len(pipeline.stages) else None
     before = phase_before(pipeline, after.phase) if after and after.enters_phase else None
@@ -49,35 +50,35 @@ def window(pipeline: Pipeline, machine: Machine, stage: Stage, day: Day) -> Wind
 
 
 def windows(tx: Transaction, context: EngineContext, rows: Iterable[DateRow]) -> dict[dt.date, Window]:
-    """What has to be satisfied before each of some live dates leaves its state, where there is anything."""
+    """The lookback windows of live dates that need one to leave their state."""
     stages = {
         row.date: context.pipeline.stage[row.state] for row in rows if row.state in context.pipeline.stage
     }
     counts = calendar_days.for_dates(tx, stages)
-    charted = (context.pipeline.seasons.day(date, known) for date, known in counts.items())
-    found = {day.date: window(context.pipeline, context.machine, stages[day.date], day) for day in charted}
-    return {date: one for date, one in found.items() if one is not None}
+    days = (context.pipeline.seasons.day(date, count) for date, count in counts.items())
+    found = {day.date: window(context.pipeline, context.machine, stages[day.date], day) for day in days}
+    return {date: needed for date, needed in found.items() if needed is not None}
 
 
 def missing_upstream(tx: Transaction, within: Window) -> tuple[dt.date, str] | None:
-    """The earliest date, and the processor, that lacks; usually None."""
+    """The earliest unsatisfied (date, processor) within a window; None if all are satisfied."""
     return checks.earliest_unsatisfied(tx, [p.name for p in within.phase.processor], within.start, within.end)
 
 
 def orphaned_missing(tx: Transaction, context: EngineContext) -> list[checks.Pair]:
-    """What lacks on the earliest dates that others wait for and that no live date will fill.
+    """Unsatisfied checks of the earliest missing upstream dates that are not live, so nothing will fill them.
 
-    Behind such a date, or a live one, those that look back at it wait in any case.
+    Dates behind such a date wait for it in any case, so only the earliest one of each window is returned.
     """
     pairs: list[checks.Pair] = []
     for stage in context.pipeline.stages:
         after = dt.date.min
         while row := dates.first_waiting(tx, WaitReason.EARLIER_DATE, stage.name, after):
             within = windows(tx, context, [row]).get(row.date)
-            found = missing_upstream(tx, within) if within else None
-            if within is None or found is None:
-                break  # it has just been filled, and the dates behind it are about to be looked at
-            date = found[0]
+            missing = missing_upstream(tx, within) if within else None
+            if within is None or missing is None:
+                break  # it was just satisfied, and the dates behind it are due
+            date = missing[0]
             holder = dates.get(tx, date)
             if holder is None or holder.state in FINAL:
                 known = checks.for_dates(tx, [date])[date]
@@ -88,20 +89,20 @@ def orphaned_missing(tx: Transaction, context: EngineContext) -> list[checks.Pai
 
 
 def last_dependent(pipeline: Pipeline, phase: Phase, date: dt.date) -> dt.date:
-    """The last date that looks back at `date`, entering a sequential phase."""
+    """The last date whose lookback into `phase` includes `date`."""
     return pipeline.seasons.lookback_end(date, pipeline.lookback(phase))
 
 
-def sentence(found: tuple[dt.date, str], phase: Phase, verdict: str) -> str:
-    """How a hole is told to people."""
-    date, processor = found
+def sentence(missing: tuple[dt.date, str], phase: Phase, verdict: str) -> str:
+    """A missing upstream date as a sentence."""
+    date, processor = missing
     return f"{date} is not satisfied in {phase.name}: {processor} is {verdict}"
 
 
 def wake_unblocked(tx: Transaction, context: EngineContext, satisfied: Iterable[checks.Pair]) -> None:
-    """Have the dates looked at again that newly satisfied checks may have set free.
+    """Make dates due that newly satisfied checks may have unblocked.
 
-    Beyond the next hole nobody is free, so only dates up to there are woken.
+    Dates after the next missing upstream date stay blocked, so only dates up to there become due.
     """
     pairs = list(satisfied)
     for phase in context.pipeline.phase:
@@ -109,24 +110,24 @@ def wake_unblocked(tx: Transaction, context: EngineContext, satisfied: Iterable[
         if before is None or context.pipeline.lookback(phase) == 0:
             continue
         names = [p.name for p in before.processor]
-        filled = sorted({date for date, processor in pairs if processor in names})
-        _wake_up_to_next_holes(tx, context, names, filled)
+        satisfied_dates = sorted({date for date, processor in pairs if processor in names})
+        _wake_up_to_next_missing(tx, context, names, satisfied_dates)
 
 
-def _wake_up_to_next_holes(
-    tx: Transaction, context: EngineContext, names: list[str], filled: list[dt.date]
+def _wake_up_to_next_missing(
+    tx: Transaction, context: EngineContext, names: list[str], satisfied_dates: list[dt.date]
 ) -> None:
     reached = dt.date.min
-    for date in filled:
+    for date in satisfied_dates:
         if date < reached:
             continue
-        found = checks.earliest_unsatisfied(tx, names, date)
-        reached = found[0] if found else dt.date.max
+        missing = checks.earliest_unsatisfied(tx, names, date)
+        reached = missing[0] if missing else dt.date.max
         dates.make_waiting_due(tx, WaitReason.EARLIER_DATE, context.now(), after=date, until=reached)
 
 
 def create_lookback_checks(tx: Transaction, context: EngineContext, admitted: Sequence[Day]) -> None:
-    """Have the warehouse asked about the lookback of admitted dates, where nobody enqueued it."""
+    """Create checks for the lookback of admitted dates, where it was never enqueued."""
     for phase in context.pipeline.phase:
         before = phase_before(context.pipeline, phase)
         lookback = context.pipeline.lookback(phase)
@@ -135,36 +136,36 @@ def create_lookback_checks(tx: Transaction, context: EngineContext, admitted: Se
         ends = sorted(day.date for day in admitted)
         starts = [context.pipeline.seasons.lookback_start(end, lookback) for end in ends]
         names = [p.name for p in before.processor]
-        there = checks.dates_with(tx, names, starts[0], ends[-1])
+        known_dates = checks.dates_with(tx, names, starts[0], ends[-1])
         known = calendar_days.between(tx, starts[0], ends[-1])
         expected = (context.pipeline.seasons.day(date, counts) for date, counts in sorted(known.items()))
-        wanted = (day.date for day in expected if day.expected and day.date not in there)
-        missing = [date for date in wanted if _in_a_lookback(date, starts, ends)]
+        unchecked = (day.date for day in expected if day.expected and day.date not in known_dates)
+        missing = [date for date in unchecked if _in_a_lookback(date, starts, ends)]
         checks.create_lookback_checks(tx, missing, names, context.now())
 
 
 def _in_a_lookback(date: dt.date, starts: Sequence[dt.date], ends: Sequence[dt.date]) -> bool:
-    """Whether one of the sorted lookbacks, which end the day before `ends`, has the date."""
+    """Whether the date is in one of the sorted lookbacks, which end the day before `ends`."""
     index = bisect.bisect_right(ends, date)
     return index < len(ends) and starts[index] <= date
 
 
-def without_calendar(tx: Transaction, context: EngineContext, wanted: Sequence[dt.date]) -> set[dt.date]:
-    """Those of the dates of whose lookback the calendar was not asked about in full."""
-    if not wanted:
+def without_calendar(tx: Transaction, context: EngineContext, admitting: Sequence[dt.date]) -> set[dt.date]:
+    """The dates whose lookback includes days for which the calendar was not read."""
+    if not admitting:
         return set()
-    starts = {date: calendar_span(context.pipeline, date, date)[0] for date in wanted}
-    first, last = min(starts.values()), max(wanted)
+    starts = {date: calendar_span(context.pipeline, date, date)[0] for date in admitting}
+    first, last = min(starts.values()), max(admitting)
     known = calendar_days.between(tx, first, last)
     span = map(dt.date.fromordinal, range(first.toordinal(), last.toordinal()))
     missing = [date for date in span if date not in known]
     return {date for date, start in starts.items() if _any_between(missing, start, date)}
 
 
-def _any_between(some: Sequence[dt.date], start: dt.date, end: dt.date) -> bool:
-    """Whether one of the sorted dates lies from `start` to before `end`."""
-    index = bisect.bisect_left(some, start)
-    return index < len(some) and some[index] < end
+def _any_between(sorted_dates: Sequence[dt.date], start: dt.date, end: dt.date) -> bool:
+    """Whether one of the sorted dates is from `start` to before `end`."""
+    index = bisect.bisect_left(sorted_dates, start)
+    return index < len(sorted_dates) and sorted_dates[index] < end
 
 
 def calendar_span(pipeline: Pipeline, start: dt.date, end: dt.date) -> tuple[dt.date, dt.date]:

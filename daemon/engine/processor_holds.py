@@ -1,4 +1,4 @@
-"""Holds of processors and output tables: placed by the daemon itself, and felt by every date that waits."""
+"""Holds of processors and output tables that the engine places: by the breaker, budgets and quotas."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from backfilld.state.store.database import Transaction
 def place_hold(
     tx: Transaction, context: EngineContext, kind: str, key: str, *, reason: str, until: float | None = None
 ) -> bool:
-    """Let a processor or an output table start nothing more; False when it was held already.
+    """Hold a processor or an output table: it starts no more jobs. Returns False if it was held already.
 
-    What was about to start no longer is, and its dates say why.
+    Dates that were about to start one become due, so that they show the reason.
     """
     if not holds.place(tx, kind, key, reason=reason, actor=ACTOR, now=context.now(), until=until):
         return False
-    names = [name for name, p in context.pipeline.processors.items() if (kind, key) in _places(p)]
+    names = [name for name, p in context.pipeline.processors.items() if (kind, key) in _hold_keys(p)]
     dates.make_dates_due(tx, checks.clear_runnable_by(tx, names), context.now())
     return True
 
 
-def held_processors(pipeline: Pipeline, placed: Iterable[HoldRow]) -> Mapping[str, str]:
-    """The processors that may not start although others may, each with the reason."""
-    reasons = {(place_hold.kind, place_hold.key): place_hold.reason for place_hold in placed}
+def held_processors(pipeline: Pipeline, active_holds: Iterable[HoldRow]) -> Mapping[str, str]:
+    """Held processors, with the reason of each hold."""
+    reasons = {(hold.kind, hold.key): hold.reason for hold in active_holds}
     return {
-        name: reasons[place]
+        name: reasons[hold_key]
         for name, processor in pipeline.processors.items()
-        for place in _places(processor)
-        if place in reasons
+        for hold_key in _hold_keys(processor)
+        if hold_key in reasons
     }
 
 
-def _places(processor: Processor) -> tuple[tuple[str, str], ...]:
-    """Kinds and keys of the holds that keep a processor from starting."""
+def _hold_keys(processor: Processor) -> tuple[tuple[str, str], ...]:
+    """Kinds and keys of the holds that apply to a processor."""
     return ("table", processor.table), ("processor", processor.name)

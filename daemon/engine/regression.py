@@ -1,8 +1,8 @@
-"""Regressions: done dates that are no longer complete, by a partition that expired or by later damage.
+"""Regressions: done dates that are no longer complete, because of an expired partition or later damage.
 
-Whenever a done date is judged again, by the sweep, by a request for it or as an earlier date of another, the
-date shows what it lacks, or nothing any more. Only a certain verdict counts: an error is never an answer. The
-date itself stays done until somebody asks for a retry; a later date that looks back at it waits for it.
+Each time a done date is judged again (by the sweep, a request, or a later date's lookback) its `regressed`
+text is updated. Uncertain verdicts do not count: an error proves nothing. The date stays done until an
+operator retries it. Later dates whose lookback includes it wait for it.
 """
 
 from __future__ import annotations
@@ -18,26 +18,28 @@ from backfilld.state.store import checks, staleness
 from backfilld.state.store.database import Transaction
 
 UNCERTAIN = (Verdict.UNKNOWN, Verdict.RUNNING)
-"""Verdicts that say nothing about what is there."""
+"""Verdicts that say nothing about the rows."""
 
 
-def update(tx: Transaction, context: EngineContext, judged: Collection[dt.date]) -> list[Incident]:
-    """Have the done ones of the judged dates show what they lack now."""
-    before = staleness.done_dates(tx, judged)
+def update(tx: Transaction, context: EngineContext, judged_dates: Collection[dt.date]) -> list[Incident]:
+    """Update what the done ones of the judged dates are missing. Returns an incident for new regressions."""
+    before = staleness.done_dates(tx, judged_dates)
     if not before:
         return []
-    known = checks.for_dates(tx, before)
-    now = {date: _lacks(context, known[date]) for date in before}
-    staleness.set_regressed(tx, {date: text for date, text in now.items() if text != before[date]})
-    fresh = sorted(date for date, text in now.items() if text and not before[date])
-    if not fresh:
+    checks_by_date = checks.for_dates(tx, before)
+    missing_now = {date: _missing(context, checks_by_date[date]) for date in before}
+    staleness.set_regressed(tx, {date: text for date, text in missing_now.items() if text != before[date]})
+    newly_regressed = sorted(date for date, text in missing_now.items() if text and not before[date])
+    if not newly_regressed:
         return []
-    text = f"done dates that are no longer complete: {len(fresh)}, first {fresh[0]}: {now[fresh[0]]}"
+    first = newly_regressed[0]
+    total = len(newly_regressed)
+    text = f"done dates that are no longer complete: {total}, first {first}: {missing_now[first]}"
     return [Incident(kind="regressed", text=text)]
 
 
-def _lacks(context: EngineContext, own: Mapping[str, CheckRow]) -> str:
-    """What a date lacks by the latest verdicts, in words."""
-    checked = [own[name] for name in context.pipeline.processors if name in own]
-    lacking = [check for check in checked if not check.satisfied and check.verdict not in UNCERTAIN]
-    return "; ".join(f"{c.processor} is {c.verdict}: {c.reason}".removesuffix(": ") for c in lacking)
+def _missing(context: EngineContext, date_checks: Mapping[str, CheckRow]) -> str:
+    """The unsatisfied processors of a date with their verdicts, as text."""
+    checked = [date_checks[name] for name in context.pipeline.processors if name in date_checks]
+    unsatisfied = [check for check in checked if not check.satisfied and check.verdict not in UNCERTAIN]
+    return "; ".join(f"{c.processor} is {c.verdict}: {c.reason}".removesuffix(": ") for c in unsatisfied)

@@ -1,4 +1,4 @@
-"""Ended dates are put back to `pending`, under the backfills that hold them."""
+"""Requeues ended dates: puts them back to `pending` under their backfills."""
 
 from __future__ import annotations
 
@@ -16,41 +16,43 @@ from backfilld.state.store.database import Transaction
 def requeue(
     tx: Transaction,
     context: EngineContext,
-    held: Sequence[DateRow],
+    ended: Sequence[DateRow],
     *,
     mode: RunMode,
     actor: str,
     reason: str,
     cascades: bool = False,
 ) -> list[DateMoved]:
-    """Put ended dates back, and return their moves: without those whose backfill is still being cancelled.
+    """Requeue ended dates, except those whose backfill is still being cancelled. Returns their moves.
 
-    The moves are to be told once they are committed.
-
-    A cancelled backfill lives again for its dates; one that is being cancelled would take the cancel from
-    those that have not ended yet.
+    The caller emits the moves after the commit. A cancelled backfill becomes active again for its dates. One
+    that is still being cancelled must stay so until its live dates have ended.
     """
-    holders = backfills.get_many(tx, sorted({row.backfill_id for row in held}))
-    cancelled = {number for number, row in holders.items() if row.cancelled_at is not None}
-    cancelling = {number for number in cancelled if backfills.status(tx, holders[number]) == "cancelling"}
-    for number in cancelled - cancelling:
-        backfills.change(tx, number, {"cancelled_at": None})
-    chosen = [row for row in held if row.backfill_id not in cancelling]
+    backfill_rows = backfills.get_many(tx, sorted({row.backfill_id for row in ended}))
+    cancelled = {backfill_id for backfill_id, row in backfill_rows.items() if row.cancelled_at is not None}
+    cancelling = {
+        backfill_id
+        for backfill_id in cancelled
+        if backfills.status(tx, backfill_rows[backfill_id]) == "cancelling"
+    }
+    for backfill_id in cancelled - cancelling:
+        backfills.change(tx, backfill_id, {"cancelled_at": None})
+    chosen = [row for row in ended if row.backfill_id not in cancelling]
     dates.reopen_requests(tx, chosen)
     notifications.reset_end(tx, {row.backfill_id for row in chosen})
     dates.restart(tx, chosen, mode=mode, actor=actor, reason=reason, now=context.now(), cascades=cascades)
-    for number, holder in holders.items():
-        # What was forgiven and goes back is no credit for failures to come.
+    for backfill_id, backfill in backfill_rows.items():
+        # Requeued failures must not leave a baseline above the failures that remain.
         backfills.change(
             tx,
-            number,
-            {"failures_baseline": min(holder.failures_baseline, backfills.failed_dates(tx, number))},
+            backfill_id,
+            {"failures_baseline": min(backfill.failures_baseline, backfills.failed_dates(tx, backfill_id))},
         )
     return [requeued_event(row, Trigger.RETRY, actor=actor, reason=reason) for row in chosen]
 
 
 def requeued_event(row: DateRow, trigger: Trigger, *, actor: str, reason: str) -> DateMoved:
-    """What is told of a date that starts again; `row` is as it was before."""
+    """The event of a requeued date; `row` is its state before."""
     return DateMoved(
         date=row.date, source=row.state, target=PENDING, trigger=trigger, reason=reason, actor=actor
     )

@@ -1,8 +1,8 @@
-"""The sweep: every done date is looked at again within `engine.sweep`, a few at a time.
+"""The sweep: every done date is validated again within `revalidate_within`, a batch at a time.
 
-A tick looks whether the date that was not looked at for longest is due: one seek of an index while none is.
-If it is, those that come due soon after are taken along, so that a round asks few questions, each of bounded
-size. It stands back while live dates have questions, and while the warehouse cannot be asked.
+Each run looks up the date that was not validated for longest: one index seek while none is due. If it is due,
+dates that come due soon after are validated with it, so that a sweep takes few queries of bounded size. The
+sweep yields to queries of live dates, and waits while queries are on hold.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from backfilld.state.records import CheckRow
 from backfilld.state.store import checks, staleness, work
 
 TICK_SECONDS = 60.0
-"""How often it is looked whether a date is due."""
+"""How often the sweep looks for a due date."""
 BATCH = 200
-"""How many dates one question is about at most."""
-TOGETHER = 24
-"""Dates that come due within this part of the pace are taken along: so many questions a round at least."""
+"""How many dates one query covers at most."""
+ROUNDS = 24
+"""Dates that come due within 1/`ROUNDS` of `revalidate_within` are validated early, with those due now."""
 
 
 class Sweeper:
-    """The duty that looks at done dates again."""
+    """Validates done dates again."""
 
     def __init__(self, context: EngineContext, validator: Validator) -> None:
         self._context = context
         self._validator = validator
 
     def run(self) -> int:
-        """Ask about the dates that are due, if nothing else is to be asked; how many were looked at."""
-        every = self._context.pipeline.engine.revalidate_within
-        due = self._due(every) if every else {}
+        """Validate the dates that are due, unless live dates have queries. Returns how many."""
+        revalidate_within = self._context.pipeline.engine.revalidate_within
+        due = self._due(revalidate_within) if revalidate_within else {}
         if not due:
             return 0
-        known = [check for own in due.values() for check in own]
+        due_checks = [check for date_checks in due.values() for check in date_checks]
         try:
-            self._validator.revalidate(known, purpose="sweep", certain=True)
+            self._validator.revalidate(due_checks, purpose="sweep", certain=True)
         except WarehouseError as error:
             self._validator.pause_queries(error)
             return 0
@@ -47,16 +47,16 @@ class Sweeper:
             staleness.mark_swept(tx, due.keys(), self._context.now())
         return len(due)
 
-    def _due(self, every: float) -> Mapping[dt.date, Collection[CheckRow]]:
-        """The dates to look at now, with their checks."""
+    def _due(self, revalidate_within: float) -> Mapping[dt.date, Collection[CheckRow]]:
+        """The dates to validate now, with their checks."""
         now = self._context.now()
         with self._context.db.read() as tx:
             oldest = staleness.next_unchecked(tx)
-            if oldest is None or oldest > now - every:
+            if oldest is None or oldest > now - revalidate_within:
                 return {}
             todo = work.due_queries(tx, now)
             if todo.held or todo.wanted:
                 return {}
-            rows = staleness.unchecked_since(tx, now - every * (1 - 1 / TOGETHER), BATCH)
-            known = checks.for_dates(tx, [row.date for row in rows])
-        return {row.date: known[row.date].values() for row in rows}
+            rows = staleness.unchecked_since(tx, now - revalidate_within * (1 - 1 / ROUNDS), BATCH)
+            due_checks = checks.for_dates(tx, [row.date for row in rows])
+        return {row.date: due_checks[row.date].values() for row in rows}

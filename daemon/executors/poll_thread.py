@@ -36,12 +36,12 @@ class PollThread:
         self._interval = interval
         self._worker = self._new_worker()
         self._hung: list[Worker] = []
-        self._supervisor = Worker(f"{name} supervisor", self._supervise, nap=SUPERVISE_SECONDS)
+        self._supervisor = Worker(f"{name} supervisor", self._supervise, poll_interval=SUPERVISE_SECONDS)
 
     @property
     def status_message(self) -> str:
         """The unexpected error that keeps it from polling; empty when there is none."""
-        fault = self._worker.fault
+        fault = self._worker.last_error
         return fault and f"polling {self._name} fails: {fault}"
 
     @property
@@ -78,7 +78,7 @@ class PollThread:
             worker.join(CLOSE_SECONDS)
 
     def _new_worker(self) -> Worker:
-        return Worker(self._name, self._poll, nap=self._interval)
+        return Worker(self._name, self._poll, poll_interval=self._interval)
 
     def _supervise(self) -> bool:
         """Replace the polling thread if it hangs. False, as the next check can wait."""
@@ -90,8 +90,8 @@ class PollThread:
     def _replace(self) -> None:
         """Go on with another thread, which shows the fault until it has polled once."""
         hung, worker = self._worker, self._new_worker()
-        worker.fault = "its thread hung and was replaced"
-        log.error("polling %s: %s", self._name, worker.fault)
+        worker.last_error = "its thread hung and was replaced"
+        log.error("polling %s: %s", self._name, worker.last_error)
         hung.stop()
         self._hung.append(hung)
         self._worker = worker

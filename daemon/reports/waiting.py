@@ -109,13 +109,12 @@ def _slot(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -
         holder = next((a for a in context.running if a.sequence == stage.phase.name), None)
         return f"a slot of {stage.phase.name}{_runs(holder)}"
     first = pipeline.processors[runnable[0]]
-    if unavailable_reason := context.engine.unavailable.get(first.executor):
-        return unavailable_reason
+    if reason := context.engine.unavailable.get(first.executor) or _executor_slot(context, first):
+        return reason
     writer = next((a for a in context.running if a.output == first.table), None)
     if writer is not None:
         return f"a writer of {first.table}{_runs(writer)}"
-    any_slot = f"a slot for {', '.join(runnable)}: {len(context.running)} of {pipeline.jobs.slots} are taken"
-    return _executor_slot(context, first) or any_slot
+    return f"a slot for {', '.join(runnable)}: {len(context.running)} of {pipeline.jobs.slots} are taken"
 
 
 def _executor_slot(context: WaitContext, processor: Processor) -> str:

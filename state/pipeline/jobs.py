@@ -46,4 +46,4 @@ class JobDefaults(JobSettings):
     slots: int = Field(default=8, ge=1, le=1000)
     """The most attempts that run at the same time, over all processors."""
     breaker_threshold: int = Field(default=5, ge=0)
-    """A processor is held after this many attempts in a row with the same verdict, figures aside; 0: never."""
+    """After this many attempts in a row with one verdict, figures aside, a processor is held; 0: never."""

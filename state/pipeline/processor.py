@@ -61,7 +61,7 @@ class Processor(JobSettings):
     estimate: Duration | None = None
     """The usual duration of one date, which the plan uses until attempts have shown it."""
     resources: Mapping[str, float | str] = Field(default_factory=dict)
-    """What a job needs of its executor, such as `{ GPU = 1 }` on Dask; the executor's kind has the keys."""
+    """What a job needs of its executor, such as `{ GPU = 1 }` on Dask; each kind has its own keys."""
     cloud_run_job: str | None = Field(default=None, pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")
     """The Cloud Run job that `executor = "cloud-run"` executes; without it, the name with - for _."""
     requires: tuple[str, ...] = Field(default=(), strict=False)

@@ -56,9 +56,9 @@ def test_every_misbehaviour_ends_where_it_should_with_figures(tmp_path, kind, pr
         misbehave.switch(one.lake, processor, dt.date(2021, 10, 24), kind)
         number = one.enqueue("2021-10-24", "2021-10-24")
         one.finish(number)
-        told = one.client.get("/v1/dates/2021-10-24")
-        assert told["outcome"] == outcome, json.dumps(told["processors"], indent=1)
-        assert reason in (told["reason"] or "")
+        shown = one.client.get("/v1/dates/2021-10-24")
+        assert shown["outcome"] == outcome, json.dumps(shown["processors"], indent=1)
+        assert reason in (shown["reason"] or "")
 
 
 def test_a_hang_leaves_no_process_behind(tmp_path):

@@ -30,7 +30,7 @@ def dice():
 
 def test_thirty_kills_lose_nothing_and_run_nothing_twice(tmp_path, dice, database):
     seen = killed(tmp_path / "d", dice, ROUNDS, DATES, database)
-    # And there were jobs to be adopted, and jobs that ended while nobody looked
+    # And there were jobs to be adopted, and jobs that ended while no daemon ran
     assert seen["jobs left alive"] > ROUNDS / 2
     assert seen["jobs that ended unseen"] > 0
 
@@ -80,7 +80,7 @@ def stranger():
         process.kill()
 
 
-def test_after_a_reboot_jobs_run_again_and_whoever_has_their_pids_now_is_left_alone(tmp_path, stranger):
+def test_after_a_reboot_jobs_run_again_and_the_new_owners_of_their_pids_are_left_alone(tmp_path, stranger):
     with daemon(tmp_path / "d", pace="3") as one:
         # Given jobs at work when the machine goes down
         number = one.enqueue(DATES[0].isoformat(), DATES[0].isoformat())

@@ -1,4 +1,4 @@
-"""One daemon per state directory: the second is refused and told who is there; a dead one hinders nobody."""
+"""One daemon per state directory: a second one is refused by name, and a killed one blocks no successor."""
 
 import os
 import signal
@@ -7,22 +7,22 @@ import socket
 from tests.acceptance.daemon import daemon
 
 
-def test_a_second_daemon_is_refused_and_told_who_is_there(tmp_path):
-    with daemon(tmp_path / "d") as one:
-        told = one.refusal()
-        assert f"pid {one.process.pid} on {socket.gethostname()}, since 20" in told
-        assert f"at http://127.0.0.1:{one.port}" in told
+def test_a_second_daemon_is_refused_with_the_name_of_the_first(tmp_path):
+    with daemon(tmp_path / "d") as first:
+        refusal = first.refusal()
+        assert f"pid {first.process.pid} on {socket.gethostname()}, since 20" in refusal
+        assert f"at http://127.0.0.1:{first.port}" in refusal
         # And the first goes on as if nothing had been
-        number = one.enqueue("2021-10-19", "2021-10-19")
-        one.finish(number)
+        number = first.enqueue("2021-10-19", "2021-10-19")
+        first.finish(number)
 
 
-def test_the_lock_of_a_killed_daemon_hinders_nobody_and_its_jobs_do_not_hold_it(tmp_path):
-    with daemon(tmp_path / "d", pace="2") as one:
-        number = one.enqueue("2021-10-19", "2021-10-19")
-        one.wait_for(lambda: one.client.get("/v1/attempts", status="running")["items"], "running")
-        one.signal(signal.SIGKILL)
-        assert (one.folder / "state" / "daemon.lock").read_text(), "what a dead daemon said is still there"
-        one.start()
-        one.finish(number)
-        assert os.stat(one.folder / "state" / "daemon.lock").st_mode & 0o077 == 0
+def test_a_killed_daemon_and_its_jobs_do_not_keep_the_lock(tmp_path):
+    with daemon(tmp_path / "d", pace="2") as first:
+        number = first.enqueue("2021-10-19", "2021-10-19")
+        first.wait_for(lambda: first.client.get("/v1/attempts", status="running")["items"], "running")
+        first.signal(signal.SIGKILL)
+        assert (first.folder / "state" / "daemon.lock").read_text(), "the killed daemon left its lock file"
+        first.start()
+        first.finish(number)
+        assert os.stat(first.folder / "state" / "daemon.lock").st_mode & 0o077 == 0

@@ -7,11 +7,11 @@ from pathlib import Path
 from playwright.sync_api import Browser, expect
 
 from tests.acceptance.daemon import daemon
-from tests.browser import looking
+from tests.browser import browse
 
 
 def test_a_season_opener_from_the_form_to_its_end(chromium: Browser, tmp_path: Path) -> None:
-    with daemon(tmp_path / "d", pace="0.5") as one, looking(chromium, one.client.url) as page:
+    with daemon(tmp_path / "d", pace="0.5") as one, browse(chromium, one.client.url) as page:
         # Given a backfill that somebody enqueues after having seen its plan
         page.goto("/enqueue?start=2021-10-18&end=2021-10-19")
         expect(page.locator(".plan")).to_contain_text("1 not expected, 1 enqueued")
@@ -24,7 +24,7 @@ def test_a_season_opener_from_the_form_to_its_end(chromium: Browser, tmp_path: P
         # When everything is paused, what runs ends and nothing more starts
         page.goto("/")
         page.get_by_role("button", name="Pause everything").click()
-        page.get_by_role("dialog").get_by_role("button", name="Go on").click()
+        page.get_by_role("dialog").get_by_role("button", name="Confirm").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Everything is paused")
         expect(page.locator("#running + ul")).to_contain_text("nothing starts while everything is paused")
         # When it is resumed, the date comes to its end, and the grid shows how

@@ -110,7 +110,7 @@ def test_a_leader_that_loses_its_session_stands_by_or_leads_again_and_nothing_ru
     assert overlaps(url) == []
 
 
-def test_a_killed_leader_is_followed_within_seconds_and_nothing_runs_twice(pair):
+def test_a_standby_replaces_a_killed_leader_within_seconds_and_nothing_runs_twice(pair):
     one, two, url = pair
     number = one.enqueue("2021-10-19", "2021-10-20")
     one.wait_for(lambda: running(url), "running")

@@ -108,7 +108,7 @@ def test_a_full_disk_stops_nothing_for_good(tmp_path):
         one.wait_for(lambda: running(one), "running")
         # When its disk is full
         disk.fill()
-        one.wait_for(lambda: disk.words in one.ready(), "told of the full disk")
+        one.wait_for(lambda: disk.words in one.ready(), "reporting the full disk")
         # Then it says so wherever one looks, and still answers
         assert disk.words in one.log()
         assert requests.get(f"{one.client.url}/v1/progress", timeout=PATIENCE).status_code == 200
@@ -130,7 +130,7 @@ def test_a_daemon_killed_while_its_disk_was_full_loses_nothing(tmp_path):
         number = one.enqueue(*SPAN)
         one.wait_for(lambda: running(one), "running")
         disk.fill()
-        one.wait_for(lambda: disk.words in one.ready(), "told of the full disk")
+        one.wait_for(lambda: disk.words in one.ready(), "reporting the full disk")
         one.signal(signal.SIGKILL)
         if isinstance(disk, SmallDisk):
             disk.make_room()
@@ -138,14 +138,14 @@ def test_a_daemon_killed_while_its_disk_was_full_loses_nothing(tmp_path):
         all_is_well(one, number)
 
 
-def test_a_lock_of_another_process_is_waited_for(tmp_path):
+def test_the_daemon_waits_for_a_lock_of_another_process(tmp_path):
     with daemon(tmp_path / "d", pace="0.3") as one:
         number = one.enqueue(*SPAN)
         one.wait_for(lambda: audit.witness.runs(one.lake), "at work")
         words = [sys.executable, "-c", LOCKER, str(one.state / "state.db")]
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as locker:
             assert locker.stdout.readline() == b"locked\n"
-            # Reading goes on; a job ends meanwhile, and nobody can note it
+            # Reading goes on; a job ends meanwhile, which cannot be recorded
             one.wait_for(lambda: any(run.ended for run in audit.witness.runs(one.lake)), "a job that ended")
             assert one.client.get("/v1/progress")
             locker.communicate()
@@ -183,7 +183,7 @@ def from_the_future(one):
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "refusal"),
     [
         (garbage, "no database at all; restore the latest good backup"),
         (page_damaged, "damaged"),
@@ -193,7 +193,7 @@ def from_the_future(one):
         (from_the_future, "schema version 9999, which this backfilld does not know"),
     ],
 )
-def test_what_cannot_be_used_is_refused_at_start_and_mended_as_the_manual_says(tmp_path, damage, told):
+def test_an_unusable_database_is_refused_at_start_and_repaired_as_the_manual_says(tmp_path, damage, refusal):
     with daemon(tmp_path / "d") as one:
         # Given a daemon that has worked, made a backup, and ended
         number = one.enqueue(SPAN[0], SPAN[0])
@@ -202,7 +202,7 @@ def test_what_cannot_be_used_is_refused_at_start_and_mended_as_the_manual_says(t
         one.signal(signal.SIGTERM)
         # When its database is damaged, it refuses to start and says what to do
         damage(one)
-        assert told in one.refusal()
+        assert refusal in one.refusal()
         # And what the manual says helps
         follow_the_manual(one)
         one.start()
@@ -227,7 +227,7 @@ def follow_the_manual(one):
     subprocess.run(["bash", "-euo", "pipefail", "-c", script], check=True)
 
 
-def test_backups_are_made_at_their_pace_while_jobs_run_and_the_latest_are_kept(tmp_path):
+def test_backups_are_made_on_schedule_while_jobs_run_and_the_latest_are_kept(tmp_path):
     with daemon(tmp_path / "d", pace="0.3", options=("--backup-every", "1s", "--backup-keep", "2")) as one:
         number = one.enqueue(*SPAN)
         folder = one.state / "backups"
@@ -250,5 +250,5 @@ def test_a_directory_that_cannot_be_written_is_refused_with_the_remedy(tmp_path)
         one.state.mkdir(mode=0o500)
         # Root heeds no rights of files, unless it goes without that privilege
         bound = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
-        told = one.refusal(*bound)
-        assert f"the state directory {one.state} cannot be written; check its owner and rights" in told
+        refusal = one.refusal(*bound)
+        assert f"the state directory {one.state} cannot be written; check its owner and rights" in refusal

@@ -46,7 +46,7 @@ class Priced:
         self.evidence = warehouse.evidence
         self.close = warehouse.close
 
-    def price(self, wanted: Wanted) -> int:
+    def estimate_bytes(self, wanted: Wanted) -> int:
         return sum(len(chosen) for chosen in wanted.values())
 
 
@@ -76,14 +76,14 @@ class Behind:
     def wake(self) -> None:
         self.woken += 1
 
-    def listen(self, tell: EventSink) -> None:
+    def subscribe(self, on_event: EventSink) -> None:
         """Every event from now on, as the service would tell it."""
         told = self.world.events
 
         class Both(list[Event]):
             def append(self, event: Event) -> None:
                 super().append(event)
-                tell(event)
+                on_event(event)
 
         both = Both(told)
         object.__setattr__(self.context, "emit", both.append)

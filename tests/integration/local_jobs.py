@@ -21,7 +21,7 @@ from pathlib import Path
 from backfilld.daemon.executors.adapter import Job
 from backfilld.daemon.executors.local.executor import LocalExecutor
 
-root, cwd, handle_file, mode, script = sys.argv[1:]
+root, cwd, handle_file, mode, attempt, script = sys.argv[1:]
 
 def record(handles):
     if mode == "dies before the record":
@@ -31,7 +31,7 @@ def record(handles):
         os._exit(9)
 
 local = LocalExecutor(Path(root))
-local.launch([Job(attempt=1, argv=("sh", "-c", script), cwd=Path(cwd))], record)
+local.launch([Job(attempt=int(attempt), argv=("sh", "-c", script), cwd=Path(cwd))], record)
 print("launched", flush=True)
 sys.stdin.read()
 """
@@ -44,12 +44,15 @@ def local_driver(root: Path, cwd: Path) -> ExecutorDriver:
 
 @contextmanager
 def earlier_daemon(
-    driver: ExecutorDriver, script: str, mode: str = "lives"
+    driver: ExecutorDriver, script: str, mode: str = "lives", *, attempt: int = 1
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Another process that launches attempt 1 in the same directory; its handles go to `handles.json`."""
+    """Another process that launches an attempt in the same directory; its handles go to `handles.json`."""
     root, handle_file = driver.log_file().parent.parent, driver.cwd / "handles.json"
     process = subprocess.Popen(
-        [sys.executable, "-c", _EARLIER_DAEMON, str(root), str(driver.cwd), str(handle_file), mode, script],
+        [
+            *(sys.executable, "-c", _EARLIER_DAEMON),
+            *(str(root), str(driver.cwd), str(handle_file), mode, str(attempt), script),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

@@ -9,6 +9,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from backfilld.daemon.executors.adapter import Job
+from backfilld.daemon.executors.attempt_files import FileLog
 from tests.integration.api_world import Api, make_api, refused
 from tests.simulation.world import Work
 
@@ -17,7 +18,7 @@ from tests.simulation.world import Work
 def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Api:
     """An API whose first attempt's log is `tmp_path/1.log`."""
     api = make_api(tmp_path)
-    monkeypatch.setattr(api.world.executor, "log", lambda number: tmp_path / f"{number}.log")
+    monkeypatch.setattr(api.world.executor, "log", lambda number: FileLog(tmp_path / f"{number}.log"))
     api.enqueue("2021-10-19", "2021-10-20")
     return api
 
@@ -170,7 +171,7 @@ def test_the_last_line_of_a_job_that_breaks_none_is_what_it_wrote_last(api: Api,
 def test_a_log_that_is_not_kept_any_more_is_not_found(api: Api) -> None:
     api.world.run()
     _, message = refused(log_of(api, ""), 404)
-    assert message == "the log of attempt 1 is not kept any more, or was never begun"
+    assert message == "the log of attempt 1 was deleted or never started"
 
 
 def test_the_head_of_a_log_leaves_no_file_open(api: Api, tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_backfill_says_all_of_itself(api: Api) -> None:
     assert told["status"] == "finished"
     assert told["actor"] == "anonymous"
     assert told["created_at"] == "2025-10-09T08:53:20.000Z"
-    assert told["answers"] == {"enqueued": 2, "not_expected": 2}
+    assert told["request_outcomes"] == {"enqueued": 2, "not_expected": 2}
     assert told["states"] == {"done": 2}
     assert told["outcomes"] == {"waived": 2}  # the optional source was not run: sources critical
     assert told["running_attempts"] == 0
@@ -134,9 +134,9 @@ def test_the_dates_of_a_backfill_are_paged_and_say_where_they_stand(api: Api) ->
     pages = api.pages(f"/v1/backfills/{other}/dates", 2)
     assert [len(page) for page in pages] == [2, 1]
     off, done, live = (item for page in pages for item in page)
-    assert (off["answer"], off["state"], off["outcome"]) == ("not_expected", "done", "not_expected")
-    assert (done["answer"], done["state"], done["outcome"]) == ("already_done", "done", "complete")
-    assert (live["answer"], live["state"], live["outcome"]) == ("enqueued", "pending", None)
+    assert (off["request_outcome"], off["state"], off["outcome"]) == ("not_expected", "done", "not_expected")
+    assert (done["request_outcome"], done["state"], done["outcome"]) == ("already_done", "done", "complete")
+    assert (live["request_outcome"], live["state"], live["outcome"]) == ("enqueued", "pending", None)
     assert live["waiting_on"]
     assert api.get(f"/v1/backfills/{number}")["status"] == "finished"
 

@@ -59,8 +59,7 @@ def test_a_date_tells_its_whole_story(api: Api) -> None:
         "rows": 1,
         "expected": "at least 1",
         "reason": "",
-        "waiver_reason": None,
-        "accepted": None,
+        "waiver": None,
         "attempts": 1,
         "attempt_id": None,
     }
@@ -150,7 +149,7 @@ def test_a_gap_is_accepted_with_who_and_why(api: Api) -> None:
     # When the gap is accepted
     told = api.post("/v1/dates/2021-10-19/accept", {"processor": "box", "reason": "the source lost it"})
     # Then it is recorded, and the date goes on without it
-    assert told["processors"][0]["accepted"] == {"by": "anonymous", "reason": "the source lost it"}
+    assert told["processors"][0]["waiver"] == {"by": "anonymous", "reason": "the source lost it"}
     api.world.run()
     assert api.get("/v1/dates/2021-10-19")["outcome"] == "waived"
 
@@ -204,7 +203,7 @@ def test_the_holds_that_the_daemon_placed_are_listed_and_lifted(api: Api) -> Non
     kinds = {(hold["kind"], hold["key"]) for hold in api.get("/v1/holds")["items"]}
     assert ("processor", "box") in kinds
     # When its hold is lifted, it is gone; and cannot be lifted again
-    assert api.delete("/v1/holds/processor/box") == {"lifted": True}
+    assert api.delete("/v1/holds/processor/box") == {"released": True}
     assert "box" not in {hold["key"] for hold in api.get("/v1/holds")["items"]}
     _, message = refused(api.client.delete("/v1/holds/processor/box"), 404)
     assert message == "there is no hold of processor box"
@@ -220,7 +219,7 @@ def test_questions_to_the_warehouse_can_be_let_go_at_once(api: Api) -> None:
     assert hold["until"] is not None
     assert "no route to host" in api.get("/v1/dates/2021-10-19")["waiting_on"]
     # Then the hold is lifted without a key, with or without the slash where the key would be
-    assert api.delete("/v1/holds/warehouse/") == {"lifted": True}
+    assert api.delete("/v1/holds/warehouse/") == {"released": True}
     refused(api.client.delete("/v1/holds/warehouse"), 404)
 
 

@@ -103,7 +103,7 @@ def test_an_error_nobody_foresaw_is_a_problem_that_tells_nothing_of_the_inside(
         response = api.client.get("/v1/holds", headers={"X-Request-Id": "r2"})
     # Then the client is told where to look, and the log has it
     _, message = refused(response, 500)
-    assert message == "an error that was not foreseen; the log has it under request r2"
+    assert message == "unexpected error; see the log for request r2"
     assert "secret" not in response.text
     assert "ZeroDivisionError: secret" in caplog.text
     assert "(request r2)" in caplog.text

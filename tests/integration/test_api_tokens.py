@@ -221,7 +221,7 @@ def test_too_many_requests_are_told_when_to_come_back(tmp_path: Path) -> None:
     # Then the second is told to wait, and what it has spent is not another's
     response = door.ask("GET", "/v1/whoami", door.read)
     _, message = refused(response, 429)
-    assert message == "more requests than 0.1 a second; ask again later"
+    assert message == "more requests than 0.1 a second; try again later"
     assert 1 <= int(response.headers["Retry-After"]) <= 10
     assert door.ask("GET", "/v1/whoami", door.operate).status_code == 200
     # And guessing tokens is as slow, whatever is guessed

@@ -17,6 +17,7 @@ from backfilld.api.cli import dashboard, follow, output
 from backfilld.api.cli.client import ApiError, Client
 from backfilld.api.cli.main import cli
 from backfilld.api.cli.snapshot import take_snapshot
+from backfilld.daemon.executors.attempt_files import FileLog
 from tests.integration.api_world import listening, make_api
 from tests.integration.command_line import beside
 from tests.simulation.world import Work
@@ -174,7 +175,7 @@ def test_status_of_a_date_tells_all_of_it(command, api, on_terminal):
     plain = command("status", "2021-10-28")
     assert all(STAMPED.fullmatch(line) for line in plain.out.splitlines())
     assert plain.rows("date date=2021-10-28 state=")
-    assert plain.rows("attempt id=", "processor=box", "status=failed", 'reason="exit 1"')
+    assert plain.rows("attempt id=", "processor=box", "status=exited", "exit_code=1", 'reason="exit 1"')
     assert plain.rows("transition", "to=failed")
     # And people see the same, with where to look
     on_terminal(width=80)
@@ -184,7 +185,7 @@ def test_status_of_a_date_tells_all_of_it(command, api, on_terminal):
         "day 9",
         "exit 1",
         "→ backfilld logs",
-        "accepted by",
+        "waived by",
         "history",
         "0 of at least 1",
     ):
@@ -225,7 +226,7 @@ def test_a_log_is_printed_as_it_is_and_on_a_terminal_without_what_would_steer_it
 ):
     # Given a job that sets the terminal's title, and goes on in the middle of a character
     log, last = tmp_path / "1.log", "\x1b]0;mine\x07gr\u00f6\u00dfer\n".encode()
-    monkeypatch.setattr(api.world.executor, "log", lambda number: log)
+    monkeypatch.setattr(api.world.executor, "log", lambda number: FileLog(log))
 
     def write_on(seconds):
         log.write_bytes(last)

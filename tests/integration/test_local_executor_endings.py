@@ -24,15 +24,6 @@ def driver(tmp_path: Path) -> Iterator[ExecutorDriver]:
     driver.stop_all()
 
 
-def test_a_stopped_job_may_end_in_its_own_way(driver: ExecutorDriver) -> None:
-    driver.shell("trap 'echo bye; exit 5' TERM; echo $$ >leader; while :; do sleep 0.01; done")
-    driver.pid("leader")
-    driver.executor.stop(1, grace=60)
-    driver.executor.stop(1, grace=60)
-    assert driver.result().code == 5
-    assert driver.output().count("bye") == 1
-
-
 def test_a_job_without_a_trap_ends_by_the_signal_and_the_wrapper_says_so(driver: ExecutorDriver) -> None:
     driver.shell("echo $$ >leader; sleep 300")
     driver.pid("leader")
@@ -84,13 +75,6 @@ def test_a_suspended_job_can_be_stopped(driver: ExecutorDriver) -> None:
     os.kill(leader, signal.SIGSTOP)
     driver.executor.stop(1, grace=60)
     assert driver.result().code == 6
-
-
-def test_a_stop_of_what_is_not_under_way_does_nothing(driver: ExecutorDriver) -> None:
-    driver.run("true")
-    driver.executor.stop(1, grace=0)
-    driver.executor.stop(99, grace=0)
-    assert driver.executor.poll() == []
 
 
 @pytest.mark.parametrize("away", ["", "setsid", "env -i"])

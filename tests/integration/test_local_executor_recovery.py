@@ -133,15 +133,6 @@ def test_an_adopted_wrapper_that_was_killed_is_lost(driver: ExecutorDriver) -> N
     assert end.detail.startswith("lost: its process ")
 
 
-def test_recovering_twice_changes_nothing(driver: ExecutorDriver) -> None:
-    driver.shell(WAITS)
-    leader = driver.pid("leader")
-    driver.executor.recover(driver.handles)
-    driver.executor.recover(driver.handles)
-    assert len(driver.executor.poll()) == 1
-    assert lives(leader)
-
-
 # ---- handles that lie
 
 
@@ -190,13 +181,6 @@ def test_a_pid_that_is_only_a_thread_now_is_lost(driver: ExecutorDriver) -> None
     release.set()
     thread.join()
     assert "now belongs to another process" in end.detail
-
-
-@pytest.mark.parametrize("handle", ["", "7", "{}", '{"pid": null, "start": 1, "boot": "", "at": 0}'])
-def test_a_handle_that_cannot_be_read_is_lost(driver: ExecutorDriver, handle: str) -> None:
-    end = recovered(driver, handle)
-    assert end.code is None
-    assert end.detail.startswith("lost: not a process handle")
 
 
 def test_a_hidden_boot_id_does_not_make_jobs_look_lost(

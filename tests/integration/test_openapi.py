@@ -80,8 +80,10 @@ def test_the_document_is_served_as_it_is_built(door: Door) -> None:
 
 def test_every_operation_is_described_and_named_once() -> None:
     operations = [item for path in DOCUMENT["paths"].values() for item in path.values()]
-    names = [operation["operationId"] for operation in operations]
-    assert len(set(names)) == len(names)
+    ids = [operation["operationId"] for operation in operations]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch("[a-z]+([A-Z][a-z]+)*", operation_id) for operation_id in ids), ids
+    assert {"getProgress", "listBackfills", "createBackfill", "pauseBackfill", "retryDate"} <= set(ids)
     for operation in operations:
         assert operation["summary"].endswith(".")
         assert operation["responses"]

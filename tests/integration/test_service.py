@@ -1,4 +1,4 @@
-"""The daemon's threads, where they meet."""
+"""The daemon's threads, where they interact."""
 
 import datetime as dt
 import threading
@@ -25,8 +25,8 @@ def service(tmp_path):
     return Service(Settings(pipeline=file, state_dir=tmp_path / "state", host="127.0.0.1", port=0))
 
 
-def test_a_tick_that_may_still_write_keeps_the_lock(service):
-    # Given a tick that does not come back
+def test_a_periodic_job_that_may_still_write_keeps_the_lock(service):
+    # Given a periodic job that does not return
     begun, goes_on = threading.Event(), threading.Event()
     service.start()
     now = dt.datetime.now(dt.UTC)
@@ -36,7 +36,7 @@ def test_a_tick_that_may_still_write_keeps_the_lock(service):
     assert begun.wait(60)
     # When the daemon is stopped
     assert not service.stop(timeout=1.0)
-    # Then nobody else can take its place
+    # Then no other daemon can acquire the lock
     other = FileLock(service.settings.state_dir / FILE, Holder.me(since=0.0, listen=""))
     with pytest.raises(AlreadyRunning):
         other.take()
@@ -44,18 +44,18 @@ def test_a_tick_that_may_still_write_keeps_the_lock(service):
     service._lock.release()
 
 
-def test_the_clock_is_watched_on_when_the_alarm_went_off_just_as_the_clock_was_set(service, monkeypatch):
-    # Given a daemon with a tick and an alarm
+def test_periodic_jobs_are_rescheduled_though_the_wakeup_fires_just_as_the_clock_is_set(service, monkeypatch):
+    # Given a daemon with a periodic job and a wake-up timer
     scheduler, hour = service._scheduler, dt.timedelta(hours=1)
     far = dt.datetime.now(dt.UTC) + hour
-    for name in ("alarm", "watch"):
+    for name in ("wakeup", "timers"):
         scheduler.add_job(service.wake, "date", run_date=far, id=name)
     planned = scheduler.get_jobs()
-    # When the alarm is gone by the time that what is planned is planned anew
-    scheduler.remove_job("alarm")
+    # When the wake-up timer has fired by the time that all jobs are rescheduled
+    scheduler.remove_job("wakeup")
     monkeypatch.setattr(scheduler, "get_jobs", lambda: planned)
-    service._clock_leapt(-3600.0)
-    # Then the tick comes at once, and nothing has broken
+    service._on_clock_step(-3600.0)
+    # Then the periodic job runs at once, without an error
     assert planned[1].next_run_time < far - hour / 2
     service._lock.release()
     service.db.close()

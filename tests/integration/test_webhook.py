@@ -55,13 +55,13 @@ def test_a_backfill_is_told_in_five_digests_and_never_by_date(api, hooked, notif
     assert len(hooked.told) == 5
     start, *quarters, end = hooked.told
     assert start == (
-        "nba: backfill 1 started: 2021-10-19..2021-11-07, 20 enqueued, asked for by anonymous:"
+        "nba: backfill 1 started: 2021-10-19..2021-11-07, 20 enqueued, requested by anonymous:"
         " the &lt;first&gt; season &amp; more"
     )
     for text, percent in zip(quarters, (25, 50, 75), strict=True):
         assert text.startswith(f"nba: backfill 1 has passed {percent} %: ")
         assert "of 20 dates have ended" in text
-    assert end.startswith("nba: backfill 1 finished (100 %), begun ")
+    assert end.startswith("nba: backfill 1 finished (100 %), started ")
     assert "complete" in end
     assert end.splitlines()[-2].split() == ["complete", "20"]
 
@@ -198,7 +198,7 @@ def test_its_thread_tries_again_counts_and_says_what_is_wrong(api, hooked, caplo
     # Given a webhook that fails
     hooked.status = 503
     notifier = Notifier(api.behind.context, hooked.url, sent=api.metrics.on_notification, backoff=0.02)
-    api.app.extensions["backfilld-notes"] = notifier.notes
+    api.app.extensions["backfilld-health-notes"] = notifier.health_notes
     api.enqueue(FIRST)
     with caplog.at_level(logging.DEBUG, logger="api"):
         notifier.start()
@@ -210,15 +210,17 @@ def test_its_thread_tries_again_counts_and_says_what_is_wrong(api, hooked, caplo
         # When it works again, it is told, and nothing is wrong any more
         hooked.status = 200
         waited(lambda: len(hooked.told) == 1)
-        waited(lambda: not notifier.notes())
+        waited(lambda: not notifier.health_notes())
         samples = api.scrape()
         assert (
             samples["backfilld_notifications_total"] == samples["backfilld_notification_failures_total"] + 1
         )
         notifier.stop()
     # Then one line has told of it, however often it failed, and none has told the URL
-    warned = [record.getMessage() for record in caplog.records if "not told" in record.getMessage()]
-    assert warned == ["not told: 127.0.0.1 answers 503"]
+    warned = [
+        record.getMessage() for record in caplog.records if "notification failed" in record.getMessage()
+    ]
+    assert warned == ["notification failed: 127.0.0.1 responds 503"]
     assert SECRET not in caplog.text
 
 

@@ -64,7 +64,7 @@ def _help(life: Life) -> None:
     """What a person does who wants everything to end: lift, resume, retry, fill what nobody runs."""
     life.commands.resume_everything(by=SOMEONE)
     for hold in life.commands.holds():
-        life.commands.lift(hold.kind, hold.key, by=SOMEONE)
+        life.commands.release(hold.kind, hold.key, by=SOMEONE)
     for pair in life.witness.nobody_runs():
         life.platform.put(pair, 1.0)
     for number, row in list(life.witness.requests.items()):

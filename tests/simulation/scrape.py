@@ -29,7 +29,7 @@ def _scraped(life: Life, names: list[str]) -> dict[str, Counter[Any]]:
     served = SimpleNamespace(
         context=life.context,
         pipeline=life.pipeline,
-        listen=lambda tell: None,
+        subscribe=lambda on_event: None,
         health=dict,
         last_backup_at=None,
     )

@@ -110,7 +110,7 @@ def test_a_restart_does_not_begin_the_day_anew(world):
     world.enqueue(min(SEASON), max(SEASON))
     rest(world)
     world.start()
-    world.commands.lift("table", "nba.box", by=ME, extra=1)
+    world.commands.release("table", "nba.box", by=ME, extra=1)
     rest(world)
     assert launched(world, "box") == 4
 
@@ -118,10 +118,10 @@ def test_a_restart_does_not_begin_the_day_anew(world):
 def test_lifting_a_spent_budget_allows_a_tenth_more_or_what_is_asked_for(world):
     world.enqueue(min(SEASON), max(SEASON))
     rest(world)
-    assert world.commands.lift("table", "nba.box", by=ME) == 1
+    assert world.commands.release("table", "nba.box", by=ME) == 1
     rest(world)
     assert launched(world, "box") == 4
-    assert world.commands.lift("table", "nba.box", by=ME, extra=2) == 2
+    assert world.commands.release("table", "nba.box", by=ME, extra=2) == 2
     rest(world)
     assert launched(world, "box") == 6
     (hold,) = world.commands.holds()
@@ -130,12 +130,12 @@ def test_lifting_a_spent_budget_allows_a_tenth_more_or_what_is_asked_for(world):
 
 def test_what_is_not_held_cannot_be_lifted_and_what_has_no_budget_takes_no_extra(world):
     with pytest.raises(NotFound, match=r"no hold of table nba\.box"):
-        world.commands.lift("table", "nba.box", by=ME)
+        world.commands.release("table", "nba.box", by=ME)
     world.warehouse.down = "refused"
     world.enqueue(OPENER, OPENER)
     world.settle()
     with pytest.raises(Conflict, match="warehouse has no daily budget"):
-        world.commands.lift("warehouse", "", by=ME, extra=5)
+        world.commands.release("warehouse", "", by=ME, extra=5)
     assert [hold.kind for hold in world.commands.holds()] == ["warehouse"], "a refusal changes nothing"
 
 
@@ -241,7 +241,7 @@ def test_budgets_are_seen_in_progress_metrics_and_status_and_lifted_over_http(ap
         console.print(picture(view, console))
     assert "nba.box has had its 2 attempts" in screen.get().replace("\n", " ")
     # And one call goes on with as much as it says
-    assert api.delete("/v1/holds/table/nba.box?extra=3") == {"lifted": True, "allowed": 3}
+    assert api.delete("/v1/holds/table/nba.box?extra=3") == {"released": True, "allowed": 3}
     (change,) = api.get("/v1/audit?limit=1")["items"]
     assert (change["action"], change["target"], change["after"]) == ("release", "table nba.box", {"extra": 3})
     rest(api.world)
@@ -267,7 +267,7 @@ def test_the_warehouses_bytes_are_lifted_over_http(api):
     rest(api.world)
     # When it is lifted
     api.world.warehouse.down = ""
-    assert api.delete("/v1/holds/warehouse") == {"lifted": True, "allowed": 100}
+    assert api.delete("/v1/holds/warehouse") == {"released": True, "allowed": 100}
     # Then exactly what was allowed can be billed
     budget.check()
     ledger.add(quota_day(api.world.time, PACIFIC), 100)

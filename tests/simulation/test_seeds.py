@@ -129,8 +129,8 @@ def leave_running_jobs_behind(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def end_under_an_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    def cancel(self, work, row, backfill):
-        original(self, replace(work, known={}), row, backfill)
+    def cancel(self, batch, row, backfill):
+        original(self, replace(batch, checks_by_date={}), row, backfill)
 
     original = advance.Advancer._cancel
     monkeypatch.setattr(advance.Advancer, "_cancel", cancel)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from backfilld.daemon.engine.attempt_monitor import RETURN_SECONDS, AttemptMonitor
+from backfilld.daemon.engine.attempt_monitor import HOST_RETURN_SECONDS, AttemptMonitor
 from backfilld.daemon.executors.adapter import JobResult, JobStatus
+from backfilld.daemon.executors.attempt_files import FileLog
 from backfilld.state.store.errors import DatabaseUnavailable, NotLeader
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import ME, Work, World
@@ -33,7 +34,7 @@ class OutOfSight:
         self.known.discard(attempt)
 
     def log(self, attempt):
-        return Path("/nonexistent")
+        return FileLog(Path("/nonexistent"))
 
 
 class Beside(OutOfSight):
@@ -81,7 +82,7 @@ def leader(world):
 
 
 def test_an_attempt_out_of_sight_is_waited_for_until_nothing_of_it_can_run_and_closed_as_lost(world, leader):
-    for later in (0.0, TIMEOUT + GRACE, RETURN_SECONDS):
+    for later in (0.0, TIMEOUT + GRACE, HOST_RETURN_SECONDS):
         world.time += later
         assert leader.run() == 0
         assert world.attempts(OPENER) == [("box", "running")]
@@ -95,7 +96,7 @@ def test_a_cancel_does_not_give_up_an_attempt_out_of_sight(world, leader):
     world.commands.cancel(1, by=ME)
     assert leader.run() == 0
     assert world.attempts(OPENER) == [("box", "running")]
-    world.time += TIMEOUT + GRACE + RETURN_SECONDS + 0.1
+    world.time += TIMEOUT + GRACE + HOST_RETURN_SECONDS + 0.1
     assert leader.run() == 1
     assert world.attempts(OPENER) == [("box", "cancelled")]
 
@@ -105,11 +106,11 @@ def test_a_standby_ends_its_own_attempts_over_their_limits_and_tells_how_they_en
         raise NotLeader("another leads")
 
     world.db.fence(stands_by)
-    world.engine.reaper.guard()
+    world.engine.attempt_monitor.supervise_standby()
     assert world.attempts(OPENER) == [("box", "running")]
     world.time += TIMEOUT + 1
-    world.engine.reaper.guard()
-    world.engine.reaper.guard()
+    world.engine.attempt_monitor.supervise_standby()
+    world.engine.attempt_monitor.supervise_standby()
     assert world.attempts(OPENER) == [("box", "timed_out")]
     with pytest.raises(NotLeader):
         world.engine.tick()
@@ -118,7 +119,7 @@ def test_a_standby_ends_its_own_attempts_over_their_limits_and_tells_how_they_en
 @pytest.mark.parametrize("duty", ["turn", "stand_by"])
 def test_a_job_that_another_leader_gave_up_is_ended_by_its_own_machine(world, leader, duty):
     # Given a machine that lost the database, and whose job was given up meanwhile
-    world.time += TIMEOUT + GRACE + RETURN_SECONDS + 0.1
+    world.time += TIMEOUT + GRACE + HOST_RETURN_SECONDS + 0.1
     assert leader.run() == 1
     assert list(world.executor.alive) == [1]
     # When it has the database again, as the leader or beside it
@@ -147,10 +148,10 @@ def test_a_database_that_takes_no_note_keeps_no_job_beyond_its_limits(world):
 def test_a_standby_leaves_alone_what_the_leader_is_about_to_launch(idle):
     # Given a standby that looks between the claim of an attempt and the record of its handle
     standby = AttemptMonitor(idle.context, {"local": Beside(idle.clock)})
-    idle.executor.point = lambda name: standby.guard() if name == "before launch" else None
+    idle.executor.point = lambda name: standby.supervise_standby() if name == "before launch" else None
     # When the attempt is launched, and the standby looks again
     idle.enqueue(OPENER, OPENER)
     idle.settle()
-    standby.guard()
+    standby.supervise_standby()
     # Then it runs on, as the leader's
     assert idle.attempts(OPENER) == [("box", "running")]

@@ -146,7 +146,7 @@ def test_the_same_error_again_and_again_pauses_the_processor(world):
     (hold,) = world.commands.holds()
     assert (hold.kind, hold.key) == ("processor", "box")
     assert "the same error 5 times in a row" in hold.reason
-    world.commands.lift("processor", "box", by=ME)
+    world.commands.release("processor", "box", by=ME)
     world.run()
     assert not [row for row in world.live() if row.waiting == "held"]
 

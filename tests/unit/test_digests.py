@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from backfilld.api.notifications.digests import BackfillProgress, implied_topics, what_is_due
+from backfilld.api.notifications.digests import BackfillProgress, due_topic, implied_topics
 from backfilld.state.records import BackfillRow, Sources
 
 DAY = dt.date(2021, 10, 19)
@@ -34,7 +34,7 @@ def course(status: str, *, live: int = 0, ended: int = 0) -> BackfillProgress:
 
 
 @pytest.mark.parametrize(
-    ("standing", "told", "due"),
+    ("backfill", "sent", "due"),
     [
         (course("active", live=20), [], "0 %"),
         (course("active", live=20), ["0 %"], None),
@@ -53,8 +53,8 @@ def course(status: str, *, live: int = 0, ended: int = 0) -> BackfillProgress:
         (course("finished", ended=20), ["ended"], None),
     ],
 )
-def test_what_is_due(standing, told, due):
-    assert what_is_due(standing, told) == due
+def test_the_topic_that_is_due(backfill, sent, due):
+    assert due_topic(backfill, sent) == due
 
 
 @pytest.mark.parametrize(

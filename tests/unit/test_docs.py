@@ -152,3 +152,16 @@ def endpoints() -> Iterator[Endpoint]:
 
 def _is_at(one: Endpoint, path: str) -> bool:
     return re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", one.path), path) is not None
+
+
+def test_every_test_that_the_architecture_names_exists():
+    named = set(re.findall(r"`(test_\w+)`", text(ROOT / "docs" / "architecture.md")))
+    sources = "".join(map(text, sorted((ROOT / "tests").rglob("test_*.py"))))
+    assert len(named) >= 9
+    assert named - set(re.findall(r"^def (test_\w+)\(", sources, re.MULTILINE)) == set()
+
+
+def test_every_file_that_the_architecture_names_exists():
+    named = re.findall(r"`((?:state|daemon|api|tests)/[\w/.]*)`", text(ROOT / "docs" / "architecture.md"))
+    assert len(named) > 8
+    assert [path for path in named if not (ROOT / path).exists()] == []

@@ -102,31 +102,31 @@ def test_an_error_of_a_statement_is_not_taken_for_one_of_the_database(db):
 
 def test_a_damaged_database_pushes_no_good_backup_out(db):
     backups = Backups(db, now=lambda: NOON)
-    good = backups.take().read_bytes()
+    good = backups.create().read_bytes()
     db.close()
     with db.path.open("r+b") as file:
         file.seek(2 * 4096)
         file.write(b"\xff" * 4096)
     with pytest.raises(DatabaseUnavailable, match="damaged"):
-        backups.take()
+        backups.create()
     assert (backups.folder / "state-20261101T120000Z.db").read_bytes() == good
     assert [path.name for path in backups.folder.iterdir()] == ["state-20261101T120000Z.db"]
 
 
 def test_a_backup_never_takes_the_place_of_the_database(db):
     with pytest.raises(DatabaseUnavailable, match="is the database itself"):
-        Backups(db, now=lambda: NOON).take(db.path)
+        Backups(db, now=lambda: NOON).create(db.path)
 
 
 def test_backups_come_at_their_pace_and_the_oldest_go(db):
     now = NOON
     backups = Backups(db, now=lambda: now)
-    assert backups.due(DAY)
+    assert backups.is_due(DAY)
     for _ in range(4):
-        backups.take()
-        assert not backups.due(DAY)
+        backups.create()
+        assert not backups.is_due(DAY)
         now += DAY
-        assert backups.due(DAY)
+        assert backups.is_due(DAY)
     assert [path.name for path in backups.prune(2)] == [
         "state-20261101T120000Z.db",
         "state-20261102T120000Z.db",
@@ -144,10 +144,10 @@ def test_a_backup_that_does_not_fit_is_not_begun(db, monkeypatch):
     with pytest.raises(
         DatabaseUnavailable, match=r"takes 0\.\d MB, and its disk has 0\.\d MB left; make room"
     ):
-        backups.take()
+        backups.create()
     # And a byte more is enough
     monkeypatch.setattr(shutil, "disk_usage", lambda path: full._replace(free=size))
-    assert backups.take().exists()
+    assert backups.create().exists()
 
 
 def test_copies_that_were_never_whole_go_once_nobody_can_be_writing_them(db):
@@ -159,7 +159,7 @@ def test_copies_that_were_never_whole_go_once_nobody_can_be_writing_them(db):
     for path in dead:
         path.touch()
         os.utime(path, (NOON - DAY, NOON - DAY))
-    whole = backups.take()
+    whole = backups.create()
     assert set(backups.folder.iterdir()) == {living, whole}
 
 
@@ -167,13 +167,13 @@ def test_backups_go_on_when_the_clock_is_set_back_and_new_ones_are_kept(db):
     now = NOON
     backups = Backups(db, now=lambda: now)
     for _ in range(3):
-        backups.take()
+        backups.create()
         now += DAY
     # When the clock is set back by a month, whatever was made after that is from the future
     now = NOON - 30 * DAY
-    assert backups.due(DAY)
-    new = backups.take()
-    assert not backups.due(DAY)
+    assert backups.is_due(DAY)
+    new = backups.create()
+    assert not backups.is_due(DAY)
     backups.prune(2)
     assert new.exists()
 
@@ -212,7 +212,7 @@ def test_a_wrong_pace_of_backups_is_told(given, told):
 def test_a_backup_can_be_read_without_its_log_beside_it(db, tmp_path):
     with db.write() as tx:
         tx.exec_driver_sql("INSERT INTO calendar_days (date, asked_at) VALUES ('2021-10-19', 0)")
-    copy = Backups(db, now=lambda: NOON).take(tmp_path / "elsewhere.db")
+    copy = Backups(db, now=lambda: NOON).create(tmp_path / "elsewhere.db")
     with contextlib.closing(sqlite3.connect(f"file:{copy}?mode=ro", uri=True)) as read:
         assert read.execute("SELECT date FROM calendar_days").fetchall() == [("2021-10-19",)]
         assert read.execute("PRAGMA journal_mode").fetchone() == ("delete",)

@@ -1,4 +1,4 @@
-"""What is told over sd_notify's socket, and that nobody else can tell it."""
+"""Notifications to systemd over the socket of sd_notify, which no job can send."""
 
 import os
 import socket
@@ -9,8 +9,8 @@ from backfilld.daemon.systemd import Manager
 
 
 @pytest.fixture(params=["path", "abstract"])
-def told(request, tmp_path):
-    """A socket as systemd makes them, and its address as NOTIFY_SOCKET has it."""
+def notify_socket(request, tmp_path):
+    """A socket as systemd creates it, with its address as in NOTIFY_SOCKET."""
     address = f"@backfilld-{os.getpid()}" if request.param == "abstract" else str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(address.replace("@", "\0"))
@@ -18,7 +18,7 @@ def told(request, tmp_path):
         yield server, address
 
 
-def heard(server):
+def received(server):
     messages = []
     while True:
         try:
@@ -27,24 +27,26 @@ def heard(server):
             return messages
 
 
-def test_every_message_is_one_datagram_of_lines(told):
-    server, address = told
+def test_every_message_is_one_datagram_of_lines(notify_socket):
+    server, address = notify_socket
     manager = Manager({"NOTIFY_SOCKET": address})
     manager.status("opening")
     manager.ready("serves nba")
     manager.stopping("stopping")
-    assert heard(server) == ["STATUS=opening", "READY=1\nSTATUS=serves nba", "STOPPING=1\nSTATUS=stopping"]
+    assert received(server) == ["STATUS=opening", "READY=1\nSTATUS=serves nba", "STOPPING=1\nSTATUS=stopping"]
 
 
-def test_the_variables_are_taken_out_of_the_environment(told):
-    _, address = told
+def test_the_variables_are_removed_from_the_environment(notify_socket):
+    _, address = notify_socket
     environment = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "1", "WATCHDOG_PID": "1", "PATH": "/bin"}
     Manager(environment)
     assert environment == {"PATH": "/bin"}
 
 
-def test_the_watchdog_is_fed_at_a_quarter_of_its_time_however_often_the_loop_comes_round(told, monkeypatch):
-    server, address = told
+def test_the_watchdog_is_fed_every_quarter_of_its_interval_however_often_the_loop_runs(
+    notify_socket, monkeypatch
+):
+    server, address = notify_socket
     clock = [1000.0]
     monkeypatch.setattr("backfilld.daemon.systemd.time.monotonic", lambda: clock[0])
     manager = Manager(
@@ -54,7 +56,7 @@ def test_the_watchdog_is_fed_at_a_quarter_of_its_time_however_often_the_loop_com
     for _ in range(80):
         manager.beat()
         clock[0] += 0.1
-    assert heard(server) == ["WATCHDOG=1"] * 4
+    assert received(server) == ["WATCHDOG=1"] * 4
 
 
 @pytest.mark.parametrize(
@@ -65,18 +67,18 @@ def test_the_watchdog_is_fed_at_a_quarter_of_its_time_however_often_the_loop_com
         {"WATCHDOG_USEC": "soon"},
         {"WATCHDOG_USEC": "0"},
     ],
-    ids=["none", "of another process", "no number", "switched off"],
+    ids=["none", "of another process", "not a number", "switched off"],
 )
-def test_without_a_watchdog_of_our_own_none_is_fed(told, watchdog):
-    server, address = told
+def test_a_watchdog_of_another_process_is_not_fed(notify_socket, watchdog):
+    server, address = notify_socket
     manager = Manager({"NOTIFY_SOCKET": address} | watchdog)
     manager.beat()
     assert manager.beat_seconds is None
-    assert heard(server) == []
+    assert received(server) == []
 
 
-@pytest.mark.parametrize("address", ["", "/nowhere/at/all"], ids=["no manager", "one that is gone"])
-def test_nobody_who_listens_is_no_fault(address):
+@pytest.mark.parametrize("address", ["", "/nowhere/at/all"], ids=["no manager", "a manager that has gone"])
+def test_a_missing_service_manager_is_not_an_error(address):
     manager = Manager({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "8000000"})
     manager.ready("serves nba")
     manager.beat()

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from backfilld.api.auth.rate_limit import BURST_SECONDS, TokenBuckets
-from backfilld.api.auth.rate_limit import MOST as MOST_CLIENTS
-from backfilld.api.auth.sessions import LIFETIME_SECONDS, MOST, Sessions
+from backfilld.api.auth.rate_limit import BURST_SECONDS, MAX_CLIENTS, TokenBuckets
+from backfilld.api.auth.sessions import LIFETIME_SECONDS, MAX_SESSIONS, Sessions
 from backfilld.api.auth.tokens import SHAPE, Scope, Token, Tokens, digest, mint
 from backfilld.api.cli.main import cli
 from backfilld.daemon.settings import SettingsError, settings
@@ -73,7 +72,7 @@ def test_a_change_of_the_file_counts_at_once(tmp_path: Path) -> None:
         (f"two words read sha256:{HEX}", "line 1"),
         (f"{'x' * 81} read sha256:{HEX}", "line 1 .* up to 80 letters"),
         (f"ops read sha256:{HEX[1:]}", "line 1"),
-        (f"engine operate sha256:{HEX}", "line 1 .* the name engine, which history uses for others"),
+        (f"engine operate sha256:{HEX}", "line 1 .* the name engine, which is reserved"),
         (f"anonymous read sha256:{HEX}", "the name anonymous"),
         (f"a read sha256:{HEX}\nb read sha256:{HEX}", "line 2 .* an earlier line has; delete one"),
     ],
@@ -144,7 +143,7 @@ def test_a_session_leads_to_its_token_until_it_ends_or_is_ended() -> None:
 def test_the_oldest_session_ends_when_there_are_too_many() -> None:
     sessions = Sessions()
     token = Token("ana", Scope.READ, digest("t"))
-    begun = [sessions.begin(token) for _ in range(MOST + 1)]
+    begun = [sessions.begin(token) for _ in range(MAX_SESSIONS + 1)]
     assert [sessions.find(text) is None for text in begun[:2]] == [True, False]
 
 
@@ -165,9 +164,9 @@ def test_a_client_may_burst_and_then_goes_at_the_rate() -> None:
 
 def test_no_number_of_clients_fills_the_memory() -> None:
     buckets = TokenBuckets(1)
-    for number in range(MOST_CLIENTS + 100):
+    for number in range(MAX_CLIENTS + 100):
         buckets.take(number)
-    assert len(buckets._left) == MOST_CLIENTS
+    assert len(buckets._buckets) == MAX_CLIENTS
 
 
 def chosen(**environment: str) -> Path | None:

@@ -1,4 +1,4 @@
-"""The threads that work: a fault is rested from, and told once however long it lasts."""
+"""Workers survive the errors of their task, and log each lasting error once."""
 
 import logging
 
@@ -12,28 +12,28 @@ DISK, BUG = DatabaseUnavailable("the disk is full"), ZeroDivisionError("0 of 0")
 
 
 @pytest.mark.parametrize(
-    ("faults", "told"),
+    ("faults", "messages"),
     [
-        ([BUG] * 4, ["the test worker met an error"]),
+        ([BUG] * 4, ["error in the test worker"]),
         ([DISK] * 4, ["the test worker waits: the disk is full"]),
-        ([BUG, BUG, DISK, DISK], ["the test worker met an error", "the test worker waits: the disk is full"]),
+        ([BUG, BUG, DISK, DISK], ["error in the test worker", "the test worker waits: the disk is full"]),
     ],
 )
-def test_a_fault_is_logged_once_however_long_it_lasts(monkeypatch, caplog, faults, told):
-    # Given a duty that meets faults, and then has nothing to do
+def test_a_lasting_error_is_logged_once(monkeypatch, caplog, faults, messages):
+    # Given a task that raises errors and then has nothing to do
     monkeypatch.setattr(worker, "FAULT_PAUSE_SECONDS", 0.0)
-    coming = iter(faults)
+    errors = iter(faults)
 
-    def duty():
-        if fault := next(coming, None):
+    def task():
+        if fault := next(errors, None):
             raise fault
-        one.stop()
+        test_worker.stop()
         return False
 
-    one = Worker("test", duty)
+    test_worker = Worker("test", task)
     with caplog.at_level(logging.INFO, logger="backfilld.daemon.worker"):
-        one.start()
-        assert one.join(60)
-    # Then each was told once, and that it is over
-    assert [record.getMessage() for record in caplog.records] == [*told, "the test worker goes on"]
-    assert one.fault == ""
+        test_worker.start()
+        assert test_worker.join(60)
+    # Then each is logged once, and so is the recovery
+    assert [record.getMessage() for record in caplog.records] == [*messages, "the test worker has recovered"]
+    assert test_worker.last_error == ""

@@ -25,7 +25,7 @@ def backup(file: str | None, state_dir: str | None, as_json: bool) -> None:
         if not database.exists:
             where = "correct --state-dir or BACKFILLD_STATE_DIR"
             raise SettingsError(f"no state database in {database.path.parent}; {where}")
-        target = backups.take(Path(file) if file else None)
+        target = backups.create(Path(file) if file else None)
     finally:
         database.close()
     size = target.stat().st_size

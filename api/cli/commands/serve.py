@@ -103,11 +103,11 @@ def run(chosen: Settings) -> None:
     manager.status("opening the state database")
     metrics = Metrics()
     service = Service(
-        chosen, tell=_log_event, on_query=metrics.on_query, on_error=metrics.on_error, manager=manager
+        chosen, on_event=_log_event, on_query=metrics.on_query, on_error=metrics.on_error, manager=manager
     )
     notifier = _notifier(chosen, service, metrics)
-    notes = notifier.notes if notifier else dict
-    server = Server(create_app(service, metrics, notes=notes), chosen.host, chosen.port)
+    notes = notifier.health_notes if notifier else dict
+    server = Server(create_app(service, metrics, health_notes=notes), chosen.host, chosen.port)
     manager.status("taking up what was running")
     service.start()
     if notifier:
@@ -132,9 +132,12 @@ def _notifier(chosen: Settings, service: Service, metrics: Metrics) -> Notifier 
     if not chosen.webhook:
         return None
     notifier = Notifier(
-        service.context, chosen.webhook, sent=metrics.on_notification, leads=lambda: not service.standby
+        service.context,
+        chosen.webhook,
+        on_delivery=metrics.on_notification,
+        leads=lambda: not service.standby,
     )
-    service.listen(notifier.hear)
+    service.subscribe(notifier.on_event)
     return notifier
 
 

@@ -1,19 +1,19 @@
-// Buttons and forms that call the API: [data-call="METHOD PATH"]. What goes wrong is told in its own words.
+// Buttons and forms that call the API: [data-call="METHOD PATH"]. Problems are shown with the API's message.
 import { refresh } from "./live.js";
 
-const ask = document.getElementById("ask");
+const dialog = document.getElementById("confirm");
 const problem = document.getElementById("problem");
 
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("button[data-call]");
   if (button === null) return;
   const { body, reason, key, go } = button.dataset;
-  const said = await confirmed(button.dataset);
-  if (said === null) return;
+  const answer = await confirm(button.dataset);
+  if (answer === null) return;
   button.disabled = true;
-  const given = { ...JSON.parse(body ?? "{}"), ...(reason ? { reason: said } : {}) };
-  const answer = await call(button.dataset.call, given, key ? { "Idempotency-Key": key } : {});
-  if (answer !== null && go) location.assign(go.replace("{id}", answer.id));
+  const content = { ...JSON.parse(body ?? "{}"), ...(reason ? { reason: answer } : {}) };
+  const result = await call(button.dataset.call, content, key ? { "Idempotency-Key": key } : {});
+  if (result !== null && go) location.assign(go.replace("{id}", result.id));
   else await refresh();
   button.disabled = false;
 });
@@ -22,49 +22,49 @@ document.addEventListener("submit", async (event) => {
   const form = event.target.closest("form[data-call]");
   if (form === null) return;
   event.preventDefault();
-  const answer = await call(form.dataset.call, Object.fromEntries(new FormData(form)));
-  if (answer !== null) location.assign(form.dataset.go);
+  const result = await call(form.dataset.call, Object.fromEntries(new FormData(form)));
+  if (result !== null) location.assign(form.dataset.go);
 });
 
-// The answer, or null where there is none or it is a refusal, which is then told.
-async function call(request, given, headers = {}) {
+// The result, or null after an error, which is then shown.
+async function call(request, content, headers = {}) {
   const [method, path] = request.split(" ");
-  const sent = { headers: { ...headers, "Content-Type": "application/json" }, body: JSON.stringify(given) };
+  const options = { headers: { ...headers, "Content-Type": "application/json" }, body: JSON.stringify(content) };
   try {
-    const response = await fetch(path, { method, ...(method === "DELETE" ? {} : sent) });
-    const answer = await response.json();
-    tell(response.ok ? "" : faults(answer));
-    return response.ok ? answer : null;
+    const response = await fetch(path, { method, ...(method === "DELETE" ? {} : options) });
+    const result = await response.json();
+    showProblem(response.ok ? "" : message(result));
+    return response.ok ? result : null;
   } catch (error) {
-    tell(`the daemon did not answer: ${error.message}`);
+    showProblem(`the daemon did not respond: ${error.message}`);
     return null;
   }
 }
 
-function faults({ detail, errors }) {
-  return errors ? errors.map(({ field, message }) => `${field} ${message}`).join("; ") : detail;
+function message({ detail, errors }) {
+  return errors ? errors.map((fault) => `${fault.field} ${fault.message}`).join("; ") : detail;
 }
 
-function tell(text) {
+function showProblem(text) {
   problem.textContent = text;
   problem.hidden = !text;
   if (text) problem.scrollIntoView({ block: "nearest" });
 }
 
-// What was said in the dialog; "" where nothing had to be asked; null when it was called off.
-function confirmed({ title, reason }) {
+// The reason from the dialog; "" without a dialog; null if the dialog was closed.
+function confirm({ title, reason }) {
   if (!title && !reason) return "";
-  const field = ask.querySelector("input");
-  ask.querySelector("p").textContent = title ?? "";
+  const field = dialog.querySelector("input");
+  dialog.querySelector("p").textContent = title ?? "";
   field.parentElement.hidden = !reason;
   field.required = reason === "required";
   field.value = "";
-  ask.returnValue = "";
-  ask.showModal();
+  dialog.returnValue = "";
+  dialog.showModal();
   return new Promise((resolve) => {
-    ask.addEventListener("close", () => resolve(ask.returnValue ? field.value : null), { once: true });
+    dialog.addEventListener("close", () => resolve(dialog.returnValue ? field.value : null), { once: true });
   });
 }
 
-// The way out is no submit button: it needs no reason, and Enter in the field goes on.
-ask.querySelector("button").addEventListener("click", () => ask.close(""));
+// The close button does not submit: it needs no reason, and Enter in the field confirms.
+dialog.querySelector("button").addEventListener("click", () => dialog.close(""));

@@ -1,6 +1,6 @@
-// Times are written absolute by the server; here they become ages, or how long it still takes.
+// The server writes absolute times; here they become ages, or the time that is left.
 
-export function words(seconds) {
+export function format(seconds) {
   const s = Math.abs(Math.round(seconds));
   if (s < 60) return `${s} s`;
   if (s < 3600) return `${Math.floor(s / 60)} min`;
@@ -10,7 +10,7 @@ export function words(seconds) {
 
 export function tick() {
   for (const time of document.querySelectorAll("time[data-age]")) {
-    const text = words((Date.now() - Date.parse(time.dateTime)) / 1000);
+    const text = format((Date.now() - Date.parse(time.dateTime)) / 1000);
     if (time.textContent !== text) time.textContent = text;
   }
 }

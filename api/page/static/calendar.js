@@ -1,18 +1,18 @@
-// The calendar under pointer and keyboard. One link lies over the square in question, so that it opens as
-// links do; where it lies follows from the pointer's place, and no square needs an element of its own.
+// Pointer and keyboard control of the calendar. One link is placed over the current square, so that it opens
+// like any link. Its position is computed from the pointer, so squares need no elements of their own.
 import { onRefresh } from "./live.js";
 
-const UNIT = 10; // a square and its gap, in the picture's units
+const UNIT = 10; // a square and its gap, in units of the image
 const TOP = 9; // above the squares
-const PATIENCE = 150; // milliseconds on a square before the daemon is asked about it
+const HOVER_DELAY = 150; // milliseconds on a square before its details are fetched
 const STEPS = { ArrowUp: -1, ArrowDown: 1, ArrowLeft: -7, ArrowRight: 7 };
 
 const link = Object.assign(document.createElement("a"), { className: "cursor", hidden: true, tabIndex: -1 });
 const tip = Object.assign(document.createElement("div"), { className: "tip", id: "tip", hidden: true });
 tip.setAttribute("role", "status");
 document.body.append(link, tip);
-let at = null; // { svg, day }: the row, and the days since its first Monday
-let asking = null;
+let current = null; // { svg, day }: the row, and the days since its first Monday
+let timer = null;
 
 const grid = () => document.getElementById("grid");
 const rows = () => [...grid().querySelectorAll("svg")];
@@ -24,7 +24,7 @@ function dateOf({ svg, day }) {
   return date.toISOString().slice(0, 10);
 }
 
-// The square's place in the window.
+// The position of the square in the window.
 function box({ svg, day }) {
   const frame = svg.getBoundingClientRect();
   const scale = frame.height / svg.viewBox.baseVal.height;
@@ -33,54 +33,54 @@ function box({ svg, day }) {
   return { x, y, side: (UNIT - 1) * scale };
 }
 
-// The kind of date there, as the legend says it; null where nobody enqueued one.
-function wordsAt(place) {
+// The label of the date's style; null if the date was never enqueued.
+function labelAt(place) {
   const point = place.svg.createSVGPoint();
   point.x = Math.floor(place.day / 7) * UNIT + UNIT / 2 - 0.5;
   point.y = TOP + (place.day % 7) * UNIT + UNIT / 2 - 0.5;
-  const layers = [...place.svg.querySelectorAll("path[data-words]")];
-  return layers.find((layer) => layer.isPointInFill(point))?.dataset.words ?? null;
+  const layers = [...place.svg.querySelectorAll("path[data-label]")];
+  return layers.find((layer) => layer.isPointInFill(point))?.dataset.label ?? null;
 }
 
 function show(place) {
-  at = place;
-  const [date, words, { x, y, side }] = [dateOf(place), wordsAt(place), box(place)];
-  link.href = words === null ? `/enqueue?start=${date}&end=${date}` : `/dates/${date}`;
+  current = place;
+  const [date, label, { x, y, side }] = [dateOf(place), labelAt(place), box(place)];
+  link.href = label === null ? `/enqueue?start=${date}&end=${date}` : `/dates/${date}`;
   Object.assign(link.style, { left: `${x}px`, top: `${y}px`, width: `${side}px`, height: `${side}px` });
   const name = new Date(date).toLocaleDateString("en-GB", { weekday: "short", day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
-  tell(name, words ?? "never enqueued");
+  showTip(name, label ?? "never enqueued");
   link.ariaLabel = tip.textContent;
   link.hidden = tip.hidden = false;
   const room = document.documentElement.clientWidth - tip.offsetWidth - 8;
   const below = y + side + 8 + tip.offsetHeight < innerHeight;
   tip.style.left = `${Math.max(8, Math.min(x, room))}px`;
   tip.style.top = `${below ? y + side + 8 : y - tip.offsetHeight - 8}px`;
-  clearTimeout(asking);
-  if (words !== null) asking = setTimeout(() => explain(date, name), PATIENCE);
+  clearTimeout(timer);
+  if (label !== null) timer = setTimeout(() => explain(date, name), HOVER_DELAY);
 }
 
-function tell(name, words) {
+function showTip(name, text) {
   const strong = Object.assign(document.createElement("strong"), { textContent: name });
-  tip.replaceChildren(strong, ` ${words}`);
+  tip.replaceChildren(strong, ` ${text}`);
 }
 
-// What the date waits for, or why it ended so.
+// Show what the date waits on, or the reason of its outcome.
 async function explain(date, name) {
   const response = await fetch(`/v1/dates?start=${date}&end=${date}`);
-  const [told] = response.ok ? (await response.json()).items : [];
-  if (told === undefined || at === null || dateOf(at) !== date) return;
-  const why = told.waiting_on ? `waits for ${told.waiting_on}` : told.reason;
-  tell(name, [told.outcome?.replaceAll("_", " ") ?? told.state, why].filter(Boolean).join(": "));
+  const [details] = response.ok ? (await response.json()).items : [];
+  if (details === undefined || current === null || dateOf(current) !== date) return;
+  const reason = details.waiting_on ? `waiting on ${details.waiting_on}` : details.reason;
+  showTip(name, [details.outcome?.replaceAll("_", " ") ?? details.state, reason].filter(Boolean).join(": "));
 }
 
 function hide() {
-  clearTimeout(asking);
-  at = null;
+  clearTimeout(timer);
+  current = null;
   link.hidden = tip.hidden = true;
 }
 
 function under(event) {
-  const svg = document.elementsFromPoint(event.clientX, event.clientY).find((one) => one.matches("#grid svg"));
+  const svg = document.elementsFromPoint(event.clientX, event.clientY).find((element) => element.matches("#grid svg"));
   if (svg === undefined) return null;
   const frame = svg.getBoundingClientRect();
   const scale = frame.height / svg.viewBox.baseVal.height;
@@ -92,12 +92,12 @@ function under(event) {
 
 function moved(key) {
   const all = rows();
-  const here = all.indexOf(at.svg);
-  if (key in STEPS) return within(all, here, at.day + STEPS[key]);
-  if (key === "Home") return { svg: at.svg, day: 0 };
-  if (key === "End") return { svg: at.svg, day: days(at.svg) - 1 };
+  const here = all.indexOf(current.svg);
+  if (key in STEPS) return within(all, here, current.day + STEPS[key]);
+  if (key === "Home") return { svg: current.svg, day: 0 };
+  if (key === "End") return { svg: current.svg, day: days(current.svg) - 1 };
   const other = { PageUp: all[here - 1], PageDown: all[here + 1] }[key];
-  return other ? { svg: other, day: Math.min(at.day, days(other) - 1) } : null;
+  return other ? { svg: other, day: Math.min(current.day, days(other) - 1) } : null;
 }
 
 // A day before a row's first is in the row before, one after its last in the row after.
@@ -107,37 +107,37 @@ function within(all, here, day) {
   return { svg: all[here], day };
 }
 
-// The last date of the last row that somebody enqueued: where the work is.
+// The last enqueued date of the last row.
 function beginning() {
   const svg = rows().at(-1);
   let day = days(svg) - 1;
-  while (day > 0 && wordsAt({ svg, day }) === null) day -= 1;
+  while (day > 0 && labelAt({ svg, day }) === null) day -= 1;
   return { svg, day };
 }
 
 function pointed(event) {
-  if (!event.target.closest("#grid, .cursor")) return at !== null && grid() !== document.activeElement && hide();
+  if (!event.target.closest("#grid, .cursor")) return current !== null && grid() !== document.activeElement && hide();
   const place = under(event);
   if (place === null) hide();
-  else if (at === null || at.svg !== place.svg || at.day !== place.day) show(place);
+  else if (current === null || current.svg !== place.svg || current.day !== place.day) show(place);
 }
 
 document.addEventListener("pointermove", pointed);
-document.addEventListener("pointerdown", pointed); // a finger comes without moving
+document.addEventListener("pointerdown", pointed); // touch sends no pointermove first
 
 document.addEventListener("keydown", (event) => {
   if (event.target !== grid()) return;
   if (event.key === "Escape") return hide();
-  if (event.key === "Enter" && at !== null) return link.click();
+  if (event.key === "Enter" && current !== null) return link.click();
   if (!(event.key in STEPS) && !["Home", "End", "PageUp", "PageDown"].includes(event.key)) return;
   event.preventDefault();
-  const place = at === null ? beginning() : moved(event.key);
+  const place = current === null ? beginning() : moved(event.key);
   if (place === null) return;
   place.svg.parentElement.scrollIntoView({ block: "nearest" });
   show(place);
 });
 
-document.addEventListener("focusin", (event) => event.target === grid() && at === null && event.target.matches(":focus-visible") && show(beginning()));
+document.addEventListener("focusin", (event) => event.target === grid() && current === null && event.target.matches(":focus-visible") && show(beginning()));
 document.addEventListener("focusout", (event) => event.target === grid() && hide());
-document.addEventListener("scroll", () => at !== null && hide(), { capture: true, passive: true });
-onRefresh(() => at !== null && !at.svg.isConnected && hide());
+document.addEventListener("scroll", () => current !== null && hide(), { capture: true, passive: true });
+onRefresh(() => current !== null && !current.svg.isConnected && hide());

@@ -1,11 +1,11 @@
-// The logs of attempts: read when they are opened, followed while the job runs and somebody looks.
+// Logs of attempts: loaded when opened, followed while the job runs and the page is visible.
 
-const LINES = 500; // read at first
-const MOST = 500000; // characters kept
-const PACE = 1000; // milliseconds between two looks
+const LINES = 500; // loaded at first
+const MAX_CHARACTERS = 500000;
+const INTERVAL = 1000; // milliseconds between two requests
 const followed = new WeakSet();
 
-const pause = () => new Promise((resolve) => setTimeout(resolve, PACE));
+const pause = () => new Promise((resolve) => setTimeout(resolve, INTERVAL));
 
 function open(details) {
   const pre = details.querySelector("pre");
@@ -36,7 +36,7 @@ function append(pre, text) {
   if (!text) return;
   const atEnd = pre.scrollTop + pre.clientHeight >= pre.scrollHeight - 4;
   pre.append(text);
-  if (pre.textContent.length > MOST) pre.textContent = pre.textContent.slice(-MOST);
+  if (pre.textContent.length > MAX_CHARACTERS) pre.textContent = pre.textContent.slice(-MAX_CHARACTERS);
   if (atEnd) pre.scrollTop = pre.scrollHeight;
 }
 

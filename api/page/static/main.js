@@ -1,4 +1,4 @@
-// Everything the pages do by themselves. Each module looks after one thing, on every page that has it.
+// The script of all pages. Each module handles one feature on every page that has it.
 import "./actions.js";
 import "./calendar.js";
 import "./log.js";

@@ -1,14 +1,14 @@
-// Makes an element like a fresh one and touches only what differs, so that focus, selection, scroll
+// Updates an element to equal a fresh one and touches only what differs, so that focus, selection, scroll
 // positions and open details stay as they are.
 
-// What a person or another module has changed: it is not the server's to set again.
-const OWN = new Set(["open"]);
+// Attributes that the user or another module sets: the server does not overwrite them.
+const LOCAL = new Set(["open"]);
 
 export function morph(old, fresh) {
   if (old.isEqualNode(fresh)) return;
-  const own = old.hasAttribute("data-keep") || (old.matches("time[data-age]") && old.dateTime === fresh.dateTime);
+  const keep = old.hasAttribute("data-keep") || (old.matches("time[data-age]") && old.dateTime === fresh.dateTime);
   syncAttributes(old, fresh);
-  if (!own) morphChildren(old, fresh);
+  if (!keep) morphChildren(old, fresh);
 }
 
 export function morphChildren(old, fresh) {
@@ -31,22 +31,22 @@ export function morphChildren(old, fresh) {
   }
 }
 
-// An element with an id is the one with that id; any other node is the next of its kind that has none.
+// The counterpart of an element with an id has the same id; that of any other node is the next of its kind without one.
 function counterpart(parent, at, node) {
   if (node.id) {
     const known = document.getElementById(node.id);
     return known !== null && known.parentNode === parent ? known : null;
   }
-  let one = at;
-  while (one !== null && (one.id || one.nodeName !== node.nodeName)) one = one.nextSibling;
-  return one;
+  let candidate = at;
+  while (candidate !== null && (candidate.id || candidate.nodeName !== node.nodeName)) candidate = candidate.nextSibling;
+  return candidate;
 }
 
 function syncAttributes(old, fresh) {
   for (const { name, value } of fresh.attributes) {
-    if (!OWN.has(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
+    if (!LOCAL.has(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
   }
   for (const { name } of [...old.attributes]) {
-    if (!OWN.has(name) && !fresh.hasAttribute(name)) old.removeAttribute(name);
+    if (!LOCAL.has(name) && !fresh.hasAttribute(name)) old.removeAttribute(name);
   }
 }

@@ -83,13 +83,18 @@ class DaskAttempts:
             self._pending |= dict.fromkeys(launch.attempts, False)
             self._launches.append(launch)
 
+    def stopped_before_submission(self) -> list[int]:
+        """Attempts that were stopped while they waited to be submitted."""
+        with self._lock:
+            return [attempt for attempt, stopped in self._pending.items() if stopped]
+
     def next_launch(self) -> Launch | None:
-        """The oldest launch that was not submitted, with the jobs that were not stopped meanwhile."""
+        """The oldest launch that was not submitted, without the jobs that have ended meanwhile."""
         with self._lock:
             if not self._launches:
                 return None
             launch = self._launches[0]
-            return Launch([job for job in launch.jobs if not self._pending[job.attempt]], launch.record)
+            return Launch([job for job in launch.jobs if job.attempt in self._pending], launch.record)
 
     def finish_launch(self, submitted: Mapping[int, DaskAttempt]) -> tuple[list[int], list[int]]:
         """End the oldest launch: the attempts of jobs to start, and those of jobs that were not submitted."""
@@ -100,7 +105,7 @@ class DaskAttempts:
             for attempt in stopped:  # not started: it waits at its gate until the permit is revoked
                 self._running[attempt].kill_at = time.monotonic()
             starting = [attempt for attempt in submitted if attempt not in stopped]
-            return starting, [attempt for attempt in attempts if attempt not in submitted]
+            return starting, [attempt for attempt in attempts if attempt in self._pending]
 
     def stop(self, attempt: int, grace: float) -> None:
         """Have the attempt stopped and killed after `grace` seconds; a second call can shorten the grace."""

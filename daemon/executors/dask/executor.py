@@ -202,6 +202,8 @@ class DaskExecutor:
                 self._report(attempt, JobResult.cannot_start(why, at=self._now()))
 
     def _submit_launches(self, client: DaskClient) -> None:
+        for attempt in self._attempts.stopped_before_submission():
+            self._report(attempt, JobResult.never_began("ended before it began", at=self._now()))
         while launch := self._attempts.next_launch():
             submitted: dict[int, DaskAttempt] = {}
             try:
@@ -210,7 +212,7 @@ class DaskExecutor:
                 self._thread.progress()
                 starting, not_submitted = self._attempts.finish_launch(submitted)
                 for attempt in not_submitted:
-                    self._report(attempt, JobResult.never_began("it was not submitted", at=self._now()))
+                    self._report(attempt, JobResult.never_began("it could not be submitted", at=self._now()))
             with suppress(*UNAVAILABLE):  # the jobs give up waiting, and report that they never began
                 for attempt in starting:
                     client.start(submitted[attempt].handle.key)

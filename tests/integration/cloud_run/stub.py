@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+from backfilld.daemon.executors.local.process_finder import ATTEMPT, RUN, ProcessFinder
 from tests.integration.served_api import Answer, Json, served
 
 PARENT = "projects/p/locations/us-west2/jobs"
@@ -71,6 +72,7 @@ class Execution:
             shape["startTime"] = self.created
         if self.code is None:
             return {**shape, "runningCount": 1}
+        self.kill_leftovers()
         self.completed = self.completed or _now()
         state = _SUCCEEDED if self.code == 0 else _FAILED
         count = "cancelledCount" if self.cancelled else "succeededCount" if self.code == 0 else "failedCount"
@@ -94,6 +96,15 @@ class Execution:
             result = {"exitCode": self.code} if self.code >= 0 else {"termSignal": -self.code}
             task["lastAttemptResult"] = {**result, "status": {"code": 0 if self.code == 0 else 2}}
         return {"tasks": [task]}
+
+    def kill_leftovers(self) -> None:
+        """A container ends with its first process, and all others with it."""
+        (container,) = self.template["containers"]
+        env = {entry["name"]: entry["value"] for entry in container["env"]}
+        if self.process is not None and RUN in env:
+            for pid in ProcessFinder(env[RUN]).find(int(env[ATTEMPT]), excluding=self.process.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def kill(self, number: signal.Signals) -> None:
         """Signal the process group."""

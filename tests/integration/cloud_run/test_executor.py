@@ -11,7 +11,6 @@ from backfilld.daemon.executors.cloud_run import client, executor
 from tests.integration.cloud_run.client_driver import (
     COMPLETED,
     WAITS,
-    dead_launcher,
     driver_of,
     on_run,
     status_message,
@@ -128,26 +127,6 @@ def test_a_running_execution_is_adopted(driver: ExecutorDriver, api: CloudRunStu
     assert driver.output() == COMPLETED + "Completed: The container exited with an error.\n"
 
 
-def test_an_end_that_was_reported_and_not_closed_is_found_again(driver: ExecutorDriver) -> None:
-    driver.shell("exit 6")
-    first = driver.result()
-    driver.executor.recover(driver.handles)
-    assert driver.result() == first
-    driver.executor.close()
-    driver.restart().recover(driver.handles)
-    assert driver.result() == first
-
-
-def test_what_was_recorded_and_never_asked_for_never_began(driver: ExecutorDriver, impatient: None) -> None:
-    driver.shell("true")
-    driver.result()
-    ghost = changed(dead_launcher(driver.handles[1]), correlation_id="2-unknown")
-    driver.executor.recover({2: ghost, 3: None})
-    for _ in range(2):
-        end = driver.result()
-        assert (end.code, end.detail, end.counts_as_attempt) == (None, "lost: never started", False)
-
-
 def test_while_its_launcher_lives_it_may_yet_be_asked_for(
     driver: ExecutorDriver, api: CloudRunStub, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,8 +175,3 @@ def test_what_cannot_be_recorded_is_not_asked_for(driver: ExecutorDriver, api: C
     driver.shell("true")
     driver.result()
     assert len(api.runs) == 1
-
-
-def test_a_handle_that_is_none_is_lost(driver: ExecutorDriver) -> None:
-    driver.executor.recover({1: "not json"})
-    assert driver.result().detail == "lost: not a handle of a Cloud Run execution: 'not json'"

@@ -127,3 +127,37 @@ def test_without_a_scheduler_a_job_cannot_start_and_nothing_is_recorded(tmp_path
     assert driver.result().detail == f"cannot start: no Dask scheduler answers at {address}"
     assert driver.handles == {}
     driver.executor.close()
+
+
+def test_a_frozen_scheduler_does_not_block_a_launch(shaken: Cluster, hurt: ExecutorDriver) -> None:
+    until(lambda: not hurt.executor.unavailable_reason, "a scheduler")
+    scheduler = shaken.started[0]
+    scheduler.send_signal(signal.SIGSTOP)
+    try:
+        # When a job is launched, nothing waits for the scheduler, and the attempt says what it waits for
+        hurt.launch("sh", "-c", "exit 5")
+        status = hurt.status()
+        assert status is not None
+        assert status.status_message == "waits to be submitted to the scheduler"
+        assert hurt.handles == {}
+    finally:
+        scheduler.send_signal(signal.SIGCONT)
+    end = hurt.result()
+    assert end.code == 5 or not end.began
+
+
+def test_a_job_on_a_worker_that_is_retired_is_preempted_and_does_not_count(
+    shaken: Cluster, hurt: ExecutorDriver
+) -> None:
+    hurt.shell(WAITS)
+    leader = hurt.pid("leader")
+    until(lambda: (status := hurt.status()) and not status.unreachable_at, "the job to be seen")
+    with shaken.client() as client:
+        client.retire_workers()
+    end = hurt.result()
+    assert (end.detail, end.counts_as_attempt, end.began) == (
+        "preempted: its worker was closed",
+        False,
+        True,
+    )
+    assert not lives(leader)

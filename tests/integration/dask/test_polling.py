@@ -22,7 +22,7 @@ def test_the_watch_goes_on_after_an_error_that_nobody_foresaw(
     monkeypatch.setattr(worker, "FAULT_PAUSE_SECONDS", 0.05)
     # When looking at it fails in a way of its own
     with monkeypatch.context() as odd:
-        odd.setattr(DaskClient, "look", lambda *_: {}["odd"])
+        odd.setattr(DaskClient, "poll_workers", lambda *_: {}["odd"])
         told = "polling Dask fails: KeyError: 'odd'"
         until(lambda: (status := driver.status()) is not None and status.status_message == told, told)
     # Then it is seen to its end nonetheless
@@ -42,13 +42,13 @@ def test_a_full_disk_of_the_daemon_hides_no_job_and_keeps_its_end(
     driver: ExecutorDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     links = []
-    look = DaskClient.look
+    poll_workers = DaskClient.poll_workers
 
     def noted(link: DaskClient, written: object, stops: object) -> object:
         links.append(link)
-        return look(link, written, stops)  # type: ignore[arg-type]
+        return poll_workers(link, written, stops)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(DaskClient, "look", noted)
+    monkeypatch.setattr(DaskClient, "poll_workers", noted)
     # Given a job that writes, and room neither for its output nor for its end
     driver.shell(f"(while sleep 0.1; do echo more; done) & {WAITS}")
     driver.pid("leader")

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser import looking
+from tests.browser import browse
 
 
 @pytest.fixture
 def page(chromium: Browser, url: str) -> Iterator[Page]:
-    with looking(chromium, url) as page:
+    with browse(chromium, url) as page:
         yield page

@@ -18,10 +18,10 @@ def heading(page: Page) -> str:
 
 def press(page: Page, name: str, reason: str | None = None) -> None:
     """Press a button once the page's script is there, and go on in its dialog where there is one."""
-    page.locator("html[data-looks]").wait_for()
+    page.locator("html[data-polls]").wait_for()
     page.get_by_role("button", name=name, exact=True).first.click()
     if reason is not None:
         dialog = page.get_by_role("dialog")
         if reason:
             dialog.get_by_label("Reason").fill(reason)
-        dialog.get_by_role("button", name="Go on").click()
+        dialog.get_by_role("button", name="Confirm").click()

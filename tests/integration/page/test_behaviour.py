@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import after_a_look, looking, looks
+from tests.browser import browse, polls, wait_for_poll
 from tests.integration.api_world import Api
 
 COUNT_TOUCHED = """
@@ -34,7 +34,7 @@ def test_thousands_of_dates_are_a_few_elements_and_a_poll_touches_only_what_chan
     assert page.locator("#calendar *").count() < 600
     # When nothing moves, looking again touches nothing
     page.evaluate(COUNT_TOUCHED)
-    after_a_look(page)
+    wait_for_poll(page)
     assert page.evaluate("touched") == 0
     # When one date moves, a few elements change
     api.post("/v1/dates/2010-06-01/retry")
@@ -58,9 +58,9 @@ def test_it_looks_less_often_while_nobody_looks_at_it(api: Api, page: Page) -> N
     # Then it asks for nothing
     assert asked == []
     # When it is seen again, it looks at once
-    before = looks(page)
+    before = polls(page)
     page.evaluate(hide, False)
-    page.wait_for_function("n => document.documentElement.dataset.looks > n", arg=before)
+    page.wait_for_function("n => document.documentElement.dataset.polls > n", arg=before)
     assert asked
 
 
@@ -115,7 +115,7 @@ def test_a_square_tells_and_opens_its_date(api: Api, page: Page) -> None:
 
 def test_a_tap_on_a_square_opens_its_date(chromium: Browser, api: Api, url: str) -> None:
     api.enqueue("2021-10-19")
-    with looking(chromium, url, has_touch=True) as page:
+    with browse(chromium, url, has_touch=True) as page:
         page.goto("/", wait_until="networkidle")
         box = page.locator("#grid svg").bounding_box()
         assert box is not None
@@ -143,7 +143,7 @@ def test_every_page_fits_a_narrow_window_in_light_and_dark(
 ) -> None:
     api.enqueue("2021-10-19", "2021-10-20", note="a rather long note " * 10)
     api.world.run()
-    with looking(chromium, url, viewport={"width": 390, "height": 844}, color_scheme=scheme) as page:
+    with browse(chromium, url, viewport={"width": 390, "height": 844}, color_scheme=scheme) as page:
         for path in PAGES:
             page.goto(path)
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, path

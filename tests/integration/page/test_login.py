@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from backfilld.api.auth.tokens import Scope, mint
-from tests.browser import looking
+from tests.browser import browse
 from tests.integration.api_world import Api, listening, make_api
 
 DATE = "2021-10-19"
@@ -33,7 +33,7 @@ def door(tmp_path: Path) -> Door:
 
 
 def log_in(page: Page, token: str) -> None:
-    page.locator("html[data-looks]").wait_for()
+    page.locator("html[data-polls]").wait_for()
     page.get_by_label("Token").fill(token)
     page.get_by_role("button", name="Log in").click()
 
@@ -41,7 +41,7 @@ def log_in(page: Page, token: str) -> None:
 def test_whoever_is_not_known_logs_in_and_comes_to_the_page_that_was_wanted(
     chromium: Browser, door: Door
 ) -> None:
-    with listening(door.api.app) as url, looking(chromium, url) as page:
+    with listening(door.api.app) as url, browse(chromium, url) as page:
         # Given somebody without a session, who wants a date's page
         page.goto(f"/dates/{DATE}?x=1")
         expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
@@ -65,7 +65,7 @@ def test_whoever_is_not_known_logs_in_and_comes_to_the_page_that_was_wanted(
 
 
 def test_without_a_script_the_token_stays_out_of_the_url_as_well(chromium: Browser, door: Door) -> None:
-    with listening(door.api.app) as url, looking(chromium, url, java_script_enabled=False) as page:
+    with listening(door.api.app) as url, browse(chromium, url, java_script_enabled=False) as page:
         page.goto("/login")
         page.get_by_label("Token").fill(door.token[Scope.READ])
         page.get_by_role("button", name="Log in").click()
@@ -74,7 +74,7 @@ def test_without_a_script_the_token_stays_out_of_the_url_as_well(chromium: Brows
 
 
 def test_a_session_that_ends_leads_back_to_the_login(chromium: Browser, door: Door) -> None:
-    with listening(door.api.app) as url, looking(chromium, url) as page:
+    with listening(door.api.app) as url, browse(chromium, url) as page:
         page.goto("/")
         log_in(page, door.token[Scope.OPERATE])
         expect(page.get_by_role("button", name="Pause everything")).to_be_visible()
@@ -89,7 +89,7 @@ def test_a_session_that_ends_leads_back_to_the_login(chromium: Browser, door: Do
 
 
 def test_who_may_only_read_is_offered_nothing_else(chromium: Browser, door: Door) -> None:
-    with listening(door.api.app) as url, looking(chromium, url) as page:
+    with listening(door.api.app) as url, browse(chromium, url) as page:
         page.goto("/backfills/1")
         log_in(page, door.token[Scope.READ])
         expect(page.get_by_role("heading", level=1)).to_contain_text("Backfill 1")
@@ -97,7 +97,7 @@ def test_who_may_only_read_is_offered_nothing_else(chromium: Browser, door: Door
 
 
 def test_a_login_never_leads_to_another_site(chromium: Browser, door: Door) -> None:
-    with listening(door.api.app) as url, looking(chromium, url) as page:
+    with listening(door.api.app) as url, browse(chromium, url) as page:
         page.goto("/login?next=/%09/example.org/")  # browsers leave the tab out
         log_in(page, door.token[Scope.READ])
         page.wait_for_url(f"{url}/")

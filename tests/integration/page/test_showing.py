@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import looking
+from tests.browser import browse
 from tests.integration.api_world import Api
 from tests.integration.page.page_driver import heading
 
@@ -13,7 +13,7 @@ def test_it_shows_everything_without_a_script(chromium: Browser, api: Api, url: 
     # Given a browser that runs no script, and dates that have ended
     api.enqueue("2021-10-15", "2021-10-20")
     api.world.run()
-    with looking(chromium, url, java_script_enabled=False) as page:
+    with browse(chromium, url, java_script_enabled=False) as page:
         # Then the first paint tells where the whole stands, with a square for each date
         page.goto("/")
         expect(page.get_by_role("heading", level=1)).to_have_text("All 6 dates ended")
@@ -53,7 +53,7 @@ def test_it_tells_what_waits_and_for_what(api: Api, page: Page) -> None:
     # Then the overview names the first of them and what it waits for
     page.goto("/")
     expect(page.locator("#wait-slot")).to_contain_text(
-        "2021-10-20 is the first: a slot of phase4: 2021-10-19 runs"
+        "2021-10-20 is the earliest: a slot of phase4: 2021-10-19 runs"
     )
 
 

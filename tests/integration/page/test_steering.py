@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.browser import after_a_look
+from tests.browser import wait_for_poll
 from tests.integration.api_world import Api
 from tests.integration.page.page_driver import failing, press
 
@@ -67,8 +67,8 @@ def test_a_dialog_can_be_left_without_any_harm(api: Api, page: Page) -> None:
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
     press(page, "Pause everything")
-    page.get_by_role("button", name="Never mind").click()
-    after_a_look(page)
+    page.get_by_role("button", name="Close").click()
+    wait_for_poll(page)
     assert not api.get("/v1/progress")["paused"]
 
 
@@ -80,7 +80,7 @@ def test_a_hold_is_lifted(api: Api, page: Page) -> None:
     assert [hold["key"] for hold in api.get("/v1/holds")["items"]][:1] == ["box"]
     page.goto("/")
     # When its hold is lifted, it is gone from the page and from the daemon
-    page.locator("#hold-processor-box").get_by_role("button", name="Lift").click()
+    page.locator("#hold-processor-box").get_by_role("button", name="Release").click()
     expect(page.locator("#hold-processor-box")).to_have_count(0)
     assert "box" not in [hold["key"] for hold in api.get("/v1/holds")["items"]]
 
@@ -114,8 +114,8 @@ def test_a_gap_is_accepted_with_a_reason_and_a_date_is_retried(api: Api, page: P
     # When the gap is accepted, history knows by whom and why, and the date goes on
     page.locator("#verdict-box").get_by_role("button", name="Accept").click()
     page.get_by_role("dialog").get_by_label("Reason").fill("the source never had it")
-    page.get_by_role("dialog").get_by_role("button", name="Go on").click()
-    expect(page.locator("#verdict-box")).to_contain_text("accepted by anonymous: the source never had it")
+    page.get_by_role("dialog").get_by_role("button", name="Confirm").click()
+    expect(page.locator("#verdict-box")).to_contain_text("waived by anonymous: the source never had it")
     api.world.script = api.world.well
     api.world.run()
     expect(page.locator(".facts")).to_contain_text("done, waived")
@@ -132,9 +132,9 @@ def test_a_gap_needs_its_reason(api: Api, page: Page) -> None:
     api.world.run()
     page.goto("/dates/2021-10-19")
     page.locator("#verdict-box").get_by_role("button", name="Accept").click()
-    page.get_by_role("dialog").get_by_role("button", name="Go on").click()
+    page.get_by_role("dialog").get_by_role("button", name="Confirm").click()
     expect(page.get_by_role("dialog")).to_be_visible()
-    assert api.get("/v1/dates/2021-10-19")["processors"][0]["accepted"] is None
+    assert api.get("/v1/dates/2021-10-19")["processors"][0]["waiver"] is None
 
 
 def test_what_the_api_refuses_is_told_in_its_own_words(api: Api, page: Page) -> None:
