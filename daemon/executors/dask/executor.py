@@ -152,8 +152,9 @@ class DaskExecutor:
             self._poll_cluster()
         except UNAVAILABLE:
             self._thread.progress()
+            if self._client is None:
+                self._refuse_launches()
             self._disconnect()
-            self._refuse_launches()
         return False
 
     def _poll_cluster(self) -> None:
@@ -194,41 +195,36 @@ class DaskExecutor:
             client.close()
 
     def _refuse_launches(self) -> None:
-        """Without a scheduler, jobs that wait to be submitted cannot start."""
-        why = f"no Dask scheduler answers at {self._settings.scheduler}"
+        """Without a scheduler, jobs that wait to be submitted cannot start; no attempt is used up."""
         while self._attempts.next_launch():
-            _, refused = self._attempts.finish_launch({})
-            for attempt in refused:
-                self._report(attempt, JobResult.cannot_start(why, at=self._now()))
+            self._end_launch(f"no Dask scheduler answers at {self._settings.scheduler}")
 
     def _submit_launches(self, client: DaskClient) -> None:
         for attempt in self._attempts.stopped_before_submission():
             self._report(attempt, JobResult.never_began("ended before it began", at=self._now()))
         while launch := self._attempts.next_launch():
-            submitted: dict[int, DaskAttempt] = {}
-            try:
-                submitted = self._submit(client, launch)
-            finally:  # also when `record` raises, which is shown as an error of the polling thread
-                self._thread.progress()
-                starting, not_submitted = self._attempts.finish_launch(submitted)
-                for attempt in not_submitted:
-                    self._report(attempt, JobResult.never_began("it could not be submitted", at=self._now()))
+            submitted = self._submit(client, launch)
+            starting, _ = self._attempts.finish_launch(submitted)
             with suppress(*UNAVAILABLE):  # the jobs give up waiting, and report that they never began
                 for attempt in starting:
                     client.start(submitted[attempt].handle.key)
 
     def _submit(self, client: DaskClient, launch: Launch) -> dict[int, DaskAttempt]:
-        """Submit as many of the jobs as the scheduler takes, and record their handles."""
-        submitted: dict[int, DaskAttempt] = {}
+        """Submit the jobs and record their handles. When the scheduler does not answer, the launch waits."""
         with ExitStack() as undo:
-            with suppress(*UNAVAILABLE):
-                for job in launch.jobs:
-                    submitted[job.attempt] = self._submit_job(client, job, undo)
+            submitted = {job.attempt: self._submit_job(client, job, undo) for job in launch.jobs}
             self._thread.progress()
+            undo.callback(self._end_launch, "its handle could not be recorded")
             if submitted:
                 launch.record({attempt: run.handle.text() for attempt, run in submitted.items()})
             undo.pop_all()
         return submitted
+
+    def _end_launch(self, why: str) -> None:
+        """Report the jobs of the oldest launch as never begun."""
+        _, not_submitted = self._attempts.finish_launch({})
+        for attempt in not_submitted:
+            self._report(attempt, JobResult.never_began(why, at=self._now()))
 
     def _submit_job(self, client: DaskClient, job: Job, undo: ExitStack) -> DaskAttempt:
         self._thread.progress()
