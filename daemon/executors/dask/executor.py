@@ -171,7 +171,7 @@ class DaskExecutor:
                 run.future = None  # by a lost connection, which says nothing about the job
             elif run.future is not None and run.future.done():
                 with suppress(*UNAVAILABLE):  # its worker may not answer while others do
-                    self._collect(attempt, task_outcome(run.future, at=self._now()))
+                    self._collect(client, attempt, run, task_outcome(run.future, at=self._now()))
         running = {n: run for n, run in self._attempts.running.items() if run.future is not None}
         if running:
             self._follow(client, running)
@@ -243,10 +243,20 @@ class DaskExecutor:
         if run.future is None:
             self._report(attempt, JobResult.never_began(at=self._now()))
 
-    def _collect(self, attempt: int, outcome: worker.Outcome) -> None:
+    def _collect(self, client: DaskClient, attempt: int, run: DaskAttempt, outcome: worker.Outcome) -> None:
         """Copy the end of the output, and report the result."""
         self._files.append_tail(attempt, outcome)
-        self._report(attempt, outcome.result)
+        if outcome.result.code is None and outcome.result.began and run.kill_at is None:
+            self._report_gone(client, attempt, run, outcome.result)
+        else:
+            self._report(attempt, outcome.result)
+
+    def _report_gone(self, client: DaskClient, attempt: int, run: DaskAttempt, lost: JobResult) -> None:
+        """Report a job without an exit code: as preempted, if the cluster retired its worker."""
+        workers = {run.worker, *run.earlier_workers}
+        if retired := client.retired(workers, since=run.output_at or 0.0):
+            lost = JobResult.preempted(f"its worker {min(retired)} was retired", at=lost.ended_at)
+        self._report(attempt, lost)
 
     def _follow(self, client: DaskClient, running: Mapping[int, DaskAttempt]) -> None:
         """Copy what running jobs have written since the last poll, and pass on which jobs to stop."""
@@ -268,6 +278,8 @@ class DaskExecutor:
     def _on_seen(self, attempt: int, run: DaskAttempt, report: WorkerReport) -> None:
         if report.chunk or not run.worker:
             run.output_at = self._now()
+        if report.worker != run.worker:
+            run.earlier_workers.add(run.worker)
         run.worker, run.missed_polls, run.save_error = report.worker, 0, ""
         with suppress(OSError):  # such as a full disk: the next poll asks for the same chunk
             self._files.append(attempt, report.chunk)
@@ -285,7 +297,7 @@ class DaskExecutor:
             run.missed_polls += 1
             lost = run.missed_polls >= _LOST_AFTER_POLLS
             if lost and run.future is not None and not run.future.done():
-                self._report(attempt, JobResult.lost("its worker is gone", at=self._now()))
+                self._report_gone(client, attempt, run, JobResult.lost("its worker is gone", at=self._now()))
 
 
 def _abort(client: DaskClient, key: str, future: Future) -> None:
