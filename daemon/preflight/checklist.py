@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from backfilld.daemon.adapters import load_pipeline
+from backfilld.daemon.adapters import load_pipeline, warehouse_adapter
 from backfilld.daemon.preflight import coverage, dry_run, executors, jobs, storage, tables
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import (
@@ -25,9 +25,8 @@ from backfilld.daemon.preflight.findings import (
     worst,
 )
 from backfilld.daemon.settings import SettingsError, state_database
-from backfilld.daemon.warehouses.adapter import Warehouse, WarehouseError
-from backfilld.daemon.warehouses.catalog import Catalog
-from backfilld.daemon.warehouses.registry import open_catalog, open_warehouse
+from backfilld.daemon.warehouses.adapter import Catalog, Warehouse, WarehouseError
+from backfilld.daemon.warehouses.registry import open_warehouse
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.pipeline import Pipeline
 
@@ -58,11 +57,8 @@ GROUPS: Mapping[str, Sequence[Check]] = {
     ),
     "warehouse": (
         Check(name="warehouse", title="credentials and project", run=tables.warehouse),
-        Check(name="location", title="location", run=tables.location, needs=("warehouse",)),
-        Check(name="datasets", title="datasets", run=tables.datasets, needs=("warehouse",)),
         Check(name="tables", title="tables", run=tables.tables, needs=("warehouse",)),
         Check(name="columns", title="columns", run=tables.columns, needs=("warehouse",)),
-        Check(name="partitions", title="partitions", run=tables.partitions, needs=("warehouse",)),
     ),
     "data": (
         Check(name="calendar", title="calendar", run=coverage.calendar, needs=("warehouse",)),
@@ -133,18 +129,16 @@ def preflight(
 @contextmanager
 def _open(pipeline: Pipeline) -> Iterator[tuple[Warehouse, Catalog]]:
     warehouse = open_warehouse(pipeline)
-    catalog = open_catalog(pipeline)
     try:
-        yield warehouse, catalog
+        yield warehouse, warehouse.catalog
     finally:
         warehouse.close()
-        catalog.close()
 
 
 def _results(context: PreflightContext, on_check: Callable[[str], None]) -> Iterator[Result]:
     failed_checks: set[str] = set()
     for group, checks in GROUPS.items():
-        for check in checks:
+        for check in (*checks, *(_of_this_kind(context) if group == "warehouse" else ())):
             on_check(check.title)
             unmet = [need for need in check.needs if need in failed_checks]
             findings = [skipped(f"needs {', '.join(unmet)}")] if unmet else list(_run_check(check, context))
@@ -154,18 +148,17 @@ def _results(context: PreflightContext, on_check: Callable[[str], None]) -> Iter
             yield result
 
 
-_REMEDIES = {
-    "lake": "make the directory, or correct its path, then run preflight again",
-    "bigquery": "check credentials, project, location and network, then run preflight again",
-}
-"""What to do when a warehouse of this kind does not answer."""
+def _of_this_kind(context: PreflightContext) -> Iterator[Check]:
+    """The checks that only the pipeline's kind of warehouse has."""
+    for check in context.catalog.preflight_checks():
+        yield Check(name=check.name, title=check.title, run=check.run, needs=("warehouse",))
 
 
 def _run_check(check: Check, context: PreflightContext) -> Iterator[Finding]:
     try:
         yield from check.run(context)
     except WarehouseError as error:
-        yield failed(str(error), _REMEDIES[context.pipeline.warehouse.kind])
+        yield failed(str(error), warehouse_adapter(context.pipeline.warehouse.kind).remedy)
 
 
 def _configuration(findings: Sequence[Finding]) -> Result:

@@ -10,9 +10,7 @@ from pathlib import Path
 
 from backfilld.daemon.preflight.scripts import Scripts
 from backfilld.daemon.reports.snapshot import Snapshot, take_snapshot
-from backfilld.daemon.warehouses.adapter import Warehouse
-from backfilld.daemon.warehouses.backend import QueryError
-from backfilld.daemon.warehouses.catalog import Catalog, TableInfo
+from backfilld.daemon.warehouses.adapter import Catalog, QueryError, TableInfo, Warehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 
 

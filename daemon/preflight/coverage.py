@@ -6,11 +6,11 @@ import datetime as dt
 import itertools
 from collections.abc import Iterator
 
+from backfilld.daemon.adapters import warehouse_adapter
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
 from backfilld.daemon.reports.validation import PhaseReport, report
-from backfilld.daemon.warehouses.backend import QueryError
-from backfilld.daemon.warehouses.catalog import TableInfo
+from backfilld.daemon.warehouses.adapter import QueryError, TableInfo
 from backfilld.state.formatting import format_date_ranges, join_truncated, pluralize
 from backfilld.state.pipeline.sections import SeasonSettings
 from backfilld.state.rules.verdict import HistoryRun
@@ -50,9 +50,10 @@ def history(context: PreflightContext) -> Iterator[Finding]:
         yield warned("the pipeline names no run history: whatever has no rows never ran", hint)
         return
     info = context.tables[source.table]
+    capabilities = warehouse_adapter(context.pipeline.warehouse.kind).capabilities
     if isinstance(info, QueryError):
         yield failed(f"{source.table}: {info}", "give the account the right to read it")
-    elif info is None and context.pipeline.warehouse.kind != "lake":
+    elif info is None and "implicit_tables" not in capabilities:
         yield failed(f"{source.table} does not exist", "correct history.table")
     elif info is None:
         yield passed(f"{source.table} does not exist yet; the first job creates it")

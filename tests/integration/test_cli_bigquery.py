@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backfilld.daemon.adapters import load_pipeline
-from backfilld.daemon.warehouses.catalog import TableInfo
+from backfilld.daemon.warehouses.adapter import TableInfo
 from tests.checkout import Checkout, Tables, make
 from tests.integration.command_line import CommandLine
 from tests.integration.warehouses import BigQueryHouse

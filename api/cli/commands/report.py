@@ -26,7 +26,7 @@ from backfilld.daemon.reports import state_lookup
 from backfilld.daemon.reports.plan.plan import Comparison, Plan, compare, plan, unknown_durations
 from backfilld.daemon.reports.validation import Validation, validation
 from backfilld.daemon.settings import state_database
-from backfilld.daemon.warehouses.client import WarehouseClient
+from backfilld.daemon.warehouses.adapter import DescribedWarehouse
 from backfilld.daemon.warehouses.registry import open_warehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Sources
@@ -125,7 +125,7 @@ def validate(
                 pipeline,
                 sources=chosen,
                 typical_seconds=typical,
-                price=warehouse.price,
+                price=warehouse.estimate_bytes,
                 stale=stale,
                 refused_options=refused,
             )
@@ -134,7 +134,7 @@ def validate(
                 report,
                 pipeline,
                 typical_seconds=typical,
-                price=warehouse.price,
+                price=warehouse.estimate_bytes,
                 refused_options=refused,
             )
     if as_json:
@@ -197,7 +197,7 @@ def quality(range_arguments: About, as_json: bool) -> None:
 
 
 @contextmanager
-def _asking(pipeline: Pipeline) -> Iterator[WarehouseClient]:
+def _asking(pipeline: Pipeline) -> Iterator[DescribedWarehouse]:
     warehouse = open_warehouse(pipeline)
     try:
         yield warehouse

@@ -6,6 +6,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+from backfilld.daemon.adapters import warehouse_adapter
 from backfilld.daemon.reports.plan.results import Cost, Step
 from backfilld.daemon.reports.snapshot import Snapshot
 from backfilld.daemon.warehouses.adapter import Wanted, WarehouseError
@@ -55,5 +56,6 @@ def cost(pipeline: Pipeline, snapshot: Snapshot, steps: Sequence[Step], price: P
             total += round(price(sample) / len(sample) * len(steps))
     except WarehouseError as error:
         return Cost(queries=queries, bytes=None, dollars=None, note=f"the price could not be asked: {error}")
-    dollars = round(total / 2**40 * DOLLARS_PER_TIB, 4) if pipeline.warehouse.kind == "bigquery" else None
+    billed = "price" in warehouse_adapter(pipeline.warehouse.kind).capabilities
+    dollars = round(total / 2**40 * DOLLARS_PER_TIB, 4) if billed else None
     return Cost(queries=queries, bytes=total, dollars=dollars, note="")
