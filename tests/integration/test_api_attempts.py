@@ -9,6 +9,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from backfilld.daemon.executors.adapter import Job
+from backfilld.daemon.executors.attempt_files import FileLog
 from tests.integration.api_world import Api, make_api, refused
 from tests.simulation.world import Work
 
@@ -17,7 +18,7 @@ from tests.simulation.world import Work
 def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Api:
     """An API whose first attempt's log is `tmp_path/1.log`."""
     api = make_api(tmp_path)
-    monkeypatch.setattr(api.world.executor, "log", lambda number: tmp_path / f"{number}.log")
+    monkeypatch.setattr(api.world.executor, "log", lambda number: FileLog(tmp_path / f"{number}.log"))
     api.enqueue("2021-10-19", "2021-10-20")
     return api
 

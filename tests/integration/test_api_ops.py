@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from backfilld.daemon.executors.attempt_files import FileLog
 from tests.factories import nba
 from tests.integration.api_world import Api, make_api
 
@@ -136,7 +137,7 @@ def test_what_is_held_is_shown_and_does_not_make_it_unready(api: Api) -> None:
 def test_activity_tells_what_runs_with_its_last_line_and_what_waits(tmp_path, monkeypatch):
     # Given jobs under way, one of which has written something
     api = make_api(tmp_path)
-    monkeypatch.setattr(api.world.executor, "log", lambda number: tmp_path / f"{number}.log")
+    monkeypatch.setattr(api.world.executor, "log", lambda number: FileLog(tmp_path / f"{number}.log"))
     api.enqueue("2021-10-27", "2021-10-28")
     api.world.settle()
     (tmp_path / "1.log").write_bytes(b"begun\n50 % of it\n")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from backfilld.daemon.executors.attempt_files import FileLog
 from tests.browser import wait_for_poll
 from tests.integration.api_world import Api
 from tests.integration.page.page_driver import failing, press
@@ -153,7 +154,7 @@ def test_a_log_is_followed_while_its_job_runs(api: Api, page: Page, tmp_path: Pa
     # Given a job under way that has written something
     log = tmp_path / "job.log"
     log.write_text("first words\n")
-    api.world.executor.log = lambda attempt: log  # type: ignore[method-assign]
+    api.world.executor.log = lambda attempt: FileLog(log)  # type: ignore[method-assign]
     api.enqueue("2021-10-19")
     api.world.step()
     # Then its last line is on the overview, and its log is open on the date's page
