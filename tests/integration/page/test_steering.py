@@ -188,6 +188,6 @@ def test_the_validation_of_a_range_tells_what_is_missing(api: Api, page: Page) -
     page.goto("/validation")
     page.get_by_label("From").fill("2021-10-19")
     page.get_by_label("To", exact=True).fill("2021-10-21")
-    press(page, "Ask the warehouse")
+    press(page, "Query the warehouse")
     expect(page.locator("#box")).to_contain_text("1 / 3")
     expect(page.locator("#box .marks")).to_have_text("✓○○")
