@@ -18,7 +18,7 @@ from backfilld.state.pipeline.pipeline import Pipeline
 class PricedWarehouse(Warehouse, Protocol):
     """A warehouse that can estimate the cost of a query."""
 
-    def price(self, wanted: Wanted) -> int:
+    def estimate_bytes(self, wanted: Wanted) -> int:
         """About how many bytes a query of these (processor, date) pairs bills."""
 
 

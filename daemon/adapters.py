@@ -48,10 +48,10 @@ def installed() -> Adapters:
     """All installed adapters, as the pipeline file names them."""
     return Adapters(
         warehouses=Kinds(
-            names=tuple(sorted(_kinds(WAREHOUSES))), model=lambda kind: warehouse_adapter(kind).settings
+            names=tuple(sorted(kinds_of(WAREHOUSES))), model=lambda kind: warehouse_adapter(kind).settings
         ),
         executors=Kinds(
-            names=tuple(sorted(_kinds(EXECUTORS))), model=lambda kind: executor_adapter(kind).settings
+            names=tuple(sorted(kinds_of(EXECUTORS))), model=lambda kind: executor_adapter(kind).settings
         ),
     )
 
@@ -62,9 +62,9 @@ def warehouse_adapter(kind: str) -> WarehouseAdapter:
     Raises:
         ValueError: it cannot be imported, or is not an adapter.
     """
-    adapter = _loaded(_kinds(WAREHOUSES)[kind])
+    adapter = _loaded(kinds_of(WAREHOUSES)[kind])
     if not isinstance(adapter, WarehouseAdapter):
-        raise _no_adapter(_kinds(WAREHOUSES)[kind], WarehouseAdapter)
+        raise _no_adapter(kinds_of(WAREHOUSES)[kind], WarehouseAdapter)
     return adapter
 
 
@@ -74,15 +74,15 @@ def executor_adapter(kind: str) -> ExecutorAdapter:
     Raises:
         ValueError: it cannot be imported, or is not an adapter.
     """
-    adapter = _loaded(_kinds(EXECUTORS)[kind])
+    adapter = _loaded(kinds_of(EXECUTORS)[kind])
     if not isinstance(adapter, ExecutorAdapter):
-        raise _no_adapter(_kinds(EXECUTORS)[kind], ExecutorAdapter)
+        raise _no_adapter(kinds_of(EXECUTORS)[kind], ExecutorAdapter)
     return adapter
 
 
 @cache
-def _kinds(group: str) -> Mapping[str, EntryPoint]:
-    """Every kind of a group. A built-in one cannot be replaced."""
+def kinds_of(group: str) -> Mapping[str, EntryPoint]:
+    """Every kind of a group of entry points, by name. A built-in one cannot be replaced."""
     installed = {point.name: point for point in entry_points(group=group)}
     return {**installed, **{point.name: point for point in _built_in(group)}}
 

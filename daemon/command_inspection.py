@@ -1,7 +1,7 @@
-"""Which file a job's command would run, found without importing or running anything.
+"""The program and script that a job's command starts, found without importing or running anything.
 
-Understands Python by its command line (`python3 -u jobs/x.py`, `{python} -m package.module`), also behind
-`env`, `nice` or `uv run`. Of other programs only the program itself is known.
+Python command lines are understood (`python3 -u jobs/x.py`, `{python} -m package.module`), also behind
+`env`, `nice` or `uv run`. Of any other command only the program is inspected.
 """
 
 from __future__ import annotations
@@ -17,68 +17,64 @@ from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
 
+from backfilld.daemon.job_command import cwd_of
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 
 _PYTHON = re.compile(r"^python(\d+(\.\d+)*)?$")
 _SHELLS = ("sh", "bash", "dash", "zsh", "ksh")
 _TAKES_VALUE = "WX"
-_LOOKED_AT = 65536
-"""Bytes of a script that are searched for anything but white space."""
+_SEARCHED_BYTES = 65536
+"""How many bytes of a script are searched for anything but white space."""
 _ABSENT = "does not exist or may not be reached"
-"""What `os.path` cannot tell apart. pathlib raises where a folder above is closed."""
+"""`os.path` cannot distinguish the two; pathlib raises where a parent folder is closed."""
 _OPTION = re.compile(r"^--?[A-Za-z]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobProgram:
-    """What a job's command starts. `problem` says why it cannot start, and is empty when it can."""
+    """What a job's command starts. `problem` says why it cannot start; empty where it can."""
 
     argv0: str
-    """The program's own path, or its name where there is none."""
+    """The program's path; its name where it was not found."""
     python: bool = False
     script: Path | None = None
     module: str = ""
     options: tuple[str, ...] = ()
     """The options that the command gives to the script, without their values."""
     own_words: int = 0
-    """How many words at the command's end are the script's own."""
+    """How many words at the command's end are the script's arguments."""
     places: tuple[Path, ...] = ()
-    """Where the job's own modules lie: working directory, script's folder, PYTHONPATH."""
+    """The import path of the job's modules: script's folder, working directory, PYTHONPATH."""
     problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Invocation:
-    """A Python command line taken apart."""
+    """The parts of a Python command line."""
 
     script: str = ""
     module: str = ""
     rest: tuple[str, ...] = ()
 
 
-def cwd_of(pipeline: Pipeline, processor: Processor) -> Path:
-    """The directory in which the processor's job runs."""
-    return (pipeline.path.parent / processor.cwd).resolve()
-
-
 def words_of(processor: Processor) -> list[str]:
-    """The processor's command, with our own interpreter for `{python}`."""
+    """The processor's command, with the daemon's interpreter for `{python}`."""
     return [sys.executable if word == "{python}" else word for word in processor.command]
 
 
 def program(pipeline: Pipeline, processor: Processor) -> JobProgram:
-    """What the processor's command would start, and whether that is there and not empty."""
+    """What the processor's command starts, with `problem` where that does not exist or is empty."""
     cwd = cwd_of(pipeline, processor)
     words = words_of(processor)
-    argv0 = _found(words[0], cwd, processor.env.get("PATH"))
+    argv0 = _which(words[0], cwd, processor.env.get("PATH"))
     if not os.path.isdir(cwd):
         return JobProgram(argv0=argv0 or words[0], problem=f"its working directory {cwd} {_ABSENT}")
     if argv0 is None:
         return JobProgram(
             argv0=words[0], problem=f"the program {words[0]} does not exist or cannot be executed"
         )
-    return _program(words, argv0, cwd, processor.env.get("PYTHONPATH", ""))
+    return _inspect_python(words, argv0, cwd, processor.env.get("PYTHONPATH", ""))
 
 
 def find_module(name: str, places: Iterable[Path]) -> Path | None:
@@ -97,10 +93,10 @@ def find_module(name: str, places: Iterable[Path]) -> Path | None:
     return Path(spec.origin) if spec is not None and spec.origin else None
 
 
-def _program(words: Sequence[str], argv0: str, cwd: Path, pythonpath: str) -> JobProgram:
+def _inspect_python(words: Sequence[str], argv0: str, cwd: Path, pythonpath: str) -> JobProgram:
     at = next((n for n, word in enumerate(words) if _is_python(word)), None)
     if at is None:
-        return _other(argv0, words, cwd)
+        return _inspect_other(argv0, words, cwd)
     call = _invocation(words[at + 1 :])
     own = [cwd, *((cwd / entry).resolve() for entry in pythonpath.split(os.pathsep) if entry)]
     script = _script(call, own, cwd, words[at])
@@ -125,7 +121,7 @@ def _is_python(word: str) -> bool:
     return word == sys.executable or bool(_PYTHON.match(os.path.basename(word)))
 
 
-def _other(argv0: str, words: Sequence[str], cwd: Path) -> JobProgram:
+def _inspect_other(argv0: str, words: Sequence[str], cwd: Path) -> JobProgram:
     """A program that is not Python: a script that can be executed, a shell with one, or neither."""
     script = Path(argv0) if "/" in words[0] else None
     if os.path.basename(words[0]) in _SHELLS:
@@ -154,7 +150,7 @@ def _script(call: _Invocation, own: Sequence[Path], cwd: Path, interpreter: str)
 
 
 def _site_packages(interpreter: Path) -> list[Path]:
-    """Where an interpreter of a virtual environment has its packages."""
+    """The site-packages of a virtual environment's interpreter."""
     return sorted(interpreter.parent.parent.glob("lib/python3*/site-packages"))
 
 
@@ -167,19 +163,19 @@ def _script_problem(call: _Invocation, script: Path | None) -> str:
 
 
 def _unusable(script: Path) -> str:
-    """Why a script cannot do its work. An empty one exits 0 and does nothing, which no exit code tells."""
+    """Why a script cannot work. An empty one exits 0 and does nothing, so its exit code is no sign."""
     if not os.path.isfile(script):
         return f"the script {script} {_ABSENT}"
     try:
         with script.open("rb") as file:
-            start = file.read(_LOOKED_AT)
+            start = file.read(_SEARCHED_BYTES)
     except OSError as error:
         return f"the script {script} cannot be read: {error.strerror}"
     return "" if start.strip() else f"the script {script} is empty"
 
 
 def _invocation(words: Sequence[str]) -> _Invocation:
-    """What the interpreter makes of its arguments: options of its own, then a script, `-m` or `-c`."""
+    """Parse the interpreter's arguments: its options, then a script, `-m` or `-c`."""
     for at, word in enumerate(words):
         if at and _awaits_value(words[at - 1]):
             continue
@@ -194,7 +190,7 @@ def _invocation(words: Sequence[str]) -> _Invocation:
 
 
 def _last_flag(word: str) -> tuple[str, str]:
-    """The flag in a word such as `-um` that ends the interpreter's options, with what is glued to it."""
+    """The flag in a word such as `-um` that takes a value, and the value in the same word, if any."""
     if word.startswith("--"):
         return "", ""
     for at, letter in enumerate(word[1:], start=1):
@@ -212,16 +208,16 @@ def _options(words: Iterable[str]) -> Iterator[str]:
     return (word.partition("=")[0] for word in words if _OPTION.match(word))
 
 
-def _found(word: str, cwd: Path, path: str | None) -> str | None:
+def _which(word: str, cwd: Path, path: str | None) -> str | None:
     return shutil.which(str(cwd / word) if "/" in word else word, path=path)
 
 
 def _installed(module: str) -> Path | None:
-    """The file of a module that is installed beside us; looking up the top package imports nothing."""
+    """The file of a module that is installed in the daemon's environment; nothing is imported."""
     top, _, rest = module.partition(".")
     try:
         spec = importlib.util.find_spec(top)
-    except ValueError:  # a module that was made, not found
+    except ValueError:  # a module without a spec
         return None
     if spec is None:
         return None

@@ -33,9 +33,7 @@ from backfilld.daemon.executors.registry import open_executors
 from backfilld.daemon.leadership import Leadership
 from backfilld.daemon.settings import Settings, prepare
 from backfilld.daemon.systemd import Manager
-from backfilld.daemon.warehouses.adapter import Purpose
-from backfilld.daemon.warehouses.backend import noop
-from backfilld.daemon.warehouses.client import WarehouseClient
+from backfilld.daemon.warehouses.adapter import DescribedWarehouse, Purpose, noop
 from backfilld.daemon.warehouses.registry import open_warehouse
 from backfilld.daemon.worker import Worker
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -62,7 +60,7 @@ class Service:
         on_event: EventSink = lambda event: None,
         on_query: Callable[[Purpose, int], None] = noop,
         on_error: Callable[[], None] = noop,
-        warehouse: WarehouseClient | None = None,
+        warehouse: DescribedWarehouse | None = None,
         manager: Manager | None = None,
     ) -> None:
         """Open everything; nothing moves before `start`. `warehouse` replaces the pipeline file's.

@@ -6,8 +6,8 @@ from __future__ import annotations
 class BackfilldError(Exception):
     """The root of every error that backfilld raises itself.
 
-    The message says what is wrong. `hint` says what a person can do about it, and is empty where the message
-    says it, or where nobody has to do anything.
+    The message says what is wrong. `hint` says what a person can do about it; it is empty where the message
+    says so itself, or where no action is needed.
     """
 
     def __init__(self, message: str = "", *, hint: str = "") -> None:

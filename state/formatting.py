@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+_RANGES = 4
+"""How many ranges of dates a sentence names before it counts the rest."""
 
 
 def format_utc(at: float) -> str:
@@ -40,3 +43,16 @@ def first_line(message: str) -> str:
     """The first line of a foreign error message; later lines repeat the query or the address."""
     lines = [line.strip() for line in strip_unstorable(message).splitlines() if line.strip()]
     return lines[0][:300] if lines else "no message"
+
+
+def format_date_ranges(dates: Iterable[dt.date]) -> str:
+    """Dates as ranges: `2021-10-15..2021-10-18, 2021-11-25`, the first four of them."""
+    ranges: list[list[dt.date]] = []
+    for date in sorted(dates):
+        if ranges and (date - ranges[-1][-1]).days == 1:
+            ranges[-1].append(date)
+        else:
+            ranges.append([date])
+    named = [str(r[0]) if len(r) == 1 else f"{r[0]}..{r[-1]}" for r in ranges[:_RANGES]]
+    left = sum(map(len, ranges[_RANGES:]))
+    return ", ".join(named) + (f" and {left} more" if left else "")

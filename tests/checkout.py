@@ -7,12 +7,14 @@ checkout.write("team_offense_game_summary", "")  # now one of them is empty
 import datetime as dt
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from backfilld.daemon.adapters import load_pipeline
-from backfilld.daemon.warehouses.backend import QueryError
-from backfilld.daemon.warehouses.catalog import TableInfo, columns_in
+from backfilld.daemon.warehouses.adapter import PreflightCheck, QueryError, TableInfo
+from backfilld.daemon.warehouses.bigquery.preflight import checks
+from backfilld.daemon.warehouses.sql.user_sql import columns_in
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 
@@ -22,6 +24,7 @@ START, END = dt.date(2021, 11, 15), dt.date(2021, 11, 24)
 _SCRIPT = '''"""A job."""
 import argparse
 import sys
+from collections.abc import Sequence
 
 def main():
     parser = argparse.ArgumentParser(description="a job")
@@ -106,6 +109,9 @@ class Tables:
 
     def describe_connection(self) -> str:
         return "project nba-props-platform"
+
+    def preflight_checks(self) -> Sequence[PreflightCheck]:
+        return checks(self.location)
 
     def location(self, table: str) -> str | None:
         return self.lies_in

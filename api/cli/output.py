@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,8 +28,6 @@ _SIGNS: Mapping[str, str] = {
 """The colour of each sign that operators know."""
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """Categories of characters that move the cursor, hide, or turn the direction of writing."""
-_RANGES = 4
-"""How many runs of dates a sentence names before it counts the rest."""
 COLOURS: Mapping[str, str] = {"done": "green", "failed": "red", "pending": "dim"}
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -109,16 +106,3 @@ def counts(values: Mapping[str, int]) -> str:
     """`13 complete, 7 bootstrap`, the most frequent first."""
     ordered = sorted(values.items(), key=lambda item: -item[1])
     return ", ".join(f"{n} {name}" for name, n in ordered if n) or "none"
-
-
-def format_date_ranges(dates: Iterable[dt.date]) -> str:
-    """Dates as runs: `2021-10-15..2021-10-18, 2021-11-25`, the first few of them."""
-    runs: list[list[dt.date]] = []
-    for date in sorted(dates):
-        if runs and (date - runs[-1][-1]).days == 1:
-            runs[-1].append(date)
-        else:
-            runs.append([date])
-    named = [str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs[:_RANGES]]
-    left = sum(len(run) for run in runs[_RANGES:])
-    return ", ".join(named) + (f" and {left} more" if left else "")

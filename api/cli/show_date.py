@@ -13,6 +13,7 @@ from backfilld.api.cli.logfmt import Fact
 from backfilld.api.cli.output import coloured, sanitize_line, sign
 from backfilld.api.cli.snapshot import attempt_failure
 from backfilld.api.formatting import format_duration
+from backfilld.daemon.reports.remedies import helpful_command
 from backfilld.state.formatting import format_counts
 from backfilld.state.records import attempt_result
 
@@ -64,14 +65,16 @@ def _head(date: Json) -> Iterator[Text]:
     ]
     yield Text(", ".join(word for word in known if word), style="dim")
     if date["waiting_on"]:
-        yield Text.assemble(("waits for ", "yellow"), sanitize_line(date["waiting_on"]))
+        prefix = "" if date["waiting_on"].startswith("blocked by") else "waits for "
+        yield Text.assemble((prefix, "yellow"), sanitize_line(date["waiting_on"]))
     for mark, option in (("regressed", ""), ("stale", " --cascade")):
         if date[mark]:
             yield Text.assemble((f"{mark}: ", "yellow"), sanitize_line(date[mark]))
             if date["outcome"]:
                 yield Text(f"  → backfilld retry {date['date']}{option}", style="dim")
     if date["state"] == "failed":
-        yield Text(f"  → backfilld retry {date['date']}", style="dim")
+        unsatisfied = {c["processor"]: c["verdict"] for c in date["checks"] if not c["satisfied"]}
+        yield Text(f"  → {helpful_command(date['date'], date['outcome'], unsatisfied)}", style="dim")
 
 
 def _check(check: Json, longest: int) -> Iterator[Text]:

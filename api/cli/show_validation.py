@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from backfilld.api.cli.output import format_date_ranges, sanitize_line, sign
+from backfilld.api.cli.output import sanitize_line, sign
 from backfilld.daemon.reports.validation import (
     DateVerdict,
     PhaseReport,
@@ -16,6 +16,7 @@ from backfilld.daemon.reports.validation import (
     Readiness,
     Validation,
 )
+from backfilld.state.formatting import format_date_ranges
 from backfilld.state.rules.verdict import Verdict
 
 _LONGEST = 110
@@ -36,12 +37,13 @@ def lines(report: Validation, *, per_date: bool) -> Iterator[Text]:
     span = f"{report.start}..{report.end}: {report.expected_dates} of {report.dates} dates expected{apart}"
     yield Text(span, style="bold")
     yield from _off(report)
+    yield from (Text(f"  warning: {line}", style="yellow") for line in report.warnings)
     width = max(len(one.processor) for phase in report.phases for one in phase.processors)
     for phase in report.phases:
         yield Text()
         yield Text(_title(phase), style="bold")
         yield from (_row(one, width) for one in phase.processors)
-        yield from (Text(f"  waits for {told}", style="red") for told in _holes(phase))
+        yield from (Text(f"  blocked by {told}", style="red") for told in _holes(phase))
         if per_date:
             yield from _dates(phase)
     yield Text()

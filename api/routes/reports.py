@@ -69,7 +69,7 @@ def get_plan(service: DaemonService, *, query: requests.PlanRange) -> Plan:
         service.pipeline,
         sources=query.sources,
         typical_seconds=state_lookup.typical_seconds(service.context.db, service.pipeline).get,
-        price=service.warehouse.price,
+        price=service.warehouse.estimate_bytes,
         stale=state_lookup.stale_dates(service.context.db, query.start, query.end or query.start),
     )
     return Plan.model_validate(plan)
@@ -83,7 +83,7 @@ def get_plan_comparison(service: DaemonService, *, query: requests.Range) -> Com
         _validate(service, query),
         service.pipeline,
         typical_seconds=state_lookup.typical_seconds(service.context.db, service.pipeline).get,
-        price=service.warehouse.price,
+        price=service.warehouse.estimate_bytes,
     )
     return Comparison.model_validate(comparison)
 

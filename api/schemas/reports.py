@@ -8,6 +8,7 @@ from backfilld.api.schemas.fields import ReportModel
 from backfilld.daemon.preflight.findings import Result
 from backfilld.daemon.reports.quality import ProcessorQuality
 from backfilld.daemon.reports.validation import PhaseReport
+from backfilld.state.rules.calendar import Counts
 
 
 class Validation(ReportModel):
@@ -22,6 +23,9 @@ class Validation(ReportModel):
     phases: list[PhaseReport]
     ready: bool
     summary: str
+    counts_outside_seasons: dict[dt.date, Counts]
+    unexpected_rows: dict[str, dict[dt.date, int]]
+    warnings: list[str]
     next_action: str
 
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from backfilld.daemon.command_inspection import cwd_of
 from backfilld.daemon.engine import budgets, processor_holds
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import AttemptStarted, Event
 from backfilld.daemon.executors.adapter import Executor, Handle, Job
 from backfilld.daemon.executors.attempt_files import private_opener
-from backfilld.state.pipeline.processor import Processor, date_placeholders
+from backfilld.daemon.job_command import job_command, needs_dates_file
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow, CheckRow, DateRow
+from backfilld.state.rules.batching import batches
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store import attempts, calendar_days, checks, dates, holds
 from backfilld.state.store.database import Transaction
@@ -154,40 +155,27 @@ class Launcher:
             next_in_line = checks.runnable(tx, dict.fromkeys(outdated_processors, REFRESH_TOGETHER))
             outdated = [(c.date, c.processor) for c in next_in_line if (c.asked_at or 0.0) < oldest]
             checks.request_check(tx, outdated, self._context.now())
-            dates.make_dates_due(tx, sorted({date for date, _ in outdated}), self._context.now())
             candidates = checks.runnable(tx, limits)
         return [c for c in candidates if (c.asked_at or 0.0) >= oldest]
 
     def _batches(
         self, tx: Transaction, candidates: Sequence[CheckRow], date_rows: Mapping[dt.date, DateRow]
     ) -> list[list[CheckRow]]:
-        """Candidates grouped into attempts: one date each, or several dates of one backfill up to `batch`."""
-        batches: list[list[CheckRow]] = []
-        open_batches: dict[tuple[str, int], list[CheckRow]] = {}
-        for candidate in candidates:
-            processor = self._processors[candidate.processor]
-            batch_key = candidate.processor, date_rows[candidate.date].backfill_id
-            batch = open_batches.get(batch_key)
-            if (
-                batch
-                and len(batch) < processor.batch
-                and self._continues(tx, processor, batch[-1], candidate)
-            ):
-                batch.append(candidate)
-            else:
-                batches.append([candidate])
-                open_batches[batch_key] = batches[-1]
-        return batches
+        """The candidates as attempts; an attempt takes dates of one backfill only."""
+        return batches(
+            candidates,
+            self._processors,
+            nothing_between=partial(self._nothing_between, tx),
+            owner=lambda candidate: date_rows[candidate.date].backfill_id,
+        )
 
-    def _continues(self, tx: Transaction, processor: Processor, last: CheckRow, candidate: CheckRow) -> bool:
-        """Whether `candidate` may join a batch: a range must not cover expected dates it does not claim."""
-        if "start" not in processor.placeholders:
-            return True
-        first, end = last.date + dt.timedelta(days=1), candidate.date - dt.timedelta(days=1)
-        between = calendar_days.between(tx, first, end)
+    def _nothing_between(self, tx: Transaction, first: dt.date, last: dt.date) -> bool:
+        """Whether the calendar knows every date strictly between the two, and expects none of them."""
+        day = dt.timedelta(days=1)
+        known = calendar_days.between(tx, first + day, last - day)
         seasons = self._context.pipeline.seasons
-        known_empty = all(not seasons.day(date, counts).expected for date, counts in between.items())
-        return known_empty and len(between) == (candidate.date - last.date).days - 1
+        empty = all(not seasons.day(date, counts).expected for date, counts in known.items())
+        return empty and len(known) == (last - first).days - 1
 
     def _claim_one(
         self,
@@ -246,31 +234,18 @@ class Launcher:
             attempts.record_handles(tx, handles, self._context.now())
 
     def _job(self, claim: _Claim) -> Job:
-        placeholders = self._placeholders(claim)
-        env = {
-            **claim.processor.env,
-            "BACKFILLD_DATE": placeholders["date"],
-            "BACKFILLD_DATES": placeholders["dates"],
-            "BACKFILLD_PROCESSOR": claim.processor.name,
-            "BACKFILLD_ATTEMPT": str(claim.attempt),
-        }
-        cwd = cwd_of(self._context.pipeline, claim.processor)
+        dates_file = self._write_dates_file(claim) if needs_dates_file(claim.processor) else None
+        command = job_command(self._context.pipeline, claim.processor, claim.dates, dates_file)
         return Job(
             attempt=claim.attempt,
-            argv=claim.processor.argv(placeholders),
-            cwd=cwd,
-            env=env,
+            argv=command.argv,
+            cwd=command.cwd,
+            env={**command.env, "BACKFILLD_ATTEMPT": str(claim.attempt)},
             pass_env=claim.processor.pass_env,
             processor=claim.processor.name,
             timeout=claim.processor.timeout,
             resources=claim.processor.resources,
         )
-
-    def _placeholders(self, claim: _Claim) -> dict[str, str]:
-        placeholders = date_placeholders(claim.dates)
-        if "dates_file" in claim.processor.placeholders:
-            placeholders["dates_file"] = str(self._write_dates_file(claim))
-        return {**placeholders, "python": sys.executable}
 
     def _write_dates_file(self, claim: _Claim) -> Path:
         path = self._context.dates_file(claim.attempt)

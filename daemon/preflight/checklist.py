@@ -1,4 +1,4 @@
-"""Preflight: is everything ready to start? Every check answers pass, warn or fail with a line and a hint."""
+"""Preflight: is everything ready to start? Every check gives pass, warn or fail with a line and a hint."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from backfilld.daemon.adapters import load_pipeline
+from backfilld.daemon.adapters import load_pipeline, warehouse_adapter
 from backfilld.daemon.preflight import coverage, dry_run, executors, jobs, storage, tables
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import (
@@ -25,9 +25,8 @@ from backfilld.daemon.preflight.findings import (
     worst,
 )
 from backfilld.daemon.settings import SettingsError, state_database
-from backfilld.daemon.warehouses.adapter import Warehouse, WarehouseError
-from backfilld.daemon.warehouses.catalog import Catalog
-from backfilld.daemon.warehouses.registry import open_catalog, open_warehouse
+from backfilld.daemon.warehouses.adapter import Catalog, Warehouse, WarehouseError
+from backfilld.daemon.warehouses.registry import open_warehouse
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.pipeline import Pipeline
 
@@ -36,45 +35,42 @@ __all__ = ["GROUPS", "Check", "Finding", "FindingStatus", "Preflight", "Result",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One question. It is not put when one that it needs was answered with fail."""
+    """One check. It is skipped where a check that it needs has failed."""
 
     name: str
     title: str
-    ask: Callable[[PreflightContext], Iterable[Finding]]
+    run: Callable[[PreflightContext], Iterable[Finding]]
     needs: tuple[str, ...] = ()
 
 
 GROUPS: Mapping[str, Sequence[Check]] = {
     "daemon": (
-        Check(name="state", title="state database", ask=storage.state_database),
-        Check(name="disk", title="room for logs", ask=storage.room_for_logs),
+        Check(name="state", title="state database", run=storage.state_database),
+        Check(name="disk", title="room for logs", run=storage.room_for_logs),
     ),
     "jobs": (
-        Check(name="programs", title="programs and scripts", ask=jobs.programs),
-        Check(name="compiling", title="compiling", ask=jobs.compiling),
-        Check(name="options", title="script options", ask=jobs.options),
-        Check(name="requires", title="required settings", ask=jobs.requires),
-        Check(name="executors", title="executors", ask=executors.executors),
+        Check(name="programs", title="programs and scripts", run=jobs.programs),
+        Check(name="compiling", title="compiling", run=jobs.compiling),
+        Check(name="options", title="script options", run=jobs.options),
+        Check(name="requires", title="required settings", run=jobs.requires),
+        Check(name="executors", title="executors", run=executors.executors),
     ),
     "warehouse": (
-        Check(name="warehouse", title="credentials and project", ask=tables.warehouse),
-        Check(name="location", title="location", ask=tables.location, needs=("warehouse",)),
-        Check(name="datasets", title="datasets", ask=tables.datasets, needs=("warehouse",)),
-        Check(name="tables", title="tables", ask=tables.tables, needs=("warehouse",)),
-        Check(name="columns", title="columns", ask=tables.columns, needs=("warehouse",)),
-        Check(name="partitions", title="partitions", ask=tables.partitions, needs=("warehouse",)),
+        Check(name="warehouse", title="credentials and project", run=tables.warehouse),
+        Check(name="tables", title="tables", run=tables.tables, needs=("warehouse",)),
+        Check(name="columns", title="columns", run=tables.columns, needs=("warehouse",)),
     ),
     "data": (
-        Check(name="calendar", title="calendar", ask=coverage.calendar, needs=("warehouse",)),
-        Check(name="history", title="run history", ask=coverage.history, needs=("warehouse",)),
-        Check(name="data", title="data so far", ask=coverage.data, needs=("warehouse", "calendar")),
+        Check(name="calendar", title="calendar", run=coverage.calendar, needs=("warehouse",)),
+        Check(name="history", title="run history", run=coverage.history, needs=("warehouse",)),
+        Check(name="data", title="data so far", run=coverage.data, needs=("warehouse", "calendar")),
         Check(
-            name="others", title="others at work", ask=coverage.foreign_runs, needs=("warehouse", "calendar")
+            name="others", title="others at work", run=coverage.foreign_runs, needs=("warehouse", "calendar")
         ),
     ),
-    "trial": (Check(name="dry-run", title="dry runs", ask=dry_run.dry_run, needs=("programs", "calendar")),),
+    "trial": (Check(name="dry-run", title="dry runs", run=dry_run.dry_run, needs=("programs", "calendar")),),
 }
-"""All checks in the order in which they are asked, by what they are about."""
+"""All checks in the order in which they run, by group."""
 
 
 def preflight(
@@ -86,13 +82,13 @@ def preflight(
     state_dir: Path | None = None,
     quick: bool = False,
     opened: tuple[Warehouse, Catalog] | None = None,
-    begins: Callable[[str], None] = lambda title: None,
+    on_check: Callable[[str], None] = lambda title: None,
 ) -> Preflight:
-    """Ask everything about the pipeline file at `path` and the dates from `start` to `end`, both included.
+    """Run all checks of the pipeline file at `path` for the dates from `start` to `end`, both included.
 
-    Without dates it is about all seasons of the file up to yesterday. `state_dir` is where the daemon
-    keeps its database. Warehouse and catalog are those of the file, unless `opened` ones are given.
-    `begins` is told the title of each check before it is asked.
+    The default range is all seasons of the file up to yesterday. `state_dir` is the daemon's state directory.
+    Warehouse and catalog are those of the file, unless `opened` has others. `on_check` is called with the
+    title of each check before it runs.
 
     Raises:
         ValueError: `start` is after `end`.
@@ -108,15 +104,15 @@ def preflight(
             else "correct --pipeline or BACKFILLD_PIPELINE"
         )
         broken = [failed(problem, remedy, where=str(path)) for problem in error.problems]
-        return _answer([_configuration(broken)])
+        return _summarize([_configuration(broken)])
     try:
         database = state_database(str(state_dir)) if state_dir else None
     except SettingsError as error:
         wrong = failed(str(error), "correct BACKFILLD_DATABASE")
-        return _answer([_configuration([_loaded(pipeline), wrong])])
+        return _summarize([_configuration([_loaded(pipeline), wrong])])
     first, last = _range(pipeline, now)
-    with nullcontext(opened) if opened else _opened(pipeline) as (warehouse, catalog):
-        site = PreflightContext(
+    with nullcontext(opened) if opened else _open(pipeline) as (warehouse, catalog):
+        context = PreflightContext(
             pipeline=pipeline,
             warehouse=warehouse,
             catalog=catalog,
@@ -127,45 +123,42 @@ def preflight(
             now=now,
             quick=quick,
         )
-        return _answer([_configuration([_loaded(pipeline)]), *_results(site, begins)])
+        return _summarize([_configuration([_loaded(pipeline)]), *_results(context, on_check)])
 
 
 @contextmanager
-def _opened(pipeline: Pipeline) -> Iterator[tuple[Warehouse, Catalog]]:
+def _open(pipeline: Pipeline) -> Iterator[tuple[Warehouse, Catalog]]:
     warehouse = open_warehouse(pipeline)
-    catalog = open_catalog(pipeline)
     try:
-        yield warehouse, catalog
+        yield warehouse, warehouse.catalog
     finally:
         warehouse.close()
-        catalog.close()
 
 
-def _results(site: PreflightContext, begins: Callable[[str], None]) -> Iterator[Result]:
-    bad: set[str] = set()
+def _results(context: PreflightContext, on_check: Callable[[str], None]) -> Iterator[Result]:
+    failed_checks: set[str] = set()
     for group, checks in GROUPS.items():
-        for check in checks:
-            begins(check.title)
-            missing = [need for need in check.needs if need in bad]
-            findings = [skipped(f"needs {', '.join(missing)}")] if missing else list(_asked(check, site))
+        for check in (*checks, *(_of_this_kind(context) if group == "warehouse" else ())):
+            on_check(check.title)
+            unmet = [need for need in check.needs if need in failed_checks]
+            findings = [skipped(f"needs {', '.join(unmet)}")] if unmet else list(_run_check(check, context))
             result = _result(group, check.name, check.title, findings)
             if result.status is FindingStatus.FAIL:
-                bad.add(check.name)
+                failed_checks.add(check.name)
             yield result
 
 
-_REMEDIES = {
-    "lake": "make the directory, or correct its path, then ask again",
-    "bigquery": "check credentials, project, location and network, then ask again",
-}
-"""What helps when a kind of warehouse does not answer."""
+def _of_this_kind(context: PreflightContext) -> Iterator[Check]:
+    """The checks that only the pipeline's kind of warehouse has."""
+    for check in context.catalog.preflight_checks():
+        yield Check(name=check.name, title=check.title, run=check.run, needs=("warehouse",))
 
 
-def _asked(check: Check, site: PreflightContext) -> Iterator[Finding]:
+def _run_check(check: Check, context: PreflightContext) -> Iterator[Finding]:
     try:
-        yield from check.ask(site)
+        yield from check.run(context)
     except WarehouseError as error:
-        yield failed(str(error), _REMEDIES[site.pipeline.warehouse.kind])
+        yield failed(str(error), warehouse_adapter(context.pipeline.warehouse.kind).remedy)
 
 
 def _configuration(findings: Sequence[Finding]) -> Result:
@@ -182,12 +175,12 @@ def _result(group: str, name: str, title: str, findings: Sequence[Finding]) -> R
     return Result(group=group, check=name, title=title, status=worst(findings), findings=findings)
 
 
-def _answer(results: Sequence[Result]) -> Preflight:
+def _summarize(results: Sequence[Result]) -> Preflight:
     code = exit_code(results)
     counts = {status: sum(1 for r in results if r.status is status) for status in FindingStatus}
     verdict = {0: "ready", 1: "not ready", 2: "ready, with warnings"}[code]
-    told = ", ".join(f"{n} {status.value}" for status, n in counts.items() if n)
-    return Preflight(results=results, exit_code=code, summary=f"{verdict}: {told}")
+    counted = ", ".join(f"{n} {status.value}" for status, n in counts.items() if n)
+    return Preflight(results=results, exit_code=code, summary=f"{verdict}: {counted}")
 
 
 def _range(pipeline: Pipeline, now: float) -> tuple[dt.date, dt.date]:

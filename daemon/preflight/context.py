@@ -1,38 +1,22 @@
-"""What the checks look at: one pipeline, its warehouse and the dates that shall be filled."""
+"""What the checks of preflight share: a pipeline, its warehouse and a range of dates."""
 
 from __future__ import annotations
 
-import ast
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from backfilld.daemon.command_inspection import JobProgram, program
-from backfilld.daemon.preflight.python_source import NotPython, Options, options, parsed
-from backfilld.daemon.preflight.subprocesses import CommandResult
+from backfilld.daemon.preflight.scripts import Scripts
 from backfilld.daemon.reports.snapshot import Snapshot, take_snapshot
-from backfilld.daemon.warehouses.adapter import Warehouse
-from backfilld.daemon.warehouses.backend import QueryError
-from backfilld.daemon.warehouses.catalog import Catalog, TableInfo
-from backfilld.state.pipeline.adapters import LOCAL
+from backfilld.daemon.warehouses.adapter import Catalog, QueryError, TableInfo, Warehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 
 
 @dataclass(frozen=True, kw_only=True)
-class Script:
-    """A job's program and, where it is Python, its syntax tree."""
-
-    program: JobProgram
-    tree: ast.Module | None = None
-    broken: NotPython | None = None
-    options: Options = field(default_factory=Options)
-
-
-@dataclass(frozen=True, kw_only=True)
 class PreflightContext:
-    """Everything a check may look at. What several checks need is asked for once."""
+    """The inputs of the checks. What several checks need is queried once."""
 
     pipeline: Pipeline
     warehouse: Warehouse
@@ -43,8 +27,6 @@ class PreflightContext:
     database_url: str | None
     now: float
     quick: bool = False
-    helps: dict[tuple[tuple[str, ...], Path], CommandResult] = field(default_factory=dict)
-    """What `--help` of a command printed in a directory, once it was asked for."""
 
     @property
     def today(self) -> dt.date:
@@ -53,10 +35,10 @@ class PreflightContext:
 
     @cached_property
     def snapshot(self) -> Snapshot:
-        """What calendar and warehouse say of the dates.
+        """The dates in calendar and warehouse.
 
         Raises:
-            WarehouseError: they could not be asked.
+            WarehouseError: calendar or warehouse could not be queried.
         """
         return take_snapshot(
             self.pipeline, self.warehouse, self.start, self.end, now=self.now, purpose="preflight"
@@ -64,34 +46,23 @@ class PreflightContext:
 
     @cached_property
     def tables(self) -> Mapping[str, TableInfo | QueryError | None]:
-        """Every table that the pipeline names, as the catalog describes it; None for one that is not there.
+        """The catalog's description of every table of the pipeline; None for a table that does not exist.
 
         Raises:
-            WarehouseError: nothing can be asked now.
+            WarehouseError: the catalog could not be queried.
         """
         names = dict.fromkeys(p.table for p in self.pipeline.processors.values())
         if self.pipeline.history:
             names[self.pipeline.history.table] = None
-        return {name: self._described(name) for name in names}
+        return {name: self._describe(name) for name in names}
 
     @cached_property
-    def scripts(self) -> Mapping[str, Script]:
-        """What each processor's job starts; of other executors than the local one nobody here knows."""
-        local = (p for p in self.pipeline.processors.values() if self.pipeline.executor_of(p).kind == LOCAL)
-        return {processor.name: _script(program(self.pipeline, processor)) for processor in local}
+    def scripts(self) -> Scripts:
+        """The scripts of the local jobs."""
+        return Scripts(pipeline=self.pipeline)
 
-    def _described(self, table: str) -> TableInfo | QueryError | None:
+    def _describe(self, table: str) -> TableInfo | QueryError | None:
         try:
             return self.catalog.describe(table)
-        except QueryError as refusal:
-            return refusal
-
-
-def _script(found: JobProgram) -> Script:
-    if found.problem or not found.python or found.script is None:
-        return Script(program=found)
-    try:
-        tree = parsed(found.script)
-    except NotPython as error:
-        return Script(program=found, broken=error)
-    return Script(program=found, tree=tree, options=options(tree))
+        except QueryError as error:
+            return error

@@ -1,4 +1,4 @@
-"""What a check answers, and what all answers together mean."""
+"""The findings of a check, its status, and the exit code of all checks."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from enum import StrEnum
 
 
 class FindingStatus(StrEnum):
-    """The answer of one check."""
+    """The status of a finding or a check."""
 
     PASS = "pass"  # noqa: S105 - a word, no password
     WARN = "warn"
     FAIL = "fail"
     SKIP = "skip"
-    """Not asked: by --quick, or because what it needs has failed already."""
+    """Not run: by --quick, or because a check that it needs has failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One line about one thing that was looked at."""
+    """One line about one thing that was checked."""
 
     status: FindingStatus
     line: str
     hint: str = ""
-    """What to do about it; empty where there is nothing to do."""
+    """What to do; empty where nothing is to do."""
     where: str = ""
-    """File and line, `path:12`, where it is about a file."""
+    """`path` or `path:line`, where it is about a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One check with its findings, the worst of which is its status."""
+    """One check with its findings; its status is the worst of theirs."""
 
     group: str
-    """What it is about: pipeline, daemon, jobs, warehouse, data, trial."""
+    """Its group: pipeline, daemon, jobs, warehouse, data, trial."""
     check: str
     title: str
     status: FindingStatus
@@ -43,7 +43,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preflight:
-    """The answers of all checks."""
+    """The results of all checks."""
 
     results: Sequence[Result]
     exit_code: int
@@ -55,27 +55,27 @@ _WORST_FIRST = (FindingStatus.FAIL, FindingStatus.WARN, FindingStatus.PASS, Find
 
 
 def passed(line: str) -> Finding:
-    """Nothing to do."""
+    """A finding without anything to do."""
     return Finding(status=FindingStatus.PASS, line=line)
 
 
 def warned(line: str, hint: str, *, where: str = "") -> Finding:
-    """Worth a look before starting."""
+    """A finding that an operator should check before starting."""
     return Finding(status=FindingStatus.WARN, line=line, hint=hint, where=where)
 
 
 def failed(line: str, hint: str, *, where: str = "") -> Finding:
-    """A backfill would fail, or do harm."""
+    """A finding with which a backfill would fail or do harm."""
     return Finding(status=FindingStatus.FAIL, line=line, hint=hint, where=where)
 
 
 def skipped(line: str) -> Finding:
-    """Not looked at."""
+    """A finding that says why nothing was checked."""
     return Finding(status=FindingStatus.SKIP, line=line)
 
 
 def worst(findings: Iterable[Finding]) -> FindingStatus:
-    """The status that counts."""
+    """The worst status; pass without findings."""
     return min((finding.status for finding in findings), key=_WORST_FIRST.index, default=FindingStatus.PASS)
 
 

@@ -1,6 +1,6 @@
-"""Programs that preflight runs itself: `--help`, a dry run, another interpreter's second opinion.
+"""Programs that preflight runs: `--help`, a dry run, and the job's interpreter to compile a script.
 
-Each in a process group of its own with the environment of a job, no input, and a time limit that ends the
+Each runs in its own process group with the environment of a job, no input, and a time limit that ends the
 whole group.
 """
 
@@ -26,20 +26,20 @@ _COMPILES = "import sys; compile(open(sys.argv[1], 'rb').read(), sys.argv[1], 'e
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandResult:
-    """How a program ended. `code` is None when its time was up or it could not start."""
+    """The result of a program. `code` is None where it timed out or could not start."""
 
     code: int | None
     output: str
 
     @property
     def last_line(self) -> str:
-        """What it said last, which is usually why it failed."""
+        """The last line of output, which usually says why it failed."""
         lines = [line.strip() for line in self.output.splitlines() if line.strip()]
-        return lines[-1][:200] if lines else "it said nothing"
+        return lines[-1][:200] if lines else "no output"
 
 
 def run(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], seconds: float) -> CommandResult:
-    """Run a program to its end, or to the end of its time."""
+    """Run a program until it ends or has run for `seconds`."""
     try:
         process = subprocess.Popen(  # noqa: S603 - the pipeline file's command, by no shell
             argv,
@@ -57,19 +57,19 @@ def run(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], seconds: floa
     except subprocess.TimeoutExpired:
         return CommandResult(code=None, output=f"it did not end within {seconds:g} s")
     finally:
-        if process.returncode is None:  # a Ctrl-C does not reach it in a session of its own
+        if process.returncode is None:  # Ctrl-C does not reach its session
             _end_group(process)
     return CommandResult(code=process.returncode, output=output.decode("utf-8", "replace"))
 
 
 def job_environment(processor: Processor, cwd: Path, argv: Sequence[str]) -> dict[str, str]:
-    """The environment that the processor's jobs get, and no bytecode written beside the scripts."""
+    """The environment of the processor's jobs, without bytecode files beside the scripts."""
     job = Job(attempt=0, argv=tuple(argv), cwd=cwd, env=processor.env, pass_env=processor.pass_env)
     return {**environment(job, "preflight"), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200"}
 
 
 def compiles_elsewhere(interpreter: str, script: Path, env: Mapping[str, str]) -> bool:
-    """Whether another interpreter, perhaps a newer one, can compile a script; nothing of it is run."""
+    """Whether another interpreter can compile a script; nothing of it is run."""
     argv = [interpreter, "-I", "-c", _COMPILES, str(script)]
     return run(argv, cwd=script.parent, env=env, seconds=HELP_SECONDS).code == 0
 
@@ -77,5 +77,5 @@ def compiles_elsewhere(interpreter: str, script: Path, env: Mapping[str, str]) -
 def _end_group(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    with suppress(subprocess.TimeoutExpired):  # whoever left the group may still hold the pipe
+    with suppress(subprocess.TimeoutExpired):  # a process that left the group may still hold the pipe
         process.communicate(timeout=1.0)

@@ -1,111 +1,60 @@
-"""Checks of the warehouse's tables: reached, in the right place, with every column the pipeline names."""
+"""Checks of the warehouse: connection, location, tables, and every column that the pipeline names."""
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 
+from backfilld.daemon.adapters import warehouse_adapter
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
-from backfilld.daemon.warehouses.backend import QueryError
-from backfilld.daemon.warehouses.bigquery.settings import BigQuerySettings
-from backfilld.daemon.warehouses.catalog import TableInfo, columns_in
+from backfilld.daemon.warehouses.adapter import QueryError, TableInfo
+from backfilld.daemon.warehouses.sql.user_sql import columns_in
 from backfilld.state.formatting import join_truncated
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.sections import HistorySettings
 
-DAY = 86_400.0
+
+def warehouse(context: PreflightContext) -> Iterator[Finding]:
+    """The warehouse answers with these credentials, project or directory."""
+    yield passed(f"{context.catalog.describe_connection()} answers")
 
 
-def warehouse(site: PreflightContext) -> Iterator[Finding]:
-    """The warehouse answers, and answers us: credentials, project, directory."""
-    yield passed(f"{site.catalog.describe_connection()} answers")
-
-
-def location(site: PreflightContext) -> Iterator[Finding]:
-    """Every dataset lies where the pipeline says: a query elsewhere finds nothing."""
-    source = site.pipeline.warehouse
-    stated = source.location if isinstance(source, BigQuerySettings) else None
-    found = {dataset: where for dataset, where in _datasets(site) if where}
-    wrong = {name: where for name, where in found.items() if stated and where.lower() != stated.lower()}
-    for name, where in wrong.items():
-        hint = f'write location = "{where}" under [warehouse]'
-        yield failed(f"{name} lies in {where}, the pipeline file says {stated}", hint)
-    if not stated and found:
-        places = ", ".join(sorted(set(found.values())))
-        yield warned("the pipeline file states no location", f"the datasets lie in {places}: state it")
-    elif not wrong:
-        yield passed(f"all datasets lie in {stated}" if found else "a lake has no location")
-
-
-def datasets(site: PreflightContext) -> Iterator[Finding]:
-    """Every dataset is there."""
-    found = dict(_datasets(site))
-    yield from _absent(site, "dataset", [dataset for dataset, where in found.items() if where is None])
-    yield passed(f"{sum(where is not None for where in found.values())} of {len(found)} datasets are there")
-
-
-def tables(site: PreflightContext) -> Iterator[Finding]:
-    """Every table is there and may be looked at."""
-    for name, info in site.tables.items():
+def tables(context: PreflightContext) -> Iterator[Finding]:
+    """Every table exists and can be read."""
+    for name, info in context.tables.items():
         if isinstance(info, QueryError):
             yield failed(
-                f"table {name}: {info}", "give the account the right to read it, or mend what is told"
+                f"table {name}: {info}",
+                "give the account the right to read it, or repair its cause",
             )
-    yield from _absent(site, "table", [name for name, info in site.tables.items() if info is None])
-    there = sum(isinstance(info, TableInfo) for info in site.tables.values())
-    yield passed(f"{there} of {len(site.tables)} tables are there")
+    yield from _absent(context, [name for name, info in context.tables.items() if info is None])
+    there = sum(isinstance(info, TableInfo) for info in context.tables.values())
+    yield passed(f"{there} of {len(context.tables)} tables are there")
 
 
-def columns(site: PreflightContext) -> Iterator[Finding]:
+def columns(context: PreflightContext) -> Iterator[Finding]:
     """Every column that the pipeline names is in its table."""
-    looked_at = 0
-    for processor in site.pipeline.processors.values():
-        info = site.tables[processor.table]
+    checked = 0
+    for processor in context.pipeline.processors.values():
+        info = context.tables[processor.table]
         if isinstance(info, TableInfo):
-            looked_at += 1
+            checked += 1
             yield from _missing_columns(processor, info)
-    history = site.pipeline.history
-    if history and isinstance(info := site.tables[history.table], TableInfo):
-        looked_at += 1
+    history = context.pipeline.history
+    if history and isinstance(info := context.tables[history.table], TableInfo):
+        checked += 1
         yield from _missing_history(history, info)
-    yield passed(f"looked at {looked_at} tables")
+    yield passed(f"checked {checked} tables")
 
 
-def partitions(site: PreflightContext) -> Iterator[Finding]:
-    """What is written stays, and what is asked may be asked: expiration and required filters."""
-    named = dict.fromkeys((p.table, p.date_column) for p in site.pipeline.processors.values())
-    if history := site.pipeline.history:
-        named[history.table, history.date] = None
-    findings = [
-        finding
-        for table, column in named
-        if isinstance(info := site.tables[table], TableInfo)
-        for finding in (*_expiring(site, table, column, info), *_unfiltered(table, column, info))
-    ]
-    yield from findings
-    if not findings:
-        yield passed(f"partitions keep what is written, back to {site.start}")
-
-
-def _datasets(site: PreflightContext) -> Iterator[tuple[str, str | None]]:
-    """Dataset and where it lies, once for each."""
-    firsts = {table.rpartition(".")[0]: table for table in site.tables}
-    for dataset, table in firsts.items():
-        try:
-            yield dataset, site.catalog.location(table)
-        except QueryError:
-            yield dataset, ""
-
-
-def _absent(site: PreflightContext, what: str, names: Sequence[str]) -> Iterator[Finding]:
-    """A lake's tables are made by the first job that writes them; BigQuery's must be there."""
-    if names and site.pipeline.warehouse.kind == "lake":
-        absent = f"1 {what} is" if len(names) == 1 else f"{len(names)} {what}s are"
-        yield passed(f"{absent} not there yet; jobs make what they write")
+def _absent(context: PreflightContext, names: Sequence[str]) -> Iterator[Finding]:
+    """Tables that do not exist, unless the first job that writes them creates them."""
+    if names and "implicit_tables" in warehouse_adapter(context.pipeline.warehouse.kind).capabilities:
+        absent = "1 table is" if len(names) == 1 else f"{len(names)} tables are"
+        yield passed(f"{absent} not there yet; jobs create what they write")
         return
     for name in names:
-        yield failed(f"{what} {name} does not exist", "correct its name in the pipeline file, or create it")
+        yield failed(f"table {name} does not exist", "correct its name in the pipeline file, or create it")
 
 
 def _missing_columns(processor: Processor, info: TableInfo) -> Iterator[Finding]:
@@ -116,8 +65,8 @@ def _missing_columns(processor: Processor, info: TableInfo) -> Iterator[Finding]
     if expect.quality:
         try:
             named |= dict.fromkeys(columns_in(expect.quality.where), "expect.quality")
-        except QueryError as refusal:
-            yield failed(f"{processor.name}: expect.quality is no SQL: {refusal}", "correct the predicate")
+        except QueryError as error:
+            yield failed(f"{processor.name}: expect.quality is no SQL: {error}", "correct the predicate")
     for column, key in named.items():
         if column.lower() not in info.columns:
             line = f"{processor.table} has no column {column}, which {processor.name}.{key} names"
@@ -134,27 +83,6 @@ def _missing_history(history: HistorySettings, info: TableInfo) -> Iterator[Find
     for column in optional:
         if column.lower() not in info.columns:
             yield warned(f"{history.table} has no column {column}; it is done without", hint)
-
-
-def _expiring(site: PreflightContext, table: str, column: str, info: TableInfo) -> Iterator[Finding]:
-    if info.expiration_seconds is None:
-        return
-    days = info.expiration_seconds / DAY
-    if info.partition_column != column.lower():
-        by = info.partition_column or "the time of loading"
-        hint = "remove partition_expiration_days, or watch the finished dates"
-        yield warned(f"{table} loses partitions {days:g} days after {by}", hint)
-    elif site.start < site.today - dt.timedelta(days=days):
-        hint = f"ALTER TABLE {table} SET OPTIONS (partition_expiration_days = NULL) before the backfill"
-        yield failed(
-            f"{table} loses partitions after {days:g} days: rows of {site.start} vanish at once", hint
-        )
-
-
-def _unfiltered(table: str, column: str, info: TableInfo) -> Iterator[Finding]:
-    if info.require_filter and info.partition_column not in (None, column.lower()):
-        line = f"{table} refuses queries that do not name {info.partition_column}; ours name {column}"
-        yield failed(line, f'write date_column = "{info.partition_column}"')
 
 
 def _some(columns: Iterable[str]) -> str:

@@ -1,1 +1,1 @@
-"""What people are told of dates: what they have, what would run, how far they are and what they wait for."""
+"""Reports about dates: validation, plan, quality, progress, and what they wait for."""

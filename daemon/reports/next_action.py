@@ -1,4 +1,4 @@
-"""The one sentence that says what an operator does next with a range of dates."""
+"""The next action for a range of dates or for one date: one sentence with the command that helps."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from backfilld.daemon.reports.remedies import accept_command
 from backfilld.daemon.reports.snapshot import MissingUpstream, Snapshot, blocked_reason
-from backfilld.state.formatting import join_truncated, pluralize
+from backfilld.state.formatting import format_date_ranges, join_truncated, pluralize
 from backfilld.state.pipeline.phase import Phase
+from backfilld.state.records import CheckRow
 from backfilld.state.rules.gates import Decision, Fail, Start, Wait, WaitReason
 from backfilld.state.rules.verdict import Verdict
 
@@ -19,52 +21,65 @@ NAMED = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseStatus:
-    """What stands between the range and one phase's end."""
+    """What keeps the dates of a range from passing a phase."""
 
     phase: Phase
     closed: Mapping[dt.date, Decision]
-    """The first gate of each date that would not open."""
+    """The first closed gate of each date that has one."""
     missing_upstream: Sequence[MissingUpstream]
-    """What dates before the range lack."""
+    """Outputs of earlier dates, outside the range, that the phase needs."""
 
 
-def next_action(seen: Snapshot, phases: Iterable[PhaseStatus]) -> str:
-    """What to do, by the first phase that is not ready."""
-    expected = len(list(seen.expected()))
+def next_action(snapshot: Snapshot, phases: Iterable[PhaseStatus]) -> str:
+    """What to do about the first phase that is not ready."""
+    expected = len(list(snapshot.expected()))
+    if not expected and (outside := snapshot.counts_outside_seasons()):
+        return f"correct calendar.season: {format_date_ranges(outside)} have counts and lie in no season"
     if not expected:
-        reasons = sorted({day.reason for day in seen.in_range()})
+        reasons = sorted({day.reason for day in snapshot.in_range()})
         return f"nothing to do: no date is expected ({'; '.join(reasons[:NAMED])})"
-    for ahead in phases:
-        if ahead.closed and ahead.missing_upstream:
-            named = join_truncated([str(missing) for missing in ahead.missing_upstream], NAMED, "; ")
-            return f"fill what {ahead.phase.name} depends on first: {named}"
-        if ahead.closed:
-            return _act(ahead, seen)
+    for status in phases:
+        if status.closed and status.missing_upstream:
+            named = join_truncated([str(missing) for missing in status.missing_upstream], NAMED, "; ")
+            return f"fill what {status.phase.name} depends on first: {named}"
+        if status.closed:
+            return _phase_action(status, snapshot)
     return f"nothing to do: {pluralize(expected, 'date')} expected, ready in every phase"
 
 
-def _act(ahead: PhaseStatus, seen: Snapshot) -> str:
-    name = ahead.phase.name
-    lacking = [date for date, decision in ahead.closed.items() if isinstance(decision, Start)]
-    if lacking:
-        return f"run {name}: {_lacks(ahead.phase, seen, lacking)}; see the plan"
-    waits = [decision for decision in ahead.closed.values() if isinstance(decision, Wait)]
+def _phase_action(status: PhaseStatus, snapshot: Snapshot) -> str:
+    name = status.phase.name
+    to_run = [date for date, decision in status.closed.items() if isinstance(decision, Start)]
+    if to_run:
+        return f"run {name}: {_missing(status.phase, snapshot, to_run)}; see the plan"
+    waits = [decision for decision in status.closed.values() if isinstance(decision, Wait)]
     for wait in waits:
         if wait.waiting is WaitReason.WAREHOUSE:
             return f"find out why {name} cannot be judged, then validate again: {blocked_reason(wait)}"
     if waits:
         dates = pluralize(len(waits), "date")
         return f"wait for {blocked_reason(waits[0])} ({dates} of {name}), then validate again"
-    failed = next(decision for decision in ahead.closed.values() if isinstance(decision, Fail))
-    blocked = pluralize(len(ahead.closed), "date")
-    return f"look into {name}, running again does not help: {blocked} blocked, first by {failed.reason}"
+    date, failed = next((d, f) for d, f in status.closed.items() if isinstance(f, Fail))
+    blocked = pluralize(len(status.closed), "date")
+    commands = _accept(snapshot.checks[date], status.phase)
+    return (
+        f"look into {name}, running again does not help: {blocked} blocked, first {date} by {failed.reason}"
+        f"{f'; if the data does not exist: {commands}' if commands else ''}"
+    )
 
 
-def _lacks(phase: Phase, seen: Snapshot, dates: Iterable[dt.date]) -> str:
+def _accept(checks: Mapping[str, CheckRow], phase: Phase) -> str:
+    """The command that accepts the first processor of the phase without data, or empty."""
+    of_phase = (checks[p.name] for p in phase.processor if p.name in checks)
+    return next((accept_command(c.date, c.processor) for c in of_phase if c.verdict is Verdict.NO_DATA), "")
+
+
+def _missing(phase: Phase, snapshot: Snapshot, dates: Iterable[dt.date]) -> str:
+    """Which processors have no satisfied output on how many of the dates, the most frequent first."""
     names = [processor.name for processor in phase.processor]
-    checks = [seen.checks[date][name] for date in dates for name in names]
-    lacking = Counter(c.processor for c in checks if not c.satisfied and c.verdict is not Verdict.RUNNING)
-    told = [
-        f"{pluralize(n, 'date')} {'lacks' if n == 1 else 'lack'} {name}" for name, n in lacking.most_common()
+    checks = [snapshot.checks[date][name] for date in dates for name in names]
+    missing = Counter(c.processor for c in checks if not c.satisfied and c.verdict is not Verdict.RUNNING)
+    counts = [
+        f"{pluralize(n, 'date')} {'lacks' if n == 1 else 'lack'} {name}" for name, n in missing.most_common()
     ]
-    return join_truncated(told, NAMED)
+    return join_truncated(counts, NAMED)

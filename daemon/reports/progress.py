@@ -1,6 +1,6 @@
-"""How far everything is, how fast it goes and when it may be done.
+"""Overall progress, rate and estimated end.
 
-All of it comes from tallies and the latest ends, so that it costs the same however many dates there are.
+All of it comes from counters and the latest ends, so that the cost does not grow with the number of dates.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from backfilld.state.store.database import Transaction
 from backfilld.state.store.queries import Pace
 
 WINDOW_SECONDS = 3600.0
-"""How far back the rate looks."""
+"""The rate is that of this many seconds."""
 SAMPLE = 2000
-"""How many ends the rate looks at, at most."""
+"""The rate uses at most this many of the latest ends."""
 SHORTEST_SECONDS = 60.0
-"""A rate over less than this says nothing."""
+"""A rate needs at least this many seconds between the first end and now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessorProgress:
-    """How many dates a processor has satisfied, of those that are known to need it."""
+    """How many dates of a processor are satisfied, of those that need it."""
 
     name: str
     phase: str
@@ -45,7 +45,7 @@ class ProcessorProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeasonProgress:
-    """How many dates of a season have ended, and how."""
+    """How many dates of a season are done and failed."""
 
     name: str
     total: int
@@ -55,7 +55,7 @@ class SeasonProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """An attempt under way with the dates it covers."""
+    """A running attempt with its dates."""
 
     attempt: AttemptRow
     dates: Sequence[dt.date]
@@ -63,7 +63,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Eta:
-    """Dates per hour and the time of the end, each None while nobody can tell; `method` says how or why."""
+    """Dates per hour and estimated end in epoch seconds, None while unknown; `method` says how or why."""
 
     rate_per_hour: float | None
     at: float | None
@@ -72,7 +72,7 @@ class Eta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How everything stands at `now`."""
+    """Overall status at `now`."""
 
     now: float
     states: Mapping[str, int]
@@ -90,12 +90,12 @@ class Progress:
 
     @property
     def total(self) -> int:
-        """All dates that were ever enqueued."""
+        """How many dates were ever enqueued."""
         return sum(self.states.values())
 
     @property
     def live(self) -> int:
-        """Dates that have not ended."""
+        """How many dates have not ended."""
         return sum(n for state, n in self.states.items() if state not in FINAL)
 
     @property
@@ -105,8 +105,8 @@ class Progress:
 
     def of_phase(self, phase: str) -> tuple[int, int]:
         """Satisfied and needed (processor, date) pairs of a phase."""
-        own = [p for p in self.processors if p.phase == phase]
-        return sum(p.satisfied for p in own), sum(p.total for p in own)
+        processors = [p for p in self.processors if p.phase == phase]
+        return sum(p.satisfied for p in processors), sum(p.total for p in processors)
 
     def ratio(self, phase: str) -> float:
         """The share of a phase that is satisfied, 0 to 1; 1 where nothing is needed."""
@@ -115,12 +115,12 @@ class Progress:
 
 
 def progress(tx: Transaction, context: EngineContext) -> Progress:
-    """How everything stands now."""
+    """Overall status now."""
     now = context.now()
     counts = counters.dates(tx)
     states = _sums((c.state, c.n) for c in counts)
     waiting = _sums((c.waiting, c.n) for c in counts if c.waiting and c.state not in FINAL)
-    placed = holds.all_holds(tx)
+    active_holds = holds.all_holds(tx)
     live = sum(n for state, n in states.items() if state not in FINAL)
     paused = waiting.get(WaitReason.PAUSED, 0)
     return Progress(
@@ -131,7 +131,7 @@ def progress(tx: Transaction, context: EngineContext) -> Progress:
         processors=_processors(context.pipeline, counters.checks(tx), states.get(PENDING, 0)),
         seasons=_seasons(counts),
         running=running(tx),
-        holds=placed,
+        holds=active_holds,
         budgets=budgets.current_budgets(tx, context.pipeline, now),
         last_progress_at=queries.last_progress(tx),
         regressed=counters.regressed(tx),
@@ -140,48 +140,50 @@ def progress(tx: Transaction, context: EngineContext) -> Progress:
             queries.pace(tx, now - WINDOW_SECONDS, SAMPLE),
             live=live,
             paused=paused,
-            barred=waiting.get(WaitReason.EARLIER_DATE, 0),
-            holds=placed,
+            behind_earlier=waiting.get(WaitReason.EARLIER_DATE, 0),
+            holds=active_holds,
             now=now,
         ),
     )
 
 
 def estimate(
-    pace: Pace, *, live: int, paused: int, holds: Sequence[HoldRow], now: float, barred: int = 0
+    pace: Pace, *, live: int, paused: int, holds: Sequence[HoldRow], now: float, behind_earlier: int = 0
 ) -> Eta:
-    """The rate, and when the live dates will have ended if it stays as it is.
+    """The rate, and the end of the live dates at this rate.
 
-    `paused` of them belong to paused or stopped backfills, `barred` wait for an earlier date.
+    `paused` of them belong to paused or stopped backfills, `behind_earlier` wait for an earlier date.
     """
     rate, basis = _rate(pace, now)
-    why = _untellable({hold.kind: hold for hold in holds}, live=live, paused=paused, barred=barred)
+    why = _why_unknown(
+        {hold.kind: hold for hold in holds}, live=live, paused=paused, behind_earlier=behind_earlier
+    )
     if why or rate is None:
         return Eta(rate_per_hour=rate, at=None, method=why or f"unknown: {basis}")
     left = live - paused
-    beside = f"; {pluralize(paused, 'date')} of paused or stopped backfills not counted" if paused else ""
-    method = f"{pluralize(left, 'date')} left at {rate:.1f} an hour: {basis}{beside}"
+    excluded = f"; {pluralize(paused, 'date')} of paused or stopped backfills not counted" if paused else ""
+    method = f"{pluralize(left, 'date')} left at {rate:.1f} an hour: {basis}{excluded}"
     return Eta(rate_per_hour=rate, at=now + left / rate * 3600, method=method)
 
 
-def _untellable(held: Mapping[str, HoldRow], *, live: int, paused: int, barred: int) -> str:
-    """Why the rate so far says nothing of the end, or empty."""
+def _why_unknown(by_kind: Mapping[str, HoldRow], *, live: int, paused: int, behind_earlier: int) -> str:
+    """Why the rate does not give an end; empty where it does."""
     if not live:
         return "nothing is left to do"
-    if "all" in held:
+    if "all" in by_kind:
         return "unknown while everything is paused"
-    if "warehouse" in held:
-        return f"unknown while the warehouse cannot be asked: {held['warehouse'].reason}"
+    if "warehouse" in by_kind:
+        return f"unknown while the warehouse cannot be asked: {by_kind['warehouse'].reason}"
     if live == paused:
         return f"unknown: {pluralize(paused, 'date')} left, all of paused or stopped backfills"
-    if live - paused <= barred:
+    if live - paused <= behind_earlier:
         left = pluralize(live - paused, "date")
         return f"unknown: {left} left, all behind an earlier date that is not satisfied"
     return ""
 
 
 def _rate(pace: Pace, now: float) -> tuple[float | None, str]:
-    """Dates per hour since the first end that is looked at, and on what it rests or why there is none."""
+    """Dates per hour since the first end of the sample, and what it is based on or why it is unknown."""
     if pace.ended < 2 or pace.first_at is None:
         return None, "fewer than two dates have ended within the last hour"
     span = now - pace.first_at
@@ -211,7 +213,7 @@ def _sums(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
 def _processors(
     pipeline: Pipeline, counts: Sequence[CheckCount], pending: int
 ) -> tuple[ProcessorProgress, ...]:
-    """A date has checks from its admission on; the pending ones are still to come."""
+    """A date has checks since its admission; each pending date counts as one more."""
     return tuple(
         ProcessorProgress(
             name=name,
@@ -237,7 +239,7 @@ def _seasons(counts: Sequence[DateCount]) -> tuple[SeasonProgress, ...]:
 
 
 def running(tx: Transaction) -> tuple[Running, ...]:
-    """The attempts under way, oldest first."""
-    under_way = attempts.running(tx)
-    covered = attempts.covered(tx, [attempt.id for attempt in under_way])
-    return tuple(Running(attempt=attempt, dates=covered[attempt.id]) for attempt in under_way)
+    """The running attempts, oldest first."""
+    rows = attempts.running(tx)
+    covered = attempts.covered(tx, [attempt.id for attempt in rows])
+    return tuple(Running(attempt=attempt, dates=covered[attempt.id]) for attempt in rows)

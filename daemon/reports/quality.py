@@ -1,4 +1,4 @@
-"""Spot checks after a run: rows that are there and are not good enough, per processor and date."""
+"""Spot checks of rows: how many are below the quality rules, per processor and date."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from backfilld.state.rules.verdict import Evidence, Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DateQuality:
-    """What one date's rows lack. `below` counts the rows that do not hold the quality predicate."""
+    """The rows of one date. `below` counts those that fail the quality predicate."""
 
     rows: int
     below: int
@@ -27,18 +27,18 @@ class DateQuality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessorQuality:
-    """One processor that states what good rows are. `dates` holds only those with something to tell."""
+    """One processor with quality rules. `dates` has those with rows below them or an unknown verdict."""
 
     processor: str
     phase: str
     where: str
-    """The predicate that good rows hold; empty where only filled columns are asked for."""
+    """The predicate of good rows; empty where only `filled` is stated."""
     columns: Sequence[str]
-    """The columns that must be filled."""
+    """The columns of `filled`."""
     rows: int
     below: int
     percent_good: float | None
-    """Share of rows that hold the predicate, 0 to 100; None without rows or predicate."""
+    """Share of rows that pass the predicate, 0 to 100; None without rows or predicate."""
     empty_counts: Mapping[str, int]
     degraded_dates: int
     unknown_dates: int
@@ -54,47 +54,49 @@ class QualityReport:
     dates: int
     processors: Sequence[ProcessorQuality]
     unchecked: Sequence[str]
-    """Processors that state nothing to check."""
+    """Processors without quality rules."""
     good: bool
-    """Whether no rule is broken on any date, and every table answered."""
+    """Whether no rule is broken on any date and every table could be queried."""
     summary: str
 
 
 def quality(
     pipeline: Pipeline, warehouse: Warehouse, start: dt.date, end: dt.date, *, now: float
 ) -> QualityReport:
-    """Count the rows below each processor's standard from `start` to `end`, both included.
+    """Count the rows below each processor's quality rules from `start` to `end`, both included.
 
     Raises:
-        WarehouseError: the calendar, or everything in the warehouse, could not be asked.
+        WarehouseError: the calendar, or the whole warehouse, could not be queried.
         ValueError: `start` is after `end`.
     """
     if start > end:
         raise ValueError(f"start {start} is after end {end}")
-    seen = take_snapshot(pipeline, warehouse, start, end, now=now, purpose="quality")
-    checked = [_processor(pipeline, p, seen) for p in pipeline.processors.values() if _states_quality(p)]
+    snapshot = take_snapshot(pipeline, warehouse, start, end, now=now, purpose="quality")
+    checked = [
+        _processor(pipeline, p, snapshot) for p in pipeline.processors.values() if _has_quality_rules(p)
+    ]
     broken = sum(p.degraded_dates for p in checked)
     unknown = sum(p.unknown_dates for p in checked)
     return QualityReport(
         start=start,
         end=end,
-        dates=len(list(seen.in_range())),
+        dates=len(list(snapshot.in_range())),
         processors=checked,
-        unchecked=[name for name, p in pipeline.processors.items() if not _states_quality(p)],
+        unchecked=[name for name, p in pipeline.processors.items() if not _has_quality_rules(p)],
         good=not broken and not unknown,
         summary=_summary(checked, broken, unknown),
     )
 
 
-def _states_quality(processor: Processor) -> bool:
+def _has_quality_rules(processor: Processor) -> bool:
     return processor.expect.quality is not None or processor.expect.filled is not None
 
 
-def _processor(pipeline: Pipeline, processor: Processor, seen: Snapshot) -> ProcessorQuality:
-    dates = dict(_dates(processor, seen))
+def _processor(pipeline: Pipeline, processor: Processor, snapshot: Snapshot) -> ProcessorQuality:
+    dates = dict(_dates(processor, snapshot))
     rule = processor.expect.quality
     below = sum(date.below for date in dates.values())
-    answers = [seen.answers.get((processor.name, day.date)) for day in seen.expected()]
+    answers = [snapshot.answers.get((processor.name, day.date)) for day in snapshot.expected()]
     rows = sum(evidence.rows for evidence in answers if evidence is not None and not evidence.error)
     columns = processor.expect.filled.columns if processor.expect.filled else ()
     verdicts = [date.verdict for date in dates.values()]
@@ -115,23 +117,23 @@ def _processor(pipeline: Pipeline, processor: Processor, seen: Snapshot) -> Proc
     )
 
 
-def _dates(processor: Processor, seen: Snapshot) -> Iterator[tuple[dt.date, DateQuality]]:
-    """The dates on which some row is below the standard, or nobody could say."""
-    for day in seen.expected():
-        evidence = seen.answers.get((processor.name, day.date))
+def _dates(processor: Processor, snapshot: Snapshot) -> Iterator[tuple[dt.date, DateQuality]]:
+    """The dates with rows below the rules, or with an unknown verdict."""
+    for day in snapshot.expected():
+        evidence = snapshot.answers.get((processor.name, day.date))
         if evidence is None:
             continue
-        check = seen.checks[day.date][processor.name]
+        check = snapshot.checks[day.date][processor.name]
         below, empty_counts = _below(evidence), {name: n for name, n in evidence.empty_counts.items() if n}
         if below or empty_counts or check.verdict is Verdict.UNKNOWN:
-            told = DateQuality(
+            quality_of_date = DateQuality(
                 rows=evidence.rows,
                 below=below,
                 empty_counts=empty_counts,
                 verdict=check.verdict,
                 reason=check.reason,
             )
-            yield day.date, told
+            yield day.date, quality_of_date
 
 
 def _below(evidence: Evidence) -> int:
@@ -142,5 +144,5 @@ def _summary(checked: Sequence[ProcessorQuality], broken: int, unknown: int) -> 
     below, rows = sum(p.below for p in checked), sum(p.rows for p in checked)
     if not rows and not unknown:
         return "there are no rows to check"
-    told = f"{below} of {rows} rows are below their standard; {broken} (processor, date) pairs break a rule"
-    return told + (f", {unknown} could not be asked" if unknown else "")
+    line = f"{below} of {rows} rows are below their standard; {broken} (processor, date) pairs break a rule"
+    return line + (f", {unknown} could not be queried" if unknown else "")

@@ -1,7 +1,7 @@
-"""What the calendar and the warehouse say of a range of dates, judged as the engine judges it.
+"""The state of a range of dates in the calendar and the warehouse, judged by the engine's rules.
 
-One question to the calendar and one to the warehouse, whatever the range. Validation, plan, quality and
-preflight all start from the same survey, and need neither a daemon nor a state database.
+A snapshot takes one calendar query and one warehouse query, whatever the range. Validation, plan, quality and
+preflight all start from it, and need neither a daemon nor a state database.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from backfilld.state.rules.judge import JudgeContext, Judgement, judge
 from backfilld.state.rules.verdict import Evidence, Verdict
 
 Known = Mapping[dt.date, Mapping[str, CheckRow]]
-"""What a state database remembers, by date and processor: our own attempts, and what was accepted."""
+"""Checks of a state database by date and processor: the daemon's attempts and accepted gaps."""
 
 Checks = Mapping[str, CheckRow]
 """The checks of one date by processor."""
 
-_UNTOLD = {WaitReason.ATTEMPT: "an attempt that is under way"}
-_NOT_ASKED = Evidence(error="the warehouse was not asked")
+_DEFAULT_REASONS = {WaitReason.ATTEMPT: "an attempt that is running"}
+_NOT_QUERIED = Evidence(error="the warehouse was not queried")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingUpstream:
-    """An earlier date that bars the way into a sequential phase."""
+    """An output of an earlier date that a sequential phase needs and that is not satisfied."""
 
     date: dt.date
     processor: str
@@ -55,20 +55,28 @@ class Snapshot:
     days: Mapping[dt.date, Day]
     """Every date, from the start of the lookback on."""
     wanted: Wanted
+    """The expected dates that were queried, by processor."""
     answers: Answers
+    unexpected_rows: Mapping[str, Mapping[dt.date, int]] = field(default_factory=dict)
+    """Rows by processor and date on dates of the range that the calendar does not expect."""
     checks: Known = field(default_factory=dict)
-    """The verdicts: of every processor for expected dates of the range, of those asked about before it."""
+    """The verdicts of every date of the range, and of the queried dates before it."""
 
     def in_range(self) -> Iterator[Day]:
         """The days of the range, oldest first."""
         return (self.days[date] for date in _span(self.start, self.end))
 
     def expected(self) -> Iterator[Day]:
-        """The days of the range on which something is expected."""
+        """The days of the range that the calendar expects."""
         return (day for day in self.in_range() if day.expected)
 
-    def holes_before(self, processors: Iterable[Processor], since: dt.date) -> list[MissingUpstream]:
-        """What the dates from `since` to before the range lack of some processors, oldest first."""
+    def counts_outside_seasons(self) -> dict[dt.date, Mapping[str, int]]:
+        """What the calendar counts on dates of the range that lie in no season."""
+        outside = (day for day in self.in_range() if not day.expected and day.season is None)
+        return {day.date: day.counts for day in outside if any(day.counts.values())}
+
+    def missing_before(self, processors: Iterable[Processor], since: dt.date) -> list[MissingUpstream]:
+        """The outputs of these processors that are not satisfied from `since` to before the range."""
         names = [processor.name for processor in processors]
         early = sorted(date for date in self.checks if since <= date < self.start)
         return [missing for date in early for missing in missing_upstream_of(self.checks[date], names)]
@@ -84,18 +92,30 @@ def take_snapshot(
     known: Known | None = None,
     purpose: Purpose = "validation",
 ) -> Snapshot:
-    """Ask about the dates from `start` to `end`, both included, and judge what comes back.
+    """Query the dates from `start` to `end`, both included, and judge the answers.
+
+    A validation also counts rows on the dates that the calendar does not expect.
 
     Raises:
-        WarehouseError: the calendar, or everything in the warehouse, could not be asked.
+        WarehouseError: the calendar, or the whole warehouse, could not be queried.
     """
     first, last = lookback.calendar_span(pipeline, start, end)
     counts = pipeline.seasons.counts_of(_span(first, last), warehouse.counts(first, last))
     days = {date: pipeline.seasons.day(date, known) for date, known in counts.items()}
     wanted = _wanted(pipeline, days, start)
-    answers = warehouse.evidence(wanted, purpose=purpose) if wanted else {}
-    bare = Snapshot(start=start, end=end, asked_at=now, days=days, wanted=wanted, answers=answers)
-    return replace(bare, checks=_judged(pipeline, bare, known or {}))
+    off = [date for date in _span(start, end) if not days[date].expected and purpose == "validation"]
+    queried = {name: [*wanted.get(name, ()), *off] for name in (pipeline.processors if off else wanted)}
+    answers = warehouse.evidence(queried, purpose=purpose) if queried else {}
+    unjudged = Snapshot(
+        start=start,
+        end=end,
+        asked_at=now,
+        days=days,
+        wanted=wanted,
+        answers={pair: evidence for pair, evidence in answers.items() if days[pair[1]].expected},
+        unexpected_rows=_rows_on(off, answers),
+    )
+    return replace(unjudged, checks=_judge_all(pipeline, unjudged, known or {}))
 
 
 def evaluate_gate(
@@ -108,7 +128,7 @@ def evaluate_gate(
     held: Mapping[str, str] | None = None,
     missing_upstream: str = "",
 ) -> Decision:
-    """What the engine would decide about a date in `stage`, were these its checks now."""
+    """The engine's decision about a date in `stage` with these checks."""
     first_phase = stage.phase is pipeline.phase[0]
     facts = GateContext(
         now=now,
@@ -122,19 +142,20 @@ def evaluate_gate(
 
 
 def blocked_reason(decision: Wait | Fail) -> str:
-    """Why a gate stays closed, in words."""
+    """Why a gate stays closed."""
     if isinstance(decision, Fail):
         return decision.reason
-    return decision.text or _UNTOLD.get(decision.waiting, f"the {decision.waiting}")
+    return decision.text or _DEFAULT_REASONS.get(decision.waiting, f"the {decision.waiting}")
 
 
-def closed_gates(pipeline: Pipeline, phase: Phase, seen: Snapshot) -> dict[dt.date, Decision]:
-    """The first gate of the phase that would not open now, for each date of the range that has one."""
+def closed_gates(pipeline: Pipeline, phase: Phase, snapshot: Snapshot) -> dict[dt.date, Decision]:
+    """The first closed gate of the phase, for each date of the range that has one."""
     stages = [stage for stage in pipeline.stages if stage.phase is phase]
     closed: dict[dt.date, Decision] = {}
-    for day in seen.in_range():
+    for day in snapshot.in_range():
         decisions = (
-            evaluate_gate(pipeline, stage, seen.checks[day.date], now=seen.asked_at) for stage in stages
+            evaluate_gate(pipeline, stage, snapshot.checks[day.date], now=snapshot.asked_at)
+            for stage in stages
         )
         first = next((d for d in decisions if not isinstance(d, Advance)), None)
         if enters(pipeline, phase, day) and first is not None:
@@ -143,7 +164,7 @@ def closed_gates(pipeline: Pipeline, phase: Phase, seen: Snapshot) -> dict[dt.da
 
 
 def missing_upstream_of(checks: Checks, names: Iterable[str]) -> Iterator[MissingUpstream]:
-    """What a date lacks of some processors, as the lookback of a later date sees it."""
+    """The named processors that are not satisfied on a date, as the lookback of a later date sees them."""
     for name in names:
         check = checks.get(name)
         if check is not None and not check.satisfied:
@@ -151,13 +172,13 @@ def missing_upstream_of(checks: Checks, names: Iterable[str]) -> Iterator[Missin
 
 
 def enters(pipeline: Pipeline, phase: Phase, day: Day) -> bool:
-    """Whether a date goes through a phase at all, rather than being passed by it in its bootstrap."""
+    """Whether a date goes through a phase: it is expected, and no bootstrap day that skips the phase."""
     first = next(stage for stage in pipeline.stages if stage.phase is phase)
     return day.expected and not pipeline.bypassed(first, day)
 
 
 def assume_complete(check: CheckRow) -> CheckRow:
-    """The check as it will be if its job does what it should."""
+    """The check as it will be if its job completes its output."""
     return replace(check, verdict=Verdict.COMPLETE, satisfied=True, reason="", waiver_reason="")
 
 
@@ -166,12 +187,12 @@ def _span(start: dt.date, end: dt.date) -> Sequence[dt.date]:
 
 
 def _wanted(pipeline: Pipeline, days: Mapping[dt.date, Day], start: dt.date) -> dict[str, list[dt.date]]:
-    """What to ask: the range for every processor, the lookback for those of the phase before."""
+    """The dates to query: the range for every processor, the lookback for those of the phase before."""
     wanted: dict[str, set[dt.date]] = defaultdict(set)
     for processor in pipeline.processors.values():
         bootstrap = pipeline.bootstrap_days(processor)
         wanted[processor.name] = {
-            date for date, day in days.items() if date >= start and _asks(day, bootstrap)
+            date for date, day in days.items() if date >= start and _is_queried(day, bootstrap)
         }
     for phase in pipeline.phase:
         before = lookback.phase_before(pipeline, phase)
@@ -183,41 +204,50 @@ def _wanted(pipeline: Pipeline, days: Mapping[dt.date, Day], start: dt.date) -> 
         )
         for processor in before.processor:
             bootstrap = pipeline.bootstrap_days(processor)
-            window = (date for date, day in days.items() if date >= earliest and _asks(day, bootstrap))
+            window = (date for date, day in days.items() if date >= earliest and _is_queried(day, bootstrap))
             wanted[processor.name].update(window)
     return {name: sorted(dates) for name, dates in wanted.items() if dates}
 
 
-def _asks(day: Day, bootstrap_days: int) -> bool:
+def _is_queried(day: Day, bootstrap_days: int) -> bool:
     return day.expected and not day.in_bootstrap(bootstrap_days)
 
 
-def _judged(pipeline: Pipeline, seen: Snapshot, known: Known) -> Known:
-    asked = {(name, date) for name, dates in seen.wanted.items() for date in dates}
+def _rows_on(dates: Sequence[dt.date], answers: Answers) -> dict[str, dict[dt.date, int]]:
+    """Rows by processor and date, for the dates on which a table has any."""
+    wanted, rows = set(dates), defaultdict[str, dict[dt.date, int]](dict)
+    for (name, date), evidence in answers.items():
+        if date in wanted and evidence.rows and not evidence.error:
+            rows[name][date] = evidence.rows
+    return dict(rows)
+
+
+def _judge_all(pipeline: Pipeline, snapshot: Snapshot, known: Known) -> Known:
+    queried = {(name, date) for name, dates in snapshot.wanted.items() for date in dates}
     checks: dict[dt.date, dict[str, CheckRow]] = defaultdict(dict)
-    for date, day in seen.days.items():
+    for date, day in snapshot.days.items():
         for name, processor in pipeline.processors.items():
-            if date < seen.start and (name, date) not in asked:
+            if date < snapshot.start and (name, date) not in queried:
                 continue
-            remembered = known.get(date, {}).get(name)
-            about = JudgeContext(
-                now=seen.asked_at,
+            stored = known.get(date, {}).get(name)
+            judge_context = JudgeContext(
+                now=snapshot.asked_at,
                 stale_after=pipeline.stale_after,
                 bootstrap_days=pipeline.bootstrap_days(processor),
-                last_attempt=remembered.last_attempt if remembered else None,
-                previous_attempts=remembered.previous_attempts if remembered else (),
+                last_attempt=stored.last_attempt if stored else None,
+                previous_attempts=stored.previous_attempts if stored else (),
             )
-            evidence = seen.answers.get((name, date), _NOT_ASKED)
-            judgement = judge(evidence, processor.expect, day, about)
-            checks[date][name] = _check(name, date, judgement, seen.asked_at, remembered)
+            evidence = snapshot.answers.get((name, date), _NOT_QUERIED)
+            judgement = judge(evidence, processor.expect, day, judge_context)
+            checks[date][name] = _check(name, date, judgement, snapshot.asked_at, stored)
     return dict(checks)
 
 
 def _check(
-    name: str, date: dt.date, judgement: Judgement, asked_at: float, remembered: CheckRow | None
+    name: str, date: dt.date, judgement: Judgement, asked_at: float, stored: CheckRow | None
 ) -> CheckRow:
-    """A judgement in the shape that `decide` takes: nothing tried yet, what runs, what was accepted."""
-    passed = remembered is not None and bool(remembered.accepted_reason or remembered.waived_by)
+    """A judgement as `decide` takes it: no attempt yet, with the running attempt and waiver of `stored`."""
+    passed = stored is not None and bool(stored.accepted_reason or stored.waived_by)
     return CheckRow(
         date=date,
         processor=name,
@@ -234,13 +264,13 @@ def _check(
         runnable=False,
         priority=0,
         mode=RunMode.NORMAL,
-        attempt_id=remembered.attempt_id if remembered else None,
+        attempt_id=stored.attempt_id if stored else None,
         last_attempt_started_at=None,
         last_attempt_ended_at=None,
         last_attempt_succeeded=False,
         last_attempt_detail="",
-        waived_by=remembered.waived_by if remembered else "",
-        waiver_reason=remembered.waiver_reason if remembered else "",
-        accepted_by=remembered.accepted_by if remembered else "",
-        accepted_reason=remembered.accepted_reason if remembered else "",
+        waived_by=stored.waived_by if stored else "",
+        waiver_reason=stored.waiver_reason if stored else "",
+        accepted_by=stored.accepted_by if stored else "",
+        accepted_reason=stored.accepted_reason if stored else "",
     )

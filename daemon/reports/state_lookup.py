@@ -1,4 +1,4 @@
-"""What a state database remembers, for whoever makes a report: own attempts, accepted gaps, usual times."""
+"""What reports read from a state database: attempts, accepted gaps, stale dates and usual durations."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from backfilld.state.store.database import Database
 
 
 def known_checks(db: Database, pipeline: Pipeline, start: dt.date, end: dt.date) -> Known:
-    """The checks of the range, both ends included, and of what lies behind it."""
+    """The checks of the range, both ends included, and of its lookback, by date and processor."""
     first, last = lookback.calendar_span(pipeline, start, end)
     span = [dt.date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1)]
     with db.read() as tx:
-        found = [check for own in checks.for_dates(tx, span).values() for check in own.values()]
+        stored = [check for by_name in checks.for_dates(tx, span).values() for check in by_name.values()]
         by_date: dict[dt.date, dict[str, CheckRow]] = defaultdict(dict)
-        for check in attempts.with_attempt_history(tx, found):
+        for check in attempts.with_attempt_history(tx, stored):
             by_date[check.date][check.processor] = check
         return by_date
 
 
 def stale_dates(db: Database, start: dt.date, end: dt.date) -> list[Recompute]:
-    """The dates of the range, both ends included, that were computed before an earlier one was repaired."""
+    """The stale dates of the range, both ends included: computed before an earlier date was repaired."""
     with db.read() as tx:
-        found = dates.page(tx, start=start, end=end, mark=Mark.STALE, limit=(end - start).days + 1)
-    marked = ((row.date, row.stale_by, row.stale_at) for row in found)
+        rows = dates.page(tx, start=start, end=end, mark=Mark.STALE, limit=(end - start).days + 1)
+    marked = ((row.date, row.stale_by, row.stale_at) for row in rows)
     return [Recompute(date=date, repaired=by, at=at) for date, by, at in marked if by and at is not None]
 
 
 def typical_seconds(db: Database, pipeline: Pipeline) -> Mapping[str, float | None]:
-    """How many seconds a date of each processor usually takes; None while no attempt has succeeded."""
+    """The usual seconds per date of each processor; None while no attempt has succeeded."""
     with db.read() as tx:
         return {name: attempts.typical_seconds(tx, name) for name in pipeline.processors}

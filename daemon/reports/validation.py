@@ -1,13 +1,13 @@
-"""The validation report: what exists for a range of dates, what does not and why, and what to do next.
+"""The validation report: what exists for a range of dates, what is missing and why, and what to do next.
 
-The verdicts are the engine's own, and a phase is ready exactly where the engine would open its gate.
+Verdicts come from the engine's rules. A phase is ready exactly where the engine would open its gate.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -22,7 +22,7 @@ from backfilld.daemon.reports.snapshot import (
     take_snapshot,
 )
 from backfilld.daemon.warehouses.adapter import Warehouse
-from backfilld.state.formatting import pluralize
+from backfilld.state.formatting import format_date_ranges, pluralize
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
@@ -33,16 +33,16 @@ from backfilld.state.rules.verdict import Verdict
 
 
 class Readiness(StrEnum):
-    """How one date stands in one phase."""
+    """The status of one date in one phase."""
 
     READY = "ready"
     """Every gate of the phase would open."""
-    LACKING = "lacking"
-    """Something has to run."""
+    INCOMPLETE = "incomplete"
+    """A processor has to run."""
     WAITING = "waiting"
-    """Somebody's run is open, or the warehouse could not say."""
+    """An external run is open, or the warehouse could not be queried."""
     BLOCKED = "blocked"
-    """Running would not help: a critical source ran and has no data."""
+    """Running again does not help: a critical source ran and has no data."""
     BOOTSTRAP = "bootstrap"
     OFF = "off"
 
@@ -66,7 +66,7 @@ class ProcessorReport:
     priority: str
     symbol: str
     status: str
-    """The symbol in words: complete, partly, never ran, ran but no data, failed, running, unknown."""
+    """What the symbol means: complete, partly, never ran, ran but no data, failed, running, unknown."""
     complete: int
     expected: int
     percent: float | None
@@ -75,9 +75,9 @@ class ProcessorReport:
     bootstrap: int
     off: int
     note: str
-    """Why nothing is expected where nothing is, else empty."""
+    """Why nothing is expected; empty where something is."""
     estimate: float | None
-    """Seconds that one date usually takes, as the pipeline file says."""
+    """Seconds per date by the pipeline file; None without an estimate."""
     dates: Mapping[dt.date, DateVerdict]
 
 
@@ -96,7 +96,7 @@ class PhaseReport:
     bootstrap_dates: int
     dates: Mapping[dt.date, Readiness]
     missing_upstream: Sequence[MissingUpstream]
-    """What earlier dates, outside the range, lack of the phase before, so that this one cannot start."""
+    """Outputs of the phase before, on dates before the range, without which this phase cannot start."""
     processors: Sequence[ProcessorReport]
 
 
@@ -110,10 +110,16 @@ class Validation:
     expected_dates: int
     bootstrap_dates: int
     off_dates: Mapping[dt.date, str]
-    """The dates on which nothing is expected, with the reason."""
+    """The dates on which the calendar expects nothing, with the reason."""
     phases: Sequence[PhaseReport]
     ready: bool
     summary: str
+    counts_outside_seasons: Mapping[dt.date, Mapping[str, int]]
+    """What the calendar counts on dates that lie in no season."""
+    unexpected_rows: Mapping[str, Mapping[dt.date, int]]
+    """Rows by processor and date on dates that the calendar does not expect."""
+    warnings: Sequence[str]
+    """Contradictions between calendar, seasons and tables: one sentence each."""
     next_action: str
     snapshot: Snapshot = field(repr=False)
 
@@ -127,12 +133,12 @@ def validation(
     now: float,
     known: Known | None = None,
 ) -> Validation:
-    """Say what exists from `start` to `end`, both included; `now` is in epoch seconds.
+    """The report of the dates from `start` to `end`, both included; `now` is in epoch seconds.
 
-    `known` is what a state database remembers, where there is one: own attempts and accepted gaps.
+    `known` has the attempts and accepted gaps of a state database, where there is one.
 
     Raises:
-        WarehouseError: the calendar, or everything in the warehouse, could not be asked.
+        WarehouseError: the calendar, or the whole warehouse, could not be queried.
         ValueError: `start` is after `end`.
     """
     if start > end:
@@ -140,38 +146,58 @@ def validation(
     return report(pipeline, take_snapshot(pipeline, warehouse, start, end, now=now, known=known))
 
 
-def report(pipeline: Pipeline, seen: Snapshot) -> Validation:
-    """The report of what a survey found."""
-    ahead = [_ahead(pipeline, phase, seen) for phase in pipeline.phase]
-    phases = [_phase(pipeline, one, seen) for one in ahead]
-    expected = list(seen.expected())
+def report(pipeline: Pipeline, snapshot: Snapshot) -> Validation:
+    """The report of a snapshot."""
+    statuses = [_status(pipeline, phase, snapshot) for phase in pipeline.phase]
+    phases = [_phase(pipeline, status, snapshot) for status in statuses]
+    expected = list(snapshot.expected())
     bootstrap = {date for p in phases for date, how in p.dates.items() if how is Readiness.BOOTSTRAP}
     return Validation(
-        start=seen.start,
-        end=seen.end,
-        dates=len(list(seen.in_range())),
+        start=snapshot.start,
+        end=snapshot.end,
+        dates=len(list(snapshot.in_range())),
         expected_dates=len(expected),
         bootstrap_dates=len(bootstrap),
-        off_dates={day.date: day.reason for day in seen.in_range() if not day.expected},
+        off_dates={day.date: day.reason for day in snapshot.in_range() if not day.expected},
         phases=phases,
         ready=all(phase.ready for phase in phases),
-        summary=_summary(seen, len(expected), len(bootstrap), phases),
-        next_action=next_action(seen, ahead),
-        snapshot=seen,
+        summary=_summary(snapshot, len(expected), len(bootstrap), phases),
+        counts_outside_seasons=snapshot.counts_outside_seasons(),
+        unexpected_rows=snapshot.unexpected_rows,
+        warnings=list(_warnings(snapshot)),
+        next_action=next_action(snapshot, statuses),
+        snapshot=snapshot,
     )
 
 
-def _ahead(pipeline: Pipeline, phase: Phase, seen: Snapshot) -> PhaseStatus:
-    closed = closed_gates(pipeline, phase, seen)
-    return PhaseStatus(phase=phase, closed=closed, missing_upstream=_holes(pipeline, phase, seen))
+def _warnings(snapshot: Snapshot) -> Iterator[str]:
+    """One sentence for counts outside of all seasons, and one for each processor with unexpected rows."""
+    if outside := snapshot.counts_outside_seasons():
+        lie = "date has" if len(outside) == 1 else "dates have"
+        yield (
+            f"{len(outside)} {lie} counts in the calendar outside of all seasons:"
+            f" {format_date_ranges(outside)}; correct calendar.season"
+        )
+    for name, rows in snapshot.unexpected_rows.items():
+        yield (
+            f"unexpected rows: {name} has {pluralize(sum(rows.values()), 'row')} on"
+            f" {format_date_ranges(rows)}, which the calendar does not expect"
+        )
 
 
-def _phase(pipeline: Pipeline, ahead: PhaseStatus, seen: Snapshot) -> PhaseReport:
-    phase = ahead.phase
-    processors = [_processor(pipeline, processor, seen) for processor in phase.processor]
+def _status(pipeline: Pipeline, phase: Phase, snapshot: Snapshot) -> PhaseStatus:
+    closed = closed_gates(pipeline, phase, snapshot)
+    return PhaseStatus(
+        phase=phase, closed=closed, missing_upstream=_missing_upstream(pipeline, phase, snapshot)
+    )
+
+
+def _phase(pipeline: Pipeline, status: PhaseStatus, snapshot: Snapshot) -> PhaseReport:
+    phase = status.phase
+    processors = [_processor(pipeline, processor, snapshot) for processor in phase.processor]
     dates = {
-        day.date: _standing(day, ahead.closed.get(day.date), goes_through=enters(pipeline, phase, day))
-        for day in seen.in_range()
+        day.date: _readiness(day, status.closed.get(day.date), goes_through=enters(pipeline, phase, day))
+        for day in snapshot.in_range()
     }
     tally = Counter(dates.values())
     complete, expected = sum(p.complete for p in processors), sum(p.expected for p in processors)
@@ -187,12 +213,12 @@ def _phase(pipeline: Pipeline, ahead: PhaseStatus, seen: Snapshot) -> PhaseRepor
         expected_dates=due,
         bootstrap_dates=tally[Readiness.BOOTSTRAP],
         dates=dates,
-        missing_upstream=ahead.missing_upstream,
+        missing_upstream=status.missing_upstream,
         processors=processors,
     )
 
 
-def _standing(day: Day, closed: Decision | None, *, goes_through: bool) -> Readiness:
+def _readiness(day: Day, closed: Decision | None, *, goes_through: bool) -> Readiness:
     if not day.expected:
         return Readiness.OFF
     if not goes_through:
@@ -201,28 +227,28 @@ def _standing(day: Day, closed: Decision | None, *, goes_through: bool) -> Readi
         return Readiness.READY
     if isinstance(closed, Fail):
         return Readiness.BLOCKED
-    return Readiness.LACKING if isinstance(closed, Start) else Readiness.WAITING
+    return Readiness.INCOMPLETE if isinstance(closed, Start) else Readiness.WAITING
 
 
-def _holes(pipeline: Pipeline, phase: Phase, seen: Snapshot) -> list[MissingUpstream]:
-    """What bars the first date of the range that goes through the phase."""
+def _missing_upstream(pipeline: Pipeline, phase: Phase, snapshot: Snapshot) -> list[MissingUpstream]:
+    """What the first date of the range that goes through the phase needs of earlier dates."""
     before = lookback.phase_before(pipeline, phase)
-    first = next((day for day in seen.in_range() if enters(pipeline, phase, day)), None)
+    first = next((day for day in snapshot.in_range() if enters(pipeline, phase, day)), None)
     if before is None or first is None:
         return []
     since = pipeline.seasons.lookback_start(first.date, pipeline.lookback(phase))
-    return seen.holes_before(before.processor, since)
+    return snapshot.missing_before(before.processor, since)
 
 
-def _processor(pipeline: Pipeline, processor: Processor, seen: Snapshot) -> ProcessorReport:
-    checks = {day.date: seen.checks[day.date][processor.name] for day in seen.in_range()}
+def _processor(pipeline: Pipeline, processor: Processor, snapshot: Snapshot) -> ProcessorReport:
+    checks = {day.date: snapshot.checks[day.date][processor.name] for day in snapshot.in_range()}
     bootstrap_days = pipeline.bootstrap_days(processor)
-    off = sum(1 for day in seen.in_range() if not day.expected)
-    bootstrap = sum(1 for day in seen.expected() if day.in_bootstrap(bootstrap_days))
+    off = sum(1 for day in snapshot.in_range() if not day.expected)
+    bootstrap = sum(1 for day in snapshot.expected() if day.in_bootstrap(bootstrap_days))
     verdicts: Counter[Verdict] = Counter(check.verdict for check in checks.values())
     del verdicts[Verdict.NOT_EXPECTED]
     complete, expected = verdicts[Verdict.COMPLETE], verdicts.total()
-    symbol, status = _sign(verdicts)
+    symbol, status = _symbol(verdicts)
     return ProcessorReport(
         processor=processor.name,
         table=processor.table,
@@ -257,16 +283,16 @@ _NONE = {
 }
 
 
-def _sign(verdicts: Mapping[Verdict, int]) -> tuple[str, str]:
-    """The symbol of a processor over many dates: of what is there, else of the worst reason for nothing."""
-    found = {verdict for verdict, n in verdicts.items() if n}
-    if not found:
+def _symbol(verdicts: Mapping[Verdict, int]) -> tuple[str, str]:
+    """Symbol and status over many dates: of the rows that exist, else the worst reason for having none."""
+    present = {verdict for verdict, n in verdicts.items() if n}
+    if not present:
         return Verdict.NOT_EXPECTED.symbol, "nothing expected"
-    if found == {Verdict.COMPLETE}:
+    if present == {Verdict.COMPLETE}:
         return Verdict.COMPLETE.symbol, "complete"
-    if found & {*_SOME}:
+    if present & {*_SOME}:
         return Verdict.PARTIAL.symbol, "partly"
-    return next((verdict.symbol, words) for verdict, words in _NONE.items() if verdict in found)
+    return next((verdict.symbol, words) for verdict, words in _NONE.items() if verdict in present)
 
 
 def _nothing_expected(bootstrap: int, off: int) -> str:
@@ -274,11 +300,11 @@ def _nothing_expected(bootstrap: int, off: int) -> str:
     return ", ".join(f"{pluralize(n, 'date')} {words}" for n, words in counts if n)
 
 
-def _summary(seen: Snapshot, expected: int, bootstrap: int, phases: Sequence[PhaseReport]) -> str:
-    off = len(list(seen.in_range())) - expected
+def _summary(snapshot: Snapshot, expected: int, bootstrap: int, phases: Sequence[PhaseReport]) -> str:
+    off = len(list(snapshot.in_range())) - expected
     apart = ", ".join(f"{n} {word}" for n, word in ((off, "off"), (bootstrap, "in bootstrap")) if n)
-    told = ", ".join(f"{p.phase} {p.ready_dates}/{p.expected_dates}" for p in phases)
-    return f"{pluralize(expected, 'date')} expected{f' ({apart})' if apart else ''}; ready: {told}"
+    ready = ", ".join(f"{p.phase} {p.ready_dates}/{p.expected_dates}" for p in phases)
+    return f"{pluralize(expected, 'date')} expected{f' ({apart})' if apart else ''}; ready: {ready}"
 
 
 def _percent(part: int, whole: int) -> float | None:

@@ -1,7 +1,7 @@
-"""`waiting_on`: one true sentence about what a live date waits for, made when somebody looks.
+"""`waiting_on`: what a live date waits for, in one sentence with the root cause and the command that helps.
 
-Only what cannot change behind a date's back is stored with it; who holds the slot it waits for, and which
-earlier date bars its way, is read now.
+The holder of a slot and the blocking earlier date change without an event of the waiting date, so they are
+read here, when the sentence is requested. Everything else is stored with the date.
 """
 
 from __future__ import annotations
@@ -13,112 +13,114 @@ from dataclasses import dataclass, field, replace
 from backfilld.daemon.engine import lookback
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.lookback import Window
+from backfilld.daemon.reports.remedies import helpful_command
 from backfilld.state.formatting import format_utc
+from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow, CheckRow, DateRow, HoldRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.store import attempts, checks, holds
+from backfilld.state.store import attempts, checks, dates, holds
 from backfilld.state.store.database import Transaction
+
+_STOPPED_BY_PAUSE = (WaitReason.SLOT, WaitReason.PAUSED, WaitReason.RETRY, WaitReason.ENGINE)
 
 
 @dataclass(frozen=True, slots=True)
-class _Scene:
-    """What is true of everything, read once for many dates."""
+class WaitContext:
+    """Facts about all dates, read once for the dates in question."""
 
     tx: Transaction
-    context: EngineContext
+    engine: EngineContext
     running: Sequence[AttemptRow]
-    holds: Mapping[str, HoldRow]
+    holds: Sequence[HoldRow]
     checks: Mapping[dt.date, Mapping[str, CheckRow]]
     windows: Mapping[dt.date, Window]
-    missing_upstream: dict[tuple[str, dt.date], tuple[dt.date, str]] = field(default_factory=dict)
+    blockers: dict[tuple[str, dt.date], tuple[dt.date, str]] = field(default_factory=dict)
+    """The first blocking date and its sentence, by the phase and the start of a lookback."""
+
+    def hold(self, kind: str) -> HoldRow | None:
+        """The hold of a kind, where there is one."""
+        return next((hold for hold in self.holds if hold.kind == kind), None)
 
 
 def waiting_on(tx: Transaction, context: EngineContext, rows: Sequence[DateRow]) -> dict[dt.date, str]:
-    """What each of the dates waits for; ended dates wait for nothing and are left out."""
+    """What each live date of `rows` waits for; dates that have ended are left out."""
     live = [row for row in rows if row.state not in FINAL]
     if not live:
         return {}
-    scene = _Scene(
+    behind_earlier = [row for row in live if row.waiting == WaitReason.EARLIER_DATE]
+    wait_context = WaitContext(
         tx=tx,
-        context=context,
+        engine=context,
         running=attempts.running(tx),
-        holds={hold.kind: hold for hold in holds.all_holds(tx)},
+        holds=holds.all_holds(tx),
         checks=checks.for_dates(tx, [row.date for row in live]),
-        windows=lookback.windows(
-            tx, context, [row for row in live if row.waiting == WaitReason.EARLIER_DATE]
-        ),
+        windows=lookback.windows(tx, context, behind_earlier),
     )
-    return {row.date: _sentence(scene, row) for row in live}
+    return {row.date: _sentence(wait_context, row) for row in live}
 
 
-def _sentence(scene: _Scene, row: DateRow) -> str:
-    everything = scene.holds.get("all")
-    if everything is not None and row.waiting in (
-        WaitReason.SLOT,
-        WaitReason.PAUSED,
-        WaitReason.RETRY,
-        WaitReason.ENGINE,
-    ):
+def _sentence(context: WaitContext, row: DateRow) -> str:
+    everything = context.hold(holds.EVERYTHING)
+    if everything is not None and row.waiting in _STOPPED_BY_PAUSE:
         return f"everything is paused by {everything.actor}{_because(everything.reason)}"
-    tell = _TELLERS.get(row.waiting)
-    own = scene.checks.get(row.date, {})
-    return (tell(scene, row, own) if tell else row.waiting_text) or "the engine's next turn"
+    describe = _DESCRIBERS.get(row.waiting)
+    described = describe(context, row, context.checks.get(row.date, {})) if describe else row.waiting_text
+    return described or "the engine's next turn"
 
 
-def _question(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
-    if away := _away(scene):
-        return away
+def _query(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -> str:
+    if hold := _warehouse_hold(context):
+        return hold
     if row.waiting == WaitReason.CALENDAR:
         return "the calendar's answer"
-    stage = scene.context.pipeline.stage.get(row.state)
-    asked = [p.name for p in stage.processors if p.name in own and own[p.name].query_due_at] if stage else []
-    return f"the warehouse's answer about {', '.join(asked)}" if asked else "the warehouse's answer"
+    stage = context.engine.pipeline.stage.get(row.state)
+    names = [p.name for p in stage.processors] if stage else []
+    queried = [name for name in names if name in by_name and by_name[name].query_due_at]
+    return f"the warehouse's answer about {', '.join(queried)}" if queried else "the warehouse's answer"
 
 
-def _away(scene: _Scene) -> str:
-    """Why the warehouse is not asked now, and until when; empty where it is."""
-    hold = scene.holds.get(holds.WAREHOUSE)
+def _warehouse_hold(context: WaitContext) -> str:
+    """Why the warehouse is not queried now, and until when; empty where it is."""
+    hold = context.hold(holds.WAREHOUSE)
     if hold is None:
         return ""
     again = f", asked again at {format_utc(hold.until)}" if hold.until is not None else ""
     return f"the warehouse: {hold.reason}{again}"
 
 
-def _attempt(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
-    running = [(check.attempt_id, check.processor) for check in own.values() if check.attempt_id is not None]
-    return ", ".join(
-        f"attempt {n} of {name}{_because(scene.context.status_messages.get(n, ''))}" for n, name in running
-    )
+def _attempt(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -> str:
+    running = [(c.attempt_id, c.processor) for c in by_name.values() if c.attempt_id is not None]
+    messages = context.engine.status_messages
+    return ", ".join(f"attempt {n} of {name}{_because(messages.get(n, ''))}" for n, name in running)
 
 
-def _slot(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
-    """Which slot: of the sequential phase, of an output table, or any; none while it could not start."""
-    if away := _away(scene):
-        return away
-    wanted = [check.processor for check in own.values() if check.runnable]
-    stage = scene.context.pipeline.stage.get(row.state)
-    if not wanted or stage is None:
+def _slot(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -> str:
+    """The slot that is taken: of the sequential phase, of an output table, or of `slots`."""
+    if hold := _warehouse_hold(context):
+        return hold
+    runnable = [check.processor for check in by_name.values() if check.runnable]
+    pipeline = context.engine.pipeline
+    stage = pipeline.stage.get(row.state)
+    if not runnable or stage is None:
         return "a slot"
     if stage.phase.sequential:
-        holder = next((a for a in scene.running if a.sequence == stage.phase.name), None)
+        holder = next((a for a in context.running if a.sequence == stage.phase.name), None)
         return f"a slot of {stage.phase.name}{_runs(holder)}"
-    first = scene.context.pipeline.processors[wanted[0]]
-    if reason := scene.context.unavailable.get(first.executor) or _executor_slot(scene, first):
+    first = pipeline.processors[runnable[0]]
+    if reason := context.engine.unavailable.get(first.executor) or _executor_slot(context, first):
         return reason
-    table = first.table
-    writer = next((a for a in scene.running if a.output == table), None)
+    writer = next((a for a in context.running if a.output == first.table), None)
     if writer is not None:
-        return f"a writer of {table}{_runs(writer)}"
-    slots = scene.context.pipeline.jobs.slots
-    return f"a slot for {', '.join(wanted)}: {len(scene.running)} of {slots} are taken"
+        return f"a writer of {first.table}{_runs(writer)}"
+    return f"a slot for {', '.join(runnable)}: {len(context.running)} of {pipeline.jobs.slots} are taken"
 
 
-def _executor_slot(scene: _Scene, processor: Processor) -> str:
-    """The limit of the processor's executor; empty while it has none or is below it."""
-    slots = scene.context.pipeline.executor_of(processor).slots
-    taken = sum(1 for attempt in scene.running if attempt.executor == processor.executor)
+def _executor_slot(context: WaitContext, processor: Processor) -> str:
+    """The limit of the processor's executor; empty where it has none or is below it."""
+    slots = context.engine.pipeline.executor_of(processor).slots
+    taken = sum(1 for attempt in context.running if attempt.executor == processor.executor)
     if slots is None or taken < slots:
         return ""
     return f"a slot of the executor {processor.executor}: {taken} of {slots} are taken"
@@ -128,38 +130,61 @@ def _runs(attempt: AttemptRow | None) -> str:
     return f": {attempt.date} runs {attempt.processor}" if attempt else ""
 
 
-def _retry(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
+def _retry(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -> str:
     at = f", not before {format_utc(row.due_at)}" if row.due_at else ""
     return f"the next attempt of {row.waiting_text}{at}"
 
 
-def _earlier(scene: _Scene, row: DateRow, own: Mapping[str, CheckRow]) -> str:
-    window = scene.windows.get(row.date)
+def _held(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -> str:
+    """The hold, with the command that releases it where it does not end by itself."""
+    hold = next((h for h in context.holds if h.reason == row.waiting_text and h.until is None), None)
+    command = f"; backfilld release {hold.kind} {hold.key}" if hold and hold.key else ""
+    return f"{row.waiting_text}{command}"
+
+
+def _earlier_date(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -> str:
+    window = context.windows.get(row.date)
     if window is None:
         return ""
-    if (window.phase.name, window.start) not in scene.missing_upstream:
-        scene.missing_upstream[window.phase.name, window.start] = _first_hole(scene, window)
-    date, told = scene.missing_upstream[window.phase.name, window.start]
-    return told if date < row.date else ""
+    key = window.phase.name, window.start
+    if key not in context.blockers:
+        context.blockers[key] = _first_blocker(context, window)
+    date, sentence = context.blockers[key]
+    return sentence if date < row.date else ""
 
 
-def _first_hole(scene: _Scene, window: Window) -> tuple[dt.date, str]:
-    """The first hole from a start on, as a date and a sentence; it is the same for all dates behind it."""
-    found = lookback.missing_upstream(scene.tx, replace(window, end=dt.date.max))
-    if found is None:
+def _first_blocker(context: WaitContext, window: Window) -> tuple[dt.date, str]:
+    """The first blocking date since the window's start, and the sentence for all dates behind it."""
+    missing = lookback.missing_upstream(context.tx, replace(window, end=dt.date.max))
+    if missing is None:
         return dt.date.max, ""
-    check = checks.for_dates(scene.tx, [found[0]])[found[0]].get(found[1])
-    return found[0], lookback.sentence(found, window.phase, str(check.verdict) if check else "unknown")
+    date, processor = missing
+    by_name = checks.for_dates(context.tx, [date])[date]
+    row, check = dates.get(context.tx, date), by_name.get(processor)
+    if row is not None and row.state == FAILED:
+        unsatisfied = {name: c.verdict for name, c in by_name.items() if not c.satisfied}
+        command = helpful_command(date, row.outcome, unsatisfied)
+        return date, f"blocked by {date}, which failed: {row.reason}; {command}"
+    shown = f"{processor} is {check.verdict if check else 'unknown'}"
+    if row is None:
+        return date, f"blocked by {date}, which was never enqueued: {shown}; backfilld enqueue {date}"
+    if row.state == DONE:
+        return date, f"blocked by {date}, which is done, but {shown}; backfilld retry {date}"
+    cause = _held(context, row, by_name) if row.waiting == WaitReason.HELD else row.waiting_text
+    return date, f"blocked by {date} in {row.state}: {shown}{_because(cause)}"
 
 
-_Teller = Callable[[_Scene, DateRow, Mapping[str, CheckRow]], str]
-_TELLERS: Mapping[str, _Teller] = {
-    WaitReason.VERDICT: _question,
-    WaitReason.CALENDAR: _question,
+Describer = Callable[[WaitContext, DateRow, Mapping[str, CheckRow]], str]
+"""Describes the wait of one date, given its checks by processor; empty where there is nothing to say."""
+
+_DESCRIBERS: Mapping[str, Describer] = {
+    WaitReason.VERDICT: _query,
+    WaitReason.CALENDAR: _query,
     WaitReason.ATTEMPT: _attempt,
     WaitReason.SLOT: _slot,
     WaitReason.RETRY: _retry,
-    WaitReason.EARLIER_DATE: _earlier,
+    WaitReason.HELD: _held,
+    WaitReason.EARLIER_DATE: _earlier_date,
 }
 
 

@@ -1,31 +1,48 @@
-"""What the warehouse is asked, and how its refusals are told apart from its answers."""
+"""The protocol of a warehouse: what the daemon asks of it, what it answers, and what a new kind brings.
+
+A warehouse is a folder with an `adapter.py`, whose ADAPTER names the settings model and opens a `Warehouse`.
+One that answers SQL needs a `SqlBackend` and a `Catalog`; `client.WarehouseClient` does the rest.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from backfilld.daemon.preflight.findings import Finding
 from backfilld.state.errors import BackfilldError
-from backfilld.state.pipeline.sections import WarehouseSettings
+from backfilld.state.formatting import first_line
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.sections import DEFAULT_QUOTA_TIMEZONE, WarehouseSettings
 from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.verdict import Evidence
 
 Purpose = Literal["gate", "sweep", "calendar", "validation", "quality", "preflight"]
-"""What the warehouse is asked for: the closed set by which queries are counted."""
+"""Why the warehouse is queried: the closed set by which queries are counted."""
 
 Wanted = Mapping[str, Collection[dt.date]]
-"""The dates to ask about, by processor."""
+"""The dates to query, by processor."""
 
 Answers = Mapping[tuple[str, dt.date], Evidence]
 """Evidence by (processor, date): one for every pair that was wanted."""
 
+Capability = Literal["price", "cancel", "write_stamp", "implicit_tables"]
+"""What a kind of warehouse can do.
+
+`price`: it bills queries, and estimates the bytes before it runs them.
+`cancel`: a query that exceeds its time limit is ended in the warehouse too.
+`write_stamp`: evidence carries when and how each partition was last written.
+`implicit_tables`: a table exists once a job has written it; before, it has no rows.
+"""
+
 
 class WarehouseError(BackfilldError):
-    """A question that was not answered. Never an answer: whoever asked knows nothing new.
+    """No query can be answered now. It says nothing about the data.
 
-    `retry_at` (epoch seconds) is set when asking again before then is useless, as with a spent quota.
+    `retry_at` (epoch seconds) is set when a query before then is useless, as with an exhausted quota.
     """
 
     def __init__(self, message: str, *, retry_at: float | None = None) -> None:
@@ -33,27 +50,161 @@ class WarehouseError(BackfilldError):
         super().__init__(message)
 
 
+class QueryError(BackfilldError):
+    """This query cannot be answered, because of a table, a column, a permission or its length.
+
+    Split up, the rest of the query may well be answered. `inaccessible`: a table is missing, denied or too
+    slow; if all are, the location, the account or the warehouse itself is wrong. `date_scoped`: the table
+    consists of files, whose columns may differ on other dates. `file_scoped`: some files cannot be read, and
+    the dates of the others may well be answered.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        inaccessible: bool = False,
+        date_scoped: bool = False,
+        file_scoped: bool = False,
+    ) -> None:
+        self.inaccessible = inaccessible
+        self.date_scoped = date_scoped
+        self.file_scoped = file_scoped
+        super().__init__(first_line(message))
+
+
+class Ledger(Protocol):
+    """A record of the bytes billed on each quota day. Called from several threads at once."""
+
+    def read(self, day: dt.date) -> tuple[int, int]:
+        """Bytes billed on a day, and bytes allowed that day beyond the limit."""
+
+    def add(self, day: dt.date, billed: int) -> None:
+        """Add the bytes that a query was billed."""
+
+
+def noop(*_: object) -> None:
+    """Do nothing: the default of a callback."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryHooks:
+    """Callbacks for queries and errors, the clock, and the ledger of billed bytes."""
+
+    ledger: Ledger
+    """The record of the bytes billed on each quota day."""
+    on_query: Callable[[Purpose, int], None] = noop
+    """Called with purpose and bytes billed, once for each query that was sent."""
+    on_error: Callable[[], None] = noop
+    """Called once for each query that was not answered."""
+    now: Callable[[], float] = time.time
+    """Epoch seconds."""
+    quota_zone: str = DEFAULT_QUOTA_TIMEZONE
+    """The time zone at whose midnight a quota day ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableInfo:
+    """The metadata of one table. Names of columns are in lower case: warehouses ignore their case."""
+
+    columns: frozenset[str]
+    partition_column: str | None = None
+    """None for a table without partitions, or with ones by time of loading."""
+    require_filter: bool = False
+    """Whether a query that names no partition is refused."""
+    expiration_seconds: float | None = None
+    """How long after its date a partition vanishes; None: never."""
+    modified_at: float | None = None
+    """Epoch seconds of the last change, where that is known."""
+
+
+class PreflightScope(Protocol):
+    """What a warehouse's preflight checks may look at."""
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline that is to run."""
+
+    @property
+    def start(self) -> dt.date:
+        """The oldest date that is to be filled."""
+
+    @property
+    def today(self) -> dt.date:
+        """The current date."""
+
+    @property
+    def tables(self) -> Mapping[str, TableInfo | QueryError | None]:
+        """Every table that the pipeline names; None for a table that does not exist."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreflightCheck:
+    """A preflight check that only one kind of warehouse has."""
+
+    name: str
+    title: str
+    run: Callable[[PreflightScope], Iterable[Finding]]
+
+
+class Catalog(Protocol):
+    """The metadata of a warehouse's tables. Reading it reads no rows and costs nothing."""
+
+    def describe_connection(self) -> str:
+        """The project, directory or server that was reached, in a few words.
+
+        Raises:
+            WarehouseError: it cannot be reached, or not with these credentials.
+        """
+
+    def describe(self, table: str) -> TableInfo | None:
+        """The metadata of a table; None if it does not exist.
+
+        Raises:
+            QueryError: the table's metadata may not be read.
+            WarehouseError: nothing can be queried now.
+        """
+
+    def preflight_checks(self) -> Sequence[PreflightCheck]:
+        """The checks of this kind of warehouse, beside those that every kind has."""
+
+
 class Warehouse(Protocol):
-    """The platform's data, read-only."""
+    """The platform's data, read-only. Called from several threads at once."""
 
     def counts(self, start: dt.date, end: dt.date) -> Mapping[dt.date, Counts]:
         """Counts per date of the calendar, both ends included; 0 for dates that are absent.
 
         Raises:
-            WarehouseError: the calendar could not be asked.
+            WarehouseError: the calendar could not be read.
         """
 
     def evidence(self, wanted: Wanted, *, purpose: Purpose) -> Answers:
-        """What the tables and the run history hold: two queries, however many tables and dates.
+        """Rows, figures and latest runs of every wanted pair: two queries, however many tables and dates.
 
-        A table that cannot be asked gives evidence with `error` for its processors and leaves the rest.
+        A table that cannot be queried gives evidence with `error` for its processors and no other.
 
         Raises:
-            WarehouseError: nothing at all could be asked.
+            WarehouseError: no query could be answered.
         """
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close all connections. Idempotent."""
+
+
+class DescribedWarehouse(Warehouse, Protocol):
+    """A warehouse as an adapter opens it: with its catalog and an estimate of what queries cost."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """The metadata of its tables."""
+
+    def estimate_bytes(self, wanted: Wanted) -> int:
+        """About how many bytes `evidence` of the same pairs would be billed; 0 without the capability price.
+
+        Raises:
+            WarehouseError: it could not be estimated.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,3 +213,8 @@ class WarehouseAdapter:
 
     settings: type[WarehouseSettings]
     """The model of `[warehouse]`."""
+    open: Callable[[Pipeline, QueryHooks], DescribedWarehouse]
+    """The warehouse of a pipeline, not connected yet."""
+    remedy: str
+    """What an operator checks when it does not answer."""
+    capabilities: frozenset[Capability] = frozenset()

@@ -6,20 +6,9 @@ import datetime as dt
 import threading
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
 
-from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.daemon.warehouses.adapter import Ledger, WarehouseError
 from backfilld.state.rules.quota_day import next_midnight, quota_day
-
-
-class Ledger(Protocol):
-    """Where the bytes of each quota day are written down. Called from several threads at once."""
-
-    def read(self, day: dt.date) -> tuple[int, int]:
-        """Bytes billed on a day, and bytes allowed that day beyond the limit."""
-
-    def add(self, day: dt.date, billed: int) -> None:
-        """Count what a query was billed."""
 
 
 class InMemoryLedger:
@@ -30,12 +19,12 @@ class InMemoryLedger:
         self._billed: Counter[dt.date] = Counter()
 
     def read(self, day: dt.date) -> tuple[int, int]:
-        """Bytes billed on a day; nobody allows more here."""
+        """Bytes billed on a day, and 0: no operator allows more here."""
         with self._lock:
             return self._billed[day], 0
 
     def add(self, day: dt.date, billed: int) -> None:
-        """Count what a query was billed."""
+        """Add the bytes that a query was billed."""
         with self._lock:
             self._billed[day] += billed
 
@@ -50,7 +39,7 @@ class DailyBudget:
         self._zone = zone
 
     def check(self) -> None:
-        """Let a query pass while there is something left.
+        """Let a query pass while some of the budget is left.
 
         Raises:
             WarehouseError: nothing is left before the quota day ends.
@@ -68,6 +57,6 @@ class DailyBudget:
             )
 
     def spend(self, billed: int) -> None:
-        """Count what a query was billed."""
+        """Add the bytes that a query was billed."""
         if self._limit is not None and billed:
             self._ledger.add(quota_day(self._now(), self._zone), billed)

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.daemon.warehouses.backend import Backend, QueryError, Row
-from backfilld.daemon.warehouses.sql.queries import Query, Select
+from backfilld.daemon.warehouses.adapter import QueryError, WarehouseError
+from backfilld.daemon.warehouses.sql.backend import Row, SqlBackend
+from backfilld.daemon.warehouses.sql.queries import Query, Select, Statement
+from backfilld.daemon.warehouses.sql.user_sql import user_sql
 from backfilld.state.pipeline.fields import IDENTIFIER
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.calendar import Counts
@@ -22,8 +23,9 @@ CalendarCounts = Mapping[dt.date, Counts]
 class CalendarReader:
     """Counts per date, for every warehouse."""
 
-    def __init__(self, pipeline: Pipeline, backend: Backend) -> None:
-        self._query = pipeline.calendar.query
+    def __init__(self, pipeline: Pipeline, backend: SqlBackend) -> None:
+        query = pipeline.calendar.query
+        self._query = Statement(user_sql(query.strip().rstrip(";"))) if query else None
         self._path = pipeline.path.parent / pipeline.calendar.file if pipeline.calendar.file else None
         self._backend = backend
         self._read: tuple[tuple[int, int], CalendarCounts] | None = None
@@ -42,14 +44,13 @@ class CalendarReader:
             return {}
         return {date: counts for date, counts in known.items() if start <= date <= end}
 
-    def _ask(self, query: str, start: dt.date, end: dt.date) -> CalendarCounts:
-        branch = Select(sql=query.strip().rstrip(";"))
-        question = Query(branches=(branch,), params={"start": start, "end": end})
+    def _ask(self, query: Statement, start: dt.date, end: dt.date) -> CalendarCounts:
         try:
-            return _of_rows(self._backend.query(question, purpose="calendar"))
+            sent = Query(selects=(Select(statement=query),), params={"start": start, "end": end})
+            return _of_rows(self._backend.query(sent, purpose="calendar"))
         except QueryError as refusal:
             raise WarehouseError(f"calendar.query was refused: {refusal}") from refusal
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise WarehouseError(f"calendar.query: {error}") from error
 
     def _file(self, path: Path) -> CalendarCounts:

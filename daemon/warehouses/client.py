@@ -1,14 +1,21 @@
-"""A warehouse that asks its tables and its run history, and never takes a failed question for an answer."""
+"""A warehouse that answers SQL: it queries tables and run history, and keeps errors apart from answers."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
 
-from backfilld.daemon.warehouses.adapter import Answers, Purpose, Wanted, WarehouseError
-from backfilld.daemon.warehouses.backend import Backend, QueryError, Row
+from backfilld.daemon.warehouses.adapter import (
+    Answers,
+    Catalog,
+    Purpose,
+    QueryError,
+    Wanted,
+    WarehouseError,
+)
 from backfilld.daemon.warehouses.calendar import CalendarReader
 from backfilld.daemon.warehouses.sql import queries
+from backfilld.daemon.warehouses.sql.backend import Row, SqlBackend
 from backfilld.daemon.warehouses.sql.run_history import Runs
 from backfilld.daemon.warehouses.sql.table_queries import Counts, Pair, RunHistory, TableQueries
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -19,12 +26,13 @@ from backfilld.state.rules.verdict import Evidence
 
 
 class WarehouseClient:
-    """The `Warehouse` of a pipeline, over whichever backend holds its data."""
+    """The warehouse of a pipeline, over the SQL backend and the catalog that hold its data."""
 
-    def __init__(self, pipeline: Pipeline, backend: Backend, calendar: CalendarReader) -> None:
+    def __init__(self, pipeline: Pipeline, backend: SqlBackend, catalog: Catalog) -> None:
         self._processors = pipeline.processors
         self._backend = backend
-        self._calendar = calendar
+        self.catalog = catalog
+        self._calendar = CalendarReader(pipeline, backend)
         self._tables = TableQueries(backend)
         self._history = None
         if pipeline.history:
@@ -34,35 +42,35 @@ class WarehouseClient:
         """Counts per date of the calendar, both ends included; 0 for dates that are absent.
 
         Raises:
-            WarehouseError: the calendar could not be asked.
+            WarehouseError: the calendar could not be read.
         """
         return self._calendar.counts(start, end)
 
     def evidence(self, wanted: Wanted, *, purpose: Purpose) -> Answers:
-        """What the tables and the run history hold: two queries, however many tables and dates.
+        """Rows, figures and latest runs of every wanted pair: two queries, however many tables and dates.
 
-        A table that cannot be asked gives evidence with `error` for its processors and leaves the rest.
+        A table that cannot be queried gives evidence with `error` for its processors and no other.
 
         Raises:
-            WarehouseError: nothing at all could be asked.
+            WarehouseError: no query could be answered.
         """
         wanted = {name: dates for name, dates in wanted.items() if dates}
         if not wanted:
             return {}
-        # History first: a job that ends between the two questions is then seen by its rows. The other
-        # way round, its success would stand beside rows that were not there yet.
-        runs = self._history.ask(wanted, purpose=purpose) if self._history else {}
-        probes = queries.table_queries(self._processors, wanted)
-        tables = self._tables.ask(probes, purpose=purpose)
-        _something_seen(tables, runs if self._history else None)
+        # History first: a job that ends between the two queries then shows by its rows. The other way
+        # round, its success would stand beside rows that were not there yet.
+        runs = self._history.fetch(wanted, purpose=purpose) if self._history else {}
+        table_queries = queries.table_queries(self._processors, wanted)
+        tables = self._tables.query(table_queries, purpose=purpose)
+        _require_access(tables, runs if self._history else None)
         return {
             (name, date): _evidence(self._processors[name], date, tables, runs)
             for name, dates in wanted.items()
             for date in dates
         }
 
-    def price(self, wanted: Wanted) -> int:
-        """About how many bytes `evidence` of the same would be billed.
+    def estimate_bytes(self, wanted: Wanted) -> int:
+        """About how many bytes `evidence` of the same pairs would be billed.
 
         Raises:
             WarehouseError: it could not be estimated.
@@ -70,27 +78,28 @@ class WarehouseClient:
         wanted = {name: dates for name, dates in wanted.items() if dates}
         if not wanted:
             return 0
-        asked = [queries.evidence(queries.table_queries(self._processors, wanted))]
-        if self._history:
-            asked.append(self._history.question(wanted))
         try:
-            return sum(self._backend.price(question) for question in asked)
-        except QueryError as refusal:
-            raise WarehouseError(str(refusal)) from refusal
+            tables = queries.table_queries(self._processors, wanted)
+            sent = [queries.evidence(tables)]
+            if self._history:
+                sent.append(self._history.query(wanted))
+            return sum(self._backend.estimate_bytes(query) for query in sent)
+        except QueryError as error:
+            raise WarehouseError(str(error)) from error
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close all connections. Idempotent."""
         self._backend.close()
 
 
-def _something_seen(
+def _require_access(
     tables: Mapping[str, Counts | QueryError], runs: Mapping[Pair, Runs] | QueryError | None
 ) -> None:
     """Tell many broken tables from one broken warehouse: a wrong location, an account without rights."""
-    asked = [*tables.values(), *([runs] if runs is not None else [])]
-    unseen = [answer for answer in asked if isinstance(answer, QueryError) and answer.unseen]
-    if len(asked) > 1 and len(unseen) == len(asked):
-        raise WarehouseError(f"none of {len(asked)} tables can be seen: {unseen[0]}")
+    answers = [*tables.values(), *([runs] if runs is not None else [])]
+    errors = [answer for answer in answers if isinstance(answer, QueryError) and answer.inaccessible]
+    if len(answers) > 1 and len(errors) == len(answers):
+        raise WarehouseError(f"none of {len(answers)} tables can be read: {errors[0]}")
 
 
 def _evidence(
@@ -99,47 +108,78 @@ def _evidence(
     tables: Mapping[str, Counts | QueryError],
     runs: Mapping[Pair, Runs] | QueryError,
 ) -> Evidence:
-    """Rows beat history; where there are none, a history that was not asked leaves everything open."""
-    row, reference = _row(tables[processor.name], date), _reference(processor, date, tables)
-    if isinstance(row, QueryError):
-        return Evidence(error=f"{processor.table}: {row}")
-    if isinstance(reference, QueryError):
-        return Evidence(error=str(reference))
-    rows = _rows(row)
+    """Rows beat history; where there are none, a history that cannot be read leaves everything open."""
+    try:
+        row = _row(tables[processor.name], date)
+        rows = _rows(row)
+        figures = _figures(processor, row)
+    except QueryError as error:
+        return Evidence(error=f"{processor.table}: {error}")
+    try:
+        reference = _reference(processor, date, tables)
+    except QueryError as error:
+        return Evidence(error=str(error))
     if isinstance(runs, QueryError):
         if not rows:
-            return Evidence(error=f"run history could not be asked: {runs}")
+            return Evidence(error=f"run history could not be read: {runs}")
         runs = {}
-    known = runs.get((processor.name, date), Runs())
-    found = Evidence(rows=rows, reference=reference, closed=known.closed, open=known.open)
-    return found.with_figures(_figures(processor, row))
+    latest = runs.get((processor.name, date), Runs())
+    evidence = Evidence(rows=rows, reference=reference, closed=latest.closed, open=latest.open)
+    return evidence.with_figures(figures)
 
 
 def _figures(processor: Processor, row: Row | None) -> dict[Aggregate, int]:
-    """What was counted for each aggregate: zero where there are no rows."""
+    """The figure of each aggregate: zero where there are no rows.
+
+    Raises:
+        QueryError: the answer has other figures.
+    """
     aggregates = processor.expect.aggregates
-    if row is None:
-        return dict.fromkeys(aggregates, 0)
-    return dict(zip(aggregates, map(int, row["figures"]), strict=True))
+    figures = [0] * len(aggregates) if row is None else list(row["figures"] or ())
+    if len(figures) != len(aggregates):
+        raise QueryError(f"its answer has {len(figures)} figures, not {len(aggregates)}")
+    return {aggregate: _whole(figure) for aggregate, figure in zip(aggregates, figures, strict=True)}
 
 
-def _reference(
-    processor: Processor, date: dt.date, tables: Mapping[str, Counts | QueryError]
-) -> int | QueryError | None:
-    """The rows that it is measured against, where it is."""
+def _reference(processor: Processor, date: dt.date, tables: Mapping[str, Counts | QueryError]) -> int | None:
+    """The rows that it is measured against; None without such a rule.
+
+    Raises:
+        QueryError: they are not known.
+    """
     ratio = processor.expect.ratio
     if ratio is None:
         return None
-    row = _row(tables[ratio.of], date)
+    try:
+        return _rows(_row(tables[ratio.of], date))
+    except QueryError as error:
+        raise QueryError(f"{ratio.of}, which it is measured against, cannot be queried: {error}") from error
+
+
+def _row(counts: Counts | QueryError, date: dt.date) -> Row | None:
+    """The answer for a date; None where the table has no rows of it.
+
+    Raises:
+        QueryError: the table, or its files of that date, cannot be read.
+    """
+    row = counts if isinstance(counts, QueryError) else counts.get(date)
     if isinstance(row, QueryError):
-        return QueryError(f"{ratio.of}, which it is measured against, cannot be asked: {row}")
-    return _rows(row)
-
-
-def _row(counts: Counts | QueryError, date: dt.date) -> Row | QueryError | None:
-    """What a table says of a date; None where it has no rows of it."""
-    return counts if isinstance(counts, QueryError) else counts.get(date)
+        raise row
+    return row
 
 
 def _rows(row: Row | None) -> int:
-    return int(row["n"]) if row is not None else 0
+    return 0 if row is None else _whole(row["n"])
+
+
+def _whole(value: object) -> int:
+    """A figure of an answer. NULL is 0: an aggregate over no value counts nothing.
+
+    Raises:
+        QueryError: it is not a whole number.
+    """
+    if value is None:
+        return 0
+    if isinstance(value, int):
+        return value
+    raise QueryError(f"its answer has {value!r} where a whole number belongs")

@@ -57,8 +57,8 @@ def parse(data: dict[str, Any], path: Path, *, adapters: Adapters) -> Pipeline:
         pipeline = Pipeline.model_validate(tables, context=adapters)
     except ValidationError as error:
         raise PipelineError(path, _complaints(error, data)) from error
-    if found := list(validate(pipeline)):
-        raise PipelineError(path, found)
+    if problems := list(validate(pipeline)):
+        raise PipelineError(path, problems)
     return pipeline
 
 
@@ -118,7 +118,7 @@ _FORMS = {
 
 
 def _complaints(error: ValidationError, data: dict[str, Any]) -> list[str]:
-    """One line per mistake, told where it was made: not for each processor that inherits it from [jobs]."""
+    """One line per mistake, where it was made: not at each processor that inherits it from [jobs]."""
     errors = [e for e in error.errors() if not _inherited(e["loc"], data)]
     places = {e["loc"][:n] for e in errors for n in range(len(e["loc"]))}
     return [_line(e, data) for e in errors if not (e["type"] == "too_short" and e["loc"] in places)]
@@ -137,7 +137,7 @@ def _line(error: Any, data: dict[str, Any]) -> str:
     """One complaint: the key's path, the value, what is wrong with it and the remedy."""
     loc, kind, value = error["loc"], error["type"], error["input"]
     shown = f"{value!r:.60} " if isinstance(value, str | int | float) else ""
-    if "lookback" in loc:  # a union: each of its members has its own complaint
+    if "lookback" in loc:  # a union: pydantic reports each of its members
         return f'{key_path(loc[: loc.index("lookback") + 1], data)}: write "season" or a number of days'
     if kind in _WORDS:
         message = _WORDS[kind].format(**error.get("ctx", {}))

@@ -208,7 +208,7 @@ class Database:
     def backup(self, target: Path) -> None:
         """Write a consistent copy of a live SQLite database to `target`, with mode 0600.
 
-        The copy is checked before it replaces an older one, so that a damaged database replaces no good backup.
+        The copy is checked before it replaces an older one: a damaged database replaces no good backup.
 
         Raises:
             DatabaseUnavailable: there is no database, it is damaged, or the copy cannot be written.

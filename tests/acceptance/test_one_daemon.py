@@ -22,9 +22,7 @@ def test_a_killed_daemon_and_its_jobs_do_not_keep_the_lock(tmp_path):
         number = first.enqueue("2021-10-19", "2021-10-19")
         first.wait_for(lambda: first.client.get("/v1/attempts", status="running")["items"], "running")
         first.signal(signal.SIGKILL)
-        assert (first.folder / "state" / "daemon.lock").read_text(), (
-            "the file of the killed daemon is still there"
-        )
+        assert (first.folder / "state" / "daemon.lock").read_text(), "the killed daemon left its lock file"
         first.start()
         first.finish(number)
         assert os.stat(first.folder / "state" / "daemon.lock").st_mode & 0o077 == 0

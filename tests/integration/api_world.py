@@ -46,7 +46,7 @@ class Priced:
         self.evidence = warehouse.evidence
         self.close = warehouse.close
 
-    def price(self, wanted: Wanted) -> int:
+    def estimate_bytes(self, wanted: Wanted) -> int:
         return sum(len(chosen) for chosen in wanted.values())
 
 

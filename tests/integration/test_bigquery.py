@@ -118,10 +118,10 @@ def test_the_price_is_the_dry_runs_figure_and_at_least_the_minimum(stub: Stub) -
     wanted = {"box": [DAY]}
 
     # Then
-    assert asked.warehouse.price(wanted) == 10 * MEBIBYTE
+    assert asked.warehouse.estimate_bytes(wanted) == 10 * MEBIBYTE
     stub.processed = 700 * MEBIBYTE
-    assert asked.warehouse.price(wanted) == 700 * MEBIBYTE
-    assert asked.warehouse.price({}) == 0
+    assert asked.warehouse.estimate_bytes(wanted) == 700 * MEBIBYTE
+    assert asked.warehouse.estimate_bytes({}) == 0
     assert [job["dryRun"] for job in stub.jobs] == [True, True]
     assert asked.queries == []
 
@@ -131,7 +131,7 @@ def test_the_price_counts_every_table_and_the_history(bigquery_house: BigQueryHo
     row = {"processor_name": "box", "data_date": DAY, "run_id": "r", "status": "success", "errors": None}
     times = {name: dt.datetime(2025, 12, 1, tzinfo=dt.UTC) for name in ("started_at", "processed_at")}
     bigquery_house.put(HISTORY, [{**row, **times}], by="data_date")
-    assert bigquery_house.open(BOX).price({"box": [DAY]}) == 20 * MEBIBYTE
+    assert bigquery_house.open(BOX).estimate_bytes({"box": [DAY]}) == 20 * MEBIBYTE
 
 
 @pytest.mark.parametrize("table", ["nba.nowhere", "nowhere.box"])

@@ -73,7 +73,7 @@ def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
 
 def test_a_table_that_is_too_slow_leaves_the_others_judged_and_its_job_is_cancelled(stub: Stub) -> None:
     # Given
-    stub.ends = lambda sql: "`nba.two`" not in sql
+    stub.ends = lambda sql: "`nba`.`two`" not in sql
 
     # When
     with soon():
@@ -95,7 +95,7 @@ def test_a_warehouse_where_every_table_is_too_slow_is_no_answer_for_anyone(stub:
 def test_a_job_that_the_server_ended_for_its_length_leaves_the_others_judged(stub: Stub) -> None:
     # Given
     def stop(sql: str) -> None:
-        if "`nba.one`" in sql:
+        if "`nba`.`one`" in sql:
             raise refuse(499, "stopped", "Job execution was cancelled: Job timed out after 30s")
 
     stub.on_query = stop
@@ -109,7 +109,7 @@ def test_a_job_that_the_server_ended_for_its_length_leaves_the_others_judged(stu
 def test_a_dataset_in_another_place_leaves_the_others_judged(stub: Stub) -> None:
     # Given
     def look(sql: str) -> None:
-        if "`nba.three`" in sql:
+        if "`nba`.`three`" in sql:
             raise refuse(404, "notFound", "Not found: Dataset p:nba was not found in location us-west2")
 
     stub.on_query = look
@@ -123,7 +123,7 @@ def test_a_dataset_in_another_place_leaves_the_others_judged(stub: Stub) -> None
 def test_a_table_that_is_denied_leaves_the_others_judged(stub: Stub) -> None:
     # Given
     def deny(sql: str) -> None:
-        if "`nba.two`" in sql:
+        if "`nba`.`two`" in sql:
             raise refuse(403, "accessDenied", DENIED)
 
     stub.on_query = deny
@@ -140,7 +140,7 @@ def test_a_table_beyond_its_bytes_leaves_the_others_judged(stub: Stub) -> None:
     # Given a limit that belongs to the query that names the table, and that its job ends with
     told = "Query exceeded limit for bytes billed: 1073741824. 1084227584 or higher required."
     stub.fails = lambda sql: (
-        {"reason": "bytesBilledLimitExceeded", "message": told} if "`nba.three`" in sql else None
+        {"reason": "bytesBilledLimitExceeded", "message": told} if "`nba`.`three`" in sql else None
     )
 
     # Then

@@ -133,7 +133,7 @@ def test_a_demo_is_not_emptied_under_its_daemon(command, tmp_path):
     for name in ("pipeline.toml", "daemon.log"):
         (tmp_path / name).touch()
     held = FileLock(tmp_path / "state" / FILE, Holder.me(since=0.0, listen="127.0.0.1:8484"))
-    held.take()
+    held.acquire()
     # When another is to take its place, it is told who is there
     code, _, err = command("demo", "--folder", tmp_path, "--listen", "nowhere")
     held.release()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backfilld.daemon.adapters import load_pipeline
-from backfilld.daemon.warehouses.catalog import TableInfo
+from backfilld.daemon.warehouses.adapter import TableInfo
 from tests.checkout import Checkout, Tables, make
 from tests.integration.command_line import CommandLine
 from tests.integration.warehouses import BigQueryHouse
@@ -90,7 +90,7 @@ def test_validate_and_plan_tell_the_platform_s_own_tables_and_commands(
     assert line == f"(cd {platform.root} && {call})"
     assert told.rows("# ", f"{OFFENSE} {DAY}: excess: 88 rows, at most 22 for 11 games [13 s, estimate]")
     assert told.rows("# warehouse: ", "USD")
-    assert told.rows("2 of 2 expected dates come to their end")
+    assert told.rows("2 of 2 expected dates finish")
 
 
 def test_preflight_looks_at_checkout_and_tables_and_tries_a_job_of_each_phase(

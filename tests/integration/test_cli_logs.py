@@ -5,6 +5,7 @@ import tracemalloc
 import pytest
 
 from backfilld.api.cli.commands import inspect
+from backfilld.daemon.executors.attempt_files import FileLog
 from tests.integration.api_world import listening, make_api
 from tests.integration.command_line import CommandLine
 
@@ -26,7 +27,7 @@ def long_log(command, api, monkeypatch, tmp_path):
     """The log of attempt 1, which has ended: a megabyte, and the command line asks for a tenth at a time."""
     log = tmp_path / "1.log"
     log.write_bytes(b"".join(b"line %06d\n" % number for number in range(90_000)))
-    monkeypatch.setattr(api.world.executor, "log", lambda number: log)
+    monkeypatch.setattr(api.world.executor, "log", lambda number: FileLog(log))
     monkeypatch.setattr(inspect, "PART_BYTES", 100_000)
     command("enqueue", "2021-10-27")
     api.world.run()

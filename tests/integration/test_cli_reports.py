@@ -139,8 +139,7 @@ def test_the_plan_s_own_lines_fill_a_date(command: CommandLine, filled: Path) ->
     # Given a lake that only the plan's printed lines have written to
     told = command("validate", OPENER, "--plan")
     assert told.rows("# plan for") == [
-        "# plan for 2021-10-19..2021-10-19, sources all: "
-        "0 steps to run; 1 of 1 expected dates come to their end"
+        "# plan for 2021-10-19..2021-10-19, sources all: 0 steps to run; 1 of 1 expected dates finish"
     ]
     assert not told.rows("(cd ")
 

@@ -17,6 +17,7 @@ from backfilld.api.cli import dashboard, follow, output
 from backfilld.api.cli.client import ApiError, Client
 from backfilld.api.cli.main import cli
 from backfilld.api.cli.snapshot import take_snapshot
+from backfilld.daemon.executors.attempt_files import FileLog
 from tests.integration.api_world import listening, make_api
 from tests.integration.command_line import beside
 from tests.simulation.world import Work
@@ -225,7 +226,7 @@ def test_a_log_is_printed_as_it_is_and_on_a_terminal_without_what_would_steer_it
 ):
     # Given a job that sets the terminal's title, and goes on in the middle of a character
     log, last = tmp_path / "1.log", "\x1b]0;mine\x07gr\u00f6\u00dfer\n".encode()
-    monkeypatch.setattr(api.world.executor, "log", lambda number: log)
+    monkeypatch.setattr(api.world.executor, "log", lambda number: FileLog(log))
 
     def write_on(seconds):
         log.write_bytes(last)

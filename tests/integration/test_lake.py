@@ -216,14 +216,14 @@ def test_sql_is_carried_to_duckdb_once_for_all_dates(house: LakeHouse) -> None:
     # Given
     warehouse = house.open(BOX, history=None)
     warehouse.evidence({"box": [DAY]}, purpose="gate")
-    before = dialect.transpile.cache_info().misses
+    before = dialect.render.cache_info().misses
 
     # When
     for number in range(5):
         warehouse.evidence({"box": [DAY + dt.timedelta(days=number)]}, purpose="gate")
 
     # Then
-    assert dialect.transpile.cache_info().misses == before
+    assert dialect.render.cache_info().misses == before
 
 
 def test_an_answer_that_takes_too_long_is_no_answer(lake_house: LakeHouse) -> None:
@@ -263,7 +263,7 @@ def test_a_closed_lake_opens_again_when_it_is_asked(house: LakeHouse) -> None:
 
 
 def test_reading_a_lake_is_free(house: LakeHouse) -> None:
-    assert house.open(BOX).price({"box": [DAY]}) == 0
+    assert house.open(BOX).estimate_bytes({"box": [DAY]}) == 0
 
 
 def test_the_lakes_path_is_relative_to_the_pipeline_file(

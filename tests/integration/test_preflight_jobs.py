@@ -85,9 +85,9 @@ def test_a_script_that_does_not_take_an_option_is_named_with_those_it_takes(chec
     checkout.spoil(TEAMS, '    parser.add_argument("--end-date")\n', "")
     told = asked(checkout)
     (trouble,) = troubles(told, "options")
-    assert trouble == ("fail", f"{TEAMS}: does not take --end-date", f"{checkout.script(TEAMS)}:6")
+    assert trouble == ("fail", f"{TEAMS}: does not take --end-date", str(checkout.script(TEAMS)))
     (finding,) = [f for f in result(told, "options").findings if f.status.value == "fail"]
-    assert finding.hint == "it takes --dry-run, --start-date"
+    assert finding.hint == "it takes --dry-run, --help, --start-date"
     assert told.exit_code == 1
 
 
@@ -190,20 +190,38 @@ def test_an_option_that_help_does_not_know_is_critical(checkout: Checkout) -> No
     assert trouble[:2] == ("fail", f"{TEAMS}: does not take --end-date")
 
 
+def test_the_options_of_a_subcommand_are_those_of_its_own_help(checkout: Checkout) -> None:
+    # Given a script with a subcommand, which alone takes the dates
+    old = checkout.script(TEAMS).relative_to(checkout.root).as_posix()
+    text = checkout.path.read_text().replace(f'"{old}"', f'"{old}", "load"')
+    checkout.path.write_text(text)
+    checkout.write(
+        TEAMS,
+        "import argparse\n"
+        "parser = argparse.ArgumentParser()\n"
+        "load = parser.add_subparsers().add_parser('load')\n"
+        "load.add_argument('--start-date')\n"
+        "load.add_argument('--end-date')\n"
+        "parser.parse_args()\n",
+    )
+    assert troubles(asked(checkout), "options") == []
+
+
 def test_a_script_that_may_not_know_help_is_never_run(checkout: Checkout, tmp_path: Path) -> None:
     # Given a script that reads sys.argv by hand, and would begin its work on --help
     trace = tmp_path / "it-ran"
     checkout.write(TEAMS, f"import sys\nopen({str(trace)!r}, 'w').write(' '.join(sys.argv))\n")
     found = troubles(asked(checkout), "options")
-    assert [status for status, _, _ in found] == ["warn", "warn"]
-    assert found[0][1] == f"{TEAMS}: whether it takes --start-date cannot be told from its text"
+    assert [status for status, _, _ in found] == ["warn"]
+    assert found[0][1] == (
+        f"{TEAMS}: whether it takes --start-date, --end-date is unknown: its --help cannot be asked"
+    )
     assert not trace.exists()
 
 
 def test_a_script_that_hangs_on_help_is_ended(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backfilld.daemon.preflight.jobs.HELP_SECONDS", 1.0)
+    monkeypatch.setattr("backfilld.daemon.preflight.scripts.HELP_SECONDS", 1.0)
     checkout.write(TEAMS, "import argparse, time\ntime.sleep(600)\nargparse.ArgumentParser().parse_args()\n")
-    checkout.spoil(TEAMS, "ArgumentParser()", "ArgumentParser(parents=[])")
     assert {status for status, _, _ in troubles(asked(checkout), "options")} == {"warn"}
 
 
@@ -232,7 +250,7 @@ def test_a_job_that_takes_no_dry_run_is_not_tried(checkout: Checkout, tmp_path: 
     trace = tmp_path / "it-ran"
     for name in ("nbac_gamebook_player_stats", PLAYERS):
         checkout.spoil(name, '    parser.add_argument("--dry-run", action="store_true")\n', "")
-        checkout.spoil(name, "    args =", f"    open({str(trace)!r}, 'w')\n    args =")
+        checkout.spoil(name, "    opts =", f"    open({str(trace)!r}, 'w')\n    opts =")
     lines = [f.line for f in result(asked(checkout, quick=False), "dry-run").findings]
     assert lines[:2] == [
         "nbac_team_boxscore --dry-run ended well",

@@ -11,8 +11,7 @@ import pytest
 import backfilld.demo
 from backfilld.api.schemas import reports
 from backfilld.daemon.preflight.checklist import preflight
-from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.daemon.warehouses.backend import QueryError
+from backfilld.daemon.warehouses.adapter import QueryError, WarehouseError
 from backfilld.demo import lake
 from backfilld.state.store.database import Database
 from tests.checkout import END, START, make

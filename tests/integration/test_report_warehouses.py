@@ -52,7 +52,7 @@ def test_the_report_tells_what_the_tables_hold(house: House) -> None:
 
 def test_the_plan_knows_what_asking_costs(house: House) -> None:
     platform, warehouse, told = validated(house)
-    made = plan(told, platform, price=warehouse.price)
+    made = plan(told, platform, price=warehouse.estimate_bytes)
     assert [f"{step.dates[0]} {step.processor}" for step in made.steps] == [f"{NEXT} box", f"{NEXT} context"]
     least = 4 * 10 * 2**20 if house.kind == "bigquery" else 0
     assert made.cost.bytes is not None

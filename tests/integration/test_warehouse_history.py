@@ -338,7 +338,7 @@ def test_a_history_that_cannot_be_asked_leaves_absence_unexplained_and_rows_judg
 
     # Then
     assert answers["box", DAY] == Evidence(rows=1)
-    assert answers["other", DAY].error.startswith("run history could not be asked: ")
+    assert answers["other", DAY].error.startswith("run history could not be read: ")
 
 
 def test_without_a_history_there_is_one_question_and_no_run(house: House) -> None:

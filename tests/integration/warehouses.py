@@ -15,7 +15,7 @@ import duckdb
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from backfilld.daemon.warehouses.client import WarehouseClient
+from backfilld.daemon.warehouses.adapter import DescribedWarehouse
 from backfilld.daemon.warehouses.registry import open_warehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 from tests import factories
@@ -46,12 +46,18 @@ class House(Protocol):
         """Add rows to a table that is partitioned by the date column `by`."""
 
     def fill(self, table: str, select: str, *, by: str = "game_date") -> None:
-        """Make a table of a SELECT that both engines understand, with {dates} in place of all dates."""
+        """Make a table of a SELECT in which {dates} are all dates and {double} is the type of floats."""
+
+    def add_column(self, table: str, column: str) -> None:
+        """Give a table one more column of texts, with a value on DAY."""
+
+    def open_unreachable(self, *phases: Any) -> DescribedWarehouse:
+        """A warehouse of this kind that is not there."""
 
     def pipeline(self, *phases: Any, **keys: Any) -> Pipeline:
         """A pipeline on this warehouse."""
 
-    def open(self, *phases: Any, **keys: Any) -> WarehouseClient:
+    def open(self, *phases: Any, **keys: Any) -> DescribedWarehouse:
         """The warehouse of such a pipeline; it is closed when the test ends."""
 
 
@@ -61,9 +67,9 @@ class _Told:
     def __init__(self) -> None:
         self.queries: list[tuple[str, int]] = []
         self.errors = 0
-        self._opened: list[WarehouseClient] = []
+        self._opened: list[DescribedWarehouse] = []
 
-    def opened(self, pipeline: Pipeline) -> WarehouseClient:
+    def opened(self, pipeline: Pipeline) -> DescribedWarehouse:
         warehouse = open_warehouse(pipeline, on_query=self._query, on_error=self._error)
         self._opened.append(warehouse)
         return warehouse
@@ -104,15 +110,21 @@ class LakeHouse(_Told):
     def fill(self, table: str, select: str, *, by: str = "game_date") -> None:
         dates = f"(SELECT unnest(generate_series({_FIRST}, {_LAST}, INTERVAL 1 DAY))::DATE AS day)"
         with duckdb.connect() as connection:
-            connection.execute(f"CREATE TABLE t AS {select.format(dates=dates)}")
+            connection.execute(f"CREATE TABLE t AS {select.format(dates=dates, double='DOUBLE')}")
             self._write(connection, "t", table, by)
 
     def pipeline(self, *phases: Any, **keys: Any) -> Pipeline:
         keys.setdefault("warehouse", {"kind": "lake", "path": "lake"})
         return factories.pipeline(*phases, at=self.root.parent / "pipeline.toml", **keys)
 
-    def open(self, *phases: Any, **keys: Any) -> WarehouseClient:
+    def open(self, *phases: Any, **keys: Any) -> DescribedWarehouse:
         return self.opened(self.pipeline(*phases, **keys))
+
+    def add_column(self, table: str, column: str) -> None:
+        self.put(table, [{"game_date": DAY, "game_id": "g", column: "x"}])
+
+    def open_unreachable(self, *phases: Any) -> DescribedWarehouse:
+        return self.open(*phases, warehouse={"kind": "lake", "path": "nowhere"})
 
     def _write(self, connection: duckdb.DuckDBPyConnection, rows: str, table: str, by: str) -> None:
         directory = self.root.joinpath(*table.split("."))
@@ -154,15 +166,22 @@ class BigQueryHouse(_Told):
 
     def fill(self, table: str, select: str, *, by: str = "game_date") -> None:
         dates = f"UNNEST(GENERATE_DATE_ARRAY({_FIRST}, {_LAST})) AS day"
-        self.run(f"CREATE TABLE {table} PARTITION BY {by} AS {select.format(dates=dates)}")
+        self.run(f"CREATE TABLE {table} PARTITION BY {by} AS {select.format(dates=dates, double='FLOAT64')}")
 
     def pipeline(self, *phases: Any, **keys: Any) -> Pipeline:
         ours = {"kind": "bigquery", "project": self.project, "endpoint": self.endpoint}
         keys["warehouse"] = {**ours, **keys.get("warehouse", {})}
         return factories.pipeline(*phases, at=self._directory / "pipeline.toml", **keys)
 
-    def open(self, *phases: Any, **keys: Any) -> WarehouseClient:
+    def open(self, *phases: Any, **keys: Any) -> DescribedWarehouse:
         return self.opened(self.pipeline(*phases, **keys))
+
+    def add_column(self, table: str, column: str) -> None:
+        self.run(f"ALTER TABLE {table} ADD COLUMN {column} STRING")
+        self.run(f"UPDATE {table} SET {column} = 'x' WHERE game_date = DATE '{DAY}'")
+
+    def open_unreachable(self, *phases: Any) -> DescribedWarehouse:
+        return self.open(*phases, warehouse={"endpoint": "http://127.0.0.1:9"})
 
     def run(self, sql: str) -> None:
         self.client.query_and_wait(sql, wait_timeout=PATIENCE)

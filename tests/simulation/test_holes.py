@@ -114,7 +114,48 @@ def test_what_many_dates_wait_for_is_told_alike_and_truly(world):
     with world.db.read() as tx:
         held = [row for row in world.dates().values() if row.waiting == "earlier_date"]
         told = waiting_on(tx, world.context, held)
-    assert all(sentence.startswith(f"{OPENER} is not satisfied in phase3") for sentence in told.values())
+    assert all(sentence.startswith(f"blocked by {OPENER}") for sentence in told.values())
+
+
+def sentence_of(world, date):
+    with world.db.read() as tx:
+        return waiting_on(tx, world.context, [world.dates()[date]])[date]
+
+
+def test_a_date_behind_a_failed_one_names_the_root_cause_and_the_command_that_helps(world):
+    # Given an opener on which a job fails until its attempts are used up
+    def script(job):
+        day, name = job.env["BACKFILLD_DATE"], job.env["BACKFILLD_PROCESSOR"]
+        return Work(code=1) if (day, name) == (OPENER.isoformat(), "team") else world.well(job)
+
+    world.script = script
+    world.enqueue(OPENER, DAY)
+    world.run()
+    failed = world.dates()[OPENER]
+    assert failed.state == "failed"
+    # Then a later date names it, why it failed, and a retry
+    assert sentence_of(world, DAY) == (
+        f"blocked by {OPENER}, which failed: {failed.reason}; backfilld retry {OPENER}"
+    )
+
+
+def test_a_date_whose_processor_is_held_names_the_command_that_releases_it(world):
+    # Given a job that fails on every date, which the breaker holds
+    fails(world, "team", code=1)
+    world.enqueue(OPENER, DAY)
+    world.run()
+    assert world.dates()[OPENER].waiting == "held"
+    # Then all its dates name the hold
+    for date in (OPENER, DAY):
+        assert sentence_of(world, date).endswith("; backfilld release processor team")
+
+
+def test_a_date_behind_one_that_was_never_enqueued_says_so(world):
+    world.enqueue(DAY, DAY)
+    for _ in range(60):
+        world.step()
+    assert sentence_of(world, DAY).startswith(f"blocked by {OPENER}, which was never enqueued: ")
+    assert sentence_of(world, DAY).endswith(f"; backfilld enqueue {OPENER}")
 
 
 def test_a_date_that_bypasses_a_phase_passes_the_lookback_of_the_one_it_enters(tmp_path):

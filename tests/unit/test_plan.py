@@ -41,7 +41,7 @@ def test_what_is_complete_is_not_run_again() -> None:
     facts.fill(small_nba.processors, OPENING)
     made = planned(small_nba, facts, "2021-10-19", "2021-10-28")
     assert made.steps == []
-    assert made.summary == "0 steps to run; 10 of 10 expected dates come to their end"
+    assert made.summary == "0 steps to run; 10 of 10 expected dates finish"
 
 
 @pytest.mark.parametrize(

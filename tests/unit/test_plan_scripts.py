@@ -1,12 +1,17 @@
 """Which file a command would run, found by its words alone."""
 
+import datetime as dt
 import os
 from pathlib import Path
 
 import pytest
 
 from backfilld.daemon.command_inspection import JobProgram, program
-from tests.factories import phase, pipeline, processor
+from backfilld.daemon.preflight.scripts import refused_options
+from backfilld.daemon.reports.plan.plan import compare, plan
+from backfilld.daemon.reports.validation import validation
+from tests.factories import NOW, phase, pipeline, processor
+from tests.fake_warehouse import FakeWarehouse
 
 DAY_N = ("--day", "-n")
 
@@ -106,3 +111,39 @@ def test_a_module_that_is_installed_beside_us_is_found_for_our_own_interpreter(f
     assert told.script.name == "player_game_summary.py"
     # And its neighbours are found too
     assert any((place / "demo" / "command_line.py").exists() for place in told.places)
+
+
+def test_a_script_that_refuses_an_option_of_its_command_is_not_planned(folder: Path) -> None:
+    # Given a script without the end date that its command gives it
+    (folder / "jobs" / "box.py").write_text(
+        "import argparse\nparser = argparse.ArgumentParser()\n"
+        "parser.add_argument('--start-date')\nparser.parse_args()\n"
+    )
+    command = ["{python}", "jobs/box.py", "--start-date", "{date}", "--end-date", "{date}"]
+    made = pipeline(
+        phase("raw", processor("box", command=command), processor("teams")), at=folder / "pipeline.toml"
+    )
+    day = dt.date(2021, 10, 19)
+    report = validation(made, FakeWarehouse(made, calendar={day: 8}), day, day, now=NOW)
+    refused = refused_options(made)
+    assert refused == {"box": "the script does not take --end-date"}
+    # When its date is planned
+    planned = plan(report, made, refused_options=refused)
+    # Then its command is not printed, is no coverage, and the reason is given
+    assert [step.processor for step in planned.steps] == ["teams"]
+    assert [(one.complete, one.expected) for one in planned.coverage] == [(1, 2)]
+    (stop,) = planned.cannot_run
+    assert (stop.processors, stop.reason) == (["box"], "box: the script does not take --end-date")
+    # And the same holds for every choice of sources
+    options = compare(report, made, refused_options=refused).options
+    assert {step.processor for option in options for step in option.steps} == {"teams"}
+
+
+def test_options_that_the_source_or_the_help_shows_are_not_refused(folder: Path) -> None:
+    (folder / "jobs" / "box.py").write_text(
+        "import argparse\nparser = argparse.ArgumentParser()\n"
+        "for name in ('start', 'end'):\n    parser.add_argument(f'--{name}-date')\nparser.parse_args()\n"
+    )
+    command = ["{python}", "jobs/box.py", "--start-date", "{date}", "--end", "{date}"]
+    made = pipeline(phase("raw", processor("box", command=command)), at=folder / "pipeline.toml")
+    assert refused_options(made) == {}

@@ -22,9 +22,9 @@ def hold(kind: str, reason: str = "") -> HoldRow:
 
 
 def eta(
-    seen: Pace, *, live: int = 10, paused: int = 0, barred: int = 0, holds: tuple[HoldRow, ...] = ()
+    seen: Pace, *, live: int = 10, paused: int = 0, behind_earlier: int = 0, holds: tuple[HoldRow, ...] = ()
 ) -> Eta:
-    return estimate(seen, live=live, paused=paused, barred=barred, holds=holds, now=NOW)
+    return estimate(seen, live=live, paused=paused, behind_earlier=behind_earlier, holds=holds, now=NOW)
 
 
 def test_the_rate_is_that_of_the_last_hour_and_says_so() -> None:
@@ -72,7 +72,7 @@ def test_dates_of_paused_backfills_are_not_counted_and_that_is_said() -> None:
         ({"holds": (hold("all"),)}, "unknown while everything is paused"),
         ({"live": 7, "paused": 7}, "unknown: 7 dates left, all of paused or stopped backfills"),
         (
-            {"live": 9, "paused": 2, "barred": 7},
+            {"live": 9, "paused": 2, "behind_earlier": 7},
             "unknown: 7 dates left, all behind an earlier date that is not satisfied",
         ),
         ({"holds": (hold("warehouse", "timeout"),)}, "unknown while the warehouse cannot be asked: timeout"),

@@ -2,20 +2,22 @@
 
 import datetime as dt
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.daemon.warehouses.backend import QueryError, Row
-from backfilld.daemon.warehouses.calendar import CalendarReader
+from backfilld.daemon.warehouses.adapter import QueryError, WarehouseError
 from backfilld.daemon.warehouses.client import WarehouseClient
+from backfilld.daemon.warehouses.lake.catalog import LakeCatalog
+from backfilld.daemon.warehouses.sql.backend import Row
 from backfilld.daemon.warehouses.sql.queries import Query
 from backfilld.state.rules.verdict import Evidence
 from tests.factories import phase, pipeline, processor
 
 DAY = dt.date(2021, 10, 26)
 NAMES = [f"table_{number}" for number in range(8)]
+NO_CATALOG = LakeCatalog(Path("nowhere"))
 
 
 class Scripted:
@@ -26,22 +28,23 @@ class Scripted:
         self._refuse = refuse
 
     def query(self, question: Query, *, purpose: str) -> list[Row]:
-        self.sent.append(question.sql)
-        refusal = self._refuse(question.sql)
+        sql = question.sql("bigquery")
+        self.sent.append(sql)
+        refusal = self._refuse(sql)
         if refusal:
             raise refusal
-        if "runs AS" in question.sql:
+        if "runs AS" in sql:
             return []
         return [
             {"processor": name, "date": DAY, "n": 1, "figures": []}
             for name in NAMES
-            if f"`nba.{name}`" in question.sql
+            if f"`nba`.`{name}`" in sql
         ]
 
-    def price(self, question: Query) -> int:
-        if refusal := self._refuse(question.sql):
+    def estimate_bytes(self, question: Query) -> int:
+        if refusal := self._refuse(question.sql("bigquery")):
             raise refusal
-        return len(question.branches)
+        return len(question.selects)
 
     def close(self) -> None:
         pass
@@ -54,18 +57,18 @@ def inquiry(
     backend = Scripted(refuse)
     keys: dict[str, Any] = {} if history else {"history": None}
     ours = pipeline(phase("raw", *map(processor, NAMES)), **keys)
-    return WarehouseClient(ours, backend, CalendarReader(ours, backend)), backend
+    return WarehouseClient(ours, backend, NO_CATALOG), backend
 
 
 WANTED = {name: [DAY] for name in NAMES}
 
 
-def naming(*tables: str, unseen: bool = False) -> Callable[[str], Exception | None]:
+def naming(*tables: str, inaccessible: bool = False) -> Callable[[str], Exception | None]:
     """Refuse whatever names one of the tables."""
 
     def refuse(sql: str) -> Exception | None:
-        named = [table for table in tables if f"`nba.{table}`" in sql]
-        return QueryError(f"no {named[0]}", unseen=unseen) if named else None
+        named = [table for table in tables if f"`nba`.`{table}`" in sql]
+        return QueryError(f"no {named[0]}", inaccessible=inaccessible) if named else None
 
     return refuse
 
@@ -77,7 +80,7 @@ def dated(backend: Scripted, name: str, moment: dt.datetime) -> None:
 
     def query(question: Query, *, purpose: str) -> list[Row]:
         rows = plain(question, purpose=purpose)
-        if name == "history" and "runs AS" in question.sql:
+        if name == "history" and "runs AS" in question.sql("bigquery"):
             return [{**run, "detail": None, "controller": None}]
         return [{**row, "date": moment} if row["processor"] == name else row for row in rows]
 
@@ -97,7 +100,7 @@ def test_dates_of_another_type_are_no_answer(name: str) -> None:
     # Then
     errors = {asked: found.error for (asked, _), found in answers.items() if found.error}
     told = "its dates must be of the type DATE; datetime.datetime(2021, 10, 26, 0, 0) is none"
-    of_history = {"table_7": f"run history could not be asked: {told}"}
+    of_history = {"table_7": f"run history could not be read: {told}"}
     assert errors == (of_history if name == "history" else {name: f"nba.{name}: {told}"})
 
 
@@ -140,12 +143,12 @@ def test_known_culprits_are_asked_apart_and_cost_one_question_each() -> None:
 
 def test_tables_that_cannot_be_seen_are_a_broken_warehouse_only_when_nothing_else_is() -> None:
     # Given all tables missing, and a history that answers
-    seen, _ = inquiry(naming(*NAMES, unseen=True))
+    seen, _ = inquiry(naming(*NAMES, inaccessible=True))
     assert all(found.error for found in seen.evidence(WANTED, purpose="gate").values())
 
     # Then without it, nobody knows that the place is right
-    blind, _ = inquiry(naming(*NAMES, unseen=True), history=False)
-    with pytest.raises(WarehouseError, match="none of 8 tables can be seen: no table_0"):
+    blind, _ = inquiry(naming(*NAMES, inaccessible=True), history=False)
+    with pytest.raises(WarehouseError, match="none of 8 tables can be read: no table_0"):
         blind.evidence(WANTED, purpose="gate")
 
 
@@ -155,7 +158,7 @@ def test_tables_that_are_all_asked_for_nonsense_are_no_broken_warehouse() -> Non
 
 
 def test_one_table_alone_that_cannot_be_seen_is_its_own_matter() -> None:
-    warehouse, _ = inquiry(naming("table_0", unseen=True), history=False)
+    warehouse, _ = inquiry(naming("table_0", inaccessible=True), history=False)
     answers = warehouse.evidence({"table_0": [DAY]}, purpose="gate")
     assert answers["table_0", DAY] == Evidence(error="nba.table_0: no table_0")
 
@@ -175,11 +178,68 @@ def test_a_refusal_is_one_line() -> None:
 def test_a_table_that_is_refused_has_no_price_and_neither_has_the_question() -> None:
     warehouse, _ = inquiry(naming("table_5"))
     with pytest.raises(WarehouseError, match=r"^no table_5$"):
-        warehouse.price(WANTED)
+        warehouse.estimate_bytes(WANTED)
 
 
 def test_a_price_is_that_of_both_questions() -> None:
     warehouse, _ = inquiry(naming())
-    assert warehouse.price(WANTED) == 9
-    assert warehouse.price({"table_0": [], "table_1": [DAY]}) == 2
-    assert warehouse.price({}) == 0
+    assert warehouse.estimate_bytes(WANTED) == 9
+    assert warehouse.estimate_bytes({"table_0": [], "table_1": [DAY]}) == 2
+    assert warehouse.estimate_bytes({}) == 0
+
+
+def answering(backend: Scripted, name: str, **figures: object) -> None:
+    """Have the answer for one table hold other figures."""
+    plain = backend.query
+
+    def query(question: Query, *, purpose: str) -> list[Row]:
+        rows = plain(question, purpose=purpose)
+        return [{**row, **figures} if row["processor"] == name else row for row in rows]
+
+    backend.query = query  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("figures", "problem"),
+    [
+        ({"n": "many"}, "its answer has 'many' where a whole number belongs"),
+        ({"n": 1.5}, "its answer has 1.5 where a whole number belongs"),
+        ({"figures": [1]}, "its answer has 1 figures, not 0"),
+        ({"processor": "stranger"}, "its answer cannot be read: KeyError: 'stranger'"),
+    ],
+)
+def test_an_answer_that_cannot_be_read_is_an_error_of_its_table_alone(
+    figures: dict[str, object], problem: str
+) -> None:
+    warehouse, backend = inquiry(naming(), history=False)
+    answering(backend, "table_3", **figures)
+    answers = warehouse.evidence(WANTED, purpose="gate")
+    errors = {name: found.error for (name, _), found in answers.items() if found.error}
+    assert errors == {"table_3": f"nba.table_3: {problem}"}
+    assert sum(found.rows for found in answers.values()) == len(NAMES) - 1
+
+
+@pytest.mark.parametrize(
+    "error", [TypeError("int() of None"), ValueError("year 0 is out of range"), OverflowError()]
+)
+def test_a_client_that_cannot_read_one_table_leaves_the_others_answered(error: Exception) -> None:
+    warehouse, _ = inquiry(lambda sql: error if "`nba`.`table_3`" in sql else None, history=False)
+    answers = warehouse.evidence(WANTED, purpose="gate")
+    assert [name for (name, _), found in answers.items() if found.error] == ["table_3"]
+    assert answers["table_3", DAY].error.startswith("nba.table_3: its answer cannot be read: ")
+
+
+def test_a_history_that_cannot_be_read_is_an_error_only_where_there_are_no_rows() -> None:
+    warehouse, _ = inquiry(lambda sql: TypeError("no") if "runs AS" in sql else None)
+    answers = warehouse.evidence(WANTED | {"table_7": [DAY - dt.timedelta(days=1)]}, purpose="gate")
+    errors = {name: found.error for (name, _), found in answers.items() if found.error}
+    assert errors == {"table_7": "run history could not be read: its answer cannot be read: TypeError: no"}
+
+
+def test_a_figure_that_is_null_is_zero() -> None:
+    rules = {"quality": {"where": "x > 1"}, "distinct": [{"column": "game_id", "per": "games"}]}
+    backend = Scripted(naming())
+    answering(backend, "table_0", figures=[None, None])
+    ours = pipeline(phase("raw", processor("table_0", expect=rules)), history=None)
+    answers = WarehouseClient(ours, backend, NO_CATALOG).evidence({"table_0": [DAY]}, purpose="gate")
+    assert answers["table_0", DAY] == Evidence(rows=1, distinct={"game_id": 0}, passing_rows=0)

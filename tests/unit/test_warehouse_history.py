@@ -18,7 +18,7 @@ def read(**row: Any) -> Runs:
     """The runs of one row."""
     ordinary = {"processor": "Box", "date": DAY, "status": "failed", "open": False, "since": 5_000_000}
     rest = {"ended": 9_000_000, "detail": None, "controller": None}
-    return run_history.read([{**ordinary, **rest, **row}], SOURCE)["Box", DAY]
+    return run_history.parse_runs([{**ordinary, **rest, **row}], SOURCE)["Box", DAY]
 
 
 def closed(**row: Any) -> HistoryRun:

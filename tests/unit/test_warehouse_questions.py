@@ -36,24 +36,25 @@ def test_every_name_is_quoted() -> None:
     question = ask(
         {"box": [DAY]}, distinct=[{"column": "game_id", "per": "games"}], filled={"columns": ["minutes"]}
     )
-    assert question.sql == (
+    assert question.sql("bigquery") == (
         "SELECT 'box' AS processor, `game_date` AS date, COUNT(*) AS n, [COUNT(DISTINCT `game_id`),"
-        " COUNTIF(`minutes` IS NULL OR SAFE_CAST(CAST(`minutes` AS STRING) AS FLOAT64) = 0)] AS figures"
-        " FROM `nba.box` WHERE `game_date` BETWEEN @start0 AND @end0 GROUP BY 2"
+        " COUNT(CASE WHEN `minutes` IS NULL OR TRIM(CAST(`minutes` AS STRING)) = ''"
+        " OR SAFE_CAST(CAST(`minutes` AS STRING) AS FLOAT64) = 0"
+        " OR IS_NAN(SAFE_CAST(CAST(`minutes` AS STRING) AS FLOAT64)) THEN 1 END)] AS figures"
+        " FROM `nba`.`box` WHERE `game_date` BETWEEN @start0 AND @end0 GROUP BY 2"
     )
     assert question.params == {"start0": DAY, "end0": DAY}
 
 
 def test_a_predicate_stands_on_lines_of_its_own() -> None:
-    assert (
-        "COUNTIF(\npct >= 95 -- enough\n)"
-        in ask({"box": [DAY]}, quality={"where": "pct >= 95 -- enough"}).sql
-    )
+    assert "COUNT(CASE WHEN (\npct >= 95 -- enough\n) THEN 1 END)" in ask(
+        {"box": [DAY]}, quality={"where": "pct >= 95 -- enough"}
+    ).sql("bigquery")
 
 
 def test_braces_in_a_predicate_are_its_own() -> None:
     where = "REGEXP_CONTAINS(game_id, r'^[0-9]{10}$')"
-    assert where in ask({"box": [DAY]}, quality={"where": where}).sql
+    assert where in ask({"box": [DAY]}, quality={"where": where}).sql("bigquery")
 
 
 @pytest.mark.parametrize(
@@ -74,21 +75,21 @@ def test_dates_that_are_few_and_far_apart_are_named_each(days: list[int], named:
 
     # Then the first and the last always bound the partitions
     assert (question.params["start0"], question.params["end0"]) == (min(after(*days)), max(after(*days)))
-    assert ("IN UNNEST(@dates0)" in question.sql) is named
+    assert ("IN UNNEST(@dates0)" in question.sql("bigquery")) is named
     assert question.params.get("dates0") == (tuple(sorted(after(*days))) if named else None)
 
 
 def test_tables_asked_about_the_same_dates_share_their_parameters() -> None:
     spans = DateFilter()
-    first = spans.predicate("a", (DAY,))
-    assert spans.predicate("b", tuple(after(1))) == "`b` BETWEEN @start1 AND @end1"
-    assert spans.predicate("a", (DAY,)) == first
+    first = spans.add((DAY,))
+    assert spans.add(tuple(after(1))).predicate("b").sql("bigquery") == "`b` BETWEEN @start1 AND @end1"
+    assert spans.add((DAY,)) == first
     assert len(spans.params) == 4
 
 
 def test_a_table_is_named_once_with_its_own_dates_and_those_it_is_measured_on() -> None:
     question = ask({"box": after(0), "summary": after(1)}, distinct=[{"column": "game_id", "per": "games"}])
-    assert [branch.slice and branch.slice.dates for branch in question.branches] == [
+    assert [select.partitions and select.partitions.dates for select in question.selects] == [
         tuple(after(0, 1)),
         tuple(after(1)),
     ]
@@ -97,8 +98,8 @@ def test_a_table_is_named_once_with_its_own_dates_and_those_it_is_measured_on() 
 def test_a_table_that_is_only_measured_against_is_counted_and_no_more() -> None:
     sql = ask(
         {"summary": after(1)}, distinct=[{"column": "game_id", "per": "games"}], quality={"where": "x > 1"}
-    ).sql
-    assert "`nba.box`" in sql
+    ).sql("bigquery")
+    assert "`nba`.`box`" in sql
     assert "game_id" not in sql
     assert "x > 1" not in sql
 
@@ -108,11 +109,11 @@ def test_history_is_asked_without_its_phase_and_with_parameters_only() -> None:
     source = HistorySettings(table="nba_reference.processor_run_history")
 
     # When
-    question = run_history.question(source, ["BoxProcessor", "Box", "Box"], after(1, 0))
+    question = run_history.runs_query(source, ["BoxProcessor", "Box", "Box"], after(1, 0))
 
     # Then
-    assert "phase" not in question.sql
-    assert "Box" not in question.sql
+    assert "phase" not in question.sql("bigquery")
+    assert "Box" not in question.sql("bigquery")
     assert question.params == {
         "start0": DAY,
         "end0": DAY + dt.timedelta(days=1),
@@ -178,11 +179,12 @@ def test_whatever_is_asked_about_the_text_is_one_of_two(days: list[dt.date], nam
     """
     source = HistorySettings(table="nba_reference.processor_run_history")
     texts = {
-        run_history.question(source, ["x"], near).sql + queries.evidence(_probes(near)).sql
+        run_history.runs_query(source, ["x"], near).sql("bigquery")
+        + queries.evidence(_probes(near)).sql("bigquery")
         for near in (after(0), after(0, 100))
     }
-    asked = run_history.question(source, names, days)
-    assert asked.sql + queries.evidence(_probes(days)).sql in texts
+    asked = run_history.runs_query(source, names, days)
+    assert asked.sql("bigquery") + queries.evidence(_probes(days)).sql("bigquery") in texts
     assert asked.params["names"] == tuple(sorted(set(names)))
     assert (asked.params["start0"], asked.params["end0"]) == (min(days), max(days))
 

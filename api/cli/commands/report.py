@@ -20,12 +20,13 @@ from backfilld.api.cli.output import json_option, print_json, print_lines, spinn
 from backfilld.api.schemas import plans, reports
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.preflight.checklist import preflight as asked_before
+from backfilld.daemon.preflight.scripts import refused_options
 from backfilld.daemon.reports import quality as qualities
 from backfilld.daemon.reports import state_lookup
-from backfilld.daemon.reports.plan.plan import Comparison, Plan, compare, never_seen, plan
+from backfilld.daemon.reports.plan.plan import Comparison, Plan, compare, plan, unknown_durations
 from backfilld.daemon.reports.validation import Validation, validation
 from backfilld.daemon.settings import state_database
-from backfilld.daemon.warehouses.client import WarehouseClient
+from backfilld.daemon.warehouses.adapter import DescribedWarehouse
 from backfilld.daemon.warehouses.registry import open_warehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Sources
@@ -103,6 +104,7 @@ def validate(
     With a daemon's state directory its attempts and accepted gaps count, and times are those it measured.
     """
     pipeline = load_pipeline(range_arguments.path)
+    refused = refused_options(pipeline) if planned or sources or compared else {}
     made: Plan | None = None
     options: Comparison | None = None
     with _remembering(state_dir) as db, _asking(pipeline) as warehouse, spinner("asking the warehouse"):
@@ -111,7 +113,7 @@ def validate(
             if db
             else None
         )
-        typical = state_lookup.typical_seconds(db, pipeline).get if db else never_seen
+        typical = state_lookup.typical_seconds(db, pipeline).get if db else unknown_durations
         report = validation(
             pipeline, warehouse, range_arguments.start, range_arguments.end, now=time.time(), known=known
         )
@@ -123,18 +125,25 @@ def validate(
                 pipeline,
                 sources=chosen,
                 typical_seconds=typical,
-                price=warehouse.price,
+                price=warehouse.estimate_bytes,
                 stale=stale,
+                refused_options=refused,
             )
         if compared:
-            options = compare(report, pipeline, typical_seconds=typical, price=warehouse.price)
+            options = compare(
+                report,
+                pipeline,
+                typical_seconds=typical,
+                price=warehouse.estimate_bytes,
+                refused_options=refused,
+            )
     if as_json:
         print_json(_as_json(report, made, options))
     else:
         print_lines(show_validation.lines(report, per_date=per_date))
         print_lines(show_plan.lines(made) if made else ())
         print_lines(show_plan.side_by_side(options) if options else ())
-    raise click.exceptions.Exit(0 if report.ready else 1)
+    raise click.exceptions.Exit(0 if report.ready and not report.warnings else 1)
 
 
 @click.command()
@@ -161,7 +170,7 @@ def preflight(
             end=last,
             state_dir=Path(state_dir) if state_dir else None,
             quick=quick,
-            begins=tell,
+            on_check=tell,
         )
     if as_json:
         print_json(reports.Preflight.plain(told))
@@ -188,7 +197,7 @@ def quality(range_arguments: About, as_json: bool) -> None:
 
 
 @contextmanager
-def _asking(pipeline: Pipeline) -> Iterator[WarehouseClient]:
+def _asking(pipeline: Pipeline) -> Iterator[DescribedWarehouse]:
     warehouse = open_warehouse(pipeline)
     try:
         yield warehouse

@@ -1,4 +1,4 @@
-"""How long a plan takes, and what its questions to the warehouse cost."""
+"""How long a plan takes, and what its warehouse queries cost."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+from backfilld.daemon.adapters import warehouse_adapter
 from backfilld.daemon.reports.plan.results import Cost, Step
 from backfilld.daemon.reports.snapshot import Snapshot
 from backfilld.daemon.warehouses.adapter import Wanted, WarehouseError
@@ -13,17 +14,17 @@ from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.pipeline import Pipeline
 
 Price = Callable[[Wanted], int]
-"""About how many bytes asking about these (processor, date) pairs is billed."""
+"""About how many bytes a query of these (processor, date) pairs is billed."""
 
 DOLLARS_PER_TIB = 6.25
 """BigQuery's on-demand list price."""
 
 
 def wall_clock(pipeline: Pipeline, phase: Phase, steps: Sequence[Step]) -> float:
-    """Seconds from the first start to the last end of a phase's steps; unknown ones count as nothing.
+    """Seconds from the first start to the last end of a phase's steps; a step of unknown time counts 0.
 
-    A sequential phase takes the sum. In a parallel one each step starts, in the order of the plan, as soon
-    as there is a slot, a free writer of its table, and an end to what it needs.
+    A sequential phase takes the sum. In a parallel phase each step starts, in the order of the plan, as soon
+    as a slot and a writer of its table are free and the steps that it needs have ended.
     """
     if phase.sequential:
         return sum(step.seconds or 0.0 for step in steps)
@@ -41,19 +42,20 @@ def wall_clock(pipeline: Pipeline, phase: Phase, steps: Sequence[Step]) -> float
     return max(ends.values(), default=0.0)
 
 
-def cost(pipeline: Pipeline, seen: Snapshot, steps: Sequence[Step], price: Price | None) -> Cost:
-    """The calendar once, everything once, then each step's pairs once more after its end."""
-    per_question = 2 if pipeline.history else 1
-    queries = 1 + per_question * (1 + len(steps))
+def cost(pipeline: Pipeline, snapshot: Snapshot, steps: Sequence[Step], price: Price | None) -> Cost:
+    """One calendar query, one query of everything, and one query of each step's pairs after its end."""
+    per_query = 2 if pipeline.history else 1
+    queries = 1 + per_query * (1 + len(steps))
     if price is None:
-        return Cost(queries=queries, bytes=None, dollars=None, note="the price of a question is not known")
+        return Cost(queries=queries, bytes=None, dollars=None, note="the price of a query is not known")
     try:
-        total = price(seen.wanted) if seen.wanted else 0
+        total = price(snapshot.wanted) if snapshot.wanted else 0
         if steps:
-            # One question about every planned table tells what a question about one costs on average.
+            # One query of every planned table gives the average price of a query of one table.
             sample = {step.processor: [step.dates[0]] for step in steps}
             total += round(price(sample) / len(sample) * len(steps))
     except WarehouseError as error:
         return Cost(queries=queries, bytes=None, dollars=None, note=f"the price could not be asked: {error}")
-    dollars = round(total / 2**40 * DOLLARS_PER_TIB, 4) if pipeline.warehouse.kind == "bigquery" else None
+    billed = "price" in warehouse_adapter(pipeline.warehouse.kind).capabilities
+    dollars = round(total / 2**40 * DOLLARS_PER_TIB, 4) if billed else None
     return Cost(queries=queries, bytes=total, dollars=dollars, note="")

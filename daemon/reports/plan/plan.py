@@ -1,7 +1,7 @@
 """The plan: what would run for a range of dates, in order, how long it takes and what it costs.
 
-It starts from a validation and walks every date through the engine's own rules. Nothing is suggested
-whose dependencies are not satisfied already or by an earlier step.
+It starts from a validation and simulates every date by the engine's rules. Every step's dependencies are
+satisfied already, or by an earlier step.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from backfilld.daemon.command_inspection import program
 from backfilld.daemon.reports.plan.estimates import Price, cost, wall_clock
@@ -46,13 +47,13 @@ __all__ = [
     "Recompute",
     "Step",
     "compare",
-    "never_seen",
     "plan",
+    "unknown_durations",
 ]
 
 
-def never_seen(_: str) -> float | None:
-    """The seconds a date of a processor's attempts so far, where nobody has kept them."""
+def unknown_durations(_: str) -> float | None:
+    """Seconds per date without a state database: None for every processor."""
     return None
 
 
@@ -61,16 +62,18 @@ def plan(
     pipeline: Pipeline,
     *,
     sources: Sources = Sources.ALL,
-    typical_seconds: Typical = never_seen,
+    typical_seconds: Typical = unknown_durations,
     price: Price | None = None,
     stale: Sequence[Recompute] = (),
+    refused_options: Mapping[str, str] = MappingProxyType({}),
 ) -> Plan:
     """What would run for the dates of a validation.
 
-    `typical_seconds` gives the seconds a date of a processor's attempts so far, None while there are none;
-    `price` the bytes that a question to the warehouse is billed; `stale` is told as it is.
+    `typical_seconds` gives the seconds per date of a processor's past attempts, None without attempts;
+    `price` the bytes that a warehouse query is billed; `stale` is passed through. `refused_options` says by
+    processor which option of its command the script refuses; such a job is not planned.
     """
-    unusable = {name: why for name, why in _unusable(pipeline) if why}
+    unusable = _unusable(pipeline, refused_options)
     made = _plan(validation, pipeline, sources, unusable, typical_seconds, price)
     return replace(made, stale=stale)
 
@@ -79,11 +82,12 @@ def compare(
     validation: Validation,
     pipeline: Pipeline,
     *,
-    typical_seconds: Typical = never_seen,
+    typical_seconds: Typical = unknown_durations,
     price: Price | None = None,
+    refused_options: Mapping[str, str] = MappingProxyType({}),
 ) -> Comparison:
-    """All sources, the critical ones only, or none: what each runs, takes, costs and leads to."""
-    unusable = {name: why for name, why in _unusable(pipeline) if why}
+    """A plan for each choice of sources: all, the critical ones only, none."""
+    unusable = _unusable(pipeline, refused_options)
     choices = (Sources.ALL, Sources.CRITICAL, Sources.NONE)
     options = [_plan(validation, pipeline, sources, unusable, typical_seconds, price) for sources in choices]
     return Comparison(start=validation.start, end=validation.end, dates=validation.dates, options=options)
@@ -97,81 +101,82 @@ def _plan(
     typical: Typical,
     price: Price | None,
 ) -> Plan:
-    seen = validation.snapshot
-    outlook = simulate(pipeline, seen, sources, unusable)
-    steps = ordered(pipeline, seen, outlook.tasks, typical)
+    snapshot = validation.snapshot
+    result = simulate(pipeline, snapshot, sources, unusable)
+    steps = ordered(pipeline, snapshot, result.tasks, typical)
     phases = [_phase(pipeline, phase, steps) for phase in pipeline.phase]
-    stopped = list(_grouped(outlook.stops))
     return Plan(
         start=validation.start,
         end=validation.end,
         dates=validation.dates,
         sources=sources,
         phases=phases,
-        cannot_run=stopped,
-        waivers=list(_gaps(outlook.waivers)),
+        cannot_run=list(_cannot_run(result.blockers)),
+        waivers=list(_waivers(result.waivers)),
         stale=(),
-        coverage=[_coverage(phase, outlook) for phase in pipeline.phase],
+        coverage=[_coverage(phase, result) for phase in pipeline.phase],
         expected_dates=validation.expected_dates,
-        done_dates=validation.expected_dates - len(outlook.stops),
+        done_dates=validation.expected_dates - len(result.blockers),
         seconds=sum(phase.seconds for phase in phases),
         unknown_steps=sum(phase.unknown_steps for phase in phases),
-        cost=cost(pipeline, seen, steps, price),
-        summary=_summary(validation, phases, len(outlook.stops)),
+        cost=cost(pipeline, snapshot, steps, price),
+        summary=_summary(validation, phases, len(result.blockers)),
     )
 
 
-def _unusable(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
-    """Processors whose job cannot start here; of other executors only they can tell."""
-    for name, processor in pipeline.processors.items():
-        if pipeline.executor_of(processor).kind == LOCAL and (
-            problem := program(pipeline, processor).problem
-        ):
-            yield name, f"{name}: {problem}"
+def _unusable(pipeline: Pipeline, refused_options: Mapping[str, str]) -> dict[str, str]:
+    """The processors whose job cannot work on this machine, with the reason.
+
+    The programs of other executors are on other machines and are not checked.
+    """
+    processors = pipeline.processors.items()
+    local = {name: p for name, p in processors if pipeline.executor_of(p).kind == LOCAL}
+    problems = {name: program(pipeline, p).problem or refused_options.get(name) for name, p in local.items()}
+    return {name: f"{name}: {problem}" for name, problem in problems.items() if problem}
 
 
 def _phase(pipeline: Pipeline, phase: Phase, steps: Iterable[Step]) -> PhasePlan:
-    own = [step for step in steps if step.phase == phase.name]
+    steps_of_phase = [step for step in steps if step.phase == phase.name]
     return PhasePlan(
         phase=phase.name,
         order=phase.order,
-        steps=own,
-        seconds=wall_clock(pipeline, phase, own),
-        unknown_steps=sum(1 for step in own if step.seconds is None),
+        steps=steps_of_phase,
+        seconds=wall_clock(pipeline, phase, steps_of_phase),
+        unknown_steps=sum(1 for step in steps_of_phase if step.seconds is None),
     )
 
 
-def _grouped(stops: Iterable[Blocker]) -> Iterator[CannotRun]:
-    """Dates that are stopped by the same reason, together."""
+def _cannot_run(blockers: Iterable[Blocker]) -> Iterator[CannotRun]:
+    """The blockers, grouped by phase and reason."""
     groups: dict[tuple[str, str], list[Blocker]] = defaultdict(list)
-    for stop in stops:
-        groups[stop.phase, stop.reason].append(stop)
-    for (phase, reason), own in groups.items():
-        lacking = dict.fromkeys(name for stop in own for name in stop.processors)
-        dates = [stop.date for stop in own]
-        yield CannotRun(phase=phase, dates=dates, processors=list(lacking), reason=reason)
+    for blocker in blockers:
+        groups[blocker.phase, blocker.reason].append(blocker)
+    for (phase, reason), group in groups.items():
+        processors = dict.fromkeys(name for blocker in group for name in blocker.processors)
+        dates = [blocker.date for blocker in group]
+        yield CannotRun(phase=phase, dates=dates, processors=list(processors), reason=reason)
 
 
-def _gaps(found: Iterable[tuple[dt.date, str, Waiver]]) -> Iterator[PlannedWaiver]:
+def _waivers(simulated: Iterable[tuple[dt.date, str, Waiver]]) -> Iterator[PlannedWaiver]:
     groups: dict[tuple[str, Waiver], list[dt.date]] = defaultdict(list)
-    for date, name, waiver in found:
+    for date, name, waiver in simulated:
         groups[name, waiver].append(date)
     for (name, waiver), dates in groups.items():
         yield PlannedWaiver(processor=name, dates=dates, by=waiver.by.value, reason=waiver.reason)
 
 
-def _coverage(phase: Phase, outlook: SimulationResult) -> Coverage:
+def _coverage(phase: Phase, result: SimulationResult) -> Coverage:
     names = [processor.name for processor in phase.processor]
-    verdicts = [checks[name].verdict for checks in outlook.checks.values() for name in names]
+    verdicts = [checks[name].verdict for checks in result.checks.values() for name in names]
     expected = [verdict for verdict in verdicts if verdict is not Verdict.NOT_EXPECTED]
     complete = sum(1 for verdict in expected if verdict is Verdict.COMPLETE)
     percent = round(100 * complete / len(expected), 1) if expected else None
     return Coverage(phase=phase.name, complete=complete, expected=len(expected), percent=percent)
 
 
-def _summary(validation: Validation, phases: Sequence[PhasePlan], stopped: int) -> str:
+def _summary(validation: Validation, phases: Sequence[PhasePlan], blocked: int) -> str:
     counts = [f"{phase.phase} {len(phase.steps)}" for phase in phases if phase.steps]
     steps = sum(len(phase.steps) for phase in phases)
-    told = f"{pluralize(steps, 'step')} to run" + (f" ({', '.join(counts)})" if counts else "")
-    done = validation.expected_dates - stopped
-    return f"{told}; {done} of {validation.expected_dates} expected dates come to their end"
+    to_run = f"{pluralize(steps, 'step')} to run" + (f" ({', '.join(counts)})" if counts else "")
+    done = validation.expected_dates - blocked
+    return f"{to_run}; {done} of {validation.expected_dates} expected dates finish"

@@ -1,4 +1,4 @@
-"""What a plan tells: steps in order, what cannot run and why, how long it takes and what it costs."""
+"""The parts of a plan: steps in order, what cannot run and why, duration and cost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from backfilld.state.records import Sources
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One job to run. Every step that it needs stands before it."""
+    """One job to run. Every step that it needs comes before it."""
 
     number: int
     phase: str
@@ -22,16 +22,16 @@ class Step:
     cwd: str
     env: Mapping[str, str]
     prepare: str
-    """What must be run before, such as writing the file of dates; or empty."""
+    """A shell command to run before, which writes the file of dates; or empty."""
     shell: str
-    """All of it as one line to copy into a shell: directory, environment, preparation, command."""
+    """One line to paste into a shell: directory, environment, preparation, command."""
     reason: str
     """Why it has to run: never ran, partial with the figures, failed with the error."""
     reasons: Mapping[dt.date, str]
     needs: Sequence[int]
-    """The numbers of the steps that must have ended well before it starts."""
+    """The numbers of the steps that must succeed before it starts."""
     waits_for: Sequence[str]
-    """The same in words, with the earlier dates that a sequential phase looks back upon."""
+    """The same in words, with the lookback dates of a sequential phase."""
     seconds: float | None
     basis: str
     """Where `seconds` comes from: past attempts, estimate, or unknown."""
@@ -39,7 +39,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhasePlan:
-    """The steps of one phase. `seconds` is its wall-clock time, of the steps whose time is known."""
+    """The steps of one phase. `seconds` is the wall-clock time of the steps whose time is known."""
 
     phase: str
     order: str
@@ -50,18 +50,18 @@ class PhasePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CannotRun:
-    """Dates for which a phase cannot be gone through, whatever the plan runs before."""
+    """Dates that cannot pass a phase, whatever the plan runs before."""
 
     phase: str
     dates: Sequence[dt.date]
     processors: Sequence[str]
-    """What these dates lack in the phase and nobody runs."""
+    """The processors of the phase that stay incomplete on these dates."""
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedWaiver:
-    """What dates go without, and why they may."""
+    """A processor that dates pass without, and why they may."""
 
     processor: str
     dates: Sequence[dt.date]
@@ -72,7 +72,7 @@ class PlannedWaiver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recompute:
-    """A date whose sequential phases are to run again, since an earlier date was repaired at `at`."""
+    """A stale date: its sequential phases must run again, as an earlier date was repaired at `at`."""
 
     date: dt.date
     repaired: dt.date
@@ -81,18 +81,18 @@ class Recompute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """About what the engine's questions to the warehouse cost. `bytes` is None where nobody can tell."""
+    """Estimated cost of the engine's warehouse queries. `bytes` is None where it is unknown."""
 
     queries: int
     bytes: int | None
     dollars: float | None
-    """At the on-demand list price; None where the warehouse costs nothing, or nobody can tell."""
+    """At the on-demand list price; None where the warehouse costs nothing or the cost is unknown."""
     note: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """What share of the (processor, date) pairs of a phase there will be, 0 to 100; None of none."""
+    """The (processor, date) pairs of a phase that will be complete; `percent` is 0 to 100, or None."""
 
     phase: str
     complete: int
@@ -112,15 +112,15 @@ class Plan:
     cannot_run: Sequence[CannotRun]
     waivers: Sequence[PlannedWaiver]
     stale: Sequence[Recompute]
-    """Complete, and no step here: `backfilld retry --stale` runs them."""
+    """Complete, so without a step here: `backfilld retry --stale` runs them."""
     coverage: Sequence[Coverage]
     expected_dates: int
     done_dates: int
-    """How many of the expected dates come to their end, if every step does what it should."""
+    """How many of the expected dates finish, if every step completes its output."""
     seconds: float
-    """Phase after phase; the engine lets dates flow and is faster."""
+    """Phase after phase; the engine overlaps phases and is faster."""
     unknown_steps: int
-    """How many steps have no known time, and count as nothing in `seconds`."""
+    """How many steps have no known time; they count 0 in `seconds`."""
     cost: Cost
     summary: str
 
@@ -132,7 +132,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The plans of all ways to treat the sources, side by side: all, critical, none."""
+    """The plans for each choice of sources: all, critical, none."""
 
     start: dt.date
     end: dt.date

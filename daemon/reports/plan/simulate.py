@@ -1,6 +1,6 @@
-"""Every date walked through its states in thought: what would run, if every job did what it should.
+"""Simulate the engine over a range: what would run if every job completed its output.
 
-The rules are the engine's own, `decide` and the lookback. What they do not let through is told instead.
+The rules are the engine's: `decide` and the lookback. A date that they do not let through is a blocker.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _WORDS = {Verdict.NEVER_RAN: "never ran", Verdict.NO_DATA: "ran, but there is no
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One processor to be run for one date."""
+    """One processor to run for one date."""
 
     date: dt.date
     processor: str
@@ -42,7 +42,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocker:
-    """Where a date gets no further."""
+    """The phase that a date cannot pass, and why."""
 
     date: dt.date
     phase: str
@@ -52,63 +52,63 @@ class Blocker:
 
 @dataclass(slots=True)
 class SimulationResult:
-    """What becomes of all dates."""
+    """The outcome for all dates of the range."""
 
     tasks: list[Task] = field(default_factory=list)
-    stops: list[Blocker] = field(default_factory=list)
+    blockers: list[Blocker] = field(default_factory=list)
     waivers: list[tuple[dt.date, str, Waiver]] = field(default_factory=list)
     checks: dict[dt.date, dict[str, CheckRow]] = field(default_factory=dict)
-    """As they will be."""
+    """The checks as they will be, by date and processor."""
 
 
 def simulate(
-    pipeline: Pipeline, seen: Snapshot, sources: Sources, unusable: Mapping[str, str]
+    pipeline: Pipeline, snapshot: Snapshot, sources: Sources, unusable: Mapping[str, str]
 ) -> SimulationResult:
-    """Walk the dates of the range, oldest first; `unusable` says why a processor's job cannot start."""
-    walker = _Walker(pipeline, seen, sources, unusable)
-    for day in seen.expected():
-        walker.go(day)
-    return walker.outlook
+    """Simulate the dates of the range, oldest first; `unusable` says why a processor's job cannot start."""
+    simulator = _Simulator(pipeline, snapshot, sources, unusable)
+    for day in snapshot.expected():
+        simulator.run_date(day)
+    return simulator.result
 
 
-class _Walker:
+class _Simulator:
     def __init__(
-        self, pipeline: Pipeline, seen: Snapshot, sources: Sources, unusable: Mapping[str, str]
+        self, pipeline: Pipeline, snapshot: Snapshot, sources: Sources, unusable: Mapping[str, str]
     ) -> None:
         self._pipeline = pipeline
         self._machine = Machine(pipeline)
-        self._seen = seen
+        self._seen = snapshot
         self._sources = sources
         self._unusable = unusable
-        self._holes = {phase.name: self._known_holes(phase) for phase in pipeline.phase}
-        self.outlook = SimulationResult()
+        self._missing = {phase.name: self._missing_before(phase) for phase in pipeline.phase}
+        self.result = SimulationResult()
 
-    def go(self, day: Day) -> None:
-        """One date through its states, as far as it gets."""
+    def run_date(self, day: Day) -> None:
+        """Take one date through its states, as far as it gets."""
         checks = dict(self._seen.checks[day.date])
-        self.outlook.checks[day.date] = checks
+        self.result.checks[day.date] = checks
         index = 0
         while index < len(self._pipeline.stages):
             stage = self._pipeline.stages[index]
-            last = self._pass(stage, day, checks, self._hole(stage, day))
+            last = self._run_stage(stage, day, checks, self._first_missing(stage, day))
             if not isinstance(last, Advance):
                 break
             index = self._machine.after(stage, day)
-        self._note_holes(checks)
+        self._record_missing(checks)
 
-    def _pass(
+    def _run_stage(
         self, stage: Stage, day: Day, checks: dict[str, CheckRow], missing: MissingUpstream | None
     ) -> Decision:
-        """Run in thought what the state needs, until its gate opens or nothing helps."""
+        """Complete what the state needs, until its gate opens or no job helps."""
         while True:
             decision = self._decide(stage, checks, str(missing) if missing else "")
             if isinstance(decision, Start):
-                self._run(stage, checks, decision)
+                self._complete(stage, checks, decision)
                 continue
             if isinstance(decision, Advance):
-                self._leave(day, checks, decision)
+                self._record_waivers(day, checks, decision)
             else:
-                self._stop(stage, day, checks, decision)
+                self._record_blocker(stage, day, checks, decision)
             return decision
 
     def _decide(self, stage: Stage, checks: Mapping[str, CheckRow], missing: str) -> Decision:
@@ -122,49 +122,49 @@ class _Walker:
             missing_upstream=missing,
         )
 
-    def _run(self, stage: Stage, checks: dict[str, CheckRow], decision: Start) -> None:
+    def _complete(self, stage: Stage, checks: dict[str, CheckRow], decision: Start) -> None:
         for name in decision.processors:
             check = checks[name]
-            self.outlook.tasks.append(
+            self.result.tasks.append(
                 Task(date=check.date, processor=name, stage=stage, reason=_reason(check))
             )
             checks[name] = assume_complete(check)
 
-    def _leave(self, day: Day, checks: dict[str, CheckRow], decision: Advance) -> None:
+    def _record_waivers(self, day: Day, checks: dict[str, CheckRow], decision: Advance) -> None:
         for name, waiver in decision.waivers.items():
-            self.outlook.waivers.append((day.date, name, waiver))
+            self.result.waivers.append((day.date, name, waiver))
             checks[name] = replace(checks[name], satisfied=True, waiver_reason=waiver.reason)
 
-    def _stop(self, stage: Stage, day: Day, checks: Mapping[str, CheckRow], decision: Wait | Fail) -> None:
-        barred = isinstance(decision, Wait) and decision.waiting is WaitReason.EARLIER_DATE
-        phase = self._pipeline.stages[self._machine.after(stage, day)].phase if barred else stage.phase
-        lacking = tuple(p.name for p in phase.processor if not checks[p.name].satisfied)
-        self.outlook.stops.append(
-            Blocker(date=day.date, phase=phase.name, processors=lacking, reason=blocked_reason(decision))
+    def _record_blocker(
+        self, stage: Stage, day: Day, checks: Mapping[str, CheckRow], decision: Wait | Fail
+    ) -> None:
+        behind_earlier = isinstance(decision, Wait) and decision.waiting is WaitReason.EARLIER_DATE
+        phase = (
+            self._pipeline.stages[self._machine.after(stage, day)].phase if behind_earlier else stage.phase
+        )
+        missing = tuple(p.name for p in phase.processor if not checks[p.name].satisfied)
+        self.result.blockers.append(
+            Blocker(date=day.date, phase=phase.name, processors=missing, reason=blocked_reason(decision))
         )
 
-    def _hole(self, stage: Stage, day: Day) -> MissingUpstream | None:
-        """The earliest date that bars the way into the next phase, as the engine would find it."""
+    def _first_missing(self, stage: Stage, day: Day) -> MissingUpstream | None:
+        """The earliest missing output that keeps a date out of the next phase."""
         window = lookback.window(self._pipeline, self._machine, stage, day)
         if window is None:
             return None
-        missing_upstream = self._holes[window.entered.name]
-        at = bisect.bisect_left(missing_upstream, window.start, key=lambda missing: missing.date)
-        return (
-            missing_upstream[at]
-            if at < len(missing_upstream) and missing_upstream[at].date < window.end
-            else None
-        )
+        known = self._missing[window.entered.name]
+        at = bisect.bisect_left(known, window.start, key=lambda missing: missing.date)
+        return known[at] if at < len(known) and known[at].date < window.end else None
 
-    def _known_holes(self, phase: Phase) -> list[MissingUpstream]:
+    def _missing_before(self, phase: Phase) -> list[MissingUpstream]:
         before = lookback.phase_before(self._pipeline, phase)
-        return self._seen.holes_before(before.processor, dt.date.min) if before else []
+        return self._seen.missing_before(before.processor, dt.date.min) if before else []
 
-    def _note_holes(self, checks: Mapping[str, CheckRow]) -> None:
+    def _record_missing(self, checks: Mapping[str, CheckRow]) -> None:
         for phase in self._pipeline.phase:
             before = lookback.phase_before(self._pipeline, phase)
             if before is not None:
-                self._holes[phase.name] += missing_upstream_of(checks, [p.name for p in before.processor])
+                self._missing[phase.name] += missing_upstream_of(checks, [p.name for p in before.processor])
 
 
 def _reason(check: CheckRow) -> str:

@@ -1,7 +1,7 @@
-"""Tasks become steps: batched where the processor takes batches, and put in an order that holds.
+"""Turn tasks into steps: batched as the engine batches them, and in topological order.
 
-A step stands after all steps that it needs: the state before of the same dates, what it names in `after`.
-What a sequential phase looks back upon stands before it because its whole phase does.
+A step comes after all steps that it needs: the state before of the same dates, and the processors in `after`.
+The lookback of a sequential phase comes before it, because the whole phase before does.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from backfilld.daemon.reports.snapshot import Snapshot
 from backfilld.state.pipeline.phase import Phase, Stage
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
+from backfilld.state.rules.batching import batches
 
 Typical = Callable[[str], float | None]
-"""Seconds of a processor's attempts so far, by its name; None while there are none."""
+"""Seconds per date of a processor's past attempts, by its name; None without attempts."""
 
 
 @dataclass(eq=False, slots=True)
@@ -39,53 +40,41 @@ class _Group:
         return [task.date for task in self.tasks]
 
 
-def ordered(pipeline: Pipeline, seen: Snapshot, tasks: Iterable[Task], typical: Typical) -> list[Step]:
+def ordered(pipeline: Pipeline, snapshot: Snapshot, tasks: Iterable[Task], typical: Typical) -> list[Step]:
     """The steps of all tasks, numbered from 1: phase after phase, oldest date first."""
-    groups = list(_batched(pipeline, seen, tasks))
-    _connect(groups)
-    order = _in_order(pipeline, groups)
+    groups = _groups(pipeline, snapshot, tasks)
+    _link_needs(groups)
+    order = _topological_order(pipeline, groups)
     numbers = {id(group): number for number, group in enumerate(order, start=1)}
     return [
-        _step(pipeline, seen, group, numbers[id(group)], [numbers[id(n)] for n in group.needs], typical)
+        _step(pipeline, snapshot, group, numbers[id(group)], [numbers[id(n)] for n in group.needs], typical)
         for group in order
     ]
 
 
-def _batched(pipeline: Pipeline, seen: Snapshot, tasks: Iterable[Task]) -> Iterator[_Group]:
-    by_processor: dict[str, list[Task]] = defaultdict(list)
-    for task in tasks:
-        by_processor[task.processor].append(task)
-    for name, own in by_processor.items():
-        processor = pipeline.processors[name]
-        group: list[Task] = []
-        for task in sorted(own, key=lambda task: task.date):
-            if group and not _continues(seen, processor, group, task.date):
-                yield _Group(processor, group[0].stage, group)
-                group = []
-            group.append(task)
-        yield _Group(processor, group[0].stage, group)
+def _groups(pipeline: Pipeline, snapshot: Snapshot, tasks: Iterable[Task]) -> list[_Group]:
+    """The tasks as the engine would batch them."""
+
+    def nothing_between(first: dt.date, last: dt.date) -> bool:
+        between = range(first.toordinal() + 1, last.toordinal())
+        return not any(snapshot.days[dt.date.fromordinal(n)].expected for n in between)
+
+    by_date = sorted(tasks, key=lambda task: task.date)
+    return [
+        _Group(pipeline.processors[batch[0].processor], batch[0].stage, batch)
+        for batch in batches(by_date, pipeline.processors, nothing_between=nothing_between)
+    ]
 
 
-def _continues(seen: Snapshot, processor: Processor, group: Sequence[Task], date: dt.date) -> bool:
-    """Whether a batch may go on to `date`: a range must not sweep over dates that it does not claim."""
-    if len(group) >= processor.batch:
-        return False
-    if "start" not in processor.placeholders:
-        return True
-    first, last = group[-1].date.toordinal() + 1, date.toordinal()
-    return not any(seen.days[dt.date.fromordinal(n)].expected for n in range(first, last))
-
-
-def _connect(groups: Iterable[_Group]) -> None:
-    """Give every group the groups that it needs directly."""
+def _link_needs(groups: Sequence[_Group]) -> None:
+    """Set `needs` of every group to the groups that it needs directly."""
     by_date: dict[dt.date, dict[str, _Group]] = defaultdict(dict)
-    groups = list(groups)
     for group in groups:
         for date in group.dates:
             by_date[date][group.processor.name] = group
     for group in groups:
-        found = (need for date in group.dates for need in _needs(group, by_date[date]))
-        group.needs = list(dict.fromkeys(found))
+        needs = (need for date in group.dates for need in _needs(group, by_date[date]))
+        group.needs = list(dict.fromkeys(needs))
 
 
 def _needs(group: _Group, same_date: Mapping[str, _Group]) -> Iterator[_Group]:
@@ -93,20 +82,19 @@ def _needs(group: _Group, same_date: Mapping[str, _Group]) -> Iterator[_Group]:
     latest = max((other.stage.index for other in earlier), default=0)
     yield from (other for other in earlier if other.stage.index == latest)
     for name in group.processor.after:
-        # Where one that it waits for has a fallback to run, that is waited for too.
+        # The fallbacks of a processor in `after` run before this one too.
         fallbacks = next((p.fallbacks for p in group.stage.processors if p.name == name), ())
         yield from (same_date[other] for other in (name, *fallbacks) if other in same_date)
 
 
-def _in_order(pipeline: Pipeline, groups: Iterable[_Group]) -> list[_Group]:
-    """Oldest first within each phase, and nothing before what it needs."""
+def _topological_order(pipeline: Pipeline, groups: Sequence[_Group]) -> list[_Group]:
+    """Phase after phase, oldest date first, and no group before one that it needs."""
     places = {name: place for place, name in enumerate(pipeline.processors)}
     phases = {phase.name: place for place, phase in enumerate(pipeline.phase)}
 
     def rank(group: _Group) -> tuple[int, dt.date, int, int]:
         return phases[group.stage.phase.name], group.dates[0], group.stage.index, places[group.processor.name]
 
-    groups = list(groups)
     needed_by: dict[int, list[_Group]] = defaultdict(list)
     for group in groups:
         for need in group.needs:
@@ -126,7 +114,7 @@ def _in_order(pipeline: Pipeline, groups: Iterable[_Group]) -> list[_Group]:
 
 
 def _step(
-    pipeline: Pipeline, seen: Snapshot, group: _Group, number: int, needs: Sequence[int], typical: Typical
+    pipeline: Pipeline, snapshot: Snapshot, group: _Group, number: int, needs: Sequence[int], typical: Typical
 ) -> Step:
     processor, dates = group.processor, group.dates
     call = command(pipeline, processor, dates)
@@ -145,7 +133,7 @@ def _step(
         reason=_reason(group.tasks),
         reasons={task.date: task.reason for task in group.tasks},
         needs=sorted(needs),
-        waits_for=list(_waits_for(pipeline, seen, group)),
+        waits_for=list(_waits_for(pipeline, snapshot, group)),
         seconds=seconds,
         basis=basis,
     )
@@ -161,29 +149,29 @@ def _seconds(processor: Processor, dates: int, typical: Typical) -> tuple[float 
 
 
 def _reason(tasks: Sequence[Task]) -> str:
-    """One reason for all dates, or each with the number of dates that it holds for."""
+    """The reason of all dates, or each reason with its number of dates."""
     counts = Counter(task.reason for task in tasks)
     if len(counts) == 1:
         return tasks[0].reason
     return "; ".join(f"{reason} ({n} dates)" if n > 1 else reason for reason, n in counts.items())
 
 
-def _waits_for(pipeline: Pipeline, seen: Snapshot, group: _Group) -> Iterator[str]:
-    """What must be there first, in words."""
+def _waits_for(pipeline: Pipeline, snapshot: Snapshot, group: _Group) -> Iterator[str]:
+    """What must be complete first: phases, earlier dates and processors."""
     stage, phase = group.stage, group.stage.phase
     place = pipeline.phase.index(phase)
     if stage.enters_phase and place:
         dates = "the same date" if len(group.dates) == 1 else "the same dates"
         yield f"{pipeline.phase[place - 1].name} of {dates}"
-        yield from _looks_back(pipeline, seen, phase, group.dates[0])
+        yield from _lookback_dates(pipeline, snapshot, phase, group.dates[0])
     elif not stage.enters_phase:
         yield f"{pipeline.stages[stage.index - 1].processors[0].name}, the step before"
     yield from (need.processor.name for need in group.needs if need.stage is stage)
 
 
-def _looks_back(pipeline: Pipeline, seen: Snapshot, phase: Phase, date: dt.date) -> Iterator[str]:
+def _lookback_dates(pipeline: Pipeline, snapshot: Snapshot, phase: Phase, date: dt.date) -> Iterator[str]:
     before = lookback.phase_before(pipeline, phase)
     since = pipeline.seasons.lookback_start(date, pipeline.lookback(phase))
-    earlier = [day for day, seen_day in seen.days.items() if since <= day < date and seen_day.expected]
+    earlier = [d for d, day in snapshot.days.items() if since <= d < date and day.expected]
     if before is not None and earlier:
         yield f"{before.name} of every date from {earlier[0]} to {earlier[-1]}"

@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
-from backfilld.daemon.warehouses.adapter import WarehouseAdapter
-from backfilld.daemon.warehouses.bigquery.settings import BigQuerySettings
+from typing import cast
 
-ADAPTER = WarehouseAdapter(settings=BigQuerySettings)
+from backfilld.daemon.warehouses.adapter import DescribedWarehouse, QueryHooks, WarehouseAdapter
+from backfilld.daemon.warehouses.bigquery.settings import BigQuerySettings
+from backfilld.state.pipeline.pipeline import Pipeline
+
+
+def _open(pipeline: Pipeline, hooks: QueryHooks) -> DescribedWarehouse:
+    from backfilld.daemon.warehouses.bigquery.backend import BigQuery  # noqa: PLC0415  Google's client is slow
+    from backfilld.daemon.warehouses.bigquery.catalog import BigQueryCatalog  # noqa: PLC0415
+    from backfilld.daemon.warehouses.client import WarehouseClient  # noqa: PLC0415
+
+    settings = cast(BigQuerySettings, pipeline.warehouse)
+    backend = BigQuery(settings, name=pipeline.name, directory=pipeline.path.parent, hooks=hooks)
+    return WarehouseClient(pipeline, backend, BigQueryCatalog(backend, settings))
+
+
+ADAPTER = WarehouseAdapter(
+    settings=BigQuerySettings,
+    open=_open,
+    remedy="check credentials, project, location and network, then ask again",
+    capabilities=frozenset({"price", "cancel"}),
+)

@@ -1,6 +1,6 @@
-"""BigQuery, asked by Google's client with limits of its own on time, bytes and retries.
+"""BigQuery by Google's client, with limits on time, bytes and retries.
 
-The client's defaults wait for ever for an answer, and ten minutes for a server that is not there.
+The client's defaults wait without limit for an answer, and ten minutes for a server that is not there.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ from google.cloud import bigquery
 from google.oauth2 import service_account
 
 from backfilld.daemon.google_errors import FAILURES
-from backfilld.daemon.warehouses.adapter import Purpose, WarehouseError
-from backfilld.daemon.warehouses.backend import QueryError, QueryHooks, Row
+from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
 from backfilld.daemon.warehouses.bigquery.errors import translate_error
-from backfilld.daemon.warehouses.bigquery.settings import BigQuerySettings as Source
+from backfilld.daemon.warehouses.bigquery.settings import BigQuerySettings
 from backfilld.daemon.warehouses.budget import DailyBudget
+from backfilld.daemon.warehouses.sql.backend import Row
 from backfilld.daemon.warehouses.sql.queries import Param, Query
+
+DIALECT = "bigquery"
 
 LEAST_BILLED = 10 * 1024 * 1024
 """Bytes that BigQuery bills at the least for each table that a query reads."""
@@ -47,131 +49,135 @@ RETRY = Retry(
     maximum=1.0,
     timeout=3.0,
 )
-"""For errors that pass in a moment; what lasts longer is told."""
+"""For errors that pass in a moment; one that lasts longer is raised."""
 _READ = re.compile(r"\b(?:FROM|JOIN)\s+[`\w]", re.IGNORECASE)
 
 
 class BigQuery:
     """The backend over BigQuery's API. Safe to call from several threads."""
 
-    def __init__(self, source: Source, *, name: str, directory: Path, meter: QueryHooks) -> None:
-        self._source = source
+    def __init__(self, settings: BigQuerySettings, *, name: str, directory: Path, hooks: QueryHooks) -> None:
+        self._settings = settings
         self._directory = directory
-        self._meter = meter
+        self._hooks = hooks
         self._labels = {"app": "backfilld", "pipeline": _label(name)}
-        self._budget = DailyBudget(source.daily_bytes, meter.ledger, meter.now, meter.quota_zone)
+        self._budget = DailyBudget(settings.daily_bytes, hooks.ledger, hooks.now, hooks.quota_zone)
         self._clients: queue.LifoQueue[bigquery.Client] = queue.LifoQueue()
-        self._http_timeout = min(HTTP_TIMEOUT, source.query_timeout)
+        self.http_timeout = min(HTTP_TIMEOUT, settings.query_timeout)
 
-    def query(self, question: Query, *, purpose: Purpose) -> list[Row]:
+    def query(self, query: Query, *, purpose: Purpose) -> list[Row]:
         """The rows of the answer, within `warehouse.query_timeout` or not at all.
 
         Raises:
-            Refusal: BigQuery refuses this question, or does not answer it in time.
-            WarehouseError: BigQuery answers nobody, not us, or not before a quota's end.
+            QueryError: BigQuery refuses this query, or does not answer it in time.
+            WarehouseError: BigQuery cannot be reached, denies the account, or a quota is spent.
         """
         self._budget.check()
-        with self._asking() as client:
-            return self._asked(client, question, purpose)
+        with self._translated_errors() as client:
+            return self._run(client, query, purpose)
 
-    def price(self, question: Query) -> int:
+    def estimate_bytes(self, query: Query) -> int:
         """Bytes that would be billed, by a dry run; each table counts at least the minimum.
 
         Raises:
-            Refusal: BigQuery refuses this question.
-            WarehouseError: BigQuery answers nobody now.
+            QueryError: BigQuery refuses this query.
+            WarehouseError: BigQuery answers no query now.
         """
-        config = self._config(question, "price")
+        config = self._config(query, "price")
         config.dry_run = True
-        with self._asking() as client:
-            job = self._sent(client, question, config)
-        return max(job.total_bytes_processed or 0, LEAST_BILLED * _tables(question))
+        with self._translated_errors() as client:
+            job = self._send(client, query, config)
+        return max(job.total_bytes_processed or 0, LEAST_BILLED * _tables(query))
+
+    def now(self) -> float:
+        """Epoch seconds."""
+        return self._hooks.now()
 
     def close(self) -> None:
-        """Close the clients that are not at work."""
+        """Close the idle clients. Idempotent."""
         with contextlib.suppress(queue.Empty):
             while True:
                 self._clients.get_nowait().close()  # type: ignore[no-untyped-call]
 
     @contextlib.contextmanager
-    def _asking(self) -> Iterator[bigquery.Client]:
-        """A client to ask; an error is counted, and told in the words of this package."""
+    def _translated_errors(self) -> Iterator[bigquery.Client]:
+        """A client; its errors are counted, and raised as those of this package."""
         try:
-            with self._client() as client:
+            with self.client() as client:
                 yield client
         except FAILURES as error:
-            self._meter.on_error()
-            raise translate_error(error, self._meter.now()) from error
+            self._hooks.on_error()
+            raise translate_error(error, self._hooks.now()) from error
 
-    def _asked(self, client: bigquery.Client, question: Query, purpose: Purpose) -> list[Row]:
+    def _run(self, client: bigquery.Client, query: Query, purpose: Purpose) -> list[Row]:
         """The rows; the query is counted however it ends, with what it was billed."""
         billed = 0
         try:
-            job = self._sent(client, question, self._config(question, purpose))
+            job = self._send(client, query, self._config(query, purpose))
             try:
-                return self._answer(job)
+                return self._rows(job)
             finally:
                 billed = job.total_bytes_billed or 0
         finally:
             self._budget.spend(billed)
-            self._meter.on_query(purpose, billed)
+            self._hooks.on_query(purpose, billed)
 
-    def _sent(
-        self, client: bigquery.Client, question: Query, config: bigquery.QueryJobConfig
+    def _send(
+        self, client: bigquery.Client, query: Query, config: bigquery.QueryJobConfig
     ) -> bigquery.QueryJob:
         return client.query(
-            question.sql,
+            query.sql(DIALECT),
             job_config=config,
             job_id_prefix="backfilld-",
             retry=RETRY,
             job_retry=None,
-            timeout=self._http_timeout,
+            timeout=self.http_timeout,
         )
 
-    def _answer(self, job: bigquery.QueryJob) -> list[Row]:
-        """The job's rows; whatever keeps them from coming, the job is not left running."""
+    def _rows(self, job: bigquery.QueryJob) -> list[Row]:
+        """The job's rows. A job that gives none is cancelled."""
         ended = False
         try:
             self._wait(job)
             ended = True
-            rows = job.result(retry=RETRY, job_retry=None, timeout=self._http_timeout)
+            rows = job.result(retry=RETRY, job_retry=None, timeout=self.http_timeout)
             return [dict(row.items()) for row in rows]
         finally:
             if not ended:
                 # Best effort: the server ends it too, by job_timeout_ms.
                 with contextlib.suppress(*FAILURES):
-                    job.cancel(retry=None, timeout=self._http_timeout)
+                    job.cancel(retry=None, timeout=self.http_timeout)
 
     def _wait(self, job: bigquery.QueryJob) -> None:
-        """Until the job has ended.
+        """Wait until the job has ended.
 
         Raises:
-            Refusal: the time is up, by our own clock.
+            QueryError: the time is up, by this machine's clock.
         """
-        deadline = time.monotonic() + self._source.query_timeout
+        deadline = time.monotonic() + self._settings.query_timeout
         pause = 0.05
-        while not job.done(retry=RETRY, timeout=self._http_timeout):
+        while not job.done(retry=RETRY, timeout=self.http_timeout):
             if time.monotonic() + pause > deadline:
-                self._meter.on_error()
+                self._hooks.on_error()
                 raise QueryError(
-                    f"BigQuery did not answer within {self._source.query_timeout:g} s", unseen=True
+                    f"BigQuery did not answer within {self._settings.query_timeout:g} s", inaccessible=True
                 )
             time.sleep(pause)
             pause = min(2 * pause, 1.0)
 
-    def _config(self, question: Query, purpose: str) -> bigquery.QueryJobConfig:
+    def _config(self, query: Query, purpose: str) -> bigquery.QueryJobConfig:
         return bigquery.QueryJobConfig(
-            query_parameters=[_param(name, value) for name, value in question.params.items()],
+            query_parameters=[_param(name, value) for name, value in query.params.items()],
             labels={**self._labels, "purpose": _label(purpose)},
-            maximum_bytes_billed=self._source.bytes_per_table * _tables(question),
-            job_timeout_ms=int(self._source.query_timeout * 1000),
+            maximum_bytes_billed=self._settings.bytes_per_table * _tables(query),
+            job_timeout_ms=int(self._settings.query_timeout * 1000),
             use_query_cache=True,
             use_legacy_sql=False,
         )
 
     @contextlib.contextmanager
-    def _client(self) -> Iterator[bigquery.Client]:
-        """A client that nobody else uses meanwhile: whether threads may share one is not promised."""
+    def client(self) -> Iterator[bigquery.Client]:
+        """A client that no other thread uses meanwhile: Google does not say that threads may share one."""
         client: bigquery.Client | None = None
         with contextlib.suppress(queue.Empty):
             client = self._clients.get_nowait()
@@ -184,22 +190,22 @@ class BigQuery:
 
     def _new_client(self) -> bigquery.Client:
         return bigquery.Client(
-            project=self._source.project,
-            location=self._source.location,
+            project=self._settings.project,
+            location=self._settings.location,
             credentials=self._credentials(),
-            client_options=ClientOptions(api_endpoint=self._source.endpoint),
+            client_options=ClientOptions(api_endpoint=self._settings.endpoint),
         )
 
     def _credentials(self) -> Any:
-        """The file's, none for an emulator; else whatever Google's libraries find (None)."""
-        if self._source.credentials_file:
-            path = self._directory / self._source.credentials_file
+        """Those of the file, none for an emulator; else None, and Google's libraries find them."""
+        if self._settings.credentials_file:
+            path = self._directory / self._settings.credentials_file
             try:
                 return service_account.Credentials.from_service_account_file(str(path))  # type: ignore[no-untyped-call]
             except (OSError, ValueError) as error:
-                self._meter.on_error()
+                self._hooks.on_error()
                 raise WarehouseError(f"warehouse.credentials_file {path}: {error}") from error
-        return AnonymousCredentials() if self._source.endpoint else None  # type: ignore[no-untyped-call]
+        return AnonymousCredentials() if self._settings.endpoint else None  # type: ignore[no-untyped-call]
 
 
 def _param(name: str, value: Param) -> bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter:
@@ -209,9 +215,12 @@ def _param(name: str, value: Param) -> bigquery.ScalarQueryParameter | bigquery.
     return bigquery.ArrayQueryParameter(name, kind, value)
 
 
-def _tables(question: Query) -> int:
-    """How many tables a question names, counting SQL that we did not write by its keywords."""
-    return sum(1 if branch.slice else max(len(_READ.findall(branch.sql)), 1) for branch in question.branches)
+def _tables(query: Query) -> int:
+    """How many tables a query names; in SQL of the pipeline file they are counted by its keywords."""
+    return sum(
+        1 if select.partitions else max(len(_READ.findall(select.statement.sql(DIALECT))), 1)
+        for select in query.selects
+    )
 
 
 def _label(text: str) -> str:

@@ -1,25 +1,29 @@
-"""What tables a BigQuery project has: metadata calls, which cost nothing and read no rows."""
+"""The tables of a BigQuery project: metadata calls, which cost nothing and read no rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
 from backfilld.daemon.google_errors import FAILURES
-from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.daemon.warehouses.backend import QueryError
+from backfilld.daemon.warehouses.adapter import PreflightCheck, QueryError, TableInfo, WarehouseError
+from backfilld.daemon.warehouses.bigquery import preflight
 from backfilld.daemon.warehouses.bigquery.backend import RETRY, BigQuery
 from backfilld.daemon.warehouses.bigquery.errors import translate_error
-from backfilld.daemon.warehouses.catalog import TableInfo
+from backfilld.daemon.warehouses.bigquery.settings import BigQuerySettings
 
-_Found = TypeVar("_Found")
+_Answer = TypeVar("_Answer")
 
 
-class BigQueryCatalog(BigQuery):
-    """The catalog over the same client, credentials and limits as the questions."""
+class BigQueryCatalog:
+    """The catalog over the clients, credentials and limits of a backend."""
+
+    def __init__(self, backend: BigQuery, settings: BigQuerySettings) -> None:
+        self._backend = backend
+        self._settings = settings
 
     def describe_connection(self) -> str:
         """The project, once it has answered.
@@ -27,54 +31,54 @@ class BigQueryCatalog(BigQuery):
         Raises:
             WarehouseError: it cannot be reached, or not with these credentials.
         """
+        timeout = self._backend.http_timeout
         try:
-            self._found(
-                lambda client: [*client.list_datasets(max_results=1, retry=RETRY, timeout=self._http_timeout)]
-            )
-        except QueryError as refusal:
-            raise WarehouseError(f"project {self._source.project}: {refusal}") from refusal
-        return f"project {self._source.project}"
+            self._call(lambda client: [*client.list_datasets(max_results=1, retry=RETRY, timeout=timeout)])
+        except QueryError as error:
+            raise WarehouseError(f"project {self._settings.project}: {error}") from error
+        return f"project {self._settings.project}"
 
     def location(self, table: str) -> str | None:
-        """The location of the table's dataset; None without such a dataset.
+        """The location of the table's dataset; None if the dataset does not exist.
 
         Raises:
-            Refusal: the dataset may not be looked at.
-            WarehouseError: nothing can be asked now.
+            QueryError: the dataset's metadata may not be read.
+            WarehouseError: nothing can be queried now.
         """
 
-        def asked(client: bigquery.Client) -> bigquery.Dataset:
+        def dataset(client: bigquery.Client) -> bigquery.Dataset:
             reference = _reference(client, table)
-            dataset = bigquery.DatasetReference(reference.project, reference.dataset_id)
-            return client.get_dataset(dataset, retry=RETRY, timeout=self._http_timeout)
+            name = bigquery.DatasetReference(reference.project, reference.dataset_id)
+            return client.get_dataset(name, retry=RETRY, timeout=self._backend.http_timeout)
 
-        found = self._found(asked)
+        found = self._call(dataset)
         return str(found.location) if found else None
 
     def describe(self, table: str) -> TableInfo | None:
-        """The table's columns, partitions and options; None without such a table.
+        """The table's columns, partitions and options; None if it does not exist.
 
         Raises:
-            Refusal: the table may not be looked at.
-            WarehouseError: nothing can be asked now.
+            QueryError: the table's metadata may not be read.
+            WarehouseError: nothing can be queried now.
         """
-        found = self._found(
-            lambda client: client.get_table(
-                _reference(client, table), retry=RETRY, timeout=self._http_timeout
-            )
-        )
+        timeout = self._backend.http_timeout
+        found = self._call(lambda c: c.get_table(_reference(c, table), retry=RETRY, timeout=timeout))
         return _info(found) if found else None
 
-    def _found(self, ask: Callable[[bigquery.Client], _Found]) -> _Found | None:
-        """What was asked for; None where there is no such thing."""
+    def preflight_checks(self) -> Sequence[PreflightCheck]:
+        """Location, datasets, and the options of partitions."""
+        return preflight.checks(self.location)
+
+    def _call(self, call: Callable[[bigquery.Client], _Answer]) -> _Answer | None:
+        """The answer of a call; None where the thing does not exist."""
         try:
-            with self._client() as client:
-                return ask(client)
+            with self._backend.client() as client:
+                return call(client)
         except FAILURES as error:
-            told = translate_error(error, self._meter.now())
-            if isinstance(told, QueryError) and isinstance(error, NotFound):
+            translated = translate_error(error, self._backend.now())
+            if isinstance(translated, QueryError) and isinstance(error, NotFound):
                 return None
-            raise told from error
+            raise translated from error
 
 
 def _reference(client: bigquery.Client, table: str) -> bigquery.TableReference:

@@ -1,43 +1,42 @@
-"""What BigQuery's errors mean: a question refused, or a warehouse that answers nobody now."""
+"""BigQuery's errors translated: one query is refused, or no query can be answered now."""
 
 from __future__ import annotations
 
 from google.api_core import exceptions
 
 from backfilld.daemon.google_errors import root_cause
-from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.daemon.warehouses.backend import QueryError
+from backfilld.daemon.warehouses.adapter import QueryError, WarehouseError
 from backfilld.state.formatting import first_line
 from backfilld.state.pipeline.sections import DEFAULT_QUOTA_TIMEZONE
 from backfilld.state.rules.quota_day import next_midnight
 
 QUOTA_SECONDS = 3600.0
 """How soon to ask again after `quotaExceeded`, or at midnight if that is sooner. Not all such quotas are
-daily ones (Google says: 10 minutes or longer), some get raised, and a refused question bills nothing."""
+daily ones (Google says: 10 minutes or longer), some get raised, and a refused query bills nothing."""
 
 
 def translate_error(error: Exception, now: float) -> QueryError | WarehouseError:
-    """The error in the words of this package."""
+    """The error as one of this package."""
     if isinstance(error, exceptions.RetryError) and isinstance(error.cause, exceptions.GoogleAPICallError):
         error = error.cause
     if isinstance(error, exceptions.GoogleAPICallError):
         reason, message = _reason(error)
-        refusal = _refusal(error, reason, message)
-        if refusal is not None:
-            return refusal
+        query_error = _query_error(error, reason, message)
+        if query_error is not None:
+            return query_error
         spent = reason == "quotaExceeded"
         retry_at = min(now + QUOTA_SECONDS, next_midnight(now, DEFAULT_QUOTA_TIMEZONE)) if spent else None
         return WarehouseError(f"BigQuery: {message}", retry_at=retry_at)
     return WarehouseError(f"BigQuery cannot be reached: {root_cause(error)}")
 
 
-def _refusal(error: exceptions.GoogleAPICallError, reason: str, message: str) -> QueryError | None:
-    """A refusal, where the error is about what was asked and not about who asks, or when."""
+def _query_error(error: exceptions.GoogleAPICallError, reason: str, message: str) -> QueryError | None:
+    """An error of this query; None where it is about the account, the project or the time."""
     if reason in ("notFound", "accessDenied"):
-        ours = message.startswith(("Not found: Project", "Not found: Job", "Access Denied: Project"))
-        return None if ours else QueryError(message, unseen=True)
+        of_project = message.startswith(("Not found: Project", "Not found: Job", "Access Denied: Project"))
+        return None if of_project else QueryError(message, inaccessible=True)
     if reason in ("stopped", "timeout"):  # job_timeout_ms, by the server's clock
-        return QueryError(message, unseen=True)
+        return QueryError(message, inaccessible=True)
     if reason == "bytesBilledLimitExceeded":  # the client takes it for an error of the server
         return QueryError(f"{message} Raise warehouse.bytes_per_table")
     if isinstance(error, exceptions.BadRequest) and reason != "jobRateLimitExceeded":

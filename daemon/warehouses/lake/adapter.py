@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
-from backfilld.daemon.warehouses.adapter import WarehouseAdapter
-from backfilld.daemon.warehouses.lake.settings import LakeSettings
+from typing import cast
 
-ADAPTER = WarehouseAdapter(settings=LakeSettings)
+from backfilld.daemon.warehouses.adapter import DescribedWarehouse, QueryHooks, WarehouseAdapter
+from backfilld.daemon.warehouses.lake.settings import LakeSettings
+from backfilld.state.pipeline.pipeline import Pipeline
+
+
+def _open(pipeline: Pipeline, hooks: QueryHooks) -> DescribedWarehouse:
+    from backfilld.daemon.warehouses.client import WarehouseClient  # noqa: PLC0415
+    from backfilld.daemon.warehouses.lake.backend import Lake  # noqa: PLC0415  BigQuery's users need no DuckDB
+    from backfilld.daemon.warehouses.lake.catalog import LakeCatalog  # noqa: PLC0415
+
+    settings = cast(LakeSettings, pipeline.warehouse)
+    root = pipeline.path.parent / settings.path
+    return WarehouseClient(
+        pipeline, Lake(root, timeout=settings.query_timeout, hooks=hooks), LakeCatalog(root)
+    )
+
+
+ADAPTER = WarehouseAdapter(
+    settings=LakeSettings,
+    open=_open,
+    remedy="make the directory, or correct its path, then ask again",
+    capabilities=frozenset({"cancel", "implicit_tables"}),
+)

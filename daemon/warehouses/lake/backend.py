@@ -1,7 +1,7 @@
 """A lake of Parquet partitions, read by DuckDB in this process.
 
 Table `ds.t` is the directory `ds/t`, a partition `<column>=<value>/*.parquet` in it. Files of other names,
-such as a write that is not finished, are not seen. A table without a directory has no rows yet.
+such as an unfinished write, are ignored. A table without a directory has no rows yet.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 import duckdb
 
-from backfilld.daemon.warehouses.adapter import Purpose, WarehouseError
-from backfilld.daemon.warehouses.backend import QueryError, QueryHooks, Row
-from backfilld.daemon.warehouses.lake.dialect import transpile
+from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
+from backfilld.daemon.warehouses.lake.dialect import render
+from backfilld.daemon.warehouses.sql.backend import Row
 from backfilld.daemon.warehouses.sql.queries import PartitionFilter, Query, Select
 from backfilld.state.formatting import first_line
 
@@ -30,8 +30,8 @@ _SETTINGS: Mapping[str, str | bool | int] = {
     "enable_external_file_cache": False,
 }
 
-_OF_THE_QUESTION = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
-"""Errors that no file is to blame for: a column or a function that there is not."""
+_QUERY_ERRORS = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
+"""Errors that no file causes: a column or a function that does not exist."""
 
 _TRIES = 3
 """A file may vanish between its listing and its reading, when a job replaces its partition."""
@@ -40,70 +40,68 @@ _TRIES = 3
 class Lake:
     """The backend over a lake directory. Safe to call from several threads."""
 
-    def __init__(self, root: Path, *, timeout: float, meter: QueryHooks) -> None:
+    def __init__(self, root: Path, *, timeout: float, hooks: QueryHooks) -> None:
         self.root = root
         self._timeout = timeout
-        self._meter = meter
+        self._hooks = hooks
         self._lock = threading.Lock()
         self._connection: duckdb.DuckDBPyConnection | None = None
 
-    def query(self, question: Query, *, purpose: Purpose) -> list[Row]:
-        """The rows of the answer; nothing is read but the files of the dates asked about.
+    def query(self, query: Query, *, purpose: Purpose) -> list[Row]:
+        """The rows of the answer; only files of the query's dates are read.
 
         Raises:
-            Refusal: a column, a file or a predicate is not what the question takes it for; or it is too slow.
+            QueryError: a column, a file or a predicate is not what the query needs; or it is too slow.
             WarehouseError: the lake is not there.
         """
         if not os.path.isdir(self.root):
-            self._meter.on_error()
-            raise WarehouseError(
-                f"there is no lake at {self.root}, or it may not be reached; check warehouse.path"
-            )
+            self._hooks.on_error()
+            raise missing_lake(self.root)
         try:
             for _ in range(_TRIES - 1):
                 try:
-                    return self._answer(question, purpose)
+                    return self._answer(query, purpose)
                 except duckdb.IOException:
                     continue
-            return self._answer(question, purpose)
+            return self._answer(query, purpose)
         except (duckdb.Error, OSError, QueryError) as error:
-            self._meter.on_error()
-            raise self._meant(error) from error
+            self._hooks.on_error()
+            raise self._translate_error(error) from error
 
-    def price(self, question: Query) -> int:
-        """Reading a lake costs nothing."""
-        del question
+    def estimate_bytes(self, query: Query) -> int:
+        """0: reading a lake costs nothing."""
+        del query
         return 0
 
     def close(self) -> None:
-        """Let go of DuckDB."""
+        """Close DuckDB. Idempotent."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
             self._connection = None
 
-    def _answer(self, question: Query, purpose: Purpose) -> list[Row]:
+    def _answer(self, query: Query, purpose: Purpose) -> list[Row]:
         selects: list[str] = []
         params: dict[str, Any] = {}
-        for branch in question.branches:
-            carried = transpile(branch.sql)
-            if unknown := sorted(carried.params - question.params.keys()):
-                known = ", ".join(f"@{name}" for name in sorted(question.params))
+        for select in query.selects:
+            rendered = render(select.statement)
+            if unknown := sorted(rendered.params - query.params.keys()):
+                known = ", ".join(f"@{name}" for name in sorted(query.params))
                 raise QueryError(f"there is no parameter @{unknown[0]}; write one of {known}")
-            files = {table: self._files(table, branch) for table in carried.tables}
+            files = {table: self._files(table, select) for table in rendered.tables}
             if not all(files.values()):
-                continue  # none of its tables' partitions is there: no rows
+                continue  # no partition of its tables is there: no rows
             sources: dict[str, str] = {}
             for table, paths in files.items():
                 slot = f"files{sum(name.startswith('files') for name in params)}"
                 params[slot] = paths
-                sources[table] = _source(slot, branch.slice)
-            selects.append(carried.with_tables(sources))
-            params |= {name: _listed(question.params[name]) for name in carried.params}
+                sources[table] = _source(slot, select.partitions)
+            selects.append(rendered.with_tables(sources))
+            params |= {name: _as_list(query.params[name]) for name in rendered.params}
         return self._fetch(" UNION ALL ".join(selects), params, purpose) if selects else []
 
     def _fetch(self, sql: str, params: Mapping[str, Any], purpose: Purpose) -> list[Row]:
-        self._meter.on_query(purpose, 0)
+        self._hooks.on_query(purpose, 0)
         with self._cursor() as cursor:
             guard = threading.Timer(self._timeout, cursor.interrupt)
             guard.start()
@@ -120,37 +118,42 @@ class Lake:
                 self._connection = _connected(self.root)
             return self._connection.cursor()
 
-    def _files(self, table: str, branch: Select) -> list[str]:
-        """The files of a table that a branch needs.
+    def _files(self, table: str, select: Select) -> list[str]:
+        """The files of a table that a SELECT needs.
 
         Raises:
-            Refusal: a query that does not name its dates reads a table that has no files.
+            QueryError: a query that does not name its dates reads a table that has no files.
         """
         directory = self.root.joinpath(*table.split("."))
-        if branch.slice is not None:
-            names = (f"{branch.slice.column}={date}" for date in branch.slice.dates)
+        if select.partitions is not None:
+            names = (f"{select.partitions.column}={date}" for date in select.partitions.dates)
             return [path for name in names for path in _parquet(directory / name)]
         files = sorted(all_parquet(directory))
         if not files:
-            raise QueryError(f"{table} has no files in the lake", unseen=True)
+            raise QueryError(f"{table} has no files in the lake", inaccessible=True)
         return files
 
-    def _meant(self, error: Exception) -> Exception:
-        """What an error means: a refusal of this question, save where DuckDB itself gave up."""
+    def _translate_error(self, error: Exception) -> Exception:
+        """An error as a QueryError, or a WarehouseError where DuckDB itself failed."""
         if isinstance(error, QueryError):
             return error
         if isinstance(error, duckdb.InterruptException):
-            return QueryError(f"the lake did not answer within {self._timeout:g} s", unseen=True)
+            return QueryError(f"the lake did not answer within {self._timeout:g} s", inaccessible=True)
         if isinstance(error, duckdb.FatalException | duckdb.InternalException):
-            self.close()  # it answers nothing more; the next question opens another
+            self.close()  # it answers nothing more; the next query opens another
             return WarehouseError(f"DuckDB gave up: {first_line(str(error))}")
-        unseen = isinstance(error, PermissionError)
-        in_a_file = not unseen and not isinstance(error, _OF_THE_QUESTION)
-        return QueryError(str(error), unseen=unseen, of_these_dates=True, in_a_file=in_a_file)
+        inaccessible = isinstance(error, PermissionError)
+        file_scoped = not inaccessible and not isinstance(error, _QUERY_ERRORS)
+        return QueryError(str(error), inaccessible=inaccessible, date_scoped=True, file_scoped=file_scoped)
+
+
+def missing_lake(root: Path) -> WarehouseError:
+    """The error for a lake without a directory."""
+    return WarehouseError(f"there is no lake at {root}, or it may not be reached; check warehouse.path")
 
 
 def _connected(root: Path) -> duckdb.DuckDBPyConnection:
-    """A database in memory that reads below `root` and nowhere else."""
+    """A database in memory that may read below `root` and nowhere else."""
     connection = duckdb.connect(":memory:", config=dict(_SETTINGS))
     connection.execute(
         "SET TimeZone = 'UTC'"
@@ -166,7 +169,7 @@ def _source(slot: str, part: PartitionFilter | None) -> str:
     return f"read_parquet(${slot}, hive_partitioning = true{types}, union_by_name = true)"
 
 
-def _listed(value: dt.date | tuple[dt.date, ...] | tuple[str, ...]) -> Any:
+def _as_list(value: dt.date | tuple[dt.date, ...] | tuple[str, ...]) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -1,4 +1,4 @@
-"""What tables a lake has: the directories that are there, and the columns of their newest files."""
+"""The tables of a lake: its directories, and the columns of their newest files."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from pathlib import Path
 
 import duckdb
 
-from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.daemon.warehouses.backend import QueryError
-from backfilld.daemon.warehouses.catalog import TableInfo
-from backfilld.daemon.warehouses.lake.backend import all_parquet
+from backfilld.daemon.warehouses.adapter import PreflightCheck, QueryError, TableInfo, WarehouseError
+from backfilld.daemon.warehouses.lake.backend import all_parquet, missing_lake
 
 
 class LakeCatalog:
-    """The catalog of a lake directory. A table without a file is no table yet: its job makes it."""
+    """The catalog of a lake directory. A table without a file does not exist yet: its job creates it."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -28,22 +26,16 @@ class LakeCatalog:
             WarehouseError: there is none, or it cannot be read.
         """
         if not os.path.isdir(self._root):
-            raise WarehouseError(
-                f"there is no lake at {self._root}, or it may not be reached; check warehouse.path"
-            )
+            raise missing_lake(self._root)
         if not os.access(self._root, os.R_OK | os.X_OK):
             raise WarehouseError(f"the lake {self._root} cannot be read; check its owner and rights")
         return f"lake {self._root}"
-
-    def location(self, table: str) -> str | None:
-        """Empty where the table's dataset has a directory: a lake lies nowhere else."""
-        return "" if os.path.isdir(self._root / table.partition(".")[0]) else None
 
     def describe(self, table: str) -> TableInfo | None:
         """The columns of the table's newest file and of its directories' names; None without a file.
 
         Raises:
-            Refusal: the newest file cannot be read.
+            QueryError: the newest file cannot be read.
         """
         directory = self._root.joinpath(*table.split("."))
         newest = max(_files(directory), default=None)
@@ -62,8 +54,9 @@ class LakeCatalog:
             modified_at=modified_at,
         )
 
-    def close(self) -> None:
-        """Nothing is kept open."""
+    def preflight_checks(self) -> tuple[PreflightCheck, ...]:
+        """None: the files of a lake have no options."""
+        return ()
 
 
 def _files(directory: Path) -> Iterator[tuple[float, str]]:

@@ -1,4 +1,4 @@
-"""BigQuery's SQL carried to DuckDB's, with tables of the lake in place of BigQuery's tables."""
+"""A query rendered in DuckDB's SQL, with the files of the lake in place of its tables."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
-from backfilld.daemon.warehouses.backend import QueryError
+from backfilld.daemon.warehouses.sql.queries import CACHED, Statement
+from backfilld.daemon.warehouses.sql.user_sql import translated
 
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+DIALECT = "duckdb"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Transpiled:
+class Rendered:
     """A SELECT in DuckDB's SQL: `text` has a slot `{0}`, `{1}` .. for each of `tables`."""
 
     text: str
@@ -32,21 +31,17 @@ class Transpiled:
 _SLOT = re.compile(r'"lake slot (\d+)"')
 
 
-@lru_cache(maxsize=512)
-def transpile(sql: str) -> Transpiled:
-    """A SELECT of BigQuery's dialect for DuckDB.
+@lru_cache(maxsize=CACHED)
+def render(statement: Statement) -> Rendered:
+    """A SELECT for DuckDB.
 
     Raises:
-        Refusal: it is not SQL.
+        QueryError: SQL of the pipeline file is not SQL.
     """
-    try:
-        tree = sqlglot.parse_one(sql, read="bigquery")
-        tables = _slots(tree)
-        params = {node.name for node in tree.find_all(exp.Parameter)}
-        text = tree.sql(dialect="duckdb")
-    except SqlglotError as error:
-        raise QueryError(_ANSI.sub("", str(error))) from error
-    return Transpiled(text=text, tables=tables, params=frozenset(params))
+    tree = translated(statement.tree)
+    tables = _slots(tree)
+    params = frozenset(node.name for node in tree.find_all(exp.Parameter))
+    return Rendered(text=tree.sql(DIALECT), tables=tables, params=params)
 
 
 def _slots(tree: exp.Expr) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The questions that the warehouse is asked, as SQL in BigQuery's dialect. Pure.
+"""The product's own queries of tables, as expressions that a warehouse renders in its dialect. Pure.
 
 Dates are always query parameters and never part of the text, so that one text serves every date.
 """
@@ -6,57 +6,108 @@ Dates are always query parameters and never part of the text, so that one text s
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
+from sqlglot import exp
+
+from backfilld.daemon.warehouses.sql.user_sql import user_sql
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.expectations.aggregates import Aggregate, DistinctValues, EmptyValues, PassingRows
 
 Param = dt.date | tuple[dt.date, ...] | tuple[str, ...]
 """A query parameter: DATE, ARRAY<DATE> or ARRAY<STRING>."""
 
+CACHED = 4096
+"""How many statements are kept: building and rendering one takes milliseconds."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionFilter:
-    """The partitions of a table that a branch reads."""
+    """The partitions of a table that a SELECT reads."""
 
     table: str
     column: str
     dates: tuple[dt.date, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Statement:
+    """An expression that is built once and rendered once: it is compared by identity, as a key of caches."""
+
+    tree: exp.Expr
+
+    @lru_cache(maxsize=CACHED)  # noqa: B019  statements are few, and cached themselves
+    def sql(self, dialect: str) -> str:
+        """The text in a dialect; SQL of the pipeline file in it stays as it was written."""
+        return self.tree.sql(dialect)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Select:
-    """One SELECT. `slice` is None where nobody but the SQL itself knows what it reads."""
+    """One SELECT. `partitions` is None for a query of the pipeline file, which may read anything."""
 
-    sql: str
-    slice: PartitionFilter | None = None
+    statement: Statement
+    partitions: PartitionFilter | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """One query: the UNION ALL of its branches, with their parameters."""
+    """One query: the UNION ALL of its SELECTs, with their parameters."""
 
-    branches: tuple[Select, ...]
+    selects: tuple[Select, ...]
     params: Mapping[str, Param]
 
-    @property
-    def sql(self) -> str:
+    def sql(self, dialect: str) -> str:
         """The whole text."""
-        return "\nUNION ALL\n".join(branch.sql for branch in self.branches)
+        return "\nUNION ALL\n".join(select.statement.sql(dialect) for select in self.selects)
+
+
+@dataclass(frozen=True, slots=True)
+class DateRange:
+    """A set of dates as parameters of a query; `sparse` where it is less than half of the days it spans."""
+
+    number: int
+    sparse: bool
+
+    def predicate(self, column: str) -> exp.Expr:
+        """Selects no partition before the first date or after the last.
+
+        It names each date of a sparse set, so that the gaps are not billed.
+        """
+        name = exp.column(column, quoted=True)
+        between = name.between(parameter(f"start{self.number}"), parameter(f"end{self.number}"))
+        return exp.and_(between, is_in(column, f"dates{self.number}")) if self.sparse else between
+
+
+@dataclass(slots=True)
+class DateFilter:
+    """The parameters of a query's dates: one set per distinct set of dates."""
+
+    params: dict[str, Param] = field(default_factory=dict)
+    _numbers: dict[tuple[dt.date, ...], int] = field(default_factory=dict)
+
+    def add(self, dates: tuple[dt.date, ...]) -> DateRange:
+        """The range for dates in order, whose parameters are part of the query from now on."""
+        number = self._numbers.setdefault(dates, len(self._numbers))
+        self.params |= {f"start{number}": dates[0], f"end{number}": dates[-1]}
+        if sparse := 2 * len(dates) < (dates[-1] - dates[0]).days + 1:
+            self.params[f"dates{number}"] = dates
+        return DateRange(number, sparse)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableQuery:
-    """What one processor's table is asked.
+    """The query of one processor's table.
 
-    `bare` counts the rows and nothing else: for a table that others are measured against, and that
-    nobody wants to judge.
+    `count_only` counts the rows and nothing else: for a table that others are measured against, and that
+    is not judged itself.
     """
 
     processor: Processor
     dates: tuple[dt.date, ...]
-    bare: bool = False
+    count_only: bool = False
 
     @property
     def name(self) -> str:
@@ -66,89 +117,98 @@ class TableQuery:
     @property
     def aggregates(self) -> tuple[Aggregate, ...]:
         """The figures that are counted, in the answer's order."""
-        return () if self.bare else self.processor.expect.aggregates
+        return () if self.count_only else self.processor.expect.aggregates
 
 
 def table_queries(
     processors: Mapping[str, Processor], wanted: Mapping[str, Collection[dt.date]]
 ) -> list[TableQuery]:
-    """One probe per table to ask: the wanted processors', and those that they are measured against."""
+    """One query per table: the wanted processors', and those that they are measured against."""
     dates = {name: set(days) for name, days in wanted.items() if days}
     for name, days in wanted.items():
         ratio = processors[name].expect.ratio
         if ratio and days:
             dates.setdefault(ratio.of, set()).update(days)
     return [
-        TableQuery(processor=processors[name], dates=tuple(sorted(days)), bare=not wanted.get(name))
+        TableQuery(processor=processors[name], dates=tuple(sorted(days)), count_only=not wanted.get(name))
         for name, days in dates.items()
     ]
 
 
-def evidence(asked: Iterable[TableQuery]) -> Query:
-    """One query over the tables of all probes: a row per (processor, date) that has rows."""
-    spans = DateFilter()
-    branches = [_branch(probe, spans) for probe in asked]
-    return Query(branches=tuple(branches), params=spans.params)
+def evidence(tables: Iterable[TableQuery]) -> Query:
+    """One query over all tables: a row per (processor, date) that has rows."""
+    dates = DateFilter()
+    selects = [_select(table, dates) for table in tables]
+    return Query(selects=tuple(selects), params=dates.params)
 
 
-_BRANCH = (
-    "SELECT '{processor}' AS processor, {date} AS date, COUNT(*) AS n, [{figures}] AS figures"
-    " FROM {table} WHERE {where} GROUP BY 2"
-)
-
-
-def _branch(probe: TableQuery, spans: DateFilter) -> Select:
-    processor = probe.processor
-    sql = _BRANCH.format(
-        processor=processor.name,
-        table=quoted(processor.table),
-        date=quoted(processor.date_column),
-        figures=", ".join(map(_figure, probe.aggregates)),
-        where=spans.predicate(processor.date_column, probe.dates),
+def _select(table: TableQuery, dates: DateFilter) -> Select:
+    processor = table.processor
+    statement = _statement(
+        processor.name, processor.table, processor.date_column, table.aggregates, dates.add(table.dates)
     )
-    part = PartitionFilter(table=processor.table, column=processor.date_column, dates=probe.dates)
-    return Select(sql=sql, slice=part)
+    part = PartitionFilter(table=processor.table, column=processor.date_column, dates=table.dates)
+    return Select(statement=statement, partitions=part)
 
 
-def _figure(aggregate: Aggregate) -> str:
+@lru_cache(maxsize=CACHED)
+def _statement(
+    processor: str, table: str, date_column: str, aggregates: tuple[Aggregate, ...], dates: DateRange
+) -> Statement:
+    columns = {
+        "processor": exp.Literal.string(processor),
+        "date": exp.column(date_column, quoted=True),
+        "n": exp.Count(this=exp.Star()),
+        "figures": exp.Array(expressions=[_figure(aggregate) for aggregate in aggregates]),
+    }
+    tree = (
+        exp.select(*(exp.alias_(column, name) for name, column in columns.items()))
+        .from_(table_of(table))
+        .where(dates.predicate(date_column))
+        # By position: a name could be that of another column.
+        .group_by(exp.Literal.number(2))
+    )
+    return Statement(tree)
+
+
+def _figure(aggregate: Aggregate) -> exp.Expr:
     match aggregate:
         case DistinctValues(column):
-            return f"COUNT(DISTINCT {quoted(column)})"
+            return exp.Count(this=exp.Distinct(expressions=[exp.column(column, quoted=True)]))
         case PassingRows(where):
-            # Lines of its own: a comment at the predicate's end must not swallow the bracket.
-            return f"COUNTIF(\n{where}\n)"
+            # On lines of its own: a comment at its end must not swallow the bracket.
+            return _count_where(exp.Paren(this=user_sql(f"\n{where}\n")))
         case EmptyValues(column):
-            # Whatever the column's type: `x = 0` is an error on a string.
-            name = quoted(column)
-            return f"COUNTIF({name} IS NULL OR SAFE_CAST(CAST({name} AS STRING) AS FLOAT64) = 0)"
+            return _count_where(_is_empty(exp.column(column, quoted=True)))
 
 
-def quoted(name: str) -> str:
-    """An identifier or a table's path in backticks; the pipeline file lets neither carry one."""
-    return f"`{name}`"
+def _is_empty(value: exp.Column) -> exp.Expr:
+    """Whether a value is NULL, NaN, blank or zero, whatever its type."""
+    text = exp.cast(value, "TEXT")
+    # By way of text: `x = 0` is an error on a column of texts.
+    number = exp.TryCast(this=text, to=exp.DataType.build("DOUBLE"), safe=True)
+    return exp.or_(
+        value.is_(exp.null()), exp.Trim(this=text).eq(""), number.eq(0), exp.IsNan(this=number.copy())
+    )
 
 
-@dataclass(slots=True)
-class DateFilter:
-    """The partition predicates of a question, and their parameters: one set per distinct set of dates."""
-
-    params: dict[str, Param] = field(default_factory=dict)
-    _numbers: dict[tuple[dt.date, ...], int] = field(default_factory=dict)
-
-    def predicate(self, column: str, dates: tuple[dt.date, ...]) -> str:
-        """Lets through no partition before the first date or after the last.
-
-        Of dates that are few and far apart it names each, so that the gaps are not paid for.
-        """
-        number = self._numbers.setdefault(dates, len(self._numbers))
-        self.params |= {f"start{number}": dates[0], f"end{number}": dates[-1]}
-        between = f"{quoted(column)} BETWEEN @start{number} AND @end{number}"
-        if not _sparse(dates):
-            return between
-        self.params[f"dates{number}"] = dates
-        return f"{between} AND {quoted(column)} IN UNNEST(@dates{number})"
+def _count_where(predicate: exp.Expr) -> exp.Expr:
+    """The rows that hold a predicate. Never NULL: COUNTIF is, in some dialects, where it holds nowhere."""
+    return exp.Count(this=exp.Case(ifs=[exp.If(this=predicate, true=exp.Literal.number(1))]))
 
 
-def _sparse(dates: Sequence[dt.date]) -> bool:
-    """Whether less than half of the days between the first and the last date are asked about."""
-    return 2 * len(dates) < (dates[-1] - dates[0]).days + 1
+def table_of(name: str) -> exp.Table:
+    """A table by its path: `dataset.table` or `project.dataset.table`."""
+    *catalog, db, table = name.split(".")
+    return exp.table_(table, db=db, catalog=catalog[0] if catalog else None, quoted=True)
+
+
+def parameter(name: str) -> exp.Parameter:
+    """A query parameter by name."""
+    return exp.Parameter(this=exp.var(name))
+
+
+def is_in(column: str, name: str) -> exp.In:
+    """Whether a column's value is in the list of a query parameter."""
+    values = exp.Unnest(expressions=[parameter(name)])
+    return exp.In(this=exp.column(column, quoted=True), unnest=values)

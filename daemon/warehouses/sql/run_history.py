@@ -1,18 +1,32 @@
-"""The platform's run history: what it is asked, and what its rows say. Pure.
+"""The platform's run history: the query for it, and what its rows mean. Pure.
 
 Two rows share a run id: one while it runs, one when it has ended; the first is never updated. A run
-without a final row is open. The phase column is not looked at: its spelling differs between writers.
+without a final row is open. The phase column is not read: its spelling differs between writers.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from backfilld.daemon.warehouses.sql.queries import DateFilter, PartitionFilter, Query, Select, quoted
+from sqlglot import exp
+
+from backfilld.daemon.warehouses.sql.queries import (
+    CACHED,
+    DateFilter,
+    DateRange,
+    PartitionFilter,
+    Query,
+    Select,
+    Statement,
+    is_in,
+    parameter,
+    table_of,
+)
 from backfilld.state.formatting import strip_unstorable
 from backfilld.state.pipeline.sections import HistorySettings
 from backfilld.state.rules.verdict import HistoryRun
@@ -20,7 +34,7 @@ from backfilld.state.rules.verdict import HistoryRun
 DETAIL_LENGTH = 300
 """Characters of an error text that are kept."""
 
-_UNSAYING = ("", "success", "succeeded", "failed", "failure", "error")
+_GENERIC = ("", "success", "succeeded", "failed", "failure", "error")
 """Status words that say no more than that a run succeeded or failed."""
 
 
@@ -32,7 +46,7 @@ class Runs:
     open: HistoryRun | None = None
 
 
-def question(
+def runs_query(
     history: HistorySettings,
     names: Collection[str],
     dates: Collection[dt.date],
@@ -44,72 +58,116 @@ def question(
     `without` names columns that the table turned out not to have; they are answered with NULL.
     """
     days = tuple(sorted(set(dates)))
-    spans = DateFilter()
-    where = spans.predicate(history.date, days)
+    filters = DateFilter()
+    statement = _statement(history, filters.add(days), frozenset(without))
     words = tuple(word.lower() for word in history.running)
-    params = {**spans.params, "names": tuple(sorted(set(names))), "running": words}
-    columns = ",\n    ".join(
-        f"{sql} AS {alias}" for alias, sql in _columns(history, frozenset(without)).items()
-    )
-    sql = _SQL.format(
-        columns=columns, table=quoted(history.table), where=where, name=quoted(history.processor)
-    )
+    params = {**filters.params, "names": tuple(sorted(set(names))), "running": words}
     part = PartitionFilter(table=history.table, column=history.date, dates=days)
-    return Query(branches=(Select(sql=sql, slice=part),), params=params)
+    return Query(selects=(Select(statement=statement, partitions=part),), params=params)
+
+
+@lru_cache(maxsize=CACHED)
+def _statement(history: HistorySettings, dates: DateRange, without: frozenset[str]) -> Statement:
+    entries = (
+        exp.select(*(exp.alias_(tree, name) for name, tree in _columns(history, without).items()))
+        .from_(table_of(history.table))
+        .where(dates.predicate(history.date), is_in(history.processor, "names"))
+    )
+    return Statement(_latest_runs(entries))
+
+
+def _latest_runs(entries: exp.Select) -> exp.Expr:
+    """Of the rows of each run the last one, and of these the latest closed and the latest open run."""
+    runs = exp.select(
+        "*",
+        exp.alias_(_over(exp.Min(this=exp.column("started")), "processor", "date", "run"), "since"),
+        exp.alias_(_rank(("processor", "date", "run"), _up("open"), _down("ended"), _down("started")), "nth"),
+    ).from_("entries")
+    latest = exp.alias_(_rank(("processor", "date", "open"), _down("since"), _down("ended")), "latest")
+    ranked = exp.select("*", latest).from_("runs").where(exp.column("nth").eq(1))
+    return (
+        exp.select(*map(exp.column, ANSWERED))
+        .from_("ranked")
+        .where(exp.column("latest").eq(1))
+        .with_("entries", as_=entries)
+        .with_("runs", as_=runs)
+        .with_("ranked", as_=ranked)
+    )
+
+
+ANSWERED = ("processor", "date", "status", "open", "since", "ended", "detail", "controller")
+"""The columns of the answer."""
+
+
+def _rank(partition: Sequence[str], *order: exp.Ordered) -> exp.Window:
+    return _over(exp.RowNumber(), *partition, order=order)
+
+
+def _over(function: exp.Expr, *partition: str, order: Sequence[exp.Ordered] = ()) -> exp.Window:
+    columns = [exp.column(name) for name in partition]
+    return exp.Window(
+        this=function, partition_by=columns, order=exp.Order(expressions=list(order)) if order else None
+    )
+
+
+def _up(column: str) -> exp.Ordered:
+    return exp.Ordered(this=exp.column(column), nulls_first=True)
+
+
+def _down(column: str) -> exp.Ordered:
+    """Descending, with NULL last in every dialect."""
+    return exp.Ordered(this=exp.column(column), desc=True, nulls_first=False)
 
 
 def optional_columns(history: HistorySettings) -> tuple[str, ...]:
-    """The columns that the question can do without."""
+    """The columns that the query can do without."""
     columns = (history.detail, history.ended_at, history.run_id, history.controller)
     required = (history.date, history.processor, history.status, history.started_at)
     return tuple(column for column in columns if column and column not in required)
 
 
-_SQL = """WITH entries AS (
-  SELECT
-    {columns}
-  FROM {table}
-  WHERE {where} AND {name} IN UNNEST(@names)
-), runs AS (
-  SELECT *, MIN(started) OVER (PARTITION BY processor, date, run) AS since
-  FROM entries
-  WHERE TRUE
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY processor, date, run ORDER BY open, ended DESC, started DESC) = 1
-)
-SELECT processor, date, status, open, since, ended, detail, controller
-FROM runs
-WHERE TRUE
-QUALIFY ROW_NUMBER() OVER (PARTITION BY processor, date, open ORDER BY since DESC, ended DESC) = 1"""
+def _columns(history: HistorySettings, without: frozenset[str]) -> dict[str, exp.Expr]:
+    """The columns of `entries` by alias."""
 
+    def known(column: str | None) -> exp.Column | None:
+        return exp.column(column, quoted=True) if column and column not in without else None
 
-def _columns(history: HistorySettings, without: frozenset[str]) -> dict[str, str]:
-    """The entries' columns by alias."""
+    def text(column: str | None) -> exp.Expr:
+        return exp.cast(known(column) or exp.null(), "TEXT")
 
-    def text(column: str | None, sql: str = "CAST({} AS STRING)") -> str:
-        known = column is not None and column not in without
-        return sql.format(quoted(column)) if column and known else "CAST(NULL AS STRING)"
+    def instant(column: str) -> exp.Expr:
+        found = known(column)
+        if found is None:
+            return exp.cast(exp.null(), "BIGINT")
+        moment = exp.DataType.build("TIMESTAMPTZ")
+        return exp.UnixMicros(this=exp.TryCast(this=found, to=moment, safe=True))
 
-    def instant(column: str) -> str:
-        known = column not in without
-        return f"UNIX_MICROS(SAFE_CAST({quoted(column)} AS TIMESTAMP))" if known else "CAST(NULL AS INT64)"
-
-    status = f"COALESCE(LOWER({text(history.status)}), '')"
+    detail = known(history.detail)
+    status = exp.func("COALESCE", exp.Lower(this=text(history.status)), exp.Literal.string(""))
+    run = exp.func("COALESCE", text(history.run_id), text(history.started_at), exp.Literal.string(""))
+    running = exp.In(this=status.copy(), unnest=exp.Unnest(expressions=[parameter("running")]))
     return {
-        "processor": quoted(history.processor),
-        "date": quoted(history.date),
+        "processor": exp.column(history.processor, quoted=True),
+        "date": exp.column(history.date, quoted=True),
         # A row without a run id is a run of its own.
-        "run": f"COALESCE({text(history.run_id)}, {text(history.started_at)}, '')",
+        "run": run,
         "status": status,
-        "open": f"{status} IN UNNEST(@running)",
+        "open": running,
         "started": instant(history.started_at),
         "ended": instant(history.ended_at),
         # The column is a JSON one here, a text there: as JSON, both can be read.
-        "detail": f"SUBSTR({text(history.detail, 'TO_JSON_STRING({})')}, 1, {8 * DETAIL_LENGTH})",
+        "detail": exp.Substring(
+            this=exp.JSONFormat(this=detail) if detail else text(None),
+            start=exp.Literal.number(1),
+            length=exp.Literal.number(8 * DETAIL_LENGTH),
+        ),
         "controller": text(history.controller),
     }
 
 
-def read(rows: Iterable[Mapping[str, Any]], history: HistorySettings) -> dict[tuple[str, dt.date], Runs]:
+def parse_runs(
+    rows: Iterable[Mapping[str, Any]], history: HistorySettings
+) -> dict[tuple[str, dt.date], Runs]:
     """The runs by (name in the history, date)."""
     runs: dict[tuple[str, dt.date], Runs] = {}
     for row in rows:
@@ -121,17 +179,17 @@ def read(rows: Iterable[Mapping[str, Any]], history: HistorySettings) -> dict[tu
 
 def latest(runs: Iterable[Runs]) -> Runs:
     """The latest of each kind, by start: for a processor that the history knows under several names."""
-    known = list(runs)
+    candidates = list(runs)
 
-    def newest(found: Iterable[HistoryRun | None]) -> HistoryRun | None:
-        return max((run for run in found if run), key=lambda run: run.started_at, default=None)
+    def newest(runs: Iterable[HistoryRun | None]) -> HistoryRun | None:
+        return max((run for run in runs if run), key=lambda run: run.started_at, default=None)
 
-    return Runs(closed=newest(r.closed for r in known), open=newest(r.open for r in known))
+    return Runs(closed=newest(r.closed for r in candidates), open=newest(r.open for r in candidates))
 
 
 def _open_run(row: Mapping[str, Any]) -> HistoryRun:
     who = row["controller"]
-    # A start that is not told is long ago: nobody must wait for it.
+    # A start that is not recorded counts as long ago: no date must wait for such a run.
     detail = f"started by {strip_unstorable(who)}" if who else ""
     return HistoryRun(succeeded=False, started_at=_seconds(row["since"]) or 0.0, detail=detail)
 
@@ -140,7 +198,7 @@ def _closed_run(row: Mapping[str, Any], history: HistorySettings) -> HistoryRun:
     started, ended = _seconds(row["since"]), _seconds(row["ended"])
     first, last = (moment for moment in (started or ended or 0.0, ended or started or 0.0))
     word, text = row["status"], _text(row["detail"])
-    words = [strip_unstorable(word)] if word not in _UNSAYING else []
+    words = [strip_unstorable(word)] if word not in _GENERIC else []
     return HistoryRun(
         succeeded=word in [known.lower() for known in history.succeeded],
         started_at=first,
@@ -154,17 +212,17 @@ def _seconds(micros: int | None) -> float | None:
 
 
 def _text(detail: str | None) -> str:
-    """What a person would read of an error column, from its JSON: one line of at most DETAIL_LENGTH."""
+    """The readable text of an error column, from its JSON: one line of at most DETAIL_LENGTH."""
     try:
-        told = _plain(_decoded(detail or "null"))
+        message = _plain(_decoded(detail or "null"))
     except RecursionError:
-        told = detail or ""  # lists in lists in lists: nobody reads them, and they must not stop the rest
-    line = " ".join(strip_unstorable(told).split())
+        message = detail or ""  # lists in lists in lists are shown as they are
+    line = " ".join(strip_unstorable(message).split())
     return line if len(line) <= DETAIL_LENGTH else line[: DETAIL_LENGTH - 1] + "…"
 
 
 def _decoded(text: str) -> Any:
-    """A JSON text as what it holds, a text that holds JSON included; what is no (whole) JSON as it is."""
+    """The value of a JSON text, also where that is a text of JSON; other (or truncated) text as it is."""
     try:
         value = json.loads(text)
     except ValueError:

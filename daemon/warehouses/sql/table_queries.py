@@ -1,98 +1,113 @@
-"""Asking tables and run history so that what is broken does not spoil the rest."""
+"""Queries of tables and run history, split up so that a broken table does not spoil the rest."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 
-from backfilld.daemon.warehouses.adapter import Purpose, Wanted
-from backfilld.daemon.warehouses.backend import Backend, QueryError, Row
+from backfilld.daemon.warehouses.adapter import Purpose, QueryError, Wanted
 from backfilld.daemon.warehouses.sql import queries, run_history
+from backfilld.daemon.warehouses.sql.backend import Row, SqlBackend
 from backfilld.daemon.warehouses.sql.queries import Query, TableQuery
 from backfilld.daemon.warehouses.sql.run_history import Runs
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.sections import HistorySettings
 
 Counts = Mapping[dt.date, Row | QueryError]
-"""What a table holds, by date; dates without rows are absent, and those that cannot be read are refused."""
+"""The figures of a table by date. Dates without rows are absent; dates that cannot be read have an error."""
 
 Pair = tuple[str, dt.date]
 
-SIDE_BY_SIDE = 16
-"""How many queries about tables are under way at once, where one for all was refused."""
+PARALLEL_QUERIES = 16
+"""How many queries of single tables run at once, after one query of all tables failed."""
 
 
 class TableQueries:
-    """All tables in one query; when that is refused or too slow, each in one of its own.
+    """All tables in one query; if that fails or is too slow, each table in a query of its own.
 
-    A table that was refused is asked apart from then on, until it answers.
+    A table whose query failed is queried separately from then on, until it answers.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: SqlBackend) -> None:
         self._backend = backend
         self._broken: set[tuple[str, bool]] = set()
 
-    def ask(self, probes: Sequence[TableQuery], *, purpose: Purpose) -> dict[str, Counts | QueryError]:
-        """Counts or refusal, by processor.
+    def query(self, tables: Sequence[TableQuery], *, purpose: Purpose) -> dict[str, Counts | QueryError]:
+        """Counts or an error, by processor.
 
         Raises:
-            WarehouseError: no question can be answered now.
+            WarehouseError: no query can be answered now.
         """
-        healthy = [probe for probe in probes if _key(probe) not in self._broken]
-        broken = [[probe] for probe in probes if _key(probe) in self._broken]
-        answers = self._side_by_side([healthy, *broken] if healthy else broken, purpose)
-        refused = {_key(probe) for probe in probes if _is_broken(answers[probe.name])}
-        self._broken = (self._broken - {_key(probe) for probe in probes}) | refused
+        healthy = [table for table in tables if _key(table) not in self._broken]
+        broken = [[table] for table in tables if _key(table) in self._broken]
+        answers = self._in_parallel([healthy, *broken] if healthy else broken, purpose)
+        failed = {_key(table) for table in tables if _is_broken(answers[table.name])}
+        self._broken = (self._broken - {_key(table) for table in tables}) | failed
         return answers
 
-    def _side_by_side(
+    def _in_parallel(
         self, groups: Sequence[Sequence[TableQuery]], purpose: Purpose
     ) -> dict[str, Counts | QueryError]:
         """A query for each group, all at once: many slow tables take no longer than one."""
         answers: dict[str, Counts | QueryError] = {}
-        with ThreadPoolExecutor(SIDE_BY_SIDE, "tables") as pool:
-            for found in pool.map(lambda group: self._group(group, purpose), groups):
-                answers |= found
+        with ThreadPoolExecutor(PARALLEL_QUERIES, "tables") as pool:
+            for answer in pool.map(lambda group: self._group(group, purpose), groups):
+                answers |= answer
         return answers
 
-    def _group(self, probes: Sequence[TableQuery], purpose: Purpose) -> dict[str, Counts | QueryError]:
-        found = self._counts(probes, purpose)
-        if not isinstance(found, QueryError):
-            return dict(found)
-        if len(probes) == 1:
-            return {probes[0].name: self._readable(probes[0], found, purpose)}
-        return self._side_by_side([[probe] for probe in probes], purpose)
+    def _group(self, tables: Sequence[TableQuery], purpose: Purpose) -> dict[str, Counts | QueryError]:
+        answer = self._fetch(tables, purpose)
+        if not isinstance(answer, QueryError):
+            return dict(answer)
+        if len(tables) == 1:
+            return {tables[0].name: self._readable_dates(tables[0], answer, purpose)}
+        return self._in_parallel([[table] for table in tables], purpose)
 
-    def _readable(self, probe: TableQuery, refusal: QueryError, purpose: Purpose) -> Counts | QueryError:
-        """What the other dates hold, where files of some cannot be read: halves are asked to find those."""
-        if not refusal.in_a_file or len(probe.dates) == 1:
-            return refusal
-        middle = len(probe.dates) // 2
+    def _readable_dates(self, table: TableQuery, error: QueryError, purpose: Purpose) -> Counts | QueryError:
+        """The counts of dates whose files can be read: halving the dates isolates those that cannot."""
+        if not error.file_scoped or len(table.dates) == 1:
+            return error
+        middle = len(table.dates) // 2
         counts: dict[dt.date, Row | QueryError] = {}
-        for dates in (probe.dates[:middle], probe.dates[middle:]):
-            found = self._group([replace(probe, dates=dates)], purpose)[probe.name]
-            counts |= dict.fromkeys(dates, found) if isinstance(found, QueryError) else found
+        for dates in (table.dates[:middle], table.dates[middle:]):
+            answer = self._group([replace(table, dates=dates)], purpose)[table.name]
+            counts |= dict.fromkeys(dates, answer) if isinstance(answer, QueryError) else answer
         return counts
 
-    def _counts(self, probes: Sequence[TableQuery], purpose: Purpose) -> Mapping[str, Counts] | QueryError:
+    def _fetch(self, tables: Sequence[TableQuery], purpose: Purpose) -> Mapping[str, Counts] | QueryError:
+        counts: dict[str, dict[dt.date, Row]] = {table.name: {} for table in tables}
         try:
-            rows = _dated(self._backend.query(queries.evidence(probes), purpose=purpose))
-        except QueryError as refusal:
-            return refusal
-        counts: dict[str, dict[dt.date, Row]] = {probe.name: {} for probe in probes}
-        for row in rows:
-            counts[row["processor"]][row["date"]] = row
+            with _malformed_answers():
+                rows = self._backend.query(queries.evidence(tables), purpose=purpose)
+                for row in _dated(rows):
+                    counts[row["processor"]][row["date"]] = row
+        except QueryError as error:
+            return error
         return counts
+
+
+@contextmanager
+def _malformed_answers() -> Iterator[None]:
+    """An answer that cannot be read is an error of its query, and of no other.
+
+    Raises:
+        QueryError: the answer has values or columns that it should not have.
+    """
+    try:
+        yield
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise QueryError(f"its answer cannot be read: {type(error).__name__}: {error}") from error
 
 
 def _dated(rows: list[Row]) -> list[Row]:
     """The rows, each with a date.
 
     Raises:
-        Refusal: they are of a type that compares with a DATE and equals none: rows would read as absent.
+        QueryError: they are of a type that compares with a DATE and equals none: rows would read as absent.
     """
     for row in rows:
         if type(row["date"]) is not dt.date:
@@ -104,63 +119,62 @@ def _is_broken(answer: Counts | QueryError) -> bool:
     return isinstance(answer, QueryError) or any(isinstance(row, QueryError) for row in answer.values())
 
 
-def _key(probe: TableQuery) -> tuple[str, bool]:
-    return probe.name, probe.bare
+def _key(table: TableQuery) -> tuple[str, bool]:
+    return table.name, table.count_only
 
 
 class RunHistory:
-    """The latest runs of wanted pairs, in one query; columns that the table lacks are done without."""
+    """The latest runs of wanted pairs, in one query, without the columns that the table lacks."""
 
     def __init__(
-        self, source: HistorySettings, processors: Mapping[str, Processor], backend: Backend
+        self, settings: HistorySettings, processors: Mapping[str, Processor], backend: SqlBackend
     ) -> None:
-        self._source = source
+        self._settings = settings
         self._processors = processors
         self._backend = backend
-        self._lacking: frozenset[str] = frozenset()
+        self._missing: frozenset[str] = frozenset()
 
-    def question(self, wanted: Wanted) -> Query:
+    def query(self, wanted: Wanted) -> Query:
         """The query for the wanted pairs."""
-        return self._question(wanted, self._lacking)
+        return self._query(wanted, self._missing)
 
-    def ask(self, wanted: Wanted, *, purpose: Purpose) -> Mapping[Pair, Runs] | QueryError:
-        """The runs of each pair that has any, or why they could not be asked.
+    def fetch(self, wanted: Wanted, *, purpose: Purpose) -> Mapping[Pair, Runs] | QueryError:
+        """The runs of each pair that has any, or why they could not be read.
 
         Raises:
-            WarehouseError: no question can be answered now.
+            WarehouseError: no query can be answered now.
         """
         try:
-            found = run_history.read(_dated(self._rows(wanted, purpose)), self._source)
-        except QueryError as refusal:
-            return refusal
-        return {(name, date): self._latest(found, name, date) for name in wanted for date in wanted[name]}
+            with _malformed_answers():
+                runs = run_history.parse_runs(_dated(self._rows(wanted, purpose)), self._settings)
+        except QueryError as error:
+            return error
+        return {(name, date): self._latest(runs, name, date) for name in wanted for date in wanted[name]}
 
     def _rows(self, wanted: Wanted, purpose: Purpose) -> list[Row]:
-        lacking = self._lacking
+        missing = self._missing
         while True:
             try:
-                rows = self._backend.query(self._question(wanted, lacking), purpose=purpose)
-            except QueryError as refusal:
-                named = _named(run_history.optional_columns(self._source), str(refusal)) - lacking
+                return self._backend.query(self._query(wanted, missing), purpose=purpose)
+            except QueryError as error:
+                named = _named(run_history.optional_columns(self._settings), str(error)) - missing
                 if not named:
                     raise
-                lacking |= named
-                if not refusal.of_these_dates:
-                    self._lacking |= named
-            else:
-                return rows
+                missing |= named
+                if not error.date_scoped:
+                    self._missing |= named
 
-    def _question(self, wanted: Wanted, lacking: frozenset[str]) -> Query:
-        names = {known for name in wanted for known in self._processors[name].names_in_history}
+    def _query(self, wanted: Wanted, missing: frozenset[str]) -> Query:
+        names = {name for processor in wanted for name in self._processors[processor].names_in_history}
         dates = {date for days in wanted.values() for date in days}
-        return run_history.question(self._source, names, dates, without=lacking)
+        return run_history.runs_query(self._settings, names, dates, without=missing)
 
-    def _latest(self, found: Mapping[Pair, Runs], name: str, date: dt.date) -> Runs:
-        names = self._processors[name].names_in_history
-        return run_history.latest(found.get((known, date), Runs()) for known in names)
+    def _latest(self, runs: Mapping[Pair, Runs], processor: str, date: dt.date) -> Runs:
+        names = self._processors[processor].names_in_history
+        return run_history.latest(runs.get((name, date), Runs()) for name in names)
 
 
 def _named(columns: Collection[str], message: str) -> frozenset[str]:
-    """The columns that a refusal speaks of."""
+    """The columns that an error names."""
     words = {word.lower() for word in re.findall(r"\w+", message)}
     return frozenset(column for column in columns if column.lower() in words)

@@ -1,0 +1,50 @@
+"""A processor's command for some dates: argument vector, working directory and environment."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor, date_placeholders
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobCommand:
+    """What to run. `env` has the processor's variables and those that every job gets."""
+
+    argv: tuple[str, ...]
+    cwd: Path
+    env: Mapping[str, str]
+
+
+def job_command(
+    pipeline: Pipeline, processor: Processor, dates: Sequence[dt.date], dates_file: Path | None = None
+) -> JobCommand:
+    """The processor's command for `dates`, oldest first and at least one.
+
+    `dates_file` is the file that `{dates_file}` names; the caller writes it.
+    """
+    words = {**date_placeholders(dates), "python": sys.executable}
+    if dates_file is not None:
+        words["dates_file"] = str(dates_file)
+    env = {
+        **processor.env,
+        "BACKFILLD_DATE": words["date"],
+        "BACKFILLD_DATES": words["dates"],
+        "BACKFILLD_PROCESSOR": processor.name,
+    }
+    return JobCommand(argv=processor.argv(words), cwd=cwd_of(pipeline, processor), env=env)
+
+
+def needs_dates_file(processor: Processor) -> bool:
+    """Whether the command names a file with its dates."""
+    return "dates_file" in processor.placeholders
+
+
+def cwd_of(pipeline: Pipeline, processor: Processor) -> Path:
+    """The directory in which the processor's job runs."""
+    return (pipeline.path.parent / processor.cwd).resolve()

@@ -1,0 +1,35 @@
+"""What a warehouse that answers SQL implements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from backfilld.daemon.warehouses.adapter import Purpose
+from backfilld.daemon.warehouses.sql.queries import Query
+
+Row = Mapping[str, Any]
+"""One row of an answer by column, with values as Python's dates, integers, texts and lists."""
+
+
+class SqlBackend(Protocol):
+    """A client of a warehouse that answers SQL. Called from several threads at once."""
+
+    def query(self, query: Query, *, purpose: Purpose) -> list[Row]:
+        """The rows of the answer.
+
+        Raises:
+            QueryError: this query cannot be answered.
+            WarehouseError: no query can be answered now.
+        """
+
+    def estimate_bytes(self, query: Query) -> int:
+        """About how many bytes the query would be billed.
+
+        Raises:
+            QueryError: this query cannot be answered.
+            WarehouseError: no query can be answered now.
+        """
+
+    def close(self) -> None:
+        """Close all connections. Idempotent."""

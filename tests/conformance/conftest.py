@@ -1,0 +1,5 @@
+"""Asserts of the suites are explained like those of test modules."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.conformance.warehouse_suite")

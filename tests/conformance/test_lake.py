@@ -1,0 +1,17 @@
+"""The lake, held to the suite of warehouses."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.warehouse_suite import WarehouseSuite
+from tests.integration.warehouses import LakeHouse
+
+
+class TestLake(WarehouseSuite):
+    @pytest.fixture
+    def house(self, tmp_path: Path) -> Iterator[LakeHouse]:
+        house = LakeHouse(tmp_path)
+        yield house
+        house.close()
