@@ -1,4 +1,4 @@
-"""The next action for a range of dates or for one date: one sentence with the command that helps."""
+"""The next action for a range of dates: one sentence with the command that helps."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from backfilld.daemon.reports.remedy import accept_command
 from backfilld.daemon.reports.snapshot import MissingUpstream, Snapshot, blocked_reason
 from backfilld.state.formatting import format_date_ranges, join_truncated, pluralize
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.gates import Decision, Fail, Start, Wait, WaitReason
-from backfilld.state.rules.machine import Outcome
 from backfilld.state.rules.verdict import Verdict
 
 NAMED = 3
@@ -68,26 +68,10 @@ def _phase_action(status: PhaseStatus, snapshot: Snapshot) -> str:
     )
 
 
-def helpful_command(date: dt.date, outcome: str, unsatisfied: Mapping[str, str]) -> str:
-    """The command that helps a failed date, by the verdicts of its unsatisfied processors.
-
-    A blocked date needs its missing data accepted, or its sources allowed to run; any other a retry.
-    """
-    if outcome != Outcome.BLOCKED:
-        return f"backfilld retry {date}"
-    without_data = (name for name, verdict in unsatisfied.items() if verdict == Verdict.NO_DATA)
-    name = next(without_data, None)
-    return _accept_command(date, name) if name else f"backfilld enqueue {date} --sources all"
-
-
 def _accept(checks: Mapping[str, CheckRow], phase: Phase) -> str:
     """The command that accepts the first processor of the phase without data, or empty."""
     of_phase = (checks[p.name] for p in phase.processor if p.name in checks)
-    return next((_accept_command(c.date, c.processor) for c in of_phase if c.verdict is Verdict.NO_DATA), "")
-
-
-def _accept_command(date: dt.date, processor: str) -> str:
-    return f"backfilld accept {date} {processor} --reason TEXT"
+    return next((accept_command(c.date, c.processor) for c in of_phase if c.verdict is Verdict.NO_DATA), "")
 
 
 def _missing(phase: Phase, snapshot: Snapshot, dates: Iterable[dt.date]) -> str:

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from backfilld.api.schemas import reports
-from backfilld.daemon.reports.next_action import helpful_command
 from backfilld.daemon.reports.plan.plan import plan
 from backfilld.daemon.reports.quality import quality
+from backfilld.daemon.reports.remedy import helpful_command
 from backfilld.daemon.reports.validation import (
     PhaseReport,
     ProcessorReport,

@@ -1,0 +1,26 @@
+"""The command that helps a failed date. It imports little: the command line uses it too."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+
+from backfilld.state.rules.machine import Outcome
+from backfilld.state.rules.verdict import Verdict
+
+
+def helpful_command(date: dt.date | str, outcome: str, unsatisfied: Mapping[str, str]) -> str:
+    """The command that helps a failed date, by the verdicts of its unsatisfied processors.
+
+    A blocked date needs its missing data accepted, or its sources allowed to run; any other a retry.
+    """
+    if outcome != Outcome.BLOCKED:
+        return f"backfilld retry {date}"
+    without_data = (name for name, verdict in unsatisfied.items() if verdict == Verdict.NO_DATA)
+    name = next(without_data, None)
+    return accept_command(date, name) if name else f"backfilld enqueue {date} --sources all"
+
+
+def accept_command(date: dt.date | str, processor: str) -> str:
+    """The command that accepts that a date has no output of a processor."""
+    return f"backfilld accept {date} {processor} --reason TEXT"
