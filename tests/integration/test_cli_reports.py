@@ -261,7 +261,7 @@ def test_a_lake_that_is_not_there_is_no_answer(command: CommandLine, small: Path
     for words in (["validate", OPENER], ["quality", OPENER]):
         told = command(*words)
         assert (told.code, told.out) == (1, "")
-        assert "the warehouse could not be asked: " in told.err
+        assert "the warehouse could not be queried: " in told.err
 
 
 # ----------------------------------------------------------------------------------------------- preflight
