@@ -108,7 +108,7 @@ def test_off_dates_are_told_apart_with_their_reason(command: CommandLine, stage:
 def test_each_date_tells_what_it_lacks_where_asked(command: CommandLine, filled: Path) -> None:
     told = command("validate", OPENER, "2021-10-20", "--dates")
     assert told.rows("2021-10-19 ready")
-    assert told.rows("2021-10-20 lacking") == ["2021-10-20 lacking ○ NEVER RAN: all 5"] * 2
+    assert told.rows("2021-10-20 incomplete") == ["2021-10-20 incomplete ○ NEVER RAN: all 5"] * 2
     assert told.rows("2021-10-20 bootstrap")
 
 
@@ -155,14 +155,14 @@ def test_steps_come_in_order_with_what_they_wait_for(command: CommandLine, stage
         "# after 1, 2, 3, 4, 5, 7: phase2 of the same date; team_offense_game_summary"
     ]
     assert len(told.rows("(cd ", "backfilld.demo.jobs.")) == 10
-    assert told.rows("# warehouse: 23 questions, free of charge")
-    assert told.rows("# a time is known from a daemon's --state-dir once it ran")
+    assert told.rows("# warehouse: 23 queries, free of charge")
+    assert told.rows("# durations come from the --state-dir of a daemon that ran the job")
 
 
 def test_nothing_is_suggested_beyond_a_hole_before_the_range(command: CommandLine, stage: Path) -> None:
     told = command("validate", DAY, "--plan")
-    assert told.rows("waits for 2021-10-19, which lacks player_game_summary (never_ran)")
-    assert told.rows("waits for 4 more earlier dates: 2021-10-22..2021-10-25")
+    assert told.rows("blocked by 2021-10-19, which lacks player_game_summary (never_ran)")
+    assert told.rows("blocked by 4 more earlier dates: 2021-10-22..2021-10-25")
     assert told.rows("# stays undone in phase4: 2021-10-26: 2021-10-19 lacks player_game_summary")
     assert not told.rows("(cd ", "zone_analysis")
 
@@ -181,7 +181,7 @@ def test_a_script_that_is_empty_is_not_suggested(command: CommandLine, stage: Pa
 def test_sources_choose_the_sources_and_imply_the_plan(command: CommandLine, stage: Path) -> None:
     told = command("validate", OPENER, "--sources", "critical")
     assert told.rows("# phase2 (parallel): 2 steps")
-    assert told.rows("# goes without", "bettingpros_player_points_props")
+    assert told.rows("# waives", "bettingpros_player_points_props")
 
 
 def test_the_choices_stand_side_by_side(command: CommandLine, stage: Path) -> None:
@@ -190,7 +190,7 @@ def test_the_choices_stand_side_by_side(command: CommandLine, stage: Path) -> No
     assert told.rows("steps") == ["steps 10 7 0"]
     assert told.rows("phase2 afterwards") == ["phase2 afterwards 5/5 (100.0%) 2/5 (40.0%) 0/5 (0.0%)"]
     assert told.rows("phase3 afterwards") == ["phase3 afterwards 5/5 (100.0%) 5/5 (100.0%) 0/5 (0.0%)"]
-    assert told.rows("dates that end well") == ["dates that end well 1/1 1/1 0/1"]
+    assert told.rows("dates done") == ["dates done 1/1 1/1 0/1"]
     assert told.rows("none: phase2 of 2021-10-19 stays undone")
 
 
@@ -238,7 +238,7 @@ def test_a_state_of_another_version_is_no_guess(command: CommandLine, small: Pat
 def test_a_state_directory_without_a_state_is_told_as_one(command: CommandLine, small: Path) -> None:
     told = command("validate", OPENER, "--state-dir", small / "typo")
     assert told.err == (
-        f"no state database in {small}/typo: counted without a daemon's attempts and accepted gaps;"
+        f"no state database in {small}/typo: the attempts and waivers of the daemon are not included;"
         " correct --state-dir or leave it out\n"
     )
     assert told.out == command("validate", OPENER).out
@@ -333,7 +333,7 @@ def test_rows_below_their_standard_are_told_by_date(command: CommandLine, stage:
     assert told.rows("⚠ upcoming_team_game_context: 4 of 4 rows do not hold completeness_percentage >= 95")
     assert told.rows("2021-10-19 ⚠ degraded: 0 of 4 rows")
     assert told.rows("– player_daily_cache: no rows")
-    assert told.rows("no standard stated: nbac_gamebook_player_stats")
+    assert told.rows("no quality standard configured: nbac_gamebook_player_stats")
 
 
 def test_good_rows_are_a_0(command: CommandLine, filled: Path) -> None:

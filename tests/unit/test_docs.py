@@ -151,7 +151,7 @@ def endpoints() -> Iterator[Endpoint]:
 
 
 def _is_at(one: Endpoint, path: str) -> bool:
-    return re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", one.path), path) is not None
+    return re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", one.route), path) is not None
 
 
 def test_every_test_that_the_architecture_names_exists():

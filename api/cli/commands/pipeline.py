@@ -56,7 +56,7 @@ def check(path: str | None, as_json: bool) -> None:
         click.echo(f"  {stage.name}: {', '.join(p.name for p in stage.processors)}")
 
 
-@pipeline.command(epilog=example("pipeline diagram --pipeline my.toml > states.mmd"))
+@pipeline.command(epilog=example("pipeline diagram --pipeline my.toml"))
 @pipeline_option
 @json_option
 def diagram(path: str | None, as_json: bool) -> None:

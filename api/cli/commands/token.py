@@ -13,7 +13,7 @@ def token() -> None:
     """Make tokens for the API."""
 
 
-@token.command(epilog=example("token new grafana --scope read >> tokens"))
+@token.command(epilog=example("token new grafana --scope read"))
 @click.argument("name")
 @click.option(
     "--scope",
