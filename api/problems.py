@@ -19,8 +19,8 @@ from backfilld.daemon.engine.enqueue import KeyReused
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.errors import BackfilldError
 from backfilld.state.rules.machine import IllegalMove
-from backfilld.state.store.dates import StaleDate
 from backfilld.state.store.errors import DatabaseUnavailable, NotLeader
+from backfilld.state.store.transitions import StaleDate
 
 MEDIA_TYPE = "application/problem+json"
 MOST_FAULTS = 20

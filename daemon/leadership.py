@@ -37,7 +37,7 @@ class Leadership:
                 return True
             log.warning("leadership is lost: nothing moves until it is acquired again")
             self.standby = _UNKNOWN
-        if leader := self._lock.take():
+        if leader := self._lock.acquire():
             if leader != self.standby:
                 log.info("standing by: %s", leader)
             self.standby = leader

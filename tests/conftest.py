@@ -10,6 +10,7 @@ from playwright.sync_api import Browser
 
 from tests import browser, postgresql
 from tests.integration import emulator
+from tests.simulation import seeds
 
 PACKAGED = frozenset({"chromium", "postgresql_server"})
 """Fixtures whose servers come from Debian packages."""
@@ -19,6 +20,11 @@ PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("default", PATIENT, max_examples=100, derandomize=True)
 settings.register_profile("thorough", PATIENT, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_report_header() -> str:
+    """The seeds of the simulated worlds, which differ from commit to commit."""
+    return seeds.described()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -12,7 +12,7 @@ from backfilld.api.cli.client import Json
 from backfilld.api.cli.output import coloured, sanitize_line, sign
 from backfilld.api.cli.snapshot import attempt_failure
 from backfilld.api.formatting import format_duration
-from backfilld.daemon.reports.remedy import helpful_command
+from backfilld.daemon.reports.remedies import helpful_command
 from backfilld.state.formatting import format_counts
 from backfilld.state.records import attempt_result
 

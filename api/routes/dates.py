@@ -21,7 +21,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.enqueue import EARLIEST, LATEST
 from backfilld.daemon.reports.waiting import waiting_on
 from backfilld.state.records import CheckRow, DateRow
-from backfilld.state.store import attempts, calendar_days, checks, dates, queries
+from backfilld.state.store import attempts, calendar_days, checks, dates, queries, transitions
 from backfilld.state.store.database import Transaction
 from backfilld.state.suggestions import did_you_mean
 
@@ -133,7 +133,7 @@ def _date(service: DaemonService, date: dt.date) -> responses.Date:
             season_day=day.season_day,
             processors=[serializers.check(check, context.pipeline) for check in _in_order(context, checked)],
             attempts=serializers.attempts(tx, attempts.for_date(tx, date)),
-            transitions=[serializers.transition(move) for move in dates.history(tx, date)],
+            transitions=[serializers.transition(move) for move in transitions.history(tx, date)],
         )
 
 

@@ -15,9 +15,10 @@ from backfilld.state.records import BackfillRow, CheckRow, DateRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import Advance, Fail, GateContext, Start, Wait, WaitReason, WaivedBy, decide
 from backfilld.state.rules.machine import FINAL, Outcome, Trigger
-from backfilld.state.store import backfills, calendar_days, checks, dates, holds
+from backfilld.state.store import backfills, calendar_days, checks, dates, holds, transitions
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.dates import DateStatus, Transition, WaitStatus
+from backfilld.state.store.dates import WaitStatus
+from backfilld.state.store.transitions import DateStatus, Transition
 
 
 @dataclass(slots=True)
@@ -92,11 +93,11 @@ class Advancer:
         tx, now = batch.tx, self._context.now()
         dates.set_waiting(tx, batch.waits)  # first: later writes may make some of them due again
         sequential = cascade.sequential(self._pipeline)
-        readmitted = dates.readmitted(tx, batch.admitted)
+        readmitted = transitions.readmitted(tx, batch.admitted)
         checks.reset_for(tx, batch.admitted, self._pipeline.processors, now, sequential, readmitted)
         cascade.clear(tx, self._context, batch.ended)
         lookback.create_lookback_checks(tx, self._context, [batch.days[row.date] for row in batch.admitted])
-        checks.request_check(tx, batch.to_query, now)
+        checks.request_check(tx, batch.to_query, now, evaluated=True)
         checks.clear_runnable(tx, batch.not_startable)
         checks.set_runnable(tx, batch.startable)
         lookback.wake_unblocked(tx, self._context, batch.waived)
@@ -246,7 +247,7 @@ class Advancer:
             batch.ended.append(walk.row)
 
     def _commit(self, batch: _AdvanceBatch, walk: _DateWalk, status: DateStatus) -> None:
-        dates.move(batch.tx, walk.row, walk.transitions, status, actor=ACTOR, now=self._context.now())
+        transitions.move(batch.tx, walk.row, walk.transitions, status, actor=ACTOR, now=self._context.now())
         source = walk.row.state
         for transition in walk.transitions:
             batch.events.append(

@@ -16,7 +16,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import AttemptEnded
 from backfilld.daemon.executors.adapter import Executor, JobLog, JobResult, JobStatus
 from backfilld.state.records import AttemptRow, AttemptStatus
-from backfilld.state.store import attempts, checks, dates
+from backfilld.state.store import attempts, checks
 from backfilld.state.store.attempts import AttemptEnd
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.errors import DatabaseUnavailable
@@ -203,7 +203,6 @@ class AttemptMonitor:
                 )
             checks_by_date = checks.for_dates(tx, {date for attempt in closed for date in attempt.dates})
             release(tx, self._context, closed, checks_by_date)
-            dates.make_dates_due(tx, checks_by_date, dates.IMMEDIATELY)
         for attempt in closed:
             with suppress(OSError):  # a leftover file does no harm
                 self._context.dates_file(attempt.row.id).unlink()

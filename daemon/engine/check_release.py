@@ -71,7 +71,7 @@ def _result(
     context: EngineContext, attempt: ClosedAttempt, check: CheckRow, query_due_at: float
 ) -> AttemptResult:
     row, end = attempt.row, attempt.end
-    values: dict[str, object] = {"query_due_at": query_due_at}
+    values: dict[str, object] = {}
     if attempt.counts:
         values["retry_at"] = end.ended_at + _backoff_seconds(context, row.processor, check.attempt_count)
     else:
@@ -83,7 +83,8 @@ def _result(
             "last_attempt_succeeded": int(end.ended_well),
             "last_attempt_detail": _detail(end),
         }
-    return AttemptResult(pair=(check.date, check.processor), attempt=row.id, values=values)
+    pair = (check.date, check.processor)
+    return AttemptResult(pair=pair, attempt=row.id, query_due_at=query_due_at, values=values)
 
 
 def _backoff_seconds(context: EngineContext, processor: str, attempt_count: int) -> float:

@@ -21,9 +21,18 @@ from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.records import DateRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import Trigger
-from backfilld.state.store import attempts, checks, clock_skew, dates, holds, pipeline_versions, work
+from backfilld.state.store import (
+    attempts,
+    checks,
+    clock_skew,
+    dates,
+    holds,
+    pipeline_versions,
+    transitions,
+    work,
+)
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.dates import DateStatus, Transition
+from backfilld.state.store.transitions import DateStatus, Transition
 
 
 class Engine:
@@ -142,7 +151,7 @@ class Engine:
             for row, reason in misplaced:
                 transition = Transition(trigger=Trigger.READMIT, target=PENDING, reason=reason)
                 status = DateStatus(waiting=WaitReason.ENGINE, due_at=now, entered_at=now)
-                dates.move(tx, row, [transition], status, actor=ACTOR, now=now)
+                transitions.move(tx, row, [transition], status, actor=ACTOR, now=now)
         for row, reason in misplaced:
             self.context.emit(requeued_event(row, Trigger.READMIT, actor=ACTOR, reason=reason))
 

@@ -19,7 +19,7 @@ from backfilld.state.records import Action, Actor, CheckRow, DateRow, EnqueueOut
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL, Trigger
-from backfilld.state.store import audit, backfills, calendar_days, checks, dates
+from backfilld.state.store import audit, backfills, calendar_days, checks, dates, transitions
 from backfilld.state.store.backfills import BackfillDateRow
 from backfilld.state.store.database import Transaction
 
@@ -262,7 +262,7 @@ class Enqueuer:
         )
         not_expected = [d for d in new if d.outcome is EnqueueOutcome.NOT_EXPECTED]
         created = [self._new_row(backfill_id, request, d.date) for d in not_expected]
-        dates.dismiss(tx, created, [d.reason for d in not_expected], self._context.now())
+        transitions.dismiss(tx, created, [d.reason for d in not_expected], self._context.now())
         requeued = [
             existing[d.date] for d in details if d.date in existing and d.outcome is EnqueueOutcome.ENQUEUED
         ]
@@ -305,7 +305,7 @@ class Enqueuer:
         for state, requeued in ((DONE, RunMode.NORMAL), (FAILED, RunMode.RETRY_NO_DATA)):
             ended_in_state = [row for row in ended if row.state == state]
             mode = RunMode.FORCE if request.force else requeued
-            dates.restart(tx, ended_in_state, mode=mode, actor=request.by.name, reason=reason, now=now)
+            transitions.restart(tx, ended_in_state, mode=mode, actor=request.by.name, reason=reason, now=now)
             dates.reassign(tx, [row.date for row in ended_in_state], backfill_id, request.priority)
         return [requeued_event(row, Trigger.RETRY, actor=request.by.name, reason=reason) for row in ended]
 

@@ -155,7 +155,6 @@ class Launcher:
             next_in_line = checks.runnable(tx, dict.fromkeys(outdated_processors, REFRESH_TOGETHER))
             outdated = [(c.date, c.processor) for c in next_in_line if (c.asked_at or 0.0) < oldest]
             checks.request_check(tx, outdated, self._context.now())
-            dates.make_dates_due(tx, sorted({date for date, _ in outdated}), self._context.now())
             candidates = checks.runnable(tx, limits)
         return [c for c in candidates if (c.asked_at or 0.0) >= oldest]
 

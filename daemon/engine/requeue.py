@@ -9,7 +9,7 @@ from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.records import DateRow, RunMode
 from backfilld.state.rules.machine import Trigger
-from backfilld.state.store import backfills, dates, notifications
+from backfilld.state.store import backfills, notifications, transitions
 from backfilld.state.store.database import Transaction
 
 
@@ -38,9 +38,10 @@ def requeue(
     for backfill_id in cancelled - cancelling:
         backfills.change(tx, backfill_id, {"cancelled_at": None})
     chosen = [row for row in ended if row.backfill_id not in cancelling]
-    dates.reopen_requests(tx, chosen)
+    transitions.reopen_requests(tx, chosen)
     notifications.reset_end(tx, {row.backfill_id for row in chosen})
-    dates.restart(tx, chosen, mode=mode, actor=actor, reason=reason, now=context.now(), cascades=cascades)
+    now = context.now()
+    transitions.restart(tx, chosen, mode=mode, actor=actor, reason=reason, now=now, cascades=cascades)
     for backfill_id, backfill in backfill_rows.items():
         # Requeued failures must not leave a baseline above the failures that remain.
         backfills.change(

@@ -1,4 +1,4 @@
-"""The next action for a range of dates: one sentence with the command that helps."""
+"""The next action for a range of dates or for one date: one sentence with the command that helps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from backfilld.daemon.reports.remedy import accept_command
+from backfilld.daemon.reports.remedies import accept_command
 from backfilld.daemon.reports.snapshot import MissingUpstream, Snapshot, blocked_reason
 from backfilld.state.formatting import format_date_ranges, join_truncated, pluralize
 from backfilld.state.pipeline.phase import Phase

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from backfilld.daemon.engine import lookback
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.lookback import Window
-from backfilld.daemon.reports.remedy import helpful_command
+from backfilld.daemon.reports.remedies import helpful_command
 from backfilld.state.formatting import format_utc
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.processor import Processor

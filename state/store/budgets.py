@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from backfilld.state.store.schema import budgets
-from backfilld.state.store.upsert import insert
+from backfilld.state.store.sql import upsert
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Used:
 
 def add(tx: Connection, kind: str, key: str, day: dt.date, *, spent: int = 0, extra: int = 0) -> None:
     """Count what was spent on a day, or allow more of it."""
-    new = insert(tx, budgets).values(kind=kind, key=key, day=day, spent=spent, extra=extra)
+    new = upsert(tx, budgets).values(kind=kind, key=key, day=day, spent=spent, extra=extra)
     more = {
         "spent": budgets.c.spent + new.excluded.spent,
         "extra": budgets.c.extra + new.excluded.extra,

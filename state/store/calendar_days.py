@@ -10,8 +10,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from backfilld.state.rules.calendar import Counts
 from backfilld.state.store.schema import calendar_days
-from backfilld.state.store.sql import select_by_dates
-from backfilld.state.store.upsert import insert
+from backfilld.state.store.sql import select_by_dates, upsert
 
 _BETWEEN = select(calendar_days.c.date, calendar_days.c.counts).where(
     calendar_days.c.date.between(bindparam("_start"), bindparam("_end"))
@@ -26,7 +25,7 @@ def save(tx: Connection, counts: Mapping[dt.date, Counts | None], now: float) ->
     if not counts:
         return
     rows = [{"date": date, "counts": _dump(known), "asked_at": now} for date, known in counts.items()]
-    statement = insert(tx, calendar_days)
+    statement = upsert(tx, calendar_days)
     fresh = {"counts": statement.excluded.counts, "asked_at": statement.excluded.asked_at}
     tx.execute(statement.on_conflict_do_update(index_elements=["date"], set_=fresh), rows)
 

@@ -1,4 +1,4 @@
-"""Checks: what is known of each (date, processor), what shall be asked, and what may run."""
+"""Checks: the latest verdict of each (date, processor), which queries are due, and what may run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     CompoundSelect,
     Connection,
+    Row,
     Update,
     bindparam,
     case,
@@ -26,27 +27,30 @@ from backfilld.state.records import CheckRow, DateRow, RunMode
 from backfilld.state.rules.judge import Judgement
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
+from backfilld.state.store.dates import IMMEDIATELY, make_dates_due
 from backfilld.state.store.schema import IS_RUNNABLE, IS_UNSATISFIED, checks, dates
-from backfilld.state.store.sql import select_by_dates
-from backfilld.state.store.upsert import insert
+from backfilld.state.store.sql import select_by_dates, upsert
 
 Pair = tuple[dt.date, str]
 """A date and a processor."""
 
 # Statements are built once: building one costs more than SQLite takes to run it.
 _THIS = (checks.c.date == bindparam("_date"), checks.c.processor == bindparam("_processor"))
-_AGAIN = {"generation": checks.c.generation + 1, "runnable": 0}
-_WANT = update(checks).where(*_THIS).values(query_due_at=bindparam("_at"), **_AGAIN)
+_REQUEST = (
+    update(checks)
+    .where(*_THIS)
+    .values(query_due_at=bindparam("_at"), generation=checks.c.generation + 1, runnable=0)
+)
 _DUE = checks.c.query_due_at <= bindparam("_now")
-_WANTED = select(checks).where(_DUE).order_by(checks.c.date).limit(bindparam("_limit"))
-_NTH_WANTED = select(checks.c.date).where(_DUE).limit(1).offset(bindparam("_before"))
-_PASSED = or_(checks.c.accepted_reason != "", checks.c.waived_by != "")
+_DUE_CHECKS = select(checks).where(_DUE).order_by(checks.c.date).limit(bindparam("_limit"))
+_NTH_DUE = select(checks.c.date).where(_DUE).limit(1).offset(bindparam("_before"))
+_HAS_WAIVER = or_(checks.c.accepted_reason != "", checks.c.waived_by != "")
 _SAVE = (
     update(checks)
     .where(*_THIS)
     .values(
         verdict=bindparam("_verdict"),
-        satisfied=case((_PASSED, 1), else_=bindparam("_satisfied")),
+        satisfied=case((_HAS_WAIVER, 1), else_=bindparam("_satisfied")),
         # What could not be counted is as it was when it last was.
         rows=case((bindparam("_verdict") == Verdict.UNKNOWN.value, checks.c.rows), else_=bindparam("_rows")),
         expected=bindparam("_expected"),
@@ -64,8 +68,8 @@ _CLAIM = (
 )
 
 
-_OF_THIS_WORK = ("attempt_count", "retry_at", "accepted_by", "accepted_reason")
-"""What a check keeps for as long as somebody's request for its date is under way."""
+_KEPT_WHEN_READMITTED = ("attempt_count", "retry_at", "accepted_by", "accepted_reason")
+"""Columns that a check keeps when a changed pipeline file puts its date back."""
 
 
 def _pairs(pairs: Iterable[Pair], **beside: object) -> list[dict[str, object]]:
@@ -74,7 +78,7 @@ def _pairs(pairs: Iterable[Pair], **beside: object) -> list[dict[str, object]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """An answer to the question `generation`, ready to be kept."""
+    """The result of a query for the request `generation`; the query started at `asked_at`."""
 
     date: dt.date
     processor: str
@@ -86,10 +90,11 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptResult:
-    """A pair whose attempt has ended, with what its check keeps of it."""
+    """The end of an attempt for one pair: when to query, and the columns to set."""
 
     pair: Pair
     attempt: int
+    query_due_at: float
     values: Mapping[str, object]
 
 
@@ -101,23 +106,20 @@ def reset_for(
     sequential: Collection[str] = (),
     readmitted: Collection[dt.date] = (),
 ) -> None:
-    """Start afresh with the checks of admitted dates: nothing tried, everything to be asked.
+    """Create or reset the checks of admitted dates, and request a check of each.
 
-    What an operator accepted stays, unless the date is to be run again. Of a date that cascades, the
-    `sequential` processors run once whatever they show. Of `readmitted` dates, which a changed pipeline file
-    has put back in the middle of their work, what was tried and accepted stays: nothing runs once more.
+    An accepted gap stays unless the date is retried or forced. For a date that cascades, the `sequential`
+    processors run once even if complete. For `readmitted` dates, which a changed pipeline file put back in
+    the middle of their work, attempts and accepted gaps stay, so that nothing runs once more.
     """
     if not admitted:
         return
-    statement = insert(tx, checks)
+    statement = upsert(tx, checks)
     fresh = statement.excluded
     reset = {
         "satisfied": 0,
-        "query_due_at": fresh.query_due_at,
-        "generation": checks.c.generation + 1,
         "attempt_count": 0,
         "retry_at": None,
-        "runnable": 0,
         "priority": fresh.priority,
         "mode": fresh.mode,
         "waived_by": "",
@@ -129,31 +131,31 @@ def reset_for(
         {
             "date": row.date,
             "processor": name,
-            "query_due_at": now,
             "priority": row.priority,
             "mode": (RunMode.FORCE if row.cascades and name in sequential else row.mode).value,
         }
         for row in admitted
         for name in processors
     ]
-    kept = {name: column for name, column in reset.items() if name not in _OF_THIS_WORK}
+    kept = {name: column for name, column in reset.items() if name not in _KEPT_WHEN_READMITTED}
     for changes, again in ((reset, False), (kept, True)):
-        its = [row for row in values if (row["date"] in readmitted) is again]
-        if its:
+        rows = [row for row in values if (row["date"] in readmitted) is again]
+        if rows:
             tx.execute(
-                statement.on_conflict_do_update(index_elements=["date", "processor"], set_=changes), its
+                statement.on_conflict_do_update(index_elements=["date", "processor"], set_=changes), rows
             )
+    request_check(tx, [(row.date, name) for row in admitted for name in processors], now, evaluated=True)
 
 
 def create_lookback_checks(
     tx: Connection, expected: Iterable[dt.date], processors: Collection[str], now: float
 ) -> None:
-    """Checks of earlier dates that nobody enqueued but on which later ones depend."""
+    """Create checks of earlier dates that are not enqueued but that later dates depend on."""
     values = [
         {"date": date, "processor": name, "query_due_at": now} for date in expected for name in processors
     ]
     if values:
-        tx.execute(insert(tx, checks).on_conflict_do_nothing(), values)
+        tx.execute(upsert(tx, checks).on_conflict_do_nothing(), values)
 
 
 def dates_with(tx: Connection, processors: Collection[str], start: dt.date, end: dt.date) -> set[dt.date]:
@@ -163,40 +165,60 @@ def dates_with(tx: Connection, processors: Collection[str], start: dt.date, end:
     return set(tx.execute(query.having(func.count() == len(processors))).scalars())
 
 
-def for_dates(tx: Connection, due_checks: Collection[dt.date]) -> dict[dt.date, dict[str, CheckRow]]:
+def for_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, dict[str, CheckRow]]:
     """All checks of some dates, by date and processor."""
-    found: dict[dt.date, dict[str, CheckRow]] = {date: {} for date in due_checks}
+    found: dict[dt.date, dict[str, CheckRow]] = {date: {} for date in wanted}
     for row in select_by_dates(tx, checks, found):
         if row.date in found:
             found[row.date][row.processor] = row_mappers.check(row)
     return found
 
 
-def request_check(tx: Connection, pairs: Iterable[Pair], at: float) -> None:
-    """Have the warehouse asked about pairs, not before `at`. Answers under way no longer count."""
-    values = _pairs(pairs, _at=at)
+def request_check(tx: Connection, pairs: Iterable[Pair], at: float, *, evaluated: bool = False) -> None:
+    """Request a query of the warehouse for each pair, not before `at`.
+
+    A request also raises the generation, so that the result of a query under way is discarded; clears
+    `runnable`, so that no job starts on old evidence; and makes the dates due where they are live. With
+    `evaluated` they are not made due: the caller evaluates them in this same transaction.
+    """
+    _request(tx, dict.fromkeys(pairs, at), evaluated=evaluated)
+
+
+def _request(tx: Connection, requests: Mapping[Pair, float], *, evaluated: bool = False) -> None:
+    values = [{"_date": date, "_processor": name, "_at": at} for (date, name), at in requests.items()]
     if values:
-        tx.execute(_WANT, values)
+        tx.execute(_REQUEST, values)
+    if not evaluated:
+        make_dates_due(tx, sorted({date for date, _ in requests}), IMMEDIATELY)
 
 
 def due_checks(tx: Connection, now: float, limit: int) -> list[CheckRow]:
-    """The checks whose question is due, oldest date first."""
-    return [row_mappers.check(row) for row in tx.execute(_WANTED, {"_now": now, "_limit": limit})]
+    """The checks whose query is due, oldest date first."""
+    return [row_mappers.check(row) for row in tx.execute(_DUE_CHECKS, {"_now": now, "_limit": limit})]
 
 
 def batch_is_full(tx: Connection, now: float, most: int) -> bool:
-    """Whether as many checks are due as are asked about at once."""
-    return tx.execute(_NTH_WANTED, {"_now": now, "_before": most - 1}).first() is not None
+    """Whether at least `most` checks are due."""
+    return tx.execute(_NTH_DUE, {"_now": now, "_before": most - 1}).first() is not None
 
 
 def save(tx: Connection, answers: Collection[CheckResult]) -> set[Pair]:
-    """Keep verdicts, except where something happened since the question was put; which were kept."""
-    rows_now = select_by_dates(tx, checks, {answer.date for answer in answers})
-    generations = {(row.date, row.processor): row.generation for row in rows_now}
-    kept = [one for one in answers if generations.get((one.date, one.processor)) == one.generation]
+    """Save the results of the current generation that are not older than what is known; their pairs.
+
+    Two queries of one generation can overlap: the result of the one that started later stays.
+    """
+    rows = select_by_dates(tx, checks, {answer.date for answer in answers})
+    known = {(row.date, row.processor): row for row in rows}
+    kept = [answer for answer in answers if _is_current(answer, known.get((answer.date, answer.processor)))]
     if kept:
         tx.execute(_SAVE, [_saved(answer) for answer in kept])
-    return {(one.date, one.processor) for one in kept}
+    return {(answer.date, answer.processor) for answer in kept}
+
+
+def _is_current(answer: CheckResult, known: Row[Any] | None) -> bool:
+    if known is None or known.generation != answer.generation:
+        return False
+    return known.asked_at is None or known.asked_at <= answer.asked_at
 
 
 def _saved(answer: CheckResult) -> dict[str, object]:
@@ -215,7 +237,7 @@ def _saved(answer: CheckResult) -> dict[str, object]:
 
 
 def waive(tx: Connection, date: dt.date, processor: str, *, by: str, reason: str) -> None:
-    """Count an unsatisfied check as passed, with who says so and why."""
+    """Count an unsatisfied check as satisfied, with the waiver and its reason."""
     here = (checks.c.date == date, checks.c.processor == processor)
     tx.execute(update(checks).where(*here).values(waived_by=by, waiver_reason=reason, satisfied=1))
 
@@ -223,39 +245,39 @@ def waive(tx: Connection, date: dt.date, processor: str, *, by: str, reason: str
 def accept(tx: Connection, date: dt.date, processor: str, *, actor: str, reason: str, now: float) -> None:
     """Record that an operator accepts a gap; the date may never have been enqueued."""
     accepted = {"accepted_by": actor, "accepted_reason": reason, "satisfied": 1, "runnable": 0}
-    new = insert(tx, checks).values(date=date, processor=processor, query_due_at=now, **accepted)
+    new = upsert(tx, checks).values(date=date, processor=processor, query_due_at=now, **accepted)
     tx.execute(new.on_conflict_do_update(index_elements=["date", "processor"], set_=accepted))
 
 
 def set_runnable(tx: Connection, pairs: Iterable[Pair]) -> None:
-    """Let pairs start as soon as there is a slot."""
+    """Let pairs start when there is a free slot."""
     values = _pairs(pairs)
     if values:
         tx.execute(_SET_RUNNABLE, values)
 
 
 def clear_runnable(tx: Connection, pairs: Iterable[Pair]) -> None:
-    """Let pairs start no more."""
+    """Keep pairs from starting."""
     values = _pairs(pairs)
     if values:
         tx.execute(_CLEAR_RUNNABLE, values)
 
 
 def clear_runnable_of(tx: Connection, backfill_id: int) -> None:
-    """Let nothing of a backfill start any more."""
+    """Keep all checks of a backfill from starting."""
     its = select(dates.c.date).where(dates.c.backfill_id == backfill_id)
     tx.execute(update(checks).where(IS_RUNNABLE, checks.c.date.in_(its)).values(runnable=0))
 
 
 def clear_runnable_by(tx: Connection, processors: Collection[str]) -> set[dt.date]:
-    """Let nothing of these processors start any more; of which dates something was about to."""
+    """Keep all checks of these processors from starting; the dates that had a runnable one."""
     here = (IS_RUNNABLE, checks.c.processor.in_(processors))
     cleared = update(checks).where(*here).values(runnable=0).returning(checks.c.date)
     return set(tx.execute(cleared).scalars())
 
 
 def clear_all_runnable(tx: Connection) -> None:
-    """Let nothing start before its date was looked at again."""
+    """Keep every check from starting until its date is evaluated again."""
     tx.execute(update(checks).where(IS_RUNNABLE).values(runnable=0))
 
 
@@ -264,13 +286,13 @@ def runnable(tx: Connection, limits: Mapping[str, int]) -> list[CheckRow]:
 
     One seek per processor, so what waits behind a busy table costs nothing.
     """
-    due_checks = [limit for limit in limits.items() if limit[1] > 0]
-    if not due_checks:
+    wanted = [limit for limit in limits.items() if limit[1] > 0]
+    if not wanted:
         return []
     values: dict[str, object] = {}
-    for number, (name, limit) in enumerate(due_checks):
+    for number, (name, limit) in enumerate(wanted):
         values |= {f"_processor{number}": name, f"_limit{number}": limit}
-    found = [row_mappers.check(row) for row in tx.execute(_runnable(len(due_checks)), values)]
+    found = [row_mappers.check(row) for row in tx.execute(_runnable(len(wanted)), values)]
     return sorted(found, key=lambda row: (-row.priority, row.date))
 
 
@@ -291,41 +313,44 @@ def _runnable(branches: int) -> CompoundSelect[Any]:
 
 
 def claim(tx: Connection, taken: Mapping[int, Iterable[Pair]]) -> None:
-    """Note which attempt runs for which pairs."""
+    """Record which attempt runs for which pairs."""
     values = [one for number, pairs in taken.items() for one in _pairs(pairs, _attempt=number)]
     if values:
         tx.execute(_CLAIM, values)
 
 
-def release(tx: Connection, released: Iterable[AttemptResult]) -> None:
-    """Note that attempts ended, and have the warehouse asked."""
+def release(tx: Connection, results: Sequence[AttemptResult]) -> None:
+    """Record that attempts ended, and request a check of each pair."""
     alike: dict[tuple[str, ...], list[dict[str, object]]] = defaultdict(list)
-    for one in released:
-        beside = {f"_{name}": value for name, value in one.values.items()}
-        alike[tuple(one.values)] += _pairs([one.pair], _attempt=one.attempt, **beside)
+    for result in results:
+        columns = {f"_{name}": value for name, value in result.values.items()}
+        alike[tuple(result.values)] += _pairs([result.pair], _attempt=result.attempt, **columns)
     for names, values in alike.items():
         tx.execute(_release(names), values)
+    _request(tx, {result.pair: result.query_due_at for result in results})
 
 
 @cache
 def _release(names: tuple[str, ...]) -> Update:
     here = (*_THIS, checks.c.attempt_id == bindparam("_attempt"))
     ended: dict[str, Any] = {name: bindparam(f"_{name}") for name in names}
-    return update(checks).where(*here).values(attempt_id=None, **_AGAIN, **ended)
+    return update(checks).where(*here).values(attempt_id=None, **ended)
 
 
 def earliest_unsatisfied(
     tx: Connection, processors: Collection[str], start: dt.date, end: dt.date = dt.date.max
 ) -> tuple[dt.date, str] | None:
-    """The first date from `start` to before `end` that some processor has not satisfied, and which."""
+    """The first date in [start, end) with an unsatisfied check of the processors, and its processor."""
     values: dict[str, object] = {f"_processor{n}": name for n, name in enumerate(processors)}
     values |= {"_start": start, "_end": end}
-    found = sorted((row.date, row.processor) for row in tx.execute(_holes(len(processors)), values))
+    found = sorted(
+        (row.date, row.processor) for row in tx.execute(_first_unsatisfied(len(processors)), values)
+    )
     return found[0] if found else None
 
 
 @cache
-def _holes(branches: int) -> CompoundSelect[Any]:
+def _first_unsatisfied(branches: int) -> CompoundSelect[Any]:
     return union_all(
         *(
             select(

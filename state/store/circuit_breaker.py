@@ -5,14 +5,14 @@ from __future__ import annotations
 from sqlalchemy import Connection, bindparam, case, delete, select
 
 from backfilld.state.store.schema import breaker_counts
-from backfilld.state.store.upsert import insert
+from backfilld.state.store.sql import upsert
 
 _RESET = delete(breaker_counts).where(breaker_counts.c.processor == bindparam("_processor"))
 
 
 def extend(tx: Connection, processor: str, error: str) -> int:
     """Count one more of `error`; a different one begins at 1. The length so far."""
-    new = insert(tx, breaker_counts).values(processor=processor, error=error, length=1)
+    new = upsert(tx, breaker_counts).values(processor=processor, error=error, length=1)
     length = case((breaker_counts.c.error == new.excluded.error, breaker_counts.c.length + 1), else_=1)
     changed = {"error": new.excluded.error, "length": length}
     tx.execute(new.on_conflict_do_update(index_elements=["processor"], set_=changed))

@@ -1,4 +1,4 @@
-"""Dates: one state machine each, moved by compare-and-set, with their history."""
+"""Dates: reading them, what they wait for, and when the engine evaluates them again."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
 
-from backfilld.state.errors import BackfilldError
-from backfilld.state.pipeline.phase import DONE, PENDING
-from backfilld.state.records import DateRow, Mark, RunMode, TransitionRow
-from backfilld.state.rules.machine import FINAL, Outcome, Trigger
+from backfilld.state.records import DateRow, Mark
 from backfilld.state.store import row_mappers
-from backfilld.state.store.schema import IS_REGRESSED, IS_STALE, backfill_dates, checks, dates, transitions
+from backfilld.state.store.schema import IS_REGRESSED, IS_STALE, checks, dates
 from backfilld.state.store.sql import select_by_dates
 
 IMMEDIATELY = 0.0
@@ -39,19 +36,6 @@ _FIRST_WAITING = (
     select(dates).where(_WAITS, _LATER, dates.c.state == bindparam("_state")).order_by(dates.c.date).limit(1)
 )
 _SPAN_WAITING = select(func.min(dates.c.date), func.max(dates.c.date)).where(_WAITS)
-_STANDING = ("outcome", "reason", "waiting", "waiting_text", "due_at", "entered_at", "ended_at")
-_MOVE = (
-    update(dates)
-    .where(*_AS_READ)
-    .values({name: bindparam(f"_{name}") for name in (*_STANDING, "state")} | {"version": bindparam("_new")})
-)
-_CLOSE_REQUEST = (
-    update(backfill_dates)
-    .where(
-        backfill_dates.c.backfill_id == bindparam("_backfill"), backfill_dates.c.date == bindparam("_date")
-    )
-    .values(state=bindparam("_state"), outcome=bindparam("_outcome"))
-)
 _PARK = (
     update(dates)
     .where(*_AS_READ)
@@ -64,36 +48,6 @@ _WAKE_WAITING = (
     .where(_LIVE, _WAITS, _LATER, dates.c.date <= bindparam("_until"))
     .values(due_at=bindparam("_now"))
 )
-_INSERT_TRANSITION = insert(transitions)
-
-
-class StaleDate(BackfilldError):
-    """The date moved since it was read; whoever moved it was first."""
-
-    def __init__(self, date: dt.date) -> None:
-        super().__init__(f"{date} moved meanwhile")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transition:
-    """One step of a date, as it will stand in its history."""
-
-    trigger: Trigger
-    target: str
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DateStatus:
-    """Where a date stands after a move, beside its state."""
-
-    outcome: str = ""
-    reason: str = ""
-    waiting: str = ""
-    waiting_text: str = ""
-    due_at: float | None = None
-    entered_at: float = 0.0
-    ended_at: float | None = None
 
 
 def get(tx: Connection, date: dt.date) -> DateRow | None:
@@ -158,101 +112,6 @@ def first_waiting(tx: Connection, waiting: str, state: str, after: dt.date) -> D
     return row_mappers.date(found) if found else None
 
 
-def move(
-    tx: Connection, row: DateRow, moves: Sequence[Transition], standing: DateStatus, *, actor: str, now: float
-) -> None:
-    """Take a date through `moves`: one compare-and-set, and one row of history for each.
-
-    Raises:
-        StaleDate: the date is no longer at the version that `row` was read at.
-    """
-    version, source = row.version, row.state
-    history = []
-    for step in moves:
-        version += 1
-        history.append(
-            {
-                "date": row.date,
-                "version": version,
-                "source": source,
-                "target": step.target,
-                "trigger": step.trigger.value,
-                "reason": step.reason,
-                "actor": actor,
-                "at": now,
-            }
-        )
-        source = step.target
-    stands = {f"_{name}": getattr(standing, name) for name in _STANDING}
-    changed = tx.execute(
-        _MOVE, {"_date": row.date, "_version": row.version, "_new": version, "_state": source, **stands}
-    )
-    if changed.rowcount != 1:
-        raise StaleDate(row.date)
-    tx.execute(_INSERT_TRANSITION, history)
-    if source in FINAL:
-        _close_request(tx, row, source, standing.outcome)
-
-
-def _close_request(tx: Connection, row: DateRow, state: str, outcome: str) -> None:
-    ended = {"_state": state, "_outcome": outcome}
-    tx.execute(_CLOSE_REQUEST, {"_backfill": row.backfill_id, "_date": row.date, **ended})
-
-
-def restart(
-    tx: Connection,
-    held: Sequence[DateRow],
-    *,
-    mode: RunMode,
-    actor: str,
-    reason: str,
-    now: float,
-    cascades: bool = False,
-) -> None:
-    """Put `done` or `failed` dates back to `pending`; they were read in this same writing transaction."""
-    if not held:
-        return
-    again = {"state": PENDING, "outcome": "", "reason": "", "waiting": "engine", "waiting_text": ""}
-    fresh = {"due_at": now, "entered_at": now, "ended_at": None, "mode": mode.value}
-    fresh |= {"regressed": "", "swept_at": None, "cascades": int(cascades)}
-    statement = update(dates).where(*_AS_READ).values(version=dates.c.version + 1, **again, **fresh)
-    tx.execute(statement, [{"_date": row.date, "_version": row.version} for row in held])
-    step = {"target": PENDING, "trigger": Trigger.RETRY.value, "reason": reason, "actor": actor, "at": now}
-    rows_of_history = [
-        {"date": row.date, "version": row.version + 1, "source": row.state, **step} for row in held
-    ]
-    tx.execute(insert(transitions), rows_of_history)
-
-
-def reopen_requests(tx: Connection, held: Sequence[DateRow]) -> None:
-    """Forget how dates ended under the backfill that holds them: it goes on with them."""
-    if not held:
-        return
-    request = (
-        backfill_dates.c.backfill_id == bindparam("_backfill"),
-        backfill_dates.c.date == bindparam("_date"),
-    )
-    reopened = update(backfill_dates).where(*request).values(state="", outcome="")
-    tx.execute(reopened, [{"_backfill": row.backfill_id, "_date": row.date} for row in held])
-
-
-def dismiss(tx: Connection, created: Sequence[dict[str, object]], reasons: Sequence[str], now: float) -> None:
-    """Put new dates on which nothing is expected into the database, done, each with its one transition."""
-    if not created:
-        return
-    ended = {"state": DONE, "outcome": Outcome.NOT_EXPECTED.value, "waiting": "", "due_at": None}
-    done = {**ended, "ended_at": now, "version": 1}
-    tx.execute(
-        insert(dates), [{**one, **done, "reason": why} for one, why in zip(created, reasons, strict=True)]
-    )
-    step = {"version": 1, "source": PENDING, "target": DONE, "trigger": Trigger.DISMISS.value}
-    history_of = [
-        {"date": one["date"], **step, "reason": why, "actor": "engine", "at": now}
-        for one, why in zip(created, reasons, strict=True)
-    ]
-    tx.execute(insert(transitions), history_of)
-
-
 def reassign(tx: Connection, wanted: Collection[dt.date], backfill_id: int, priority: int) -> None:
     """Let a newer backfill hold dates."""
     values = [{"_date": date} for date in wanted]
@@ -300,7 +159,7 @@ def make_due(tx: Connection, now: float, *conditions: ColumnElement[bool]) -> in
 
 
 def make_dates_due(tx: Connection, wanted: Iterable[dt.date], at: float) -> None:
-    """Have some dates looked at, now or `AT_ONCE`, where they are live."""
+    """Have some dates looked at, now or IMMEDIATELY, where they are live."""
     values = [{"_date": date, "_at": at} for date in wanted]
     if values:
         tx.execute(_WAKE, values)
@@ -316,23 +175,6 @@ def make_waiting_due(
 ) -> None:
     """Have dates that wait for one thing looked at now: those later than `after`, up to `until`."""
     tx.execute(_WAKE_WAITING, {"_waiting": waiting, "_now": now, "_after": after, "_until": until})
-
-
-def readmitted(tx: Connection, pending: Sequence[DateRow]) -> set[dt.date]:
-    """Those of the pending dates that a changed pipeline file has put back in the middle of their work."""
-    moved = {row.date: row.version for row in pending if row.version}
-    if not moved:
-        return set()
-    query = select(transitions.c.date, transitions.c.version).where(
-        transitions.c.date.in_(list(moved)), transitions.c.trigger == Trigger.READMIT.value
-    )
-    return {row.date for row in tx.execute(query) if row.version == moved[row.date]}
-
-
-def history(tx: Connection, date: dt.date) -> list[TransitionRow]:
-    """All transitions of a date, in order."""
-    query = select(transitions).where(transitions.c.date == date).order_by(transitions.c.version)
-    return [row_mappers.transition(row) for row in tx.execute(query)]
 
 
 def in_unknown_states(tx: Connection, known: Collection[str]) -> list[DateRow]:

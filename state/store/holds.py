@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, or_, select
 from backfilld.state.records import HoldRow
 from backfilld.state.store import row_mappers
 from backfilld.state.store.schema import holds
-from backfilld.state.store.upsert import insert
+from backfilld.state.store.sql import upsert
 
 EVERYTHING = "all"
 WAREHOUSE = "warehouse"
@@ -32,7 +32,7 @@ def place(
     tx: Connection, kind: str, key: str, *, reason: str, actor: str, now: float, until: float | None = None
 ) -> bool:
     """Place a hold; False when it was there already, which is then left as it is."""
-    statement = insert(tx, holds).values(
+    statement = upsert(tx, holds).values(
         kind=kind, key=key, reason=reason, actor=actor, since=now, until=until
     )
     return tx.execute(statement.on_conflict_do_nothing()).rowcount == 1

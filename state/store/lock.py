@@ -1,8 +1,8 @@
-"""One daemon leads per state database: it holds a lock that goes with its process.
+"""Leader election: one daemon leads per state database, and holds a lock that ends with its process.
 
-Beside an SQLite file that is a lock on a file, which the kernel frees, and a second daemon is refused: it
-would work on the same directory. In PostgreSQL it is an advisory lock, which the server frees with the
-session, and a second daemon, on another machine perhaps, stands by.
+With SQLite it is a lock on a file in the state directory, which the kernel releases; a second daemon is
+refused, since it would use the same directory. With PostgreSQL it is an advisory lock, which the server
+releases with the session; a second daemon, possibly on another host, becomes a standby.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from backfilld.state.store.errors import DatabaseUnavailable, NotLeader
 from backfilld.state.store.postgresql import LEADER
 
 FILE = "daemon.lock"
-_LONGEST = 4096
+_MAX_BYTES = 4096
 
 
 class AlreadyRunning(UserError):
-    """Another daemon serves this state database; the message says who."""
+    """Another daemon serves this state database; the message names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """Who serves a state database. `since` is epoch seconds, `listen` is HOST:PORT."""
+    """The daemon that serves a state database. `since` is epoch seconds, `listen` is HOST:PORT."""
 
     pid: int
     host: str
@@ -50,11 +50,11 @@ class Holder:
 
     @classmethod
     def parse(cls, text: str) -> Holder | None:
-        """Read what `text` wrote; None for anything else."""
+        """Parse the result of `text`; None for anything else."""
         try:
-            said = json.loads(text)
-            pid, since = int(said["pid"]), float(said["since"])
-            return cls(pid=pid, host=str(said["host"]), since=since, listen=str(said["listen"]))
+            fields = json.loads(text)
+            pid, since = int(fields["pid"]), float(fields["since"])
+            return cls(pid=pid, host=str(fields["host"]), since=since, listen=str(fields["listen"]))
         except (ValueError, KeyError, TypeError):
             return None
 
@@ -68,69 +68,69 @@ class Holder:
 
 
 class DaemonLock(Protocol):
-    """The right to move what a state database is about, from `take` until `release` or the process's end."""
+    """The right to change a state database, from `acquire` until `release` or the end of the process."""
 
-    def take(self) -> str:
-        """Take it, if nobody has it; empty, or who has it.
+    def acquire(self) -> str:
+        """Acquire the lock if it is free. Empty on success, else which daemon holds it.
 
         Raises:
-            InUse: another daemon has it, and there is no waiting for it here.
-            DatabaseUnusable: that cannot be found out.
+            AlreadyRunning: another daemon holds it, and this kind of lock has no standby.
+            DatabaseUnavailable: the lock cannot be checked.
         """
 
     def held(self) -> bool:
-        """Whether it is still held. Raises DatabaseUnusable when that cannot be found out."""
+        """Whether this daemon still holds it. Raises DatabaseUnavailable if it cannot be checked."""
 
     def check(self, tx: Connection) -> None:
-        """Refuse a transaction that changes something unless the lock is held. Raises StandsBy."""
+        """Refuse a writing transaction unless this daemon holds the lock. Raises NotLeader."""
 
     def release(self) -> None:
-        """Let another daemon have it."""
+        """Release the lock."""
 
 
 def open_lock(database: Database, holder: Holder) -> DaemonLock:
-    """The lock of a database, not taken yet."""
+    """The lock of a database, not acquired yet."""
     if database.sqlite:
         return FileLock(database.path.with_name(FILE), holder)
     return AdvisoryLock(database, holder)
 
 
 class FileLock:
-    """A locked file, which says who holds it, for whoever is refused."""
+    """A locked file, which contains its holder for the message of a daemon that is refused."""
 
     def __init__(self, path: Path, holder: Holder) -> None:
         self._path = path
         self._holder = holder
         self._fd = -1
 
-    def take(self) -> str:
-        """Take the lock and say who holds it. Raises InUse, or DatabaseUnusable when it cannot be opened."""
+    def acquire(self) -> str:
+        """Acquire the lock and write the holder. Raises AlreadyRunning or DatabaseUnavailable."""
         try:
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            told = f"{self._path} cannot be opened: {error.strerror}; check its owner"
-            raise DatabaseUnavailable(told) from error
+            message = f"{self._path} cannot be opened: {error.strerror}; check its owner"
+            raise DatabaseUnavailable(message) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            said = os.pread(fd, _LONGEST, 0).decode(errors="replace")
+            text = os.pread(fd, _MAX_BYTES, 0).decode(errors="replace")
             os.close(fd)
-            raise AlreadyRunning(_refusal(self._path, Holder.parse(said))) from error
-        with suppress(OSError):  # a full disk, say: the lock holds without the note
+            raise AlreadyRunning(_refusal(self._path, Holder.parse(text))) from error
+        with suppress(OSError):  # for example a full disk: the lock is valid without the text
             os.truncate(fd, 0)
             os.pwrite(fd, self._holder.text().encode(), 0)
         self._fd = fd
         return ""
 
     def held(self) -> bool:
-        """Nobody can take it away."""
+        """Whether it is locked: the kernel takes a lock from no process."""
         return self._fd >= 0
 
     def check(self, tx: Connection) -> None:
-        """Nobody else is there: a second daemon would have been refused."""
+        """Accept every transaction: a second daemon is refused at its start."""
 
     def release(self) -> None:
-        """Let another daemon have it. The file stays: removing it would let two daemons lock two files."""
+        """Release the lock. The file stays: if it were removed, two daemons could lock two files."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -146,11 +146,11 @@ _LEADER = """
 
 
 class AdvisoryLock:
-    """An advisory lock of one session, which is named after the daemon, so that all others see who leads.
+    """An advisory lock of a session whose application name identifies the leader to the other daemons.
 
-    Sessions end when the daemon does, when its machine does not answer, or when the server restarts; the
-    daemon may not know yet. Each transaction that changes something therefore begins by looking whether the
-    lock is still its daemon's own: none that has lost it can write, whatever its clock and network do.
+    The session ends with the daemon, when its host does not respond, or when the server restarts, and the
+    daemon may not notice at once. Each writing transaction therefore first checks that its daemon still
+    holds the lock: a daemon that lost it cannot write, whatever its clock and network do.
     """
 
     def __init__(self, database: Database, holder: Holder) -> None:
@@ -159,32 +159,34 @@ class AdvisoryLock:
         self._session: Connection | None = None
         self._name = ""
 
-    def take(self) -> str:
-        """Take the lock if it is free; empty, or who leads. Raises DatabaseUnusable."""
+    def acquire(self) -> str:
+        """Acquire the lock if it is free; empty, or which daemon leads. Raises DatabaseUnavailable."""
         self.release()
         with self._database.translate_errors():
             session = self._session = self._database.session()
             if not session.exec_driver_sql("SELECT pg_try_advisory_lock(%s, %s)", LEADER).scalar_one():
                 self.release()
                 return f"leader is {self._leader() or 'not known yet'}"
-            self._name = _named(self._holder, time.time())
+            self._name = _application_name(self._holder, time.time())
             session.exec_driver_sql("SELECT set_config('application_name', %s, false)", (self._name,))
-        # What the leader before was still writing is written after this, or never will be.
+        # After this transaction, no write of the previous leader can still be committed.
         with self._database.write():
             return ""
 
     def held(self) -> bool:
-        """Whether the server says that it is still ours."""
+        """Whether the server names this daemon as the holder."""
         return bool(self._name) and self._leader() == self._name
 
     def check(self, tx: Connection) -> None:
-        """Refuse a transaction while another daemon leads, or none. Raises StandsBy."""
+        """Refuse a transaction unless this daemon leads. Raises NotLeader."""
         leader = _leader(tx)
         if not self._name or leader != self._name:
-            raise NotLeader(f"this daemon stands by; changes are for the leader, {leader or 'not known yet'}")
+            raise NotLeader(
+                f"this daemon is a standby; send changes to the leader, {leader or 'not known yet'}"
+            )
 
     def release(self) -> None:
-        """Give the lock back, then end the session, whose end the server may notice a little later."""
+        """Release the lock, then close the session, which the server may notice a little later."""
         if self._session is not None:
             with suppress(DBAPIError), self._session as session:  # it may be lost already
                 if self._name:
@@ -200,15 +202,15 @@ def _leader(tx: Connection) -> str:
     return tx.exec_driver_sql(_LEADER, LEADER).scalar() or ""
 
 
-def _named(holder: Holder, since: float) -> str:
-    """A daemon in the 63 characters that a session's name may have."""
+def _application_name(holder: Holder, since: float) -> str:
+    """The name of a session: the daemon, in at most 63 characters."""
     at = dt.datetime.fromtimestamp(since, dt.UTC)
     return f"{holder.host[:30]}:{holder.pid} since {at:%Y-%m-%d %H:%M:%S}Z"
 
 
 def _refusal(path: Path, holder: Holder | None) -> str:
-    who = str(holder) if holder else f"it has not said who it is, `fuser {path}` tells"
+    who = str(holder) if holder else f"unknown, see `fuser {path}`"
     return (
         f"another daemon serves the state directory {path.parent}: {who};"
-        " end that one first, or give this one a --state-dir of its own"
+        " stop that one first, or start this one with another --state-dir"
     )

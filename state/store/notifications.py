@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Text, cast, delete, exists, literal, select
 from backfilld.state.records import BackfillRow
 from backfilld.state.store import row_mappers
 from backfilld.state.store.schema import backfills, notifications
-from backfilld.state.store.upsert import insert
+from backfilld.state.store.sql import upsert
 
 ENDED = "ended"
 """What is told of a backfill last."""
@@ -32,7 +32,7 @@ def sent(tx: Connection, subjects: Collection[str]) -> Mapping[str, set[str]]:
 def mark_sent(tx: Connection, subject: str, topics: Iterable[str], now: float) -> None:
     """Remember that these were told; telling twice is once."""
     values = [{"subject": subject, "topic": topic, "at": now} for topic in topics]
-    tx.execute(insert(tx, notifications).values(values).on_conflict_do_nothing())
+    tx.execute(upsert(tx, notifications).values(values).on_conflict_do_nothing())
 
 
 def reset_end(tx: Connection, numbers: Iterable[int]) -> None:

@@ -32,7 +32,7 @@ def engine(url: URL, lock_wait: float) -> Engine:
     """Connections to the database at a URL that any driver's name may begin; lost ones are replaced.
 
     Raises:
-        DatabaseUnusable: the driver is not installed.
+        DatabaseUnavailable: the driver is not installed.
     """
     given: dict[str, Any] = {"application_name": NAME, "connect_timeout": _CONNECT_SECONDS}
     given |= {name.removeprefix("tcp_") if "keep" in name else name: n for name, n in _ALIVE.items()}

@@ -1,4 +1,4 @@
-"""Reading the rows of dates that lie close together or far apart, as costs least."""
+"""SQL that several modules of the store share: INSERT with ON CONFLICT, and selecting rows by dates."""
 
 from __future__ import annotations
 
@@ -8,13 +8,22 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Table, bindparam, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 DENSE = 5
-"""In a span of up to so many days for each date wanted, reading the whole span costs less than a list."""
+"""Up to this many days per wanted date, reading the whole span is cheaper than a list of dates."""
+
+
+def upsert(tx: Connection, table: Table) -> sqlite.Insert:
+    """An INSERT of the dialect in use, with `on_conflict_do_update` and `on_conflict_do_nothing`."""
+    if tx.dialect.name == "postgresql":
+        # Both dialects have these clauses; only the names of the types differ.
+        return postgresql.insert(table)  # type: ignore[return-value]
+    return sqlite.insert(table)
 
 
 def select_by_dates(tx: Connection, table: Table, wanted: Collection[dt.date]) -> Iterable[Row[Any]]:
-    """The rows of dates; of dates that lie close together, also all rows between them."""
+    """The rows of some dates. If the dates are dense, also the rows between them: the caller filters."""
     if not wanted:
         return ()
     first, last = min(wanted), max(wanted)

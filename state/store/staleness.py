@@ -1,4 +1,4 @@
-"""Marks of ended dates: when each was looked at last, which are no longer complete, which are stale."""
+"""Marks of done dates: when each was last checked, which are no longer complete, which are stale."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backfilld.state.store import row_mappers
 from backfilld.state.store.schema import IS_STALE, IS_SWEPT, LAST_CHECKED_AT, checks, dates
 
 _NEXT = select(LAST_CHECKED_AT).select_from(dates).where(IS_SWEPT).order_by(LAST_CHECKED_AT).limit(1)
-_SEEN_BEFORE = (
+_UNCHECKED_SINCE = (
     select(dates)
     .where(IS_SWEPT, bindparam("_at") >= LAST_CHECKED_AT)
     .order_by(LAST_CHECKED_AT, dates.c.date)
@@ -27,7 +27,7 @@ _SET_REGRESSED = update(dates).where(dates.c.date == bindparam("_date")).values(
 
 
 def _older(at: object) -> ColumnElement[bool]:
-    """That a check has output that no good attempt of ours has begun to make since; it may show later."""
+    """Condition: the check has output, and no successful attempt started at or after `at`."""
     since = and_(checks.c.last_attempt_started_at >= at, checks.c.last_attempt_succeeded == 1)
     shows = or_(
         checks.c.rows > 0,
@@ -56,27 +56,27 @@ _STALE_DATES = (
 
 
 def next_unchecked(tx: Connection) -> float | None:
-    """When the done date was looked at that was not for longest."""
+    """When the least recently checked done date was checked; None without any."""
     return tx.execute(_NEXT).scalar()
 
 
 def unchecked_since(tx: Connection, at: float, limit: int) -> list[DateRow]:
-    """The done dates that were not looked at since `at`, the longest ago first."""
-    return [row_mappers.date(row) for row in tx.execute(_SEEN_BEFORE, {"_at": at, "_limit": limit})]
+    """Up to `limit` done dates last checked at or before `at`, least recent first."""
+    return [row_mappers.date(row) for row in tx.execute(_UNCHECKED_SINCE, {"_at": at, "_limit": limit})]
 
 
 def mark_swept(tx: Connection, looked_at: Collection[dt.date], now: float) -> None:
-    """Note that done dates were looked at."""
+    """Record that done dates were checked."""
     tx.execute(_SWEPT, {"_dates": list(looked_at), "_now": now})
 
 
 def done_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, str]:
-    """Those of the dates that are done, each with why it is no longer complete, or nothing."""
+    """The done ones of some dates, each with why it is no longer complete; empty if it is."""
     return {row.date: row.regressed for row in tx.execute(_DONE, {"_dates": list(wanted)})}
 
 
 def set_regressed(tx: Connection, texts: Mapping[dt.date, str]) -> None:
-    """Note why dates are no longer complete; an empty text: they are."""
+    """Set why dates are no longer complete; an empty text clears it."""
     if texts:
         tx.execute(_SET_REGRESSED, [{"_date": date, "_text": text} for date, text in texts.items()])
 

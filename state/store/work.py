@@ -1,4 +1,4 @@
-"""What there is to do, and when there will be more: what the engine asks most, so each is one statement."""
+"""What the workers can do now, and when to wake them next. Each is one statement, as it runs often."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ _DUE = dates.c.due_at <= _NOW
 
 
 class DueTransitions(NamedTuple):
-    """What there may be to do for whoever moves dates."""
+    """What the engine can do now."""
 
     over: bool
-    """The time of a hold is over."""
+    """A hold has expired."""
     due: bool
-    """A date is to be looked at."""
+    """A date is due for evaluation."""
     runnable: bool
-    """Something may start, as far as its date goes."""
+    """A check is runnable."""
 
 
 class DueQueries(NamedTuple):
-    """What there may be to do for whoever asks the warehouse."""
+    """What the validator can do now."""
 
     wanted: bool
-    """A question is due."""
+    """A query is due."""
     admitting: bool
-    """A date is about to be admitted, which will bring more questions."""
+    """A pending date is due: its admission will request more queries."""
     held: bool
-    """A hold is placed on all questions; its end may have come."""
+    """All queries are on hold, possibly past the end of the hold."""
 
 
 def _any(table: Any, *conditions: ColumnElement[bool]) -> Exists:
     return exists(1).select_from(table).where(*conditions)
 
 
-_MOVES = select(_any(holds, *OVER), _any(dates, _DUE), _any(checks, IS_RUNNABLE))
-_QUESTIONS = select(
+_TRANSITIONS = select(_any(holds, *OVER), _any(dates, _DUE), _any(checks, IS_RUNNABLE))
+_QUERIES = select(
     _any(checks, checks.c.query_due_at <= _NOW),
     _any(dates, _DUE, dates.c.state == PENDING),
     _any(holds, holds.c.kind == WAREHOUSE),
@@ -57,15 +57,15 @@ _NEXT = select(
 
 
 def due_transitions(tx: Connection, now: float) -> DueTransitions:
-    """Whether anything may be moved now."""
-    return DueTransitions(*tx.execute(_MOVES, {"_now": now}).one())
+    """What the engine can do at `now`."""
+    return DueTransitions(*tx.execute(_TRANSITIONS, {"_now": now}).one())
 
 
 def due_queries(tx: Connection, now: float) -> DueQueries:
-    """Whether anything may be asked now."""
-    return DueQueries(*tx.execute(_QUESTIONS, {"_now": now}).one())
+    """What the validator can do at `now`."""
+    return DueQueries(*tx.execute(_QUERIES, {"_now": now}).one())
 
 
 def next_wakeup(tx: Connection, now: float) -> float | None:
-    """When a date, a later question or the end of a hold is due; None when nothing is."""
+    """When the next date, query or end of a hold is due; None without any."""
     return min((at for at in tx.execute(_NEXT, {"_now": now}).one() if at is not None), default=None)

@@ -27,4 +27,4 @@ def test_a_demo_that_is_terminated_leaves_no_daemon_behind(tmp_path):
         demo.send_signal(signal.SIGTERM)
         demo.communicate()
     # Then nobody serves the state directory any more
-    assert FileLock(tmp_path / "state" / FILE, Holder.me(since=0.0, listen="")).take() == ""
+    assert FileLock(tmp_path / "state" / FILE, Holder.me(since=0.0, listen="")).acquire() == ""

@@ -145,7 +145,7 @@ def test_a_demo_is_not_emptied_under_its_daemon(command, tmp_path):
     for name in ("pipeline.toml", "daemon.log"):
         (tmp_path / name).touch()
     lock = FileLock(tmp_path / "state" / FILE, Holder.me(since=0.0, listen="127.0.0.1:8484"))
-    lock.take()
+    lock.acquire()
     # When another demo starts there, the error names the daemon
     code, _, err = command("demo", "--folder", tmp_path, "--listen", "nowhere")
     lock.release()

@@ -39,7 +39,7 @@ def test_a_periodic_job_that_may_still_write_keeps_the_lock(service):
     # Then no other daemon can acquire the lock
     other = FileLock(service.settings.state_dir / FILE, Holder.me(since=0.0, listen=""))
     with pytest.raises(AlreadyRunning):
-        other.take()
+        other.acquire()
     goes_on.set()
     service._lock.release()
 

@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
-from tests.simulation.run import Simulator, Tally
+from tests.simulation.run import Simulator, Summary
 
 BLOCK = 20
 """How many worlds a process lives through before it reports."""
-MOST_TOLD = 3
+MAX_REPORTS = 3
 """How many failures are told as a story."""
 
 
@@ -27,21 +27,21 @@ def main() -> int:
         print(told)
         return int(not told.endswith("does not fail"))
     started = time.monotonic()
-    tally = Tally()
+    summary = Summary()
     for block in _blocks(given.first, given.seeds, given.jobs):
-        tally.merge(block)
+        summary.merge(block)
         for seed, error in block.failures.items():
             print(f"\rseed {seed}: {error}", flush=True)
-        told = f"\r{tally.worlds} of {given.seeds} worlds, {len(tally.failures)} failures"
+        told = f"\r{summary.worlds} of {given.seeds} worlds, {len(summary.failures)} failures"
         print(told, end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    for seed in sorted(tally.failures)[:MOST_TOLD]:
+    for seed in sorted(summary.failures)[:MAX_REPORTS]:
         print(f"\n{Simulator().explain(seed)}")
     seconds = time.monotonic() - started
-    print(f"{tally}; {seconds:.0f} s, {tally.worlds / seconds:.1f} worlds a second")
-    for point, kills in tally.kills.most_common():
+    print(f"{summary}; {seconds:.0f} s, {summary.worlds / seconds:.1f} worlds a second")
+    for point, kills in summary.kills.most_common():
         print(f"  killed {kills} times: {point}")
-    return int(bool(tally.failures))
+    return int(bool(summary.failures))
 
 
 def _arguments() -> argparse.Namespace:
@@ -55,7 +55,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _blocks(first: int, seeds: int, jobs: int) -> Iterator[Tally]:
+def _blocks(first: int, seeds: int, jobs: int) -> Iterator[Summary]:
     ranges = [range(n, min(n + BLOCK, first + seeds)) for n in range(first, first + seeds, BLOCK)]
     if jobs == 1:
         yield from map(_run, ranges)
@@ -64,7 +64,7 @@ def _blocks(first: int, seeds: int, jobs: int) -> Iterator[Tally]:
         yield from (done.result() for done in as_completed([pool.submit(_run, block) for block in ranges]))
 
 
-def _run(block: range) -> Tally:
+def _run(block: range) -> Summary:
     return _simulator().run(block)
 
 

@@ -7,154 +7,155 @@ from typing import TYPE_CHECKING
 
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.processor import Processor
-from tests.simulation.budget_invariants import Spent
-from tests.simulation.external_events import SOMEBODY
-from tests.simulation.quiescence_invariants import Broken, Row, day_of
+from tests.simulation.budget_invariants import BudgetInvariants
+from tests.simulation.external_events import EXTERNAL_RUN
+from tests.simulation.quiescence_invariants import Row, Violation, day_of
 
 if TYPE_CHECKING:
-    from tests.simulation.invariants import Witness
-    from tests.simulation.simulation import Life
+    from tests.simulation.invariants import Invariants
+    from tests.simulation.simulation import Simulation
 
 
-class Claims:
+class ClaimInvariants:
     """Looks at the attempts of one world as they begin."""
 
-    def __init__(self, life: Life, witness: Witness, spent: Spent) -> None:
-        self._life = life
-        self._witness = witness
+    def __init__(self, sim: Simulation, invariants: Invariants, spent: BudgetInvariants) -> None:
+        self._sim = sim
+        self._invariants = invariants
         self._spent = spent
-        self._stale_after = life.pipeline.stale_after
+        self._stale_after = sim.pipeline.stale_after
         self._seen = 0
-        self._tripped: dict[str, tuple[float, int]] = {}
+        self._paused_at: dict[str, tuple[float, int]] = {}
         """When each processor was held last, and how many dates its ended attempts had covered by then."""
 
     def look(self) -> None:
         """Look at the attempts that are new.
 
         Raises:
-            Broken: an invariant does not hold.
+            Violation: an invariant does not hold.
         """
-        for hold in self._witness.placed:
+        for hold in self._invariants.placed:
             if hold["kind"] == "processor":
                 self._breaker(hold)
-        fresh = [row for number, row in self._witness.running.items() if number > self._seen]
+        fresh = [row for number, row in self._invariants.running.items() if number > self._seen]
         if not fresh:
             return
         self._seen = max(row["id"] for row in fresh)
         self._limits()
         for attempt in fresh:
-            processor = self._life.pipeline.processors[attempt["processor"]]
+            processor = self._sim.pipeline.processors[attempt["processor"]]
             self._spent.claimed(processor)
             self._in_order(attempt, processor)
-            for date in self._witness.covered[attempt["id"]]:
-                self._may_run(date, processor, self._witness.checks[date, processor.name])
+            for date in self._invariants.covered[attempt["id"]]:
+                self._may_run(date, processor, self._invariants.checks[date, processor.name])
 
     def _breaker(self, hold: Row) -> None:
         """It takes as many attempts as its limit says to pause a processor, each counted once."""
-        before, counted = self._tripped.get(hold["key"], (0.0, 0))
+        before, counted = self._paused_at.get(hold["key"], (0.0, 0))
         if before == hold["since"]:
             return
         ended = "SELECT d.date FROM attempt_dates d JOIN attempts a ON a.id = d.attempt_id"
-        n = len(self._witness.rows(f"{ended} WHERE a.processor = ? AND a.ended_at > 0", hold["key"]))
-        if n - counted < self._life.pipeline.jobs.breaker_threshold:
-            raise Broken("a failure is counted once", f"{hold['reason']}, after {n - counted} attempts")
-        self._tripped[hold["key"]] = (hold["since"], n)
+        n = len(self._invariants.rows(f"{ended} WHERE a.processor = ? AND a.ended_at > 0", hold["key"]))
+        if n - counted < self._sim.pipeline.jobs.breaker_threshold:
+            raise Violation("a failure is counted once", f"{hold['reason']}, after {n - counted} attempts")
+        self._paused_at[hold["key"]] = (hold["since"], n)
 
     def _limits(self) -> None:
-        rows = list(self._witness.running.values())
-        if len(rows) > self._life.pipeline.jobs.slots:
-            raise Broken("slots", f"{len(rows)} attempts run")
+        rows = list(self._invariants.running.values())
+        if len(rows) > self._sim.pipeline.jobs.slots:
+            raise Violation("slots", f"{len(rows)} attempts run")
         for name, n in Counter(row["sequence"] for row in rows if row["sequence"]).items():
             if n > 1:
-                raise Broken("sequential over all dates", f"{n} attempts of {name} run")
+                raise Violation("sequential over all dates", f"{n} attempts of {name} run")
         for row in rows:
-            processor = self._life.pipeline.processors.get(row["processor"])
+            processor = self._sim.pipeline.processors.get(row["processor"])
             if processor is None:
                 continue  # the file no longer has it
-            phase = self._life.pipeline.stage_of[processor.name].phase
+            phase = self._sim.pipeline.stage_of[processor.name].phase
             if phase.sequential and row["sequence"] != phase.name:
-                raise Broken("sequential over all dates", f"attempt {row['id']} is not of {phase.name}")
+                raise Violation("sequential over all dates", f"attempt {row['id']} is not of {phase.name}")
             n = sum(other["output"] == row["output"] for other in rows)
             if n > processor.writers:
-                raise Broken("one writer per table", f"{n} attempts write {row['output']}")
+                raise Violation("one writer per table", f"{n} attempts write {row['output']}")
 
     def _may_run(self, date: str, processor: Processor, check: Row) -> None:
-        stage, row = self._life.pipeline.stage_of[processor.name], self._witness.dates[date]
+        stage, row = self._sim.pipeline.stage_of[processor.name], self._invariants.dates[date]
         told = f"{processor.name} of {date} starts"
         if row["state"] != stage.name:
-            raise Broken("gates in order", f"{told} in {row['state']}")
-        request = self._witness.requests[row["backfill_id"]]
+            raise Violation("gates in order", f"{told} in {row['state']}")
+        request = self._invariants.requests[row["backfill_id"]]
         stops = [name for name in ("paused_at", "cancelled_at", "stopped_at") if request[name] is not None]
-        stops += [str(hold) for hold in self._witness.held if self._holds(hold, processor)]
+        stops += [str(hold) for hold in self._invariants.held if self._holds(hold, processor)]
         if stops:
-            raise Broken("a stop stops", f"{told} in spite of {stops}")
+            raise Violation("a stop stops", f"{told} in spite of {stops}")
         self._has_no_rival(date, stage, told)
         for other in processor.after:
-            if self._life.pipeline.processors[other].priority == "critical" and not self._stands(date, other):
-                raise Broken("after", f"{told} before {other} is satisfied")
-        for earlier in self._life.pipeline.stages[: stage.index]:
-            day = self._life.pipeline.seasons.day(
-                day_of(date), {"games": self._life.scenario.games.get(day_of(date), 0)}
-            )
+            if self._sim.pipeline.processors[other].priority == "critical" and not self._stands(date, other):
+                raise Violation("after", f"{told} before {other} is satisfied")
+        for earlier in self._sim.pipeline.stages[: stage.index]:
+            games = self._sim.scenario.games.get(day_of(date), 0)
+            day = self._sim.pipeline.seasons.day(day_of(date), {"games": games})
             for other in earlier.processors:
                 if (
-                    not self._life.pipeline.bypassed(earlier, day)
-                    and (date, other.name) not in self._witness.satisfied
+                    not self._sim.pipeline.bypassed(earlier, day)
+                    and (date, other.name) not in self._invariants.satisfied
                 ):
-                    raise Broken("gates in order", f"{told} before {other.name} is satisfied")
+                    raise Violation("gates in order", f"{told} before {other.name} is satisfied")
         self._is_worth_it(date, processor, check, told)
 
     def _has_no_rival(self, date: str, stage: Stage, told: str) -> None:
         """Nobody else was seen at work on the same state of the date."""
-        for check in (self._witness.checks[date, p.name] for p in stage.processors):
-            evidence = self._witness.evidence(check)
+        for check in (self._invariants.checks[date, p.name] for p in stage.processors):
+            evidence = self._invariants.evidence(check)
             run = evidence.open if evidence and check["last_attempt_started_at"] is None else None
-            since = check["asked_at"] + self._life.scenario.thinks - run.started_at if run else 0.0
-            seen = run is not None and run.detail == SOMEBODY and abs(since) <= self._stale_after
-            complete = evidence is not None and self._life.platform.complete(
-                self._witness.pair(check), evidence
+            since = check["asked_at"] + self._sim.scenario.query_seconds - run.started_at if run else 0.0
+            seen = run is not None and run.detail == EXTERNAL_RUN and abs(since) <= self._stale_after
+            complete = evidence is not None and self._sim.platform.complete(
+                self._invariants.pair(check), evidence
             )
             if seen and not complete and not check["accepted_reason"]:
-                raise Broken("another controller is waited for", f"{told} while {check['processor']} runs")
+                raise Violation("another controller is waited for", f"{told} while {check['processor']} runs")
 
     def _stands(self, date: str, name: str) -> bool:
-        return (date, name) in self._witness.satisfied or bool(self._life.pipeline.processors[name].fallbacks)
+        return (date, name) in self._invariants.satisfied or bool(
+            self._sim.pipeline.processors[name].fallbacks
+        )
 
     def _holds(self, hold: Row, processor: Processor) -> bool:
         return hold["kind"] in ("all", "warehouse") or hold["key"] in (processor.name, processor.table)
 
     def _is_worth_it(self, date: str, processor: Processor, check: Row, told: str) -> None:
-        evidence = self._witness.evidence(check)
+        evidence = self._invariants.evidence(check)
         if evidence is None or evidence.error:
-            raise Broken("an error is never an answer", f"{told} without an answer")
-        if check["asked_at"] < max(self._witness.admitted[date], check["last_attempt_ended_at"] or 0.0):
-            raise Broken("validation first", f"{told} by an answer from before")
-        if check["asked_at"] < self._life.time - self._life.pipeline.engine.max_evidence_age:
-            raise Broken("validation first", f"{told} by an old answer")
-        pair, attempt_count = (date, processor.name), self._witness.attempt_count[date, processor.name]
+            raise Violation("an error is never an answer", f"{told} without an answer")
+        if check["asked_at"] < max(self._invariants.admitted[date], check["last_attempt_ended_at"] or 0.0):
+            raise Violation("validation first", f"{told} by an answer from before")
+        if check["asked_at"] < self._sim.time - self._sim.pipeline.engine.max_evidence_age:
+            raise Violation("validation first", f"{told} by an old answer")
+        pair, attempt_count = (date, processor.name), self._invariants.attempt_count[date, processor.name]
         first_of_force = check["mode"] == "force" and check["attempt_count"] == 1
-        if self._life.platform.complete(self._witness.pair(check), evidence) and not first_of_force:
-            raise Broken("satisfied work is never run again", told)
+        if self._sim.platform.complete(self._invariants.pair(check), evidence) and not first_of_force:
+            raise Violation("satisfied work is never run again", told)
         limit = 1 if check["verdict"] == "excess" else processor.max_attempts
         # What a kill kept from beginning is given back, and nothing else is.
-        if attempt_count >= limit + self._life.kills.total():
-            raise Broken("attempts are bounded", f"{told} for the {attempt_count + 1}. time of {limit}")
-        now = self._life.time - min(self._life.unseen, 0.0)  # by the clock as the engine has seen it
+        if attempt_count >= limit + self._sim.kills.total():
+            raise Violation("attempts are bounded", f"{told} for the {attempt_count + 1}. time of {limit}")
+        now = self._sim.time - min(self._sim.unnoticed, 0.0)  # by the clock as the engine has seen it
         if check["retry_at"] is not None and attempt_count and now < check["retry_at"]:
-            raise Broken("backoff", f"{told} before {check['retry_at']}")
-        self._witness.attempt_count[pair] += 1
+            raise Violation("backoff", f"{told} before {check['retry_at']}")
+        self._invariants.attempt_count[pair] += 1
 
     def _in_order(self, attempt: Row, processor: Processor) -> None:
         """Oldest first: nothing that could have had this claim comes before it."""
-        phase = self._life.pipeline.stage_of[processor.name].phase
+        phase = self._sim.pipeline.stage_of[processor.name].phase
         rivals = [p.name for p in phase.processor] if phase.sequential else [processor.name]
-        first = self._witness.covered[attempt["id"]][0]
-        own = (-self._witness.checks[first, processor.name]["priority"], first)
-        for (date, name), check in self._witness.checks.items():
+        first = self._invariants.covered[attempt["id"]][0]
+        own = (-self._invariants.checks[first, processor.name]["priority"], first)
+        for (date, name), check in self._invariants.checks.items():
             if name not in rivals:
                 continue
             held = any(
-                self._holds(hold, self._life.pipeline.processors[name]) for hold in self._witness.placed
+                self._holds(hold, self._sim.pipeline.processors[name]) for hold in self._invariants.placed
             )
             if check["runnable"] and not held and (-check["priority"], date) < own:
-                raise Broken("oldest first", f"{processor.name} of {first} starts before {name} of {date}")
+                raise Violation("oldest first", f"{processor.name} of {first} starts before {name} of {date}")

@@ -1,10 +1,10 @@
-"""Where the daemon can die: named points around every commit, launch and question."""
+"""Where the daemon can die: named points around every commit, launch and query."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
@@ -12,45 +12,66 @@ from backfilld.state.store.database import Database
 
 
 class Killed(BaseException):
-    """SIGKILL: nothing catches it, nothing is cleaned up but what the operating system cleans up."""
+    """SIGKILL: no handler runs, and only what the operating system cleans up is cleaned up."""
 
 
 class Point(Protocol):
-    """Called at each named point; `free` when no transaction is open, so that others may act there."""
+    """Called at each named point; `free` when no transaction is open, so that other threads may act there."""
 
     def __call__(self, name: str, *, free: bool = True) -> None: ...
 
 
-def _pass(name: str, *, free: bool = True) -> None:
-    """Nothing happens at a point."""
+def _ignore(name: str, *, free: bool = True) -> None:
+    """A point at which nothing happens."""
 
 
-class MortalDatabase(Database):
+class _OneConnection:
+    """In place of a pool, which would reset the connection after each transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.raw: Any = connection.connection.driver_connection
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """Commit at the end, roll back on an exception; the database itself sends BEGIN."""
+        try:
+            yield self._connection
+        except BaseException:
+            self.raw.rollback()
+            raise
+        self.raw.commit()
+
+
+class CrashingDatabase(Database):
     """The real database in memory, with named points around its transactions.
 
-    It outlives the daemon, as a file does; what is not committed when the daemon dies is rolled back.
+    It survives the daemon, as a file does; a transaction that is open when the daemon dies is rolled back.
+    One thread uses one connection, so memory is as good as a file here. Concurrent connections, files and
+    real kills are the subject of tests/unit/test_faults.py and tests/acceptance.
     """
 
     def __init__(self) -> None:
         super().__init__("sqlite://")
-        self.point: Point = _pass
-        self.committed: Callable[[], None] = lambda: None
+        self.point: Point = _ignore
+        self.on_commit: Callable[[], None] = lambda: None
         self.upgrade()
-        with self.read() as tx:
-            self.raw = tx.connection.driver_connection
+        connection = _OneConnection(self._engine.connect())
+        self.raw = connection.raw
+        self._engine = self._reader = connection  # type: ignore[assignment]
         self._empty: bytes = self.raw.serialize()
 
     def clear(self) -> None:
         """Empty it for another world; compiled statements stay."""
-        self.point, self.committed = _pass, lambda: None
+        self.point, self.on_commit = _ignore, lambda: None
         self.raw.deserialize(self._empty)
 
     @contextlib.contextmanager
     def write(self, *, fenced: bool = True) -> Iterator[Connection]:
-        """As the real one, with its points."""
+        """A transaction of the real database, with its points."""
         self.point("before a transaction")
         with super().write(fenced=fenced) as tx:
             yield tx
             self.point("before commit", free=False)
-        self.committed()
+        self.on_commit()
         self.point("after commit")

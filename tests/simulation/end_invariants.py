@@ -8,83 +8,83 @@ from typing import TYPE_CHECKING
 
 from backfilld.daemon.engine.commands import Conflict
 from backfilld.state.records import Mark
-from tests.simulation.external_events import SOMEONE
-from tests.simulation.quiescence_invariants import Broken
+from tests.simulation.external_events import OPERATOR
+from tests.simulation.quiescence_invariants import Violation
 
 if TYPE_CHECKING:
-    from tests.simulation.simulation import Life
+    from tests.simulation.simulation import Simulation
 
 MOST_HELP = 8
 """How often a person looks at what has come to rest and helps it on."""
 
 
-def end(life: Life) -> None:
+def end(sim: Simulation) -> None:
     """Help everything to its end; then let the aftermath come, and mend what it has damaged.
 
     Raises:
-        Broken: it does not end, or an invariant does not hold.
+        Violation: it does not end, or an invariant does not hold.
     """
-    _calm_down(life)
-    _help_on(life)
-    life.witness.ended()
-    if life.scenario.aftermath:
-        life.expect(life.scenario.aftermath)
-        life.go_on()
-        _help_on(life)
+    _calm_down(sim)
+    _help_on(sim)
+    sim.invariants.ended()
+    if sim.scenario.aftermath:
+        sim.expect(sim.scenario.aftermath)
+        sim.run_until_quiescent()
+        _help_on(sim)
     for _ in range(MOST_HELP):
-        _sweep(life)
-        if not _retry_marked(life):
-            life.witness.nothing_lacks()
+        _sweep(sim)
+        if not _retry_marked(sim):
+            sim.invariants.nothing_lacks()
             return
-        _help_on(life)
-    raise Broken("liveness", "dates stay marked, however often they are retried")
+        _help_on(sim)
+    raise Violation("liveness", "dates stay marked, however often they are retried")
 
 
-def _calm_down(life: Life) -> None:
+def _calm_down(sim: Simulation) -> None:
     """From now on nothing goes wrong."""
-    life.emit("the faults stop")
-    life.platform.calm = True
-    for process in life.executor.alive.values():
+    sim.emit("the faults stop")
+    sim.platform.calm = True
+    for process in sim.executor.alive.values():
         process.work.dies_after = 0.0
-    life.warehouse.down, life.warehouse.retry_at, life.warehouse.budget = "", None, None
-    life.warehouse.broken.clear()
+    sim.warehouse.down, sim.warehouse.retry_at, sim.warehouse.budget = "", None, None
+    sim.warehouse.broken.clear()
 
 
-def _help_on(life: Life) -> None:
+def _help_on(sim: Simulation) -> None:
     """Help until every date has ended well, or help is of no use."""
     for _ in range(MOST_HELP):
-        life.rechecks = 0
-        _help(life)
-        life.go_on()
-        if not life.witness.unfinished():
+        sim.rechecks = 0
+        _help(sim)
+        sim.run_until_quiescent()
+        if not sim.invariants.unfinished():
             return
 
 
-def _help(life: Life) -> None:
+def _help(sim: Simulation) -> None:
     """What a person does who wants everything to end: lift, resume, retry, fill what nobody runs."""
-    life.commands.resume_everything(by=SOMEONE)
-    for hold in life.commands.holds():
-        life.commands.release(hold.kind, hold.key, by=SOMEONE)
-    for pair in life.witness.nobody_runs():
-        life.platform.put(pair, 1.0)
-    for number, row in list(life.witness.requests.items()):
+    sim.commands.resume_everything(by=OPERATOR)
+    for hold in sim.commands.holds():
+        sim.commands.release(hold.kind, hold.key, by=OPERATOR)
+    for pair in sim.invariants.outputs_without_own_run():
+        sim.platform.put(pair, 1.0)
+    for number, row in list(sim.invariants.requests.items()):
         if row["paused_at"] is not None or row["stopped_at"] is not None:
             with contextlib.suppress(Conflict):
-                life.commands.resume(number, by=SOMEONE)
-    for date in (*life.witness.failed(), *life.witness.behind_the_file()):
-        life.commands.retry_date(date, by=SOMEONE)
-    life.wake()
+                sim.commands.resume(number, by=OPERATOR)
+    for date in (*sim.invariants.failed(), *sim.invariants.dates_behind_pipeline()):
+        sim.commands.retry_date(date, by=OPERATOR)
+    sim.wake()
 
 
-def _sweep(life: Life) -> None:
+def _sweep(sim: Simulation) -> None:
     """Look at every done date once more; those that ended before a clock was set back are due later."""
-    life.advance(life.time + life.pipeline.engine.revalidate_within + abs(life.leapt))
-    life.engine.sweeper.run()
-    life.wake()
-    life.go_on()
+    sim.advance(sim.time + sim.pipeline.engine.revalidate_within + abs(sim.clock_offset))
+    sim.engine.sweeper.run()
+    sim.wake()
+    sim.run_until_quiescent()
 
 
-def _retry_marked(life: Life) -> int:
+def _retry_marked(sim: Simulation) -> int:
     """Have done again what was damaged, and computed again what is stale; how many dates that are."""
     span = {"start": dt.date.min, "end": dt.date.max}
-    return sum(len(life.commands.retry_marked(mark, **span, by=SOMEONE)) for mark in Mark)
+    return sum(len(sim.commands.retry_marked(mark, **span, by=OPERATOR)) for mark in Mark)

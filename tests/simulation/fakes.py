@@ -14,7 +14,7 @@ from backfilld.daemon.warehouses.adapter import Answers, Wanted, WarehouseError
 from backfilld.daemon.warehouses.budget import DailyBudget
 from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.verdict import Evidence, HistoryRun
-from tests.simulation.scenario import ANSWER, QUESTION
+from tests.simulation.scenario import ANSWER_SENT, QUERY_SENT
 
 Pair = tuple[str, dt.date]
 """A processor and a date."""
@@ -22,7 +22,7 @@ BYTES = 10
 """What a question is billed for each table."""
 
 
-def nothing() -> None:
+def do_nothing() -> None:
     """What a job does that does nothing."""
 
 
@@ -46,7 +46,7 @@ class SimWarehouse:
     """Bytes, whatever the daemon has written down of them."""
     point: Callable[[str], None] = lambda name: None
     """Told while a question is under way; time may pass there."""
-    told: dict[Pair, dict[float, Evidence]] = field(default_factory=dict)
+    answers: dict[Pair, dict[float, Evidence]] = field(default_factory=dict)
     """What was answered, by when it was asked."""
 
     def counts(self, start: dt.date, end: dt.date) -> Mapping[dt.date, Counts]:
@@ -57,12 +57,12 @@ class SimWarehouse:
     def evidence(self, wanted: Wanted, *, purpose: str) -> Answers:
         """What the rows and the history say."""
         asked_at = self.clock()
-        self.point(QUESTION)
+        self.point(QUERY_SENT)
         self._ask(tables=len(wanted))
         answers = {(name, date): self.look(name, date) for name, chosen in wanted.items() for date in chosen}
         for pair, evidence in answers.items():
-            self.told.setdefault(pair, {})[asked_at] = evidence
-        self.point(ANSWER)
+            self.answers.setdefault(pair, {})[asked_at] = evidence
+        self.point(ANSWER_SENT)
         return answers
 
     def look(self, name: str, date: dt.date) -> Evidence:
@@ -103,9 +103,9 @@ class Work:
 
     seconds: float = 10.0
     code: int | None = 0
-    effect: Callable[[], None] = nothing
+    effect: Callable[[], None] = do_nothing
     """At its own end."""
-    begin: Callable[[], None] = nothing
+    begin: Callable[[], None] = do_nothing
     """At its start."""
     talks: float = 0.0
     """Seconds for which it goes on to print."""
@@ -140,7 +140,7 @@ class SimExecutor:
     clock: Callable[[], float]
     script: Script
     point: Callable[[str], None] = lambda name: None
-    on_end: Callable[[], None] = nothing
+    on_end: Callable[[], None] = do_nothing
     """Called when there is an end to be noticed."""
     unavailable_reason: str = ""
     """What keeps every job from starting."""
@@ -207,7 +207,7 @@ class SimExecutor:
             return
         ends = self.clock() + min(process.work.dies_after, grace)
         if ends < process.ends:
-            process.ends, process.code, process.effect = ends, 143, nothing
+            process.ends, process.code, process.effect = ends, 143, do_nothing
         self.pass_time()
 
     def log(self, attempt: int) -> FileLog:

@@ -10,18 +10,18 @@ from typing import Any
 from backfilld.state.records import Mark
 from tests.factories import Table, phase, processor
 from tests.simulation.scenario import (
-    ANSWER,
+    ANSWER_SENT,
+    JOB_FAULTS,
     LONG_DAY,
-    MISHAPS,
     OPENER,
     PACIFIC,
     POINTS,
-    QUESTION,
+    QUERY_SENT,
     SHORT_DAY,
     START,
-    Found,
-    Happening,
-    Mishap,
+    ExternalEvent,
+    InitialRows,
+    JobFault,
     Scenario,
 )
 
@@ -42,10 +42,10 @@ def generate(seed: int) -> Scenario:
         settings=_settings(rng),
         games={date: rng.choice((0, 1, 1, 2, 2)) for date in span},
         bootstrap_days=rng.choice((0, 0, 0, 1, 2)),
-        thinks=rng.choice((0.7, 0.7, 0.7, 0.7, 20.0)),
-        found=tuple(_found(rng, pairs)),
-        happenings=tuple(sorted(_happenings(rng, span, names), key=lambda one: one.at)),
-        mishaps=tuple(_mishaps(rng, pairs)),
+        query_seconds=rng.choice((0.7, 0.7, 0.7, 0.7, 20.0)),
+        initial_rows=tuple(_initial_rows(rng, pairs)),
+        external_events=tuple(sorted(_external_events(rng, span, names), key=lambda one: one.at)),
+        job_faults=tuple(_job_faults(rng, pairs)),
         aftermath=tuple(_aftermath(rng, span, names)),
     )
 
@@ -133,21 +133,21 @@ def _edited(rng: random.Random, phases: tuple[Table, ...]) -> Iterator[Table]:
         yield {**one, "processor": processors}
 
 
-def _found(rng: random.Random, pairs: list[tuple[str, dt.date]]) -> Iterator[Found]:
+def _initial_rows(rng: random.Random, pairs: list[tuple[str, dt.date]]) -> Iterator[InitialRows]:
     for name, date in pairs:
         if rng.random() < 0.15:
-            yield Found(processor=name, date=date, share=rng.choice((0.5, 1, 1, 1, 2)))
+            yield InitialRows(processor=name, date=date, share=rng.choice((0.5, 1, 1, 1, 2)))
 
 
-def _mishaps(rng: random.Random, pairs: list[tuple[str, dt.date]]) -> Iterator[Mishap]:
+def _job_faults(rng: random.Random, pairs: list[tuple[str, dt.date]]) -> Iterator[JobFault]:
     chance = rng.choice((0.0, 0.1, 0.3, 0.6))
     for name, date in pairs:
         if rng.random() < chance:
             for nth in range(rng.choice((1, 1, 2, 3, 6))):
-                yield Mishap(processor=name, date=date, nth=nth, kind=rng.choice(MISHAPS))
+                yield JobFault(processor=name, date=date, nth=nth, kind=rng.choice(JOB_FAULTS))
 
 
-def _happenings(rng: random.Random, span: list[dt.date], names: list[str]) -> Iterator[Happening]:
+def _external_events(rng: random.Random, span: list[dt.date], names: list[str]) -> Iterator[ExternalEvent]:
     yield _enqueue(rng, span, at=0.0, whole=rng.random() < 0.6)
     length = rng.choice((60.0, 300.0, 1500.0))
     for _ in range(rng.choice((0, 1, 3, 5, 8))):
@@ -158,7 +158,7 @@ def _happenings(rng: random.Random, span: list[dt.date], names: list[str]) -> It
     if rng.random() < 0.1:
         yield _at(rng, rng.uniform(0, length), "kill", point=rng.choice(POINTS), for_seconds=1.0, edits=True)
     for _ in range(rng.choice((0, 0, 1, 2))):
-        yield _trouble(rng, span, names, rng.uniform(0, length))
+        yield _fault(rng, span, names, rng.uniform(0, length))
     if rng.random() < 0.1:
         leap = rng.choice((-3600, 3600)) + rng.uniform(0.01, 60)
         yield _at(rng, rng.uniform(0, length), "set_clock", seconds=round(leap, 2))
@@ -168,12 +168,12 @@ def _happenings(rng: random.Random, span: list[dt.date], names: list[str]) -> It
 
 def _at(
     rng: random.Random, at: float, verb: str, *, skip: int | None = None, point: str = "", **args: Any
-) -> Happening:
+) -> ExternalEvent:
     skip = rng.choice((0, 1, 2, 3, 5, 8, 13, 21)) if skip is None else skip
-    return Happening(at=round(at, 1), skip=skip, verb=verb, args=args, point=point)
+    return ExternalEvent(at=round(at, 1), skip=skip, verb=verb, args=args, point=point)
 
 
-def _enqueue(rng: random.Random, span: list[dt.date], at: float, whole: bool) -> Happening:
+def _enqueue(rng: random.Random, span: list[dt.date], at: float, whole: bool) -> ExternalEvent:
     first, last = (0, len(span) - 1) if whole else sorted(rng.choices(range(len(span)), k=2))
     args: dict[str, Any] = {"start": span[first], "end": span[last]}
     if rng.random() < 0.1:
@@ -189,7 +189,7 @@ def _enqueue(rng: random.Random, span: list[dt.date], at: float, whole: bool) ->
     return _at(rng, at, "enqueue", **args)
 
 
-def _request(rng: random.Random, span: list[dt.date], names: list[str], at: float) -> Happening:
+def _request(rng: random.Random, span: list[dt.date], names: list[str], at: float) -> ExternalEvent:
     date, name, number = rng.choice(span), rng.choice(names), rng.choice((1, 1, 2))
     verb = rng.choice(
         (
@@ -216,24 +216,24 @@ def _request(rng: random.Random, span: list[dt.date], names: list[str], at: floa
         return _at(rng, at, verb, kind=kind, key=key, extra=rng.choice((None, 2)))
     if verb == "stop":
         return _at(rng, at, rng.choice(("pause_everything", "resume_everything")))
-    return _at(rng, at, verb, number=number)
+    return _at(rng, at, verb, backfill_id=number)
 
 
-def _trouble(rng: random.Random, span: list[dt.date], names: list[str], at: float) -> Happening:
+def _fault(rng: random.Random, span: list[dt.date], names: list[str], at: float) -> ExternalEvent:
     lasting = rng.choice((10.0, 120.0, 1200.0))
-    kind = rng.choice(("outage", "quota", "broken", "broken", "somebody", "damage"))
+    kind = rng.choice(("outage", "quota", "broken", "broken", "external_run", "damage"))
     name, date = rng.choice(names), rng.choice(span)
     if kind in ("outage", "quota"):
         return _at(rng, at, kind, for_seconds=lasting)
     if kind == "broken":
         return _at(rng, at, kind, processor=name, for_seconds=lasting)
-    if kind == "somebody":
+    if kind == "external_run":
         ends = rng.choice(("never", "failed"))
         return _at(rng, at, kind, processor=name, date=date, for_seconds=lasting, ends=ends)
     return _at(rng, at, kind, processor=name, date=date, share=rng.choice((0, 0.5, 2)))
 
 
-def _aftermath(rng: random.Random, span: list[dt.date], names: list[str]) -> Iterator[Happening]:
+def _aftermath(rng: random.Random, span: list[dt.date], names: list[str]) -> Iterator[ExternalEvent]:
     """What was done is damaged, looked at again, and computed again where somebody asks for it."""
     if rng.random() < 0.6:
         return
@@ -244,7 +244,7 @@ def _aftermath(rng: random.Random, span: list[dt.date], names: list[str]) -> Ite
         at += rng.choice((1.0, 60.0, 600.0))
         if rng.random() < 0.5:
             yield _at(rng, at, "sweep", skip=0)
-        asks = rng.choice(("date", "date", "marked", "range", "nobody"))
+        asks = rng.choice(("date", "date", "marked", "range", "none"))
         if asks == "date":
             yield _at(rng, at, "retry_date", skip=0, date=date, cascades=rng.random() < 0.6)
         elif asks == "marked":
@@ -253,17 +253,19 @@ def _aftermath(rng: random.Random, span: list[dt.date], names: list[str]) -> Ite
         elif asks == "range":
             yield _at(rng, at, "enqueue", skip=0, start=span[0], end=span[-1])
         if rng.random() < 0.3:
-            point = rng.choice((QUESTION, ANSWER))
+            point = rng.choice((QUERY_SENT, ANSWER_SENT))
             yield _at(rng, at, "retry_date", skip=0, point=point, date=rng.choice(span), cascades=False)
         if rng.random() < 0.2:
             yield _at(rng, at, "kill", point=rng.choice(POINTS), for_seconds=rng.choice((0.0, 60.0)))
         at += rng.choice((0.0, 10.0, 60.0))
 
 
-def _competitor(rng: random.Random, span: list[dt.date], names: list[str], at: float) -> Iterator[Happening]:
+def _competitor(
+    rng: random.Random, span: list[dt.date], names: list[str], at: float
+) -> Iterator[ExternalEvent]:
     """Another controller takes a date through some processors, one after another."""
     date, first = rng.choice(span), rng.randrange(len(names))
     for name in names[first : first + 3]:
         lasting, ends = rng.choice((10.0, 60.0)), rng.choice(("wrote", "wrote", "wrote half", "failed"))
-        yield _at(rng, at, "somebody", processor=name, date=date, for_seconds=lasting, ends=ends)
+        yield _at(rng, at, "external_run", processor=name, date=date, for_seconds=lasting, ends=ends)
         at += lasting

@@ -13,22 +13,22 @@ from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Phase, Stage
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.machine import FINAL, IllegalMove, Trigger
 from backfilld.state.rules.verdict import Evidence
-from tests.simulation.budget_invariants import Spent
-from tests.simulation.claim_invariants import Claims
+from tests.simulation.budget_invariants import BudgetInvariants
+from tests.simulation.claim_invariants import ClaimInvariants
 from tests.simulation.fakes import Pair
-from tests.simulation.quiescence_invariants import Broken, Rest, Row, day_of
-from tests.simulation.staleness_invariants import Marked
+from tests.simulation.quiescence_invariants import QuiescenceInvariants, Row, Violation, day_of
+from tests.simulation.staleness_invariants import StalenessInvariants
 
 if TYPE_CHECKING:
-    from tests.simulation.simulation import Life
+    from tests.simulation.simulation import Simulation
 
 
-class Witness:
+class Invariants:
     """Looks at every commit of one world."""
 
-    def __init__(self, life: Life) -> None:
-        self._life = life
-        self._raw = life.db.raw
+    def __init__(self, sim: Simulation) -> None:
+        self._sim = sim
+        self._raw = sim.db.raw
         self._changes = -1
         self.moves = 0
         self.steps = 0
@@ -45,16 +45,16 @@ class Witness:
         self.versions: Counter[str] = Counter()
         self._shown: dict[Pair, Evidence] = {}
         self.attempt_count: Counter[tuple[str, str]] = Counter()
-        self.spent = Spent(life, self)
-        self._claims = Claims(life, self, self.spent)
-        marked = Marked(life, self)
-        rest = Rest(life, self, marked)
+        self.spent = BudgetInvariants(sim, self)
+        self._claims = ClaimInvariants(sim, self, self.spent)
+        marked = StalenessInvariants(sim, self)
+        rest = QuiescenceInvariants(sim, self, marked)
         self.at_rest, self.ended, self.nothing_lacks = rest.look, rest.ended, marked.nothing_lacks
 
     @property
     def lookbacks(self) -> list[tuple[Phase, Phase]]:
         """Sequential phases, each with the phase that it is computed from."""
-        return [(p, before) for before, p in itertools.pairwise(self._life.pipeline.phase) if p.sequential]
+        return [(p, before) for before, p in itertools.pairwise(self._sim.pipeline.phase) if p.sequential]
 
     @property
     def waits_for_earlier(self) -> bool:
@@ -73,9 +73,9 @@ class Witness:
         """Whether anything is not done."""
         return bool(self.live() or self.failed())
 
-    def behind_the_file(self) -> list[dt.date]:
+    def dates_behind_pipeline(self) -> list[dt.date]:
         """Done dates without a processor that the file has now: nobody asked, or a later date waits."""
-        names = self._life.pipeline.processors
+        names = self._sim.pipeline.processors
         done = [
             d for d, row in self.dates.items() if row["state"] == DONE and row["outcome"] != "not_expected"
         ]
@@ -85,14 +85,14 @@ class Witness:
         check = self.checks.get((date, name))
         return check is None or (self.waits_for_earlier and not check["satisfied"])
 
-    def nobody_runs(self) -> list[Pair]:
+    def outputs_without_own_run(self) -> list[Pair]:
         """What lacks and no job of ours may write: of dates never enqueued, and of sources left out."""
         pairs = []
         for (date, name), check in self.checks.items():
             row = self.dates.get(date)
             ours = row is not None and self.requests[row["backfill_id"]]["sources"] == "all"
-            if name in self._life.pipeline.processors and not check["satisfied"] and not ours:
-                ratio = self._life.pipeline.processors[name].expect.ratio
+            if name in self._sim.pipeline.processors and not check["satisfied"] and not ours:
+                ratio = self._sim.pipeline.processors[name].expect.ratio
                 pairs += [(other, day_of(date)) for other in ([ratio.of] if ratio else []) + [name]]
         return pairs
 
@@ -108,7 +108,7 @@ class Witness:
         """Look at what a commit has changed.
 
         Raises:
-            Broken: an invariant does not hold.
+            Violation: an invariant does not hold.
         """
         if self._raw.total_changes == self._changes:
             return
@@ -134,10 +134,10 @@ class Witness:
         self.dates = {row["date"]: row for row in self.rows("SELECT * FROM dates")}
         lost = gone - self.dates.keys()
         if lost:
-            raise Broken("no date is lost", f"{sorted(lost)} are gone")
+            raise Violation("no date is lost", f"{sorted(lost)} are gone")
         before = self.checks
         self.checks = {(row["date"], row["processor"]): row for row in self.rows("SELECT * FROM checks")}
-        if self._life.scenario.sets_clock:
+        if self._sim.scenario.sets_clock:
             self._keep_what_was_shown(before)
         self.satisfied = {pair for pair, row in self.checks.items() if row["satisfied"]}
         self.running = {
@@ -157,7 +157,7 @@ class Witness:
             if key in before and check["asked_at"] and before[key]["asked_at"]:
                 moved = min(moved, check["asked_at"] - before[key]["asked_at"])
             pair = self.pair(check)
-            told = self._life.warehouse.told.get(pair, {})
+            told = self._sim.warehouse.answers.get(pair, {})
             if check["asked_at"] in told:
                 self._shown[pair] = told[check["asked_at"]]
         self.clock_was_set(moved)
@@ -165,28 +165,34 @@ class Witness:
     def _no_date_is_lost(self) -> None:
         for row in self.dates.values():
             if (row["state"] in FINAL) != (row["waiting"] == ""):
-                raise Broken("every wait has a name", f"{row['date']} in {row['state']}: '{row['waiting']}'")
+                raise Violation(
+                    "every wait has a name", f"{row['date']} in {row['state']}: '{row['waiting']}'"
+                )
 
     def _cancels_are_kept(self, cancelling: set[str]) -> None:
         for date in cancelling:
             row = self.dates[date]
             stands = self.requests[row["backfill_id"]]["cancelled_at"]
             if row["outcome"] != "cancelled" and (row["state"] in FINAL or stands is None):
-                raise Broken("a stop stops", f"{date} was to be cancelled and is in {row['state']}")
+                raise Violation("a stop stops", f"{date} was to be cancelled and is in {row['state']}")
 
     def _attempts_and_checks_agree(self) -> None:
         claims = {(row["date"], row["processor"], row["attempt_id"]) for row in self.checks.values()}
         held = {claim for claim in claims if claim[2] is not None}
         there = {(d, self.running[n]["processor"], n) for n, dates in self.covered.items() for d in dates}
         if held != there:
-            raise Broken("no attempt without a claim", f"checks hold {held - there}, attempts {there - held}")
+            raise Violation(
+                "no attempt without a claim", f"checks hold {held - there}, attempts {there - held}"
+            )
         for date, processor, number in held:
             if self.dates[date]["state"] in FINAL:
-                raise Broken("nothing ends under an attempt", f"{date} ended while {processor} {number} runs")
+                raise Violation(
+                    "nothing ends under an attempt", f"{date} ended while {processor} {number} runs"
+                )
         for row in self.checks.values():
             holder = self.dates.get(row["date"])
             if row["runnable"] and (holder is None or holder["state"] in FINAL):
-                raise Broken("only live dates run", f"{row['processor']} of {row['date']} is runnable")
+                raise Violation("only live dates run", f"{row['processor']} of {row['date']} is runnable")
 
     # Moves
 
@@ -194,34 +200,34 @@ class Witness:
         date, trigger = move["date"], Trigger(move["trigger"])
         self.versions[date] += 1
         if move["version"] != self.versions[date]:
-            raise Broken("history chains", f"{date} has version {move['version']} after {self.versions}")
+            raise Violation("history chains", f"{date} has version {move['version']} after {self.versions}")
         target = self._target(move, trigger)
         last = self.versions[date] == self.dates[date]["version"]
         if last and self.dates[date]["state"] != target:
-            raise Broken("history chains", f"{date} is in {self.dates[date]['state']}, not in {target}")
+            raise Violation("history chains", f"{date} is in {self.dates[date]['state']}, not in {target}")
         if trigger is Trigger.RETRY:
             self._asked_for(move)
         if trigger is Trigger.ADMIT:
             self.admitted[date] = move["at"]
-            for processor in self._life.pipeline.processors:
+            for processor in self._sim.pipeline.processors:
                 self.attempt_count[date, processor] = 0
         if trigger in (Trigger.ADVANCE, Trigger.BYPASS):
-            self._passed(date, self._life.pipeline.stage[move["source"]], trigger)
+            self._passed(date, self._sim.pipeline.stage[move["source"]], trigger)
             if target not in FINAL:
-                self._entered(date, self._life.pipeline.stage[target], before)
+                self._entered(date, self._sim.pipeline.stage[target], before)
 
     def _target(self, move: Row, trigger: Trigger) -> str:
         """Where the one table of moves leads, or the way out of a state that the file no longer has."""
-        machine = self._life.context.machine
+        machine = self._sim.context.machine
         if trigger is Trigger.READMIT and move["source"] not in machine.states:
             return PENDING
         try:
             target = machine.step(move["source"], trigger)
         except IllegalMove as error:
-            raise Broken("history chains", str(error)) from error
+            raise Violation("history chains", str(error)) from error
         if target != move["target"]:
             told = f"{trigger} leads to {target}, not to {move['target']}"
-            raise Broken("history chains", f"{move['date']}: {told}")
+            raise Violation("history chains", f"{move['date']}: {told}")
         return target
 
     def _asked_for(self, move: Row) -> None:
@@ -229,7 +235,7 @@ class Witness:
         cascade = move["reason"].removeprefix("cascade of ")
         asked = move["actor"] != ACTOR or (cascade in self.dates and self.dates[cascade]["cascades"])
         if not asked:
-            raise Broken("retried only if asked", f"{move['date']} {move['reason']} by {move['actor']}")
+            raise Violation("retried only if asked", f"{move['date']} {move['reason']} by {move['actor']}")
 
     def _passed(self, date: str, stage: Stage, trigger: Trigger) -> None:
         """A gate opened: every processor shows what is right, or is passed over with a reason."""
@@ -237,15 +243,15 @@ class Witness:
             check = self.checks[date, processor.name]
             told = f"{date} left {stage.name}, {processor.name} is {check['verdict']}"
             if not check["satisfied"]:
-                raise Broken("gates in order", told)
+                raise Violation("gates in order", told)
             if check["accepted_reason"] or check["waived_by"]:
                 self._gap(processor, check, told)
             elif self.asks(date, processor):
                 evidence = self.evidence(check)
-                if evidence is None or not self._life.platform.complete(self.pair(check), evidence):
-                    raise Broken("an error is never an answer", f"{told}: {evidence}")
+                if evidence is None or not self._sim.platform.complete(self.pair(check), evidence):
+                    raise Violation("an error is never an answer", f"{told}: {evidence}")
                 if check["asked_at"] < max(self.admitted[date], check["last_attempt_ended_at"] or 0.0):
-                    raise Broken("validation first", f"{told} by an answer from before")
+                    raise Violation("validation first", f"{told} by an answer from before")
 
     def _gap(self, processor: Processor, check: Row, told: str) -> None:
         if check["accepted_reason"] or check["waived_by"] == "operator":
@@ -253,40 +259,40 @@ class Witness:
         if check["waived_by"] == "fallback":
             stand_ins = [self.checks[check["date"], name] for name in processor.fallbacks]
             if not any(row["verdict"] in ("complete", "not_expected") for row in stand_ins):
-                raise Broken("gates in order", f"{told}, but no fallback is complete")
+                raise Violation("gates in order", f"{told}, but no fallback is complete")
         elif processor.priority == "critical":
-            raise Broken("gates in order", f"{told}, and it is critical")
+            raise Violation("gates in order", f"{told}, and it is critical")
 
     def _entered(self, date: str, stage: Stage, before: set[tuple[str, str]]) -> None:
         """A sequential phase is entered only behind a lookback without holes."""
         for other in self.lookback(date, stage):
-            for processor in self._life.pipeline.phase[
-                self._life.pipeline.phase.index(stage.phase) - 1
+            for processor in self._sim.pipeline.phase[
+                self._sim.pipeline.phase.index(stage.phase) - 1
             ].processor:
                 pair = (other, processor.name)
                 if pair not in self.satisfied and pair not in before:
-                    raise Broken("no holes in the lookback", f"{date} entered {stage.name} before {pair}")
+                    raise Violation("no holes in the lookback", f"{date} entered {stage.name} before {pair}")
 
     def lookback(self, date: str, stage: Stage) -> list[str]:
         """The expected dates that must be satisfied before a date may enter a stage."""
         if not (stage.enters_phase and stage.phase.sequential and stage.index > 0):
             return []
-        back = self._life.pipeline.lookback(stage.phase)
+        back = self._sim.pipeline.lookback(stage.phase)
         own = day_of(date)
-        start = self._life.pipeline.seasons.lookback_start(own, back)
+        start = self._sim.pipeline.seasons.lookback_start(own, back)
         span = (dt.date.fromordinal(n) for n in range(start.toordinal(), own.toordinal()))
         return [str(day) for day in span if self.expected(day)]
 
     def expected(self, date: dt.date) -> bool:
         """Whether the calendar expects anything."""
-        games = self._life.scenario.games.get(date, 0)
-        return self._life.pipeline.seasons.day(date, {"games": games}).expected
+        games = self._sim.scenario.games.get(date, 0)
+        return self._sim.pipeline.seasons.day(date, {"games": games}).expected
 
     def asks(self, date: str, processor: Processor) -> bool:
         """Whether anything is expected of a processor on a date."""
-        games = self._life.scenario.games.get(day_of(date), 0)
-        day = self._life.pipeline.seasons.day(day_of(date), {"games": games})
-        return not day.in_bootstrap(self._life.pipeline.bootstrap_days(processor))
+        games = self._sim.scenario.games.get(day_of(date), 0)
+        day = self._sim.pipeline.seasons.day(day_of(date), {"games": games})
+        return not day.in_bootstrap(self._sim.pipeline.bootstrap_days(processor))
 
     def pair(self, check: Row) -> Pair:
         """A check's processor and date."""
@@ -294,8 +300,8 @@ class Witness:
 
     def evidence(self, check: Row) -> Evidence | None:
         """What the warehouse answered when a check was judged."""
-        told = self._life.warehouse.told.get(self.pair(check), {}).get(check["asked_at"])
-        return self._shown.get(self.pair(check)) if told is None and self._life.leapt else told
+        told = self._sim.warehouse.answers.get(self.pair(check), {}).get(check["asked_at"])
+        return self._shown.get(self.pair(check)) if told is None and self._sim.clock_offset else told
 
     def clock_was_set(self, seconds: float) -> None:
         """What is noted of checks moves with a clock that is set back."""

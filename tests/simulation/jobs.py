@@ -29,7 +29,7 @@ class Platform:
         self._games = scenario.games
         self._processors = processors
         self._warehouse = warehouse
-        self._mishaps = {(m.processor, m.date, m.nth): m.kind for m in scenario.mishaps}
+        self._job_faults = {(m.processor, m.date, m.nth): m.kind for m in scenario.job_faults}
         self._runs: Counter[Pair] = Counter()
         self.calm = False
         """Nothing goes wrong any more."""
@@ -37,7 +37,7 @@ class Platform:
         """What comes to pass at a time of its own."""
         self.foreign: set[Pair] = set()
         """What somebody else wrote last."""
-        for one in scenario.found:
+        for one in scenario.initial_rows:
             self.put((one.processor, one.date), one.share)
 
     def right(self, pair: Pair) -> tuple[int, float]:
@@ -81,7 +81,7 @@ class Platform:
     def _kind(self, name: str, date: dt.date) -> str:
         nth = self._runs[name, date]
         self._runs[name, date] += 1
-        return "" if self.calm else self._mishaps.get((name, date, nth), "")
+        return "" if self.calm else self._job_faults.get((name, date, nth), "")
 
     def _shaped(self, work: Work, name: str, kinds: Mapping[dt.date, str]) -> Work:
         went = set(kinds.values())

@@ -17,14 +17,14 @@ from tests.simulation.external_events import enqueue
 from tests.simulation.scrape import differences
 
 if TYPE_CHECKING:
-    from tests.simulation.invariants import Witness
-    from tests.simulation.simulation import Life
-    from tests.simulation.staleness_invariants import Marked
+    from tests.simulation.invariants import Invariants
+    from tests.simulation.simulation import Simulation
+    from tests.simulation.staleness_invariants import StalenessInvariants
 
 Row = dict[str, Any]
 
 
-class Broken(AssertionError):
+class Violation(AssertionError):
     """An invariant does not hold."""
 
     def __init__(self, rule: str, text: str) -> None:
@@ -37,9 +37,9 @@ def day_of(text: str) -> dt.date:
     return dt.date.fromisoformat(text)
 
 
-TELLING = 0.1
+REPORT_CHECK_SHARE = 0.1
 """How often sentences, statuses and progress are looked at too; they cost more than all else."""
-SCRAPED = 10
+SCRAPE_EVERY = 10
 """Metrics are scraped at the end of one world in so many."""
 _TALLIES = {
     "dates": ("date_counts", "backfill_id, season, state, outcome, waiting"),
@@ -47,62 +47,64 @@ _TALLIES = {
 }
 
 
-class Rest:
+class QuiescenceInvariants:
     """Looks at a world at rest."""
 
-    def __init__(self, life: Life, witness: Witness, marked: Marked) -> None:
-        self._life = life
-        self._witness = witness
+    def __init__(self, sim: Simulation, invariants: Invariants, marked: StalenessInvariants) -> None:
+        self._sim = sim
+        self._invariants = invariants
         self._marked = marked
-        self._spent = witness.spent
+        self._spent = invariants.spent
         self._seen = -1
 
     def look(self) -> None:
         """Look at everything.
 
         Raises:
-            Broken: an invariant does not hold.
+            Violation: an invariant does not hold.
         """
-        everything_is_told = self._witness.steps != self._seen
-        self._seen = self._witness.steps
-        for date in self._witness.live():
-            self._waits(self._witness.dates[date])
-        if everything_is_told:
+        changed = self._invariants.steps != self._seen
+        self._seen = self._invariants.steps
+        for date in self._invariants.live():
+            self._waits(self._invariants.dates[date])
+        if changed:
             self._counts_equal_rows()
             self._requests_equal_rows()
             self._marked.look()
             self._spent.look()
-        if everything_is_told and self._life.rng.random() < TELLING:
+        if changed and self._sim.rng.random() < REPORT_CHECK_SHARE:
             self._what_people_read()
 
     def ended(self) -> None:
         """At the end: every date is done, and asking for all of it again starts nothing.
 
         Raises:
-            Broken: an invariant does not hold.
+            Violation: an invariant does not hold.
         """
-        left = {d: r["waiting"] or r["outcome"] for d, r in self._witness.dates.items() if r["state"] != DONE}
+        left = {
+            d: r["waiting"] or r["outcome"] for d, r in self._invariants.dates.items() if r["state"] != DONE
+        }
         if left:
-            raise Broken("liveness", f"the faults have stopped, and still: {left}")
-        if self._life.scenario.seed % SCRAPED == 0 and (wrong := differences(self._life)):
-            raise Broken("metrics equal rows", str(wrong))
-        if not self._witness.dates:
+            raise Violation("liveness", f"the faults have stopped, and still: {left}")
+        if self._sim.scenario.seed % SCRAPE_EVERY == 0 and (wrong := differences(self._sim)):
+            raise Violation("metrics equal rows", str(wrong))
+        if not self._invariants.dates:
             return
-        enqueued = [day_of(date) for date in self._witness.dates]
-        launched = len(self._life.executor.launched)
-        receipt = enqueue(self._life, min(enqueued), max(enqueued))
+        enqueued = [day_of(date) for date in self._invariants.dates]
+        launched = len(self._sim.executor.launched)
+        receipt = enqueue(self._sim, min(enqueued), max(enqueued))
         again = {d.date: d.reason for d in receipt.details if d.outcome == "enqueued" and d.date in enqueued}
         if again and not self._damaged():
-            raise Broken("satisfied work is never run again", f"{again} enqueued again")
-        if len(self._life.executor.launched) != launched:
-            raise Broken("satisfied work is never run again", "a complete range starts jobs")
+            raise Violation("satisfied work is never run again", f"{again} enqueued again")
+        if len(self._sim.executor.launched) != launched:
+            raise Violation("satisfied work is never run again", "a complete range starts jobs")
 
     def _damaged(self) -> bool:
         """Whether rows changed behind the back of a date that was done."""
         return (
-            self._life.scenario.is_edited
-            or any(m.kind == "writes late" for m in self._life.scenario.mishaps)
-            or any(one.verb in ("damage", "somebody") for one in self._life.scenario.happenings)
+            self._sim.scenario.is_edited
+            or any(m.kind == "writes late" for m in self._sim.scenario.job_faults)
+            or any(one.verb in ("damage", "external_run") for one in self._sim.scenario.external_events)
         )
 
     # Waits
@@ -123,41 +125,41 @@ class Rest:
         }
         true = tell.get(row["waiting"])
         if (true is None or not true(row)) and not self._comes_late(row):
-            raise Broken(
+            raise Violation(
                 "every wait is true",
                 f"{row['date']} in {row['state']} waits for {row['waiting']}: '{row['waiting_text']}',"
-                f" due {row['due_at']}, now {self._life.time}",
+                f" due {row['due_at']}, now {self._sim.time}",
             )
 
     def _own(self, row: Row) -> dict[str, Row]:
         """The checks of the date's state."""
-        stage = self._life.pipeline.stage.get(row["state"])
+        stage = self._sim.pipeline.stage.get(row["state"])
         names = [p.name for p in stage.processors] if stage else []
-        return {name: self._witness.checks[row["date"], name] for name in names}
+        return {name: self._invariants.checks[row["date"], name] for name in names}
 
     def _comes_late(self, row: Row) -> bool:
         """Set back, with a kill before that is noted, the clock makes a look late by what went before."""
-        scenario = self._life.scenario
-        away = [one.args["for_seconds"] for one in scenario.happenings if one.verb == "kill"]
-        late = row["due_at"] is not None and row["due_at"] - self._life.time <= max(
-            scenario.thinks, *away, 0.0
+        scenario = self._sim.scenario
+        away = [one.args["for_seconds"] for one in scenario.external_events if one.verb == "kill"]
+        late = row["due_at"] is not None and row["due_at"] - self._sim.time <= max(
+            scenario.query_seconds, *away, 0.0
         )
-        return late and self._life.leapt < 0
+        return late and self._sim.clock_offset < 0
 
     def _for_attempt(self, row: Row) -> bool:
         """Of whichever state: a changed file may have moved the date away from what runs."""
-        claims = (c["attempt_id"] for (date, _), c in self._witness.checks.items() if date == row["date"])
+        claims = (c["attempt_id"] for (date, _), c in self._invariants.checks.items() if date == row["date"])
         return any(claim is not None for claim in claims)
 
     def _held(self, *kinds: str) -> bool:
-        return any(hold["kind"] in kinds for hold in self._witness.placed)
+        return any(hold["kind"] in kinds for hold in self._invariants.placed)
 
     def _for_calendar(self, row: Row) -> bool:
         return self._held("warehouse")
 
     def _asked_later(self, check: Row) -> bool:
         wanted = check["query_due_at"]
-        return wanted is not None and (wanted > self._life.time or self._held("warehouse"))
+        return wanted is not None and (wanted > self._sim.time or self._held("warehouse"))
 
     def _for_verdict(self, row: Row) -> bool:
         return any(self._asked_later(check) for check in self._own(row).values())
@@ -168,38 +170,38 @@ class Rest:
 
     def _is_open(self, check: Row) -> bool:
         """Whether somebody else's run was open when the warehouse was asked, and is called by its name."""
-        evidence = self._witness.evidence(check)
+        evidence = self._invariants.evidence(check)
         run = evidence.open if evidence else None
         named = run is not None and run.detail in check["reason"]
         return check["verdict"] == "running" and self._asked_later(check) and named
 
     def _for_slot(self, row: Row) -> bool:
         """Whether nothing that it could start finds room."""
-        runnable = [self._life.pipeline.processors[n] for n, c in self._own(row).items() if c["runnable"]]
-        running = self._witness.running.values()
+        runnable = [self._sim.pipeline.processors[n] for n, c in self._own(row).items() if c["runnable"]]
+        running = self._invariants.running.values()
         if not runnable:
             return False
-        if self._held("all", "warehouse") or len(running) >= self._life.pipeline.jobs.slots:
+        if self._held("all", "warehouse") or len(running) >= self._sim.pipeline.jobs.slots:
             return True
         return all(self._is_barred(processor) for processor in runnable)
 
     def _is_barred(self, processor: Processor) -> bool:
-        phase = self._life.pipeline.stage_of[processor.name].phase
-        running = self._witness.running.values()
+        phase = self._sim.pipeline.stage_of[processor.name].phase
+        running = self._invariants.running.values()
         if phase.sequential and any(a["sequence"] == phase.name for a in running):
             return True
         return sum(a["output"] == processor.table for a in running) >= processor.writers
 
     def _for_retry(self, row: Row) -> bool:
         due = [c["retry_at"] for c in self._own(row).values() if c["retry_at"] is not None]
-        return row["due_at"] is not None and row["due_at"] > self._life.time and row["due_at"] in due
+        return row["due_at"] is not None and row["due_at"] > self._sim.time and row["due_at"] in due
 
     def _for_earlier(self, row: Row) -> bool:
-        stage = self._life.pipeline.stage[row["state"]]
-        after = self._life.pipeline.stages[stage.index + 1]
+        stage = self._sim.pipeline.stage[row["state"]]
+        after = self._sim.pipeline.stages[stage.index + 1]
         names = [p.name for p in stage.phase.processor]
-        before = self._witness.lookback(row["date"], after)
-        return any((date, name) not in self._witness.satisfied for date in before for name in names)
+        before = self._invariants.lookback(row["date"], after)
+        return any((date, name) not in self._invariants.satisfied for date in before for name in names)
 
     def _for_other(self, row: Row) -> bool:
         """Whether the processor that is waited for is not satisfied."""
@@ -207,61 +209,61 @@ class Rest:
         return any(name in row["waiting_text"] for name, check in own.items() if not check["satisfied"])
 
     def _for_hold(self, row: Row) -> bool:
-        keys = [hold["key"] for hold in self._witness.placed if hold["kind"] in ("processor", "table")]
+        keys = [hold["key"] for hold in self._invariants.placed if hold["kind"] in ("processor", "table")]
         return any(
-            name in keys or self._life.pipeline.processors[name].table in keys for name in self._own(row)
+            name in keys or self._sim.pipeline.processors[name].table in keys for name in self._own(row)
         )
 
     def _for_pause(self, row: Row) -> bool:
-        request = self._witness.requests[row["backfill_id"]]
+        request = self._invariants.requests[row["backfill_id"]]
         return request["paused_at"] is not None or request["stopped_at"] is not None
 
     # Counts
 
     def _counts_equal_rows(self) -> None:
-        for table, (tally, columns) in _TALLIES.items():
+        for table, (summary, columns) in _TALLIES.items():
             counted = f"SELECT {columns}, count(*) AS n FROM {table} GROUP BY {columns}"
-            kept = f"SELECT {columns}, n FROM {tally} WHERE n <> 0"
+            kept = f"SELECT {columns}, n FROM {summary} WHERE n <> 0"
             for one, other in ((counted, kept), (kept, counted)):
-                if wrong := self._witness.rows(f"{one} EXCEPT {other}"):
-                    raise Broken("counts equal rows", f"{tally}: {wrong}")
+                if wrong := self._invariants.rows(f"{one} EXCEPT {other}"):
+                    raise Violation("counts equal rows", f"{summary}: {wrong}")
 
     def _requests_equal_rows(self) -> None:
         """How each requested date ended is kept with its request, and only once it has ended."""
-        for asked in self._witness.rows("SELECT * FROM backfill_dates WHERE answer = 'enqueued'"):
-            row = self._witness.dates.get(asked["date"])
+        for asked in self._invariants.rows("SELECT * FROM backfill_dates WHERE answer = 'enqueued'"):
+            row = self._invariants.dates.get(asked["date"])
             if row is None:
-                raise Broken("no date is lost", f"{asked['date']} was enqueued and is nowhere")
+                raise Violation("no date is lost", f"{asked['date']} was enqueued and is nowhere")
             here = row["backfill_id"] == asked["backfill_id"]
             live = here and row["state"] not in FINAL
             kept, stands = (asked["state"], asked["outcome"]), (row["state"], row["outcome"])
             if live != (kept == ("", "")) or (here and not live and kept != stands):
-                raise Broken("requests equal rows", f"{asked} while the date is {stands}")
+                raise Violation("requests equal rows", f"{asked} while the date is {stands}")
 
     def _what_people_read(self) -> None:
         """Sentences, statuses and progress, as the API tells them."""
-        rows = self._witness.dates
-        with self._life.db.read() as tx:
+        rows = self._invariants.dates
+        with self._sim.db.read() as tx:
             found = dates.page(tx, start=dt.date.min, end=dt.date.max, limit=10**6)
-            told = waiting_on(tx, self._life.context, found)
-            standing = progress(tx, self._life.context)
-            statuses = {n: backfills.status(tx, backfills.get(tx, n)) for n in self._witness.requests}  # type: ignore[arg-type]
+            told = waiting_on(tx, self._sim.context, found)
+            standing = progress(tx, self._sim.context)
+            statuses = {n: backfills.status(tx, backfills.get(tx, n)) for n in self._invariants.requests}  # type: ignore[arg-type]
         vague = [date for date, text in told.items() if not text or text == "the engine's next turn"]
-        if vague or {str(date) for date in told} != set(self._witness.live()):
-            raise Broken("every wait has a name", f"of {vague}: {told}")
+        if vague or {str(date) for date in told} != set(self._invariants.live()):
+            raise Violation("every wait has a name", f"of {vague}: {told}")
         if Counter(row["state"] for row in rows.values()) != Counter(standing.states):
-            raise Broken("counts equal rows", f"progress tells {standing.states}")
+            raise Violation("counts equal rows", f"progress tells {standing.states}")
         for number, status in statuses.items():
             if status != self._status(number):
-                raise Broken(
+                raise Violation(
                     "status equals rows", f"backfill {number} is {status}, not {self._status(number)}"
                 )
 
     def _status(self, number: int) -> str:
-        request = self._witness.requests[number]
-        own = [row for row in self._witness.dates.values() if row["backfill_id"] == number]
+        request = self._invariants.requests[number]
+        own = [row for row in self._invariants.dates.values() if row["backfill_id"] == number]
         live = any(row["state"] not in FINAL for row in own)
-        runs = any(row["backfill_id"] == number for row in self._witness.running.values())
+        runs = any(row["backfill_id"] == number for row in self._invariants.running.values())
         if request["cancelled_at"] is not None:
             return "cancelling" if live or runs else "cancelled"
         if not live:

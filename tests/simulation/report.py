@@ -6,10 +6,10 @@ import datetime as dt
 from collections.abc import Iterator
 
 from tests.simulation.scenario import Scenario
-from tests.simulation.simulation import Life
+from tests.simulation.simulation import Simulation
 
 
-def setting(scenario: Scenario) -> Iterator[str]:
+def describe_scenario(scenario: Scenario) -> Iterator[str]:
     """What the world is like before anything happens."""
     for phase in scenario.phases + (scenario.changed if scenario.is_edited else ()):
         keys = {key: value for key, value in phase.items() if key not in ("name", "processor")}
@@ -18,17 +18,17 @@ def setting(scenario: Scenario) -> Iterator[str]:
             yield f"  {one['name']} { ({k: v for k, v in one.items() if k not in ('name', 'table')}) }"
     keys = [scenario.settings[name] for name in ("jobs", "engine", "warehouse", "quota_timezone")]
     yield f"{' '.join(map(str, keys))}, bootstrap {scenario.bootstrap_days}"
-    yield f"the warehouse thinks for {scenario.thinks} s"
+    yield f"a query takes {scenario.query_seconds} s"
     yield f"begins {dt.datetime.fromtimestamp(scenario.start, dt.UTC)}"
     yield "games " + ", ".join(f"{date} {games}" for date, games in scenario.games.items())
-    yield from (f"found {f.processor} {f.date}: {f.share} of what is right" for f in scenario.found)
-    yield from (f"job {m.nth + 1} of {m.processor} {m.date} {m.kind}" for m in scenario.mishaps)
+    yield from (f"found {f.processor} {f.date}: {f.share} of what is right" for f in scenario.initial_rows)
+    yield from (f"job {m.nth + 1} of {m.processor} {m.date} {m.kind}" for m in scenario.job_faults)
 
 
-def story(life: Life) -> Iterator[str]:
+def report(sim: Simulation) -> Iterator[str]:
     """What happened, in order, by seconds since the start."""
-    rows = life.witness.rows
-    lines = [(at, 0, text) for at, text in life.told]
+    rows = sim.invariants.rows
+    lines = [(at, 0, text) for at, text in sim.log]
     for move in rows("SELECT rowid, * FROM transitions"):
         text = f"{move['date']} {move['source']} -> {move['target']} ({move['trigger']}: {move['reason']})"
         lines.append((move["at"], 2, text))
@@ -38,7 +38,7 @@ def story(life: Life) -> Iterator[str]:
         if one["ended_at"] is not None:
             lines.append((one["ended_at"], 1, f"{name} {one['status']} {one['exit_code']} {one['detail']}"))
     for at, _, text in sorted(lines):
-        yield f"{at - life.scenario.start:8.1f}  {text}"
+        yield f"{at - sim.scenario.start:8.1f}  {text}"
     for table in ("dates", "checks", "holds"):
         for row in rows(f"SELECT * FROM {table}"):
             yield f"{table}: { ({key: value for key, value in row.items() if value not in ('', None, 0)}) }"

@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from tests.simulation.crashing_database import MortalDatabase
+from tests.simulation.crashing_database import CrashingDatabase
 from tests.simulation.generators import generate
-from tests.simulation.quiescence_invariants import Broken
-from tests.simulation.report import setting, story
+from tests.simulation.quiescence_invariants import Violation
+from tests.simulation.report import describe_scenario, report
 from tests.simulation.scenario import Scenario
 from tests.simulation.shrink import shrink
-from tests.simulation.simulation import Life
+from tests.simulation.simulation import Simulation
 
 
 @dataclass
-class Tally:
+class Summary:
     """What many worlds came to."""
 
     worlds: int = 0
@@ -27,15 +27,15 @@ class Tally:
     failures: dict[int, str] = field(default_factory=dict)
     """The invariant that broke, by seed."""
 
-    def add(self, life: Life) -> None:
+    def add(self, sim: Simulation) -> None:
         """Count a world that was lived through."""
         self.worlds += 1
-        self.steps += life.witness.steps
-        self.jobs += len(life.executor.launched)
-        self.faults += len(life.scenario.mishaps) + len(life.scenario.happenings)
-        self.kills += life.kills
+        self.steps += sim.invariants.steps
+        self.jobs += len(sim.executor.launched)
+        self.faults += len(sim.scenario.job_faults) + len(sim.scenario.external_events)
+        self.kills += sim.kills
 
-    def merge(self, other: Tally) -> None:
+    def merge(self, other: Summary) -> None:
         """Add what other worlds came to."""
         self.worlds += other.worlds
         self.steps += other.steps
@@ -56,39 +56,41 @@ class Simulator:
     """Lives through worlds, all in one database that is emptied in between."""
 
     def __init__(self) -> None:
-        self._db = MortalDatabase()
+        self._db = CrashingDatabase()
 
-    def live(self, scenario: Scenario) -> tuple[Life, Exception | None]:
+    def simulate(self, scenario: Scenario) -> tuple[Simulation, Exception | None]:
         """Live through a world; the error that ended it, if any did."""
-        life = Life(scenario, self._db)
+        sim = Simulation(scenario, self._db)
         try:
-            life.run()
+            sim.run()
         except Exception as error:  # noqa: BLE001 - whatever is raised is a find
-            return life, error
-        return life, None
+            return sim, error
+        return sim, None
 
-    def run(self, seeds: Iterable[int], progress: Callable[[Tally], None] = lambda tally: None) -> Tally:
+    def run(
+        self, seeds: Iterable[int], progress: Callable[[Summary], None] = lambda summary: None
+    ) -> Summary:
         """Live through the worlds of some seeds."""
-        tally = Tally()
+        summary = Summary()
         for seed in seeds:
-            life, error = self.live(generate(seed))
-            tally.add(life)
+            sim, error = self.simulate(generate(seed))
+            summary.add(sim)
             if error is not None:
-                tally.failures[seed] = f"{type(error).__name__}: {error}"
-            progress(tally)
-        return tally
+                summary.failures[seed] = f"{type(error).__name__}: {error}"
+            progress(summary)
+        return summary
 
     def explain(self, seed: int, *, seconds: float = 60.0) -> str:
         """Why a world fails: the smallest that does, as a story."""
-        _, error = self.live(generate(seed))
+        _, error = self.simulate(generate(seed))
         if error is None:
             return f"seed {seed} does not fail"
         kind = _kind(error)
-        small = shrink(generate(seed), lambda one: _kind(self.live(one)[1]) == kind, seconds=seconds)
-        life, error = self.live(small)
-        return "\n".join([f"seed {seed}: {error}", *setting(small), *story(life)])
+        small = shrink(generate(seed), lambda one: _kind(self.simulate(one)[1]) == kind, seconds=seconds)
+        sim, error = self.simulate(small)
+        return "\n".join([f"seed {seed}: {error}", *describe_scenario(small), *report(sim)])
 
 
 def _kind(error: Exception | None) -> str:
     """What a smaller world must have in common."""
-    return error.rule if isinstance(error, Broken) else type(error).__name__
+    return error.rule if isinstance(error, Violation) else type(error).__name__

@@ -26,7 +26,7 @@ LONG_DAY, SHORT_DAY = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Happening:
+class ExternalEvent:
     """Something that comes from outside: a request, a fault, a kill.
 
     It comes at a point that is passed after `at` (seconds after the start), once `skip` of them were passed:
@@ -45,7 +45,7 @@ class Happening:
 
 
 AT_REST = "at rest"
-QUESTION, ANSWER = "a question is on its way", "an answer is on its way"
+QUERY_SENT, ANSWER_SENT = "a question is on its way", "an answer is on its way"
 POINTS = (
     AT_REST,
     "before a transaction",
@@ -54,14 +54,14 @@ POINTS = (
     "before launch",
     "handles recorded, before a job begins",
     "after launch",
-    QUESTION,
-    ANSWER,
+    QUERY_SENT,
+    ANSWER_SENT,
 )
 """Where the daemon can be killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mishap:
+class JobFault:
     """The `nth` job of a processor for a date goes wrong in one way."""
 
     processor: str
@@ -71,7 +71,7 @@ class Mishap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class InitialRows:
     """Rows that are there from the start, as a share of what is right: 0.5 half, 1 right, 2 twice."""
 
     processor: str
@@ -79,7 +79,7 @@ class Found:
     share: float
 
 
-MISHAPS = (
+JOB_FAULTS = (
     "fails",
     "lies",
     "fails after writing",
@@ -108,23 +108,23 @@ class Scenario:
     settings: Table
     games: Mapping[dt.date, int]
     bootstrap_days: int
-    thinks: float
+    query_seconds: float
     """Seconds that the warehouse takes for an answer, half before and half after it looks at its tables."""
-    found: tuple[Found, ...]
-    happenings: tuple[Happening, ...]
-    mishaps: tuple[Mishap, ...]
-    aftermath: tuple[Happening, ...]
+    initial_rows: tuple[InitialRows, ...]
+    external_events: tuple[ExternalEvent, ...]
+    job_faults: tuple[JobFault, ...]
+    aftermath: tuple[ExternalEvent, ...]
     """What happens once all is done and nothing goes wrong any more; its times count from there."""
 
     @property
     def sets_clock(self) -> bool:
         """Whether somebody sets the clock."""
-        return any(one.verb == "set_clock" for one in self.happenings)
+        return any(one.verb == "set_clock" for one in self.external_events)
 
     @property
     def is_edited(self) -> bool:
         """Whether somebody edits the pipeline file."""
-        return any("edits" in one.args for one in self.happenings)
+        return any("edits" in one.args for one in self.external_events)
 
     def pipeline(self, *, edited: bool = False) -> Pipeline:
         """The pipeline file's contents. Raises PipelineError when they cannot be."""

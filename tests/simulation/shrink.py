@@ -12,7 +12,7 @@ from backfilld.state.pipeline.loading import PipelineError
 from tests.factories import Table
 from tests.simulation.scenario import Scenario
 
-_LISTS = ("aftermath", "mishaps", "happenings", "found")
+_LISTS = ("aftermath", "job_faults", "external_events", "initial_rows")
 Fails = Callable[[Scenario], bool]
 
 
@@ -41,9 +41,9 @@ def _smaller(scenario: Scenario) -> Iterator[Scenario]:
     for part in _LISTS:
         entries = getattr(scenario, part)
         yield from (replace(scenario, **{part: _without(entries, n)}) for n in range(len(entries)))
-    if scenario.thinks > 1:
-        yield replace(scenario, thinks=0.7)
-    for part in ("happenings", "aftermath"):
+    if scenario.query_seconds > 1:
+        yield replace(scenario, query_seconds=0.7)
+    for part in ("external_events", "aftermath"):
         entries = getattr(scenario, part)
         for n, one in enumerate(entries):
             if one.skip:
@@ -60,9 +60,9 @@ def _without_date(scenario: Scenario, date: dt.date) -> Scenario:
     return replace(
         scenario,
         games={day: games for day, games in scenario.games.items() if day != date},
-        found=tuple(one for one in scenario.found if one.date != date),
-        mishaps=tuple(one for one in scenario.mishaps if one.date != date),
-        happenings=tuple(one for one in scenario.happenings if one.args.get("date") != date),
+        initial_rows=tuple(one for one in scenario.initial_rows if one.date != date),
+        job_faults=tuple(one for one in scenario.job_faults if one.date != date),
+        external_events=tuple(one for one in scenario.external_events if one.args.get("date") != date),
         aftermath=tuple(one for one in scenario.aftermath if one.args.get("date") != date),
     )
 
@@ -78,9 +78,9 @@ def _without_processor(scenario: Scenario, name: str) -> Scenario | None:
         scenario,
         phases=_phases_without(scenario.phases, name),
         changed=_phases_without(scenario.changed, name),
-        found=tuple(one for one in scenario.found if one.processor != name),
-        mishaps=tuple(one for one in scenario.mishaps if one.processor != name),
-        happenings=tuple(one for one in scenario.happenings if one.args.get("processor") != name),
+        initial_rows=tuple(one for one in scenario.initial_rows if one.processor != name),
+        job_faults=tuple(one for one in scenario.job_faults if one.processor != name),
+        external_events=tuple(one for one in scenario.external_events if one.args.get("processor") != name),
         aftermath=tuple(one for one in scenario.aftermath if one.args.get("processor") != name),
     )
     try:

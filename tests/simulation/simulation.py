@@ -22,38 +22,38 @@ from backfilld.daemon.engine.enqueue import Enqueuer
 from backfilld.daemon.events import Event
 from backfilld.daemon.warehouses.budget import DailyBudget
 from backfilld.state.rules.machine import Machine
-from tests.simulation.crashing_database import Killed, MortalDatabase
+from tests.simulation.crashing_database import CrashingDatabase, Killed
 from tests.simulation.end_invariants import end
-from tests.simulation.external_events import TROUBLES, happen
+from tests.simulation.external_events import FAULTS, apply_event
 from tests.simulation.fakes import Process, SimExecutor, SimWarehouse
-from tests.simulation.invariants import Witness
+from tests.simulation.invariants import Invariants
 from tests.simulation.jobs import Platform
-from tests.simulation.quiescence_invariants import Broken
-from tests.simulation.scenario import AT_REST, Happening, Scenario
+from tests.simulation.quiescence_invariants import Violation
+from tests.simulation.scenario import AT_REST, ExternalEvent, Scenario
 
 FOLDER = Path("/nonexistent")
-MOST_MOMENTS = 1500
+MAX_MOMENTS = 1500
 """More moments than any world needs; one that has not ended by then never will."""
-MOST_RECHECKS = 3
+MAX_RECHECKS = 3
 """How often a hole is asked about again while nothing else happens."""
-MOST_CALLS = 400
+MAX_CALLS = 400
 """More calls of duties than one moment needs."""
-MOST_REQUESTS = 2
+MAX_REQUESTS = 2
 """How many requests are served at once."""
 
 
-Coming = list[Any]
+PendingEvent = list[Any]
 """How many points are still to be passed, and what comes then."""
 
 
-class Life:
+class Simulation:
     """One world from its first request until everything in it has ended."""
 
-    def __init__(self, scenario: Scenario, db: MortalDatabase) -> None:
+    def __init__(self, scenario: Scenario, db: CrashingDatabase) -> None:
         db.clear()
         self.scenario = scenario
         self.db = db
-        self.time = self.begun = scenario.start
+        self.time = self.events_start = scenario.start
         """Now, and from when on counts what is to come."""
         self.rng = random.Random(scenario.seed)
         self.pipeline = scenario.pipeline()
@@ -65,23 +65,23 @@ class Life:
         self.platform = Platform(scenario, known, self.warehouse)
         self.executor = SimExecutor(self.clock, self.platform.work)
         self.events: list[Event] = []
-        self.told: list[tuple[float, str]] = []
+        self.log: list[tuple[float, str]] = []
         self.points: Counter[str] = Counter()
         self.kills: Counter[str] = Counter()
         self.calls = 0
-        self.coming: list[Coming] = [[one.skip, one] for one in scenario.happenings]
-        self.up = self.mover = self.asker = self.turning = False
+        self.pending_events: list[PendingEvent] = [[one.skip, one] for one in scenario.external_events]
+        self.up = self.engine_awake = self.validator_awake = self.turning = False
         self.alarm: float | None = None
-        self.leapt = self.unseen = 0.0
+        self.clock_offset = self.unnoticed = 0.0
         """By how many seconds the clock was set forward, all in all, and since the engine's last turn."""
         self.requests = 0
         """Requests that are being served at once."""
-        self.rechecked, self.rechecks, self.progress = self.begun, 0, (0, 0)
-        self._load()
-        self.witness = Witness(self)
-        db.committed = self.witness.committed
+        self.rechecked, self.rechecks, self.progress = self.events_start, 0, (0, 0)
+        self._load_pipeline()
+        self.invariants = Invariants(self)
+        db.on_commit = self.invariants.committed
         db.point = self.point
-        self.warehouse.point = self._think
+        self.warehouse.point = self._query
         self.executor.point = self.point
         self.executor.on_end = self.wake
 
@@ -93,29 +93,29 @@ class Life:
         """Live through it, to its end.
 
         Raises:
-            Broken: an invariant does not hold.
+            Violation: an invariant does not hold.
         """
         self.start()
-        self.go_on()
+        self.run_until_quiescent()
         end(self)
 
-    def expect(self, happenings: Iterable[Happening]) -> None:
+    def expect(self, external_events: Iterable[ExternalEvent]) -> None:
         """From now on these are to come."""
-        self.begun = self.time
-        self.coming = [[one.skip, one] for one in happenings]
+        self.events_start = self.time
+        self.pending_events = [[one.skip, one] for one in external_events]
         self.wake()
 
     def wake(self) -> None:
         """Both workers look as soon as they can."""
-        self.mover = self.asker = True
+        self.engine_awake = self.validator_awake = True
 
     def emit(self, text: str) -> None:
         """Keep a line of the story."""
-        self.told.append((self.time, text))
+        self.log.append((self.time, text))
 
     # The daemon
 
-    def _load(self) -> None:
+    def _load_pipeline(self) -> None:
         """Read the pipeline file."""
         self.context = EngineContext(
             pipeline=self.pipeline,
@@ -123,16 +123,16 @@ class Life:
             db=self.db,
             state_dir=FOLDER,
             now=self.clock,
-            steady=lambda: self.time - self.leapt,
+            steady=lambda: self.time - self.clock_offset,
             emit=self.events.append,
             rng=self.rng,
         )
 
-    def _edit(self) -> None:
+    def _edit_pipeline(self) -> None:
         """Somebody edits the pipeline file; the daemon goes by it when it starts again."""
         self.emit("the pipeline file is edited")
         self.pipeline = self.scenario.pipeline(edited=True)
-        self._load()
+        self._load_pipeline()
 
     def start(self) -> None:
         """Start the daemon, until it does not die of it."""
@@ -158,42 +158,42 @@ class Life:
         self.requests = 0
         self.advance(self.time + seconds)
 
-    def go_on(self) -> None:
+    def run_until_quiescent(self) -> None:
         """Until nothing can happen any more."""
-        for _ in range(MOST_MOMENTS):
+        for _ in range(MAX_MOMENTS):
             try:
-                self._work()
-                self.witness.at_rest()
+                self._run_workers()
+                self.invariants.at_rest()
                 if not self._pass_time():
                     return
             except Killed as killed:
                 self._die(killed)
                 self.start()
-        raise Broken("liveness", f"after {MOST_MOMENTS} moments things still go on")
+        raise Violation("liveness", f"after {MAX_MOMENTS} moments things still go on")
 
-    def _work(self) -> None:
+    def _run_workers(self) -> None:
         """The two workers of the service, until both sleep."""
-        for _ in range(MOST_CALLS):
-            if not (self.mover or self.asker):
-                if not self._rings():
+        for _ in range(MAX_CALLS):
+            if not (self.engine_awake or self.validator_awake):
+                if not self._alarm_is_due():
                     return
                 self.wake()
-            if self.mover and (not self.asker or self.rng.random() < 0.6):
-                self._move()
+            if self.engine_awake and (not self.validator_awake or self.rng.random() < 0.6):
+                self._run_engine()
             else:
                 self._ask()
-        raise Broken("liveness", f"the workers do not come to rest within {MOST_CALLS} calls")
+        raise Violation("liveness", f"the workers do not come to rest within {MAX_CALLS} calls")
 
-    def _move(self) -> None:
-        self.mover = False
-        if self._turn():
+    def _run_engine(self) -> None:
+        self.engine_awake = False
+        if self._tick():
             self.wake()
         else:
             self.alarm = self.engine.next_wakeup()
 
-    def _turn(self) -> bool:
+    def _tick(self) -> bool:
         self.calls += 1
-        self.unseen = 0.0
+        self.unnoticed = 0.0
         self.turning = True
         moved = self.engine.tick()
         self.turning = False
@@ -201,7 +201,7 @@ class Life:
 
     def _ask(self) -> None:
         self.calls += 1
-        self.asker = False
+        self.validator_awake = False
         if self.engine.validate():
             self.wake()
 
@@ -210,14 +210,14 @@ class Life:
     def set_clock(self, seconds: float) -> None:
         """Somebody sets the clock, which what goes on outside does not notice."""
         self.time += seconds
-        self.leapt += seconds
-        self.unseen += seconds
-        self.begun += seconds
+        self.clock_offset += seconds
+        self.unnoticed += seconds
+        self.events_start += seconds
         self.rechecked += seconds
         self.platform.later = [(at + seconds, effect) for at, effect in self.platform.later]
         self.executor.set_clock(seconds)
         self.warehouse.set_clock(seconds)
-        self.witness.clock_was_set(seconds)
+        self.invariants.clock_was_set(seconds)
 
     def advance(self, to: float) -> None:
         """Let time pass: jobs end and late rows appear, each at its time."""
@@ -238,101 +238,103 @@ class Life:
         """Go to the next moment at which anything can happen; False when there is none."""
         at = min(self._moments(), default=None)
         if at is None:
-            return self._come(self.coming[:1])
+            return self._apply_pending(self.pending_events[:1])
         recheck = self.rechecked + self.pipeline.engine.recheck_interval
         if at == recheck:
             self.rechecks += 1
-        elif (progress := (self.witness.moves, len(self.executor.launched))) != self.progress:
+        elif (progress := (self.invariants.moves, len(self.executor.launched))) != self.progress:
             self.progress, self.rechecks = progress, 0
         self.advance(max(at, self.time))
-        due = [entry for entry in self.coming if self.begun + entry[1].at <= self.time]
-        self._come([entry for entry in due if _comes_at_rest(*entry)])
-        if self.witness.waits_for_earlier and self.time >= recheck:
+        due = [entry for entry in self.pending_events if self.events_start + entry[1].at <= self.time]
+        self._apply_pending([entry for entry in due if _waits_for_quiescence(*entry)])
+        if self.invariants.waits_for_earlier and self.time >= recheck:
             self.rechecked = self.time
             self.engine.recheck_missing_upstream()
-        self.mover = self.mover or self.engine.has_running_attempts()
-        self.asker = self.asker or self.engine.has_due_query()
+        self.engine_awake = self.engine_awake or self.engine.has_running_attempts()
+        self.validator_awake = self.validator_awake or self.engine.has_due_query()
         return True
 
-    def _come(self, entries: list[Coming]) -> bool:
+    def _apply_pending(self, entries: list[PendingEvent]) -> bool:
         """Let some of what is to come happen while all is at rest; whether there was any."""
         for entry in entries:
-            if entry in self.coming:
-                self.coming.remove(entry)
-                self._strike(entry[1], AT_REST)
+            if entry in self.pending_events:
+                self.pending_events.remove(entry)
+                self._apply(entry[1], AT_REST)
         return bool(entries)
 
-    def _strike(self, one: Happening, point: str) -> None:
+    def _apply(self, one: ExternalEvent, point: str) -> None:
         if one.args.get("edits"):
-            self._edit()
+            self._edit_pipeline()
         if one.verb == "kill":
             raise Killed(point, one.args["for_seconds"])
         self._perform(one)
 
-    def _rings(self) -> bool:
+    def _alarm_is_due(self) -> bool:
         return self.alarm is not None and self.alarm <= self.time
 
     def _moments(self) -> list[float]:
-        moments = [at for _, one in self.coming if (at := self.begun + one.at) > self.time]
+        moments = [at for _, one in self.pending_events if (at := self.events_start + one.at) > self.time]
         moments += [at for at, _ in self.platform.later]
         if self.alarm is not None:
             moments.append(self.alarm)
         for attempt, process in self.executor.alive.items():
             overdue = self._overdue(attempt, process)
             moments.append(min(process.ends, overdue if overdue > self.time else process.ends))
-        if self.witness.waits_for_earlier and self.rechecks < MOST_RECHECKS:
+        if self.invariants.waits_for_earlier and self.rechecks < MAX_RECHECKS:
             moments.append(self.rechecked + self.pipeline.engine.recheck_interval)
         return [at for at in moments if not math.isinf(at)]
 
     def _overdue(self, attempt: int, process: Process) -> float:
         """When the daemon ends a job: it counts by what it has noted, which may be set since."""
         limits = self.pipeline.job_settings(process.job.env["BACKFILLD_PROCESSOR"])
-        noted = self.witness.running.get(attempt, {}).get("started_at") or 0.0
+        noted = self.invariants.running.get(attempt, {}).get("started_at") or 0.0
         began = max(process.started, noted)
         spoke = max(began, process.started + process.work.talks)
-        unseen = 2 * self.scenario.thinks if self.leapt else 0.0  # what it took to see that the clock was set
-        return min(began + limits.timeout, spoke + limits.idle_timeout) + unseen + 1.0
+        unnoticed = (
+            2 * self.scenario.query_seconds if self.clock_offset else 0.0
+        )  # what it took to see that the clock was set
+        return min(began + limits.timeout, spoke + limits.idle_timeout) + unnoticed + 1.0
 
     # What comes from outside
 
     def point(self, name: str, *, free: bool = True) -> None:
         """A named point is passed: the daemon may die here, and where it is free others may act."""
         self.points[name] += 1
-        for entry in list(self.coming):
+        for entry in list(self.pending_events):
             one = entry[1]
-            if entry not in self.coming:
+            if entry not in self.pending_events:
                 continue  # another point, further in, was where it came
-            if self.begun + one.at > self.time:
+            if self.events_start + one.at > self.time:
                 return
             if one.point and one.point != name:
                 continue
             if entry[0] > 0:
                 entry[0] -= 1
-            elif one.verb == "kill" or (free and self.up and self.requests < MOST_REQUESTS):
-                self.coming.remove(entry)
-                self._strike(one, name)
+            elif one.verb == "kill" or (free and self.up and self.requests < MAX_REQUESTS):
+                self.pending_events.remove(entry)
+                self._apply(one, name)
 
-    def _think(self, name: str) -> None:
+    def _query(self, name: str) -> None:
         """The warehouse takes its time, whoever asks; meanwhile the engine may go on."""
-        self.advance(self.time + self.scenario.thinks / 2)
+        self.advance(self.time + self.scenario.query_seconds / 2)
         self.point(name)
         if self.up and not self.turning and self.rng.random() < 0.3:
-            self.requests += MOST_REQUESTS
-            for _ in itertools.takewhile(bool, (self._turn() for _ in range(MOST_CALLS))):
+            self.requests += MAX_REQUESTS
+            for _ in itertools.takewhile(bool, (self._tick() for _ in range(MAX_CALLS))):
                 pass
-            self.requests -= MOST_REQUESTS
+            self.requests -= MAX_REQUESTS
 
-    def _perform(self, one: Happening) -> None:
+    def _perform(self, one: ExternalEvent) -> None:
         self.emit(str(one))
         self.rechecks = 0
         self.requests += 1
-        refusal = happen(self, one)
+        refusal = apply_event(self, one)
         self.requests -= 1
         if refusal:
             self.emit(f"  refused: {refusal}")
-        if one.verb not in TROUBLES:
+        if one.verb not in FAULTS:
             self.wake()
 
 
-def _comes_at_rest(skip: int, one: Happening) -> bool:
+def _waits_for_quiescence(skip: int, one: ExternalEvent) -> bool:
     return one.point == AT_REST or (not one.point and skip == 0)

@@ -8,75 +8,75 @@ from typing import TYPE_CHECKING
 
 from backfilld.state.pipeline.phase import DONE, Phase
 from backfilld.state.pipeline.processor import Processor
-from tests.simulation.quiescence_invariants import Broken, Row, day_of
+from tests.simulation.quiescence_invariants import Row, Violation, day_of
 
 if TYPE_CHECKING:
-    from tests.simulation.invariants import Witness
-    from tests.simulation.simulation import Life
+    from tests.simulation.invariants import Invariants
+    from tests.simulation.simulation import Simulation
 
 UNCERTAIN = ("unknown", "running")
 
 
-class Marked:
+class StalenessInvariants:
     """Looks at the done dates of a world at rest."""
 
-    def __init__(self, life: Life, witness: Witness) -> None:
-        self._life = life
-        self._witness = witness
+    def __init__(self, sim: Simulation, invariants: Invariants) -> None:
+        self._sim = sim
+        self._invariants = invariants
 
     def look(self) -> None:
         """Marks follow from the verdicts, whatever the warehouse would say by now.
 
         Raises:
-            Broken: an invariant does not hold.
+            Violation: an invariant does not hold.
         """
         for date in self._done():
-            row = self._witness.dates[date]
-            known = [self._witness.checks.get((date, name)) for name in self._life.pipeline.processors]
+            row = self._invariants.dates[date]
+            known = [self._invariants.checks.get((date, name)) for name in self._sim.pipeline.processors]
             own = [check for check in known if check]
             lacking = [c["processor"] for c in own if not c["satisfied"] and c["verdict"] not in UNCERTAIN]
             if bool(lacking) != bool(row["regressed"]):
                 told = f"{date} lacks {lacking} and tells: '{row['regressed']}'"
-                raise Broken("a done date tells what it lacks", told)
+                raise Violation("a done date tells what it lacks", told)
             if row["stale_at"] is None and (why := next(self._outdated(date), "")):
-                raise Broken("what is computed from older rows is stale", why)
+                raise Violation("what is computed from older rows is stale", why)
 
     def nothing_lacks(self) -> None:
         """At the very end no date is marked, and the tables show why: all is right.
 
         Raises:
-            Broken: an invariant does not hold.
+            Violation: an invariant does not hold.
         """
         self.look()
         for date in self._done():
-            row = self._witness.dates[date]
+            row = self._invariants.dates[date]
             if row["regressed"] or row["stale_at"] is not None:
-                raise Broken("liveness", f"{date} stays marked, whatever is done: {row}")
-            lacking = [p.name for p in self._life.pipeline.processors.values() if self._lacks(date, p)]
+                raise Violation("liveness", f"{date} stays marked, whatever is done: {row}")
+            lacking = [p.name for p in self._sim.pipeline.processors.values() if self._lacks(date, p)]
             if lacking:
-                raise Broken("a done date tells what it lacks", f"{date} lacks {lacking}, unnoticed")
+                raise Violation("a done date tells what it lacks", f"{date} lacks {lacking}, unnoticed")
 
     def _done(self) -> Iterator[str]:
         """The done dates on which something was expected."""
-        for date, row in self._witness.dates.items():
+        for date, row in self._invariants.dates.items():
             if row["state"] == DONE and row["outcome"] != "not_expected":
                 yield date
 
     def _lacks(self, date: str, processor: Processor) -> bool:
         """Whether a table does not hold what is right, and nobody knows of a reason."""
-        check, pair = self._witness.checks[date, processor.name], (processor.name, day_of(date))
-        if check["accepted_reason"] or check["waived_by"] or not self._witness.asks(date, processor):
+        check, pair = self._invariants.checks[date, processor.name], (processor.name, day_of(date))
+        if check["accepted_reason"] or check["waived_by"] or not self._invariants.asks(date, processor):
             return False
-        evidence = self._life.warehouse.look(*pair)
-        return not evidence.open and not self._life.platform.complete(pair, evidence)
+        evidence = self._sim.warehouse.look(*pair)
+        return not evidence.open and not self._sim.platform.complete(pair, evidence)
 
     def _outdated(self, date: str) -> Iterator[str]:
         """Outputs of sequential phases that began before a job ended that they are computed from."""
-        for phase, before in self._witness.lookbacks:
+        for phase, before in self._invariants.lookbacks:
             window = self._window(date, phase)
-            sources = [self._witness.checks.get((day, p.name)) for day in window for p in before.processor]
+            sources = [self._invariants.checks.get((day, p.name)) for day in window for p in before.processor]
             for processor in phase.processor:
-                output = self._witness.checks.get((date, processor.name))
+                output = self._invariants.checks.get((date, processor.name))
                 if output is None or not _has_rows(output) or not self._is_ours(output):
                     continue
                 for source in filter(None, sources):
@@ -88,12 +88,12 @@ class Marked:
                         yield f"{processor.name} of {date} began before {name} ended, and no mark says so"
 
     def _is_ours(self, output: Row) -> bool:
-        foreign = self._witness.pair(output) in self._life.platform.foreign
+        foreign = self._invariants.pair(output) in self._sim.platform.foreign
         return output["last_attempt_started_at"] is not None and not foreign
 
     def _window(self, date: str, phase: Phase) -> Iterator[str]:
         """A date and its lookback."""
-        pipeline, own = self._life.pipeline, day_of(date)
+        pipeline, own = self._sim.pipeline, day_of(date)
         start = pipeline.seasons.lookback_start(own, pipeline.lookback(phase))
         return (str(dt.date.fromordinal(n)) for n in range(start.toordinal(), own.toordinal() + 1))
 

@@ -7,7 +7,7 @@ import pytest
 
 from backfilld.api.cli import show_date
 from backfilld.state.records import Mark
-from backfilld.state.store import dates
+from backfilld.state.store import transitions
 from tests.factories import phase, pipeline, processor
 from tests.integration.api_world import Api
 from tests.simulation.world import ME, Work, World
@@ -169,7 +169,7 @@ def test_a_cascade_together_with_the_repair_runs_what_it_makes_stale(world):
     assert sorted(ran[2:]) == sorted(steps(*DAYS[2:]))
     assert stale(world) == []
     with world.db.read() as tx:
-        moves = dates.history(tx, LAST)
+        moves = transitions.history(tx, LAST)
     assert f"cascade of {REPAIRED}" in [move.reason for move in moves]
 
 

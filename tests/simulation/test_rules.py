@@ -8,7 +8,7 @@ import pytest
 
 from backfilld.daemon.events import AttemptEnded, Incident
 from backfilld.state.rules.verdict import HistoryRun
-from backfilld.state.store import checks, dates
+from backfilld.state.store import checks, transitions
 from tests.factories import phase, pipeline, processor
 from tests.simulation.fakes import ANSWER, Work
 from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
@@ -200,7 +200,7 @@ def test_history_rows_always_chain(world):
     world.run()
     for date in world.dates():
         with world.db.read() as tx:
-            rows = dates.history(tx, date)
+            rows = transitions.history(tx, date)
         assert [row.version for row in rows] == list(range(1, len(rows) + 1))
         assert all(a.target == b.source for a, b in itertools.pairwise(rows))
 

@@ -74,7 +74,7 @@ def test_many_dates_are_spread_over_ticks_of_bounded_size(world, monkeypatch):
 
 def test_the_next_date_is_found_by_one_seek_of_an_index(world):
     with world.db.read() as tx:
-        for statement in (staleness._NEXT, staleness._SEEN_BEFORE):
+        for statement in (staleness._NEXT, staleness._UNCHECKED_SINCE):
             query = str(statement.compile(tx, compile_kwargs={"render_postcompile": True}))
             values = (0.0, 1, 0)[3 - query.count("?") :]
             plan = [row[-1] for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values)]

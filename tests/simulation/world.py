@@ -19,7 +19,7 @@ from backfilld.daemon.executors.adapter import Job
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Actor, DateRow, attempt_result
 from backfilld.state.rules.machine import FINAL, Machine
-from backfilld.state.store import attempts, dates
+from backfilld.state.store import attempts, dates, transitions
 from backfilld.state.store.database import Database
 from tests.simulation.fakes import Script, SimExecutor, SimWarehouse, Work
 
@@ -129,7 +129,7 @@ class World:
     def path(self, date: dt.date) -> list[str]:
         """The states a date went through."""
         with self.db.read() as tx:
-            moves = dates.history(tx, date)
+            moves = transitions.history(tx, date)
         return [moves[0].source, *(move.target for move in moves)] if moves else []
 
     def attempts(self, date: dt.date) -> list[tuple[str, str]]:

@@ -181,17 +181,17 @@ def test_backups_go_on_when_the_clock_is_set_back_and_new_ones_are_kept(db):
 def test_who_holds_the_lock_is_told_even_if_he_has_not_said_so(db):
     path, me = db.path.with_name(FILE), Holder.me(since=NOON, listen="x")
     first = FileLock(path, Holder(pid=4711, host="night", since=NOON, listen="127.0.0.1:8484"))
-    first.take()
+    first.acquire()
     with pytest.raises(
         AlreadyRunning, match=r"pid 4711 on night, since 2026-11-01 12:00:00 UTC, at http://127.0.0.1:8484"
     ):
-        FileLock(path, me).take()
+        FileLock(path, me).acquire()
     path.write_text("nonsense")
-    with pytest.raises(AlreadyRunning, match=r"it has not said who it is, `fuser .*daemon.lock` tells"):
-        FileLock(path, me).take()
+    with pytest.raises(AlreadyRunning, match=r"unknown, see `fuser .*daemon.lock`"):
+        FileLock(path, me).acquire()
     first.release()
     again = FileLock(path, me)
-    again.take()
+    again.acquire()
     again.release()
 
 

@@ -17,7 +17,7 @@ from backfilld.daemon.events import AttemptEnded, AttemptStarted, DateMoved, Gat
 from backfilld.daemon.executors.adapter import Job
 from backfilld.state.records import AttemptStatus
 from backfilld.state.rules.machine import Trigger
-from backfilld.state.store import dates
+from backfilld.state.store import transitions
 from backfilld.state.store.errors import DatabaseUnavailable
 from tests.factories import nba
 from tests.integration.api_world import Api, make_api
@@ -131,7 +131,7 @@ def test_moves_that_people_ask_for_are_counted_as_the_engine_s_are(api: Api) -> 
     ask("/v1/dates/2021-10-19/accept", {"processor": "box", "reason": "lost"}, well)
     # Then there are as many moves as the dates' histories have
     with api.world.db.read() as tx:
-        moves = [move.target for date in api.world.dates() for move in dates.history(tx, date)]
+        moves = [move.target for date in api.world.dates() for move in transitions.history(tx, date)]
     samples = api.scrape()
     assert {to: samples[f'backfilld_transitions_total{{to="{to}"}}'] for to in set(moves)} == Counter(moves)
 

@@ -158,7 +158,7 @@ def test_the_plan_repairs_phase_3_of_every_date_before_the_first_step_of_phase_4
 @pytest.mark.parametrize("day", [day for day in FOUND if day != 25])
 def test_each_date_is_refused_for_a_reason_of_its_own(day: int) -> None:
     (gate,) = validated(as_found(), day, day).phases[1].dates.values()
-    assert gate is Readiness.LACKING
+    assert gate is Readiness.INCOMPLETE
 
 
 def test_the_15th_alone_passes_once_its_duplicates_are_gone() -> None:

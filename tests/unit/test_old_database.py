@@ -8,7 +8,7 @@ import sqlite3
 import pytest
 
 from backfilld.state.records import AttemptStatus
-from backfilld.state.store import attempts, checks, dates
+from backfilld.state.store import attempts, checks, dates, transitions
 from backfilld.state.store.database import Database
 from backfilld.state.store.errors import DatabaseUnavailable
 from backfilld.state.store.schema_version import MIGRATIONS, schema_version
@@ -85,7 +85,11 @@ def test_an_upgrade_loses_nothing(path, migrations):
         # And dates, histories, checks, running attempts and counts are unchanged
         (date,) = dates.page(tx, start=DATE, end=DATE, limit=10)
         assert (date.state, date.version, date.backfill_id) == ("phase4-step-1", 3, 7)
-        assert [move.target for move in dates.history(tx, DATE)] == ["phase2", "phase3", "phase4-step-1"]
+        assert [move.target for move in transitions.history(tx, DATE)] == [
+            "phase2",
+            "phase3",
+            "phase4-step-1",
+        ]
         assert checks.for_dates(tx, [DATE])[DATE]["zones"].rows == 30
         (attempt,) = attempts.running(tx)
         assert (attempt.id, attempt.sequence, attempt.status) == (41, "phase4", AttemptStatus.RUNNING)

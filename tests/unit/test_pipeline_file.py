@@ -310,7 +310,7 @@ def test_a_file_of_anything_is_refused_and_never_crashes(value: Any) -> None:
 
 def test_executors_have_names_of_their_own_and_are_their_kind_without_another() -> None:
     cluster = {"scheduler": "tcp://10.0.0.5:8786", "slots": 3}
-    executors = {"dask": cluster, "gpu": {**cluster, "kind": "dask", "resource": "GPU"}}
+    executors = {"dask": cluster, "gpu": {**cluster, "kind": "dask", "resources": {"GPU": 1}}}
     file = pipeline(phase("p", processor("a", executor="gpu"), processor("b")), executor=executors)
     assert {name: (one.kind, one.slots) for name, one in file.executor.items()} == {
         "local": ("local", None),

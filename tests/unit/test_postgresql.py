@@ -61,7 +61,7 @@ class Daemon:
 def two(url):
     """Two daemons, of which the first leads."""
     with contextlib.closing(Daemon(url, "night")) as one, contextlib.closing(Daemon(url, "day")) as other:
-        assert one.lock.take() == ""
+        assert one.lock.acquire() == ""
         yield one, other
 
 
@@ -78,11 +78,11 @@ def cut_off(server, url, host):
 
 def test_the_second_daemon_is_told_who_leads_and_cannot_write(two):
     one, other = two
-    assert other.lock.take().startswith("leader is night:4711 since 20")
+    assert other.lock.acquire().startswith("leader is night:4711 since 20")
     assert not other.lock.held()
     assert one.lock.held()
     write(one.db, "leader")
-    with pytest.raises(NotLeader, match="stands by; changes are for the leader, night:4711 since"):
+    with pytest.raises(NotLeader, match="is a standby; send changes to the leader, night:4711 since"):
         write(other.db, "standby")
     write(other.db, "what holds whoever leads", fenced=False)
     assert keys(other.db) == {"leader", "what holds whoever leads"}
@@ -93,11 +93,11 @@ def test_a_leader_that_lost_its_session_cannot_write_although_it_does_not_know_y
     cut_off(server, url, "night")
     with pytest.raises(NotLeader, match="not known yet"):
         write(one.db, "between")
-    assert other.lock.take() == ""
+    assert other.lock.acquire() == ""
     with pytest.raises(NotLeader, match="the leader, day:4711"):
         write(one.db, "late")
     assert not one.lock.held()
-    assert one.lock.take().startswith("leader is day:4711")
+    assert one.lock.acquire().startswith("leader is day:4711")
     assert keys(one.db) == set()
 
 
@@ -107,7 +107,7 @@ def test_whoever_takes_the_lead_sees_all_that_the_leader_before_has_written(two,
     with one.db.write() as tx:
         tx.execute(HOLDS, {"key": "last"})
         cut_off(server, url, "night")
-        taker = threading.Thread(target=lambda: told.append((other.lock.take(), keys(other.db))))
+        taker = threading.Thread(target=lambda: told.append((other.lock.acquire(), keys(other.db))))
         taker.start()
         while not server.ask(
             "postgres", "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
@@ -120,22 +120,22 @@ def test_whoever_takes_the_lead_sees_all_that_the_leader_before_has_written(two,
 def test_a_released_lead_is_free_at_once(two):
     one, other = two
     one.lock.release()
-    assert other.lock.take() == ""
+    assert other.lock.acquire() == ""
 
 
 def test_a_crash_of_the_server_is_told_and_gone_on_after_with_all_that_was_committed():
     with postgresql.running(durable=True) as own, contextlib.closing(Daemon(own.empty(), "night")) as one:
         one.db.upgrade()
-        assert one.lock.take() == ""
+        assert one.lock.acquire() == ""
         write(one.db, "before")
         own.stop("immediate")
         with pytest.raises(DatabaseUnavailable, match="no session: check the server"):
             one.lock.held()
-        with pytest.raises(DatabaseUnavailable, match="work goes on by itself"):
+        with pytest.raises(DatabaseUnavailable, match="work continues by itself"):
             write(one.db, "meanwhile")
         own.start()
         assert not one.lock.held(), "another daemon may have led meanwhile"
-        assert one.lock.take() == ""
+        assert one.lock.acquire() == ""
         write(one.db, "after")
         assert keys(one.db) == {"before", "after"}
 

@@ -84,7 +84,7 @@ def _checked_folder(folder: Path) -> Path:
     if all((folder / name).exists() for name in ("pipeline.toml", "lake", "daemon.log")):
         if (folder / "state" / FILE).exists():
             lock = FileLock(folder / "state" / FILE, Holder.me(since=time.time(), listen=""))
-            lock.take()
+            lock.acquire()
             lock.release()
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise click.BadParameter(

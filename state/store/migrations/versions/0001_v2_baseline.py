@@ -5,22 +5,11 @@ does the same whatever becomes of them. The revision is named apart from the fir
 whose databases are refused.
 """
 
+from collections.abc import Iterator
+
 from alembic import op
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Column,
-    Date,
-    Double,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    Table,
-    Text,
-    UniqueConstraint,
-    text,
-)
+from sqlalchemy import BigInteger, CheckConstraint, Column, Date, Double, ForeignKey, Index, Integer, MetaData
+from sqlalchemy import Table, Text, TextClause, UniqueConstraint, text
 
 revision = "v2_0001"
 down_revision = None
@@ -30,19 +19,19 @@ metadata = MetaData()
 _BIG = Integer().with_variant(BigInteger(), "postgresql")
 
 
-def _flag(name):
+def _flag(name: str) -> Column[int]:
     return Column(name, Integer, CheckConstraint(f"{name} IN (0, 1)"), nullable=False, server_default="0")
 
 
-def _text(name):
+def _text(name: str) -> Column[str]:
     return Column(name, Text, nullable=False, server_default="")
 
 
-def _count(name):
+def _count(name: str) -> Column[int]:
     return Column(name, Integer, nullable=False, server_default="0")
 
 
-def _partial(name, *columns, where, unique=False):
+def _partial(name: str, *columns: str | TextClause, where: str, unique: bool = False) -> Index:
     return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
 
 
@@ -309,7 +298,7 @@ _COUNTED = {
 }
 
 
-def _triggers(dialect):
+def _triggers(dialect: str) -> Iterator[str]:
     for table, (tally, columns) in _COUNTED.items():
         if dialect == "sqlite":
             yield from _sqlite(table, tally, columns)
@@ -317,14 +306,14 @@ def _triggers(dialect):
             yield from _postgresql(table, tally, columns)
 
 
-def _add(tally, columns, row, by):
+def _add(tally: str, columns: tuple[str, ...], row: str, by: int) -> str:
     names = ", ".join(columns)
     values = ", ".join(f"{row}.{column}" for column in columns)
     added = f"INSERT INTO {tally} ({names}, n) VALUES ({values}, {by})"
     return f"{added} ON CONFLICT ({names}) DO UPDATE SET n = {tally}.n + {by};"
 
 
-def _sqlite(table, tally, columns):
+def _sqlite(table: str, tally: str, columns: tuple[str, ...]) -> Iterator[str]:
     add, drop = _add(tally, columns, "NEW", 1), _add(tally, columns, "OLD", -1)
     changed = " OR ".join(f"OLD.{column} <> NEW.{column}" for column in columns)
     yield f"CREATE TRIGGER {table}_counted AFTER INSERT ON {table} BEGIN {add} END"
@@ -335,7 +324,7 @@ def _sqlite(table, tally, columns):
     )
 
 
-def _postgresql(table, tally, columns):
+def _postgresql(table: str, tally: str, columns: tuple[str, ...]) -> Iterator[str]:
     add, drop = _add(tally, columns, "NEW", 1), _add(tally, columns, "OLD", -1)
     yield (
         f"CREATE FUNCTION {table}_count() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"

@@ -1,4 +1,4 @@
-"""The command that helps a failed date. It imports little: the command line uses it too."""
+"""The commands that help a failed date. Light to import: the command line prints them without a database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from backfilld.state.rules.machine import Outcome
 from backfilld.state.rules.verdict import Verdict
 
 
-def helpful_command(date: dt.date | str, outcome: str, unsatisfied: Mapping[str, str]) -> str:
+def helpful_command(date: dt.date, outcome: str, unsatisfied: Mapping[str, str]) -> str:
     """The command that helps a failed date, by the verdicts of its unsatisfied processors.
 
     A blocked date needs its missing data accepted, or its sources allowed to run; any other a retry.
@@ -21,6 +21,6 @@ def helpful_command(date: dt.date | str, outcome: str, unsatisfied: Mapping[str,
     return accept_command(date, name) if name else f"backfilld enqueue {date} --sources all"
 
 
-def accept_command(date: dt.date | str, processor: str) -> str:
-    """The command that accepts that a date has no output of a processor."""
+def accept_command(date: dt.date, processor: str) -> str:
+    """The command that waives the output of one processor for one date."""
     return f"backfilld accept {date} {processor} --reason TEXT"

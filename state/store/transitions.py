@@ -1,0 +1,177 @@
+"""Transitions: each move of a date is a compare-and-set on its version, with a row of history."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from backfilld.state.errors import BackfilldError
+from backfilld.state.pipeline.phase import DONE, PENDING
+from backfilld.state.records import DateRow, RunMode, TransitionRow
+from backfilld.state.rules.machine import FINAL, Outcome, Trigger
+from backfilld.state.store import row_mappers
+from backfilld.state.store.schema import backfill_dates, dates, transitions
+
+# Statements are built once: building one costs more than SQLite takes to run it.
+_THIS = dates.c.date == bindparam("_date")
+_AS_READ = (_THIS, dates.c.version == bindparam("_version"))
+_STATUS_COLUMNS = ("outcome", "reason", "waiting", "waiting_text", "due_at", "entered_at", "ended_at")
+_MOVE = (
+    update(dates)
+    .where(*_AS_READ)
+    .values(
+        {name: bindparam(f"_{name}") for name in (*_STATUS_COLUMNS, "state")} | {"version": bindparam("_new")}
+    )
+)
+_CLOSE_REQUEST = (
+    update(backfill_dates)
+    .where(
+        backfill_dates.c.backfill_id == bindparam("_backfill"), backfill_dates.c.date == bindparam("_date")
+    )
+    .values(state=bindparam("_state"), outcome=bindparam("_outcome"))
+)
+_INSERT_TRANSITION = insert(transitions)
+
+
+class StaleDate(BackfilldError):
+    """Another transaction moved the date since it was read."""
+
+    def __init__(self, date: dt.date) -> None:
+        super().__init__(f"{date} moved meanwhile")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One step of a date, as its history records it."""
+
+    trigger: Trigger
+    target: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DateStatus:
+    """The columns of a date after a move, except its state."""
+
+    outcome: str = ""
+    reason: str = ""
+    waiting: str = ""
+    waiting_text: str = ""
+    due_at: float | None = None
+    entered_at: float = 0.0
+    ended_at: float | None = None
+
+
+def move(
+    tx: Connection, row: DateRow, steps: Sequence[Transition], status: DateStatus, *, actor: str, now: float
+) -> None:
+    """Take a date through `steps`: one compare-and-set, and one row of history for each step.
+
+    Raises:
+        StaleDate: the date is no longer at the version that `row` was read at.
+    """
+    version, source = row.version, row.state
+    history = []
+    for step in steps:
+        version += 1
+        history.append(
+            {
+                "date": row.date,
+                "version": version,
+                "source": source,
+                "target": step.target,
+                "trigger": step.trigger.value,
+                "reason": step.reason,
+                "actor": actor,
+                "at": now,
+            }
+        )
+        source = step.target
+    columns = {f"_{name}": getattr(status, name) for name in _STATUS_COLUMNS}
+    changed = tx.execute(
+        _MOVE, {"_date": row.date, "_version": row.version, "_new": version, "_state": source, **columns}
+    )
+    if changed.rowcount != 1:
+        raise StaleDate(row.date)
+    tx.execute(_INSERT_TRANSITION, history)
+    if source in FINAL:
+        _close_request(tx, row, source, status.outcome)
+
+
+def _close_request(tx: Connection, row: DateRow, state: str, outcome: str) -> None:
+    ended = {"_state": state, "_outcome": outcome}
+    tx.execute(_CLOSE_REQUEST, {"_backfill": row.backfill_id, "_date": row.date, **ended})
+
+
+def restart(
+    tx: Connection,
+    ended: Sequence[DateRow],
+    *,
+    mode: RunMode,
+    actor: str,
+    reason: str,
+    now: float,
+    cascades: bool = False,
+) -> None:
+    """Move `done` or `failed` dates back to `pending`. The same writing transaction must have read them."""
+    if not ended:
+        return
+    again = {"state": PENDING, "outcome": "", "reason": "", "waiting": "engine", "waiting_text": ""}
+    fresh = {"due_at": now, "entered_at": now, "ended_at": None, "mode": mode.value}
+    fresh |= {"regressed": "", "swept_at": None, "cascades": int(cascades)}
+    statement = update(dates).where(*_AS_READ).values(version=dates.c.version + 1, **again, **fresh)
+    tx.execute(statement, [{"_date": row.date, "_version": row.version} for row in ended])
+    step = {"target": PENDING, "trigger": Trigger.RETRY.value, "reason": reason, "actor": actor, "at": now}
+    rows_of_history = [
+        {"date": row.date, "version": row.version + 1, "source": row.state, **step} for row in ended
+    ]
+    tx.execute(insert(transitions), rows_of_history)
+
+
+def reopen_requests(tx: Connection, ended: Sequence[DateRow]) -> None:
+    """Clear how dates ended in the backfill that owns them, which now continues with them."""
+    if not ended:
+        return
+    request = (
+        backfill_dates.c.backfill_id == bindparam("_backfill"),
+        backfill_dates.c.date == bindparam("_date"),
+    )
+    reopened = update(backfill_dates).where(*request).values(state="", outcome="")
+    tx.execute(reopened, [{"_backfill": row.backfill_id, "_date": row.date} for row in ended])
+
+
+def dismiss(tx: Connection, created: Sequence[dict[str, object]], reasons: Sequence[str], now: float) -> None:
+    """Insert new dates on which nothing is expected: done, each with one transition."""
+    if not created:
+        return
+    ended = {"state": DONE, "outcome": Outcome.NOT_EXPECTED.value, "waiting": "", "due_at": None}
+    done = {**ended, "ended_at": now, "version": 1}
+    tx.execute(
+        insert(dates), [{**one, **done, "reason": why} for one, why in zip(created, reasons, strict=True)]
+    )
+    step = {"version": 1, "source": PENDING, "target": DONE, "trigger": Trigger.DISMISS.value}
+    history_of = [
+        {"date": one["date"], **step, "reason": why, "actor": "engine", "at": now}
+        for one, why in zip(created, reasons, strict=True)
+    ]
+    tx.execute(insert(transitions), history_of)
+
+
+def readmitted(tx: Connection, pending: Sequence[DateRow]) -> set[dt.date]:
+    """The pending dates whose last transition is a readmission after a change of the pipeline file."""
+    moved = {row.date: row.version for row in pending if row.version}
+    if not moved:
+        return set()
+    query = select(transitions.c.date, transitions.c.version).where(
+        transitions.c.date.in_(list(moved)), transitions.c.trigger == Trigger.READMIT.value
+    )
+    return {row.date for row in tx.execute(query) if row.version == moved[row.date]}
+
+
+def history(tx: Connection, date: dt.date) -> list[TransitionRow]:
+    """All transitions of a date, in order."""
+    query = select(transitions).where(transitions.c.date == date).order_by(transitions.c.version)
+    return [row_mappers.transition(row) for row in tx.execute(query)]
