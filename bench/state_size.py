@@ -52,7 +52,7 @@ def timed_ms(action: Callable[[], object]) -> float:
 
 
 class _Unheard(list[Event]):
-    """Events that nobody keeps, so that memory is the daemon's own."""
+    """Drop events, so that the memory is that of the daemon."""
 
     def append(self, event: Event) -> None:
         pass
@@ -76,17 +76,17 @@ def measure(number: int) -> str:
             world.start()
 
         page = f"/v1/dates?start={FIRST}&end={last}&limit=100"
-        told = [
+        figures = [
             median_ms(world.engine.tick),
             median_ms(one_change),
             *(median_ms(lambda path=path: client.get(path)) for path in (page, "/v1/progress", "/metrics")),
             median_ms(restart, 3),
         ]
         size = sum(path.stat().st_size for path in Path(folder).iterdir()) / 2**20
-        told.append(timed_ms(lambda: _enqueue(world, last + dt.timedelta(days=1), number)))
+        figures.append(timed_ms(lambda: _enqueue(world, last + dt.timedelta(days=1), number)))
         world.db.close()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return " ".join([f"{number:>7}", *(f"{ms:>9.1f}" for ms in told), f"{memory:>7.0f}", f"{size:>7.1f}"])
+    return " ".join([f"{number:>7}", *(f"{ms:>9.1f}" for ms in figures), f"{memory:>7.0f}", f"{size:>7.1f}"])
 
 
 def _settled(number: int, folder: Path) -> World:

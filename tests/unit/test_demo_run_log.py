@@ -1,4 +1,4 @@
-"""The witness: runs are read back whole, and those that overlap are found."""
+"""The run log: runs are read back completely, and overlapping runs are found."""
 
 from datetime import date
 from pathlib import Path
