@@ -51,7 +51,7 @@ def timed_ms(action: Callable[[], object]) -> float:
     return 1000 * (time.perf_counter() - started)
 
 
-class _Unheard(list[Event]):
+class _DiscardedEvents(list[Event]):
     """Drop events, so that the memory is that of the daemon."""
 
     def append(self, event: Event) -> None:
@@ -93,7 +93,7 @@ def _settled(number: int, folder: Path) -> World:
     """A world at rest with so many dates: the engine brings some there, the others stand where those do."""
     shape = tomllib.loads(toml(["true", "{date}"], writers=SLOTS, lookback=30))
     world = World(parse_pipeline(shape, Path("bench.toml")), {}, folder)
-    world.warehouse, world.events = Instant(), _Unheard()  # type: ignore[assignment]
+    world.warehouse, world.events = Instant(), _DiscardedEvents()  # type: ignore[assignment]
     world.start()
     by_engine = min(number, BY_ENGINE)
     _enqueue(world, FIRST, by_engine)

@@ -116,7 +116,7 @@ def test_the_demo_runs_from_the_wheel_to_its_end(installed, tmp_path):
     listen = f"127.0.0.1:{free_port()}"
     told = run(backfilld, "demo", "--folder", str(tmp_path / "demo"), "--listen", listen, cwd=tmp_path)
     assert "13 complete, 7 bootstrap, 4 not_expected" in told
-    assert "backfill id=1 status=finished" in told
+    assert "backfill 1 is finished" in told
     assert "curl -s" in told
     assert "\x1b" not in told
     assert not overlaps(tmp_path / "demo" / "lake")

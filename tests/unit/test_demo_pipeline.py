@@ -80,7 +80,7 @@ def test_the_stage_of_an_earlier_demo_is_cleared(tmp_path: Path) -> None:
 def test_a_folder_with_other_files_is_not_emptied(tmp_path: Path) -> None:
     for name in ("thesis.txt", "pipeline.toml"):
         (tmp_path / name).write_text('name = "nba"\n')
-        with pytest.raises(FileExistsError, match="contains more than an earlier demo: choose another folder"):
+        with pytest.raises(FileExistsError, match="contains more than an earlier demo: choose another"):
             environment.prepare(tmp_path)
         assert (tmp_path / "thesis.txt").exists()
 
