@@ -78,7 +78,7 @@ def test_nothing_is_there_before_the_season(command, stage):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["enqueue", "yesterday"], "'yesterday' is not a date; write it like 2021-10-19"),
         (["enqueue", "20211019"], "'20211019' is not a date; write it like 2021-10-19"),
@@ -119,10 +119,10 @@ def test_nothing_is_there_before_the_season(command, stage):
         (["list", "--outcome", "lost"], "'lost' is not one of 'complete'"),
     ],
 )
-def test_wrong_use_exits_2_and_says_what_is_right(command, words, told):
+def test_wrong_use_exits_2_and_says_what_is_right(command, words, message):
     code, _, err = command(*words)
     assert code == 2
-    assert told in err
+    assert message in err
     assert "Traceback" not in err
 
 
@@ -169,7 +169,7 @@ def test_without_a_daemon_the_error_names_its_url(command, url, why):
 
 
 @pytest.mark.parametrize(
-    ("variable", "text", "told"),
+    ("variable", "text", "message"),
     [
         (
             "BACKFILLD_PIPLINE",
@@ -186,11 +186,11 @@ def test_without_a_daemon_the_error_names_its_url(command, url, why):
         ("BACKFILLD_BACKUP_KEEP", "0", "BACKFILLD_BACKUP_KEEP '0' is not a number of backups"),
     ],
 )
-def test_a_wrong_variable_is_named_with_the_remedy(command, monkeypatch, variable, text, told):
+def test_a_wrong_variable_is_named_with_the_remedy(command, monkeypatch, variable, text, message):
     monkeypatch.setenv(variable, text)
     code, _, err = command("serve", "--pipeline", "p.toml", "--state-dir", "s")
     assert code == 2
-    assert told in err
+    assert message in err
 
 
 def test_a_job_may_start_a_daemon(command, monkeypatch, tmp_path):
@@ -200,7 +200,7 @@ def test_a_job_may_start_a_daemon(command, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("token", ["", "bfd_unknown"])
-def test_a_client_without_access_is_told_where_a_token_goes(command, monkeypatch, tmp_path, token):
+def test_a_client_without_access_learns_where_a_token_goes(command, monkeypatch, tmp_path, token):
     monkeypatch.setenv("BACKFILLD_TOKEN", token)
     with listening(make_door(tmp_path).api.app) as url:
         code, _, err = command("status", "--url", url)
@@ -223,8 +223,8 @@ def test_a_command_of_several_lines_is_printed_as_it_would_run(capsys):
 def test_a_token_that_cannot_be_sent_is_refused_and_not_printed(command, monkeypatch, token):
     monkeypatch.setenv("BACKFILLD_TOKEN", token)
     code, _, err = command("status")
-    told = "BACKFILLD_TOKEN has a character that no token has; paste bfd_... again"
-    assert (code, err) == (2, f"backfilld: {told}\n")
+    message = "BACKFILLD_TOKEN has a character that no token has; paste bfd_... again"
+    assert (code, err) == (2, f"backfilld: {message}\n")
 
 
 @pytest.mark.parametrize("terminal", [False, True])

@@ -41,7 +41,7 @@ def test_an_enqueue_that_a_proxy_redirects_fails(command, app):
     "body",
     [{"errors": [{"message": "no"}]}, {"errors": {"start": ["no"]}}, {"errors": None}, {"code": 5}, ["no"]],
 )
-def test_the_problem_of_another_server_is_told_by_its_status(command, app, body, media_type):
+def test_the_problem_of_another_server_is_printed_as_its_status(command, app, body, media_type):
     app.add_url_rule(
         "/v1/backfills",
         view_func=lambda: flask.Response(json.dumps(body), 418, content_type=media_type),
@@ -60,8 +60,8 @@ def test_no_text_of_a_server_moves_the_cursor(command, app):
     app.add_url_rule("/v1/backfills", "ask", lambda: {**receipt, "details": [detail]}, methods=["POST"])
     app.add_url_rule("/v1/pause", "no", lambda: ({"detail": "\x1b[2Kno"}, 409), methods=["POST"])
     with listening(app) as url:
-        told, refused = command("enqueue", "2021-10-19", "--url", url), command("pause", "--url", url)
-    assert told.out.splitlines()[1] == "  2021-10-19  already_done  [1Aall is well"
+        printed, refused = command("enqueue", "2021-10-19", "--url", url), command("pause", "--url", url)
+    assert printed.out.splitlines()[1] == "  2021-10-19  already_done  [1Aall is well"
     assert "\x1b" not in refused.err
 
 

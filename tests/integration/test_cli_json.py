@@ -27,11 +27,11 @@ def command(api, monkeypatch, capsys):
 def test_status_in_json_has_what_its_text_shows(command, api):
     api.world.script = lambda job: Work(code=1)
     command("enqueue", "2021-10-28", "--wait")
-    told = json.loads(command("status", "--json").out)
-    assert told["progress"]["dates"]["failed"] == 1
-    assert [one["date"] for one in told["failed"]] == ["2021-10-28"]
-    assert [one["id"] for one in told["backfills"]] == [1]
-    assert told["activity"]["running"] == []
+    printed = json.loads(command("status", "--json").out)
+    assert printed["progress"]["dates"]["failed"] == 1
+    assert [one["date"] for one in printed["failed"]] == ["2021-10-28"]
+    assert [one["id"] for one in printed["backfills"]] == [1]
+    assert printed["activity"]["running"] == []
 
 
 def test_a_wait_with_json_prints_the_outcomes_and_then_the_progress_a_document_a_line(command):
@@ -54,6 +54,6 @@ def test_the_mistakes_of_a_pipeline_file_are_listed_in_json(command, tmp_path):
     bad = tmp_path / "bad.toml"
     bad.write_text("name = ", encoding="utf-8")
     ended = command("pipeline", "check", "--pipeline", str(bad), "--json")
-    told = json.loads(ended.out)
-    assert (ended.code, told["file"]) == (1, str(bad))
-    assert "is not TOML" in told["problems"][0]
+    printed = json.loads(ended.out)
+    assert (ended.code, printed["file"]) == (1, str(bad))
+    assert "is not TOML" in printed["problems"][0]

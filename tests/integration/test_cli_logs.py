@@ -39,8 +39,8 @@ def long_log(command, api, monkeypatch, tmp_path):
     [([], 90_000), (["--follow"], 90_000), (["--tail", "50000"], 50_000), (["--tail", "0"], 0)],
 )
 def test_a_log_larger_than_any_part_of_it_is_printed_byte_by_byte(command, long_log, words, lines):
-    told = command("logs", "1", *words)
-    assert told.out == "".join(long_log.read_text().splitlines(keepends=True)[90_000 - lines :])
+    printed = command("logs", "1", *words)
+    assert printed.out == "".join(long_log.read_text().splitlines(keepends=True)[90_000 - lines :])
 
 
 def test_a_log_is_followed_however_much_is_written_at_once(command, api, monkeypatch, long_log):

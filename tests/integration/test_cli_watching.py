@@ -294,11 +294,11 @@ def test_the_audit_shows_what_changed(command):
     assert enqueued.endswith("sources: all; force: false; priority: 0; note: a try; outcomes.enqueued: 3")
 
 
-def test_a_processor_that_there_is_not_is_told_with_names_that_are_whole(command):
-    told = command("accept", "2021-10-28", "nosuch", "--reason", "lost")
-    assert told.err == "backfilld: there is no processor 'nosuch'; known are box, extra, zones, cache\n"
-    told = command("accept", "2021-10-28", "boxes", "--reason", "lost")
-    assert told.err == "backfilld: there is no processor 'boxes'; did you mean 'box'?\n"
+def test_an_unknown_processor_is_refused_with_complete_names(command):
+    printed = command("accept", "2021-10-28", "nosuch", "--reason", "lost")
+    assert printed.err == "backfilld: there is no processor 'nosuch'; known are box, extra, zones, cache\n"
+    printed = command("accept", "2021-10-28", "boxes", "--reason", "lost")
+    assert printed.err == "backfilld: there is no processor 'boxes'; did you mean 'box'?\n"
 
 
 @pytest.mark.parametrize(
@@ -340,5 +340,5 @@ def completed(monkeypatch, words):
     *before, last = f"backfilld {words}".split(" ")
     monkeypatch.setenv("COMP_WORDS", " ".join([*before, last]))
     monkeypatch.setenv("COMP_CWORD", str(len(before)))
-    told = BashComplete(cli, {}, "backfilld", "_BACKFILLD_COMPLETE").complete()
-    return {line.partition(",")[2] for line in told.splitlines()}
+    printed = BashComplete(cli, {}, "backfilld", "_BACKFILLD_COMPLETE").complete()
+    return {line.partition(",")[2] for line in printed.splitlines()}

@@ -51,7 +51,7 @@ def test_every_command_starts_a_module_that_takes_its_options(name: str) -> None
 
 
 @pytest.mark.parametrize("name", PHASE3)
-def test_phase_3_tells_its_platform_to_leave_phase_4_alone(name: str) -> None:
+def test_phase_3_skips_the_downstream_trigger_of_its_platform(name: str) -> None:
     assert PIPELINE.processors[name].requires == ("skip_downstream_trigger",)
     assert importlib.import_module(f"backfilld.demo.jobs.{name}").OPTIONS["skip_downstream_trigger"] is True
 
