@@ -64,7 +64,8 @@ def test_a_complete_state_advances_without_running_anything():
 
 
 @pytest.mark.parametrize(
-    "verdict", [Verdict.NEVER_RAN, Verdict.PARTIAL, Verdict.DEGRADED, Verdict.FAILED, Verdict.EXCESS]
+    "verdict",
+    [Verdict.NEVER_RAN, Verdict.PARTIAL, Verdict.DEGRADED, Verdict.UNTOUCHED, Verdict.FAILED, Verdict.EXCESS],
 )
 def test_what_is_not_as_it_should_be_is_run(verdict):
     assert decided(PHASE3, check("team", verdict)).processors == ("team",)
@@ -172,6 +173,14 @@ def test_force_runs_a_complete_processor_once():
 def test_force_without_sources_leaves_complete_sources_as_they_are():
     forced = [check(p.name, mode="force") for p in PHASE2.processors]
     assert decided(PHASE2, *forced, sources=Sources.NONE) == Advance()
+
+
+@pytest.mark.parametrize("verdict", [Verdict.PARTIAL, Verdict.DEGRADED, Verdict.UNTOUCHED])
+def test_an_important_output_with_rows_is_waived_after_its_attempts_where_sources_are_left_out(verdict):
+    phases = phase("phase2", processor("box")), phase("phase3", processor("team", priority="important"))
+    used_up = check("team", verdict, attempt_count=3)
+    decision = decided(pipeline(*phases).stages[1], used_up, sources=Sources.NONE)
+    assert decision.waivers.keys() == {"team"}
 
 
 def test_what_is_accepted_passes_whatever_it_shows_but_is_no_gap_where_it_is_complete():

@@ -1,8 +1,7 @@
 """The first schema of the second edition.
 
-The tables and triggers are a copy of what schema.py and triggers.py were then, not an import: a migration
-does the same whatever becomes of them. The revision is named apart from the first edition's 0001 to 0009,
-whose databases are refused.
+The tables and triggers are a copy of schema.py and triggers.py as they were then, not an import, so that a
+migration never changes. Databases of the first edition, with revisions 0001 to 0009, are refused.
 """
 
 from collections.abc import Iterator
@@ -147,8 +146,7 @@ checks = Table(
     Column("last_attempt_ended_at", Double),
     _flag("last_attempt_succeeded"),
     _text("last_attempt_detail"),
-    Column("write_stamp", Text),
-    Column("stamp_before", Text),
+    *(Column(name, Text) for name in ("write_stamp", "stamp_before")),
     Column("stale_at", Double),
     _text("waived_by"),
     _text("waiver_reason"),
