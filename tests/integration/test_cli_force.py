@@ -35,7 +35,8 @@ def test_s1_a_forced_job_that_exits_1_ends_the_wait_with_1_and_starts_nothing_af
     does(api, Work(code=1))
     ended = command(*FORCE)
     assert ended.code == 1
-    assert ended.rows("failure", f"{DATE} box", 'reason="exit 1"')
+    assert len(ended.rows(f"✗ {DATE} box exited 1: exit 1")) == 3
+    assert ended.rows(f"✗ {DATE} exhausted: box: failed: the rerun failed (exit 1)")
     phase2 = {"box", "extra"}
     assert {job.env["BACKFILLD_PROCESSOR"] for job in api.world.executor.launched} == phase2
     assert api.get(f"/v1/dates/{DATE}")["outcome"] == "exhausted"
@@ -45,7 +46,8 @@ def test_t6_a_forced_job_that_writes_nothing_ends_the_wait_with_1_and_says_untou
     does(api, Work())
     assert command(*FORCE).code == 1
     shown = command("status", DATE)
-    assert shown.rows("⚠", "box", "untouched", "the partition was not rewritten")
+    assert shown.rows("⚠ box untouched")
+    assert shown.rows("exited 0, but the partition was not rewritten since")
     (box,) = [p for p in api.get(f"/v1/dates/{DATE}")["processors"] if p["processor"] == "box"]
     assert (box["verdict"], box["symbol"]) == ("untouched", "⚠")
     assert api.scrape()['backfilld_processor_dates{phase="phase2",processor="box",verdict="untouched"}'] == 1
