@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.daemon.warehouses.lake import backend, dialect
+from backfilld.daemon.warehouses.lake import backend, dialect, stamps
 from backfilld.daemon.warehouses.lake.backend import Lake
 from backfilld.state.rules.verdict import Evidence
 from tests.factories import phase, processor
@@ -147,8 +147,8 @@ def test_a_file_that_vanishes_between_listing_and_reading_is_looked_for_again(
             os.replace(files[0], directory / "part-new.parquet")
         return files
 
-    listed = backend._parquet
-    monkeypatch.setattr(backend, "_parquet", list_then_replace)
+    listed = backend.partition_files
+    monkeypatch.setattr(backend, "partition_files", list_then_replace)
 
     # Then
     assert box(house) == Evidence(rows=2, distinct={"game_id": 2})
@@ -272,3 +272,54 @@ def test_the_lakes_path_is_relative_to_the_pipeline_file(
     monkeypatch.chdir("/")
     assert box(house).rows == 2
     assert isinstance(house.open(BOX)._backend, Lake)
+
+
+# -------------------------------------------------------------------------------------- write stamps
+
+
+def stamp(house: LakeHouse) -> str | None:
+    """The write stamp of the date's partition."""
+    wanted = {"box": [DAY]}
+    answers = house.open(BOX, history=None).evidence(wanted, purpose="gate", stamps=wanted)
+    return answers["box", DAY].write_stamp
+
+
+def test_an_unfinished_write_is_no_write(house: LakeHouse) -> None:
+    before = stamp(house)
+    (partition(house, DAY) / ".part-0.parquet.7").write_bytes(b"half")
+    (partition(house, DAY) / "_SUCCESS").touch()
+    assert stamp(house) == before is not None
+
+
+def test_a_file_that_is_added_renamed_or_removed_is_a_write(house: LakeHouse) -> None:
+    seen = [stamp(house)]
+    (file,) = partition(house, DAY).glob("*.parquet")
+    second = file.with_name("part-z.parquet")
+    second.write_bytes(file.read_bytes())
+    seen.append(stamp(house))
+    second.replace(file)
+    seen.append(stamp(house))
+    file.unlink()
+    seen.append(stamp(house))
+    assert None not in seen
+    assert len(set(seen)) == 4
+
+
+def test_a_file_that_vanishes_while_its_stamp_is_read_changes_it(
+    house: LakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = stamp(house)
+    gone = str(partition(house, DAY) / "gone.parquet")
+    listed = stamps.partition_files
+    monkeypatch.setattr(stamps, "partition_files", lambda directory: [*listed(directory), gone])
+    assert stamp(house) not in (None, before)
+
+
+def test_a_partition_that_may_not_be_listed_has_no_stamp(
+    house: LakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(directory: Path) -> list[str]:
+        raise PermissionError(13, "Permission denied", str(directory))
+
+    monkeypatch.setattr(stamps, "partition_files", denied)
+    assert stamp(house) is None

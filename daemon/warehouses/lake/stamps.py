@@ -30,7 +30,8 @@ class LakeStamps:
             raise QueryError(str(error), inaccessible=True, file_scoped=True) from error
 
     def _stamp(self, partition: Partition) -> str:
-        files = partition_files(self._root, partition.table, partition.column, partition.date)
+        directory = self._root.joinpath(*partition.table.split("."), f"{partition.column}={partition.date}")
+        files = partition_files(directory)
         return hashlib.sha256("\n".join(_described(files)).encode("utf-8", "surrogateescape")).hexdigest()
 
 
