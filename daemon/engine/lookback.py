@@ -18,7 +18,7 @@ from backfilld.state.records import DateRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL, Machine
-from backfilld.state.store import calendar_days, checks, dates
+from backfilld.state.store import calendar_days, checks, dates, lookback_checks
 from backfilld.state.store.database import Transaction
 
 
@@ -62,7 +62,9 @@ def windows(tx: Transaction, context: EngineContext, rows: Iterable[DateRow]) ->
 
 def missing_upstream(tx: Transaction, within: Window) -> tuple[dt.date, str] | None:
     """The earliest unsatisfied (date, processor) within a window; None if all are satisfied."""
-    return checks.earliest_unsatisfied(tx, [p.name for p in within.phase.processor], within.start, within.end)
+    return lookback_checks.earliest_unsatisfied(
+        tx, [p.name for p in within.phase.processor], within.start, within.end
+    )
 
 
 def orphaned_missing(tx: Transaction, context: EngineContext) -> list[checks.Pair]:
@@ -121,7 +123,7 @@ def _wake_up_to_next_missing(
     for date in satisfied_dates:
         if date < reached:
             continue
-        missing = checks.earliest_unsatisfied(tx, names, date)
+        missing = lookback_checks.earliest_unsatisfied(tx, names, date)
         reached = missing[0] if missing else dt.date.max
         dates.make_waiting_due(tx, WaitReason.EARLIER_DATE, context.now(), after=date, until=reached)
 
@@ -136,12 +138,12 @@ def create_lookback_checks(tx: Transaction, context: EngineContext, admitted: Se
         ends = sorted(day.date for day in admitted)
         starts = [context.pipeline.seasons.lookback_start(end, lookback) for end in ends]
         names = [p.name for p in before.processor]
-        known_dates = checks.dates_with(tx, names, starts[0], ends[-1])
+        known_dates = lookback_checks.dates_with(tx, names, starts[0], ends[-1])
         known = calendar_days.between(tx, starts[0], ends[-1])
         expected = (context.pipeline.seasons.day(date, counts) for date, counts in sorted(known.items()))
         unchecked = (day.date for day in expected if day.expected and day.date not in known_dates)
         missing = [date for date in unchecked if _in_a_lookback(date, starts, ends)]
-        checks.create_lookback_checks(tx, missing, names, context.now())
+        lookback_checks.create_lookback_checks(tx, missing, names, context.now())
 
 
 def _in_a_lookback(date: dt.date, starts: Sequence[dt.date], ends: Sequence[dt.date]) -> bool:

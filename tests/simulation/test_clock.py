@@ -151,7 +151,7 @@ def test_what_was_known_of_the_calendar_is_asked_again_though_the_clock_was_set_
     world.enqueue(DATES[-1], DATES[-1])
     # Then the calendar was asked again
     with world.db.read() as tx:
-        assert calendar_days.between(tx, DATES[-1], DATES[-1]) == {DATES[-1]: 0}
+        assert calendar_days.between(tx, DATES[-1], DATES[-1]) == {DATES[-1]: {"games": 0}}
 
 
 def test_done_dates_are_looked_at_in_their_time_though_the_clock_was_set_back_by_more(world):
