@@ -11,7 +11,7 @@ from backfilld.api.cli.main import GROUPS, VERBS, cli
 
 HEAVY = {"alembic", "duckdb", "flask", "google.cloud.bigquery", "sqlalchemy", "sqlglot"}
 """Modules whose import takes longer than a request to the daemon."""
-WITH_VERBS = {"pipeline", "token"}
+WITH_VERBS = ("pipeline", "token")
 
 
 def commands() -> dict[str, click.Command]:
