@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.conformance.warehouse_suite")
+pytest.register_assert_rewrite("tests.conformance.warehouse_suite", "tests.conformance.platform_suite")
