@@ -10,8 +10,9 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from backfilld.daemon.engine import cascade, circuit_breaker, lookback, regression
+from backfilld.daemon.engine import cascade, circuit_breaker, foreign_writes, lookback, regression
 from backfilld.daemon.engine.context import ACTOR, EngineContext
+from backfilld.daemon.engine.foreign_writes import is_foreign_write
 from backfilld.daemon.engine.regression import UNCERTAIN
 from backfilld.daemon.events import Incident
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
@@ -102,11 +103,11 @@ class Validator:
 
     def _query(self, due: Sequence[CheckRow], *, purpose: Purpose = "gate", certain: bool = False) -> int:
         asked_at = self._context.now()
-        dates_by_processor: dict[str, list[dt.date]] = defaultdict(list)
-        for check in due:
-            if check.processor in self._context.pipeline.processors:
-                dates_by_processor[check.processor].append(check.date)
-        answers = self._warehouse.evidence(dates_by_processor, purpose=purpose)
+        known = [check for check in due if check.processor in self._context.pipeline.processors]
+        stamped = [check for check in known if _reads_stamp(check, purpose)]
+        answers = self._warehouse.evidence(
+            _dates_by_processor(known), purpose=purpose, stamps=_dates_by_processor(stamped)
+        )
         if self._context.now() < asked_at:
             return len(due)  # the clock was set back meanwhile, so the evidence has no usable time
         if any(evidence.open for evidence in answers.values()):
@@ -115,8 +116,9 @@ class Validator:
         days = self._days({check.date for check in due})
         for first in range(0, len(due), CHUNK):
             chunk = due[first : first + CHUNK]
-            results = zip(chunk, self._judge(chunk, answers, days, asked_at), strict=True)
-            self._save([(c, r) for c, r in results if not certain or r.judgement.verdict not in UNCERTAIN])
+            results = zip(chunk, self._judge(chunk, answers, days, asked_at, purpose), strict=True)
+            kept = [(c, r) for c, r in results if not certain or r.judgement.verdict not in UNCERTAIN]
+            self._save(kept, answers)
         return len(due)
 
     def _days(self, judged_dates: set[dt.date]) -> Mapping[dt.date, Day]:
@@ -124,7 +126,7 @@ class Validator:
             counts = calendar_days.for_dates(tx, judged_dates)
         return {date: self._context.pipeline.seasons.day(date, counts.get(date)) for date in judged_dates}
 
-    def _save(self, results: Sequence[tuple[CheckRow, CheckResult]]) -> None:
+    def _save(self, results: Sequence[tuple[CheckRow, CheckResult]], answers: Answers) -> None:
         with self._context.db.write() as tx:
             saved_pairs = checks.save(tx, [result for _, result in results])
             saved = [
@@ -137,10 +139,15 @@ class Validator:
             incidents += regression.update(tx, self._context, judged_dates)
             dates.make_dates_due(tx, judged_dates, dates.IMMEDIATELY)
             lookback.wake_unblocked(tx, self._context, satisfied)
-        self._context.emit_all([*moves, *incidents])
+        self._context.emit_all([*moves, *incidents, *foreign_writes.events(saved, answers)])
 
     def _judge(
-        self, due: Sequence[CheckRow], answers: Answers, days: Mapping[dt.date, Day], asked_at: float
+        self,
+        due: Sequence[CheckRow],
+        answers: Answers,
+        days: Mapping[dt.date, Day],
+        asked_at: float,
+        purpose: Purpose,
     ) -> Iterator[CheckResult]:
         pipeline = self._context.pipeline
         unknown_processor = Evidence(error="the pipeline file no longer has this processor")
@@ -157,6 +164,8 @@ class Validator:
                 bootstrap_days=pipeline.bootstrap_days(processor) if processor else 0,
                 last_attempt=check.last_attempt,
                 previous_attempts=check.previous_attempts,
+                rewrite=check.follows_rewrite,
+                stamp_before=check.stamp_before,
             )
             expectation = processor.expect if processor else Expectation()
             judgement = judge(evidence, expectation, days[check.date], context)
@@ -170,6 +179,10 @@ class Validator:
                 judgement=judgement,
                 asked_at=asked_at,
                 ask_again_at=self._context.now() + pipeline.engine.recheck_interval if recheck else None,
+                reads_stamp=_reads_stamp(check, purpose),
+                write_stamp=evidence.write_stamp,
+                is_rewritten=check.follows_rewrite and judgement.verdict.satisfied,
+                foreign_write=purpose == "sweep" and is_foreign_write(check, evidence),
             )
 
     def pause_queries(self, error: WarehouseError) -> None:
@@ -187,6 +200,18 @@ class Validator:
         self._pause = FIRST_PAUSE
         with self._context.db.write() as tx:
             holds.release(tx, holds.WAREHOUSE, "", actor=ACTOR)
+
+
+def _reads_stamp(check: CheckRow, purpose: Purpose) -> bool:
+    """Whether a query reads the write stamp: it costs queries, and only reruns and the sweep compare it."""
+    return purpose == "sweep" or check.awaits_rewrite
+
+
+def _dates_by_processor(wanted: Sequence[CheckRow]) -> Mapping[str, Sequence[dt.date]]:
+    dates_by_processor: dict[str, list[dt.date]] = defaultdict(list)
+    for check in wanted:
+        dates_by_processor[check.processor].append(check.date)
+    return dates_by_processor
 
 
 def _settling(pipeline: Pipeline) -> Iterator[str]:

@@ -27,6 +27,13 @@ def ask(house: House, *phases: object, date: dt.date = DAY, history: object = No
     return {name: found for (name, _), found in warehouse.evidence(wanted, purpose="gate").items()}
 
 
+def stamps(house: House) -> dict[dt.date, str | None]:
+    """The write stamps of `nba.box` on DAY and NEXT."""
+    wanted = {"box": [DAY, NEXT]}
+    answers = house.open(box(), history=None).evidence(wanted, purpose="sweep", stamps=wanted)
+    return {date: evidence.write_stamp for (_, date), evidence in answers.items()}
+
+
 def measured(**of: object) -> tuple[dict[str, object], dict[str, object]]:
     """A processor that is measured against another's rows."""
     first = phase("raw", processor("box", date_column="game_date", **of))

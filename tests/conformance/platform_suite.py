@@ -93,6 +93,16 @@ class PlatformSuite:
         assert warehouse.estimate_bytes({}) == 0
         assert house.queries == []
 
+    def test_no_write_stamp_is_read_unless_it_is_wanted(self, house: House) -> None:
+        house.put("nba.box", rows(1))
+        answers = house.open(box(), history=None).evidence({"box": [DAY]}, purpose="gate")
+        assert answers["box", DAY].write_stamp is None
+
+    def test_only_a_kind_with_the_capability_tells_write_stamps(self, house: House) -> None:
+        house.put("nba.box", rows(1))
+        told = "write_stamp" in warehouse_adapter(house.kind).capabilities
+        assert [stamp is not None for stamp in stamps(house).values()] == [told, told]
+
     def test_closing_twice_does_no_harm(self, house: House) -> None:
         house.put("nba.box", rows(1))
         warehouse = house.open(box(), history=None)
