@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from backfilld.daemon.engine import cascade, lookback, processor_holds
+from backfilld.daemon.engine import cascade, lookback, processor_holds, references
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.events import DateMoved, Event, GateEvaluated, Incident
 from backfilld.state.formatting import format_counts, pluralize
@@ -101,6 +101,7 @@ class Advancer:
         checks.clear_runnable(tx, batch.not_startable)
         checks.set_runnable(tx, batch.startable)
         lookback.wake_unblocked(tx, self._context, batch.waived)
+        checks.request_check(tx, references.waiting_pairs(self._pipeline, batch.waived), now, evaluated=True)
         for backfill_id in sorted(batch.failed_in):
             self._stop_if_too_many_failed(batch, batch.backfills[backfill_id])
 
@@ -196,6 +197,9 @@ class Advancer:
         date_checks: Mapping[str, CheckRow],
         decision: Advance,
     ) -> None:
+        names = [p.name for p in stage.processors]
+        obsolete = [n for n in names if date_checks[n].waived_by and n not in decision.waivers]
+        checks.clear_waivers(batch.tx, [(walk.row.date, name) for name in obsolete])
         for processor, waiver in decision.waivers.items():
             checks.waive(batch.tx, walk.row.date, processor, by=waiver.by, reason=waiver.reason)
             batch.waived.append((walk.row.date, processor))
@@ -227,6 +231,7 @@ class Advancer:
     def _wait(self, batch: _AdvanceBatch, walk: _DateWalk, decision: Start | Wait) -> None:
         wait = decision.wait if isinstance(decision, Start) else decision
         date = walk.row.date
+        self._waive_references(batch, walk, wait)
         if isinstance(decision, Start):
             batch.startable += [(date, name) for name in decision.processors]
         batch.to_query += [(date, name) for name in wait.ask]
@@ -238,6 +243,16 @@ class Advancer:
         else:
             waiting = WaitStatus(row=walk.row, waiting=wait.waiting, text=wait.text, due_at=wait.until)
             batch.waits.append(waiting)
+
+    def _waive_references(self, batch: _AdvanceBatch, walk: _DateWalk, wait: Wait) -> None:
+        """Record the waivers of references before the gate opens: what is compared with them waits for it."""
+        names = {p.name for p in self._pipeline.stage[walk.state].processors}
+        date_checks = batch.checks_by_date.get(walk.row.date, {})
+        for name, waiver in wait.waivers.items():
+            new = date_checks[name].waiver_reason != waiver.reason
+            if new and names.intersection(references.compared_with(self._pipeline, name)):
+                checks.waive(batch.tx, walk.row.date, name, by=waiver.by, reason=waiver.reason)
+                batch.waived.append((walk.row.date, name))
 
     def _end(self, batch: _AdvanceBatch, walk: _DateWalk, outcome: Outcome, reason: str) -> None:
         now = self._context.now()

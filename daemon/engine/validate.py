@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from backfilld.daemon.engine import cascade, circuit_breaker, lookback, regression
+from backfilld.daemon.engine import cascade, circuit_breaker, lookback, references, regression
 from backfilld.daemon.engine.context import ACTOR, EngineContext
+from backfilld.daemon.engine.references import new_reference, stored_reference
 from backfilld.daemon.engine.regression import UNCERTAIN
 from backfilld.daemon.events import Incident
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
@@ -20,15 +21,18 @@ from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.judge import JudgeContext, judge
-from backfilld.state.rules.verdict import Evidence
+from backfilld.state.rules.judge import Judgement, judge
+from backfilld.state.rules.verdict import Evidence, Verdict
 from backfilld.state.store import attempts, calendar_days, checks, dates, holds, work
 from backfilld.state.store.checks import CheckResult
+from backfilld.state.store.database import Transaction
 
 CHUNK = 5000
 """How many verdicts one transaction stores, so that the engine worker can write in between."""
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
 """Seconds until an unreachable warehouse is queried again: doubled from the first to the longest."""
+
+_UNKNOWN_PROCESSOR = Evidence(error="the pipeline file no longer has this processor")
 
 
 class Validator:
@@ -113,10 +117,12 @@ class Validator:
             with self._context.db.read() as tx:
                 due = attempts.with_attempt_history(tx, due)
         days = self._days({check.date for check in due})
+        judged = self._judge(due, answers, days, asked_at)
         for first in range(0, len(due), CHUNK):
             chunk = due[first : first + CHUNK]
-            results = zip(chunk, self._judge(chunk, answers, days, asked_at), strict=True)
+            results = zip(chunk, judged[first : first + CHUNK], strict=True)
             self._save([(c, r) for c, r in results if not certain or r.judgement.verdict not in UNCERTAIN])
+        self._request_outdated_references(due, answers)
         return len(due)
 
     def _days(self, judged_dates: set[dt.date]) -> Mapping[dt.date, Day]:
@@ -137,40 +143,83 @@ class Validator:
             incidents += regression.update(tx, self._context, judged_dates)
             dates.make_dates_due(tx, judged_dates, dates.IMMEDIATELY)
             lookback.wake_unblocked(tx, self._context, satisfied)
+            self._request_compared(tx, saved_pairs)
         self._context.emit_all([*moves, *incidents])
 
     def _judge(
         self, due: Sequence[CheckRow], answers: Answers, days: Mapping[dt.date, Day], asked_at: float
-    ) -> Iterator[CheckResult]:
+    ) -> list[CheckResult]:
+        """The result of each check, in the order of `due`. References are judged first."""
         pipeline = self._context.pipeline
-        unknown_processor = Evidence(error="the pipeline file no longer has this processor")
-        for check in due:
+        position = {name: number for number, name in enumerate(pipeline.judging_order)}
+        stored = self._stored_references(due)
+        results: dict[checks.Pair, CheckResult] = {}
+        for check in sorted(due, key=lambda check: position.get(check.processor, -1)):
+            pair = check.date, check.processor
             processor = pipeline.processors.get(check.processor)
-            evidence = (
-                answers.get((check.processor, check.date), unknown_processor)
-                if processor
-                else unknown_processor
-            )
-            context = JudgeContext(
+            evidence = answers.get((check.processor, check.date), _UNKNOWN_PROCESSOR)
+            of = pipeline.references.get(check.processor, "")
+            known, new = stored.get(check.date, {}).get(of), results.get((check.date, of))
+            compared = new_reference(new.judgement, known) if new else stored_reference(known, evidence)
+            context = pipeline.judge_context(
+                processor,
                 now=self._context.now(),
-                stale_after=pipeline.stale_after,
-                bootstrap_days=pipeline.bootstrap_days(processor) if processor else 0,
                 last_attempt=check.last_attempt,
                 previous_attempts=check.previous_attempts,
+                reference=compared if of else None,
             )
             expectation = processor.expect if processor else Expectation()
             judgement = judge(evidence, expectation, days[check.date], context)
-            unsettled = judgement.verdict in UNCERTAIN and processor is not None
-            # Do not re-query accepted checks: no date waits for them, and the query may never succeed.
-            recheck = unsettled and not check.accepted_reason
-            yield CheckResult(
-                date=check.date,
-                processor=check.processor,
-                generation=check.generation,
-                judgement=judgement,
-                asked_at=asked_at,
-                ask_again_at=self._context.now() + pipeline.engine.recheck_interval if recheck else None,
-            )
+            results[pair] = self._result(check, judgement, asked_at, known=processor is not None)
+        return [results[check.date, check.processor] for check in due]
+
+    def _result(self, check: CheckRow, judgement: Judgement, asked_at: float, *, known: bool) -> CheckResult:
+        """The result of a check, with the time of the next query where the verdict is uncertain.
+
+        Accepted checks are not queried again: no date waits for them, and the query may never succeed.
+        """
+        recheck = judgement.verdict in UNCERTAIN and known and not check.accepted_reason
+        interval = self._context.pipeline.engine.recheck_interval
+        return CheckResult(
+            date=check.date,
+            processor=check.processor,
+            generation=check.generation,
+            judgement=judgement,
+            asked_at=asked_at,
+            ask_again_at=self._context.now() + interval if recheck else None,
+        )
+
+    def _stored_references(self, due: Sequence[CheckRow]) -> Mapping[dt.date, Mapping[str, CheckRow]]:
+        """The stored checks of the dates on which something is compared with another processor."""
+        compared = {check.date for check in due if check.processor in self._context.pipeline.references}
+        if not compared:
+            return {}
+        with self._context.db.read() as tx:
+            return checks.for_dates(tx, compared)
+
+    def _request_compared(self, tx: Transaction, saved: Collection[checks.Pair]) -> None:
+        """Query again what waits for a reference whose verdict was just stored."""
+        pairs = list(references.waiting_pairs(self._context.pipeline, saved))
+        if not pairs:
+            return
+        stored = checks.for_dates(tx, {date for date, _ in pairs})
+        waiting = [
+            (date, name)
+            for date, name in pairs
+            if (check := stored[date].get(name))
+            and check.verdict is Verdict.UNKNOWN
+            and check.attempt_id is None
+        ]
+        checks.request_check(tx, waiting, self._context.now())
+
+    def _request_outdated_references(self, due: Sequence[CheckRow], answers: Answers) -> None:
+        """Query a reference again whose stored verdict rests on another row count than it has now."""
+        stored = self._stored_references(due)
+        queried = {(check.date, check.processor) for check in due}
+        pairs = references.outdated(self._context.pipeline, queried, stored, answers)
+        if pairs:
+            with self._context.db.write() as tx:
+                checks.request_check(tx, pairs, self._context.now())
 
     def pause_queries(self, error: WarehouseError) -> None:
         """Hold all queries for a while. Dates that wait for a verdict show the reason."""
