@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 from backfilld.daemon.engine import cascade, circuit_breaker, lookback, references, regression
 from backfilld.daemon.engine.context import ACTOR, EngineContext
@@ -226,9 +227,10 @@ class Validator:
         now, reason = self._context.now(), str(error)
         until = error.retry_at if error.retry_at is not None else now + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        end: dict[str, Any] = {"until": until, "absolute": error.retry_at is not None}
         with self._context.db.write() as tx:
-            if not holds.place(tx, holds.WAREHOUSE, "", reason=reason, actor=ACTOR, now=now, until=until):
-                holds.prolong(tx, holds.WAREHOUSE, "", reason=reason, until=until)
+            if not holds.place(tx, holds.WAREHOUSE, "", reason=reason, actor=ACTOR, now=now, **end):
+                holds.prolong(tx, holds.WAREHOUSE, "", reason=reason, **end)
         self._context.emit(Incident(kind="warehouse", text=reason))
 
     def _resume_queries(self) -> None:

@@ -264,6 +264,8 @@ holds = Table(
     _text("actor"),
     Column("since", Double, nullable=False),
     Column("until", Double),
+    # Whether `until` is a time of the calendar, such as midnight, which a clock step does not move.
+    _flag("absolute"),
 )
 
 breaker_counts = Table(

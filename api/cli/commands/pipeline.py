@@ -10,6 +10,7 @@ import click
 from backfilld.api.cli.output import json_option, print_json
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.state.pipeline.loading import PipelineError
+from backfilld.state.pipeline.validation import warnings
 from backfilld.state.rules.machine import Machine
 
 pipeline_option = click.option("--pipeline", "path", help="The pipeline file; else BACKFILLD_PIPELINE.")
@@ -48,8 +49,17 @@ def check(path: str | None, as_json: bool) -> None:
         raise click.exceptions.Exit(1) from error
     machine = Machine(loaded)
     if as_json:
-        print_json({"name": loaded.name, "states": machine.states, "diagram": machine.diagram()})
+        print_json(
+            {
+                "name": loaded.name,
+                "states": machine.states,
+                "diagram": machine.diagram(),
+                "warnings": list(warnings(loaded)),
+            }
+        )
         return
+    for warning in warnings(loaded):
+        click.echo(f"{loaded.path}: warning: {warning}", err=True)
     click.echo(
         f"{loaded.name}: {len(loaded.processors)} processors in {len(loaded.phase)} phases, no problem found"
     )

@@ -224,6 +224,7 @@ holds = Table(
     _text("actor"),
     Column("since", Double, nullable=False),
     Column("until", Double),
+    _flag("absolute"),
 )
 
 breaker_counts = Table(
