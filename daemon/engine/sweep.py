@@ -40,6 +40,7 @@ class Sweeper:
         asked_at = self._context.now()
         due_checks = [check for date_checks in due.values() for check in date_checks]
         try:
+            self._validator.refresh_calendar(min(due), max(due))
             self._validator.revalidate(due_checks, purpose="sweep", certain=True)
         except WarehouseError as error:
             self._validator.pause_queries(error)

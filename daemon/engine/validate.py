@@ -11,7 +11,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from backfilld.daemon.engine import cascade, circuit_breaker, lookback, references, regression
+from backfilld.daemon.engine import (
+    calendar_changes,
+    cascade,
+    circuit_breaker,
+    lookback,
+    references,
+    regression,
+)
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.references import new_reference, stored_reference
 from backfilld.daemon.engine.regression import UNCERTAIN
@@ -87,10 +94,27 @@ class Validator:
         first, last = lookback.calendar_span(self._context.pipeline, start, end)
         answer = self._warehouse.counts(first, last)
         span = (dt.date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1))
+        counts = self._context.pipeline.seasons.counts_of(span, answer)
         now = self._context.now()
         with self._context.db.write() as tx:
-            calendar_days.save(tx, self._context.pipeline.seasons.counts_of(span, answer), now)
+            known = calendar_days.between(tx, first, last)
+            calendar_days.save(tx, counts, now)
             dates.make_waiting_due(tx, WaitReason.CALENDAR, now)
+            changed = [date for date in counts if date in known and known[date] != counts[date]]
+            events = calendar_changes.apply_calendar_changes(tx, self._context, changed)
+        self._context.emit_all(events)
+
+    def recheck_calendar(self) -> None:
+        """Read the calendar again for live dates, unless queries are on hold."""
+        with self._context.db.read() as tx:
+            live = dates.live_span(tx)
+            held = holds.in_force(tx, holds.WAREHOUSE, self._context.now())
+        if live is None or held:
+            return
+        try:
+            self.refresh_calendar(*live)
+        except WarehouseError as error:
+            self.pause_queries(error)
 
     def revalidate(
         self, stored: Sequence[CheckRow], *, purpose: Purpose = "gate", certain: bool = False

@@ -16,7 +16,6 @@ from sqlalchemy import (
     Update,
     bindparam,
     case,
-    func,
     or_,
     select,
     union_all,
@@ -28,7 +27,7 @@ from backfilld.state.rules.judge import Judgement
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
 from backfilld.state.store.dates import IMMEDIATELY, make_dates_due
-from backfilld.state.store.schema import IS_RUNNABLE, IS_UNSATISFIED, checks, dates
+from backfilld.state.store.schema import IS_RUNNABLE, checks, dates
 from backfilld.state.store.sql import select_by_dates, upsert
 
 Pair = tuple[dt.date, str]
@@ -145,24 +144,6 @@ def reset_for(
                 statement.on_conflict_do_update(index_elements=["date", "processor"], set_=changes), rows
             )
     request_check(tx, [(row.date, name) for row in admitted for name in processors], now, evaluated=True)
-
-
-def create_lookback_checks(
-    tx: Connection, expected: Iterable[dt.date], processors: Collection[str], now: float
-) -> None:
-    """Create checks of earlier dates that are not enqueued but that later dates depend on."""
-    values = [
-        {"date": date, "processor": name, "query_due_at": now} for date in expected for name in processors
-    ]
-    if values:
-        tx.execute(upsert(tx, checks).on_conflict_do_nothing(), values)
-
-
-def dates_with(tx: Connection, processors: Collection[str], start: dt.date, end: dt.date) -> set[dt.date]:
-    """The dates from `start` to `end` for which each of the processors has a check."""
-    here = (checks.c.processor.in_(processors), checks.c.date.between(start, end))
-    query = select(checks.c.date).where(*here).group_by(checks.c.date)
-    return set(tx.execute(query.having(func.count() == len(processors))).scalars())
 
 
 def for_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, dict[str, CheckRow]]:
@@ -342,32 +323,3 @@ def _release(names: tuple[str, ...]) -> Update:
     here = (*_THIS, checks.c.attempt_id == bindparam("_attempt"))
     ended: dict[str, Any] = {name: bindparam(f"_{name}") for name in names}
     return update(checks).where(*here).values(attempt_id=None, **ended)
-
-
-def earliest_unsatisfied(
-    tx: Connection, processors: Collection[str], start: dt.date, end: dt.date = dt.date.max
-) -> tuple[dt.date, str] | None:
-    """The first date in [start, end) with an unsatisfied check of the processors, and its processor."""
-    values: dict[str, object] = {f"_processor{n}": name for n, name in enumerate(processors)}
-    values |= {"_start": start, "_end": end}
-    found = sorted(
-        (row.date, row.processor) for row in tx.execute(_first_unsatisfied(len(processors)), values)
-    )
-    return found[0] if found else None
-
-
-@cache
-def _first_unsatisfied(branches: int) -> CompoundSelect[Any]:
-    return union_all(
-        *(
-            select(
-                select(checks.c.date, checks.c.processor)
-                .where(IS_UNSATISFIED, checks.c.processor == bindparam(f"_processor{number}"))
-                .where(checks.c.date >= bindparam("_start"), checks.c.date < bindparam("_end"))
-                .order_by(checks.c.date)
-                .limit(1)
-                .subquery()
-            )
-            for number in range(branches)
-        )
-    )
