@@ -168,7 +168,12 @@ class Validator:
             incidents += regression.update(tx, self._context, judged_dates)
             dates.make_dates_due(tx, judged_dates, dates.IMMEDIATELY)
             lookback.wake_unblocked(tx, self._context, satisfied)
-            self._request_compared(tx, saved_pairs)
+            changed = {
+                (r.date, r.processor)
+                for c, r in saved
+                if r.judgement.verdict.satisfied or r.judgement.verdict is not c.verdict
+            }
+            self._request_compared(tx, changed, saved_pairs)
         self._context.emit_all([*moves, *incidents])
 
     def _judge(
@@ -195,15 +200,18 @@ class Validator:
             )
             expectation = processor.expect if processor else Expectation()
             judgement = judge(evidence, expectation, days[check.date], context)
-            results[pair] = self._result(check, judgement, asked_at, known=processor is not None)
+            # The reference's next verdict leads to the next query; one without a check has none.
+            waits = judgement.waits_for_reference and (new is not None or known is not None)
+            again = processor is not None and not waits
+            results[pair] = self._result(check, judgement, asked_at, again=again)
         return [results[check.date, check.processor] for check in due]
 
-    def _result(self, check: CheckRow, judgement: Judgement, asked_at: float, *, known: bool) -> CheckResult:
+    def _result(self, check: CheckRow, judgement: Judgement, asked_at: float, *, again: bool) -> CheckResult:
         """The result of a check, with the time of the next query where the verdict is uncertain.
 
         Accepted checks are not queried again: no date waits for them, and the query may never succeed.
         """
-        recheck = judgement.verdict in UNCERTAIN and known and not check.accepted_reason
+        recheck = judgement.verdict in UNCERTAIN and again and not check.accepted_reason
         interval = self._context.pipeline.engine.recheck_interval
         return CheckResult(
             date=check.date,
@@ -222,9 +230,12 @@ class Validator:
         with self._context.db.read() as tx:
             return checks.for_dates(tx, compared)
 
-    def _request_compared(self, tx: Transaction, saved: Collection[checks.Pair]) -> None:
-        """Query again what waits for a reference whose verdict was just stored."""
-        pairs = list(references.waiting_pairs(self._context.pipeline, saved))
+    def _request_compared(
+        self, tx: Transaction, changed: Collection[checks.Pair], saved: Collection[checks.Pair]
+    ) -> None:
+        """Query again what waits for a reference that has another verdict now, or is satisfied."""
+        compared = references.waiting_pairs(self._context.pipeline, changed)
+        pairs = [pair for pair in compared if pair not in saved]
         if not pairs:
             return
         stored = checks.for_dates(tx, {date for date, _ in pairs})

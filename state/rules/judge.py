@@ -24,6 +24,8 @@ class Judgement:
     rows: int | None
     expected: str
     reason: str = ""
+    waits_for_reference: bool = False
+    """Whether it is unknown only because the reference of its ratio is not satisfied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,7 @@ def judge(evidence: Evidence, expectation: Expectation, day: Day, context: Judge
     if judgement.verdict is not Verdict.COMPLETE:
         return judgement
     if doubt:
-        return replace(judgement, verdict=Verdict.UNKNOWN, reason=doubt)
+        return replace(judgement, verdict=Verdict.UNKNOWN, reason=doubt, waits_for_reference=True)
     return replace(judgement, reason="; ".join(filter(None, (judgement.reason, unjudged))))
 
 
