@@ -59,9 +59,9 @@ GATE_RESULTS: Mapping[str, str] = {
 """Results of gate evaluations."""
 HOLDS: Mapping[str, str] = {
     "all": "Everything is paused.",
-    "processor": "A processor is held by the circuit breaker.",
-    "table": "An output table is held: its daily attempts or its quota are used up.",
-    "warehouse": "Warehouse queries are held: the warehouse is unavailable, or `daily_bytes` is used up.",
+    "processor": "A processor is held by the circuit breaker or an operator.",
+    "table": "An output table is held: by an operator, or its daily attempts or its quota are used up.",
+    "warehouse": "Warehouse queries are held: by an operator, an outage, or a used-up `daily_bytes`.",
 }
 """Kinds of holds."""
 RESULTS: Mapping[str, str] = {

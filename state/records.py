@@ -86,6 +86,7 @@ class Action(StrEnum):
     CANCEL = "cancel"
     RETRY = "retry"
     ACCEPT = "accept"
+    HOLD = "hold"
     RELEASE = "release"
 
 

@@ -342,10 +342,12 @@ def _verb(command: click.Command, name: str) -> str:
     context = click.Context(command)
     words = [word for word in command.collect_usage_pieces(context) if word != "[OPTIONS]"]
     about = " ".join(inspect.cleandoc(command.help or "").split())
-    shown = [param for param in command.params if isinstance(param, click.Option)]
-    options = [record for param in shown if (record := param.get_help_record(context))]
+    options_of = [param for param in command.params if isinstance(param, click.Option)]
+    options = [record for param in options_of if (record := param.get_help_record(context))]
     lines = [f"- `{option}`: {text}" if text else f"- `{option}`" for option, text in options]
-    return "\n".join([f"### {' '.join([name, *words])}", about, "", *lines, ""])
+    examples = [line.strip() for line in (command.epilog or "").splitlines() if line.startswith("  ")]
+    shown = ["```console", *(f"$ {line}" for line in examples), "```", ""] if examples else []
+    return "\n".join([f"### {' '.join([name, *words])}", about, "", *lines, "", *shown])
 
 
 TABLES: Mapping[str, Callable[[], str]] = {

@@ -265,14 +265,14 @@ class Validator:
         end: dict[str, Any] = {"until": until, "absolute": error.retry_at is not None}
         with self._context.db.write() as tx:
             if not holds.place(tx, holds.WAREHOUSE, "", reason=reason, actor=ACTOR, now=now, **end):
-                holds.prolong(tx, holds.WAREHOUSE, "", reason=reason, **end)
+                holds.prolong(tx, holds.WAREHOUSE, "", actor=ACTOR, reason=reason, **end)
         self._context.emit(Incident(kind="warehouse", text=reason))
 
     def _resume_queries(self) -> None:
-        """End the hold: the warehouse has answered, or no check is due any more."""
+        """End the engine's hold: the warehouse has answered, or no check is due. An operator's hold stays."""
         self._pause = FIRST_PAUSE
         with self._context.db.write() as tx:
-            holds.release(tx, holds.WAREHOUSE, "")
+            holds.release(tx, holds.WAREHOUSE, "", actor=ACTOR)
 
 
 def _settling(pipeline: Pipeline) -> Iterator[str]:

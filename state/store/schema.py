@@ -255,7 +255,6 @@ calendar_days = Table(
 holds = Table(
     "holds",
     metadata,
-    # Scope: everything, one processor, one output table, or all warehouse queries.
     Column(
         "kind", Text, CheckConstraint("kind IN ('all', 'processor', 'table', 'warehouse')"), primary_key=True
     ),
@@ -264,8 +263,7 @@ holds = Table(
     _text("actor"),
     Column("since", Double, nullable=False),
     Column("until", Double),
-    # Whether `until` is a time of the calendar, such as midnight, which a clock step does not move.
-    _flag("absolute"),
+    _flag("absolute"),  # `until` is a time such as midnight, which a clock step does not move
 )
 
 breaker_counts = Table(

@@ -1,4 +1,4 @@
-"""The demo's jobs told to misbehave: as real processes, what they leave behind is what the kind promises."""
+"""Misbehaving jobs of the demo as real processes: each kind leaves behind what it promises."""
 
 import contextlib
 import os
@@ -37,7 +37,7 @@ def platform(tmp_path: Path) -> Platform:
         ("degraded", 0, 10, [RUNNING, (SUCCESS, 10)], Verdict.DEGRADED),
     ],
 )
-def test_a_job_misbehaves_as_it_is_told(
+def test_a_job_misbehaves_as_its_switch_says(
     platform: Platform,
     kind: str,
     exit_code: int,

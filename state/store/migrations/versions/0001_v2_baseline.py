@@ -181,9 +181,10 @@ attempts = Table(
     Column("max_rss_bytes", _BIG),
     Column("cpu_seconds", Double),
     CheckConstraint(
-        "status IN ('running', 'exited', 'timed_out', 'idle', 'cancelled', 'lost')",
-        name="status_is_known",
+        "status IN ('running', 'exited', 'timed_out', 'idle', 'cancelled', 'lost')", name="status_is_known"
     ),
+    CheckConstraint("exit_code IS NULL OR exit_code <> 0 OR status = 'exited'", name="code_0_has_exited"),
+    CheckConstraint("status <> 'exited' OR exit_code IS NOT NULL", name="exited_has_a_code"),
     CheckConstraint("(status = 'running') = (ended_at IS NULL)", name="running_has_no_end"),
     _partial(
         "one_attempt_per_sequential_phase",
