@@ -273,6 +273,8 @@ class HoldRow:
     actor: str
     since: float
     until: float | None
+    absolute: bool = False
+    """Whether `until` is a time of the calendar, such as midnight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

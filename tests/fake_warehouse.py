@@ -65,7 +65,7 @@ class FakeWarehouse:
         expect, rows = self.pipeline.processors[name].expect, self.rows.get((name, date), 0)
         return Evidence(
             rows=rows,
-            distinct=dict.fromkeys(expect.distinct.column_names(), self.calendar[date])
+            distinct={e.column: e.count[0] * self.calendar[date] for e in expect.distinct.root}
             if expect.distinct and rows
             else {},
             passing_rows=self.passing_rows.get((name, date), rows) if expect.quality else None,

@@ -24,9 +24,12 @@ def place_hold(
 ) -> bool:
     """Hold a processor or an output table: it starts no more jobs. Returns False if it was held already.
 
+    `until` is a time of the calendar, such as the midnight at which a quota is reset.
+
     Dates that were about to start one become due, so that they show the reason.
     """
-    if not holds.place(tx, kind, key, reason=reason, actor=actor, now=context.now(), until=until):
+    now = context.now()
+    if not holds.place(tx, kind, key, reason=reason, actor=actor, now=now, until=until, absolute=True):
         return False
     names = [name for name, p in context.pipeline.processors.items() if (kind, key) in _hold_keys(p)]
     dates.make_dates_due(tx, checks.clear_runnable_by(tx, names), context.now())

@@ -95,6 +95,8 @@ class Wait:
     text: str = ""
     until: float | None = None
     ask: tuple[str, ...] = ()
+    waivers: Mapping[str, Waiver] = field(default_factory=dict)
+    """The outputs of this state that the date will go without, while it waits for other ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,11 +293,11 @@ def _fail(step: _Step, steps: Mapping[str, _Step]) -> Decision:
 def _advance(steps: Mapping[str, _Step], context: GateContext) -> Decision:
     if context.missing_upstream:
         return Wait(waiting=WaitReason.EARLIER_DATE, text=context.missing_upstream)
-    return Advance(
-        waivers={
-            name: Waiver(step.by, step.text) for name, step in steps.items() if step.kind is _Kind.WAIVER
-        }
-    )
+    return Advance(waivers=_waivers(steps))
+
+
+def _waivers(steps: Mapping[str, _Step]) -> Mapping[str, Waiver]:
+    return {name: Waiver(step.by, step.text) for name, step in steps.items() if step.kind is _Kind.WAIVER}
 
 
 def _start_or_wait(steps: Mapping[str, _Step], context: GateContext) -> Decision:
@@ -306,7 +308,7 @@ def _start_or_wait(steps: Mapping[str, _Step], context: GateContext) -> Decision
     if any(step.waiting is WaitReason.OPEN_RUN for step in steps.values()):
         runnable = ()  # the external scheduler may start the next processor of this state at any moment
     until = min((step.until for step in steps.values() if step.until is not None), default=None)
-    wait = partial(Wait, ask=ask, until=until)
+    wait = partial(Wait, ask=ask, until=until, waivers=_waivers(steps))
     if runnable and not context.paused:
         return Start(
             processors=runnable, wait=wait(waiting=WaitReason.ATTEMPT if running else WaitReason.SLOT)

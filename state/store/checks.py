@@ -247,6 +247,13 @@ def waive(tx: Connection, date: dt.date, processor: str, *, by: str, reason: str
     tx.execute(update(checks).where(*here).values(waived_by=by, waiver_reason=reason, satisfied=1))
 
 
+def clear_waivers(tx: Connection, pairs: Iterable[Pair]) -> None:
+    """Take back the waivers of outputs that are satisfied by themselves."""
+    values = _pairs(pairs)
+    if values:
+        tx.execute(update(checks).where(*_THIS).values(waived_by="", waiver_reason=""), values)
+
+
 def accept(tx: Connection, date: dt.date, processor: str, *, actor: str, reason: str, now: float) -> None:
     """Record that an operator accepts a gap; the date may never have been enqueued."""
     accepted = {"accepted_by": actor, "accepted_reason": reason, "satisfied": 1, "runnable": 0}

@@ -29,19 +29,32 @@ def all_holds(tx: Connection) -> list[HoldRow]:
 
 
 def place(
-    tx: Connection, kind: str, key: str, *, reason: str, actor: str, now: float, until: float | None = None
+    tx: Connection,
+    kind: str,
+    key: str,
+    *,
+    reason: str,
+    actor: str,
+    now: float,
+    until: float | None = None,
+    absolute: bool = False,
 ) -> bool:
-    """Place a hold; False when it was there already, which is then left as it is."""
+    """Place a hold; False when it was there already, which is then left as it is.
+
+    `absolute`: `until` is a time of the calendar, such as midnight, which a clock step does not move.
+    """
     statement = upsert(tx, holds).values(
-        kind=kind, key=key, reason=reason, actor=actor, since=now, until=until
+        kind=kind, key=key, reason=reason, actor=actor, since=now, until=until, absolute=int(absolute)
     )
     return tx.execute(statement.on_conflict_do_nothing()).rowcount == 1
 
 
-def prolong(tx: Connection, kind: str, key: str, *, actor: str, reason: str, until: float) -> None:
+def prolong(
+    tx: Connection, kind: str, key: str, *, actor: str, reason: str, until: float, absolute: bool = False
+) -> None:
     """Give a hold of an actor another reason and end. The hold of another actor stays as it is."""
     here = (holds.c.kind == kind, holds.c.key == key, holds.c.actor == actor)
-    tx.execute(update(holds).where(*here).values(reason=reason, until=until))
+    tx.execute(update(holds).where(*here).values(reason=reason, until=until, absolute=int(absolute)))
 
 
 def release(tx: Connection, kind: str, key: str, *, actor: str | None = None) -> bool:

@@ -1,4 +1,4 @@
-"""Checks that a lookback needs: creating them for earlier dates, and finding the first unsatisfied one."""
+"""Checks of the dates that a lookback includes: creating them, and the earliest one that is not satisfied."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from collections.abc import Collection, Iterable
 from functools import cache
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Connection, bindparam, func, select, union_all
+from sqlalchemy import CompoundSelect, Connection, bindparam, func, select, union_all, update
 
 from backfilld.state.store.schema import IS_UNSATISFIED, checks
 from backfilld.state.store.sql import upsert
+
+_REQUEST_BETWEEN = (
+    update(checks)
+    .where(checks.c.date.between(bindparam("_start"), bindparam("_end")), checks.c.attempt_id.is_(None))
+    .values(query_due_at=bindparam("_now"), generation=checks.c.generation + 1, runnable=0)
+)
 
 
 def create_lookback_checks(
@@ -22,6 +28,11 @@ def create_lookback_checks(
     ]
     if values:
         tx.execute(upsert(tx, checks).on_conflict_do_nothing(), values)
+
+
+def request_between(tx: Connection, start: dt.date, end: dt.date, now: float) -> None:
+    """Request a query for every check from `start` to `end` that no attempt is filling."""
+    tx.execute(_REQUEST_BETWEEN, {"_start": start, "_end": end, "_now": now})
 
 
 def dates_with(tx: Connection, processors: Collection[str], start: dt.date, end: dt.date) -> set[dt.date]:

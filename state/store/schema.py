@@ -117,7 +117,7 @@ dates = Table(
     _partial(
         "dates_last_checked",
         text("coalesce(swept_at, ended_at)"),
-        where="outcome IN ('complete', 'bootstrap', 'waived')",
+        where="outcome IN ('complete', 'bootstrap', 'waived', 'not_expected')",
     ),
     _partial("dates_regressed", "date", where="regressed <> ''"),
     _partial("dates_stale", "date", where="stale_at IS NOT NULL"),
@@ -255,7 +255,6 @@ calendar_days = Table(
 holds = Table(
     "holds",
     metadata,
-    # Scope: everything, one processor, one output table, or all warehouse queries.
     Column(
         "kind", Text, CheckConstraint("kind IN ('all', 'processor', 'table', 'warehouse')"), primary_key=True
     ),
@@ -264,6 +263,7 @@ holds = Table(
     _text("actor"),
     Column("since", Double, nullable=False),
     Column("until", Double),
+    _flag("absolute"),  # `until` is a time such as midnight, which a clock step does not move
 )
 
 breaker_counts = Table(
@@ -344,7 +344,7 @@ ENDED_WELL = attempts.c.exit_code == literal_column("0")
 IS_RUNNABLE = checks.c.runnable == literal_column("1")
 IS_REGRESSED = dates.c.regressed != literal_column("''")
 IS_STALE = dates.c.stale_at.is_not(None)
-IS_SWEPT = text("outcome IN ('complete', 'bootstrap', 'waived')")
+IS_SWEPT = text("outcome IN ('complete', 'bootstrap', 'waived', 'not_expected')")
 """A done date that the sweep checks again from time to time."""
 LAST_CHECKED_AT = literal_column("coalesce(swept_at, ended_at)", Double)
 IS_UNSATISFIED = checks.c.satisfied == literal_column("0")

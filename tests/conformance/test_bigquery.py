@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.warehouse_suite import WarehouseSuite
-from tests.conformance.write_stamp_suite import StampsWhereWanted
 from tests.integration.warehouses import BigQueryHouse
 
 
-class TestBigQuery(WarehouseSuite, StampsWhereWanted):
+class TestBigQuery(WarehouseSuite):
     @pytest.fixture
     def house(self, bigquery_endpoint: str, tmp_path: Path) -> Iterator[BigQueryHouse]:
         house = BigQueryHouse(bigquery_endpoint, tmp_path)

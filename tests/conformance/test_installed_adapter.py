@@ -16,7 +16,6 @@ from backfilld.daemon.warehouses.adapter import DescribedWarehouse
 from backfilld.daemon.warehouses.lake.settings import LakeSettings
 from backfilld.state.pipeline.loading import PipelineError
 from tests.conformance.warehouse_suite import WarehouseSuite
-from tests.conformance.write_stamp_suite import StampsWhereWanted
 from tests.integration.warehouses import DAY, LakeHouse, Row
 
 PACKAGE = Path(__file__).parent / "duckdb_file"
@@ -93,7 +92,7 @@ class DuckDBFileHouse(LakeHouse):
             )
 
 
-class TestInstalledAdapter(WarehouseSuite, StampsWhereWanted):
+class TestInstalledAdapter(WarehouseSuite):
     @pytest.fixture
     def house(self, installed: Path, tmp_path: Path) -> Iterator[DuckDBFileHouse]:
         del installed

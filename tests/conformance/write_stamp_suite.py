@@ -1,31 +1,7 @@
-"""What write stamps must do: for every warehouse, and for one with the capability `write_stamp`."""
+"""What a warehouse with the capability `write_stamp` must answer."""
 
-import datetime as dt
-
-from backfilld.daemon.adapters import warehouse_adapter
-from tests.conformance.warehouse_suite import NEXT, box, rows
+from tests.conformance.builders import NEXT, rows, stamps
 from tests.integration.warehouses import DAY, House
-
-
-def stamps(house: House) -> dict[dt.date, str | None]:
-    """The write stamps of `nba.box` on DAY and NEXT."""
-    wanted = {"box": [DAY, NEXT]}
-    answers = house.open(box(), history=None).evidence(wanted, purpose="sweep", stamps=wanted)
-    return {date: evidence.write_stamp for (_, date), evidence in answers.items()}
-
-
-class StampsWhereWanted:
-    """The tests that each warehouse inherits."""
-
-    def test_no_write_stamp_is_read_unless_it_is_wanted(self, house: House) -> None:
-        house.put("nba.box", rows(1))
-        answers = house.open(box(), history=None).evidence({"box": [DAY]}, purpose="gate")
-        assert answers["box", DAY].write_stamp is None
-
-    def test_only_a_kind_with_the_capability_tells_write_stamps(self, house: House) -> None:
-        house.put("nba.box", rows(1))
-        told = "write_stamp" in warehouse_adapter(house.kind).capabilities
-        assert [stamp is not None for stamp in stamps(house).values()] == [told, told]
 
 
 class WriteStampSuite:

@@ -66,6 +66,8 @@ class SimWarehouse:
     retry_at: float | None = None
     """When a spent quota is filled again."""
     questions: int = 0
+    calendar_questions: int = 0
+    """Those of them about the calendar."""
     billed: int = 0
     """Bytes, whatever the daemon has written down of them."""
     point: Callable[[str], None] = lambda name: None
@@ -75,6 +77,7 @@ class SimWarehouse:
 
     def counts(self, start: dt.date, end: dt.date) -> Mapping[dt.date, Counts]:
         """The calendar's counts."""
+        self.calendar_questions += 1
         self._ask(tables=1)
         return {date: {"games": games} for date, games in self.calendar.items() if start <= date <= end}
 

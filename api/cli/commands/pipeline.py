@@ -10,6 +10,7 @@ import click
 from backfilld.api.cli.output import example, json_option, print_json
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.state.pipeline.loading import PipelineError
+from backfilld.state.pipeline.validation import warnings
 from backfilld.state.rules.machine import Machine
 
 pipeline_option = click.option("--pipeline", "path", help="The pipeline file; else BACKFILLD_PIPELINE.")
@@ -47,8 +48,11 @@ def check(path: str | None, as_json: bool) -> None:
             click.echo(f"{error.path}: {problem}", err=True)
         raise click.exceptions.Exit(1) from error
     if as_json:
-        print_json({"name": loaded.name, "states": Machine(loaded).states})
+        found = list(warnings(loaded))
+        print_json({"name": loaded.name, "states": Machine(loaded).states, "warnings": found})
         return
+    for warning in warnings(loaded):
+        click.echo(f"{loaded.path}: warning: {warning}", err=True)
     click.echo(
         f"{loaded.name}: {len(loaded.processors)} processors in {len(loaded.phase)} phases, no problem found"
     )

@@ -91,7 +91,7 @@ dates = Table(
     _partial(
         "dates_last_checked",
         text("coalesce(swept_at, ended_at)"),
-        where="outcome IN ('complete', 'bootstrap', 'waived')",
+        where="outcome IN ('complete', 'bootstrap', 'waived', 'not_expected')",
     ),
     _partial("dates_regressed", "date", where="regressed <> ''"),
     _partial("dates_stale", "date", where="stale_at IS NOT NULL"),
@@ -225,6 +225,7 @@ holds = Table(
     _text("actor"),
     Column("since", Double, nullable=False),
     Column("until", Double),
+    _flag("absolute"),
 )
 
 breaker_counts = Table(
