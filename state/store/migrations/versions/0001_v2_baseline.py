@@ -1,7 +1,6 @@
 """The first schema of the second edition.
 
-The tables and triggers are a copy of schema.py and triggers.py as they were then, not an import, so that a
-migration never changes. Databases of the first edition, with revisions 0001 to 0009, are refused.
+A copy of schema.py and triggers.py, so that it never changes. Databases of the first edition are refused.
 """
 
 from collections.abc import Iterator
