@@ -32,7 +32,7 @@ class Instant:
         """Every date is expected."""
         return {}
 
-    def evidence(self, wanted: Wanted, *, purpose: str) -> Answers:
+    def evidence(self, wanted: Wanted, *, purpose: str, stamps: Wanted | None = None) -> Answers:
         """One row where a job has started, none elsewhere."""
         self.questions += 1
         return {

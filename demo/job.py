@@ -144,7 +144,10 @@ def _fill(
     if job.processor.skips_bootstrap and 0 <= lakes.season_day(day) < BOOTSTRAP_DAYS:
         say(f"{day}: skipped, day {lakes.season_day(day)} of the season is bootstrap")
         return replace(opened, status="skipped", records_processed=0, skip_reason="early_season")
-    if kind in ("nothing", "fail", "fail_quietly"):
+    if kind == "unchanged":
+        count = 0
+        say(f"{day}: up to date")
+    elif kind in ("nothing", "fail", "fail_quietly"):
         count = 0
         say(f"{day}: no data found")
     else:

@@ -24,6 +24,7 @@ KINDS = {
     "partial": "writes 2 rows of a team table, an eighth of any other",
     "duplicates": "writes every row twice",
     "degraded": "writes the right number of rows, of poor quality",
+    "unchanged": "exits 0 and leaves the old rows as they are, history says success",
     "unclosed": "writes all rows, its history row stays 'running'",
     "no_history": "writes all rows and no history row at all",
     "crash": "writes all rows, then dies by SIGKILL with its history open",

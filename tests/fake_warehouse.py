@@ -37,7 +37,7 @@ class FakeWarehouse:
         self._ask("counts")
         return {date: {"games": games} for date, games in self.calendar.items() if start <= date <= end}
 
-    def evidence(self, wanted: Wanted, *, purpose: str) -> Answers:
+    def evidence(self, wanted: Wanted, *, purpose: str, stamps: Wanted | None = None) -> Answers:
         self._ask(purpose)
         return {(name, date): self._one(name, date) for name, dates in wanted.items() for date in dates}
 

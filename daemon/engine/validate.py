@@ -9,17 +9,20 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from backfilld.daemon.engine import (
     calendar_changes,
     cascade,
     circuit_breaker,
+    foreign_writes,
     lookback,
     references,
     regression,
 )
 from backfilld.daemon.engine.context import ACTOR, EngineContext
+from backfilld.daemon.engine.foreign_writes import is_foreign_write
 from backfilld.daemon.engine.references import new_reference, stored_reference
 from backfilld.daemon.engine.regression import UNCERTAIN
 from backfilld.daemon.events import Incident
@@ -131,22 +134,23 @@ class Validator:
 
     def _query(self, due: Sequence[CheckRow], *, purpose: Purpose = "gate", certain: bool = False) -> int:
         asked_at = self._context.now()
-        dates_by_processor: dict[str, list[dt.date]] = defaultdict(list)
-        for check in due:
-            if check.processor in self._context.pipeline.processors:
-                dates_by_processor[check.processor].append(check.date)
-        answers = self._warehouse.evidence(dates_by_processor, purpose=purpose)
+        known = [check for check in due if check.processor in self._context.pipeline.processors]
+        stamped = [check for check in known if _reads_stamp(check, purpose)]
+        answers = self._warehouse.evidence(
+            _dates_by_processor(known), purpose=purpose, stamps=_dates_by_processor(stamped)
+        )
         if self._context.now() < asked_at:
             return len(due)  # the clock was set back meanwhile, so the evidence has no usable time
         if any(evidence.open for evidence in answers.values()):
             with self._context.db.read() as tx:
                 due = attempts.with_attempt_history(tx, due)
         days = self._days({check.date for check in due})
-        judged = self._judge(due, answers, days, asked_at)
+        judged = self._judge(due, answers, days, asked_at, purpose)
         for first in range(0, len(due), CHUNK):
             chunk = due[first : first + CHUNK]
             results = zip(chunk, judged[first : first + CHUNK], strict=True)
-            self._save([(c, r) for c, r in results if not certain or r.judgement.verdict not in UNCERTAIN])
+            kept = [(c, r) for c, r in results if not certain or r.judgement.verdict not in UNCERTAIN]
+            self._save(kept, answers)
         self._request_outdated_references(due, answers)
         return len(due)
 
@@ -155,7 +159,7 @@ class Validator:
             counts = calendar_days.for_dates(tx, judged_dates)
         return {date: self._context.pipeline.seasons.day(date, counts.get(date)) for date in judged_dates}
 
-    def _save(self, results: Sequence[tuple[CheckRow, CheckResult]]) -> None:
+    def _save(self, results: Sequence[tuple[CheckRow, CheckResult]], answers: Answers) -> None:
         with self._context.db.write() as tx:
             saved_pairs = checks.save(tx, [result for _, result in results])
             saved = [
@@ -174,10 +178,15 @@ class Validator:
                 if r.judgement.verdict.satisfied or r.judgement.verdict is not c.verdict
             }
             self._request_compared(tx, changed, saved_pairs)
-        self._context.emit_all([*moves, *incidents])
+        self._context.emit_all([*moves, *incidents, *foreign_writes.events(saved, answers)])
 
     def _judge(
-        self, due: Sequence[CheckRow], answers: Answers, days: Mapping[dt.date, Day], asked_at: float
+        self,
+        due: Sequence[CheckRow],
+        answers: Answers,
+        days: Mapping[dt.date, Day],
+        asked_at: float,
+        purpose: Purpose,
     ) -> list[CheckResult]:
         """The result of each check, in the order of `due`. References are judged first."""
         pipeline = self._context.pipeline
@@ -196,6 +205,8 @@ class Validator:
                 now=self._context.now(),
                 last_attempt=check.last_attempt,
                 previous_attempts=check.previous_attempts,
+                rewrite=check.follows_rewrite,
+                stamp_before=check.stamp_before,
                 reference=compared if of else None,
             )
             expectation = processor.expect if processor else Expectation()
@@ -203,7 +214,8 @@ class Validator:
             # The reference's next verdict leads to the next query; one without a check has none.
             waits = judgement.waits_for_reference and (new is not None or known is not None)
             again = processor is not None and not waits
-            results[pair] = self._result(check, judgement, asked_at, again=again)
+            result = self._result(check, judgement, asked_at, again=again)
+            results[pair] = _with_stamp(result, check, evidence, purpose)
         return [results[check.date, check.processor] for check in due]
 
     def _result(self, check: CheckRow, judgement: Judgement, asked_at: float, *, again: bool) -> CheckResult:
@@ -273,6 +285,29 @@ class Validator:
         self._pause = FIRST_PAUSE
         with self._context.db.write() as tx:
             holds.release(tx, holds.WAREHOUSE, "", actor=ACTOR)
+
+
+def _with_stamp(result: CheckResult, check: CheckRow, evidence: Evidence, purpose: Purpose) -> CheckResult:
+    """The result with what the write stamp shows."""
+    return replace(
+        result,
+        reads_stamp=_reads_stamp(check, purpose),
+        write_stamp=evidence.write_stamp,
+        is_rewritten=check.follows_rewrite and result.judgement.verdict.satisfied,
+        foreign_write=purpose == "sweep" and is_foreign_write(check, evidence),
+    )
+
+
+def _reads_stamp(check: CheckRow, purpose: Purpose) -> bool:
+    """Whether a query reads the write stamp: it costs queries, and only reruns and the sweep compare it."""
+    return purpose == "sweep" or check.awaits_rewrite
+
+
+def _dates_by_processor(wanted: Sequence[CheckRow]) -> Mapping[str, Sequence[dt.date]]:
+    dates_by_processor: dict[str, list[dt.date]] = defaultdict(list)
+    for check in wanted:
+        dates_by_processor[check.processor].append(check.date)
+    return dates_by_processor
 
 
 def _settling(pipeline: Pipeline) -> Iterator[str]:

@@ -278,7 +278,7 @@ def _date_verdict(check: CheckRow) -> DateVerdict:
     return DateVerdict(verdict=check.verdict, rows=check.counted, expected=check.expected, reason=reason)
 
 
-_SOME = (Verdict.COMPLETE, Verdict.PARTIAL, Verdict.DEGRADED, Verdict.EXCESS)
+_SOME = (Verdict.COMPLETE, Verdict.PARTIAL, Verdict.DEGRADED, Verdict.UNTOUCHED, Verdict.EXCESS)
 _NONE = {
     Verdict.FAILED: "failed",
     Verdict.UNKNOWN: "unknown",

@@ -180,12 +180,9 @@ def _accepted(check: CheckRow) -> _Step:
 
 
 def _satisfied(check: CheckRow, may_run: bool) -> _Step | None:
-    """Satisfied where nothing more is needed. A forced request runs a complete processor once."""
+    """Satisfied where nothing more is needed. A complete processor that is to be rewritten runs once."""
     forced = (
-        may_run
-        and check.mode == RunMode.FORCE
-        and check.attempt_count == 0
-        and check.verdict is Verdict.COMPLETE
+        may_run and check.awaits_rewrite and check.attempt_count == 0 and check.verdict is Verdict.COMPLETE
     )
     return _Step(_Kind.SATISFIED) if check.verdict.satisfied and not forced else None
 
@@ -241,7 +238,7 @@ def _no_data(processor: Processor, check: CheckRow) -> _Step:
 
 def _exhausted(processor: Processor, check: CheckRow, context: GateContext) -> _Step:
     """Attempts are used up: a waiver where priority and policy allow one, else a failure."""
-    has_rows = check.verdict in (Verdict.PARTIAL, Verdict.DEGRADED)
+    has_rows = check.verdict in (Verdict.PARTIAL, Verdict.DEGRADED, Verdict.UNTOUCHED)
     tolerant = context.sources is not Sources.ALL and has_rows
     optional = processor.priority is Priority.FALLBACK and check.verdict is not Verdict.EXCESS
     if optional or (processor.priority is Priority.IMPORTANT and tolerant):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, replace
 
-from backfilld.state.formatting import format_counts
+from backfilld.state.formatting import format_counts, format_utc, pluralize
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.expectations.ratio import Ratio
@@ -50,6 +50,10 @@ class JudgeContext:
     """The daemon's latest attempt for this (processor, date)."""
     previous_attempts: tuple[HistoryRun, ...] = ()
     """The daemon's attempts before that one, or all of them. Their leftover open runs do not block either."""
+    rewrite: bool = False
+    """Whether `last_attempt` was to rewrite the output, whatever rows were there."""
+    stamp_before: str | None = None
+    """The write stamp before that attempt; None where it is not known."""
     since: dt.date | None = None
     until: dt.date | None = None
     """The dates on which the processor has output, both included; None: no limit."""
@@ -109,6 +113,10 @@ def _judge_rules(evidence: Evidence, expectation: Expectation, day: Day, context
         verdict, reason = Verdict.RUNNING, f"a run is open in the history{_because(evidence.open)}, {since}"
     elif verdict is Verdict.NEVER_RAN:
         verdict, reason = _explain_absence(evidence, context, allowed)
+    elif context.rewrite and context.last_attempt:
+        verdict, reason = _judge_rewrite(evidence, context, context.last_attempt) or (verdict, reason)
+        if verdict is Verdict.COMPLETE and not _is_provable(evidence, context):
+            reason = "rewrite not provable here"
     return Judgement(verdict=verdict, rows=evidence.rows, expected=str(allowed), reason=reason)
 
 
@@ -194,6 +202,27 @@ def _explain_absence(evidence: Evidence, context: JudgeContext, allowed: Range) 
     if allowed.least == 0:
         return Verdict.COMPLETE, "no rows, and none are needed"
     return Verdict.NO_DATA, f"the latest run succeeded{_because(latest)}, but there are no rows"
+
+
+def _judge_rewrite(evidence: Evidence, context: JudgeContext, attempt: HistoryRun) -> Finding | None:
+    """What a rerun did to the rows that are there; None where it rewrote them, or where that is not provable.
+
+    Stamps are compared with each other, never with a clock.
+    """
+    if not attempt.succeeded:
+        how = attempt.detail or "without an exit code"
+        return (
+            Verdict.FAILED,
+            f"the rerun failed ({how}); {pluralize(evidence.rows, 'row')} of it or from before",
+        )
+    if _is_provable(evidence, context) and evidence.write_stamp == context.stamp_before:
+        since = format_utc(attempt.started_at)
+        return Verdict.UNTOUCHED, f"exited 0, but the partition was not rewritten since {since}"
+    return None
+
+
+def _is_provable(evidence: Evidence, context: JudgeContext) -> bool:
+    return evidence.write_stamp is not None and context.stamp_before is not None
 
 
 def _because(run: HistoryRun) -> str:

@@ -56,6 +56,12 @@ _SAVE = (
         reason=bindparam("_reason"),
         asked_at=bindparam("_asked_at"),
         query_due_at=bindparam("_again"),
+        # A query that did not read it leaves it as it was.
+        write_stamp=case(
+            (bindparam("_reads_stamp") == 1, bindparam("_write_stamp")), else_=checks.c.write_stamp
+        ),
+        # What was rewritten is not rewritten again for this request.
+        mode=case((bindparam("_is_rewritten") == 1, RunMode.NORMAL.value), else_=checks.c.mode),
     )
 )
 _SET_RUNNABLE = update(checks).where(*_THIS).values(runnable=1)
@@ -63,11 +69,18 @@ _CLEAR_RUNNABLE = update(checks).where(*_THIS, IS_RUNNABLE).values(runnable=0)
 _CLAIM = (
     update(checks)
     .where(*_THIS)
-    .values(attempt_id=bindparam("_attempt"), runnable=0, attempt_count=checks.c.attempt_count + 1)
+    .values(
+        attempt_id=bindparam("_attempt"),
+        runnable=0,
+        attempt_count=checks.c.attempt_count + 1,
+        stamp_before=checks.c.write_stamp,
+        # Not known until it is read after the attempt: an attempt may write without changing any count.
+        write_stamp=None,
+    )
 )
 
 
-_KEPT_WHEN_READMITTED = ("attempt_count", "retry_at", "accepted_by", "accepted_reason")
+_KEPT_WHEN_READMITTED = ("attempt_count", "retry_at", "mode", "accepted_by", "accepted_reason")
 """Columns that a check keeps when a changed pipeline file puts its date back."""
 
 
@@ -85,6 +98,13 @@ class CheckResult:
     judgement: Judgement
     asked_at: float
     ask_again_at: float | None = None
+    reads_stamp: bool = False
+    """Whether the query read `write_stamp` too."""
+    write_stamp: str | None = None
+    is_rewritten: bool = False
+    """Whether the output is what an attempt that was to rewrite it has made of it."""
+    foreign_write: bool = False
+    """Whether the partition of a done date was written, and not by an attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +127,10 @@ def reset_for(
 ) -> None:
     """Create or reset the checks of admitted dates, and request a check of each.
 
-    An accepted gap stays unless the date is retried or forced. For a date that cascades, the `sequential`
-    processors run once even if complete. For `readmitted` dates, which a changed pipeline file put back in
-    the middle of their work, attempts and accepted gaps stay, so that nothing runs once more.
+    An accepted gap stays unless the date is retried or forced. A rewrite that is still due stays due. For a
+    date that cascades, the `sequential` processors run once even if complete. For `readmitted` dates, which
+    a changed pipeline file put back in the middle of their work, attempts, modes and accepted gaps stay, so
+    that nothing runs once more.
     """
     if not admitted:
         return
@@ -120,7 +141,7 @@ def reset_for(
         "attempt_count": 0,
         "retry_at": None,
         "priority": fresh.priority,
-        "mode": fresh.mode,
+        "mode": case((checks.c.mode == RunMode.FORCE.value, checks.c.mode), else_=fresh.mode),
         "waived_by": "",
         "waiver_reason": "",
         "accepted_by": case((fresh.mode == RunMode.NORMAL, checks.c.accepted_by), else_=""),
@@ -214,6 +235,9 @@ def _saved(answer: CheckResult) -> dict[str, object]:
         "_reason": judgement.reason,
         "_asked_at": answer.asked_at,
         "_again": answer.ask_again_at,
+        "_reads_stamp": int(answer.reads_stamp),
+        "_write_stamp": answer.write_stamp,
+        "_is_rewritten": int(answer.is_rewritten),
     }
 
 

@@ -1,8 +1,7 @@
 """The schema of the state database after the last migration.
 
-Times are epoch seconds (UTC), dates are plain dates. Two scheduling rules are unique indexes, so that no
-thread, bug or second daemon can break them: one attempt at a time in a sequential phase, and one writer
-(or `writers` of them, numbered) per output table.
+Times are epoch seconds (UTC), dates are plain dates. Two scheduling rules are unique indexes, so that no bug
+or second daemon can break them: one attempt at a time in a sequential phase, `writers` per output table.
 """
 
 from __future__ import annotations
@@ -163,8 +162,7 @@ checks = Table(
     _text("expected"),
     _text("reason"),
     Column("asked_at", Double),
-    # When to query the warehouse. NULL: not at all. Each new request raises the generation, so that the
-    # result of a query that started earlier is recognized as outdated.
+    # When to query; NULL: not at all. A request raises the generation, which outdates queries under way.
     Column("query_due_at", Double),
     _count("generation"),
     # Attempts so far, the earliest time of the next one, and whether it needs only a free slot.
@@ -179,6 +177,8 @@ checks = Table(
     Column("last_attempt_ended_at", Double),
     _flag("last_attempt_succeeded"),
     _text("last_attempt_detail"),
+    # The write stamp of the partition, and as of the claim of the latest attempt that is to rewrite it.
+    *(Column(name, Text) for name in ("write_stamp", "stamp_before")),
     # When the input of this output was repaired after the output was computed. NULL: not as far as known.
     Column("stale_at", Double),
     # Why the date passes although the output is incomplete. waived_by: a fallback, the policy or an

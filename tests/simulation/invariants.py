@@ -17,6 +17,7 @@ from tests.simulation.budget_invariants import BudgetInvariants
 from tests.simulation.claim_invariants import ClaimInvariants
 from tests.simulation.fakes import Pair
 from tests.simulation.quiescence_invariants import QuiescenceInvariants, Row, Violation, day_of
+from tests.simulation.rewrite_invariants import RewriteInvariants
 from tests.simulation.staleness_invariants import StalenessInvariants
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Invariants:
         self.attempt_count: Counter[tuple[str, str]] = Counter()
         self.spent = BudgetInvariants(sim, self)
         self._claims = ClaimInvariants(sim, self, self.spent)
+        self.rewrites = RewriteInvariants(sim, self)
         marked = StalenessInvariants(sim, self)
         rest = QuiescenceInvariants(sim, self, marked)
         self.at_rest, self.ended, self.nothing_lacks = rest.look, rest.ended, marked.nothing_lacks
@@ -124,6 +126,7 @@ class Invariants:
         self._cancels_are_kept(cancelling)
         self._no_date_is_lost()
         self._attempts_and_checks_agree()
+        self.rewrites.claimed()
         for move in self.rows("SELECT rowid, * FROM transitions WHERE rowid > ? ORDER BY rowid", self.moves):
             self.moves = move["rowid"]
             self._moved(move, before)
@@ -209,10 +212,13 @@ class Invariants:
             self._asked_for(move)
         if trigger is Trigger.ADMIT:
             self.admitted[date] = move["at"]
+            self.rewrites.admitted(date)
             for processor in self._sim.pipeline.processors:
                 self.attempt_count[date, processor] = 0
         if trigger in (Trigger.ADVANCE, Trigger.BYPASS):
             self._passed(date, self._sim.pipeline.stage[move["source"]], trigger)
+            if self.dates[date]["outcome"] == "complete":
+                self.rewrites.completed(date)
             if target not in FINAL:
                 self._entered(date, self._sim.pipeline.stage[target], before)
 

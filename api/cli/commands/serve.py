@@ -18,10 +18,11 @@ from backfilld.api.cli.output import example
 from backfilld.api.metrics import Metrics
 from backfilld.api.notifications.webhook import Notifier
 from backfilld.api.server import Server
-from backfilld.daemon.events import AttemptEnded, AttemptStarted, DateMoved, Event, Incident
+from backfilld.daemon.events import AttemptEnded, AttemptStarted, DateMoved, Event, ForeignWrites, Incident
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import Settings, settings
 from backfilld.daemon.systemd import Manager
+from backfilld.state.formatting import format_date_ranges
 from backfilld.state.records import attempt_result
 
 log = logging.getLogger("backfilld")
@@ -160,6 +161,9 @@ def _log_event(event: Event) -> None:
     elif isinstance(event, AttemptEnded):
         result = attempt_result(event.status, event.exit_code)
         log.info("attempt %d: %s %s after %.1f s", event.attempt, event.processor, result, event.seconds)
+    elif isinstance(event, ForeignWrites):
+        written = format_date_ranges(event.dates)
+        log.warning("%s: %s was written by something else; %s", event.processor, written, event.suspect)
     elif isinstance(event, Incident):
         log.warning("%s: %s", event.kind, event.text)
 

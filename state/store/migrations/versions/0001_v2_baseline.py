@@ -147,6 +147,8 @@ checks = Table(
     Column("last_attempt_ended_at", Double),
     _flag("last_attempt_succeeded"),
     _text("last_attempt_detail"),
+    Column("write_stamp", Text),
+    Column("stamp_before", Text),
     Column("stale_at", Double),
     _text("waived_by"),
     _text("waiver_reason"),
