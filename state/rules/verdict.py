@@ -15,7 +15,7 @@ class Verdict(StrEnum):
     COMPLETE = "complete"
     """The rows are as expected and all rules hold; or none are needed, and the latest run succeeded."""
     NOT_EXPECTED = "not_expected"
-    """The calendar expects nothing, or the date is one of the bootstrap days of its season."""
+    """The calendar expects nothing, or the date is a bootstrap day or outside of `since` to `until`."""
     PARTIAL = "partial"
     """Fewer rows or distinct values than expected."""
     EXCESS = "excess"
@@ -33,7 +33,7 @@ class Verdict(StrEnum):
     RUNNING = "running"
     """Data is missing or wrong, and an external run is open."""
     UNKNOWN = "unknown"
-    """The warehouse could not be asked, or its answer makes no sense. The daemon never acts on it."""
+    """The warehouse gave no usable answer, or a reference is not satisfied. The daemon never acts on it."""
 
     @property
     def symbol(self) -> str:

@@ -254,10 +254,19 @@ class Invariants:
                 self._gap(processor, check, told)
             elif self.asks(date, processor):
                 evidence = self.evidence(check)
-                if evidence is None or not self._sim.platform.complete(self.pair(check), evidence):
+                compared = self.is_compared(date, processor)
+                if evidence is None or not self._sim.platform.complete(
+                    self.pair(check), evidence, compared=compared
+                ):
                     raise Violation("an error is never an answer", f"{told}: {evidence}")
                 if check["asked_at"] < max(self.admitted[date], check["last_attempt_ended_at"] or 0.0):
                     raise Violation("validation first", f"{told} by an answer from before")
+
+    def is_compared(self, date: str, processor: Processor) -> bool:
+        """Whether the reference of a ratio has no waiver; True without a ratio."""
+        ratio = processor.expect.ratio
+        reference = self.checks.get((date, ratio.of)) if ratio else None
+        return reference is None or not (reference["accepted_reason"] or reference["waived_by"])
 
     def _gap(self, processor: Processor, check: Row, told: str) -> None:
         if check["accepted_reason"] or check["waived_by"] == "operator":

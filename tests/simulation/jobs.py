@@ -52,9 +52,14 @@ class Platform:
         least, most = expect.rows.root if expect.rows else bounds
         return max(1, each * least), math.inf if most is None else each * most
 
-    def complete(self, pair: Pair, evidence: Evidence) -> bool:
-        """Whether an answer shows what is right: a judge of its own, simpler than the product's."""
+    def complete(self, pair: Pair, evidence: Evidence, *, compared: bool = True) -> bool:
+        """Whether an answer shows what is right: a judge of its own, simpler than the product's.
+
+        `compared`: whether the reference of a ratio has no waiver.
+        """
         least, most = self.right(pair)
+        if self._processors[pair[0]].expect.ratio and not compared:
+            return not evidence.error and evidence.rows > 0
         if self._processors[pair[0]].expect.ratio:
             reference = evidence.reference or 0
             return not evidence.error and reference > 0 and evidence.rows >= 0.5 * reference

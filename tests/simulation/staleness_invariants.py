@@ -68,7 +68,8 @@ class StalenessInvariants:
         if check["accepted_reason"] or check["waived_by"] or not self._invariants.asks(date, processor):
             return False
         evidence = self._sim.warehouse.look(*pair)
-        return not evidence.open and not self._sim.platform.complete(pair, evidence)
+        compared = self._invariants.is_compared(date, processor)
+        return not evidence.open and not self._sim.platform.complete(pair, evidence, compared=compared)
 
     def _outdated(self, date: str) -> Iterator[str]:
         """Outputs of sequential phases that began before a job ended that they are computed from."""

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from backfilld.daemon.preflight.checklist import preflight
 from backfilld.state.pipeline.validation import warnings
-from tests.factories import phase, pipeline, processor
+from tests.factories import NOW, phase, pipeline, processor
 from tests.integration.command_line import CommandLine
 
 FILE = """
@@ -59,3 +60,13 @@ def test_pipeline_check_prints_the_warning_and_still_passes(tmp_path, monkeypatc
     listed = command("pipeline", "check", "--json", "--pipeline", path)
     assert listed.code == 0
     assert len(json.loads(listed.out)["warnings"]) == 1
+
+
+def test_preflight_warns_of_it_under_configuration_with_the_remedy(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(FILE)
+    configuration = preflight(path, now=NOW, quick=True).results[0]
+    assert (configuration.group, configuration.status.value) == ("pipeline", "warn")
+    finding = configuration.findings[0]
+    assert finding.line.startswith("phase[raw].processor[box].expect.ramp: a minimum of 0 rows")
+    assert finding.hint.startswith("write 1 or more")
