@@ -23,6 +23,7 @@ from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import Trigger
 from backfilld.state.store import (
     attempts,
+    check_resets,
     checks,
     clock_skew,
     dates,
@@ -52,6 +53,7 @@ class Engine:
     def recover(self) -> None:
         """At start: adopt running attempts, and re-evaluate live dates if the pipeline file has changed."""
         self._shift_deadlines_back()
+        self.launcher.restart_evidence()
         self._apply_pipeline_changes()
         self.attempt_monitor.recover()
 
@@ -69,6 +71,7 @@ class Engine:
         """
         if clock_step := self._clock_steps.poll():
             self.attempt_monitor.restart_limits()
+            self.launcher.restart_evidence()
             self._shift_deadlines_back(-clock_step)
         with self.context.db.read() as tx:
             todo = work.due_transitions(tx, self.context.now())
@@ -137,15 +140,20 @@ class Engine:
             self.context.emit(Incident(kind="clock", text=text))
 
     def _apply_pipeline_changes(self) -> None:
-        """Re-evaluate all live dates if the pipeline file or the program version has changed.
+        """Query and re-evaluate all live dates if the pipeline file or the program version has changed.
 
+        What is known of a table that a processor no longer writes is forgotten: it counts for the new one
+        neither as a verdict nor as an attempt.
         Dates in a state that the file no longer brings them to go back to `pending`.
         """
         now = self.context.now()
         with self.context.db.write() as tx:
             if not pipeline_versions.record(tx, f"{__version__} {self.context.pipeline.fingerprint}"):
                 return
+            processors = self.context.pipeline.processors
             checks.clear_all_runnable(tx)
+            check_resets.reset_other_tables(tx, {name: p.table for name, p in processors.items()}, now)
+            check_resets.request_live(tx, processors, now)
             dates.make_due(tx, now)
             misplaced = self._misplaced_dates(tx)
             for row, reason in misplaced:

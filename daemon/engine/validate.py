@@ -15,7 +15,6 @@ from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.regression import UNCERTAIN
 from backfilld.daemon.events import Incident
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
-from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.expectation import Expectation
@@ -38,7 +37,6 @@ class Validator:
         self._context = context
         self._warehouse = warehouse
         self._pause = FIRST_PAUSE
-        self._settling = frozenset(_settling(context.pipeline))
 
     def run(self) -> int:
         """Query what is due. Returns how many checks were judged; 1 if only the calendar was read or failed.
@@ -54,12 +52,11 @@ class Validator:
             without_calendar = dates.span_waiting(tx, WaitReason.CALENDAR)
             admitting = todo.admitting and not checks.batch_is_full(tx, now, limit)
             may_query = todo.wanted and not admitting and not without_calendar
-            upcoming = (
+            due = (
                 checks.due_checks(tx, now + self._context.pipeline.engine.batch_window, limit)
                 if may_query
                 else []
             )
-        due = [c for c in upcoming if c.processor not in self._settling or (c.query_due_at or 0.0) <= now]
         try:
             judged_count = self._query(due) if due else 0
             if without_calendar:
@@ -155,7 +152,7 @@ class Validator:
                 now=self._context.now(),
                 stale_after=pipeline.stale_after,
                 bootstrap_days=pipeline.bootstrap_days(processor) if processor else 0,
-                last_attempt=check.last_attempt,
+                last_attempt=check.last_attempt_on(processor.table) if processor else None,
                 previous_attempts=check.previous_attempts,
             )
             expectation = processor.expect if processor else Expectation()
@@ -166,6 +163,7 @@ class Validator:
             yield CheckResult(
                 date=check.date,
                 processor=check.processor,
+                output=processor.table if processor else "",
                 generation=check.generation,
                 judgement=judgement,
                 asked_at=asked_at,
@@ -187,11 +185,3 @@ class Validator:
         self._pause = FIRST_PAUSE
         with self._context.db.write() as tx:
             holds.release(tx, holds.WAREHOUSE, "")
-
-
-def _settling(pipeline: Pipeline) -> Iterator[str]:
-    """Processors with a settle delay, or whose reference table has one: they are never queried early."""
-    for processor in pipeline.processors.values():
-        ratio = processor.expect.ratio
-        if processor.settle or (ratio and pipeline.processors[ratio.of].settle):
-            yield processor.name

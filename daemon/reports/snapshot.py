@@ -234,7 +234,7 @@ def _judge_all(pipeline: Pipeline, snapshot: Snapshot, known: Known) -> Known:
                 now=snapshot.asked_at,
                 stale_after=pipeline.stale_after,
                 bootstrap_days=pipeline.bootstrap_days(processor),
-                last_attempt=stored.last_attempt if stored else None,
+                last_attempt=stored.last_attempt_on(processor.table) if stored else None,
                 previous_attempts=stored.previous_attempts if stored else (),
             )
             evidence = snapshot.answers.get((name, date), _NOT_QUERIED)
@@ -251,6 +251,7 @@ def _check(
     return CheckRow(
         date=date,
         processor=name,
+        output=stored.output if stored else "",
         verdict=judgement.verdict,
         satisfied=judgement.verdict.satisfied or passed,
         rows=judgement.rows,
@@ -260,6 +261,7 @@ def _check(
         query_due_at=None,
         generation=0,
         attempt_count=0,
+        clean_attempts=0,
         retry_at=None,
         runnable=False,
         priority=0,

@@ -92,10 +92,8 @@ dates = Table(
     Column("backfill_id", ForeignKey("backfills.id"), nullable=False),
     _count("priority"),
     _text("season"),
-    # Whether processors run although their output is complete (force) or has no data (retry_no_data).
-    Column(
-        "mode", Text, CheckConstraint("mode IN ('normal', 'retry_no_data', 'force')"), server_default="normal"
-    ),
+    # Whether processors run although complete (force), accepted, or trusted to have no data (retry).
+    Column("mode", Text, CheckConstraint("mode IN ('normal', 'retry', 'force')"), server_default="normal"),
     # When the date entered its state.
     Column("entered_at", Double, nullable=False),
     Column("ended_at", Double),
@@ -156,6 +154,8 @@ checks = Table(
     metadata,
     Column("date", Date, primary_key=True),
     Column("processor", Text, primary_key=True),
+    # The table that verdict and attempts are about: neither counts for another one.
+    _text("output"),
     # The latest verdict, with the row count and the sentence it rests on, and when the query started.
     Column("verdict", Text, nullable=False, server_default="unknown"),
     _flag("satisfied"),
@@ -167,8 +167,9 @@ checks = Table(
     # result of a query that started earlier is recognized as outdated.
     Column("query_due_at", Double),
     _count("generation"),
-    # Attempts so far, the earliest time of the next one, and whether it needs only a free slot.
+    # Attempts of this request, those that exited with 0, when the next may start, whether it needs but a slot.
     _count("attempt_count"),
+    _count("clean_attempts"),
     Column("retry_at", Double),
     _flag("runnable"),
     _count("priority"),

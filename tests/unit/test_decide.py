@@ -36,6 +36,8 @@ def check(name, verdict=Verdict.COMPLETE, **known):
         "query_due_at": None,
         "generation": 1,
         "attempt_count": 0,
+        "clean_attempts": 0,
+        "output": f"nba.{name}",
         "retry_at": None,
         "runnable": False,
         "priority": 0,
@@ -114,7 +116,7 @@ def test_a_critical_source_without_data_blocks():
 
 
 def test_a_retry_tries_once_more_what_had_no_data():
-    assert isinstance(decided(PHASE3, check("team", Verdict.NO_DATA, mode="retry_no_data")), Start)
+    assert isinstance(decided(PHASE3, check("team", Verdict.NO_DATA, mode="retry")), Start)
 
 
 def test_a_complete_fallback_stands_in():
@@ -193,7 +195,10 @@ def checks(stage):
             "query_due_at": times,
             "retry_at": times,
             "attempt_count": st.integers(0, 5),
-            "mode": st.sampled_from(["", "normal", "retry_no_data", "force"]),
+            "clean_attempts": st.integers(0, 5),
+            "last_attempt_succeeded": st.booleans(),
+            "last_attempt_ended_at": times,
+            "mode": st.sampled_from(["", "normal", "retry", "force"]),
             "attempt_id": st.none() | st.integers(1, 3),
             "accepted_reason": st.sampled_from(["", "known gap"]),
             "reason": st.sampled_from(["", "told"]),

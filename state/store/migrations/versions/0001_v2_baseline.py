@@ -72,7 +72,7 @@ dates = Table(
     _count("priority"),
     _text("season"),
     Column(
-        "mode", Text, CheckConstraint("mode IN ('normal', 'retry_no_data', 'force')"), server_default="normal"
+        "mode", Text, CheckConstraint("mode IN ('normal', 'retry', 'force')"), server_default="normal"
     ),
     Column("entered_at", Double, nullable=False),
     Column("ended_at", Double),
@@ -129,6 +129,7 @@ checks = Table(
     metadata,
     Column("date", Date, primary_key=True),
     Column("processor", Text, primary_key=True),
+    _text("output"),
     Column("verdict", Text, nullable=False, server_default="unknown"),
     _flag("satisfied"),
     Column("rows", _BIG),
@@ -138,6 +139,7 @@ checks = Table(
     Column("query_due_at", Double),
     _count("generation"),
     _count("attempt_count"),
+    _count("clean_attempts"),
     Column("retry_at", Double),
     _flag("runnable"),
     _count("priority"),
