@@ -32,9 +32,11 @@ def confirmation_due(processor: Processor, check: CheckRow) -> float | None:
     return None if check.asked_at is not None and check.asked_at >= due_at else due_at
 
 
-def absence(processor: Processor, check: CheckRow) -> str:
-    """What is wrong with an output, with its processor."""
-    return f"{processor.name}: {'no rows' if check.verdict is Verdict.NO_DATA else figures(check)}"
+def after_attempt(processor: Processor, check: CheckRow) -> str:
+    """What is wrong with an output after the latest attempt: `box: no rows after attempt 1 of 2`."""
+    attempts, limit = attempts_of(processor, check)
+    lacks = "no rows" if check.verdict is Verdict.NO_DATA else figures(check)
+    return f"{processor.name}: {lacks} after attempt {attempts} of {max(attempts, limit)}"
 
 
 def figures(check: CheckRow) -> str:

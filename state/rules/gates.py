@@ -14,7 +14,7 @@ from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.processor import Priority, Processor
 from backfilld.state.records import CheckRow, RunMode, Sources
-from backfilld.state.rules.attempt_limits import absence, attempts_of, confirmation_due, figures
+from backfilld.state.rules.attempt_limits import after_attempt, attempts_of, confirmation_due, figures
 from backfilld.state.rules.machine import Outcome
 from backfilld.state.rules.verdict import Verdict
 
@@ -219,8 +219,7 @@ def _to_run(processor: Processor, check: CheckRow, context: GateContext) -> _Ste
     if attempts >= limit or check.attempt_count >= processor.max_attempts:
         return _unconfirmed(processor, check, context) or _exhausted(processor, check, context)
     if check.retry_at is not None and context.now < check.retry_at:
-        text = f"{absence(processor, check)} after attempt {attempts} of {limit}"
-        return _Step(_Kind.WAIT, text, WaitReason.RETRY, check.retry_at)
+        return _Step(_Kind.WAIT, after_attempt(processor, check), WaitReason.RETRY, check.retry_at)
     if processor.name in context.held:
         return _Step(_Kind.WAIT, context.held[processor.name], WaitReason.HELD)
     oldest_usable = max(context.entered_at, check.retry_at or 0.0)
@@ -239,11 +238,7 @@ def _unconfirmed(processor: Processor, check: CheckRow, context: GateContext) ->
         return None
     if context.now >= at:
         return _Step(_Kind.ASK)
-    attempts, limit = attempts_of(processor, check)
-    text = (
-        f"{absence(processor, check)} after attempt {attempts} of {limit}, queried once more"
-        f" {processor.confirm_after:.0f} s after the last attempt"
-    )
+    text = f"{after_attempt(processor, check)}, queried once more {processor.confirm_after:.0f} s after it"
     return _Step(_Kind.WAIT, text, WaitReason.VERDICT, at)
 
 

@@ -98,10 +98,10 @@ dates = Table(
     Column("entered_at", Double, nullable=False),
     Column("ended_at", Double),
     _count("version"),
-    # Why a done date is no longer complete, and when the sweep last checked it. NULL: not since it ended.
+    # Why a done date is no longer complete, and when the sweep last checked a date since it ended.
     _text("regressed"),
     Column("swept_at", Double),
-    # The earlier date that was repaired after this date was computed, and when. NULL: none.
+    # The earlier date that was repaired after this date was computed, and when.
     Column("stale_by", Date),
     Column("stale_at", Double),
     # Whether its sequential phases run again even if complete, and the dates that this makes stale after it.
@@ -163,11 +163,10 @@ checks = Table(
     _text("expected"),
     _text("reason"),
     Column("asked_at", Double),
-    # When to query the warehouse. NULL: not at all. Each new request raises the generation, so that the
-    # result of a query that started earlier is recognized as outdated.
+    # When to query the warehouse. Each request raises the generation, which outdates queries under way.
     Column("query_due_at", Double),
     _count("generation"),
-    # Attempts of this request, those that exited with 0, when the next may start, whether it needs but a slot.
+    # Attempts of this request, those that exited with 0, when the next may start, whether only a slot lacks.
     _count("attempt_count"),
     _count("clean_attempts"),
     Column("retry_at", Double),

@@ -10,7 +10,8 @@ from backfilld.daemon.events import AttemptEnded, Incident
 from backfilld.state.rules.verdict import HistoryRun
 from backfilld.state.store import checks, transitions
 from tests.factories import phase, pipeline, processor
-from tests.simulation.fakes import ANSWER, Work
+from tests.simulation.fakes import Work
+from tests.simulation.scenario import ANSWER_SENT
 from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
 from tests.simulation.world import ME, World
 
@@ -223,7 +224,7 @@ def test_an_answer_that_no_longer_counts_is_no_failure_either(tmp_path):
     fails(world, "box", times=1, code=1)
 
     def news(point):
-        if point == ANSWER and ("box", "exited 1") in world.attempts(OPENER):
+        if point == ANSWER_SENT and ("box", "exited 1") in world.attempts(OPENER):
             world.warehouse.point = lambda _: None
             with world.db.write() as tx:
                 checks.request_check(tx, [(OPENER, "box")], world.time)

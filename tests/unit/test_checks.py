@@ -4,7 +4,8 @@ import datetime as dt
 
 import pytest
 
-from backfilld.state.rules.verdict import Judgement, Verdict
+from backfilld.state.rules.judge import Judgement
+from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import backfills, checks, dates
 from backfilld.state.store.database import Database
 
