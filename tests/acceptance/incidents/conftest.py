@@ -27,6 +27,6 @@ def world(tmp_path: Path) -> World:
         phase("phase2", processor("box", expect=two), processor("pbp", priority="fallback")),
         phase("phase3", processor("team", expect=two), processor("player", after=["team"])),
         phase("phase4", processor("zones"), processor("factors"), order="sequential", lookback=0),
-        jobs={"slots": 8, "backoff": "10s", "timeout": "30m", "idle_timeout": "10m", "breaker": 0},
+        jobs={"slots": 8, "backoff": "10s", "timeout": "30m", "idle_timeout": "10m", "breaker_threshold": 0},
     )
     return well(World(shape, games, tmp_path))
