@@ -248,6 +248,7 @@ class Service:
     def _recheck(self) -> None:
         if self._is_active_leader:
             self.engine.recheck_missing_upstream()
+            self.engine.recheck_failed()
 
     def _sweep(self) -> None:
         if self._is_active_leader and self.engine.sweeper.run():

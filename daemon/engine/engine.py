@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from backfilld import __version__
 from backfilld.daemon.clock_steps import STEP_SECONDS, ClockStepDetector
-from backfilld.daemon.engine import lookback
+from backfilld.daemon.engine import lookback, recovery
 from backfilld.daemon.engine.advance import Advancer
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.daemon.engine.context import ACTOR, EngineContext
@@ -120,6 +120,11 @@ class Engine:
         if orphaned:
             with self.context.db.write() as tx:
                 checks.request_check(tx, orphaned, self.context.now())
+
+    def recheck_failed(self) -> None:
+        """Query again what failed dates lack, where they are due."""
+        with self.context.db.write() as tx:
+            recovery.recheck(tx, self.context)
 
     def _release_expired_holds(self) -> None:
         now = self.context.now()

@@ -10,7 +10,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from backfilld.daemon.engine import cascade, circuit_breaker, lookback, regression
+from backfilld.daemon.engine import cascade, circuit_breaker, lookback, recovery, regression
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.regression import UNCERTAIN
 from backfilld.daemon.events import Incident
@@ -131,6 +131,7 @@ class Validator:
             satisfied = [(r.date, r.processor) for _, r in saved if r.judgement.verdict.satisfied]
             incidents = circuit_breaker.count(tx, self._context, saved)
             moves = cascade.mark_stale(tx, self._context, saved)
+            moves += recovery.update(tx, self._context, saved)
             incidents += regression.update(tx, self._context, judged_dates)
             dates.make_dates_due(tx, judged_dates, dates.IMMEDIATELY)
             lookback.wake_unblocked(tx, self._context, satisfied)

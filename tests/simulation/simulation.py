@@ -250,6 +250,7 @@ class Simulation:
         if self.invariants.waits_for_earlier and self.time >= recheck:
             self.rechecked = self.time
             self.engine.recheck_missing_upstream()
+            self.engine.recheck_failed()
         self.engine_awake = self.engine_awake or self.engine.has_running_attempts()
         self.validator_awake = self.validator_awake or self.engine.has_due_query()
         return True
