@@ -132,6 +132,8 @@ class ClaimInvariants:
             raise Violation("validation first", f"{told} by an answer from before")
         if check["asked_at"] < self._sim.time - self._sim.pipeline.engine.max_evidence_age:
             raise Violation("validation first", f"{told} by an old answer")
+        if check["asked_at"] < self._sim.started_at and not self._sim.scenario.sets_clock:
+            raise Violation("validation first", f"{told} by an answer from before the daemon's start")
         pair, attempt_count = (date, processor.name), self._invariants.attempt_count[date, processor.name]
         first_of_force = check["mode"] == "force" and check["attempt_count"] == 1
         if self._sim.platform.complete(self._invariants.pair(check), evidence) and not first_of_force:

@@ -58,9 +58,11 @@ def _settings(rng: random.Random) -> Table:
         "breaker_threshold": rng.choice((0, 2, 3)),
         "timeout": rng.choice(("120s", "30m")),
         "idle_timeout": rng.choice(("60s", "10m")),
-        "settle": rng.choice(("0s", "0s", "0s", "30s")),
+        "confirm_after": rng.choice(("0s", "30s", "60s", "60s")),
+        "no_data_attempts": rng.choice((1, 2, 2, 3)),
+        "no_data": rng.choice(("try", "try", "try", "trust")),
     }
-    engine = {"max_evidence_age": rng.choice(("60s", "30m"))}
+    engine = {"max_evidence_age": rng.choice(("10s", "2m", "30m"))}
     engine["recheck_interval"] = rng.choice(("60s", "5m"))
     engine["revalidate_within"] = rng.choice(("60s", "10m"))
     history = {"table": "nba_reference.processor_run_history", "stale_after": "20m"}
