@@ -77,11 +77,6 @@ class JobResult:
         """The end of a job that its cluster stopped to free resources. It does not count as an attempt."""
         return cls(code=None, ended_at=at, detail=f"preempted: {why}", counts_as_attempt=False)
 
-    @classmethod
-    def out_of_memory(cls, why: str, *, at: float) -> JobResult:
-        """The end of a job that exceeded its memory limit."""
-        return cls(code=None, ended_at=at, detail=f"out of memory: {why}")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStatus:

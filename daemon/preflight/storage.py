@@ -73,7 +73,7 @@ def _new(directory: Path) -> Finding:
         return failed(
             f"{parent} cannot be written", "check its owner and rights, or give another --state-dir"
         )
-    return passed(f"it does not exist yet; the daemon creates it in {directory}")
+    return passed(f"there is none yet; the daemon creates it in {directory}")
 
 
 def _existing(path: Path) -> Path:

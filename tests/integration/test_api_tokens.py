@@ -182,7 +182,7 @@ def test_a_login_without_a_known_token_is_refused(door: Door, tmp_path: Path) ->
     assert refused(door.api.client.post("/login", json={}), 422)[0] == "token"
     (tmp_path / "plain").mkdir()
     _, message = refused(make_api(tmp_path / "plain").client.post("/login", json={"token": "x"}), 409)
-    assert "nobody needs to log in" in message
+    assert "no login is needed" in message
 
 
 @pytest.mark.parametrize(

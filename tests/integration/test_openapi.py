@@ -22,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
 from backfilld.api.auth.tokens import Scope
 from backfilld.api.openapi import document
 from backfilld.api.routes import SECTIONS
+from backfilld.daemon.executors.attempt_files import FileLog
 from tests.integration.api_with_tokens import Door, make_door, scope_of
 from tests.integration.api_world import make_api
 
@@ -46,7 +47,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Door:
     """An API with tokens, and with something to find: dates done and live, attempts, a log."""
     folder = tmp_path_factory.mktemp("api")
     api = make_api(folder)
-    api.world.executor.log = lambda attempt: folder / "log"  # type: ignore[method-assign]
+    api.world.executor.log = lambda attempt: FileLog(folder / "log")  # type: ignore[method-assign]
     (folder / "log").write_text("written\n" * 100)
     api.enqueue("2021-10-18", "2021-10-20")
     api.world.run()

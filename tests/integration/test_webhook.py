@@ -113,7 +113,7 @@ def test_a_paused_processor_is_told_once_with_its_error(api, hooked, notifier):
     run_and_tell(api, notifier)
     (paused,) = hooked.about("box is paused")
     assert "the same error 5 times in a row" in paused
-    assert "Backfills under way: 1." in paused
+    assert "Live backfills: 1." in paused
     assert "backfilld release processor box" in paused
 
 
@@ -158,7 +158,7 @@ def test_after_an_outage_the_latest_is_told_and_no_backlog(api, hooked, notifier
     api.enqueue("2021-10-19", "2021-11-07")
     for _ in range(20):
         api.world.step()
-        with pytest.raises(DeliveryFailed, match=r"127\.0\.0\.1 answers 500"):
+        with pytest.raises(DeliveryFailed, match=r"127\.0\.0\.1 responds 500"):
             notifier.send_due()
     # When it works again
     api.world.run()
@@ -188,7 +188,7 @@ def test_a_message_that_is_refused_for_itself_keeps_no_other_back(api, hooked, n
     )
     api.enqueue(FIRST)
     api.enqueue("2021-10-20")
-    with pytest.raises(DeliveryFailed, match="answers 400"):
+    with pytest.raises(DeliveryFailed, match="responds 400"):
         notifier.send_due()
     (told,) = hooked.told
     assert "backfill 2 started" in told
@@ -197,14 +197,14 @@ def test_a_message_that_is_refused_for_itself_keeps_no_other_back(api, hooked, n
 def test_its_thread_tries_again_counts_and_says_what_is_wrong(api, hooked, caplog):
     # Given a webhook that fails
     hooked.status = 503
-    notifier = Notifier(api.behind.context, hooked.url, sent=api.metrics.on_notification, backoff=0.02)
+    notifier = Notifier(api.behind.context, hooked.url, on_delivery=api.metrics.on_notification, backoff=0.02)
     api.app.extensions["backfilld-health-notes"] = notifier.health_notes
     api.enqueue(FIRST)
-    with caplog.at_level(logging.DEBUG, logger="api"):
+    with caplog.at_level(logging.DEBUG, logger="backfilld.api"):
         notifier.start()
         waited(lambda: hooked.refused >= 3)
         # Then people see it, the daemon is ready all the same, and the failures are counted
-        waited(lambda: "[!] webhook: 127.0.0.1 answers 503" in api.client.get("/readyz?verbose").text)
+        waited(lambda: "[!] webhook: 127.0.0.1 responds 503" in api.client.get("/readyz?verbose").text)
         assert api.client.get("/readyz").status_code == 200
         assert api.scrape()["backfilld_notification_failures_total"] >= 3
         # When it works again, it is told, and nothing is wrong any more
@@ -283,7 +283,7 @@ def test_a_slow_webhook_is_given_up_and_holds_nobody_up(api, hooked, notifier, m
     monkeypatch.setattr(webhook, "TIMEOUTS", (5.0, 0.2))
     hooked.answering.clear()
     api.enqueue(FIRST)
-    with pytest.raises(DeliveryFailed, match=r"127\.0\.0\.1 does not answer in time"):
+    with pytest.raises(DeliveryFailed, match=r"127\.0\.0\.1 does not respond in time"):
         notifier.send_due()
     # Then the database is nobody's meanwhile
     notifier.start()

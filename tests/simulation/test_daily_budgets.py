@@ -12,6 +12,7 @@ from backfilld.daemon.engine import budgets
 from backfilld.daemon.engine.budgets import BytesLedger
 from backfilld.daemon.engine.commands import Conflict, NotFound
 from backfilld.daemon.events import Incident
+from backfilld.daemon.executors.attempt_files import FileLog
 from backfilld.daemon.reports.waiting import waiting_on
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.daemon.warehouses.budget import DailyBudget
@@ -152,7 +153,7 @@ def test_a_job_that_meets_a_spent_quota_parks_its_table_without_using_up_the_dat
     world = made(tmp_path, max_attempts=1)
     log = tmp_path / "log"
     log.write_text("loading\n403 Quota exceeded: Your table exceeded quota for imports\n")
-    world.executor.log = lambda attempt: log
+    world.executor.log = lambda attempt: FileLog(log)
     refusals = iter([1, 1])
 
     def script(job):
@@ -186,7 +187,7 @@ def test_a_rate_limit_that_passes_parks_nothing(tmp_path, told):
     world = made(tmp_path)
     log = tmp_path / "log"
     log.write_text(f"loading\n{told}\n")
-    world.executor.log = lambda attempt: log
+    world.executor.log = lambda attempt: FileLog(log)
     refusals = iter([1])
     world.script = lambda job: Work(code=1) if next(refusals, 0) else world.well(job)
     world.enqueue(OPENER, OPENER)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from distributed import Future
 
@@ -25,6 +25,8 @@ class DaskAttempt:
     """None until a worker reported the job."""
     worker: str = ""
     """The address of that worker."""
+    earlier_workers: set[str] = field(default_factory=set)
+    """Workers that reported the job before: Dask runs the task of a lost worker again, which is refused."""
     unreported: bool = False
     """Whether no worker reported the job at the last poll, though one did before."""
     missed_polls: int = 0

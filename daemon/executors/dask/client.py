@@ -174,6 +174,17 @@ class DaskClient:
             del self._gates[key]  # not closed: a worker may take the task just now, and has to read it
         return revoked
 
+    def retired(self, workers: Collection[str], *, since: float) -> set[str]:
+        """Those of the workers that the cluster retired since that time, as when it shrinks."""
+        events = self._call(self._client.scheduler.events, topic="all")
+        return {
+            worker
+            for at, event in events
+            if at >= since
+            for worker in event.get("retired", ())
+            if worker in workers
+        }
+
     def forget(self, key: str) -> None:
         """Remove the job from the cluster."""
         self._call(self._client.unpublish_dataset, key)

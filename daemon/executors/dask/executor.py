@@ -152,8 +152,9 @@ class DaskExecutor:
             self._poll_cluster()
         except UNAVAILABLE:
             self._thread.progress()
+            if self._client is None:
+                self._refuse_launches()
             self._disconnect()
-            self._refuse_launches()
         return False
 
     def _poll_cluster(self) -> None:
@@ -170,7 +171,7 @@ class DaskExecutor:
                 run.future = None  # by a lost connection, which says nothing about the job
             elif run.future is not None and run.future.done():
                 with suppress(*UNAVAILABLE):  # its worker may not answer while others do
-                    self._collect(attempt, task_outcome(run.future, at=self._now()))
+                    self._collect(client, attempt, run, task_outcome(run.future, at=self._now()))
         running = {n: run for n, run in self._attempts.running.items() if run.future is not None}
         if running:
             self._follow(client, running)
@@ -194,41 +195,36 @@ class DaskExecutor:
             client.close()
 
     def _refuse_launches(self) -> None:
-        """Without a scheduler, jobs that wait to be submitted cannot start."""
-        why = f"no Dask scheduler answers at {self._settings.scheduler}"
+        """Without a scheduler, jobs that wait to be submitted cannot start; no attempt is used up."""
         while self._attempts.next_launch():
-            _, refused = self._attempts.finish_launch({})
-            for attempt in refused:
-                self._report(attempt, JobResult.cannot_start(why, at=self._now()))
+            self._end_launch(f"no Dask scheduler answers at {self._settings.scheduler}")
 
     def _submit_launches(self, client: DaskClient) -> None:
         for attempt in self._attempts.stopped_before_submission():
             self._report(attempt, JobResult.never_began("ended before it began", at=self._now()))
         while launch := self._attempts.next_launch():
-            submitted: dict[int, DaskAttempt] = {}
-            try:
-                submitted = self._submit(client, launch)
-            finally:  # also when `record` raises, which is shown as an error of the polling thread
-                self._thread.progress()
-                starting, not_submitted = self._attempts.finish_launch(submitted)
-                for attempt in not_submitted:
-                    self._report(attempt, JobResult.never_began("it could not be submitted", at=self._now()))
+            submitted = self._submit(client, launch)
+            starting, _ = self._attempts.finish_launch(submitted)
             with suppress(*UNAVAILABLE):  # the jobs give up waiting, and report that they never began
                 for attempt in starting:
                     client.start(submitted[attempt].handle.key)
 
     def _submit(self, client: DaskClient, launch: Launch) -> dict[int, DaskAttempt]:
-        """Submit as many of the jobs as the scheduler takes, and record their handles."""
-        submitted: dict[int, DaskAttempt] = {}
+        """Submit the jobs and record their handles. When the scheduler does not answer, the launch waits."""
         with ExitStack() as undo:
-            with suppress(*UNAVAILABLE):
-                for job in launch.jobs:
-                    submitted[job.attempt] = self._submit_job(client, job, undo)
+            submitted = {job.attempt: self._submit_job(client, job, undo) for job in launch.jobs}
             self._thread.progress()
+            undo.callback(self._end_launch, "its handle could not be recorded")
             if submitted:
                 launch.record({attempt: run.handle.text() for attempt, run in submitted.items()})
             undo.pop_all()
         return submitted
+
+    def _end_launch(self, why: str) -> None:
+        """Report the jobs of the oldest launch as never begun."""
+        _, not_submitted = self._attempts.finish_launch({})
+        for attempt in not_submitted:
+            self._report(attempt, JobResult.never_began(why, at=self._now()))
 
     def _submit_job(self, client: DaskClient, job: Job, undo: ExitStack) -> DaskAttempt:
         self._thread.progress()
@@ -247,10 +243,20 @@ class DaskExecutor:
         if run.future is None:
             self._report(attempt, JobResult.never_began(at=self._now()))
 
-    def _collect(self, attempt: int, outcome: worker.Outcome) -> None:
+    def _collect(self, client: DaskClient, attempt: int, run: DaskAttempt, outcome: worker.Outcome) -> None:
         """Copy the end of the output, and report the result."""
         self._files.append_tail(attempt, outcome)
-        self._report(attempt, outcome.result)
+        if outcome.result.code is None and outcome.result.began and run.kill_at is None:
+            self._report_gone(client, attempt, run, outcome.result)
+        else:
+            self._report(attempt, outcome.result)
+
+    def _report_gone(self, client: DaskClient, attempt: int, run: DaskAttempt, lost: JobResult) -> None:
+        """Report a job without an exit code: as preempted, if the cluster retired its worker."""
+        workers = {run.worker, *run.earlier_workers}
+        if retired := client.retired(workers, since=run.output_at or 0.0):
+            lost = JobResult.preempted(f"its worker {min(retired)} was retired", at=lost.ended_at)
+        self._report(attempt, lost)
 
     def _follow(self, client: DaskClient, running: Mapping[int, DaskAttempt]) -> None:
         """Copy what running jobs have written since the last poll, and pass on which jobs to stop."""
@@ -272,6 +278,8 @@ class DaskExecutor:
     def _on_seen(self, attempt: int, run: DaskAttempt, report: WorkerReport) -> None:
         if report.chunk or not run.worker:
             run.output_at = self._now()
+        if report.worker != run.worker:
+            run.earlier_workers.add(run.worker)
         run.worker, run.missed_polls, run.save_error = report.worker, 0, ""
         with suppress(OSError):  # such as a full disk: the next poll asks for the same chunk
             self._files.append(attempt, report.chunk)
@@ -289,7 +297,7 @@ class DaskExecutor:
             run.missed_polls += 1
             lost = run.missed_polls >= _LOST_AFTER_POLLS
             if lost and run.future is not None and not run.future.done():
-                self._report(attempt, JobResult.lost("its worker is gone", at=self._now()))
+                self._report_gone(client, attempt, run, JobResult.lost("its worker is gone", at=self._now()))
 
 
 def _abort(client: DaskClient, key: str, future: Future) -> None:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from distributed import Queue, Status, Worker, get_worker
@@ -116,22 +116,15 @@ def _take_token(gate: Queue, key: str) -> str:
 
 
 def _wait(local: LocalExecutor, attempt: int, ended: threading.Event, worker: Worker) -> JobResult:
-    """Wait for the job's end. A worker that closes kills the job, which is preempted then."""
-    preempted = False
+    """Wait for the job's end. A worker that closes kills the job."""
     while True:
         ended.wait(_POLL_SECONDS)
         ended.clear()
         if worker.status not in _SERVING:
-            preempted = True
             local.stop(attempt, grace=0.0)
         for status in local.poll():
             if status.result is not None:
-                return _preempted(status.result) if preempted and status.result.code != 0 else status.result
-
-
-def _preempted(result: JobResult) -> JobResult:
-    end = JobResult.preempted("its worker was closed", at=result.ended_at)
-    return replace(end, max_rss_bytes=result.max_rss_bytes, cpu_seconds=result.cpu_seconds)
+                return status.result
 
 
 def _tail(log: JobLog) -> tuple[int, bytes]:

@@ -41,8 +41,8 @@ def test_the_cluster_forgets_a_job_that_cannot_be_recorded(
     until(lambda: not driver.executor.unavailable_reason, "a scheduler")
     driver.executor.launch([driver.job("touch", "ran", attempt=77)], fails)
     end = driver.result()
-    assert (end.detail, end.counts_as_attempt) == ("lost: it could not be submitted", False)
-    until(lambda: not any("backfilld-77-" in kept for kept in calm.kept()), "the cluster to forget")
+    assert (end.detail, end.counts_as_attempt) == ("lost: its handle could not be recorded", False)
+    until(lambda: not any(key.startswith("backfilld-77-") for key in calm.kept()), "the cluster to forget")
     assert not (driver.cwd / "ran").exists()
 
 

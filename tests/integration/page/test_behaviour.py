@@ -27,7 +27,7 @@ def test_thousands_of_dates_are_a_few_elements_and_a_poll_touches_only_what_chan
     api.enqueue(str(first), str(first + dt.timedelta(days=4999)))
     page.goto("/")
     # Then each is drawn, by few elements
-    drawn = page.locator("#grid path[data-words]").evaluate_all(
+    drawn = page.locator("#grid path[data-label]").evaluate_all(
         "all => all.map(one => one.getAttribute('d'))"
     )
     assert sum(path.count("M") for path in drawn) == 5000
@@ -68,7 +68,7 @@ def test_it_says_when_the_daemon_does_not_answer_and_goes_on_when_it_does(api: A
     api.enqueue("2021-10-19")
     page.goto("/")
     page.route("**/?part=*", lambda route: route.abort())
-    expect(page.locator("#pulse")).to_have_text("no answer, trying again")
+    expect(page.locator("#pulse")).to_have_text("no response, retrying")
     page.unroute("**/?part=*")
     expect(page.locator("#pulse")).to_have_text("live")
 
@@ -105,7 +105,7 @@ def test_a_square_tells_and_opens_its_date(api: Api, page: Page) -> None:
     assert box is not None
     unit = box["height"] / 79
     # The second Tuesday: nobody enqueued it; the first one somebody did
-    for week, words in ((1, "26 Oct 2021 never enqueued"), (0, "19 Oct 2021 pending: waits for")):
+    for week, words in ((1, "26 Oct 2021 never enqueued"), (0, "19 Oct 2021 pending: waiting on")):
         page.mouse.move(box["x"] + (10 * week + 4) * unit, box["y"] + (9 + 14) * unit)
         expect(page.locator("#tip")).to_contain_text(words)
     page.mouse.down()

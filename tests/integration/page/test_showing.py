@@ -41,7 +41,7 @@ def test_it_follows_what_happens_without_being_loaded_again(api: Api, page: Page
     # Then headline, grid and lists follow
     expect(page.get_by_role("heading", level=1)).to_have_text("All 2 dates ended")
     expect(page.get_by_role("img", name="2021-22: 2 complete")).to_be_visible()
-    expect(page.locator("#running + ul")).to_contain_text("no job runs now")
+    expect(page.locator("#running + ul")).to_contain_text("no job is running")
     assert page.evaluate("window.sameAsBefore")
 
 

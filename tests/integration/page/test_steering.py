@@ -6,6 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from backfilld.daemon.executors.attempt_files import FileLog
 from tests.browser import wait_for_poll
 from tests.integration.api_world import Api
 from tests.integration.page.page_driver import failing, press
@@ -153,7 +154,7 @@ def test_a_log_is_followed_while_its_job_runs(api: Api, page: Page, tmp_path: Pa
     # Given a job under way that has written something
     log = tmp_path / "job.log"
     log.write_text("first words\n")
-    api.world.executor.log = lambda attempt: log  # type: ignore[method-assign]
+    api.world.executor.log = lambda attempt: FileLog(log)  # type: ignore[method-assign]
     api.enqueue("2021-10-19")
     api.world.step()
     # Then its last line is on the overview, and its log is open on the date's page
@@ -187,6 +188,6 @@ def test_the_validation_of_a_range_tells_what_is_missing(api: Api, page: Page) -
     page.goto("/validation")
     page.get_by_label("From").fill("2021-10-19")
     page.get_by_label("To", exact=True).fill("2021-10-21")
-    press(page, "Ask the warehouse")
+    press(page, "Query the warehouse")
     expect(page.locator("#box")).to_contain_text("1 / 3")
     expect(page.locator("#box .marks")).to_have_text("✓○○")

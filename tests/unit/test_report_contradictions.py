@@ -1,0 +1,88 @@
+"""What contradicts the calendar in a validation, and the command for a failed date."""
+
+import datetime as dt
+
+import pytest
+
+from backfilld.api.schemas import reports
+from backfilld.daemon.reports.quality import quality
+from backfilld.daemon.reports.remedies import helpful_command
+from backfilld.state.rules.verdict import Verdict
+from tests.factories import NOW, nba
+from tests.fake_warehouse import FakeWarehouse
+from tests.platform import OPENING, as_it_was
+from tests.unit.test_report import GAMEBOOK, date, validated
+
+
+def test_a_range_without_expected_dates_is_queried_for_unexpected_rows_alone() -> None:
+    platform = as_it_was()
+    facts = FakeWarehouse(platform, calendar=OPENING)
+    report = validated(platform, facts, "2021-10-15", "2021-10-18")
+    assert facts.asked == ["counts", "validation"]
+    assert (report.snapshot.wanted, report.snapshot.answers, report.warnings) == ({}, {}, [])
+    # And a spot check of its rows has nothing to query
+    facts.asked.clear()
+    quality(platform, facts, date("2021-10-15"), date("2021-10-18"), now=NOW)
+    assert facts.asked == ["counts"]
+
+
+def test_a_range_with_games_in_no_season_says_so_with_its_dates() -> None:
+    # Given a calendar that counts games on two weeks before the first season of the file opens
+    platform = as_it_was()
+    days = {date("2021-10-04") + dt.timedelta(days=n): 6 for n in range(14)}
+    report = validated(platform, FakeWarehouse(platform, calendar=days), "2021-10-04", "2021-10-17")
+    # Then the report names them, as nothing of theirs is expected
+    assert report.expected_dates == 0
+    assert report.counts_outside_seasons == {day: {"games": 6} for day in days}
+    assert report.warnings == [
+        "14 dates have counts in the calendar outside of all seasons: 2021-10-04..2021-10-17;"
+        " correct calendar.season"
+    ]
+    assert report.next_action == (
+        "correct calendar.season: 2021-10-04..2021-10-17 have counts and lie in no season"
+    )
+
+
+def test_rows_on_a_date_that_the_schedule_lacks_are_unexpected_rows() -> None:
+    # Given a season in which the schedule lacks a date that a table has rows of
+    small_nba = nba()
+    lost = date("2021-10-23")
+    calendar = {day: games for day, games in OPENING.items() if day != lost}
+    facts = FakeWarehouse(small_nba, calendar=calendar)
+    facts.fill(small_nba.processors, calendar)
+    facts.rows["nbac_team_boxscore", lost] = 18
+    # When the range is validated
+    report = validated(small_nba, facts, "2021-10-19", "2021-10-28")
+    # Then every expected date is ready, and the rows are named
+    assert report.ready
+    assert report.unexpected_rows == {"nbac_team_boxscore": {lost: 18}}
+    assert report.warnings == [
+        "unexpected rows: nbac_team_boxscore has 18 rows on 2021-10-23, which the calendar does not expect"
+    ]
+    assert reports.Validation.plain(report)["unexpected_rows"] == {"nbac_team_boxscore": {"2021-10-23": 18}}
+
+
+def test_a_table_that_cannot_be_queried_has_no_unexpected_rows() -> None:
+    platform = as_it_was()
+    facts = FakeWarehouse(platform, calendar=OPENING, broken={GAMEBOOK: "no such column"})
+    facts.rows[GAMEBOOK, date("2021-10-15")] = 67
+    assert validated(platform, facts, "2021-10-15").unexpected_rows == {}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "unsatisfied", "command"),
+    [
+        ("exhausted", {"box": Verdict.FAILED}, "backfilld retry 2021-10-27"),
+        ("cancelled", {"box": Verdict.NEVER_RAN}, "backfilld retry 2021-10-27"),
+        (
+            "blocked",
+            {"plays": Verdict.NEVER_RAN, "box": Verdict.NO_DATA},
+            "backfilld accept 2021-10-27 box --reason TEXT",
+        ),
+        ("blocked", {"box": Verdict.NEVER_RAN}, "backfilld enqueue 2021-10-27 --sources all"),
+    ],
+)
+def test_the_command_for_a_failed_date_is_one_that_helps(
+    outcome: str, unsatisfied: dict[str, Verdict], command: str
+) -> None:
+    assert helpful_command(date("2021-10-27"), outcome, unsatisfied) == command
