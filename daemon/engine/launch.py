@@ -153,7 +153,9 @@ class Launcher:
 
     def _with_fresh_evidence(self, tx: Transaction, limits: Mapping[str, int]) -> list[CheckRow]:
         """Runnable checks whose evidence is recent enough. Those ahead of them are queried again."""
-        max_age = self._context.pipeline.engine.max_evidence_age
+        # Evidence is as old as its query. A query that takes longer than the limit must not keep jobs back.
+        query_seconds = self._context.latest_query.get("seconds", 0.0)
+        max_age = self._context.pipeline.engine.max_evidence_age + query_seconds
         oldest = max(self._context.now() - max_age, self._evidence_from)
         candidates = checks.runnable(tx, limits)
         outdated_processors = {c.processor for c in candidates if (c.asked_at or 0.0) < oldest}

@@ -106,6 +106,7 @@ class Validator:
         answers = self._warehouse.evidence(dates_by_processor, purpose=purpose)
         if self._context.now() < asked_at:
             return len(due)  # the clock was set back meanwhile, so the evidence has no usable time
+        self._context.latest_query["seconds"] = self._context.now() - asked_at
         if any(evidence.open for evidence in answers.values()):
             with self._context.db.read() as tx:
                 due = attempts.with_attempt_history(tx, due)

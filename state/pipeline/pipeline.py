@@ -34,7 +34,7 @@ class EngineSettings(StrictModel):
 
     max_evidence_age: Duration = 2 * 60.0
     """No job starts on evidence that is older than this, or from before the daemon's start; it is queried
-    again first. At least 10 s."""
+    again first. At least 10 s; the time that a query takes is added."""
     recheck_interval: Duration = 5 * 60.0
     """Time between queries about an open run, a failed query or a missing upstream that no backfill fills."""
     batch_window: Duration = 10.0

@@ -13,7 +13,7 @@ from tests.factories import phase, pipeline, processor
 from tests.simulation.fakes import Work
 from tests.simulation.scenario import ANSWER_SENT
 from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
-from tests.simulation.world import ME, World
+from tests.simulation.world import World
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """The first schema of the second edition.
 
-The tables and triggers are a copy of what schema.py and triggers.py were then, not an import: a migration
-does the same whatever becomes of them. The revision is named apart from the first edition's 0001 to 0009,
-whose databases are refused.
+A copy of what schema.py and triggers.py were then. Databases of the first edition's 0001 to 0009 are refused.
 """
 
 from collections.abc import Iterator
@@ -183,9 +181,10 @@ attempts = Table(
     Column("max_rss_bytes", _BIG),
     Column("cpu_seconds", Double),
     CheckConstraint(
-        "status IN ('running', 'exited', 'timed_out', 'idle', 'cancelled', 'lost')",
-        name="status_is_known",
+        "status IN ('running', 'exited', 'timed_out', 'idle', 'cancelled', 'lost')", name="status_is_known"
     ),
+    CheckConstraint("exit_code IS NULL OR exit_code <> 0 OR status = 'exited'", name="code_0_has_exited"),
+    CheckConstraint("status <> 'exited' OR exit_code IS NOT NULL", name="exited_has_a_code"),
     CheckConstraint("(status = 'running') = (ended_at IS NULL)", name="running_has_no_end"),
     _partial(
         "one_attempt_per_sequential_phase",
