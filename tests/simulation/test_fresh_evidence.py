@@ -46,6 +46,19 @@ def test_with_the_shortest_evidence_age_every_job_starts_and_queries_stay_few(wo
     assert world.warehouse.questions <= 12
 
 
+def test_a_query_that_takes_longer_than_the_evidence_may_be_old_does_not_keep_jobs_back(worlds):
+    world = worlds(shape(engine={"max_evidence_age": "10s"}))
+
+    def pass_time(point):
+        world.time += 10
+
+    world.warehouse.point = pass_time
+    world.enqueue(DATES[0], DATES[-1])
+    world.run(limit=200)
+    assert [ended(world, date) for date in DATES] == [("done", "complete")] * 4
+    assert [len(ran(world, date)) for date in DATES] == [1] * 4
+
+
 def test_rows_that_arrive_while_dates_wait_for_a_slot_are_not_written_again(worlds):
     # Given one job of an hour, behind which three dates wait for the writer of its table
     world = worlds(shape(jobs={"timeout": "2h", "idle_timeout": "2h"}))
