@@ -16,7 +16,15 @@ from prometheus_client.exposition import choose_encoder
 
 from backfilld import __version__
 from backfilld.api.ports import DaemonService
-from backfilld.daemon.events import AttemptEnded, DateMoved, Event, GateEvaluated, Incident, IncidentKind
+from backfilld.daemon.events import (
+    AttemptEnded,
+    DateMoved,
+    Event,
+    ForeignWrites,
+    GateEvaluated,
+    Incident,
+    IncidentKind,
+)
 from backfilld.daemon.reports.progress import Progress, progress
 from backfilld.daemon.warehouses.adapter import Purpose
 from backfilld.state.records import AttemptStatus
@@ -59,9 +67,9 @@ GATE_RESULTS: Mapping[str, str] = {
 """Results of gate evaluations."""
 HOLDS: Mapping[str, str] = {
     "all": "Everything is paused.",
-    "processor": "A processor is held by the circuit breaker.",
-    "table": "An output table is held: its daily attempts or its quota are used up.",
-    "warehouse": "Warehouse queries are held: the warehouse is unavailable, or `daily_bytes` is used up.",
+    "processor": "A processor is held by the circuit breaker or an operator.",
+    "table": "An output table is held: by an operator, or its daily attempts or its quota are used up.",
+    "warehouse": "Warehouse queries are held: by an operator, an outage, or a used-up `daily_bytes`.",
 }
 """Kinds of holds."""
 RESULTS: Mapping[str, str] = {
@@ -91,6 +99,11 @@ class Metrics:
         self._attempts = self._counter("attempts", "Attempts that ended.", "processor", "result")
         self._incidents = self._counter(
             "incidents", "Faults that do not belong to one date, by kind.", "kind"
+        )
+        self._foreign_writes = self._counter(
+            "foreign_writes",
+            "Partitions of done dates that were written, and not by an attempt.",
+            "processor",
         )
         self._collector_errors = self._counter(
             "collector_errors", "Scrapes that failed to read the state database."
@@ -125,6 +138,7 @@ class Metrics:
                 self._gates.labels(phase.name, result)
         for processor in service.pipeline.processors:
             self._durations.labels(processor)
+            self._foreign_writes.labels(processor)
             for result in RESULTS:
                 self._attempts.labels(processor, result)
         self.registry.register(_StateCollector(service, self._collector_errors.inc))
@@ -139,6 +153,8 @@ class Metrics:
         elif isinstance(event, AttemptEnded):
             self._attempts.labels(event.processor, _result(event)).inc()
             self._durations.labels(event.processor).observe(event.seconds)
+        elif isinstance(event, ForeignWrites):
+            self._foreign_writes.labels(event.processor).inc(len(event.dates))
         elif isinstance(event, Incident):
             self._incidents.labels(event.kind).inc()
 

@@ -28,6 +28,25 @@ LARGEST_HEAD = 32 << 10
 """Bytes of the request line and headers."""
 
 
+TLS_HANDSHAKE = b"\x16"
+"""The first byte of a TLS connection. No HTTP request starts with it."""
+NO_TLS = (
+    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n"
+    b"This port speaks http://, not https://.\n"
+)
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc]
+    """Refuses TLS at once: waitress would wait for the end of a request until the connection is idle."""
+
+    def received(self, data: bytes) -> bool:
+        if not data.startswith(TLS_HANDSHAKE) or self.request:
+            return bool(super().received(data))
+        self.socket.send(NO_TLS)
+        self.will_close = True
+        return False
+
+
 class Server:
     """Listens once it is created; serves requests after `start`. Port 0 takes any free port."""
 
@@ -49,6 +68,7 @@ class Server:
             max_request_body_size=2 * LARGEST_BODY,
             clear_untrusted_proxy_headers=True,
         )
+        self._server.channel_class = _Channel
         self._thread = threading.Thread(target=self._server.run, name="http", daemon=True)
 
     @property

@@ -1,4 +1,4 @@
-"""What every benchmark is asked by, and says first: its options, and the load beside its figures."""
+"""Options of every benchmark, and the load of the machine, which it prints first."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ def parser(about: str | None) -> argparse.ArgumentParser:
 
 
 def conditions() -> str:
-    """What a figure must not be told without: the load of the last minute, and Python's version."""
+    """The context of every figure: the load of the last minute and the version of Python."""
     return f"load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}"

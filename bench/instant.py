@@ -17,7 +17,7 @@ _EMPTY, _FULL = Evidence(rows=0), Evidence(rows=1)
 
 
 class Instant:
-    """The `Warehouse` of a benchmark: it costs next to nothing, so that what is left is backfilld's own."""
+    """A `Warehouse` that costs next to nothing, so that the benchmark measures backfilld alone."""
 
     def __init__(self) -> None:
         self.filled: set[tuple[str, dt.date]] = set()
@@ -32,7 +32,7 @@ class Instant:
         """Every date is expected."""
         return {}
 
-    def evidence(self, wanted: Wanted, *, purpose: str) -> Answers:
+    def evidence(self, wanted: Wanted, *, purpose: str, stamps: Wanted | None = None) -> Answers:
         """One row where a job has started, none elsewhere."""
         self.questions += 1
         return {

@@ -63,7 +63,7 @@ class Setting:
     """What may be turned: all in seconds, save the counts."""
 
     gate: float = 0.0
-    """How long the warehouse thinks about a question; everything else stands still meanwhile."""
+    """How long a warehouse query takes; the simulated clock stops for everything else."""
     start: float = 0.0
     """What each job needs before it begins to work: part of the durations above, once per attempt."""
     batch: int = 1
@@ -121,9 +121,9 @@ def pipeline(days: Sequence[tuple[dt.date, int, str]], setting: Setting) -> Pipe
             "timeout": "12h",
             "idle_timeout": "12h",
         }
-        own = [processor(job, writers=1 if sequential else setting.writers, **keys) for job in jobs]
+        processors = [processor(job, writers=1 if sequential else setting.writers, **keys) for job in jobs]
         order = {"order": "sequential", "skip_bootstrap": True, "lookback": "season"} if sequential else {}
-        phases.append(phase(name, *own, **order))
+        phases.append(phase(name, *processors, **order))
     file = {"file": "calendar.csv", "bootstrap_days": BOOTSTRAP_DAYS, "season": seasons}
     return parse_pipeline(
         pipeline_data(*phases, calendar=file, jobs={"slots": setting.slots}), Path("bench.toml")
@@ -147,7 +147,7 @@ class _World(World):
 
 @contextlib.contextmanager
 def in_memory() -> Iterator[Path]:
-    """A folder in memory where there is one: nobody waits for a disk where time is simulated."""
+    """A folder in memory if possible: with simulated time, waiting for a disk measures nothing."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         yield Path(folder)
@@ -196,7 +196,7 @@ def expected_steps(days: Sequence[tuple[dt.date, int, str]]) -> list[dt.date]:
 def bound(days: Sequence[tuple[dt.date, int, str]]) -> float:
     """What no order can beat, with one writer per table and one attempt at a time in phase 4.
 
-    The first date of phase 4 looks back on its season, so the slowest table of phase 3 must come up to it.
+    The first date of phase 4 depends on its season, so the slowest table of phase 3 must reach it first.
     """
     due = expected_steps(days)
     before = [date for date, _, _ in days].index(due[0]) + 1

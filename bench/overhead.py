@@ -59,7 +59,7 @@ def _live(service: Service, backfill: int | None) -> int:
 
 
 def loop(number: int, folder: Path) -> float:
-    """The least that can be done durably: commit that it runs, run it, commit how it ended; one at a time."""
+    """The least durable work: commit the start, run the job, commit its end; one job at a time."""
     started = time.perf_counter()
     database = sqlite3.connect(folder / "loop.db", isolation_level=None)
     for setting in ("journal_mode = WAL", "synchronous = FULL"):
@@ -84,7 +84,7 @@ def make(number: int, folder: Path) -> float:
 
 
 def _rules(number: int) -> Iterator[tuple[str, str]]:
-    """Targets and what they need: a phase needs the one before it; phase 4 needs its own last step too."""
+    """Targets and their needs: a phase needs the one before it; phase 4 also needs its previous step."""
     last = ""
     for date in range(number):
         before: list[str] = []
@@ -97,7 +97,7 @@ def _rules(number: int) -> Iterator[tuple[str, str]]:
 
 
 def luigi(number: int, folder: Path) -> float:
-    """Luigi's own scheduler and worker, a marker file for every task."""
+    """Luigi with its scheduler and worker, a marker file for every task."""
     python = LUIGI / "bin" / "python"
     if not python.exists():
         venv.create(LUIGI, with_pip=True)
@@ -137,8 +137,8 @@ def main() -> None:
     )
     print(" ".join(["  dates    jobs", *(f"{name:>10}" for name in chosen.only)]))
     for number in chosen.dates:
-        told = [measure(name, number, chosen.rounds) for name in chosen.only]
-        print(f"{number:>7} {number * JOBS:>7}", *(f"{ms:>10.2f}" for ms in told), flush=True)
+        times = [measure(name, number, chosen.rounds) for name in chosen.only]
+        print(f"{number:>7} {number * JOBS:>7}", *(f"{ms:>10.2f}" for ms in times), flush=True)
 
 
 if __name__ == "__main__":

@@ -51,8 +51,8 @@ def timed_ms(action: Callable[[], object]) -> float:
     return 1000 * (time.perf_counter() - started)
 
 
-class _Unheard(list[Event]):
-    """Events that nobody keeps, so that memory is the daemon's own."""
+class _DiscardedEvents(list[Event]):
+    """Drop events, so that the memory is that of the daemon."""
 
     def append(self, event: Event) -> None:
         pass
@@ -76,24 +76,24 @@ def measure(number: int) -> str:
             world.start()
 
         page = f"/v1/dates?start={FIRST}&end={last}&limit=100"
-        told = [
+        figures = [
             median_ms(world.engine.tick),
             median_ms(one_change),
             *(median_ms(lambda path=path: client.get(path)) for path in (page, "/v1/progress", "/metrics")),
             median_ms(restart, 3),
         ]
         size = sum(path.stat().st_size for path in Path(folder).iterdir()) / 2**20
-        told.append(timed_ms(lambda: _enqueue(world, last + dt.timedelta(days=1), number)))
+        figures.append(timed_ms(lambda: _enqueue(world, last + dt.timedelta(days=1), number)))
         world.db.close()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return " ".join([f"{number:>7}", *(f"{ms:>9.1f}" for ms in told), f"{memory:>7.0f}", f"{size:>7.1f}"])
+    return " ".join([f"{number:>7}", *(f"{ms:>9.1f}" for ms in figures), f"{memory:>7.0f}", f"{size:>7.1f}"])
 
 
 def _settled(number: int, folder: Path) -> World:
     """A world at rest with so many dates: the engine brings some there, the others stand where those do."""
     shape = tomllib.loads(toml(["true", "{date}"], writers=SLOTS, lookback=30))
     world = World(parse_pipeline(shape, Path("bench.toml")), {}, folder)
-    world.warehouse, world.events = Instant(), _Unheard()  # type: ignore[assignment]
+    world.warehouse, world.events = Instant(), _DiscardedEvents()  # type: ignore[assignment]
     world.start()
     by_engine = min(number, BY_ENGINE)
     _enqueue(world, FIRST, by_engine)

@@ -53,6 +53,16 @@ class AttemptEnded:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignWrites:
+    """Partitions of done dates were written, and not by an attempt."""
+
+    processor: str
+    dates: tuple[dt.date, ...]
+    suspect: str
+    """The run of the history that may have written the oldest of them."""
+
+
 IncidentKind = Literal["warehouse", "breaker", "budget", "regressed", "stopped", "backup", "clock"]
 """The closed set of incident kinds: a label of the metric."""
 
@@ -65,5 +75,5 @@ class Incident:
     text: str
 
 
-Event = DateMoved | GateEvaluated | AttemptStarted | AttemptEnded | Incident
+Event = DateMoved | GateEvaluated | AttemptStarted | AttemptEnded | ForeignWrites | Incident
 EventSink = Callable[[Event], None]

@@ -130,7 +130,10 @@ class Service:
         self._scheduler.start()
         self._scheduler.add_job(self._check_timers, "interval", seconds=TIMER_SECONDS, id="timers")
         recheck = self.pipeline.engine.recheck_interval
-        self._scheduler.add_job(self._recheck, "interval", seconds=recheck, id="recheck")
+        at_once = dt.datetime.now(dt.UTC)
+        self._scheduler.add_job(
+            self._recheck, "interval", seconds=recheck, id="recheck", next_run_time=at_once
+        )
         if self.pipeline.engine.revalidate_within:
             self._scheduler.add_job(self._sweep, "interval", seconds=TICK_SECONDS, id="sweep")
         if self.pipeline.engine.log_retention:
@@ -247,8 +250,10 @@ class Service:
 
     def _recheck(self) -> None:
         if self._is_active_leader:
+            self.engine.recheck_calendar()
             self.engine.recheck_missing_upstream()
             self.engine.recheck_failed()
+            self.wake()
 
     def _sweep(self) -> None:
         if self._is_active_leader and self.engine.sweeper.run():

@@ -1,14 +1,15 @@
 """A small platform of real jobs that fills a lake for real NBA dates.
 
-It stands in for the BigQuery platform that backfilld was built for: fourteen jobs with that platform's
-command lines and habits, run as real processes, write Parquet partitions that DuckDB reads. Its
-misbehaviour is real too and comes by switch. Nothing here imports the daemon.
+It imitates the BigQuery platform that backfilld was built for: fourteen jobs with the command lines and
+behaviour of that platform run as real processes and write Parquet partitions, which DuckDB reads. Switches
+turn on its misbehaviour. Nothing here imports the daemon.
 
-* `processors`: what each job writes and reads, as a table
-* `command_line`: how differently jobs want to be told their dates
+* `processors`: the output, inputs and query of each job
+* `command_line`: the date options of each job, which differ
 * `lake`: partitions, the game schedule and the run history
-* `bigquery`: a copy of what jobs write, for an emulator that is judged in the lake's place
-* `job`: what every job does; `jobs/` holds the fourteen command lines
-* `misbehave`: switches a job's misbehaviour on
-* `witness`: who ran when, for whoever wants to check the daemon's promises afterwards
+* `bigquery`: copies the output of jobs to a BigQuery emulator
+* `job`: runs a job; `jobs/` has the fourteen command lines
+* `misbehave`: switches the misbehaviour of a job on
+* `run_log`: start and end of every job, for tests
+* `environment`: a fresh lake, a pipeline file and a daemon for `backfilld demo`
 """

@@ -1,8 +1,8 @@
-"""BigQuery beside the lake: what a job writes to the lake it also writes to an emulator, where one is named.
+"""BigQuery beside the lake: jobs also write their output to an emulator, if one is configured.
 
-Environment: DEMO_BIGQUERY is the emulator's address, such as http://127.0.0.1:9050. Jobs go on reading their
-inputs from the lake; whoever judges them can look at either. A date's rows are replaced in the way of the
-real platform, a DELETE and then a load, and a server that is away fails the job. Nothing is tried again.
+Environment: DEMO_BIGQUERY is the address of the emulator, such as http://127.0.0.1:9050. Jobs still read
+their inputs from the lake; the daemon can verify either. Rows of a date are replaced as on the real platform,
+by a DELETE and then a load. If the server is unavailable, the job fails without a retry.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 PROJECT = "nba-demo"
-SECONDS = 120.0
-"""How long one request may take."""
+REQUEST_SECONDS = 120.0
+"""The time limit of a request."""
 
 _TYPES: Mapping[str, str] = {
     "BIGINT": "INTEGER",
@@ -33,7 +33,7 @@ _TYPES: Mapping[str, str] = {
 
 
 def connect(endpoint: str) -> bigquery.Client:
-    """A client of the emulator at an address; it wants no credentials."""
+    """A client of the emulator at an address, without credentials."""
     return bigquery.Client(
         project=PROJECT,
         credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
@@ -44,50 +44,50 @@ def connect(endpoint: str) -> bigquery.Client:
 def create_table(
     client: bigquery.Client, table: str, date_column: str, rows: duckdb.DuckDBPyRelation
 ) -> None:
-    """Make an empty table for such rows, partitioned by their date, which need not be a column of theirs."""
+    """Create an empty table for such rows, partitioned by their date (a new column if they have none)."""
     client.create_dataset(table.partition(".")[0], exists_ok=True)
-    columns = {name: _kind(str(kind)) for name, kind in zip(rows.columns, rows.types, strict=True)}
+    columns = {name: _field_type(str(kind)) for name, kind in zip(rows.columns, rows.types, strict=True)}
     schema = [bigquery.SchemaField(name, kind) for name, kind in {**columns, date_column: "DATE"}.items()]
-    made = bigquery.Table(f"{PROJECT}.{table}", schema=schema)
-    made.time_partitioning = bigquery.TimePartitioning(field=date_column)
-    client.create_table(made)
+    definition = bigquery.Table(f"{PROJECT}.{table}", schema=schema)
+    definition.time_partitioning = bigquery.TimePartitioning(field=date_column)
+    client.create_table(definition)
 
 
 def publish(client: bigquery.Client, file: Path, *, replacing: bool) -> None:
-    """Copy a file of a lake's partition to the table of the same name.
+    """Copy a file of a lake partition to the table of the same name.
 
-    `replacing` whatever the table holds of the file's date, else beside it.
+    With `replacing`, delete the rows of its date first.
 
-    Raises google.api_core's errors, or requests', when the emulator does not do it.
+    Raises the errors of google.api_core or requests if the emulator fails.
     """
     column, _, day = file.parent.name.partition("=")
     table = f"{file.parents[2].name}.{file.parents[1].name}"
     if replacing:
-        which = [bigquery.ScalarQueryParameter("day", "DATE", date.fromisoformat(day))]
+        parameters = [bigquery.ScalarQueryParameter("day", "DATE", date.fromisoformat(day))]
         client.query_and_wait(
-            f"DELETE FROM `{table}` WHERE `{column}` = @day",  # noqa: S608 - the lake's own names
-            job_config=bigquery.QueryJobConfig(query_parameters=which),
+            f"DELETE FROM `{table}` WHERE `{column}` = @day",  # noqa: S608 - names of the lake
+            job_config=bigquery.QueryJobConfig(query_parameters=parameters),
             retry=None,  # type: ignore[arg-type]
             job_retry=None,  # type: ignore[arg-type]
-            wait_timeout=SECONDS,
+            wait_timeout=REQUEST_SECONDS,
         )
-    whole = file.with_name(f".{file.name}.bigquery.{os.getpid()}")
+    copy = file.with_name(f".{file.name}.bigquery.{os.getpid()}")
     with duckdb.connect(config={"threads": 1}) as connection:
-        connection.from_parquet(str(file), hive_partitioning=True).write_parquet(str(whole))
+        connection.from_parquet(str(file), hive_partitioning=True).write_parquet(str(copy))
     try:
-        _load(client, table, whole)
+        _load(client, table, copy)
     finally:
-        whole.unlink()
+        copy.unlink()
 
 
 def _load(client: bigquery.Client, table: str, file: Path) -> None:
-    how = bigquery.LoadJobConfig(source_format="PARQUET", write_disposition="WRITE_APPEND")
+    config = bigquery.LoadJobConfig(source_format="PARQUET", write_disposition="WRITE_APPEND")
     with file.open("rb") as rows:
         job = client.load_table_from_file(
-            rows, f"{PROJECT}.{table}", job_config=how, num_retries=0, timeout=SECONDS
+            rows, f"{PROJECT}.{table}", job_config=config, num_retries=0, timeout=REQUEST_SECONDS
         )
-    job.result(retry=None, timeout=SECONDS)
+    job.result(retry=None, timeout=REQUEST_SECONDS)
 
 
-def _kind(duckdb_type: str) -> str:
+def _field_type(duckdb_type: str) -> str:
     return _TYPES[duckdb_type.partition("(")[0]]

@@ -1,7 +1,8 @@
-"""The command lines of the platform's jobs, which agree on little.
+"""The command lines of the platform's jobs, which differ.
 
-Most take `--start-date` and `--end-date`, one takes them with underscores, one takes a start alone, one takes
-a file of dates. What a job does not know makes argparse exit with 2. A bad or inverted date exits with 1.
+Most take `--start-date` and `--end-date`, one takes them with underscores, one takes only a start, one takes
+a file of dates. An unknown option makes argparse exit with 2. A malformed date or an inverted range exits
+with 1.
 """
 
 from __future__ import annotations
@@ -14,29 +15,29 @@ from pathlib import Path
 
 
 class BadDates(Exception):
-    """The dates on the command line cannot be worked with."""
+    """The dates on the command line are not valid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandLine:
-    """How one job wants to be told its dates, and what else it accepts."""
+    """The options of one job for its dates, and its other options."""
 
     start: str | None = "--start-date"
     end: str | None = "--end-date"
     days: str | None = None
-    """The option that says how many days from the start, where there is no end."""
+    """The option for the number of days from the start, if there is no end."""
     required: bool = False
-    """The start must be there, or argparse refuses; otherwise no dates means the whole season."""
+    """Whether argparse requires the start. If not, no dates mean the whole season."""
     dates: str | None = None
-    """The option that takes a list with commas."""
+    """The option that takes comma-separated dates."""
     dates_file: str | None = None
     """The option that takes a file with one date a line."""
     switches: Sequence[str] = ()
     values: Mapping[str, str] = field(default_factory=dict)
-    """Options with a value, and their defaults: accepted as the real job accepts them."""
+    """Options with a value, and their defaults. The job accepts and ignores them."""
 
     def parser(self, description: str | None) -> argparse.ArgumentParser:
-        """The job's argparse parser; options are spelled in full, as the real ones must be to be safe."""
+        """The argparse parser of the job. Options must be spelled in full."""
         parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
         if self.start:
             parser.add_argument(self.start, dest="start", metavar="DATE", required=self.required)
@@ -59,31 +60,31 @@ class CommandLine:
             )
         return parser
 
-    def chosen(self, given: argparse.Namespace, season: Sequence[date]) -> list[date]:
-        """The dates to work on, oldest first. `season` is every date with games.
+    def dates_from(self, arguments: argparse.Namespace, season: Sequence[date]) -> list[date]:
+        """The dates to process, oldest first. `season` is every date with games.
 
         Raises BadDates for a malformed date, an inverted range or a file that cannot be read.
         """
-        listed = self._listed(given)
+        listed = self._listed(arguments)
         if listed is not None:
             return sorted({_date(text) for text in listed})
-        start = getattr(given, "start", None)
+        start = getattr(arguments, "start", None)
         if start is None:
             return list(season)
         first = _date(start)
         if self.end:
-            return _days(first, _date(given.end or start))
-        last = first + timedelta(days=given.days - 1) if self.days and given.days else date.max
+            return _days(first, _date(arguments.end or start))
+        last = first + timedelta(days=arguments.days - 1) if self.days and arguments.days else date.max
         return [day for day in season if first <= day <= last]
 
-    def _listed(self, given: argparse.Namespace) -> list[str] | None:
-        if self.dates and given.dates is not None:
-            return [part for part in given.dates.split(",") if part.strip()]
-        if self.dates_file and given.dates_file is not None:
+    def _listed(self, arguments: argparse.Namespace) -> list[str] | None:
+        if self.dates and arguments.dates is not None:
+            return [part for part in arguments.dates.split(",") if part.strip()]
+        if self.dates_file and arguments.dates_file is not None:
             try:
-                return list(given.dates_file.read_text().split())
+                return list(arguments.dates_file.read_text().split())
             except OSError as error:
-                raise BadDates(f"cannot read {given.dates_file}: {error.strerror}") from error
+                raise BadDates(f"cannot read {arguments.dates_file}: {error.strerror}") from error
         return None
 
 

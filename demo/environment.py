@@ -1,4 +1,4 @@
-"""Sets the stage for `backfilld demo`: a fresh lake, a copy of the pipeline file, a daemon as a process."""
+"""The environment of `backfilld demo`: a fresh lake, a copy of the pipeline file, a daemon process."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from backfilld.demo.processors import PROCESSORS, SEASON_OPENS
 
 START, END = date(2021, 10, 15), date(2021, 11, 7)
 EXPECTED: Mapping[str, int] = {"not_expected": 4, "bootstrap": 7, "complete": 13}
-"""How the dates from START to END end: preseason, the first seven days of the season, and the rest."""
+"""The outcomes of the dates from START to END: preseason, the first seven days of the season, the rest."""
 
 STOP_SECONDS = 60.0
-"""How long a daemon may take to stop before it is killed."""
+"""Time limit for a daemon to stop; then it is killed."""
 
 _A_RUN = lake.HistoryRow(
     processor="nbac_team_boxscore", date=SEASON_OPENS, run_id="r", status="running", started_at=0.0
@@ -30,10 +30,11 @@ _A_RUN = lake.HistoryRow(
 
 
 def prepare(folder: Path, *, pace: str = "0", bigquery: str = "") -> Path:
-    """A fresh stage in `folder`; the pipeline file's path. `pace` is how many seconds each job works.
+    """Prepare a fresh demo in `folder`, and return the path of its pipeline file.
 
-    `bigquery` is the address of an emulator, which then is the warehouse instead of the lake. Raises
-    FileExistsError when the folder holds anything but an earlier stage, which is removed.
+    `pace` is the seconds that each job takes. `bigquery` is the address of an emulator that is the warehouse
+    instead of the lake. An earlier demo in the folder is removed. Raises FileExistsError if the folder
+    contains anything else.
     """
     text = (Path(__file__).parent / "pipeline.toml").read_text(encoding="utf-8")
     _clear(folder, known_by=text.splitlines()[0])
@@ -48,24 +49,24 @@ def prepare(folder: Path, *, pace: str = "0", bigquery: str = "") -> Path:
 
 
 def _clear(folder: Path, *, known_by: str) -> None:
-    """Make or empty the folder; an earlier stage is known by the first line of its pipeline file."""
+    """Create or empty the folder. An earlier demo is recognised by the first line of its pipeline file."""
     pipeline = folder / "pipeline.toml"
-    ours = pipeline.is_file() and pipeline.read_text(encoding="utf-8").startswith(known_by)
-    if folder.exists() and any(folder.iterdir()) and not ours:
-        raise FileExistsError(f"{folder} holds more than an earlier demo: name another folder")
+    earlier_demo = pipeline.is_file() and pipeline.read_text(encoding="utf-8").startswith(known_by)
+    if folder.exists() and any(folder.iterdir()) and not earlier_demo:
+        raise FileExistsError(f"{folder} contains more than an earlier demo: choose another folder")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
 
 
 def _on_bigquery(text: str, endpoint: str) -> str:
-    """The pipeline file with the emulator as its warehouse, and jobs that write to it."""
+    """The pipeline file with the emulator as its warehouse and as the target of the jobs."""
     source = f'kind = "bigquery"\nproject = "{PROJECT}"\nendpoint = "{endpoint}"'
     text = text.replace('kind = "lake"\npath = "lake"', source)
     return text.replace("env = {", f'env = {{ DEMO_BIGQUERY = "{endpoint}",')
 
 
 def _create_tables(folder: Path, endpoint: str) -> None:
-    """Every table of the demo on the emulator: the schedule as the lake has it, the others empty."""
+    """Create every table of the demo on the emulator: the schedule with its rows, the others empty."""
     with contextlib.closing(connect(endpoint)) as client, lake.connect() as connection:
         files = sorted(lake.table_folder(folder, lake.SCHEDULE).glob("*/*.parquet"))
         schedule = connection.from_parquet([str(file) for file in files], hive_partitioning=True)
@@ -81,14 +82,16 @@ def _create_tables(folder: Path, endpoint: str) -> None:
 
 @contextlib.contextmanager
 def daemon(pipeline: Path, listen: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A daemon for `pipeline`, with its log beside it; ended with the context."""
+    """Run a daemon for `pipeline`, with its log beside it, until the context ends."""
     folder = pipeline.parent
-    words = ["-m", "backfilld", "serve", "--pipeline", str(pipeline), "--state-dir", str(folder / "state")]
+    command = ["-m", "backfilld", "serve", "--pipeline", str(pipeline), "--state-dir", str(folder / "state")]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("BACKFILLD_")}
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no daemon stays behind
+    before = signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # as Ctrl-C, so that the daemon is stopped too
     with (folder / "daemon.log").open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and words
-            [sys.executable, *words, "--listen", listen], stdout=log, stderr=log, env=environment
+        process = subprocess.Popen(  # noqa: S603 - this interpreter and fixed arguments
+            [sys.executable, *command, "--listen", listen], stdout=log, stderr=log, env=environment
         )
     try:
         yield process
@@ -96,6 +99,6 @@ def daemon(pipeline: Path, listen: str) -> Iterator[subprocess.Popen[bytes]]:
         process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=STOP_SECONDS)
-        process.kill()  # does nothing to what has ended
+        process.kill()  # no effect on a process that has ended
         process.wait()
         signal.signal(signal.SIGTERM, before)

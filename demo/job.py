@@ -1,8 +1,8 @@
-"""What every job of the platform does: read its inputs from the lake, write a partition, tell the history.
+"""Runs a job of the platform: reads its inputs from the lake, writes a partition, records its run.
 
-The habits are the real platform's. A job exits 0 whatever becomes of its dates, a missing input is a line in
-the log, off days pass in silence, and the run history gets a row at the start and another at the end.
-Environment: DEMO_LAKE is the lake's folder, DEMO_SECONDS the time one date shall take (default 0).
+It behaves as the real platform: a job exits with 0 whatever happens to its dates, a missing input is a line
+in the log, dates without games are skipped, and the run history gets a row at the start and at the end.
+Environment: DEMO_LAKE is the folder of the lake, DEMO_SECONDS the seconds that a date takes (default 0).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ REPORTED_AS_FAILED = ("exit1", "fail", "fail_quietly")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One processor, the lake it fills and the seconds a date shall take."""
+    """One processor, its lake and the seconds that a date takes."""
 
     name: str
     lake: Path
@@ -47,13 +47,13 @@ class Job:
 
     @property
     def processor(self) -> Processor:
-        """What it writes and reads."""
+        """The output, inputs and query of the job."""
         return PROCESSORS[self.name]
 
 
 def run(name: str, command_line: CommandLine, description: str | None, **options: bool) -> int:
-    """Do what the command line asks and return the exit code; `options` are what it tells its platform."""
-    given = command_line.parser(description).parse_args()
+    """Run the job for the dates of its command line and return the exit code; `options` are logged."""
+    arguments = command_line.parser(description).parse_args()
     job = Job(
         name=name,
         lake=Path(os.environ.get("DEMO_LAKE", "lake")),
@@ -62,11 +62,11 @@ def run(name: str, command_line: CommandLine, description: str | None, **options
     if not job.lake.is_dir():
         return _refuse(f"no lake at {job.lake} (DEMO_LAKE)")
     try:
-        dates = command_line.chosen(given, _season(job.lake))
+        dates = command_line.dates_from(arguments, _season(job.lake))
     except BadDates as error:
         return _refuse(str(error))
     say(f"{job.processor.history_name}: {_counted(dates)}", **options)
-    if given.dry_run:
+    if arguments.dry_run:
         for day in dates:
             say(f"  would write {lakes.processor_partition(job.lake, name, day)}")
         return 0
@@ -74,7 +74,7 @@ def run(name: str, command_line: CommandLine, description: str | None, **options
 
 
 def say(text: str, **details: object) -> None:
-    """One line of progress, at once: whoever watches for silence must see it."""
+    """Print a line of progress and flush it: the daemon watches for silence."""
     extra = "".join(f" {key}={value}" for key, value in details.items())
     sys.stdout.write(f"{time.strftime('%H:%M:%S')} {text}{extra}\n")
     sys.stdout.flush()
@@ -104,12 +104,12 @@ def _run_dates(job: Job, dates: list[date]) -> int:
 
 
 def _run_date(job: Job, day: date) -> int:
-    """Fill one date, spoiled where a switch says so, and return the exit code it asks for."""
+    """Fill one date, with the misbehaviour that a switch selects, and return the exit code."""
     schedule = lakes.partition(job.lake, lakes.SCHEDULE, "game_date", day)
     if not schedule.is_dir():
         say(f"{day}: no games, nothing to do")
         return 0
-    kind = misbehave.due(job.lake, job.name, day)
+    kind = misbehave.next_kind(job.lake, job.name, day)
     with lakes.connect() as connection:
         opened = lakes.HistoryRow(
             processor=job.name,
@@ -125,7 +125,9 @@ def _run_date(job: Job, day: date) -> int:
         _take_time(job.pace, day)
         try:
             closed = _fill(job, day, kind, opened, connection)
-        except duckdb.Error as error:  # an input that cannot be read: logged, recorded, and exit 0 as ever
+        except (
+            duckdb.Error
+        ) as error:  # an unreadable input: log it, record it, and exit with 0 as the real jobs do
             say(f"{day}: ERROR {error}")
             closed = replace(opened, status="failed", records_processed=0, errors=json.dumps([str(error)]))
         if kind == "crash":
@@ -138,11 +140,14 @@ def _run_date(job: Job, day: date) -> int:
 def _fill(
     job: Job, day: date, kind: str | None, opened: lakes.HistoryRow, connection: duckdb.DuckDBPyConnection
 ) -> lakes.HistoryRow:
-    """Write the rows of one date and return the history row that says how it went."""
+    """Write the rows of one date and return the final history row."""
     if job.processor.skips_bootstrap and 0 <= lakes.season_day(day) < BOOTSTRAP_DAYS:
         say(f"{day}: skipped, day {lakes.season_day(day)} of the season is bootstrap")
         return replace(opened, status="skipped", records_processed=0, skip_reason="early_season")
-    if kind in ("nothing", "fail", "fail_quietly"):
+    if kind == "unchanged":
+        count = 0
+        say(f"{day}: up to date")
+    elif kind in ("nothing", "fail", "fail_quietly"):
         count = 0
         say(f"{day}: no data found")
     else:
@@ -154,7 +159,7 @@ def _fill(
 
 
 def _write(job: Job, day: date, kind: str | None, connection: duckdb.DuckDBPyConnection) -> int:
-    """Replace the date's partition and return its rows; what has no rows leaves the old ones alone."""
+    """Replace the partition of the date and return its row count. Without rows, keep the old partition."""
     rows = _spoil(rows_of(job.lake, job.processor, day, connection), job.name, kind)
     rows.create("result")
     count = connection.table("result").shape[0]
@@ -169,7 +174,7 @@ def _write(job: Job, day: date, kind: str | None, connection: duckdb.DuckDBPyCon
 def rows_of(
     lake: Path, processor: Processor, day: date, connection: duckdb.DuckDBPyConnection
 ) -> duckdb.DuckDBPyRelation:
-    """What a processor computes for a date from what the lake holds now."""
+    """The rows that a processor computes for a date from the current lake."""
     schedule = lakes.partition(lake, lakes.SCHEDULE, "game_date", day)
     lakes.define(connection, "schedule", "", [schedule])
     connection.execute(
@@ -206,7 +211,7 @@ def _spoil(rows: duckdb.DuckDBPyRelation, name: str, kind: str | None) -> duckdb
 
 
 def _poorer(rows: duckdb.DuckDBPyRelation) -> str:
-    """The same columns with the quality ones made poor."""
+    """The same columns, with poor values in the quality columns."""
     poor = {"completeness_percentage": "60.0", "is_production_ready": "false", "data_quality_tier": "'poor'"}
     return ", ".join(f"{poor[name]} AS {name}" if name in poor else name for name in rows.columns)
 
@@ -219,9 +224,9 @@ def _take_time(seconds: float, day: date) -> None:
 
 
 def _hang(*, ignore_sigterm: bool) -> None:
-    """Fall silent with a child that keeps the output open; whoever ends only the parent leaves it."""
+    """Hang without output, with a child that keeps stdout open and outlives a kill of the parent alone."""
     if ignore_sigterm:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the child inherits it
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # inherited by the child
     sleeper = f"import time; time.sleep({HANG_SECONDS})"
     os.posix_spawn(sys.executable, [sys.executable, "-c", sleeper], os.environ)
     time.sleep(HANG_SECONDS)

@@ -1,7 +1,7 @@
 """The demo's lake: a directory of Parquet partitions, the game schedule and the run history.
 
-A partition is `<dataset>/<table>/<date column>=YYYY-MM-DD/part-0.parquet`. It is written beside its place
-under a name no reader looks at, then renamed: a reader sees the old rows or the new ones, never half.
+A partition is `<dataset>/<table>/<date column>=YYYY-MM-DD/part-0.parquet`. It is written
+under a hidden name, then renamed: a reader sees the old rows or the new ones, never a part.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from backfilld.demo.processors import PROCESSORS, SEASON_OPENS, TEAMS
 SCHEDULE = "nba_raw.nbac_schedule"
 HISTORY = "nba_reference.processor_run_history"
 
-# The dates and how many games they had are real, who met whom is not. Three rows a game, as it was scheduled,
-# live and final: whoever counts rows counts too many.
+# Dates and numbers of games are real, the pairings are not. A game has three rows (scheduled, live, final):
+# counting rows counts too many games.
 _SCHEDULE_ROWS = """
 SELECT '00221' || lpad(($first_game + game_no)::VARCHAR, 5, '0') AS game_id, game_status,
        ['scheduled', 'live', 'final'][game_status] AS game_status_text, '2021-22' AS season,
@@ -65,15 +65,15 @@ def connect() -> duckdb.DuckDBPyConnection:
 
 
 def calendar() -> dict[date, int]:
-    """Games per date from 2021-10-19 to 2021-11-30, dates without games left out."""
+    """Games per date from 2021-10-19 to 2021-11-30, without dates that have no games."""
     with (Path(__file__).parent / "calendar.csv").open(newline="") as file:
         return {date.fromisoformat(row["date"]): int(row["games"]) for row in csv.DictReader(file)}
 
 
 def create(lake: Path, *, games: Mapping[date, int] | None = None) -> None:
-    """Make a fresh lake: a folder for every table, and the schedule of `games` (default: the calendar).
+    """Create a lake: a folder for every table, and the schedule of `games` (default: the calendar).
 
-    Raises FileExistsError when something is there already.
+    Raises FileExistsError if the folder is not empty.
     """
     if lake.exists() and any(lake.iterdir()):
         raise FileExistsError(f"{lake} is not empty")
@@ -104,18 +104,18 @@ def table_folder(lake: Path, table: str) -> Path:
 
 
 def partition(lake: Path, table: str, date_column: str, day: date) -> Path:
-    """The folder of one date's rows, which need not exist."""
+    """The partition folder of a date, which need not exist."""
     return table_folder(lake, table) / f"{date_column}={day.isoformat()}"
 
 
 def processor_partition(lake: Path, processor: str, day: date) -> Path:
-    """The folder of one date's rows of a processor's output."""
+    """The partition folder of a date in the output of a processor."""
     target = PROCESSORS[processor]
     return partition(lake, target.table, target.date_column, day)
 
 
 def write_partition(rows: duckdb.DuckDBPyRelation, folder: Path) -> None:
-    """Replace whatever the partition holds by these rows."""
+    """Replace the contents of the partition with these rows."""
     _write(rows, folder, "part-0.parquet", replacing=True)
     for other in folder.glob("*.parquet"):
         if other.name != "part-0.parquet":
@@ -131,7 +131,7 @@ def append_history(lake: Path, row: HistoryRow, connection: duckdb.DuckDBPyConne
 
 
 def history_rows(row: HistoryRow, connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
-    """The row with the platform's columns, save for the date."""
+    """The row with the columns of the platform, without the date."""
     processor = PROCESSORS[row.processor]
     values = asdict(row) | {
         "processor_name": processor.history_name,

@@ -1,7 +1,7 @@
-"""Switches for the misbehaviour that the real platform showed, per processor and date.
+"""Switches for the misbehaviour of the real platform, per processor and date.
 
-The switches are `<lake>/misbehaviour.json`; without that file all jobs behave. A switch with `times` counts
-the runs it spoiled in a small file, so that a later run of the same processor and date recovers.
+The switches are in `<lake>/misbehaviour.json`; without that file all jobs behave well. A switch with `times`
+counts its affected runs in a small file, so that a later run of the same processor and date recovers.
 
     python -m backfilld.demo.misbehave LAKE PROCESSOR DATE KIND [--times N]      (DATE may be "every")
 """
@@ -24,17 +24,18 @@ KINDS = {
     "partial": "writes 2 rows of a team table, an eighth of any other",
     "duplicates": "writes every row twice",
     "degraded": "writes the right number of rows, of poor quality",
+    "unchanged": "exits 0 and leaves the old rows as they are, history says success",
     "unclosed": "writes all rows, its history row stays 'running'",
     "no_history": "writes all rows and no history row at all",
     "crash": "writes all rows, then dies by SIGKILL with its history open",
     "exit1": "writes all rows, history says failed, exits 1",
     "fail": "writes nothing, history says failed, exits 1",
     "fail_quietly": "writes nothing, history says failed, exits 0",
-    "hang": "goes silent with a child process, its history open, until somebody ends it",
+    "hang": "hangs without output, with a child process and an open history, until it is killed",
     "hang_hard": "as hang, and both ignore SIGTERM",
 }
 WELL = "well"
-"""Takes a switch back."""
+"""Removes a switch."""
 
 FILE = "misbehaviour.json"
 COUNTS = "_misbehaved"
@@ -50,9 +51,9 @@ class Switch(TypedDict):
 
 
 def switch(lake: Path, processor: str, day: date | None, kind: str, times: int | None = None) -> None:
-    """Make a processor misbehave on a date (None: on every date), or `well` again; counting starts afresh.
+    """Make a processor misbehave on a date (None: every date), or `well` again; its count restarts.
 
-    Raises ValueError for an unknown processor or kind, and for `degraded` rows where rows have no quality.
+    Raises ValueError for an unknown processor or kind, and for `degraded` if rows have no quality columns.
     """
     _check(processor, kind, times)
     name = day.isoformat() if day else None
@@ -66,13 +67,13 @@ def switch(lake: Path, processor: str, day: date | None, kind: str, times: int |
     temporary.rename(lake / FILE)
 
 
-def due(lake: Path, processor: str, day: date) -> str | None:
-    """The kind that spoils the run about to happen, or None; counts it. A switch for the date goes first."""
+def next_kind(lake: Path, processor: str, day: date) -> str | None:
+    """The misbehaviour of the next run, or None; counts it. A switch for the date comes first."""
     wanted = (day.isoformat(), None)
-    found = [
+    matching = [
         entry for entry in _switches(lake) if entry["processor"] == processor and entry["date"] in wanted
     ]
-    for entry in sorted(found, key=lambda entry: entry["date"] is None):
+    for entry in sorted(matching, key=lambda entry: entry["date"] is None):
         if _applies(lake, entry, day):
             return entry["kind"]
     return None
@@ -91,9 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("date", type=lambda text: None if text == "every" else date.fromisoformat(text))
     parser.add_argument("kind", choices=[*KINDS, WELL], metavar="kind")
     parser.add_argument("--times", type=int, help="only the first N runs of each date")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        switch(given.lake, given.processor, given.date, given.kind, given.times)
+        switch(options.lake, options.processor, options.date, options.kind, options.times)
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     return 0
@@ -107,18 +108,18 @@ def _check(processor: str, kind: str, times: int | None) -> None:
     if times is not None and times < 1:
         raise ValueError(f"times is at least 1, not {times}")
     if kind == "degraded" and not PROCESSORS[processor].has_quality:
-        raise ValueError(f"rows of {processor} do not say how good they are")
+        raise ValueError(f"rows of {processor} have no quality columns")
 
 
 def _switches(lake: Path) -> list[Switch]:
     if not (lake / FILE).exists():
         return []
-    found: list[Switch] = json.loads((lake / FILE).read_text())
-    return found
+    switches: list[Switch] = json.loads((lake / FILE).read_text())
+    return switches
 
 
 def _applies(lake: Path, entry: Switch, day: date) -> bool:
-    """Whether a switch spoils one more run; its count is the size of a file."""
+    """Whether a switch affects the next run. The size of a file is its count."""
     if entry["times"] is None:
         return True
     name = _count_name(entry["processor"], day.isoformat(), every_date=entry["date"] is None)

@@ -1,4 +1,4 @@
-"""The fourteen processors as a table: where each writes, what it reads, and its rows as one query.
+"""The fourteen processors: output table, inputs and query of each.
 
 A query sees the tables `teams` (two rows per final game of the date), `roster` (its players), `league` (all
 thirty teams) and `today` (the date, its day in the season), and one table for each processor it reads. It is
@@ -56,17 +56,17 @@ class Processor:
     history_name: str
     rows: str
     reads: Mapping[str, str] = field(default_factory=dict)
-    """Processors read, each with the columns the query uses: an absent input is an empty table of these."""
+    """Its inputs with the columns that the query uses; a missing input is an empty table of these."""
     date_column: str = "game_date"
     reads_season: bool = False
-    """The inputs are the season's rows up to the date, not those of the date alone."""
+    """Whether it reads the rows of the season up to the date, instead of those of the date."""
     measures_completeness: bool = False
-    """The query counts expected and actual games, from which the completeness columns follow."""
+    """Whether the query counts expected and actual games, from which the completeness columns follow."""
     skips_bootstrap: bool = False
 
     @property
     def phase(self) -> str:
-        """The phase as the run history spells it."""
+        """The name of the phase in the run history."""
         dataset = self.table.partition(".")[0]
         return {"nba_raw": "phase_2_raw", "nba_analytics": "phase_3_analytics"}.get(
             dataset, "phase_4_precompute"
@@ -74,7 +74,7 @@ class Processor:
 
     @property
     def has_quality(self) -> bool:
-        """Whether its rows say how good they are; the raw loads do not."""
+        """Whether its rows have quality columns; raw rows have none."""
         return self.measures_completeness or "data_quality_tier" in self.rows
 
 
@@ -134,7 +134,7 @@ _ANALYTICS = {
             "bdl_player_boxscores": _PLAYED,
             "team_offense_game_summary": "team_abbr VARCHAR, possessions BIGINT",
         },
-        # The second source stands in only where the first has nothing at all, as the platform's does.
+        # The second source is used only if the first has no rows, as on the real platform.
         rows="""
 WITH source AS (
     SELECT game_id, team_abbr, player_lookup, minutes, points, 'nbac_gamebook' AS primary_source_used
@@ -270,4 +270,4 @@ WHERE r.slot < 9 + r.is_home AND r.player_lookup IN (SELECT player_lookup FROM u
 }
 
 PROCESSORS: Mapping[str, Processor] = {**_RAW, **_ANALYTICS, **_PRECOMPUTE}
-"""All fourteen by name, in the order in which one date can be filled."""
+"""All fourteen by name, in an order in which a date can be filled."""

@@ -1,7 +1,7 @@
-"""Who ran when: one line when a job starts and one when it ends, for whoever checks the daemon afterwards.
+"""The log of runs: a line when a job starts and one when it ends, to check the daemon afterwards.
 
-The lines go to `<lake>/_runs.jsonl`, each in a single appending write, so that lines of jobs that run at
-the same time never mix. A job that is killed leaves a start without an end.
+The lines go to `<lake>/_runs.jsonl`, each in a single appending write, so that lines of concurrent jobs never
+mix. A killed job leaves a start without an end.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ class Run:
     dates: tuple[date, ...]
     pid: int
     attempt: str | None
-    """What BACKFILLD_ATTEMPT said."""
+    """The value of BACKFILLD_ATTEMPT."""
     started: float
     ended: float | None = None
-    """None while it runs, and for ever when it was killed."""
+    """None while it runs, and if it was killed."""
     exit_code: int | None = None
 
 
 def start(lake: Path, processor: str, dates: Sequence[date]) -> str:
-    """Note that a job begins, and return the name of this run."""
+    """Record the start of a job, and return the name of the run."""
     run = f"{os.getpid()}-{os.urandom(4).hex()}"
     days = [day.isoformat() for day in dates]
     attempt = os.environ.get("BACKFILLD_ATTEMPT")
@@ -45,16 +45,16 @@ def start(lake: Path, processor: str, dates: Sequence[date]) -> str:
 
 
 def end(lake: Path, run: str, exit_code: int) -> None:
-    """Note that a job is about to exit."""
+    """Record the end of a job."""
     _append(lake, {"run": run, "exit_code": exit_code})
 
 
 def runs(lake: Path) -> list[Run]:
-    """All runs in the order in which they began."""
-    found: dict[str, Run] = {}
+    """All runs, in the order of their starts."""
+    by_name: dict[str, Run] = {}
     for line in _lines(lake):
         if "processor" in line:
-            found[line["run"]] = Run(
+            by_name[line["run"]] = Run(
                 run=line["run"],
                 processor=line["processor"],
                 dates=tuple(date.fromisoformat(day) for day in line["dates"]),
@@ -63,15 +63,19 @@ def runs(lake: Path) -> list[Run]:
                 started=line["at"],
             )
         else:
-            run = found[line["run"]]
-            found[run.run] = replace(run, ended=line["at"], exit_code=line["exit_code"])
-    return list(found.values())
+            run = by_name[line["run"]]
+            by_name[run.run] = replace(run, ended=line["at"], exit_code=line["exit_code"])
+    return list(by_name.values())
 
 
 def overlapping(executions: Iterable[Run]) -> list[tuple[Run, Run]]:
-    """The pairs that ran at the same time. A run without an end counts as a moment."""
+    """The pairs of runs that overlap. A run without an end has no duration."""
     ordered = sorted(executions, key=lambda run: run.started)
-    return [(one, two) for one, two in combinations(ordered, 2) if two.started < (one.ended or one.started)]
+    return [
+        (first, second)
+        for first, second in combinations(ordered, 2)
+        if second.started < (first.ended or first.started)
+    ]
 
 
 def _append(lake: Path, line: dict[str, object]) -> None:

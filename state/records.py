@@ -17,7 +17,7 @@ class RunMode(StrEnum):
     RETRY = "retry"
     """After a retry: accepted gaps count no more, and `no_data = "trust"` holds only after an attempt."""
     FORCE = "force"
-    """Every processor runs once, also where it is complete."""
+    """Every processor rewrites its output once, also where that is complete."""
 
 
 class Sources(StrEnum):
@@ -86,6 +86,7 @@ class Action(StrEnum):
     CANCEL = "cancel"
     RETRY = "retry"
     ACCEPT = "accept"
+    HOLD = "hold"
     RELEASE = "release"
 
 
@@ -178,6 +179,10 @@ class CheckRow:
     waiver_reason: str
     accepted_by: str
     accepted_reason: str
+    write_stamp: str | None = None
+    """Of its partition when that was last queried; None: not known, or not since the last attempt began."""
+    stamp_before: str | None = None
+    """Of its partition when the latest attempt that was to rewrite it was claimed."""
     stale_at: float | None = None
     """When an input of its output was repaired after the output was computed; None: it was not."""
     previous_attempts: tuple[HistoryRun, ...] = ()
@@ -187,6 +192,17 @@ class CheckRow:
     def counted(self) -> int | None:
         """The rows that the verdict rests on; None where it rests on none."""
         return None if self.verdict is Verdict.UNKNOWN else self.rows
+
+    @property
+    def awaits_rewrite(self) -> bool:
+        """Whether a request is to rewrite the output, and no attempt of it is known to have done so."""
+        return self.mode == RunMode.FORCE
+
+    @property
+    def follows_rewrite(self) -> bool:
+        """Whether the latest attempt was to rewrite the output, and has ended."""
+        ended = self.attempt_id is None and self.last_attempt_ended_at is not None
+        return self.awaits_rewrite and self.attempt_count > 0 and ended
 
     @property
     def follows_attempt(self) -> bool:
@@ -260,6 +276,8 @@ class HoldRow:
     actor: str
     since: float
     until: float | None
+    absolute: bool = False
+    """Whether `until` is a time of the calendar, such as midnight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

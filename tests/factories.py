@@ -114,6 +114,7 @@ def about(
     previous_attempts: tuple[HistoryRun, ...] = (),
     bootstrap_days: int = 0,
     now: float = NOW,
+    **rewrite: Any,
 ) -> JudgeContext:
     """The context of a judgement; open runs are stale after 4 hours."""
     return JudgeContext(
@@ -122,4 +123,5 @@ def about(
         bootstrap_days=bootstrap_days,
         last_attempt=last_attempt,
         previous_attempts=previous_attempts,
+        **rewrite,
     )

@@ -37,7 +37,7 @@ class FakeWarehouse:
         self._ask("counts")
         return {date: {"games": games} for date, games in self.calendar.items() if start <= date <= end}
 
-    def evidence(self, wanted: Wanted, *, purpose: str) -> Answers:
+    def evidence(self, wanted: Wanted, *, purpose: str, stamps: Wanted | None = None) -> Answers:
         self._ask(purpose)
         return {(name, date): self._one(name, date) for name, dates in wanted.items() for date in dates}
 
@@ -65,7 +65,7 @@ class FakeWarehouse:
         expect, rows = self.pipeline.processors[name].expect, self.rows.get((name, date), 0)
         return Evidence(
             rows=rows,
-            distinct=dict.fromkeys(expect.distinct.column_names(), self.calendar[date])
+            distinct={e.column: e.count[0] * self.calendar[date] for e in expect.distinct.root}
             if expect.distinct and rows
             else {},
             passing_rows=self.passing_rows.get((name, date), rows) if expect.quality else None,

@@ -16,13 +16,11 @@ from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any
 
-import click
 from prometheus_client import Metric
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from backfilld.api.cli.commands.serve import serve
-from backfilld.api.cli.main import cli
 from backfilld.api.endpoint import Endpoint, Router, header_name
 from backfilld.api.metrics import GATE_RESULTS, HOLDS, INCIDENTS, PURPOSES, RESULTS
 from backfilld.api.routes import SECTIONS
@@ -52,6 +50,7 @@ from backfilld.state.rules.machine import Outcome, Trigger
 from backfilld.state.rules.verdict import Verdict
 from tests.documents import ROOT
 from tests.integration.api_world import make_api, small_pipeline
+from tests.reference_verbs import verbs
 
 FOLDER = ROOT / "docs" / "reference"
 _TABLE = re.compile(r"(<!-- table: (?P<name>[\w.-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
@@ -320,32 +319,6 @@ def _without(variable: str) -> str:
     if isinstance(default, float):
         default = _span(default) if variable.endswith("EVERY") else f"{default:g}"
     return f"`{default}`" if default else ""
-
-
-def verbs() -> str:
-    """Every verb with its options. Its arguments are told by its first line and its help."""
-    return "\n".join(_verb(command, name) for name, command in sorted(_commands(cli, "backfilld")))
-
-
-def _commands(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        assert command is not None
-        if isinstance(command, click.Group):
-            yield from _commands(command, f"{path} {name}")
-        elif not command.hidden:
-            yield f"{path} {name}", command
-
-
-def _verb(command: click.Command, name: str) -> str:
-    context = click.Context(command)
-    words = [word for word in command.collect_usage_pieces(context) if word != "[OPTIONS]"]
-    about = " ".join(inspect.cleandoc(command.help or "").split())
-    shown = [param for param in command.params if isinstance(param, click.Option)]
-    options = [record for param in shown if (record := param.get_help_record(context))]
-    lines = [f"- `{option}`: {text}" if text else f"- `{option}`" for option, text in options]
-    return "\n".join([f"### {' '.join([name, *words])}", about, "", *lines, ""])
 
 
 TABLES: Mapping[str, Callable[[], str]] = {

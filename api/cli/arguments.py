@@ -1,4 +1,4 @@
-"""Kinds of arguments that several verbs take, and how a shell completes them by asking the daemon."""
+"""Argument types of several verbs. A shell completes them with values from the daemon."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from click.shell_completion import CompletionItem
 
 from backfilld.api.cli.client import ApiError, Client, Json
 
-PATIENCE_SECONDS = 2.0
-"""How long a shell waits for the daemon's word."""
-MOST = 100
-"""How many completions are offered."""
+COMPLETION_SECONDS = 2.0
+"""How long a shell waits for the daemon's answer."""
+MAX_COMPLETIONS = 100
 
 
 def _plain_date(text: str) -> str:
-    """A date that is written as the API takes it; Python reads more, such as 20211019 and 2021-W42-2.
+    """The date, if it is written as the API takes it. Python also reads 20211019 and 2021-W42-2.
 
     Raises:
-        ValueError: it is written otherwise, or does not exist.
+        ValueError: it is written in another way, or does not exist.
     """
     if dt.date.fromisoformat(text).isoformat() != text:
         raise ValueError(text)
@@ -43,7 +42,7 @@ class DateArgument(click.ParamType[str]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """The dates that were ever enqueued."""
-        return _matching(incomplete, _asked(ctx, _dates))
+        return _matching(incomplete, _query(ctx, _dates))
 
 
 class BackfillArgument(click.ParamType[int]):
@@ -61,7 +60,7 @@ class BackfillArgument(click.ParamType[int]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """The latest backfills, each with its status and range."""
-        return _matching(incomplete, _asked(ctx, _backfills))
+        return _matching(incomplete, _query(ctx, _backfills))
 
 
 class ProcessorArgument(click.types.StringParamType):
@@ -71,16 +70,16 @@ class ProcessorArgument(click.types.StringParamType):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """The processors of the daemon's pipeline, each with its phase."""
-        return _matching(incomplete, _asked(ctx, _processors))
+        return _matching(incomplete, _query(ctx, _processors))
 
 
 class DateOrNumber(click.ParamType[str | int]):
-    """A plain date, or the number of something."""
+    """A plain date, or the number of a backfill or attempt."""
 
     name = "date or number"
 
     def __init__(self, of: str, numbers: Callable[[Client], Iterable[CompletionItem]]) -> None:
-        """`of` is what is numbered, with its article; `numbers` are those that the daemon knows."""
+        """`of` names what has the number, with its article; `numbers` completes it."""
         self._of = of
         self._numbers = numbers
 
@@ -96,19 +95,19 @@ class DateOrNumber(click.ParamType[str | int]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """The latest numbers, and the dates that were ever enqueued."""
-        return _matching(incomplete, [*_asked(ctx, self._numbers), *_asked(ctx, _dates)])
+        return _matching(incomplete, [*_query(ctx, self._numbers), *_query(ctx, _dates)])
 
 
-def _asked(ctx: click.Context, ask: Callable[[Client], Iterable[CompletionItem]]) -> list[CompletionItem]:
-    """What the daemon knows; nothing where none answers, since a shell has no place for an error."""
+def _query(ctx: click.Context, items: Callable[[Client], Iterable[CompletionItem]]) -> list[CompletionItem]:
+    """Completions from the daemon; none if it does not answer, since a shell cannot show an error."""
     try:
-        return list(ask(Client(ctx.params.get("url"), timeout=PATIENCE_SECONDS)))
+        return list(items(Client(ctx.params.get("url"), timeout=COMPLETION_SECONDS)))
     except ApiError:
         return []
 
 
 def _matching(incomplete: str, items: Iterable[CompletionItem]) -> list[CompletionItem]:
-    return [item for item in items if item.value.startswith(incomplete)][:MOST]
+    return [item for item in items if item.value.startswith(incomplete)][:MAX_COMPLETIONS]
 
 
 def _dates(client: Client) -> Iterable[CompletionItem]:
@@ -122,13 +121,13 @@ def _dates(client: Client) -> Iterable[CompletionItem]:
 
 
 def _backfills(client: Client) -> Iterable[CompletionItem]:
-    for one in client.get("/v1/backfills", limit=MOST)["items"]:
-        yield CompletionItem(str(one["id"]), help=f"{one['status']} {one['start']}..{one['end']}")
+    for row in client.get("/v1/backfills", limit=MAX_COMPLETIONS)["items"]:
+        yield CompletionItem(str(row["id"]), help=f"{row['status']} {row['start']}..{row['end']}")
 
 
 def _attempts(client: Client) -> Iterable[CompletionItem]:
-    for one in client.get("/v1/attempts", limit=20)["items"]:
-        yield CompletionItem(str(one["id"]), help=f"{one['status']} {one['processor']} {covered(one)}")
+    for row in client.get("/v1/attempts", limit=20)["items"]:
+        yield CompletionItem(str(row["id"]), help=f"{row['status']} {row['processor']} {attempt_dates(row)}")
 
 
 def _processors(client: Client) -> Iterable[CompletionItem]:
@@ -137,8 +136,8 @@ def _processors(client: Client) -> Iterable[CompletionItem]:
             yield CompletionItem(name, help=phase["phase"])
 
 
-def covered(attempt: Json) -> str:
-    """The dates of an attempt: one, or the first and the last."""
+def attempt_dates(attempt: Json) -> str:
+    """The dates of an attempt: a date, or a range such as 2021-10-19..2021-10-25."""
     dates = attempt["dates"]
     return str(dates[0]) if len(dates) == 1 else f"{dates[0]}..{dates[-1]}"
 

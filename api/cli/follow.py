@@ -1,8 +1,8 @@
-"""Following until the end: a screen on a terminal, plain lines elsewhere, each failure once."""
+"""Follow a backfill or everything: a live picture on a terminal, plain lines elsewhere, each failure once."""
 
 from __future__ import annotations
 
-import json
+import datetime as dt
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,39 +13,44 @@ import click
 from rich.live import Live
 from rich.text import Text
 
-from backfilld.api.cli import dashboard, logfmt
-from backfilld.api.cli.client import ApiError, Client
-from backfilld.api.cli.output import animated, console
-from backfilld.api.cli.snapshot import Failure, Failures, Snapshot, take_snapshot
+from backfilld.api.cli import dashboard
+from backfilld.api.cli.client import ApiError, Client, Json
+from backfilld.api.cli.output import animated, console, print_json_line, sanitize_line
+from backfilld.api.cli.snapshot import Failure, FailureTracker, Snapshot, take_snapshot
 
 POLL_SECONDS = 0.5
 LINE_SECONDS = 10.0
-"""Between two lots of plain lines about how far it is; failures and holds are told at once."""
-AWAY_SECONDS = 2.0
-"""Between two tries to reach a daemon that answers no more."""
+"""Between two plain lines about the progress; failures and holds are printed at once."""
+RECONNECT_SECONDS = 2.0
+"""Between two attempts to reach a daemon that does not answer."""
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
 
 
 class Display(Protocol):
-    """Where what is followed is shown."""
+    """Shows snapshots and failures."""
 
-    def failed(self, failure: Failure, view: Snapshot) -> None:
-        """Tell a failure."""
+    def show_failure(self, failure: Failure, view: Snapshot) -> None:
+        """Show a new failure."""
 
-    def show(self, view: Snapshot, *, last: bool) -> None:
-        """Show how it stands; for the last time, whole."""
+    def show_snapshot(self, view: Snapshot, *, last: bool) -> None:
+        """Show the progress; completely if it is the last snapshot."""
 
-    def away(self, error: ApiError) -> None:
-        """Tell that the daemon does not answer."""
+    def show_unavailable(self, error: ApiError) -> None:
+        """Show that the daemon does not answer."""
 
 
 def follow(
-    client: Client, failures: Failures, display: Display, *, backfill: int | None = None, to_end: bool = True
+    client: Client,
+    failures: FailureTracker,
+    display: Display,
+    *,
+    backfill: int | None = None,
+    to_end: bool = True,
 ) -> Snapshot:
-    """Show a backfill, or everything, until it has ended, and return it as it stands then.
+    """Show a backfill, or everything, until it has ended; return the last snapshot.
 
-    A daemon that is restarted meanwhile is waited for.
+    While a daemon is being restarted, it waits for the daemon.
 
     Raises:
         ApiError: the daemon refused.
@@ -53,42 +58,40 @@ def follow(
     while True:
         try:
             view = take_snapshot(client, backfill)
-            for failure in failures.fresh(view.progress):
-                display.failed(failure, view)
+            for failure in failures.new_failures(view.progress):
+                display.show_failure(failure, view)
         except ApiError as error:
             if error.status is not None and error.status < 500 and error.status != 429:
                 raise
-            display.away(error)
-            time.sleep(AWAY_SECONDS)
+            display.show_unavailable(error)
+            time.sleep(RECONNECT_SECONDS)
             continue
         last = to_end and view.ended
-        display.show(view, last=last)
+        display.show_snapshot(view, last=last)
         if last:
             return view
         time.sleep(POLL_SECONDS)
 
 
-def display(*, as_json: bool = False, quiet: bool = False) -> AbstractContextManager[Display]:
-    """What fits where the output goes."""
-    if quiet:
-        return nullcontext(Silent())
+def display(*, as_json: bool = False) -> AbstractContextManager[Display]:
+    """The display that suits the output: JSON lines, a live picture, or plain lines."""
     if as_json:
         return nullcontext(JsonLines())
-    return Screen() if animated() else nullcontext(Lines())
+    return LivePicture() if animated() else nullcontext(PlainLines())
 
 
 @contextmanager
-def on_interrupt(words: str) -> Iterator[None]:
-    """On Ctrl-C, say what goes on without us."""
+def on_interrupt(message: str) -> Iterator[None]:
+    """On Ctrl-C, print what continues in the daemon, and exit with 130."""
     try:
         yield
     except KeyboardInterrupt:
-        click.echo(f"\n{words}", err=True)
+        click.echo(f"\n{message}", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
 
 
-class Screen:
-    """A picture that stays in its place; failures scroll by above it."""
+class LivePicture:
+    """A picture that is redrawn in place; failures scroll by above it."""
 
     def __init__(self) -> None:
         self._live = Live(console=console, auto_refresh=False)
@@ -102,82 +105,86 @@ class Screen:
     ) -> None:
         self._live.stop()
 
-    def failed(self, failure: Failure, view: Snapshot) -> None:
-        """Above the picture."""
+    def show_failure(self, failure: Failure, view: Snapshot) -> None:
+        """Print it above the picture."""
         console.print(dashboard.failure_lines(failure, view.at), soft_wrap=False)
 
-    def show(self, view: Snapshot, *, last: bool) -> None:
-        """In the place of the picture before."""
+    def show_snapshot(self, view: Snapshot, *, last: bool) -> None:
+        """Redraw the picture."""
         self._live.update(dashboard.picture(view, console), refresh=True)
 
-    def away(self, error: ApiError) -> None:
-        """In the place of the picture, until the daemon is there again."""
+    def show_unavailable(self, error: ApiError) -> None:
+        """Replace the picture until the daemon answers again."""
         self._live.update(Text(f"{error}; trying again", style="red"), refresh=True)
 
 
-class Lines:
-    """A line per fact that has changed."""
+class PlainLines:
+    """Lines with a time: each failure and hold at once, the progress from time to time if it changed."""
 
-    def __init__(self, tell: Callable[[str], None] = click.echo) -> None:
-        self._tell = tell
-        self._told: dict[tuple[str, ...], str] = {}
-        self._told_at = float("-inf")
-        self._here = True
+    def __init__(self, echo: Callable[[str], None] = click.echo) -> None:
+        self._echo = echo
+        self._progress = ""
+        self._progress_at = float("-inf")
+        self._holds: set[str] = set()
+        self._available = True
 
-    def failed(self, failure: Failure, view: Snapshot) -> None:
-        """At once."""
-        self._tell(logfmt.failed(failure).line(view.at))
+    def show_failure(self, failure: Failure, view: Snapshot) -> None:
+        """Print it at once."""
+        reason = f": {failure.reason}" if failure.reason else ""
+        self._print(view.at, f"✗ {failure.subject} {failure.result}{reason} → {failure.command}")
 
-    def show(self, view: Snapshot, *, last: bool) -> None:
-        """Holds at once; how far it is from time to time, and at the end."""
-        self._here = True
-        self._changed(view, logfmt.held(view))
-        if last or time.monotonic() - self._told_at >= LINE_SECONDS:
-            self._changed(view, logfmt.summary(view))
-            self._told_at = time.monotonic()
+    def show_snapshot(self, view: Snapshot, *, last: bool) -> None:
+        """Print new holds at once; the progress every `LINE_SECONDS`, and at the end."""
+        self._available = True
+        holds = {
+            f"held: {dashboard.hold_reason(hold)} → {dashboard.release_command(hold)}"
+            for hold in view.progress["holds"]
+        }
+        for hold in sorted(holds - self._holds):
+            self._print(view.at, hold)
+        self._holds = holds
+        if last or time.monotonic() - self._progress_at >= LINE_SECONDS:
+            progress = _progress_line(view)
+            if progress != self._progress:
+                self._print(view.at, progress)
+            self._progress, self._progress_at = progress, time.monotonic()
 
-    def away(self, error: ApiError) -> None:
-        """Once."""
-        if self._here:
+    def show_unavailable(self, error: ApiError) -> None:
+        """Print it once on stderr."""
+        if self._available:
             click.echo(f"{error}; trying again", err=True)
-        self._here = False
+        self._available = False
 
-    def _changed(self, view: Snapshot, found: Iterator[logfmt.Fact]) -> None:
-        for fact in found:
-            stamp, _, words = fact.line(view.at).partition(" ")
-            if self._told.get(fact.name) != words:
-                self._tell(f"{stamp} {words}")
-                self._told[fact.name] = words
+    def _print(self, at: dt.datetime, text: str) -> None:
+        self._echo(f"{at.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ} {sanitize_line(text)}")
 
 
 class JsonLines:
     """A JSON document on a line of its own, from time to time and at the end."""
 
     def __init__(self) -> None:
-        self._told_at = float("-inf")
+        self._printed_at = float("-inf")
 
-    def failed(self, failure: Failure, view: Snapshot) -> None:
-        """Nothing: the counts tell it."""
+    def show_failure(self, failure: Failure, view: Snapshot) -> None:
+        """Print nothing: the counts of the next document include it."""
 
-    def show(self, view: Snapshot, *, last: bool) -> None:
-        """Everything that there is to tell."""
-        if last or time.monotonic() - self._told_at >= LINE_SECONDS:
-            click.echo(json.dumps(view.told, ensure_ascii=False))
-            self._told_at = time.monotonic()
+    def show_snapshot(self, view: Snapshot, *, last: bool) -> None:
+        """Print the whole snapshot."""
+        if last or time.monotonic() - self._printed_at >= LINE_SECONDS:
+            print_json_line(view.document)
+            self._printed_at = time.monotonic()
 
-    def away(self, error: ApiError) -> None:
-        """Where it disturbs no reader of JSON."""
+    def show_unavailable(self, error: ApiError) -> None:
+        """Print it on stderr, apart from the JSON."""
         click.echo(f"{error}; trying again", err=True)
 
 
-class Silent:
-    """Nothing until the end."""
+def _progress_line(view: Snapshot) -> str:
+    """`backfill 1 is active: ...; phase2 3/6 (50 %), ...; ETA in 5 min`."""
+    phases = ", ".join(map(_phase, view.progress["phases"]))
+    ends = "" if view.ended else f"; ETA {dashboard.eta(view.progress, view.at)}"
+    return f"{dashboard.title(view)}; {phases}{ends}"
 
-    def failed(self, failure: Failure, view: Snapshot) -> None:
-        """Not told."""
 
-    def show(self, view: Snapshot, *, last: bool) -> None:
-        """Not told."""
-
-    def away(self, error: ApiError) -> None:
-        """Not told: it is waited for."""
+def _phase(phase: Json) -> str:
+    return f"{phase['phase']} {phase['satisfied']}/{phase['total']} ({int(100 * phase['ratio'])} %)"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from importlib import import_module
+from typing import NamedTuple
 
 import click
 
@@ -12,46 +14,105 @@ from backfilld.api.cli.client import ApiError
 from backfilld.api.cli.output import sanitize
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.errors import UserError
+from backfilld.state.suggestions import did_you_mean
 
-MODULES = {
-    "serve": ("serve",),
-    "backup": ("backup",),
-    "control": ("enqueue", "pause", "resume", "cancel", "retry", "accept", "release"),
-    "inspect": ("status", "watch", "logs", "audit"),
-    "report": ("validate", "preflight", "quality"),
-    "pipeline": ("pipeline",),
-    "token": ("token",),
-    "demo": ("demo",),
+
+class Verb(NamedTuple):
+    """Where a verb is, as `module:attribute` of the commands, and its line in the list of verbs."""
+
+    path: str
+    summary: str
+
+
+GROUPS: Mapping[str, Mapping[str, Verb]] = {
+    "Run": {
+        "preflight": Verb("report:preflight", "Check that a range of dates can start."),
+        "serve": Verb("serve:serve", "Run the daemon until SIGTERM."),
+        "demo": Verb("demo:demo", "Run a small NBA platform on an embedded lake."),
+    },
+    "Requests": {
+        "enqueue": Verb("control:enqueue", "Request a backfill of START to END."),
+        "pause": Verb("control:pause", "Start no more jobs of a backfill, or of all."),
+        "resume": Verb("control:resume", "End the pause of a backfill, or of everything."),
+        "cancel": Verb("control:cancel", "Cancel a backfill and stop its jobs."),
+        "retry": Verb("control:retry", "Put ended dates back to pending."),
+        "accept": Verb("control:accept", "Waive a missing output of a date."),
+        "hold": Verb("control:hold", "Hold a processor, a table or the warehouse."),
+        "release": Verb("control:release", "Release a hold."),
+    },
+    "Inspect": {
+        "status": Verb("inspect:status", "Show the status of everything, or of one date."),
+        "watch": Verb("inspect:watch", "Follow everything, or one backfill."),
+        "list": Verb("inspect:list_dates", "List dates by state, outcome or mark."),
+        "logs": Verb("logs:logs", "Print the log of an attempt."),
+        "audit": Verb("audit:audit", "Show who changed what, newest first."),
+    },
+    "Reports": {
+        "validate": Verb("report:validate", "Report which data exists, and what would run."),
+        "quality": Verb("report:quality", "Count the rows below their quality standard."),
+    },
+    "Setup": {
+        "pipeline": Verb("pipeline:pipeline", "Check the pipeline file, or draw its states."),
+        "token": Verb("token:token", "Make tokens for the API."),
+        "backup": Verb("backup:backup", "Copy the state database to a file."),
+    },
 }
-"""Where each verb is."""
+"""All verbs by group."""
+VERBS: Mapping[str, Verb] = {name: verb for verbs in GROUPS.values() for name, verb in verbs.items()}
+_WIDTH = max(map(len, VERBS)) + 2
 
 
-class Verbs(click.Group):
-    """Imports a verb's module when the verb is called for, so that a look waits for no warehouse's client."""
+class LazyGroup(click.Group):
+    """Imports a verb's module when the verb runs: most verbs need no client of a warehouse."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All verbs, in the order of the alphabet."""
+        """All verbs in alphabetical order."""
         del ctx
-        return sorted(verb for verbs in MODULES.values() for verb in verbs)
+        return sorted(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The verb of that name; None when there is none."""
+        """The verb of that name; None if there is none."""
         del ctx
-        for name, verbs in MODULES.items():
-            if cmd_name in verbs:
-                found: click.Command = getattr(import_module(f"backfilld.api.cli.commands.{name}"), cmd_name)
-                return found
-        return None
+        if cmd_name not in VERBS:
+            return None
+        module, _, attribute = VERBS[cmd_name].path.partition(":")
+        command: click.Command = getattr(import_module(f"backfilld.api.cli.commands.{module}"), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb that the arguments name.
+
+        Raises:
+            click.UsageError: there is no such verb; the message suggests the nearest one.
+        """
+        name = args[0]
+        if name not in VERBS and not name.startswith("-") and not ctx.resilient_parsing:
+            suggestion = did_you_mean(name, VERBS)
+            ctx.fail(f"No such command '{name}'. {suggestion[0].upper()}{suggestion[1:]}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The verbs by group, each with its summary. Imports none of them."""
+        del ctx
+        for title, verbs in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(_WIDTH), verb.summary) for name, verb in verbs.items()])
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="`backfilld VERB --help` explains a verb, with an example.",
+)
 @click.version_option(__version__, prog_name="backfilld")
 def cli() -> None:
-    """Backfill a date-partitioned data platform, believing the warehouse and never an exit code."""
+    """Backfill a date-partitioned data platform, and verify every result in the warehouse."""
 
 
 def main() -> None:
-    """Run the command; what a person can mend is told in a line or two, without a traceback."""
+    """Run the command. An error that the user can fix is printed in a line or two, without a traceback."""
     try:
         # Without click's own handling, a verb's Exit comes back as its code.
         sys.exit(cli(standalone_mode=False))
@@ -61,16 +122,16 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except UserError as error:
-        _tell("\n".join(filter(None, [f"backfilld: {error}", error.hint])))
+        _print_error("\n".join(filter(None, [f"backfilld: {error}", error.hint])))
         sys.exit(2)
     except WarehouseError as error:
-        _tell(f"backfilld: the warehouse could not be asked: {error}")
+        _print_error(f"backfilld: the warehouse could not be queried: {error}")
         sys.exit(1)
     except ApiError as error:
-        _tell(f"backfilld: {error}")
+        _print_error(f"backfilld: {error}")
         sys.exit(1 if error.status is None or error.status >= 500 or error.status in (404, 409) else 2)
 
 
-def _tell(error: str) -> None:
-    """Somebody else's words may be in it."""
+def _print_error(error: str) -> None:
+    """Print an error on stderr. It may quote a foreign text, whose control characters go."""
     click.echo(sanitize(error), err=True)

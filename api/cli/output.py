@@ -1,4 +1,4 @@
-"""How results are shown: tables and colours for terminals, plain lines and JSON for programs."""
+"""How results are printed: bars and colours on a terminal, plain text elsewhere, JSON for programs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 console = Console(highlight=False, soft_wrap=True, markup=False)
-"""Without markup: what a job or a warehouse said may have brackets in it."""
+"""Without markup: the text of a job or of a warehouse may contain brackets."""
 
-_SIGNS: Mapping[str, str] = {
+_SIGN_COLOURS: Mapping[str, str] = {
     "✓": "green",
     "–": "dim",
     "⚠": "yellow",
@@ -25,11 +25,17 @@ _SIGNS: Mapping[str, str] = {
     "▷": "cyan",
     "△": "magenta",
 }
-"""The colour of each sign that operators know."""
-_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
-"""Categories of characters that move the cursor, hide, or turn the direction of writing."""
-COLOURS: Mapping[str, str] = {"done": "green", "failed": "red", "pending": "dim"}
+"""The colour of each sign of a verdict."""
+_UNPRINTABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Categories of characters that move the cursor, are invisible, or change the direction of writing."""
+STATE_COLOURS: Mapping[str, str] = {"done": "green", "failed": "red", "pending": "dim"}
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def example(*commands: str) -> str:
+    """The epilog of a verb's help: commands to copy, one a line."""
+    title = "Example:" if len(commands) == 1 else "Examples:"
+    return "\n".join(["\b", title, *(f"  backfilld {command}" for command in commands)])
 
 
 def json_option(command: _Command) -> _Command:
@@ -39,67 +45,80 @@ def json_option(command: _Command) -> _Command:
 
 def url_option(command: _Command) -> _Command:
     """`--url` on a verb that talks to a daemon."""
-    return click.option("--url", help="Where the daemon is; else BACKFILLD_URL, else the default port.")(
+    return click.option("--url", help="URL of the daemon; else BACKFILLD_URL, else the default port.")(
         command
     )
 
 
 def animated() -> bool:
-    """Whether what is shown can be drawn again in its place."""
+    """Whether stdout is a terminal that can redraw a picture in place."""
     return console.is_terminal and not console.is_dumb_terminal
 
 
 def print_json(value: object) -> None:
-    """Print a value as JSON."""
+    """Print a value as one JSON document."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def print_lines(lines: Iterable[Text]) -> None:
-    """Print lines as they are, never wrapped, so that a command can be copied; with colours on a terminal."""
+    """Print lines unwrapped, so that a command in them can be copied; with colours on a terminal."""
     for line in lines:
         line.plain = sanitize(line.plain)
         console.print(line)
 
 
+def print_json_line(value: object) -> None:
+    """Print a value as JSON on one line, one of several documents."""
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
 @contextmanager
-def spinner(what: str) -> Iterator[Callable[[str], None]]:
-    """Show on a terminal that something is under way; what is yielded changes the words."""
-    with Console(stderr=True).status(f"{what} ...") as status:
-        yield lambda now: status.update(f"{what}: {now} ...")
+def spinner(task: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal that a task is under way. Yields a function that shows its current step."""
+    with Console(stderr=True).status(f"{task} ...") as status:
+        yield lambda step: status.update(f"{task}: {step} ...")
 
 
 def sign(symbol: str) -> tuple[str, str]:
-    """One of the operators' signs in its colour, as a part of a line."""
-    return symbol, _SIGNS[symbol]
+    """The sign of a verdict with its colour, as a part of a line."""
+    return symbol, _SIGN_COLOURS[symbol]
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
-    """A table on a terminal; lines of tab-separated values elsewhere."""
+    """Print a table that fits a terminal; elsewhere aligned columns, unwrapped."""
     if not console.is_terminal:
-        for row in rows:
-            click.echo("\t".join(map(str, row)))
+        _print_aligned(title, [columns, *([str(cell) for cell in row] for row in rows)])
         return
-    sanitize = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    fitted = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        sanitize.add_column(column)
+        fitted.add_column(column)
     for row in rows:
-        sanitize.add_row(*row)
-    console.print(sanitize)
+        fitted.add_row(*row)
+    console.print(fitted)
+
+
+def _print_aligned(title: str, rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    if title:
+        click.echo(title)
+    for row in rows:
+        cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
 
 
 def sanitize_line(text: str) -> str:
-    """A text of somebody else's on one line: no control character of it reaches a terminal."""
+    """A foreign text on one line: no control character of it reaches a terminal."""
     return sanitize(text, keep="").strip()
 
 
 def sanitize(text: str, keep: str = "\n\t") -> str:
-    """The text with a blank for every character that would not be seen, or worse, save those to keep."""
-    return "".join(c if c in keep or unicodedata.category(c) not in _UNSEEN else " " for c in text)
+    """The text with a blank for each control or invisible character that is not in `keep`."""
+    return "".join(c if c in keep or unicodedata.category(c) not in _UNPRINTABLE else " " for c in text)
 
 
 def coloured(state: str) -> Text:
     """A state in its colour."""
-    return Text(state, style=COLOURS.get(state, "yellow"))
+    return Text(state, style=STATE_COLOURS.get(state, "yellow"))
 
 
 def counts(values: Mapping[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""The answers of preflight and of the quality check as lines for people."""
+"""The results of preflight and of the quality report as lines for people."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _TITLE = 24
 """Width of a check's title."""
 
 
-def preflight(told: Preflight) -> Iterator[Text]:
+def preflight(report: Preflight) -> Iterator[Text]:
     """The checks by group: a line for each finding, with the hint below it."""
-    for group, results in itertools.groupby(told.results, key=lambda result: result.group):
+    for group, results in itertools.groupby(report.results, key=lambda result: result.group):
         yield Text(group, style="bold")
         for result in results:
             yield from _result(result)
     yield Text()
-    yield Text(told.summary, style="bold")
+    yield Text(report.summary, style="bold")
 
 
 def _result(result: Result) -> Iterator[Text]:
     title = result.title
-    for finding in sorted(result.findings, key=_gravity):
+    for finding in sorted(result.findings, key=_severity):
         yield Text.assemble("  ", sign(_SIGNS[finding.status]), f" {title:{_TITLE}} {finding.line}")
         title = ""
         indent = " " * (_TITLE + 5)
@@ -39,21 +39,21 @@ def _result(result: Result) -> Iterator[Text]:
             yield Text(f"{indent}→ {finding.hint}", style="dim")
 
 
-def _gravity(finding: Finding) -> int:
+def _severity(finding: Finding) -> int:
     return (FindingStatus.FAIL, FindingStatus.WARN, FindingStatus.PASS, FindingStatus.SKIP).index(
         finding.status
     )
 
 
-def quality(told: QualityReport) -> Iterator[Text]:
-    """What each processor's rows lack, and on which dates."""
-    yield Text(f"{told.start}..{told.end}: {told.summary}", style="bold")
-    for one in told.processors:
-        yield Text.assemble("  ", sign(_symbol(one)), f" {one.processor}: {'; '.join(_standing(one))}")
-        for date, lacking in one.dates.items():
-            yield Text.assemble(f"      {date}  ", sign(lacking.verdict.symbol), f" {_lacks(lacking)}")
-    if told.unchecked:
-        yield Text(f"  no standard stated: {', '.join(told.unchecked)}", style="dim")
+def quality(report: QualityReport) -> Iterator[Text]:
+    """The rows below standard of each processor, and their dates."""
+    yield Text(f"{report.start}..{report.end}: {report.summary}", style="bold")
+    for one in report.processors:
+        yield Text.assemble("  ", sign(_symbol(one)), f" {one.processor}: {'; '.join(_problems(one))}")
+        for date, row in one.dates.items():
+            yield Text.assemble(f"      {date}  ", sign(row.verdict.symbol), f" {_date_problems(row)}")
+    if report.unchecked:
+        yield Text(f"  no quality standard configured: {', '.join(report.unchecked)}", style="dim")
 
 
 def _symbol(one: ProcessorQuality) -> str:
@@ -64,7 +64,7 @@ def _symbol(one: ProcessorQuality) -> str:
     return (Verdict.DEGRADED if one.degraded_dates else Verdict.COMPLETE).symbol
 
 
-def _standing(one: ProcessorQuality) -> Iterator[str]:
+def _problems(one: ProcessorQuality) -> Iterator[str]:
     if not one.rows:
         yield "no rows"
     elif one.where:
@@ -75,10 +75,10 @@ def _standing(one: ProcessorQuality) -> Iterator[str]:
     )
 
 
-def _lacks(lacking: DateQuality) -> str:
-    """The verdict's reason where a rule is broken, else the figures that are within it."""
-    if not lacking.verdict.satisfied:
-        return f"{lacking.verdict}: {sanitize_line(lacking.reason)}"
-    below = [f"{lacking.below} of {lacking.rows} rows below"] if lacking.below else []
-    empty_counts = [f"{column} is NULL or zero in {n}" for column, n in lacking.empty_counts.items()]
+def _date_problems(date: DateQuality) -> str:
+    """The verdict and its reason, or the figures that are within what is allowed."""
+    if not date.verdict.satisfied:
+        return f"{date.verdict}: {sanitize_line(date.reason)}"
+    below = [f"{date.below} of {date.rows} rows below"] if date.below else []
+    empty_counts = [f"{column} is NULL or zero in {n}" for column, n in date.empty_counts.items()]
     return ", ".join([*below, *empty_counts]) + ", within what is allowed"

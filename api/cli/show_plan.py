@@ -1,4 +1,4 @@
-"""A plan as lines for people and shells: whatever is no command is a comment. Several plans side by side."""
+"""A plan as shell commands with comments, and the comparison of several plans."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def lines(plan: Plan) -> Iterator[Text]:
         )
     for waiver in plan.waivers:
         yield _comment(
-            f"goes without {waiver.processor} on {format_date_ranges(waiver.dates)}: {waiver.reason}",
+            f"waives {waiver.processor} on {format_date_ranges(waiver.dates)}: {waiver.reason}",
             "yellow",
         )
     for one in plan.stale:
         since = f"{one.repaired} was repaired at {format_utc(one.at)}"
-        yield _comment(f"stale: {one.date}: {since}; backfilld retry --stale computes it again", "yellow")
+        yield _comment(f"stale: {one.date}: {since}; backfilld retry --stale recomputes it", "yellow")
     if plan.steps:
         yield _comment(f"time: {format_total_duration(plan.seconds, plan.unknown_steps)}, phase after phase")
     if plan.unknown_steps:
         yield _comment(
-            "a time is known from a daemon's --state-dir once it ran, or from `estimate` in the file"
+            "durations come from the --state-dir of a daemon that ran the job, or from `estimate` in the file"
         )
     yield _comment(f"warehouse: {_cost(plan.cost)}")
     covered = ", ".join(f"{one.phase} {_share(one)}" for one in plan.coverage)
@@ -45,8 +45,8 @@ def lines(plan: Plan) -> Iterator[Text]:
         yield _comment("an exit code proves nothing: validate again after each phase", "bold")
 
 
-def side_by_side(comparison: Comparison) -> Iterator[Text]:
-    """All sources, the critical ones, none: a column each."""
+def comparison_lines(comparison: Comparison) -> Iterator[Text]:
+    """The plans with all, critical and no sources, a column each."""
     options = comparison.options
     rows = [
         ["sources", *(one.sources for one in options)],
@@ -54,25 +54,25 @@ def side_by_side(comparison: Comparison) -> Iterator[Text]:
         ["time", *(format_total_duration(one.seconds, one.unknown_steps) for one in options)],
         ["warehouse", *(_bill(one.cost) for one in options)],
         *([f"{covered[0].phase} afterwards", *map(_share, covered)] for covered in _coverages(options)),
-        ["accepted gaps", *(str(sum(len(waiver.dates) for waiver in one.waivers)) for one in options)],
-        ["dates that end well", *(f"{one.done_dates}/{one.expected_dates}" for one in options)],
+        ["waivers", *(str(sum(len(waiver.dates) for waiver in one.waivers)) for one in options)],
+        ["dates done", *(f"{one.done_dates}/{one.expected_dates}" for one in options)],
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     yield Text()
     for number, row in enumerate(rows):
         line = "   ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
         yield Text(line.rstrip(), style="" if number else "bold")
-    yield from (Text(f"  {told}", style="red") for told in _undone(options))
+    yield from (Text(f"  {line}", style="red") for line in _undone(options))
 
 
 def _undone(options: Sequence[Plan]) -> Iterator[str]:
-    """What stays undone, with the choices that all leave it so."""
+    """What stays undone, with the plans that leave it undone."""
     choices: dict[str, list[str]] = defaultdict(list)
     for one in options:
         for stop in one.cannot_run:
-            told = f"{stop.phase} of {format_date_ranges(stop.dates)} stays undone: {stop.reason}"
-            choices[told].append(one.sources)
-    yield from (f"{', '.join(sources)}: {told}" for told, sources in choices.items())
+            line = f"{stop.phase} of {format_date_ranges(stop.dates)} stays undone: {stop.reason}"
+            choices[line].append(one.sources)
+    yield from (f"{', '.join(sources)}: {line}" for line, sources in choices.items())
 
 
 def _phase(phase: PhasePlan) -> Iterator[Text]:
@@ -93,17 +93,17 @@ def _step(step: Step) -> Iterator[Text]:
         numbers = ", ".join(str(number) for number in step.needs)
         yield _comment(f"   after {numbers}: {'; '.join(step.waits_for)}", "dim")
     elif step.waits_for:
-        yield _comment(f"   needs {'; '.join(step.waits_for)}, which is there", "dim")
+        yield _comment(f"   needs {'; '.join(step.waits_for)}, which are present", "dim")
     yield Text(step.shell)
 
 
 def _comment(text: str, style: str = "") -> Text:
-    """A line that a shell passes over, whatever a job's error text brings with it."""
+    """A shell comment on one line, whatever the error text of a job contains."""
     return Text(f"# {' '.join(text.splitlines())}", style=style)
 
 
 def _cost(cost: Cost) -> str:
-    return ", ".join(filter(None, (f"{cost.queries} questions", _bill(cost), cost.note)))
+    return ", ".join(filter(None, (f"{cost.queries} queries", _bill(cost), cost.note)))
 
 
 def _bill(cost: Cost) -> str:
@@ -114,7 +114,7 @@ def _bill(cost: Cost) -> str:
 
 
 def _coverages(options: Sequence[Plan]) -> Iterator[tuple[Coverage, ...]]:
-    """Of each phase, the coverage that each option leads to."""
+    """For each phase, the coverage after each option."""
     return zip(*(one.coverage for one in options), strict=True)
 
 

@@ -20,19 +20,19 @@ from backfilld.state.formatting import format_date_ranges
 from backfilld.state.rules.verdict import Verdict
 
 _LONGEST = 110
-"""Characters of a reason in a processor's row; `--dates` has all of it."""
-_HOLES = 3
-"""How many earlier dates that bar the way are told in full."""
+"""The most characters of a reason in a processor's row; `--dates` prints all of it."""
+_BLOCKERS = 3
+"""How many blocking earlier dates are printed in full."""
 _WORDS = {
     Verdict.NEVER_RAN: "NEVER RAN",
     Verdict.NO_DATA: "ran, no data found",
     Verdict.FAILED: "ran but FAILED",
 }
-_PLACES = {Readiness.READY: "green", Readiness.BOOTSTRAP: "dim", Readiness.BLOCKED: "red"}
+_READINESS_STYLES = {Readiness.READY: "green", Readiness.BOOTSTRAP: "dim", Readiness.BLOCKED: "red"}
 
 
 def lines(report: Validation, *, per_date: bool) -> Iterator[Text]:
-    """The whole report; `per_date` adds how each date stands in each phase."""
+    """The report by phase; `per_date` adds a line for each date in each phase."""
     apart = f", {report.bootstrap_dates} of them in bootstrap" if report.bootstrap_dates else ""
     span = f"{report.start}..{report.end}: {report.expected_dates} of {report.dates} dates expected{apart}"
     yield Text(span, style="bold")
@@ -43,7 +43,7 @@ def lines(report: Validation, *, per_date: bool) -> Iterator[Text]:
         yield Text()
         yield Text(_title(phase), style="bold")
         yield from (_row(one, width) for one in phase.processors)
-        yield from (Text(f"  blocked by {told}", style="red") for told in _holes(phase))
+        yield from (Text(f"  blocked by {line}", style="red") for line in _blockers(phase))
         if per_date:
             yield from _dates(phase)
     yield Text()
@@ -64,29 +64,30 @@ def _title(phase: PhaseReport) -> str:
     return f"{phase.phase} ({phase.order}): {phase.ready_dates}/{phase.expected_dates} dates ready{apart}"
 
 
-def _holes(phase: PhaseReport) -> Iterator[str]:
-    """What earlier dates lack, a line for each of the first of them."""
-    lacking: dict[dt.date, list[str]] = defaultdict(list)
+def _blockers(phase: PhaseReport) -> Iterator[str]:
+    """Earlier dates with missing outputs, the first of them with their processors."""
+    blockers: dict[dt.date, list[str]] = defaultdict(list)
     for missing in phase.missing_upstream:
-        lacking[missing.date].append(f"{missing.processor} ({missing.verdict})")
-    named = list(lacking)[:_HOLES]
-    yield from (f"{date}, which lacks {', '.join(lacking[date])}" for date in named)
-    if len(lacking) > _HOLES:
-        yield f"{len(lacking) - _HOLES} more earlier dates: {format_date_ranges(list(lacking)[_HOLES:])}"
+        blockers[missing.date].append(f"{missing.processor} ({missing.verdict})")
+    named = list(blockers)[:_BLOCKERS]
+    yield from (f"{date}, which lacks {', '.join(blockers[date])}" for date in named)
+    if len(blockers) > _BLOCKERS:
+        more = list(blockers)[_BLOCKERS:]
+        yield f"{len(more)} more earlier dates: {format_date_ranges(more)}"
 
 
 def _row(one: ProcessorReport, width: int) -> Text:
     """`✓ name  1/1 (100.0%) [CRITICAL]`, and why the rest is missing."""
     share = f"({one.percent:.1f}%)" if one.percent is not None else ""
     count = f"{one.complete}/{one.expected}"
-    why = "; ".join(_lacking(one)) or one.note
+    why = "; ".join(_unsatisfied(one)) or one.note
     row = f" {one.processor:{width}} {count:>9} {share:8} {f'[{one.priority.upper()}]':11}"
     return Text.assemble("  ", sign(one.symbol), f"{row}  ({why})" if why else row.rstrip())
 
 
-def _lacking(one: ProcessorReport) -> Iterator[str]:
+def _unsatisfied(one: ProcessorReport) -> Iterator[str]:
     for verdict in Verdict:
-        dates = {date: told for date, told in one.dates.items() if told.verdict is verdict}
+        dates = {date: row for date, row in one.dates.items() if row.verdict is verdict}
         if verdict.satisfied or not dates:
             continue
         words = _WORDS.get(verdict, verdict.value)
@@ -95,12 +96,12 @@ def _lacking(one: ProcessorReport) -> Iterator[str]:
 
 
 def _reason(verdict: Verdict, dates: dict[dt.date, DateVerdict]) -> str:
-    """What the warehouse said, where the words do not say it already; of several reasons the first."""
-    first, told = next(iter(dates.items()))
-    if verdict in (Verdict.NEVER_RAN, Verdict.NO_DATA) or not told.reason:
+    """The reason of the verdict, unless the verdict says it all; the first of several reasons."""
+    first, row = next(iter(dates.items()))
+    if verdict in (Verdict.NEVER_RAN, Verdict.NO_DATA) or not row.reason:
         return ""
     several = len({other.reason for other in dates.values()}) > 1
-    return f": {f'first {first}: ' if several else ''}{_shortened(told.reason)}"
+    return f": {f'first {first}: ' if several else ''}{_shortened(row.reason)}"
 
 
 def _shortened(text: str) -> str:
@@ -109,26 +110,26 @@ def _shortened(text: str) -> str:
 
 
 def _dates(phase: PhaseReport) -> Iterator[Text]:
-    """A line for each date, with what it lacks; off dates are told once, above."""
-    for date, standing in phase.dates.items():
-        if standing is not Readiness.OFF:
-            what = (standing.value, _PLACES.get(standing, "yellow"))
-            lacking = "; ".join(_of_date(phase.processors, date))
-            yield Text.assemble(f"    {date}  ", what, f"  {lacking}" if lacking else "")
+    """A line for each expected date, with its unsatisfied processors."""
+    for date, readiness in phase.dates.items():
+        if readiness is not Readiness.OFF:
+            word = (readiness.value, _READINESS_STYLES.get(readiness, "yellow"))
+            problems = "; ".join(_date_problems(phase.processors, date))
+            yield Text.assemble(f"    {date}  ", word, f"  {problems}" if problems else "")
 
 
-def _of_date(processors: Sequence[ProcessorReport], date: dt.date) -> Iterator[str]:
-    """What a date lacks: `NEVER RAN: a, b`, then each that has more to say than that."""
+def _date_problems(processors: Sequence[ProcessorReport], date: dt.date) -> Iterator[str]:
+    """Unsatisfied processors of a date: `NEVER RAN: a, b`, then those with a reason of their own."""
     plain: dict[Verdict, list[str]] = defaultdict(list)
     for one in processors:
-        told = one.dates[date]
-        if told.verdict in (Verdict.NEVER_RAN, Verdict.NO_DATA):
-            plain[told.verdict].append(one.processor)
+        row = one.dates[date]
+        if row.verdict in (Verdict.NEVER_RAN, Verdict.NO_DATA):
+            plain[row.verdict].append(one.processor)
     for verdict, names in plain.items():
         every = len(names) == len(processors) > 1
         yield f"{verdict.symbol} {_WORDS[verdict]}: {f'all {len(names)}' if every else ', '.join(names)}"
     for one in processors:
-        told = one.dates[date]
-        if not told.verdict.satisfied and told.verdict not in plain:
-            words = _WORDS.get(told.verdict, told.verdict.value)
-            yield f"{told.verdict.symbol} {one.processor} {words}: {sanitize_line(told.reason)}"
+        row = one.dates[date]
+        if not row.verdict.satisfied and row.verdict not in plain:
+            words = _WORDS.get(row.verdict, row.verdict.value)
+            yield f"{row.verdict.symbol} {one.processor} {words}: {sanitize_line(row.reason)}"

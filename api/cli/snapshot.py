@@ -1,4 +1,4 @@
-"""What the verbs that follow look at: one view of everything, and what has failed since the last look."""
+"""One snapshot of the daemon's progress, and the failures that are new since the previous one."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from backfilld.api.cli.arguments import covered
+from backfilld.api.cli.arguments import attempt_dates
 from backfilld.api.cli.client import Client, Json
 from backfilld.state.records import attempt_result
 
 ENDED = ("finished", "cancelled", "stopped")
-"""The statuses in which a backfill goes on no more by itself."""
+"""The statuses in which a backfill no longer continues by itself."""
 _RECENT = 100
 """How many of the latest failed attempts are read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """How everything stood at one moment, and one backfill where one is followed."""
+    """The progress at one moment, with one backfill if one is followed."""
 
     at: dt.datetime
     progress: Json
@@ -26,30 +26,30 @@ class Snapshot:
     backfill: Json | None = None
 
     @property
-    def told(self) -> Json:
-        """All of it, as JSON."""
+    def document(self) -> Json:
+        """All of it as JSON."""
         return {"progress": self.progress, "activity": self.activity, "backfill": self.backfill}
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen by itself: of the backfill, or of everything."""
+        """Whether nothing more happens by itself: to the backfill, or to any date."""
         if self.backfill is not None:
             return self.backfill["status"] in ENDED
         return not self.progress["dates"]["live"]
 
     @property
-    def good(self) -> bool:
-        """Whether it came to a good end: of the backfill, or of everything."""
+    def succeeded(self) -> bool:
+        """Whether it ended without a failed date: the backfill, or everything."""
         if self.backfill is not None:
             return self.backfill["status"] == "finished" and not self.backfill["states"].get("failed")
         return self.ended and not self.progress["dates"]["failed"]
 
 
 def take_snapshot(client: Client, backfill: int | None = None) -> Snapshot:
-    """Ask the daemon how it stands.
+    """Read the progress from the daemon.
 
     Raises:
-        ApiError: it was refused or not answered.
+        ApiError: the daemon refused or did not answer.
     """
     return Snapshot(
         at=dt.datetime.now(dt.UTC),
@@ -61,66 +61,66 @@ def take_snapshot(client: Client, backfill: int | None = None) -> Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Something that failed: what, how, why, and the command that looks at it."""
+    """A failed attempt or date: its subject, result and reason, and the command that shows more."""
 
-    what: str
-    how: str
+    subject: str
+    result: str
     reason: str
     command: str
 
 
-class Failures:
-    """Tells each failure once: what had failed before it was made is no news."""
+class FailureTracker:
+    """Yields each failure once. Failures from before its creation are not yielded."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._dates: set[str] = set()
         self._attempts: set[int] = set()
-        self._failed = -1
+        self._failed_dates = -1
         self._running: list[int] = [-1]
-        list(self.fresh(client.get("/v1/progress")))
+        list(self.new_failures(client.get("/v1/progress")))
 
-    def fresh(self, progress: Json) -> Iterator[Failure]:
-        """What has failed since the last call: attempts, then dates; what fails again is news again."""
-        running = [one["id"] for one in progress["running"]]
+    def new_failures(self, progress: Json) -> Iterator[Failure]:
+        """What failed since the previous call: attempts, then dates. A date that fails again is new again."""
+        running = [job["id"] for job in progress["running"]]
         if running != self._running:
-            yield from self._fresh_attempts()
+            yield from self._new_attempts()
             self._running = running
-        if progress["dates"]["failed"] != self._failed:
-            yield from self._fresh_dates()
-            self._failed = progress["dates"]["failed"]
+        if progress["dates"]["failed"] != self._failed_dates:
+            yield from self._new_dates()
+            self._failed_dates = progress["dates"]["failed"]
 
-    def _fresh_attempts(self) -> Iterator[Failure]:
-        ended = self._client.get("/v1/attempts", failed="true", limit=_RECENT)["items"]
-        fresh = [one for one in reversed(ended) if one["id"] not in self._attempts]
-        self._attempts.update(one["id"] for one in fresh)
-        yield from map(attempt_failure, fresh)
+    def _new_attempts(self) -> Iterator[Failure]:
+        failed = self._client.get("/v1/attempts", failed="true", limit=_RECENT)["items"]
+        new = [attempt for attempt in reversed(failed) if attempt["id"] not in self._attempts]
+        self._attempts.update(attempt["id"] for attempt in new)
+        yield from map(attempt_failure, new)
 
-    def _fresh_dates(self) -> Iterator[Failure]:
-        failed = {one["date"]: one for one in self._client.all("/v1/dates", state="failed")}
-        fresh = [one for date, one in failed.items() if date not in self._dates]
+    def _new_dates(self) -> Iterator[Failure]:
+        failed = {row["date"]: row for row in self._client.all("/v1/dates", state="failed")}
+        new = [row for date, row in failed.items() if date not in self._dates]
         self._dates = set(failed)
-        yield from map(date_failure, fresh)
+        yield from map(date_failure, new)
 
 
 def attempt_failure(attempt: Json) -> Failure:
-    """A bad end of a job: its exit code or what kept it from having one, and its last line."""
+    """A failed attempt: its exit code or why it has none, and its last line of output."""
     code = attempt["exit_code"]
-    last = attempt["tail"].strip().splitlines()[-1:]
-    words = [f"exit {code}" if code is not None else "", attempt["detail"], *last]
+    last_line = attempt["tail"].strip().splitlines()[-1:]
+    parts = [f"exit {code}" if code is not None else "", attempt["detail"], *last_line]
     return Failure(
-        what=f"{covered(attempt)} {attempt['processor']}",
-        how=attempt_result(attempt["status"], attempt["exit_code"]),
-        reason=": ".join(word for word in words if word),
+        subject=f"{attempt_dates(attempt)} {attempt['processor']}",
+        result=attempt_result(attempt["status"], code),
+        reason=": ".join(part for part in parts if part),
         command=f"backfilld logs {attempt['id']}",
     )
 
 
 def date_failure(date: Json) -> Failure:
-    """A date that failed."""
+    """A failed date."""
     return Failure(
-        what=date["date"],
-        how=date["outcome"] or "failed",
+        subject=date["date"],
+        result=date["outcome"] or "failed",
         reason=date["reason"] or "",
         command=f"backfilld status {date['date']}",
     )

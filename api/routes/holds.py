@@ -1,4 +1,4 @@
-"""Holds: the global pause, and the holds that the daemon places."""
+"""Holds: the global pause, and the holds that the daemon or an operator places."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from backfilld.api import serializers
 from backfilld.api.auth.request_guard import current_actor
 from backfilld.api.endpoint import Router
 from backfilld.api.ports import DaemonService
+from backfilld.api.problems import BadInput
 from backfilld.api.schemas import requests, responses
+from backfilld.state.suggestions import did_you_mean
 
 section = Router("holds", "What may not start: the global pause, processors, output tables, the warehouse")
 
@@ -29,6 +31,26 @@ def resume_all(service: DaemonService, *, body: requests.EmptyBody) -> responses
 def list_holds(service: DaemonService) -> responses.Holds:
     """All holds with their reasons: global pause, processors, output tables, warehouse queries."""
     return responses.Holds(items=serializers.holds(service.commands.holds()))
+
+
+@section.post("/v1/holds", responses.Holds, body=requests.PlaceHold, problems=(409,))
+def place_hold(service: DaemonService, *, body: requests.PlaceHold) -> responses.Holds:
+    """Hold a processor, an output table or the warehouse until an operator releases it.
+
+    A held processor or table starts no job; while the warehouse is held, it is not queried. Running jobs
+    finish.
+    """
+    pipeline = service.pipeline
+    names = {
+        "processor": list(pipeline.processors),
+        "table": sorted({processor.table for processor in pipeline.processors.values()}),
+        "warehouse": [""],
+    }[body.kind]
+    if body.key not in names:
+        remedy = did_you_mean(body.key, names) if body.kind != "warehouse" else "leave it out"
+        raise BadInput.for_field("key", f"there is no {body.kind} '{body.key}'; {remedy}")
+    service.commands.hold(body.kind, body.key, by=current_actor(), reason=body.reason)
+    return list_holds(service)
 
 
 @section.delete(

@@ -77,6 +77,14 @@ class ByHold(StrictModel):
     key: Annotated[Text, Field(min_length=1)]
 
 
+class PlaceHold(StrictModel):
+    """What is held, and why; `key` is the name of the processor or the table, empty for the warehouse."""
+
+    kind: Literal["processor", "table", "warehouse"]
+    key: Text = ""
+    reason: Annotated[Text, Field(min_length=1)]
+
+
 class Extra(StrictModel):
     """Additional allowance on top of a used-up daily budget: attempts of a table, bytes of the warehouse."""
 

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from backfilld.daemon.engine import cascade, lookback, processor_holds
+from backfilld.daemon.engine import cascade, lookback, processor_holds, references
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.events import DateMoved, Event, GateEvaluated, Incident
 from backfilld.state.formatting import format_counts, pluralize
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
 from backfilld.state.records import BackfillRow, CheckRow, DateRow
 from backfilld.state.rules.calendar import Day
-from backfilld.state.rules.gates import Advance, Fail, GateContext, Start, Wait, WaitReason, WaivedBy, decide
+from backfilld.state.rules.gates import (
+    Advance,
+    Decision,
+    Fail,
+    GateContext,
+    Start,
+    Wait,
+    WaitReason,
+    WaivedBy,
+    decide,
+)
 from backfilld.state.rules.machine import FINAL, Outcome, Trigger
 from backfilld.state.store import backfills, calendar_days, check_resets, checks, dates, holds, transitions
 from backfilld.state.store.database import Transaction
@@ -31,7 +41,10 @@ class _AdvanceBatch:
     days: Mapping[dt.date, Day]
     held: Mapping[str, str]
     without_calendar: Collection[dt.date]
+    upstream: lookback.UpstreamReader
     admitted: list[DateRow] = field(default_factory=list)
+    unchecked: list[DateRow] = field(default_factory=list)
+    """The dates that wait for an earlier one, which may have no check yet."""
     waits: list[WaitStatus] = field(default_factory=list)
     to_query: list[checks.Pair] = field(default_factory=list)
     startable: list[checks.Pair] = field(default_factory=list)
@@ -83,6 +96,7 @@ class Advancer:
             backfills=backfills.get_many(tx, sorted({row.backfill_id for row in due})),
             checks_by_date=checks.for_dates(tx, due_dates),
             days={date: self._pipeline.seasons.day(date, count) for date, count in counts_by_date.items()},
+            upstream=lookback.UpstreamReader(tx, self._context, max(due_dates, default=dt.date.min)),
             held=processor_holds.held_processors(self._pipeline, holds.all_holds(tx)),
             without_calendar=lookback.without_calendar(
                 tx, self._context, [r.date for r in due if r.state == PENDING]
@@ -96,11 +110,13 @@ class Advancer:
         readmitted = transitions.readmitted(tx, batch.admitted)
         check_resets.reset_for(tx, batch.admitted, self._pipeline.processors, now, sequential, readmitted)
         cascade.clear(tx, self._context, batch.ended)
-        lookback.create_lookback_checks(tx, self._context, [batch.days[row.date] for row in batch.admitted])
+        dependents = sorted(row.date for row in (*batch.admitted, *batch.unchecked))
+        lookback.create_lookback_checks(tx, self._context, [batch.days[date] for date in dependents])
         checks.request_check(tx, batch.to_query, now, evaluated=True)
         checks.clear_runnable(tx, batch.not_startable)
         checks.set_runnable(tx, batch.startable)
         lookback.wake_unblocked(tx, self._context, batch.waived)
+        checks.request_check(tx, references.waiting_pairs(self._pipeline, batch.waived), now, evaluated=True)
         for backfill_id in sorted(batch.failed_in):
             self._stop_if_too_many_failed(batch, batch.backfills[backfill_id])
 
@@ -111,7 +127,7 @@ class Advancer:
         elif row.state == PENDING:
             self._admit(batch, row, backfill)
         elif row.state not in FINAL:
-            self._advance_through_gates(batch, row, backfill)
+            self._advance_through_gates(batch, row)
 
     def _cancel(self, batch: _AdvanceBatch, row: DateRow, backfill: BackfillRow) -> None:
         """Fail a date of a cancelled backfill once none of its attempts is running."""
@@ -142,7 +158,7 @@ class Advancer:
             dates.set_season(batch.tx, [(row.date, day.season or "")])
             self._commit(batch, walk, DateStatus(waiting=WaitReason.VERDICT, entered_at=walk.entered_at))
 
-    def _advance_through_gates(self, batch: _AdvanceBatch, row: DateRow, backfill: BackfillRow) -> None:
+    def _advance_through_gates(self, batch: _AdvanceBatch, row: DateRow) -> None:
         """Pass every satisfied gate, then end the date or record what it waits for."""
         walk = _DateWalk(row, row.state, row.entered_at)
         date_checks = batch.checks_by_date.get(row.date, {})
@@ -151,7 +167,7 @@ class Advancer:
             return
         while walk.state not in FINAL:
             stage = self._pipeline.stage[walk.state]
-            decision = decide(stage, date_checks, self._gate_context(batch, walk, stage, backfill))
+            decision = self._decide(batch, walk, stage, date_checks)
             batch.events.append(GateEvaluated(phase=stage.phase.name, result=type(decision).__name__.lower()))
             if isinstance(decision, Advance):
                 self._advance(batch, walk, stage, date_checks, decision)
@@ -173,20 +189,29 @@ class Advancer:
             check.attempt_id is not None and check.processor not in here for check in date_checks.values()
         )
 
-    def _gate_context(
-        self, batch: _AdvanceBatch, walk: _DateWalk, stage: Stage, backfill: BackfillRow
-    ) -> GateContext:
-        window = lookback.window(self._pipeline, self._context.machine, stage, batch.days[walk.row.date])
-        missing = lookback.missing_upstream(batch.tx, window) if window else None
-        return GateContext(
+    def _decide(
+        self, batch: _AdvanceBatch, walk: _DateWalk, stage: Stage, date_checks: Mapping[str, CheckRow]
+    ) -> Decision:
+        """The decision of the gate. Earlier dates are read only where it would open."""
+        backfill = batch.backfills[walk.row.backfill_id]
+        context = GateContext(
             now=self._context.now(),
             entered_at=walk.entered_at,
             sources=backfill.sources,
             first_phase=stage.phase is self._pipeline.phase[0],
             paused=_paused(backfill),
             held=batch.held,
-            missing_upstream=f"{missing[0]} in {window.phase.name}" if window and missing else "",
         )
+        decision = decide(stage, date_checks, context)
+        window = lookback.window(self._pipeline, self._context.machine, stage, batch.days[walk.row.date])
+        if not isinstance(decision, Advance) or window is None:
+            return decision
+        missing = batch.upstream.missing(window)
+        if missing is not None:
+            batch.unchecked.append(walk.row)
+            text = f"{missing[0]} in {window.phase.name}"
+            return decide(stage, date_checks, replace(context, missing_upstream=text))
+        return Wait(waiting=WaitReason.CALENDAR) if batch.upstream.without_calendar(window) else decision
 
     def _advance(
         self,
@@ -196,6 +221,9 @@ class Advancer:
         date_checks: Mapping[str, CheckRow],
         decision: Advance,
     ) -> None:
+        names = [p.name for p in stage.processors]
+        obsolete = [n for n in names if date_checks[n].waived_by and n not in decision.waivers]
+        checks.clear_waivers(batch.tx, [(walk.row.date, name) for name in obsolete])
         for processor, waiver in decision.waivers.items():
             checks.waive(batch.tx, walk.row.date, processor, by=waiver.by, reason=waiver.reason)
             batch.waived.append((walk.row.date, processor))
@@ -227,6 +255,7 @@ class Advancer:
     def _wait(self, batch: _AdvanceBatch, walk: _DateWalk, decision: Start | Wait) -> None:
         wait = decision.wait if isinstance(decision, Start) else decision
         date = walk.row.date
+        self._waive_references(batch, walk, wait)
         if isinstance(decision, Start):
             batch.startable += [(date, name) for name in decision.processors]
         batch.to_query += [(date, name) for name in wait.ask]
@@ -238,6 +267,16 @@ class Advancer:
         else:
             waiting = WaitStatus(row=walk.row, waiting=wait.waiting, text=wait.text, due_at=wait.until)
             batch.waits.append(waiting)
+
+    def _waive_references(self, batch: _AdvanceBatch, walk: _DateWalk, wait: Wait) -> None:
+        """Record the waivers of references before the gate opens: what is compared with them waits for it."""
+        names = {p.name for p in self._pipeline.stage[walk.state].processors}
+        date_checks = batch.checks_by_date.get(walk.row.date, {})
+        for name, waiver in wait.waivers.items():
+            new = date_checks[name].waiver_reason != waiver.reason
+            if new and names.intersection(references.compared_with(self._pipeline, name)):
+                checks.waive(batch.tx, walk.row.date, name, by=waiver.by, reason=waiver.reason)
+                batch.waived.append((walk.row.date, name))
 
     def _end(self, batch: _AdvanceBatch, walk: _DateWalk, outcome: Outcome, reason: str) -> None:
         now = self._context.now()

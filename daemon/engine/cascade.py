@@ -3,7 +3,8 @@
 The rule. A sequential phase computes a date from the phase before, over the dates of its lookback.
 
 - A date is *repaired* when the rows of a processor in that earlier phase change: when an attempt ends whose
-  rows are satisfied from then on, or when a verdict counts a different number of rows, whoever wrote them.
+  rows are satisfied from then on, or when a verdict counts a different number of rows, whoever wrote them, or
+  when the sweep sees a foreign write.
 - A repair marks as *stale* every date from the repaired one to the last whose lookback includes it, if it has
   output of the sequential phase without a successful attempt started since the repair, or if an attempt is
   computing it now. Output of a successful attempt counts even before its rows are visible. A date whose
@@ -100,6 +101,8 @@ def _repairs(pipeline: Pipeline, judged: list[tuple[CheckRow, CheckResult]]) -> 
 def _changed_at(check: CheckRow, result: CheckResult) -> float | None:
     """When the rows behind a verdict changed since the previous verdict; None if they did not."""
     judgement = result.judgement
+    if result.foreign_write:
+        return result.asked_at
     if not judgement.rows:
         return None
     if check.asked_at is not None and check.rows is not None and check.rows != judgement.rows:

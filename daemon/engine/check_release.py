@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.references import compared_with
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
 from backfilld.state.store import checks
@@ -119,16 +120,9 @@ def _request_related_checks(
     due_at: float,
 ) -> None:
     """Let one query also answer for outputs compared with this one and for the next state's."""
-    names = {*_compared_with(pipeline, processor), *_next_state(pipeline, processor, date_checks)}
+    names = {*compared_with(pipeline, processor), *_next_state(pipeline, processor, date_checks)}
     idle = [name for name in sorted(names) if name in date_checks and date_checks[name].attempt_id is None]
     checks.request_check(tx, [(date, name) for name in idle], due_at)
-
-
-def _compared_with(pipeline: Pipeline, processor: str) -> Iterator[str]:
-    """Processors whose ratio rule refers to `processor`: its rows change their verdicts."""
-    for other in pipeline.processors.values():
-        if other.expect.ratio is not None and other.expect.ratio.of == processor:
-            yield other.name
 
 
 def _next_state(pipeline: Pipeline, processor: str, date_checks: Mapping[str, CheckRow]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Operator commands: pause, resume, cancel, retry, accept, release. They write facts to the database.
+"""Operator commands: pause, resume, cancel, retry, accept, hold, release. They write facts to the database.
 
 The engine reads the facts in its next tick. A command never waits for the engine.
 """
@@ -9,9 +9,10 @@ import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterator
 
-from backfilld.daemon.engine import budgets, cascade, lookback, regression
+from backfilld.daemon.engine import budgets, cascade, lookback, references, regression
 from backfilld.daemon.engine.attempt_monitor import cancel_running
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.processor_holds import place_hold
 from backfilld.daemon.engine.requeue import requeue
 from backfilld.daemon.events import DateMoved
 from backfilld.state.errors import BackfilldError
@@ -56,6 +57,17 @@ class Commands:
         """End the global pause, if there is one."""
         with self._audited(by, Action.RESUME, EVERYTHING, _hold_facts("all", holds.EVERYTHING)) as tx:
             holds.release(tx, "all", holds.EVERYTHING)
+
+    def hold(self, kind: str, key: str, *, by: Actor, reason: str) -> None:
+        """Hold a processor, a table, or the warehouse (without a key) until an operator releases it.
+
+        Raises:
+            Conflict: it is held already.
+        """
+        hold_name = f"{kind} {key}".strip()
+        with self._audited(by, Action.HOLD, hold_name, _hold_facts(kind, key)) as tx:
+            if not place_hold(tx, self._context, kind, key, reason=reason, actor=by.name):
+                raise Conflict(f"{hold_name} is held already; release it first")
 
     def release(self, kind: str, key: str, *, by: Actor, extra: int | None = None) -> int | None:
         """Release the hold of a processor, a table, or the warehouse.
@@ -233,6 +245,8 @@ class Commands:
             regression.update(tx, self._context, [date])
             dates.make_dates_due(tx, [date], now)
             lookback.wake_unblocked(tx, self._context, [(date, processor)])
+            compared = references.waiting_pairs(self._context.pipeline, [(date, processor)])
+            checks.request_check(tx, compared, self._context.now())
         self._context.emit_all(moves)
 
     @contextlib.contextmanager

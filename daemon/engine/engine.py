@@ -9,6 +9,7 @@ from backfilld.daemon.clock_steps import STEP_SECONDS, ClockStepDetector
 from backfilld.daemon.engine import lookback, recovery
 from backfilld.daemon.engine.advance import Advancer
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
+from backfilld.daemon.engine.calendar_changes import apply_pipeline_changes
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.launch import Launcher
 from backfilld.daemon.engine.requeue import requeued_event
@@ -113,6 +114,10 @@ class Engine:
         with self.context.db.read() as tx:
             return bool(attempts.running(tx))
 
+    def recheck_calendar(self) -> None:
+        """Read the calendar again for live dates: at start and at `recheck_interval`."""
+        self.validator.recheck_calendar()
+
     def recheck_missing_upstream(self) -> None:
         """Query the earliest missing upstream dates again that no live date will fill."""
         with self.context.db.read() as tx:
@@ -160,11 +165,13 @@ class Engine:
             check_resets.reset_other_tables(tx, {name: p.table for name, p in processors.items()}, now)
             check_resets.request_live(tx, processors, now)
             dates.make_due(tx, now)
+            events = apply_pipeline_changes(tx, self.context)
             misplaced = self._misplaced_dates(tx)
             for row, reason in misplaced:
                 transition = Transition(trigger=Trigger.READMIT, target=PENDING, reason=reason)
                 status = DateStatus(waiting=WaitReason.ENGINE, due_at=now, entered_at=now)
                 transitions.move(tx, row, [transition], status, actor=ACTOR, now=now)
+        self.context.emit_all(events)
         for row, reason in misplaced:
             self.context.emit(requeued_event(row, Trigger.READMIT, actor=ACTOR, reason=reason))
 

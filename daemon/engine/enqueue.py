@@ -19,7 +19,7 @@ from backfilld.state.records import Action, Actor, CheckRow, DateRow, EnqueueOut
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL, Trigger
-from backfilld.state.store import audit, backfills, calendar_days, checks, dates, transitions
+from backfilld.state.store import audit, backfills, calendar_days, checks, dates, rewrites, transitions
 from backfilld.state.store.backfills import BackfillDateRow
 from backfilld.state.store.database import Transaction
 
@@ -302,6 +302,7 @@ class Enqueuer:
     ) -> list[DateMoved]:
         """Requeue ended dates under this backfill."""
         reason, now = f"backfill {backfill_id}", self._context.now()
+        rewrites.forget(tx, [row.date for row in ended])
         for state, requeued in ((DONE, RunMode.NORMAL), (FAILED, RunMode.RETRY)):
             ended_in_state = [row for row in ended if row.state == state]
             mode = RunMode.FORCE if request.force else requeued

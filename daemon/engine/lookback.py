@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import bisect
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.references import with_references
 from backfilld.state.pipeline.phase import Phase, Stage
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import DateRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL, Machine
-from backfilld.state.store import calendar_days, checks, dates
+from backfilld.state.store import calendar_days, checks, dates, lookback_checks
 from backfilld.state.store.database import Transaction
 
 
@@ -60,9 +61,88 @@ def windows(tx: Transaction, context: EngineContext, rows: Iterable[DateRow]) ->
     return {date: needed for date, needed in found.items() if needed is not None}
 
 
-def missing_upstream(tx: Transaction, within: Window) -> tuple[dt.date, str] | None:
-    """The earliest unsatisfied (date, processor) within a window; None if all are satisfied."""
-    return checks.earliest_unsatisfied(tx, [p.name for p in within.phase.processor], within.start, within.end)
+class UpstreamReader:
+    """Reads the missing upstream of dates in one transaction.
+
+    Expected dates without a check are read once for all dates up to `until`.
+    """
+
+    def __init__(self, tx: Transaction, context: EngineContext, until: dt.date = dt.date.min) -> None:
+        self._tx = tx
+        self._context = context
+        self._until = until
+        self._spans: dict[str, _Span] = {}
+
+    def missing(self, within: Window) -> tuple[dt.date, str] | None:
+        """The earliest unsatisfied (date, processor) within a window; None if all are satisfied.
+
+        An expected date without a check counts as unsatisfied, but is named only after all others.
+        """
+        names = [p.name for p in within.phase.processor]
+        unsatisfied = lookback_checks.earliest_unsatisfied(self._tx, names, within.start, within.end)
+        if unsatisfied is not None:
+            return unsatisfied
+        date = _first_between(self._span(within).unchecked, within.start, within.end)
+        if date is None:
+            return None
+        known = checks.for_dates(self._tx, [date])[date]
+        return date, next(name for name in names if name not in known)
+
+    def without_calendar(self, within: Window) -> bool:
+        """Whether the calendar was not read for a date of the window."""
+        unknown = self._span(within).without_calendar
+        return _first_between(unknown, within.start, within.end) is not None
+
+    def _span(self, within: Window) -> _Span:
+        span = self._spans.get(within.phase.name)
+        if span is None or within.start < span.start or within.end > span.end:
+            end = max(within.end, self._until)
+            span = _read_span(self._tx, self._context, within.phase, within.start, end)
+            self._spans[within.phase.name] = span
+        return span
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """From `start` to before `end`: the expected dates without a check, and those without a calendar."""
+
+    start: dt.date
+    end: dt.date
+    unchecked: Sequence[dt.date]
+    without_calendar: Sequence[dt.date]
+
+
+def _read_span(tx: Transaction, context: EngineContext, phase: Phase, start: dt.date, end: dt.date) -> _Span:
+    names = [p.name for p in phase.processor]
+    counts = calendar_days.between(tx, start, end)
+    checked = lookback_checks.dates_with(tx, names, start, end)
+    span = [dt.date.fromordinal(number) for number in range(start.toordinal(), end.toordinal())]
+    seasons = context.pipeline.seasons
+    unchecked = [
+        date
+        for date in span
+        if date in counts and date not in checked and seasons.day(date, counts[date]).expected
+    ]
+    return _Span(start, end, unchecked, [date for date in span if date not in counts])
+
+
+def missing_upstream(tx: Transaction, context: EngineContext, within: Window) -> tuple[dt.date, str] | None:
+    """The earliest unsatisfied (date, processor) within one window; None if all are satisfied."""
+    return UpstreamReader(tx, context).missing(within)
+
+
+def spans(pipeline: Pipeline, days: Sequence[Day]) -> Iterator[tuple[dt.date, dt.date]]:
+    """The dates of `days`, oldest first, with their lookback: disjoint spans, both ends included."""
+    first: dt.date | None = None
+    last = dt.date.min
+    for day in days:
+        start, _ = calendar_span(pipeline, day.date, day.date)
+        if first is not None and start > last + dt.timedelta(days=1):
+            yield first, last
+            first = None
+        first, last = (start if first is None else min(first, start)), day.date
+    if first is not None:
+        yield first, last
 
 
 def orphaned_missing(tx: Transaction, context: EngineContext) -> list[checks.Pair]:
@@ -75,14 +155,14 @@ def orphaned_missing(tx: Transaction, context: EngineContext) -> list[checks.Pai
         after = dt.date.min
         while row := dates.first_waiting(tx, WaitReason.EARLIER_DATE, stage.name, after):
             within = windows(tx, context, [row]).get(row.date)
-            missing = missing_upstream(tx, within) if within else None
+            missing = missing_upstream(tx, context, within) if within else None
             if within is None or missing is None:
                 break  # it was just satisfied, and the dates behind it are due
             date = missing[0]
             holder = dates.get(tx, date)
             if holder is None or holder.state in FINAL:
                 known = checks.for_dates(tx, [date])[date]
-                names = [p.name for p in within.phase.processor]
+                names = with_references(context.pipeline, (p.name for p in within.phase.processor))
                 pairs += [(date, name) for name in names if name in known and not known[name].satisfied]
             after = max(row.date, last_dependent(context.pipeline, within.entered, date))
     return pairs
@@ -121,7 +201,7 @@ def _wake_up_to_next_missing(
     for date in satisfied_dates:
         if date < reached:
             continue
-        missing = checks.earliest_unsatisfied(tx, names, date)
+        missing = lookback_checks.earliest_unsatisfied(tx, names, date)
         reached = missing[0] if missing else dt.date.max
         dates.make_waiting_due(tx, WaitReason.EARLIER_DATE, context.now(), after=date, until=reached)
 
@@ -135,13 +215,13 @@ def create_lookback_checks(tx: Transaction, context: EngineContext, admitted: Se
             continue
         ends = sorted(day.date for day in admitted)
         starts = [context.pipeline.seasons.lookback_start(end, lookback) for end in ends]
-        names = [p.name for p in before.processor]
-        known_dates = checks.dates_with(tx, names, starts[0], ends[-1])
+        names = with_references(context.pipeline, (p.name for p in before.processor))
+        known_dates = lookback_checks.dates_with(tx, names, starts[0], ends[-1])
         known = calendar_days.between(tx, starts[0], ends[-1])
         expected = (context.pipeline.seasons.day(date, counts) for date, counts in sorted(known.items()))
         unchecked = (day.date for day in expected if day.expected and day.date not in known_dates)
         missing = [date for date in unchecked if _in_a_lookback(date, starts, ends)]
-        checks.create_lookback_checks(tx, missing, names, context.now())
+        lookback_checks.create_lookback_checks(tx, missing, names, context.now())
 
 
 def _in_a_lookback(date: dt.date, starts: Sequence[dt.date], ends: Sequence[dt.date]) -> bool:
@@ -159,13 +239,13 @@ def without_calendar(tx: Transaction, context: EngineContext, admitting: Sequenc
     known = calendar_days.between(tx, first, last)
     span = map(dt.date.fromordinal, range(first.toordinal(), last.toordinal()))
     missing = [date for date in span if date not in known]
-    return {date for date, start in starts.items() if _any_between(missing, start, date)}
+    return {date for date, start in starts.items() if _first_between(missing, start, date)}
 
 
-def _any_between(sorted_dates: Sequence[dt.date], start: dt.date, end: dt.date) -> bool:
-    """Whether one of the sorted dates is from `start` to before `end`."""
+def _first_between(sorted_dates: Sequence[dt.date], start: dt.date, end: dt.date) -> dt.date | None:
+    """The first of the sorted dates from `start` to before `end`."""
     index = bisect.bisect_left(sorted_dates, start)
-    return index < len(sorted_dates) and sorted_dates[index] < end
+    return sorted_dates[index] if index < len(sorted_dates) and sorted_dates[index] < end else None
 
 
 def calendar_span(pipeline: Pipeline, start: dt.date, end: dt.date) -> tuple[dt.date, dt.date]:

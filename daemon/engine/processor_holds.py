@@ -1,4 +1,4 @@
-"""Holds of processors and output tables that the engine places: by the breaker, budgets and quotas."""
+"""Holds of processors and output tables: by operators, the circuit breaker, budgets and quotas."""
 
 from __future__ import annotations
 
@@ -13,13 +13,23 @@ from backfilld.state.store.database import Transaction
 
 
 def place_hold(
-    tx: Transaction, context: EngineContext, kind: str, key: str, *, reason: str, until: float | None = None
+    tx: Transaction,
+    context: EngineContext,
+    kind: str,
+    key: str,
+    *,
+    reason: str,
+    until: float | None = None,
+    actor: str = ACTOR,
 ) -> bool:
     """Hold a processor or an output table: it starts no more jobs. Returns False if it was held already.
 
+    `until` is a time of the calendar, such as the midnight at which a quota is reset.
+
     Dates that were about to start one become due, so that they show the reason.
     """
-    if not holds.place(tx, kind, key, reason=reason, actor=ACTOR, now=context.now(), until=until):
+    now = context.now()
+    if not holds.place(tx, kind, key, reason=reason, actor=actor, now=now, until=until, absolute=True):
         return False
     names = [name for name, p in context.pipeline.processors.items() if (kind, key) in _hold_keys(p)]
     dates.make_dates_due(tx, checks.clear_runnable_by(tx, names), context.now())

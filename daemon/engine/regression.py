@@ -1,5 +1,7 @@
 """Regressions: done dates that are no longer complete, because of an expired partition or later damage.
 
+A date that was not expected regresses when the calendar expects something of it.
+
 Each time a done date is judged again (by the sweep, a request, or a later date's lookback) its `regressed`
 text is updated. Uncertain verdicts do not count: an error proves nothing. The date stays done until an
 operator retries it. Later dates whose lookback includes it wait for it.
@@ -12,9 +14,12 @@ from collections.abc import Collection, Mapping
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import Incident
+from backfilld.state.formatting import format_counts
 from backfilld.state.records import CheckRow
+from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.machine import Outcome
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import checks, staleness
+from backfilld.state.store import calendar_days, checks, staleness
 from backfilld.state.store.database import Transaction
 
 UNCERTAIN = (Verdict.UNKNOWN, Verdict.RUNNING)
@@ -26,16 +31,32 @@ def update(tx: Transaction, context: EngineContext, judged_dates: Collection[dt.
     before = staleness.done_dates(tx, judged_dates)
     if not before:
         return []
-    checks_by_date = checks.for_dates(tx, before)
-    missing_now = {date: _missing(context, checks_by_date[date]) for date in before}
-    staleness.set_regressed(tx, {date: text for date, text in missing_now.items() if text != before[date]})
-    newly_regressed = sorted(date for date, text in missing_now.items() if text and not before[date])
+    checks_by_date, counts = checks.for_dates(tx, before), calendar_days.for_dates(tx, before)
+    missing_now = {
+        date: _now_expected(context.pipeline.seasons.day(date, counts[date]))
+        if row.outcome == Outcome.NOT_EXPECTED and date in counts
+        else _missing(context, checks_by_date[date])
+        for date, row in before.items()
+    }
+    staleness.set_regressed(
+        tx, {date: text for date, text in missing_now.items() if text != before[date].regressed}
+    )
+    newly_regressed = sorted(
+        date for date, text in missing_now.items() if text and not before[date].regressed
+    )
     if not newly_regressed:
         return []
     first = newly_regressed[0]
     total = len(newly_regressed)
     text = f"done dates that are no longer complete: {total}, first {first}: {missing_now[first]}"
     return [Incident(kind="regressed", text=text)]
+
+
+def _now_expected(day: Day) -> str:
+    """What the calendar expects of a date that was dismissed; empty where it still expects nothing."""
+    if not day.expected:
+        return ""
+    return f"was not_expected; the calendar now expects {format_counts(day.counts) or 'data'}"
 
 
 def _missing(context: EngineContext, date_checks: Mapping[str, CheckRow]) -> str:

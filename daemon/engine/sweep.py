@@ -37,15 +37,33 @@ class Sweeper:
         due = self._due(revalidate_within) if revalidate_within else {}
         if not due:
             return 0
+        asked_at = self._context.now()
         due_checks = [check for date_checks in due.values() for check in date_checks]
         try:
+            self._validator.refresh_calendar(min(due), max(due))
             self._validator.revalidate(due_checks, purpose="sweep", certain=True)
         except WarehouseError as error:
             self._validator.pause_queries(error)
             return 0
-        with self._context.db.write() as tx:
-            staleness.mark_swept(tx, due.keys(), self._context.now())
+        self._mark(due, asked_at, revalidate_within)
         return len(due)
+
+    def _mark(
+        self, due: Mapping[dt.date, Collection[CheckRow]], asked_at: float, revalidate_within: float
+    ) -> None:
+        """Record the dates as validated. One without an answer comes due again after `recheck_interval`."""
+        now, engine = self._context.now(), self._context.pipeline.engine
+        with self._context.db.write() as tx:
+            answered = checks.for_dates(tx, due)
+            names = self._context.pipeline.processors
+            missed = [
+                date
+                for date, by_name in answered.items()
+                if any(c.asked_at is None or c.asked_at < asked_at for n, c in by_name.items() if n in names)
+            ]
+            staleness.mark_swept(tx, due.keys() - missed, now)
+            soon = min(now, now - revalidate_within + engine.recheck_interval)
+            staleness.mark_swept(tx, missed, soon)
 
     def _due(self, revalidate_within: float) -> Mapping[dt.date, Collection[CheckRow]]:
         """The dates to validate now, with their checks."""

@@ -8,10 +8,23 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from backfilld.daemon.engine import cascade, circuit_breaker, lookback, recovery, regression
+from backfilld.daemon.engine import (
+    calendar_changes,
+    cascade,
+    circuit_breaker,
+    foreign_writes,
+    lookback,
+    recovery,
+    references,
+    regression,
+)
 from backfilld.daemon.engine.context import ACTOR, EngineContext
+from backfilld.daemon.engine.foreign_writes import is_foreign_write
+from backfilld.daemon.engine.references import new_reference, stored_reference
 from backfilld.daemon.engine.regression import UNCERTAIN
 from backfilld.daemon.events import Incident
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
@@ -19,15 +32,18 @@ from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.judge import JudgeContext, judge
-from backfilld.state.rules.verdict import Evidence
+from backfilld.state.rules.judge import Judgement, judge
+from backfilld.state.rules.verdict import Evidence, Verdict
 from backfilld.state.store import attempts, calendar_days, checks, dates, holds, work
 from backfilld.state.store.checks import CheckResult
+from backfilld.state.store.database import Transaction
 
 CHUNK = 5000
 """How many verdicts one transaction stores, so that the engine worker can write in between."""
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
 """Seconds until an unreachable warehouse is queried again: doubled from the first to the longest."""
+
+_UNKNOWN_PROCESSOR = Evidence(error="the pipeline file no longer has this processor")
 
 
 class Validator:
@@ -79,10 +95,27 @@ class Validator:
         first, last = lookback.calendar_span(self._context.pipeline, start, end)
         answer = self._warehouse.counts(first, last)
         span = (dt.date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1))
+        counts = self._context.pipeline.seasons.counts_of(span, answer)
         now = self._context.now()
         with self._context.db.write() as tx:
-            calendar_days.save(tx, self._context.pipeline.seasons.counts_of(span, answer), now)
+            known = calendar_days.between(tx, first, last)
+            calendar_days.save(tx, counts, now)
             dates.make_waiting_due(tx, WaitReason.CALENDAR, now)
+            changed = [date for date in counts if date in known and known[date] != counts[date]]
+            events = calendar_changes.apply_calendar_changes(tx, self._context, changed)
+        self._context.emit_all(events)
+
+    def recheck_calendar(self) -> None:
+        """Read the calendar again for live dates, unless queries are on hold."""
+        with self._context.db.read() as tx:
+            live = dates.live_span(tx)
+            held = holds.in_force(tx, holds.WAREHOUSE, self._context.now())
+        if live is None or held:
+            return
+        try:
+            self.refresh_calendar(*live)
+        except WarehouseError as error:
+            self.pause_queries(error)
 
     def revalidate(
         self, stored: Sequence[CheckRow], *, purpose: Purpose = "gate", certain: bool = False
@@ -99,11 +132,11 @@ class Validator:
 
     def _query(self, due: Sequence[CheckRow], *, purpose: Purpose = "gate", certain: bool = False) -> int:
         asked_at = self._context.now()
-        dates_by_processor: dict[str, list[dt.date]] = defaultdict(list)
-        for check in due:
-            if check.processor in self._context.pipeline.processors:
-                dates_by_processor[check.processor].append(check.date)
-        answers = self._warehouse.evidence(dates_by_processor, purpose=purpose)
+        known = [check for check in due if check.processor in self._context.pipeline.processors]
+        stamped = [check for check in known if _reads_stamp(check, purpose)]
+        answers = self._warehouse.evidence(
+            _dates_by_processor(known), purpose=purpose, stamps=_dates_by_processor(stamped)
+        )
         if self._context.now() < asked_at:
             return len(due)  # the clock was set back meanwhile, so the evidence has no usable time
         self._context.latest_query["seconds"] = self._context.now() - asked_at
@@ -111,10 +144,13 @@ class Validator:
             with self._context.db.read() as tx:
                 due = attempts.with_attempt_history(tx, due)
         days = self._days({check.date for check in due})
+        judged = self._judge(due, answers, days, asked_at, purpose)
         for first in range(0, len(due), CHUNK):
             chunk = due[first : first + CHUNK]
-            results = zip(chunk, self._judge(chunk, answers, days, asked_at), strict=True)
-            self._save([(c, r) for c, r in results if not certain or r.judgement.verdict not in UNCERTAIN])
+            results = zip(chunk, judged[first : first + CHUNK], strict=True)
+            kept = [(c, r) for c, r in results if not certain or r.judgement.verdict not in UNCERTAIN]
+            self._save(kept, answers)
+        self._request_outdated_references(due, answers)
         return len(due)
 
     def _days(self, judged_dates: set[dt.date]) -> Mapping[dt.date, Day]:
@@ -122,7 +158,7 @@ class Validator:
             counts = calendar_days.for_dates(tx, judged_dates)
         return {date: self._context.pipeline.seasons.day(date, counts.get(date)) for date in judged_dates}
 
-    def _save(self, results: Sequence[tuple[CheckRow, CheckResult]]) -> None:
+    def _save(self, results: Sequence[tuple[CheckRow, CheckResult]], answers: Answers) -> None:
         with self._context.db.write() as tx:
             saved_pairs = checks.save(tx, [result for _, result in results])
             saved = [
@@ -136,54 +172,141 @@ class Validator:
             incidents += regression.update(tx, self._context, judged_dates)
             dates.make_dates_due(tx, judged_dates, dates.IMMEDIATELY)
             lookback.wake_unblocked(tx, self._context, satisfied)
-        self._context.emit_all([*moves, *incidents])
+            changed = {
+                (r.date, r.processor)
+                for c, r in saved
+                if r.judgement.verdict.satisfied or r.judgement.verdict is not c.verdict
+            }
+            self._request_compared(tx, changed, saved_pairs)
+        self._context.emit_all([*moves, *incidents, *foreign_writes.events(saved, answers)])
 
     def _judge(
-        self, due: Sequence[CheckRow], answers: Answers, days: Mapping[dt.date, Day], asked_at: float
-    ) -> Iterator[CheckResult]:
+        self,
+        due: Sequence[CheckRow],
+        answers: Answers,
+        days: Mapping[dt.date, Day],
+        asked_at: float,
+        purpose: Purpose,
+    ) -> list[CheckResult]:
+        """The result of each check, in the order of `due`. References are judged first."""
         pipeline = self._context.pipeline
-        unknown_processor = Evidence(error="the pipeline file no longer has this processor")
-        for check in due:
+        position = {name: number for number, name in enumerate(pipeline.judging_order)}
+        stored = self._stored_references(due)
+        results: dict[checks.Pair, CheckResult] = {}
+        for check in sorted(due, key=lambda check: position.get(check.processor, -1)):
+            pair = check.date, check.processor
             processor = pipeline.processors.get(check.processor)
-            evidence = (
-                answers.get((check.processor, check.date), unknown_processor)
-                if processor
-                else unknown_processor
-            )
-            context = JudgeContext(
+            evidence = answers.get((check.processor, check.date), _UNKNOWN_PROCESSOR)
+            of = pipeline.references.get(check.processor, "")
+            known, new = stored.get(check.date, {}).get(of), results.get((check.date, of))
+            compared = new_reference(new.judgement, known) if new else stored_reference(known, evidence)
+            context = pipeline.judge_context(
+                processor,
                 now=self._context.now(),
-                stale_after=pipeline.stale_after,
-                bootstrap_days=pipeline.bootstrap_days(processor) if processor else 0,
                 last_attempt=check.last_attempt_on(processor.table) if processor else None,
                 previous_attempts=check.previous_attempts,
+                rewrite=check.follows_rewrite,
+                stamp_before=check.stamp_before,
+                reference=compared if of else None,
             )
             expectation = processor.expect if processor else Expectation()
             judgement = judge(evidence, expectation, days[check.date], context)
-            unsettled = judgement.verdict in UNCERTAIN and processor is not None
-            # Do not re-query accepted checks: no date waits for them, and the query may never succeed.
-            recheck = unsettled and not check.accepted_reason
-            yield CheckResult(
-                date=check.date,
-                processor=check.processor,
-                output=processor.table if processor else "",
-                generation=check.generation,
-                judgement=judgement,
-                asked_at=asked_at,
-                ask_again_at=self._context.now() + pipeline.engine.recheck_interval if recheck else None,
-            )
+            # The reference's next verdict leads to the next query; one without a check has none.
+            waits = judgement.waits_for_reference and (new is not None or known is not None)
+            again = processor is not None and not waits
+            result = self._result(check, judgement, asked_at, again=again)
+            results[pair] = _with_stamp(result, check, evidence, purpose)
+        return [results[check.date, check.processor] for check in due]
+
+    def _result(self, check: CheckRow, judgement: Judgement, asked_at: float, *, again: bool) -> CheckResult:
+        """The result of a check, with the time of the next query where the verdict is uncertain.
+
+        Accepted checks are not queried again: no date waits for them, and the query may never succeed.
+        """
+        recheck = judgement.verdict in UNCERTAIN and again and not check.accepted_reason
+        interval = self._context.pipeline.engine.recheck_interval
+        processor = self._context.pipeline.processors.get(check.processor)
+        return CheckResult(
+            date=check.date,
+            processor=check.processor,
+            output=processor.table if processor else "",
+            generation=check.generation,
+            judgement=judgement,
+            asked_at=asked_at,
+            ask_again_at=self._context.now() + interval if recheck else None,
+        )
+
+    def _stored_references(self, due: Sequence[CheckRow]) -> Mapping[dt.date, Mapping[str, CheckRow]]:
+        """The stored checks of the dates on which something is compared with another processor."""
+        compared = {check.date for check in due if check.processor in self._context.pipeline.references}
+        if not compared:
+            return {}
+        with self._context.db.read() as tx:
+            return checks.for_dates(tx, compared)
+
+    def _request_compared(
+        self, tx: Transaction, changed: Collection[checks.Pair], saved: Collection[checks.Pair]
+    ) -> None:
+        """Query again what waits for a reference that has another verdict now, or is satisfied."""
+        compared = references.waiting_pairs(self._context.pipeline, changed)
+        pairs = [pair for pair in compared if pair not in saved]
+        if not pairs:
+            return
+        stored = checks.for_dates(tx, {date for date, _ in pairs})
+        waiting = [
+            (date, name)
+            for date, name in pairs
+            if (check := stored[date].get(name))
+            and check.verdict is Verdict.UNKNOWN
+            and check.attempt_id is None
+        ]
+        checks.request_check(tx, waiting, self._context.now())
+
+    def _request_outdated_references(self, due: Sequence[CheckRow], answers: Answers) -> None:
+        """Query a reference again whose stored verdict rests on another row count than it has now."""
+        stored = self._stored_references(due)
+        queried = {(check.date, check.processor) for check in due}
+        pairs = references.outdated(self._context.pipeline, queried, stored, answers)
+        if pairs:
+            with self._context.db.write() as tx:
+                checks.request_check(tx, pairs, self._context.now())
 
     def pause_queries(self, error: WarehouseError) -> None:
         """Hold all queries for a while. Dates that wait for a verdict show the reason."""
         now, reason = self._context.now(), str(error)
         until = error.retry_at if error.retry_at is not None else now + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        end: dict[str, Any] = {"until": until, "absolute": error.retry_at is not None}
         with self._context.db.write() as tx:
-            if not holds.place(tx, holds.WAREHOUSE, "", reason=reason, actor=ACTOR, now=now, until=until):
-                holds.prolong(tx, holds.WAREHOUSE, "", reason=reason, until=until)
+            if not holds.place(tx, holds.WAREHOUSE, "", reason=reason, actor=ACTOR, now=now, **end):
+                holds.prolong(tx, holds.WAREHOUSE, "", actor=ACTOR, reason=reason, **end)
         self._context.emit(Incident(kind="warehouse", text=reason))
 
     def _resume_queries(self) -> None:
-        """End the hold: the warehouse has answered, or no check is due any more."""
+        """End the engine's hold: the warehouse has answered, or no check is due. An operator's hold stays."""
         self._pause = FIRST_PAUSE
         with self._context.db.write() as tx:
-            holds.release(tx, holds.WAREHOUSE, "")
+            holds.release(tx, holds.WAREHOUSE, "", actor=ACTOR)
+
+
+def _with_stamp(result: CheckResult, check: CheckRow, evidence: Evidence, purpose: Purpose) -> CheckResult:
+    """The result with what the write stamp shows."""
+    return replace(
+        result,
+        reads_stamp=_reads_stamp(check, purpose),
+        write_stamp=evidence.write_stamp,
+        is_rewritten=check.follows_rewrite and result.judgement.verdict.satisfied,
+        foreign_write=purpose == "sweep" and is_foreign_write(check, evidence),
+    )
+
+
+def _reads_stamp(check: CheckRow, purpose: Purpose) -> bool:
+    """Whether a query reads the write stamp: it costs queries, and only reruns and the sweep compare it."""
+    return purpose == "sweep" or check.awaits_rewrite
+
+
+def _dates_by_processor(wanted: Sequence[CheckRow]) -> Mapping[str, Sequence[dt.date]]:
+    dates_by_processor: dict[str, list[dt.date]] = defaultdict(list)
+    for check in wanted:
+        dates_by_processor[check.processor].append(check.date)
+    return dates_by_processor

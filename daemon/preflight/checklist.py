@@ -22,6 +22,7 @@ from backfilld.daemon.preflight.findings import (
     failed,
     passed,
     skipped,
+    warned,
     worst,
 )
 from backfilld.daemon.settings import SettingsError, state_database
@@ -29,6 +30,7 @@ from backfilld.daemon.warehouses.adapter import Catalog, Warehouse, WarehouseErr
 from backfilld.daemon.warehouses.registry import open_warehouse
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.validation import warnings
 
 __all__ = ["GROUPS", "Check", "Finding", "FindingStatus", "Preflight", "Result", "exit_code", "preflight"]
 
@@ -109,7 +111,7 @@ def preflight(
         database = state_database(str(state_dir)) if state_dir else None
     except SettingsError as error:
         wrong = failed(str(error), "correct BACKFILLD_DATABASE")
-        return _summarize([_configuration([_loaded(pipeline), wrong])])
+        return _summarize([_configuration([*_loaded(pipeline), wrong])])
     first, last = _range(pipeline, now)
     with nullcontext(opened) if opened else _open(pipeline) as (warehouse, catalog):
         context = PreflightContext(
@@ -123,7 +125,7 @@ def preflight(
             now=now,
             quick=quick,
         )
-        return _summarize([_configuration([_loaded(pipeline)]), *_results(context, on_check)])
+        return _summarize([_configuration(list(_loaded(pipeline))), *_results(context, on_check)])
 
 
 @contextmanager
@@ -165,10 +167,12 @@ def _configuration(findings: Sequence[Finding]) -> Result:
     return _result("pipeline", "configuration", "pipeline file", findings)
 
 
-def _loaded(pipeline: Pipeline) -> Finding:
-    return passed(
-        f"{pipeline.path.name}: {len(pipeline.phase)} phases, {len(pipeline.processors)} processors"
-    )
+def _loaded(pipeline: Pipeline) -> Iterator[Finding]:
+    """What the file has, and its rules that accept more than they seem to."""
+    for warning in warnings(pipeline):
+        line, _, remedy = warning.rpartition("; ")
+        yield warned(line, remedy, where=str(pipeline.path))
+    yield passed(f"{pipeline.path.name}: {len(pipeline.phase)} phases, {len(pipeline.processors)} processors")
 
 
 def _result(group: str, name: str, title: str, findings: Sequence[Finding]) -> Result:

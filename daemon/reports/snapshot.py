@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from backfilld.daemon.engine import lookback
+from backfilld.daemon.engine.references import stored_reference, with_references
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Wanted, Warehouse
 from backfilld.state.pipeline.phase import Phase, Stage
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -19,7 +20,7 @@ from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, RunMode, Sources
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import Advance, Decision, Fail, GateContext, Wait, WaitReason, decide
-from backfilld.state.rules.judge import JudgeContext, Judgement, judge
+from backfilld.state.rules.judge import Judgement, judge
 from backfilld.state.rules.verdict import Evidence, Verdict
 
 Known = Mapping[dt.date, Mapping[str, CheckRow]]
@@ -190,9 +191,8 @@ def _wanted(pipeline: Pipeline, days: Mapping[dt.date, Day], start: dt.date) -> 
     """The dates to query: the range for every processor, the lookback for those of the phase before."""
     wanted: dict[str, set[dt.date]] = defaultdict(set)
     for processor in pipeline.processors.values():
-        bootstrap = pipeline.bootstrap_days(processor)
         wanted[processor.name] = {
-            date for date, day in days.items() if date >= start and _is_queried(day, bootstrap)
+            date for date, day in days.items() if date >= start and pipeline.expects(processor, day)
         }
     for phase in pipeline.phase:
         before = lookback.phase_before(pipeline, phase)
@@ -202,15 +202,11 @@ def _wanted(pipeline: Pipeline, days: Mapping[dt.date, Day], start: dt.date) -> 
         earliest = min(
             pipeline.seasons.lookback_start(day.date, pipeline.lookback(phase)) for day in entering
         )
-        for processor in before.processor:
-            bootstrap = pipeline.bootstrap_days(processor)
-            window = (date for date, day in days.items() if date >= earliest and _is_queried(day, bootstrap))
-            wanted[processor.name].update(window)
+        for name in with_references(pipeline, (p.name for p in before.processor)):
+            processor = pipeline.processors[name]
+            window = (d for d, day in days.items() if d >= earliest and pipeline.expects(processor, day))
+            wanted[name].update(window)
     return {name: sorted(dates) for name, dates in wanted.items() if dates}
-
-
-def _is_queried(day: Day, bootstrap_days: int) -> bool:
-    return day.expected and not day.in_bootstrap(bootstrap_days)
 
 
 def _rows_on(dates: Sequence[dt.date], answers: Answers) -> dict[str, dict[dt.date, int]]:
@@ -224,23 +220,26 @@ def _rows_on(dates: Sequence[dt.date], answers: Answers) -> dict[str, dict[dt.da
 
 def _judge_all(pipeline: Pipeline, snapshot: Snapshot, known: Known) -> Known:
     queried = {(name, date) for name, dates in snapshot.wanted.items() for date in dates}
-    checks: dict[dt.date, dict[str, CheckRow]] = defaultdict(dict)
+    checks: dict[dt.date, dict[str, CheckRow]] = {}
     for date, day in snapshot.days.items():
-        for name, processor in pipeline.processors.items():
+        judged: dict[str, CheckRow] = {}
+        for name in pipeline.judging_order:
             if date < snapshot.start and (name, date) not in queried:
                 continue
-            stored = known.get(date, {}).get(name)
-            judge_context = JudgeContext(
+            processor, stored = pipeline.processors[name], known.get(date, {}).get(name)
+            evidence = snapshot.answers.get((name, date), _NOT_QUERIED)
+            of = pipeline.references.get(name)
+            judge_context = pipeline.judge_context(
+                processor,
                 now=snapshot.asked_at,
-                stale_after=pipeline.stale_after,
-                bootstrap_days=pipeline.bootstrap_days(processor),
                 last_attempt=stored.last_attempt_on(processor.table) if stored else None,
                 previous_attempts=stored.previous_attempts if stored else (),
+                reference=stored_reference(judged.get(of), evidence) if of else None,
             )
-            evidence = snapshot.answers.get((name, date), _NOT_QUERIED)
             judgement = judge(evidence, processor.expect, day, judge_context)
-            checks[date][name] = _check(name, date, judgement, snapshot.asked_at, stored)
-    return dict(checks)
+            judged[name] = _check(name, date, judgement, snapshot.asked_at, stored)
+        checks[date] = {name: judged[name] for name in pipeline.processors if name in judged}
+    return checks
 
 
 def _check(

@@ -29,6 +29,7 @@ from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import Decision, Fail, Start
+from backfilld.state.rules.judge import outside
 from backfilld.state.rules.verdict import Verdict
 
 
@@ -244,7 +245,11 @@ def _processor(pipeline: Pipeline, processor: Processor, snapshot: Snapshot) -> 
     checks = {day.date: snapshot.checks[day.date][processor.name] for day in snapshot.in_range()}
     bootstrap_days = pipeline.bootstrap_days(processor)
     off = sum(1 for day in snapshot.in_range() if not day.expected)
-    bootstrap = sum(1 for day in snapshot.expected() if day.in_bootstrap(bootstrap_days))
+    bootstrap = sum(
+        1
+        for day in snapshot.expected()
+        if day.in_bootstrap(bootstrap_days) and not outside(day, processor.since, processor.until)
+    )
     verdicts: Counter[Verdict] = Counter(check.verdict for check in checks.values())
     del verdicts[Verdict.NOT_EXPECTED]
     complete, expected = verdicts[Verdict.COMPLETE], verdicts.total()
@@ -261,7 +266,7 @@ def _processor(pipeline: Pipeline, processor: Processor, snapshot: Snapshot) -> 
         verdicts={verdict.value: verdicts[verdict] for verdict in Verdict if verdicts[verdict]},
         bootstrap=bootstrap,
         off=off,
-        note="" if expected else _nothing_expected(bootstrap, off),
+        note="" if expected else _nothing_expected(bootstrap, off, len(checks) - bootstrap - off),
         estimate=processor.estimate,
         dates={date: _date_verdict(check) for date, check in checks.items()},
     )
@@ -273,7 +278,7 @@ def _date_verdict(check: CheckRow) -> DateVerdict:
     return DateVerdict(verdict=check.verdict, rows=check.counted, expected=check.expected, reason=reason)
 
 
-_SOME = (Verdict.COMPLETE, Verdict.PARTIAL, Verdict.DEGRADED, Verdict.EXCESS)
+_SOME = (Verdict.COMPLETE, Verdict.PARTIAL, Verdict.DEGRADED, Verdict.UNTOUCHED, Verdict.EXCESS)
 _NONE = {
     Verdict.FAILED: "failed",
     Verdict.UNKNOWN: "unknown",
@@ -295,8 +300,12 @@ def _symbol(verdicts: Mapping[Verdict, int]) -> tuple[str, str]:
     return next((verdict.symbol, words) for verdict, words in _NONE.items() if verdict in present)
 
 
-def _nothing_expected(bootstrap: int, off: int) -> str:
-    counts = ((bootstrap, "in the season's bootstrap"), (off, "with nothing on the calendar"))
+def _nothing_expected(bootstrap: int, off: int, outside: int) -> str:
+    counts = (
+        (bootstrap, "in the season's bootstrap"),
+        (off, "with nothing on the calendar"),
+        (outside, "before since or after until"),
+    )
     return ", ".join(f"{pluralize(n, 'date')} {words}" for n, words in counts if n)
 
 

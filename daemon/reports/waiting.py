@@ -161,7 +161,9 @@ def _earlier_date(context: WaitContext, row: DateRow, by_name: Mapping[str, Chec
 
 def _first_blocker(context: WaitContext, window: Window) -> tuple[dt.date, str]:
     """The first blocking date since the window's start, and the sentence for all dates behind it."""
-    missing = lookback.missing_upstream(context.tx, replace(window, end=dt.date.max))
+    alike = [w.end for w in context.windows.values() if (w.phase, w.start) == (window.phase, window.start)]
+    whole = replace(window, end=max([window.end, *alike]))
+    missing = lookback.missing_upstream(context.tx, context.engine, whole)
     if missing is None:
         return dt.date.max, ""
     date, processor = missing

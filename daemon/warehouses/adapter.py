@@ -34,7 +34,7 @@ Capability = Literal["price", "cancel", "write_stamp", "implicit_tables"]
 
 `price`: it bills queries, and estimates the bytes before it runs them.
 `cancel`: a query that exceeds its time limit is ended in the warehouse too.
-`write_stamp`: evidence carries when and how each partition was last written.
+`write_stamp`: evidence carries a text for each partition that changes with every write of it.
 `implicit_tables`: a table exists once a job has written it; before, it has no rows.
 """
 
@@ -118,6 +118,15 @@ class TableInfo:
     """Epoch seconds of the last change, where that is known."""
 
 
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """The rows of one date in a table."""
+
+    table: str
+    column: str
+    date: dt.date
+
+
 class PreflightScope(Protocol):
     """What a warehouse's preflight checks may look at."""
 
@@ -179,10 +188,11 @@ class Warehouse(Protocol):
             WarehouseError: the calendar could not be read.
         """
 
-    def evidence(self, wanted: Wanted, *, purpose: Purpose) -> Answers:
+    def evidence(self, wanted: Wanted, *, purpose: Purpose, stamps: Wanted | None = None) -> Answers:
         """Rows, figures and latest runs of every wanted pair: two queries, however many tables and dates.
 
-        A table that cannot be queried gives evidence with `error` for its processors and no other.
+        A table that cannot be queried gives evidence with `error` for its processors and no other. `stamps`
+        are the wanted pairs whose write stamp is read too, which may cost more queries.
 
         Raises:
             WarehouseError: no query could be answered.
@@ -190,6 +200,20 @@ class Warehouse(Protocol):
 
     def close(self) -> None:
         """Close all connections. Idempotent."""
+
+
+class WriteStamps(Protocol):
+    """Reads when partitions were written. Called from several threads at once."""
+
+    def read(self, partitions: Collection[Partition], *, purpose: Purpose) -> Mapping[Partition, str]:
+        """A text for each partition that changes with every write of it, also for one without rows.
+
+        A partition of which the warehouse cannot tell is left out.
+
+        Raises:
+            QueryError: they cannot be read.
+            WarehouseError: nothing can be queried now.
+        """
 
 
 class DescribedWarehouse(Warehouse, Protocol):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
 from backfilld.daemon.warehouses.adapter import (
     Answers,
     Catalog,
+    Partition,
     Purpose,
     QueryError,
     Wanted,
     WarehouseError,
+    WriteStamps,
 )
 from backfilld.daemon.warehouses.calendar import CalendarReader
 from backfilld.daemon.warehouses.sql import queries
@@ -24,12 +28,20 @@ from backfilld.state.rules.calendar import Counts as CalendarCounts
 from backfilld.state.rules.expectations.aggregates import Aggregate
 from backfilld.state.rules.verdict import Evidence
 
+log = logging.getLogger(__name__)
+
 
 class WarehouseClient:
-    """The warehouse of a pipeline, over the SQL backend and the catalog that hold its data."""
+    """The warehouse of a pipeline, over the SQL backend and the catalog that hold its data.
 
-    def __init__(self, pipeline: Pipeline, backend: SqlBackend, catalog: Catalog) -> None:
+    Without `stamps` it cannot tell when a partition was written.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, backend: SqlBackend, catalog: Catalog, stamps: WriteStamps | None = None
+    ) -> None:
         self._processors = pipeline.processors
+        self._stamps = stamps
         self._backend = backend
         self.catalog = catalog
         self._calendar = CalendarReader(pipeline, backend)
@@ -46,10 +58,11 @@ class WarehouseClient:
         """
         return self._calendar.counts(start, end)
 
-    def evidence(self, wanted: Wanted, *, purpose: Purpose) -> Answers:
+    def evidence(self, wanted: Wanted, *, purpose: Purpose, stamps: Wanted | None = None) -> Answers:
         """Rows, figures and latest runs of every wanted pair: two queries, however many tables and dates.
 
-        A table that cannot be queried gives evidence with `error` for its processors and no other.
+        A table that cannot be queried gives evidence with `error` for its processors and no other. `stamps`
+        are the wanted pairs whose write stamp is read too, which may cost more queries.
 
         Raises:
             WarehouseError: no query could be answered.
@@ -60,14 +73,34 @@ class WarehouseClient:
         # History first: a job that ends between the two queries then shows by its rows. The other way
         # round, its success would stand beside rows that were not there yet.
         runs = self._history.fetch(wanted, purpose=purpose) if self._history else {}
+        # Before the rows: a write between the two is then noticed the next time.
+        written = self._write_stamps(stamps or {}, purpose)
         table_queries = queries.table_queries(self._processors, wanted)
         tables = self._tables.query(table_queries, purpose=purpose)
         _require_access(tables, runs if self._history else None)
         return {
-            (name, date): _evidence(self._processors[name], date, tables, runs)
+            (name, date): replace(
+                _evidence(self._processors[name], date, tables, runs), write_stamp=written.get((name, date))
+            )
             for name, dates in wanted.items()
             for date in dates
         }
+
+    def _write_stamps(self, wanted: Wanted, purpose: Purpose) -> Mapping[tuple[str, dt.date], str]:
+        """The write stamps by (processor, date), without those of which the warehouse cannot tell."""
+        partitions = {
+            (name, date): Partition(self._processors[name].table, self._processors[name].date_column, date)
+            for name, dates in wanted.items()
+            for date in dates
+        }
+        if self._stamps is None or not partitions:
+            return {}
+        try:
+            written = self._stamps.read(set(partitions.values()), purpose=purpose)
+        except QueryError as error:
+            log.warning("write stamps cannot be read: %s", error)
+            return {}
+        return {pair: written[partition] for pair, partition in partitions.items() if partition in written}
 
     def estimate_bytes(self, wanted: Wanted) -> int:
         """About how many bytes `evidence` of the same pairs would be billed.

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import graphlib
 import hashlib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator
@@ -27,6 +29,7 @@ from backfilld.state.pipeline.sections import (
 )
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.calendar import Calendar, Day, Lookback, Season
+from backfilld.state.rules.judge import JudgeContext, outside
 
 
 class EngineSettings(StrictModel):
@@ -113,6 +116,17 @@ class Pipeline(StrictModel):
         """All processors by name, in the order of the file."""
         return {p.name: p for phase in self.phase for p in phase.processor}
 
+    @cached_property
+    def references(self) -> Mapping[str, str]:
+        """The processor that each processor with a ratio is compared with."""
+        return {name: p.expect.ratio.of for name, p in self.processors.items() if p.expect.ratio}
+
+    @cached_property
+    def judging_order(self) -> tuple[str, ...]:
+        """All processors, each after the one that it is compared with."""
+        graph = {name: [self.references[name]] if name in self.references else [] for name in self.processors}
+        return tuple(graphlib.TopologicalSorter(graph).static_order())
+
     @property
     def stale_after(self) -> float:
         """Seconds after which an open run of the history counts as never closed; 0 without a history."""
@@ -148,6 +162,26 @@ class Pipeline(StrictModel):
             return processor.expect.bootstrap_days
         phase = self.stage_of[processor.name].phase
         return self.calendar.bootstrap_days if phase.skip_bootstrap else 0
+
+    def expects(self, processor: Processor, day: Day) -> bool:
+        """Whether a processor has output on a day: it is expected, and no bootstrap day of the processor."""
+        within = not outside(day, processor.since, processor.until)
+        return day.expected and within and not day.in_bootstrap(self.bootstrap_days(processor))
+
+    def judge_context(self, processor: Processor | None, **facts: Any) -> JudgeContext:
+        """The context in which `judge` sees a processor, with what is known of one of its dates.
+
+        None: a processor that the file no longer has.
+        """
+        if processor is None:
+            return JudgeContext(stale_after=self.stale_after, **facts)
+        return JudgeContext(
+            stale_after=self.stale_after,
+            bootstrap_days=self.bootstrap_days(processor),
+            since=processor.since,
+            until=processor.until,
+            **facts,
+        )
 
     def bypassed(self, stage: Stage, day: Day) -> bool:
         """Whether a date skips the stage as one of its season's bootstrap days."""

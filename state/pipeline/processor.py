@@ -54,6 +54,10 @@ class Processor(JobSettings):
     """Processors of the same phase. One that is complete can replace this one where its output is missing."""
     after: tuple[str, ...] = Field(default=(), strict=False)
     """Processors of the same phase that must be satisfied before its job starts."""
+    since: dt.date | None = None
+    """The first date on which it has output; earlier ones are `not_expected`."""
+    until: dt.date | None = None
+    """The last date on which it has output; later ones are `not_expected`."""
     writers: int = Field(default=1, ge=1, le=100)
     """The most attempts that write its table at the same time."""
     batch: int = Field(default=1, ge=1, le=1000)
@@ -84,6 +88,12 @@ class Processor(JobSettings):
             raise ValueError("batch above 1 needs {dates}, {start} and {end}, or {dates_file} in command")
         if self.batch > 1 and "date" in used:
             raise ValueError("{date} is one date and batch is above 1; use {start} and {end}, or {dates}")
+        return self
+
+    @model_validator(mode="after")
+    def _since_before_until(self) -> Self:
+        if self.since and self.until and self.since > self.until:
+            raise ValueError(f"since {self.since} is after until {self.until}; correct one of them")
         return self
 
     @property

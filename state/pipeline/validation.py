@@ -14,6 +14,7 @@ from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Phase
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import PLACEHOLDERS, Processor
+from backfilld.state.rules.expectation import Expectation
 
 Location = tuple[int | str, ...]
 """A key's path, with numbers for the items of lists."""
@@ -26,6 +27,35 @@ def validate(pipeline: Pipeline) -> Iterator[str]:
     yield from _name_problems(pipeline)
     yield from _reference_problems(pipeline)
     yield from _expectation_problems(pipeline)
+
+
+def warnings(pipeline: Pipeline) -> Iterator[str]:
+    """One line for each rule that accepts more than it seems to: key, what it accepts, remedy."""
+    for phase in pipeline.phase:
+        for processor in phase.processor:
+            where = f"phase[{phase.name}].processor[{processor.name}].expect"
+            for key, days in _silent_zeros(processor.expect):
+                yield (
+                    f"{where}.{key}: a minimum of 0 rows accepts a silent zero{days}: a run that succeeds and"
+                    " writes nothing is complete; write 1 or more, or expect.bootstrap_days for days without"
+                    " output"
+                )
+
+
+def _silent_zeros(expect: Expectation) -> Iterator[tuple[str, str]]:
+    """The keys whose minimum of 0 rows decides, each with the days on which it does."""
+    for step in expect.ramp.root if expect.ramp else ():
+        if step.rows[0] == 0:
+            yield "ramp", f" until day {step.until_day}"
+    minimums: dict[str, float] = {}
+    if expect.rows:
+        minimums["rows"] = expect.rows.root[0]
+    if expect.rows_per:
+        minimums |= {f"rows_per.{name}": bounds[0] for name, bounds in expect.rows_per.root.items()}
+    if expect.ratio:
+        minimums["ratio.min"] = expect.ratio.min
+    if minimums and not any(minimums.values()):
+        yield from ((key, "") for key in minimums)
 
 
 def key_path(loc: Location, data: Any) -> str:

@@ -64,6 +64,15 @@ class Expectation(StrictModel):
         ramped = self.ramp is not None and self.ramp.step(day) is not None
         return (rule for rule in self.rules.values() if not (ramped and isinstance(rule, RowBound)))
 
+    def compares_on(self, day: Day) -> bool:
+        """Whether the ratio holds on a day: stated, and not replaced by a step of the ramp."""
+        return any(rule is self.ratio for rule in self.rules_on(day))
+
+    @cached_property
+    def without_ratio(self) -> Expectation:
+        """The same without the ratio, for a date on which it cannot be judged."""
+        return Expectation(**{key: getattr(self, key) for key in type(self).model_fields if key != "ratio"})
+
     def row_range(self, day: Day, reference: int | None) -> Range:
         """How many rows a date may have; `reference` are the rows of the table it is measured against."""
         stated = [each for rule in self.rules_on(day) for each in rule.ranges(day, reference)]

@@ -13,7 +13,7 @@ from functools import partial
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.processor import Priority, Processor
-from backfilld.state.records import CheckRow, RunMode, Sources
+from backfilld.state.records import CheckRow, Sources
 from backfilld.state.rules.attempt_limits import after_attempt, attempts_of, confirmation_due, figures
 from backfilld.state.rules.machine import Outcome
 from backfilld.state.rules.verdict import Verdict
@@ -96,6 +96,8 @@ class Wait:
     text: str = ""
     until: float | None = None
     ask: tuple[str, ...] = ()
+    waivers: Mapping[str, Waiver] = field(default_factory=dict)
+    """The outputs of this state that the date will go without, while it waits for other ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,12 +181,9 @@ def _accepted(check: CheckRow) -> _Step:
 
 
 def _satisfied(check: CheckRow, may_run: bool) -> _Step | None:
-    """Satisfied where nothing more is needed. A forced request runs a complete processor once."""
+    """Satisfied where nothing more is needed. A complete processor that is to be rewritten runs once."""
     forced = (
-        may_run
-        and check.mode == RunMode.FORCE
-        and check.attempt_count == 0
-        and check.verdict is Verdict.COMPLETE
+        may_run and check.awaits_rewrite and check.attempt_count == 0 and check.verdict is Verdict.COMPLETE
     )
     return _Step(_Kind.SATISFIED) if check.verdict.satisfied and not forced else None
 
@@ -254,7 +253,7 @@ def _exhausted(processor: Processor, check: CheckRow, context: GateContext) -> _
     attempts, limit = attempts_of(processor, check)
     if check.verdict is Verdict.NO_DATA and attempts >= limit:
         return _no_data(processor, check)
-    has_rows = check.verdict in (Verdict.PARTIAL, Verdict.DEGRADED)
+    has_rows = check.verdict in (Verdict.PARTIAL, Verdict.DEGRADED, Verdict.UNTOUCHED)
     tolerant = context.sources is not Sources.ALL and has_rows
     optional = processor.priority is Priority.FALLBACK and check.verdict is not Verdict.EXCESS
     text = f"{figures(check)}; {pluralize(check.attempt_count, 'attempt')}"
@@ -302,11 +301,11 @@ def _fail(step: _Step, steps: Mapping[str, _Step]) -> Decision:
 def _advance(steps: Mapping[str, _Step], context: GateContext) -> Decision:
     if context.missing_upstream:
         return Wait(waiting=WaitReason.EARLIER_DATE, text=context.missing_upstream)
-    return Advance(
-        waivers={
-            name: Waiver(step.by, step.text) for name, step in steps.items() if step.kind is _Kind.WAIVER
-        }
-    )
+    return Advance(waivers=_waivers(steps))
+
+
+def _waivers(steps: Mapping[str, _Step]) -> Mapping[str, Waiver]:
+    return {name: Waiver(step.by, step.text) for name, step in steps.items() if step.kind is _Kind.WAIVER}
 
 
 def _start_or_wait(steps: Mapping[str, _Step], context: GateContext) -> Decision:
@@ -317,7 +316,7 @@ def _start_or_wait(steps: Mapping[str, _Step], context: GateContext) -> Decision
     if any(step.waiting is WaitReason.OPEN_RUN for step in steps.values()):
         runnable = ()  # the external scheduler may start the next processor of this state at any moment
     until = min((step.until for step in steps.values() if step.until is not None), default=None)
-    wait = partial(Wait, ask=ask, until=until)
+    wait = partial(Wait, ask=ask, until=until, waivers=_waivers(steps))
     if runnable and not context.paused:
         return Start(
             processors=runnable, wait=wait(waiting=WaitReason.ATTEMPT if running else WaitReason.SLOT)

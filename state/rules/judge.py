@@ -5,11 +5,13 @@ Rows beat history; history only explains absence. An exit code is history too, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import datetime as dt
+from dataclasses import dataclass, replace
 
-from backfilld.state.formatting import format_counts
+from backfilld.state.formatting import format_counts, format_utc, pluralize
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.expectations.ratio import Ratio
 from backfilld.state.rules.expectations.rule import Finding, Range
 from backfilld.state.rules.verdict import Evidence, HistoryRun, Verdict
 
@@ -22,6 +24,18 @@ class Judgement:
     rows: int | None
     expected: str
     reason: str = ""
+    waits_for_reference: bool = False
+    """Whether it is unknown only because the reference of its ratio is not satisfied."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """The verdict of the processor that a ratio compares with, for the same date."""
+
+    verdict: Verdict
+    reason: str = ""
+    waiver: str = ""
+    """Why its output passes although it is incomplete; empty without a waiver."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,16 +50,60 @@ class JudgeContext:
     """The daemon's latest attempt for this (processor, date)."""
     previous_attempts: tuple[HistoryRun, ...] = ()
     """The daemon's attempts before that one, or all of them. Their leftover open runs do not block either."""
+    rewrite: bool = False
+    """Whether `last_attempt` was to rewrite the output, whatever rows were there."""
+    stamp_before: str | None = None
+    """The write stamp before that attempt; None where it is not known."""
+    since: dt.date | None = None
+    until: dt.date | None = None
+    """The dates on which the processor has output, both included; None: no limit."""
+    reference: Reference | None = None
+    """What is known of the processor that the ratio compares with. None: the reference counts as complete."""
 
 
 def judge(evidence: Evidence, expectation: Expectation, day: Day, context: JudgeContext) -> Judgement:
     """Say what the evidence means. Total: every evidence, expectation and day has a verdict."""
-    if not day.expected:
-        return Judgement(verdict=Verdict.NOT_EXPECTED, rows=None, expected="0", reason=day.reason)
-    if day.in_bootstrap(context.bootstrap_days):
-        return _bootstrap(day, context.bootstrap_days)
+    if reason := day.reason or outside(day, context.since, context.until) or _bootstrap(day, context):
+        return Judgement(verdict=Verdict.NOT_EXPECTED, rows=None, expected="0", reason=reason)
     if evidence.error:
         return Judgement(verdict=Verdict.UNKNOWN, rows=None, expected="", reason=evidence.error)
+    ratio = expectation.ratio if expectation.compares_on(day) else None
+    doubt, unjudged = _reference_status(ratio, context.reference)
+    if doubt or unjudged:
+        expectation = expectation.without_ratio
+    judgement = _judge_rules(evidence, expectation, day, context)
+    if judgement.verdict is not Verdict.COMPLETE:
+        return judgement
+    if doubt:
+        return replace(judgement, verdict=Verdict.UNKNOWN, reason=doubt, waits_for_reference=True)
+    return replace(judgement, reason="; ".join(filter(None, (judgement.reason, unjudged))))
+
+
+def outside(day: Day, since: dt.date | None, until: dt.date | None) -> str:
+    """Why a processor with output from `since` to `until` has none on a day; empty where it has."""
+    if since is not None and day.date < since:
+        return f"before since {since}"
+    return f"after until {until}" if until is not None and day.date > until else ""
+
+
+def _reference_status(ratio: Ratio | None, reference: Reference | None) -> tuple[str, str]:
+    """Why a ratio cannot be judged yet, and why it never will be; empty where it can be judged.
+
+    An incomplete reference says nothing until it is satisfied. One that is not expected, or that passes with
+    a waiver, has no figure to compare with: the other rules judge alone.
+    """
+    if ratio is None or reference is None or reference.verdict is Verdict.COMPLETE:
+        return "", ""
+    if reference.waiver:
+        return "", f"not compared with {ratio.of}, which passes with a waiver: {reference.waiver}"
+    because = f": {reference.reason}" if reference.reason else ""
+    if reference.verdict is Verdict.NOT_EXPECTED:
+        return "", f"not compared with {ratio.of}, which is not expected{because}"
+    return f"{ratio.of}, which it is compared with, is {reference.verdict}{because}", ""
+
+
+def _judge_rules(evidence: Evidence, expectation: Expectation, day: Day, context: JudgeContext) -> Judgement:
+    """The verdict of an expected day by the rules of `expectation`, all of which can be judged."""
     allowed = expectation.row_range(day, evidence.reference)
     if doubt := _nonsense(evidence, day) or _not_counted(evidence, expectation, day):
         return Judgement(verdict=Verdict.UNKNOWN, rows=evidence.rows, expected=str(allowed), reason=doubt)
@@ -55,15 +113,21 @@ def judge(evidence: Evidence, expectation: Expectation, day: Day, context: Judge
         verdict, reason = Verdict.RUNNING, f"a run is open in the history{_because(evidence.open)}, {since}"
     elif verdict is Verdict.NEVER_RAN:
         verdict, reason = _explain_absence(evidence, context, allowed)
+    elif context.rewrite and context.last_attempt:
+        verdict, reason = _judge_rewrite(evidence, context, context.last_attempt) or (verdict, reason)
+        if verdict is Verdict.COMPLETE and not _is_provable(evidence, context):
+            reason = "rewrite not provable here"
     return Judgement(verdict=verdict, rows=evidence.rows, expected=str(allowed), reason=reason)
 
 
 _UNSATISFIED_ROWS = (Verdict.PARTIAL, Verdict.EXCESS, Verdict.DEGRADED, Verdict.NEVER_RAN)
 
 
-def _bootstrap(day: Day, days: int) -> Judgement:
-    reason = f"bootstrap: day {day.season_day} of {day.season}, nothing expected before day {days}"
-    return Judgement(verdict=Verdict.NOT_EXPECTED, rows=None, expected="0", reason=reason)
+def _bootstrap(day: Day, context: JudgeContext) -> str:
+    days = context.bootstrap_days
+    if not day.in_bootstrap(days):
+        return ""
+    return f"bootstrap: day {day.season_day} of {day.season}, nothing expected before day {days}"
 
 
 def _nonsense(evidence: Evidence, day: Day) -> str:
@@ -138,6 +202,27 @@ def _explain_absence(evidence: Evidence, context: JudgeContext, allowed: Range) 
     if allowed.least == 0:
         return Verdict.COMPLETE, "no rows, and none are needed"
     return Verdict.NO_DATA, f"the latest run succeeded{_because(latest)}, but there are no rows"
+
+
+def _judge_rewrite(evidence: Evidence, context: JudgeContext, attempt: HistoryRun) -> Finding | None:
+    """What a rerun did to the rows that are there; None where it rewrote them, or where that is not provable.
+
+    Stamps are compared with each other, never with a clock.
+    """
+    if not attempt.succeeded:
+        how = attempt.detail or "without an exit code"
+        return (
+            Verdict.FAILED,
+            f"the rerun failed ({how}); {pluralize(evidence.rows, 'row')} of it or from before",
+        )
+    if _is_provable(evidence, context) and evidence.write_stamp == context.stamp_before:
+        since = format_utc(attempt.started_at)
+        return Verdict.UNTOUCHED, f"exited 0, but the partition was not rewritten since {since}"
+    return None
+
+
+def _is_provable(evidence: Evidence, context: JudgeContext) -> bool:
+    return evidence.write_stamp is not None and context.stamp_before is not None
 
 
 def _because(run: HistoryRun) -> str:

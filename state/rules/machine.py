@@ -121,7 +121,7 @@ class Machine:
         return target if bypass else stage.index + 1
 
     def diagram(self) -> str:
-        """The graph as a Mermaid diagram; the README shows this text."""
+        """The graph as a Mermaid diagram; docs/concepts.md shows this text."""
         lines = ["stateDiagram-v2", f"    [*] --> {PENDING}"]
         for source, target, triggers in _by_ends(self.edges):
             lines.append(f"    {_identifier(source)} --> {_identifier(target)}: {' / '.join(triggers)}")

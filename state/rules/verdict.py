@@ -22,12 +22,14 @@ class Verdict(StrEnum):
     """More rows or distinct values than allowed."""
     DEGRADED = "degraded"
     """The number of rows is right, another rule is broken."""
+    UNTOUCHED = "untouched"
+    """A rerun exited with 0, and the partition is what it was before."""
     NEVER_RAN = "never_ran"
     """No rows, and no run that ended."""
     NO_DATA = "no_data"
     """No rows, though the latest run succeeded. It explains, and ends no date by itself."""
     FAILED = "failed"
-    """No rows, and the latest run failed."""
+    """No rows, and the latest run failed; or the job of a rerun did not exit with 0."""
     RUNNING = "running"
     """Data is missing or wrong, and an external run is open."""
     UNKNOWN = "unknown"
@@ -50,6 +52,7 @@ _SYMBOLS = {
     Verdict.PARTIAL: "⚠",
     Verdict.EXCESS: "⚠",
     Verdict.DEGRADED: "⚠",
+    Verdict.UNTOUCHED: "⚠",
     Verdict.NEVER_RAN: "○",
     Verdict.NO_DATA: "○",
     Verdict.FAILED: "✗",
@@ -88,6 +91,9 @@ class Evidence:
     """The latest run of the history that ended."""
     open: HistoryRun | None = None
     """The latest run of the history that did not end."""
+    write_stamp: str | None = None
+    """Changes with every write of the date's partition; compared for equality only. None: the warehouse
+    cannot tell, or was not asked."""
     error: str = ""
     """Why the warehouse could not be asked; the rest means nothing then."""
 

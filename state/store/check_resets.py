@@ -29,10 +29,19 @@ _UNKNOWN: dict[str, Any] = {
     "last_attempt_ended_at": None,
     "last_attempt_succeeded": 0,
     "last_attempt_detail": "",
+    "write_stamp": None,
+    "stamp_before": None,
 }
 """A check of which nothing is known."""
 
-_KEPT_WHEN_READMITTED = ("attempt_count", "clean_attempts", "retry_at", "accepted_by", "accepted_reason")
+_KEPT_WHEN_READMITTED = (
+    "attempt_count",
+    "clean_attempts",
+    "retry_at",
+    "mode",
+    "accepted_by",
+    "accepted_reason",
+)
 """Columns that a check keeps when a changed pipeline file puts its date back."""
 
 
@@ -46,9 +55,10 @@ def reset_for(
 ) -> None:
     """Create or reset the checks of admitted dates, and request a check of each.
 
-    An accepted gap stays unless the date is retried or forced. For a date that cascades, the `sequential`
-    processors run once even if complete. For `readmitted` dates, which a changed pipeline file put back in
-    the middle of their work, attempts and accepted gaps stay, so that nothing runs once more.
+    An accepted gap stays unless the date is retried or forced. A rewrite that is still due stays due. For a
+    date that cascades, the `sequential` processors run once even if complete. For `readmitted` dates, which
+    a changed pipeline file put back in the middle of their work, attempts, modes and accepted gaps stay, so
+    that nothing runs once more.
     """
     if not admitted:
         return
@@ -60,7 +70,7 @@ def reset_for(
         "clean_attempts": 0,
         "retry_at": None,
         "priority": fresh.priority,
-        "mode": fresh.mode,
+        "mode": case((checks.c.mode == RunMode.FORCE.value, checks.c.mode), else_=fresh.mode),
         "waived_by": "",
         "waiver_reason": "",
         "accepted_by": case((fresh.mode == RunMode.NORMAL, checks.c.accepted_by), else_=""),

@@ -16,19 +16,18 @@ from sqlalchemy import (
     Update,
     bindparam,
     case,
-    func,
     or_,
     select,
     union_all,
     update,
 )
 
-from backfilld.state.records import CheckRow
+from backfilld.state.records import CheckRow, RunMode
 from backfilld.state.rules.judge import Judgement
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
 from backfilld.state.store.dates import IMMEDIATELY, make_dates_due
-from backfilld.state.store.schema import IS_RUNNABLE, IS_UNSATISFIED, checks, dates
+from backfilld.state.store.schema import IS_RUNNABLE, checks, dates
 from backfilld.state.store.sql import select_by_dates, upsert
 
 Pair = tuple[dt.date, str]
@@ -56,6 +55,12 @@ _SAVE = (
         reason=bindparam("_reason"),
         asked_at=bindparam("_asked_at"),
         query_due_at=bindparam("_again"),
+        # A query that did not read it leaves it as it was.
+        write_stamp=case(
+            (bindparam("_reads_stamp") == 1, bindparam("_write_stamp")), else_=checks.c.write_stamp
+        ),
+        # What was rewritten is not rewritten again for this request.
+        mode=case((bindparam("_is_rewritten") == 1, RunMode.NORMAL.value), else_=checks.c.mode),
     )
 )
 _SET_RUNNABLE = update(checks).where(*_THIS).values(runnable=1)
@@ -63,7 +68,14 @@ _CLEAR_RUNNABLE = update(checks).where(*_THIS, IS_RUNNABLE).values(runnable=0)
 _CLAIM = (
     update(checks)
     .where(*_THIS)
-    .values(attempt_id=bindparam("_attempt"), runnable=0, attempt_count=checks.c.attempt_count + 1)
+    .values(
+        attempt_id=bindparam("_attempt"),
+        runnable=0,
+        attempt_count=checks.c.attempt_count + 1,
+        stamp_before=checks.c.write_stamp,
+        # Not known until it is read after the attempt: an attempt may write without changing any count.
+        write_stamp=None,
+    )
 )
 
 
@@ -83,6 +95,13 @@ class CheckResult:
     judgement: Judgement
     asked_at: float
     ask_again_at: float | None = None
+    reads_stamp: bool = False
+    """Whether the query read `write_stamp` too."""
+    write_stamp: str | None = None
+    is_rewritten: bool = False
+    """Whether the output is what an attempt that was to rewrite it has made of it."""
+    foreign_write: bool = False
+    """Whether the partition of a done date was written, and not by an attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,24 +112,6 @@ class AttemptResult:
     attempt: int
     query_due_at: float
     values: Mapping[str, object]
-
-
-def create_lookback_checks(
-    tx: Connection, expected: Iterable[dt.date], processors: Collection[str], now: float
-) -> None:
-    """Create checks of earlier dates that are not enqueued but that later dates depend on."""
-    values = [
-        {"date": date, "processor": name, "query_due_at": now} for date in expected for name in processors
-    ]
-    if values:
-        tx.execute(upsert(tx, checks).on_conflict_do_nothing(), values)
-
-
-def dates_with(tx: Connection, processors: Collection[str], start: dt.date, end: dt.date) -> set[dt.date]:
-    """The dates from `start` to `end` for which each of the processors has a check."""
-    here = (checks.c.processor.in_(processors), checks.c.date.between(start, end))
-    query = select(checks.c.date).where(*here).group_by(checks.c.date)
-    return set(tx.execute(query.having(func.count() == len(processors))).scalars())
 
 
 def for_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, dict[str, CheckRow]]:
@@ -182,6 +183,9 @@ def _saved(answer: CheckResult) -> dict[str, object]:
         "_reason": judgement.reason,
         "_asked_at": answer.asked_at,
         "_again": answer.ask_again_at,
+        "_reads_stamp": int(answer.reads_stamp),
+        "_write_stamp": answer.write_stamp,
+        "_is_rewritten": int(answer.is_rewritten),
     }
 
 
@@ -189,6 +193,13 @@ def waive(tx: Connection, date: dt.date, processor: str, *, by: str, reason: str
     """Count an unsatisfied check as satisfied, with the waiver and its reason."""
     here = (checks.c.date == date, checks.c.processor == processor)
     tx.execute(update(checks).where(*here).values(waived_by=by, waiver_reason=reason, satisfied=1))
+
+
+def clear_waivers(tx: Connection, pairs: Iterable[Pair]) -> None:
+    """Take back the waivers of outputs that are satisfied by themselves."""
+    values = _pairs(pairs)
+    if values:
+        tx.execute(update(checks).where(*_THIS).values(waived_by="", waiver_reason=""), values)
 
 
 def accept(tx: Connection, date: dt.date, processor: str, *, actor: str, reason: str, now: float) -> None:
@@ -284,32 +295,3 @@ def _release(names: tuple[str, ...]) -> Update:
     here = (*_THIS, checks.c.attempt_id == bindparam("_attempt"))
     ended: dict[str, Any] = {name: bindparam(f"_{name}") for name in names}
     return update(checks).where(*here).values(attempt_id=None, **ended)
-
-
-def earliest_unsatisfied(
-    tx: Connection, processors: Collection[str], start: dt.date, end: dt.date = dt.date.max
-) -> tuple[dt.date, str] | None:
-    """The first date in [start, end) with an unsatisfied check of the processors, and its processor."""
-    values: dict[str, object] = {f"_processor{n}": name for n, name in enumerate(processors)}
-    values |= {"_start": start, "_end": end}
-    found = sorted(
-        (row.date, row.processor) for row in tx.execute(_first_unsatisfied(len(processors)), values)
-    )
-    return found[0] if found else None
-
-
-@cache
-def _first_unsatisfied(branches: int) -> CompoundSelect[Any]:
-    return union_all(
-        *(
-            select(
-                select(checks.c.date, checks.c.processor)
-                .where(IS_UNSATISFIED, checks.c.processor == bindparam(f"_processor{number}"))
-                .where(checks.c.date >= bindparam("_start"), checks.c.date < bindparam("_end"))
-                .order_by(checks.c.date)
-                .limit(1)
-                .subquery()
-            )
-            for number in range(branches)
-        )
-    )

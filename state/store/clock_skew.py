@@ -1,4 +1,8 @@
-"""What the database holds of a time that has not come, once the clock was set back."""
+"""Recorded times that lie in the future after the clock was set back, and how to shift them.
+
+Deadlines that count from a moment, such as a backoff, are shifted. Absolute ones stay: a hold until midnight
+ends at midnight, as its reason says.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,6 @@ _TOLD = (
     calendar_days.c.asked_at,
 )
 """What is only ever set to the present, and read again; of attempts, while they run."""
-_PLANNED = (dates.c.due_at, holds.c.until)
-"""What is set to the present or later."""
 _KNOWN = tuple(
     checks.c[name] for name in ("asked_at", "last_attempt_started_at", "last_attempt_ended_at", "stale_at")
 )
@@ -31,14 +33,16 @@ def skew_seconds(tx: Connection, now: float) -> float:
 
 
 def shift_back(tx: Connection, now: float, ahead: float) -> None:
-    """Let nothing that was noted lie in the future; what is planned comes `ahead` seconds sooner.
+    """Let nothing that was noted lie in the future; relative deadlines come `ahead` seconds sooner.
 
     All that is known of checks moves by as much: some answers seem older than they are, and are had anew.
     """
     for column in _TOLD:
         tx.execute(update(column.table).where(column > now, _read_again(column)).values({column: now}))
-    for column in (*_PLANNED, *_COMPARED):
+    for column in (dates.c.due_at, *_COMPARED):
         tx.execute(update(column.table).where(column.is_not(None)).values({column: column - ahead}))
+    relative = (holds.c.until.is_not(None), holds.c.absolute == 0)
+    tx.execute(update(holds).where(*relative).values(until=holds.c.until - ahead))
 
 
 def _read_again(column: Column[float]) -> ColumnElement[bool]:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
 
+from backfilld.state.pipeline.phase import DONE
 from backfilld.state.records import DateRow, Mark
+from backfilld.state.rules.machine import Outcome
 from backfilld.state.store import row_mappers
 from backfilld.state.store.schema import IS_REGRESSED, IS_STALE, checks, dates
 from backfilld.state.store.sql import select_by_dates
@@ -41,6 +43,8 @@ _PARK = (
     .where(*_AS_READ)
     .values(waiting=bindparam("_waiting"), waiting_text=bindparam("_text"), due_at=bindparam("_due_at"))
 )
+_ALL_LIVE = select(dates).where(_LIVE)
+_LIVE_SPAN = select(func.min(dates.c.date), func.max(dates.c.date)).where(_LIVE)
 _SET_SEASON = update(dates).where(_THIS).values(season=bindparam("_season"))
 _WAKE = update(dates).where(_LIVE, _THIS).values(due_at=bindparam("_at"))
 _WAKE_WAITING = (
@@ -98,6 +102,23 @@ def create(tx: Connection, values: Sequence[dict[str, object]]) -> None:
 def due(tx: Connection, now: float, limit: int) -> list[DateRow]:
     """Dates to be looked at now."""
     return [row_mappers.date(row) for row in tx.execute(_DUE, {"_now": now, "_limit": limit})]
+
+
+def live(tx: Connection) -> list[DateRow]:
+    """All dates that have not ended."""
+    return [row_mappers.date(row) for row in tx.execute(_ALL_LIVE)]
+
+
+def live_span(tx: Connection) -> tuple[dt.date, dt.date] | None:
+    """The first and the last live date; None without any."""
+    first, last = tx.execute(_LIVE_SPAN).one()
+    return (first, last) if first is not None else None
+
+
+def not_expected(tx: Connection) -> list[dt.date]:
+    """All done dates on which nothing was expected."""
+    query = select(dates.c.date).where(dates.c.state == DONE, dates.c.outcome == Outcome.NOT_EXPECTED.value)
+    return list(tx.execute(query).scalars())
 
 
 def span_waiting(tx: Connection, waiting: str) -> tuple[dt.date, dt.date] | None:

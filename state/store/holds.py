@@ -29,24 +29,40 @@ def all_holds(tx: Connection) -> list[HoldRow]:
 
 
 def place(
-    tx: Connection, kind: str, key: str, *, reason: str, actor: str, now: float, until: float | None = None
+    tx: Connection,
+    kind: str,
+    key: str,
+    *,
+    reason: str,
+    actor: str,
+    now: float,
+    until: float | None = None,
+    absolute: bool = False,
 ) -> bool:
-    """Place a hold; False when it was there already, which is then left as it is."""
+    """Place a hold; False when it was there already, which is then left as it is.
+
+    `absolute`: `until` is a time of the calendar, such as midnight, which a clock step does not move.
+    """
     statement = upsert(tx, holds).values(
-        kind=kind, key=key, reason=reason, actor=actor, since=now, until=until
+        kind=kind, key=key, reason=reason, actor=actor, since=now, until=until, absolute=int(absolute)
     )
     return tx.execute(statement.on_conflict_do_nothing()).rowcount == 1
 
 
-def prolong(tx: Connection, kind: str, key: str, *, reason: str, until: float) -> None:
-    """Give a hold another reason and end; since when and by whom it was placed stays."""
-    here = (holds.c.kind == kind, holds.c.key == key)
-    tx.execute(update(holds).where(*here).values(reason=reason, until=until))
+def prolong(
+    tx: Connection, kind: str, key: str, *, actor: str, reason: str, until: float, absolute: bool = False
+) -> None:
+    """Give a hold of an actor another reason and end. The hold of another actor stays as it is."""
+    here = (holds.c.kind == kind, holds.c.key == key, holds.c.actor == actor)
+    tx.execute(update(holds).where(*here).values(reason=reason, until=until, absolute=int(absolute)))
 
 
-def release(tx: Connection, kind: str, key: str) -> bool:
-    """Lift a hold; False when there was none."""
-    return tx.execute(delete(holds).where(holds.c.kind == kind, holds.c.key == key)).rowcount == 1
+def release(tx: Connection, kind: str, key: str, *, actor: str | None = None) -> bool:
+    """Release a hold, with `actor` only if that actor placed it. Returns False if there was none."""
+    here = [holds.c.kind == kind, holds.c.key == key]
+    if actor is not None:
+        here.append(holds.c.actor == actor)
+    return tx.execute(delete(holds).where(*here)).rowcount == 1
 
 
 def in_force(tx: Connection, kind: str, now: float) -> bool:

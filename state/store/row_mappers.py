@@ -62,7 +62,9 @@ def transition(row: Row[Any]) -> TransitionRow:
 
 def hold(row: Row[Any]) -> HoldRow:
     """A row of `holds`."""
-    return HoldRow(**row._mapping)
+    values = dict(row._mapping)
+    values["absolute"] = bool(values["absolute"])
+    return HoldRow(**values)
 
 
 def audit(row: Row[Any]) -> AuditRow:

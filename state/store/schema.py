@@ -1,8 +1,7 @@
 """The schema of the state database after the last migration.
 
-Times are epoch seconds (UTC), dates are plain dates. Two scheduling rules are unique indexes, so that no
-thread, bug or second daemon can break them: one attempt at a time in a sequential phase, and one writer
-(or `writers` of them, numbered) per output table.
+Times are epoch seconds (UTC), dates are plain dates. Two scheduling rules are unique indexes, so that no bug
+or second daemon can break them: one attempt at a time in a sequential phase, `writers` per output table.
 """
 
 from __future__ import annotations
@@ -116,7 +115,7 @@ dates = Table(
     _partial(
         "dates_last_checked",
         text("coalesce(swept_at, ended_at)"),
-        where="outcome IN ('complete', 'bootstrap', 'waived')",
+        where="outcome IN ('complete', 'bootstrap', 'waived', 'not_expected')",
     ),
     _partial("dates_regressed", "date", where="regressed <> ''"),
     _partial("dates_stale", "date", where="stale_at IS NOT NULL"),
@@ -163,7 +162,7 @@ checks = Table(
     _text("expected"),
     _text("reason"),
     Column("asked_at", Double),
-    # When to query the warehouse. Each request raises the generation, which outdates queries under way.
+    # When to query; NULL: not at all. A request raises the generation, which outdates queries under way.
     Column("query_due_at", Double),
     _count("generation"),
     # Attempts of this request, those that exited with 0, when the next may start, whether only a slot lacks.
@@ -179,6 +178,8 @@ checks = Table(
     Column("last_attempt_ended_at", Double),
     _flag("last_attempt_succeeded"),
     _text("last_attempt_detail"),
+    # The write stamp of the partition, and as of the claim of the latest attempt that is to rewrite it.
+    *(Column(name, Text) for name in ("write_stamp", "stamp_before")),
     # When the input of this output was repaired after the output was computed. NULL: not as far as known.
     Column("stale_at", Double),
     # Why the date passes although the output is incomplete. waived_by: a fallback, the policy or an
@@ -255,7 +256,6 @@ calendar_days = Table(
 holds = Table(
     "holds",
     metadata,
-    # Scope: everything, one processor, one output table, or all warehouse queries.
     Column(
         "kind", Text, CheckConstraint("kind IN ('all', 'processor', 'table', 'warehouse')"), primary_key=True
     ),
@@ -264,6 +264,7 @@ holds = Table(
     _text("actor"),
     Column("since", Double, nullable=False),
     Column("until", Double),
+    _flag("absolute"),  # `until` is a time such as midnight, which a clock step does not move
 )
 
 breaker_counts = Table(
@@ -344,7 +345,7 @@ ENDED_WELL = attempts.c.exit_code == literal_column("0")
 IS_RUNNABLE = checks.c.runnable == literal_column("1")
 IS_REGRESSED = dates.c.regressed != literal_column("''")
 IS_STALE = dates.c.stale_at.is_not(None)
-IS_SWEPT = text("outcome IN ('complete', 'bootstrap', 'waived')")
+IS_SWEPT = text("outcome IN ('complete', 'bootstrap', 'waived', 'not_expected')")
 """A done date that the sweep checks again from time to time."""
 LAST_CHECKED_AT = literal_column("coalesce(swept_at, ended_at)", Double)
 IS_UNSATISFIED = checks.c.satisfied == literal_column("0")

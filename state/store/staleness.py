@@ -22,7 +22,7 @@ _UNCHECKED_SINCE = (
 )
 _THESE = dates.c.date.in_(bindparam("_dates", expanding=True))
 _SWEPT = update(dates).where(_THESE).values(swept_at=bindparam("_now"))
-_DONE = select(dates.c.date, dates.c.regressed).where(dates.c.state == DONE, _THESE)
+_DONE = select(dates).where(dates.c.state == DONE, _THESE)
 _SET_REGRESSED = update(dates).where(dates.c.date == bindparam("_date")).values(regressed=bindparam("_text"))
 
 
@@ -70,9 +70,9 @@ def mark_swept(tx: Connection, looked_at: Collection[dt.date], now: float) -> No
     tx.execute(_SWEPT, {"_dates": list(looked_at), "_now": now})
 
 
-def done_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, str]:
-    """The done ones of some dates, each with why it is no longer complete; empty if it is."""
-    return {row.date: row.regressed for row in tx.execute(_DONE, {"_dates": list(wanted)})}
+def done_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, DateRow]:
+    """The done ones of some dates."""
+    return {row.date: row_mappers.date(row) for row in tx.execute(_DONE, {"_dates": list(wanted)})}
 
 
 def set_regressed(tx: Connection, texts: Mapping[dt.date, str]) -> None:

@@ -43,7 +43,7 @@ def wrong_partitions(lake: Path, dates: Sequence[dt.date]) -> list[str]:
         for name, processor in PROCESSORS.items()
         for folder in lakes.table_folder(lake, processor.table).iterdir()
     } - set(pairs)
-    return [*wrong, *(f"{name} {date}: nobody asked for it" for name, date in sorted(strays))]
+    return [*wrong, *(f"{name} {date}: it was not requested" for name, date in sorted(strays))]
 
 
 def _differing(lake: Path, name: str, date: dt.date) -> int:

@@ -12,7 +12,7 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "title"),
     [
         (["overhead", "1", "--rounds", "1", "--only", "loop", "make", "backfilld"], "14"),
         (["makespan", "--dates", "9"], "1.000"),
@@ -23,11 +23,11 @@ CHECKOUT = Path(__file__).parents[2]
     ],
     ids=lambda words: words[0] if isinstance(words, list) else "",
 )
-def test_a_benchmark_prints_its_table(words: list[str], told: str) -> None:
+def test_a_benchmark_prints_its_table(words: list[str], title: str) -> None:
     module, *sizes = words
     printed = subprocess.run(
         [sys.executable, "-m", f"bench.{module}", *sizes],
         cwd=CHECKOUT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert printed.returncode == 0, printed.stderr
-    assert told in printed.stdout
+    assert title in printed.stdout

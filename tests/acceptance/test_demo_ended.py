@@ -10,7 +10,7 @@ from tests.ports import free_port
 
 def test_a_demo_that_is_terminated_leaves_no_daemon_behind(tmp_path):
     # Given a demo whose daemon serves
-    words = [
+    command = [
         sys.executable,
         "-m",
         "backfilld",
@@ -20,11 +20,11 @@ def test_a_demo_that_is_terminated_leaves_no_daemon_behind(tmp_path):
         "--listen",
         f"127.0.0.1:{free_port()}",
     ]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as demo:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as demo:
         assert demo.stdout is not None
         assert "a daemon serves" in demo.stdout.readline()
         # When it is ended
         demo.send_signal(signal.SIGTERM)
         demo.communicate()
-    # Then nobody serves the state directory any more
+    # Then no daemon serves the state directory
     assert FileLock(tmp_path / "state" / FILE, Holder.me(since=0.0, listen="")).acquire() == ""

@@ -100,7 +100,7 @@ def test_it_is_ready_after_recovery_and_tells_when_it_stops(service):
     assert one.client.text("/readyz")[0] == "ok\n"
     assert [line for line in listener.lines if "WATCHDOG" not in line] == [
         "STATUS=opening the state database",
-        "STATUS=taking up what was running",
+        "STATUS=adopting running jobs",
         "READY=1",
         f"STATUS=serves nba_demo at http://127.0.0.1:{one.port}",
     ]

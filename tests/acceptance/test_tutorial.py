@@ -30,7 +30,7 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
 
 class Reader:
-    """Somebody with backfilld on the path, in a directory of their own, with a port that nobody uses."""
+    """A reader with backfilld on the path, an empty directory and a free port."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -110,7 +110,7 @@ class Reader:
 
 
 def _read(screen: io.RawIOBase) -> bytes:
-    """What comes next; nothing when the last process has left the terminal, which Linux tells as an error."""
+    """The next bytes; none once the last process has closed the terminal, which Linux reports as an error."""
     try:
         return screen.read(1 << 16) or b""
     except OSError:

@@ -2,4 +2,8 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.conformance.warehouse_suite")
+pytest.register_assert_rewrite(
+    "tests.conformance.warehouse_suite",
+    "tests.conformance.platform_suite",
+    "tests.conformance.write_stamp_suite",
+)

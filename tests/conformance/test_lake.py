@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.warehouse_suite import WarehouseSuite
+from tests.conformance.write_stamp_suite import WriteStampSuite
 from tests.integration.warehouses import LakeHouse
 
 
-class TestLake(WarehouseSuite):
+class TestLake(WarehouseSuite, WriteStampSuite):
     @pytest.fixture
     def house(self, tmp_path: Path) -> Iterator[LakeHouse]:
         house = LakeHouse(tmp_path)

@@ -14,35 +14,10 @@ from backfilld.daemon.adapters import warehouse_adapter
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.rules.judge import judge
 from backfilld.state.rules.verdict import Evidence, Verdict
+from tests.conformance.builders import NEXT, ask, box, measured, rows
+from tests.conformance.platform_suite import PlatformSuite
 from tests.factories import about, day, phase, processor
-from tests.integration.warehouses import DAY, HISTORY, House, closed, entry
-
-NEXT = DAY + dt.timedelta(days=1)
-
-
-def rows(count: int, *, date: dt.date = DAY, **columns: Any) -> list[dict[str, Any]]:
-    """Rows of one game each."""
-    return [{"game_date": date, "game_id": f"g{number}", **columns} for number in range(count)]
-
-
-def box(**expect: object) -> dict[str, object]:
-    """A phase of one processor."""
-    return phase("raw", processor("box", date_column="game_date", expect=expect))
-
-
-def ask(house: House, *phases: object, date: dt.date = DAY, history: object = None) -> dict[str, Evidence]:
-    """The evidence of every processor for one date."""
-    warehouse = house.open(*phases, history=history)
-    wanted = {name: [date] for name in house.pipeline(*phases).processors}
-    return {name: found for (name, _), found in warehouse.evidence(wanted, purpose="gate").items()}
-
-
-def measured(**of: object) -> tuple[dict[str, object], dict[str, object]]:
-    """A processor that is measured against another's rows."""
-    first = phase("raw", processor("box", date_column="game_date", **of))
-    ratio = {"ratio": {"of": "box", "min": 0.5}}
-    return first, phase("made", processor("summary", date_column="game_date", expect=ratio))
-
+from tests.integration.warehouses import DAY, HISTORY, House, closed
 
 BROKEN = {
     "column": {"distinct": [{"column": "nope", "per": "games"}]},
@@ -50,7 +25,7 @@ BROKEN = {
 }
 
 
-class WarehouseSuite:
+class WarehouseSuite(PlatformSuite):
     """The tests that each warehouse inherits; its class has a fixture `house`."""
 
     def test_rows_are_counted_per_date_and_a_date_without_any_has_none(self, house: House) -> None:
@@ -320,89 +295,3 @@ class WarehouseSuite:
             away.evidence({"box": [DAY]}, purpose="gate")
         with pytest.raises(WarehouseError):
             away.catalog.describe_connection()
-
-    def test_the_latest_closed_run_and_the_latest_open_run_are_known(self, house: House) -> None:
-        house.put("nba.box", rows(1, date=NEXT))
-        house.put(
-            HISTORY,
-            [
-                *closed("box", "r1", "success", hours=0),
-                *closed("box", "r2", "failed", hours=1, errors="no games"),
-                entry("box", "r3", "running", hours=2),
-                *closed("box", "r4", "success", hours=3, day=NEXT),
-            ],
-            by="data_date",
-            types={"errors": "STRING"},
-        )
-        answers = house.open(box()).evidence({"box": [DAY, NEXT]}, purpose="gate")
-        first, second = answers["box", DAY], answers["box", NEXT]
-        assert first.rows == 0
-        assert first.closed is not None
-        assert (first.closed.succeeded, first.closed.detail) == (False, "no games")
-        assert first.open is not None
-        assert first.open.started_at - first.closed.started_at == 3600
-        assert second.closed is not None
-        assert (second.closed.succeeded, second.open) == (True, None)
-
-    def test_a_history_without_optional_columns_is_read(self, house: House) -> None:
-        house.put("nba.box", rows(1, date=NEXT))
-        kept = ("processor_name", "data_date", "status", "started_at")
-        runs = [{name: row[name] for name in kept} for row in closed("box", "r1", "failed")]
-        house.put(HISTORY, runs, by="data_date")
-        found = house.open(box()).evidence({"box": [DAY]}, purpose="gate")["box", DAY]
-        assert found.closed is not None
-        assert (found.error, found.closed.succeeded) == ("", False)
-
-    def test_a_history_that_is_broken_leaves_rows_judged_and_absence_open(self, house: House) -> None:
-        house.put("nba.box", rows(1))
-        house.put(HISTORY, [{"data_date": DAY, "processor_name": "box"}], by="data_date")
-        answers = house.open(box()).evidence({"box": [DAY, NEXT]}, purpose="gate")
-        assert answers["box", DAY] == Evidence(rows=1)
-        assert answers["box", NEXT].error.startswith("run history could not be read: ")
-
-    def test_the_calendars_query_counts_each_date_of_the_range(self, house: House) -> None:
-        house.put("nba.schedule", [*rows(2), *rows(1, date=NEXT)])
-        query = (
-            "SELECT game_date AS date, COUNT(DISTINCT game_id) AS games FROM nba.schedule"
-            " WHERE game_date BETWEEN @start AND @end GROUP BY 1"
-        )
-        warehouse = house.open(box(), calendar={"query": query})
-        assert warehouse.counts(DAY, NEXT + dt.timedelta(days=9)) == {DAY: {"games": 2}, NEXT: {"games": 1}}
-        assert warehouse.counts(NEXT, NEXT) == {NEXT: {"games": 1}}
-        assert house.queries == [("calendar", 0)] * 2
-
-    @pytest.mark.parametrize(
-        "query", ["SELECT nope FROM nba.schedule", "SELECT FROM WHERE", "SELECT 1 AS date"]
-    )
-    def test_a_calendar_that_cannot_be_read_is_an_error(self, house: House, query: str) -> None:
-        house.put("nba.schedule", rows(1))
-        with pytest.raises(WarehouseError, match=r"calendar\.query"):
-            house.open(box(), calendar={"query": query}).counts(DAY, NEXT)
-
-    def test_a_table_is_described_by_its_columns(self, house: House) -> None:
-        house.put("nba.box", [{"game_date": DAY, "Game_ID": "a", "points": 7}])
-        catalog = house.open(box()).catalog
-        info = catalog.describe("nba.box")
-        assert info is not None
-        assert {"game_date", "game_id", "points"} <= info.columns
-        assert catalog.describe("nba.nowhere") is None
-        assert catalog.describe_connection() != ""
-
-    def test_its_preflight_checks_have_names_of_their_own(self, house: House) -> None:
-        names = [check.name for check in house.open(box()).catalog.preflight_checks()]
-        assert len(names) == len(set(names))
-
-    def test_bytes_are_estimated_where_they_are_billed(self, house: House) -> None:
-        house.put("nba.box", rows(1))
-        warehouse = house.open(box(), history=None)
-        billed = "price" in warehouse_adapter(house.kind).capabilities
-        assert (warehouse.estimate_bytes({"box": [DAY]}) > 0) is billed
-        assert warehouse.estimate_bytes({}) == 0
-        assert house.queries == []
-
-    def test_closing_twice_does_no_harm(self, house: House) -> None:
-        house.put("nba.box", rows(1))
-        warehouse = house.open(box(), history=None)
-        warehouse.evidence({"box": [DAY]}, purpose="gate")
-        warehouse.close()
-        warehouse.close()

@@ -1,4 +1,4 @@
-"""The command line in this process: words in, exit code and output back."""
+"""The command line in this process: runs a command, returns exit code and output."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Ended:
     err: str
 
     def rows(self, *words: str) -> list[str]:
-        """The lines in which all the words stand, with single spaces."""
+        """The lines that contain all the words, with single spaces."""
         lines = (" ".join(line.split()) for line in self.out.splitlines())
         return [line for line in lines if all(word in line for word in words)]
 
 
 class CommandLine:
-    """`backfilld WORDS`, about one pipeline file."""
+    """Runs `backfilld WORDS`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._monkeypatch = monkeypatch
@@ -41,15 +41,15 @@ class CommandLine:
             main()
         except SystemExit as ended:
             code = int(ended.code or 0)
-        told = self._capsys.readouterr()
-        return Ended(code, told.out, told.err)
+        printed = self._capsys.readouterr()
+        return Ended(code, printed.out, printed.err)
 
 
 @contextmanager
 def beside(
     api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[CommandLine]:
-    """The command line beside a daemon, in whose world one thing happens whenever a command waits."""
+    """The command line and the API of a simulated world, which makes a step whenever a command waits."""
     monkeypatch.setattr(follow.time, "sleep", lambda seconds: api.world.step())
     with listening(api.app) as url:
         monkeypatch.setenv("BACKFILLD_URL", url)

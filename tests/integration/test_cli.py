@@ -38,10 +38,17 @@ def test_a_good_pipeline_file_is_shown_with_its_states(command, stage):
     code, out, _ = command("pipeline", "check", "--pipeline", stage)
     assert code == 0
     assert "phase4-step-4: player_daily_cache" in out
+    assert "-->" not in out
+
+
+def test_the_states_of_a_pipeline_file_are_drawn_as_mermaid(command, stage):
+    code, out, _ = command("pipeline", "diagram", "--pipeline", stage)
+    assert code == 0
+    assert out.startswith("stateDiagram")
     assert "pending --> phase2: admit" in out
 
 
-def test_a_bad_pipeline_file_is_told_with_key_and_remedy(command, tmp_path, stage):
+def test_a_mistake_in_a_pipeline_file_is_printed_with_key_and_remedy(command, tmp_path, stage):
     bad = tmp_path / "bad.toml"
     with open(stage, encoding="utf-8") as file:
         bad.write_text(file.read().replace("slots", "slotz", 1), encoding="utf-8")
@@ -50,7 +57,7 @@ def test_a_bad_pipeline_file_is_told_with_key_and_remedy(command, tmp_path, stag
     assert "jobs: unknown key 'slotz'; did you mean 'slots'?" in err
 
 
-def test_validate_needs_no_daemon_and_exits_1_where_something_lacks(command, stage):
+def test_validate_needs_no_daemon_and_exits_1_where_data_is_missing(command, stage):
     code, out, _ = command("validate", "2021-10-15", "2021-10-28", "--pipeline", stage)
     assert code == 1
     assert "2021-10-15..2021-10-28: 10 of 14 dates expected, 7 of them in bootstrap" in out
@@ -71,7 +78,7 @@ def test_nothing_is_there_before_the_season(command, stage):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["enqueue", "yesterday"], "'yesterday' is not a date; write it like 2021-10-19"),
         (["enqueue", "20211019"], "'20211019' is not a date; write it like 2021-10-19"),
@@ -89,7 +96,7 @@ def test_nothing_is_there_before_the_season(command, stage):
         (["demo", "--pace", "slow"], "'slow' is not a valid float"),
         (["retry", "7", "--force"], "--force and --cascade are for one date"),
         (["retry", "--stale", "--cascade"], "--force and --cascade are for one date"),
-        (["retry"], "name a date or a backfill, or give --regressed or --stale"),
+        (["retry"], "give a date or a backfill, or --regressed or --stale"),
         (
             ["retry", "2024-03-06", "--stale"],
             "--stale is for all stale dates; leave it out, or leave out 2024",
@@ -97,28 +104,33 @@ def test_nothing_is_there_before_the_season(command, stage):
         (["retry", "foo"], "'[WHAT]': 'foo' is neither a date like 2021-10-19 nor the number of a backfill"),
         (["logs", "foo"], "'WHAT': 'foo' is neither a date like 2021-10-19 nor the number of an attempt"),
         (["logs", "foo", "box"], "'WHAT': 'foo' is neither a date"),
-        (["logs", "2021-10-19"], "give a date and PROCESSOR, or an attempt's number alone"),
-        (["logs", "7", "box"], "give a date and PROCESSOR, or an attempt's number alone"),
+        (["logs", "2021-10-19"], "give a date and PROCESSOR, or the number of an attempt alone"),
+        (["logs", "7", "box"], "give a date and PROCESSOR, or the number of an attempt alone"),
         (["cancel", "x"], "'BACKFILL': 'x' is not the number of a backfill; `backfilld status` lists them"),
         (["release", "slot", "x"], "Invalid value for 'KIND': 'slot' is not one of 'processor', 'table'"),
         (["backup", "--state-dir", "/nowhere"], "no state database in /nowhere; correct --state-dir"),
         (["pause", "7", "--reason", "lunch"], "leave --reason out"),
-        (["release", "processor"], "lift processor and lift table need theirs"),
-        (["release", "warehouse", "box"], "lift warehouse takes no KEY"),
+        (["release", "processor"], "release processor and release table need one"),
+        (["release", "warehouse", "box"], "release warehouse takes no KEY"),
+        (["hold", "table", "--reason", "x"], "hold processor and hold table need one"),
+        (["hold", "processor", "box"], "Missing option '--reason'"),
+        (["list", "--csv", "--json"], "give --csv or --json, not both"),
+        (["logs", "7", "--follow", "--json"], "give --follow or --json, not both"),
+        (["list", "--outcome", "lost"], "'lost' is not one of 'complete'"),
     ],
 )
-def test_wrong_use_exits_2_and_says_what_is_right(command, words, told):
+def test_wrong_use_exits_2_and_says_what_is_right(command, words, message):
     code, _, err = command(*words)
     assert code == 2
-    assert told in err
+    assert message in err
     assert "Traceback" not in err
 
 
-def test_a_demo_empties_no_folder_that_holds_something_else(command, tmp_path):
+def test_a_demo_empties_no_folder_with_other_files(command, tmp_path):
     # Given the folder of a platform, with its own lake and state
     (tmp_path / "lake").mkdir()
     (tmp_path / "weather.toml").write_text("years of work")
-    # When a demo is to take place there
+    # When a demo starts there
     code, _, err = command("demo", "--folder", tmp_path, "--listen", "nowhere")
     # Then it is refused, and nothing is gone
     assert (code, (tmp_path / "weather.toml").read_text()) == (2, "years of work")
@@ -127,16 +139,16 @@ def test_a_demo_empties_no_folder_that_holds_something_else(command, tmp_path):
 
 
 def test_a_demo_is_not_emptied_under_its_daemon(command, tmp_path):
-    # Given an earlier demo whose daemon is still there
+    # Given an earlier demo whose daemon still runs
     for name in ("lake", "state"):
         (tmp_path / name).mkdir()
     for name in ("pipeline.toml", "daemon.log"):
         (tmp_path / name).touch()
-    held = FileLock(tmp_path / "state" / FILE, Holder.me(since=0.0, listen="127.0.0.1:8484"))
-    held.acquire()
-    # When another is to take its place, it is told who is there
+    lock = FileLock(tmp_path / "state" / FILE, Holder.me(since=0.0, listen="127.0.0.1:8484"))
+    lock.acquire()
+    # When another demo starts there, the error names the daemon
     code, _, err = command("demo", "--folder", tmp_path, "--listen", "nowhere")
-    held.release()
+    lock.release()
     assert (code, (tmp_path / "pipeline.toml").exists()) == (2, True)
     assert "at http://127.0.0.1:8484" in err
 
@@ -145,11 +157,11 @@ def test_a_demo_is_not_emptied_under_its_daemon(command, tmp_path):
     ("url", "why"),
     [
         ("http://127.0.0.1:1", "refused or unreachable"),
-        ("localhost", "that is no URL"),
-        ("http://a..b", "that is no URL"),
+        ("localhost", "not a URL"),
+        ("http://a..b", "not a URL"),
     ],
 )
-def test_without_a_daemon_clients_say_where_they_looked(command, url, why):
+def test_without_a_daemon_the_error_names_its_url(command, url, why):
     code, _, err = command("status", "--url", url)
     assert code == 1
     assert f"no daemon answers at {url}" in err
@@ -157,7 +169,7 @@ def test_without_a_daemon_clients_say_where_they_looked(command, url, why):
 
 
 @pytest.mark.parametrize(
-    ("variable", "text", "told"),
+    ("variable", "text", "message"),
     [
         (
             "BACKFILLD_PIPLINE",
@@ -174,11 +186,11 @@ def test_without_a_daemon_clients_say_where_they_looked(command, url, why):
         ("BACKFILLD_BACKUP_KEEP", "0", "BACKFILLD_BACKUP_KEEP '0' is not a number of backups"),
     ],
 )
-def test_a_wrong_variable_is_named_with_the_remedy(command, monkeypatch, variable, text, told):
+def test_a_wrong_variable_is_named_with_the_remedy(command, monkeypatch, variable, text, message):
     monkeypatch.setenv(variable, text)
     code, _, err = command("serve", "--pipeline", "p.toml", "--state-dir", "s")
     assert code == 2
-    assert told in err
+    assert message in err
 
 
 def test_a_job_may_start_a_daemon(command, monkeypatch, tmp_path):
@@ -188,7 +200,7 @@ def test_a_job_may_start_a_daemon(command, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("token", ["", "bfd_unknown"])
-def test_who_is_not_admitted_is_told_where_a_token_goes(command, monkeypatch, tmp_path, token):
+def test_a_client_without_access_learns_where_a_token_goes(command, monkeypatch, tmp_path, token):
     monkeypatch.setenv("BACKFILLD_TOKEN", token)
     with listening(make_door(tmp_path).api.app) as url:
         code, _, err = command("status", "--url", url)
@@ -196,7 +208,7 @@ def test_who_is_not_admitted_is_told_where_a_token_goes(command, monkeypatch, tm
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_what_a_job_said_does_not_move_the_cursor_of_who_reads_a_report(capsys, monkeypatch, terminal):
+def test_no_text_of_a_job_moves_the_cursor_in_a_report(capsys, monkeypatch, terminal):
     monkeypatch.setattr(output.console, "_force_terminal", terminal)
     output.print_lines([Text("# 1. box: failed: \x1b[2K\x1b[1Arm -rf\u202e /")])
     assert capsys.readouterr().out == "# 1. box: failed:  [2K [1Arm -rf  /\n"
@@ -208,15 +220,15 @@ def test_a_command_of_several_lines_is_printed_as_it_would_run(capsys):
 
 
 @pytest.mark.parametrize("token", ["bfd_x\n", "bfd_€"])
-def test_a_token_that_cannot_be_sent_is_told_so_and_not_shown(command, monkeypatch, token):
+def test_a_token_that_cannot_be_sent_is_refused_and_not_printed(command, monkeypatch, token):
     monkeypatch.setenv("BACKFILLD_TOKEN", token)
     code, _, err = command("status")
-    told = "BACKFILLD_TOKEN has a character that no token has; paste bfd_... again"
-    assert (code, err) == (2, f"backfilld: {told}\n")
+    message = "BACKFILLD_TOKEN has a character that no token has; paste bfd_... again"
+    assert (code, err) == (2, f"backfilld: {message}\n")
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_brackets_in_what_a_job_said_are_shown_as_they_are(capsys, monkeypatch, terminal):
+def test_brackets_in_the_output_of_a_job_are_printed(capsys, monkeypatch, terminal):
     # Given a reason that a markup language would take for tags
     monkeypatch.setattr(output.console, "_force_terminal", terminal)
     reason = "exit 1: [error] no such file [/tmp/x]"
@@ -232,6 +244,6 @@ def test_brackets_in_what_a_job_said_are_shown_as_they_are(capsys, monkeypatch, 
         "stale": None,
     }
     # When it is shown
-    inspect.show_date({**date, **known, "processors": [], "attempts": [attempt], "transitions": []})
+    inspect.print_date({**date, **known, "processors": [], "attempts": [attempt], "transitions": []})
     # Then nothing of it is lost
     assert capsys.readouterr().out.count(reason) == 2

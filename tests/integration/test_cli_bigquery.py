@@ -54,8 +54,10 @@ def platform(bigquery_house: BigQueryHouse, tmp_path: Path, monkeypatch: pytest.
         assert isinstance(info, TableInfo)
         by = info.partition_column
         columns = {column: TYPES.get(column, "STRING") for column in sorted(info.columns)}
-        told = ", ".join(f"{column} {'DATE' if column == by else kind}" for column, kind in columns.items())
-        bigquery_house.run(f"CREATE TABLE {table} ({told}) PARTITION BY {by}")
+        printed = ", ".join(
+            f"{column} {'DATE' if column == by else kind}" for column, kind in columns.items()
+        )
+        bigquery_house.run(f"CREATE TABLE {table} ({printed}) PARTITION BY {by}")
     games = " UNION ALL ".join(SCHEDULE.format(date=date, games=count) for date, count in GAMES.items())
     bigquery_house.run(f"CREATE TABLE nba_raw.nbac_schedule PARTITION BY game_date AS {games}")
     return checkout
@@ -76,21 +78,23 @@ def test_validate_and_plan_tell_the_platform_s_own_tables_and_commands(
     fill(bigquery_house, "nba_raw.nbac_team_boxscore", 22)
     fill(bigquery_house, f"nba_analytics.{OFFENSE}", 88)
     # When
-    told = command("validate", DAY, NEXT, "--plan")
+    printed = command("validate", DAY, NEXT, "--plan")
     # Then
-    assert told.code == 1, told.err
-    assert told.rows("⚠ nbac_team_boxscore") == ["⚠ nbac_team_boxscore 1/2 (50.0%) [CRITICAL] (1 NEVER RAN)"]
-    assert told.rows(f"⚠ {OFFENSE}") == [
+    assert printed.code == 1, printed.err
+    assert printed.rows("⚠ nbac_team_boxscore") == [
+        "⚠ nbac_team_boxscore 1/2 (50.0%) [CRITICAL] (1 NEVER RAN)"
+    ]
+    assert printed.rows(f"⚠ {OFFENSE}") == [
         f"⚠ {OFFENSE} 0/2 (0.0%) [CRITICAL] (1 excess: 88 rows, at most 22 for 11 games; 1 NEVER RAN)"
     ]
     # And the commands are the platform's own, each with the options that its script takes
     script = "backfill_jobs/raw/nbac_team_boxscore/nbac_team_boxscore_backfill_job.py"
-    (line,) = told.rows("(cd ", script)
+    (line,) = printed.rows("(cd ", script)
     call = f"PYTHONPATH=. PYTHONUNBUFFERED=1 .venv/bin/python {script} --start-date {NEXT} --end-date {NEXT}"
     assert line == f"(cd {platform.root} && {call})"
-    assert told.rows("# ", f"{OFFENSE} {DAY}: excess: 88 rows, at most 22 for 11 games [13 s, estimate]")
-    assert told.rows("# warehouse: ", "USD")
-    assert told.rows("2 of 2 expected dates finish")
+    assert printed.rows("# ", f"{OFFENSE} {DAY}: excess: 88 rows, at most 22 for 11 games [13 s, estimate]")
+    assert printed.rows("# warehouse: ", "USD")
+    assert printed.rows("2 of 2 expected dates finish")
 
 
 def test_preflight_looks_at_checkout_and_tables_and_tries_a_job_of_each_phase(
@@ -98,15 +102,15 @@ def test_preflight_looks_at_checkout_and_tables_and_tries_a_job_of_each_phase(
 ) -> None:
     # Given one script that lost its options, and one that never had the one it must set
     platform.spoil(CONTEXT, ', "skip_downstream_trigger": True', "")
-    told = command("preflight", DAY, NEXT, "--state-dir", tmp_path / "state")
+    printed = command("preflight", DAY, NEXT, "--state-dir", tmp_path / "state")
     # Then only these are critical
-    assert told.code == 1
-    assert told.rows("✗") == [f"✗ required settings {CONTEXT}: skip_downstream_trigger is not set to True"], (
-        told.out
-    )
-    assert told.rows(f"in {platform.script(CONTEXT)}:")
-    assert told.rows("✓ tables 15 of 15 tables are there")
-    assert told.rows("nbac_gamebook_player_stats --dry-run ended well")
+    assert printed.code == 1
+    assert printed.rows("✗") == [
+        f"✗ required settings {CONTEXT}: skip_downstream_trigger is not set to True"
+    ], printed.out
+    assert printed.rows(f"in {platform.script(CONTEXT)}:")
+    assert printed.rows("✓ tables 15 of 15 tables are there")
+    assert printed.rows("nbac_gamebook_player_stats --dry-run ended well")
     # And once it is mended only the data so far is a warning
     platform.spoil(CONTEXT, '"backfill_mode": True', '"skip_downstream_trigger": True')
     again = command("preflight", DAY, NEXT, "--quick", "--state-dir", tmp_path / "state")
@@ -119,8 +123,8 @@ def test_quality_counts_rows_below_the_platform_s_standard(
     share = "IF(n <= 300, 40.0, 99.0)"
     columns = "completeness_percentage, backfill_bootstrap_mode"
     fill(bigquery_house, f"nba_analytics.{CONTEXT}", 389, columns, f"{share}, FALSE")
-    told = json.loads(command("quality", DAY, NEXT, "--json").out)
-    (context,) = [one for one in told["processors"] if one["processor"] == CONTEXT]
+    printed = json.loads(command("quality", DAY, NEXT, "--json").out)
+    (context,) = [one for one in printed["processors"] if one["processor"] == CONTEXT]
     assert (context["rows"], context["below"]) == (389, 300)
     assert list(context["dates"]) == [DAY]
-    assert not told["good"]
+    assert not printed["good"]

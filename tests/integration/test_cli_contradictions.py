@@ -27,9 +27,11 @@ def test_a_range_with_games_in_no_season_names_its_dates_and_exits_1(
     days = [f"2021-10-{day:02},6" for day in range(4, 18)]
     (tmp_path / "calendar.csv").write_text("\n".join(["date,games", *days, ""]))
     # When they are validated
-    told = CommandLine(monkeypatch, capsys)("validate", "2021-10-04", "2021-10-17", "--pipeline", str(path))
+    printed = CommandLine(monkeypatch, capsys)(
+        "validate", "2021-10-04", "2021-10-17", "--pipeline", str(path)
+    )
     # Then nothing is expected, and that is no success
-    assert told.code == 1
-    assert told.rows("0 of 14 dates expected")
-    assert told.rows("warning: 14 dates have counts", "outside of all seasons: 2021-10-04..2021-10-17")
-    assert told.rows("next: correct calendar.season")
+    assert printed.code == 1
+    assert printed.rows("0 of 14 dates expected")
+    assert printed.rows("warning: 14 dates have counts", "outside of all seasons: 2021-10-04..2021-10-17")
+    assert printed.rows("next: correct calendar.season")

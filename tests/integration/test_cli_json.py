@@ -1,9 +1,10 @@
-"""What `--json` prints is all that the verb's text tells."""
+"""`--json` prints all that the text of a verb shows."""
 
 import json
 
 import pytest
 
+from backfilld.daemon.executors.attempt_files import FileLog
 from tests.integration.api_world import make_api
 from tests.integration.command_line import beside
 from tests.simulation.world import Work
@@ -23,26 +24,36 @@ def command(api, monkeypatch, capsys):
         yield found
 
 
-def test_status_in_json_has_what_its_text_tells(command, api):
+def test_status_in_json_has_what_its_text_shows(command, api):
     api.world.script = lambda job: Work(code=1)
     command("enqueue", "2021-10-28", "--wait")
-    told = json.loads(command("status", "--json").out)
-    assert told["progress"]["dates"]["failed"] == 1
-    assert [one["date"] for one in told["failed"]] == ["2021-10-28"]
-    assert [one["id"] for one in told["backfills"]] == [1]
-    assert told["activity"]["running"] == []
+    printed = json.loads(command("status", "--json").out)
+    assert printed["progress"]["dates"]["failed"] == 1
+    assert [one["date"] for one in printed["failed"]] == ["2021-10-28"]
+    assert [one["id"] for one in printed["backfills"]] == [1]
+    assert printed["activity"]["running"] == []
 
 
-def test_a_wait_that_is_asked_for_json_prints_the_receipt_with_what_it_came_to(command):
+def test_a_wait_with_json_prints_the_outcomes_and_then_the_progress_a_document_a_line(command):
     ended = command(*WAIT, "--json")
-    told = json.loads(ended.out)
-    assert (ended.code, told["outcomes"], told["backfill"]["status"]) == (0, {"enqueued": 3}, "finished")
+    first, *_, last = map(json.loads, ended.out.splitlines())
+    assert (ended.code, first["outcomes"], last["backfill"]["status"]) == (0, {"enqueued": 3}, "finished")
 
 
-def test_a_bad_pipeline_file_is_told_in_json(command, tmp_path):
+def test_logs_in_json_has_the_attempt_and_its_log(command, api, monkeypatch, tmp_path):
+    log = tmp_path / "1.log"
+    log.write_text("one\ntwo\n")
+    monkeypatch.setattr(api.world.executor, "log", lambda number: FileLog(log))
+    command("enqueue", "2021-10-28", "--wait")
+    attempt = json.loads(command("logs", "1", "--json").out)
+    assert (attempt["id"], attempt["dates"], attempt["log"]) == (1, ["2021-10-28"], "one\ntwo\n")
+    assert json.loads(command("logs", "1", "--tail", "1", "--json").out)["log"] == "two\n"
+
+
+def test_the_mistakes_of_a_pipeline_file_are_listed_in_json(command, tmp_path):
     bad = tmp_path / "bad.toml"
     bad.write_text("name = ", encoding="utf-8")
     ended = command("pipeline", "check", "--pipeline", str(bad), "--json")
-    told = json.loads(ended.out)
-    assert (ended.code, told["file"]) == (1, str(bad))
-    assert "is not TOML" in told["problems"][0]
+    printed = json.loads(ended.out)
+    assert (ended.code, printed["file"]) == (1, str(bad))
+    assert "is not TOML" in printed["problems"][0]

@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 
-from backfilld.api.cli.commands import inspect
+from backfilld.api.cli.commands import logs
 from backfilld.daemon.executors.attempt_files import FileLog
 from tests.integration.api_world import listening, make_api
 from tests.integration.command_line import CommandLine
@@ -28,7 +28,7 @@ def long_log(command, api, monkeypatch, tmp_path):
     log = tmp_path / "1.log"
     log.write_bytes(b"".join(b"line %06d\n" % number for number in range(90_000)))
     monkeypatch.setattr(api.world.executor, "log", lambda number: FileLog(log))
-    monkeypatch.setattr(inspect, "PART_BYTES", 100_000)
+    monkeypatch.setattr(logs, "PART_BYTES", 100_000)
     command("enqueue", "2021-10-27")
     api.world.run()
     return log
@@ -39,12 +39,12 @@ def long_log(command, api, monkeypatch, tmp_path):
     [([], 90_000), (["--follow"], 90_000), (["--tail", "50000"], 50_000), (["--tail", "0"], 0)],
 )
 def test_a_log_larger_than_any_part_of_it_is_printed_byte_by_byte(command, long_log, words, lines):
-    told = command("logs", "1", *words)
-    assert told.out == "".join(long_log.read_text().splitlines(keepends=True)[90_000 - lines :])
+    printed = command("logs", "1", *words)
+    assert printed.out == "".join(long_log.read_text().splitlines(keepends=True)[90_000 - lines :])
 
 
 def test_a_log_is_followed_however_much_is_written_at_once(command, api, monkeypatch, long_log):
-    # Given a job that writes much more while somebody follows it
+    # Given a job that writes much more while an operator follows it
     api.enqueue("2021-10-28")
     api.world.settle()
     (running,) = [one["id"] for one in api.get("/v1/attempts?status=running&processor=box")["items"]]
@@ -54,7 +54,7 @@ def test_a_log_is_followed_however_much_is_written_at_once(command, api, monkeyp
             log.write(b"more\n" * 50_000)
         api.world.run()
 
-    monkeypatch.setattr(inspect.time, "sleep", write_on)
+    monkeypatch.setattr(logs.time, "sleep", write_on)
     # Then all of it is printed, once
     assert command("logs", str(running), "--follow").out == long_log.read_text()
 
@@ -63,9 +63,9 @@ def test_a_log_is_never_held_whole(command, monkeypatch, long_log):
     # Given a log of 24 MB
     with long_log.open("ab") as log:
         log.truncate(24 << 20)
-    monkeypatch.setattr(inspect, "PART_BYTES", 1 << 20)
+    monkeypatch.setattr(logs, "PART_BYTES", 1 << 20)
     printed = []
-    monkeypatch.setattr(inspect, "_log_writer", lambda: lambda part: printed.append(len(part)))
+    monkeypatch.setattr(logs, "_log_writer", lambda: lambda part: printed.append(len(part)))
     # When it is printed by a command line and a daemon in this one process
     tracemalloc.start()
     command("logs", "1")

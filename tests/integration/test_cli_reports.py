@@ -73,44 +73,46 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # ------------------------------------------------------------------------------------------------ validate
 
 
-def test_processors_are_told_in_the_rows_that_operators_know(command: CommandLine, filled: Path) -> None:
-    told = command("validate", OPENER, "2021-10-20")
-    assert told.code == 1
-    assert "2021-10-19..2021-10-20: 2 of 2 dates expected, 2 of them in bootstrap" in told.out
-    assert told.rows("⚠ nbac_team_boxscore") == ["⚠ nbac_team_boxscore 1/2 (50.0%) [CRITICAL] (1 NEVER RAN)"]
-    assert told.rows("⚠ bdl_player_boxscores") == [
+def test_processors_are_printed_in_rows_that_operators_know(command: CommandLine, filled: Path) -> None:
+    printed = command("validate", OPENER, "2021-10-20")
+    assert printed.code == 1
+    assert "2021-10-19..2021-10-20: 2 of 2 dates expected, 2 of them in bootstrap" in printed.out
+    assert printed.rows("⚠ nbac_team_boxscore") == [
+        "⚠ nbac_team_boxscore 1/2 (50.0%) [CRITICAL] (1 NEVER RAN)"
+    ]
+    assert printed.rows("⚠ bdl_player_boxscores") == [
         "⚠ bdl_player_boxscores 1/2 (50.0%) [FALLBACK] (1 NEVER RAN)"
     ]
     # And phase 4 by the note that says why nothing is expected
-    assert told.rows("player_daily_cache") == [
+    assert printed.rows("player_daily_cache") == [
         "– player_daily_cache 0/0 [CRITICAL] (2 dates in the season's bootstrap)"
     ]
-    assert told.rows("phase4 (") == ["phase4 (sequential): 0/0 dates ready, 2 in bootstrap"]
+    assert printed.rows("phase4 (") == ["phase4 (sequential): 0/0 dates ready, 2 in bootstrap"]
 
 
 def test_a_date_that_is_there_is_ready(command: CommandLine, filled: Path) -> None:
-    told = command("validate", OPENER)
-    assert (told.code, told.rows("next:")) == (
+    printed = command("validate", OPENER)
+    assert (printed.code, printed.rows("next:")) == (
         0,
         ["next: nothing to do: 1 date expected, ready in every phase"],
     )
-    assert told.rows("✓ player_game_summary") == ["✓ player_game_summary 1/1 (100.0%) [CRITICAL]"]
+    assert printed.rows("✓ player_game_summary") == ["✓ player_game_summary 1/1 (100.0%) [CRITICAL]"]
 
 
-def test_off_dates_are_told_apart_with_their_reason(command: CommandLine, stage: Path) -> None:
-    told = command("validate", "2021-10-15", "2021-10-19")
-    assert told.rows("off:") == ["off: 2021-10-15..2021-10-18: preseason: 2021-22 opens 2021-10-19"]
-    assert told.rows("1 date expected (4 off, 1 in bootstrap); ready: phase2 0/1, phase3 0/1, phase4 0/0")
+def test_off_dates_are_listed_with_their_reason(command: CommandLine, stage: Path) -> None:
+    printed = command("validate", "2021-10-15", "2021-10-19")
+    assert printed.rows("off:") == ["off: 2021-10-15..2021-10-18: preseason: 2021-22 opens 2021-10-19"]
+    assert printed.rows("1 date expected (4 off, 1 in bootstrap); ready: phase2 0/1, phase3 0/1, phase4 0/0")
 
 
-def test_each_date_tells_what_it_lacks_where_asked(command: CommandLine, filled: Path) -> None:
-    told = command("validate", OPENER, "2021-10-20", "--dates")
-    assert told.rows("2021-10-19 ready")
-    assert told.rows("2021-10-20 incomplete") == ["2021-10-20 incomplete ○ NEVER RAN: all 5"] * 2
-    assert told.rows("2021-10-20 bootstrap")
+def test_each_date_is_printed_with_its_missing_processors(command: CommandLine, filled: Path) -> None:
+    printed = command("validate", OPENER, "2021-10-20", "--dates")
+    assert printed.rows("2021-10-19 ready")
+    assert printed.rows("2021-10-20 incomplete") == ["2021-10-20 incomplete ○ NEVER RAN: all 5"] * 2
+    assert printed.rows("2021-10-20 bootstrap")
 
 
-def test_a_short_table_and_a_failed_run_tell_their_figures(command: CommandLine, stage: Path) -> None:
+def test_a_short_table_and_a_failed_run_have_their_figures(command: CommandLine, stage: Path) -> None:
     # Given a source with 2 of 4 rows, and one whose run failed
     date = dt.date.fromisoformat(OPENER)
     misbehave.switch(stage / "lake", "nbac_team_boxscore", date, "partial")
@@ -119,15 +121,15 @@ def test_a_short_table_and_a_failed_run_tell_their_figures(command: CommandLine,
     for step in steps:
         if step["processor"] in ("nbac_team_boxscore", "bdl_player_boxscores"):
             subprocess.run(step["shell"], shell=True, check=True, capture_output=True)
-    told = command("validate", OPENER, "--plan")
-    assert told.rows("⚠ nbac_team_boxscore") == [
+    printed = command("validate", OPENER, "--plan")
+    assert printed.rows("⚠ nbac_team_boxscore") == [
         "⚠ nbac_team_boxscore 0/1 (0.0%) [CRITICAL] (partial: 2 of 4 rows)"
     ]
-    (failed,) = told.rows("✗ bdl_player_boxscores")
+    (failed,) = printed.rows("✗ bdl_player_boxscores")
     assert "(ran but FAILED: " in failed
     # And the plan gives the same reasons
-    assert told.rows("# ", "nbac_team_boxscore 2021-10-19: partial: 2 of 4 rows")
-    assert told.rows("# ", "bdl_player_boxscores 2021-10-19: failed: ")
+    assert printed.rows("# ", "nbac_team_boxscore 2021-10-19: partial: 2 of 4 rows")
+    assert printed.rows("# ", "bdl_player_boxscores 2021-10-19: failed: ")
 
 
 # ---------------------------------------------------------------------------------------------------- plan
@@ -135,34 +137,34 @@ def test_a_short_table_and_a_failed_run_tell_their_figures(command: CommandLine,
 
 def test_the_plan_s_own_lines_fill_a_date(command: CommandLine, filled: Path) -> None:
     # Given a lake that only the plan's printed lines have written to
-    told = command("validate", OPENER, "--plan")
-    assert told.rows("# plan for") == [
+    printed = command("validate", OPENER, "--plan")
+    assert printed.rows("# plan for") == [
         "# plan for 2021-10-19..2021-10-19, sources all: 0 steps to run; 1 of 1 expected dates finish"
     ]
-    assert not told.rows("(cd ")
+    assert not printed.rows("(cd ")
 
 
 def test_steps_come_in_order_with_what_they_wait_for(command: CommandLine, stage: Path) -> None:
-    told = command("validate", OPENER, "--plan")
-    heads = told.rows("# phase")
+    printed = command("validate", OPENER, "--plan")
+    heads = printed.rows("# phase")
     assert heads == [
         "# phase2 (parallel): 5 steps, unknown time",
         "# phase3 (parallel): 5 steps, unknown time",
     ]
-    assert told.rows("# after", "team_offense_game_summary") == [
+    assert printed.rows("# after", "team_offense_game_summary") == [
         "# after 1, 2, 3, 4, 5, 7: phase2 of the same date; team_offense_game_summary"
     ]
-    assert len(told.rows("(cd ", "backfilld.demo.jobs.")) == 10
-    assert told.rows("# warehouse: 23 questions, free of charge")
-    assert told.rows("# a time is known from a daemon's --state-dir once it ran")
+    assert len(printed.rows("(cd ", "backfilld.demo.jobs.")) == 10
+    assert printed.rows("# warehouse: 23 queries, free of charge")
+    assert printed.rows("# durations come from the --state-dir of a daemon that ran the job")
 
 
 def test_nothing_is_suggested_beyond_a_hole_before_the_range(command: CommandLine, stage: Path) -> None:
-    told = command("validate", DAY, "--plan")
-    assert told.rows("blocked by 2021-10-19, which lacks player_game_summary (never_ran)")
-    assert told.rows("blocked by 4 more earlier dates: 2021-10-22..2021-10-25")
-    assert told.rows("# stays undone in phase4: 2021-10-26: 2021-10-19 lacks player_game_summary")
-    assert not told.rows("(cd ", "zone_analysis")
+    printed = command("validate", DAY, "--plan")
+    assert printed.rows("blocked by 2021-10-19, which lacks player_game_summary (never_ran)")
+    assert printed.rows("blocked by 4 more earlier dates: 2021-10-22..2021-10-25")
+    assert printed.rows("# stays undone in phase4: 2021-10-26: 2021-10-19 lacks player_game_summary")
+    assert not printed.rows("(cd ", "zone_analysis")
 
 
 def test_a_script_that_is_empty_is_not_suggested(command: CommandLine, stage: Path) -> None:
@@ -171,31 +173,31 @@ def test_a_script_that_is_empty_is_not_suggested(command: CommandLine, stage: Pa
     path = stage / "pipeline.toml"
     text = path.read_text()
     path.write_text(text.replace('"-m", "backfilld.demo.jobs.nbac_team_boxscore"', '"empty.py"'))
-    told = command("validate", OPENER, "--plan")
-    assert told.rows("# stays undone in phase2", f"the script {script} is empty")
-    assert not told.rows("(cd ", "empty.py")
+    printed = command("validate", OPENER, "--plan")
+    assert printed.rows("# stays undone in phase2", f"the script {script} is empty")
+    assert not printed.rows("(cd ", "empty.py")
 
 
 def test_sources_choose_the_sources_and_imply_the_plan(command: CommandLine, stage: Path) -> None:
-    told = command("validate", OPENER, "--sources", "critical")
-    assert told.rows("# phase2 (parallel): 2 steps")
-    assert told.rows("# goes without", "bettingpros_player_points_props")
+    printed = command("validate", OPENER, "--sources", "critical")
+    assert printed.rows("# phase2 (parallel): 2 steps")
+    assert printed.rows("# waives", "bettingpros_player_points_props")
 
 
 def test_the_choices_stand_side_by_side(command: CommandLine, stage: Path) -> None:
-    told = command("validate", OPENER, "--compare")
-    assert told.rows("sources all") == ["sources all critical none"]
-    assert told.rows("steps") == ["steps 10 7 0"]
-    assert told.rows("phase2 afterwards") == ["phase2 afterwards 5/5 (100.0%) 2/5 (40.0%) 0/5 (0.0%)"]
-    assert told.rows("phase3 afterwards") == ["phase3 afterwards 5/5 (100.0%) 5/5 (100.0%) 0/5 (0.0%)"]
-    assert told.rows("dates that end well") == ["dates that end well 1/1 1/1 0/1"]
-    assert told.rows("none: phase2 of 2021-10-19 stays undone")
+    printed = command("validate", OPENER, "--compare")
+    assert printed.rows("sources all") == ["sources all critical none"]
+    assert printed.rows("steps") == ["steps 10 7 0"]
+    assert printed.rows("phase2 afterwards") == ["phase2 afterwards 5/5 (100.0%) 2/5 (40.0%) 0/5 (0.0%)"]
+    assert printed.rows("phase3 afterwards") == ["phase3 afterwards 5/5 (100.0%) 5/5 (100.0%) 0/5 (0.0%)"]
+    assert printed.rows("dates done") == ["dates done 1/1 1/1 0/1"]
+    assert printed.rows("none: phase2 of 2021-10-19 stays undone")
 
 
 def test_its_json_carries_plan_and_comparison(command: CommandLine, stage: Path) -> None:
-    told = json.loads(command("validate", OPENER, "--sources", "none", "--compare", "--json").out)
-    assert (told["ready"], told["plan"]["sources"]) == (False, "none")
-    assert [option["steps"] for option in told["comparison"]["options"]] == [10, 7, 0]
+    printed = json.loads(command("validate", OPENER, "--sources", "none", "--compare", "--json").out)
+    assert (printed["ready"], printed["plan"]["sources"]) == (False, "none")
+    assert [option["steps"] for option in printed["comparison"]["options"]] == [10, 7, 0]
 
 
 # --------------------------------------------------------------------------------- what a daemon remembers
@@ -221,55 +223,55 @@ def test_a_daemon_s_accepted_gaps_count_and_its_times_are_the_plan_s(
     # When
     with_it = command("validate", OPENER, "--plan", "--dates", "--state-dir", state)
     without = command("validate", OPENER, "--plan")
-    # Then nobody plans to fill it
+    # Then no step of the plan fills it
     assert len(without.rows("(cd ", "nbac_team_boxscore")) == 1
     assert not with_it.rows("(cd ", "nbac_team_boxscore")
 
 
 def test_a_state_of_another_version_is_no_guess(command: CommandLine, small: Path) -> None:
     (small / "state.db").touch()
-    told = command("validate", OPENER, "--state-dir", small)
-    assert told.code == 2
-    assert "start the daemon once, which upgrades it" in told.err
+    printed = command("validate", OPENER, "--state-dir", small)
+    assert printed.code == 2
+    assert "start the daemon once, which upgrades it" in printed.err
 
 
-def test_a_state_directory_without_a_state_is_told_as_one(command: CommandLine, small: Path) -> None:
-    told = command("validate", OPENER, "--state-dir", small / "typo")
-    assert told.err == (
-        f"no state database in {small}/typo: counted without a daemon's attempts and accepted gaps;"
+def test_a_state_directory_without_a_database_is_reported(command: CommandLine, small: Path) -> None:
+    printed = command("validate", OPENER, "--state-dir", small / "typo")
+    assert printed.err == (
+        f"no state database in {small}/typo: the attempts and waivers of the daemon are not included;"
         " correct --state-dir or leave it out\n"
     )
-    assert told.out == command("validate", OPENER).out
+    assert printed.out == command("validate", OPENER).out
 
 
-def test_the_state_is_read_while_somebody_writes_it(command: CommandLine, small: Path) -> None:
-    # Given a state database that is being written, by somebody else
+def test_the_state_is_read_while_it_is_written(command: CommandLine, small: Path) -> None:
+    # Given a state database that another process is writing
     db = Database(f"sqlite:///{small / 'state.db'}")
     db.upgrade()
     with db.write():
-        told = command("validate", OPENER, "--plan", "--state-dir", small)
+        printed = command("validate", OPENER, "--plan", "--state-dir", small)
     db.close()
     # Then it is read as it was, at once
-    assert (told.code, told.err) == (1, "")
-    assert told.rows("box", "NEVER RAN")
+    assert (printed.code, printed.err) == (1, "")
+    assert printed.rows("box", "NEVER RAN")
 
 
 def test_a_lake_that_is_not_there_is_no_answer(command: CommandLine, small: Path) -> None:
     (small / "lake").rmdir()
     for words in (["validate", OPENER], ["quality", OPENER]):
-        told = command(*words)
-        assert (told.code, told.out) == (1, "")
-        assert "the warehouse could not be asked: " in told.err
+        printed = command(*words)
+        assert (printed.code, printed.out) == (1, "")
+        assert "the warehouse could not be queried: " in printed.err
 
 
 # ----------------------------------------------------------------------------------------------- preflight
 
 
 def test_preflight_of_what_is_there_is_ready(command: CommandLine, filled: Path, tmp_path: Path) -> None:
-    told = command("preflight", OPENER, "--state-dir", tmp_path)
-    assert told.code == 0, told.out
-    assert told.rows("ready: 16 pass")
-    assert [line for line in told.out.splitlines() if line and not line.startswith(" ")][:6] == [
+    printed = command("preflight", OPENER, "--state-dir", tmp_path)
+    assert printed.code == 0, printed.out
+    assert printed.rows("ready: 16 pass")
+    assert [line for line in printed.out.splitlines() if line and not line.startswith(" ")][:6] == [
         "pipeline",
         "daemon",
         "jobs",
@@ -277,24 +279,24 @@ def test_preflight_of_what_is_there_is_ready(command: CommandLine, filled: Path,
         "data",
         "trial",
     ]
-    assert told.rows("✓ dry runs", "nbac_gamebook_player_stats --dry-run ended well")
+    assert printed.rows("✓ dry runs", "nbac_gamebook_player_stats --dry-run ended well")
 
 
 def test_preflight_with_warnings_is_a_2_and_quick_leaves_the_dry_runs_out(
     command: CommandLine, small: Path
 ) -> None:
-    told = command("preflight", OPENER, "--quick")
-    assert told.code == 2
-    assert told.rows("⚠ data so far", "raw: 0 of 1 dates ready, 0.0 % complete")
-    assert told.rows("→ its jobs will run; --sources critical or none leaves them out")
-    assert told.rows("– dry runs", "left out by --quick")
+    printed = command("preflight", OPENER, "--quick")
+    assert printed.code == 2
+    assert printed.rows("⚠ data so far", "raw: 0 of 1 dates ready, 0.0 % complete")
+    assert printed.rows("→ its jobs will run; --sources critical or none leaves them out")
+    assert printed.rows("– dry runs", "left out by --quick")
 
 
 def test_preflight_that_finds_something_critical_is_a_1(command: CommandLine, small: Path) -> None:
     (small / "lake").rmdir()
-    told = command("preflight", "--quick", "--json")
-    report = json.loads(told.out)
-    assert (told.code, report["exit_code"]) == (1, 1)
+    printed = command("preflight", "--quick", "--json")
+    report = json.loads(printed.out)
+    assert (printed.code, report["exit_code"]) == (1, 1)
     groups = {one["check"]: one["group"] for one in report["results"]}
     assert (groups["warehouse"], groups["state"]) == ("warehouse", "daemon")
 
@@ -302,21 +304,21 @@ def test_preflight_that_finds_something_critical_is_a_1(command: CommandLine, sm
 def test_preflight_of_a_bad_file_names_key_and_remedy(command: CommandLine, small: Path) -> None:
     path = small / "pipeline.toml"
     path.write_text(SMALL.replace("date_column", "date_colum"))
-    told = command("preflight")
-    assert told.code == 1
-    assert told.rows("✗ pipeline file", "did you mean 'date_column'?")
+    printed = command("preflight")
+    assert printed.code == 1
+    assert printed.rows("✗ pipeline file", "did you mean 'date_column'?")
 
 
 def test_preflight_of_a_file_that_is_not_there_names_the_option(command: CommandLine, small: Path) -> None:
-    told = command("preflight", "--pipeline", small / "typo.toml")
-    assert told.code == 1
-    assert told.rows("→ correct --pipeline or BACKFILLD_PIPELINE")
+    printed = command("preflight", "--pipeline", small / "typo.toml")
+    assert printed.code == 1
+    assert printed.rows("→ correct --pipeline or BACKFILLD_PIPELINE")
 
 
 # ------------------------------------------------------------------------------------------------- quality
 
 
-def test_rows_below_their_standard_are_told_by_date(command: CommandLine, stage: Path) -> None:
+def test_rows_below_their_standard_are_listed_by_date(command: CommandLine, stage: Path) -> None:
     # Given a processor that wrote rows of poor quality
     date = dt.date.fromisoformat(OPENER)
     misbehave.switch(stage / "lake", "upcoming_team_game_context", date, "degraded")
@@ -325,25 +327,25 @@ def test_rows_below_their_standard_are_told_by_date(command: CommandLine, stage:
     for step in (step for phase in steps for step in phase["steps"] if step["processor"] in needed):
         subprocess.run(step["shell"], shell=True, check=True, capture_output=True)
     # When
-    told = command("quality", OPENER)
+    printed = command("quality", OPENER)
     # Then
-    assert told.code == 1
-    assert told.rows("⚠ upcoming_team_game_context: 4 of 4 rows do not hold completeness_percentage >= 95")
-    assert told.rows("2021-10-19 ⚠ degraded: 0 of 4 rows")
-    assert told.rows("– player_daily_cache: no rows")
-    assert told.rows("no standard stated: nbac_gamebook_player_stats")
+    assert printed.code == 1
+    assert printed.rows("⚠ upcoming_team_game_context: 4 of 4 rows do not hold completeness_percentage >= 95")
+    assert printed.rows("2021-10-19 ⚠ degraded: 0 of 4 rows")
+    assert printed.rows("– player_daily_cache: no rows")
+    assert printed.rows("no quality standard configured: nbac_gamebook_player_stats")
 
 
 def test_good_rows_are_a_0(command: CommandLine, filled: Path) -> None:
-    told = command("quality", OPENER)
-    assert told.code == 0
-    assert told.rows("✓ upcoming_team_game_context: 0 of 4 rows do not hold", "(100.0% good)")
+    printed = command("quality", OPENER)
+    assert printed.code == 0
+    assert printed.rows("✓ upcoming_team_game_context: 0 of 4 rows do not hold", "(100.0% good)")
     assert json.loads(command("quality", OPENER, "--json").out)["good"] is True
 
 
 def test_without_rows_there_is_nothing_to_check(command: CommandLine, stage: Path) -> None:
-    told = command("quality", OPENER)
-    assert (told.code, told.rows("there are no rows to check")) == (
+    printed = command("quality", OPENER)
+    assert (printed.code, printed.rows("there are no rows to check")) == (
         0,
         ["2021-10-19..2021-10-19: there are no rows to check"],
     )

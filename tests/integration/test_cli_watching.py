@@ -22,7 +22,7 @@ from tests.integration.api_world import listening, make_api
 from tests.integration.command_line import beside
 from tests.simulation.world import Work
 
-STAMPED = re.compile(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ [a-z]+( [\w-]+=("(\\.|[^"\\])*"|[^\s"=]+))*')
+STAMPED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \S.*")
 COLOUR = re.compile(r"\x1b\[[\d;]*3\d(;[\d;]*)?m")
 RANGE = ("2021-10-27", "2021-10-29")
 WAIT = ("enqueue", *RANGE, "--wait")
@@ -41,15 +41,15 @@ def command(api, monkeypatch, capsys):
 
 @pytest.fixture
 def on_terminal(monkeypatch):
-    """Let the command line believe that it writes to a terminal of this size."""
+    """Make the command line write to a terminal of this size."""
 
-    def believe(width=100, height=40):
+    def terminal_of(width=100, height=40):
         monkeypatch.setattr(output.console, "_force_terminal", True)
         monkeypatch.setattr(output.console, "_width", width)
         monkeypatch.setattr(output.console, "_height", height)
         monkeypatch.setenv("TERM", "xterm-256color")
 
-    return believe
+    return terminal_of
 
 
 def fail(api, processor="box", date="2021-10-28"):
@@ -65,33 +65,31 @@ def fail(api, processor="box", date="2021-10-28"):
 def test_waiting_for_a_backfill_that_goes_well_ends_with_0_and_plain_lines(command):
     ended = command(*WAIT)
     assert ended.code == 0
-    told = ended.out.splitlines()[1:]
-    assert all(STAMPED.fullmatch(line) for line in told), told
-    assert ended.rows("backfill id=1 status=finished", "done=3")
-    assert ended.rows("phase name=phase4 satisfied=6 total=6 percent=100")
-    assert "\x1b" not in ended.out
+    lines = ended.out.splitlines()[1:]
+    assert all(STAMPED.fullmatch(line) and line.isprintable() for line in lines), lines
+    assert ended.rows("backfill 1 is finished: 3 done of 2021-10-27..2021-10-29", "phase4 6/6 (100 %)")
 
 
-def test_each_failure_is_told_once_with_its_reason_and_the_command_that_looks_at_it(command, api):
+def test_each_failure_is_printed_once_with_its_reason_and_the_command_that_shows_more(command, api):
     # Given a job that fails whenever it runs
     fail(api)
-    # When somebody waits for its date among others
+    # When an operator waits for its date among others
     ended = command(*WAIT)
-    # Then the wait ends with 1, and every attempt and the date were told once
+    # Then the wait ends with 1, and every attempt and the date were printed once
     assert ended.code == 1
-    attempts = ended.rows("failure", "2021-10-28 box", 'how="exited 1"', 'reason="exit 1"')
-    assert len(attempts) == len({line.split("command=")[1] for line in attempts}) == 3
-    (date,) = ended.rows("failure what=2021-10-28 how=exhausted")
-    assert date.endswith('command="backfilld status 2021-10-28"')
+    attempts = ended.rows("✗ 2021-10-28 box exited 1: exit 1 → backfilld logs")
+    assert len(attempts) == len({line.split("→")[1] for line in attempts}) == 3
+    (date,) = ended.rows("✗ 2021-10-28 exhausted")
+    assert date.endswith("→ backfilld status 2021-10-28")
 
 
-def test_what_had_failed_before_is_no_news(command, api):
+def test_earlier_failures_are_not_printed(command, api):
     fail(api, date="2021-10-27")
     assert command(*WAIT).code == 1
-    assert "failure" not in command("enqueue", "2021-10-30", "--wait").out
+    assert "✗" not in command("enqueue", "2021-10-30", "--wait").out
 
 
-def test_a_dry_run_is_told_and_not_waited_for(command):
+def test_a_dry_run_is_printed_and_not_followed(command):
     ended = command(*WAIT, "--dry-run", "--json")
     assert (ended.code, json.loads(ended.out)["outcomes"]) == (0, {"enqueued": 3})
 
@@ -119,13 +117,13 @@ def test_a_daemon_that_is_restarted_is_waited_for(command, monkeypatch):
     # Given a daemon that answers no more for a while
     answers = iter([ApiError("no daemon answers"), ApiError("HTTP 503", 503)])
 
-    def away_at_first(client, backfill=None):
+    def unavailable_at_first(client, backfill=None):
         if (error := next(answers, None)) is not None:
             raise error
         return take_snapshot(client, backfill)
 
-    monkeypatch.setattr(follow, "take_snapshot", away_at_first)
-    # Then it is told once, and the wait goes on
+    monkeypatch.setattr(follow, "take_snapshot", unavailable_at_first)
+    # Then that is printed once, and the wait goes on
     ended = command(*WAIT)
     assert ended.code == 0
     assert ended.err.count("trying again") == 1
@@ -136,7 +134,7 @@ def test_a_backfill_that_is_not_there_is_an_error(command):
     assert (ended.code, "there is no backfill 99" in ended.err) == (1, True)
 
 
-def test_a_hold_is_told_when_it_is_placed_with_the_command_that_lifts_it(command, api, monkeypatch):
+def test_a_hold_is_printed_when_it_is_placed_with_the_command_that_ends_it(command, api, monkeypatch):
     # Given a pause in the middle
     steps = iter(range(1000))
 
@@ -149,35 +147,36 @@ def test_a_hold_is_told_when_it_is_placed_with_the_command_that_lifts_it(command
 
     monkeypatch.setattr(follow.time, "sleep", step)
     ended = command(*WAIT)
-    (hold,) = ended.rows("hold kind=all")
-    assert 'reason="warehouse maintenance"' in hold
-    assert hold.endswith('command="backfilld resume"')
+    (hold,) = ended.rows("held: ")
+    assert hold.endswith("held: warehouse maintenance → backfilld resume")
 
 
-def test_status_tells_all_facts_line_by_line(command, api):
+def test_status_is_plain_text_with_every_section(command, api):
     fail(api)
     command("enqueue", *RANGE)
     api.world.step()
     ended = command("status")
-    assert all(STAMPED.fullmatch(line) for line in ended.out.splitlines())
-    assert ended.rows("processor name=box phase=phase2 satisfied=0 total=3")
-    assert ended.rows("running attempt=1 processor=box dates=2021-10-27")
-    assert ended.rows("waiting reason=")
-    assert ended.rows("backfill id=1 status=active")
+    assert all(line.isprintable() for line in ended.out.splitlines())
+    assert ended.rows("0 of 3 dates done, 0 failed, 3 live")
+    assert ended.rows("box 0/3 0 %")
+    assert ended.rows("running ▷ 2021-10-27 box", "#1")
+    assert ended.rows("waiting ")
+    assert ended.rows("1 active 2021-10-27..2021-10-29")
 
 
-def test_status_of_a_date_tells_all_of_it(command, api, on_terminal):
+def test_status_of_a_date_shows_all_of_it(command, api, on_terminal):
     # Given a date that failed, with a gap that was accepted
     fail(api)
     command(*WAIT)
     api.post("/v1/dates/2021-10-28/accept", {"processor": "box", "reason": "the source never had it"})
-    # Then programs get a line for each fact
+    # Then a pipe gets plain text
     plain = command("status", "2021-10-28")
-    assert all(STAMPED.fullmatch(line) for line in plain.out.splitlines())
-    assert plain.rows("date date=2021-10-28 state=")
-    assert plain.rows("attempt id=", "processor=box", "status=exited", "exit_code=1", 'reason="exit 1"')
-    assert plain.rows("transition", "to=failed")
-    # And people see the same, with where to look
+    assert all(line.isprintable() for line in plain.out.splitlines())
+    assert plain.rows("2021-10-28 ")
+    assert plain.rows("#", "box", "exited 1")
+    assert plain.rows("exit 1 → backfilld logs")
+    assert plain.rows("→ failed")
+    # And a terminal shows the same
     on_terminal(width=80)
     shown = command("status", "2021-10-28").out
     for words in (
@@ -274,7 +273,7 @@ def test_ctrl_c_leaves_the_daemon_alone_and_says_so_and_no_color_is_honoured(api
         os.close(ours)
         # Then it ends with the code of an interrupt, in one line, and everything goes on
         assert process.returncode == 130
-        assert said.strip() == "the daemon goes on; look again with: backfilld watch"
+        assert said.strip() == "the daemon continues; watch again with: backfilld watch"
         assert not COLOUR.search(seen.decode(errors="replace"))
         assert api.get("/v1/progress")["dates"]["live"] == 3
 
@@ -285,21 +284,21 @@ def test_one_date_is_no_dates(command):
     )
 
 
-def test_the_audit_tells_what_changed_in_words(command):
+def test_the_audit_shows_what_changed(command):
     command("enqueue", *RANGE, "--note", "a try")
     command("pause", "1")
     command("accept", "2021-10-28", "box", "--reason", "lost")
-    accepted, paused, enqueued = command("audit").out.splitlines()
+    _, accepted, paused, enqueued = command("audit").out.splitlines()
     assert accepted.endswith("accepted.by: anonymous; accepted.reason: lost")
-    assert paused.endswith("\tstatus: active -> paused; paused: false -> true")
+    assert paused.endswith("  status: active -> paused; paused: false -> true")
     assert enqueued.endswith("sources: all; force: false; priority: 0; note: a try; outcomes.enqueued: 3")
 
 
-def test_a_processor_that_there_is_not_is_told_with_names_that_are_whole(command):
-    told = command("accept", "2021-10-28", "nosuch", "--reason", "lost")
-    assert told.err == "backfilld: there is no processor 'nosuch'; known are box, extra, zones, cache\n"
-    told = command("accept", "2021-10-28", "boxes", "--reason", "lost")
-    assert told.err == "backfilld: there is no processor 'boxes'; did you mean 'box'?\n"
+def test_an_unknown_processor_is_refused_with_complete_names(command):
+    printed = command("accept", "2021-10-28", "nosuch", "--reason", "lost")
+    assert printed.err == "backfilld: there is no processor 'nosuch'; known are box, extra, zones, cache\n"
+    printed = command("accept", "2021-10-28", "boxes", "--reason", "lost")
+    assert printed.err == "backfilld: there is no processor 'boxes'; did you mean 'box'?\n"
 
 
 @pytest.mark.parametrize(
@@ -341,5 +340,5 @@ def completed(monkeypatch, words):
     *before, last = f"backfilld {words}".split(" ")
     monkeypatch.setenv("COMP_WORDS", " ".join([*before, last]))
     monkeypatch.setenv("COMP_CWORD", str(len(before)))
-    told = BashComplete(cli, {}, "backfilld", "_BACKFILLD_COMPLETE").complete()
-    return {line.partition(",")[2] for line in told.splitlines()}
+    printed = BashComplete(cli, {}, "backfilld", "_BACKFILLD_COMPLETE").complete()
+    return {line.partition(",")[2] for line in printed.splitlines()}

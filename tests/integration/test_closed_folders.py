@@ -68,7 +68,7 @@ def test_a_state_database_that_cannot_be_seen_is_told_so(
 def test_a_lake_that_may_not_be_reached_is_no_answer(command: CommandLine, folder: Path) -> None:
     told = command("validate", DAY)
     assert (told.code, told.out) == (1, "")
-    assert "the warehouse could not be asked: there is no lake at" in told.err
+    assert "the warehouse could not be queried: there is no lake at" in told.err
 
 
 @pytest.mark.parametrize("target", ["closed", "closed/copy.db"])

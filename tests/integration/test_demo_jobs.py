@@ -115,7 +115,7 @@ def test_a_rerun_writes_the_same_rows_in_place_of_the_old(platform: Platform) ->
     assert again.fetchall() == before
 
 
-def test_a_job_tells_the_witness_which_attempt_it_is_and_takes_its_time(platform: Platform) -> None:
+def test_a_job_logs_its_attempt_and_takes_its_time(platform: Platform) -> None:
     done = platform.run("nbac_team_boxscore", BACKFILLD_ATTEMPT="31", DEMO_SECONDS="0.05")
     assert f"{DAY}: 0 %" in done.stdout
     (run,) = run_log.runs(platform.lake)

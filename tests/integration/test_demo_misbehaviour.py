@@ -1,4 +1,4 @@
-"""The demo's jobs told to misbehave: as real processes, what they leave behind is what the kind promises."""
+"""Misbehaving jobs of the demo as real processes: each kind leaves behind what it promises."""
 
 import contextlib
 import os
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from backfilld.daemon.warehouses.adapter import Partition
+from backfilld.daemon.warehouses.lake.stamps import LakeStamps
 from backfilld.demo import misbehave, run_log
 from backfilld.state.rules.verdict import Verdict
 from tests.integration.demo_platform import DAY, PIPELINE, Platform
@@ -28,6 +30,7 @@ def platform(tmp_path: Path) -> Platform:
         ("nothing", 0, 0, [RUNNING, (SUCCESS, 0)], Verdict.NEVER_RAN),
         ("partial", 0, 2, [RUNNING, (SUCCESS, 2)], Verdict.PARTIAL),
         ("duplicates", 0, 20, [RUNNING, (SUCCESS, 20)], Verdict.EXCESS),
+        ("unchanged", 0, 0, [RUNNING, (SUCCESS, 0)], Verdict.NEVER_RAN),
         ("unclosed", 0, 10, [RUNNING], Verdict.COMPLETE),
         ("no_history", 0, 10, [], Verdict.COMPLETE),
         ("crash", -signal.SIGKILL, 10, [RUNNING], Verdict.COMPLETE),
@@ -37,7 +40,7 @@ def platform(tmp_path: Path) -> Platform:
         ("degraded", 0, 10, [RUNNING, (SUCCESS, 10)], Verdict.DEGRADED),
     ],
 )
-def test_a_job_misbehaves_as_it_is_told(
+def test_a_job_misbehaves_as_its_switch_says(
     platform: Platform,
     kind: str,
     exit_code: int,
@@ -66,6 +69,28 @@ def test_a_retry_recovers_when_only_the_first_run_is_spoiled(platform: Platform)
         platform.run("nbac_team_boxscore")
         counts.append(platform.count("nbac_team_boxscore"))
     assert counts == [20, 10]
+
+
+def test_a_rerun_that_leaves_the_old_rows_shows_by_their_write_stamp_alone(platform: Platform) -> None:
+    # Given rows of an earlier run
+    name = "nbac_team_boxscore"
+    target = PIPELINE.processors[name]
+    partition = Partition(target.table, target.date_column, DAY)
+
+    def told() -> tuple[int, str]:
+        stamps = LakeStamps(platform.lake).read([partition], purpose="gate")
+        return platform.count(name), stamps[partition]
+
+    platform.run(name)
+    before = told()
+    # When the job runs again and leaves them as they are
+    misbehave.switch(platform.lake, name, DAY, "unchanged", times=1)
+    assert platform.run(name).returncode == 0
+    # Then nothing has changed, unlike after one that writes the same rows once more
+    assert told() == before
+    platform.run(name)
+    rows, stamp = told()
+    assert (rows, stamp == before[1]) == (before[0], False)
 
 
 def test_the_witness_keeps_a_killed_run_open(platform: Platform) -> None:

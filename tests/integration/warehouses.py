@@ -45,6 +45,9 @@ class House(Protocol):
     ) -> None:
         """Add rows to a table that is partitioned by the date column `by`."""
 
+    def rewrite(self, table: str, date: dt.date, *, by: str = "game_date") -> None:
+        """Write the rows of a date once more."""
+
     def fill(self, table: str, select: str, *, by: str = "game_date") -> None:
         """Make a table of a SELECT in which {dates} are all dates and {double} is the type of floats."""
 
@@ -107,6 +110,12 @@ class LakeHouse(_Told):
             connection.execute(f"INSERT INTO t VALUES {_values(rows, known, '{}::JSON')}")
             self._write(connection, "t", table, by)
 
+    def rewrite(self, table: str, date: dt.date, *, by: str = "game_date") -> None:
+        for file in self.root.joinpath(*table.split("."), f"{by}={date}").glob("*.parquet"):
+            written = file.with_suffix(".new")
+            written.write_bytes(file.read_bytes())
+            written.replace(file)
+
     def fill(self, table: str, select: str, *, by: str = "game_date") -> None:
         dates = f"(SELECT unnest(generate_series({_FIRST}, {_LAST}, INTERVAL 1 DAY))::DATE AS day)"
         with duckdb.connect() as connection:
@@ -163,6 +172,9 @@ class BigQueryHouse(_Told):
             self.run(f"CREATE TABLE {table} ({columns}) PARTITION BY {by}")
             self._made.add(table)
         self.run(f"INSERT INTO {table} VALUES {_values(rows, known, 'PARSE_JSON({})')}")
+
+    def rewrite(self, table: str, date: dt.date, *, by: str = "game_date") -> None:
+        self.run(f"UPDATE {table} SET {by} = {by} WHERE {by} = DATE '{date}'")
 
     def fill(self, table: str, select: str, *, by: str = "game_date") -> None:
         dates = f"UNNEST(GENERATE_DATE_ARRAY({_FIRST}, {_LAST})) AS day"

@@ -136,8 +136,10 @@ class ClaimInvariants:
         if check["asked_at"] < self._sim.started_at and not self._sim.scenario.sets_clock:
             raise Violation("validation first", f"{told} by an answer from before the daemon's start")
         pair, attempt_count = (date, processor.name), self._invariants.attempt_count[date, processor.name]
-        first_of_force = check["mode"] == "force" and check["attempt_count"] == 1
-        if self._sim.platform.complete(self._invariants.pair(check), evidence) and not first_of_force:
+        rewrites = check["mode"] == "force" and (
+            check["attempt_count"] == 1 or check["verdict"] in ("untouched", "failed")
+        )
+        if self._sim.platform.complete(self._invariants.pair(check), evidence) and not rewrites:
             raise Violation("satisfied work is never run again", told)
         limit = 1 if check["verdict"] == "excess" else processor.max_attempts
         # What a kill kept from beginning is given back, and nothing else is.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from backfilld.daemon.executors.adapter import Handle, Job, JobResult, JobStatus, RecordHandles
@@ -26,6 +27,27 @@ def do_nothing() -> None:
     """What a job does that does nothing."""
 
 
+class WrittenRows(dict[Pair, int]):
+    """Rows per (processor, date), with the number of times that each partition was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: Counter[Pair] = Counter()
+
+    def __setitem__(self, pair: Pair, rows: int) -> None:
+        self.writes[pair] += 1
+        super().__setitem__(pair, rows)
+
+    def __delitem__(self, pair: Pair) -> None:
+        self.writes[pair] += 1
+        super().__delitem__(pair)
+
+    def clear(self) -> None:
+        """Empty every table."""
+        self.writes.update(self.keys())
+        super().clear()
+
+
 @dataclass
 class SimWarehouse:
     """Rows per (processor, date), and the history that jobs write."""
@@ -34,7 +56,9 @@ class SimWarehouse:
     calendar: Mapping[dt.date, int]
     reference: Mapping[str, str] = field(default_factory=dict)
     budget: DailyBudget | None = None
-    rows: dict[Pair, int] = field(default_factory=dict)
+    rows: WrittenRows = field(default_factory=WrittenRows)
+    unprovable: set[str] = field(default_factory=set)
+    """The processors of whose tables it cannot tell when they were written."""
     closed: dict[Pair, HistoryRun] = field(default_factory=dict)
     open: dict[Pair, HistoryRun] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
@@ -42,6 +66,8 @@ class SimWarehouse:
     retry_at: float | None = None
     """When a spent quota is filled again."""
     questions: int = 0
+    calendar_questions: int = 0
+    """Those of them about the calendar."""
     billed: int = 0
     """Bytes, whatever the daemon has written down of them."""
     point: Callable[[str], None] = lambda name: None
@@ -51,15 +77,18 @@ class SimWarehouse:
 
     def counts(self, start: dt.date, end: dt.date) -> Mapping[dt.date, Counts]:
         """The calendar's counts."""
+        self.calendar_questions += 1
         self._ask(tables=1)
         return {date: {"games": games} for date, games in self.calendar.items() if start <= date <= end}
 
-    def evidence(self, wanted: Wanted, *, purpose: str) -> Answers:
+    def evidence(self, wanted: Wanted, *, purpose: str, stamps: Wanted | None = None) -> Answers:
         """What the rows and the history say."""
         asked_at = self.clock()
         self.point(QUERY_SENT)
         self._ask(tables=len(wanted))
         answers = {(name, date): self.look(name, date) for name, chosen in wanted.items() for date in chosen}
+        for pair in ((name, date) for name, chosen in (stamps or {}).items() for date in chosen):
+            answers[pair] = replace(answers[pair], write_stamp=self.write_stamp(pair))
         for pair, evidence in answers.items():
             self.answers.setdefault(pair, {})[asked_at] = evidence
         self.point(ANSWER_SENT)
@@ -77,6 +106,10 @@ class SimWarehouse:
             closed=self.closed.get(pair),
             open=self.open.get(pair),
         )
+
+    def write_stamp(self, pair: Pair) -> str | None:
+        """What changes with each write of a partition."""
+        return None if pair[0] in self.unprovable | self.broken.keys() else str(self.rows.writes[pair])
 
     def _ask(self, *, tables: int) -> None:
         if self.budget:

@@ -18,6 +18,7 @@ from tests.simulation.claim_invariants import ClaimInvariants
 from tests.simulation.fakes import Pair
 from tests.simulation.no_data_invariants import NoDataInvariants
 from tests.simulation.quiescence_invariants import QuiescenceInvariants, Row, Violation, day_of
+from tests.simulation.rewrite_invariants import RewriteInvariants
 from tests.simulation.staleness_invariants import StalenessInvariants
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Invariants:
         self.spent = BudgetInvariants(sim, self)
         self._claims = ClaimInvariants(sim, self, self.spent)
         self._no_data = NoDataInvariants(sim, self)
+        self.rewrites = RewriteInvariants(sim, self)
         marked = StalenessInvariants(sim, self)
         rest = QuiescenceInvariants(sim, self, marked)
         self.at_rest, self.ended, self.nothing_lacks = rest.look, rest.ended, marked.nothing_lacks
@@ -126,6 +128,7 @@ class Invariants:
         self._cancels_are_kept(cancelling)
         self._no_date_is_lost()
         self._attempts_and_checks_agree()
+        self.rewrites.claimed()
         for move in self.rows("SELECT rowid, * FROM transitions WHERE rowid > ? ORDER BY rowid", self.moves):
             self.moves = move["rowid"]
             self._moved(move, before)
@@ -212,10 +215,13 @@ class Invariants:
         self._no_data.moved(move, trigger, last=last)
         if trigger is Trigger.ADMIT:
             self.admitted[date] = move["at"]
+            self.rewrites.admitted(date)
             for processor in self._sim.pipeline.processors:
                 self.attempt_count[date, processor] = 0
         if trigger in (Trigger.ADVANCE, Trigger.BYPASS):
             self._passed(date, self._sim.pipeline.stage[move["source"]], trigger)
+            if self.dates[date]["outcome"] == "complete":
+                self.rewrites.completed(date)
             if target not in FINAL:
                 self._entered(date, self._sim.pipeline.stage[target], before)
 

@@ -151,7 +151,7 @@ def test_what_was_known_of_the_calendar_is_asked_again_though_the_clock_was_set_
     world.enqueue(DATES[-1], DATES[-1])
     # Then the calendar was asked again
     with world.db.read() as tx:
-        assert calendar_days.between(tx, DATES[-1], DATES[-1]) == {DATES[-1]: 0}
+        assert calendar_days.between(tx, DATES[-1], DATES[-1]) == {DATES[-1]: {"games": 0}}
 
 
 def test_done_dates_are_looked_at_in_their_time_though_the_clock_was_set_back_by_more(world):
@@ -214,3 +214,47 @@ def test_a_change_of_daylight_saving_is_no_leap(world, monkeypatch, change):
     assert first.name < backups.create().name
     monkeypatch.undo()
     time.tzset()
+
+
+def held_until_midnight(world):
+    """A date whose table has used up its attempts of the day."""
+    world.script = lambda job: Work(seconds=5.0, code=1)
+    world.enqueue(DATES[0], DATES[0])
+    while not world.commands.holds():
+        world.step()
+    (hold,) = world.commands.holds()
+    return hold
+
+
+@pytest.mark.parametrize("while_down", [False, True])
+def test_a_hold_until_midnight_stays_until_midnight_though_the_clock_was_set_back(tmp_path, while_down):
+    # Given a table that is held until its quota begins anew (case T17)
+    shape = pipeline(phase("raw", processor("source")), jobs={"daily_attempts": 1, "backoff": "10s"})
+    world = Settable(shape, dict.fromkeys(DATES, 2), tmp_path)
+    hold = held_until_midnight(world)
+    # When the clock is set back by an hour
+    world.set_clock(-HOUR)
+    if while_down:
+        world.start()
+    world.settle()
+    # Then it ends when its sentence says
+    (after,) = world.commands.holds()
+    assert (after.until, after.reason) == (hold.until, hold.reason)
+    world.time = hold.until - 1
+    world.settle()
+    assert world.commands.holds() == [after]
+    world.time = hold.until
+    world.settle()
+    assert len(world.attempts(DATES[0])) == 2
+
+
+def test_the_pause_of_an_unreachable_warehouse_is_no_longer_for_a_clock_that_was_set_back(world):
+    # Given a warehouse that is asked again in a few seconds
+    world.warehouse.down = "refused"
+    world.enqueue(DATES[0], DATES[0])
+    world.settle()
+    (hold,) = world.commands.holds()
+    world.set_clock(-HOUR)
+    world.settle()
+    (after,) = world.commands.holds()
+    assert after.until - world.time <= hold.until - hold.since + 1

@@ -68,7 +68,7 @@ def test_of_dates_that_lie_far_apart_only_the_lookbacks_are_asked_about(tmp_path
     world.enqueuer.enqueue(EnqueueRequest(dates=tuple(far), by=ME))
     world.settle()
     # Then nobody asks about what lies between
-    asked = sorted((date - OPENER).days for name, date in world.warehouse.told if name == "box")
+    asked = sorted((date - OPENER).days for name, date in world.warehouse.answers if name == "box")
     assert asked == [1, 2, 3, 28, 29, 30]
 
 
@@ -166,12 +166,12 @@ def test_a_date_that_bypasses_a_phase_passes_the_lookback_of_the_one_it_enters(t
     )
     second = OPENER + dt.timedelta(days=1)
     # When a bootstrap date is about to leave the first phase
-    day = world.pipeline.seasons.day(second, SEASON[second])
+    day = world.pipeline.seasons.day(second, {"games": SEASON[second]})
     window = lookback.window(world.pipeline, world.context.machine, world.pipeline.stage["raw"], day)
     # Then the dates before it have to be satisfied in the skipped one
     assert window == lookback.Window(*world.pipeline.phase[1:], OPENER, second)
     # And a later date, which skips nothing, is looked at when it leaves that
-    day = world.pipeline.seasons.day(DAY, SEASON[DAY])
+    day = world.pipeline.seasons.day(DAY, {"games": SEASON[DAY]})
     assert lookback.window(world.pipeline, world.context.machine, world.pipeline.stage["raw"], day) is None
     assert lookback.window(world.pipeline, world.context.machine, world.pipeline.stage["mid"], day).end == DAY
 

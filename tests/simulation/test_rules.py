@@ -10,8 +10,7 @@ from backfilld.daemon.events import AttemptEnded, Incident
 from backfilld.state.rules.verdict import HistoryRun
 from backfilld.state.store import checks, transitions
 from tests.factories import phase, pipeline, processor
-from tests.simulation.fakes import Work
-from tests.simulation.scenario import ANSWER_SENT
+from tests.simulation.fakes import ANSWER_SENT, Work
 from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
 from tests.simulation.world import World
 

@@ -167,6 +167,10 @@ def begin_the_day_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budgets, "count_attempts", lambda *_: None)
 
 
+def believe_reruns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge, "_judge_rewrite", lambda *_: None)
+
+
 @pytest.mark.parametrize(
     ("plant", "rules"),
     [
@@ -184,6 +188,7 @@ def begin_the_day_anew(monkeypatch: pytest.MonkeyPatch) -> None:
         (believe_old_answers, {"validation first"}),
         (begin_the_day_anew, {"daily budgets", "counts equal rows"}),
         (see_nobody_else, {"another controller is waited for"}),
+        (believe_reruns, {"a rerun proves that it wrote"}),
     ],
 )
 def test_a_planted_bug_is_found_and_told_in_a_short_story(simulator, monkeypatch, plant, rules) -> None:

@@ -112,7 +112,7 @@ def test_an_accepted_gap_passes_though_its_table_cannot_be_asked_and_is_not_aske
         world.commands.accept(date, "box", by=ME, reason="the table is gone")
     # Then the date passes, and after a while nothing more is asked
     world.run(limit=100)
-    assert world.dates()[OPENER].outcome == "accepted"
+    assert world.dates()[OPENER].outcome == "waived"
 
 
 def test_retrying_a_stopped_backfill_wakes_the_dates_that_were_stopped(tmp_path):

@@ -45,9 +45,10 @@ def world(tmp_path):
 
 
 def asked(world: World, duty) -> int:
-    before = world.warehouse.questions
+    """How many queries about tables a duty sends."""
+    before = world.warehouse.questions - world.warehouse.calendar_questions
     duty()
-    return world.warehouse.questions - before
+    return world.warehouse.questions - world.warehouse.calendar_questions - before
 
 
 def test_every_done_date_is_looked_at_again_once_a_week_in_one_question(world):
@@ -164,3 +165,30 @@ def test_a_request_for_a_regressed_date_finds_out_too(world):
     world.fill("zones", DAY, rows=0)
     world.enqueue(DAY, DAY, dry_run=True)
     assert world.dates()[DAY].regressed.startswith("zones is never_ran")
+
+
+def test_a_date_that_could_not_be_asked_is_asked_again_soon_and_not_only_after_a_week(world):
+    # Given a table that cannot be asked when the sweep comes (case T11)
+    world.warehouse.broken["box"] = "table is locked"
+    world.time += WEEK
+    assert world.engine.sweeper.run() == len(SEASON)
+    # Then its dates are not asked about at each tick
+    world.time += 60
+    assert asked(world, world.engine.sweeper.run) == 0
+    # But after the recheck interval, and rows that were lost meanwhile are noticed
+    del world.warehouse.broken["box"]
+    world.fill("box", DAY, rows=0)
+    world.time += world.pipeline.engine.recheck_interval
+    assert world.engine.sweeper.run() == len(SEASON)
+    assert world.dates()[DAY].regressed.startswith("box is never_ran")
+    # And once answered they have a week again
+    world.time += WEEK - 3600
+    assert asked(world, world.engine.sweeper.run) == 0
+
+
+def test_dates_that_cannot_be_asked_do_not_keep_the_sweep_from_the_others(world, monkeypatch):
+    monkeypatch.setattr("backfilld.daemon.engine.sweep.BATCH", 4)
+    world.warehouse.broken["box"] = "table is locked"
+    world.time += WEEK
+    # Two of the first four are asked about once more with the other two
+    assert [world.engine.sweeper.run() for _ in range(3)] == [4, 4, 0]

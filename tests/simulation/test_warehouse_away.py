@@ -199,11 +199,11 @@ def test_rows_that_show_a_minute_late_are_found_by_the_query_that_confirms(tmp_p
     late: list[tuple[float, str, dt.date]] = []
     ask = world.warehouse.evidence
 
-    def evidence(wanted: Wanted, *, purpose: str) -> Answers:
+    def evidence(wanted: Wanted, *, purpose: str, stamps: Wanted | None = None) -> Answers:
         for at, name, date in late:
             if at <= world.time:
                 world.fill(name, date)
-        return ask(wanted, purpose=purpose)
+        return ask(wanted, purpose=purpose, stamps=stamps)
 
     def script(job: Job) -> Work:
         name, date = job.env["BACKFILLD_PROCESSOR"], dt.date.fromisoformat(job.env["BACKFILLD_DATE"])

@@ -1,30 +1,83 @@
-"""The verbs of the command line: each is where the table says, and brings in no more than it needs."""
+"""The verbs of the command line: each is where the table says, and imports no more than it needs."""
 
 import subprocess
 import sys
 
 import click
 import pytest
+from click.testing import CliRunner
 
-from backfilld.api.cli.main import MODULES, cli
+from backfilld.api.cli.main import GROUPS, VERBS, cli
 
 HEAVY = {"alembic", "duckdb", "flask", "google.cloud.bigquery", "sqlalchemy", "sqlglot"}
-"""What takes longer to import than it takes to ask the daemon."""
+"""Modules whose import takes longer than a request to the daemon."""
+WITH_VERBS = ("pipeline", "token")
 
 
-@pytest.mark.parametrize("verb", [verb for verbs in MODULES.values() for verb in verbs])
-def test_a_verb_is_found_by_its_name(verb):
+def commands() -> dict[str, click.Command]:
+    """All commands by their words, those of `pipeline` and `token` too."""
+    context = click.Context(cli)
+    found = {verb: cli.get_command(context, verb) for verb in VERBS}
+    for verb in WITH_VERBS:
+        group = found.pop(verb)
+        found |= {f"{verb} {name}": group.get_command(context, name) for name in group.list_commands(context)}
+    return found
+
+
+def modules_after(program: str) -> set[str]:
+    words = f"import sys; from backfilld.api.cli.main import cli; {program}; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
+    return set(run.stdout.split())
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_has_its_name_and_the_summary_that_the_list_of_verbs_shows(verb):
     found = cli.get_command(click.Context(cli), verb)
     assert found is not None
     assert found.name == verb
+    assert found.help.partition("\n")[0] == VERBS[verb].summary
+
+
+@pytest.mark.parametrize("words", commands())
+def test_the_help_of_a_verb_has_an_example_of_it(words):
+    command = commands()[words]
+    assert f"  backfilld {words}" in command.epilog
+    assert f"  backfilld {words}" in CliRunner().invoke(cli, [*words.split(), "--help"]).output
+
+
+@pytest.mark.parametrize("width", [64, 80, 100])
+def test_the_list_of_verbs_is_grouped_and_no_summary_is_cut_or_wrapped(width):
+    shown = CliRunner().invoke(cli, ["--help"], terminal_width=width, max_content_width=width).output
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    assert [line[:-1] for line in lines if line.endswith(":") and line != "Options:"] == list(GROUPS)
+    assert {f"{name} {verb.summary}" for name, verb in VERBS.items()} <= set(lines)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("enque", "No such command 'enque'. Did you mean 'enqueue'?"),
+        ("stats", "No such command 'stats'. Did you mean 'status'?"),
+        ("zzz", "No such command 'zzz'. Known are preflight, serve, demo,"),
+    ],
+)
+def test_a_misspelt_verb_gets_a_suggestion(word, message):
+    result = CliRunner().invoke(cli, [word])
+    assert result.exit_code == 2
+    assert message in result.output
 
 
 def test_there_is_no_other_verb():
     assert cli.get_command(click.Context(cli), "report") is None
 
 
-def test_who_only_asks_the_daemon_waits_for_no_warehouse_and_no_database():
-    program = "from backfilld.api.cli.main import cli; cli.get_command(None, 'status')"
-    words = f"import sys; {program}; print(*sys.modules)"
-    run = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
-    assert not HEAVY & set(run.stdout.split())
+def test_a_verb_that_asks_the_daemon_imports_no_warehouse_and_no_database():
+    assert not HEAVY & modules_after(
+        "[cli.get_command(None, verb) for verb in ('status', 'enqueue', 'logs')]"
+    )
+
+
+def test_the_list_of_verbs_imports_none_of_them():
+    modules = modules_after("cli(['--help'], standalone_mode=False)")
+    assert not [name for name in modules if name.startswith("backfilld.api.cli.commands.")]
+    assert not HEAVY & modules

@@ -11,7 +11,7 @@ SEASON = [date(2021, 10, 19), date(2021, 10, 20), date(2021, 10, 22)]
 
 
 def chosen(command_line: CommandLine, *arguments: str) -> list[date]:
-    return command_line.chosen(command_line.parser(None).parse_args(arguments), SEASON)
+    return command_line.dates_from(command_line.parser(None).parse_args(arguments), SEASON)
 
 
 def refused(command_line: CommandLine, *arguments: str) -> int | str | None:

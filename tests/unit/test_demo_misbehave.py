@@ -11,43 +11,47 @@ JOB, DAY, OTHER = "nbac_team_boxscore", date(2021, 10, 26), date(2021, 10, 27)
 
 
 def test_without_a_file_all_is_well(tmp_path: Path) -> None:
-    assert misbehave.due(tmp_path, JOB, DAY) is None
+    assert misbehave.next_kind(tmp_path, JOB, DAY) is None
 
 
 def test_a_switch_holds_for_its_processor_and_date_alone(tmp_path: Path) -> None:
     misbehave.switch(tmp_path, JOB, DAY, "nothing")
-    assert [misbehave.due(tmp_path, JOB, DAY) for _ in range(3)] == ["nothing"] * 3
-    assert misbehave.due(tmp_path, JOB, OTHER) is None
-    assert misbehave.due(tmp_path, "player_daily_cache", DAY) is None
+    assert [misbehave.next_kind(tmp_path, JOB, DAY) for _ in range(3)] == ["nothing"] * 3
+    assert misbehave.next_kind(tmp_path, JOB, OTHER) is None
+    assert misbehave.next_kind(tmp_path, "player_daily_cache", DAY) is None
 
 
 def test_a_switch_for_some_runs_lets_the_next_recover(tmp_path: Path) -> None:
     misbehave.switch(tmp_path, JOB, DAY, "partial", times=2)
-    assert [misbehave.due(tmp_path, JOB, DAY) for _ in range(3)] == ["partial", "partial", None]
+    assert [misbehave.next_kind(tmp_path, JOB, DAY) for _ in range(3)] == ["partial", "partial", None]
 
 
 def test_a_switch_for_every_date_counts_each_date_apart(tmp_path: Path) -> None:
     misbehave.switch(tmp_path, JOB, None, "crash", times=1)
-    assert [misbehave.due(tmp_path, JOB, day) for day in (DAY, OTHER, DAY)] == ["crash", "crash", None]
+    assert [misbehave.next_kind(tmp_path, JOB, day) for day in (DAY, OTHER, DAY)] == ["crash", "crash", None]
 
 
 def test_a_switch_for_the_date_goes_before_one_for_every_date(tmp_path: Path) -> None:
     misbehave.switch(tmp_path, JOB, None, "partial")
     misbehave.switch(tmp_path, JOB, DAY, "hang", times=1)
-    assert [misbehave.due(tmp_path, JOB, day) for day in (OTHER, DAY, DAY)] == ["partial", "hang", "partial"]
+    assert [misbehave.next_kind(tmp_path, JOB, day) for day in (OTHER, DAY, DAY)] == [
+        "partial",
+        "hang",
+        "partial",
+    ]
 
 
 def test_switching_again_replaces_and_counts_afresh(tmp_path: Path) -> None:
     misbehave.switch(tmp_path, JOB, DAY, "partial", times=1)
-    misbehave.due(tmp_path, JOB, DAY)
+    misbehave.next_kind(tmp_path, JOB, DAY)
     misbehave.switch(tmp_path, JOB, DAY, "fail", times=1)
-    assert [misbehave.due(tmp_path, JOB, DAY) for _ in range(2)] == ["fail", None]
+    assert [misbehave.next_kind(tmp_path, JOB, DAY) for _ in range(2)] == ["fail", None]
 
 
 def test_well_takes_a_switch_back(tmp_path: Path) -> None:
     misbehave.switch(tmp_path, JOB, DAY, "fail")
     misbehave.switch(tmp_path, JOB, DAY, misbehave.WELL)
-    assert misbehave.due(tmp_path, JOB, DAY) is None
+    assert misbehave.next_kind(tmp_path, JOB, DAY) is None
 
 
 @pytest.mark.parametrize(
@@ -62,7 +66,11 @@ def test_what_cannot_be_is_refused(tmp_path: Path, processor: str, kind: str, ti
 def test_the_command_line_sets_a_switch(tmp_path: Path) -> None:
     assert misbehave.main([str(tmp_path), JOB, "2021-10-26", "partial", "--times", "1"]) == 0
     assert misbehave.main([str(tmp_path), JOB, "every", "fail"]) == 0
-    assert [misbehave.due(tmp_path, JOB, day) for day in (DAY, DAY, OTHER)] == ["partial", "fail", "fail"]
+    assert [misbehave.next_kind(tmp_path, JOB, day) for day in (DAY, DAY, OTHER)] == [
+        "partial",
+        "fail",
+        "fail",
+    ]
 
 
 @pytest.mark.parametrize("wrong", [["degraded"], ["sulk"], ["fail", "--times", "0"]])

@@ -51,7 +51,7 @@ def test_every_command_starts_a_module_that_takes_its_options(name: str) -> None
 
 
 @pytest.mark.parametrize("name", PHASE3)
-def test_phase_3_tells_its_platform_to_leave_phase_4_alone(name: str) -> None:
+def test_phase_3_skips_the_downstream_trigger_of_its_platform(name: str) -> None:
     assert PIPELINE.processors[name].requires == ("skip_downstream_trigger",)
     assert importlib.import_module(f"backfilld.demo.jobs.{name}").OPTIONS["skip_downstream_trigger"] is True
 
@@ -77,10 +77,10 @@ def test_the_stage_of_an_earlier_demo_is_cleared(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lake", "pipeline.toml"]
 
 
-def test_a_folder_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_not_emptied(tmp_path: Path) -> None:
     for name in ("thesis.txt", "pipeline.toml"):
         (tmp_path / name).write_text('name = "nba"\n')
-        with pytest.raises(FileExistsError, match="holds more than an earlier demo: name another folder"):
+        with pytest.raises(FileExistsError, match="contains more than an earlier demo: choose another"):
             environment.prepare(tmp_path)
         assert (tmp_path / "thesis.txt").exists()
 

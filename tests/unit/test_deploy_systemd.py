@@ -14,7 +14,7 @@ pytestmark = pytest.mark.packages
 
 UNITS = DEPLOY / "systemd"
 SERVICE = (UNITS / "backfilld@.service").read_text(encoding="utf-8")
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(params=["alone", "with jobs.conf"])
@@ -38,12 +38,12 @@ def test_a_mistake_in_a_unit_would_be_found(installed):
     assert "WatchdogSecs" in run("systemd-analyze", "verify", "--man=no", installed)
 
 
-def test_the_exposure_is_the_readmes_and_at_most_two(installed):
+def test_the_exposure_is_the_documented_one_and_at_most_two(installed):
     told = run("systemd-analyze", "security", "--offline=true", "--threshold=20", installed)
     figure = re.search(r"Overall exposure level for \S+: (\d\.\d)", told)
     opened = installed.with_name("backfilld@.service.d").exists()
     assert figure is not None
-    assert (f"{figure[1]} with the drop-in" if opened else f"exposure is {figure[1]}") in README
+    assert (f"{figure[1]} with the drop-in" if opened else f"exposure is {figure[1]}") in OPERATIONS
 
 
 def test_jobs_live_on_and_the_engine_is_watched():

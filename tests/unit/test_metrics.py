@@ -13,7 +13,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from backfilld import __version__
 from backfilld.api.metrics import Metrics
-from backfilld.daemon.events import AttemptEnded, AttemptStarted, DateMoved, GateEvaluated, Incident
+from backfilld.daemon.events import (
+    AttemptEnded,
+    AttemptStarted,
+    DateMoved,
+    ForeignWrites,
+    GateEvaluated,
+    Incident,
+)
 from backfilld.daemon.executors.adapter import Job
 from backfilld.state.records import AttemptStatus
 from backfilld.state.rules.machine import Trigger
@@ -55,6 +62,8 @@ def test_every_series_exists_before_anything_happens(api: Api) -> None:
         'backfilld_processor_paused{processor="box"}',
         'backfilld_holds{kind="warehouse"}',
         'backfilld_incidents_total{kind="breaker"}',
+        'backfilld_foreign_writes_total{processor="box"}',
+        'backfilld_processor_dates{phase="phase2",processor="box",verdict="untouched"}',
         "backfilld_collector_errors_total",
     ):
         assert samples[name] == 0, name
@@ -183,12 +192,14 @@ def test_every_event_is_counted_once() -> None:
     for status, code in ((AttemptStatus.IDLE, 143), (AttemptStatus.EXITED, 0), (AttemptStatus.EXITED, 2)):
         metrics.emit(AttemptEnded(status=status, exit_code=code, **ended))  # type: ignore[arg-type]
     metrics.emit(Incident(kind="clock", text="the clock was set back"))
+    metrics.emit(ForeignWrites(processor="box", dates=(DATE, DATE + dt.timedelta(days=1)), suspect="none"))
     text = metrics.exposition("")[0].decode()
     assert 'backfilld_transitions_total{to="phase2"} 1.0' in text
     assert 'backfilld_gate_evaluations_total{phase="phase2",result="run"} 1.0' in text
     for result in ("idle", "exited_0", "exited_nonzero"):
         assert f'backfilld_attempts_total{{processor="box",result="{result}"}} 1.0' in text
     assert 'backfilld_incidents_total{kind="clock"} 1.0' in text
+    assert 'backfilld_foreign_writes_total{processor="box"} 2.0' in text
 
 
 def test_a_database_that_cannot_be_read_does_not_break_the_scrape(

@@ -11,6 +11,7 @@ from backfilld.daemon.adapters import load_pipeline, parse_pipeline
 from backfilld.daemon.reports.plan.plan import plan
 from backfilld.daemon.reports.validation import Readiness, Validation, validation
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.validation import warnings
 from backfilld.state.rules.verdict import Verdict
 from tests.checkout import make
 from tests.factories import NOW, run
@@ -92,12 +93,13 @@ def test_no_job_is_given_more_than_one_date_at_a_time() -> None:
     assert not any("--parallel" in p.command for p in NBA.processors.values())
 
 
-def test_four_seasons_from_opener_to_the_end_of_the_finals() -> None:
+def test_five_seasons_from_opener_to_the_end_of_the_finals() -> None:
     assert [(s.opens.isoformat(), s.closes.isoformat()) for s in NBA.calendar.season] == [
         ("2021-10-19", "2022-06-16"),
         ("2022-10-18", "2023-06-12"),
         ("2023-10-24", "2024-06-17"),
         ("2024-10-22", "2025-06-22"),
+        ("2025-10-21", "2026-06-30"),
     ]
 
 
@@ -140,12 +142,10 @@ def test_the_plan_repairs_phase_3_of_every_date_before_the_first_step_of_phase_4
     first = next(step for step in made.steps if step.processor == "player_game_summary")
     assert first.dates == [november(16)]
     assert "team_offense_game_summary" in first.waits_for
-    # And of phase 4 only what is not there, or cannot be measured while the players are missing
+    # And of phase 4 only what is not there: the cache is compared with the context, which is complete
     missing = {(s.dates[0].day, s.processor) for s in made.steps if s.phase == "phase4"}
     assert missing == {
         (16, "player_composite_factors"),
-        (16, "player_daily_cache"),
-        (18, "player_daily_cache"),
         (29, "team_defense_zone_analysis"),
         (29, "player_composite_factors"),
         (29, "player_daily_cache"),
@@ -178,12 +178,45 @@ def test_the_zone_analysis_is_strict_from_day_35_of_the_season() -> None:
     assert verdicts(told, "team_defense_zone_analysis")[29] is Verdict.PARTIAL
 
 
-def test_before_day_35_no_rows_are_enough_once_a_run_has_ended_well() -> None:
+def test_no_rows_are_never_enough_although_a_run_ended_well() -> None:
+    # Day 27 of the season, within the ramp
     facts = as_found()
     facts.rows["team_defense_zone_analysis", november(15)] = 0
     assert verdicts(validated(facts), "team_defense_zone_analysis")[15] is Verdict.NEVER_RAN
     facts.closed = {("team_defense_zone_analysis", november(15)): run()}
-    assert verdicts(validated(facts), "team_defense_zone_analysis")[15] is Verdict.COMPLETE
+    assert verdicts(validated(facts), "team_defense_zone_analysis")[15] is Verdict.NO_DATA
+
+
+def test_no_rule_of_the_file_accepts_a_silent_zero() -> None:
+    assert list(warnings(NBA)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "first_day"),
+    [("team_defense_zone_analysis", 25), ("player_shot_zone_analysis", 17), ("player_composite_factors", 14)],
+)
+def test_a_precompute_step_expects_nothing_before_the_day_of_its_first_rows(
+    name: str, first_day: int
+) -> None:
+    opener = dt.date(2024, 10, 22)
+    days = [NBA.seasons.day(opener + dt.timedelta(days=n), {"games": 5}) for n in (first_day - 1, first_day)]
+    assert [NBA.expects(NBA.processors[name], day) for day in days] == [False, True]
+
+
+@pytest.mark.parametrize(("rows", "verdict"), [(54, "complete"), (95, "complete"), (41, "partial")])
+def test_the_daily_cache_has_14_players_a_game_and_no_more_than_have_a_context(
+    rows: int, verdict: str
+) -> None:
+    facts = as_found()
+    facts.rows["player_daily_cache", november(16)] = rows
+    assert verdicts(validated(facts), "player_daily_cache")[16].value == verdict
+
+
+@pytest.mark.parametrize("rows", [16 * 11, 28 * 11, 36 * 11])
+def test_player_rows_of_either_checkout_are_complete(rows: int) -> None:
+    facts = as_found()
+    facts.rows["player_game_summary", november(15)] = rows
+    assert verdicts(validated(facts), "player_game_summary")[15] is Verdict.COMPLETE
 
 
 def test_one_of_187_players_is_not_a_success() -> None:

@@ -1,4 +1,4 @@
-"""What the README shows is what the code does."""
+"""The documents show the states as the code has them."""
 
 import re
 from pathlib import Path
@@ -7,10 +7,10 @@ from backfilld.daemon.adapters import load_pipeline
 from backfilld.state.rules.machine import Machine
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONCEPTS = (ROOT / "docs" / "concepts.md").read_text(encoding="utf-8")
 
 
 def test_the_diagram_is_the_machines():
-    shown = re.search(r"<!-- diagram -->\n```mermaid\n(.*?)\n```\n<!-- /diagram -->", README, re.DOTALL)
+    shown = re.search(r"<!-- diagram -->\n```mermaid\n(.*?)\n```\n<!-- /diagram -->", CONCEPTS, re.DOTALL)
     assert shown is not None
     assert shown[1] == Machine(load_pipeline(ROOT / "demo" / "pipeline.toml")).diagram()

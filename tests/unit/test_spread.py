@@ -17,7 +17,7 @@ def db(state_url):
     database = Database(state_url)
     database.upgrade()
     with database.write() as tx:
-        calendar_days.save(tx, dict.fromkeys(DATES, 5), 0.0)
+        calendar_days.save(tx, {key: {"games": 5} for key in DATES}, 0.0)
     yield database
     database.close()
 
@@ -35,4 +35,4 @@ def test_dates_are_read(db, wanted, read):
     with db.read() as tx:
         assert sorted(row.date for row in select_by_dates(tx, table, wanted)) == read
         # And whoever asks gets those alone
-        assert calendar_days.for_dates(tx, wanted) == dict.fromkeys(wanted, 5)
+        assert calendar_days.for_dates(tx, wanted) == {key: {"games": 5} for key in wanted}

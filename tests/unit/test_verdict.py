@@ -106,6 +106,7 @@ def test_each_verdict_has_the_symbol_operators_know() -> None:
         "partial": "⚠",
         "excess": "⚠",
         "degraded": "⚠",
+        "untouched": "⚠",
         "never_ran": "○",
         "no_data": "○",
         "failed": "✗",
@@ -280,3 +281,52 @@ def test_on_a_ramp_that_allows_none_a_job_that_never_ran_still_has_to() -> None:
 def test_a_ramp_takes_the_place_of_the_ratio_too() -> None:
     rule = expectation(ratio={"of": "zones", "min": 0.9}, ramp=[{"until_day": 35, "rows": [0, 400]}])
     assert told(judge(seen(rows=200, reference=0), rule, day("2021-11-06"), about()))[0] == "complete"
+
+
+# ------------------------------------------------------------------------------------------- rewrites
+
+
+def rerun(evidence: Evidence, *, before: str | None = "a", **attempt: Any) -> tuple[str, str]:
+    """The verdict of 10 rows after an attempt that was to rewrite them."""
+    context = about(last_attempt=run(**attempt), rewrite=True, stamp_before=before)
+    return told(judge(evidence, Expectation(), EIGHT_GAMES, context))
+
+
+def test_a_rerun_that_changes_the_stamp_is_judged_by_its_rows() -> None:
+    assert rerun(seen(rows=10, write_stamp="b")) == ("complete", "")
+
+
+def test_a_rerun_that_leaves_the_stamp_is_untouched() -> None:
+    verdict, reason = rerun(seen(rows=10, write_stamp="a"))
+    assert verdict == "untouched"
+    assert reason.startswith("exited 0, but the partition was not rewritten since ")
+
+
+def test_a_rerun_that_leaves_too_few_rows_as_they_are_is_untouched_too() -> None:
+    context = about(last_attempt=run(), rewrite=True, stamp_before="a")
+    expectation = Expectation.model_validate({"rows": [20, 30]})
+    assert told(judge(seen(rows=10, write_stamp="a"), expectation, EIGHT_GAMES, context))[0] == "untouched"
+
+
+@pytest.mark.parametrize("stamp", ["a", "b", None])
+def test_a_rerun_that_did_not_exit_with_0_has_failed_whatever_is_there(stamp: str | None) -> None:
+    verdict = rerun(seen(rows=10, write_stamp=stamp), succeeded=False, detail="exit 3: no space")
+    assert verdict == ("failed", "the rerun failed (exit 3: no space); 10 rows of it or from before")
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "a"), ("a", None), (None, None)])
+def test_a_rerun_of_which_the_warehouse_cannot_tell_stands_and_says_so(
+    before: str | None, after: str | None
+) -> None:
+    evidence = seen(rows=10, write_stamp=after)
+    assert rerun(evidence, before=before) == ("complete", "rewrite not provable here")
+
+
+def test_a_rerun_that_leaves_no_rows_is_judged_as_any_other_job() -> None:
+    assert rerun(seen(write_stamp="a"))[0] == "no_data"
+    assert rerun(seen(write_stamp="a"), succeeded=False)[0] == "failed"
+
+
+def test_stamps_say_nothing_where_no_attempt_was_to_rewrite() -> None:
+    context = about(last_attempt=run(succeeded=False), stamp_before="a")
+    assert told(judge(seen(rows=10, write_stamp="a"), Expectation(), EIGHT_GAMES, context))[0] == "complete"

@@ -1,18 +1,30 @@
-"""The verbs that change something: enqueue, pause, resume, cancel, retry, accept, lift."""
+"""The verbs that change something: enqueue, pause, resume, cancel, retry, accept, hold, release."""
 
 from __future__ import annotations
+
+import datetime as dt
 
 import click
 
 from backfilld.api.cli.arguments import BACKFILL, DATE, DATE_OR_BACKFILL, PROCESSOR
 from backfilld.api.cli.client import Client, Json
 from backfilld.api.cli.follow import display, follow, on_interrupt
-from backfilld.api.cli.output import counts, json_option, print_json, sanitize_line, url_option
-from backfilld.api.cli.snapshot import Failures
-from backfilld.state.formatting import pluralize
+from backfilld.api.cli.output import (
+    counts,
+    example,
+    json_option,
+    print_json,
+    print_json_line,
+    sanitize_line,
+    url_option,
+)
+from backfilld.api.cli.snapshot import FailureTracker
+from backfilld.state.formatting import format_date_ranges, pluralize
 
 
-@click.command()
+@click.command(
+    epilog=example("enqueue 2021-10-19 2021-10-31 --wait", "enqueue 2021-10-19 --sources critical --dry-run")
+)
 @click.argument("start", type=DATE)
 @click.argument("end", type=DATE, required=False)
 @click.option(
@@ -25,157 +37,200 @@ from backfilld.state.formatting import pluralize
 )
 @click.option("--force", is_flag=True, help="Run every processor once, complete or not.")
 @click.option("--priority", type=int, default=0, help="Higher goes first; -100 to 100.")
-@click.option("--max-failures", type=int, help="Stop the backfill after so many failed dates.")
-@click.option("--note", default="", help="A line for those who come after.")
-@click.option("--dry-run", is_flag=True, help="Say what would become of every date, and change nothing.")
+@click.option("--max-failures", type=int, help="Stop the backfill after this many failed dates.")
+@click.option("--note", default="", help="A line that is shown with the backfill.")
+@click.option("--dry-run", is_flag=True, help="Print the outcome of every date, and change nothing.")
 @click.option("--wait", is_flag=True, help="Show progress until the backfill has ended.")
 @json_option
 @url_option
 def enqueue(
     start: str, end: str | None, wait: bool, as_json: bool, url: str | None, **options: object
 ) -> None:
-    """Enqueue START to END, both included.
+    """Request a backfill of START to END.
 
-    With --wait it ends with exit code 0 when all went well, 1 when a date failed or the backfill was ended.
+    Both ends are included; without END it is one date. Exit codes with --wait: 0 without a failed date;
+    1 with one, or if the backfill was cancelled or stopped. With --wait and --json it prints JSON lines:
+    the outcomes of the request, then the progress.
     """
     client = Client(url)
     body = {"start": start, "end": end or start, **options}
-    failures = Failures(client) if wait and not options["dry_run"] else None
-    receipt = client.post("/v1/backfills", body)
-    if not as_json:
-        _show_receipt(receipt)
-    elif failures is None:
-        print_json(receipt)
-    if failures is not None:
-        _wait(client, failures, receipt, as_json)
+    failures = FailureTracker(client) if wait and not options["dry_run"] else None
+    result = client.post("/v1/backfills", body)
+    if failures is None:
+        print_json(result) if as_json else _print_result(result)
+    else:
+        print_json_line(result) if as_json else _print_result(result)
+        _wait(client, failures, result["id"], as_json)
 
 
-def _wait(client: Client, failures: Failures, receipt: Json, as_json: bool) -> None:
-    """Show a backfill until its end; the exit code says whether it was a good one."""
-    number = receipt["id"]
-    on = f"the daemon goes on with backfill {number}; look again with: backfilld watch {number}"
-    with on_interrupt(on), display(quiet=as_json) as shown:
+def _wait(client: Client, failures: FailureTracker, number: int, as_json: bool) -> None:
+    """Follow a backfill to its end; exit with 1 unless it succeeded."""
+    message = f"the daemon continues backfill {number}; watch it with: backfilld watch {number}"
+    with on_interrupt(message), display(as_json=as_json) as shown:
         view = follow(client, failures, shown, backfill=number)
-    if as_json:
-        print_json(receipt | {"backfill": view.backfill})
-    if not view.good:
+    if not view.succeeded:
         raise click.exceptions.Exit(1)
 
 
-def _show_receipt(receipt: Json) -> None:
-    name = f"backfill {receipt['id']}" if receipt["id"] is not None else "dry run"
-    span = f"{receipt['start']}..{receipt['end']}, {pluralize(receipt['dates'], 'date')}"
-    click.echo(f"{name}: {span}: {counts(receipt['outcomes'])}")
-    for detail in receipt["details"]:
-        if detail["outcome"] != "enqueued" or detail.get("reason"):
-            click.echo(
-                f"  {detail['date']}  {detail['outcome']}  {sanitize_line(detail.get('reason', ''))}".rstrip()
-            )
+def _print_result(result: Json) -> None:
+    """Print the outcomes of a request, with a line for each reason and the ranges of its dates."""
+    name = f"backfill {result['id']}" if result["id"] is not None else "dry run"
+    span = f"{result['start']}..{result['end']}, {pluralize(result['dates'], 'date')}"
+    click.echo(f"{name}: {span}: {counts(result['outcomes'])}")
+    dates: dict[tuple[str, str], list[dt.date]] = {}
+    for detail in result["details"]:
+        key = (detail["outcome"], detail.get("reason", ""))
+        dates.setdefault(key, []).append(dt.date.fromisoformat(detail["date"]))
+    for (outcome, reason), group in dates.items():
+        if outcome != "enqueued" or reason:
+            line = f"  {format_date_ranges(group)}  {outcome}  {sanitize_line(reason)}"
+            click.echo(line.rstrip())
 
 
-@click.command()
+@click.command(epilog=example("pause 7", 'pause --reason "warehouse maintenance"'))
 @click.argument("backfill", type=BACKFILL, required=False)
-@click.option("--reason", default="", help="Why everything is paused, for those who look.")
+@click.option("--reason", default="", help="Why everything is paused.")
 @json_option
 @url_option
 def pause(backfill: int | None, reason: str, as_json: bool, url: str | None) -> None:
-    """Start nothing more: of BACKFILL, or of everything. Running jobs end by themselves."""
+    """Start no more jobs of a backfill, or of all.
+
+    Without BACKFILL everything is paused, also after a restart. Running jobs continue to their end.
+    """
     if backfill is not None and reason:
-        raise click.UsageError("the pause of a backfill keeps no reason; leave --reason out")
+        raise click.UsageError("the pause of a backfill has no reason; leave --reason out")
     if backfill is None:
-        _tell(Client(url).post("/v1/pause", {"reason": reason}), "everything is paused", as_json)
+        _print_answer(Client(url).post("/v1/pause", {"reason": reason}), "everything is paused", as_json)
     else:
-        _act(Client(url), backfill, "pause", as_json)
+        _change_backfill(Client(url), backfill, "pause", as_json)
 
 
-@click.command()
+@click.command(epilog=example("resume 7", "resume"))
 @click.argument("backfill", type=BACKFILL, required=False)
 @json_option
 @url_option
 def resume(backfill: int | None, as_json: bool, url: str | None) -> None:
-    """Go on: with BACKFILL, or with everything."""
+    """End the pause of a backfill, or of everything."""
     if backfill is None:
-        _tell(Client(url).post("/v1/resume"), "everything goes on", as_json)
+        _print_answer(Client(url).post("/v1/resume"), "everything is resumed", as_json)
     else:
-        _act(Client(url), backfill, "resume", as_json)
+        _change_backfill(Client(url), backfill, "resume", as_json)
 
 
-@click.command()
+@click.command(epilog=example("cancel 7"))
 @click.argument("backfill", type=BACKFILL)
 @json_option
 @url_option
 def cancel(backfill: int, as_json: bool, url: str | None) -> None:
-    """End BACKFILL: its running jobs are ended too, and its dates fail as cancelled."""
-    _act(Client(url), backfill, "cancel", as_json)
+    """Cancel a backfill and stop its jobs.
+
+    Its unfinished dates fail as `cancelled`.
+    """
+    _change_backfill(Client(url), backfill, "cancel", as_json)
 
 
-@click.command()
+@click.command(epilog=example("retry 2021-10-26", "retry 7", "retry --stale"))
 @click.argument("what", type=DATE_OR_BACKFILL, required=False)
 @click.option("--force", is_flag=True, help="Run every processor of the date once, complete or not.")
-@click.option("--cascade", is_flag=True, help="Also compute again what is stale because of the date.")
+@click.option("--cascade", is_flag=True, help="Also recompute the dates that are stale because of this one.")
 @click.option("--regressed", "mark", flag_value="regressed", help="Done dates that are no longer complete.")
-@click.option("--stale", "mark", flag_value="stale", help="Done dates to be computed again.")
+@click.option("--stale", "mark", flag_value="stale", help="Done dates that must be recomputed.")
 @json_option
 @url_option
 def retry(
     what: str | int | None, force: bool, cascade: bool, mark: str | None, as_json: bool, url: str | None
 ) -> None:
-    """Put back to pending: an ended date, the failed dates of a backfill (its number), or marked dates."""
+    """Put ended dates back to pending.
+
+    WHAT is a date, or the number of a backfill for its failed dates. --regressed and --stale are for all
+    dates with that mark.
+    """
     if what is None and mark is None:
-        raise click.UsageError("name a date or a backfill, or give --regressed or --stale")
+        raise click.UsageError("give a date or a backfill, or --regressed or --stale")
     if what is not None and mark is not None:
         raise click.UsageError(f"--{mark} is for all {mark} dates; leave it out, or leave out {what}")
     if (force or cascade) and not isinstance(what, str):
-        raise click.UsageError("--force and --cascade are for one date; name it, or leave them out")
+        raise click.UsageError("--force and --cascade are for one date; give it, or leave them out")
     client = Client(url)
     if what is None:
-        told = client.post("/v1/dates/retry", {"mark": mark})
-        _tell(told, f"{pluralize(told['retried'], f'{mark} date')} put back to pending", as_json)
-        return
-    if isinstance(what, int):
-        _act(client, what, "retry", as_json)
-        return
-    told = client.post(f"/v1/dates/{what}/retry", {"force": force, "cascade": cascade})
-    _tell(told, f"{what} starts again", as_json)
+        answer = client.post("/v1/dates/retry", {"mark": mark})
+        sentence = f"{pluralize(answer['retried'], f'{mark} date')} put back to pending"
+        _print_answer(answer, sentence, as_json)
+    elif isinstance(what, int):
+        _change_backfill(client, what, "retry", as_json)
+    else:
+        answer = client.post(f"/v1/dates/{what}/retry", {"force": force, "cascade": cascade})
+        _print_answer(answer, f"{what} put back to pending", as_json)
 
 
-@click.command()
+@click.command(epilog=example('accept 2021-10-26 nbac_team_boxscore --reason "the source lost it"'))
 @click.argument("date", type=DATE)
 @click.argument("processor", type=PROCESSOR)
-@click.option("--reason", required=True, help="Why the gap is acceptable; kept for ever.")
+@click.option("--reason", required=True, help="Why the date may pass without it; kept with the date.")
 @json_option
 @url_option
 def accept(date: str, processor: str, reason: str, as_json: bool, url: str | None) -> None:
-    """Accept that DATE lacks PROCESSOR's output; the date goes on without it."""
+    """Waive a missing output of a date.
+
+    DATE then passes without a complete output of PROCESSOR.
+    """
     body = {"processor": processor, "reason": reason}
-    told = Client(url).post(f"/v1/dates/{date}/accept", body)
-    _tell(told, f"{date} goes on without {processor}", as_json)
+    answer = Client(url).post(f"/v1/dates/{date}/accept", body)
+    _print_answer(answer, f"{date} passes without {processor}", as_json)
 
 
-@click.command()
-@click.argument("kind", metavar="KIND", type=click.Choice(["processor", "table", "warehouse"]))
+KIND = click.argument("kind", metavar="KIND", type=click.Choice(["processor", "table", "warehouse"]))
+
+
+@click.command(epilog=example('hold table nba_raw.nbac_team_boxscore --reason "being repaired"'))
+@KIND
 @click.argument("key", default="")
-@click.option(
-    "--extra", type=int, help="Attempts or bytes beyond a spent daily budget; else a tenth of its limit."
+@click.option("--reason", required=True, help="Why it is held; shown to whoever waits for it.")
+@json_option
+@url_option
+def hold(kind: str, key: str, reason: str, as_json: bool, url: str | None) -> None:
+    """Hold a processor, a table or the warehouse.
+
+    KIND is processor, table or warehouse; KEY is the name of the processor or table. A held processor or
+    table starts no job, a held warehouse answers no query, until the hold is released.
+    """
+    _check_key("hold", kind, key)
+    answer = Client(url).post("/v1/holds", {"kind": kind, "key": key, "reason": reason})
+    _print_answer(answer, f"{f'{kind} {key}'.strip()} is held", as_json)
+
+
+@click.command(
+    epilog=example("release processor nbac_team_boxscore", "release warehouse --extra 50000000000")
 )
+@KIND
+@click.argument("key", default="")
+@click.option("--extra", type=int, help="Attempts or bytes beyond a used-up daily budget; default: a tenth.")
 @json_option
 @url_option
 def release(kind: str, key: str, extra: int | None, as_json: bool, url: str | None) -> None:
-    """Lift a hold that a breaker, a budget or an outage has placed: KIND is processor, table or warehouse."""
-    if bool(key) == (kind == "warehouse"):
-        raise click.UsageError("lift warehouse takes no KEY; lift processor and lift table need theirs")
+    """Release a hold.
+
+    KIND is processor, table or warehouse; KEY is the name of the processor or table. An operator, the
+    circuit breaker, a daily budget or an outage may have placed the hold.
+    """
+    _check_key("release", kind, key)
     path = f"/v1/holds/{kind}/{key}" if key else f"/v1/holds/{kind}"
-    told = Client(url).delete(path, extra=extra)
-    more = f", with {told['allowed']} more until the quota day ends" if "allowed" in told else ""
-    _tell(told, f"{f'{kind} {key}'.strip()} goes on{more}", as_json)
+    answer = Client(url).delete(path, extra=extra)
+    more = f", with {answer['allowed']} more until the quota day ends" if "allowed" in answer else ""
+    _print_answer(answer, f"{f'{kind} {key}'.strip()} is released{more}", as_json)
 
 
-def _act(client: Client, backfill: int, verb: str, as_json: bool) -> None:
+def _check_key(verb: str, kind: str, key: str) -> None:
+    if bool(key) == (kind == "warehouse"):
+        raise click.UsageError(f"{verb} warehouse takes no KEY; {verb} processor and {verb} table need one")
+
+
+def _change_backfill(client: Client, backfill: int, verb: str, as_json: bool) -> None:
     row = client.post(f"/v1/backfills/{backfill}/{verb}")
-    _tell(row, f"backfill {backfill} is {row['status']}: {counts(row['states'])}", as_json)
+    _print_answer(row, f"backfill {backfill} is {row['status']}: {counts(row['states'])}", as_json)
 
 
-def _tell(answer: Json, sentence: str, as_json: bool) -> None:
+def _print_answer(answer: Json, sentence: str, as_json: bool) -> None:
     if as_json:
         print_json(answer)
     else:

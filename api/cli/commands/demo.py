@@ -1,4 +1,4 @@
-"""`backfilld demo`: the whole thing on an embedded lake, with real NBA dates."""
+"""`backfilld demo`: a daemon and real jobs on an embedded lake, for real NBA dates."""
 
 from __future__ import annotations
 
@@ -12,68 +12,74 @@ import click
 
 from backfilld.api.cli.client import ApiError, Client
 from backfilld.api.cli.follow import display, follow
-from backfilld.api.cli.output import coloured, counts, table
-from backfilld.api.cli.snapshot import Failures
+from backfilld.api.cli.output import coloured, counts, example, table
+from backfilld.api.cli.snapshot import FailureTracker
 from backfilld.demo import environment
 from backfilld.state.formatting import pluralize
 from backfilld.state.store.lock import FILE, FileLock, Holder
 
 START_SECONDS = 180.0
-"""How long the daemon may take to answer."""
+"""How long the daemon may take to start."""
 
 
-@click.command()
+@click.command(epilog=example("demo", "demo --pace 0.5 --stay"))
 @click.option(
     "--folder",
     default="var/demo",
     show_default=True,
-    help="Where lake and state go; an earlier demo there is removed.",
+    help="Directory of lake and state; an earlier demo in it is removed.",
 )
 @click.option(
-    "--listen", default="", help="HOST:PORT; else 127.0.0.1:8484, or a free port when that is taken."
+    "--listen", default="", help="HOST:PORT; else 127.0.0.1:8484, or a free port if that is in use."
 )
 @click.option(
     "--pace",
     type=click.FloatRange(min=0),
     default=0,
     show_default=True,
-    help="Seconds that each job works, to have something to watch.",
+    help="Seconds that each job takes, to have something to watch.",
 )
-@click.option("--bigquery", default="", help="Address of a BigQuery emulator that takes the lake's place.")
-@click.option("--stay", is_flag=True, help="Keep the daemon running afterwards, until Ctrl-C.")
+@click.option("--bigquery", default="", help="Address of a BigQuery emulator to use instead of the lake.")
+@click.option("--stay", is_flag=True, help="Keep the daemon running until Ctrl-C.")
 def demo(folder: str, listen: str, pace: float, bigquery: str, stay: bool) -> None:
-    """Backfill 2021-10-15..2021-11-07 of a small NBA platform, and check how every date ends."""
-    chosen = listen or _free_address()
+    """Run a small NBA platform on an embedded lake.
+
+    It backfills 2021-10-15..2021-11-07 and checks the outcome of every date. Exit codes: 0 as expected, 1
+    otherwise.
+    """
+    address = listen or _free_address()
     try:
-        pipeline = environment.prepare(_stage(Path(folder).absolute()), pace=f"{pace:g}", bigquery=bigquery)
+        pipeline = environment.prepare(
+            _checked_folder(Path(folder).absolute()), pace=f"{pace:g}", bigquery=bigquery
+        )
     except OSError as error:
         raise click.BadParameter(f"{error}; name another folder", param_hint="--folder") from None
-    url = f"http://{chosen}"
+    url = f"http://{address}"
     client = Client(url)
-    with environment.daemon(pipeline, chosen) as process:
+    with environment.daemon(pipeline, address) as process:
         _wait_until_ready(client, pipeline.parent / "daemon.log", process.poll)
         click.echo(f"a daemon serves {pipeline} at {url}")
-        receipt = client.post(
+        result = client.post(
             "/v1/backfills", {"start": environment.START.isoformat(), "end": environment.END.isoformat()}
         )
-        click.echo(f"enqueued {environment.START}..{environment.END}: {counts(receipt['outcomes'])}")
+        click.echo(f"enqueued {environment.START}..{environment.END}: {counts(result['outcomes'])}")
         started = time.monotonic()
         with display() as shown:
-            follow(client, Failures(client), shown, backfill=receipt["id"])
-        good = _report(client, time.monotonic() - started)
+            follow(client, FailureTracker(client), shown, backfill=result["id"])
+        as_expected = _report(client, time.monotonic() - started)
         _show_curl(url)
         if stay:
-            click.echo(f"the daemon goes on: open {url}/ in a browser; Ctrl-C ends it")
+            click.echo(f"the daemon keeps running: open {url}/ in a browser; Ctrl-C stops it")
             _stay(process.poll)
-    raise click.exceptions.Exit(0 if good else 1)
+    raise click.exceptions.Exit(0 if as_expected else 1)
 
 
-def _stage(folder: Path) -> Path:
-    """The folder, which is about to be emptied.
+def _checked_folder(folder: Path) -> Path:
+    """The folder, which may be emptied.
 
     Raises:
-        click.BadParameter: it holds something else than an earlier demo.
-        InUse: the daemon of an earlier demo is still there.
+        click.BadParameter: it contains something other than an earlier demo.
+        AlreadyRunning: the daemon of an earlier demo still runs.
     """
     if all((folder / name).exists() for name in ("pipeline.toml", "lake", "daemon.log")):
         if (folder / "state" / FILE).exists():
@@ -82,7 +88,8 @@ def _stage(folder: Path) -> Path:
             lock.release()
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise click.BadParameter(
-            f"{folder} holds something else than an earlier demo, which would be lost", param_hint="--folder"
+            f"{folder} contains something other than an earlier demo, which would be lost",
+            param_hint="--folder",
         )
     return folder
 
@@ -98,7 +105,7 @@ def _wait_until_ready(client: Client, log: Path, ended: Callable[[], int | None]
             time.sleep(0.1)
         else:
             return
-    raise ApiError(f"the daemon did not start; its last words in {log}:\n{_last_lines(log)}")
+    raise ApiError(f"the daemon did not start; the end of {log}:\n{_last_lines(log)}")
 
 
 def _last_lines(log: Path) -> str:
@@ -106,25 +113,25 @@ def _last_lines(log: Path) -> str:
 
 
 def _report(client: Client, seconds: float) -> bool:
-    """The table of dates; whether they ended as the calendar says."""
-    found = list(
+    """Print the dates; return whether their outcomes are as expected."""
+    dates = list(
         client.all("/v1/dates", start=environment.START.isoformat(), end=environment.END.isoformat())
     )
     rows = [
         [d["date"], coloured(d["state"]), d["outcome"] or "", d["reason"] or d["waiting_on"] or ""]
-        for d in found
+        for d in dates
     ]
     table("", ["date", "state", "outcome", "reason"], rows)
-    outcomes = Counter(d["outcome"] for d in found if d["state"] == "done")
-    good = dict(outcomes) == dict(environment.EXPECTED)
-    click.echo(f"{pluralize(len(found), 'date')} in {seconds:.0f} s: {counts(outcomes)}")
-    if not good:
+    outcomes = Counter(d["outcome"] for d in dates if d["state"] == "done")
+    as_expected = dict(outcomes) == dict(environment.EXPECTED)
+    click.echo(f"{pluralize(len(dates), 'date')} in {seconds:.0f} s: {counts(outcomes)}")
+    if not as_expected:
         click.echo(f"expected {counts(environment.EXPECTED)}", err=True)
-    return good
+    return as_expected
 
 
 def _show_curl(url: str) -> None:
-    click.echo("\nTo play with while it runs (--stay, or make demo STAY=1, keeps it running):")
+    click.echo("\nRequests to try while it runs (--stay, or make demo STAY=1, keeps it running):")
     for line in (
         f"curl -s {url}/v1/progress",
         f"curl -s {url}/v1/dates/2021-10-26",

@@ -1,223 +1,175 @@
-"""The verbs that look: status, watch, logs, audit."""
+"""The verbs that show progress: status, watch, list."""
 
 from __future__ import annotations
 
-import codecs
+import csv
 import datetime as dt
-import json
-import time
-from collections.abc import Callable, Iterable, Iterator
+import sys
 
 import click
 
-from backfilld.api.cli import dashboard, logfmt
-from backfilld.api.cli import show_date as date_view
-from backfilld.api.cli.arguments import BACKFILL, DATE, DATE_OR_ATTEMPT, PROCESSOR
-from backfilld.api.cli.client import ApiError, Client, Json
-from backfilld.api.cli.follow import POLL_SECONDS, display, follow, on_interrupt
+from backfilld.api.cli import dashboard, show_date
+from backfilld.api.cli.arguments import BACKFILL, DATE
+from backfilld.api.cli.client import Client, Json
+from backfilld.api.cli.follow import display, follow, on_interrupt
 from backfilld.api.cli.output import (
+    coloured,
     console,
     counts,
+    example,
     json_option,
     print_json,
-    sanitize,
     sanitize_line,
     table,
     url_option,
 )
-from backfilld.api.cli.snapshot import Failures, Snapshot, date_failure, take_snapshot
-from backfilld.state.records import Action
+from backfilld.api.cli.snapshot import FailureTracker, Snapshot, date_failure, take_snapshot
+from backfilld.state.records import Mark
+from backfilld.state.rules.machine import Outcome
 
-MOST_FAILURES = 5
-"""Failed dates that are named one by one."""
-PART_BYTES = 8 << 20
-"""How much of a log is asked for at once: little for the memory, and seldom for the limit of requests."""
+MAX_FAILURES = 5
+"""The most failed dates that `status` shows one by one."""
+COLUMNS = ("date", "state", "outcome", "reason", "waiting_on", "backfill_id", "regressed", "stale")
+"""The columns of `list --csv`, which are fields of the API."""
 
 
-@click.command()
+@click.command(epilog=example("status", "status 2021-10-26"))
 @click.argument("date", type=DATE, required=False)
 @json_option
 @url_option
 def status(date: str | None, as_json: bool, url: str | None) -> None:
-    """Where everything stands, or where DATE stands and why."""
+    """Show the status of everything, or of one date.
+
+    For DATE it shows the verdict of every processor, the attempts, and why the date waits or failed.
+    """
     client = Client(url)
     if date:
-        told = client.get(f"/v1/dates/{date}")
-        print_json(told) if as_json else show_date(told)
+        document = client.get(f"/v1/dates/{date}")
+        print_json(document) if as_json else print_date(document)
     else:
-        _show_all(client, as_json)
+        _print_everything(client, as_json)
 
 
-def show_date(told: Json) -> None:
-    """One date: its state, its processors, its attempts and its history."""
-    now = dt.datetime.now(dt.UTC)
-    if console.is_terminal:
-        for line in date_view.lines(told, now):
-            console.print(line, soft_wrap=False)
-    else:
-        _print_facts(date_view.facts(told), now)
+def print_date(date: Json) -> None:
+    """Print one date: its state, processors, attempts and history; wrapped on a terminal only."""
+    for line in show_date.lines(date, dt.datetime.now(dt.UTC)):
+        console.print(line, soft_wrap=not console.is_terminal)
 
 
-def _show_all(client: Client, as_json: bool) -> None:
-    """The whole, with the first dates that have failed and the latest backfills."""
+def _print_everything(client: Client, as_json: bool) -> None:
+    """Print the overall status, the first failed dates and the latest backfills."""
     view = take_snapshot(client)
-    failed = client.get("/v1/dates", state="failed", limit=MOST_FAILURES)["items"]
+    failed = client.get("/v1/dates", state="failed", limit=MAX_FAILURES)["items"]
     backfills = client.get("/v1/backfills", limit=10)["items"]
     if as_json:
-        whole = {"progress": view.progress, "activity": view.activity}
-        print_json(whole | {"failed": failed, "backfills": backfills})
+        document = {"progress": view.progress, "activity": view.activity}
+        print_json(document | {"failed": failed, "backfills": backfills})
         return
-    _show_once(view)
-    if not console.is_terminal:
-        _print_facts(map(logfmt.failed, map(date_failure, failed)), view.at)
-        _print_facts(map(logfmt.backfill, backfills), view.at)
-        return
+    _print_snapshot(view)
     for failure in map(date_failure, failed):
-        console.print(dashboard.failure_lines(failure), soft_wrap=False)
+        console.print(dashboard.failure_lines(failure), soft_wrap=not console.is_terminal)
     if (more := view.progress["dates"]["failed"] - len(failed)) > 0:
-        console.print(f"and {more} more failed dates")
+        console.print(f"and {more} more failed dates → backfilld list --state failed")
+    if backfills:
+        _print_backfills(backfills)
+
+
+def _print_backfills(backfills: list[Json]) -> None:
     rows = [
         [
-            str(b["id"]),
-            b["status"],
-            f"{b['start']}..{b['end']}",
-            counts(b["states"]),
-            sanitize_line(b["note"] or b["stop_reason"] or ""),
+            str(row["id"]),
+            row["status"],
+            f"{row['start']}..{row['end']}",
+            counts(row["states"]),
+            sanitize_line(row["note"] or row["stop_reason"] or ""),
         ]
-        for b in backfills
+        for row in backfills
     ]
     table("backfills", ["id", "status", "range", "dates", "note"], rows)
 
 
-def _show_once(view: Snapshot) -> None:
-    """A picture on a terminal, and all facts elsewhere."""
+def _print_snapshot(view: Snapshot) -> None:
+    """Print a picture on a terminal, plain lines elsewhere."""
     if console.is_terminal:
         console.print(dashboard.picture(view, console), soft_wrap=False)
     else:
-        _print_facts((*logfmt.summary(view), *logfmt.held(view), *logfmt.details(view)), view.at)
+        for line in dashboard.plain_lines(view):
+            click.echo(line)
 
 
-def _print_facts(found: Iterable[logfmt.Fact], at: dt.datetime) -> None:
-    for fact in found:
-        click.echo(fact.line(at))
-
-
-@click.command()
+@click.command(epilog=example("watch", "watch 7", "watch --until-done --json"))
 @click.argument("backfill", type=BACKFILL, required=False)
-@click.option("--once", is_flag=True, help="Show how it stands now and end.")
-@click.option("--until-done", is_flag=True, help="End when no date is live any more.")
+@click.option("--once", is_flag=True, help="Print one snapshot and exit.")
+@click.option("--until-done", is_flag=True, help="Exit when no date is live any more.")
 @json_option
 @url_option
 def watch(backfill: int | None, once: bool, until_done: bool, as_json: bool, url: str | None) -> None:
-    """Live progress of everything, until Ctrl-C; or of BACKFILL, until it has ended.
+    """Follow everything, or one backfill.
 
-    With BACKFILL or --until-done it ends with exit code 0 when all went well, 1 when a date stands failed or
-    the backfill was ended before its time. After Ctrl-C it is 130. With --once it is 0 however it stands.
+    It follows everything until Ctrl-C, and BACKFILL until it has ended. With --json it prints a JSON
+    document per line.
+
+    Exit codes with BACKFILL or --until-done: 0 without a failed date; 1 with one, or if the backfill was
+    cancelled or stopped. After Ctrl-C: 130. With --once: 0.
     """
     client = Client(url)
     if once:
         view = take_snapshot(client, backfill)
-        print_json(view.told) if as_json else _show_once(view)
+        print_json(view.document) if as_json else _print_snapshot(view)
         return
-    failures = Failures(client)
+    failures = FailureTracker(client)
     to_end = until_done or backfill is not None
     again = "backfilld watch" if backfill is None else f"backfilld watch {backfill}"
-    with on_interrupt(f"the daemon goes on; look again with: {again}"), display(as_json=as_json) as sanitize:
-        view = follow(client, failures, sanitize, backfill=backfill, to_end=to_end)
-    if not view.good:
+    with on_interrupt(f"the daemon continues; watch again with: {again}"), display(as_json=as_json) as shown:
+        view = follow(client, failures, shown, backfill=backfill, to_end=to_end)
+    if not view.succeeded:
         raise click.exceptions.Exit(1)
 
 
-@click.command()
-@click.argument("what", type=DATE_OR_ATTEMPT)
-@click.argument("processor", type=PROCESSOR, required=False)
-@click.option("-f", "--follow", "following", is_flag=True, help="Go on until the attempt has ended.")
-@click.option("--tail", type=int, help="Only the last so many lines.")
-@url_option
-def logs(what: str | int, processor: str | None, following: bool, tail: int | None, url: str | None) -> None:
-    """A job's output: of attempt WHAT, or of the latest attempt of PROCESSOR for the date WHAT."""
-    if isinstance(what, int) != (processor is None):
-        raise click.UsageError("give a date and PROCESSOR, or an attempt's number alone")
-    client = Client(url)
-    attempt = _latest(client, what, processor) if processor is not None else what
-    write = _log_writer()
-    for part in _parts(client, f"/v1/attempts/{attempt}/log", tail, following):
-        write(part)
-
-
-def _parts(client: Client, path: str, tail: int | None, following: bool) -> Iterator[bytes]:
-    """A log in parts, each an answer of its own: as far as it is written; followed, until its job has ended.
-
-    Neither side holds all of a large one, and a pager that is left open keeps no thread of the daemon.
-    """
-    part, told = client.raw(path, tail=tail, limit=PART_BYTES)
-    if "X-Log-Size" not in told:
-        raise client.stranger()
-    wanted = int(told["X-Log-Size"])
-    while True:
-        yield part
-        at = int(told["X-Log-End"])
-        if following:
-            wanted = int(told["X-Log-Size"])
-        if at >= wanted or not part:
-            if not following or told["X-Attempt-Status"] != "running":
-                return
-            time.sleep(POLL_SECONDS)
-        part, told = client.raw(path, offset=at, limit=PART_BYTES)
-
-
-def _log_writer() -> Callable[[bytes], None]:
-    """Writes parts of a log as they are; to a terminal without the characters that steer it."""
-    if not console.is_terminal:
-        return lambda part: click.echo(part, nl=False)
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    return lambda part: click.echo(sanitize(decoder.decode(part)), nl=False)
-
-
-@click.command()
-@click.option("--actor", help="Only what this name has changed.")
-@click.option("--action", type=click.Choice([action.value for action in Action]))
-@click.option("--target", help="Only what was changed of this: `backfill 7`, `2021-10-19`, `everything`.")
-@click.option("--start", type=DATE, help="From this day on (UTC).")
-@click.option("--end", type=DATE, help="Up to this day (UTC), included.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many.")
+@click.command("list", epilog=example("list --state failed", "list --mark stale --since 2021-11-01 --csv"))
+@click.option("--state", metavar="STATE[,STATE]", help="Only dates in these states.")
+@click.option("--outcome", type=click.Choice([one.value for one in Outcome]), help="Only ended dates.")
+@click.option("--mark", type=click.Choice([one.value for one in Mark]), help="Only dates with this mark.")
+@click.option("--since", type=DATE, help="From this date on.")
+@click.option("--until", type=DATE, help="Up to this date, included.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @json_option
 @url_option
-def audit(url: str | None, as_json: bool, **filters: object) -> None:
-    """Who has changed what, from where and when, newest first, with how it stood before and after."""
-    found = Client(url).get("/v1/audit", **filters)
+def list_dates(
+    since: str | None,
+    until: str | None,
+    outcome: str | None,
+    as_csv: bool,
+    as_json: bool,
+    url: str | None,
+    **filters: str | None,
+) -> None:
+    """List dates by state, outcome or mark.
+
+    Only dates that were ever enqueued are listed, oldest first.
+    """
+    if as_csv and as_json:
+        raise click.UsageError("give --csv or --json, not both")
+    pages = Client(url).all("/v1/dates", start=since, end=until, **filters)
+    dates = [date for date in pages if outcome in (None, date["outcome"])]
     if as_json:
-        print_json(found)
-        return
-    rows = [
-        [one["at"], one["actor"], one["address"], one["action"], one["target"], _differences(one)]
-        for one in found["items"]
-    ]
-    table("", ["at", "who", "from", "action", "what", "before and after"], rows)
+        print_json({"dates": len(dates), "items": dates})
+    elif as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerows([COLUMNS, *([_cell(date[name]) for name in COLUMNS] for date in dates)])
+    else:
+        rows = [
+            [date["date"], coloured(date["state"]), date["outcome"] or "", _explanation(date)]
+            for date in dates
+        ]
+        table("", ["date", "state", "outcome", "reason"], rows)
 
 
-def _differences(one: Json) -> str:
-    """What the change changed: `status: active -> paused`; of what is new or gone, how it is or was."""
-    before, after = _facts(one["before"]), _facts(one["after"])
-    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-    sides = {name: [side[name] for side in (before, after) if name in side] for name in names}
-    return sanitize_line("; ".join(f"{name}: {' -> '.join(told)}" for name, told in sides.items()))
+def _cell(value: object) -> str:
+    return "" if value is None else sanitize_line(str(value))
 
 
-def _facts(recorded: Json | None, within: str = "") -> dict[str, str]:
-    """What is recorded of a thing by the path to it: `accepted.by`; nothing is said of what is empty."""
-    found: dict[str, str] = {}
-    for name, value in (recorded or {}).items():
-        if isinstance(value, dict):
-            found |= _facts(value, f"{within}{name}.")
-        elif value not in (None, ""):
-            found[within + name] = value if isinstance(value, str) else json.dumps(value)
-    return found
-
-
-def _latest(client: Client, date: str | int, processor: str) -> int:
-    told = client.get(f"/v1/dates/{date}")
-    numbers = [int(a["id"]) for a in told["attempts"] if a["processor"] == processor]
-    if not numbers:
-        raise ApiError(f"{processor} has no attempt for {date}", 404)
-    return max(numbers)
+def _explanation(date: Json) -> str:
+    """Why a date waits or ended, and its marks."""
+    marks = [f"{mark}: {date[mark]}" for mark in Mark if date[mark]]
+    return sanitize_line("; ".join([*filter(None, [date["reason"] or date["waiting_on"]]), *marks]))

@@ -1,4 +1,4 @@
-"""`backfilld pipeline check`: is the pipeline file good, and what does it say?"""
+"""`backfilld pipeline`: check the pipeline file, draw its states."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from pathlib import Path
 
 import click
 
-from backfilld.api.cli.output import json_option, print_json
+from backfilld.api.cli.output import example, json_option, print_json
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.state.pipeline.loading import PipelineError
+from backfilld.state.pipeline.validation import warnings
 from backfilld.state.rules.machine import Machine
 
 pipeline_option = click.option("--pipeline", "path", help="The pipeline file; else BACKFILLD_PIPELINE.")
 
 
 def chosen_pipeline(path: str | None) -> Path:
-    """The pipeline file that a verb is about.
+    """The pipeline file of a verb.
 
     Raises:
-        click.UsageError: none is named.
+        click.UsageError: neither the option nor the variable is set.
     """
     chosen = path or os.environ.get("BACKFILLD_PIPELINE")
     if not chosen:
@@ -29,14 +30,14 @@ def chosen_pipeline(path: str | None) -> Path:
 
 @click.group()
 def pipeline() -> None:
-    """Look at a pipeline file."""
+    """Check the pipeline file, or draw its states."""
 
 
-@pipeline.command()
+@pipeline.command(epilog=example("pipeline check --pipeline my.toml"))
 @pipeline_option
 @json_option
 def check(path: str | None, as_json: bool) -> None:
-    """Check the file, and print the states and their diagram."""
+    """Report every mistake in the file with its key and remedy; without one, print the states."""
     try:
         loaded = load_pipeline(chosen_pipeline(path))
     except PipelineError as error:
@@ -46,14 +47,26 @@ def check(path: str | None, as_json: bool) -> None:
         for problem in error.problems:
             click.echo(f"{error.path}: {problem}", err=True)
         raise click.exceptions.Exit(1) from error
-    machine = Machine(loaded)
     if as_json:
-        print_json({"name": loaded.name, "states": machine.states, "diagram": machine.diagram()})
+        found = list(warnings(loaded))
+        print_json({"name": loaded.name, "states": Machine(loaded).states, "warnings": found})
         return
+    for warning in warnings(loaded):
+        click.echo(f"{loaded.path}: warning: {warning}", err=True)
     click.echo(
         f"{loaded.name}: {len(loaded.processors)} processors in {len(loaded.phase)} phases, no problem found"
     )
     for stage in loaded.stages:
         click.echo(f"  {stage.name}: {', '.join(p.name for p in stage.processors)}")
-    click.echo()
-    click.echo(machine.diagram())
+
+
+@pipeline.command(epilog=example("pipeline diagram --pipeline my.toml"))
+@pipeline_option
+@json_option
+def diagram(path: str | None, as_json: bool) -> None:
+    """Print the states of a date and their transitions as a Mermaid diagram."""
+    machine = Machine(load_pipeline(chosen_pipeline(path)))
+    if as_json:
+        print_json({"states": machine.states, "diagram": machine.diagram()})
+    else:
+        click.echo(machine.diagram())

@@ -1,4 +1,4 @@
-"""The verbs that ask the warehouse themselves and need no daemon: validate, preflight, quality."""
+"""The verbs that query the warehouse themselves and need no daemon: validate, preflight, quality."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import click
 from backfilld.api.cli import show_checks, show_plan, show_validation
 from backfilld.api.cli.arguments import DATE
 from backfilld.api.cli.commands.pipeline import chosen_pipeline, pipeline_option
-from backfilld.api.cli.output import json_option, print_json, print_lines, spinner
+from backfilld.api.cli.output import example, json_option, print_json, print_lines, spinner
 from backfilld.api.schemas import plans, reports
 from backfilld.daemon.adapters import load_pipeline
-from backfilld.daemon.preflight.checklist import preflight as asked_before
+from backfilld.daemon.preflight.checklist import preflight as run_preflight
 from backfilld.daemon.preflight.scripts import refused_options
-from backfilld.daemon.reports import quality as qualities
+from backfilld.daemon.reports import quality as quality_reports
 from backfilld.daemon.reports import state_lookup
 from backfilld.daemon.reports.plan.plan import Comparison, Plan, compare, plan, unknown_durations
 from backfilld.daemon.reports.validation import Validation, validation
@@ -37,13 +37,13 @@ from backfilld.state.store.schema_version import schema_version
 state_option = click.option(
     "--state-dir",
     envvar="BACKFILLD_STATE_DIR",
-    help="Where a daemon keeps its state; else BACKFILLD_STATE_DIR.",
+    help="State directory of a daemon; else BACKFILLD_STATE_DIR.",
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class About:
-    """The pipeline file and the dates, both included, that a verb is about."""
+class ReportRange:
+    """The pipeline file of a report and its dates, both ends included."""
 
     path: Path
     start: dt.date
@@ -51,7 +51,7 @@ class About:
 
 
 def range_arguments(command: Callable[..., None]) -> Callable[..., None]:
-    """START, END and --pipeline on a verb, as one `About`."""
+    """START, END and --pipeline on a verb, as one `ReportRange`."""
 
     @click.argument("start", type=DATE)
     @click.argument("end", type=DATE, required=False)
@@ -59,7 +59,7 @@ def range_arguments(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def call(start: str, end: str | None, path: str | None, **options: object) -> None:
         first, last = ordered(start, end or start)
-        command(About(path=chosen_pipeline(path), start=first, end=last), **options)
+        command(ReportRange(path=chosen_pipeline(path), start=first, end=last), **options)
 
     return call
 
@@ -76,10 +76,10 @@ def ordered(start: str, end: str) -> tuple[dt.date, dt.date]:
     return first, last
 
 
-@click.command()
+@click.command(epilog=example("validate 2021-10-19 2021-10-31 --plan", "validate 2021-10-26 --dates --json"))
 @range_arguments
 @state_option
-@click.option("--plan", "planned", is_flag=True, help="Also what would run, in order, as commands to paste.")
+@click.option("--plan", "planned", is_flag=True, help="Also print what would run, in order, as commands.")
 @click.option(
     "--sources",
     "--scrapers",
@@ -87,11 +87,13 @@ def ordered(start: str, end: str) -> tuple[dt.date, dt.date]:
     type=click.Choice([one.value for one in Sources]),
     help="Which sources the plan may run; implies --plan.",
 )
-@click.option("--compare", "compared", is_flag=True, help="Also the plans with all, critical and no sources.")
-@click.option("--dates", "per_date", is_flag=True, help="Also how each date stands in each phase.")
+@click.option(
+    "--compare", "compared", is_flag=True, help="Also compare the plans with all, critical and no sources."
+)
+@click.option("--dates", "per_date", is_flag=True, help="Also print each date in each phase.")
 @json_option
 def validate(
-    range_arguments: About,
+    scope: ReportRange,
     state_dir: str | None,
     planned: bool,
     sources: str | None,
@@ -99,28 +101,27 @@ def validate(
     per_date: bool,
     as_json: bool,
 ) -> None:
-    """Tell what START to END have and why not, by the engine's own gates.
+    """Report which data exists, and what would run.
 
-    With a daemon's state directory its attempts and accepted gaps count, and times are those it measured.
+    It judges START to END by the gates of the engine. With --state-dir it includes the attempts and waivers
+    of a daemon, and its measured durations. Exit codes: 0 ready, 1 not ready or with warnings.
     """
-    pipeline = load_pipeline(range_arguments.path)
+    pipeline = load_pipeline(scope.path)
     refused = refused_options(pipeline) if planned or sources or compared else {}
-    made: Plan | None = None
-    options: Comparison | None = None
-    with _remembering(state_dir) as db, _asking(pipeline) as warehouse, spinner("asking the warehouse"):
-        known = (
-            state_lookup.known_checks(db, pipeline, range_arguments.start, range_arguments.end)
-            if db
-            else None
-        )
+    planned_steps: Plan | None = None
+    comparison: Comparison | None = None
+    with (
+        _state_database(state_dir) as db,
+        _warehouse(pipeline) as warehouse,
+        spinner("querying the warehouse"),
+    ):
+        known = state_lookup.known_checks(db, pipeline, scope.start, scope.end) if db else None
         typical = state_lookup.typical_seconds(db, pipeline).get if db else unknown_durations
-        report = validation(
-            pipeline, warehouse, range_arguments.start, range_arguments.end, now=time.time(), known=known
-        )
+        report = validation(pipeline, warehouse, scope.start, scope.end, now=time.time(), known=known)
         if planned or sources:
             chosen = Sources(sources or Sources.ALL)
-            stale = state_lookup.stale_dates(db, range_arguments.start, range_arguments.end) if db else []
-            made = plan(
+            stale = state_lookup.stale_dates(db, scope.start, scope.end) if db else []
+            planned_steps = plan(
                 report,
                 pipeline,
                 sources=chosen,
@@ -130,7 +131,7 @@ def validate(
                 refused_options=refused,
             )
         if compared:
-            options = compare(
+            comparison = compare(
                 report,
                 pipeline,
                 typical_seconds=typical,
@@ -138,66 +139,67 @@ def validate(
                 refused_options=refused,
             )
     if as_json:
-        print_json(_as_json(report, made, options))
+        print_json(_as_json(report, planned_steps, comparison))
     else:
         print_lines(show_validation.lines(report, per_date=per_date))
-        print_lines(show_plan.lines(made) if made else ())
-        print_lines(show_plan.side_by_side(options) if options else ())
+        print_lines(show_plan.lines(planned_steps) if planned_steps else ())
+        print_lines(show_plan.comparison_lines(comparison) if comparison else ())
     raise click.exceptions.Exit(0 if report.ready and not report.warnings else 1)
 
 
-@click.command()
+@click.command(epilog=example("preflight", "preflight 2021-10-19 2022-06-16 --quick"))
 @click.argument("start", type=DATE, required=False)
 @click.argument("end", type=DATE, required=False)
 @pipeline_option
 @state_option
-@click.option("--quick", is_flag=True, help="Leave out the dry runs of jobs.")
+@click.option("--quick", is_flag=True, help="Skip the dry runs of jobs.")
 @json_option
 def preflight(
     start: str | None, end: str | None, path: str | None, state_dir: str | None, quick: bool, as_json: bool
 ) -> None:
-    """Check that START to END can start.
+    """Check that a range of dates can start.
 
-    Without dates it is about all seasons up to yesterday. Exit codes: 0 ready, 1 not ready, 2 ready with
+    Without START it checks all seasons up to yesterday. Exit codes: 0 ready, 1 not ready, 2 ready with
     warnings.
     """
     first, last = ordered(start, end or start) if start else (None, None)
-    with spinner("preflight") as tell:
-        told = asked_before(
+    with spinner("preflight") as show_step:
+        result = run_preflight(
             chosen_pipeline(path),
             now=time.time(),
             start=first,
             end=last,
             state_dir=Path(state_dir) if state_dir else None,
             quick=quick,
-            on_check=tell,
+            on_check=show_step,
         )
     if as_json:
-        print_json(reports.Preflight.plain(told))
+        print_json(reports.Preflight.plain(result))
     else:
-        print_lines(show_checks.preflight(told))
-    raise click.exceptions.Exit(told.exit_code)
+        print_lines(show_checks.preflight(result))
+    raise click.exceptions.Exit(result.exit_code)
 
 
-@click.command()
+@click.command(epilog=example("quality 2021-10-19 2021-10-31"))
 @range_arguments
 @json_option
-def quality(range_arguments: About, as_json: bool) -> None:
-    """Count rows that are there and below their standard."""
-    pipeline = load_pipeline(range_arguments.path)
-    with _asking(pipeline) as warehouse, spinner("counting rows"):
-        told = qualities.quality(
-            pipeline, warehouse, range_arguments.start, range_arguments.end, now=time.time()
-        )
+def quality(scope: ReportRange, as_json: bool) -> None:
+    """Count the rows below their quality standard.
+
+    Exit codes: 0 within what the pipeline file allows, 1 otherwise.
+    """
+    pipeline = load_pipeline(scope.path)
+    with _warehouse(pipeline) as warehouse, spinner("counting rows"):
+        result = quality_reports.quality(pipeline, warehouse, scope.start, scope.end, now=time.time())
     if as_json:
-        print_json(reports.Quality.plain(told))
+        print_json(reports.Quality.plain(result))
     else:
-        print_lines(show_checks.quality(told))
-    raise click.exceptions.Exit(0 if told.good else 1)
+        print_lines(show_checks.quality(result))
+    raise click.exceptions.Exit(0 if result.good else 1)
 
 
 @contextmanager
-def _asking(pipeline: Pipeline) -> Iterator[DescribedWarehouse]:
+def _warehouse(pipeline: Pipeline) -> Iterator[DescribedWarehouse]:
     warehouse = open_warehouse(pipeline)
     try:
         yield warehouse
@@ -206,15 +208,17 @@ def _asking(pipeline: Pipeline) -> Iterator[DescribedWarehouse]:
 
 
 @contextmanager
-def _remembering(state_dir: str | None) -> Iterator[Database | None]:
-    """The state database, where there is one yet; that there is none is told.
+def _state_database(state_dir: str | None) -> Iterator[Database | None]:
+    """The state database; None if there is none, with a warning on stderr if its directory was given.
 
     Raises:
-        DatabaseUnusable: it cannot be read, or is not of this version.
+        DatabaseUnavailable: it cannot be read, or is not of this version.
     """
     db = Database(state_database(state_dir)) if state_dir else None
     if db is not None and not db.exists:
-        without = "counted without a daemon's attempts and accepted gaps; correct --state-dir or leave it out"
+        without = (
+            "the attempts and waivers of the daemon are not included; correct --state-dir or leave it out"
+        )
         click.echo(f"no state database in {db.path.parent}: {without}", err=True)
         db = None
     if db is None:
@@ -222,25 +226,27 @@ def _remembering(state_dir: str | None) -> Iterator[Database | None]:
         return
     try:
         with db.read() as tx:
-            found = schema_version(tx)
-        if found.current != found.newest:
+            schema = schema_version(tx)
+        if schema.current != schema.newest:
             remedy = (
-                "start the daemon once, which upgrades it" if found.known else "use the version that wrote it"
+                "start the daemon once, which upgrades it"
+                if schema.known
+                else "use the version that wrote it"
             )
             raise DatabaseUnavailable(
-                f"{db.name} has {f'schema {found.current}' if found.current else 'no schema yet'}, this"
-                f" backfilld wants {found.newest}: {remedy}, or leave --state-dir out"
+                f"{db.name} has {f'schema {schema.current}' if schema.current else 'no schema yet'}, this"
+                f" backfilld needs {schema.newest}: {remedy}, or leave --state-dir out"
             )
         yield db
     finally:
         db.close()
 
 
-def _as_json(report: Validation, made: Plan | None, options: Comparison | None) -> dict[str, Any]:
-    """The report, with plan and comparison as keys of it where they were asked for."""
-    told = reports.Validation.plain(report)
-    if made:
-        told["plan"] = plans.Plan.plain(made)
-    if options:
-        told["comparison"] = plans.Comparison.plain(options)
-    return told
+def _as_json(report: Validation, planned_steps: Plan | None, comparison: Comparison | None) -> dict[str, Any]:
+    """The report, with plan and comparison as further keys."""
+    document = reports.Validation.plain(report)
+    if planned_steps:
+        document["plan"] = plans.Plan.plain(planned_steps)
+    if comparison:
+        document["comparison"] = plans.Comparison.plain(comparison)
+    return document

@@ -1,4 +1,4 @@
-"""`backfilld serve`: the composition root. The main thread supervises, and alone handles signals."""
+"""`backfilld serve`: the composition root. The main thread handles the signals."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ import click
 
 from backfilld.api.app import create_app
 from backfilld.api.auth.tokens import redacted
+from backfilld.api.cli.output import example
 from backfilld.api.metrics import Metrics
 from backfilld.api.notifications.webhook import Notifier
 from backfilld.api.server import Server
-from backfilld.daemon.events import AttemptEnded, AttemptStarted, DateMoved, Event, Incident
+from backfilld.daemon.events import AttemptEnded, AttemptStarted, DateMoved, Event, ForeignWrites, Incident
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import Settings, settings
 from backfilld.daemon.systemd import Manager
+from backfilld.state.formatting import format_date_ranges
 from backfilld.state.records import attempt_result
 
 log = logging.getLogger("backfilld")
 
-LOOK_SECONDS = 0.5
-"""How long a signal may go unnoticed."""
+SIGNAL_POLL_SECONDS = 0.5
+"""How often the main thread checks for a signal."""
 
 
-@click.command()
+@click.command(epilog=example("serve --pipeline my.toml --state-dir var/state"))
 @click.option("--pipeline", help="The pipeline file; else BACKFILLD_PIPELINE.")
-@click.option("--state-dir", help="Where state and logs are kept; else BACKFILLD_STATE_DIR.")
+@click.option("--state-dir", help="Directory of state and logs; else BACKFILLD_STATE_DIR.")
 @click.option("--listen", help="HOST:PORT of the API; else BACKFILLD_LISTEN, else 127.0.0.1:8484.")
 @click.option(
     "--tokens", help="The file of tokens; else BACKFILLD_TOKENS, else the systemd credential `tokens`."
@@ -39,17 +41,17 @@ LOOK_SECONDS = 0.5
 @click.option(
     "--allowed-host",
     multiple=True,
-    help="A further name of the API; else BACKFILLD_ALLOWED_HOSTS. Repeatable.",
+    help="Another host name of the API; else BACKFILLD_ALLOWED_HOSTS. Repeatable.",
 )
 @click.option(
     "--backup-every",
-    help="Age of the latest backup at which the next is made; else BACKFILLD_BACKUP_EVERY, else 24h.",
+    help="Time between backups; else BACKFILLD_BACKUP_EVERY, else 24h.",
 )
 @click.option("--backup-keep", help="How many backups are kept; else BACKFILLD_BACKUP_KEEP, else 7.")
 @click.option(
     "--webhook",
-    help="URL that is told how backfills go; better BACKFILLD_WEBHOOK or the systemd credential `webhook`:"
-    " everybody on the machine sees a command line.",
+    help="URL that receives notifications. Other users of the machine see it in the process list:"
+    " prefer BACKFILLD_WEBHOOK or the systemd credential `webhook`.",
 )
 def serve(
     pipeline: str | None,
@@ -61,7 +63,10 @@ def serve(
     backup_keep: str | None,
     webhook: str | None,
 ) -> None:
-    """Run the daemon until SIGTERM. A second signal ends it at once; jobs live on either way."""
+    """Run the daemon until SIGTERM.
+
+    A second signal ends it at once. Running jobs continue either way, and the next start adopts them.
+    """
     handler = logging.StreamHandler()
     handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
@@ -83,18 +88,18 @@ def serve(
 
 def run(chosen: Settings) -> None:
     """Start in order (state, recovery, API), wait for a signal, stop in the opposite order."""
-    faulthandler.enable()  # the stacks of all threads, should a watchdog abort it
-    # No Event: its lock may be held by the very wait that the signal interrupts.
+    faulthandler.enable()  # prints the stacks of all threads if a watchdog aborts the process
+    # Not a threading.Event: the wait that the signal interrupts may hold its lock.
     stopping = False
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         nonlocal stopping
         if stopping:
-            # Nothing is flushed and no thread is waited for: an ordered end is what already takes too long,
-            # and an interpreter that ends under its threads aborts. The next start recovers, as after a kill.
+            # Flush nothing and wait for no thread: the orderly stop takes too long, and an interpreter
+            # that exits under its threads aborts. The next start recovers as after a kill.
             os.write(2, f"second {signal.Signals(number).name}: ending at once\n".encode())
             os._exit(1)
-        log.info("%s: stopping; running jobs live on", signal.Signals(number).name)
+        log.info("%s: stopping; running jobs continue", signal.Signals(number).name)
         stopping = True
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -108,18 +113,18 @@ def run(chosen: Settings) -> None:
     notifier = _notifier(chosen, service, metrics)
     notes = notifier.health_notes if notifier else dict
     server = Server(create_app(service, metrics, health_notes=notes), chosen.host, chosen.port)
-    manager.status("taking up what was running")
+    manager.status("adopting running jobs")
     service.start()
     if notifier:
         notifier.start()
     server.start()
-    where = f"serves {service.pipeline.name} at http://{replace(chosen, port=server.port).listen}"
-    log.info("backfilld %s", where)
-    manager.ready(where)
-    # A signal that comes just before the wait begins, or to another thread, would not end an endless wait.
+    address = f"serves {service.pipeline.name} at http://{replace(chosen, port=server.port).listen}"
+    log.info("backfilld %s", address)
+    manager.ready(address)
+    # An endless wait would miss a signal that arrives just before it, or in another thread.
     while not stopping:
-        time.sleep(LOOK_SECONDS)
-    manager.stopping("stopping; running jobs live on")
+        time.sleep(SIGNAL_POLL_SECONDS)
+    manager.stopping("stopping; running jobs continue")
     server.close()
     if notifier:
         notifier.stop()
@@ -128,7 +133,7 @@ def run(chosen: Settings) -> None:
 
 
 def _notifier(chosen: Settings, service: Service, metrics: Metrics) -> Notifier | None:
-    """What tells people, where they gave a webhook."""
+    """The notifier; None without a webhook."""
     if not chosen.webhook:
         return None
     notifier = Notifier(
@@ -142,7 +147,7 @@ def _notifier(chosen: Settings, service: Service, metrics: Metrics) -> Notifier 
 
 
 class _Redacting(logging.Formatter):
-    """Whatever is logged, and whoever logs it: no token is among it."""
+    """Removes tokens from every log record."""
 
     def format(self, record: logging.LogRecord) -> str:
         return redacted(super().format(record))
@@ -156,6 +161,9 @@ def _log_event(event: Event) -> None:
     elif isinstance(event, AttemptEnded):
         result = attempt_result(event.status, event.exit_code)
         log.info("attempt %d: %s %s after %.1f s", event.attempt, event.processor, result, event.seconds)
+    elif isinstance(event, ForeignWrites):
+        written = format_date_ranges(event.dates)
+        log.warning("%s: %s was written by something else; %s", event.processor, written, event.suspect)
     elif isinstance(event, Incident):
         log.warning("%s: %s", event.kind, event.text)
 

@@ -101,6 +101,7 @@ class _Simulator:
     ) -> Decision:
         """Complete what the state needs, until its gate opens or no job helps."""
         while True:
+            self._compare_anew(stage, day, checks)
             decision = self._decide(stage, checks, str(missing) if missing else "")
             if isinstance(decision, Start):
                 self._complete(stage, checks, decision)
@@ -110,6 +111,16 @@ class _Simulator:
             else:
                 self._record_blocker(stage, day, checks, decision)
             return decision
+
+    def _compare_anew(self, stage: Stage, day: Day, checks: dict[str, CheckRow]) -> None:
+        """Plan a run of what could not be compared with a reference that now runs first."""
+        before = self._seen.checks[day.date]
+        for name in [p.name for p in stage.processors if p.name in self._pipeline.references]:
+            reference, check = self._pipeline.references[name], checks[name]
+            runs_first = checks[reference].verdict is Verdict.COMPLETE and not before[reference].satisfied
+            if runs_first and check.verdict is Verdict.UNKNOWN and check.rows is not None:
+                reason = f"is compared with {reference}, which runs first"
+                checks[name] = replace(check, verdict=Verdict.PARTIAL, reason=reason)
 
     def _decide(self, stage: Stage, checks: Mapping[str, CheckRow], missing: str) -> Decision:
         return evaluate_gate(

@@ -12,16 +12,18 @@ from backfilld.state.pipeline.pipeline import Pipeline
 def _open(pipeline: Pipeline, hooks: QueryHooks) -> DescribedWarehouse:
     from backfilld.daemon.warehouses.bigquery.backend import BigQuery  # noqa: PLC0415  Google's client is slow
     from backfilld.daemon.warehouses.bigquery.catalog import BigQueryCatalog  # noqa: PLC0415
+    from backfilld.daemon.warehouses.bigquery.stamps import BigQueryStamps  # noqa: PLC0415
     from backfilld.daemon.warehouses.client import WarehouseClient  # noqa: PLC0415
 
     settings = cast(BigQuerySettings, pipeline.warehouse)
     backend = BigQuery(settings, name=pipeline.name, directory=pipeline.path.parent, hooks=hooks)
-    return WarehouseClient(pipeline, backend, BigQueryCatalog(backend, settings))
+    catalog = BigQueryCatalog(backend, settings)
+    return WarehouseClient(pipeline, backend, catalog, BigQueryStamps(backend, catalog, settings.project))
 
 
 ADAPTER = WarehouseAdapter(
     settings=BigQuerySettings,
     open=_open,
     remedy="check credentials, project, location and network, then ask again",
-    capabilities=frozenset({"price", "cancel"}),
+    capabilities=frozenset({"price", "cancel", "write_stamp"}),
 )

@@ -65,6 +65,22 @@ class BigQueryCatalog:
         found = self._call(lambda c: c.get_table(_reference(c, table), retry=RETRY, timeout=timeout))
         return _info(found) if found else None
 
+    def is_partitioned_by_day(self, table: str, column: str) -> bool:
+        """Whether each partition of a table holds one date of a column; not while rows are streamed into it.
+
+        Raises:
+            QueryError: the table's metadata may not be read.
+            WarehouseError: nothing can be queried now.
+        """
+        timeout = self._backend.http_timeout
+        found = self._call(lambda c: c.get_table(_reference(c, table), retry=RETRY, timeout=timeout))
+        if found is None or found.table_type != "TABLE" or found.streaming_buffer is not None:
+            return False
+        by_time = found.time_partitioning
+        if by_time is None or by_time.type_ != bigquery.TimePartitioningType.DAY:
+            return False
+        return (by_time.field or "_PARTITIONDATE").lower() == column.lower()
+
     def preflight_checks(self) -> Sequence[PreflightCheck]:
         """Location, datasets, and the options of partitions."""
         return preflight.checks(self.location)

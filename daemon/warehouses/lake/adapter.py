@@ -13,17 +13,17 @@ def _open(pipeline: Pipeline, hooks: QueryHooks) -> DescribedWarehouse:
     from backfilld.daemon.warehouses.client import WarehouseClient  # noqa: PLC0415
     from backfilld.daemon.warehouses.lake.backend import Lake  # noqa: PLC0415  BigQuery's users need no DuckDB
     from backfilld.daemon.warehouses.lake.catalog import LakeCatalog  # noqa: PLC0415
+    from backfilld.daemon.warehouses.lake.stamps import LakeStamps  # noqa: PLC0415
 
     settings = cast(LakeSettings, pipeline.warehouse)
     root = pipeline.path.parent / settings.path
-    return WarehouseClient(
-        pipeline, Lake(root, timeout=settings.query_timeout, hooks=hooks), LakeCatalog(root)
-    )
+    backend = Lake(root, timeout=settings.query_timeout, hooks=hooks)
+    return WarehouseClient(pipeline, backend, LakeCatalog(root), LakeStamps(root))
 
 
 ADAPTER = WarehouseAdapter(
     settings=LakeSettings,
     open=_open,
     remedy="make the directory, or correct its path, then ask again",
-    capabilities=frozenset({"cancel", "implicit_tables"}),
+    capabilities=frozenset({"cancel", "write_stamp", "implicit_tables"}),
 )

@@ -126,8 +126,8 @@ class Lake:
         """
         directory = self.root.joinpath(*table.split("."))
         if select.partitions is not None:
-            names = (f"{select.partitions.column}={date}" for date in select.partitions.dates)
-            return [path for name in names for path in _parquet(directory / name)]
+            column, dates = select.partitions.column, select.partitions.dates
+            return [path for date in dates for path in partition_files(self.root, table, column, date)]
         files = sorted(all_parquet(directory))
         if not files:
             raise QueryError(f"{table} has no files in the lake", inaccessible=True)
@@ -173,10 +173,10 @@ def _as_list(value: dt.date | tuple[dt.date, ...] | tuple[str, ...]) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _parquet(directory: Path) -> list[str]:
+def partition_files(root: Path, table: str, column: str, date: dt.date) -> list[str]:
     """The finished files of a partition; none where there is no such directory."""
     try:
-        with os.scandir(directory) as entries:
+        with os.scandir(root.joinpath(*table.split("."), f"{column}={date}")) as entries:
             return sorted(entry.path for entry in entries if _finished(entry.name))
     except FileNotFoundError:
         return []

@@ -69,9 +69,7 @@ dates = Table(
     Column("backfill_id", ForeignKey("backfills.id"), nullable=False),
     _count("priority"),
     _text("season"),
-    Column(
-        "mode", Text, CheckConstraint("mode IN ('normal', 'retry', 'force')"), server_default="normal"
-    ),
+    Column("mode", Text, CheckConstraint("mode IN ('normal', 'retry', 'force')"), server_default="normal"),
     Column("entered_at", Double, nullable=False),
     Column("ended_at", Double),
     _count("version"),
@@ -90,7 +88,7 @@ dates = Table(
     _partial(
         "dates_last_checked",
         text("coalesce(swept_at, ended_at)"),
-        where="outcome IN ('complete', 'bootstrap', 'waived')",
+        where="outcome IN ('complete', 'bootstrap', 'waived', 'not_expected')",
     ),
     _partial("dates_regressed", "date", where="regressed <> ''"),
     _partial("dates_stale", "date", where="stale_at IS NOT NULL"),
@@ -147,6 +145,8 @@ checks = Table(
     Column("last_attempt_ended_at", Double),
     _flag("last_attempt_succeeded"),
     _text("last_attempt_detail"),
+    Column("write_stamp", Text),
+    Column("stamp_before", Text),
     Column("stale_at", Double),
     _text("waived_by"),
     _text("waiver_reason"),
@@ -225,6 +225,7 @@ holds = Table(
     _text("actor"),
     Column("since", Double, nullable=False),
     Column("until", Double),
+    _flag("absolute"),
 )
 
 breaker_counts = Table(

@@ -1,4 +1,4 @@
-"""The witness: runs are read back whole, and those that overlap are found."""
+"""The run log: runs are read back completely, and overlapping runs are found."""
 
 from datetime import date
 from pathlib import Path
@@ -17,13 +17,11 @@ def run(name: str, started: float, ended: float | None) -> Run:
     )
 
 
-def test_nobody_ran_in_a_fresh_lake(tmp_path: Path) -> None:
+def test_a_fresh_lake_has_no_runs(tmp_path: Path) -> None:
     assert run_log.runs(tmp_path) == []
 
 
-def test_a_run_is_told_with_its_dates_attempt_and_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_has_its_dates_attempt_and_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BACKFILLD_ATTEMPT", "31")
     first = run_log.start(tmp_path, "player_daily_cache", [DAY])
     killed = run_log.start(tmp_path, "nbac_team_boxscore", [DAY])

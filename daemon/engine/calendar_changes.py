@@ -1,0 +1,93 @@
+"""Applies changes of the calendar and of the pipeline file to dates that were admitted before.
+
+- A date that lost its counts is put back to `pending`, which dismisses it, unless it had attempts.
+- A done date that was not expected and now is, is marked as regressed.
+- Checks that rest on the old expectation are queried again, and the lookback checks of live dates are created
+  again. Dates behind an earlier one are evaluated again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Mapping
+
+from backfilld.daemon.engine import lookback, regression
+from backfilld.daemon.engine.context import ACTOR, EngineContext
+from backfilld.daemon.engine.requeue import requeued_event
+from backfilld.daemon.events import Event
+from backfilld.state.pipeline.phase import PENDING
+from backfilld.state.records import CheckRow, DateRow
+from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.machine import FINAL, Trigger
+from backfilld.state.store import calendar_days, checks, dates, lookback_checks, transitions
+from backfilld.state.store.database import Transaction
+from backfilld.state.store.transitions import DateStatus, Transition
+
+CHUNK = 5000
+"""How many dates one statement names at most."""
+
+
+def apply_calendar_changes(
+    tx: Transaction, context: EngineContext, changed: Collection[dt.date]
+) -> list[Event]:
+    """Apply new counts of some dates. Returns the events to emit after the commit."""
+    if not changed:
+        return []
+    now = context.now()
+    rows, stored = dates.get_many(tx, changed), checks.for_dates(tx, changed)
+    checks.request_check(tx, [(date, n) for date, by_name in stored.items() for n in by_name], now)
+    events = _readmit(tx, context, rows, stored)
+    events += regression.update(tx, context, sorted(rows))
+    dates.make_waiting_due(tx, WaitReason.EARLIER_DATE, now)
+    lookback.create_lookback_checks(tx, context, admitted_days(tx, context))
+    return events
+
+
+def apply_pipeline_changes(tx: Transaction, context: EngineContext) -> list[Event]:
+    """Apply a changed pipeline file to live dates, and to done ones that were not expected."""
+    live = admitted_days(tx, context)
+    dates.set_season(tx, [(day.date, day.season or "") for day in live])
+    for start, end in lookback.spans(context.pipeline, live):
+        lookback_checks.request_between(tx, start, end, context.now())
+    lookback.create_lookback_checks(tx, context, live)
+    dismissed = [day.date for day in live if not day.expected]
+    events = _readmit(tx, context, dates.get_many(tx, dismissed), checks.for_dates(tx, dismissed))
+    not_expected = dates.not_expected(tx)
+    for first in range(0, len(not_expected), CHUNK):
+        events += regression.update(tx, context, not_expected[first : first + CHUNK])
+    return events
+
+
+def admitted_days(tx: Transaction, context: EngineContext) -> list[Day]:
+    """The days of all live dates that were admitted, oldest first, by file and calendar as they are now."""
+    admitted = [row.date for row in dates.live(tx) if row.state != PENDING]
+    counts = calendar_days.for_dates(tx, admitted)
+    return [context.pipeline.seasons.day(date, counts[date]) for date in sorted(admitted) if date in counts]
+
+
+def _readmit(
+    tx: Transaction,
+    context: EngineContext,
+    rows: Mapping[dt.date, DateRow],
+    stored: Mapping[dt.date, Mapping[str, CheckRow]],
+) -> list[Event]:
+    """Put admitted dates back that are no longer expected and had no attempt."""
+    now = context.now()
+    counts = calendar_days.for_dates(tx, rows)
+    events: list[Event] = []
+    for row in rows.values():
+        day = context.pipeline.seasons.day(row.date, counts[row.date]) if row.date in counts else None
+        admitted = row.state != PENDING and row.state not in FINAL
+        if day is None or day.expected or not admitted or _touched(stored[row.date].values()):
+            continue
+        reason = f"no longer expected: {day.reason}"
+        transition = Transition(trigger=Trigger.READMIT, target=PENDING, reason=reason)
+        status = DateStatus(waiting=WaitReason.ENGINE, due_at=now, entered_at=now)
+        transitions.move(tx, row, [transition], status, actor=ACTOR, now=now)
+        events.append(requeued_event(row, Trigger.READMIT, actor=ACTOR, reason=reason))
+    return events
+
+
+def _touched(date_checks: Iterable[CheckRow]) -> bool:
+    return any(check.attempt_count or check.attempt_id is not None for check in date_checks)

@@ -1,0 +1,46 @@
+"""Foreign writes: partitions of done dates that changed although no attempt of this daemon wrote them.
+
+The sweep compares each partition's write stamp with the one that it read before. The first stamp after an
+attempt is not compared, because the attempt may have written it. What was computed from a partition that
+changed becomes stale (`cascade`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from backfilld.daemon.events import ForeignWrites
+from backfilld.daemon.warehouses.adapter import Answers
+from backfilld.state.formatting import format_utc
+from backfilld.state.records import CheckRow
+from backfilld.state.rules.verdict import Evidence
+from backfilld.state.store.checks import CheckResult
+
+
+def is_foreign_write(check: CheckRow, evidence: Evidence) -> bool:
+    """Whether the partition of a done date was written since its stamp was last read."""
+    known = check.write_stamp is not None and evidence.write_stamp is not None
+    return known and check.write_stamp != evidence.write_stamp
+
+
+def events(saved: Iterable[tuple[CheckRow, CheckResult]], answers: Answers) -> Iterator[ForeignWrites]:
+    """One event for each processor with foreign writes, with the suspect of the oldest date."""
+    written: dict[str, list[dt.date]] = defaultdict(list)
+    for _, result in saved:
+        if result.foreign_write:
+            written[result.processor].append(result.date)
+    for processor, dates in written.items():
+        first = min(dates)
+        suspect = _suspect(answers[processor, first])
+        yield ForeignWrites(processor=processor, dates=tuple(sorted(dates)), suspect=suspect)
+
+
+def _suspect(evidence: Evidence) -> str:
+    """The run of the history that may have written: the open one, else the latest that ended."""
+    if evidence.open:
+        return f"a run is open that started at {format_utc(evidence.open.started_at)}"
+    if evidence.closed:
+        return f"the latest run in the history started at {format_utc(evidence.closed.started_at)}"
+    return "the history has no run"

@@ -1,0 +1,126 @@
+"""The engine judges a ratio only against a satisfied reference, and never waits for good (case T15)."""
+
+import datetime as dt
+
+import pytest
+
+from backfilld.state.store import checks
+from tests.factories import phase, pipeline, processor
+from tests.simulation.fakes import Work
+from tests.simulation.world import ME, World
+
+DATES = [dt.date(2021, 10, 19) + dt.timedelta(days=n) for n in range(2)]
+RATIO = {"ratio": {"of": "players", "min": 1.0}}
+FIVE = {"rows": [5, 5]}
+
+
+def two_phases(**players):
+    return pipeline(
+        phase("mid", processor("players", expect=FIVE, **players)),
+        phase("last", processor("cache", expect=RATIO)),
+        jobs={"max_attempts": 1},
+    )
+
+
+def one_phase(**players):
+    cache = processor("cache", after=["players"], expect=RATIO)
+    return pipeline(
+        phase("mid", processor("players", expect=FIVE, **players), cache), jobs={"max_attempts": 1}
+    )
+
+
+def writes(world, **rows):
+    """Jobs that write so many rows."""
+
+    def script(job):
+        name, date = job.env["BACKFILLD_PROCESSOR"], dt.date.fromisoformat(job.env["BACKFILLD_DATE"])
+        return Work(effect=lambda: world.fill(name, date, rows=rows[name]))
+
+    world.script = script
+
+
+def world_of(folder, shape):
+    return World(shape, dict.fromkeys(DATES, 2), folder)
+
+
+def verdicts(world, date):
+    with world.db.read() as tx:
+        return {name: c.verdict.value for name, c in checks.for_dates(tx, [date])[date].items()}
+
+
+@pytest.mark.parametrize("shape", [two_phases, one_phase])
+def test_what_is_there_beside_a_partial_reference_is_compared_only_once_that_is_complete(tmp_path, shape):
+    # Given two tables with two rows each, of which the first should have five
+    world = world_of(tmp_path, shape())
+    writes(world, players=5, cache=5)
+    world.fill("players", DATES[0], rows=2)
+    world.fill("cache", DATES[0], rows=2)
+    world.enqueue(DATES[0], DATES[0])
+    world.settle()
+    assert verdicts(world, DATES[0]) == {"players": "partial", "cache": "unknown"}
+    # When all has run
+    world.run(limit=100)
+    # Then both ran, once
+    assert world.attempts(DATES[0]) == [("players", "exited 0"), ("cache", "exited 0")]
+    assert world.dates()[DATES[0]].outcome == "complete"
+
+
+@pytest.mark.parametrize("shape", [two_phases, one_phase])
+def test_a_reference_that_a_priority_waives_is_not_compared_with_and_nothing_waits_for_good(tmp_path, shape):
+    # Given a reference of priority fallback whose job writes too little
+    world = world_of(tmp_path, shape(priority="fallback"))
+    writes(world, players=2, cache=1)
+    world.enqueue(DATES[0], DATES[0])
+    world.run(limit=100)
+    # Then the date ends with its waiver, and what is compared with it says why it was not
+    row = world.dates()[DATES[0]]
+    assert row.outcome == "waived"
+    assert verdicts(world, DATES[0]) == {"players": "partial", "cache": "complete"}
+
+
+@pytest.mark.parametrize("shape", [two_phases, one_phase])
+def test_an_accepted_reference_lets_what_is_compared_with_it_pass(tmp_path, shape):
+    world = world_of(tmp_path, shape())
+    writes(world, players=2, cache=1)
+    world.enqueue(DATES[0], DATES[0])
+    world.run(limit=100)
+    assert world.dates()[DATES[0]].state == "failed"
+    world.commands.accept(DATES[0], "players", by=ME, reason="lost")
+    world.run(limit=100)
+    assert world.dates()[DATES[0]].outcome == "waived"
+    assert verdicts(world, DATES[0])["cache"] == "complete"
+
+
+def test_a_reference_that_shrinks_unseen_is_queried_again_before_anything_is_compared_with_it(tmp_path):
+    # Given a date whose reference was complete, when half of it is deleted and the other table asked about
+    world = world_of(tmp_path, two_phases())
+    for name in ("players", "cache"):
+        world.fill(name, DATES[0], rows=5)
+    world.enqueue(DATES[0], DATES[0])
+    world.run(limit=20)
+    world.fill("players", DATES[0], rows=3)
+    with world.db.write() as tx:
+        checks.request_check(tx, [(DATES[0], "cache")], world.time)
+    world.run(limit=20)
+    # Then both say so
+    assert verdicts(world, DATES[0]) == {"players": "partial", "cache": "unknown"}
+    assert world.dates()[DATES[0]].regressed.startswith("players is partial: 3 of 5 rows")
+    # And both are complete again when it is whole
+    world.fill("players", DATES[0], rows=5)
+    world.enqueue(DATES[0], DATES[0], dry_run=True)
+    assert verdicts(world, DATES[0]) == {"players": "complete", "cache": "complete"}
+
+
+def test_a_processor_outside_of_since_and_until_is_passed_by_and_holds_no_later_date_up(tmp_path):
+    shape = pipeline(
+        phase("mid", processor("players", since=DATES[1])),
+        phase("last", processor("cache"), order="sequential"),
+    )
+    world = world_of(tmp_path, shape)
+    world.enqueue(DATES[1], DATES[1])
+    world.run(limit=50)
+    assert world.dates()[DATES[1]].outcome == "complete"
+    world.enqueue(DATES[0], DATES[0])
+    world.run(limit=50)
+    assert [name for name, _ in world.attempts(DATES[0])] == ["cache"]
+    assert verdicts(world, DATES[0])["players"] == "not_expected"

@@ -1,0 +1,61 @@
+"""`pipeline check` warns of rules that accept a silent zero (case T16)."""
+
+import json
+
+import pytest
+
+from backfilld.state.pipeline.validation import warnings
+from tests.factories import phase, pipeline, processor
+from tests.integration.command_line import CommandLine
+
+FILE = """
+name = "small"
+warehouse = { kind = "lake", path = "lake" }
+calendar.season = [{ name = "2021-22", opens = 2021-10-19, closes = 2022-06-16 }]
+[[phase]]
+name = "raw"
+[[phase.processor]]
+name = "box"
+table = "nba.box"
+command = ["true", "{date}"]
+expect.rows = [30, 30]
+expect.ramp = [{ until_day = 35, rows = [0, 30] }]
+"""
+
+
+def warned(**expect):
+    base = processor("players")
+    return list(warnings(pipeline(phase("raw", base), phase("mid", processor("box", expect=expect)))))
+
+
+@pytest.mark.parametrize(
+    ("expect", "keys"),
+    [
+        ({"ramp": [{"until_day": 35, "rows": [0, 30]}], "rows": [30, 30]}, ["ramp"]),
+        ({"rows": [0, 600]}, ["rows"]),
+        ({"rows_per": {"games": [0, 2]}}, ["rows_per.games"]),
+        ({"ratio": {"of": "players", "max": 1.1}}, ["ratio.min"]),
+        ({"rows": [0, 9], "rows_per": {"games": [0, 2]}}, ["rows", "rows_per.games"]),
+        ({"rows": [0, 9], "rows_per": {"games": [1, 2]}}, []),
+        ({"ramp": [{"until_day": 35, "rows": [1, 30]}], "rows": [30, 30]}, []),
+        ({"rows": [1, 9]}, []),
+        ({"distinct": [{"column": "game_id", "per": "games"}]}, []),
+        ({}, []),
+    ],
+)
+def test_a_minimum_of_zero_rows_is_warned_of_where_it_decides(expect, keys):
+    lines = warned(**expect)
+    assert [line.split(":")[0] for line in lines] == [f"phase[mid].processor[box].expect.{k}" for k in keys]
+    assert all("accepts a silent zero" in line and "; write 1 or more" in line for line in lines)
+
+
+def test_pipeline_check_prints_the_warning_and_still_passes(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "small.toml"
+    path.write_text(FILE)
+    command = CommandLine(monkeypatch, capsys)
+    ended = command("pipeline", "check", "--pipeline", path)
+    assert ended.code == 0
+    assert "warning: phase[raw].processor[box].expect.ramp: a minimum of 0 rows accepts" in ended.err
+    listed = command("pipeline", "check", "--json", "--pipeline", path)
+    assert listed.code == 0
+    assert len(json.loads(listed.out)["warnings"]) == 1

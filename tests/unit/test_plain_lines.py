@@ -1,0 +1,158 @@
+"""Plain text where stdout is no terminal, without control characters."""
+
+import datetime as dt
+
+import pytest
+
+from backfilld.api.cli.dashboard import plain_lines, release_command
+from backfilld.api.cli.follow import PlainLines
+from backfilld.api.cli.output import sanitize_line, table
+from backfilld.api.cli.snapshot import Failure, Snapshot, attempt_failure, date_failure
+
+NOON = dt.datetime(2021, 10, 19, 12, tzinfo=dt.UTC)
+LATER = (NOON + dt.timedelta(minutes=4)).astimezone()
+BOX = {"processor": "box", "satisfied": 2, "total": 4, "verdicts": {"complete": 2, "partial": 2}}
+BUDGET = {"kind": "table", "key": "nba.box", "limit": 5, "extra": 1, "spent": 2}
+ACTIVITY = {
+    "running": [
+        {"id": 31, "processor": "box", "dates": ["2021-10-19"], "age_seconds": 5.0, "last_line": "half way"}
+    ],
+    "waiting": [{"dates": 2, "first": "2021-10-20", "waiting_on": "a slot of phase2"}],
+}
+PROGRESS = {
+    "dates": {"total": 4, "done": 1, "failed": 1, "live": 2},
+    "rate_per_hour": 31.25,
+    "eta": "2021-10-19T12:04:00.000Z",
+    "eta_method": "2 dates left at 31.3 an hour",
+    "phases": [{"phase": "phase2", "satisfied": 5, "total": 20, "ratio": 0.25, "processors": [BOX]}],
+    "seasons": [{"season": "2021-22", "total": 4, "done": 1, "failed": 1}],
+    "paused": False,
+    "regressed": 0,
+    "stale": 2,
+    "holds": [],
+    "budgets": [],
+}
+BACKFILL = {
+    "id": 7,
+    "status": "active",
+    "start": "2021-10-19",
+    "end": "2021-10-22",
+    "stop_reason": None,
+    "note": "",
+    "states": {"phase2": 2, "done": 1, "failed": 1},
+}
+
+
+def view(**changes) -> Snapshot:
+    backfill = BACKFILL | changes.pop("backfill") if "backfill" in changes else None
+    return Snapshot(at=NOON, progress=PROGRESS | changes, activity=ACTIVITY, backfill=backfill)
+
+
+def printed(*views: Snapshot, failures: tuple[Failure, ...] = ()) -> list[str]:
+    """The lines of a backfill that is followed where stdout is no terminal."""
+    lines: list[str] = []
+    display = PlainLines(lines.append)
+    for number, shown in enumerate(views):
+        for failure in failures:
+            display.show_failure(failure, shown)
+        display.show_snapshot(shown, last=number == len(views) - 1)
+    return lines
+
+
+def test_the_progress_is_a_line_with_its_time():
+    assert printed(view(backfill={})) == [
+        "2021-10-19T12:00:00Z backfill 7 is active: 2 phase2, 1 done, 1 failed of 2021-10-19..2021-10-22;"
+        f" phase2 5/20 (25 %); ETA in 4 min 0 s, at {LATER:%H:%M} (2 dates left at 31.3 an hour)"
+    ]
+
+
+def test_a_progress_that_has_not_changed_is_not_printed_again():
+    assert len(printed(view(), view(), view())) == 1
+
+
+def test_the_sections_of_the_picture_are_plain_lines():
+    assert list(plain_lines(view(paused=True, budgets=[BUDGET]))) == [
+        "1 of 4 dates done, 1 failed, 2 live, paused",
+        "phase2               5/20   25 %",
+        "  box                 2/4   50 %  ⚠ 2",
+        "season 2021-22        1/4   25 %  ✗ 1 failed",
+        "pace      31 dates an hour",
+        f"ETA       in 4 min 0 s, at {LATER:%H:%M} (2 dates left at 31.3 an hour)",
+        "running   ▷ 2021-10-19 box 5.0 s #31 half way",
+        "waiting       2 2021-10-20: a slot of phase2",
+        "stale     2 dates → backfilld retry --stale",
+        "budget    table nba.box: 2 of 5 + 1 used today",
+    ]
+
+
+def test_a_hold_is_printed_once_with_the_command_that_releases_it():
+    hold = {"actor": "engine", "since": "2021-10-19T11:00:00.000Z", "until": None}
+    placed = view(holds=[{**hold, "kind": "processor", "key": "box", "reason": "exit 1 five times"}])
+    held = [line for line in printed(placed, placed) if "held" in line]
+    assert held == ["2021-10-19T12:00:00Z held: exit 1 five times → backfilld release processor box"]
+    assert release_command({**hold, "kind": "all", "key": "all"}) == "backfilld resume"
+    assert release_command({**hold, "kind": "warehouse", "key": ""}) == "backfilld release warehouse"
+
+
+def test_a_failed_attempt_is_printed_with_its_code_its_last_line_and_the_command_for_its_log():
+    attempt = {"id": 31, "processor": "box", "dates": ["2021-10-19"], "status": "exited", "exit_code": 1}
+    failure = attempt_failure({**attempt, "detail": "", "tail": "line\nupstream said 503\n"})
+    assert printed(view(), failures=(failure,))[0] == (
+        "2021-10-19T12:00:00Z ✗ 2021-10-19 box exited 1: exit 1: upstream said 503 → backfilld logs 31"
+    )
+
+
+def test_a_failed_date_has_its_reason_and_the_command_that_shows_it():
+    assert date_failure({"date": "2021-10-19", "outcome": "exhausted", "reason": "box: 2 of 12 rows"}) == (
+        Failure(
+            subject="2021-10-19",
+            result="exhausted",
+            reason="box: 2 of 12 rows",
+            command="backfilld status 2021-10-19",
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("\x1b[2J\x1b]0;gone\x07hidden", "[2J ]0;gone hidden"),
+        ("one\r\ntwo\tthree", "one  two three"),
+        ("abc\u202edef\u2028ghi\x9b31m", "abc def ghi 31m"),
+        ("✓ 16 of 16 – good", "✓ 16 of 16 – good"),
+    ],
+)
+def test_no_text_of_a_job_moves_the_cursor(said, shown):
+    assert sanitize_line(said) == shown
+    failure = Failure(subject="box", result="lost", reason=said, command="backfilld logs 1")
+    assert all(line.isprintable() for line in printed(view(), failures=(failure,)))
+
+
+def test_a_table_is_aligned_and_never_wrapped(capsys):
+    table("", ["date", "reason"], [["2021-10-19", "a reason " * 20], ["x", "y"]])
+    header, first, second = capsys.readouterr().out.splitlines()
+    assert (header, second) == ("date        reason", "x           y")
+    assert first == f"2021-10-19  {('a reason ' * 20).strip()}"
+
+
+@pytest.mark.parametrize(
+    ("status", "states", "ended", "succeeded"),
+    [
+        ("finished", {"done": 4}, True, True),
+        ("finished", {"done": 3, "failed": 1}, True, False),
+        ("stopped", {"done": 3, "failed": 1}, True, False),
+        ("cancelled", {"done": 4}, True, False),
+        ("paused", {"phase2": 4}, False, False),
+        ("active", {"done": 4}, False, False),
+    ],
+)
+def test_a_backfill_succeeded_when_it_is_finished_without_a_failed_date(status, states, ended, succeeded):
+    shown = view(backfill={"status": status, "states": states})
+    assert (shown.ended, shown.succeeded) == (ended, succeeded)
+
+
+def test_everything_succeeded_when_no_date_is_live_or_failed():
+    quiet = {"total": 4, "done": 4, "failed": 0, "live": 0}
+    assert view(dates=quiet).succeeded
+    assert not view(dates={**quiet, "failed": 1, "done": 3}).succeeded
+    assert not view(dates={**quiet, "live": 1}).ended
