@@ -97,9 +97,8 @@ dates = Table(
     Column("entered_at", Double, nullable=False),
     Column("ended_at", Double),
     _count("version"),
-    # Why a done date is no longer complete, and when the sweep last checked a date since it ended.
-    _text("regressed"),
-    Column("swept_at", Double),
+    _text("regressed"),  # why a done date is no longer complete
+    Column("swept_at", Double),  # when an ended date was last checked
     # The earlier date that was repaired after this date was computed, and when.
     Column("stale_by", Date),
     Column("stale_at", Double),
@@ -173,7 +172,7 @@ checks = Table(
     _count("priority"),
     _text("mode"),
     Column("attempt_id", Integer),
-    # The latest attempt of this daemon, used as run history when the history table has none.
+    # The latest attempt of this daemon: run history where the history table has none.
     Column("last_attempt_started_at", Double),
     Column("last_attempt_ended_at", Double),
     _flag("last_attempt_succeeded"),

@@ -1,7 +1,4 @@
-"""The first schema of the second edition.
-
-A copy of what schema.py and triggers.py were then. Databases of the first edition's 0001 to 0009 are refused.
-"""
+"""The first schema of the second edition: a copy of what schema.py and triggers.py were then."""
 
 from collections.abc import Iterator
 
