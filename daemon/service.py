@@ -252,6 +252,7 @@ class Service:
         if self._is_active_leader:
             self.engine.recheck_calendar()
             self.engine.recheck_missing_upstream()
+            self.engine.recheck_failed()
             self.wake()
 
     def _sweep(self) -> None:

@@ -11,11 +11,11 @@ from backfilld.state.rules.verdict import HistoryRun, Verdict
 
 
 class RunMode(StrEnum):
-    """How a date treats processors that are complete or have no data."""
+    """How a date treats processors that are complete, accepted, or without data where that is trusted."""
 
     NORMAL = "normal"
-    RETRY_NO_DATA = "retry_no_data"
-    """After a retry: a processor without data runs once more."""
+    RETRY = "retry"
+    """After a retry: accepted gaps count no more, and `no_data = "trust"` holds only after an attempt."""
     FORCE = "force"
     """Every processor rewrites its output once, also where that is complete."""
 
@@ -152,6 +152,8 @@ class CheckRow:
 
     date: dt.date
     processor: str
+    output: str
+    """The output table that verdict and attempts are about; empty before the first verdict."""
     verdict: Verdict
     satisfied: bool
     rows: int | None
@@ -162,6 +164,8 @@ class CheckRow:
     query_due_at: float | None
     generation: int
     attempt_count: int
+    clean_attempts: int
+    """The attempts among them that exited with 0."""
     retry_at: float | None
     runnable: bool
     priority: int
@@ -205,10 +209,9 @@ class CheckRow:
         """Whether the next verdict is the first since the latest attempt ended."""
         return self.last_attempt_ended_at is not None and (self.asked_at or 0.0) < self.last_attempt_ended_at
 
-    @property
-    def last_attempt(self) -> HistoryRun | None:
-        """The daemon's latest attempt, as a run of the history."""
-        if self.last_attempt_started_at is None:
+    def last_attempt_on(self, table: str) -> HistoryRun | None:
+        """The daemon's latest attempt, as a run of the history; None if it was for another table."""
+        if self.last_attempt_started_at is None or self.output != table:
             return None
         return HistoryRun(
             succeeded=self.last_attempt_succeeded,

@@ -25,7 +25,7 @@ from backfilld.state.rules.gates import (
     decide,
 )
 from backfilld.state.rules.machine import FINAL, Outcome, Trigger
-from backfilld.state.store import backfills, calendar_days, checks, dates, holds, transitions
+from backfilld.state.store import backfills, calendar_days, check_resets, checks, dates, holds, transitions
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
 from backfilld.state.store.transitions import DateStatus, Transition
@@ -108,7 +108,7 @@ class Advancer:
         dates.set_waiting(tx, batch.waits)  # first: later writes may make some of them due again
         sequential = cascade.sequential(self._pipeline)
         readmitted = transitions.readmitted(tx, batch.admitted)
-        checks.reset_for(tx, batch.admitted, self._pipeline.processors, now, sequential, readmitted)
+        check_resets.reset_for(tx, batch.admitted, self._pipeline.processors, now, sequential, readmitted)
         cascade.clear(tx, self._context, batch.ended)
         dependents = sorted(row.date for row in (*batch.admitted, *batch.unchecked))
         lookback.create_lookback_checks(tx, self._context, [batch.days[date] for date in dependents])

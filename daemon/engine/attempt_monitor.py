@@ -15,6 +15,7 @@ from backfilld.daemon.engine.check_release import ClosedAttempt, release
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import AttemptEnded
 from backfilld.daemon.executors.adapter import Executor, JobLog, JobResult, JobStatus
+from backfilld.state.formatting import format_utc
 from backfilld.state.records import AttemptRow, AttemptStatus
 from backfilld.state.store import attempts, checks
 from backfilld.state.store.attempts import AttemptEnd
@@ -55,7 +56,8 @@ class AttemptMonitor:
     def run(self) -> int:
         """Check every running attempt once. Returns how many ended."""
         running = self._running()
-        return self._enforce_and_close(self._poll_and_adopt(running, supervised=running), fenced=True)
+        ended = self._enforce_and_close(self._poll_and_adopt(running, supervised=running), fenced=True)
+        return ended + self._abandon_unsupervised(running)
 
     def cannot_start(self, reason: Mapping[int, str]) -> None:
         """Close attempts whose jobs could not be prepared. Each counts as an attempt, with its backoff."""
@@ -115,7 +117,10 @@ class AttemptMonitor:
         status_messages.clear()
         for number, row in running.items():
             if row.executor not in self._executors:
-                status_messages[number] = f"no executor supervises it: restore [executor.{row.executor}]"
+                status_messages[number] = (
+                    f"no executor supervises it: restore [executor.{row.executor}], or cancel its backfill;"
+                    f" given up at {format_utc(self._given_up_at(row))}"
+                )
             elif job := jobs.get(number):
                 away = job.unreachable_at and f"out of sight, at {job.unreachable_at}"
                 status_messages[number] = job.status_message or away
@@ -127,6 +132,27 @@ class AttemptMonitor:
         if not job.unreachable_at or now - self._on_current_clock(row.started_at) <= limit:
             return None
         return JobResult.lost(f"it ran out of sight, at {job.unreachable_at}", at=now)
+
+    def _abandon_unsupervised(self, running: Mapping[int, AttemptRow]) -> int:
+        """Close attempts whose executor left the pipeline file: when cancelled, or at their limits."""
+        unsupervised = [row for row in running.values() if row.executor not in self._executors]
+        given_up = [
+            row
+            for row in unsupervised
+            if row.stopping is not None or self._context.now() >= self._given_up_at(row)
+        ]
+        if given_up:
+            self._close([_EndedAttempt(row, self._abandoned(row)) for row in given_up], fenced=True)
+        return len(given_up)
+
+    def _given_up_at(self, row: AttemptRow) -> float:
+        """When an attempt that no executor supervises counts as lost, in epoch seconds."""
+        settings = self._context.pipeline.job_settings(row.processor)
+        return self._on_current_clock(row.started_at) + settings.timeout + settings.grace_period
+
+    def _abandoned(self, row: AttemptRow) -> JobResult:
+        why = f"[executor.{row.executor}] left the pipeline file; its job may still run"
+        return JobResult.lost(why, at=self._context.now())
 
     def _running(self) -> dict[int, AttemptRow]:
         with self._context.db.read() as tx:
@@ -210,13 +236,14 @@ class AttemptMonitor:
 
     def _attempt_end(self, ended: _EndedAttempt) -> AttemptEnd:
         row, exit_ = ended.attempt, ended.exit
+        executor = self._executors.get(row.executor)
         return AttemptEnd(
-            status=_status(row, exit_),
+            status=_status(row, exit_) if executor else AttemptStatus.LOST,
             # A file's modification time may be from before the clock was set back.
             ended_at=max(min(exit_.ended_at, self._context.now()), row.started_at),
             exit_code=exit_.code,
             detail=exit_.detail,
-            tail=_tail(self._executors[row.executor].log(row.id)),
+            tail=_tail(executor.log(row.id)) if executor else "",
             max_rss_bytes=exit_.max_rss_bytes,
             cpu_seconds=exit_.cpu_seconds,
         )

@@ -84,9 +84,7 @@ def requeue_stale(tx: Transaction, context: EngineContext, date: dt.date, *, act
     reach = (end - date).days
     stale_rows = dates.page(tx, start=first, end=end, states=[DONE], mark=Mark.STALE, limit=reach)
     reason = f"cascade of {date}"
-    return requeue(
-        tx, context, stale_rows, mode=RunMode.RETRY_NO_DATA, actor=actor, reason=reason, cascades=True
-    )
+    return requeue(tx, context, stale_rows, mode=RunMode.RETRY, actor=actor, reason=reason, cascades=True)
 
 
 def _repairs(pipeline: Pipeline, judged: list[tuple[CheckRow, CheckResult]]) -> Iterator[_Repair]:

@@ -55,7 +55,7 @@ def _query_due_at(
 ) -> float:
     """When to query the output: at once if the gate may open, else with the stage's other outputs."""
     processor = attempt.row.processor
-    due_at = attempt.end.ended_at + pipeline.job_settings(processor).settle
+    due_at = attempt.end.ended_at
     stage = pipeline.stage_of.get(processor)
     if stage is None or not attempt.end.ended_well:
         return due_at
@@ -72,20 +72,29 @@ def _result(
     context: EngineContext, attempt: ClosedAttempt, check: CheckRow, query_due_at: float
 ) -> AttemptResult:
     row, end = attempt.row, attempt.end
+    pair = (check.date, check.processor)
     values: dict[str, object] = {}
-    if attempt.counts:
+    replaced = _writes_replaced_table(context.pipeline, row)
+    if attempt.counts and not replaced:
         values["retry_at"] = end.ended_at + _backoff_seconds(context, row.processor, check.attempt_count)
     else:
         values["attempt_count"] = max(check.attempt_count - 1, 0)
-    if attempt.began:
+    if end.ended_well and not replaced:
+        values["clean_attempts"] = check.clean_attempts + 1
+    if attempt.began and not replaced:
         values |= {
             "last_attempt_started_at": row.started_at,
             "last_attempt_ended_at": end.ended_at,
             "last_attempt_succeeded": int(end.ended_well),
             "last_attempt_detail": _detail(end),
         }
-    pair = (check.date, check.processor)
     return AttemptResult(pair=pair, attempt=row.id, query_due_at=query_due_at, values=values)
+
+
+def _writes_replaced_table(pipeline: Pipeline, row: AttemptRow) -> bool:
+    """Whether the pipeline file names another table since the attempt started: then it proves nothing."""
+    processor = pipeline.processors.get(row.processor)
+    return processor is not None and processor.table != row.output
 
 
 def _backoff_seconds(context: EngineContext, processor: str, attempt_count: int) -> float:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from backfilld.daemon.engine import processor_holds
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import Incident
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
+from backfilld.state.rules.attempt_limits import attempts_of, confirmation_due
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import circuit_breaker
 from backfilld.state.store.checks import CheckResult
@@ -20,17 +23,29 @@ _DIGITS = re.compile(r"\d+")
 def count(
     tx: Transaction, context: EngineContext, judged: Iterable[tuple[CheckRow, CheckResult]]
 ) -> list[Incident]:
-    """Count the first verdict after each attempt. Hold processors that reach `breaker_threshold`."""
+    """Count the first verdict after each attempt. Hold processors that reach `breaker_threshold`.
+
+    Want of data is counted once for each date, by the query that confirms it: rows may show until then.
+    """
     limit = context.pipeline.jobs.breaker_threshold
     incidents = []
     for check, result in judged:
-        if not limit or not check.follows_attempt or check.processor not in context.pipeline.processors:
+        processor = context.pipeline.processors.get(check.processor)
+        if not limit or processor is None or not _is_counted(processor, check, result):
             continue
         if result.judgement.verdict.satisfied:
             circuit_breaker.reset(tx, check.processor)
         elif result.judgement.verdict not in (Verdict.UNKNOWN, Verdict.RUNNING):
             incidents += _count_error(tx, context, check, result, limit)
     return incidents
+
+
+def _is_counted(processor: Processor, check: CheckRow, result: CheckResult) -> bool:
+    if result.judgement.verdict is not Verdict.NO_DATA:
+        return check.follows_attempt
+    attempts, limit = attempts_of(processor, replace(check, verdict=Verdict.NO_DATA))
+    due_at = confirmation_due(processor, check)
+    return attempts >= limit and due_at is not None and result.asked_at >= due_at
 
 
 def _count_error(

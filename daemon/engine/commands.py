@@ -172,9 +172,7 @@ class Commands:
                 raise Conflict(f"backfill {backfill_id} has no date that failed or is live")
             ended = list(dates.get_many(tx, failed).values())
             reason = f"retry of backfill {backfill_id}"
-            moves = requeue(
-                tx, self._context, ended, mode=RunMode.RETRY_NO_DATA, actor=by.name, reason=reason
-            )
+            moves = requeue(tx, self._context, ended, mode=RunMode.RETRY, actor=by.name, reason=reason)
             backfills.change(
                 tx,
                 backfill_id,
@@ -198,7 +196,7 @@ class Commands:
             row = self._get_date(tx, date)
             if row.state not in FINAL:
                 raise Conflict(f"{date} is in {row.state}; only done and failed dates can be retried")
-            mode = RunMode.FORCE if force else RunMode.RETRY_NO_DATA
+            mode = RunMode.FORCE if force else RunMode.RETRY
             moves = self._requeue_one(tx, row, mode, by, "retry", cascades=cascades)
             if cascades:
                 moves += cascade.requeue_stale(tx, self._context, date, actor=by.name)
@@ -215,7 +213,7 @@ class Commands:
                 tx,
                 self._context,
                 marked,
-                mode=RunMode.RETRY_NO_DATA,
+                mode=RunMode.RETRY,
                 actor=by.name,
                 reason=f"retry of {mark} dates",
                 cascades=mark is Mark.STALE,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from backfilld import __version__
 from backfilld.daemon.clock_steps import STEP_SECONDS, ClockStepDetector
-from backfilld.daemon.engine import lookback
+from backfilld.daemon.engine import lookback, recovery
 from backfilld.daemon.engine.advance import Advancer
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.daemon.engine.calendar_changes import apply_pipeline_changes
@@ -24,6 +24,7 @@ from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import Trigger
 from backfilld.state.store import (
     attempts,
+    check_resets,
     checks,
     clock_skew,
     dates,
@@ -53,6 +54,7 @@ class Engine:
     def recover(self) -> None:
         """At start: adopt running attempts, and re-evaluate live dates if the pipeline file has changed."""
         self._shift_deadlines_back()
+        self.launcher.restart_evidence()
         self._apply_pipeline_changes()
         self.attempt_monitor.recover()
 
@@ -70,6 +72,7 @@ class Engine:
         """
         if clock_step := self._clock_steps.poll():
             self.attempt_monitor.restart_limits()
+            self.launcher.restart_evidence()
             self._shift_deadlines_back(-clock_step)
         with self.context.db.read() as tx:
             todo = work.due_transitions(tx, self.context.now())
@@ -123,6 +126,11 @@ class Engine:
             with self.context.db.write() as tx:
                 checks.request_check(tx, orphaned, self.context.now())
 
+    def recheck_failed(self) -> None:
+        """Query again what failed dates lack, where they are due."""
+        with self.context.db.write() as tx:
+            recovery.recheck(tx, self.context)
+
     def _release_expired_holds(self) -> None:
         now = self.context.now()
         with self.context.db.write() as tx:
@@ -142,15 +150,20 @@ class Engine:
             self.context.emit(Incident(kind="clock", text=text))
 
     def _apply_pipeline_changes(self) -> None:
-        """Re-evaluate all live dates if the pipeline file or the program version has changed.
+        """Query and re-evaluate all live dates if the pipeline file or the program version has changed.
 
+        What is known of a table that a processor no longer writes is forgotten: it counts for the new one
+        neither as a verdict nor as an attempt.
         Dates in a state that the file no longer brings them to go back to `pending`.
         """
         now = self.context.now()
         with self.context.db.write() as tx:
             if not pipeline_versions.record(tx, f"{__version__} {self.context.pipeline.fingerprint}"):
                 return
+            processors = self.context.pipeline.processors
             checks.clear_all_runnable(tx)
+            check_resets.reset_other_tables(tx, {name: p.table for name, p in processors.items()}, now)
+            check_resets.request_live(tx, processors, now)
             dates.make_due(tx, now)
             events = apply_pipeline_changes(tx, self.context)
             misplaced = self._misplaced_dates(tx)

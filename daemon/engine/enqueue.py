@@ -303,7 +303,7 @@ class Enqueuer:
         """Requeue ended dates under this backfill."""
         reason, now = f"backfill {backfill_id}", self._context.now()
         rewrites.forget(tx, [row.date for row in ended])
-        for state, requeued in ((DONE, RunMode.NORMAL), (FAILED, RunMode.RETRY_NO_DATA)):
+        for state, requeued in ((DONE, RunMode.NORMAL), (FAILED, RunMode.RETRY)):
             ended_in_state = [row for row in ended if row.state == state]
             mode = RunMode.FORCE if request.force else requeued
             transitions.restart(tx, ended_in_state, mode=mode, actor=request.by.name, reason=reason, now=now)

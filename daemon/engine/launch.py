@@ -49,6 +49,11 @@ class Launcher:
         self._executors = executors
         self._cannot_start = cannot_start
         self._processors = context.pipeline.processors
+        self._evidence_from = context.now()
+
+    def restart_evidence(self) -> None:
+        """Start no job on evidence from before now: the daemon was not there, or its clock was set."""
+        self._evidence_from = self._context.now()
 
     def run(self) -> int:
         """Claim and launch what may run within the slots. Returns how many attempts were started."""
@@ -148,7 +153,10 @@ class Launcher:
 
     def _with_fresh_evidence(self, tx: Transaction, limits: Mapping[str, int]) -> list[CheckRow]:
         """Runnable checks whose evidence is recent enough. Those ahead of them are queried again."""
-        oldest = self._context.now() - self._context.pipeline.engine.max_evidence_age
+        # Evidence is as old as its query. A query that takes longer than the limit must not keep jobs back.
+        query_seconds = self._context.latest_query.get("seconds", 0.0)
+        max_age = self._context.pipeline.engine.max_evidence_age + query_seconds
+        oldest = max(self._context.now() - max_age, self._evidence_from)
         candidates = checks.runnable(tx, limits)
         outdated_processors = {c.processor for c in candidates if (c.asked_at or 0.0) < oldest}
         if outdated_processors:

@@ -22,6 +22,7 @@ def requeue(
     actor: str,
     reason: str,
     cascades: bool = False,
+    trigger: Trigger = Trigger.RETRY,
 ) -> list[DateMoved]:
     """Requeue ended dates, except those whose backfill is still being cancelled. Returns their moves.
 
@@ -41,7 +42,9 @@ def requeue(
     transitions.reopen_requests(tx, chosen)
     notifications.reset_end(tx, {row.backfill_id for row in chosen})
     now = context.now()
-    transitions.restart(tx, chosen, mode=mode, actor=actor, reason=reason, now=now, cascades=cascades)
+    transitions.restart(
+        tx, chosen, mode=mode, actor=actor, reason=reason, now=now, cascades=cascades, trigger=trigger
+    )
     for backfill_id, backfill in backfill_rows.items():
         # Requeued failures must not leave a baseline above the failures that remain.
         backfills.change(
@@ -49,7 +52,7 @@ def requeue(
             backfill_id,
             {"failures_baseline": min(backfill.failures_baseline, backfills.failed_dates(tx, backfill_id))},
         )
-    return [requeued_event(row, Trigger.RETRY, actor=actor, reason=reason) for row in chosen]
+    return [requeued_event(row, trigger, actor=actor, reason=reason) for row in chosen]
 
 
 def requeued_event(row: DateRow, trigger: Trigger, *, actor: str, reason: str) -> DateMoved:

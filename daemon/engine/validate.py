@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from backfilld.daemon.engine import (
     circuit_breaker,
     foreign_writes,
     lookback,
+    recovery,
     references,
     regression,
 )
@@ -27,7 +28,6 @@ from backfilld.daemon.engine.references import new_reference, stored_reference
 from backfilld.daemon.engine.regression import UNCERTAIN
 from backfilld.daemon.events import Incident
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
-from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.expectation import Expectation
@@ -53,7 +53,6 @@ class Validator:
         self._context = context
         self._warehouse = warehouse
         self._pause = FIRST_PAUSE
-        self._settling = frozenset(_settling(context.pipeline))
 
     def run(self) -> int:
         """Query what is due. Returns how many checks were judged; 1 if only the calendar was read or failed.
@@ -69,12 +68,11 @@ class Validator:
             without_calendar = dates.span_waiting(tx, WaitReason.CALENDAR)
             admitting = todo.admitting and not checks.batch_is_full(tx, now, limit)
             may_query = todo.wanted and not admitting and not without_calendar
-            upcoming = (
+            due = (
                 checks.due_checks(tx, now + self._context.pipeline.engine.batch_window, limit)
                 if may_query
                 else []
             )
-        due = [c for c in upcoming if c.processor not in self._settling or (c.query_due_at or 0.0) <= now]
         try:
             judged_count = self._query(due) if due else 0
             if without_calendar:
@@ -141,6 +139,7 @@ class Validator:
         )
         if self._context.now() < asked_at:
             return len(due)  # the clock was set back meanwhile, so the evidence has no usable time
+        self._context.latest_query["seconds"] = self._context.now() - asked_at
         if any(evidence.open for evidence in answers.values()):
             with self._context.db.read() as tx:
                 due = attempts.with_attempt_history(tx, due)
@@ -169,6 +168,7 @@ class Validator:
             satisfied = [(r.date, r.processor) for _, r in saved if r.judgement.verdict.satisfied]
             incidents = circuit_breaker.count(tx, self._context, saved)
             moves = cascade.mark_stale(tx, self._context, saved)
+            moves += recovery.update(tx, self._context, saved)
             incidents += regression.update(tx, self._context, judged_dates)
             dates.make_dates_due(tx, judged_dates, dates.IMMEDIATELY)
             lookback.wake_unblocked(tx, self._context, satisfied)
@@ -203,7 +203,7 @@ class Validator:
             context = pipeline.judge_context(
                 processor,
                 now=self._context.now(),
-                last_attempt=check.last_attempt,
+                last_attempt=check.last_attempt_on(processor.table) if processor else None,
                 previous_attempts=check.previous_attempts,
                 rewrite=check.follows_rewrite,
                 stamp_before=check.stamp_before,
@@ -225,9 +225,11 @@ class Validator:
         """
         recheck = judgement.verdict in UNCERTAIN and again and not check.accepted_reason
         interval = self._context.pipeline.engine.recheck_interval
+        processor = self._context.pipeline.processors.get(check.processor)
         return CheckResult(
             date=check.date,
             processor=check.processor,
+            output=processor.table if processor else "",
             generation=check.generation,
             judgement=judgement,
             asked_at=asked_at,
@@ -308,11 +310,3 @@ def _dates_by_processor(wanted: Sequence[CheckRow]) -> Mapping[str, Sequence[dt.
     for check in wanted:
         dates_by_processor[check.processor].append(check.date)
     return dates_by_processor
-
-
-def _settling(pipeline: Pipeline) -> Iterator[str]:
-    """Processors with a settle delay, or whose reference table has one: they are never queried early."""
-    for processor in pipeline.processors.values():
-        ratio = processor.expect.ratio
-        if processor.settle or (ratio and pipeline.processors[ratio.of].settle):
-            yield processor.name

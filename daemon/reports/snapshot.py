@@ -232,7 +232,7 @@ def _judge_all(pipeline: Pipeline, snapshot: Snapshot, known: Known) -> Known:
             judge_context = pipeline.judge_context(
                 processor,
                 now=snapshot.asked_at,
-                last_attempt=stored.last_attempt if stored else None,
+                last_attempt=stored.last_attempt_on(processor.table) if stored else None,
                 previous_attempts=stored.previous_attempts if stored else (),
                 reference=stored_reference(judged.get(of), evidence) if of else None,
             )
@@ -250,6 +250,7 @@ def _check(
     return CheckRow(
         date=date,
         processor=name,
+        output=stored.output if stored else "",
         verdict=judgement.verdict,
         satisfied=judgement.verdict.satisfied or passed,
         rows=judgement.rows,
@@ -259,6 +260,7 @@ def _check(
         query_due_at=None,
         generation=0,
         attempt_count=0,
+        clean_attempts=0,
         retry_at=None,
         runnable=False,
         priority=0,

@@ -75,6 +75,8 @@ def _query(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) 
         return hold
     if row.waiting == WaitReason.CALENDAR:
         return "the calendar's answer"
+    if row.waiting_text:
+        return f"{row.waiting_text}{_at(', at', row)}"
     stage = context.engine.pipeline.stage.get(row.state)
     names = [p.name for p in stage.processors] if stage else []
     queried = [name for name in names if name in by_name and by_name[name].query_due_at]
@@ -131,8 +133,12 @@ def _runs(attempt: AttemptRow | None) -> str:
 
 
 def _retry(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -> str:
-    at = f", not before {format_utc(row.due_at)}" if row.due_at else ""
-    return f"the next attempt of {row.waiting_text}{at}"
+    return f"{row.waiting_text}{_at(', tried again at', row)}"
+
+
+def _at(words: str, row: DateRow) -> str:
+    """When the engine evaluates the date again, after `words`; empty where only an event makes it do so."""
+    return f"{words} {format_utc(row.due_at)}" if row.due_at else ""
 
 
 def _held(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -> str:

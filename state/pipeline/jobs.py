@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 
 from pydantic import Field
 
 from backfilld.state.pipeline.sections import Duration
 from backfilld.state.pipeline.strict_model import StrictModel
+
+
+class NoData(StrEnum):
+    """What a run of the history that succeeded and left no rows proves."""
+
+    TRY = "try"
+    TRUST = "trust"
 
 
 class JobSettings(StrictModel):
@@ -23,14 +31,21 @@ class JobSettings(StrictModel):
     """The longest that a job may run. Then its process group is ended."""
     idle_timeout: Duration = 10 * 60.0
     """The longest that a job may write nothing. Then its process group is ended."""
-    settle: Duration = 0.0
-    """Time between a job's end and the query about its result, for tables that show rows late."""
     grace_period: Duration = 10.0
     """Time between SIGTERM and SIGKILL."""
     max_attempts: int = Field(default=3, ge=1, le=100)
     """Attempts for each date, before the date fails or passes with a waiver."""
     backoff: Duration = 30.0
     """Time before the second attempt; doubled before each further attempt, with jitter."""
+    no_data: NoData = Field(default=NoData.TRY, strict=False)
+    """`try`: a date fails for want of data only after attempts of its own request. `trust`: a run of the
+    history that succeeded and left no rows is proof enough, for sources where it is true."""
+    no_data_attempts: int = Field(default=2, ge=1, le=100)
+    """Attempts that must exit with 0 and leave no rows before the date counts as without data. At most
+    `max_attempts`, which bounds all attempts."""
+    confirm_after: Duration = 60.0
+    """Time after the last attempt that exited with 0 before the query that decides whether its date fails,
+    for tables and run histories that show their rows late."""
     daily_attempts: int | None = Field(default=None, ge=1)
     """Attempts per output table and quota day, failed ones included; without it backfilld sets no limit."""
     # Not "exceeded quota": BigQuery uses these words for rates too, which recover within seconds.

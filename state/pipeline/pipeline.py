@@ -35,8 +35,9 @@ from backfilld.state.rules.judge import JudgeContext, outside
 class EngineSettings(StrictModel):
     """How often the engine queries the warehouse, and how long it keeps logs."""
 
-    max_evidence_age: Duration = 30 * 60.0
-    """No job starts on evidence that is older than this; it is queried again first."""
+    max_evidence_age: Duration = 2 * 60.0
+    """No job starts on evidence that is older than this, or from before the daemon's start; it is queried
+    again first. At least 10 s; the time that a query takes is added."""
     recheck_interval: Duration = 5 * 60.0
     """Time between queries about an open run, a failed query or a missing upstream that no backfill fills."""
     batch_window: Duration = 10.0

@@ -90,9 +90,23 @@ def _value_problems(pipeline: Pipeline) -> Iterator[str]:
             yield f"{key_path(loc, data)}: holds a NUL character; remove it"
         if isinstance(value, float) and not math.isfinite(value):
             yield f"{key_path(loc, data)}: {value} is not a usable number; write a smaller one"
+    yield from _duration_problems(pipeline)
     for key in ("query", "file"):
         if data["calendar"][key] == "":
             yield f"calendar.{key}: is empty; fill it in or remove the key"
+
+
+def _duration_problems(pipeline: Pipeline) -> Iterator[str]:
+    """Durations with which the engine would stop, or would flood the warehouse with queries."""
+    engine = pipeline.engine
+    if engine.max_evidence_age < 10:
+        yield "engine.max_evidence_age: all evidence would be too old to start a job; write 10s or more"
+    if engine.recheck_interval < 1:
+        yield "engine.recheck_interval: would query the warehouse without a pause; write 1s or more"
+    if 0 < engine.revalidate_within < 60:
+        yield 'engine.revalidate_within: is too short for all done dates; write 1m or more, or "0s"'
+    if pipeline.warehouse.query_timeout == 0:
+        yield "warehouse.query_timeout: ends every query at once; write a longer time"
 
 
 def _leaves(loc: Location, value: Any) -> Iterator[tuple[Location, Any]]:
@@ -128,6 +142,8 @@ def _limit_problems(where: str, settings: JobDefaults | Processor, shared: dict[
         value = getattr(settings, key)
         if value == 0 and shared.get(key) != 0:
             yield f"{where}.{key}: ends every job at once; write a longer time"
+    if settings.backoff < 1 and shared.get("backoff") != settings.backoff:
+        yield f"{where}.backoff: attempts would follow each other without a pause; write 1s or more"
     for name in settings.env:
         if name not in shared.get("env", {}) and not re.fullmatch(IDENTIFIER, name):
             yield f"{where}.env: {name!r} is not a variable's name; write letters, digits and _"

@@ -13,7 +13,8 @@ from functools import partial
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.processor import Priority, Processor
-from backfilld.state.records import CheckRow, RunMode, Sources
+from backfilld.state.records import CheckRow, Sources
+from backfilld.state.rules.attempt_limits import after_attempt, attempts_of, confirmation_due, figures
 from backfilld.state.rules.machine import Outcome
 from backfilld.state.rules.verdict import Verdict
 
@@ -26,7 +27,7 @@ class WaitReason(StrEnum):
     CALENDAR = "calendar"
     """The calendar's answer, for the date or for a date in its lookback."""
     VERDICT = "verdict"
-    """The result of a query about its tables."""
+    """The result of a query about its tables, or the time of the query that confirms an attempt's."""
     WAREHOUSE = "warehouse"
     """The next query, as the last one failed: a table that is missing, denied or too slow."""
     SLOT = "slot"
@@ -205,7 +206,7 @@ def _may_run(processor: Processor, context: GateContext) -> bool:
 
 
 def _not_run(processor: Processor, check: CheckRow, context: GateContext) -> _Step:
-    text = f"{_figures(check)}; not run: sources {context.sources}"
+    text = f"{figures(check)}; not run: sources {context.sources}"
     if processor.priority is Priority.CRITICAL:
         return _Step(_Kind.FAIL, f"{processor.name}: {text}", outcome=Outcome.BLOCKED)
     return _Step(_Kind.WAIVER, text)
@@ -213,20 +214,31 @@ def _not_run(processor: Processor, check: CheckRow, context: GateContext) -> _St
 
 def _to_run(processor: Processor, check: CheckRow, context: GateContext) -> _Step:
     """The step of a processor whose output is missing or wrong, and which may run."""
-    if check.verdict is Verdict.NO_DATA and not (check.mode != RunMode.NORMAL and check.attempt_count == 0):
-        return _no_data(processor, check)
-    limit = 1 if check.verdict is Verdict.EXCESS else processor.max_attempts
-    if check.attempt_count >= limit:
-        return _exhausted(processor, check, context)
+    attempts, limit = attempts_of(processor, check)
+    if attempts >= limit or check.attempt_count >= processor.max_attempts:
+        return _unconfirmed(processor, check, context) or _exhausted(processor, check, context)
     if check.retry_at is not None and context.now < check.retry_at:
-        text = f"{processor.name} after {_figures(check)}, attempt {check.attempt_count} of {limit}"
-        return _Step(_Kind.WAIT, text, WaitReason.RETRY, check.retry_at)
+        return _Step(_Kind.WAIT, after_attempt(processor, check), WaitReason.RETRY, check.retry_at)
     if processor.name in context.held:
         return _Step(_Kind.WAIT, context.held[processor.name], WaitReason.HELD)
     oldest_usable = max(context.entered_at, check.retry_at or 0.0)
     if check.asked_at is None or check.asked_at < oldest_usable:
         return _Step(_Kind.ASK)
     return _Step(_Kind.RUN)
+
+
+def _unconfirmed(processor: Processor, check: CheckRow, context: GateContext) -> _Step | None:
+    """The wait for the query that confirms what the last attempt left; None once it is confirmed.
+
+    Rows and runs of the history may show after a job that exited with 0 has ended.
+    """
+    at = confirmation_due(processor, check)
+    if at is None:
+        return None
+    if context.now >= at:
+        return _Step(_Kind.ASK)
+    text = f"{after_attempt(processor, check)}, queried once more {processor.confirm_after:.0f} s after it"
+    return _Step(_Kind.WAIT, text, WaitReason.VERDICT, at)
 
 
 def _no_data(processor: Processor, check: CheckRow) -> _Step:
@@ -238,20 +250,16 @@ def _no_data(processor: Processor, check: CheckRow) -> _Step:
 
 def _exhausted(processor: Processor, check: CheckRow, context: GateContext) -> _Step:
     """Attempts are used up: a waiver where priority and policy allow one, else a failure."""
+    attempts, limit = attempts_of(processor, check)
+    if check.verdict is Verdict.NO_DATA and attempts >= limit:
+        return _no_data(processor, check)
     has_rows = check.verdict in (Verdict.PARTIAL, Verdict.DEGRADED, Verdict.UNTOUCHED)
     tolerant = context.sources is not Sources.ALL and has_rows
     optional = processor.priority is Priority.FALLBACK and check.verdict is not Verdict.EXCESS
+    text = f"{figures(check)}; {pluralize(check.attempt_count, 'attempt')}"
     if optional or (processor.priority is Priority.IMPORTANT and tolerant):
-        return _Step(_Kind.WAIVER, f"{_figures(check)}; {_attempts(check)}")
-    return _Step(_Kind.FAIL, f"{processor.name}: {_figures(check)}; {_attempts(check)}")
-
-
-def _figures(check: CheckRow) -> str:
-    return f"{check.verdict}: {check.reason}" if check.reason else str(check.verdict)
-
-
-def _attempts(check: CheckRow) -> str:
-    return pluralize(check.attempt_count, "attempt")
+        return _Step(_Kind.WAIVER, text)
+    return _Step(_Kind.FAIL, f"{processor.name}: {text}")
 
 
 def _with_fallbacks(processor: Processor, alone: Mapping[str, _Step]) -> _Step:

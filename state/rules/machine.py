@@ -39,6 +39,8 @@ class Trigger(StrEnum):
     """Its backfill was cancelled."""
     RETRY = "retry"
     """A request: a retry, a waiver for an output of a failed date, or a new backfill."""
+    RECOVER = "recover"
+    """The output that a date failed for has appeared, and its backfill is still active."""
     READMIT = "readmit"
     """The pipeline file changed under a live date: it starts again."""
 
@@ -144,6 +146,7 @@ def _edges(pipeline: Pipeline) -> Iterator[Edge]:
         yield Edge(Trigger.FAIL, name, FAILED)
     for final in (DONE, FAILED):
         yield Edge(Trigger.RETRY, final, PENDING)
+    yield Edge(Trigger.RECOVER, FAILED, PENDING)
 
 
 def _beyond_skipped(pipeline: Pipeline, index: int) -> int:

@@ -27,7 +27,7 @@ class Verdict(StrEnum):
     NEVER_RAN = "never_ran"
     """No rows, and no run that ended."""
     NO_DATA = "no_data"
-    """No rows, though the latest run succeeded."""
+    """No rows, though the latest run succeeded. It explains, and ends no date by itself."""
     FAILED = "failed"
     """No rows, and the latest run failed; or the job of a rerun did not exit with 0."""
     RUNNING = "running"

@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from backfilld.state.records import CheckRow, DateRow, RunMode
+from backfilld.state.records import CheckRow, RunMode
 from backfilld.state.rules.judge import Judgement
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
@@ -35,11 +35,9 @@ Pair = tuple[dt.date, str]
 
 # Statements are built once: building one costs more than SQLite takes to run it.
 _THIS = (checks.c.date == bindparam("_date"), checks.c.processor == bindparam("_processor"))
-_REQUEST = (
-    update(checks)
-    .where(*_THIS)
-    .values(query_due_at=bindparam("_at"), generation=checks.c.generation + 1, runnable=0)
-)
+REQUESTED: dict[str, Any] = {"generation": checks.c.generation + 1, "runnable": 0}
+"""What a request of a check sets, beside when to query."""
+_REQUEST = update(checks).where(*_THIS).values(query_due_at=bindparam("_at"), **REQUESTED)
 _DUE = checks.c.query_due_at <= bindparam("_now")
 _DUE_CHECKS = select(checks).where(_DUE).order_by(checks.c.date).limit(bindparam("_limit"))
 _NTH_DUE = select(checks.c.date).where(_DUE).limit(1).offset(bindparam("_before"))
@@ -50,6 +48,7 @@ _SAVE = (
     .values(
         verdict=bindparam("_verdict"),
         satisfied=case((_HAS_WAIVER, 1), else_=bindparam("_satisfied")),
+        output=bindparam("_output"),
         # What could not be counted is as it was when it last was.
         rows=case((bindparam("_verdict") == Verdict.UNKNOWN.value, checks.c.rows), else_=bindparam("_rows")),
         expected=bindparam("_expected"),
@@ -80,10 +79,6 @@ _CLAIM = (
 )
 
 
-_KEPT_WHEN_READMITTED = ("attempt_count", "retry_at", "mode", "accepted_by", "accepted_reason")
-"""Columns that a check keeps when a changed pipeline file puts its date back."""
-
-
 def _pairs(pairs: Iterable[Pair], **beside: object) -> list[dict[str, object]]:
     return [{"_date": date, "_processor": processor, **beside} for date, processor in pairs]
 
@@ -94,6 +89,8 @@ class CheckResult:
 
     date: dt.date
     processor: str
+    output: str
+    """The table that was queried."""
     generation: int
     judgement: Judgement
     asked_at: float
@@ -115,56 +112,6 @@ class AttemptResult:
     attempt: int
     query_due_at: float
     values: Mapping[str, object]
-
-
-def reset_for(
-    tx: Connection,
-    admitted: Sequence[DateRow],
-    processors: Collection[str],
-    now: float,
-    sequential: Collection[str] = (),
-    readmitted: Collection[dt.date] = (),
-) -> None:
-    """Create or reset the checks of admitted dates, and request a check of each.
-
-    An accepted gap stays unless the date is retried or forced. A rewrite that is still due stays due. For a
-    date that cascades, the `sequential` processors run once even if complete. For `readmitted` dates, which
-    a changed pipeline file put back in the middle of their work, attempts, modes and accepted gaps stay, so
-    that nothing runs once more.
-    """
-    if not admitted:
-        return
-    statement = upsert(tx, checks)
-    fresh = statement.excluded
-    reset = {
-        "satisfied": 0,
-        "attempt_count": 0,
-        "retry_at": None,
-        "priority": fresh.priority,
-        "mode": case((checks.c.mode == RunMode.FORCE.value, checks.c.mode), else_=fresh.mode),
-        "waived_by": "",
-        "waiver_reason": "",
-        "accepted_by": case((fresh.mode == RunMode.NORMAL, checks.c.accepted_by), else_=""),
-        "accepted_reason": case((fresh.mode == RunMode.NORMAL, checks.c.accepted_reason), else_=""),
-    }
-    values = [
-        {
-            "date": row.date,
-            "processor": name,
-            "priority": row.priority,
-            "mode": (RunMode.FORCE if row.cascades and name in sequential else row.mode).value,
-        }
-        for row in admitted
-        for name in processors
-    ]
-    kept = {name: column for name, column in reset.items() if name not in _KEPT_WHEN_READMITTED}
-    for changes, again in ((reset, False), (kept, True)):
-        rows = [row for row in values if (row["date"] in readmitted) is again]
-        if rows:
-            tx.execute(
-                statement.on_conflict_do_update(index_elements=["date", "processor"], set_=changes), rows
-            )
-    request_check(tx, [(row.date, name) for row in admitted for name in processors], now, evaluated=True)
 
 
 def for_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, dict[str, CheckRow]]:
@@ -228,6 +175,7 @@ def _saved(answer: CheckResult) -> dict[str, object]:
     return {
         "_date": answer.date,
         "_processor": answer.processor,
+        "_output": answer.output,
         "_verdict": judgement.verdict.value,
         "_satisfied": int(judgement.verdict.satisfied),
         "_rows": judgement.rows,

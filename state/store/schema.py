@@ -91,18 +91,15 @@ dates = Table(
     Column("backfill_id", ForeignKey("backfills.id"), nullable=False),
     _count("priority"),
     _text("season"),
-    # Whether processors run although their output is complete (force) or has no data (retry_no_data).
-    Column(
-        "mode", Text, CheckConstraint("mode IN ('normal', 'retry_no_data', 'force')"), server_default="normal"
-    ),
+    # Whether processors run although complete (force), accepted, or trusted to have no data (retry).
+    Column("mode", Text, CheckConstraint("mode IN ('normal', 'retry', 'force')"), server_default="normal"),
     # When the date entered its state.
     Column("entered_at", Double, nullable=False),
     Column("ended_at", Double),
     _count("version"),
-    # Why a done date is no longer complete, and when the sweep last checked it. NULL: not since it ended.
-    _text("regressed"),
-    Column("swept_at", Double),
-    # The earlier date that was repaired after this date was computed, and when. NULL: none.
+    _text("regressed"),  # why a done date is no longer complete
+    Column("swept_at", Double),  # when an ended date was last checked
+    # The earlier date that was repaired after this date was computed, and when.
     Column("stale_by", Date),
     Column("stale_at", Double),
     # Whether its sequential phases run again even if complete, and the dates that this makes stale after it.
@@ -155,6 +152,8 @@ checks = Table(
     metadata,
     Column("date", Date, primary_key=True),
     Column("processor", Text, primary_key=True),
+    # The table that verdict and attempts are about: neither counts for another one.
+    _text("output"),
     # The latest verdict, with the row count and the sentence it rests on, and when the query started.
     Column("verdict", Text, nullable=False, server_default="unknown"),
     _flag("satisfied"),
@@ -165,14 +164,15 @@ checks = Table(
     # When to query; NULL: not at all. A request raises the generation, which outdates queries under way.
     Column("query_due_at", Double),
     _count("generation"),
-    # Attempts so far, the earliest time of the next one, and whether it needs only a free slot.
+    # Attempts of this request, those that exited with 0, when the next may start, whether only a slot lacks.
     _count("attempt_count"),
+    _count("clean_attempts"),
     Column("retry_at", Double),
     _flag("runnable"),
     _count("priority"),
     _text("mode"),
     Column("attempt_id", Integer),
-    # The latest attempt of this daemon, used as run history when the history table has none.
+    # The latest attempt of this daemon: run history where the history table has none.
     Column("last_attempt_started_at", Double),
     Column("last_attempt_ended_at", Double),
     _flag("last_attempt_succeeded"),

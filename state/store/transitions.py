@@ -115,6 +115,7 @@ def restart(
     reason: str,
     now: float,
     cascades: bool = False,
+    trigger: Trigger = Trigger.RETRY,
 ) -> None:
     """Move `done` or `failed` dates back to `pending`. The same writing transaction must have read them."""
     if not ended:
@@ -124,7 +125,7 @@ def restart(
     fresh |= {"regressed": "", "swept_at": None, "cascades": int(cascades)}
     statement = update(dates).where(*_AS_READ).values(version=dates.c.version + 1, **again, **fresh)
     tx.execute(statement, [{"_date": row.date, "_version": row.version} for row in ended])
-    step = {"target": PENDING, "trigger": Trigger.RETRY.value, "reason": reason, "actor": actor, "at": now}
+    step = {"target": PENDING, "trigger": trigger.value, "reason": reason, "actor": actor, "at": now}
     rows_of_history = [
         {"date": row.date, "version": row.version + 1, "source": row.state, **step} for row in ended
     ]

@@ -63,6 +63,7 @@ def test_a_requested_check_may_not_start_and_outdates_the_query_under_way(world:
     result = CheckResult(
         date=OPENER,
         processor="box",
+        output="nba.box",
         generation=before.generation,
         judgement=Judgement(verdict=Verdict.COMPLETE, rows=1, expected="1", reason=""),
         asked_at=world.time,

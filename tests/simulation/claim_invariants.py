@@ -130,8 +130,11 @@ class ClaimInvariants:
             raise Violation("an error is never an answer", f"{told} without an answer")
         if check["asked_at"] < max(self._invariants.admitted[date], check["last_attempt_ended_at"] or 0.0):
             raise Violation("validation first", f"{told} by an answer from before")
-        if check["asked_at"] < self._sim.time - self._sim.pipeline.engine.max_evidence_age:
+        max_age = self._sim.pipeline.engine.max_evidence_age + self._sim.scenario.query_seconds
+        if check["asked_at"] < self._sim.time - max_age:
             raise Violation("validation first", f"{told} by an old answer")
+        if check["asked_at"] < self._sim.started_at and not self._sim.scenario.sets_clock:
+            raise Violation("validation first", f"{told} by an answer from before the daemon's start")
         pair, attempt_count = (date, processor.name), self._invariants.attempt_count[date, processor.name]
         rewrites = check["mode"] == "force" and (
             check["attempt_count"] == 1 or check["verdict"] in ("untouched", "failed")

@@ -39,7 +39,7 @@ def generate(seed: int) -> Scenario:
         start=rng.choice((START, START, START, START, LONG_DAY, SHORT_DAY)),
         phases=phases,
         changed=tuple(_edited(rng, phases)),
-        settings=_settings(rng),
+        settings=_settings(rng, random.Random(f"no data {seed}")),
         games={date: rng.choice((0, 1, 1, 2, 2)) for date in span},
         bootstrap_days=rng.choice((0, 0, 0, 1, 2)),
         query_seconds=rng.choice((0.7, 0.7, 0.7, 0.7, 20.0)),
@@ -50,7 +50,8 @@ def generate(seed: int) -> Scenario:
     )
 
 
-def _settings(rng: random.Random) -> Table:
+def _settings(rng: random.Random, of_data: random.Random) -> Table:
+    """`of_data` draws what was added later, so that a seed keeps the rest of its world."""
     jobs = {
         "slots": rng.choice((1, 2, 3, 8)),
         "backoff": rng.choice(("1s", "10s", "60s")),
@@ -58,9 +59,11 @@ def _settings(rng: random.Random) -> Table:
         "breaker_threshold": rng.choice((0, 2, 3)),
         "timeout": rng.choice(("120s", "30m")),
         "idle_timeout": rng.choice(("60s", "10m")),
-        "settle": rng.choice(("0s", "0s", "0s", "30s")),
+        "confirm_after": rng.choice(("0s", "30s", "60s", "60s")),
+        "no_data_attempts": of_data.choice((1, 2, 2, 3)),
+        "no_data": of_data.choice(("try", "try", "try", "trust")),
     }
-    engine = {"max_evidence_age": rng.choice(("60s", "30m"))}
+    engine = {"max_evidence_age": of_data.choice(("10s", "2m", rng.choice(("60s", "30m"))))}
     engine["recheck_interval"] = rng.choice(("60s", "5m"))
     engine["revalidate_within"] = rng.choice(("60s", "10m"))
     history = {"table": "nba_reference.processor_run_history", "stale_after": "20m"}

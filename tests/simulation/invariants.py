@@ -16,6 +16,7 @@ from backfilld.state.rules.verdict import Evidence
 from tests.simulation.budget_invariants import BudgetInvariants
 from tests.simulation.claim_invariants import ClaimInvariants
 from tests.simulation.fakes import Pair
+from tests.simulation.no_data_invariants import NoDataInvariants
 from tests.simulation.quiescence_invariants import QuiescenceInvariants, Row, Violation, day_of
 from tests.simulation.rewrite_invariants import RewriteInvariants
 from tests.simulation.staleness_invariants import StalenessInvariants
@@ -48,6 +49,7 @@ class Invariants:
         self.attempt_count: Counter[tuple[str, str]] = Counter()
         self.spent = BudgetInvariants(sim, self)
         self._claims = ClaimInvariants(sim, self, self.spent)
+        self._no_data = NoDataInvariants(sim, self)
         self.rewrites = RewriteInvariants(sim, self)
         marked = StalenessInvariants(sim, self)
         rest = QuiescenceInvariants(sim, self, marked)
@@ -210,6 +212,7 @@ class Invariants:
             raise Violation("history chains", f"{date} is in {self.dates[date]['state']}, not in {target}")
         if trigger is Trigger.RETRY:
             self._asked_for(move)
+        self._no_data.moved(move, trigger, last=last)
         if trigger is Trigger.ADMIT:
             self.admitted[date] = move["at"]
             self.rewrites.admitted(date)
@@ -271,6 +274,7 @@ class Invariants:
     def _gap(self, processor: Processor, check: Row, told: str) -> None:
         if check["accepted_reason"] or check["waived_by"] == "operator":
             return
+        self._no_data.waived(check)
         if check["waived_by"] == "fallback":
             stand_ins = [self.checks[check["date"], name] for name in processor.fallbacks]
             if not any(row["verdict"] in ("complete", "not_expected") for row in stand_ins):

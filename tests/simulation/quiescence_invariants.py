@@ -162,7 +162,16 @@ class QuiescenceInvariants:
         return wanted is not None and (wanted > self._sim.time or self._held("warehouse"))
 
     def _for_verdict(self, row: Row) -> bool:
-        return any(self._asked_later(check) for check in self._own(row).values())
+        """Whether a query is due later, or the one that confirms what the last attempt left."""
+        own = self._own(row)
+        if any(self._asked_later(check) for check in own.values()):
+            return True
+        confirmed = [
+            check["last_attempt_ended_at"] + self._sim.pipeline.processors[name].confirm_after
+            for name, check in own.items()
+            if check["clean_attempts"] and check["last_attempt_ended_at"] is not None
+        ]
+        return row["due_at"] is not None and row["due_at"] > self._sim.time and row["due_at"] in confirmed
 
     def _for_warehouse(self, row: Row) -> bool:
         own = self._own(row).values()

@@ -53,7 +53,7 @@ class Simulation:
         db.clear()
         self.scenario = scenario
         self.db = db
-        self.time = self.events_start = scenario.start
+        self.time = self.events_start = self.started_at = scenario.start
         """Now, and from when on counts what is to come."""
         self.rng = random.Random(scenario.seed)
         self.pipeline = scenario.pipeline()
@@ -139,6 +139,7 @@ class Simulation:
         while not self.up:
             try:
                 self.executor.forget()
+                self.started_at = self.time
                 self.engine = Engine(self.context, self.warehouse, {"local": self.executor})
                 self.enqueuer = Enqueuer(self.context, self.engine.validator)
                 self.commands = Commands(self.context)
@@ -250,6 +251,7 @@ class Simulation:
         if self.invariants.waits_for_earlier and self.time >= recheck:
             self.rechecked = self.time
             self.engine.recheck_missing_upstream()
+            self.engine.recheck_failed()
         self.engine_awake = self.engine_awake or self.engine.has_running_attempts()
         self.validator_awake = self.validator_awake or self.engine.has_due_query()
         return True

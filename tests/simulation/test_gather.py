@@ -49,17 +49,3 @@ def asked_after(folder, *, box=5.0, plays=9.0, code=0, after=()):
 )
 def test_a_job_is_asked_about(tmp_path, lasts, expected):
     assert asked_after(tmp_path, **lasts) == expected
-
-
-def test_nobody_is_asked_about_rows_that_may_not_show_yet_nor_what_is_measured_against_them(tmp_path):
-    # Given a table that shows rows eight seconds late, and another job that ends together with its own
-    late = processor("box", settle="8s")
-    jobs = late, processor("plays"), processor("team", expect={"ratio": {"of": "box"}}, after=["box"])
-    world = World(pipeline(phase("phase2", *jobs)), {DAY: 2}, tmp_path)
-    world.fill("team", DAY)
-    began = world.time
-    world.enqueue(DAY, DAY)
-    world.run()
-    # Then the question about the other does not take it along
-    asked = {name: [at - began for at in times] for (name, _), times in world.warehouse.answers.items()}
-    assert asked == {"plays": [0, 10], "box": [0, 18], "team": [0, 18]}

@@ -193,9 +193,9 @@ def test_what_our_first_attempt_left_open_does_not_hold_up_the_third(world: Worl
     assert world.time < started + HOUR
 
 
-def test_rows_that_show_a_minute_late_are_found_when_the_job_may_settle(tmp_path: Path) -> None:
+def test_rows_that_show_a_minute_late_are_found_by_the_query_that_confirms(tmp_path: Path) -> None:
     # Given a warehouse in which neither rows nor history show before a minute has passed
-    world = World(shape(settle="90s"), SEASON, tmp_path)
+    world = World(shape(max_attempts=1, confirm_after="90s"), SEASON, tmp_path)
     late: list[tuple[float, str, dt.date]] = []
     ask = world.warehouse.evidence
 

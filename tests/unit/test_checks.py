@@ -35,7 +35,12 @@ def result(*, asked_at, generation=0, rows=5, processor="box"):
     """The result of a query that started at `asked_at`."""
     judgement = Judgement(verdict=Verdict.COMPLETE if rows else Verdict.NEVER_RAN, rows=rows, expected="5")
     return checks.CheckResult(
-        date=DATE, processor=processor, generation=generation, judgement=judgement, asked_at=asked_at
+        date=DATE,
+        processor=processor,
+        output=f"nba.{processor}",
+        generation=generation,
+        judgement=judgement,
+        asked_at=asked_at,
     )
 
 

@@ -36,6 +36,8 @@ def check(name, verdict=Verdict.COMPLETE, **known):
         "query_due_at": None,
         "generation": 1,
         "attempt_count": 0,
+        "clean_attempts": 0,
+        "output": f"nba.{name}",
         "retry_at": None,
         "runnable": False,
         "priority": 0,
@@ -51,6 +53,10 @@ def check(name, verdict=Verdict.COMPLETE, **known):
         "accepted_reason": "",
     }
     return CheckRow(processor=name, verdict=verdict, **{**plain, **known})
+
+
+TRIED = {"attempt_count": 2, "clean_attempts": 2}
+"""A processor whose attempts of this request have all exited with 0, and were confirmed."""
 
 
 def decided(stage, *checks, **facts):
@@ -109,35 +115,66 @@ def test_an_excess_is_run_once_and_then_fails():
     assert decision.reason == "team: excess: 44 rows, at most 22 for 11 games; 1 attempt"
 
 
-def test_a_critical_source_without_data_blocks():
-    decision = decided(PHASE3, check("team", Verdict.NO_DATA))
-    assert decision.outcome is Outcome.BLOCKED
+def test_a_critical_source_without_data_blocks_after_its_attempts():
+    assert decided(PHASE3, check("team", Verdict.NO_DATA)).processors == ("team",)
+    once = check("team", Verdict.NO_DATA, attempt_count=1, clean_attempts=1)
+    assert decided(PHASE3, once).processors == ("team",)
+    assert decided(PHASE3, check("team", Verdict.NO_DATA, **TRIED)).outcome is Outcome.BLOCKED
 
 
-def test_a_retry_tries_once_more_what_had_no_data():
-    assert isinstance(decided(PHASE3, check("team", Verdict.NO_DATA, mode="retry_no_data")), Start)
+def test_attempts_that_failed_do_not_prove_that_there_is_no_data_but_are_bounded():
+    failed = check("team", Verdict.NO_DATA, attempt_count=2, clean_attempts=1)
+    assert decided(PHASE3, failed).processors == ("team",)
+    used_up = check("team", Verdict.NO_DATA, attempt_count=3, clean_attempts=1)
+    assert decided(PHASE3, used_up).outcome is Outcome.EXHAUSTED
+
+
+def test_where_no_data_is_trusted_the_history_is_enough_unless_it_is_retried():
+    stage = pipeline(phase("phase3", processor("team", no_data="trust"))).stages[0]
+    assert decided(stage, check("team", Verdict.NO_DATA)).outcome is Outcome.BLOCKED
+    assert decided(stage, check("team", Verdict.NO_DATA, mode="retry")).processors == ("team",)
+    tried = check("team", Verdict.NO_DATA, mode="retry", attempt_count=1, clean_attempts=1)
+    assert decided(stage, tried).outcome is Outcome.BLOCKED
+
+
+@pytest.mark.parametrize("verdict", [Verdict.NO_DATA, Verdict.PARTIAL, Verdict.DEGRADED])
+def test_nothing_is_given_up_before_the_query_that_confirms_it(verdict):
+    ended = {"last_attempt_ended_at": NOW - 59, "last_attempt_succeeded": True}
+    tried = {"attempt_count": 3, "clean_attempts": 3, **ended}
+    waits = decided(PHASE3, check("team", verdict, **tried))
+    assert (waits.waiting, waits.until) == (WaitReason.VERDICT, NOW + 1)
+    asks = decided(PHASE3, check("team", verdict, **tried), now=NOW + 1)
+    assert asks.ask == ("team",)
+    confirmed = check("team", verdict, **{**tried, "asked_at": NOW + 1})
+    assert isinstance(decided(PHASE3, confirmed, now=NOW + 2), Fail)
+
+
+def test_an_attempt_that_failed_needs_no_confirmation():
+    ended = {"last_attempt_ended_at": NOW - 1, "last_attempt_succeeded": False}
+    used_up = check("team", Verdict.FAILED, attempt_count=3, clean_attempts=1, **ended)
+    assert decided(PHASE3, used_up).outcome is Outcome.EXHAUSTED
 
 
 def test_a_complete_fallback_stands_in():
-    decision = decided(PHASE2, check("book", Verdict.NO_DATA))
+    decision = decided(PHASE2, check("book", Verdict.NO_DATA, **TRIED))
     assert decision.waivers["book"].by is WaivedBy.FALLBACK
 
 
 @pytest.mark.parametrize("priority", ["important", "fallback"])
 def test_a_complete_fallback_stands_in_for_what_could_be_done_without(priority):
     lines = phase("phase2", processor("props", priority=priority, fallbacks=["spare"]), processor("spare"))
-    decision = decided(pipeline(lines).stages[0], check("props", Verdict.NO_DATA, reason="none"))
+    decision = decided(pipeline(lines).stages[0], check("props", Verdict.NO_DATA, reason="none", **TRIED))
     assert decision.waivers["props"].by is WaivedBy.FALLBACK
     assert decision.waivers["props"].reason == "replaced by spare: no data: none"
 
 
 def test_a_fallback_that_may_still_come_is_waited_for():
-    decision = decided(PHASE2, check("book", Verdict.NO_DATA), check("spare", Verdict.NEVER_RAN))
+    decision = decided(PHASE2, check("book", Verdict.NO_DATA, **TRIED), check("spare", Verdict.NEVER_RAN))
     assert decision.processors == ("spare",)
 
 
 def test_an_important_source_without_data_is_a_gap_with_a_note():
-    decision = decided(PHASE2, check("props", Verdict.NO_DATA, reason="the run found nothing"))
+    decision = decided(PHASE2, check("props", Verdict.NO_DATA, reason="the run found nothing", **TRIED))
     assert decision.waivers["props"].reason == "no data: the run found nothing"
 
 
@@ -161,7 +198,7 @@ def test_a_hole_bars_the_way_only_when_the_gate_is_satisfied():
 
 
 def test_a_date_never_fails_under_a_running_attempt():
-    decision = decided(PHASE3, check("team", Verdict.NO_DATA), check("player", attempt_id=7))
+    decision = decided(PHASE3, check("team", Verdict.NO_DATA, **TRIED), check("player", attempt_id=7))
     assert decision.waiting is WaitReason.ATTEMPT
 
 
@@ -202,7 +239,10 @@ def checks(stage):
             "query_due_at": times,
             "retry_at": times,
             "attempt_count": st.integers(0, 5),
-            "mode": st.sampled_from(["", "normal", "retry_no_data", "force"]),
+            "clean_attempts": st.integers(0, 5),
+            "last_attempt_succeeded": st.booleans(),
+            "last_attempt_ended_at": times,
+            "mode": st.sampled_from(["", "normal", "retry", "force"]),
             "attempt_id": st.none() | st.integers(1, 3),
             "accepted_reason": st.sampled_from(["", "known gap"]),
             "reason": st.sampled_from(["", "told"]),

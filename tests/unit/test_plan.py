@@ -118,8 +118,8 @@ def test_a_hole_inside_the_range_is_no_hole_when_the_plan_fills_it() -> None:
 
 
 def test_a_date_that_is_blocked_bars_the_later_ones_from_phase_4() -> None:
-    # Given a critical source that ran and found nothing on one date
-    platform = as_it_was()
+    # Given a critical source that is trusted to have no data, and a run that found nothing on one date
+    platform = as_it_was(jobs={"no_data": "trust"})
     facts = FakeWarehouse(platform, calendar=OPENING)
     facts.fill([name for name in platform.processors if name not in PRECOMPUTE], OPENING)
     for name in (SOURCES[1], "player_game_summary"):
@@ -151,7 +151,11 @@ def test_a_table_that_cannot_be_asked_is_not_planned_over() -> None:
 
 def test_a_fallback_that_is_complete_stands_in() -> None:
     standing_in = pipeline(
-        phase("phase2", processor("gamebook", fallbacks=["bdl"]), processor("bdl", priority="fallback"))
+        phase(
+            "phase2",
+            processor("gamebook", fallbacks=["bdl"], no_data="trust"),
+            processor("bdl", priority="fallback"),
+        )
     )
     facts = FakeWarehouse(standing_in, calendar=OPENING, closed={("gamebook", date("2021-10-19")): run()})
     facts.rows["bdl", date("2021-10-19")] = 51

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -118,9 +119,9 @@ def test_the_test_window_by_the_schedule_is_14_dates() -> None:
 # ------------------------------------------------------------------------------------------ what is told
 
 
-def small(games: int = 8) -> tuple[Pipeline, FakeWarehouse]:
+def small(games: int = 8, **keys: Any) -> tuple[Pipeline, FakeWarehouse]:
     """The pipeline in small, and a warehouse with nothing in it on 2021-10-26."""
-    small_nba = nba()
+    small_nba = nba(**keys)
     return small_nba, FakeWarehouse(small_nba, calendar={date("2021-10-26"): games})
 
 
@@ -184,25 +185,14 @@ def test_every_date_of_a_processor_is_told_with_rows_and_reason() -> None:
 
 
 def test_a_phase_is_ready_where_the_gate_would_open_even_with_a_gap() -> None:
-    # Given a source that may be missing, which ran and found nothing
-    small_nba, facts = small()
+    # Given a source that may be missing, which ran and found nothing, where that is proof enough
+    small_nba, facts = small(jobs={"no_data": "trust"})
     facts.rows = {("nbac_team_boxscore", date("2021-10-26")): 16}
     facts.closed = {("bigdataball_play_by_play", date("2021-10-26")): run()}
     report = validated(small_nba, facts, "2021-10-26")
     # Then phase 2 is ready, although it is not complete
     phase2 = phase_of(report, "phase2")
     assert (phase2.ready, phase2.complete, phase2.expected) == (True, 1, 2)
-
-
-def test_a_critical_source_without_data_blocks_and_running_again_is_not_advised() -> None:
-    small_nba, facts = small()
-    facts.rows = {("bigdataball_play_by_play", date("2021-10-26")): 4000}
-    facts.closed = {("nbac_team_boxscore", date("2021-10-26")): run()}
-    report = validated(small_nba, facts, "2021-10-26")
-    assert phase_of(report, "phase2").dates == {date("2021-10-26"): Readiness.BLOCKED}
-    assert report.next_action.startswith("look into phase2, running again does not help: 1 date blocked")
-    # And what helps is accepting the gap
-    assert report.next_action.endswith("backfilld accept 2021-10-26 nbac_team_boxscore --reason TEXT")
 
 
 def test_an_open_run_is_waited_for() -> None:
@@ -242,11 +232,19 @@ def test_our_own_attempt_explains_rows_that_never_came() -> None:
     day = date("2021-10-26")
     check = validated(small_nba, facts, "2021-10-26").snapshot.checks[day]["nbac_team_boxscore"]
     ended = replace(
-        check, last_attempt_started_at=NOW - 60, last_attempt_ended_at=NOW - 30, last_attempt_succeeded=True
+        check,
+        output="nba.nbac_team_boxscore",
+        last_attempt_started_at=NOW - 60,
+        last_attempt_ended_at=NOW - 30,
+        last_attempt_succeeded=True,
     )
     known = {day: {"nbac_team_boxscore": ended}}
     report = validation(small_nba, facts, day, day, now=NOW, known=known)
     assert processor_of(report, "nbac_team_boxscore").status == "ran but no data"
+    # But not those of another table, which the file named before
+    known = {day: {"nbac_team_boxscore": replace(ended, output="nba.boxscore_v1")}}
+    report = validation(small_nba, facts, day, day, now=NOW, known=known)
+    assert processor_of(report, "nbac_team_boxscore").status == "never ran"
 
 
 def test_what_an_operator_accepted_opens_the_gate_and_is_told() -> None:

@@ -1,7 +1,4 @@
-"""The first schema of the second edition.
-
-A copy of schema.py and triggers.py, so that it never changes. Databases of the first edition are refused.
-"""
+"""The first schema of the second edition: a copy of what schema.py and triggers.py were then."""
 
 from collections.abc import Iterator
 
@@ -69,9 +66,7 @@ dates = Table(
     Column("backfill_id", ForeignKey("backfills.id"), nullable=False),
     _count("priority"),
     _text("season"),
-    Column(
-        "mode", Text, CheckConstraint("mode IN ('normal', 'retry_no_data', 'force')"), server_default="normal"
-    ),
+    Column("mode", Text, CheckConstraint("mode IN ('normal', 'retry', 'force')"), server_default="normal"),
     Column("entered_at", Double, nullable=False),
     Column("ended_at", Double),
     _count("version"),
@@ -127,6 +122,7 @@ checks = Table(
     metadata,
     Column("date", Date, primary_key=True),
     Column("processor", Text, primary_key=True),
+    _text("output"),
     Column("verdict", Text, nullable=False, server_default="unknown"),
     _flag("satisfied"),
     Column("rows", _BIG),
@@ -136,6 +132,7 @@ checks = Table(
     Column("query_due_at", Double),
     _count("generation"),
     _count("attempt_count"),
+    _count("clean_attempts"),
     Column("retry_at", Double),
     _flag("runnable"),
     _count("priority"),

@@ -1,0 +1,115 @@
+"""Resets checks: of dates that are admitted, and of all live dates when the pipeline file has changed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, case, select, update
+
+from backfilld.state.records import DateRow, RunMode
+from backfilld.state.rules.verdict import Verdict
+from backfilld.state.store.checks import REQUESTED, request_check
+from backfilld.state.store.schema import checks, dates
+from backfilld.state.store.sql import upsert
+
+_UNKNOWN: dict[str, Any] = {
+    "output": "",
+    "verdict": Verdict.UNKNOWN.value,
+    "satisfied": case((checks.c.accepted_reason != "", 1), else_=0),
+    "rows": None,
+    "expected": "",
+    "reason": "",
+    "asked_at": None,
+    "attempt_count": 0,
+    "clean_attempts": 0,
+    "retry_at": None,
+    "last_attempt_started_at": None,
+    "last_attempt_ended_at": None,
+    "last_attempt_succeeded": 0,
+    "last_attempt_detail": "",
+    "write_stamp": None,
+    "stamp_before": None,
+}
+"""A check of which nothing is known."""
+
+_KEPT_WHEN_READMITTED = (
+    "attempt_count",
+    "clean_attempts",
+    "retry_at",
+    "mode",
+    "accepted_by",
+    "accepted_reason",
+)
+"""Columns that a check keeps when a changed pipeline file puts its date back."""
+
+
+def reset_for(
+    tx: Connection,
+    admitted: Sequence[DateRow],
+    processors: Collection[str],
+    now: float,
+    sequential: Collection[str] = (),
+    readmitted: Collection[dt.date] = (),
+) -> None:
+    """Create or reset the checks of admitted dates, and request a check of each.
+
+    An accepted gap stays unless the date is retried or forced. A rewrite that is still due stays due. For a
+    date that cascades, the `sequential` processors run once even if complete. For `readmitted` dates, which
+    a changed pipeline file put back in the middle of their work, attempts, modes and accepted gaps stay, so
+    that nothing runs once more.
+    """
+    if not admitted:
+        return
+    statement = upsert(tx, checks)
+    fresh = statement.excluded
+    reset = {
+        "satisfied": 0,
+        "attempt_count": 0,
+        "clean_attempts": 0,
+        "retry_at": None,
+        "priority": fresh.priority,
+        "mode": case((checks.c.mode == RunMode.FORCE.value, checks.c.mode), else_=fresh.mode),
+        "waived_by": "",
+        "waiver_reason": "",
+        "accepted_by": case((fresh.mode == RunMode.NORMAL, checks.c.accepted_by), else_=""),
+        "accepted_reason": case((fresh.mode == RunMode.NORMAL, checks.c.accepted_reason), else_=""),
+    }
+    values = [
+        {
+            "date": row.date,
+            "processor": name,
+            "priority": row.priority,
+            "mode": (RunMode.FORCE if row.cascades and name in sequential else row.mode).value,
+        }
+        for row in admitted
+        for name in processors
+    ]
+    kept = {name: column for name, column in reset.items() if name not in _KEPT_WHEN_READMITTED}
+    for changes, again in ((reset, False), (kept, True)):
+        rows = [row for row in values if (row["date"] in readmitted) is again]
+        if rows:
+            tx.execute(
+                statement.on_conflict_do_update(index_elements=["date", "processor"], set_=changes), rows
+            )
+    request_check(tx, [(row.date, name) for row in admitted for name in processors], now, evaluated=True)
+
+
+def reset_other_tables(tx: Connection, tables: Mapping[str, str], now: float) -> None:
+    """Forget what is known of other tables than those that processors have now, and request a check.
+
+    An attempt that is running stays; what was accepted stays accepted.
+    """
+    known = tx.execute(select(checks.c.processor, checks.c.output).where(checks.c.output != "").distinct())
+    for name, output in known.all():
+        if tables.get(name, output) != output:
+            here = (checks.c.processor == name, checks.c.output == output)
+            tx.execute(update(checks).where(*here).values(**_UNKNOWN, **REQUESTED, query_due_at=now))
+
+
+def request_live(tx: Connection, processors: Collection[str], now: float) -> None:
+    """Request a check of everything that live dates have, except what is running."""
+    live = select(dates.c.date).where(dates.c.ended_at.is_(None))
+    here = (checks.c.attempt_id.is_(None), checks.c.processor.in_(processors), checks.c.date.in_(live))
+    tx.execute(update(checks).where(*here).values(**REQUESTED, query_due_at=now))

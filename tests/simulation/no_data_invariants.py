@@ -1,0 +1,80 @@
+"""Nothing is given up untried: what must hold when a date fails, or goes on, for want of data."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from backfilld.state.rules.machine import Trigger
+from tests.simulation.quiescence_invariants import Row, Violation
+
+if TYPE_CHECKING:
+    from tests.simulation.invariants import Invariants
+    from tests.simulation.simulation import Simulation
+
+_CLEAN = (
+    "SELECT count(*) AS n, max(a.ended_at) AS last FROM attempts a"
+    " JOIN attempt_dates d ON d.attempt_id = a.id"
+    " WHERE d.date = ? AND a.processor = ? AND a.output = ? AND a.exit_code = 0 AND a.claimed_at >= ?"
+)
+NO_DATA = "no data: "
+
+
+class NoDataInvariants:
+    """Counts attempts by the attempts themselves, not by what the checks say of them."""
+
+    def __init__(self, sim: Simulation, invariants: Invariants) -> None:
+        self._sim = sim
+        self._invariants = invariants
+        self.requested: dict[str, float] = defaultdict(float)
+        """When each date was requested last, by an operator or by its recovery."""
+
+    def moved(self, move: Row, trigger: Trigger, *, last: bool) -> None:
+        """A date has moved; `last`: as its row stands now.
+
+        Raises:
+            Violation: it was given up without its attempts, or recovered without its output.
+        """
+        if trigger is Trigger.RECOVER:
+            self._recovered(move)
+        if trigger in (Trigger.RETRY, Trigger.RECOVER):
+            self.requested[move["date"]] = move["at"]
+        if trigger is Trigger.FAIL and last:
+            self._failed(move["date"])
+
+    def _failed(self, date: str) -> None:
+        reason = self._invariants.dates[date]["reason"]
+        name, _, rest = reason.partition(": ")
+        if rest.startswith(NO_DATA):
+            self._was_tried(self._invariants.checks[date, name])
+
+    def waived(self, check: Row) -> None:
+        """A date goes on without an output.
+
+        Raises:
+            Violation: it was given up for want of data without its attempts.
+        """
+        if NO_DATA in check["waiver_reason"]:
+            self._was_tried(check)
+
+    def _recovered(self, move: Row) -> None:
+        row = self._invariants.dates[move["date"]]
+        names = move["reason"].removesuffix(" appeared").split(", ")
+        missing = [name for name in names if (move["date"], name) not in self._invariants.satisfied]
+        if missing or self._invariants.requests[row["backfill_id"]]["cancelled_at"] is not None:
+            raise Violation("recovered only by what appeared", f"{move['date']}: {move['reason']}")
+
+    def _was_tried(self, check: Row) -> None:
+        processor = self._sim.pipeline.processors[check["processor"]]
+        told = f"{processor.name} of {check['date']} is given up"
+        key = check["date"], processor.name, processor.table
+        (clean,) = self._invariants.rows(_CLEAN, *key, self._requested_at(check["date"]))
+        needed = min(processor.no_data_attempts, processor.max_attempts)
+        if processor.no_data == "try" and clean["n"] < needed:
+            raise Violation("nothing is given up untried", f"{told} after {clean['n']} of {needed} attempts")
+        confirmed = clean["last"] is None or check["asked_at"] >= clean["last"] + processor.confirm_after
+        if not confirmed and not self._sim.scenario.sets_clock:
+            raise Violation("nothing is given up unconfirmed", f"{told} by the answer of {check['asked_at']}")
+
+    def _requested_at(self, date: str) -> float:
+        return 0.0 if self._sim.scenario.sets_clock else self.requested[date]
