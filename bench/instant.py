@@ -9,7 +9,7 @@ from backfilld.daemon.events import AttemptStarted, Event
 from backfilld.daemon.warehouses.adapter import Answers, Wanted
 from backfilld.state.records import Actor
 from backfilld.state.rules.calendar import Counts
-from backfilld.state.rules.verdict import Evidence
+from backfilld.state.rules.evidence import Evidence
 
 ME = Actor(name="bench")
 

@@ -29,13 +29,13 @@ from backfilld.daemon.engine.engine import Engine
 from backfilld.daemon.engine.enqueue import Enqueuer
 from backfilld.daemon.engine.sweep import TICK_SECONDS
 from backfilld.daemon.events import Event, EventSink, Incident
-from backfilld.daemon.executors.registry import open_executors
+from backfilld.daemon.executors.open_executors import open_executors
 from backfilld.daemon.leadership import Leadership
 from backfilld.daemon.settings import Settings, prepare
 from backfilld.daemon.systemd import Manager
 from backfilld.daemon.warehouses.adapter import DescribedWarehouse, Purpose, noop
-from backfilld.daemon.warehouses.registry import open_warehouse
-from backfilld.daemon.worker import Worker
+from backfilld.daemon.warehouses.open_warehouse import open_warehouse
+from backfilld.daemon.worker_thread import Worker
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.machine import Machine
 from backfilld.state.store.database import Database

@@ -159,10 +159,10 @@ def _write(rows: duckdb.DuckDBPyRelation, folder: Path, name: str, *, replacing:
     rows.write_parquet(str(temporary))
     temporary.rename(folder / name)
     if endpoint := os.environ.get("DEMO_BIGQUERY"):
-        from backfilld.demo import bigquery  # noqa: PLC0415 - importing Google's client takes longer than most jobs
+        from backfilld.demo import bigquery_copy  # noqa: PLC0415 - importing Google's client takes longer than most jobs
 
-        with contextlib.closing(bigquery.connect(endpoint)) as client:
-            bigquery.publish(client, folder / name, replacing=replacing)
+        with contextlib.closing(bigquery_copy.connect(endpoint)) as client:
+            bigquery_copy.publish(client, folder / name, replacing=replacing)
 
 
 def _timestamp(seconds: float) -> datetime:

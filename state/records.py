@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from backfilld.state.rules.verdict import HistoryRun, Verdict
+from backfilld.state.rules.evidence import HistoryRun
+from backfilld.state.rules.verdict import Verdict
 
 
 class RunMode(StrEnum):

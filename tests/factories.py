@@ -11,9 +11,9 @@ from typing import Any
 from backfilld.daemon.adapters import parse_pipeline
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.calendar import Calendar, Day, Season
+from backfilld.state.rules.evidence import Evidence, HistoryRun
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.judge import JudgeContext
-from backfilld.state.rules.verdict import Evidence, HistoryRun
 
 NOW = dt.datetime(2025, 12, 1, 12, tzinfo=dt.UTC).timestamp()
 HOUR = 3600.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from backfilld.daemon.warehouses.adapter import Answers, Wanted, WarehouseError
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.calendar import Counts
-from backfilld.state.rules.verdict import Evidence, HistoryRun
+from backfilld.state.rules.evidence import Evidence, HistoryRun
 
 Pair = tuple[str, dt.date]
 

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from backfilld.daemon.engine import cascade, lookback, processor_holds, references
+from backfilld.daemon.engine import cascade, hold_placement, lookback, references
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.events import DateMoved, Event, GateEvaluated, Incident
 from backfilld.state.formatting import format_counts, pluralize
@@ -97,7 +97,7 @@ class Advancer:
             checks_by_date=checks.for_dates(tx, due_dates),
             days={date: self._pipeline.seasons.day(date, count) for date, count in counts_by_date.items()},
             upstream=lookback.UpstreamReader(tx, self._context, max(due_dates, default=dt.date.min)),
-            held=processor_holds.held_processors(self._pipeline, holds.all_holds(tx)),
+            held=hold_placement.held_processors(self._pipeline, holds.all_holds(tx)),
             without_calendar=lookback.without_calendar(
                 tx, self._context, [r.date for r in due if r.state == PENDING]
             ),

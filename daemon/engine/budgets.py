@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from backfilld.daemon.engine import processor_holds
+from backfilld.daemon.engine import hold_placement
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import Incident
 from backfilld.state.formatting import format_utc
@@ -117,7 +117,7 @@ def hold_spent_table(tx: Transaction, context: EngineContext, table: str, why: s
     zone = context.pipeline.quota_timezone
     until = next_midnight(context.now(), zone)
     reason = f"{why}; {table} goes on at {format_utc(until)}, midnight in {zone}"
-    processor_holds.place_hold(tx, context, TABLE, table, reason=reason, until=until)
+    hold_placement.place_hold(tx, context, TABLE, table, reason=reason, until=until)
     return Incident(kind="budget", text=reason)
 
 

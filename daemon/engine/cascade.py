@@ -31,7 +31,7 @@ from backfilld.state.pipeline.phase import DONE, Phase
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, DateRow, Mark, RunMode
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.store import dates, staleness
+from backfilld.state.store import date_marks, dates
 from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
 
@@ -64,7 +64,7 @@ def mark_stale(
     for repair in repairs:
         names = [p.name for p in repair.phase.processor]
         until = lookback.last_dependent(context.pipeline, repair.phase, repair.date)
-        staleness.mark_stale(tx, repair.date, until, repair.at, names)
+        date_marks.mark_stale(tx, repair.date, until, repair.at, names)
     cascades = [row.date for row in date_rows.values() if row.cascades and row.state not in FINAL]
     return [move for date in cascades for move in requeue_stale(tx, context, date, actor=ACTOR)]
 
@@ -73,7 +73,7 @@ def clear(tx: Transaction, context: EngineContext, ended: Collection[DateRow]) -
     """Clear the mark of dates that are done again, with every stale output computed since the repair."""
     stale = [row.date for row in ended if row.stale_at is not None]
     if stale:
-        staleness.clear_stale(tx, stale, sequential(context.pipeline))
+        date_marks.clear_stale(tx, stale, sequential(context.pipeline))
 
 
 def requeue_stale(tx: Transaction, context: EngineContext, date: dt.date, *, actor: str) -> list[DateMoved]:

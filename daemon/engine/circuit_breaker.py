@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from backfilld.daemon.engine import processor_holds
+from backfilld.daemon.engine import hold_placement
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import Incident
 from backfilld.state.pipeline.processor import Processor
@@ -56,7 +56,7 @@ def _count_error(
     if length < limit:
         return []
     reason = f"{check.processor} is paused: the same error {length} times in a row: {error}"
-    if not processor_holds.place_hold(tx, context, "processor", check.processor, reason=reason):
+    if not hold_placement.place_hold(tx, context, "processor", check.processor, reason=reason):
         return []
     circuit_breaker.reset(tx, check.processor)
     return [Incident(kind="breaker", text=reason)]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from backfilld.daemon.engine import budgets, cascade, lookback, references, regression
 from backfilld.daemon.engine.attempt_monitor import cancel_running
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.processor_holds import place_hold
+from backfilld.daemon.engine.hold_placement import place_hold
 from backfilld.daemon.engine.requeue import requeue
 from backfilld.daemon.events import DateMoved
 from backfilld.state.errors import BackfilldError

@@ -15,7 +15,7 @@ from backfilld.daemon.events import ForeignWrites
 from backfilld.daemon.warehouses.adapter import Answers
 from backfilld.state.formatting import format_utc
 from backfilld.state.records import CheckRow
-from backfilld.state.rules.verdict import Evidence
+from backfilld.state.rules.evidence import Evidence
 from backfilld.state.store.checks import CheckResult
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from backfilld.daemon.engine import budgets, processor_holds
+from backfilld.daemon.engine import budgets, hold_placement
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import AttemptStarted, Event
 from backfilld.daemon.executors.adapter import Executor, Handle, Job
@@ -81,7 +81,7 @@ class Launcher:
             name: min(free, self._free_writers(p, running), on_executor[p.executor])
             for name, p in self._processors.items()
         }
-        held_processors = processor_holds.held_processors(self._context.pipeline, active_holds)
+        held_processors = hold_placement.held_processors(self._context.pipeline, active_holds)
         blocked = {
             name
             for name in limits

@@ -12,8 +12,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from backfilld.daemon.warehouses.adapter import Answers
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow
+from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.judge import Judgement, Reference
-from backfilld.state.rules.verdict import Evidence, Verdict
+from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.checks import Pair
 
 Stored = Mapping[dt.date, Mapping[str, CheckRow]]

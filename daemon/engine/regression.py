@@ -19,7 +19,7 @@ from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.machine import Outcome
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import calendar_days, checks, staleness
+from backfilld.state.store import calendar_days, checks, date_marks
 from backfilld.state.store.database import Transaction
 
 UNCERTAIN = (Verdict.UNKNOWN, Verdict.RUNNING)
@@ -28,7 +28,7 @@ UNCERTAIN = (Verdict.UNKNOWN, Verdict.RUNNING)
 
 def update(tx: Transaction, context: EngineContext, judged_dates: Collection[dt.date]) -> list[Incident]:
     """Update what the done ones of the judged dates are missing. Returns an incident for new regressions."""
-    before = staleness.done_dates(tx, judged_dates)
+    before = date_marks.done_dates(tx, judged_dates)
     if not before:
         return []
     checks_by_date, counts = checks.for_dates(tx, before), calendar_days.for_dates(tx, before)
@@ -38,7 +38,7 @@ def update(tx: Transaction, context: EngineContext, judged_dates: Collection[dt.
         else _missing(context, checks_by_date[date])
         for date, row in before.items()
     }
-    staleness.set_regressed(
+    date_marks.set_regressed(
         tx, {date: text for date, text in missing_now.items() if text != before[date].regressed}
     )
     newly_regressed = sorted(

@@ -14,7 +14,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.validate import Validator
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.records import CheckRow
-from backfilld.state.store import checks, staleness, work
+from backfilld.state.store import checks, date_marks, work
 
 TICK_SECONDS = 60.0
 """How often the sweep looks for a due date."""
@@ -61,20 +61,20 @@ class Sweeper:
                 for date, by_name in answered.items()
                 if any(c.asked_at is None or c.asked_at < asked_at for n, c in by_name.items() if n in names)
             ]
-            staleness.mark_swept(tx, due.keys() - missed, now)
+            date_marks.mark_swept(tx, due.keys() - missed, now)
             soon = min(now, now - revalidate_within + engine.recheck_interval)
-            staleness.mark_swept(tx, missed, soon)
+            date_marks.mark_swept(tx, missed, soon)
 
     def _due(self, revalidate_within: float) -> Mapping[dt.date, Collection[CheckRow]]:
         """The dates to validate now, with their checks."""
         now = self._context.now()
         with self._context.db.read() as tx:
-            oldest = staleness.next_unchecked(tx)
+            oldest = date_marks.next_unchecked(tx)
             if oldest is None or oldest > now - revalidate_within:
                 return {}
             todo = work.due_queries(tx, now)
             if todo.held or todo.wanted:
                 return {}
-            rows = staleness.unchecked_since(tx, now - revalidate_within * (1 - 1 / ROUNDS), BATCH)
+            rows = date_marks.unchecked_since(tx, now - revalidate_within * (1 - 1 / ROUNDS), BATCH)
             due_checks = checks.for_dates(tx, [row.date for row in rows])
         return {row.date: due_checks[row.date].values() for row in rows}

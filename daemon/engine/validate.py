@@ -30,10 +30,11 @@ from backfilld.daemon.events import Incident
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.judge import Judgement, judge
-from backfilld.state.rules.verdict import Evidence, Verdict
+from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import attempts, calendar_days, checks, dates, holds, work
 from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from backfilld.daemon.worker import Worker
+from backfilld.daemon.worker_thread import Worker
 from backfilld.state.errors import BackfilldError
 
 log = logging.getLogger(__name__)

@@ -27,10 +27,10 @@ from backfilld.daemon.preflight.findings import (
 )
 from backfilld.daemon.settings import SettingsError, state_database
 from backfilld.daemon.warehouses.adapter import Catalog, Warehouse, WarehouseError
-from backfilld.daemon.warehouses.registry import open_warehouse
+from backfilld.daemon.warehouses.open_warehouse import open_warehouse
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.pipeline.validation import warnings
+from backfilld.state.pipeline.semantic_checks import warnings
 
 __all__ = ["GROUPS", "Check", "Finding", "FindingStatus", "Preflight", "Result", "exit_code", "preflight"]
 

@@ -13,7 +13,7 @@ from backfilld.daemon.reports.validation import PhaseReport, report
 from backfilld.daemon.warehouses.adapter import QueryError, TableInfo
 from backfilld.state.formatting import format_date_ranges, join_truncated, pluralize
 from backfilld.state.pipeline.sections import SeasonSettings
-from backfilld.state.rules.verdict import HistoryRun
+from backfilld.state.rules.evidence import HistoryRun
 
 STALE_HISTORY_DAYS = 7
 LEAST_FIRST_PHASE = 99.0

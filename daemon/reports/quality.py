@@ -10,7 +10,8 @@ from backfilld.daemon.reports.snapshot import Snapshot, take_snapshot
 from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.rules.verdict import Evidence, Verdict
+from backfilld.state.rules.evidence import Evidence
+from backfilld.state.rules.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

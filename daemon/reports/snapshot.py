@@ -19,9 +19,10 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, RunMode, Sources
 from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.gates import Advance, Decision, Fail, GateContext, Wait, WaitReason, decide
 from backfilld.state.rules.judge import Judgement, judge
-from backfilld.state.rules.verdict import Evidence, Verdict
+from backfilld.state.rules.verdict import Verdict
 
 Known = Mapping[dt.date, Mapping[str, CheckRow]]
 """Checks of a state database by date and processor: the daemon's attempts and accepted gaps."""

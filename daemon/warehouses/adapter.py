@@ -18,7 +18,7 @@ from backfilld.state.formatting import first_line
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.sections import DEFAULT_QUOTA_TIMEZONE, WarehouseSettings
 from backfilld.state.rules.calendar import Counts
-from backfilld.state.rules.verdict import Evidence
+from backfilld.state.rules.evidence import Evidence
 
 Purpose = Literal["gate", "sweep", "calendar", "validation", "quality", "preflight"]
 """Why the warehouse is queried: the closed set by which queries are counted."""

@@ -25,8 +25,8 @@ from backfilld.daemon.warehouses.sql.table_queries import Counts, Pair, RunHisto
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.calendar import Counts as CalendarCounts
-from backfilld.state.rules.expectations.aggregates import Aggregate
-from backfilld.state.rules.verdict import Evidence
+from backfilld.state.rules.evidence import Evidence
+from backfilld.state.rules.expectations.figures import Aggregate
 
 log = logging.getLogger(__name__)
 

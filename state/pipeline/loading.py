@@ -12,7 +12,7 @@ from backfilld.state.errors import UserError
 from backfilld.state.pipeline.adapters import Adapters
 from backfilld.state.pipeline.jobs import JobSettings
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.pipeline.validation import Location, key_path, lookup, validate
+from backfilld.state.pipeline.semantic_checks import Location, key_path, lookup, validate
 
 
 class PipelineError(UserError):

@@ -13,8 +13,8 @@ from pydantic import Field
 
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.calendar import Day
-from backfilld.state.rules.expectations.aggregates import Aggregate
 from backfilld.state.rules.expectations.distinct import Distinct
+from backfilld.state.rules.expectations.figures import Aggregate
 from backfilld.state.rules.expectations.filled import Filled
 from backfilld.state.rules.expectations.quality import Quality
 from backfilld.state.rules.expectations.ramp import Ramp

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 
 from backfilld.state.formatting import format_counts, format_utc, pluralize
 from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.evidence import Evidence, HistoryRun
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.expectations.ratio import Ratio
 from backfilld.state.rules.expectations.rule import Finding, Range
-from backfilld.state.rules.verdict import Evidence, HistoryRun, Verdict
+from backfilld.state.rules.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from backfilld.state.errors import BackfilldError
 from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
-from backfilld.state.rules.verdict import HistoryRun
+from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.store import row_mappers
 from backfilld.state.store.schema import ENDED_WELL, IS_RUNNING, attempt_dates, attempts
 

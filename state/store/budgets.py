@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from backfilld.state.store.schema import budgets
-from backfilld.state.store.sql import upsert
+from backfilld.state.store.statements import upsert
 
 
 @dataclass(frozen=True, slots=True)

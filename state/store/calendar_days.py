@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from backfilld.state.rules.calendar import Counts
 from backfilld.state.store.schema import calendar_days
-from backfilld.state.store.sql import select_by_dates, upsert
+from backfilld.state.store.statements import select_by_dates, upsert
 
 _BETWEEN = select(calendar_days.c.date, calendar_days.c.counts).where(
     calendar_days.c.date.between(bindparam("_start"), bindparam("_end"))

@@ -12,7 +12,7 @@ from backfilld.state.records import DateRow, RunMode
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.checks import REQUESTED, request_check
 from backfilld.state.store.schema import checks, dates
-from backfilld.state.store.sql import upsert
+from backfilld.state.store.statements import upsert
 
 _UNKNOWN: dict[str, Any] = {
     "output": "",

@@ -28,7 +28,7 @@ from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
 from backfilld.state.store.dates import IMMEDIATELY, make_dates_due
 from backfilld.state.store.schema import IS_RUNNABLE, checks, dates
-from backfilld.state.store.sql import select_by_dates, upsert
+from backfilld.state.store.statements import select_by_dates, upsert
 
 Pair = tuple[dt.date, str]
 """A date and a processor."""

@@ -13,7 +13,7 @@ from backfilld.state.records import DateRow, Mark
 from backfilld.state.rules.machine import Outcome
 from backfilld.state.store import row_mappers
 from backfilld.state.store.schema import IS_REGRESSED, IS_STALE, checks, dates
-from backfilld.state.store.sql import select_by_dates
+from backfilld.state.store.statements import select_by_dates
 
 IMMEDIATELY = 0.0
 """Due before all dates that merely wait for their turn: something has just happened to this one."""

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import CompoundSelect, Connection, bindparam, func, select, union_all, update
 
 from backfilld.state.store.schema import IS_UNSATISFIED, checks
-from backfilld.state.store.sql import upsert
+from backfilld.state.store.statements import upsert
 
 _REQUEST_BETWEEN = (
     update(checks)

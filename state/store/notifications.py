@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Text, cast, delete, exists, literal, select
 from backfilld.state.records import BackfillRow
 from backfilld.state.store import row_mappers
 from backfilld.state.store.schema import backfills, notifications
-from backfilld.state.store.sql import upsert
+from backfilld.state.store.statements import upsert
 
 ENDED = "ended"
 """What is told of a backfill last."""

@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Any
 
-from backfilld.state.rules.verdict import Evidence
+from backfilld.state.rules.evidence import Evidence
 from tests.factories import phase, processor
 from tests.integration.warehouses import DAY, House
 

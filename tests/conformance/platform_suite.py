@@ -6,7 +6,7 @@ import pytest
 
 from backfilld.daemon.adapters import warehouse_adapter
 from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.state.rules.verdict import Evidence
+from backfilld.state.rules.evidence import Evidence
 from tests.conformance.builders import NEXT, box, rows, stamps
 from tests.integration.warehouses import DAY, HISTORY, House, closed, entry
 

@@ -12,8 +12,9 @@ import pytest
 
 from backfilld.daemon.adapters import warehouse_adapter
 from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.judge import judge
-from backfilld.state.rules.verdict import Evidence, Verdict
+from backfilld.state.rules.verdict import Verdict
 from tests.conformance.builders import NEXT, ask, box, measured, rows
 from tests.conformance.platform_suite import PlatformSuite
 from tests.factories import about, day, phase, processor

@@ -12,8 +12,9 @@ import backfilld.demo
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.demo import lake as lakes
 from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.judge import JudgeContext, judge
-from backfilld.state.rules.verdict import Evidence, Verdict
+from backfilld.state.rules.verdict import Verdict
 
 PIPELINE = load_pipeline(Path(backfilld.demo.__file__).parent / "pipeline.toml")
 DAY = date(2021, 10, 26)  # five games, the first date after bootstrap

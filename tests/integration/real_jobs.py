@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from backfilld.daemon.executors.adapter import Handle
-from backfilld.daemon.executors.local.process import stat
+from backfilld.daemon.executors.process_identity import stat
 from tests.timeouts import PATIENCE
 
 

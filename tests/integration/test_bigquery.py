@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.daemon.warehouses.client import WarehouseClient
-from backfilld.daemon.warehouses.registry import open_warehouse
-from backfilld.state.rules.verdict import Evidence
+from backfilld.daemon.warehouses.open_warehouse import open_warehouse
+from backfilld.state.rules.evidence import Evidence
 from tests.factories import phase, pipeline, processor
 from tests.integration.bigquery_stub import TOKEN, Stub, serving
 from tests.integration.warehouses import DAY, HISTORY, BigQueryHouse
@@ -251,7 +251,7 @@ def test_each_warehouse_pays_for_its_own_imports() -> None:
     """Google's client takes longer to import than a small lake to read, and DuckDB is of no use to it."""
     script = (
         "import sys; from tests.factories import pipeline, phase, processor;"
-        "from backfilld.daemon.warehouses.registry import open_warehouse;"
+        "from backfilld.daemon.warehouses.open_warehouse import open_warehouse;"
         "key = {'lake': 'path', 'bigquery': 'project'}[sys.argv[1]];"
         "source = {'kind': sys.argv[1], key: 'p'};"
         "ours = pipeline(phase('raw', processor('box')), warehouse=source);"

@@ -10,8 +10,8 @@ import pytest
 
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.daemon.warehouses.client import WarehouseClient
-from backfilld.daemon.warehouses.registry import open_warehouse
-from backfilld.state.rules.verdict import Evidence
+from backfilld.daemon.warehouses.open_warehouse import open_warehouse
+from backfilld.state.rules.evidence import Evidence
 from tests.factories import phase, pipeline, processor
 from tests.integration.bigquery_stub import Stub, refuse, serving
 from tests.integration.served_api import Answer

@@ -13,7 +13,7 @@ import pytest
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.daemon.warehouses.lake import backend, dialect, stamps
 from backfilld.daemon.warehouses.lake.backend import Lake
-from backfilld.state.rules.verdict import Evidence
+from backfilld.state.rules.evidence import Evidence
 from tests.factories import phase, processor
 from tests.integration.warehouses import DAY, LakeHouse
 

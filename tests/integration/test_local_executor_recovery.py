@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from backfilld.daemon.executors.adapter import JobResult
-from backfilld.daemon.executors.local.process import Identity, boot_id, executor_id, stat
+from backfilld.daemon.executors.process_identity import Identity, boot_id, executor_id, stat
 from tests.integration.executor_driver import ExecutorDriver
 from tests.integration.local_jobs import earlier_daemon, local_driver, recorded_handles
 from tests.integration.real_jobs import changed, lives, until

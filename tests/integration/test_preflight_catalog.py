@@ -8,7 +8,7 @@ import pytest
 
 from backfilld.daemon.warehouses.adapter import Catalog, QueryError, WarehouseError
 from backfilld.daemon.warehouses.bigquery.catalog import BigQueryCatalog
-from backfilld.daemon.warehouses.registry import open_warehouse
+from backfilld.daemon.warehouses.open_warehouse import open_warehouse
 from backfilld.daemon.warehouses.sql.user_sql import columns_in
 from tests.factories import phase, pipeline, processor
 from tests.integration.warehouses import DAY, BigQueryHouse, House, LakeHouse

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.judge import judge
-from backfilld.state.rules.verdict import Evidence, Verdict
+from backfilld.state.rules.verdict import Verdict
 from tests.factories import about, day, expectation, phase, processor
 from tests.integration.warehouses import (
     DAY,

@@ -16,7 +16,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from backfilld.daemon.warehouses.adapter import DescribedWarehouse
-from backfilld.daemon.warehouses.registry import open_warehouse
+from backfilld.daemon.warehouses.open_warehouse import open_warehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 from tests import factories
 from tests.timeouts import PATIENCE

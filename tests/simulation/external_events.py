@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from backfilld.daemon.engine.commands import Conflict, NotFound
 from backfilld.daemon.engine.enqueue import EnqueueRequest, EnqueueResult
 from backfilld.state.records import Actor, Sources
-from backfilld.state.rules.verdict import HistoryRun
+from backfilld.state.rules.evidence import HistoryRun
 from tests.simulation.scenario import ExternalEvent
 
 if TYPE_CHECKING:

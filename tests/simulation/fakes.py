@@ -14,7 +14,7 @@ from backfilld.daemon.executors.attempt_files import FileLog
 from backfilld.daemon.warehouses.adapter import Answers, Wanted, WarehouseError
 from backfilld.daemon.warehouses.budget import DailyBudget
 from backfilld.state.rules.calendar import Counts
-from backfilld.state.rules.verdict import Evidence, HistoryRun
+from backfilld.state.rules.evidence import Evidence, HistoryRun
 from tests.simulation.scenario import ANSWER_SENT, QUERY_SENT
 
 Pair = tuple[str, dt.date]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from backfilld.daemon.executors.adapter import Job
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.rules.verdict import Evidence, HistoryRun
+from backfilld.state.rules.evidence import Evidence, HistoryRun
 from tests.simulation.fakes import Pair, SimWarehouse, Work
 from tests.simulation.scenario import Scenario
 

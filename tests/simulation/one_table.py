@@ -3,7 +3,7 @@
 import datetime as dt
 
 from backfilld.daemon.reports.waiting import waiting_on
-from backfilld.state.rules.verdict import HistoryRun
+from backfilld.state.rules.evidence import HistoryRun
 from tests.factories import phase, pipeline, processor
 from tests.simulation.fakes import Work
 from tests.simulation.world import World

@@ -7,7 +7,7 @@ import pytest
 
 from backfilld.api.cli.dashboard import picture
 from backfilld.api.cli.output import console
-from backfilld.api.cli.snapshot import Snapshot
+from backfilld.api.cli.progress_view import Snapshot
 from backfilld.daemon.engine import budgets
 from backfilld.daemon.engine.budgets import BytesLedger
 from backfilld.daemon.engine.commands import Conflict, NotFound

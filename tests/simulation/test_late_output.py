@@ -3,7 +3,7 @@
 import datetime as dt
 import itertools
 
-from backfilld.state.rules.verdict import HistoryRun
+from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.store import transitions
 from tests.factories import phase, processor
 from tests.simulation.fakes import Work

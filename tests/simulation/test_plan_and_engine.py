@@ -10,7 +10,7 @@ from backfilld.daemon.reports.plan.plan import Plan, plan
 from backfilld.daemon.reports.validation import validation
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Sources
-from backfilld.state.rules.verdict import HistoryRun
+from backfilld.state.rules.evidence import HistoryRun
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import World
 

@@ -5,7 +5,8 @@ import datetime as dt
 import pytest
 
 from backfilld.daemon.events import ForeignWrites
-from backfilld.state.rules.verdict import HistoryRun, Verdict
+from backfilld.state.rules.evidence import HistoryRun
+from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import ME, Work, World

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from backfilld.daemon.engine.sweep import BATCH
 from backfilld.daemon.events import Incident
 from backfilld.state.records import Mark
-from backfilld.state.rules.verdict import HistoryRun
-from backfilld.state.store import staleness
+from backfilld.state.rules.evidence import HistoryRun
+from backfilld.state.store import date_marks
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import ME, World
 
@@ -75,7 +75,7 @@ def test_many_dates_are_spread_over_ticks_of_bounded_size(world, monkeypatch):
 
 def test_the_next_date_is_found_by_one_seek_of_an_index(world):
     with world.db.read() as tx:
-        for statement in (staleness._NEXT, staleness._UNCHECKED_SINCE):
+        for statement in (date_marks._NEXT, date_marks._UNCHECKED_SINCE):
             query = str(statement.compile(tx, compile_kwargs={"render_postcompile": True}))
             values = (0.0, 1, 0)[3 - query.count("?") :]
             plan = [row[-1] for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values)]

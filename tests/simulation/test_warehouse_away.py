@@ -10,7 +10,7 @@ from backfilld.daemon.executors.adapter import Job
 from backfilld.daemon.reports.waiting import waiting_on
 from backfilld.daemon.warehouses.adapter import Answers, Wanted, WarehouseError
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.verdict import HistoryRun
+from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.store import holds
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import ME, Work, World

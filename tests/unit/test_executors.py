@@ -7,7 +7,7 @@ import pytest
 
 from backfilld.daemon.executors.cloud_run.client import job_names
 from backfilld.daemon.executors.cloud_run.settings import CloudRunSettings
-from backfilld.daemon.executors.registry import open_executors
+from backfilld.daemon.executors.open_executors import open_executors
 from backfilld.daemon.settings import SettingsError
 from backfilld.state.pipeline.pipeline import Pipeline
 from tests.factories import phase, pipeline, processor

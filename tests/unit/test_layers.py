@@ -36,7 +36,7 @@ FENCES = {
         "daemon/warehouses/*",
         "daemon/executors/cloud_run/*",
         "daemon/google_errors.py",
-        "demo/bigquery.py",
+        "demo/bigquery_copy.py",
     ),
     "prometheus_client": ("api/*",),
     "pydantic": ("state/*", "api/*", "daemon/*/settings.py"),
@@ -228,7 +228,7 @@ def test_the_rules_are_about_modules_that_exist() -> None:
         (
             "state/x.py",
             "from google.cloud import bigquery",
-            "demo/bigquery.py may import google",
+            "demo/bigquery_copy.py may import google",
         ),
         ("daemon/warehouses/x.py", "import apscheduler", "only daemon/service.py may import apscheduler"),
         ("daemon/x.py", "def f():\n    import subprocess", "imports subprocess: only daemon/executors/*"),

@@ -7,10 +7,10 @@ import re
 import pytest
 import sqlalchemy as sa
 
+from backfilld.state.store.counter_triggers import statements
 from backfilld.state.store.database import Database
 from backfilld.state.store.schema import metadata
 from backfilld.state.store.schema_version import MIGRATIONS
-from backfilld.state.store.triggers import statements
 
 # The text of such an index is compared as it stands in sqlite_master.
 pytestmark = pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index")

@@ -17,7 +17,7 @@ from backfilld.daemon.reports.validation import (
 )
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.verdict import HistoryRun
+from backfilld.state.rules.evidence import HistoryRun
 from tests.factories import NOW, nba, open_run, phase, pipeline, processor, run
 from tests.fake_warehouse import FakeWarehouse
 from tests.platform import ANALYTICS, OPENING, PRECOMPUTE, SOURCES, WINDOW, as_it_was, as_the_brief_saw_it

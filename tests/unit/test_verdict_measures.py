@@ -2,9 +2,9 @@
 
 import pytest
 
+from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.judge import Judgement, judge
-from backfilld.state.rules.verdict import Evidence
 from tests.factories import about, day, expectation, run, seen
 
 TWO_PER_GAME = expectation(rows_per={"games": [2, 2]})

@@ -12,7 +12,7 @@ from backfilld.daemon.warehouses.client import WarehouseClient
 from backfilld.daemon.warehouses.lake.catalog import LakeCatalog
 from backfilld.daemon.warehouses.sql.backend import Row
 from backfilld.daemon.warehouses.sql.queries import Query
-from backfilld.state.rules.verdict import Evidence
+from backfilld.state.rules.evidence import Evidence
 from tests.factories import phase, pipeline, processor
 
 DAY = dt.date(2021, 10, 26)

@@ -8,7 +8,7 @@ import pytest
 from backfilld.daemon.warehouses.sql import run_history
 from backfilld.daemon.warehouses.sql.run_history import Runs
 from backfilld.state.pipeline.sections import HistorySettings
-from backfilld.state.rules.verdict import HistoryRun
+from backfilld.state.rules.evidence import HistoryRun
 
 DAY = dt.date(2021, 10, 26)
 SOURCE = HistorySettings(table="nba_reference.processor_run_history")

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from backfilld.daemon import worker
-from backfilld.daemon.worker import Worker
+from backfilld.daemon import worker_thread
+from backfilld.daemon.worker_thread import Worker
 from backfilld.state.store.errors import DatabaseUnavailable
 
 DISK, BUG = DatabaseUnavailable("the disk is full"), ZeroDivisionError("0 of 0")
@@ -21,7 +21,7 @@ DISK, BUG = DatabaseUnavailable("the disk is full"), ZeroDivisionError("0 of 0")
 )
 def test_a_lasting_error_is_logged_once(monkeypatch, caplog, faults, messages):
     # Given a task that raises errors and then has nothing to do
-    monkeypatch.setattr(worker, "FAULT_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(worker_thread, "FAULT_PAUSE_SECONDS", 0.0)
     errors = iter(faults)
 
     def task():
@@ -31,7 +31,7 @@ def test_a_lasting_error_is_logged_once(monkeypatch, caplog, faults, messages):
         return False
 
     test_worker = Worker("test", task)
-    with caplog.at_level(logging.INFO, logger="backfilld.daemon.worker"):
+    with caplog.at_level(logging.INFO, logger="backfilld.daemon.worker_thread"):
         test_worker.start()
         assert test_worker.join(60)
     # Then each is logged once, and so is the recovery

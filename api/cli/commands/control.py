@@ -18,7 +18,7 @@ from backfilld.api.cli.output import (
     sanitize_line,
     url_option,
 )
-from backfilld.api.cli.snapshot import FailureTracker
+from backfilld.api.cli.progress_view import FailureTracker
 from backfilld.state.formatting import format_date_ranges, pluralize
 
 

@@ -13,7 +13,7 @@ import click
 from backfilld.api.cli.client import ApiError, Client
 from backfilld.api.cli.follow import display, follow
 from backfilld.api.cli.output import coloured, counts, example, table
-from backfilld.api.cli.snapshot import FailureTracker
+from backfilld.api.cli.progress_view import FailureTracker
 from backfilld.demo import environment
 from backfilld.state.formatting import pluralize
 from backfilld.state.store.lock import FILE, FileLock, Holder

@@ -23,7 +23,7 @@ from backfilld.api.cli.output import (
     table,
     url_option,
 )
-from backfilld.api.cli.snapshot import FailureTracker, Snapshot, date_failure, take_snapshot
+from backfilld.api.cli.progress_view import FailureTracker, Snapshot, date_failure, take_snapshot
 from backfilld.state.records import Mark
 from backfilld.state.rules.machine import Outcome
 

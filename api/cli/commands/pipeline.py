@@ -10,7 +10,7 @@ import click
 from backfilld.api.cli.output import example, json_option, print_json
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.state.pipeline.loading import PipelineError
-from backfilld.state.pipeline.validation import warnings
+from backfilld.state.pipeline.semantic_checks import warnings
 from backfilld.state.rules.machine import Machine
 
 pipeline_option = click.option("--pipeline", "path", help="The pipeline file; else BACKFILLD_PIPELINE.")

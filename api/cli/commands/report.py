@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from backfilld.api.cli import show_checks, show_plan, show_validation
+from backfilld.api.cli import show_plan, show_preflight, show_quality, show_validation
 from backfilld.api.cli.arguments import DATE
 from backfilld.api.cli.commands.pipeline import chosen_pipeline, pipeline_option
 from backfilld.api.cli.output import example, json_option, print_json, print_lines, spinner
@@ -27,7 +27,7 @@ from backfilld.daemon.reports.plan.plan import Comparison, Plan, compare, plan, 
 from backfilld.daemon.reports.validation import Validation, validation
 from backfilld.daemon.settings import state_database
 from backfilld.daemon.warehouses.adapter import DescribedWarehouse
-from backfilld.daemon.warehouses.registry import open_warehouse
+from backfilld.daemon.warehouses.open_warehouse import open_warehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Sources
 from backfilld.state.store.database import Database
@@ -176,7 +176,7 @@ def preflight(
     if as_json:
         print_json(reports.Preflight.plain(result))
     else:
-        print_lines(show_checks.preflight(result))
+        print_lines(show_preflight.lines(result))
     raise click.exceptions.Exit(result.exit_code)
 
 
@@ -194,7 +194,7 @@ def quality(scope: ReportRange, as_json: bool) -> None:
     if as_json:
         print_json(reports.Quality.plain(result))
     else:
-        print_lines(show_checks.quality(result))
+        print_lines(show_quality.lines(result))
     raise click.exceptions.Exit(0 if result.good else 1)
 
 

@@ -24,8 +24,8 @@ from backfilld.daemon.executors.cloud_run.client import (
 )
 from backfilld.daemon.executors.cloud_run.logs import OutputReader
 from backfilld.daemon.executors.cloud_run.settings import CloudRunSettings
-from backfilld.daemon.executors.local.process import Identity, executor_id
 from backfilld.daemon.executors.poll_thread import PollThread
+from backfilld.daemon.executors.process_identity import Identity, executor_id
 
 SEARCH_SECONDS = 60.0
 """How long to search for an execution that may have been requested, before it counts as missing."""

@@ -17,8 +17,8 @@ from backfilld.daemon.executors.adapter import Handle, Job, JobResult, JobStatus
 from backfilld.daemon.executors.attempt_files import FileLog, attempt_file
 from backfilld.daemon.executors.local import launcher
 from backfilld.daemon.executors.local.exit_notifier import ExitNotifier
-from backfilld.daemon.executors.local.process import Identity, ended, executor_id, exists, reap, same_group
 from backfilld.daemon.executors.local.process_finder import ProcessFinder
+from backfilld.daemon.executors.process_identity import Identity, ended, executor_id, exists, reap, same_group
 
 _NO_PROCESS = Identity(pid=0, start=0, boot="", at=0.0, executor="")
 _KILL_ROUNDS = 20

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backfilld.daemon.executors.adapter import Job, JobResult
-from backfilld.daemon.executors.local.process import Identity
 from backfilld.daemon.executors.local.process_finder import ATTEMPT, RUN
+from backfilld.daemon.executors.process_identity import Identity
 
 SHELL = "/bin/sh"
 

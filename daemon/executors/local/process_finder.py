@@ -7,7 +7,7 @@ import signal
 import time
 from contextlib import suppress
 
-from backfilld.daemon.executors.local.process import stat
+from backfilld.daemon.executors.process_identity import stat
 
 RUN = "BACKFILLD_RUN"
 """The variable that marks every process of one executor; its value identifies the executor's directory."""

@@ -25,7 +25,7 @@ from backfilld.daemon.reports.plan.results import (
     Recompute,
     Step,
 )
-from backfilld.daemon.reports.plan.simulate import Blocker, SimulationResult, simulate
+from backfilld.daemon.reports.plan.simulate_gates import Blocker, SimulationResult, simulate
 from backfilld.daemon.reports.plan.steps import Typical, ordered
 from backfilld.daemon.reports.validation import Validation
 from backfilld.state.formatting import pluralize

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from backfilld.daemon.engine import lookback
 from backfilld.daemon.reports.plan.commands import command
 from backfilld.daemon.reports.plan.results import Step
-from backfilld.daemon.reports.plan.simulate import Task
+from backfilld.daemon.reports.plan.simulate_gates import Task
 from backfilld.daemon.reports.snapshot import Snapshot
 from backfilld.state.pipeline.phase import Phase, Stage
 from backfilld.state.pipeline.pipeline import Pipeline

@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from backfilld.daemon.warehouses.sql.user_sql import user_sql
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.rules.expectations.aggregates import Aggregate, DistinctValues, EmptyValues, PassingRows
+from backfilld.state.rules.expectations.figures import Aggregate, DistinctValues, EmptyValues, PassingRows
 
 Param = dt.date | tuple[dt.date, ...] | tuple[str, ...]
 """A query parameter: DATE, ARRAY<DATE> or ARRAY<STRING>."""

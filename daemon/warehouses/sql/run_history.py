@@ -29,7 +29,7 @@ from backfilld.daemon.warehouses.sql.queries import (
 )
 from backfilld.state.formatting import strip_unstorable
 from backfilld.state.pipeline.sections import HistorySettings
-from backfilld.state.rules.verdict import HistoryRun
+from backfilld.state.rules.evidence import HistoryRun
 
 DETAIL_LENGTH = 300
 """Characters of an error text that are kept."""

@@ -11,8 +11,9 @@ from pydantic import Field, model_validator
 from backfilld.state.pipeline.fields import check_order
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.rule import Finding, Range, RowBound, as_written
-from backfilld.state.rules.verdict import Evidence, Verdict
+from backfilld.state.rules.verdict import Verdict
 
 
 class Ratio(StrictModel, RowBound):

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from backfilld.state.rules.calendar import Day
-from backfilld.state.rules.expectations.aggregates import Aggregate
-from backfilld.state.rules.verdict import Evidence, Verdict
+from backfilld.state.rules.evidence import Evidence
+from backfilld.state.rules.expectations.figures import Aggregate
+from backfilld.state.rules.verdict import Verdict
 
 Finding = tuple[Verdict, str]
 """A verdict, and the sentence that explains it."""

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.preflight.checklist import Preflight, preflight
 from backfilld.daemon.reports.validation import ProcessorReport, Validation, validation
+from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.judge import Judgement, judge
-from backfilld.state.rules.verdict import Evidence
 from tests.checkout import END, NBA, START, Checkout, Tables
 from tests.factories import NOW, about
 from tests.fake_warehouse import FakeWarehouse

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from backfilld.daemon.events import AttemptEnded, Incident
 from backfilld.state.records import AttemptStatus
+from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.rules.judge import judge
-from backfilld.state.rules.verdict import HistoryRun
 from tests.acceptance.incidents.incident_driver import (
     CONTEXT,
     DAY,

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from backfilld.daemon import worker
+from backfilld.daemon import worker_thread
 from backfilld.daemon.executors.adapter import Job
 from backfilld.daemon.executors.cloud_run import client, executor
-from backfilld.daemon.executors.local.process import Identity
+from backfilld.daemon.executors.process_identity import Identity
 from tests.integration.cloud_run.client_driver import WAITS, dead_launcher, status_message
 from tests.integration.cloud_run.stub import CloudRunStub, refuse
 from tests.integration.executor_driver import ExecutorDriver
@@ -48,7 +48,7 @@ def test_the_watch_goes_on_after_an_error_that_nobody_foresaw(
     # Given an attempt of another daemon, and no file descriptor left to look for that one
     driver.shell("true")
     driver.result()
-    monkeypatch.setattr(worker, "FAULT_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(worker_thread, "FAULT_PAUSE_SECONDS", 0.05)
     with monkeypatch.context() as full:
 
         def fails(_: Identity) -> int:
@@ -83,7 +83,7 @@ def test_a_request_that_hangs_is_named_and_asks_for_nothing_when_it_comes_back(
     assert entered.wait(PATIENCE)
     # When it has hung for too long, it is named, and the execution begins without it
     with monkeypatch.context() as limit:
-        limit.setattr(worker, "STALL_SECONDS", 0.0)
+        limit.setattr(worker_thread, "STALL_SECONDS", 0.0)
         until(lambda: "hang" in driver.executor.fault or "hung" in driver.executor.fault, "the fault")
     driver.pid("leader")
     # When it comes back, no second execution is asked for

@@ -9,7 +9,7 @@ import pytest
 from distributed import Client
 from distributed.utils import LoopRunner
 
-from backfilld.daemon import worker
+from backfilld.daemon import worker_thread
 from backfilld.daemon.executors.dask import client as dask_client
 from backfilld.daemon.executors.dask.client import DaskClient, connect
 from backfilld.daemon.executors.dask.settings import DaskSettings
@@ -128,7 +128,7 @@ def test_a_connection_that_hangs_is_named_and_replaced(
     hanging.hangs = False
     # When it has hung for too long, it is named, and jobs run over another connection
     with monkeypatch.context() as limit:
-        limit.setattr(worker, "STALL_SECONDS", 0.0)
+        limit.setattr(worker_thread, "STALL_SECONDS", 0.0)
         until(lambda: "hang" in driver.executor.fault or "hung" in driver.executor.fault, "the fault")
     driver.shell("exit 5")
     assert driver.result().code == 5
@@ -150,7 +150,7 @@ def test_a_connection_that_hangs_is_named_where_the_daemon_tells_of_its_health(
     service.start()
     assert hanging.entered.wait(PATIENCE)
     assert service.health()["executor dask"] == ""
-    monkeypatch.setattr(worker, "STALL_SECONDS", 0.0)
+    monkeypatch.setattr(worker_thread, "STALL_SECONDS", 0.0)
     told = "polling Dask fails: its thread hung and was replaced"
     until(lambda: service.health()["executor dask"] == told, told)
     hanging.release.set()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backfilld.daemon import worker
+from backfilld.daemon import worker_thread
 from tests.integration.dask_cluster import WAITS, Cluster, dask_driver, driver_of, free_address, running
 from tests.integration.executor_driver import ExecutorDriver
 from tests.integration.real_jobs import lives, until
@@ -109,7 +109,7 @@ def test_news_that_come_with_the_greeting_of_the_scheduler_hold_nobody_up(
     calm: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given errors that nobody foresaw hold the watch up for ever
-    monkeypatch.setattr(worker, "FAULT_PAUSE_SECONDS", 3600)
+    monkeypatch.setattr(worker_thread, "FAULT_PAUSE_SECONDS", 3600)
     # When another client cancels a task while the daemon connects
     calm.disturb_a_greeting()
     driver = driver_of(calm, tmp_path)

@@ -1,0 +1,64 @@
+"""What the warehouse says of one (processor, date): rows, figures, runs of the history. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from backfilld.state.rules.expectations.figures import Aggregate, DistinctValues, EmptyValues, PassingRows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryRun:
+    """One run of a processor for a date: a row of the platform's history, or an attempt of the daemon."""
+
+    succeeded: bool
+    started_at: float
+    """Epoch seconds."""
+    ended_at: float | None = None
+    """Epoch seconds; None while it is open, or where the history does not say."""
+    detail: str = ""
+    """The platform's error text or status word, or how the attempt ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the warehouse says of one (processor, date). A figure that is None or absent was not counted."""
+
+    rows: int = 0
+    distinct: Mapping[str, int] = field(default_factory=dict)
+    """The number of distinct values, by column."""
+    passing_rows: int | None = None
+    """The rows that hold the quality predicate."""
+    empty_counts: Mapping[str, int] = field(default_factory=dict)
+    """The rows in which a column is NULL or zero, by column."""
+    reference: int | None = None
+    """The rows of the table that a ratio measures against."""
+    closed: HistoryRun | None = None
+    """The latest run of the history that ended."""
+    open: HistoryRun | None = None
+    """The latest run of the history that did not end."""
+    write_stamp: str | None = None
+    """Changes with every write of the date's partition; compared for equality only. None: the warehouse
+    cannot tell, or was not asked."""
+    error: str = ""
+    """Why the warehouse could not be asked; the rest means nothing then."""
+
+    def figure(self, aggregate: Aggregate) -> int | None:
+        """What was counted for an aggregate."""
+        match aggregate:
+            case DistinctValues(column):
+                return self.distinct.get(column)
+            case PassingRows():
+                return self.passing_rows
+            case EmptyValues(column):
+                return self.empty_counts.get(column)
+
+    def with_figures(self, figures: Mapping[Aggregate, int]) -> Evidence:
+        """The same with what was counted for some aggregates."""
+        return replace(
+            self,
+            distinct={a.column: n for a, n in figures.items() if isinstance(a, DistinctValues)},
+            passing_rows=next((n for a, n in figures.items() if isinstance(a, PassingRows)), None),
+            empty_counts={a.column: n for a, n in figures.items() if isinstance(a, EmptyValues)},
+        )
