@@ -45,10 +45,8 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A demo whose opener is filled, by the very lines that the plan prints; not to be changed."""
     pipeline = environment.prepare(tmp_path_factory.mktemp("opened") / "demo")
-    words = ["validate", OPENER, "--plan", "--pipeline", str(pipeline)]
-    printed = subprocess.run(
-        [sys.executable, "-m", "backfilld", *words], capture_output=True, text=True, check=False
-    )
+    words = [sys.executable, "-m", "backfilld", "validate", OPENER, "--plan", "--pipeline", str(pipeline)]
+    printed = subprocess.run(words, capture_output=True, text=True, check=False)
     assert printed.returncode == 1, printed.stderr
     script = printed.stdout[printed.stdout.index("# plan for") :]
     subprocess.run(["bash", "-e"], input=script, text=True, check=True, capture_output=True)
