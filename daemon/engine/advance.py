@@ -165,6 +165,12 @@ class Advancer:
         if self._has_attempt_of_other_state(row, date_checks):
             batch.waits.append(WaitStatus(row=row, waiting=WaitReason.ATTEMPT))
             return
+        if missing := references.lost(self._pipeline, self._pipeline.stage[row.state], date_checks):
+            reason = f"{missing.processor} is {missing.verdict}: {missing.reason}"
+            now = self._context.now()
+            walk.step(Trigger.READMIT, PENDING, reason)
+            self._commit(batch, walk, DateStatus(waiting=WaitReason.ENGINE, due_at=now, entered_at=now))
+            return
         while walk.state not in FINAL:
             stage = self._pipeline.stage[walk.state]
             decision = self._decide(batch, walk, stage, date_checks)

@@ -42,7 +42,7 @@ class Trigger(StrEnum):
     RECOVER = "recover"
     """The output that a date failed for has appeared, and its backfill is still active."""
     READMIT = "readmit"
-    """The pipeline file changed under a live date: it starts again."""
+    """The pipeline file changed under a live date, or a reference was lost: it starts again."""
 
 
 class Outcome(StrEnum):

@@ -123,8 +123,14 @@ def test_a_job_whose_rows_are_found_good_only_later_is_a_repair_as_well(tmp_path
     )
 
     def script(job):
-        lock = job.env["BACKFILLD_PROCESSOR"] == "team"
-        return Work(effect=lambda: world.warehouse.broken.update({"team": "locked"} if lock else {}))
+        name = job.env["BACKFILLD_PROCESSOR"]
+
+        def write():
+            world.fill(name, REPAIRED)
+            if name == "team":
+                world.warehouse.broken[name] = "locked"
+
+        return Work(effect=write)
 
     world.script = script
     world.enqueue(REPAIRED, REPAIRED, force=True)

@@ -111,6 +111,35 @@ def test_a_reference_that_shrinks_unseen_is_queried_again_before_anything_is_com
     assert verdicts(world, DATES[0]) == {"players": "complete", "cache": "complete"}
 
 
+def test_a_reference_that_is_lost_after_its_gate_opened_is_computed_again_for_the_live_date(tmp_path):
+    # Given a date in the last phase, whose job runs
+    world = world_of(tmp_path, two_phases())
+    writes(world, players=5, cache=5)
+    world.fill("players", DATES[0], rows=5)
+    world.enqueue(DATES[0], DATES[0])
+    world.settle()
+    assert world.dates()[DATES[0]].state == "last"
+    # When all rows of the reference are deleted before the job ends
+    world.fill("players", DATES[0], rows=0)
+    world.run(limit=100)
+    # Then the date goes back for them, and ends complete after one attempt of each
+    assert world.path(DATES[0]) == ["pending", "mid", "last", "pending", "mid", "last", "done"]
+    assert world.attempts(DATES[0]) == [("cache", "exited 0"), ("players", "exited 0")]
+    assert verdicts(world, DATES[0]) == {"players": "complete", "cache": "complete"}
+
+
+def test_a_reference_that_is_lost_and_cannot_be_computed_ends_the_live_date(tmp_path):
+    world = world_of(tmp_path, two_phases())
+    writes(world, players=0, cache=5)
+    world.fill("players", DATES[0], rows=5)
+    world.enqueue(DATES[0], DATES[0])
+    world.settle()
+    world.fill("players", DATES[0], rows=0)
+    world.run(limit=100)
+    assert world.dates()[DATES[0]].state == "failed"
+    assert world.dates()[DATES[0]].reason.startswith("players")
+
+
 def test_a_processor_outside_of_since_and_until_is_passed_by_and_holds_no_later_date_up(tmp_path):
     shape = pipeline(
         phase("mid", processor("players", since=DATES[1])),
