@@ -161,9 +161,9 @@ def paced(days: Sequence[tuple[dt.date, int, str]], setting: Setting, folder: Pa
     world.setting = setting
     ask = world.warehouse.evidence
 
-    def slow(wanted: Wanted, *, purpose: str) -> Answers:
+    def slow(wanted: Wanted, *, purpose: str, stamps: Wanted | None = None) -> Answers:
         world.time += setting.gate
-        return ask(wanted, purpose=purpose)
+        return ask(wanted, purpose=purpose, stamps=stamps)
 
     world.warehouse.evidence = slow  # type: ignore[method-assign]
     try:

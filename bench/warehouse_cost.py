@@ -29,10 +29,14 @@ class Bill:
     queries: int = 0
     tables: int = 0
 
-    def ask(self, wanted: Wanted) -> None:
-        """One question: a query over the tables, one over the run history."""
-        self.queries += 2
-        self.tables += len([name for name, dates in wanted.items() if dates]) + 1
+    def add(self, wanted: Wanted, stamps: Wanted | None) -> None:
+        """Add a query over the tables, one over the run history, and one for write stamps if any are read.
+
+        The bench's tables are in one dataset, so one query reads the stamps of all.
+        """
+        stamped = int(any((stamps or {}).values()))
+        self.queries += 2 + stamped
+        self.tables += len([name for name, dates in wanted.items() if dates]) + 1 + stamped
 
     def row(self, name: str, beside: Bill) -> str:
         """One line of the table."""
@@ -51,9 +55,9 @@ def spent(days: Sequence[tuple[dt.date, int, str]], setting: Setting) -> tuple[B
         ask = world.warehouse.evidence
         bill = first
 
-        def counted(wanted: Wanted, *, purpose: str) -> Answers:
-            bill.ask(wanted)
-            return ask(wanted, purpose=purpose)
+        def counted(wanted: Wanted, *, purpose: str, stamps: Wanted | None = None) -> Answers:
+            bill.add(wanted, stamps)
+            return ask(wanted, purpose=purpose, stamps=stamps)
 
         world.warehouse.evidence = counted  # type: ignore[method-assign]
         world.enqueue(days[0][0], days[-1][0])

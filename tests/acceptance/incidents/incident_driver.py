@@ -6,13 +6,15 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Callable
 
+import duckdb
+
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.preflight.checklist import Preflight, preflight
 from backfilld.daemon.reports.validation import ProcessorReport, Validation, validation
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.judge import Judgement, judge
 from tests.checkout import END, NBA, START, Checkout, Tables
-from tests.factories import NOW, about
+from tests.factories import NOW, about, run, seen
 from tests.fake_warehouse import FakeWarehouse
 from tests.simulation.world import Work, World
 
@@ -39,6 +41,23 @@ def judged(name: str, evidence: Evidence, date: dt.date = DAY, games: int = 8) -
 def verdict(name: str, evidence: Evidence, **keys: int) -> tuple[str, str]:
     found = judged(name, evidence, **keys)  # type: ignore[arg-type]
     return found.verdict.value, found.reason
+
+
+def players(*groups: tuple[int, str, str]) -> Evidence:
+    """Rows of the players' table, in groups: a count, minutes_played, usage_rate.
+
+    The quality predicate of the platform's own pipeline file is evaluated on them.
+    """
+    quality = PIPELINE.processors[PLAYERS].expect.quality
+    assert quality
+    table = " UNION ALL ".join(
+        f"SELECT FALSE AS is_dnp, {minutes} AS minutes_played, {usage} AS usage_rate FROM range({count})"
+        for count, minutes, usage in groups
+    )
+    with duckdb.connect() as connection:
+        query = f"SELECT count(*), count(*) FILTER (WHERE {quality.where}) FROM ({table})"
+        ((rows, passing),) = connection.execute(query).fetchall()
+    return seen(rows=rows, distinct={"game_id": 8}, passing_rows=passing, closed=run())
 
 
 def validated(facts: FakeWarehouse) -> Validation:

@@ -30,6 +30,7 @@ from tests.acceptance.incidents.incident_driver import (
     failures,
     judged,
     launched,
+    players,
     report_of,
     spoil,
     validated,
@@ -168,14 +169,16 @@ def test_incident_14_the_playoffs_were_never_processed() -> None:
 
 
 def test_incident_15_minutes_played_was_null_in_almost_every_row() -> None:
-    rows = seen(rows=170, empty_counts={"minutes_played": 169, "usage_rate": 0}, closed=run())
-    said, reason = verdict(PLAYERS, rows)
+    said, reason = verdict(PLAYERS, players((1, "30", "0.2"), (169, "NULL", "0.2")))
     assert said == "degraded"
-    assert reason == "minutes_played is NULL or zero in 169 of 170 rows, at most 20 % may"
+    assert reason.startswith("1 of 170 rows (0.6 %) hold ")
+    assert "minutes_played" in reason
+    assert reason.endswith(", at least 80 % must")
 
 
 def test_incident_16_two_of_sixteen_teams_were_written(world: World) -> None:
-    assert verdict(OFFENSE, seen(rows=2, closed=run())) == ("partial", "2 of 16 rows")
+    two = seen(rows=2, distinct={"game_id": 1, "team_abbr": 2}, closed=run())
+    assert verdict(OFFENSE, two) == ("partial", "2 of 16 rows")
     spoil(world, "team", lambda date: Work(effect=lambda: world.fill("team", date, 2)))
     assert ends(world) == ("exhausted", "team: partial: 2 of 16 rows; 3 attempts")
     assert launched(world)["team"] == 3
@@ -183,9 +186,9 @@ def test_incident_16_two_of_sixteen_teams_were_written(world: World) -> None:
 
 
 def test_incident_17_ids_in_two_formats_filled_half_of_the_rows() -> None:
-    rows = seen(rows=170, empty_counts={"minutes_played": 0, "usage_rate": 89}, closed=run())
-    said, reason = verdict(PLAYERS, rows)
+    said, reason = verdict(PLAYERS, players((81, "30", "0.2"), (89, "30", "NULL")))
     assert said == "degraded"
+    assert reason.startswith("81 of 170 rows (47.6 %) hold ")
     assert "usage_rate" in reason
 
 
@@ -243,7 +246,8 @@ def test_incident_21_a_table_took_more_load_jobs_than_a_day_has(tmp_path: Path) 
 
 
 def test_incident_22_success_with_no_records_was_false_both_ways() -> None:
-    assert judged(OFFENSE, seen(rows=16, closed=run(detail="0 records"))).verdict.value == "complete"
+    whole = seen(rows=16, distinct={"game_id": 8, "team_abbr": 16}, closed=run(detail="0 records"))
+    assert judged(OFFENSE, whole).verdict.value == "complete"
     assert judged(OFFENSE, seen(rows=0, closed=run())).verdict.value == "no_data"
 
 
@@ -253,7 +257,8 @@ def test_incident_23_runs_that_were_never_closed_stopped_everything() -> None:
 
 
 def test_incident_24_light_days_failed_a_fixed_minimum() -> None:
-    assert verdict(OFFENSE, seen(rows=2, closed=run()), games=1) == ("complete", "")
+    whole = seen(rows=2, distinct={"game_id": 1, "team_abbr": 2}, closed=run())
+    assert verdict(OFFENSE, whole, games=1) == ("complete", "")
     assert verdict(OFFENSE, seen(), games=0)[0] == "not_expected"
 
 
@@ -317,7 +322,8 @@ def test_incident_32_a_view_on_an_empty_column_said_that_games_were_there() -> N
     found = judge(
         seen(rows=200, distinct={"game_id": 5}), rule, PIPELINE.seasons.day(DAY, {"games": 8}), about()
     )
-    assert (found.verdict.value, found.reason) == ("partial", "5 of 8 games")
+    assert found.verdict.value == "partial"
+    assert found.reason == "5 distinct game_id, at least 8 for 8 games"
 
 
 def test_incident_33_schedules_were_missing_and_sources_found_nothing_to_do(
