@@ -135,7 +135,7 @@ class Tables:
     def _good(self, processor: Processor) -> TableInfo:
         expect = processor.expect
         columns = {processor.date_column, "game_id"}
-        columns |= set(expect.filled.columns) if expect.filled else set()
+        columns |= {column for rule in expect.rules.values() for column in rule.column_names()}
         columns |= columns_in(expect.quality.where) if expect.quality else set()
         return TableInfo(
             columns=frozenset(columns), partition_column=processor.date_column, require_filter=True

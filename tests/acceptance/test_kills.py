@@ -84,7 +84,7 @@ def test_after_a_reboot_jobs_run_again_and_the_new_owners_of_their_pids_are_left
     with daemon(tmp_path / "d", pace="3") as one:
         # Given jobs at work when the machine goes down
         number = one.enqueue(DATES[0].isoformat(), DATES[0].isoformat())
-        one.wait_for(lambda: len(audit.witness.runs(one.lake)) >= 5, "all at work")
+        one.wait_for(lambda: len(audit.run_log.runs(one.lake)) >= 5, "all at work")
         one.signal(signal.SIGKILL)
         for pid in jobs_alive(one.folder):
             with contextlib.suppress(ProcessLookupError):

@@ -15,7 +15,7 @@ def test_a_backfill_is_told_once_over_a_kill_and_the_secret_is_kept(tmp_path):
         one.start()
         # When it is killed in the middle of a backfill, and goes on
         number = one.enqueue("2021-10-19", "2021-10-20")
-        one.wait_for(lambda: hooked.about("started"), "told of the start")
+        one.wait_for(lambda: hooked.about("started:"), "told of the start")
         one.wait_for(lambda: jobs_alive(one.folder), "running")
         assert not [pid for pid in jobs_alive(one.folder) if SECRET in environ(pid)]
         one.wait_for(lambda: noted(one), "noted as told")
@@ -25,7 +25,7 @@ def test_a_backfill_is_told_once_over_a_kill_and_the_secret_is_kept(tmp_path):
         one.wait_for(lambda: hooked.about("finished"), "told of the end")
         assert one.signal(signal.SIGTERM) == 0
         # Then everything is told once
-        assert len(hooked.about("started")) == len(hooked.about("finished")) == 1
+        assert len(hooked.about("started:")) == len(hooked.about("finished")) == 1
         assert len(hooked.told) == len(set(hooked.told)) <= 5
         assert "xoxb" not in one.log()
 

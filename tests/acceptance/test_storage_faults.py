@@ -118,7 +118,7 @@ def test_a_full_disk_stops_nothing_for_good(tmp_path):
         # And it goes on by itself as soon as there is room
         disk.make_room()
         all_is_well(one, number)
-        assert "the engine worker goes on" in one.log()
+        assert "the engine worker has recovered" in one.log()
 
 
 def test_a_daemon_killed_while_its_disk_was_full_loses_nothing(tmp_path):
@@ -141,12 +141,12 @@ def test_a_daemon_killed_while_its_disk_was_full_loses_nothing(tmp_path):
 def test_the_daemon_waits_for_a_lock_of_another_process(tmp_path):
     with daemon(tmp_path / "d", pace="0.3") as one:
         number = one.enqueue(*SPAN)
-        one.wait_for(lambda: audit.witness.runs(one.lake), "at work")
+        one.wait_for(lambda: audit.run_log.runs(one.lake), "at work")
         words = [sys.executable, "-c", LOCKER, str(one.state / "state.db")]
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as locker:
             assert locker.stdout.readline() == b"locked\n"
             # Reading goes on; a job ends meanwhile, which cannot be recorded
-            one.wait_for(lambda: any(run.ended for run in audit.witness.runs(one.lake)), "a job that ended")
+            one.wait_for(lambda: any(run.ended for run in audit.run_log.runs(one.lake)), "a job that ended")
             assert one.client.get("/v1/progress")
             locker.communicate()
         all_is_well(one, number)
