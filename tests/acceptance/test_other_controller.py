@@ -12,7 +12,7 @@ from tests.acceptance.daemon import daemon
 
 DAY, OTHER_DAY = dt.date(2021, 10, 19), dt.date(2021, 10, 20)
 CHANGES = {
-    "[history]\n": '[engine]\nrecheck = "1s"\n\n[history]\ncontroller = "triggered_by"\n',
+    "[history]\n": '[engine]\nrecheck_interval = "1s"\n\n[history]\ncontroller = "triggered_by"\n',
     'stale_after = "30s"': 'stale_after = "1h"',
 }
 
