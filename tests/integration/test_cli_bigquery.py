@@ -121,8 +121,9 @@ def test_quality_counts_rows_below_the_platform_s_standard(
     command: CommandLine, platform: Checkout, bigquery_house: BigQueryHouse
 ) -> None:
     share = "IF(n <= 300, 40.0, 99.0)"
-    columns = "completeness_percentage, backfill_bootstrap_mode"
-    fill(bigquery_house, f"nba_analytics.{CONTEXT}", 389, columns, f"{share}, FALSE")
+    columns = "game_id, completeness_percentage, backfill_bootstrap_mode"
+    values = f"CAST(MOD(n, {GAMES[DAY]}) AS STRING), {share}, FALSE"
+    fill(bigquery_house, f"nba_analytics.{CONTEXT}", 389, columns, values)
     printed = json.loads(command("quality", DAY, NEXT, "--json").out)
     (context,) = [one for one in printed["processors"] if one["processor"] == CONTEXT]
     assert (context["rows"], context["below"]) == (389, 300)
