@@ -206,7 +206,7 @@ def test_its_thread_tries_again_counts_and_says_what_is_wrong(api, hooked, caplo
         # Then people see it, the daemon is ready all the same, and the failures are counted
         waited(lambda: "[!] webhook: 127.0.0.1 responds 503" in api.client.get("/readyz?verbose").text)
         assert api.client.get("/readyz").status_code == 200
-        assert api.scrape()["backfilld_notification_failures_total"] >= 3
+        waited(lambda: api.scrape()["backfilld_notification_failures_total"] >= 3)
         # When it works again, it is told, and nothing is wrong any more
         hooked.status = 200
         waited(lambda: len(hooked.told) == 1)
