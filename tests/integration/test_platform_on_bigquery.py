@@ -153,11 +153,21 @@ def test_example_3_the_test_window_has_phase_2_and_phases_3_and_4_are_to_be_fill
 # -------------------------------------------------------- November 2021, through the real pipeline's own SQL
 
 QUALITY = ", 100.0 AS completeness_percentage, FALSE AS backfill_bootstrap_mode, FALSE AS early_season_flag"
-FILLED = ", 30 AS minutes_played, 0.2 AS usage_rate"
+FILLED = ", FALSE AS is_dnp, 30 AS minutes_played, 0.2 AS usage_rate"
 
 
 def november(number: int) -> dt.date:
     return dt.date(2021, 11, number)
+
+
+def identities(games: Rows) -> str:
+    """Columns with as many games and teams as the schedule has on each date, if there are rows enough."""
+    cases = " ".join(f"WHEN DATE '{day}' THEN {max(count, 1)}" for day, count in games.items())
+    on_the_date = f"CASE day {cases} ELSE 1 END"
+    return (
+        f", CAST(MOD(number, {on_the_date}) AS STRING) AS game_id"
+        f", CAST(MOD(number, 2 * {on_the_date}) AS STRING) AS team_abbr"
+    )
 
 
 def as_found(house: BigQueryHouse, folder: Path, team_rows_on_the_15th: int = 88) -> Pipeline:
@@ -176,7 +186,7 @@ def as_found(house: BigQueryHouse, folder: Path, team_rows_on_the_15th: int = 88
         rows = {november(day): counts[column] for day, (_, counts) in FOUND.items()}
         if "team_" in name and name.endswith("game_summary"):
             rows[november(15)] = team_rows_on_the_15th
-        columns = FILLED if target.expect.filled else QUALITY
+        columns = QUALITY + FILLED + identities(games)
         fill(house, target.table, target.date_column, rows, columns=columns)
     schedule(house, games)
     history(house)
