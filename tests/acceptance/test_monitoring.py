@@ -54,7 +54,7 @@ def break_down(one, seen):
     """Every fault, one after another, each until its alert is raised."""
     # Given jobs of one processor that fail on all dates, and a breaker that looks twice
     one.signal(signal.SIGTERM)
-    hasty = one.pipeline.read_text().replace("max_attempts = 3", "max_attempts = 1\nbreaker = 2")
+    hasty = one.pipeline.read_text().replace("max_attempts = 3", "max_attempts = 1\nbreaker_threshold = 2")
     one.pipeline.write_text(hasty)
     for source in SOURCES:
         misbehave.switch(one.lake, source, None, "hang")
