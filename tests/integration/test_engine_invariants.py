@@ -16,8 +16,9 @@ from backfilld.daemon.engine.enqueue import EnqueueRequest
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import Settings
 from backfilld.state.records import CheckRow
+from backfilld.state.rules.judge import Judgement
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.rules.verdict import Judgement, Verdict
+from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import attempts, checks, dates
 from backfilld.state.store.checks import CheckResult
 from tests.simulation.season import DAY, OPENER, SEASON, shape
