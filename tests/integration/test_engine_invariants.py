@@ -19,7 +19,7 @@ from backfilld.state.records import CheckRow
 from backfilld.state.rules.judge import Judgement
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import attempts, checks, dates
+from backfilld.state.store import attempts, checks, dates, transitions
 from backfilld.state.store.checks import CheckResult
 from tests.simulation.season import DAY, OPENER, SEASON, shape
 from tests.simulation.world import ME, World
@@ -104,7 +104,7 @@ def test_no_query_is_sent_and_no_job_started_inside_a_write_transaction(
         monkeypatch.setattr(owner, name, check)
 
     monkeypatch.setattr(world.db, "write", write)
-    for name in ("evidence", "games"):
+    for name in ("evidence", "counts"):
         guarded(world.warehouse, name)
     for name in ("poll", "stop", "recover", "launch"):
         guarded(world.executor, name)
@@ -112,7 +112,7 @@ def test_no_query_is_sent_and_no_job_started_inside_a_write_transaction(
     world.enqueue(OPENER, DAY)
     world.run()
     # Then the warehouse and the executor were called, and never inside one
-    assert {"evidence", "games", "poll", "launch"} <= set(outside)
+    assert {"evidence", "counts", "poll", "launch"} <= set(outside)
     assert not world.live()
 
 
@@ -171,7 +171,7 @@ def test_only_the_engine_thread_claims_closes_and_moves(
 
     recorded(attempts, "claim")
     recorded(attempts, "close")
-    recorded(dates, "move")
+    recorded(transitions, "move")
     settings = Settings(
         pipeline=tmp_path / "pipeline.toml", state_dir=tmp_path / "state", host="127.0.0.1", port=0
     )
