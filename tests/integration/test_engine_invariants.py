@@ -145,7 +145,7 @@ def state_of(service: Service, date: dt.date) -> str:
 PIPELINE = """
 name = "small"
 warehouse = { kind = "lake", path = "lake" }
-jobs = { max_attempts = 1 }
+jobs = { max_attempts = 1, confirm_after = "0s" }
 [[phase]]
 name = "phase2"
 processor = [{ name = "box", table = "nba.box", command = ["true"] }]
