@@ -72,4 +72,4 @@ class DaemonService(Protocol):
         """Wake the engine after a change."""
 
     def subscribe(self, on_event: EventSink) -> None:
-        """Have every event told to one more listener."""
+        """Call one more listener with every event from now on."""
