@@ -176,7 +176,7 @@ def believe_reruns(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (believe_errors, {"gates in order", "an error is never an answer"}),
         (forget_the_sequence, {"sequential over all dates"}),
-        (ignore_holes, {"no holes in the lookback"}),
+        (ignore_holes, {"no holes in the lookback", "every wait has a name"}),
         (count_no_moves, {"counts equal rows"}),
         (never_give_up, {"attempts are bounded", "every wait is true", "backoff"}),
         (trust_the_exit_code, {"validation first", "liveness"}),
