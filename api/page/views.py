@@ -55,7 +55,12 @@ def blueprint(service: DaemonService) -> Blueprint:
     for name, filter_ in filters.FILTERS.items():
         page.add_app_template_filter(filter_, name)
     page.context_processor(
-        lambda: {"pipeline": service.pipeline.name, "styles": styles, "principal": principal()}
+        lambda: {
+            "pipeline": service.pipeline.name,
+            "timezone": service.pipeline.timezone,
+            "styles": styles,
+            "principal": principal(),
+        }
     )
     page.after_request(_add_security_headers)
     page.register_error_handler(Unauthorized, _redirect_to_login)
@@ -108,6 +113,7 @@ def date(service: DaemonService, date: str) -> AnyResponse:
         states=service.context.machine.states,
         passed=view_models.passed_states(shown),
         verdicts=view_models.by_phase(shown),
+        acceptable=view_models.acceptable(shown, service.pipeline),
     )
 
 
