@@ -15,7 +15,7 @@ from backfilld.api.formatting import (
 )
 from backfilld.api.schemas.fields import iso
 from backfilld.api.schemas.responses import Attempt
-from backfilld.state.formatting import format_counts
+from backfilld.state.formatting import format_counts, format_date_ranges
 from backfilld.state.records import AttemptStatus
 
 _SYMBOLS: Mapping[str, str] = {
@@ -81,6 +81,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "in_zone": in_zone,
     "iso": iso,
     "pluralize": pluralize,
+    "ranges": format_date_ranges,
     "result": result,
     "symbol": symbol,
     "total_duration": format_total_duration,
