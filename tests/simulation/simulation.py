@@ -21,6 +21,7 @@ from backfilld.daemon.engine.engine import Engine
 from backfilld.daemon.engine.enqueue import Enqueuer
 from backfilld.daemon.events import Event
 from backfilld.daemon.warehouses.budget import DailyBudget
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.machine import Machine
 from tests.simulation.crashing_database import CrashingDatabase, Killed
 from tests.simulation.end_invariants import end
@@ -56,13 +57,15 @@ class Simulation:
         self.time = self.events_start = self.started_at = scenario.start
         """Now, and from when on counts what is to come."""
         self.rng = random.Random(scenario.seed)
+        self.version = 0
+        """How often the pipeline file was edited."""
         self.pipeline = scenario.pipeline()
-        known = {**scenario.pipeline(edited=scenario.is_edited).processors, **self.pipeline.processors}
-        reference = {n: p.expect.ratio.of for n, p in known.items() if p.expect.ratio}
+        self.games = dict(scenario.games)
+        """What the calendar counts now."""
         limit, zone = self.pipeline.warehouse.daily_bytes, self.pipeline.quota_timezone
         budget = DailyBudget(limit, BytesLedger(db), self.clock, zone) if limit else None
-        self.warehouse = SimWarehouse(self.clock, scenario.games, reference, budget)
-        self.platform = Platform(scenario, known, self.warehouse)
+        self.warehouse = SimWarehouse(self.clock, self.games, {}, budget)
+        self.platform = Platform(scenario, self._processors(), self.games, self.warehouse)
         self.executor = SimExecutor(self.clock, self.platform.work)
         self.events: list[Event] = []
         self.log: list[tuple[float, str]] = []
@@ -128,10 +131,20 @@ class Simulation:
             rng=self.rng,
         )
 
+    def _processors(self) -> dict[str, Processor]:
+        """Those of the file as it is now; then those that it had before or will have, as they were last."""
+        last = len(self.scenario.files) if self.scenario.is_edited else 1
+        versions = [*range(last - 1, self.version, -1), *range(self.version + 1)]
+        return {n: p for v in versions for n, p in self.scenario.pipeline(v).processors.items()}
+
     def _edit_pipeline(self) -> None:
         """Somebody edits the pipeline file; the daemon goes by it when it starts again."""
+        if self.version + 1 == len(self.scenario.files):
+            return
+        self.version += 1
         self.emit("the pipeline file is edited")
-        self.pipeline = self.scenario.pipeline(edited=True)
+        self.pipeline = self.scenario.pipeline(self.version)
+        self.platform.follow(self._processors())
         self._load_pipeline()
 
     def start(self) -> None:
