@@ -51,10 +51,11 @@ class Platform:
         self._warehouse.reference = {n: p.expect.ratio.of for n, p in processors.items() if p.expect.ratio}
         self._warehouse.tables = {n: p.table for n, p in processors.items()}
 
-    def right(self, pair: Pair) -> tuple[int, float]:
-        """The least and the most rows that are right."""
+    def right(self, pair: Pair, games: int | None = None) -> tuple[int, float]:
+        """The least and the most rows that are right, for as many games or those of the calendar."""
         name, date = pair
-        expect, games = self._processors[name].expect, self._games.get(date, 0)
+        expect = self._processors[name].expect
+        games = self._games.get(date, 0) if games is None else games
         if expect.ratio:
             reference = self._warehouse.rows_of((expect.ratio.of, date))
             return max(1, math.ceil(expect.ratio.min * reference)), math.inf
@@ -62,12 +63,14 @@ class Platform:
         least, most = expect.rows.root if expect.rows else bounds
         return max(1, each * least), math.inf if most is None else each * most
 
-    def complete(self, pair: Pair, evidence: Evidence, *, compared: bool = True) -> bool:
+    def complete(
+        self, pair: Pair, evidence: Evidence, *, compared: bool = True, games: int | None = None
+    ) -> bool:
         """Whether an answer shows what is right: a judge of its own, simpler than the product's.
 
         `compared`: whether the reference of a ratio has no waiver.
         """
-        least, most = self.right(pair)
+        least, most = self.right(pair, games)
         if self._processors[pair[0]].expect.ratio and not compared:
             return not evidence.error and evidence.rows > 0
         if self._processors[pair[0]].expect.ratio:

@@ -11,9 +11,12 @@ from tests.simulation.simulation import Simulation
 
 def describe_scenario(scenario: Scenario) -> Iterator[str]:
     """What the world is like before anything happens."""
+    known: list[str] = []
     for number, file in enumerate(scenario.files if scenario.is_edited else scenario.files[:1]):
         yield f"the pipeline file after {number} edits: opens {file.opens}"
-        yield from _describe_file(file)
+        lines = list(_describe_file(file))
+        yield from (line for line in lines if line not in known)
+        known = lines
     yield f"a query takes {scenario.query_seconds} s"
     yield f"begins {dt.datetime.fromtimestamp(scenario.start, dt.UTC)}"
     yield "games " + ", ".join(f"{date} {games}" for date, games in scenario.games.items())

@@ -147,6 +147,6 @@ class Scenario:
     def pipeline(self, version: int = 0) -> Pipeline:
         """What the pipeline file says after so many edits. Raises PipelineError when it cannot be."""
         file = self.files[version]
-        season = {"name": "2021-22", "opens": file.opens, "closes": max(self.games, default=OPENER)}
+        season = {"name": "2021-22", "opens": file.opens, "closes": max([file.opens, *self.games])}
         calendar = {"file": "calendar.csv", "bootstrap_days": file.bootstrap_days, "season": [season]}
         return pipeline(*file.phases, calendar=calendar, **file.settings)
