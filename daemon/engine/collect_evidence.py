@@ -35,7 +35,7 @@ from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.judge import Judgement, judge
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import attempts, calendar_days, checks, dates, due_work, holds
+from backfilld.state.store import attempts, calendar_days, checks, dates, due_work, failed_dates, holds
 from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
 
@@ -107,14 +107,20 @@ class Validator:
         self._context.emit_all(events)
 
     def recheck_calendar(self) -> None:
-        """Read the calendar again for live dates, unless queries are on hold."""
+        """Read the calendar again for live dates and failed ones that are due, unless queries are on hold."""
+        now, interval = self._context.now(), self._context.pipeline.engine.recheck_interval
         with self._context.db.read() as tx:
             live = dates.live_span(tx)
-            held = holds.in_force(tx, holds.WAREHOUSE, self._context.now())
-        if live is None or held:
+            failed = [row.date for row in failed_dates.due(tx, now, interval, recovered_dates.BATCH)]
+            held = holds.in_force(tx, holds.WAREHOUSE, now)
+        spans = [live] if live else []
+        if failed and not (live and live[0] <= failed[0] and failed[-1] <= live[1]):
+            spans.append((failed[0], failed[-1]))
+        if held:
             return
         try:
-            self.refresh_calendar(*live)
+            for span in spans:
+                self.refresh_calendar(*span)
         except WarehouseError as error:
             self.pause_queries(error)
 
