@@ -122,6 +122,11 @@ class Identity:
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"not a process handle: {text!r}") from error
 
+    @property
+    def root(self) -> Path:
+        """The directory of its executor, when it was started."""
+        return Path(self.executor.partition(":")[2])
+
     def text(self) -> str:
         """The identity as JSON."""
         return json.dumps(asdict(self))

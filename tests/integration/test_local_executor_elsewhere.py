@@ -66,6 +66,24 @@ def test_a_state_directory_that_was_moved_keeps_its_job_and_its_log(
     moved.stop_all()
 
 
+def test_a_job_of_another_directory_belongs_to_the_executor_there_while_there_is_one(
+    driver: ExecutorDriver, leader: int, tmp_path: Path
+) -> None:
+    second = local_driver(tmp_path / "second", tmp_path)
+    second.executor.recover(recorded_handles(driver))
+    (status,) = second.executor.poll()
+    assert (status.result, status.unreachable_at) == (None, Identity.parse(handle(driver)).executor)
+    second.executor.stop(1, 0.0)
+    assert lives(leader)
+    # When that executor is gone, the other one adopts the job and reads its exit code
+    driver.executor.close()
+    second.executor.recover(recorded_handles(driver))
+    second.executor.stop(1, grace=600)
+    assert second.result().code == 143
+    assert not lives(leader)
+    second.stop_all()
+
+
 @pytest.mark.parametrize("change", [ANOTHER_BOOT, ANOTHER_CONTAINER])
 def test_a_job_that_keeps_its_log_locked_is_out_of_reach_and_never_touched(
     driver: ExecutorDriver, leader: int, change: dict[str, str]

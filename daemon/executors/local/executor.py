@@ -17,7 +17,7 @@ from backfilld.daemon.executors.attempt_files import FileLog, OpenLog, attempt_f
 from backfilld.daemon.executors.local import launcher
 from backfilld.daemon.executors.local.exit_notifier import ExitNotifier
 from backfilld.daemon.executors.local.process_finder import Marks, ProcessFinder, run_token
-from backfilld.daemon.executors.local.recovery import locate, open_log
+from backfilld.daemon.executors.local.recovery import exit_file, locate, lock_directory, open_log
 from backfilld.daemon.executors.process_identity import Identity, ended, executor_id, exists, reap, same_group
 from backfilld.daemon.host_limits import Shortage
 
@@ -50,7 +50,8 @@ class LocalExecutor:
     A job has ended only when all its processes have, including those that left its session: the limit of
     writers per table depends on it. An attempt on another host or in another container is reported as
     unreachable. A log of more than `max_log_bytes` loses its middle. `on_end` is called in another thread,
-    must return at once and must not raise. Raises OSError when `root` cannot be written.
+    must return at once and must not raise. An attempt of another directory on this host belongs to the
+    executor there while there is one, else to this one. Raises OSError when `root` cannot be written.
     """
 
     fault = ""
@@ -68,6 +69,7 @@ class LocalExecutor:
         self._now = now
         self._max_log_bytes = max_log_bytes
         self._executor_id = executor_id(self._root)
+        self._directory = lock_directory(self._root)
         self._finder = ProcessFinder()
         self._shortage = Shortage()
         self._lock = threading.Lock()
@@ -158,6 +160,9 @@ class LocalExecutor:
         """Stop observing. Jobs keep running for the next executor on this directory to adopt. Idempotent."""
         self._notifier.close()
         with self._lock:
+            if self._directory >= 0:
+                os.close(self._directory)
+            self._directory = -1
             self._close_ended_logs()
             for run in self._running.values():
                 if run.pidfd is not None:
@@ -177,7 +182,7 @@ class LocalExecutor:
             return _LocalAttempt(identity=nothing, lost=str(error))
         log = self._file(attempt, "log")
         try:
-            pidfd = locate(identity, log=log, here=self._executor_id)
+            pidfd = locate(identity, log=log, root=self._root)
         except ProcessLookupError as error:
             return _LocalAttempt(identity=identity, lost=str(error), log=open_log(identity, log))
         if pidfd is None:
@@ -192,7 +197,7 @@ class LocalExecutor:
         at = self._now()
         log, exit_file = self._file(job.attempt, "log"), self._file(job.attempt, "exit")
         try:
-            env = launcher.environment(job, run_token(str(self._root)))
+            env = launcher.environment(job, run_token(self._root))
             prepared = launcher.prepare(
                 job, log=log, exit_file=exit_file, env=env, at=at, executor=self._executor_id
             )
@@ -243,8 +248,8 @@ class LocalExecutor:
             os.close(run.pidfd)
         result = JobResult.never_began(at=self._now())
         if run.began:
-            exit_file = self._file(attempt, "exit")
-            result = launcher.read_result(exit_file, status=status, lost=run.lost, at=self._now())
+            file = exit_file(run.identity, self._file(attempt, "exit"))
+            result = launcher.read_result(file, status=status, lost=run.lost, at=self._now())
         memory = usage.ru_maxrss if usage and usage.ru_maxrss > run.memory_floor else None
         result = replace(
             result,

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from backfilld.daemon.executors.process_identity import Identity, ProcessStat, stat
 
@@ -42,7 +43,7 @@ class Marks:
         """The marks of the attempt with this leader. They stay the same when its directory is moved."""
         text = f"{leader.boot}:{leader.namespace}:{leader.pid}:{leader.start}"
         number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
-        token = run_token(leader.executor.partition(":")[2])
+        token = run_token(leader.root)
         return cls(_LEAST_LIMIT | number, f"{RUN}={token}\0{ATTEMPT}={attempt}".encode())
 
     def put_on(self, pid: int) -> None:
@@ -59,7 +60,7 @@ class Marks:
 _UNMARKED = Marks(0, b"")
 
 
-def run_token(root: str) -> str:
+def run_token(root: Path) -> str:
     """The value of RUN for jobs of the executor in this directory."""
     return hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
 
