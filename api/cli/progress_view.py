@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from backfilld.api.cli.arguments import attempt_dates
 from backfilld.api.cli.client import Client, Json
+from backfilld.state.formatting import last_line
 from backfilld.state.records import attempt_result
 
 ENDED = ("finished", "cancelled", "stopped")
@@ -106,8 +107,7 @@ class FailureTracker:
 def attempt_failure(attempt: Json) -> Failure:
     """A failed attempt: its exit code or why it has none, and its last line of output."""
     code = attempt["exit_code"]
-    last_line = attempt["tail"].strip().splitlines()[-1:]
-    parts = [f"exit {code}" if code is not None else "", attempt["detail"], *last_line]
+    parts = [f"exit {code}" if code is not None else "", attempt["detail"], last_line(attempt["tail"])]
     return Failure(
         subject=f"{attempt_dates(attempt)} {attempt['processor']}",
         result=attempt_result(attempt["status"], code),

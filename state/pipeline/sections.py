@@ -28,7 +28,20 @@ def parse_duration(text: object) -> object:
     return float(match[1]) * _UNITS[match[2]]
 
 
+def parse_size(text: object) -> object:
+    """`"64KB"`, `"100MB"` or `"1GB"` in bytes, with units of 1,000.
+
+    Raises:
+        ValueError: the text is not a size.
+    """
+    match = re.fullmatch(r"(\d+)(KB|MB|GB|TB)", text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError(f'{text!r} is not a size; write it like "100MB" or "1GB"')
+    return int(match[1]) * 1000 ** (1 + ("KB", "MB", "GB", "TB").index(match[2]))
+
+
 Duration = Annotated[float, BeforeValidator(parse_duration)]
+Size = Annotated[int, BeforeValidator(parse_size)]
 DEFAULT_QUOTA_TIMEZONE = "America/Los_Angeles"
 """BigQuery's daily quotas begin anew at midnight Pacific time (its quota documentation)."""
 TableName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){1,2}$")]
