@@ -8,6 +8,8 @@ from backfilld.daemon.warehouses.adapter import Answers, Wanted, WarehouseError
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.evidence import Evidence, HistoryRun
+from backfilld.state.rules.expectations.figures import GroupCounts
+from backfilld.state.rules.expectations.rows_each import RowsEach
 
 Pair = tuple[str, dt.date]
 
@@ -68,6 +70,8 @@ class FakeWarehouse:
             distinct={e.column: e.count[0] * self.calendar[date] for e in expect.distinct.root}
             if expect.distinct and rows
             else {},
+            distinct_keys=rows if expect.unique else None,
+            groups=_even_groups(rows, expect.rows_each) if expect.rows_each and rows else None,
             passing_rows=self.passing_rows.get((name, date), rows) if expect.quality else None,
             empty_counts=self.empty_counts.get((name, date), dict.fromkeys(expect.filled.columns, 0))
             if expect.filled
@@ -81,3 +85,9 @@ class FakeWarehouse:
         self.asked.append(what)
         if self.down:
             raise WarehouseError(self.down)
+
+
+def _even_groups(rows: int, rule: RowsEach) -> GroupCounts:
+    """Groups of the least size that the rule allows."""
+    least = max(rule.rows[0], 1)
+    return GroupCounts(groups=max(rows // least, 1), too_small=0, too_large=0, smallest=least, largest=least)
