@@ -32,6 +32,7 @@ class FakeWarehouse:
     closed: dict[Pair, HistoryRun] = field(default_factory=dict)
     open: dict[Pair, HistoryRun] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
+    refused_rules: dict[str, str] = field(default_factory=dict)
     down: str = ""
     asked: list[str] = field(default_factory=list)
 
@@ -42,6 +43,10 @@ class FakeWarehouse:
     def evidence(self, wanted: Wanted, *, purpose: str, stamps: Wanted | None = None) -> Answers:
         self._ask(purpose)
         return {(name, date): self._one(name, date) for name, dates in wanted.items() for date in dates}
+
+    def rule_problem(self, processor: str, date: dt.date) -> str:
+        del date
+        return self.refused_rules.get(processor, "")
 
     def close(self) -> None:
         pass

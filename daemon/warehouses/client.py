@@ -121,6 +121,20 @@ class WarehouseClient:
         except QueryError as error:
             raise WarehouseError(str(error)) from error
 
+    def rule_problem(self, processor: str, date: dt.date) -> str:
+        """Why the figures that a processor's rules need cannot be queried; empty where they can.
+
+        Raises:
+            WarehouseError: nothing can be queried now.
+        """
+        tables = queries.table_queries(self._processors, {processor: [date]})
+        own = [table for table in tables if table.processor.name == processor]
+        try:
+            self._backend.check(queries.evidence(own))
+        except QueryError as error:
+            return str(error)
+        return ""
+
     def close(self) -> None:
         """Close all connections. Idempotent."""
         self._backend.close()

@@ -1,4 +1,6 @@
-"""What every warehouse must count for the rules about keys, groups and empty values."""
+"""What every warehouse must count for rules about keys, groups, empty values and predicates."""
+
+import pytest
 
 from backfilld.state.rules.expectations.figures import GroupCounts
 from tests.conformance.builders import NEXT, ask, box, rows
@@ -62,3 +64,22 @@ class RuleSuite(PlatformSuite):
         answers = ask(house, phase("raw", *both))
         assert answers["box"].error.startswith("nba.box: ")
         assert answers["other"].rows == 2
+
+    @pytest.mark.parametrize(
+        ("where", "sound"),
+        [("box.pct >= 95", True), ("pct >= 95 AND nope > 1", False), ("AND AND", False)],
+    )
+    def test_preflight_and_gates_say_the_same_of_a_predicate(
+        self, house: House, where: str, sound: bool
+    ) -> None:
+        house.put("nba.box", rows(1, pct=96.0))
+        phase_of_box = box(quality={"where": where})
+        problem = house.open(phase_of_box, history=None).rule_problem("box", DAY)
+        assert (problem == "") is sound
+        assert (ask(house, phase_of_box)["box"].error == "") is sound
+
+    def test_a_predicate_may_ask_another_table(self, house: House) -> None:
+        house.put("nba.box", rows(3))
+        house.put("nba.known", [{"game_date": DAY, "game_id": "g0"}, {"game_date": DAY, "game_id": "g2"}])
+        where = "game_id IN (SELECT k.game_id FROM nba.known AS k)"
+        assert ask(house, box(quality={"where": where}))["box"].passing_rows == 2

@@ -76,7 +76,7 @@ class WarehouseSuite(RuleSuite):
             "pct >= 95",
             "pct >= 95 -- as the platform counts",
             "pct >= 95 OR pct < 0",
-            "SAFE_DIVIDE(pct, 1) >= 95",
+            "pct * 1 >= 95",
         ],
     )
     def test_good_rows_hold_the_predicate_and_null_does_not(self, house: House, where: str) -> None:
