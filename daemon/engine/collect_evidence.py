@@ -21,6 +21,7 @@ from backfilld.daemon.engine import (
     recovered_dates,
     regressed_dates,
     stale_dates,
+    volumes,
 )
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.foreign_writes import is_foreign_write
@@ -195,12 +196,13 @@ class Validator:
         asked_at: float,
         purpose: Purpose,
     ) -> list[CheckResult]:
-        """The result of each check, in the order of `due`. References are judged first."""
+        """The result of each check, in the order of `due`. References and earlier dates are judged first."""
         pipeline = self._context.pipeline
         position = {name: number for number, name in enumerate(pipeline.judging_order)}
         stored = self._stored_references(due)
         results: dict[checks.Pair, CheckResult] = {}
-        for check in sorted(due, key=lambda check: position.get(check.processor, -1)):
+        complete = self._complete_dates(due)
+        for check in sorted(due, key=lambda check: (position.get(check.processor, -1), check.date)):
             pair = check.date, check.processor
             processor = pipeline.processors.get(check.processor)
             evidence = answers.get((check.processor, check.date), _UNKNOWN_PROCESSOR)
@@ -216,8 +218,12 @@ class Validator:
                 stamp_before=check.stamp_before,
                 reference=compared if of else None,
             )
+            if processor:
+                evidence = complete.compared(processor, check.date, evidence)
             expectation = processor.expect if processor else Expectation()
             judgement = judge(evidence, expectation, days[check.date], context)
+            if processor:
+                complete.record(processor, check.date, judgement, days[check.date].counts)
             # The reference's next verdict leads to the next query; one without a check has none.
             waits = judgement.waits_for_reference and (new is not None or known is not None)
             again = processor is not None and not waits
@@ -250,6 +256,19 @@ class Validator:
             return {}
         with self._context.db.read() as tx:
             return checks.for_dates(tx, compared)
+
+    def _complete_dates(self, due: Sequence[CheckRow]) -> volumes.CompleteDates:
+        """The stored complete dates that the volumes of these checks compare with."""
+        processors = self._context.pipeline.processors
+        pairs = [
+            (check.date, check.processor)
+            for check in due
+            if check.processor in processors and processors[check.processor].expect.volume
+        ]
+        if not pairs:
+            return volumes.CompleteDates()
+        with self._context.db.read() as tx:
+            return volumes.stored(tx, processors, pairs)
 
     def _request_compared(
         self, tx: Transaction, changed: Collection[checks.Pair], saved: Collection[checks.Pair]

@@ -83,6 +83,11 @@ class SimWarehouse:
         self._ask(tables=1)
         return {date: {"games": games} for date, games in self.calendar.items() if start <= date <= end}
 
+    def rule_problem(self, processor: str, date: dt.date) -> str:
+        """Every rule can be queried."""
+        del processor, date
+        return ""
+
     def evidence(self, wanted: Wanted, *, purpose: str, stamps: Wanted | None = None) -> Answers:
         """What the rows and the history say."""
         asked_at = self.clock()
