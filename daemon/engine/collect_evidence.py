@@ -36,7 +36,16 @@ from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.judge import Judgement, judge
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import attempts, calendar_days, checks, dates, due_work, failed_dates, holds
+from backfilld.state.store import (
+    attempt_verdicts,
+    attempts,
+    calendar_days,
+    checks,
+    dates,
+    due_work,
+    failed_dates,
+    holds,
+)
 from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
 
@@ -157,7 +166,7 @@ class Validator:
             chunk = due[first : first + CHUNK]
             results = zip(chunk, judged[first : first + CHUNK], strict=True)
             kept = [(c, r) for c, r in results if not certain or r.judgement.verdict not in UNCERTAIN]
-            self._save(kept, answers)
+            self._save(kept, answers, purpose)
         self._request_outdated_references(due, answers)
         return len(due)
 
@@ -166,12 +175,16 @@ class Validator:
             counts = calendar_days.for_dates(tx, judged_dates)
         return {date: self._context.pipeline.seasons.day(date, counts.get(date)) for date in judged_dates}
 
-    def _save(self, results: Sequence[tuple[CheckRow, CheckResult]], answers: Answers) -> None:
+    def _save(
+        self, results: Sequence[tuple[CheckRow, CheckResult]], answers: Answers, purpose: Purpose
+    ) -> None:
         with self._context.db.write() as tx:
             saved_pairs = checks.save(tx, [result for _, result in results])
             saved = [
                 (check, result) for check, result in results if (result.date, result.processor) in saved_pairs
             ]
+            if purpose == "gate":
+                attempt_verdicts.record(tx, saved)
             judged_dates = sorted({date for date, _ in saved_pairs})
             satisfied = [(r.date, r.processor) for _, r in saved if r.judgement.verdict.satisfied]
             incidents = circuit_breaker.count(tx, self._context, saved)
