@@ -14,7 +14,7 @@ from pathlib import Path
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.warehouses.adapter import PreflightCheck, QueryError, TableInfo
 from backfilld.daemon.warehouses.bigquery.preflight import checks
-from backfilld.daemon.warehouses.sql.user_sql import columns_in
+from backfilld.daemon.warehouses.sql.pipeline_sql import columns_in
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 

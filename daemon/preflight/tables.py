@@ -8,7 +8,7 @@ from backfilld.daemon.adapters import warehouse_adapter
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
 from backfilld.daemon.warehouses.adapter import QueryError, TableInfo
-from backfilld.daemon.warehouses.sql.user_sql import columns_in
+from backfilld.daemon.warehouses.sql.pipeline_sql import columns_in
 from backfilld.state.formatting import join_truncated
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.sections import HistorySettings

@@ -9,7 +9,7 @@ import pytest
 from backfilld.daemon.warehouses.adapter import Catalog, QueryError, WarehouseError
 from backfilld.daemon.warehouses.bigquery.catalog import BigQueryCatalog
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
-from backfilld.daemon.warehouses.sql.user_sql import columns_in
+from backfilld.daemon.warehouses.sql.pipeline_sql import columns_in
 from tests.factories import phase, pipeline, processor
 from tests.integration.warehouses import DAY, BigQueryHouse, House, LakeHouse
 

@@ -9,8 +9,8 @@ from functools import lru_cache
 
 from sqlglot import exp
 
+from backfilld.daemon.warehouses.sql.pipeline_sql import translated
 from backfilld.daemon.warehouses.sql.queries import CACHED, Statement
-from backfilld.daemon.warehouses.sql.user_sql import translated
 
 DIALECT = "duckdb"
 
