@@ -46,7 +46,8 @@ from backfilld.state.rules.expectations.quality import Quality
 from backfilld.state.rules.expectations.ramp import RampStep
 from backfilld.state.rules.expectations.ratio import Ratio
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.machine import Outcome, Trigger
+from backfilld.state.rules.machine import Trigger
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 from tests.documents import ROOT
 from tests.integration.api_world import make_api, small_pipeline
