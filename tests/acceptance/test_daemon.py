@@ -5,6 +5,7 @@ import json
 import signal
 import time
 
+from backfilld.demo import misbehaviour
 from tests.acceptance.daemon import daemon, jobs_alive
 
 SEASON = ("2021-10-19", "2021-10-27")
