@@ -18,7 +18,7 @@ from backfilld.state.store import attempt_verdicts, backfills
 from backfilld.state.store.attempt_verdicts import AttemptVerdict
 from backfilld.state.store.attempts import covered
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.queries import Cell
+from backfilld.state.store.reporting import Cell
 
 TAKEN_OVER = "taken_over"
 """Pseudo-state of a date that another backfill owns now."""

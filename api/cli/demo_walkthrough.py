@@ -9,9 +9,9 @@ from pathlib import Path
 from rich.text import Text
 
 from backfilld.api.cli.client import ApiError, Client, Json
-from backfilld.api.cli.follow import Display, display, follow
 from backfilld.api.cli.output import console, counts
 from backfilld.api.cli.progress_view import Failure, FailureTracker, Snapshot
+from backfilld.api.cli.watch_view import Display, display, follow
 from backfilld.api.formatting import format_attempt_result
 from backfilld.demo import faults
 from backfilld.demo.faults import NO_DATA, PARTIAL, UNTOUCHED, Fault

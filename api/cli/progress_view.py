@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from backfilld.api.cli.arguments import attempt_dates
 from backfilld.api.cli.client import Client, Json
 from backfilld.api.formatting import format_attempt_result
+from backfilld.state.formatting import last_line
 from backfilld.state.records import attempt_result
 from backfilld.state.rules.verdict import Verdict
 
@@ -122,8 +123,7 @@ def attempt_failure(attempt: Json) -> Failure:
             command=f"backfilld logs {attempt['id']}",
             symbol=Verdict(verdict).symbol,
         )
-    last_line = attempt["tail"].strip().splitlines()[-1:]
-    parts = [f"exit {code}" if code is not None else "", attempt["detail"], *last_line]
+    parts = [f"exit {code}" if code is not None else "", attempt["detail"], last_line(attempt["tail"])]
     return Failure(
         subject=f"{attempt_dates(attempt)} {attempt['processor']}",
         result=attempt_result(attempt["status"], code),

@@ -13,17 +13,17 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from backfilld.api import grid
 from backfilld.api.auth.request_guard import current_actor
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import parse
 from backfilld.api.page import selection
 from backfilld.api.page.rendering import query_fields, render
-from backfilld.api.ports import DaemonService
 from backfilld.api.problems import BadInput
 from backfilld.api.routes.grid import read
 from backfilld.api.schemas.requests import ByDate, GridAction, GridSelection
 from backfilld.state.rules.calendar import Season
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import grid as store
-from backfilld.state.store import queries
+from backfilld.state.store import reporting
 
 WEEKS = 8
 DAYS = 7 * WEEKS
@@ -94,7 +94,7 @@ def _context(service: DaemonService, window: Window, form: MultiDict[str, str]) 
     """What the template shows, whatever is marked."""
     rows = read(service, window.start, window.end).rows
     with service.context.db.read() as tx:
-        states = {cell.date: cell for cell in queries.calendar(tx, window.start, window.end)}
+        states = {cell.date: cell for cell in reporting.calendar(tx, window.start, window.end)}
     return {
         "window": window,
         "phases": [(phase, list(group)) for phase, group in groupby(rows, lambda row: row.phase)],

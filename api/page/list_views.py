@@ -6,14 +6,14 @@ from flask import render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from backfilld.api.auth.request_guard import current_actor
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import parse
 from backfilld.api.page import selection
 from backfilld.api.page.rendering import query_fields, render
-from backfilld.api.ports import DaemonService
 from backfilld.api.routes import attempts, dates
 from backfilld.api.schemas import requests
 from backfilld.state.records import AttemptStatus, Mark
-from backfilld.state.rules.machine import Outcome
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 
 DATE_FILTERS = ("start", "end", "state", "outcome", "mark", "processor", "verdict", "reason")

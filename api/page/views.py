@@ -18,11 +18,11 @@ from werkzeug.wrappers import Response as AnyResponse
 from backfilld.api import activity, problems, serializers
 from backfilld.api.auth.request_guard import principal
 from backfilld.api.auth.tokens import Scope
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import parse
 from backfilld.api.page import filters, grid_views, list_views, view_models
 from backfilld.api.page.date_styles import DateStyles
 from backfilld.api.page.rendering import query_fields, render
-from backfilld.api.ports import DaemonService
 from backfilld.api.routes import backfills, dates, reports
 from backfilld.api.schemas import requests
 from backfilld.api.schemas.fields import whole_number

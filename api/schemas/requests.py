@@ -28,7 +28,7 @@ from backfilld.api.schemas.fields import (
 from backfilld.daemon.engine.enqueue import EARLIEST, MOST_DATES
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.records import Action, AttemptStatus, Mark, Sources
-from backfilld.state.rules.machine import Outcome
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 
 
