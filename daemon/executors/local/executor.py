@@ -256,7 +256,7 @@ def _writable(root: Path) -> Path:
 
 def _recovered(handle: Handle | None, here: str) -> _LocalAttempt:
     """What became of an earlier daemon's attempt, for the executor with the id `here`."""
-    if handle is None:  # claimed and never recorded: its wrapper was not told to start it
+    if handle is None:  # claimed and never recorded: its wrapper never received the permission to start it
         return _LocalAttempt(identity=_NO_PROCESS, began=False)
     try:
         identity = Identity.parse(handle)
