@@ -54,6 +54,8 @@ class _Draw:
         restores = not self._base.sets_clock and self._rng.random() < 0.2
         if restores:
             events += self._restore()
+        if random.Random(f"sweeps {self._base.seed}").random() < 0.2:
+            events += self._failed_sweep()
         return replace(
             self._base,
             files=files,
@@ -89,7 +91,7 @@ class _Draw:
             lambda: replace(file, opens=OPENER + dt.timedelta(days=self._rng.choice((-2, -1, 0, 1, 2)))),
             lambda: replace(file, bootstrap_days=self._rng.choice((0, 1, 2))),
             lambda: self._with_processor(file, expect=self._rng.choice(EXPECTATIONS)),
-            lambda: self._with_processor(file, table=f"nba.other_{number}"),
+            lambda: self._with_table(file, number),
             lambda: replace(file, phases=gained.phases),
             lambda: self._with_settings(file),
             lambda: self._with_settings(file),
@@ -104,8 +106,16 @@ class _Draw:
         return replace(file, phases=tuple(changed))
 
     def _with_processor(self, file: PipelineFile, **keys: Any) -> PipelineFile:
-        chosen = self._rng.choice([one["name"] for phase in file.phases for one in phase["processor"]])
+        chosen = self._name(file)
         return _each_processor(file, lambda one: {**one, **keys} if one["name"] == chosen else one)
+
+    def _with_table(self, file: PipelineFile, number: int) -> PipelineFile:
+        chosen = self._name(file)
+        table = {"table": f"nba.{chosen}_{number}"}
+        return _each_processor(file, lambda one: {**one, **table} if one["name"] == chosen else one)
+
+    def _name(self, file: PipelineFile) -> str:
+        return str(self._rng.choice([one["name"] for phase in file.phases for one in phase["processor"]]))
 
     def _with_settings(self, file: PipelineFile) -> PipelineFile:
         section, key, values = self._rng.choice(
@@ -164,6 +174,15 @@ class _Draw:
                 )
         for _ in range(self._rng.choice((0, 0, 1, 3))):
             yield self._at("sweep")
+
+    def _failed_sweep(self) -> Iterator[ExternalEvent]:
+        """A table cannot be asked while done dates are looked at again."""
+        rng = random.Random(f"failed sweep {self._base.seed}")
+        at = round(rng.uniform(600.0, 3000.0), 1)
+        names = [one["name"] for phase in self._base.files[0].phases for one in phase["processor"]]
+        broken = {"processor": rng.choice(names), "for_seconds": 120.0}
+        yield ExternalEvent(at=at, skip=0, verb="broken", args=broken, point=AT_REST)
+        yield ExternalEvent(at=at + 1.0, skip=0, verb="sweep", point=AT_REST)
 
     def _restore(self) -> Iterator[ExternalEvent]:
         copied, restored = sorted(self._rng.uniform(0, self._within) for _ in range(2))
