@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from backfilld.daemon.executors.adapter import Job
@@ -25,6 +26,7 @@ def moments(sim: Simulation) -> list[float]:
     for attempt, process in sim.executor.alive.items():
         overdue = _overdue(sim, attempt, process)
         moments.append(min(process.ends, overdue if overdue > sim.time else process.ends))
+    moments += [at for at in _abandoned(sim) if at > sim.time]
     if sim.needs_recheck and sim.rechecks < MAX_RECHECKS:
         moments.append(sim.rechecked + sim.pipeline.engine.recheck_interval)
     return [at for at in moments if not math.isinf(at)]
@@ -40,6 +42,15 @@ def _overdue(sim: Simulation, attempt: int, process: Process) -> float:
         2 * sim.scenario.query_seconds if sim.clock_offset else 0.0
     )  # what it took to see that the clock was set
     return min(began + limits.timeout, spoke + limits.idle_timeout) + unnoticed + 1.0
+
+
+def _abandoned(sim: Simulation) -> Iterator[float]:
+    """When the daemon gives up the attempts whose executor left the pipeline file."""
+    for row in sim.invariants.running.values():
+        if row["executor"] not in sim.pipeline.executor:
+            limits = sim.pipeline.job_settings(row["processor"])
+            began = row["started_at"] or row["claimed_at"]
+            yield began + limits.timeout + limits.grace_period + 1.0
 
 
 def record_launch(sim: Simulation, job: Job) -> Launch:

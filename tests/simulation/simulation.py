@@ -271,7 +271,7 @@ class Simulation:
             self.progress, self.rechecks = progress, 0
         self.advance(max(at, self.time))
         due = [entry for entry in self.pending_events if self.events_start + entry[1].at <= self.time]
-        self._apply_pending([entry for entry in due if _waits_for_quiescence(*entry)])
+        self._apply_pending([e for e in due if e[1].point == AT_REST or (not e[1].point and e[0] == 0)])
         if self.needs_recheck and self.time >= recheck:
             self.rechecked = self.time
             if self.scenario.changes_calendar:
@@ -348,7 +348,3 @@ class Simulation:
             self.emit(f"  refused: {refusal}")
         if one.verb not in FAULTS:
             self.wake()
-
-
-def _waits_for_quiescence(skip: int, one: ExternalEvent) -> bool:
-    return one.point == AT_REST or (not one.point and skip == 0)

@@ -170,6 +170,13 @@ def _changes_calendar(scenario: Scenario) -> bool:
     return scenario.changes_calendar
 
 
+def _lies_twice(scenario: Scenario) -> bool:
+    """Whether two jobs of an output in a row write nothing, and that is to be confirmed."""
+    lies = {(one.processor, one.date, one.nth) for one in scenario.job_faults if one.kind == "lies"}
+    confirmed = all(file.settings["jobs"]["confirm_after"] != "0s" for file in scenario.files)
+    return confirmed and any((name, date, nth + 1) in lies for name, date, nth in lies)
+
+
 def _sweeps(scenario: Scenario) -> bool:
     verbs = {one.verb for one in scenario.external_events}
     return verbs >= {"broken", "sweep"}
@@ -184,7 +191,7 @@ PLANTS = [
     (count_attempts_of_another_table, _changes_table, {"nothing is given up untried"}),
     (trust_the_history, _any, {"nothing is given up untried"}),
     (give_up_after_one_attempt, _any, {"nothing is given up untried"}),
-    (confirm_nothing, _any, {"nothing is given up unconfirmed"}),
+    (confirm_nothing, _lies_twice, {"nothing is given up unconfirmed"}),
     (believe_untouched_reruns, _forces, {"a rerun proves that it wrote"}),
     (believe_failed_reruns, _forces, {"a rerun is what its job did"}),
     (ask_only_about_known_dates, _edits_windows, {"upstream is true", "no holes in the lookback"}),
