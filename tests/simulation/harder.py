@@ -15,7 +15,7 @@ from typing import Any
 from backfilld.state.pipeline.loading import PipelineError
 from tests.factories import Table
 from tests.simulation import generators
-from tests.simulation.scenario import AT_REST, OPENER, POINTS, ExternalEvent, PipelineFile, Scenario
+from tests.simulation.scenario import AT_REST, OPENER, POINTS, ExternalEvent, JobFault, PipelineFile, Scenario
 
 EXPECTATIONS: tuple[Table, ...] = (
     {},
@@ -56,9 +56,13 @@ class _Draw:
             events += self._restore()
         if random.Random(f"sweeps {self._base.seed}").random() < 0.2:
             events += self._failed_sweep()
+        lies = tuple(self._lies()) if random.Random(f"lies {self._base.seed}").random() < 0.2 else ()
+        told = {(lie.processor, lie.date, lie.nth) for lie in lies}
+        faults = [one for one in self._base.job_faults if (one.processor, one.date, one.nth) not in told]
         return replace(
             self._base,
             files=files,
+            job_faults=(*faults, *lies),
             games=dict(sorted(games.items())),
             external_events=tuple(sorted(events, key=lambda one: one.at)),
         )
@@ -174,6 +178,14 @@ class _Draw:
                 )
         for _ in range(self._rng.choice((0, 0, 1, 3))):
             yield self._at("sweep")
+
+    def _lies(self) -> Iterator[JobFault]:
+        """Jobs of one output end well and write nothing, one after another."""
+        rng = random.Random(f"lying jobs {self._base.seed}")
+        names = [one["name"] for phase in self._base.files[0].phases for one in phase["processor"]]
+        name, date = rng.choice(names), rng.choice(self._span)
+        for nth in range(rng.choice((1, 2, 3, 4))):
+            yield JobFault(processor=name, date=date, nth=nth, kind="lies")
 
     def _failed_sweep(self) -> Iterator[ExternalEvent]:
         """A table cannot be asked while done dates are looked at again."""
