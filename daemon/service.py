@@ -46,6 +46,8 @@ log = logging.getLogger(__name__)
 
 TIMER_SECONDS = 1.0
 """How often the time limits of running jobs are checked."""
+LATE_TIMERS_SECONDS = 60.0
+"""Periodic jobs that have not run for this long count as dead."""
 BACKUP_CHECK_SECONDS = 60.0
 """How often the age of the latest backup is checked."""
 
@@ -105,6 +107,7 @@ class Service:
         self.commands = Commands(self.context)
         self.enqueuer = Enqueuer(self.context, self.validator)
         self.ready = False
+        self._timers_checked_at = time.monotonic()
         self._scheduler = _scheduler()
         self._clock = ClockMonitor(ClockStepDetector(time.time, time.monotonic), self._on_clock_step)
 
@@ -123,6 +126,7 @@ class Service:
         refuse_empty_database(self.db, self.settings.state_dir)
         self.db.verify()
         self.db.upgrade()
+        self.db.verify_values()
 
     def start(self) -> None:
         """Recover and start all threads, or stand by for the daemon that leads."""
@@ -146,6 +150,7 @@ class Service:
         self._clock.start()
         self._engine_worker.start()
         self._warehouse_worker.start()
+        self.db.lost_file()
         self.ready = True
 
     def stop(self, timeout: float = 30.0) -> bool:
@@ -184,11 +189,21 @@ class Service:
         """By health check: what is wrong, empty if nothing is."""
         return {
             "started": "" if self.ready else "not started, or stopping",
-            "engine": self._engine_worker.last_error
-            or ("a tick does not return" if self._engine_worker.stalled else ""),
-            "warehouse": self._warehouse_worker.last_error,
+            "engine": self._engine_worker.problem,
+            "warehouse": self._warehouse_worker.problem,
+            "timers": self._timers_problem(),
+            "database": self.db.lost_file(),
             **{f"executor {name}": executor.fault for name, executor in self.executors.items()},
         } | ({"standby": self.standby} if self.standby else {})
+
+    def _timers_problem(self) -> str:
+        """Whether periodic jobs run: without a thread or memory for them, nothing else would show it."""
+        late = time.monotonic() - self._timers_checked_at
+        if not self.ready or late < LATE_TIMERS_SECONDS:
+            return ""
+        return (
+            f"no periodic job has run for {late:.0f} s: restart the daemon, and check its memory and threads"
+        )
 
     @property
     def standby(self) -> str:
@@ -245,6 +260,7 @@ class Service:
 
     def _check_timers(self) -> None:
         """Wake the engine worker for job limits and leadership, and the warehouse worker for due queries."""
+        self._timers_checked_at = time.monotonic()
         if not self.db.sqlite or self.engine.has_running_attempts():
             self._engine_worker.wake()
         if self._is_active_leader and self.engine.has_due_query():

@@ -19,7 +19,7 @@ from backfilld.api.schemas.fields import next_cursor
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.enqueue import EARLIEST, LATEST
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports.waiting import waiting_on, with_pause
 from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.store import attempts, calendar_days, checks, dates, reporting, transitions
 from backfilld.state.store.database import Transaction
@@ -43,7 +43,7 @@ def list_dates(service: DaemonService, *, query: requests.DatesPage) -> response
     with service.context.db.read() as tx:
         number = reporting.number_of_dates(tx, start=start, end=end, states=states, mark=query.mark)
         rows = dates.page(tx, start=first, end=end, states=states, mark=query.mark, limit=limit)
-        page = rows[: query.limit]
+        page = with_pause(tx, rows[: query.limit])
         waits = waiting_on(tx, service.context, page)
     items = [serializers.date_summary(row, waits.get(row.date)) for row in page]
     following = next_cursor("date", rows, query.limit)
@@ -141,7 +141,8 @@ def _status(tx: Transaction, context: EngineContext, row: DateRow | None) -> dic
     """State and marks of a date; all None if it was never enqueued and is only a lookback of later dates."""
     if row is None:
         return {"version": None, **dict.fromkeys(_STATUS_FIELDS)}
-    summary = serializers.date_summary(row, waiting_on(tx, context, [row]).get(row.date))
+    (shown,) = with_pause(tx, [row])
+    summary = serializers.date_summary(shown, waiting_on(tx, context, [row]).get(row.date))
     return {"version": row.version, **summary.model_dump(include=_STATUS_FIELDS)}
 
 

@@ -23,6 +23,7 @@ _REMEDIES = {
     sqlite3.SQLITE_NOTADB: "it is damaged, no database at all; restore the latest good backup",
 }
 
+_UNDECODABLE = "Could not decode to UTF-8"
 _WAITS = "work continues by itself once that is fixed"
 _SERVER_REMEDIES = {
     "08": f"the connection was lost; {_WAITS}",
@@ -51,6 +52,9 @@ def translate(where: str, path: Path | None, error: Exception) -> DatabaseUnavai
     `where` names the database in the message; `path` is the file of an SQLite database.
     """
     cause = error.orig if isinstance(error, DBAPIError) else error
+    if path is not None and (isinstance(cause, UnicodeDecodeError) or _UNDECODABLE in str(cause)):
+        # Python's driver decodes texts, and the messages that quote them, without an error code of SQLite.
+        return DatabaseUnavailable(f"{where}: {_REMEDIES[sqlite3.SQLITE_CORRUPT]} ({cause!r})")
     if isinstance(error, IntegrityError) or isinstance(cause, sqlite3.IntegrityError):
         return None
     if isinstance(cause, OSError):

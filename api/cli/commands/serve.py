@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import logging
 import os
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from types import FrameType
 
@@ -23,6 +25,7 @@ from backfilld.daemon.events import AttemptEnded, AttemptStarted, DateMoved, Eve
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import Settings, settings
 from backfilld.daemon.systemd import Manager
+from backfilld.state.errors import UserError
 from backfilld.state.formatting import format_date_ranges
 from backfilld.state.records import attempt_result
 
@@ -114,17 +117,19 @@ def run(chosen: Settings) -> None:
     notifier = _notifier(chosen, service, metrics)
     notes = notifier.health_notes if notifier else dict
     app = create_app(service, metrics, health_notes=notes)
-    server = Server(app, chosen.host, chosen.port, guard_of(app).identify)
+    with _threads_and_memory():
+        server = Server(app, chosen.host, chosen.port, guard_of(app).identify)
     manager.status("adopting running jobs")
-    service.start()
-    if notifier:
-        notifier.start()
-    server.start()
+    with _threads_and_memory():
+        service.start()
+        if notifier:
+            notifier.start()
+        server.start()
     address = f"serves {service.pipeline.name} at http://{replace(chosen, port=server.port).listen}"
     log.info("backfilld %s", address)
     manager.ready(address)
     # An endless wait would miss a signal that arrives just before it, or in another thread.
-    while not stopping:
+    while not stopping and server.alive:
         time.sleep(SIGNAL_POLL_SECONDS)
     manager.stopping("stopping; running jobs continue")
     server.close()
@@ -132,6 +137,24 @@ def run(chosen: Settings) -> None:
         notifier.stop()
     service.stop()
     log.info("stopped")
+    if not stopping:
+        raise DaemonFailed(
+            "the HTTP server has ended by itself; running jobs continue, start the daemon again"
+        )
+
+
+@contextlib.contextmanager
+def _threads_and_memory() -> Iterator[None]:
+    """Raise DaemonFailed where the machine has no thread or memory for a part of the daemon."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "start new thread" not in str(error):
+            raise
+        reason = str(error) or "out of memory"
+        raise DaemonFailed(
+            f"no thread or memory for the daemon: {reason}; raise TasksMax, MemoryMax or ulimit -u"
+        ) from error
 
 
 def _notifier(chosen: Settings, service: Service, metrics: Metrics) -> Notifier | None:
@@ -146,6 +169,10 @@ def _notifier(chosen: Settings, service: Service, metrics: Metrics) -> Notifier 
     )
     service.subscribe(notifier.on_event)
     return notifier
+
+
+class DaemonFailed(UserError):
+    """The daemon cannot start or go on; the message says why."""
 
 
 class _Redacting(logging.Formatter):
