@@ -11,6 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from backfilld.daemon.adapters import load_pipeline, warehouse_adapter
+from backfilld.daemon.host_limits import slot_warnings
 from backfilld.daemon.preflight import coverage, dry_run, executors, jobs, storage, tables
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import (
@@ -169,7 +170,7 @@ def _configuration(findings: Sequence[Finding]) -> Result:
 
 def _loaded(pipeline: Pipeline) -> Iterator[Finding]:
     """What the file has, and its rules that accept more than they seem to."""
-    for warning in warnings(pipeline):
+    for warning in (*warnings(pipeline), *slot_warnings(pipeline)):
         line, _, remedy = warning.rpartition("; ")
         yield warned(line, remedy, where=str(pipeline.path))
     yield passed(f"{pipeline.path.name}: {len(pipeline.phase)} phases, {len(pipeline.processors)} processors")

@@ -19,6 +19,7 @@ from backfilld.api.metrics import Metrics
 from backfilld.api.notifications.webhook import Notifier
 from backfilld.api.server import Server
 from backfilld.daemon.events import AttemptEnded, AttemptStarted, DateMoved, Event, ForeignWrites, Incident
+from backfilld.daemon.host_limits import raise_open_files
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import Settings, settings
 from backfilld.daemon.systemd import Manager
@@ -88,6 +89,7 @@ def serve(
 
 def run(chosen: Settings) -> None:
     """Start in order (state, recovery, API), wait for a signal, stop in the opposite order."""
+    raise_open_files()
     faulthandler.enable()  # prints the stacks of all threads if a watchdog aborts the process
     # Not a threading.Event: the wait that the signal interrupts may hold its lock.
     stopping = False

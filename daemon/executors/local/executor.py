@@ -19,7 +19,7 @@ from backfilld.daemon.executors.local.exit_notifier import ExitNotifier
 from backfilld.daemon.executors.local.process_finder import Marks, ProcessFinder, run_token
 from backfilld.daemon.executors.local.recovery import exit_file, locate, lock_directory, open_log
 from backfilld.daemon.executors.process_identity import Identity, ended, executor_id, exists, reap, same_group
-from backfilld.daemon.host_limits import Shortage
+from backfilld.daemon.host_limits import PAUSE_SECONDS, Shortage
 
 _KILL_ROUNDS = 20
 _KILL_ROUND_SECONDS = 0.001
@@ -205,6 +205,7 @@ class LocalExecutor:
             result = JobResult.cannot_start(_message(error), at=at)
             if why := self._shortage.explain(error):
                 result = JobResult.never_began(f"never started: {why}", at=at)
+                self._notifier.alarm(time.monotonic() + PAUSE_SECONDS)
             with self._lock:
                 self._ended.append(JobStatus(attempt=job.attempt, output_at=at, result=result))
             self._notifier.alarm(time.monotonic())
