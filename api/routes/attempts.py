@@ -33,6 +33,8 @@ def list_attempts(service: DaemonService, *, query: requests.AttemptsPage) -> re
             statuses=query.status or (),
             failed=query.failed,
             processor=query.processor or "",
+            verdicts=query.verdict or (),
+            reason=query.reason or "",
             limit=query.limit + 1,
         )
         items = serializers.attempts(tx, rows[: query.limit])

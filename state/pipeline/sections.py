@@ -57,6 +57,11 @@ class WarehouseSettings(StrictModel):
     daily_bytes: int | None = Field(default=None, gt=0)
     """Bytes that may be billed per quota day, in all; without it backfilld sets no limit."""
 
+    def sql_problem(self, text: str) -> str:
+        """Why SQL of the file cannot be used on this warehouse; empty where only the warehouse can tell."""
+        del text
+        return ""
+
 
 class HistorySettings(StrictModel):
     """The platform's table of runs, and its columns where they differ from the usual ones."""
@@ -108,8 +113,8 @@ class CalendarSettings(StrictModel):
     """Where the counts per date come from: SQL, a CSV file, or neither (every date is expected)."""
 
     query: str | None = None
-    """SQL that gives `date` (a DATE) and any counts, such as `games`, from `@start` to `@end`, in BigQuery's
-    dialect, on a lake too. A date without a row, or with counts of 0 only, is not expected."""
+    """SQL that gives `date` (a DATE) and any counts, such as `games`, from `@start` to `@end`, in the dialect
+    of the warehouse. A date without a row, or with counts of 0 only, is not expected."""
     file: str | None = None
     """A CSV file relative to the pipeline file; its header has `date` and any counts, as in `date,games`."""
     bootstrap_days: int = Field(default=0, ge=0, le=366)
