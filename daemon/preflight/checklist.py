@@ -26,6 +26,8 @@ from backfilld.daemon.preflight.findings import (
     warned,
     worst,
 )
+from backfilld.daemon.preflight.sandbox import sandbox
+from backfilld.daemon.service_unit import ServiceUnit
 from backfilld.daemon.settings import SettingsError, state_database
 from backfilld.daemon.warehouses.adapter import Catalog, Warehouse, WarehouseError
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
@@ -127,6 +129,15 @@ def preflight(
             quick=quick,
         )
         return _summarize([_configuration(list(_loaded(pipeline))), *_results(context, on_check)])
+
+
+def with_sandbox(results: Preflight, path: Path, unit: ServiceUnit) -> Preflight:
+    """The results of the pipeline file at `path` with a further check: what the service lets jobs do."""
+    try:
+        findings = list(sandbox(load_pipeline(path), unit))
+    except PipelineError:  # the first of the results says so
+        return results
+    return _summarize([*results.results, _result("jobs", "sandbox", "service sandbox", findings)])
 
 
 @contextmanager

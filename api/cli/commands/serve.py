@@ -14,7 +14,7 @@ import click
 
 from backfilld.api.app import create_app
 from backfilld.api.auth.request_guard import guard_of
-from backfilld.api.auth.tokens import redacted
+from backfilld.api.cli import log_output
 from backfilld.api.cli.output import example
 from backfilld.api.http.server import Server
 from backfilld.api.metrics import Metrics
@@ -24,7 +24,8 @@ from backfilld.daemon.host_limits import raise_open_files
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import Settings, settings
 from backfilld.daemon.systemd import Manager
-from backfilld.state.formatting import format_date_ranges
+from backfilld.state.errors import BackfilldError
+from backfilld.state.formatting import first_line, format_date_ranges
 from backfilld.state.records import attempt_result
 
 log = logging.getLogger("backfilld")
@@ -69,9 +70,7 @@ def serve(
 
     A second signal ends it at once. Running jobs continue either way, and the next start adopts them.
     """
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(level=logging.INFO, handlers=[log_output.handler()])
     for noisy in ("apscheduler", "alembic", "waitress"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     run(
@@ -110,9 +109,7 @@ def run(chosen: Settings) -> None:
     manager = Manager()
     manager.status("opening the state database")
     metrics = Metrics()
-    service = Service(
-        chosen, on_event=_log_event, on_query=metrics.on_query, on_error=metrics.on_error, manager=manager
-    )
+    service = _open(chosen, metrics, manager)
     notifier = _notifier(chosen, service, metrics)
     notes = notifier.health_notes if notifier else dict
     app = create_app(service, metrics, health_notes=notes)
@@ -136,6 +133,17 @@ def run(chosen: Settings) -> None:
     log.info("stopped")
 
 
+def _open(chosen: Settings, metrics: Metrics, manager: Manager) -> Service:
+    """The service; if it refuses to open, `systemctl status` shows why."""
+    try:
+        return Service(
+            chosen, on_event=_log_event, on_query=metrics.on_query, on_error=metrics.on_error, manager=manager
+        )
+    except BackfilldError as error:
+        manager.status(f"refused to start: {first_line(str(error))}")
+        raise
+
+
 def _notifier(chosen: Settings, service: Service, metrics: Metrics) -> Notifier | None:
     """The notifier; None without a webhook."""
     if not chosen.webhook:
@@ -148,13 +156,6 @@ def _notifier(chosen: Settings, service: Service, metrics: Metrics) -> Notifier 
     )
     service.subscribe(notifier.on_event)
     return notifier
-
-
-class _Redacting(logging.Formatter):
-    """Removes tokens from every log record."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return redacted(super().format(record))
 
 
 def _log_event(event: Event) -> None:
