@@ -19,6 +19,7 @@ from backfilld.api.cli.output import example
 from backfilld.api.http.server import Server
 from backfilld.api.metrics import Metrics
 from backfilld.api.notifications.webhook import Notifier
+from backfilld.daemon.container import jobs_end_with_daemon
 from backfilld.daemon.events import AttemptEnded, AttemptStarted, DateMoved, Event, ForeignWrites, Incident
 from backfilld.daemon.host_limits import raise_open_files
 from backfilld.daemon.service import Service
@@ -68,7 +69,8 @@ def serve(
 ) -> None:
     """Run the daemon until SIGTERM.
 
-    A second signal ends it at once. Running jobs continue either way, and the next start adopts them.
+    A second signal ends it at once. Running jobs continue either way, and the next start adopts them; in a
+    container they end with it.
     """
     logging.basicConfig(level=logging.INFO, handlers=[log_output.handler()])
     for noisy in ("apscheduler", "alembic", "waitress"):
@@ -91,6 +93,9 @@ def run(chosen: Settings) -> None:
     """Start in order (state, recovery, API), wait for a signal, stop in the opposite order."""
     raise_open_files()
     faulthandler.enable()  # prints the stacks of all threads if a watchdog aborts the process
+    manager = Manager()
+    container = jobs_end_with_daemon(manager.unit)
+    outlook = "running jobs end with this container" if container else "running jobs continue"
     # Not a threading.Event: the wait that the signal interrupts may hold its lock.
     stopping = False
 
@@ -101,12 +106,11 @@ def run(chosen: Settings) -> None:
             # that exits under its threads aborts. The next start recovers as after a kill.
             os.write(2, f"second {signal.Signals(number).name}: ending at once\n".encode())
             os._exit(1)
-        log.info("%s: stopping; running jobs continue", signal.Signals(number).name)
+        log.info("%s: stopping; %s", signal.Signals(number).name, outlook)
         stopping = True
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    manager = Manager()
     manager.status("opening the state database")
     metrics = Metrics()
     service = _open(chosen, metrics, manager)
@@ -125,7 +129,7 @@ def run(chosen: Settings) -> None:
     # An endless wait would miss a signal that arrives just before it, or in another thread.
     while not stopping:
         time.sleep(SIGNAL_POLL_SECONDS)
-    manager.stopping("stopping; running jobs continue")
+    manager.stopping(f"stopping; {outlook}")
     server.close()
     if notifier:
         notifier.stop()

@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from backfilld.daemon.container import reap_orphans
 from backfilld.daemon.executors.adapter import Handle, Job, JobResult, JobStatus, RecordHandles
 from backfilld.daemon.executors.attempt_files import FileLog, OpenLog, attempt_file
 from backfilld.daemon.executors.local import launcher
@@ -122,6 +123,7 @@ class LocalExecutor:
                 gone = not run.remote and (run.pidfd is None or run.pidfd in over)
                 if gone and self._kill_leftovers(attempt, run):
                     self._finish(attempt, run)
+            reap_orphans({run.identity.pid for run in self._running.values()})
             results, self._ended = self._ended, []
             return [*results, *(self._status(attempt, run) for attempt, run in self._running.items())]
 
