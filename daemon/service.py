@@ -100,6 +100,7 @@ class Service:
             state_dir=settings.state_dir,
             now=time.time,
             steady=time.monotonic,
+            service=manager.unit if manager else "",
             emit=self._emit,
         )
         self.engine = Engine(self.context, self.warehouse, self.executors)

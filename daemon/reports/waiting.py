@@ -124,11 +124,12 @@ def _slot(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -
     stage = pipeline.stage.get(row.state)
     if not runnable or stage is None:
         return "a slot"
-    if stage.phase.sequential:
-        holder = next((a for a in context.running if a.sequence == stage.phase.name), None)
-        return f"a slot of {stage.phase.name}{_runs(holder)}"
     first = pipeline.processors[runnable[0]]
-    if reason := context.engine.unavailable.get(first.executor) or _executor_slot(context, first):
+    in_sequence = [a for a in context.running if a.sequence == stage.phase.name]
+    reason = context.engine.unavailable.get(first.executor) or _executor_slot(context, first)
+    if stage.phase.sequential and (in_sequence or not reason):
+        return f"a slot of {stage.phase.name}{_runs(next(iter(in_sequence), None))}"
+    if reason:
         return reason
     writer = next((a for a in context.running if a.output == first.table), None)
     if writer is not None:
