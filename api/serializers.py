@@ -17,7 +17,7 @@ from backfilld.state.records import AttemptRow, BackfillRow, CheckRow, DateRow, 
 from backfilld.state.store import backfills
 from backfilld.state.store.attempts import covered
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.queries import Cell
+from backfilld.state.store.reporting import Cell
 
 TAKEN_OVER = "taken_over"
 """Pseudo-state of a date that another backfill owns now."""

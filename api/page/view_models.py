@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.page import calendar_grid
 from backfilld.api.page.date_styles import DateStyle, DateStyles
-from backfilld.api.ports import DaemonService
 from backfilld.api.schemas.plans import Plan
 from backfilld.api.schemas.responses import Check, Date
 from backfilld.daemon.reports.plan.results import Step
 from backfilld.state.pipeline.phase import PENDING
-from backfilld.state.store import attempts, queries
+from backfilld.state.store import attempts, reporting
 from backfilld.state.store.database import Transaction
 
 
@@ -50,14 +50,14 @@ def calendar_image(service: DaemonService, styles: DateStyles) -> CalendarImage:
     with service.context.db.read() as tx:
         running_ids = [row.id for row in attempts.running(tx)]
         version = _version(tx, running_ids)
-        cells = queries.calendar(tx)
+        cells = reporting.calendar(tx)
         covered = attempts.covered(tx, running_ids)
     running = {date for dates in covered.values() for date in dates}
     return CalendarImage(version, calendar_grid.rows(cells, service.pipeline.seasons, styles, running))
 
 
 def _version(tx: Transaction, running_ids: Sequence[int]) -> str:
-    return "-".join((queries.calendar_version(tx), *map(str, running_ids)))
+    return "-".join((reporting.calendar_version(tx), *map(str, running_ids)))
 
 
 def passed_states(date: Date) -> set[str]:

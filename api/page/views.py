@@ -18,10 +18,10 @@ from werkzeug.wrappers import Response as AnyResponse
 from backfilld.api import activity, problems, serializers
 from backfilld.api.auth.request_guard import principal
 from backfilld.api.auth.tokens import Scope
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import parse
 from backfilld.api.page import filters, view_models
 from backfilld.api.page.date_styles import DateStyles
-from backfilld.api.ports import DaemonService
 from backfilld.api.routes import backfills, dates, reports
 from backfilld.api.schemas import requests
 from backfilld.api.schemas.fields import whole_number

@@ -5,14 +5,14 @@ from __future__ import annotations
 from flask import Response
 
 from backfilld.api import job_log, serializers
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import Router
-from backfilld.api.ports import DaemonService
 from backfilld.api.problems import BadInput
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.state.records import AttemptRow, AttemptStatus
-from backfilld.state.store import attempts, queries
+from backfilld.state.store import attempts, reporting
 from backfilld.state.suggestions import did_you_mean
 
 section = Router("attempts", "Executions of jobs")
@@ -27,7 +27,7 @@ def list_attempts(service: DaemonService, *, query: requests.AttemptsPage) -> re
         message = f"there is no processor '{query.processor}'; {did_you_mean(query.processor, known)}"
         raise BadInput.for_field("processor", message)
     with service.context.db.read() as tx:
-        rows = queries.attempts_page(
+        rows = reporting.attempts_page(
             tx,
             below=query.cursor,
             statuses=query.status or (),

@@ -12,7 +12,7 @@ from pathlib import Path
 from backfilld.daemon.executors.adapter import Handle, Job, JobResult, JobStatus, RecordHandles
 from backfilld.daemon.executors.attempt_files import FileLog
 from backfilld.daemon.warehouses.adapter import Answers, Wanted, WarehouseError
-from backfilld.daemon.warehouses.budget import DailyBudget
+from backfilld.daemon.warehouses.billing_budget import DailyBudget
 from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.evidence import Evidence, HistoryRun
 from tests.simulation.scenario import ANSWER_SENT, QUERY_SENT

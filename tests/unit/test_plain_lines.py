@@ -5,9 +5,9 @@ import datetime as dt
 import pytest
 
 from backfilld.api.cli.dashboard import plain_lines, release_command
-from backfilld.api.cli.follow import PlainLines
 from backfilld.api.cli.output import sanitize_line, table
 from backfilld.api.cli.progress_view import Failure, Snapshot, attempt_failure, date_failure
+from backfilld.api.cli.watch_view import PlainLines
 
 NOON = dt.datetime(2021, 10, 19, 12, tzinfo=dt.UTC)
 LATER = (NOON + dt.timedelta(minutes=4)).astimezone()

@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 
 from backfilld.api.cli.client import ApiError, Client
-from backfilld.api.cli.follow import display, follow
 from backfilld.api.cli.output import coloured, counts, example, table
 from backfilld.api.cli.progress_view import FailureTracker
+from backfilld.api.cli.watch_view import display, follow
 from backfilld.demo import environment
 from backfilld.state.formatting import pluralize
 from backfilld.state.store.lock import FILE, FileLock, Holder

@@ -20,7 +20,7 @@ from backfilld.daemon.executors.dask.client import (
     WorkerReport,
     task_outcome,
 )
-from backfilld.daemon.executors.dask.files import DaskFiles
+from backfilld.daemon.executors.dask.job_files import DaskFiles
 from backfilld.daemon.executors.dask.settings import DaskSettings
 from backfilld.daemon.executors.poll_thread import PollThread
 

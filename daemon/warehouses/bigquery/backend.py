@@ -26,7 +26,7 @@ from backfilld.daemon.google_errors import FAILURES
 from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
 from backfilld.daemon.warehouses.bigquery.errors import translate_error
 from backfilld.daemon.warehouses.bigquery.settings import BigQuerySettings
-from backfilld.daemon.warehouses.budget import DailyBudget
+from backfilld.daemon.warehouses.billing_budget import DailyBudget
 from backfilld.daemon.warehouses.sql.backend import Row
 from backfilld.daemon.warehouses.sql.queries import Param, Query
 

@@ -18,8 +18,8 @@ from sqlglot import exp
 from backfilld.daemon.warehouses.adapter import QueryError
 from backfilld.daemon.warehouses.lake.from_bigquery.queries import to_duckdb
 from backfilld.daemon.warehouses.lake.settings import Dialect
+from backfilld.daemon.warehouses.sql.pipeline_sql import user_texts, with_parameters, with_user_sql
 from backfilld.daemon.warehouses.sql.queries import CACHED, Statement
-from backfilld.daemon.warehouses.sql.user_sql import user_texts, with_parameters, with_user_sql
 
 DIALECT = "duckdb"
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from sqlglot import exp
 
-from backfilld.daemon.warehouses.sql.user_sql import user_sql
+from backfilld.daemon.warehouses.sql.pipeline_sql import user_sql
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.expectations.figures import (
     Aggregate,

@@ -21,9 +21,9 @@ from backfilld.daemon.warehouses.adapter import (
     WarehouseAdapter,
     WarehouseError,
 )
-from backfilld.daemon.warehouses.client import WarehouseClient
+from backfilld.daemon.warehouses.sql.pipeline_sql import with_parameters, with_user_sql
 from backfilld.daemon.warehouses.sql.queries import Query
-from backfilld.daemon.warehouses.sql.user_sql import with_parameters, with_user_sql
+from backfilld.daemon.warehouses.sql.warehouse import WarehouseClient
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.sections import WarehouseSettings
 

@@ -14,19 +14,19 @@ from typing import Any
 
 from backfilld.daemon.engine import (
     calendar_changes,
-    cascade,
     circuit_breaker,
     foreign_writes,
     lookback,
-    recovery,
-    references,
-    regression,
+    ratio_references,
+    recovered_dates,
+    regressed_dates,
+    stale_dates,
     volumes,
 )
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.foreign_writes import is_foreign_write
-from backfilld.daemon.engine.references import new_reference, stored_reference
-from backfilld.daemon.engine.regression import UNCERTAIN
+from backfilld.daemon.engine.ratio_references import new_reference, stored_reference
+from backfilld.daemon.engine.regressed_dates import UNCERTAIN
 from backfilld.daemon.events import Incident
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
 from backfilld.state.records import CheckRow
@@ -36,7 +36,7 @@ from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.judge import Judgement, judge
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import attempts, calendar_days, checks, dates, holds, work
+from backfilld.state.store import attempts, calendar_days, checks, dates, due_work, holds
 from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
 
@@ -64,7 +64,7 @@ class Validator:
         """
         now, limit = self._context.now(), self._context.questions
         with self._context.db.read() as tx:
-            todo = work.due_queries(tx, now)
+            todo = due_work.due_queries(tx, now)
             if todo.held and holds.in_force(tx, holds.WAREHOUSE, now):
                 return 0
             without_calendar = dates.span_waiting(tx, WaitReason.CALENDAR)
@@ -169,9 +169,9 @@ class Validator:
             judged_dates = sorted({date for date, _ in saved_pairs})
             satisfied = [(r.date, r.processor) for _, r in saved if r.judgement.verdict.satisfied]
             incidents = circuit_breaker.count(tx, self._context, saved)
-            moves = cascade.mark_stale(tx, self._context, saved)
-            moves += recovery.update(tx, self._context, saved)
-            incidents += regression.update(tx, self._context, judged_dates)
+            moves = stale_dates.mark_stale(tx, self._context, saved)
+            moves += recovered_dates.update(tx, self._context, saved)
+            incidents += regressed_dates.update(tx, self._context, judged_dates)
             dates.make_dates_due(tx, judged_dates, dates.IMMEDIATELY)
             lookback.wake_unblocked(tx, self._context, satisfied)
             changed = {
@@ -268,7 +268,7 @@ class Validator:
         self, tx: Transaction, changed: Collection[checks.Pair], saved: Collection[checks.Pair]
     ) -> None:
         """Query again what waits for a reference that has another verdict now, or is satisfied."""
-        compared = references.waiting_pairs(self._context.pipeline, changed)
+        compared = ratio_references.waiting_pairs(self._context.pipeline, changed)
         pairs = [pair for pair in compared if pair not in saved]
         if not pairs:
             return
@@ -286,7 +286,7 @@ class Validator:
         """Query a reference again whose stored verdict rests on another row count than it has now."""
         stored = self._stored_references(due)
         queried = {(check.date, check.processor) for check in due}
-        pairs = references.outdated(self._context.pipeline, queried, stored, answers)
+        pairs = ratio_references.outdated(self._context.pipeline, queried, stored, answers)
         if pairs:
             with self._context.db.write() as tx:
                 checks.request_check(tx, pairs, self._context.now())

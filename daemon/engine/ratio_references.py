@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from backfilld.daemon.engine.regression import UNCERTAIN
+from backfilld.daemon.engine.regressed_dates import UNCERTAIN
 from backfilld.daemon.warehouses.adapter import Answers
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.pipeline import Pipeline
