@@ -10,25 +10,25 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from backfilld.state.pipeline.durations import parse_duration
 from backfilld.state.pipeline.fields import Column
 from backfilld.state.pipeline.strict_model import StrictModel
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
-
-def parse_duration(text: object) -> object:
-    """`"90s"`, `"30m"`, `"4h"` or `"2d"` in seconds.
+def parse_size(text: object) -> object:
+    """`"64KB"`, `"100MB"` or `"1GB"` in bytes, with units of 1,000.
 
     Raises:
-        ValueError: the text is not a duration.
+        ValueError: the text is not a size.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text) if isinstance(text, str) else None
+    match = re.fullmatch(r"(\d+)(KB|MB|GB|TB)", text) if isinstance(text, str) else None
     if match is None:
-        raise ValueError(f'{text!r} is not a duration; write it like "90s", "30m" or "4h"')
-    return float(match[1]) * _UNITS[match[2]]
+        raise ValueError(f'{text!r} is not a size; write it like "100MB" or "1GB"')
+    return int(match[1]) * 1000 ** (1 + ("KB", "MB", "GB", "TB").index(match[2]))
 
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
+Size = Annotated[int, BeforeValidator(parse_size)]
 DEFAULT_QUOTA_TIMEZONE = "America/Los_Angeles"
 """BigQuery's daily quotas begin anew at midnight Pacific time (its quota documentation)."""
 TableName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){1,2}$")]
