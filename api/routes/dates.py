@@ -23,6 +23,7 @@ from backfilld.daemon.reports.waiting import waiting_on, with_pause
 from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.store import attempts, calendar_days, checks, dates, reporting, transitions
 from backfilld.state.store.database import Transaction
+from backfilld.state.store.date_filters import DateFilter
 from backfilld.state.suggestions import did_you_mean
 
 section = Router("dates", "Dates, each with one state machine")
@@ -39,10 +40,14 @@ def list_dates(service: DaemonService, *, query: requests.DatesPage) -> response
     """Dates that were ever enqueued, oldest first."""
     start, end = query.start or EARLIEST, query.end or LATEST
     first = start if query.cursor is None else max(start, query.cursor + DAY)
-    states, limit = _states(service.context, query.state), query.limit + 1
+    states, more = _states(service.context, query.state), list(_filter(service.context, query).conditions())
     with service.context.db.read() as tx:
-        number = reporting.number_of_dates(tx, start=start, end=end, states=states, mark=query.mark)
-        rows = dates.page(tx, start=first, end=end, states=states, mark=query.mark, limit=limit)
+        number = reporting.number_of_dates(
+            tx, start=start, end=end, states=states, mark=query.mark, more=more
+        )
+        rows = dates.page(
+            tx, start=first, end=end, states=states, mark=query.mark, more=more, limit=query.limit + 1
+        )
         page = with_pause(tx, rows[: query.limit])
         waits = waiting_on(tx, service.context, page)
     items = [serializers.date_summary(row, waits.get(row.date)) for row in page]
@@ -105,6 +110,19 @@ def accept_date(service: DaemonService, *, path: requests.ByDate, body: requests
     """Waive the output of a processor: the date may pass without it."""
     service.commands.accept(path.date, body.processor, by=current_actor(), reason=body.reason)
     return _date(service, path.date)
+
+
+def _filter(context: EngineContext, query: requests.DatesPage) -> DateFilter:
+    known = context.pipeline.processors
+    if query.processor is not None and query.processor not in known:
+        message = f"there is no processor '{query.processor}'; {did_you_mean(query.processor, known)}"
+        raise BadInput.for_field("processor", message)
+    return DateFilter(
+        outcomes=query.outcome or (),
+        processor=query.processor or "",
+        verdicts=query.verdict or (),
+        reason=query.reason or "",
+    )
 
 
 def _states(context: EngineContext, wanted: str | None) -> list[str]:
