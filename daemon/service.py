@@ -38,6 +38,7 @@ from backfilld.daemon.warehouses.open_warehouse import open_warehouse
 from backfilld.daemon.worker_thread import Worker
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.machine import Machine
+from backfilld.state.store import pipeline_versions
 from backfilld.state.store.database import Database
 from backfilld.state.store.errors import DatabaseUnavailable
 from backfilld.state.store.lock import Holder, open_lock
@@ -73,6 +74,7 @@ class Service:
             PipelineError: the pipeline file cannot be used.
             DatabaseUnavailable: the state database cannot be used.
             AlreadyRunning: another daemon serves the state directory.
+            OtherPipeline: the state database belongs to another pipeline.
             SettingsError: the state directory or its logs cannot be used, or an executor lacks its package.
         """
         self.settings = settings
@@ -82,7 +84,12 @@ class Service:
         self._lock = open_lock(self.db, Holder.me(since=time.time(), listen=settings.listen))
         self.db.fence(self._lock.check)
         self._leadership = Leadership(self._lock, self._open_state)
-        self._leadership.ensure_leader()
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.db.close)
+            undo.callback(self._lock.release)
+            self._leadership.ensure_leader()
+            self._refuse_other_pipeline()
+            undo.pop_all()
         self._recovered_term = 0
         self.backups = Backups(self.db, now=time.time) if self.db.sqlite else None
         self.warehouse = warehouse or open_warehouse(
@@ -128,6 +135,13 @@ class Service:
         self.db.verify()
         self.db.upgrade()
         self.db.verify_values()
+        self._refuse_other_pipeline()
+
+    def _refuse_other_pipeline(self) -> None:
+        """Refuse a database with another pipeline's state, also as a standby. Raises OtherPipeline."""
+        if not self.db.empty:
+            with self.db.read() as tx:
+                pipeline_versions.refuse_other(tx, self.pipeline.name, self.db.name)
 
     def start(self) -> None:
         """Recover and start all threads, or stand by for the daemon that leads."""

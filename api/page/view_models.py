@@ -75,7 +75,7 @@ def by_phase(date: DateDetail) -> list[tuple[str, list[Check]]]:
     return [(phase, list(checks)) for phase, checks in groups]
 
 
-def acceptable(date: Date, pipeline: Pipeline) -> set[str]:
+def acceptable(date: DateDetail, pipeline: Pipeline) -> set[str]:
     """The processors whose missing output an operator can accept: their turn came, and no job runs."""
     state = date.state
     if state == FAILED:

@@ -159,9 +159,10 @@ class Engine:
         """
         now = self.context.now()
         with self.context.db.write() as tx:
-            if not pipeline_versions.record(tx, f"{__version__} {self.context.pipeline.fingerprint}"):
+            pipeline = self.context.pipeline
+            if not pipeline_versions.record(tx, pipeline.name, __version__, pipeline.fingerprint):
                 return
-            processors = self.context.pipeline.processors
+            processors = pipeline.processors
             checks.clear_all_runnable(tx)
             check_resets.reset_other_tables(tx, {name: p.table for name, p in processors.items()}, now)
             check_resets.request_live(tx, processors, now)

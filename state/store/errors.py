@@ -38,6 +38,10 @@ _SERVER_REMEDIES = {
 """Remedies by SQLSTATE or its first characters."""
 
 
+_WRONG_OPTION = "invalid connection option"
+"""How libpq refuses an option of a URL that it does not know."""
+
+
 class DatabaseUnavailable(UserError):
     """The state database cannot be used at the moment; the message says why and what to do."""
 
@@ -78,6 +82,8 @@ def _server_error(where: str, error: Exception, cause: BaseException | None) -> 
         # A refused connection has a localized message and no SQLSTATE.
         remedies = [f"no session: check the server, and database, user and password of the URL; {_WAITS}"]
     message = " ".join(str(cause).split())
+    if not state and _WRONG_OPTION in message:
+        remedies = ["correct the options of the URL, such as ?sslmode=require"]
     return DatabaseUnavailable(f"{where}: {remedies[0]} ({message})") if remedies else None
 
 
