@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from backfilld.daemon.engine import cascade, earlier_states, hold_placement, lookback, references
+from backfilld.daemon.engine import earlier_states, hold_placement, lookback, ratio_references, stale_dates
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.events import DateMoved, Event, GateEvaluated, Incident
 from backfilld.state.formatting import format_counts, pluralize
@@ -24,7 +24,8 @@ from backfilld.state.rules.gates import (
     WaivedBy,
     decide,
 )
-from backfilld.state.rules.machine import FINAL, Outcome, Trigger
+from backfilld.state.rules.machine import FINAL, Trigger
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import backfills, calendar_days, check_resets, checks, dates, holds, transitions
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
@@ -106,17 +107,19 @@ class Advancer:
     def _finish(self, batch: _AdvanceBatch) -> None:
         tx, now = batch.tx, self._context.now()
         dates.set_waiting(tx, batch.waits)  # first: later writes may make some of them due again
-        sequential = cascade.sequential(self._pipeline)
+        sequential = stale_dates.sequential(self._pipeline)
         readmitted = transitions.readmitted(tx, batch.admitted)
         check_resets.reset_for(tx, batch.admitted, self._pipeline.processors, now, sequential, readmitted)
-        cascade.clear(tx, self._context, batch.ended)
+        stale_dates.clear(tx, self._context, batch.ended)
         dependents = sorted(row.date for row in (*batch.admitted, *batch.unchecked))
         lookback.create_lookback_checks(tx, self._context, [batch.days[date] for date in dependents])
         checks.request_check(tx, batch.to_query, now, evaluated=True)
         checks.clear_runnable(tx, batch.not_startable)
         checks.set_runnable(tx, batch.startable)
         lookback.wake_unblocked(tx, self._context, batch.waived)
-        checks.request_check(tx, references.waiting_pairs(self._pipeline, batch.waived), now, evaluated=True)
+        checks.request_check(
+            tx, ratio_references.waiting_pairs(self._pipeline, batch.waived), now, evaluated=True
+        )
         for backfill_id in sorted(batch.failed_in):
             self._stop_if_too_many_failed(batch, batch.backfills[backfill_id])
 
@@ -280,7 +283,7 @@ class Advancer:
         date_checks = batch.checks_by_date.get(walk.row.date, {})
         for name, waiver in wait.waivers.items():
             new = date_checks[name].waiver_reason != waiver.reason
-            if new and names.intersection(references.compared_with(self._pipeline, name)):
+            if new and names.intersection(ratio_references.compared_with(self._pipeline, name)):
                 checks.waive(batch.tx, walk.row.date, name, by=waiver.by, reason=waiver.reason)
                 batch.waived.append((walk.row.date, name))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from backfilld.daemon.executors.adapter import Handle, Job, JobResult, JobStatus, RecordHandles
 from backfilld.daemon.executors.attempt_files import FileLog
 from backfilld.daemon.warehouses.adapter import Answers, Wanted, WarehouseError
-from backfilld.daemon.warehouses.budget import DailyBudget
+from backfilld.daemon.warehouses.billing_budget import DailyBudget
 from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.evidence import Evidence, HistoryRun
 from tests.simulation.scenario import ANSWER_SENT, QUERY_SENT
@@ -101,6 +101,11 @@ class SimWarehouse:
         for number in range(start.toordinal(), end.toordinal() + 1):
             self.read_at.setdefault(dt.date.fromordinal(number), []).append(self.clock())
         return {date: {"games": games} for date, games in self.calendar.items() if start <= date <= end}
+
+    def rule_problem(self, processor: str, date: dt.date) -> str:
+        """Every rule can be queried."""
+        del processor, date
+        return ""
 
     def evidence(self, wanted: Wanted, *, purpose: str, stamps: Wanted | None = None) -> Answers:
         """What the rows and the history say."""

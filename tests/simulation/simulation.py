@@ -21,7 +21,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.engine import Engine
 from backfilld.daemon.engine.enqueue import Enqueuer
 from backfilld.daemon.events import Event
-from backfilld.daemon.warehouses.budget import DailyBudget
+from backfilld.daemon.warehouses.billing_budget import DailyBudget
 from backfilld.state.rules.machine import Machine
 from tests.simulation.crashing_database import CrashingDatabase, Killed
 from tests.simulation.end_invariants import end
