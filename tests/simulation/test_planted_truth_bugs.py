@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from backfilld.daemon.engine import calendar_changes, earlier_states, lookback, validate
+from backfilld.daemon.engine import calendar_changes, collect_evidence, earlier_states, lookback
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.daemon.engine.launch import Launcher
-from backfilld.daemon.engine.sweep import Sweeper
+from backfilld.daemon.engine.revalidation import Sweeper
 from backfilld.state.records import CheckRow
 from backfilld.state.rules import gates, judge
 from backfilld.state.rules.verdict import Verdict
@@ -137,7 +137,7 @@ def stay_where_an_edit_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def keep_failed_dates_to_their_calendar(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validate.failed_dates, "due", lambda *_: [])
+    monkeypatch.setattr(collect_evidence.failed_dates, "due", lambda *_: [])
 
 
 def _any(scenario: Scenario) -> bool:
