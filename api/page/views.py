@@ -100,8 +100,11 @@ def overview(service: DaemonService, styles: DateStyles) -> AnyResponse:
 
 
 def _calendar(service: DaemonService, styles: DateStyles) -> Response:
-    if view_models.calendar_image_version(service) in request.if_none_match:
-        return Response(status=304)
+    version = view_models.calendar_image_version(service)
+    if request.if_none_match.contains_weak(version):
+        unchanged = Response(status=304)
+        unchanged.set_etag(version)
+        return unchanged
     grid = view_models.calendar_image(service, styles)
     response = Response(render_template("parts/calendar.html", grid=grid))
     response.set_etag(grid.version)

@@ -55,7 +55,7 @@ _WAKE_WAITING = (
 
 
 def get(tx: Connection, date: dt.date) -> DateRow | None:
-    """One date, or None when nobody ever enqueued it."""
+    """One date, or None if it was never enqueued."""
     row = tx.execute(_GET, {"_date": date}).one_or_none()
     return row_mappers.date(row) if row else None
 
