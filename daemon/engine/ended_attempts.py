@@ -16,6 +16,9 @@ from backfilld.state.store.attempts import AttemptEnd
 from backfilld.state.store.checks import AttemptResult
 from backfilld.state.store.database import Transaction
 
+_REFUSALS = ("Read-only file system", "Permission denied", "Operation not permitted")
+"""What jobs print of EROFS, EACCES and EPERM, with which a sandbox refuses."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedAttempt:
@@ -87,7 +90,7 @@ def _result(
             "last_attempt_started_at": row.started_at,
             "last_attempt_ended_at": end.ended_at,
             "last_attempt_succeeded": int(end.ended_well),
-            "last_attempt_detail": _detail(end),
+            "last_attempt_detail": _detail(end, context.service),
         }
     return AttemptResult(pair=pair, attempt=row.id, query_due_at=query_due_at, values=values)
 
@@ -104,11 +107,17 @@ def _backoff_seconds(context: EngineContext, processor: str, attempt_count: int)
     return float(base * 2 ** (max(attempt_count, 1) - 1)) * context.rng.uniform(0.75, 1.25)
 
 
-def _detail(end: AttemptEnd) -> str:
-    """How the attempt ended, as verdict reasons show it: `exit 1: last line of its log`."""
+def _detail(end: AttemptEnd, service: str) -> str:
+    """How the attempt ended, as verdict reasons show it: `exit 1: last line of its log`.
+
+    `service` is the systemd service, if any, whose sandbox may have refused what the job wanted to write.
+    """
     code = f"exit {end.exit_code}" if end.exit_code is not None else end.detail
     status = str(end.status) if end.status is not AttemptStatus.EXITED else ""
-    return ": ".join(word for word in (status, code, last_line(end.tail)) if word)
+    detail = ": ".join(word for word in (status, code, last_line(end.tail)) if word)
+    if service and not end.ended_well and any(words in end.tail for words in _REFUSALS):
+        return f"{detail}; if the sandbox of {service} refuses that, open it with deploy/systemd/jobs.conf"
+    return detail
 
 
 def _request_related_checks(
