@@ -25,7 +25,9 @@ GROUPS: Mapping[str, Mapping[str, Verb]] = {
     "Run": {
         "preflight": Verb("report:preflight", "Check that a range of dates can start."),
         "serve": Verb("serve:serve", "Run the daemon until SIGTERM."),
-        "demo": Verb("demo:demo", "Run a small NBA platform on an embedded lake."),
+        "demo": Verb(
+            "demo:demo", "Run a small NBA platform on an embedded lake, and see three faults caught."
+        ),
     },
     "Requests": {
         "enqueue": Verb("control:enqueue", "Request a backfill of START to END."),

@@ -183,7 +183,7 @@ class Range(StrictModel):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         _refuse_reversed(self.start, self.end)
-        _refuse_wide("end", self.start, self.end or self.start)
+        refuse_wide("end", self.start, self.end or self.start)
         return self
 
 
@@ -249,12 +249,12 @@ class NewBackfill(StrictModel):
         if self.dates is not None:
             if self.start is not None or self.end is not None:
                 raise fault("dates", "excludes start and end; give either dates or a range")
-            _refuse_wide("dates", min(self.dates), max(self.dates))
+            refuse_wide("dates", min(self.dates), max(self.dates))
         elif self.start is None:
             raise fault("start", "is missing; give start and end, or dates")
         else:
             _refuse_reversed(self.start, self.end)
-            _refuse_wide("end", self.start, self.end or self.start)
+            refuse_wide("end", self.start, self.end or self.start)
         return self
 
     @property
@@ -308,30 +308,6 @@ class Accept(StrictModel):
     reason: Reason
 
 
-class GridAction(StrEnum):
-    """What can be done with a rectangle of the grid."""
-
-    RETRY = "retry"
-    ACCEPT = "accept"
-
-
-class GridSelection(StrictModel):
-    """A rectangle of the grid, `first` and `last` included, and an action; without processors: all."""
-
-    first: PlainDate
-    last: PlainDate
-    processor: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    do: Annotated[GridAction, Field(strict=False)]
-    reason: Reason | None = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.last < self.first:
-            raise fault("last", f"{self.last} is before first {self.first}")
-        _refuse_wide("last", self.first, self.last)
-        return self
-
-
 class AuditPage(Page):
     """A page of the audit log, newest first; `start` and `end` are UTC days, both included."""
 
@@ -359,7 +335,8 @@ def _refuse_reversed(start: dt.date | None, end: dt.date | None) -> None:
         raise fault("end", f"{end} is before start {start}")
 
 
-def _refuse_wide(field: str, first: dt.date, last: dt.date) -> None:
+def refuse_wide(field: str, first: dt.date, last: dt.date) -> None:
+    """Refuse a range of more than MOST_DATES days. Raises a fault of that field."""
     days = (last - first).days + 1
     if days > MOST_DATES:
         raise fault(field, f"{first} to {last} is {days} days; one request takes at most {MOST_DATES}")
