@@ -82,12 +82,7 @@ class Service:
         self._lock = open_lock(self.db, Holder.me(since=time.time(), listen=settings.listen))
         self.db.fence(self._lock.check)
         self._leadership = Leadership(self._lock, self._open_state)
-        with contextlib.ExitStack() as undo:
-            undo.callback(self.db.close)
-            undo.callback(self._lock.release)
-            self._leadership.ensure_leader()
-            self._refuse_other_pipeline()
-            undo.pop_all()
+        self._lead_or_stand_by()
         self._recovered_term = 0
         self.backups = Backups(self.db, now=time.time) if self.db.sqlite else None
         self.warehouse = warehouse or open_warehouse(
@@ -125,6 +120,15 @@ class Service:
             on_iteration=manager.beat,
             poll_interval=manager.beat_seconds,
         )
+
+    def _lead_or_stand_by(self) -> None:
+        """Acquire leadership if it is free. After a refusal nothing stays open."""
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.db.close)
+            undo.callback(self._lock.release)
+            self._leadership.ensure_leader()
+            self._refuse_other_pipeline()
+            undo.pop_all()
 
     def _open_state(self) -> None:
         """As the new leader: check that the database is intact and not lost, and migrate it."""
