@@ -114,6 +114,7 @@ _KINDS: Mapping[str, str] = {
     "TableName": "table's name",
     "Column": "column",
     "Duration": "duration",
+    "Size": "size",
     "Bounds": "list of 1 or 2 numbers",
     "Share": "number",
     "Rows": "list of 1 or 2 numbers",
@@ -243,6 +244,8 @@ def _default(field: FieldInfo, annotation: str) -> str:
         return ""
     if annotation.startswith("Duration"):
         return f'`"{_span(value)}"`'
+    if annotation == "Size":
+        return f'`"{value / 1e9:g}GB"`'
     return f"`{_toml(value.value if isinstance(value, Enum) else value)}`"
 
 
