@@ -12,7 +12,8 @@ from backfilld.api.page.date_styles import DateStyle, DateStyles
 from backfilld.api.schemas.plans import Plan
 from backfilld.api.schemas.responses import Check, DateDetail
 from backfilld.daemon.reports.plan.results import Step
-from backfilld.state.pipeline.phase import PENDING
+from backfilld.state.pipeline.phase import FAILED, PENDING
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.store import attempts, reporting
 from backfilld.state.store.database import Transaction
 
@@ -72,6 +73,26 @@ def by_phase(date: DateDetail) -> list[tuple[str, list[Check]]]:
     """The verdicts of a date by phase, in the order of the pipeline."""
     groups = groupby(date.processors, lambda check: check.phase or "")
     return [(phase, list(checks)) for phase, checks in groups]
+
+
+def acceptable(date: DateDetail, pipeline: Pipeline) -> set[str]:
+    """The processors whose missing output an operator can accept: their turn came, and no job runs."""
+    state = date.state
+    if state == FAILED:
+        state = next((move.source for move in reversed(date.transitions) if move.target == FAILED), None)
+    reached = next((stage.index for stage in pipeline.stages if stage.name == state), None)
+    if reached is None:
+        reached = -1 if state == PENDING else len(pipeline.stages)
+    return {
+        check.processor
+        for check in date.processors
+        if not check.satisfied
+        and check.attempt_id is None
+        and check.asked_at is not None
+        and (stage := pipeline.stage_of.get(check.processor)) is not None
+        and stage.index <= reached
+        and (check.attempts or date.state in (None, FAILED))
+    }
 
 
 def summarize_plan(plan: Plan) -> Iterator[tuple[str, list[PlannedJobs]]]:

@@ -15,7 +15,7 @@ from backfilld.daemon.engine.enqueue import DateResult, EnqueueRequest, EnqueueR
 from backfilld.daemon.reports.waiting import waiting_on
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow, EnqueueOutcome
-from backfilld.state.rules.machine import Outcome
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import backfills, dates
 from backfilld.state.store.backfills import BackfillDateRow
 

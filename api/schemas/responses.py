@@ -10,7 +10,8 @@ from pydantic import Field
 from backfilld.api.schemas.fields import BackfillStatus, ReportModel, ResponseModel, Time
 from backfilld.state.records import AttemptStatus, EnqueueOutcome, Sources
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.machine import Outcome, Trigger
+from backfilld.state.rules.machine import Trigger
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 
 Counts = dict[str, int]
@@ -153,13 +154,17 @@ class Check(ResponseModel):
 
 
 class Attempt(ResponseModel):
-    """One execution of the job of a processor. `status` is how the job ended; the verdict is separate."""
+    """One execution of the job of a processor. `status` is how the job ended, `verdict` what it left."""
 
     id: int
     processor: str
     phase: str
     status: AttemptStatus
     exit_code: int | None
+    verdict: Verdict | None = Field(
+        description="what the warehouse held afterwards; the worst of its dates; null before it was queried"
+    )
+    verdict_reason: str = Field(description="the figures of that verdict")
     detail: str
     started_at: Time
     ended_at: Time | None

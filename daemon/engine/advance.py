@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from backfilld.daemon.engine import hold_placement, lookback, ratio_references, stale_dates
+from backfilld.daemon.engine import earlier_states, hold_placement, lookback, ratio_references, stale_dates
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.events import DateMoved, Event, GateEvaluated, Incident
 from backfilld.state.formatting import format_counts, pluralize
@@ -24,7 +24,8 @@ from backfilld.state.rules.gates import (
     WaivedBy,
     decide,
 )
-from backfilld.state.rules.machine import FINAL, Outcome, Trigger
+from backfilld.state.rules.machine import FINAL, Trigger
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import backfills, calendar_days, check_resets, checks, dates, holds, transitions
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
@@ -151,6 +152,9 @@ class Advancer:
         elif not day.expected:
             walk = _DateWalk(row, row.state, row.entered_at)
             walk.step(Trigger.DISMISS, DONE, day.reason)
+            # Later dates wait for what it lacked when it still was expected.
+            known = batch.checks_by_date.get(row.date, {}).values()
+            batch.to_query += [(row.date, check.processor) for check in known if not check.satisfied]
             self._end(batch, walk, Outcome.NOT_EXPECTED, day.reason)
         else:
             first = self._context.machine.step(PENDING, Trigger.ADMIT)
@@ -164,10 +168,12 @@ class Advancer:
         """Pass every satisfied gate, then end the date or record what it waits for."""
         walk = _DateWalk(row, row.state, row.entered_at)
         date_checks = batch.checks_by_date.get(row.date, {})
-        if self._has_attempt_of_other_state(row, date_checks):
-            batch.waits.append(WaitStatus(row=row, waiting=WaitReason.ATTEMPT))
+        stage = self._pipeline.stage[row.state]
+        if wait := earlier_states.wait(self._pipeline, stage, date_checks):
+            batch.not_startable += [(row.date, c.processor) for c in date_checks.values() if c.runnable]
+            self._wait(batch, walk, wait)
             return
-        if missing := ratio_references.lost(self._pipeline, self._pipeline.stage[row.state], date_checks):
+        if missing := earlier_states.missing_again(self._pipeline, stage, date_checks):
             reason = f"{missing.processor} is {missing.verdict}: {missing.reason}"
             now = self._context.now()
             walk.step(Trigger.READMIT, PENDING, reason)
@@ -189,13 +195,6 @@ class Advancer:
                 self._wait(batch, walk, decision)
             return
         self._end(batch, walk, *self._outcome(batch, walk))
-
-    def _has_attempt_of_other_state(self, row: DateRow, date_checks: Mapping[str, CheckRow]) -> bool:
-        """Whether a processor of another state is running for it, because the pipeline file has changed."""
-        here = {p.name for p in self._pipeline.stage[row.state].processors}
-        return any(
-            check.attempt_id is not None and check.processor not in here for check in date_checks.values()
-        )
 
     def _decide(
         self, batch: _AdvanceBatch, walk: _DateWalk, stage: Stage, date_checks: Mapping[str, CheckRow]
@@ -253,8 +252,10 @@ class Advancer:
         reasons = "; ".join(f"{c.processor}: {c.waiver_reason}" for c in waivers)
         if any(c.waived_by != WaivedBy.FALLBACK for c in waivers):
             return Outcome.WAIVED, reasons
+        day = batch.days[walk.row.date]
+        if not day.expected:  # since its admission: by a changed pipeline file, or a changed calendar
+            return Outcome.NOT_EXPECTED, day.reason
         if walk.transitions[-1].trigger is Trigger.BYPASS:
-            day = batch.days[walk.row.date]
             return Outcome.BOOTSTRAP, f"day {day.season_day} of {day.season} is a bootstrap day" + (
                 f"; {reasons}" if reasons else ""
             )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from backfilld.daemon.engine import (
@@ -21,9 +20,9 @@ from backfilld.daemon.engine import (
     recovered_dates,
     regressed_dates,
     stale_dates,
+    volumes,
 )
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.foreign_writes import is_foreign_write
 from backfilld.daemon.engine.ratio_references import new_reference, stored_reference
 from backfilld.daemon.engine.regressed_dates import UNCERTAIN
 from backfilld.daemon.events import Incident
@@ -35,7 +34,16 @@ from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.judge import Judgement, judge
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import attempts, calendar_days, checks, dates, due_work, holds
+from backfilld.state.store import (
+    attempt_verdicts,
+    attempts,
+    calendar_days,
+    checks,
+    dates,
+    due_work,
+    failed_dates,
+    holds,
+)
 from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
 
@@ -107,14 +115,20 @@ class Validator:
         self._context.emit_all(events)
 
     def recheck_calendar(self) -> None:
-        """Read the calendar again for live dates, unless queries are on hold."""
+        """Read the calendar again for live dates and failed ones that are due, unless queries are on hold."""
+        now, interval = self._context.now(), self._context.pipeline.engine.recheck_interval
         with self._context.db.read() as tx:
             live = dates.live_span(tx)
-            held = holds.in_force(tx, holds.WAREHOUSE, self._context.now())
-        if live is None or held:
+            failed = [row.date for row in failed_dates.due(tx, now, interval, recovered_dates.BATCH)]
+            held = holds.in_force(tx, holds.WAREHOUSE, now)
+        spans = [live] if live else []
+        if failed and not (live and live[0] <= failed[0] and failed[-1] <= live[1]):
+            spans.append((failed[0], failed[-1]))
+        if held:
             return
         try:
-            self.refresh_calendar(*live)
+            for span in spans:
+                self.refresh_calendar(*span)
         except WarehouseError as error:
             self.pause_queries(error)
 
@@ -134,7 +148,7 @@ class Validator:
     def _query(self, due: Sequence[CheckRow], *, purpose: Purpose = "gate", certain: bool = False) -> int:
         asked_at = self._context.now()
         known = [check for check in due if check.processor in self._context.pipeline.processors]
-        stamped = [check for check in known if _reads_stamp(check, purpose)]
+        stamped = [check for check in known if foreign_writes.reads_stamp(check, purpose)]
         answers = self._warehouse.evidence(
             _dates_by_processor(known), purpose=purpose, stamps=_dates_by_processor(stamped)
         )
@@ -150,7 +164,7 @@ class Validator:
             chunk = due[first : first + CHUNK]
             results = zip(chunk, judged[first : first + CHUNK], strict=True)
             kept = [(c, r) for c, r in results if not certain or r.judgement.verdict not in UNCERTAIN]
-            self._save(kept, answers)
+            self._save(kept, answers, purpose)
         self._request_outdated_references(due, answers)
         return len(due)
 
@@ -159,12 +173,16 @@ class Validator:
             counts = calendar_days.for_dates(tx, judged_dates)
         return {date: self._context.pipeline.seasons.day(date, counts.get(date)) for date in judged_dates}
 
-    def _save(self, results: Sequence[tuple[CheckRow, CheckResult]], answers: Answers) -> None:
+    def _save(
+        self, results: Sequence[tuple[CheckRow, CheckResult]], answers: Answers, purpose: Purpose
+    ) -> None:
         with self._context.db.write() as tx:
             saved_pairs = checks.save(tx, [result for _, result in results])
             saved = [
                 (check, result) for check, result in results if (result.date, result.processor) in saved_pairs
             ]
+            if purpose == "gate":
+                attempt_verdicts.record(tx, saved)
             judged_dates = sorted({date for date, _ in saved_pairs})
             satisfied = [(r.date, r.processor) for _, r in saved if r.judgement.verdict.satisfied]
             incidents = circuit_breaker.count(tx, self._context, saved)
@@ -189,12 +207,13 @@ class Validator:
         asked_at: float,
         purpose: Purpose,
     ) -> list[CheckResult]:
-        """The result of each check, in the order of `due`. References are judged first."""
+        """The result of each check, in the order of `due`. References and earlier dates are judged first."""
         pipeline = self._context.pipeline
         position = {name: number for number, name in enumerate(pipeline.judging_order)}
         stored = self._stored_references(due)
         results: dict[checks.Pair, CheckResult] = {}
-        for check in sorted(due, key=lambda check: position.get(check.processor, -1)):
+        complete = self._complete_dates(due)
+        for check in sorted(due, key=lambda check: (position.get(check.processor, -1), check.date)):
             pair = check.date, check.processor
             processor = pipeline.processors.get(check.processor)
             evidence = answers.get((check.processor, check.date), _UNKNOWN_PROCESSOR)
@@ -210,13 +229,17 @@ class Validator:
                 stamp_before=check.stamp_before,
                 reference=compared if of else None,
             )
+            if processor:
+                evidence = complete.compared(processor, check.date, evidence)
             expectation = processor.expect if processor else Expectation()
             judgement = judge(evidence, expectation, days[check.date], context)
+            if processor:
+                complete.record(processor, check.date, judgement, days[check.date].counts)
             # The reference's next verdict leads to the next query; one without a check has none.
             waits = judgement.waits_for_reference and (new is not None or known is not None)
             again = processor is not None and not waits
             result = self._result(check, judgement, asked_at, again=again)
-            results[pair] = _with_stamp(result, check, evidence, purpose)
+            results[pair] = foreign_writes.with_stamp(result, check, evidence, purpose)
         return [results[check.date, check.processor] for check in due]
 
     def _result(self, check: CheckRow, judgement: Judgement, asked_at: float, *, again: bool) -> CheckResult:
@@ -244,6 +267,19 @@ class Validator:
             return {}
         with self._context.db.read() as tx:
             return checks.for_dates(tx, compared)
+
+    def _complete_dates(self, due: Sequence[CheckRow]) -> volumes.CompleteDates:
+        """The stored complete dates that the volumes of these checks compare with."""
+        processors = self._context.pipeline.processors
+        pairs = [
+            (check.date, check.processor)
+            for check in due
+            if check.processor in processors and processors[check.processor].expect.volume
+        ]
+        if not pairs:
+            return volumes.CompleteDates()
+        with self._context.db.read() as tx:
+            return volumes.stored(tx, processors, pairs)
 
     def _request_compared(
         self, tx: Transaction, changed: Collection[checks.Pair], saved: Collection[checks.Pair]
@@ -288,22 +324,6 @@ class Validator:
         self._pause = FIRST_PAUSE
         with self._context.db.write() as tx:
             holds.release(tx, holds.WAREHOUSE, "", actor=ACTOR)
-
-
-def _with_stamp(result: CheckResult, check: CheckRow, evidence: Evidence, purpose: Purpose) -> CheckResult:
-    """The result with what the write stamp shows."""
-    return replace(
-        result,
-        reads_stamp=_reads_stamp(check, purpose),
-        write_stamp=evidence.write_stamp,
-        is_rewritten=check.follows_rewrite and result.judgement.verdict.satisfied,
-        foreign_write=purpose == "sweep" and is_foreign_write(check, evidence),
-    )
-
-
-def _reads_stamp(check: CheckRow, purpose: Purpose) -> bool:
-    """Whether a query reads the write stamp: it costs queries, and only reruns and the sweep compare it."""
-    return purpose == "sweep" or check.awaits_rewrite
 
 
 def _dates_by_processor(wanted: Sequence[CheckRow]) -> Mapping[str, Sequence[dt.date]]:

@@ -251,5 +251,6 @@ def _first_between(sorted_dates: Sequence[dt.date], start: dt.date, end: dt.date
 def calendar_span(pipeline: Pipeline, start: dt.date, end: dt.date) -> tuple[dt.date, dt.date]:
     """The dates whose calendar must be known to handle those from `start` to `end`."""
     lookbacks = [pipeline.lookback(phase) for phase in pipeline.phase if phase.sequential]
-    earliest = [pipeline.seasons.lookback_start(start, lookback) for lookback in lookbacks]
+    volumes = [p.expect.volume.days_back for p in pipeline.processors.values() if p.expect.volume]
+    earliest = [pipeline.seasons.lookback_start(start, lookback) for lookback in [*lookbacks, *volumes]]
     return min([start, *earliest]), end

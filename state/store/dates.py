@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, 
 
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.records import DateRow, Mark
-from backfilld.state.rules.machine import Outcome
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import row_mappers
 from backfilld.state.store.schema import IS_REGRESSED, IS_STALE, checks, dates
 from backfilld.state.store.statements import select_by_dates
@@ -55,7 +55,7 @@ _WAKE_WAITING = (
 
 
 def get(tx: Connection, date: dt.date) -> DateRow | None:
-    """One date, or None when nobody ever enqueued it."""
+    """One date, or None if it was never enqueued."""
     row = tx.execute(_GET, {"_date": date}).one_or_none()
     return row_mappers.date(row) if row else None
 

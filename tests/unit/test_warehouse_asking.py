@@ -46,6 +46,9 @@ class Scripted:
             raise refusal
         return len(question.selects)
 
+    def check(self, question: Query) -> None:
+        self.estimate_bytes(question)
+
     def close(self) -> None:
         pass
 

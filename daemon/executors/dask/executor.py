@@ -262,7 +262,7 @@ class DaskExecutor:
         """Copy what running jobs have written since the last poll, and pass on which jobs to stop."""
         copied, stops = {}, {}
         for attempt, run in running.items():
-            copied[run.handle.key] = self._files.log(attempt).size() or 0
+            copied[run.handle.key] = self._files.copied(attempt)
             if run.kill_at is not None:
                 stops[run.handle.key] = max(run.kill_at - time.monotonic(), 0.0)
         reports, silent = client.poll_workers(copied, stops)

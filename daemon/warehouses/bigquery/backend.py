@@ -89,6 +89,15 @@ class BigQuery:
             job = self._send(client, query, config)
         return max(job.total_bytes_processed or 0, LEAST_BILLED * _tables(query))
 
+    def check(self, query: Query) -> None:
+        """Check the query by a dry run, which is not billed.
+
+        Raises:
+            QueryError: BigQuery refuses this query.
+            WarehouseError: BigQuery answers no query now.
+        """
+        self.estimate_bytes(query)
+
     def now(self) -> float:
         """Epoch seconds."""
         return self._hooks.now()

@@ -17,7 +17,7 @@ def _open(pipeline: Pipeline, hooks: QueryHooks) -> DescribedWarehouse:
 
     settings = cast(LakeSettings, pipeline.warehouse)
     root = pipeline.path.parent / settings.path
-    backend = Lake(root, timeout=settings.query_timeout, hooks=hooks)
+    backend = Lake(root, dialect=settings.dialect, timeout=settings.query_timeout, hooks=hooks)
     return WarehouseClient(pipeline, backend, LakeCatalog(root), LakeStamps(root))
 
 

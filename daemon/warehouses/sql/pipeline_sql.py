@@ -1,21 +1,19 @@
-"""SQL of the pipeline file, which is written in BigQuery's dialect. Pure."""
+"""SQL of the pipeline file within the product's own queries. Pure."""
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from collections.abc import Callable
 
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
-
-from backfilld.daemon.warehouses.adapter import QueryError
-
-WRITTEN_IN = "bigquery"
-"""The dialect of the SQL in pipeline files."""
 
 _MARK = "written in the pipeline file"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_PARAMETER = re.compile(
+    r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* | /\*.*?\*/ | @(?P<name>start|end)\b""",
+    re.VERBOSE | re.DOTALL,
+)
+"""A parameter outside of texts, quoted names and comments."""
 
 
 def user_sql(text: str) -> exp.Expr:
@@ -25,32 +23,25 @@ def user_sql(text: str) -> exp.Expr:
     return node
 
 
-def translated(tree: exp.Expr) -> exp.Expr:
-    """A copy of a query in which SQL of the pipeline file is parsed, for a warehouse of another dialect.
-
-    Raises:
-        QueryError: it is not SQL.
-    """
-
-    def parsed(node: exp.Expr) -> exp.Expr:
-        return _parsed(node.name).copy() if node.meta.get(_MARK) else node
-
-    return tree.transform(parsed)
+def user_texts(tree: exp.Expr) -> list[str]:
+    """The SQL of the pipeline file in a query."""
+    return [node.name for node in tree.find_all(exp.Var) if node.meta.get(_MARK)]
 
 
-def columns_in(predicate: str) -> frozenset[str]:
-    """The columns that a predicate of the pipeline file names, in lower case.
+def with_user_sql(tree: exp.Expr, change: Callable[[str], str]) -> exp.Expr:
+    """A copy of a query in which SQL of the pipeline file is changed."""
 
-    Raises:
-        QueryError: it is not SQL.
-    """
-    # Of a field within a column, `a.b`, only the column `a` is one of the table's.
-    return frozenset(column.parts[0].name.lower() for column in _parsed(predicate).find_all(exp.Column))
+    def changed(node: exp.Expr) -> exp.Expr:
+        return user_sql(change(node.name)) if node.meta.get(_MARK) else node
+
+    return tree.transform(changed)
 
 
-@lru_cache(maxsize=512)
-def _parsed(text: str) -> exp.Expr:
-    try:
-        return sqlglot.parse_one(text, read=WRITTEN_IN)
-    except SqlglotError as error:
-        raise QueryError(_ANSI.sub("", str(error))) from error
+def with_parameters(text: str, sign: str) -> str:
+    """The text with `@start` and `@end` in the warehouse's own writing, such as `$start`."""
+    return _PARAMETER.sub(lambda match: sign + match["name"] if match["name"] else match[0], text)
+
+
+def strip_colors(text: str) -> str:
+    """A parser's error without the colours of a terminal."""
+    return _ANSI.sub("", text)
