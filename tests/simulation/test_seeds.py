@@ -19,6 +19,7 @@ from tests.simulation.run import Simulator
 from tests.simulation.scenario import POINTS
 from tests.simulation.seeds import WORLDS, first_seed
 from tests.simulation.shrink import shrink
+from tests.timeouts import PATIENCE
 
 BLOCK = 20
 """How many worlds one test runs."""
@@ -190,7 +191,7 @@ PLANTED = [
     (see_nobody_else, 7, {"another controller is waited for"}),
     (believe_reruns, 20, {"a rerun proves that it wrote"}),
 ]
-"""Bugs, the first seed of a world that shows each, and the invariants that it breaks.
+"""Bugs, the seed of a world that shows each, and the invariants that it breaks.
 
 A change of the worlds moves these seeds. The search then goes through all of them, which takes minutes
 instead of a second, and its output names the new seed.
@@ -221,11 +222,15 @@ def test_a_planted_bug_is_found(simulator, monkeypatch, plant, known, rules) -> 
 
 def test_a_world_that_fails_is_told_as_a_short_story(simulator, monkeypatch) -> None:
     # Given a world that fails
-    forget_the_sequence(monkeypatch)
+    count_no_moves(monkeypatch)
     seed, error = first_failure(simulator, range(MAX_SEEDS))
     scenario = generate(seed)
+
     # When it is made smaller
-    small = shrink(scenario, lambda one: getattr(simulator.simulate(one)[1], "rule", "") == error.rule)
+    def fails_alike(one):
+        return getattr(simulator.simulate(one)[1], "rule", "") == error.rule
+
+    small = shrink(scenario, fails_alike, seconds=PATIENCE)
     # Then less happens in it, and it still fails in the same way
     assert 0 < len(small.external_events) < len(scenario.external_events)
     assert len(small.games) < len(scenario.games)
