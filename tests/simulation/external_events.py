@@ -26,6 +26,7 @@ def apply_event(sim: Simulation, one: ExternalEvent) -> str:
     if fault is not None:
         fault(sim, **one.args)
         return ""
+    sim.invariants.truth.asking(one.verb, one.args)
     try:
         answer = _REQUESTS.get(one.verb, _ask)(sim, one)
     except (NotFound, Conflict) as refusal:
@@ -33,7 +34,7 @@ def apply_event(sim: Simulation, one: ExternalEvent) -> str:
     dates = [one.args["date"]] if one.verb == "retry_date" else []
     if isinstance(answer, EnqueueResult):
         dates = [detail.date for detail in answer.details if detail.outcome == "enqueued"]
-    sim.invariants.truth.asked(one.verb, one.args, dates)
+    sim.invariants.truth.asked(one.args, dates)
     return ""
 
 

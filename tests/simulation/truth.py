@@ -7,6 +7,7 @@ it reads only what it claims: how dates move, and which outputs it waives. It sh
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.facts import Facts
@@ -39,14 +40,14 @@ class Truth:
 
     # What comes from outside, and what the daemon does
 
-    def asked(self, verb: str, args: dict[str, Any], enqueued: list[dt.date]) -> None:
-        """A request was taken; `enqueued` are its dates."""
-        if args.get("cascades") or verb == "retry_marked":
+    def asking(self, verb: str, args: Mapping[str, Any]) -> None:
+        """A request comes, which the daemon may take even if it is killed before it has answered."""
+        if args.get("force") or args.get("cascades") or verb == "retry_marked":
             self._reruns.update(self._sim.games)
-        if not args.get("force"):
-            return
-        self._reruns.update(enqueued)
-        for date in enqueued:
+
+    def asked(self, args: Mapping[str, Any], enqueued: list[dt.date]) -> None:
+        """A request was taken; `enqueued` are its dates."""
+        for date in enqueued if args.get("force") else ():
             writes = self._sim.warehouse.rows.writes
             self._forced[str(date)] = (
                 self._sim.time,
