@@ -50,16 +50,10 @@ def _ask(sim: Simulation, one: ExternalEvent) -> None:
     getattr(sim.commands, one.verb)(**one.args, by=OPERATOR)
 
 
-def _sweep(sim: Simulation) -> None:
-    before = {date: row["swept_at"] for date, row in sim.invariants.dates.items()}
-    sim.engine.sweeper.run()
-    sim.invariants.truth.swept(before)
-
-
 _REQUESTS: Mapping[str, Callable[[Simulation, ExternalEvent], object]] = {
     "enqueue": lambda sim, one: enqueue(sim, **one.args),
     "accept": lambda sim, one: sim.commands.accept(**one.args, by=OPERATOR, reason="arena closed"),
-    "sweep": lambda sim, one: _sweep(sim),
+    "sweep": lambda sim, one: sim.engine.sweeper.run(),
     "pause_everything": lambda sim, one: sim.commands.pause_everything(by=OPERATOR, reason="lunch"),
 }
 

@@ -14,11 +14,9 @@ import pytest
 from backfilld.daemon.engine import calendar_changes, collect_evidence, earlier_states, lookback
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.daemon.engine.launch import Launcher
-from backfilld.daemon.engine.revalidation import Sweeper
-from backfilld.state.records import CheckRow
 from backfilld.state.rules import gates, judge
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import check_resets, checks, clock_skew, date_marks
+from backfilld.state.store import check_resets, checks, clock_skew
 from backfilld.state.store.schema import holds
 from tests.simulation import harder
 from tests.simulation.quiescence_invariants import Violation
@@ -34,15 +32,6 @@ def count_attempts_of_earlier_requests(monkeypatch: pytest.MonkeyPatch) -> None:
 
     original = check_resets.reset_for
     monkeypatch.setattr(check_resets, "reset_for", reset_for)
-
-
-def count_attempts_of_another_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    def last_attempt_on(self: CheckRow, table: str) -> Any:
-        return original(self, self.output)
-
-    original = CheckRow.last_attempt_on
-    monkeypatch.setattr(CheckRow, "last_attempt_on", last_attempt_on)
-    monkeypatch.setattr(check_resets, "reset_other_tables", lambda *_: None)
 
 
 def trust_the_history(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,24 +91,12 @@ def keep_the_older_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "_is_current", lambda *_: True)
 
 
-def count_failed_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    def mark(self: Sweeper, due: Any, asked_at: float, _: float) -> None:
-        with self._context.db.write() as tx:
-            date_marks.mark_swept(tx, list(due), self._context.now())
-
-    monkeypatch.setattr(Sweeper, "_mark", mark)
-
-
 def start_on_old_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Launcher, "_with_fresh_evidence", lambda _, tx, limits: checks.runnable(tx, limits))
 
 
 def wait_for_a_lost_executor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(AttemptMonitor, "_abandon_unsupervised", lambda *_: 0)
-
-
-def compare_with_anything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judge, "_reference_status", lambda *_: ("", ""))
 
 
 def move_midnight(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,6 +126,7 @@ FOUND = [
     (believe_failed_reruns, 20, "a rerun is what its job did"),
     (ask_only_about_known_dates, 48, "no holes in the lookback"),
     (read_the_calendar_once, 47, "an error is never an answer"),
+    (keep_the_older_answer, 17, "validation first"),
     (start_on_old_answers, 0, "validation first"),
     (wait_for_a_lost_executor, 3093, "liveness"),
     (move_midnight, 37, "absolute deadlines stay"),

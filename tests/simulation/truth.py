@@ -94,25 +94,6 @@ class Truth:
                     self._started(launch, date)
         self._judged = len(launches)
 
-    def swept(self, before: dict[str, float | None]) -> None:
-        """A sweep has ended; `before` is when each date was looked at last until then.
-
-        Raises:
-            Violation: a date counts as looked at although one of its tables could not be asked.
-        """
-        engine = self._sim.pipeline.engine
-        broken = self._sim.warehouse.broken.keys() & self._sim.pipeline.processors.keys()
-        for date, row in self._invariants.dates.items():
-            asked = [
-                n for n in broken if (date, n) in self._invariants.checks and not self._is_waived(date, n)
-            ]
-            if row["state"] != "done" or row["swept_at"] == before.get(date) or not asked:
-                continue
-            if row["swept_at"] + engine.revalidate_within > self._sim.time + engine.recheck_interval + SLACK:
-                raise Violation(
-                    "done is looked at again", f"{date} counts as looked at, {asked} could not be"
-                )
-
     def settled(self) -> None:
         """At the very end, after a sweep: every done date is what it says, or carries a mark.
 
