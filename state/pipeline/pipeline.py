@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import graphlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from backfilld.state.pipeline.sections import (
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.calendar import Calendar, Day, Lookback, Season
 from backfilld.state.rules.judge import JudgeContext, outside
+from backfilld.state.rules.needs import Need, NeedsGraph
 
 
 class EngineSettings(StrictModel):
@@ -155,6 +156,41 @@ class Pipeline(StrictModel):
         if phase.lookback is not None:
             return phase.lookback
         return "season" if phase.sequential and self.calendar.season else 0
+
+    @cached_property
+    def needs(self) -> NeedsGraph:
+        """The graph of needs: by the states of a date, each phase's `lookback`, and what processors state."""
+        needs = {p.name: self._needs_of(stage, p) for stage in self.stages for p in stage.processors}
+        return NeedsGraph(needs, self.seasons)
+
+    def _needs_of(self, stage: Stage, processor: Processor) -> list[Need]:
+        """The state before on the same date, and earlier dates; windows that are alike are one need."""
+        before = self.stages[stage.index - 1].processors if stage.index else ()
+        windows: dict[tuple[Lookback, bool], list[str]] = {}
+        for name, lookback, same_date in (
+            *((p.name, 0, True) for p in before),
+            *self._stated_needs(stage, processor),
+        ):
+            windows.setdefault((lookback, same_date), []).append(name)
+        return [
+            Need(of=tuple(dict.fromkeys(names)), lookback=lookback, same_date=same_date)
+            for (lookback, same_date), names in windows.items()
+        ]
+
+    def _stated_needs(self, stage: Stage, processor: Processor) -> Iterator[tuple[str, Lookback, bool]]:
+        """Processors with a window, and whether it includes the date itself."""
+        place = self.phase.index(stage.phase)
+        if processor.needs is None:
+            before = self.phase[place - 1].processor if place else ()
+            yield from ((p.name, self.lookback(stage.phase), True) for p in before)
+        past: Lookback = "season" if self.calendar.season else processor.since or "past"
+        for need in processor.needs or ():
+            if need.of is None:
+                yield processor.name, past if need.lookback is None else need.lookback, False
+            else:
+                yield need.of, need.lookback or 0, True
+        if processor.depends_on_past:
+            yield processor.name, past, False
 
     def bootstrap_days(self, processor: Processor) -> int:
         """The number of days at a season's start on which nothing is expected of a processor."""

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from backfilld.state.pipeline.fields import Column, Name
 from backfilld.state.pipeline.jobs import JobSettings
+from backfilld.state.pipeline.need_settings import NeedSettings
 from backfilld.state.pipeline.sections import Duration, TableName
 from backfilld.state.rules.expectation import Expectation
 
@@ -58,6 +59,10 @@ class Processor(JobSettings):
     """The first date on which it has output; earlier ones are `not_expected`."""
     until: dt.date | None = None
     """The last date on which it has output; later ones are `not_expected`."""
+    needs: tuple[NeedSettings, ...] | None = Field(default=None, strict=False)
+    """What its job reads of other dates. It replaces the phase's `lookback`; `[]`: nothing. See *Needs*."""
+    depends_on_past: bool = False
+    """Whether each date needs all its own earlier ones: those of the season, or from `since` on."""
     writers: int = Field(default=1, ge=1, le=100)
     """The most attempts that write its table at the same time."""
     batch: int = Field(default=1, ge=1, le=1000)
@@ -95,6 +100,11 @@ class Processor(JobSettings):
         if self.since and self.until and self.since > self.until:
             raise ValueError(f"since {self.since} is after until {self.until}; correct one of them")
         return self
+
+    @property
+    def predecessors(self) -> tuple[str, ...]:
+        """The processors that run before it on the same date, where they are of its phase."""
+        return (*self.after, *(need.of for need in self.needs or () if need.of))
 
     @property
     def placeholders(self) -> tuple[str, ...]:
