@@ -64,7 +64,7 @@ def _query_due_at(
     gate_stays_closed = any(
         c.runnable or (c.attempt_id is not None and c.attempt_id not in closed_ids) for c in siblings
     )
-    has_dependents = any(processor in p.after for p in stage.processors)
+    has_dependents = any(processor in p.predecessors for p in stage.processors)
     return due_at + pipeline.engine.batch_window if gate_stays_closed and not has_dependents else due_at
 
 

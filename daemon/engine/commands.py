@@ -9,7 +9,7 @@ import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterator
 
-from backfilld.daemon.engine import budgets, cascade, lookback, references, regression
+from backfilld.daemon.engine import budgets, cascade, references, regression, upstream
 from backfilld.daemon.engine.attempt_monitor import cancel_running
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.hold_placement import place_hold
@@ -244,7 +244,7 @@ class Commands:
                 )
             regression.update(tx, self._context, [date])
             dates.make_dates_due(tx, [date], now)
-            lookback.wake_unblocked(tx, self._context, [(date, processor)])
+            upstream.wake_unblocked(tx, self._context, [(date, processor)])
             compared = references.waiting_pairs(self._context.pipeline, [(date, processor)])
             checks.request_check(tx, compared, self._context.now())
         self._context.emit_all(moves)

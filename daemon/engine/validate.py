@@ -17,10 +17,10 @@ from backfilld.daemon.engine import (
     cascade,
     circuit_breaker,
     foreign_writes,
-    lookback,
     recovery,
     references,
     regression,
+    upstream,
 )
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.foreign_writes import is_foreign_write
@@ -88,18 +88,19 @@ class Validator:
         return judged_count
 
     def refresh_calendar(self, start: dt.date, end: dt.date) -> None:
-        """Read the calendar for the dates and their lookback, and make the dates due that wait for it.
+        """Read the calendar for the dates and those that they need, and make the dates due that wait for it.
 
         Raises:
             WarehouseError: the calendar could not be read.
         """
-        first, last = lookback.calendar_span(self._context.pipeline, start, end)
-        answer = self._warehouse.counts(first, last)
-        span = (dt.date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1))
+        with self._context.db.read() as tx:
+            first = upstream.earliest_needed(upstream.needs_graph(tx, self._context.pipeline), start)
+        answer = self._warehouse.counts(first, end)
+        span = (dt.date.fromordinal(n) for n in range(first.toordinal(), end.toordinal() + 1))
         counts = self._context.pipeline.seasons.counts_of(span, answer)
         now = self._context.now()
         with self._context.db.write() as tx:
-            known = calendar_days.between(tx, first, last)
+            known = calendar_days.between(tx, first, end)
             calendar_days.save(tx, counts, now)
             dates.make_waiting_due(tx, WaitReason.CALENDAR, now)
             changed = [date for date in counts if date in known and known[date] != counts[date]]
@@ -166,13 +167,15 @@ class Validator:
                 (check, result) for check, result in results if (result.date, result.processor) in saved_pairs
             ]
             judged_dates = sorted({date for date, _ in saved_pairs})
-            satisfied = [(r.date, r.processor) for _, r in saved if r.judgement.verdict.satisfied]
+            satisfied = [
+                (r.date, r.processor) for c, r in saved if r.judgement.verdict.satisfied and not c.satisfied
+            ]
             incidents = circuit_breaker.count(tx, self._context, saved)
             moves = cascade.mark_stale(tx, self._context, saved)
             moves += recovery.update(tx, self._context, saved)
             incidents += regression.update(tx, self._context, judged_dates)
             dates.make_dates_due(tx, judged_dates, dates.IMMEDIATELY)
-            lookback.wake_unblocked(tx, self._context, satisfied)
+            upstream.wake_unblocked(tx, self._context, satisfied)
             changed = {
                 (r.date, r.processor)
                 for c, r in saved

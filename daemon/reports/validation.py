@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from backfilld.daemon.engine import lookback
 from backfilld.daemon.reports.next_action import PhaseStatus, next_action
 from backfilld.daemon.reports.snapshot import (
     Known,
@@ -233,12 +232,15 @@ def _readiness(day: Day, closed: Decision | None, *, goes_through: bool) -> Read
 
 def _missing_upstream(pipeline: Pipeline, phase: Phase, snapshot: Snapshot) -> list[MissingUpstream]:
     """What the first date of the range that goes through the phase needs of earlier dates."""
-    before = lookback.phase_before(pipeline, phase)
     first = next((day for day in snapshot.in_range() if enters(pipeline, phase, day)), None)
-    if before is None or first is None:
+    if first is None:
         return []
-    since = pipeline.seasons.lookback_start(first.date, pipeline.lookback(phase))
-    return snapshot.missing_before(before.processor, since)
+    graph = pipeline.needs.starting(snapshot.start)
+    missing: dict[MissingUpstream, None] = {}
+    for need in graph.earlier(p.name for p in phase.processor):
+        processors = [pipeline.processors[name] for name in need.of]
+        missing |= dict.fromkeys(snapshot.missing_before(processors, graph.start(need, first.date)))
+    return sorted(missing, key=lambda one: one.date)
 
 
 def _processor(pipeline: Pipeline, processor: Processor, snapshot: Snapshot) -> ProcessorReport:

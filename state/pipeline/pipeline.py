@@ -166,10 +166,12 @@ class Pipeline(StrictModel):
     def _needs_of(self, stage: Stage, processor: Processor) -> list[Need]:
         """The state before on the same date, and earlier dates; windows that are alike are one need."""
         before = self.stages[stage.index - 1].processors if stage.index else ()
+        stated = list(self._stated_needs(stage, processor))
+        covered = {name for name, _, same_date in stated if same_date}
         windows: dict[tuple[Lookback, bool], list[str]] = {}
         for name, lookback, same_date in (
-            *((p.name, 0, True) for p in before),
-            *self._stated_needs(stage, processor),
+            *((p.name, 0, True) for p in before if p.name not in covered),
+            *stated,
         ):
             windows.setdefault((lookback, same_date), []).append(name)
         return [

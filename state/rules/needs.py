@@ -51,6 +51,9 @@ class NeedsGraph:
     def starting(self, first: dt.date | None) -> Self:
         """The same graph where `past` begins at `first`, the first date that is known; None: at no date."""
 
+        if not any(need.lookback == "past" for need in self.all_earlier):
+            return self
+
         def resolved(need: Need) -> Need:
             return replace(need, lookback=first or 0) if need.lookback == "past" else need
 

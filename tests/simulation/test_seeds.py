@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from backfilld.daemon.engine import advance, budgets, cascade, launch, lookback, regression
+from backfilld.daemon.engine import advance, budgets, cascade, launch, regression, upstream
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.state.rules import gates, judge
 from backfilld.state.store import checks, dates
@@ -97,7 +97,7 @@ def forget_the_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ignore_holes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookback, "missing_upstream", lambda *_: None)
+    monkeypatch.setattr(upstream.UpstreamReader, "missing", lambda *_: None)
 
 
 def count_no_moves(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ def test_needs_replace_the_lookback_of_the_phase_and_keep_the_state_before():
         **NO_CALENDAR,
     )
     assert spans(file.needs, "sessions") == {
-        "events": [(DAY, DAY), (days_before(DAY, 2), DAY)],
+        "events": [(days_before(DAY, 2), DAY)],
         "sales": [(DAY, DAY)],
     }
     assert spans(file.needs, "today") == {"events": [(DAY, DAY)], "sales": [(DAY, DAY)]}
