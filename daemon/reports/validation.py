@@ -28,7 +28,6 @@ from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import Decision, Fail, Start
-from backfilld.state.rules.judge import outside
 from backfilld.state.rules.verdict import Verdict
 
 
@@ -250,7 +249,7 @@ def _processor(pipeline: Pipeline, processor: Processor, snapshot: Snapshot) -> 
     bootstrap = sum(
         1
         for day in snapshot.expected()
-        if day.in_bootstrap(bootstrap_days) and not outside(day, processor.since, processor.until)
+        if day.in_bootstrap(bootstrap_days) and not pipeline.off_reason(processor, day)
     )
     verdicts: Counter[Verdict] = Counter(check.verdict for check in checks.values())
     del verdicts[Verdict.NOT_EXPECTED]
@@ -306,7 +305,7 @@ def _nothing_expected(bootstrap: int, off: int, outside: int) -> str:
     counts = (
         (bootstrap, "in the season's bootstrap"),
         (off, "with nothing on the calendar"),
-        (outside, "before since or after until"),
+        (outside, "outside of its days, since and until"),
     )
     return ", ".join(f"{pluralize(n, 'date')} {words}" for n, words in counts if n)
 

@@ -1,4 +1,4 @@
-"""Mistakes in what processors need of other dates. Pure."""
+"""Mistakes in what processors need of other dates, and on which days they have output. Pure."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ def need_problems(pipeline: Pipeline) -> Iterator[str]:
             yield f"phase[{phase.name}].lookback: there is no season; add [[calendar.season]] or give days"
         for processor in phase.processor:
             yield from _processor_problems(pipeline, phase, processor)
+            yield from _days_problems(pipeline, processor)
+    names = [days.name for days in pipeline.calendar.days]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"calendar.days[{name}]: the name is used twice; rename one"
+    for days in pipeline.calendar.days:
+        if days.count and not pipeline.seasons.counted:
+            yield f"calendar.days[{days.name}].count: needs a calendar with query or file; add one"
 
 
 def need_warnings(pipeline: Pipeline) -> Iterator[str]:
@@ -60,6 +67,14 @@ def _processor_problems(pipeline: Pipeline, phase: Phase, processor: Processor) 
             )
     if processor.batch > 1 and _needs_itself(processor):
         yield f"{where}.batch: each date waits for the one before, so write 1, or remove the need of itself"
+
+
+def _days_problems(pipeline: Pipeline, processor: Processor) -> Iterator[str]:
+    if processor.days is not None and processor.days not in pipeline.day_sets:
+        match = difflib.get_close_matches(processor.days, pipeline.day_sets, n=1)
+        hint = f"; did you mean '{match[0]}'?" if match else ""
+        where = _where(pipeline, processor)
+        yield f"{where}.days: there are no [[calendar.days]] named '{processor.days}'; add them{hint}"
 
 
 def _needs_itself(processor: Processor) -> bool:

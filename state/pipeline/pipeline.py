@@ -29,6 +29,7 @@ from backfilld.state.pipeline.sections import (
 )
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.calendar import Calendar, Day, Lookback, Season
+from backfilld.state.rules.day_sets import DaySet
 from backfilld.state.rules.judge import JudgeContext, outside
 from backfilld.state.rules.needs import Need, NeedsGraph
 
@@ -94,7 +95,8 @@ class Pipeline(StrictModel):
         """The seasons of the calendar, and whether it counts."""
         entries = [Season(name=s.name, opens=s.opens, closes=s.closes) for s in self.calendar.season]
         counted = bool(self.calendar.query or self.calendar.file)
-        names = dict.fromkeys(name for p in self.processors.values() for name in p.expect.count_names)
+        of_rules = (name for p in self.processors.values() for name in p.expect.count_names)
+        names = dict.fromkeys([*of_rules, *(days.count for days in self.calendar.days if days.count)])
         return Calendar(entries, counted=counted, count_names=names)
 
     @cached_property
@@ -203,8 +205,21 @@ class Pipeline(StrictModel):
 
     def expects(self, processor: Processor, day: Day) -> bool:
         """Whether a processor has output on a day: it is expected, and no bootstrap day of the processor."""
-        within = not outside(day, processor.since, processor.until)
-        return day.expected and within and not day.in_bootstrap(self.bootstrap_days(processor))
+        return (
+            day.expected
+            and not self.off_reason(processor, day)
+            and not day.in_bootstrap(self.bootstrap_days(processor))
+        )
+
+    def off_reason(self, processor: Processor, day: Day) -> str:
+        """Why a processor has no output on a day by its `days`, `since` and `until`; empty where it has."""
+        days = self.day_sets.get(processor.days or "")
+        return outside(day, processor.since, processor.until) or (days.exclusion(day) if days else "")
+
+    @cached_property
+    def day_sets(self) -> Mapping[str, DaySet]:
+        """The days of `[[calendar.days]]` by name."""
+        return {days.name: days.day_set for days in self.calendar.days}
 
     def judge_context(self, processor: Processor | None, **facts: Any) -> JudgeContext:
         """The context in which `judge` sees a processor, with what is known of one of its dates.
@@ -218,6 +233,7 @@ class Pipeline(StrictModel):
             bootstrap_days=self.bootstrap_days(processor),
             since=processor.since,
             until=processor.until,
+            days=self.day_sets.get(processor.days or ""),
             **facts,
         )
 

@@ -59,6 +59,8 @@ class Processor(JobSettings):
     """The first date on which it has output; earlier ones are `not_expected`."""
     until: dt.date | None = None
     """The last date on which it has output; later ones are `not_expected`."""
+    days: Name | None = None
+    """The `[[calendar.days]]` on which it has output; other dates are `not_expected`."""
     needs: tuple[NeedSettings, ...] | None = Field(default=None, strict=False)
     """What its job reads of other dates. It replaces the phase's `lookback`; `[]`: nothing. See *Needs*."""
     depends_on_past: bool = False

@@ -62,9 +62,9 @@ class GateContext:
     held: Mapping[str, str] = field(default_factory=dict)
     """The processors that may not start, with the reason."""
     missing_upstream: Mapping[str, str] = field(default_factory=dict)
-    """The processors that need an earlier date which is not satisfied, with the text that names it."""
+    """The processors that need an earlier date which is not satisfied, with its name."""
     blocks_entry: str = ""
-    """The text that names the earlier date which keeps all processors of the next state back; or empty."""
+    """The name of an earlier date that every processor of the next state waits for; or empty."""
 
 
 class WaivedBy(StrEnum):
@@ -284,9 +284,7 @@ def _with_fallbacks(processor: Processor, alone: Mapping[str, _Step]) -> _Step:
 def _in_order(processor: Processor, steps: Mapping[str, _Step]) -> _Step:
     """A processor starts only when those of its state that it names in `after` or `needs` are satisfied."""
     step = steps[processor.name]
-    if step.kind not in (_Kind.RUN, _Kind.ASK):
-        return step
-    for name in processor.predecessors:
+    for name in processor.predecessors if step.kind in (_Kind.RUN, _Kind.ASK) else ():
         if name in steps and steps[name].kind not in _PASSED:
             return _Step(_Kind.WAIT, f"{processor.name} runs after {name}", WaitReason.OTHER_PROCESSOR)
     return step

@@ -70,7 +70,7 @@ _SAVE = (
         mode=case((bindparam("_is_rewritten") == 1, RunMode.NORMAL.value), else_=checks.c.mode),
     )
 )
-_SET_SATISFIED = update(checks).where(*_THIS).values(satisfied=1)
+_SET_SATISFIED = update(checks).where(*_THIS).values(satisfied=1, mode=RunMode.NORMAL.value)
 _SET_RUNNABLE = update(checks).where(*_THIS).values(runnable=1)
 _CLEAR_RUNNABLE = update(checks).where(*_THIS, IS_RUNNABLE).values(runnable=0)
 _CLAIM = (
@@ -204,7 +204,7 @@ def waive(tx: Connection, date: dt.date, processor: str, *, by: str, reason: str
 
 
 def set_satisfied(tx: Connection, pairs: Iterable[Pair]) -> None:
-    """Count complete checks as satisfied whose rewrite no job of the request may do."""
+    """Count complete checks as satisfied that no job of the request may rewrite: nothing is owed."""
     values = _pairs(pairs)
     if values:
         tx.execute(_SET_SATISFIED, values)

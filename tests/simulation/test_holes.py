@@ -164,7 +164,7 @@ def test_a_date_that_bypasses_a_phase_waits_for_what_the_state_that_it_enters_ne
         pipeline(raw, skipped, phase("seq", processor("zones"), order="sequential")), SEASON, tmp_path
     )
     second, later = OPENER + dt.timedelta(days=1), DAY + dt.timedelta(days=1)
-    # When a bootstrap date, and a later one that skips nothing, come to what they need of dates never enqueued
+    # When a bootstrap date and a later one, which skips nothing, are enqueued alone
     world.enqueue(second, second)
     world.enqueue(later, later)
     for _ in range(60):

@@ -282,6 +282,31 @@ def test_rows_erased_from_old_dates_make_what_is_built_on_them_stale_as_far_as_i
     assert stale(world) == []
 
 
+def test_a_missing_report_of_a_monday_fails_and_its_absence_on_other_days_does_not(tmp_path):
+    # Given daily sales and a report on Mondays, which fails on the second
+    world = World(
+        pipeline(
+            phase("daily", processor("sales")),
+            phase("reports", processor("report", days="mondays", depends_on_past=True)),
+            calendar={"days": [{"name": "mondays", "weekdays": ["mon"]}]},
+            jobs=JOBS,
+        ),
+        {},
+        tmp_path,
+    )
+    days = [DAYS[0] + dt.timedelta(days=n) for n in range(28)]
+    mondays = [day for day in days if day.weekday() == 0]
+    fails_on(world, "report", mondays[1])
+    world.enqueue(days[0], days[-1])
+    world.run()
+    # Then that one failed, the next ones wait for it, and all other dates are done without a report
+    states = {date: row.state for date, row in world.dates().items()}
+    assert states[mondays[1]] == "failed"
+    assert [row.date for row in world.live()] == mondays[2:]
+    assert started(world, "report") == [str(mondays[0]), str(mondays[1]), str(mondays[1])]
+    assert {states[day] for day in days if day not in mondays} == {"done"}
+
+
 def test_a_season_with_lookback_and_with_the_same_needs_runs_the_same_jobs_in_the_same_order(tmp_path):
     days = {dt.date(2021, 10, 19) + dt.timedelta(days=n): 5 for n in range(20)}
     stated = [{"of": name, "since": "season"} for name in ("team", "player")]

@@ -165,14 +165,17 @@ def _waits_for(pipeline: Pipeline, snapshot: Snapshot, group: _Group) -> Iterato
     elif not stage.enters_phase:
         yield f"{pipeline.stages[stage.index - 1].processors[0].name}, the step before"
     yield from (need.processor.name for need in group.needs if need.stage is stage)
-    yield from _earlier_dates(pipeline, snapshot, group.processor, group.dates[0])
+    yield from _earlier_dates(pipeline, snapshot, group, group.dates[0])
 
 
-def _earlier_dates(
-    pipeline: Pipeline, snapshot: Snapshot, processor: Processor, date: dt.date
-) -> Iterator[str]:
-    graph = pipeline.needs.starting(snapshot.start)
-    for need in graph.earlier([processor.name]):
+def _earlier_dates(pipeline: Pipeline, snapshot: Snapshot, group: _Group, date: dt.date) -> Iterator[str]:
+    """The earlier dates that a step needs, beyond those that the step before it has waited for."""
+    graph, stage = pipeline.needs.starting(snapshot.start), group.stage
+    before = () if stage.enters_phase else pipeline.stages[stage.index - 1].processors
+    waited_for = graph.earlier(p.name for p in before)
+    for need in graph.earlier([group.processor.name]):
+        if need in waited_for:
+            continue
         since = graph.start(need, date)
         earlier = [d for d, day in snapshot.days.items() if since <= d < date and day.expected]
         phases = [phase.name for phase in pipeline.phase if tuple(p.name for p in phase.processor) == need.of]
