@@ -20,7 +20,7 @@ SYSTEM_PACKAGES := chromium postgresql prometheus systemd
 .PHONY: help demo test test-packages test-all test-hosts check lint format docs simulate setup system-packages clean
 
 help:
-	@echo "make demo             run the whole thing on real NBA dates (STAY=1 keeps the daemon running)"
+	@echo "make demo             see three faults caught on real NBA dates (STAY=1 keeps the daemon running)"
 	@echo "make test             lint, format, types and the tests that need no root (T=\"tests/unit -k judge\" for some)"
 	@echo "make test-packages    the tests that need Debian packages ($(SYSTEM_PACKAGES)), which it installs"
 	@echo "make test-all         both"

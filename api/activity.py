@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from backfilld.api import job_log
-from backfilld.api.ports import DaemonService
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.reports.waiting import waiting_on
 from backfilld.state.records import AttemptRow

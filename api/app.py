@@ -8,10 +8,10 @@ from flask import Flask
 
 from backfilld.api import problems
 from backfilld.api.auth import request_guard
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.metrics import Metrics
 from backfilld.api.openapi import document
 from backfilld.api.page import views
-from backfilld.api.ports import DaemonService
 from backfilld.api.routes import SECTIONS, status
 
 

@@ -12,7 +12,7 @@ from pydantic_core import from_json
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from backfilld.api.auth.tokens import Scope
-from backfilld.api.ports import DaemonService
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.problems import BadInput
 from backfilld.api.schemas.fields import ResponseModel
 from backfilld.state.pipeline.strict_model import StrictModel

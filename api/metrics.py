@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
 from backfilld import __version__
-from backfilld.api.ports import DaemonService
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.daemon.events import (
     AttemptEnded,
     DateMoved,

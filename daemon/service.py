@@ -18,7 +18,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from backfilld.daemon import logs
+from backfilld.daemon import log_retention
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.backups import Backups, refuse_empty_database
 from backfilld.daemon.clock_steps import ClockMonitor, ClockStepDetector
@@ -27,7 +27,7 @@ from backfilld.daemon.engine.commands import Commands
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.engine import Engine
 from backfilld.daemon.engine.enqueue import Enqueuer
-from backfilld.daemon.engine.sweep import TICK_SECONDS
+from backfilld.daemon.engine.revalidation import TICK_SECONDS
 from backfilld.daemon.events import Event, EventSink, Incident
 from backfilld.daemon.executors.open_executors import open_executors
 from backfilld.daemon.leadership import Leadership
@@ -88,7 +88,7 @@ class Service:
         )
         self._engine_worker = self._new_engine_worker(manager or Manager({}))
         self._warehouse_worker = Worker("warehouse", self._validate)
-        log_folder = settings.state_dir / logs.FOLDER
+        log_folder = settings.state_dir / log_retention.FOLDER
         self.executors = open_executors(self.pipeline, log_folder, on_end=self._engine_worker.wake)
         self._subscribers = [on_event]
         self.context = EngineContext(
@@ -137,7 +137,9 @@ class Service:
         if self.pipeline.engine.revalidate_within:
             self._scheduler.add_job(self._sweep, "interval", seconds=TICK_SECONDS, id="sweep")
         if self.pipeline.engine.log_retention:
-            self._scheduler.add_job(self._prune_logs, "interval", seconds=logs.CHECK_SECONDS, id="logs")
+            self._scheduler.add_job(
+                self._prune_logs, "interval", seconds=log_retention.CHECK_SECONDS, id="logs"
+            )
         if self.settings.backup_every and self.db.sqlite:
             pace = min(BACKUP_CHECK_SECONDS, self.settings.backup_every)
             self._scheduler.add_job(self._back_up, "interval", seconds=pace, id="backup")
@@ -282,7 +284,7 @@ class Service:
 
     def _prune_logs(self) -> None:
         """Remove logs older than `log_retention`."""
-        if pruned := logs.prune(self.context):
+        if pruned := log_retention.prune(self.context):
             log.info("removed the logs of %d attempts", pruned)
 
     def _schedule_wakeup(self) -> None:

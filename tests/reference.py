@@ -45,6 +45,9 @@ from backfilld.state.rules.expectations.filled import Filled
 from backfilld.state.rules.expectations.quality import Quality
 from backfilld.state.rules.expectations.ramp import RampStep
 from backfilld.state.rules.expectations.ratio import Ratio
+from backfilld.state.rules.expectations.rows_each import RowsEach
+from backfilld.state.rules.expectations.unique import Unique
+from backfilld.state.rules.expectations.volume import Volume
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import Outcome, Trigger
 from backfilld.state.rules.verdict import Verdict
@@ -72,6 +75,9 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "filled": Filled,
     "distinct": DistinctColumn,
     "ramp": RampStep,
+    "unique": Unique,
+    "rows_each": RowsEach,
+    "volume": Volume,
 }
 """The tables of the pipeline file, by the names of their tables in the reference."""
 

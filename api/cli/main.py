@@ -41,9 +41,9 @@ GROUPS: Mapping[str, Mapping[str, Verb]] = {
         "release": Verb("control:release", "Release a hold."),
     },
     "Inspect": {
-        "status": Verb("inspect:status", "Show the status of everything, or of one date."),
-        "watch": Verb("inspect:watch", "Follow everything, or one backfill."),
-        "list": Verb("inspect:list_dates", "List dates by state, outcome or mark."),
+        "status": Verb("status:status", "Show the status of everything, or of one date."),
+        "watch": Verb("status:watch", "Follow everything, or one backfill."),
+        "list": Verb("status:list_dates", "List dates by state, outcome or mark."),
         "logs": Verb("logs:logs", "Print the log of an attempt."),
         "audit": Verb("audit:audit", "Show who changed what, newest first."),
     },

@@ -18,10 +18,11 @@ from werkzeug.wrappers import Response as AnyResponse
 from backfilld.api import activity, problems, serializers
 from backfilld.api.auth.request_guard import principal
 from backfilld.api.auth.tokens import Scope
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import parse
-from backfilld.api.page import filters, view_models
+from backfilld.api.page import filters, grid_views, view_models
 from backfilld.api.page.date_styles import DateStyles
-from backfilld.api.ports import DaemonService
+from backfilld.api.page.rendering import query_fields, render
 from backfilld.api.routes import backfills, dates, reports
 from backfilld.api.schemas import requests
 from backfilld.api.schemas.fields import whole_number
@@ -55,13 +56,21 @@ def blueprint(service: DaemonService) -> Blueprint:
     for name, filter_ in filters.FILTERS.items():
         page.add_app_template_filter(filter_, name)
     page.context_processor(
-        lambda: {"pipeline": service.pipeline.name, "styles": styles, "principal": principal()}
+        lambda: {
+            "pipeline": service.pipeline.name,
+            "timezone": service.pipeline.timezone,
+            "styles": styles,
+            "principal": principal(),
+        }
     )
     page.after_request(_add_security_headers)
     page.register_error_handler(Unauthorized, _redirect_to_login)
     for error_type in problems.HANDLED:
         page.register_error_handler(error_type, _problem)
     page.add_url_rule("/", overview.__name__, partial(overview, service, styles))
+    page.add_url_rule("/grid", "grid", partial(grid_views.show, service))
+    page.add_url_rule("/grid/enqueue", "enqueue_marked", grid_views.enqueue_marked)
+    page.add_url_rule("/grid", "change_grid", partial(grid_views.change, service), methods=["POST"])
     for route, view in _VIEWS.items():
         page.add_url_rule(route, view.__name__, partial(view, service))
     return page
@@ -75,7 +84,7 @@ def overview(service: DaemonService, styles: DateStyles) -> AnyResponse:
     with service.context.db.read() as tx:
         report, waits = progress(tx, service.context), activity.waits(tx, service.context)
     jobs = [job.attempt for job in report.running[:MAX_JOBS]]
-    return _render(
+    return render(
         "overview",
         progress=serializers.progress(report, service.pipeline),
         grid=None if part else view_models.calendar_image(service, styles),
@@ -100,7 +109,7 @@ def date(service: DaemonService, date: str) -> AnyResponse:
     """One date."""
     path = parse(requests.ByDate, {"date": date})
     shown = dates.get_date(service, path=path)
-    return _render(
+    return render(
         "date",
         date=shown,
         before=path.date - DAY,
@@ -108,20 +117,21 @@ def date(service: DaemonService, date: str) -> AnyResponse:
         states=service.context.machine.states,
         passed=view_models.passed_states(shown),
         verdicts=view_models.by_phase(shown),
+        acceptable=view_models.acceptable(shown, service.pipeline),
     )
 
 
 def backfill_list(service: DaemonService) -> AnyResponse:
     """All backfills."""
-    query = parse(requests.BackfillsPage, {"limit": "50", **_query_fields("cursor")})
-    return _render("backfills", backfills=backfills.list_backfills(service, query=query))
+    query = parse(requests.BackfillsPage, {"limit": "50", **query_fields("cursor")})
+    return render("backfills", backfills=backfills.list_backfills(service, query=query))
 
 
 def backfill(service: DaemonService, id: str) -> AnyResponse:  # noqa: A002 - the API's name for it
     """One backfill with its dates."""
     path = parse(requests.ById, {"id": id})
-    query = parse(requests.BackfillDatesPage, {"limit": "200", **_query_fields("cursor")})
-    return _render(
+    query = parse(requests.BackfillDatesPage, {"limit": "200", **query_fields("cursor")})
+    return render(
         "backfill",
         backfill=backfills.get_backfill(service, path=path),
         page=backfills.list_backfill_dates(service, path=path, query=query),
@@ -130,7 +140,7 @@ def backfill(service: DaemonService, id: str) -> AnyResponse:  # noqa: A002 - th
 
 def enqueue(service: DaemonService) -> str:
     """The form for a new backfill; once it is filled in, the plan of it."""
-    fields = _query_fields(*ENQUEUE_FIELDS)
+    fields = query_fields(*ENQUEUE_FIELDS)
     form = {"form": fields, "sources": list(Sources)}
     if "start" not in fields:
         return render_template("enqueue.html", **form)
@@ -152,7 +162,7 @@ def enqueue(service: DaemonService) -> str:
 
 def validation(service: DaemonService) -> str:
     """The form for a validation, and its report."""
-    fields = _query_fields("start", "end")
+    fields = query_fields("start", "end")
     report = None
     if "start" in fields:
         report = reports.get_validation(service, query=parse(requests.Range, fields))
@@ -178,20 +188,6 @@ _VIEWS: Mapping[str, _View] = {
 
 
 _FORMS = {"page.enqueue": "enqueue.html", "page.validation": "validation.html"}
-
-
-def _render(name: str, **context: Any) -> Response:
-    """A live page, or only its part when its script polls; 304 while it has not changed."""
-    folder = "parts/" if request.args.get("part") else ""
-    response = Response(render_template(f"{folder}{name}.html", **context))
-    response.add_etag()
-    response.make_conditional(request)
-    return response
-
-
-def _query_fields(*names: str) -> dict[str, str]:
-    """The fields of the query string that are not empty."""
-    return {name: request.args[name] for name in names if request.args.get(name)}
 
 
 def _request_values(fields: Mapping[str, str]) -> dict[str, Any]:

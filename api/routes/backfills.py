@@ -6,8 +6,8 @@ from typing import Any
 
 from backfilld.api import serializers
 from backfilld.api.auth.request_guard import current_actor
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import Reply, Router
-from backfilld.api.ports import DaemonService
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.daemon.engine.commands import NotFound

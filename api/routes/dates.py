@@ -10,8 +10,8 @@ from flask import Response
 
 from backfilld.api import serializers
 from backfilld.api.auth.request_guard import current_actor
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import Reply, Router
-from backfilld.api.ports import DaemonService
 from backfilld.api.problems import BadInput
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.calendar import Calendar
@@ -21,7 +21,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.enqueue import EARLIEST, LATEST
 from backfilld.daemon.reports.waiting import waiting_on
 from backfilld.state.records import CheckRow, DateRow
-from backfilld.state.store import attempts, calendar_days, checks, dates, queries, transitions
+from backfilld.state.store import attempts, calendar_days, checks, dates, reporting, transitions
 from backfilld.state.store.database import Transaction
 from backfilld.state.suggestions import did_you_mean
 
@@ -41,7 +41,7 @@ def list_dates(service: DaemonService, *, query: requests.DatesPage) -> response
     first = start if query.cursor is None else max(start, query.cursor + DAY)
     states, limit = _states(service.context, query.state), query.limit + 1
     with service.context.db.read() as tx:
-        number = queries.number_of_dates(tx, start=start, end=end, states=states, mark=query.mark)
+        number = reporting.number_of_dates(tx, start=start, end=end, states=states, mark=query.mark)
         rows = dates.page(tx, start=first, end=end, states=states, mark=query.mark, limit=limit)
         page = rows[: query.limit]
         waits = waiting_on(tx, service.context, page)
@@ -57,11 +57,11 @@ def get_calendar(service: DaemonService, *, header: requests.IfNoneMatch) -> Rep
     Send the ETag back as If-None-Match: the response is a cheap 304 until a date changes its state.
     """
     with service.context.db.read() as tx:
-        version = queries.calendar_version(tx)
+        version = reporting.calendar_version(tx)
         etag = {"ETag": f'"{version}"'}
         if header.if_none_match == etag["ETag"]:
             return Response(status=304, headers=etag)
-        return Reply(body=serializers.calendar(version, queries.calendar(tx)), headers=etag)
+        return Reply(body=serializers.calendar(version, reporting.calendar(tx)), headers=etag)
 
 
 @section.get("/v1/dates/{date}", responses.Date, path=requests.ByDate, problems=(404,))

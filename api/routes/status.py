@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from flask import Response, current_app, jsonify, request
 
 from backfilld.api import activity, serializers
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import MEDIA_TYPE, Router
 from backfilld.api.metrics import OPENMETRICS
-from backfilld.api.ports import DaemonService
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.activity import Activity, Job, WaitGroup
 from backfilld.daemon.reports.progress import progress, running

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections.abc import Callable
+from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -26,24 +28,35 @@ from backfilld.api.schemas.fields import (
 from backfilld.daemon.engine.enqueue import EARLIEST, MOST_DATES
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.records import Action, AttemptStatus, Mark, Sources
+from backfilld.state.rules.verdict import Verdict
 
 
-def _statuses(value: object) -> object:
-    """Split a comma-separated list of statuses; an unknown one is an error of the whole parameter."""
-    if not isinstance(value, str):
-        return value
-    known = [status.value for status in AttemptStatus]
-    if unknown := [word for word in value.split(",") if word not in known]:
-        raise ValueError(f"'{unknown[0]}' is not a status; use one of {', '.join(known)}")
-    return tuple(map(AttemptStatus, value.split(",")))
+def _comma_separated(noun: str, members: type[StrEnum]) -> Callable[[object], object]:
+    """A parser of a comma-separated list; an unknown member is an error of the whole parameter."""
+
+    def parse(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        known = [member.value for member in members]
+        if unknown := [word for word in value.split(",") if word not in known]:
+            raise ValueError(f"'{unknown[0]}' is not a {noun}; use one of {', '.join(known)}")
+        return tuple(map(members, value.split(",")))
+
+    return parse
 
 
 Statuses = Annotated[
     tuple[AttemptStatus, ...],
-    BeforeValidator(_statuses),
+    BeforeValidator(_comma_separated("status", AttemptStatus)),
     WithJsonSchema({"type": "string", "description": f"comma-separated: {', '.join(AttemptStatus)}"}),
 ]
 """Attempt statuses in a query."""
+Verdicts = Annotated[
+    tuple[Verdict, ...],
+    BeforeValidator(_comma_separated("verdict", Verdict)),
+    WithJsonSchema({"type": "string", "description": f"comma-separated: {', '.join(Verdict)}"}),
+]
+"""Verdicts in a query."""
 
 
 class ById(StrictModel):
@@ -164,14 +177,18 @@ class PlanRange(Range):
 
 
 class AttemptsPage(Page):
-    """A page of attempts, newest first; `status` is one status or a comma-separated list.
+    """A page of attempts, newest first; `status` and `verdict` are one value or a comma-separated list.
 
-    `failed`: attempts that neither exited with code 0 nor were cancelled; `false`: all others.
+    `failed`: attempts that neither exited with code 0 nor were cancelled, and those whose output was not
+    satisfied afterwards; `false`: all others. `reason` is a part of how the job ended or of why its verdict
+    is what it is.
     """
 
     status: Statuses | None = None
     failed: Flag | None = None
     processor: Annotated[str, Field(min_length=1, max_length=80)] | None = None
+    verdict: Verdicts | None = None
+    reason: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     cursor: NumberCursor | None = None
 
 
@@ -272,6 +289,30 @@ class Accept(StrictModel):
 
     processor: Annotated[str, Field(min_length=1, max_length=80)]
     reason: Reason
+
+
+class GridAction(StrEnum):
+    """What can be done with a rectangle of the grid."""
+
+    RETRY = "retry"
+    ACCEPT = "accept"
+
+
+class GridSelection(StrictModel):
+    """A rectangle of the grid, `first` and `last` included, and an action; without processors: all."""
+
+    first: PlainDate
+    last: PlainDate
+    processor: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    do: Annotated[GridAction, Field(strict=False)]
+    reason: Reason | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.last < self.first:
+            raise fault("last", f"{self.last} is before first {self.first}")
+        _refuse_wide("last", self.first, self.last)
+        return self
 
 
 class AuditPage(Page):

@@ -151,13 +151,17 @@ class Check(ResponseModel):
 
 
 class Attempt(ResponseModel):
-    """One execution of the job of a processor. `status` is how the job ended; the verdict is separate."""
+    """One execution of the job of a processor. `status` is how the job ended, `verdict` what it left."""
 
     id: int
     processor: str
     phase: str
     status: AttemptStatus
     exit_code: int | None
+    verdict: Verdict | None = Field(
+        description="what the warehouse held afterwards; the worst of its dates; null before it was queried"
+    )
+    verdict_reason: str = Field(description="the figures of that verdict")
     detail: str
     started_at: Time
     ended_at: Time | None

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from backfilld.daemon.clock_steps import STEP_SECONDS
 from backfilld.daemon.engine import budgets
-from backfilld.daemon.engine.check_release import ClosedAttempt, release
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.ended_attempts import ClosedAttempt, release
 from backfilld.daemon.events import AttemptEnded
 from backfilld.daemon.executors.adapter import Executor, JobLog, JobResult, JobStatus
 from backfilld.state.formatting import format_utc

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 from backfilld import __version__
 from backfilld.daemon.clock_steps import STEP_SECONDS, ClockStepDetector
-from backfilld.daemon.engine import recovery, upstream
+from backfilld.daemon.engine import recovered_dates, upstream
 from backfilld.daemon.engine.advance import Advancer
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.daemon.engine.calendar_changes import apply_pipeline_changes
+from backfilld.daemon.engine.collect_evidence import Validator
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.launch import Launcher
 from backfilld.daemon.engine.requeue import requeued_event
-from backfilld.daemon.engine.sweep import Sweeper
-from backfilld.daemon.engine.validate import Validator
+from backfilld.daemon.engine.revalidation import Sweeper
 from backfilld.daemon.events import Incident
 from backfilld.daemon.executors.adapter import Executor
 from backfilld.daemon.warehouses.adapter import Warehouse
@@ -28,10 +28,10 @@ from backfilld.state.store import (
     checks,
     clock_skew,
     dates,
+    due_work,
     holds,
     pipeline_versions,
     transitions,
-    work,
 )
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.transitions import DateStatus, Transition
@@ -75,7 +75,7 @@ class Engine:
             self.launcher.restart_evidence()
             self._shift_deadlines_back(-clock_step)
         with self.context.db.read() as tx:
-            todo = work.due_transitions(tx, self.context.now())
+            todo = due_work.due_transitions(tx, self.context.now())
         # Even with none running: a job whose attempt another leader closed may still run here.
         ended = self.attempt_monitor.run()
         if todo.over:
@@ -100,13 +100,13 @@ class Engine:
         Queries that are due already do not count: the warehouse thread is sending them or is on hold.
         """
         with self.context.db.read() as tx:
-            return work.next_wakeup(tx, self.context.now())
+            return due_work.next_wakeup(tx, self.context.now())
 
     def has_due_query(self) -> bool:
         """Whether a query is due and may be sent, or the hold on queries has expired."""
         now = self.context.now()
         with self.context.db.read() as tx:
-            todo = work.due_queries(tx, now)
+            todo = due_work.due_queries(tx, now)
             return not holds.in_force(tx, holds.WAREHOUSE, now) if todo.held else todo.wanted
 
     def has_running_attempts(self) -> bool:
@@ -129,7 +129,7 @@ class Engine:
     def recheck_failed(self) -> None:
         """Query again what failed dates lack, where they are due."""
         with self.context.db.write() as tx:
-            recovery.recheck(tx, self.context)
+            recovered_dates.recheck(tx, self.context)
 
     def _release_expired_holds(self) -> None:
         now = self.context.now()

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from backfilld.daemon.engine.collect_evidence import Validator
 from backfilld.daemon.engine.commands import Conflict
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.requeue import requeued_event
-from backfilld.daemon.engine.validate import Validator
 from backfilld.daemon.events import DateMoved
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.errors import BackfilldError
@@ -19,7 +19,15 @@ from backfilld.state.records import Action, Actor, CheckRow, DateRow, EnqueueOut
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL, Trigger
-from backfilld.state.store import audit, backfills, calendar_days, checks, dates, rewrites, transitions
+from backfilld.state.store import (
+    audit,
+    backfills,
+    calendar_days,
+    checks,
+    dates,
+    pending_rewrites,
+    transitions,
+)
 from backfilld.state.store.backfills import BackfillDateRow
 from backfilld.state.store.database import Transaction
 
@@ -302,7 +310,7 @@ class Enqueuer:
     ) -> list[DateMoved]:
         """Requeue ended dates under this backfill."""
         reason, now = f"backfill {backfill_id}", self._context.now()
-        rewrites.forget(tx, [row.date for row in ended])
+        pending_rewrites.forget(tx, [row.date for row in ended])
         for state, requeued in ((DONE, RunMode.NORMAL), (FAILED, RunMode.RETRY)):
             ended_in_state = [row for row in ended if row.state == state]
             mode = RunMode.FORCE if request.force else requeued

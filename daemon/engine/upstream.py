@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.references import with_references
+from backfilld.daemon.engine.ratio_references import with_references
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
@@ -148,12 +148,12 @@ def _read_span(
     return _Span(start, end, expected, calendar_days.unknown_between(tx, start, last))
 
 
-def spans(graph: NeedsGraph, days: Sequence[Day]) -> Iterator[tuple[dt.date, dt.date]]:
+def spans(pipeline: Pipeline, graph: NeedsGraph, days: Sequence[Day]) -> Iterator[tuple[dt.date, dt.date]]:
     """The dates of `days`, oldest first, with the dates that they need: disjoint, both ends included."""
     first: dt.date | None = None
     last = dt.date.min
     for day in days:
-        start = earliest_needed(graph, day.date)
+        start = calendar_start(pipeline, graph, day.date)
         if first is not None and start > last + dt.timedelta(days=1):
             yield first, last
             first = None
@@ -247,7 +247,7 @@ def without_calendar(tx: Transaction, context: EngineContext, admitting: Sequenc
     if not admitting:
         return set()
     graph = needs_graph(tx, context.pipeline)
-    starts = {date: earliest_needed(graph, date) for date in admitting}
+    starts = {date: calendar_start(context.pipeline, graph, date) for date in admitting}
     unknown = calendar_days.unknown_between(tx, min(starts.values()), max(admitting))
     return {date for date, start in starts.items() if _first_between(unknown, start, date)}
 
@@ -258,6 +258,10 @@ def _first_between(sorted_dates: Sequence[dt.date], start: dt.date, end: dt.date
     return sorted_dates[index] if index < len(sorted_dates) and sorted_dates[index] < end else None
 
 
-def earliest_needed(graph: NeedsGraph, date: dt.date) -> dt.date:
-    """The first date whose calendar must be known to handle `date` and those after it."""
-    return min((graph.start(need, date) for need in graph.all_earlier), default=date)
+def calendar_start(pipeline: Pipeline, graph: NeedsGraph, date: dt.date) -> dt.date:
+    """The first date whose calendar must be known to handle `date` and those after it.
+
+    A volume compares with the dates of its window, and a need waits for those of its own.
+    """
+    volumes = (p.expect.volume.window(date)[0] for p in pipeline.processors.values() if p.expect.volume)
+    return min([date, *volumes, *(graph.start(need, date) for need in graph.all_earlier)])

@@ -19,10 +19,10 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, HoldRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.store import attempts, counters, holds, queries
+from backfilld.state.store import attempts, counters, holds, reporting
 from backfilld.state.store.counters import CheckCount, DateCount
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.queries import Pace
+from backfilld.state.store.reporting import Pace
 
 WINDOW_SECONDS = 3600.0
 """The rate is that of this many seconds."""
@@ -133,11 +133,11 @@ def progress(tx: Transaction, context: EngineContext) -> Progress:
         running=running(tx),
         holds=active_holds,
         budgets=budgets.current_budgets(tx, context.pipeline, now),
-        last_progress_at=queries.last_progress(tx),
+        last_progress_at=reporting.last_progress(tx),
         regressed=counters.regressed(tx),
         stale=counters.stale(tx),
         eta=estimate(
-            queries.pace(tx, now - WINDOW_SECONDS, SAMPLE),
+            reporting.pace(tx, now - WINDOW_SECONDS, SAMPLE),
             live=live,
             paused=paused,
             behind_earlier=waiting.get(WaitReason.EARLIER_DATE, 0),

@@ -11,8 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from backfilld.daemon.engine.references import stored_reference, with_references
-from backfilld.daemon.engine.upstream import earliest_needed
+from backfilld.daemon.engine.ratio_references import stored_reference, with_references
+from backfilld.daemon.engine.upstream import calendar_start
+from backfilld.daemon.engine.volumes import CompleteDates
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Wanted, Warehouse
 from backfilld.state.pipeline.phase import Phase, Stage
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -101,7 +102,7 @@ def take_snapshot(
     Raises:
         WarehouseError: the calendar, or the whole warehouse, could not be queried.
     """
-    first = earliest_needed(pipeline.needs.starting(start), start)
+    first = calendar_start(pipeline, pipeline.needs.starting(start), start)
     counts = pipeline.seasons.counts_of(_span(first, end), warehouse.counts(first, end))
     days = {date: pipeline.seasons.day(date, known) for date, known in counts.items()}
     wanted = _wanted(pipeline, days, start)
@@ -191,19 +192,23 @@ def _span(start: dt.date, end: dt.date) -> Sequence[dt.date]:
 
 
 def _wanted(pipeline: Pipeline, days: Mapping[dt.date, Day], start: dt.date) -> dict[str, list[dt.date]]:
-    """The dates to query: the range for every processor, and before it what its expected dates need."""
+    """The dates to query: the range for every processor, and before it what it needs or is compared with."""
     wanted: dict[str, set[dt.date]] = defaultdict(set)
     graph = pipeline.needs.starting(start)
     for processor in pipeline.processors.values():
         expected = {date for date, day in days.items() if date >= start and pipeline.expects(processor, day)}
-        wanted[processor.name] |= expected
+        volume = processor.expect.volume
+        compared_from = volume.window(start)[0] if volume else start
+        windows = [(processor.name, compared_from)]
         for need in graph.earlier([processor.name]) if expected else ():
             earliest = graph.start(need, min(expected))
-            for name in with_references(pipeline, need.of):
-                upstream = pipeline.processors[name]
-                wanted[name].update(
-                    d for d, day in days.items() if earliest <= d < start and pipeline.expects(upstream, day)
-                )
+            windows += [(name, earliest) for name in with_references(pipeline, need.of)]
+        wanted[processor.name] |= expected
+        for name, earliest in windows:
+            upstream = pipeline.processors[name]
+            wanted[name].update(
+                d for d, day in days.items() if earliest <= d < start and pipeline.expects(upstream, day)
+            )
     return {name: sorted(dates) for name, dates in wanted.items() if dates}
 
 
@@ -219,13 +224,15 @@ def _rows_on(dates: Sequence[dt.date], answers: Answers) -> dict[str, dict[dt.da
 def _judge_all(pipeline: Pipeline, snapshot: Snapshot, known: Known) -> Known:
     queried = {(name, date) for name, dates in snapshot.wanted.items() for date in dates}
     checks: dict[dt.date, dict[str, CheckRow]] = {}
-    for date, day in snapshot.days.items():
+    complete = CompleteDates()
+    for date, day in sorted(snapshot.days.items()):
         judged: dict[str, CheckRow] = {}
         for name in pipeline.judging_order:
             if date < snapshot.start and (name, date) not in queried:
                 continue
             processor, stored = pipeline.processors[name], known.get(date, {}).get(name)
             evidence = snapshot.answers.get((name, date), _NOT_QUERIED)
+            evidence = complete.compared(processor, date, evidence)
             of = pipeline.references.get(name)
             judge_context = pipeline.judge_context(
                 processor,
@@ -235,6 +242,7 @@ def _judge_all(pipeline: Pipeline, snapshot: Snapshot, known: Known) -> Known:
                 reference=stored_reference(judged.get(of), evidence) if of else None,
             )
             judgement = judge(evidence, processor.expect, day, judge_context)
+            complete.record(processor, date, judgement, day.counts)
             judged[name] = _check(name, date, judgement, snapshot.asked_at, stored)
         checks[date] = {name: judged[name] for name in pipeline.processors if name in judged}
     return checks

@@ -6,7 +6,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping
 
-from backfilld.daemon.engine.upstream import earliest_needed
+from backfilld.daemon.engine.upstream import calendar_start
 from backfilld.daemon.reports.plan.plan import Recompute
 from backfilld.daemon.reports.snapshot import Known
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -17,7 +17,7 @@ from backfilld.state.store.database import Database
 
 def known_checks(db: Database, pipeline: Pipeline, start: dt.date, end: dt.date) -> Known:
     """The checks of the range, both ends included, and of what it needs, by date and processor."""
-    first = earliest_needed(pipeline.needs.starting(start), start)
+    first = calendar_start(pipeline, pipeline.needs.starting(start), start)
     span = [dt.date.fromordinal(number) for number in range(first.toordinal(), end.toordinal() + 1)]
     with db.read() as tx:
         stored = [check for by_name in checks.for_dates(tx, span).values() for check in by_name.values()]

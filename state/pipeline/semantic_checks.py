@@ -29,6 +29,7 @@ def validate(pipeline: Pipeline) -> Iterator[str]:
     yield from _reference_problems(pipeline)
     yield from _expectation_problems(pipeline)
     yield from need_problems(pipeline)
+    yield from _sql_problems(pipeline)
 
 
 def warnings(pipeline: Pipeline) -> Iterator[str]:
@@ -244,6 +245,19 @@ def _expectation_problems(pipeline: Pipeline) -> Iterator[str]:
                     f" processor of an earlier state, or put it in after{hint}"
                 )
         earlier |= {p.name for p in stage.processors}
+
+
+def _sql_problems(pipeline: Pipeline) -> Iterator[str]:
+    """SQL of the file that its warehouse does not take, by key."""
+    texts = {"calendar.query": pipeline.calendar.query or ""}
+    for phase in pipeline.phase:
+        for processor in phase.processor:
+            where = f"phase[{phase.name}].processor[{processor.name}].expect"
+            if processor.expect.quality:
+                texts[f"{where}.quality.where"] = processor.expect.quality.where
+    for key, text in texts.items():
+        if text and (problem := pipeline.warehouse.sql_problem(text)):
+            yield f"{key}: {problem}"
 
 
 def _nearest(name: str, known: list[str]) -> str:

@@ -66,9 +66,7 @@ backfills = Table(
     _text("note"),
     _text("actor"),
     Column("created_at", Double, nullable=False),
-    Column("paused_at", Double),
-    Column("cancelled_at", Double),
-    Column("stopped_at", Double),
+    *(Column(name, Double) for name in ("paused_at", "cancelled_at", "stopped_at")),
     _text("stop_reason"),
     # How many dates had failed at the last resume: max_failures counts from there.
     _count("failures_baseline"),
@@ -183,10 +181,7 @@ checks = Table(
     Column("stale_at", Double),
     # Why the date passes although the output is incomplete. waived_by: a fallback, the policy or an
     # operator, until the date is admitted again. accepted_*: an operator, until it is retried or forced.
-    _text("waived_by"),
-    _text("waiver_reason"),
-    _text("accepted_by"),
-    _text("accepted_reason"),
+    *map(_text, ("waived_by", "waiver_reason", "accepted_by", "accepted_reason")),
     _partial("checks_query_due", "query_due_at", "date", where="query_due_at IS NOT NULL"),
     _partial("checks_runnable", "processor", text("priority DESC"), "date", where="runnable = 1"),
     _partial("checks_unsatisfied", "processor", "date", where="satisfied = 0"),
@@ -240,7 +235,10 @@ attempt_dates = Table(
     metadata,
     Column("date", Date, primary_key=True),
     Column("attempt_id", ForeignKey("attempts.id"), primary_key=True),
+    # The verdict that followed the attempt on this date, and its reason. NULL: none yet.
+    *(Column(name, Text) for name in ("verdict", "verdict_reason")),
     Index("attempt_dates_attempt", "attempt_id"),
+    _partial("attempt_dates_verdict", "verdict", where="verdict <> 'complete'"),
 )
 
 calendar_days = Table(

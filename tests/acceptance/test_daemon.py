@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from backfilld.demo import misbehave
+from backfilld.demo import misbehaviour
 from tests.acceptance.audit import overlaps
 from tests.acceptance.daemon import daemon, jobs_alive
 
@@ -53,7 +53,7 @@ def test_sigterm_ends_the_daemon_in_order_and_leaves_jobs_to_be_adopted(tmp_path
 )
 def test_every_misbehaviour_ends_where_it_should_with_figures(tmp_path, kind, processor, outcome, reason):
     with daemon(tmp_path / "d") as one:
-        misbehave.switch(one.lake, processor, dt.date(2021, 10, 24), kind)
+        misbehaviour.switch(one.lake, processor, dt.date(2021, 10, 24), kind)
         number = one.enqueue("2021-10-24", "2021-10-24")
         one.finish(number)
         shown = one.client.get("/v1/dates/2021-10-24")
@@ -63,7 +63,7 @@ def test_every_misbehaviour_ends_where_it_should_with_figures(tmp_path, kind, pr
 
 def test_a_hang_leaves_no_process_behind(tmp_path):
     with daemon(tmp_path / "d", changes={'idle_timeout = "5m"': 'idle_timeout = "2s"'}) as one:
-        misbehave.switch(one.lake, "nbac_team_boxscore", dt.date(2021, 10, 19), "hang", times=1)
+        misbehaviour.switch(one.lake, "nbac_team_boxscore", dt.date(2021, 10, 19), "hang", times=1)
         number = one.enqueue("2021-10-19", "2021-10-19")
         one.finish(number)
         assert "idle" in [a["status"] for a in one.client.get("/v1/dates/2021-10-19")["attempts"]]

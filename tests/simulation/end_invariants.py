@@ -71,7 +71,8 @@ def _help(sim: Simulation) -> None:
         if row["paused_at"] is not None or row["stopped_at"] is not None:
             with contextlib.suppress(Conflict):
                 sim.commands.resume(number, by=OPERATOR)
-    for date in (*sim.invariants.failed(), *sim.invariants.dates_behind_pipeline()):
+    known = sim.invariants
+    for date in (*known.failed(), *known.dates_behind_pipeline(), *known.expected_after_all()):
         sim.commands.retry_date(date, by=OPERATOR)
     sim.wake()
 

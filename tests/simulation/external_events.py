@@ -99,6 +99,29 @@ def _damage(sim: Simulation, processor: str, date: dt.date, share: float) -> Non
     sim.platform.put((processor, date), share)
 
 
+def _rewrite(sim: Simulation, processor: str, date: dt.date) -> None:
+    """Another writer puts the rows there once more that are there."""
+    pair = sim.warehouse.table(processor), date
+    if pair in sim.warehouse.rows:
+        sim.warehouse.rows[pair] = sim.warehouse.rows[pair]
+        sim.platform.foreign.add((processor, date))
+
+
+def _history(sim: Simulation, processor: str, date: dt.date, succeeded: bool) -> None:
+    """The run history gains a run of another controller, whatever the table holds."""
+    run = HistoryRun(succeeded=succeeded, started_at=sim.time - 5, ended_at=sim.time, detail=EXTERNAL_RUN)
+    sim.platform.close((processor, date), run)
+
+
+def _forget_history(sim: Simulation, processor: str, date: dt.date) -> None:
+    sim.warehouse.closed.pop((processor, date), None)
+    sim.warehouse.open.pop((processor, date), None)
+
+
+def _calendar(sim: Simulation, date: dt.date, games: int) -> None:
+    sim.games[date] = games
+
+
 def _later(sim: Simulation, seconds: float, effect: Callable[[], object]) -> None:
     sim.platform.later.append((sim.time + seconds, effect))
 
@@ -109,5 +132,10 @@ FAULTS: Mapping[str, Callable[..., None]] = {
     "broken": _broken,
     "external_run": _external_run,
     "damage": _damage,
+    "rewrite": _rewrite,
+    "history": _history,
+    "forget_history": _forget_history,
+    "calendar": _calendar,
+    "copy_state": lambda sim: sim.copy_state(),
     "set_clock": _set_clock,
 }

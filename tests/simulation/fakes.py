@@ -12,7 +12,7 @@ from pathlib import Path
 from backfilld.daemon.executors.adapter import Handle, Job, JobResult, JobStatus, RecordHandles
 from backfilld.daemon.executors.attempt_files import FileLog
 from backfilld.daemon.warehouses.adapter import Answers, Wanted, WarehouseError
-from backfilld.daemon.warehouses.budget import DailyBudget
+from backfilld.daemon.warehouses.billing_budget import DailyBudget
 from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.evidence import Evidence, HistoryRun
 from tests.simulation.scenario import ANSWER_SENT, QUERY_SENT
@@ -28,7 +28,7 @@ def do_nothing() -> None:
 
 
 class WrittenRows(dict[Pair, int]):
-    """Rows per (processor, date), with the number of times that each partition was written."""
+    """Rows per (table, date), with the number of times that each partition was written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,6 +59,8 @@ class SimWarehouse:
     rows: WrittenRows = field(default_factory=WrittenRows)
     unprovable: set[str] = field(default_factory=set)
     """The processors of whose tables it cannot tell when they were written."""
+    tables: Mapping[str, str] = field(default_factory=dict)
+    """The output table of each processor; of others it is named like the processor."""
     closed: dict[Pair, HistoryRun] = field(default_factory=dict)
     open: dict[Pair, HistoryRun] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
@@ -81,6 +83,11 @@ class SimWarehouse:
         self._ask(tables=1)
         return {date: {"games": games} for date, games in self.calendar.items() if start <= date <= end}
 
+    def rule_problem(self, processor: str, date: dt.date) -> str:
+        """Every rule can be queried."""
+        del processor, date
+        return ""
+
     def evidence(self, wanted: Wanted, *, purpose: str, stamps: Wanted | None = None) -> Answers:
         """What the rows and the history say."""
         asked_at = self.clock()
@@ -101,15 +108,25 @@ class SimWarehouse:
         pair = (name, date)
         reference = self.reference.get(name)
         return Evidence(
-            rows=self.rows.get(pair, 0),
-            reference=self.rows.get((reference, date), 0) if reference else None,
+            rows=self.rows_of(pair),
+            reference=self.rows_of((reference, date)) if reference else None,
             closed=self.closed.get(pair),
             open=self.open.get(pair),
         )
 
+    def table(self, name: str) -> str:
+        """The output table of a processor."""
+        return self.tables.get(name, name)
+
+    def rows_of(self, pair: Pair) -> int:
+        """The rows of a processor's output on a date."""
+        return self.rows.get((self.table(pair[0]), pair[1]), 0)
+
     def write_stamp(self, pair: Pair) -> str | None:
         """What changes with each write of a partition."""
-        return None if pair[0] in self.unprovable | self.broken.keys() else str(self.rows.writes[pair])
+        if pair[0] in self.unprovable | self.broken.keys():
+            return None
+        return str(self.rows.writes[self.table(pair[0]), pair[1]])
 
     def _ask(self, *, tables: int) -> None:
         if self.budget:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
+import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING
 from backfilld.daemon.engine.context import ACTOR
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
 from backfilld.state.pipeline.processor import Processor
+from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.machine import FINAL, IllegalMove, Trigger
 from tests.simulation.budget_invariants import BudgetInvariants
@@ -46,6 +49,8 @@ class Invariants:
         self.admitted: dict[str, float] = {}
         self.versions: Counter[str] = Counter()
         self._shown: dict[Pair, Evidence] = {}
+        self._known_games: dict[dt.date, int] = {}
+        """What the daemon knows of a calendar that changes."""
         self.attempt_count: Counter[tuple[str, str]] = Counter()
         self.spent = BudgetInvariants(sim, self)
         self._claims = ClaimInvariants(sim, self, self.spent)
@@ -55,6 +60,15 @@ class Invariants:
         marked = StalenessInvariants(sim, self)
         rest = QuiescenceInvariants(sim, self, marked)
         self.at_rest, self.ended, self.nothing_lacks = rest.look, rest.ended, marked.nothing_lacks
+
+    def copy(self) -> Invariants:
+        """The same knowledge of the same world, which does not change with this one."""
+        return copy.deepcopy(self, {id(self._sim): self._sim, id(self._raw): self._raw})
+
+    @property
+    def calendar_is_outdated(self) -> bool:
+        """Whether the daemon knows other counts than the calendar has."""
+        return any(self._sim.games.get(date, 0) != games for date, games in self._known_games.items())
 
     @property
     def waits_for_earlier(self) -> bool:
@@ -80,6 +94,11 @@ class Invariants:
             d for d, row in self.dates.items() if row["state"] == DONE and row["outcome"] != "not_expected"
         ]
         return [day_of(date) for date in done if any(self._is_behind(date, name) for name in names)]
+
+    def expected_after_all(self) -> list[dt.date]:
+        """Dates that were dismissed and that the daemon now knows to be expected."""
+        rows = self.dates.values()
+        return [day_of(r["date"]) for r in rows if r["outcome"] == "not_expected" and r["regressed"]]
 
     def _is_behind(self, date: str, name: str) -> bool:
         check = self.checks.get((date, name))
@@ -151,6 +170,9 @@ class Invariants:
             self.covered[row["attempt_id"]].append(row["date"])
         self.held, self.placed = self.placed, self.rows("SELECT * FROM holds")
         self.requests = {row["id"]: row for row in self.rows("SELECT * FROM backfills")}
+        if self._sim.scenario.changes_calendar:
+            known = self.rows("SELECT date, counts FROM calendar_days")
+            self._known_games = {day_of(row["date"]): json.loads(row["counts"])["games"] for row in known}
 
     def _keep_what_was_shown(self, before: Mapping[tuple[str, str], Row]) -> None:
         """Once it sees that the clock was set back, the daemon notes other times for its answers."""
@@ -255,9 +277,7 @@ class Invariants:
             elif self.asks(date, processor):
                 evidence = self.evidence(check)
                 compared = self.is_compared(date, processor)
-                if evidence is None or not self._sim.platform.complete(
-                    self.pair(check), evidence, compared=compared
-                ):
+                if evidence is None or not self.is_complete(check, evidence, compared=compared):
                     raise Violation("an error is never an answer", f"{told}: {evidence}")
                 if check["asked_at"] < max(self.admitted[date], check["last_attempt_ended_at"] or 0.0):
                     raise Violation("validation first", f"{told} by an answer from before")
@@ -285,16 +305,24 @@ class Invariants:
         if blocked and all(pair and pair not in before for pair in blocked):
             raise Violation("no holes in the lookback", f"{date} entered {stage.name} before {blocked}")
 
+    def day(self, date: dt.date) -> Day:
+        """What the calendar expects, as far as the daemon knows it."""
+        games = self._known_games.get(date, self._sim.games.get(date, 0))
+        return self._sim.pipeline.seasons.day(date, {"games": games})
+
     def expected(self, date: dt.date) -> bool:
         """Whether the calendar expects anything."""
-        games = self._sim.scenario.games.get(date, 0)
-        return self._sim.pipeline.seasons.day(date, {"games": games}).expected
+        return self.day(date).expected
 
     def asks(self, date: str, processor: Processor) -> bool:
         """Whether anything is expected of a processor on a date."""
-        games = self._sim.scenario.games.get(day_of(date), 0)
-        day = self._sim.pipeline.seasons.day(day_of(date), {"games": games})
-        return not day.in_bootstrap(self._sim.pipeline.bootstrap_days(processor))
+        day = self.day(day_of(date))
+        return day.expected and not day.in_bootstrap(self._sim.pipeline.bootstrap_days(processor))
+
+    def is_complete(self, check: Row, evidence: Evidence, *, compared: bool = True) -> bool:
+        """Whether an answer shows what is right by the calendar as far as the daemon knows it."""
+        games = self._known_games.get(day_of(check["date"]))
+        return self._sim.platform.complete(self.pair(check), evidence, compared=compared, games=games)
 
     def pair(self, check: Row) -> Pair:
         """A check's processor and date."""

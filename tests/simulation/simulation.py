@@ -20,7 +20,8 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.engine import Engine
 from backfilld.daemon.engine.enqueue import Enqueuer
 from backfilld.daemon.events import Event
-from backfilld.daemon.warehouses.budget import DailyBudget
+from backfilld.daemon.warehouses.billing_budget import DailyBudget
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.machine import Machine
 from tests.simulation.crashing_database import CrashingDatabase, Killed
 from tests.simulation.end_invariants import end
@@ -56,14 +57,21 @@ class Simulation:
         self.time = self.events_start = self.started_at = scenario.start
         """Now, and from when on counts what is to come."""
         self.rng = random.Random(scenario.seed)
+        self.version = 0
+        """How often the pipeline file was edited."""
         self.pipeline = scenario.pipeline()
-        known = {**scenario.pipeline(edited=scenario.is_edited).processors, **self.pipeline.processors}
-        reference = {n: p.expect.ratio.of for n, p in known.items() if p.expect.ratio}
+        self.games = dict(scenario.games)
+        """What the calendar counts now."""
         limit, zone = self.pipeline.warehouse.daily_bytes, self.pipeline.quota_timezone
         budget = DailyBudget(limit, BytesLedger(db), self.clock, zone) if limit else None
-        self.warehouse = SimWarehouse(self.clock, scenario.games, reference, budget)
-        self.platform = Platform(scenario, known, self.warehouse)
+        self.warehouse = SimWarehouse(self.clock, self.games, {}, budget)
+        self.platform = Platform(scenario, self._processors(), self.games, self.warehouse)
         self.executor = SimExecutor(self.clock, self.platform.work)
+        self.spare = SimExecutor(self.clock, self.platform.work)
+        """Another executor, which an edit of the pipeline file may remove; both see the same jobs."""
+        self.spare.alive, self.spare.ended = self.executor.alive, self.executor.ended
+        self.spare.launched = self.executor.launched
+        self.copied: tuple[bytes, Invariants] | None = None
         self.events: list[Event] = []
         self.log: list[tuple[float, str]] = []
         self.points: Counter[str] = Counter()
@@ -82,8 +90,8 @@ class Simulation:
         db.on_commit = self.invariants.committed
         db.point = self.point
         self.warehouse.point = self._query
-        self.executor.point = self.point
-        self.executor.on_end = self.wake
+        for executor in (self.executor, self.spare):
+            executor.point, executor.on_end = self.point, self.wake
 
     def clock(self) -> float:
         """The simulated time."""
@@ -128,10 +136,20 @@ class Simulation:
             rng=self.rng,
         )
 
+    def _processors(self) -> dict[str, Processor]:
+        """Those of the file as it is now; then those that it had before or will have, as they were last."""
+        last = len(self.scenario.files) if self.scenario.is_edited else 1
+        versions = [*range(last - 1, self.version, -1), *range(self.version + 1)]
+        return {n: p for v in versions for n, p in self.scenario.pipeline(v).processors.items()}
+
     def _edit_pipeline(self) -> None:
         """Somebody edits the pipeline file; the daemon goes by it when it starts again."""
+        if self.version + 1 == len(self.scenario.files):
+            return
+        self.version += 1
         self.emit("the pipeline file is edited")
-        self.pipeline = self.scenario.pipeline(edited=True)
+        self.pipeline = self.scenario.pipeline(self.version)
+        self.platform.follow(self._processors())
         self._load_pipeline()
 
     def start(self) -> None:
@@ -139,17 +157,45 @@ class Simulation:
         while not self.up:
             try:
                 self.executor.forget()
+                self.spare.forget()
                 self.started_at = self.time
-                self.engine = Engine(self.context, self.warehouse, {"local": self.executor})
+                self.engine = Engine(self.context, self.warehouse, self._executors())
                 self.enqueuer = Enqueuer(self.context, self.engine.validator)
                 self.commands = Commands(self.context)
                 self.engine.recover()
+                if self.scenario.changes_calendar:
+                    self.engine.recheck_calendar()
             except Killed as killed:
                 self._die(killed)
             else:
                 self.up = True
                 self.wake()
                 self.alarm = None
+
+    def _executors(self) -> dict[str, SimExecutor]:
+        both = {"local": self.executor, "dask": self.spare}
+        return {name: executor for name, executor in both.items() if name in self.pipeline.executor}
+
+    def copy_state(self) -> None:
+        """Keep a copy of the state database, and of what the invariants know of it."""
+        self.copied = self.db.raw.serialize(), self.invariants.copy()
+
+    def restore(self) -> None:
+        """Put the copy in place of the database, by the documented steps: unknown jobs end first."""
+        if self.copied is None:
+            return
+        database, invariants = self.copied
+        self.db.raw.deserialize(database)
+        self.invariants = invariants.copy()
+        self.db.on_commit = self.invariants.committed
+        (latest,) = self.invariants.rows("SELECT max(id) AS id FROM attempts")
+        unknown = [number for number in self.executor.alive if number > (latest["id"] or 0)]
+        while ends := [p.ends for n, p in self.executor.alive.items() if n in unknown and p.ends < math.inf]:
+            self.advance(max(ends))
+        for number in unknown:
+            self.executor.alive.pop(number, None)
+        for number in [n for n in self.executor.ended if n > (latest["id"] or 0)]:
+            del self.executor.ended[number]
 
     def _die(self, killed: Killed) -> None:
         name, seconds = killed.args
@@ -248,13 +294,20 @@ class Simulation:
         self.advance(max(at, self.time))
         due = [entry for entry in self.pending_events if self.events_start + entry[1].at <= self.time]
         self._apply_pending([entry for entry in due if _waits_for_quiescence(*entry)])
-        if self.invariants.waits_for_earlier and self.time >= recheck:
+        if self._needs_recheck and self.time >= recheck:
             self.rechecked = self.time
+            if self.scenario.changes_calendar:
+                self.engine.recheck_calendar()
             self.engine.recheck_missing_upstream()
             self.engine.recheck_failed()
         self.engine_awake = self.engine_awake or self.engine.has_running_attempts()
         self.validator_awake = self.validator_awake or self.engine.has_due_query()
         return True
+
+    @property
+    def _needs_recheck(self) -> bool:
+        """Whether any date waits for an earlier one, or the daemon does not know the calendar as it is."""
+        return self.invariants.waits_for_earlier or self.invariants.calendar_is_outdated
 
     def _apply_pending(self, entries: list[PendingEvent]) -> bool:
         """Let some of what is to come happen while all is at rest; whether there was any."""
@@ -267,7 +320,10 @@ class Simulation:
     def _apply(self, one: ExternalEvent, point: str) -> None:
         if one.args.get("edits"):
             self._edit_pipeline()
-        if one.verb == "kill":
+        if one.verb == "restore":
+            self.emit("the state database is restored from its copy")
+            self.restore()
+        if one.verb in ("kill", "restore"):
             raise Killed(point, one.args["for_seconds"])
         self._perform(one)
 
@@ -282,7 +338,7 @@ class Simulation:
         for attempt, process in self.executor.alive.items():
             overdue = self._overdue(attempt, process)
             moments.append(min(process.ends, overdue if overdue > self.time else process.ends))
-        if self.invariants.waits_for_earlier and self.rechecks < MAX_RECHECKS:
+        if self._needs_recheck and self.rechecks < MAX_RECHECKS:
             moments.append(self.rechecked + self.pipeline.engine.recheck_interval)
         return [at for at in moments if not math.isinf(at)]
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from backfilld.daemon.engine import advance, budgets, cascade, launch, regression, upstream
+from backfilld.daemon.engine import advance, budgets, launch, regressed_dates, stale_dates, upstream
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.state.rules import gates, judge
 from backfilld.state.store import checks, dates
@@ -141,11 +141,11 @@ def end_under_an_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def mark_nothing_stale(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cascade, "mark_stale", lambda *_: [])
+    monkeypatch.setattr(stale_dates, "mark_stale", lambda *_: [])
 
 
 def believe_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regression, "update", lambda *_: [])
+    monkeypatch.setattr(regressed_dates, "update", lambda *_: [])
 
 
 def see_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,12 @@ from types import FrameType
 import click
 
 from backfilld.api.app import create_app
+from backfilld.api.auth.request_guard import guard_of
 from backfilld.api.auth.tokens import redacted
 from backfilld.api.cli.output import example
+from backfilld.api.http.server import Server
 from backfilld.api.metrics import Metrics
 from backfilld.api.notifications.webhook import Notifier
-from backfilld.api.server import Server
 from backfilld.daemon.events import AttemptEnded, AttemptStarted, DateMoved, Event, ForeignWrites, Incident
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import Settings, settings
@@ -112,7 +113,8 @@ def run(chosen: Settings) -> None:
     )
     notifier = _notifier(chosen, service, metrics)
     notes = notifier.health_notes if notifier else dict
-    server = Server(create_app(service, metrics, health_notes=notes), chosen.host, chosen.port)
+    app = create_app(service, metrics, health_notes=notes)
+    server = Server(app, chosen.host, chosen.port, guard_of(app).identify)
     manager.status("adopting running jobs")
     service.start()
     if notifier:

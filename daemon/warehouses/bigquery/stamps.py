@@ -15,8 +15,8 @@ from backfilld.daemon.warehouses.adapter import Partition, Purpose, QueryError
 from backfilld.daemon.warehouses.bigquery.backend import BigQuery
 from backfilld.daemon.warehouses.bigquery.catalog import BigQueryCatalog
 from backfilld.daemon.warehouses.sql.backend import Row
+from backfilld.daemon.warehouses.sql.pipeline_sql import user_sql
 from backfilld.daemon.warehouses.sql.queries import Query, Select, Statement
-from backfilld.daemon.warehouses.sql.user_sql import user_sql
 
 log = logging.getLogger(__name__)
 

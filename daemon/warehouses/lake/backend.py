@@ -9,14 +9,17 @@ from __future__ import annotations
 import datetime as dt
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
 from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
 from backfilld.daemon.warehouses.lake.dialect import render
+from backfilld.daemon.warehouses.lake.settings import Dialect
 from backfilld.daemon.warehouses.sql.backend import Row
 from backfilld.daemon.warehouses.sql.queries import PartitionFilter, Query, Select
 from backfilld.state.formatting import first_line
@@ -37,11 +40,31 @@ _TRIES = 3
 """A file may vanish between its listing and its reading, when a job replaces its partition."""
 
 
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(slots=True)
+class _Plan:
+    """One query for DuckDB."""
+
+    selects: list[str] = field(default_factory=list)
+    params: dict[str, Any] = field(default_factory=dict)
+    views: set[tuple[str, str]] = field(default_factory=set)
+    """The tables that SQL of the pipeline file reads, as (schema, name)."""
+
+    @property
+    def sql(self) -> str:
+        """The whole text."""
+        return " UNION ALL ".join(self.selects)
+
+
 class Lake:
     """The backend over a lake directory. Safe to call from several threads."""
 
-    def __init__(self, root: Path, *, timeout: float, hooks: QueryHooks) -> None:
+    def __init__(self, root: Path, *, dialect: Dialect, timeout: float, hooks: QueryHooks) -> None:
+        """`dialect` is that of the SQL in the pipeline file."""
         self.root = root
+        self._dialect: Dialect = dialect
         self._timeout = timeout
         self._hooks = hooks
         self._lock = threading.Lock()
@@ -54,16 +77,29 @@ class Lake:
             QueryError: a column, a file or a predicate is not what the query needs; or it is too slow.
             WarehouseError: the lake is not there.
         """
+        return self._answered(lambda: self._answer(query, purpose))
+
+    def check(self, query: Query) -> None:
+        """Check the query against the files of its dates, or the newest ones of its tables.
+
+        Raises:
+            QueryError: a column or a predicate is not what the query needs.
+            WarehouseError: the lake is not there.
+        """
+        self._answered(lambda: self._explain(query))
+
+    def _answered(self, ask: Callable[[], _Answer]) -> _Answer:
+        """An answer of DuckDB, asked again where a file has just been replaced."""
         if not os.path.isdir(self.root):
             self._hooks.on_error()
             raise missing_lake(self.root)
         try:
             for _ in range(_TRIES - 1):
                 try:
-                    return self._answer(query, purpose)
+                    return ask()
                 except duckdb.IOException:
                     continue
-            return self._answer(query, purpose)
+            return ask()
         except (duckdb.Error, OSError, QueryError) as error:
             self._hooks.on_error()
             raise self._translate_error(error) from error
@@ -81,36 +117,53 @@ class Lake:
             self._connection = None
 
     def _answer(self, query: Query, purpose: Purpose) -> list[Row]:
-        selects: list[str] = []
-        params: dict[str, Any] = {}
+        plan = self._plan(query, self._files)
+        if not plan.selects:
+            return []
+        with self._connection_of(plan) as cursor:
+            return self._fetch(cursor, plan, purpose)
+
+    def _explain(self, query: Query) -> None:
+        plan = self._plan(query, self._some_files)
+        if plan.selects:
+            with self._connection_of(plan) as cursor:
+                cursor.execute(f"EXPLAIN {plan.sql}", plan.params)
+
+    def _plan(self, query: Query, files_of: Callable[[str, Select], list[str]]) -> _Plan:
+        """What DuckDB is asked: no SELECT of a table that has no files.
+
+        Raises:
+            QueryError: SQL of the pipeline file cannot be used.
+        """
+        plan = _Plan()
         for select in query.selects:
-            rendered = render(select.statement)
+            rendered = render(select.statement, self._dialect)
             if unknown := sorted(rendered.params - query.params.keys()):
                 known = ", ".join(f"@{name}" for name in sorted(query.params))
                 raise QueryError(f"there is no parameter @{unknown[0]}; write one of {known}")
-            files = {table: self._files(table, select) for table in rendered.tables}
+            files = {table: files_of(table, select) for table in rendered.tables}
             if not all(files.values()):
                 continue  # no partition of its tables is there: no rows
             sources: dict[str, str] = {}
             for table, paths in files.items():
-                slot = f"files{sum(name.startswith('files') for name in params)}"
-                params[slot] = paths
-                sources[table] = _source(slot, select.partitions)
-            selects.append(rendered.with_tables(sources))
-            params |= {name: _as_list(query.params[name]) for name in rendered.params}
-        return self._fetch(" UNION ALL ".join(selects), params, purpose) if selects else []
+                slot = f"files{sum(name.startswith('files') for name in plan.params)}"
+                plan.params[slot] = paths
+                sources[table] = _source(f"${slot}", select.partitions)
+            plan.selects.append(rendered.with_tables(sources))
+            plan.views |= rendered.views
+            plan.params |= {name: _as_list(query.params[name]) for name in rendered.params}
+        return plan
 
-    def _fetch(self, sql: str, params: Mapping[str, Any], purpose: Purpose) -> list[Row]:
+    def _fetch(self, cursor: duckdb.DuckDBPyConnection, plan: _Plan, purpose: Purpose) -> list[Row]:
         self._hooks.on_query(purpose, 0)
-        with self._cursor() as cursor:
-            guard = threading.Timer(self._timeout, cursor.interrupt)
-            guard.start()
-            try:
-                cursor.execute(sql, params)
-                names = [column[0] for column in cursor.description or ()]
-                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-            finally:
-                guard.cancel()
+        guard = threading.Timer(self._timeout, cursor.interrupt)
+        guard.start()
+        try:
+            cursor.execute(plan.sql, plan.params)
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        finally:
+            guard.cancel()
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         with self._lock:
@@ -118,20 +171,37 @@ class Lake:
                 self._connection = _connected(self.root)
             return self._connection.cursor()
 
-    def _files(self, table: str, select: Select) -> list[str]:
-        """The files of a table that a SELECT needs.
+    def _connection_of(self, plan: _Plan) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        return self._views(sorted(plan.views)) if plan.views else self._cursor()
+
+    @contextmanager
+    def _views(self, tables: Sequence[tuple[str, str]]) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A database of its own in which the tables of the pipeline file's SQL are views of their files.
 
         Raises:
-            QueryError: a query that does not name its dates reads a table that has no files.
+            QueryError: a table has no files.
         """
+        with _connected(self.root) as connection:
+            for schema, table in tables:
+                files = sorted(all_parquet(self.root / schema / table))
+                if not files:
+                    raise QueryError(f"{schema}.{table} has no files in the lake", inaccessible=True)
+                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(schema)}")
+                name = f"{_quoted(schema)}.{_quoted(table)}"
+                view = f"CREATE VIEW {name} AS SELECT * FROM {_source(_listed(files), None)}"  # noqa: S608  quoted
+                connection.execute(view)
+            yield connection
+
+    def _files(self, table: str, select: Select) -> list[str]:
+        """The files of the dates of a SELECT."""
+        directory, part = self.root.joinpath(*table.split(".")), select.partitions
+        names = (f"{part.column}={date}" for date in part.dates) if part else ()
+        return [path for name in names for path in partition_files(directory / name)]
+
+    def _some_files(self, table: str, select: Select) -> list[str]:
+        """The files of the dates of a SELECT, else the last one of the table by name."""
         directory = self.root.joinpath(*table.split("."))
-        if select.partitions is not None:
-            names = (f"{select.partitions.column}={date}" for date in select.partitions.dates)
-            return [path for name in names for path in partition_files(directory / name)]
-        files = sorted(all_parquet(directory))
-        if not files:
-            raise QueryError(f"{table} has no files in the lake", inaccessible=True)
-        return files
+        return self._files(table, select) or sorted(all_parquet(directory))[-1:]
 
     def _translate_error(self, error: Exception) -> Exception:
         """An error as a QueryError, or a WarehouseError where DuckDB itself failed."""
@@ -164,9 +234,18 @@ def _connected(root: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _source(slot: str, part: PartitionFilter | None) -> str:
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _listed(paths: Collection[str]) -> str:
+    return "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in paths) + "]"
+
+
+def _source(files: str, part: PartitionFilter | None) -> str:
+    """The rows of a list of files."""
     types = f", hive_types = {{'{part.column}': DATE}}" if part else ""
-    return f"read_parquet(${slot}, hive_partitioning = true{types}, union_by_name = true)"
+    return f"read_parquet({files}, hive_partitioning = true{types}, union_by_name = true)"
 
 
 def _as_list(value: dt.date | tuple[dt.date, ...] | tuple[str, ...]) -> Any:

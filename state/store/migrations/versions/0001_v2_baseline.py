@@ -199,7 +199,9 @@ attempt_dates = Table(
     metadata,
     Column("date", Date, primary_key=True),
     Column("attempt_id", ForeignKey("attempts.id"), primary_key=True),
+    *(Column(name, Text) for name in ("verdict", "verdict_reason")),
     Index("attempt_dates_attempt", "attempt_id"),
+    _partial("attempt_dates_verdict", "verdict", where="verdict <> 'complete'"),
 )
 
 calendar_days = Table(

@@ -6,69 +6,62 @@ import contextlib
 import errno
 import logging
 import socket
+import sys
 import threading
 import time
+from collections.abc import Callable, Hashable
 
 from flask import Flask
 from waitress import wasyncore
-from waitress.channel import HTTPChannel
-from waitress.server import create_server
+from waitress.adjustments import Adjustments
 
-from backfilld.api.auth.request_guard import LARGEST_BODY
+from backfilld.api.auth.request_guard import EVERYONE, LARGEST_BODY, Principal
+from backfilld.api.auth.tokens import Scope
+from backfilld.api.http.connections import CHECK_SECONDS, Channel, ConnectionServer
+from backfilld.api.http.lanes import Lane, lane_of
+from backfilld.api.http.threads import Lanes
 from backfilld.daemon.settings import SettingsError
 
-THREADS = 8
 CLOSE_SECONDS = 10.0
 """How long a closing server waits for requests in flight."""
 POLL_SECONDS = 0.02
 """How often a closing server checks whether requests are in flight."""
-IDLE_SECONDS = 60
-"""A connection without traffic is closed after this time."""
 LARGEST_HEAD = 32 << 10
 """Bytes of the request line and headers."""
 
-
-TLS_HANDSHAKE = b"\x16"
-"""The first byte of a TLS connection. No HTTP request starts with it."""
-NO_TLS = (
-    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n"
-    b"This port speaks http://, not https://.\n"
-)
-
-
-class _Channel(HTTPChannel):  # type: ignore[misc]
-    """Refuses TLS at once: waitress would wait for the end of a request until the connection is idle."""
-
-    def received(self, data: bytes) -> bool:
-        if not data.startswith(TLS_HANDSHAKE) or self.request:
-            return bool(super().received(data))
-        self.socket.send(NO_TLS)
-        self.will_close = True
-        return False
+Identify = Callable[[str, str], Principal | None]
+"""The client of a request by its headers Authorization and Cookie; None if they are not known."""
 
 
 class Server:
     """Listens once it is created; serves requests after `start`. Port 0 takes any free port."""
 
-    def __init__(self, app: Flask, host: str, port: int) -> None:
+    def __init__(
+        self, app: Flask, host: str, port: int, identify: Identify = lambda authorization, cookie: EVERYONE
+    ) -> None:
         """Bind the address.
 
         Raises:
             SettingsError: the address is in use or does not belong to this machine.
         """
-        self._server = create_server(
-            app,
-            sockets=[_bound(host, port)],
-            threads=THREADS,
+        self._identify = identify
+        bound = _bound(host, port)
+        settings = Adjustments(
+            sockets=[bound],
             ident="",
-            channel_timeout=IDLE_SECONDS,
-            cleanup_interval=IDLE_SECONDS / 4,
+            cleanup_interval=CHECK_SECONDS,
+            connection_limit=sys.maxsize,  # the server closes connections itself
+            asyncore_use_poll=True,  # select() fails beyond descriptor 1023
             max_request_header_size=LARGEST_HEAD,
             # Above the limit of the app, so that most bodies that are too large get a problem in JSON.
             max_request_body_size=2 * LARGEST_BODY,
             clear_untrusted_proxy_headers=True,
         )
-        self._server.channel_class = _Channel
+        self._lanes = Lanes(self._place)
+        address = (bound.family, bound.type, bound.proto, bound.getsockname())
+        self._server = ConnectionServer(
+            app, {}, True, bound, dispatcher=self._lanes, adj=settings, sockinfo=address, bind_socket=False
+        )
         self._thread = threading.Thread(target=self._server.run, name="http", daemon=True)
 
     @property
@@ -80,6 +73,22 @@ class Server:
         """Serve requests."""
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread that accepts connections is alive."""
+        return self._thread.is_alive()
+
+    def _place(self, channel: Channel) -> tuple[Lane, Hashable]:
+        """The lane of a request, and the client whose turn it takes: a token, else an address."""
+        request, address = channel.requests[0], channel.addr[0]
+        if request.error:
+            return Lane.READ, address
+        client = self._identify(request.headers.get("AUTHORIZATION", ""), request.headers.get("COOKIE", ""))
+        channel.operator = client is not None and client.scope is Scope.OPERATE
+        lane = lane_of(request.command.upper(), request.path, operator=channel.operator)
+        name = client.name if client is not None else ""
+        return lane, (address, name, request.path if lane is Lane.PROBE else "")
+
     def close(self, grace: float = CLOSE_SECONDS) -> None:
         """Accept no more requests, finish those in flight within `grace` seconds, and stop.
 
@@ -88,10 +97,11 @@ class Server:
         """
         noise_filter = _NoiseFilter()
         logging.getLogger("waitress").addFilter(noise_filter)
+        self._lanes.hurry()
         if self._thread.is_alive():
             self._run_on_server_thread(self._stop_listening)
             self._drain(time.monotonic() + grace)
-        self._server.task_dispatcher.shutdown(timeout=1)
+        self._lanes.shutdown(timeout=1)
         if self._thread.is_alive():
             self._run_on_server_thread(self._end)
             self._thread.join(grace)
@@ -113,18 +123,13 @@ class Server:
 
     def _close_idle(self) -> None:
         for channel in list(self._server.active_channels.values()):
-            if _idle(channel):
+            if channel.idle:
                 channel.will_close = True
 
     def _end(self) -> None:
         """Close everything except the trigger, which `close` may still use."""
         self._server.trigger.del_channel()
         wasyncore.close_all(self._server._map, ignore_all=True)
-
-
-def _idle(channel: HTTPChannel) -> bool:
-    """Whether the connection has no request being received, processed or answered."""
-    return not (channel.request or channel.requests or channel.total_outbufs_len)
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from backfilld.daemon.engine.regression import UNCERTAIN
 from backfilld.daemon.warehouses.adapter import Answers
-from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.evidence import Evidence
@@ -59,23 +57,6 @@ def waiting_pairs(pipeline: Pipeline, judged: Collection[Pair]) -> Iterator[Pair
         for name in compared_with(pipeline, reference):
             if (date, name) not in judged:
                 yield date, name
-
-
-def lost(pipeline: Pipeline, stage: Stage, date_checks: Mapping[str, CheckRow]) -> CheckRow | None:
-    """A reference of an earlier state that is missing again, so that an output of `stage` cannot be judged.
-
-    None while an attempt of the date is running, or where the next query may satisfy the reference.
-    """
-    if any(check.attempt_id is not None for check in date_checks.values()):
-        return None
-    unknown = [p.name for p in stage.processors if date_checks[p.name].verdict is Verdict.UNKNOWN]
-    compared = with_references(pipeline, unknown)
-    earlier = [p.name for other in pipeline.stages[: stage.index] for p in other.processors]
-    return next((c for n in earlier if n in compared and _is_missing(c := date_checks[n])), None)
-
-
-def _is_missing(check: CheckRow) -> bool:
-    return not (check.verdict.satisfied or check.verdict in UNCERTAIN or _waiver(check))
 
 
 def outdated(pipeline: Pipeline, queried: Collection[Pair], stored: Stored, answers: Answers) -> list[Pair]:

@@ -24,8 +24,9 @@ def prune(context: EngineContext) -> int:
         running = {str(row.id) for row in attempts.running(tx)}
     removed = 0
     for file in (context.state_dir / FOLDER).glob("*/*.*"):
-        with suppress(FileNotFoundError):  # a partial copy that was completed and renamed meanwhile
-            if file.stem not in running and file.stat().st_mtime < oldest:
+        # A partial copy may be completed and renamed meanwhile; a job may have put a directory here.
+        with suppress(FileNotFoundError, IsADirectoryError):
+            if file.stem not in running and file.lstat().st_mtime < oldest:
                 file.unlink()
                 removed += file.suffix == ".log"
     return removed

@@ -10,11 +10,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Mapping
 
+from backfilld.daemon.engine.collect_evidence import Validator
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.validate import Validator
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.records import CheckRow
-from backfilld.state.store import checks, date_marks, work
+from backfilld.state.store import checks, date_marks, due_work
 
 TICK_SECONDS = 60.0
 """How often the sweep looks for a due date."""
@@ -72,7 +72,7 @@ class Sweeper:
             oldest = date_marks.next_unchecked(tx)
             if oldest is None or oldest > now - revalidate_within:
                 return {}
-            todo = work.due_queries(tx, now)
+            todo = due_work.due_queries(tx, now)
             if todo.held or todo.wanted:
                 return {}
             rows = date_marks.unchecked_since(tx, now - revalidate_within * (1 - 1 / ROUNDS), BATCH)

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.references import compared_with
+from backfilld.daemon.engine.ratio_references import compared_with
+from backfilld.state.formatting import last_line
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
 from backfilld.state.store import checks
@@ -105,10 +106,9 @@ def _backoff_seconds(context: EngineContext, processor: str, attempt_count: int)
 
 def _detail(end: AttemptEnd) -> str:
     """How the attempt ended, as verdict reasons show it: `exit 1: last line of its log`."""
-    last_line = (end.tail.strip().splitlines() or [""])[-1][:200]
     code = f"exit {end.exit_code}" if end.exit_code is not None else end.detail
     status = str(end.status) if end.status is not AttemptStatus.EXITED else ""
-    return ": ".join(word for word in (status, code, last_line) if word)
+    return ": ".join(word for word in (status, code, last_line(end.tail)) if word)
 
 
 def _request_related_checks(

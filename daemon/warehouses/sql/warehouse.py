@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import logging
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.calendar import Counts as CalendarCounts
 from backfilld.state.rules.evidence import Evidence
-from backfilld.state.rules.expectations.figures import Aggregate
+from backfilld.state.rules.expectations.figures import Aggregate, GroupCounts
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +121,20 @@ class WarehouseClient:
         except QueryError as error:
             raise WarehouseError(str(error)) from error
 
+    def rule_problem(self, processor: str, date: dt.date) -> str:
+        """Why the figures that a processor's rules need cannot be queried; empty where they can.
+
+        Raises:
+            WarehouseError: nothing can be queried now.
+        """
+        tables = queries.table_queries(self._processors, {processor: [date]})
+        own = [table for table in tables if table.processor.name == processor]
+        try:
+            self._backend.check(queries.evidence(own))
+        except QueryError as error:
+            return str(error)
+        return ""
+
     def close(self) -> None:
         """Close all connections. Idempotent."""
         self._backend.close()
@@ -129,7 +144,8 @@ def _require_access(
     tables: Mapping[str, Counts | QueryError], runs: Mapping[Pair, Runs] | QueryError | None
 ) -> None:
     """Tell many broken tables from one broken warehouse: a wrong location, an account without rights."""
-    answers = [*tables.values(), *([runs] if runs is not None else [])]
+    counted = [counts for name, counts in tables.items() if not name.endswith(queries.GROUPS)]
+    answers = [*counted, *([runs] if runs is not None else [])]
     errors = [answer for answer in answers if isinstance(answer, QueryError) and answer.inaccessible]
     if len(answers) > 1 and len(errors) == len(answers):
         raise WarehouseError(f"none of {len(answers)} tables can be read: {errors[0]}")
@@ -146,6 +162,7 @@ def _evidence(
         row = _row(tables[processor.name], date)
         rows = _rows(row)
         figures = _figures(processor, row)
+        groups = _groups(processor, date, tables) if rows else None
     except QueryError as error:
         return Evidence(error=f"{processor.table}: {error}")
     try:
@@ -157,8 +174,30 @@ def _evidence(
             return Evidence(error=f"run history could not be read: {runs}")
         runs = {}
     latest = runs.get((processor.name, date), Runs())
-    evidence = Evidence(rows=rows, reference=reference, closed=latest.closed, open=latest.open)
+    evidence = Evidence(rows=rows, groups=groups, reference=reference, closed=latest.closed, open=latest.open)
     return evidence.with_figures(figures)
+
+
+def _groups(
+    processor: Processor, date: dt.date, tables: Mapping[str, Counts | QueryError]
+) -> GroupCounts | None:
+    """The sizes of the groups of a date with rows; None without such a rule.
+
+    Raises:
+        QueryError: they are not known.
+    """
+    if processor.expect.rows_each is None:
+        return None
+    row = _row(tables[queries.groups_name(processor.name)], date)
+    if row is None:
+        return None  # the rows came after the groups were counted
+    figures = [_whole(figure) for figure in row["figures"] or ()]
+    if len(figures) != len(dataclasses.fields(GroupCounts)):
+        raise QueryError(f"its answer has {len(figures)} figures of groups")
+    groups, too_small, too_large, smallest, largest = figures
+    return GroupCounts(
+        groups=groups, too_small=too_small, too_large=too_large, smallest=smallest, largest=largest
+    )
 
 
 def _figures(processor: Processor, row: Row | None) -> dict[Aggregate, int]:

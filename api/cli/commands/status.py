@@ -11,7 +11,6 @@ import click
 from backfilld.api.cli import dashboard, show_date
 from backfilld.api.cli.arguments import BACKFILL, DATE
 from backfilld.api.cli.client import Client, Json
-from backfilld.api.cli.follow import display, follow, on_interrupt
 from backfilld.api.cli.output import (
     coloured,
     console,
@@ -24,6 +23,7 @@ from backfilld.api.cli.output import (
     url_option,
 )
 from backfilld.api.cli.progress_view import FailureTracker, Snapshot, date_failure, take_snapshot
+from backfilld.api.cli.watch_view import display, follow, on_interrupt
 from backfilld.state.records import Mark
 from backfilld.state.rules.machine import Outcome
 

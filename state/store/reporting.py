@@ -11,16 +11,19 @@ from sqlalchemy import Connection, and_, func, not_, or_, select
 
 from backfilld.state.records import AttemptRow, AttemptStatus, Mark
 from backfilld.state.rules.machine import Outcome
+from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
+from backfilld.state.store.attempt_verdicts import UNSATISFIED, followed_by, has_reason
 from backfilld.state.store.attempts import running
 from backfilld.state.store.dates import matching
 from backfilld.state.store.schema import ENDED_WELL, attempts, dates
 
-HAS_FAILED = and_(
+_JOB_FAILED = and_(
     attempts.c.status.not_in([AttemptStatus.RUNNING.value, AttemptStatus.CANCELLED.value]),
     or_(attempts.c.exit_code.is_(None), not_(ENDED_WELL)),
 )
-"""Condition: the attempt ended otherwise than with code 0, and was not cancelled."""
+HAS_FAILED = or_(_JOB_FAILED, followed_by(UNSATISFIED))
+"""Condition: the job neither exited with 0 nor was cancelled, or its output was unsatisfied afterwards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,13 +95,16 @@ def attempts_page(
     statuses: Collection[AttemptStatus] = (),
     failed: bool | None = None,
     processor: str = "",
+    verdicts: Collection[Verdict] = (),
+    reason: str = "",
     limit: int,
 ) -> list[AttemptRow]:
     """Up to `limit` attempts, newest first, with ids below `below`.
 
-    `failed`: only those that failed, or only those that did not (`HAS_FAILED`).
+    `failed`: only those that failed, or only those that did not (`HAS_FAILED`). `reason` is a part of how the
+    job ended or of what its verdict rests on, in any case of letters.
     """
-    if set(statuses) == {AttemptStatus.RUNNING} and not failed:
+    if set(statuses) == {AttemptStatus.RUNNING} and not (failed or verdicts or reason):
         found = (row for row in reversed(running(tx)) if below is None or row.id < below)
         return [row for row in found if processor in ("", row.processor)][:limit]
     query = select(attempts).order_by(attempts.c.id.desc()).limit(limit)
@@ -110,6 +116,16 @@ def attempts_page(
         query = query.where(HAS_FAILED if failed else not_(HAS_FAILED))
     if processor:
         query = query.where(attempts.c.processor == processor)
+    if verdicts:
+        query = query.where(followed_by([verdict.value for verdict in verdicts]))
+    if reason:
+        query = query.where(
+            or_(
+                attempts.c.detail.icontains(reason, autoescape=True),
+                attempts.c.tail.icontains(reason, autoescape=True),
+                has_reason(reason),
+            )
+        )
     return [row_mappers.attempt(row) for row in tx.execute(query)]
 
 
@@ -120,7 +136,8 @@ def calendar_version(tx: Connection) -> str:
     return f"{count}-{moves or 0}-{latest or 0:.6f}"
 
 
-def calendar(tx: Connection) -> list[Cell]:
-    """Where every date stands, oldest first: three columns, so that thousands cost milliseconds."""
-    query = select(dates.c.date, dates.c.state, dates.c.outcome).order_by(dates.c.date)
+def calendar(tx: Connection, start: dt.date = dt.date.min, end: dt.date = dt.date.max) -> list[Cell]:
+    """Where every date from `start` to `end` stands, oldest first: three columns, a few milliseconds."""
+    query = select(dates.c.date, dates.c.state, dates.c.outcome).where(dates.c.date.between(start, end))
+    query = query.order_by(dates.c.date)
     return [Cell(*row) for row in tx.execute(query)]

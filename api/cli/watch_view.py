@@ -131,7 +131,8 @@ class PlainLines:
     def show_failure(self, failure: Failure, view: Snapshot) -> None:
         """Print it at once."""
         reason = f": {failure.reason}" if failure.reason else ""
-        self._print(view.at, f"✗ {failure.subject} {failure.result}{reason} → {failure.command}")
+        head = f"{failure.symbol} {failure.subject} {failure.result}{reason}"
+        self._print(view.at, f"{head} → {failure.command}")
 
     def show_snapshot(self, view: Snapshot, *, last: bool) -> None:
         """Print new holds at once; the progress every `LINE_SECONDS`, and at the end."""

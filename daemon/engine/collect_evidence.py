@@ -14,18 +14,19 @@ from typing import Any
 
 from backfilld.daemon.engine import (
     calendar_changes,
-    cascade,
     circuit_breaker,
     foreign_writes,
-    recovery,
-    references,
-    regression,
+    ratio_references,
+    recovered_dates,
+    regressed_dates,
+    stale_dates,
     upstream,
+    volumes,
 )
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.foreign_writes import is_foreign_write
-from backfilld.daemon.engine.references import new_reference, stored_reference
-from backfilld.daemon.engine.regression import UNCERTAIN
+from backfilld.daemon.engine.ratio_references import new_reference, stored_reference
+from backfilld.daemon.engine.regressed_dates import UNCERTAIN
 from backfilld.daemon.events import Incident
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
 from backfilld.state.records import CheckRow
@@ -35,7 +36,16 @@ from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.judge import Judgement, judge
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import attempts, calendar_days, checks, dates, holds, work
+from backfilld.state.store import (
+    attempt_verdicts,
+    attempts,
+    calendar_days,
+    checks,
+    dates,
+    due_work,
+    failed_dates,
+    holds,
+)
 from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
 
@@ -63,7 +73,7 @@ class Validator:
         """
         now, limit = self._context.now(), self._context.questions
         with self._context.db.read() as tx:
-            todo = work.due_queries(tx, now)
+            todo = due_work.due_queries(tx, now)
             if todo.held and holds.in_force(tx, holds.WAREHOUSE, now):
                 return 0
             without_calendar = dates.span_waiting(tx, WaitReason.CALENDAR)
@@ -94,7 +104,8 @@ class Validator:
             WarehouseError: the calendar could not be read.
         """
         with self._context.db.read() as tx:
-            first = upstream.earliest_needed(upstream.needs_graph(tx, self._context.pipeline), start)
+            graph = upstream.needs_graph(tx, self._context.pipeline)
+        first = upstream.calendar_start(self._context.pipeline, graph, start)
         answer = self._warehouse.counts(first, end)
         span = (dt.date.fromordinal(n) for n in range(first.toordinal(), end.toordinal() + 1))
         counts = self._context.pipeline.seasons.counts_of(span, answer)
@@ -108,14 +119,20 @@ class Validator:
         self._context.emit_all(events)
 
     def recheck_calendar(self) -> None:
-        """Read the calendar again for live dates, unless queries are on hold."""
+        """Read the calendar again for live dates and failed ones that are due, unless queries are on hold."""
+        now, interval = self._context.now(), self._context.pipeline.engine.recheck_interval
         with self._context.db.read() as tx:
             live = dates.live_span(tx)
-            held = holds.in_force(tx, holds.WAREHOUSE, self._context.now())
-        if live is None or held:
+            failed = [row.date for row in failed_dates.due(tx, now, interval, recovered_dates.BATCH)]
+            held = holds.in_force(tx, holds.WAREHOUSE, now)
+        spans = [live] if live else []
+        if failed and not (live and live[0] <= failed[0] and failed[-1] <= live[1]):
+            spans.append((failed[0], failed[-1]))
+        if held:
             return
         try:
-            self.refresh_calendar(*live)
+            for span in spans:
+                self.refresh_calendar(*span)
         except WarehouseError as error:
             self.pause_queries(error)
 
@@ -151,7 +168,7 @@ class Validator:
             chunk = due[first : first + CHUNK]
             results = zip(chunk, judged[first : first + CHUNK], strict=True)
             kept = [(c, r) for c, r in results if not certain or r.judgement.verdict not in UNCERTAIN]
-            self._save(kept, answers)
+            self._save(kept, answers, purpose)
         self._request_outdated_references(due, answers)
         return len(due)
 
@@ -160,20 +177,24 @@ class Validator:
             counts = calendar_days.for_dates(tx, judged_dates)
         return {date: self._context.pipeline.seasons.day(date, counts.get(date)) for date in judged_dates}
 
-    def _save(self, results: Sequence[tuple[CheckRow, CheckResult]], answers: Answers) -> None:
+    def _save(
+        self, results: Sequence[tuple[CheckRow, CheckResult]], answers: Answers, purpose: Purpose
+    ) -> None:
         with self._context.db.write() as tx:
             saved_pairs = checks.save(tx, [result for _, result in results])
             saved = [
                 (check, result) for check, result in results if (result.date, result.processor) in saved_pairs
             ]
+            if purpose == "gate":
+                attempt_verdicts.record(tx, saved)
             judged_dates = sorted({date for date, _ in saved_pairs})
             satisfied = [
                 (r.date, r.processor) for c, r in saved if r.judgement.verdict.satisfied and not c.satisfied
             ]
             incidents = circuit_breaker.count(tx, self._context, saved)
-            moves = cascade.mark_stale(tx, self._context, saved)
-            moves += recovery.update(tx, self._context, saved)
-            incidents += regression.update(tx, self._context, judged_dates)
+            moves = stale_dates.mark_stale(tx, self._context, saved)
+            moves += recovered_dates.update(tx, self._context, saved)
+            incidents += regressed_dates.update(tx, self._context, judged_dates)
             dates.make_dates_due(tx, judged_dates, dates.IMMEDIATELY)
             upstream.wake_unblocked(tx, self._context, satisfied)
             changed = {
@@ -192,12 +213,13 @@ class Validator:
         asked_at: float,
         purpose: Purpose,
     ) -> list[CheckResult]:
-        """The result of each check, in the order of `due`. References are judged first."""
+        """The result of each check, in the order of `due`. References and earlier dates are judged first."""
         pipeline = self._context.pipeline
         position = {name: number for number, name in enumerate(pipeline.judging_order)}
         stored = self._stored_references(due)
         results: dict[checks.Pair, CheckResult] = {}
-        for check in sorted(due, key=lambda check: position.get(check.processor, -1)):
+        complete = self._complete_dates(due)
+        for check in sorted(due, key=lambda check: (position.get(check.processor, -1), check.date)):
             pair = check.date, check.processor
             processor = pipeline.processors.get(check.processor)
             evidence = answers.get((check.processor, check.date), _UNKNOWN_PROCESSOR)
@@ -213,8 +235,12 @@ class Validator:
                 stamp_before=check.stamp_before,
                 reference=compared if of else None,
             )
+            if processor:
+                evidence = complete.compared(processor, check.date, evidence)
             expectation = processor.expect if processor else Expectation()
             judgement = judge(evidence, expectation, days[check.date], context)
+            if processor:
+                complete.record(processor, check.date, judgement, days[check.date].counts)
             # The reference's next verdict leads to the next query; one without a check has none.
             waits = judgement.waits_for_reference and (new is not None or known is not None)
             again = processor is not None and not waits
@@ -248,11 +274,24 @@ class Validator:
         with self._context.db.read() as tx:
             return checks.for_dates(tx, compared)
 
+    def _complete_dates(self, due: Sequence[CheckRow]) -> volumes.CompleteDates:
+        """The stored complete dates that the volumes of these checks compare with."""
+        processors = self._context.pipeline.processors
+        pairs = [
+            (check.date, check.processor)
+            for check in due
+            if check.processor in processors and processors[check.processor].expect.volume
+        ]
+        if not pairs:
+            return volumes.CompleteDates()
+        with self._context.db.read() as tx:
+            return volumes.stored(tx, processors, pairs)
+
     def _request_compared(
         self, tx: Transaction, changed: Collection[checks.Pair], saved: Collection[checks.Pair]
     ) -> None:
         """Query again what waits for a reference that has another verdict now, or is satisfied."""
-        compared = references.waiting_pairs(self._context.pipeline, changed)
+        compared = ratio_references.waiting_pairs(self._context.pipeline, changed)
         pairs = [pair for pair in compared if pair not in saved]
         if not pairs:
             return
@@ -270,7 +309,7 @@ class Validator:
         """Query a reference again whose stored verdict rests on another row count than it has now."""
         stored = self._stored_references(due)
         queried = {(check.date, check.processor) for check in due}
-        pairs = references.outdated(self._context.pipeline, queried, stored, answers)
+        pairs = ratio_references.outdated(self._context.pipeline, queried, stored, answers)
         if pairs:
             with self._context.db.write() as tx:
                 checks.request_check(tx, pairs, self._context.now())

@@ -28,6 +28,13 @@ class DaskFiles:
         for kind in ("log", "exit"):
             self._file(attempt, kind).unlink(missing_ok=True)
 
+    def copied(self, attempt: int) -> int:
+        """How many bytes of the output were copied; 0 if the copy cannot be read."""
+        try:
+            return self.log(attempt).size() or 0
+        except OSError:
+            return 0
+
     def append(self, attempt: int, chunk: bytes) -> None:
         """Append to the log. Raises OSError, such as for a full disk."""
         with self._open_log(attempt) as log:

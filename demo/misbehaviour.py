@@ -3,7 +3,7 @@
 The switches are in `<lake>/misbehaviour.json`; without that file all jobs behave well. A switch with `times`
 counts its affected runs in a small file, so that a later run of the same processor and date recovers.
 
-    python -m backfilld.demo.misbehave LAKE PROCESSOR DATE KIND [--times N]      (DATE may be "every")
+    python -m backfilld.demo.misbehaviour LAKE PROCESSOR DATE KIND [--times N]      (DATE may be "every")
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Set one switch from the command line."""
     kinds = "\n".join(f"  {kind:13} {meaning}" for kind, meaning in KINDS.items())
     parser = argparse.ArgumentParser(
-        prog="python -m backfilld.demo.misbehave",
+        prog="python -m backfilld.demo.misbehaviour",
         description=f"Make a demo job misbehave as the real one did:\n{kinds}\n  well          behave again",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
