@@ -29,7 +29,7 @@ from backfilld.daemon.reports.progress import Progress, progress
 from backfilld.daemon.warehouses.adapter import Purpose
 from backfilld.state.records import AttemptStatus
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.machine import Outcome
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.errors import DatabaseUnavailable
 

@@ -49,7 +49,8 @@ from backfilld.state.rules.expectations.rows_each import RowsEach
 from backfilld.state.rules.expectations.unique import Unique
 from backfilld.state.rules.expectations.volume import Volume
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.machine import Outcome, Trigger
+from backfilld.state.rules.machine import Trigger
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 from tests.documents import ROOT
 from tests.integration.api_world import make_api, small_pipeline

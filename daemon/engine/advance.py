@@ -25,7 +25,8 @@ from backfilld.state.rules.gates import (
     WaivedBy,
     decide,
 )
-from backfilld.state.rules.machine import FINAL, Outcome, Trigger
+from backfilld.state.rules.machine import FINAL, Trigger
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import backfills, calendar_days, check_resets, checks, dates, holds, transitions
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus

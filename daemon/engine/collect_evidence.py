@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from backfilld.daemon.engine import (
@@ -24,7 +23,6 @@ from backfilld.daemon.engine import (
     volumes,
 )
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.foreign_writes import is_foreign_write
 from backfilld.daemon.engine.ratio_references import new_reference, stored_reference
 from backfilld.daemon.engine.regressed_dates import UNCERTAIN
 from backfilld.daemon.events import Incident
@@ -152,7 +150,7 @@ class Validator:
     def _query(self, due: Sequence[CheckRow], *, purpose: Purpose = "gate", certain: bool = False) -> int:
         asked_at = self._context.now()
         known = [check for check in due if check.processor in self._context.pipeline.processors]
-        stamped = [check for check in known if _reads_stamp(check, purpose)]
+        stamped = [check for check in known if foreign_writes.reads_stamp(check, purpose)]
         answers = self._warehouse.evidence(
             _dates_by_processor(known), purpose=purpose, stamps=_dates_by_processor(stamped)
         )
@@ -245,7 +243,7 @@ class Validator:
             waits = judgement.waits_for_reference and (new is not None or known is not None)
             again = processor is not None and not waits
             result = self._result(check, judgement, asked_at, again=again)
-            results[pair] = _with_stamp(result, check, evidence, purpose)
+            results[pair] = foreign_writes.with_stamp(result, check, evidence, purpose)
         return [results[check.date, check.processor] for check in due]
 
     def _result(self, check: CheckRow, judgement: Judgement, asked_at: float, *, again: bool) -> CheckResult:
@@ -330,22 +328,6 @@ class Validator:
         self._pause = FIRST_PAUSE
         with self._context.db.write() as tx:
             holds.release(tx, holds.WAREHOUSE, "", actor=ACTOR)
-
-
-def _with_stamp(result: CheckResult, check: CheckRow, evidence: Evidence, purpose: Purpose) -> CheckResult:
-    """The result with what the write stamp shows."""
-    return replace(
-        result,
-        reads_stamp=_reads_stamp(check, purpose),
-        write_stamp=evidence.write_stamp,
-        is_rewritten=check.follows_rewrite and result.judgement.verdict.satisfied,
-        foreign_write=purpose == "sweep" and is_foreign_write(check, evidence),
-    )
-
-
-def _reads_stamp(check: CheckRow, purpose: Purpose) -> bool:
-    """Whether a query reads the write stamp: it costs queries, and only reruns and the sweep compare it."""
-    return purpose == "sweep" or check.awaits_rewrite
 
 
 def _dates_by_processor(wanted: Sequence[CheckRow]) -> Mapping[str, Sequence[dt.date]]:

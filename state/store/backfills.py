@@ -11,7 +11,8 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import BackfillRow
-from backfilld.state.rules.machine import FINAL, Outcome
+from backfilld.state.rules.machine import FINAL
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import row_mappers
 from backfilld.state.store.schema import IS_RUNNING, attempts, backfill_dates, backfills, date_counts, dates
 

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, 
 
 from backfilld.state.pipeline.phase import DONE, PENDING
 from backfilld.state.records import DateRow, Mark
-from backfilld.state.rules.machine import Outcome
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import row_mappers
 from backfilld.state.store.schema import IS_REGRESSED, IS_STALE, checks, dates
 from backfilld.state.store.statements import select_by_dates

@@ -25,7 +25,7 @@ from backfilld.api.cli.output import (
 from backfilld.api.cli.progress_view import FailureTracker, Snapshot, date_failure, take_snapshot
 from backfilld.api.cli.watch_view import display, follow, on_interrupt
 from backfilld.state.records import Mark
-from backfilld.state.rules.machine import Outcome
+from backfilld.state.rules.outcome import Outcome
 
 MAX_FAILURES = 5
 """The most failed dates that `status` shows one by one."""
