@@ -255,6 +255,7 @@ def _processor(pipeline: Pipeline, processor: Processor, snapshot: Snapshot) -> 
     del verdicts[Verdict.NOT_EXPECTED]
     complete, expected = verdicts[Verdict.COMPLETE], verdicts.total()
     symbol, status = _symbol(verdicts)
+    words = f"outside of {processor.days}" if processor.days else "before since or after until"
     return ProcessorReport(
         processor=processor.name,
         table=processor.table,
@@ -267,7 +268,7 @@ def _processor(pipeline: Pipeline, processor: Processor, snapshot: Snapshot) -> 
         verdicts={verdict.value: verdicts[verdict] for verdict in Verdict if verdicts[verdict]},
         bootstrap=bootstrap,
         off=off,
-        note="" if expected else _nothing_expected(bootstrap, off, len(checks) - bootstrap - off),
+        note="" if expected else _nothing_expected(bootstrap, off, len(checks) - bootstrap - off, words),
         estimate=processor.estimate,
         dates={date: _date_verdict(check) for date, check in checks.items()},
     )
@@ -301,11 +302,11 @@ def _symbol(verdicts: Mapping[Verdict, int]) -> tuple[str, str]:
     return next((verdict.symbol, words) for verdict, words in _NONE.items() if verdict in present)
 
 
-def _nothing_expected(bootstrap: int, off: int, outside: int) -> str:
+def _nothing_expected(bootstrap: int, off: int, outside: int, words: str) -> str:
     counts = (
         (bootstrap, "in the season's bootstrap"),
         (off, "with nothing on the calendar"),
-        (outside, "outside of its days, since and until"),
+        (outside, words),
     )
     return ", ".join(f"{pluralize(n, 'date')} {words}" for n, words in counts if n)
 

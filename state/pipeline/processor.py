@@ -62,7 +62,7 @@ class Processor(JobSettings):
     days: Name | None = None
     """The `[[calendar.days]]` on which it has output; other dates are `not_expected`."""
     needs: tuple[NeedSettings, ...] | None = Field(default=None, strict=False)
-    """What its job reads of other dates. It replaces the phase's `lookback`; `[]`: nothing. See *Needs*."""
+    """What its job reads of other dates. It replaces the phase's `lookback`; `[]`: nothing."""
     depends_on_past: bool = False
     """Whether each date needs all its own earlier ones: those of the season, or from `since` on."""
     writers: int = Field(default=1, ge=1, le=100)
