@@ -132,6 +132,7 @@ _KINDS: Mapping[str, str] = {
     "tuple[dt.date, ...]": "list of dates, or a file's name",
     "tuple[Weekday, ...]": "list of texts",
     "Period": "text",
+    "Pattern": "regular expression",
     "Since": "text",
     "Priority": "text",
     "Mapping[str, str]": "table of texts",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.ratio_references import compared_with
-from backfilld.state.formatting import last_line
+from backfilld.state.formatting import last_line, matching_line
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
 from backfilld.state.store import checks
@@ -40,10 +40,12 @@ def release(
     closed_ids = {attempt.row.id for attempt in closed}
     results = []
     for attempt in closed:
+        # One factor for all its dates, so that they stay one batch.
+        jitter = context.rng.uniform(0.75, 1.25)
         for date in attempt.dates:
             date_checks = checks_by_date[date]
             due_at = _query_due_at(context.pipeline, attempt, closed_ids, date_checks)
-            results.append(_result(context, attempt, date_checks[attempt.row.processor], due_at))
+            results.append(_result(context, attempt, date_checks[attempt.row.processor], due_at, jitter))
             _request_related_checks(tx, context.pipeline, attempt.row.processor, date, date_checks, due_at)
     checks.release(tx, results)
 
@@ -70,14 +72,16 @@ def _query_due_at(
 
 
 def _result(
-    context: EngineContext, attempt: ClosedAttempt, check: CheckRow, query_due_at: float
+    context: EngineContext, attempt: ClosedAttempt, check: CheckRow, query_due_at: float, jitter: float
 ) -> AttemptResult:
     row, end = attempt.row, attempt.end
     pair = (check.date, check.processor)
     values: dict[str, object] = {}
     replaced = _writes_replaced_table(context.pipeline, row)
     if attempt.counts and not replaced:
-        values["retry_at"] = end.ended_at + _backoff_seconds(context, row.processor, check.attempt_count)
+        values["retry_at"] = end.ended_at + _backoff_seconds(
+            context, row.processor, check.attempt_count, jitter
+        )
     else:
         values["attempt_count"] = max(check.attempt_count - 1, 0)
     if end.ended_well and not replaced:
@@ -87,7 +91,7 @@ def _result(
             "last_attempt_started_at": row.started_at,
             "last_attempt_ended_at": end.ended_at,
             "last_attempt_succeeded": int(end.ended_well),
-            "last_attempt_detail": _detail(end),
+            "last_attempt_detail": _detail(end, context.pipeline.job_settings(row.processor).error_pattern),
         }
     return AttemptResult(pair=pair, attempt=row.id, query_due_at=query_due_at, values=values)
 
@@ -98,17 +102,21 @@ def _writes_replaced_table(pipeline: Pipeline, row: AttemptRow) -> bool:
     return processor is not None and processor.table != row.output
 
 
-def _backoff_seconds(context: EngineContext, processor: str, attempt_count: int) -> float:
+def _backoff_seconds(context: EngineContext, processor: str, attempt_count: int, jitter: float) -> float:
     """Doubled with each attempt, with jitter of 25 % so that the retries of many dates spread out."""
     base = context.pipeline.job_settings(processor).backoff
-    return float(base * 2 ** (max(attempt_count, 1) - 1)) * context.rng.uniform(0.75, 1.25)
+    return float(base * 2 ** (max(attempt_count, 1) - 1)) * jitter
 
 
-def _detail(end: AttemptEnd) -> str:
-    """How the attempt ended, as verdict reasons show it: `exit 1: last line of its log`."""
+def _detail(end: AttemptEnd, error_pattern: str | None) -> str:
+    """How the attempt ended, as verdict reasons show it: `exit 1: last line of its log`.
+
+    `error_pattern` chooses another line: the last one that it matches.
+    """
     code = f"exit {end.exit_code}" if end.exit_code is not None else end.detail
     status = str(end.status) if end.status is not AttemptStatus.EXITED else ""
-    return ": ".join(word for word in (status, code, last_line(end.tail)) if word)
+    line = matching_line(end.tail, error_pattern) if error_pattern and not end.ended_well else ""
+    return ": ".join(word for word in (status, code, line or last_line(end.tail)) if word)
 
 
 def _request_related_checks(

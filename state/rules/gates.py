@@ -246,10 +246,10 @@ def _unconfirmed(processor: Processor, check: CheckRow, context: GateContext) ->
 
 
 def _no_data(processor: Processor, check: CheckRow) -> _Step:
+    text = f"no data: {check.reason}{processor.source_hint(check.date)}"
     if processor.priority is Priority.CRITICAL:
-        text = f"{processor.name}: no data: {check.reason}"
-        return _Step(_Kind.FAIL, text, outcome=Outcome.BLOCKED)
-    return _Step(_Kind.WAIVER, f"no data: {check.reason}")
+        return _Step(_Kind.FAIL, f"{processor.name}: {text}", outcome=Outcome.BLOCKED)
+    return _Step(_Kind.WAIVER, text)
 
 
 def _exhausted(processor: Processor, check: CheckRow, context: GateContext) -> _Step:
