@@ -176,7 +176,7 @@ def believe_reruns(monkeypatch: pytest.MonkeyPatch) -> None:
 PLANTED = [
     (believe_errors, 62, {"gates in order", "an error is never an answer"}),
     (forget_the_sequence, 0, {"sequential over all dates"}),
-    (ignore_holes, 9, {"no holes in the lookback", "every wait has a name"}),
+    (ignore_holes, 9, {"no attempt starts before what it needs", "no holes in the lookback"}),
     (count_no_moves, 0, {"counts equal rows"}),
     (never_give_up, 3, {"attempts are bounded", "every wait is true", "backoff"}),
     (trust_the_exit_code, 0, {"validation first", "liveness"}),
