@@ -5,14 +5,25 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, exists, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    exists,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.records import DateRow
 from backfilld.state.rules.needs import Span
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
-from backfilld.state.store.schema import IS_STALE, IS_SWEPT, LAST_CHECKED_AT, checks, dates
+from backfilld.state.store.schema import HAS_OUTPUT, IS_STALE, IS_SWEPT, LAST_CHECKED_AT, checks, dates
 
 _NEXT = select(LAST_CHECKED_AT).select_from(dates).where(IS_SWEPT).order_by(LAST_CHECKED_AT).limit(1)
 _UNCHECKED_SINCE = (
@@ -45,7 +56,7 @@ _LAST: BindParameter[dt.date] = bindparam("_last")
 _THEIRS = checks.c.processor.in_(bindparam("_processors", expanding=True))
 _STALE_CHECKS = (
     update(checks)
-    .where(checks.c.date.between(_FIRST, _LAST), _THEIRS)
+    .where(checks.c.date.between(_FIRST, _LAST), _THEIRS, text(f"({HAS_OUTPUT})"))
     .where(or_(_older(_AT), checks.c.attempt_id.is_not(None)))
     .values(stale_at=_AT)
 )
