@@ -101,7 +101,7 @@ def test_repairing_a_source_marks_what_was_computed_from_it_and_no_later_date(wo
     world.commands.retry_marked(Mark.STALE, FIRST, LAST, by=ME)
     world.run()
     assert sorted(launched(world)[:2]) == [(str(REPAIRED), "player"), (str(REPAIRED), "team")]
-    assert launched(world)[2:] == steps(*DAYS[2:])
+    assert sorted(launched(world)[2:]) == sorted(steps(*DAYS[2:]))
     assert stale(world) == []
 
 
