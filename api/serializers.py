@@ -14,6 +14,8 @@ from backfilld.state.formatting import format_utc
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, BackfillRow, CheckRow, DateRow, HoldRow, TransitionRow
+from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import attempt_verdicts, backfills
 from backfilld.state.store.attempt_verdicts import AttemptVerdict
 from backfilld.state.store.attempts import covered
@@ -54,9 +56,9 @@ def date_summary(row: DateRow, waiting_on: str | None) -> responses.DateSummary:
     return responses.DateSummary(
         date=row.date,
         state=row.state,
-        outcome=row.outcome or None,
+        outcome=Outcome(row.outcome) if row.outcome else None,
         reason=row.reason or None,
-        waiting=row.waiting or None,
+        waiting=WaitReason(row.waiting) if row.waiting else None,
         waiting_on=waiting_on,
         season=row.season or None,
         backfill_id=row.backfill_id,
@@ -77,7 +79,7 @@ def calendar(version: str, cells: Sequence[Cell]) -> Calendar:
     groups = [
         CalendarGroup(
             state=state,
-            outcome=outcome or None,
+            outcome=Outcome(outcome) if outcome else None,
             dates=sum((last - first).days + 1 for first, last in group),
             spans=group,
         )

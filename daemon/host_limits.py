@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import functools
+import os
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+
+from backfilld.state.pipeline.pipeline import Pipeline
 
 _MOST_FILES = 1 << 16
 _SHORTAGES = {
@@ -19,11 +22,13 @@ _SHORTAGES = {
     errno.EDQUOT: "the disk quota of the state directory is used up",
 }
 _MOST_FILES = 1 << 16
-_PAUSE_SECONDS = 5.0
-DESCRIPTORS_PER_JOB = 2
-"""Open files of the daemon for each running job."""
-DESCRIPTORS_OF_DAEMON = 100
-"""Open files of the daemon for everything else: database, API, warehouse."""
+PAUSE_SECONDS = 5.0
+"""How long no job is started after such an error."""
+_FILES_PER_JOB = 3
+"""Open files of the daemon for each job that starts or runs."""
+_PROCESSES_PER_JOB = 2
+_OF_DAEMON = 100
+"""Open files, or processes and threads, for everything else: database, API, warehouse."""
 
 
 class Shortage:
@@ -38,13 +43,39 @@ class Shortage:
         """What this host lacks, if that is the error's cause, so that no job is to blame; empty otherwise."""
         why = _SHORTAGES.get(error.errno or 0, "") if isinstance(error, OSError) else ""
         if why:
-            self._reason, self._until = why, self._steady() + _PAUSE_SECONDS
+            self._reason, self._until = why, self._steady() + PAUSE_SECONDS
         return why
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until a job may start again; 0 when one may."""
+        return max(self._until - self._steady(), 0.0)
 
     @property
     def reason(self) -> str:
         """Why no job can start now, as a wait shows it; empty when one can."""
-        return f"no slot now, because {self._reason}" if self._steady() < self._until else ""
+        return f"no slot now, because {self._reason}" if self.seconds_left else ""
+
+
+def slot_warnings(pipeline: Pipeline) -> Iterator[str]:
+    """Whether this host lets as many local jobs run at the same time as the pipeline file has slots for."""
+    local = [section for section in pipeline.executor.values() if section.kind == "local"]
+    slots = sum(section.slots or pipeline.jobs.slots for section in local)
+    slots = min(slots, pipeline.jobs.slots)
+    limits = (
+        ("open files", resource.RLIMIT_NOFILE, _FILES_PER_JOB, "LimitNOFILE= of the service or `ulimit -Hn`"),
+        ("processes", resource.RLIMIT_NPROC, _PROCESSES_PER_JOB, "TasksMax= of the service or `ulimit -Hu`"),
+    )
+    for what, number, each, remedy in limits:
+        _, hard = resource.getrlimit(number)
+        exempt = number == resource.RLIMIT_NPROC and os.geteuid() == 0
+        needed = slots * each + _OF_DAEMON
+        if hard != resource.RLIM_INFINITY and needed > hard and not exempt:
+            most = max((hard - _OF_DAEMON) // each, 1)
+            yield (
+                f"[jobs] slots = {slots} needs about {needed} {what}, and this host allows {hard};"
+                f" raise {remedy}, or lower slots to {most}"
+            )
 
 
 @functools.cache

@@ -114,8 +114,7 @@ LABELS: Mapping[str, Mapping[str, str]] = {
 """The values of labels that are words of the metrics' own, with what each means."""
 
 _KINDS: Mapping[str, str] = {
-    "Name": "name",
-    "TableName": "table's name",
+    **{"Name": "name", "TableName": "table's name"},
     "Column": "column",
     "Duration": "duration",
     "Bounds": "list of 1 or 2 numbers",
@@ -130,13 +129,10 @@ _KINDS: Mapping[str, str] = {
     "bool": "true or false",
     "dt.date": "date",
     "tuple[dt.date, ...]": "list of dates, or a file's name",
-    "tuple[Weekday, ...]": "list of texts",
-    "Period": "text",
-    "Pattern": "regular expression",
-    "Since": "text",
+    **dict.fromkeys(("Period", "Pattern", "Since"), "text"),
     "Priority": "text",
     "Mapping[str, str]": "table of texts",
-    "tuple[str, ...]": "list of texts",
+    **dict.fromkeys(("tuple[str, ...]", "tuple[Weekday, ...]"), "list of texts"),
     "tuple[Column, ...]": "list of columns",
 }
 

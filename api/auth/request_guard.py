@@ -238,7 +238,8 @@ def _default_scope() -> Scope:
 def _finish(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.get("request_id", "")
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers.setdefault("Cache-Control", "no-store")
+    caching = "private, no-cache" if "ETag" in response.headers else "no-store"
+    response.headers.setdefault("Cache-Control", caching)
     # The problem of a 500 refers to the log by the id of the request, so that has to be logged.
     if request.method not in _READ_METHODS or response.status_code == 500:
         values = (

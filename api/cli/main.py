@@ -47,6 +47,7 @@ GROUPS: Mapping[str, Mapping[str, Verb]] = {
     "Reports": {
         "validate": Verb("report:validate", "Report which data exists, and what would run."),
         "quality": Verb("report:quality", "Count the rows below their quality standard."),
+        "expect": Verb("expect:expect", "Show what the rules miss, and propose rules."),
     },
     "Setup": {
         "pipeline": Verb("pipeline:pipeline", "Check the pipeline file, or draw its states."),

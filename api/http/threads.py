@@ -74,7 +74,7 @@ class Lanes:
     def __init__(self, place: Callable[[HTTPChannel], tuple[Lane, Hashable]]) -> None:
         """`place` returns the lane of a connection's first request, and the client whose turn it takes."""
         self._place = place
-        self._waits = _Waits()
+        self._waits = WaitLog()
         self._threads: Mapping[Lane, _LaneThreads] = {
             lane: _LaneThreads(lane, limits, self._waits.count) for lane, limits in LIMITS.items()
         }
@@ -98,7 +98,7 @@ class Lanes:
             threads.stopping.set()
 
 
-class _Waits:
+class WaitLog:
     """Logs how many requests had to wait for a thread, once per REPORT_SECONDS."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:

@@ -51,14 +51,28 @@ def preview(service: DaemonService, selection: GridSelection) -> Preview:
 
 def apply(service: DaemonService, selection: GridSelection, by: Actor) -> Applied:
     """Do it date by date, each of which is changed or refused by itself."""
+    changes = preview(service, selection).changes
+    if selection.do is GridAction.RETRY:
+        return retry_dates(service, list(changes), by)
     result = Applied()
-    for date, processors in preview(service, selection).changes.items():
+    for date, processors in changes.items():
         try:
-            if selection.do is GridAction.ACCEPT:
-                for name in processors:
-                    service.commands.accept(date, name, by=by, reason=selection.reason or "")
-            else:
-                service.commands.retry_date(date, by=by)
+            for name in processors:
+                service.commands.accept(date, name, by=by, reason=selection.reason or "")
+        except (Conflict, NotFound) as error:
+            result.refused[date] = str(error)
+        else:
+            result.changed.append(date)
+    service.wake()
+    return result
+
+
+def retry_dates(service: DaemonService, chosen: Sequence[dt.date], by: Actor) -> Applied:
+    """Put ended dates back to pending, each by itself."""
+    result = Applied()
+    for date in chosen:
+        try:
+            service.commands.retry_date(date, by=by)
         except (Conflict, NotFound) as error:
             result.refused[date] = str(error)
         else:

@@ -10,7 +10,7 @@ from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.page import calendar_grid
 from backfilld.api.page.date_styles import DateStyle, DateStyles
 from backfilld.api.schemas.plans import Plan
-from backfilld.api.schemas.responses import Check, Date
+from backfilld.api.schemas.responses import Check, DateDetail
 from backfilld.daemon.reports.plan.results import Step
 from backfilld.state.pipeline.phase import FAILED, PENDING
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -61,7 +61,7 @@ def _version(tx: Transaction, running_ids: Sequence[int]) -> str:
     return "-".join((reporting.calendar_version(tx), *map(str, running_ids)))
 
 
-def passed_states(date: Date) -> set[str]:
+def passed_states(date: DateDetail) -> set[str]:
     """The states that a date has passed since it was last put to `pending`."""
     passed: set[str] = set()
     for move in date.transitions:
@@ -69,13 +69,13 @@ def passed_states(date: Date) -> set[str]:
     return passed
 
 
-def by_phase(date: Date) -> list[tuple[str, list[Check]]]:
+def by_phase(date: DateDetail) -> list[tuple[str, list[Check]]]:
     """The verdicts of a date by phase, in the order of the pipeline."""
     groups = groupby(date.processors, lambda check: check.phase or "")
     return [(phase, list(checks)) for phase, checks in groups]
 
 
-def acceptable(date: Date, pipeline: Pipeline) -> set[str]:
+def acceptable(date: DateDetail, pipeline: Pipeline) -> set[str]:
     """The processors whose missing output an operator can accept: their turn came, and no job runs."""
     state = date.state
     if state == FAILED:

@@ -20,7 +20,7 @@ from backfilld.api.auth.request_guard import principal
 from backfilld.api.auth.tokens import Scope
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import parse
-from backfilld.api.page import filters, grid_views, view_models
+from backfilld.api.page import filters, grid_views, list_views, processor_view, view_models
 from backfilld.api.page.date_styles import DateStyles
 from backfilld.api.page.rendering import query_fields, render
 from backfilld.api.routes import backfills, dates, reports
@@ -69,6 +69,9 @@ def blueprint(service: DaemonService) -> Blueprint:
         page.register_error_handler(error_type, _problem)
     page.add_url_rule("/", overview.__name__, partial(overview, service, styles))
     page.add_url_rule("/grid", "grid", partial(grid_views.show, service))
+    page.add_url_rule("/dates", "date_list", partial(list_views.date_list, service))
+    page.add_url_rule("/dates", "change_dates", partial(list_views.change_dates, service), methods=["POST"])
+    page.add_url_rule("/attempts", "attempt_list", partial(list_views.attempt_list, service))
     page.add_url_rule("/grid/enqueue", "enqueue_marked", grid_views.enqueue_marked)
     page.add_url_rule("/grid", "change_grid", partial(grid_views.change, service), methods=["POST"])
     for route, view in _VIEWS.items():
@@ -97,8 +100,11 @@ def overview(service: DaemonService, styles: DateStyles) -> AnyResponse:
 
 
 def _calendar(service: DaemonService, styles: DateStyles) -> Response:
-    if view_models.calendar_image_version(service) in request.if_none_match:
-        return Response(status=304)
+    version = view_models.calendar_image_version(service)
+    if request.if_none_match.contains_weak(version):
+        unchanged = Response(status=304)
+        unchanged.set_etag(version)
+        return unchanged
     grid = view_models.calendar_image(service, styles)
     response = Response(render_template("parts/calendar.html", grid=grid))
     response.set_etag(grid.version)
@@ -181,6 +187,7 @@ _VIEWS: Mapping[str, _View] = {
     "/dates/<date>": date,
     "/backfills": backfill_list,
     "/backfills/<id>": backfill,
+    "/processors/<name>": processor_view.processor,
     "/enqueue": enqueue,
     "/validation": validation,
     "/login": login,

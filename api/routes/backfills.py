@@ -15,6 +15,7 @@ from backfilld.daemon.engine.enqueue import DateResult, EnqueueRequest, EnqueueR
 from backfilld.daemon.reports.waiting import waiting_on
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow, EnqueueOutcome
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import backfills, dates
 from backfilld.state.store.backfills import BackfillDateRow
 
@@ -183,11 +184,12 @@ def _requested(
 ) -> responses.RequestedDate:
     """A date as it ended under this backfill; else its current state, whichever backfill has it now."""
     ended_here = bool(row.state) and current is not None and current.backfill_id == number
+    outcome = row.outcome if row.state else current.outcome if current else ""
     return responses.RequestedDate(
         date=row.date,
         request_outcome=EnqueueOutcome(row.answer),
         reason=current.reason if current and ended_here and current.state == FAILED else row.reason,
         state=row.state or (current.state if current else None),
-        outcome=(row.outcome if row.state else current.outcome if current else "") or None,
+        outcome=Outcome(outcome) if outcome else None,
         waiting_on=None if row.state else waiting_on,
     )

@@ -13,6 +13,7 @@ from backfilld.api.metrics import OPENMETRICS
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.activity import Activity, Job, WaitGroup
 from backfilld.daemon.reports.progress import progress, running
+from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store import holds
 
 section = Router("status", "Progress, activity, health and metrics")
@@ -39,7 +40,9 @@ def get_activity(service: DaemonService) -> Activity:
             for job, row in zip(serializers.running(attempts, now), attempts, strict=True)
         ],
         waiting=[
-            WaitGroup(reason=wait.reason, dates=wait.n, first=wait.date, waiting_on=wait.waiting_on)
+            WaitGroup(
+                reason=WaitReason(wait.reason), dates=wait.n, first=wait.date, waiting_on=wait.waiting_on
+            )
             for wait in waits
         ],
     )

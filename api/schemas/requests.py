@@ -28,6 +28,7 @@ from backfilld.api.schemas.fields import (
 from backfilld.daemon.engine.enqueue import EARLIEST, MOST_DATES
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.records import Action, AttemptStatus, Mark, Sources
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 
 
@@ -57,6 +58,14 @@ Verdicts = Annotated[
     WithJsonSchema({"type": "string", "description": f"comma-separated: {', '.join(Verdict)}"}),
 ]
 """Verdicts in a query."""
+Outcomes = Annotated[
+    tuple[Outcome, ...],
+    BeforeValidator(_comma_separated("outcome", Outcome)),
+    WithJsonSchema({"type": "string", "description": f"comma-separated: {', '.join(Outcome)}"}),
+]
+"""Outcomes in a query."""
+ProcessorName = Annotated[str, Field(min_length=1, max_length=80)]
+ReasonPart = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class ById(StrictModel):
@@ -143,12 +152,20 @@ class BackfillDatesPage(Page):
 
 
 class DatesPage(Page):
-    """A page of dates, oldest first; `state` is one state or a comma-separated list."""
+    """A page of dates, oldest first; `state`, `outcome`, `verdict`: one value or a comma-separated list.
+
+    `processor` with `verdict`: the processor that has it; alone: the one that is not satisfied. `reason` is a
+    part of why a date ended or of why a verdict is unsatisfied.
+    """
 
     start: PlainDate | None = None
     end: PlainDate | None = None
     state: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    outcome: Outcomes | None = None
     mark: Annotated[Mark, Field(strict=False)] | None = None
+    processor: ProcessorName | None = None
+    verdict: Verdicts | None = None
+    reason: ReasonPart | None = None
     cursor: DateCursor | None = None
 
     @model_validator(mode="after")
@@ -186,9 +203,9 @@ class AttemptsPage(Page):
 
     status: Statuses | None = None
     failed: Flag | None = None
-    processor: Annotated[str, Field(min_length=1, max_length=80)] | None = None
+    processor: ProcessorName | None = None
     verdict: Verdicts | None = None
-    reason: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    reason: ReasonPart | None = None
     cursor: NumberCursor | None = None
 
 

@@ -9,6 +9,9 @@ from pydantic import Field
 
 from backfilld.api.schemas.fields import BackfillStatus, ReportModel, ResponseModel, Time
 from backfilld.state.records import AttemptStatus, EnqueueOutcome, Sources
+from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.machine import Trigger
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 
 Counts = dict[str, int]
@@ -89,7 +92,7 @@ class RequestedDate(ResponseModel):
     request_outcome: EnqueueOutcome = Field(description="what the request did with the date")
     reason: str = Field(description="why the date failed, else why it got its request outcome")
     state: str | None
-    outcome: str | None = Field(description="how the date ended")
+    outcome: Outcome | None = Field(description="how the date ended")
     waiting_on: str | None
 
 
@@ -105,9 +108,9 @@ class DateSummary(ResponseModel):
 
     date: dt.date
     state: str
-    outcome: str | None
+    outcome: Outcome | None
     reason: str | None
-    waiting: str | None
+    waiting: WaitReason | None
     waiting_on: str | None
     season: str | None
     backfill_id: int
@@ -184,20 +187,20 @@ class Transition(ReportModel):
 
     source: str = Field(serialization_alias="from")
     target: str = Field(serialization_alias="to")
-    trigger: str
+    trigger: Trigger
     reason: str
     actor: str
     at: Time
 
 
-class Date(ResponseModel):
+class DateDetail(ResponseModel):
     """Everything about one date. `state` is null if it was never enqueued and is only a lookback."""
 
     date: dt.date
     state: str | None
-    outcome: str | None
+    outcome: Outcome | None
     reason: str | None
-    waiting: str | None
+    waiting: WaitReason | None
     waiting_on: str | None
     counts: dict[str, int]
     season: str | None
@@ -221,7 +224,7 @@ class Retried(ResponseModel):
 class Hold(ReportModel):
     """Something that may not start until it is released."""
 
-    kind: str
+    kind: Literal["all", "processor", "table", "warehouse"]
     key: str
     reason: str
     actor: str

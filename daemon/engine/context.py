@@ -33,8 +33,12 @@ class EngineContext:
     """By attempt id: why it has not begun or is unreachable, as of the latest poll."""
     unavailable: dict[str, str] = field(default_factory=dict)
     """By executor: why it cannot start jobs, as of the latest pass; empty if it can."""
+    service: str = ""
+    """The systemd service whose sandbox binds the jobs; empty without one."""
     latest_query: dict[str, float] = field(default_factory=dict)
     """`seconds`: how long the latest query of evidence took; empty before the first."""
+    blind_ratios: dict[str, float] = field(default_factory=dict)
+    """By processor: the share of damages that its rules do not see, as of the latest report."""
     batch: int = 500
     """How many dates one pass advances at most, so that other tasks do not wait long."""
     questions: int = 20_000

@@ -16,6 +16,9 @@ from backfilld.state.store.attempts import AttemptEnd
 from backfilld.state.store.checks import AttemptResult
 from backfilld.state.store.database import Transaction
 
+_REFUSALS = ("Read-only file system", "Permission denied", "Operation not permitted")
+"""What jobs print of EROFS, EACCES and EPERM, with which a sandbox refuses."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedAttempt:
@@ -91,7 +94,7 @@ def _result(
             "last_attempt_started_at": row.started_at,
             "last_attempt_ended_at": end.ended_at,
             "last_attempt_succeeded": int(end.ended_well),
-            "last_attempt_detail": _detail(end, context.pipeline.job_settings(row.processor).error_pattern),
+            "last_attempt_detail": _detail(context, end, row.processor),
         }
     return AttemptResult(pair=pair, attempt=row.id, query_due_at=query_due_at, values=values)
 
@@ -108,15 +111,21 @@ def _backoff_seconds(context: EngineContext, processor: str, attempt_count: int,
     return float(base * 2 ** (max(attempt_count, 1) - 1)) * jitter
 
 
-def _detail(end: AttemptEnd, error_pattern: str | None) -> str:
+def _detail(context: EngineContext, end: AttemptEnd, processor: str) -> str:
     """How the attempt ended, as verdict reasons show it: `exit 1: last line of its log`.
 
-    `error_pattern` chooses another line: the last one that it matches.
+    `error_pattern` chooses another line. `service` of the context is the systemd service, if any, whose
+    sandbox may have refused what the job wanted to write.
     """
     code = f"exit {end.exit_code}" if end.exit_code is not None else end.detail
     status = str(end.status) if end.status is not AttemptStatus.EXITED else ""
-    line = matching_line(end.tail, error_pattern) if error_pattern and not end.ended_well else ""
-    return ": ".join(word for word in (status, code, line or last_line(end.tail)) if word)
+    pattern = context.pipeline.job_settings(processor).error_pattern
+    line = matching_line(end.tail, pattern) if pattern and not end.ended_well else ""
+    detail = ": ".join(word for word in (status, code, line or last_line(end.tail)) if word)
+    service = context.service
+    if service and not end.ended_well and any(words in end.tail for words in _REFUSALS):
+        return f"{detail}; if the sandbox of {service} refuses that, open it with deploy/systemd/jobs.conf"
+    return detail
 
 
 def _request_related_checks(

@@ -47,7 +47,7 @@ class Engine:
         self._clock_steps = ClockStepDetector(context.now, context.steady or context.now)
         self.attempt_monitor = AttemptMonitor(context, executors)
         self.advancer = Advancer(context)
-        self.launcher = Launcher(context, executors, self.attempt_monitor.cannot_start)
+        self.launcher = Launcher(context, executors, self.attempt_monitor.close_unprepared)
         self.validator = Validator(context, warehouse)
         self.sweeper = Sweeper(context, self.validator)
 
@@ -100,7 +100,8 @@ class Engine:
         Queries that are due already do not count: the warehouse thread is sending them or is on hold.
         """
         with self.context.db.read() as tx:
-            return due_work.next_wakeup(tx, self.context.now())
+            due = due_work.next_wakeup(tx, self.context.now())
+        return min((at for at in (due, self.launcher.retry_at) if at is not None), default=None)
 
     def has_due_query(self) -> bool:
         """Whether a query is due and may be sent, or the hold on queries has expired."""
@@ -158,9 +159,10 @@ class Engine:
         """
         now = self.context.now()
         with self.context.db.write() as tx:
-            if not pipeline_versions.record(tx, f"{__version__} {self.context.pipeline.fingerprint}"):
+            pipeline = self.context.pipeline
+            if not pipeline_versions.record(tx, pipeline.name, __version__, pipeline.fingerprint):
                 return
-            processors = self.context.pipeline.processors
+            processors = pipeline.processors
             checks.clear_all_runnable(tx)
             check_resets.reset_other_tables(tx, {name: p.table for name, p in processors.items()}, now)
             check_resets.request_live(tx, processors, now)

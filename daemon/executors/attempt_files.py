@@ -28,10 +28,6 @@ _KINDS = {
 }
 
 
-class NotPlainFile(OSError):
-    """Something else is in the place of an attempt's file; the message says what."""
-
-
 def attempt_file(root: Path, attempt: int, kind: str) -> Path:
     """The path of a file about an attempt, such as its `log`. A folder holds a thousand attempts."""
     return root / f"{attempt // 1000:03d}" / f"{attempt}.{kind}"
@@ -46,8 +42,8 @@ def open_plain(path: Path) -> int:
     """A descriptor for reading a file that is in its folder under its only name.
 
     Raises:
-        NotPlainFile: the path, or its folder, is a link or anything else but a file, or has another name.
-        OSError: it does not exist or cannot be read.
+        OSError: it does not exist or cannot be read, or the path or its folder is a link or anything else but
+            a file, or the file has another name.
     """
     folder = _open_folder(path.parent)
     try:
@@ -166,7 +162,7 @@ def _open_folder(folder: Path) -> int:
         raise _not_plain(folder, folder.lstat()) from error
 
 
-def _not_plain(path: Path, facts: os.stat_result) -> NotPlainFile:
+def _not_plain(path: Path, facts: os.stat_result) -> OSError:
     kind = _KINDS.get(stat.S_IFMT(facts.st_mode), "a file that has another name too (a hard link)")
     place = "/".join(path.parts[-2:])
-    return NotPlainFile(errno.EINVAL, f"{place} is {kind} now and is not read: a job may have put it there")
+    return OSError(errno.EINVAL, f"{place} is {kind} now and is not read: a job may have put it there")

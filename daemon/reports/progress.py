@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from backfilld.daemon.engine import budgets
 from backfilld.daemon.engine.budgets import Budget
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.reports.waiting import is_stopped
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -127,7 +128,10 @@ def progress(tx: Transaction, context: EngineContext) -> Progress:
         now=now,
         states=states,
         outcomes=_sums((c.outcome, c.n) for c in counts if c.outcome),
-        waiting=waiting,
+        waiting=_sums(
+            (WaitReason.PAUSED if is_stopped(reason, active_holds) else reason, n)
+            for reason, n in waiting.items()
+        ),
         processors=_processors(context.pipeline, counters.checks(tx), states.get(PENDING, 0)),
         seasons=_seasons(counts),
         running=running(tx),

@@ -59,7 +59,7 @@ _WAKE_ADMITTED = (
 
 
 def get(tx: Connection, date: dt.date) -> DateRow | None:
-    """One date, or None when nobody ever enqueued it."""
+    """One date, or None if it was never enqueued."""
     row = tx.execute(_GET, {"_date": date}).one_or_none()
     return row_mappers.date(row) if row else None
 
@@ -79,10 +79,12 @@ def page(
     end: dt.date,
     states: Collection[str] = (),
     mark: Mark | None = None,
+    more: Iterable[ColumnElement[bool]] = (),
     limit: int,
 ) -> list[DateRow]:
-    """Up to `limit` dates from `start` to `end`, both included, oldest first."""
-    query = select(dates).where(*matching(start, end, states, mark)).order_by(dates.c.date).limit(limit)
+    """Up to `limit` dates from `start` to `end`, both included, that match, oldest first."""
+    here = (*matching(start, end, states, mark), *more)
+    query = select(dates).where(*here).order_by(dates.c.date).limit(limit)
     return [row_mappers.date(row) for row in tx.execute(query)]
 
 

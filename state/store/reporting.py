@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select
 
 from backfilld.state.records import AttemptRow, AttemptStatus, Mark
 from backfilld.state.rules.outcome import Outcome
@@ -18,12 +18,11 @@ from backfilld.state.store.attempts import running
 from backfilld.state.store.dates import matching
 from backfilld.state.store.schema import ENDED_WELL, attempts, dates
 
-_JOB_FAILED = and_(
+HAS_FAILED = and_(
     attempts.c.status.not_in([AttemptStatus.RUNNING.value, AttemptStatus.CANCELLED.value]),
-    or_(attempts.c.exit_code.is_(None), not_(ENDED_WELL)),
+    or_(attempts.c.exit_code.is_(None), not_(ENDED_WELL), followed_by(UNSATISFIED)),
 )
-HAS_FAILED = or_(_JOB_FAILED, followed_by(UNSATISFIED))
-"""Condition: the job neither exited with 0 nor was cancelled, or its output was unsatisfied afterwards."""
+"""Condition: the attempt was not cancelled, and its job did not exit with 0 or left something unsatisfied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +66,16 @@ def pace(tx: Connection, since: float, sample: int) -> Pace:
 
 
 def number_of_dates(
-    tx: Connection, *, start: dt.date, end: dt.date, states: Collection[str], mark: Mark | None
+    tx: Connection,
+    *,
+    start: dt.date,
+    end: dt.date,
+    states: Collection[str],
+    mark: Mark | None,
+    more: Iterable[ColumnElement[bool]] = (),
 ) -> int:
-    """How many dates from `start` to `end` stand in one of the states, where any are given, with the mark."""
-    query = select(func.count()).select_from(dates).where(*matching(start, end, states, mark))
+    """How many dates from `start` to `end` match, as in `dates.page`."""
+    query = select(func.count()).select_from(dates).where(*matching(start, end, states, mark), *more)
     return int(tx.execute(query).scalar_one())
 
 

@@ -20,12 +20,13 @@ import pytest
 from tests.acceptance import audit
 from tests.acceptance.daemon import daemon, jobs_alive
 
-ROUNDS = int(os.environ.get("KILL_ROUNDS", "8"))
+ROUNDS = int(os.environ.get("KILL_ROUNDS", "10"))
 DATES = [dt.date(2021, 10, 25) + dt.timedelta(days=n) for n in range(4)]
 """The last bootstrap date, and three that go through all phases."""
 LATER_SEASON = {"opens = 2021-10-19": "opens = 2021-10-25", "bootstrap_days = 7": "bootstrap_days = 1"}
 """The season opens with these dates, so that none before them is waited for."""
-WAYS = ("kill -9", "SIGTERM", "SIGTERM twice", "kill -9 at start")
+ALL_END = "kill -9 until all jobs have ended"
+WAYS = (ALL_END, "kill -9", "SIGTERM", "SIGTERM twice", "kill -9 at start")
 
 
 @pytest.fixture
@@ -48,20 +49,20 @@ def test_kills_lose_nothing_where_the_state_is_in_postgresql(tmp_path, dice, pos
 def killed(folder, dice, rounds, dates, database):
     """Go through a run with kills, look whether all is as it should be, and tell what was done to whom."""
     seen = Counter()
-    with daemon(folder, pace="0.5", database=database, changes=LATER_SEASON) as one:
+    with daemon(folder, pace="1", database=database, changes=LATER_SEASON) as one:
         # Given a run that grows, so that there is work in every round
         growth = [rounds * n // len(dates) for n in range(len(dates))]
         backfills = []
-        ways = [WAYS[round_ % len(WAYS)] for round_ in range(rounds)]
+        ways = [WAYS[round_ % len(WAYS)] for round_ in range(1, rounds)]
         dice.shuffle(ways)
         # When the daemon is ended at random moments
-        for round_ in range(rounds):
+        for round_, way in enumerate([ALL_END, *ways]):
             fresh = [date.isoformat() for date, at in zip(dates, growth, strict=True) if at == round_]
             backfills += [one.enqueue(date, date) for date in fresh]
             time.sleep(dice.uniform(0, 0.8))
-            if dice.random() < 0.7:
+            if way == ALL_END or dice.random() < 0.7:
                 _await_work(one, backfills)
-            seen += _end(one, ways[round_], dice)
+            seen += _end(one, way, dice)
             one.start()
         for number in backfills:
             one.finish(number)
@@ -139,7 +140,10 @@ def _end(one, way, dice):
     else:
         one.signal(signal.SIGKILL)
     left = jobs_alive(one.folder)
-    time.sleep(dice.choice([0, dice.uniform(0, 1)]))
+    if way == ALL_END:
+        one.wait_for(lambda: not jobs_alive(one.folder), "rid of all jobs")
+    else:
+        time.sleep(dice.choice([0, dice.uniform(0, 1)]))
     if way == "kill -9 at start":
         one.launch()
         time.sleep(dice.uniform(0, 1))

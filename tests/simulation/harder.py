@@ -15,7 +15,7 @@ from typing import Any
 from backfilld.state.pipeline.loading import PipelineError
 from tests.factories import Table
 from tests.simulation import generators
-from tests.simulation.scenario import AT_REST, OPENER, POINTS, ExternalEvent, PipelineFile, Scenario
+from tests.simulation.scenario import AT_REST, OPENER, POINTS, ExternalEvent, JobFault, PipelineFile, Scenario
 
 EXPECTATIONS: tuple[Table, ...] = (
     {},
@@ -54,9 +54,15 @@ class _Draw:
         restores = not self._base.sets_clock and self._rng.random() < 0.2
         if restores:
             events += self._restore()
+        if random.Random(f"sweeps {self._base.seed}").random() < 0.2:
+            events += self._failed_sweep()
+        lies = tuple(self._lies()) if random.Random(f"lies {self._base.seed}").random() < 0.2 else ()
+        told = {(lie.processor, lie.date, lie.nth) for lie in lies}
+        faults = [one for one in self._base.job_faults if (one.processor, one.date, one.nth) not in told]
         return replace(
             self._base,
             files=files,
+            job_faults=(*faults, *lies),
             games=dict(sorted(games.items())),
             external_events=tuple(sorted(events, key=lambda one: one.at)),
         )
@@ -89,7 +95,7 @@ class _Draw:
             lambda: replace(file, opens=OPENER + dt.timedelta(days=self._rng.choice((-2, -1, 0, 1, 2)))),
             lambda: replace(file, bootstrap_days=self._rng.choice((0, 1, 2))),
             lambda: self._with_processor(file, expect=self._rng.choice(EXPECTATIONS)),
-            lambda: self._with_processor(file, table=f"nba.other_{number}"),
+            lambda: self._with_table(file, number),
             lambda: replace(file, phases=gained.phases),
             lambda: self._with_settings(file),
             lambda: self._with_settings(file),
@@ -104,8 +110,16 @@ class _Draw:
         return replace(file, phases=tuple(changed))
 
     def _with_processor(self, file: PipelineFile, **keys: Any) -> PipelineFile:
-        chosen = self._rng.choice([one["name"] for phase in file.phases for one in phase["processor"]])
+        chosen = self._name(file)
         return _each_processor(file, lambda one: {**one, **keys} if one["name"] == chosen else one)
+
+    def _with_table(self, file: PipelineFile, number: int) -> PipelineFile:
+        chosen = self._name(file)
+        table = {"table": f"nba.{chosen}_{number}"}
+        return _each_processor(file, lambda one: {**one, **table} if one["name"] == chosen else one)
+
+    def _name(self, file: PipelineFile) -> str:
+        return str(self._rng.choice([one["name"] for phase in file.phases for one in phase["processor"]]))
 
     def _with_settings(self, file: PipelineFile) -> PipelineFile:
         section, key, values = self._rng.choice(
@@ -164,6 +178,23 @@ class _Draw:
                 )
         for _ in range(self._rng.choice((0, 0, 1, 3))):
             yield self._at("sweep")
+
+    def _lies(self) -> Iterator[JobFault]:
+        """Jobs of one output end well and write nothing, one after another."""
+        rng = random.Random(f"lying jobs {self._base.seed}")
+        names = [one["name"] for phase in self._base.files[0].phases for one in phase["processor"]]
+        name, date = rng.choice(names), rng.choice(self._span)
+        for nth in range(rng.choice((1, 2, 3, 4))):
+            yield JobFault(processor=name, date=date, nth=nth, kind="lies")
+
+    def _failed_sweep(self) -> Iterator[ExternalEvent]:
+        """A table cannot be asked while done dates are looked at again."""
+        rng = random.Random(f"failed sweep {self._base.seed}")
+        at = round(rng.uniform(600.0, 3000.0), 1)
+        names = [one["name"] for phase in self._base.files[0].phases for one in phase["processor"]]
+        broken = {"processor": rng.choice(names), "for_seconds": 120.0}
+        yield ExternalEvent(at=at, skip=0, verb="broken", args=broken, point=AT_REST)
+        yield ExternalEvent(at=at + 1.0, skip=0, verb="sweep", point=AT_REST)
 
     def _restore(self) -> Iterator[ExternalEvent]:
         copied, restored = sorted(self._rng.uniform(0, self._within) for _ in range(2))

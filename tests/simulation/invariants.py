@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from backfilld.daemon.engine.context import ACTOR
-from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
+from backfilld.state.pipeline.phase import FAILED, PENDING, Stage
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
@@ -23,6 +23,7 @@ from tests.simulation.no_data_invariants import NoDataInvariants
 from tests.simulation.quiescence_invariants import QuiescenceInvariants, Row, Violation, day_of
 from tests.simulation.rewrite_invariants import RewriteInvariants
 from tests.simulation.staleness_invariants import StalenessInvariants
+from tests.simulation.truth import Truth
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -57,6 +58,7 @@ class Invariants:
         self._no_data = NoDataInvariants(sim, self)
         self.rewrites = RewriteInvariants(sim, self)
         self.needs = NeedsInvariants(sim, self)
+        self.truth = Truth(sim, self)
         marked = StalenessInvariants(sim, self)
         rest = QuiescenceInvariants(sim, self, marked)
         self.at_rest, self.ended, self.nothing_lacks = rest.look, rest.ended, marked.nothing_lacks
@@ -86,34 +88,6 @@ class Invariants:
     def unfinished(self) -> bool:
         """Whether anything is not done."""
         return bool(self.live() or self.failed())
-
-    def dates_behind_pipeline(self) -> list[dt.date]:
-        """Done dates without a processor that the file has now: nobody asked, or a later date waits."""
-        names = self._sim.pipeline.processors
-        done = [
-            d for d, row in self.dates.items() if row["state"] == DONE and row["outcome"] != "not_expected"
-        ]
-        return [day_of(date) for date in done if any(self._is_behind(date, name) for name in names)]
-
-    def expected_after_all(self) -> list[dt.date]:
-        """Dates that were dismissed and that the daemon now knows to be expected."""
-        rows = self.dates.values()
-        return [day_of(r["date"]) for r in rows if r["outcome"] == "not_expected" and r["regressed"]]
-
-    def _is_behind(self, date: str, name: str) -> bool:
-        check = self.checks.get((date, name))
-        return check is None or (self.waits_for_earlier and not check["satisfied"])
-
-    def outputs_without_own_run(self) -> list[Pair]:
-        """What lacks and no job of ours may write: of dates never enqueued, and of sources left out."""
-        pairs = []
-        for (date, name), check in self.checks.items():
-            row = self.dates.get(date)
-            ours = row is not None and self.requests[row["backfill_id"]]["sources"] == "all"
-            if name in self._sim.pipeline.processors and not check["satisfied"] and not ours:
-                ratio = self._sim.pipeline.processors[name].expect.ratio
-                pairs += [(other, day_of(date)) for other in ([ratio.of] if ratio else []) + [name]]
-        return pairs
 
     def rows(self, query: str, *values: object) -> list[Row]:
         """Rows as they stand, whatever the store would make of them."""
@@ -147,8 +121,10 @@ class Invariants:
         for move in self.rows("SELECT rowid, * FROM transitions WHERE rowid > ? ORDER BY rowid", self.moves):
             self.moves = move["rowid"]
             self._moved(move, before)
+            self.truth.moved(move, last=self.versions[move["date"]] == self.dates[move["date"]]["version"])
         self._claims.look()
         self.needs.claimed()
+        self.truth.look()
 
     def _read(self) -> None:
         gone = self.dates.keys()

@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
 from tests.factories import Table, pipeline
 
 OPENER = dt.date(2021, 10, 19)
@@ -143,6 +144,12 @@ class Scenario:
         """Whether an edit moves the season's opener, or changes a lookback."""
         windows = {(f.opens, *(p.get("lookback") for p in f.phases)) for f in self.files}
         return self.is_edited and len(windows) > 1
+
+    def processors(self, version: int) -> dict[str, Processor]:
+        """Those of the file after so many edits; others as they were last, or will be."""
+        last = len(self.files) if self.is_edited else 1
+        versions = [*range(last - 1, version, -1), *range(version + 1)]
+        return {n: p for v in versions for n, p in self.pipeline(v).processors.items()}
 
     def pipeline(self, version: int = 0) -> Pipeline:
         """What the pipeline file says after so many edits. Raises PipelineError when it cannot be."""

@@ -182,13 +182,13 @@ PLANTED = [
     (trust_the_exit_code, 0, {"validation first", "liveness"}),
     (forget_to_wake, 4, {"every wait is true", "a stop stops"}),
     (leave_running_jobs_behind, 0, {"liveness"}),
-    (end_under_an_attempt, 0, {"nothing ends under an attempt"}),
-    (mark_nothing_stale, 0, {"what is computed from older rows is stale"}),
-    (believe_what_is_done, 0, {"a done date tells what it lacks"}),
-    (believe_old_answers, 0, {"validation first"}),
-    (begin_the_day_anew, 0, {"daily budgets", "counts equal rows"}),
-    (see_nobody_else, 0, {"another controller is waited for"}),
-    (believe_reruns, 0, {"a rerun proves that it wrote"}),
+    (end_under_an_attempt, 334, {"nothing ends under an attempt"}),
+    (mark_nothing_stale, 5, {"what is computed from older rows is stale"}),
+    (believe_what_is_done, 4, {"a done date tells what it lacks"}),
+    (believe_old_answers, 33, {"validation first"}),
+    (begin_the_day_anew, 1, {"daily budgets", "counts equal rows"}),
+    (see_nobody_else, 7, {"another controller is waited for"}),
+    (believe_reruns, 20, {"a rerun proves that it wrote"}),
 ]
 """Bugs, the first seed of a world that shows each, and the invariants that it breaks.
 

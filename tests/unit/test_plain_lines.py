@@ -62,7 +62,7 @@ def printed(*views: Snapshot, failures: tuple[Failure, ...] = ()) -> list[str]:
 def test_the_progress_is_a_line_with_its_time():
     assert printed(view(backfill={})) == [
         "2021-10-19T12:00:00Z backfill 7 is active: 2 phase2, 1 done, 1 failed of 2021-10-19..2021-10-22;"
-        f" phase2 5/20 (25 %); ETA in 4 min 0 s, at {LATER:%H:%M} (2 dates left at 31.3 an hour)"
+        f" phase2 5/20 (25 %); ETA in 4 min 0 s, at {LATER:%H:%M %Z} (2 dates left at 31.3 an hour)"
     ]
 
 
@@ -77,7 +77,7 @@ def test_the_sections_of_the_picture_are_plain_lines():
         "  box                 2/4   50 %  ⚠ 2",
         "season 2021-22        1/4   25 %  ✗ 1 failed",
         "pace      31 dates an hour",
-        f"ETA       in 4 min 0 s, at {LATER:%H:%M} (2 dates left at 31.3 an hour)",
+        f"ETA       in 4 min 0 s, at {LATER:%H:%M %Z} (2 dates left at 31.3 an hour)",
         "running   ▷ 2021-10-19 box 5.0 s #31 half way",
         "waiting       2 2021-10-20: a slot of phase2",
         "stale     2 dates → backfilld retry --stale",

@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from backfilld.daemon.container import reap_orphans
 from backfilld.daemon.executors.adapter import Handle, Job, JobResult, JobStatus, RecordHandles
 from backfilld.daemon.executors.attempt_files import FileLog, OpenLog, attempt_file
 from backfilld.daemon.executors.local import launcher
@@ -19,7 +20,7 @@ from backfilld.daemon.executors.local.exit_notifier import ExitNotifier
 from backfilld.daemon.executors.local.process_finder import Marks, ProcessFinder, run_token
 from backfilld.daemon.executors.local.recovery import exit_file, locate, lock_directory, open_log
 from backfilld.daemon.executors.process_identity import Identity, ended, executor_id, exists, reap, same_group
-from backfilld.daemon.host_limits import Shortage
+from backfilld.daemon.host_limits import PAUSE_SECONDS, Shortage
 
 _KILL_ROUNDS = 20
 _KILL_ROUND_SECONDS = 0.001
@@ -122,6 +123,7 @@ class LocalExecutor:
                 gone = not run.remote and (run.pidfd is None or run.pidfd in over)
                 if gone and self._kill_leftovers(attempt, run):
                     self._finish(attempt, run)
+            reap_orphans({run.identity.pid for run in self._running.values()})
             results, self._ended = self._ended, []
             return [*results, *(self._status(attempt, run) for attempt, run in self._running.items())]
 
@@ -205,6 +207,7 @@ class LocalExecutor:
             result = JobResult.cannot_start(_message(error), at=at)
             if why := self._shortage.explain(error):
                 result = JobResult.never_began(f"never started: {why}", at=at)
+                self._notifier.alarm(time.monotonic() + PAUSE_SECONDS)
             with self._lock:
                 self._ended.append(JobStatus(attempt=job.attempt, output_at=at, result=result))
             self._notifier.alarm(time.monotonic())

@@ -155,13 +155,23 @@ def _family(
     return [(pid, of) for pid, of in family.items() if of.state not in "ZX"]
 
 
-def _read_marks(pid: str) -> Marks:
+def is_marked(pid: int) -> bool:
+    """Whether the process belongs to a job, dead or alive, by the limit that it inherited."""
+    return bool(_read_limit(pid))
+
+
+def _read_limit(pid: int) -> int:
+    """The limit that marks a process; 0 without one."""
     try:
-        _, limit = resource.prlimit(int(pid), _LIMIT)
-    except (OSError, ValueError):  # dead, or of another user
-        limit = 0
-    marked = limit >= _LEAST_LIMIT
-    return Marks(limit if marked else 0, _read_variables(pid, wait=not marked))
+        _, limit = resource.prlimit(pid, _LIMIT)
+    except (OSError, ValueError):  # gone, or of another user
+        return 0
+    return limit if limit >= _LEAST_LIMIT else 0
+
+
+def _read_marks(pid: str) -> Marks:
+    limit = _read_limit(int(pid))
+    return Marks(limit, _read_variables(pid, wait=not limit))
 
 
 def _read_variables(pid: str, *, wait: bool) -> bytes:

@@ -40,7 +40,7 @@ class BigQueryStamps:
         self._project = project
 
     def read(self, partitions: Collection[Partition], *, purpose: Purpose) -> Mapping[Partition, str]:
-        """The last change, the rows and the bytes of each partition, without those that cannot be told.
+        """The last change, rows and bytes of each partition that BigQuery reports.
 
         Raises:
             WarehouseError: nothing can be queried now.

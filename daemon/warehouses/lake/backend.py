@@ -1,7 +1,7 @@
 """A lake of Parquet partitions, read by DuckDB in this process.
 
-Table `ds.t` is the directory `ds/t`, a partition `<column>=<value>/*.parquet` in it. Files of other names,
-such as an unfinished write, are ignored. A table without a directory has no rows yet.
+Table `ds.t` is the directory `ds/t`; `layout` says where the files of a date lie in it. A table without a
+directory has no rows yet.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ import duckdb
 
 from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
 from backfilld.daemon.warehouses.lake.dialect import render
+from backfilld.daemon.warehouses.lake.layout import TableFiles, locate, read_layout
 from backfilld.daemon.warehouses.lake.settings import Dialect
+from backfilld.daemon.warehouses.lake.sources import all_files, drifted_file, source_of
 from backfilld.daemon.warehouses.sql.backend import Row
-from backfilld.daemon.warehouses.sql.queries import PartitionFilter, Query, Select
+from backfilld.daemon.warehouses.sql.queries import Query, Select
 from backfilld.state.formatting import first_line
 
 _SETTINGS: Mapping[str, str | bool | int] = {
@@ -51,6 +53,16 @@ class _Plan:
     params: dict[str, Any] = field(default_factory=dict)
     views: set[tuple[str, str]] = field(default_factory=set)
     """The tables that SQL of the pipeline file reads, as (schema, name)."""
+    files: list[str] = field(default_factory=list)
+
+    def source(self, located: TableFiles, column: str) -> str:
+        """The rows of a table's files, with the date column; their paths become a parameter."""
+        number = sum(name.startswith("files") for name in self.params)
+        self.params[f"files{number}"] = list(located.files)
+        self.files += located.files
+        if located.kind == "mapped":
+            self.params[f"dates_of{number}"] = list(located.dates)
+        return source_of(located.kind, f"$files{number}", column, f"$dates_of{number}")
 
     @property
     def sql(self) -> str:
@@ -120,16 +132,16 @@ class Lake:
         plan = self._plan(query, self._files)
         if not plan.selects:
             return []
-        with self._connection_of(plan) as cursor:
+        with _named_files(plan), self._connection_of(plan) as cursor:
             return self._fetch(cursor, plan, purpose)
 
     def _explain(self, query: Query) -> None:
         plan = self._plan(query, self._some_files)
         if plan.selects:
-            with self._connection_of(plan) as cursor:
+            with _named_files(plan), self._connection_of(plan) as cursor:
                 cursor.execute(f"EXPLAIN {plan.sql}", plan.params)
 
-    def _plan(self, query: Query, files_of: Callable[[str, Select], list[str]]) -> _Plan:
+    def _plan(self, query: Query, files_of: Callable[[str, Select], TableFiles]) -> _Plan:
         """What DuckDB is asked: no SELECT of a table that has no files.
 
         Raises:
@@ -141,14 +153,13 @@ class Lake:
             if unknown := sorted(rendered.params - query.params.keys()):
                 known = ", ".join(f"@{name}" for name in sorted(query.params))
                 raise QueryError(f"there is no parameter @{unknown[0]}; write one of {known}")
-            files = {table: files_of(table, select) for table in rendered.tables}
-            if not all(files.values()):
+            found = {table: files_of(table, select) for table in rendered.tables}
+            if not all(located.files for located in found.values()):
                 continue  # no partition of its tables is there: no rows
-            sources: dict[str, str] = {}
-            for table, paths in files.items():
-                slot = f"files{sum(name.startswith('files') for name in plan.params)}"
-                plan.params[slot] = paths
-                sources[table] = _source(f"${slot}", select.partitions)
+            sources = {
+                table: plan.source(located, select.partitions.column if select.partitions else "")
+                for table, located in found.items()
+            }
             plan.selects.append(rendered.with_tables(sources))
             plan.views |= rendered.views
             plan.params |= {name: _as_list(query.params[name]) for name in rendered.params}
@@ -183,25 +194,30 @@ class Lake:
         """
         with _connected(self.root) as connection:
             for schema, table in tables:
-                files = sorted(all_parquet(self.root / schema / table))
+                files = all_files(self.root / schema / table)
                 if not files:
                     raise QueryError(f"{schema}.{table} has no files in the lake", inaccessible=True)
                 connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(schema)}")
                 name = f"{_quoted(schema)}.{_quoted(table)}"
-                view = f"CREATE VIEW {name} AS SELECT * FROM {_source(_listed(files), None)}"  # noqa: S608  quoted
+                view = f"CREATE VIEW {name} AS SELECT * FROM {source_of('column', _listed(files))}"  # noqa: S608  quoted
                 connection.execute(view)
             yield connection
 
-    def _files(self, table: str, select: Select) -> list[str]:
+    def _files(self, table: str, select: Select) -> TableFiles:
         """The files of the dates of a SELECT."""
-        directory, part = self.root.joinpath(*table.split(".")), select.partitions
-        names = (f"{part.column}={date}" for date in part.dates) if part else ()
-        return [path for name in names for path in partition_files(directory / name)]
+        part = select.partitions
+        if part is None:
+            return TableFiles(kind="column", files=())
+        return locate(self.root.joinpath(*table.split(".")), part.column, part.dates)
 
-    def _some_files(self, table: str, select: Select) -> list[str]:
-        """The files of the dates of a SELECT, else the last one of the table by name."""
-        directory = self.root.joinpath(*table.split("."))
-        return self._files(table, select) or sorted(all_parquet(directory))[-1:]
+    def _some_files(self, table: str, select: Select) -> TableFiles:
+        """The files of the dates of a SELECT, else those of the latest date of the table."""
+        directory, part = self.root.joinpath(*table.split(".")), select.partitions
+        located = self._files(table, select)
+        if located.files or part is None:
+            return located
+        dates = read_layout(directory, part.column).dates
+        return locate(directory, part.column, [max(dates)]) if dates else located
 
     def _translate_error(self, error: Exception) -> Exception:
         """An error as a QueryError, or a WarehouseError where DuckDB itself failed."""
@@ -215,6 +231,32 @@ class Lake:
         inaccessible = isinstance(error, PermissionError)
         file_scoped = not inaccessible and not isinstance(error, _QUERY_ERRORS)
         return QueryError(str(error), inaccessible=inaccessible, date_scoped=True, file_scoped=file_scoped)
+
+
+@contextmanager
+def _named_files(plan: _Plan) -> Iterator[None]:
+    """Name the file that a query of one table fails on, so that only its own date is unknown.
+
+    Raises:
+        QueryError: one file has other columns than the others, or the query reads one file alone.
+    """
+    try:
+        yield
+    except (duckdb.IOException, duckdb.InterruptException, duckdb.FatalException, duckdb.InternalException):
+        raise  # not caused by what is in a file
+    except duckdb.Error as error:
+        text = first_line(str(error))
+        if len(plan.selects) != 1 or any(path in text for path in plan.files):
+            raise
+        if len(plan.files) == 1:
+            of_query = isinstance(error, _QUERY_ERRORS)
+            text = f"{text} ({plan.files[0]})"
+            raise QueryError(text, date_scoped=True, file_scoped=not of_query) from error
+        drifted = drifted_file(plan.files) if isinstance(error, _QUERY_ERRORS) else None
+        if drifted is None:
+            raise
+        text = f"{text} ({drifted} has other columns than the other files)"
+        raise QueryError(text, date_scoped=True, file_scoped=True) from error
 
 
 def missing_lake(root: Path) -> WarehouseError:
@@ -242,30 +284,5 @@ def _listed(paths: Collection[str]) -> str:
     return "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in paths) + "]"
 
 
-def _source(files: str, part: PartitionFilter | None) -> str:
-    """The rows of a list of files."""
-    types = f", hive_types = {{'{part.column}': DATE}}" if part else ""
-    return f"read_parquet({files}, hive_partitioning = true{types}, union_by_name = true)"
-
-
 def _as_list(value: dt.date | tuple[dt.date, ...] | tuple[str, ...]) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def partition_files(directory: Path) -> list[str]:
-    """The finished files of a partition; none where there is no such directory."""
-    try:
-        with os.scandir(directory) as entries:
-            return sorted(entry.path for entry in entries if _finished(entry.name))
-    except FileNotFoundError:
-        return []
-
-
-def all_parquet(directory: Path) -> Iterator[str]:
-    """The finished files anywhere below a directory."""
-    for parent, _, names in os.walk(directory):
-        yield from (os.path.join(parent, name) for name in names if _finished(name))
-
-
-def _finished(name: str) -> bool:
-    return name.endswith(".parquet") and not name.startswith((".", "_"))

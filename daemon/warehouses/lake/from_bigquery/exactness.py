@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
+from backfilld.state.errors import BackfilldError
+
 Emit = Callable[[exp.Expr], str]
 """The text of an expression for DuckDB."""
 
@@ -13,7 +15,7 @@ Writer = Callable[[Emit, exp.Expr], str]
 """Writes an expression of one type for DuckDB, with the texts of its parts."""
 
 
-class NotExactError(Exception):
+class NotExactError(BackfilldError):
     """An expression that is not carried exactly; its text is that of the expression in BigQuery's SQL."""
 
     def __init__(self, node: exp.Expr) -> None:
