@@ -114,7 +114,8 @@ LABELS: Mapping[str, Mapping[str, str]] = {
 """The values of labels that are words of the metrics' own, with what each means."""
 
 _KINDS: Mapping[str, str] = {
-    **{"Name": "name", "TableName": "table's name"},
+    "Name": "name",
+    "TableName": "table's name",
     "Column": "column",
     "Duration": "duration",
     "Bounds": "list of 1 or 2 numbers",
