@@ -27,7 +27,9 @@ from backfilld.api.routes import SECTIONS
 from backfilld.api.schemas.fields import BackfillStatus
 from backfilld.daemon.adapters import installed
 from backfilld.daemon.settings import DEFAULT_LISTEN, VARIABLES, Settings
+from backfilld.state.pipeline.days_settings import DaysSettings
 from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
+from backfilld.state.pipeline.need_settings import NeedSettings
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.pipeline import EngineSettings, Pipeline
 from backfilld.state.pipeline.processor import Processor
@@ -64,12 +66,14 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "warehouse": WarehouseSettings,
     "history": HistorySettings,
     "calendar": CalendarSettings,
+    "days": DaysSettings,
     "season": SeasonSettings,
     "jobs": JobDefaults,
     "executor": ExecutorSettings,
     "engine": EngineSettings,
     "phase": Phase,
     "processor": Processor,
+    "need": NeedSettings,
     "expect": Expectation,
     "ratio": Ratio,
     "quality": Quality,
@@ -126,9 +130,11 @@ _KINDS: Mapping[str, str] = {
     "float": "number",
     "bool": "true or false",
     "dt.date": "date",
+    "tuple[dt.date, ...]": "list of dates, or a file's name",
+    **dict.fromkeys(("Period", "Pattern", "Since"), "text"),
     "Priority": "text",
     "Mapping[str, str]": "table of texts",
-    "tuple[str, ...]": "list of texts",
+    **dict.fromkeys(("tuple[str, ...]", "tuple[Weekday, ...]"), "list of texts"),
     "tuple[Column, ...]": "list of columns",
 }
 

@@ -6,10 +6,11 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from backfilld.daemon.engine import earlier_states, hold_placement, lookback, ratio_references, stale_dates
+from backfilld.daemon.engine import earlier_states, hold_placement, ratio_references, stale_dates, upstream
 from backfilld.daemon.engine.context import ACTOR, EngineContext
+from backfilld.daemon.engine.transition_reasons import admission_reason, advance_reason, paused_reason
 from backfilld.daemon.events import DateMoved, Event, GateEvaluated, Incident
-from backfilld.state.formatting import format_counts, pluralize
+from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
 from backfilld.state.records import BackfillRow, CheckRow, DateRow
 from backfilld.state.rules.calendar import Day
@@ -42,7 +43,7 @@ class _AdvanceBatch:
     days: Mapping[dt.date, Day]
     held: Mapping[str, str]
     without_calendar: Collection[dt.date]
-    upstream: lookback.UpstreamReader
+    upstream: upstream.UpstreamReader
     admitted: list[DateRow] = field(default_factory=list)
     unchecked: list[DateRow] = field(default_factory=list)
     """The dates that wait for an earlier one, which may have no check yet."""
@@ -97,9 +98,9 @@ class Advancer:
             backfills=backfills.get_many(tx, sorted({row.backfill_id for row in due})),
             checks_by_date=checks.for_dates(tx, due_dates),
             days={date: self._pipeline.seasons.day(date, count) for date, count in counts_by_date.items()},
-            upstream=lookback.UpstreamReader(tx, self._context, max(due_dates, default=dt.date.min)),
+            upstream=upstream.UpstreamReader(tx, self._context, max(due_dates, default=dt.date.min)),
             held=hold_placement.held_processors(self._pipeline, holds.all_holds(tx)),
-            without_calendar=lookback.without_calendar(
+            without_calendar=upstream.without_calendar(
                 tx, self._context, [r.date for r in due if r.state == PENDING]
             ),
         )
@@ -107,16 +108,16 @@ class Advancer:
     def _finish(self, batch: _AdvanceBatch) -> None:
         tx, now = batch.tx, self._context.now()
         dates.set_waiting(tx, batch.waits)  # first: later writes may make some of them due again
-        sequential = stale_dates.sequential(self._pipeline)
+        again = stale_dates.rewritten(tx, self._pipeline, batch.admitted)
         readmitted = transitions.readmitted(tx, batch.admitted)
-        check_resets.reset_for(tx, batch.admitted, self._pipeline.processors, now, sequential, readmitted)
+        check_resets.reset_for(tx, batch.admitted, self._pipeline.processors, now, again, readmitted)
         stale_dates.clear(tx, self._context, batch.ended)
         dependents = sorted(row.date for row in (*batch.admitted, *batch.unchecked))
-        lookback.create_lookback_checks(tx, self._context, [batch.days[date] for date in dependents])
+        upstream.create_needed_checks(tx, self._context, [batch.days[date] for date in dependents])
         checks.request_check(tx, batch.to_query, now, evaluated=True)
         checks.clear_runnable(tx, batch.not_startable)
         checks.set_runnable(tx, batch.startable)
-        lookback.wake_unblocked(tx, self._context, batch.waived)
+        upstream.wake_unblocked(tx, self._context, batch.waived)
         checks.request_check(
             tx, ratio_references.waiting_pairs(self._pipeline, batch.waived), now, evaluated=True
         )
@@ -144,7 +145,7 @@ class Advancer:
 
     def _admit(self, batch: _AdvanceBatch, row: DateRow, backfill: BackfillRow) -> None:
         day = batch.days.get(row.date)
-        paused = _paused(backfill)
+        paused = paused_reason(backfill)
         if paused:
             batch.waits.append(WaitStatus(row=row, waiting=WaitReason.PAUSED, text=paused))
         elif day is None or (day.expected and row.date in batch.without_calendar):
@@ -159,7 +160,7 @@ class Advancer:
         else:
             first = self._context.machine.step(PENDING, Trigger.ADMIT)
             walk = _DateWalk(row, row.state, self._context.now())
-            walk.step(Trigger.ADMIT, first, _admission_reason(day))
+            walk.step(Trigger.ADMIT, first, admission_reason(day))
             batch.admitted.append(row)
             dates.set_season(batch.tx, [(row.date, day.season or "")])
             self._commit(batch, walk, DateStatus(waiting=WaitReason.VERDICT, entered_at=walk.entered_at))
@@ -199,26 +200,29 @@ class Advancer:
     def _decide(
         self, batch: _AdvanceBatch, walk: _DateWalk, stage: Stage, date_checks: Mapping[str, CheckRow]
     ) -> Decision:
-        """The decision of the gate. Earlier dates are read only where it would open."""
+        """The decision of the gate. Earlier dates are read only where it would open or a job would start."""
         backfill = batch.backfills[walk.row.backfill_id]
         context = GateContext(
             now=self._context.now(),
             entered_at=walk.entered_at,
             sources=backfill.sources,
             first_phase=stage.phase is self._pipeline.phase[0],
-            paused=_paused(backfill),
+            paused=paused_reason(backfill),
             held=batch.held,
         )
         decision = decide(stage, date_checks, context)
-        window = lookback.window(self._pipeline, self._context.machine, stage, batch.days[walk.row.date])
-        if not isinstance(decision, Advance) or window is None:
+        if not isinstance(decision, Advance | Start):
             return decision
-        missing = batch.upstream.missing(window)
-        if missing is not None:
+        day = batch.days[walk.row.date]
+        following = self._pipeline.stages[self._context.machine.after(stage, day) :][:1]
+        missing = batch.upstream.missing_texts(stage, day, date_checks)
+        entry = batch.upstream.entry_text(following, day, date_checks)
+        if missing or entry:
             batch.unchecked.append(walk.row)
-            text = f"{missing[0]} in {window.phase.name}"
-            return decide(stage, date_checks, replace(context, missing_upstream=text))
-        return Wait(waiting=WaitReason.CALENDAR) if batch.upstream.without_calendar(window) else decision
+            return decide(stage, date_checks, replace(context, missing_upstream=missing, blocks_entry=entry))
+        processors = [p for other in (stage, *following) for p in other.processors]
+        unknown = batch.upstream.without_calendar(processors, day.date)
+        return Wait(waiting=WaitReason.CALENDAR) if unknown else decision
 
     def _advance(
         self,
@@ -231,6 +235,10 @@ class Advancer:
         names = [p.name for p in stage.processors]
         obsolete = [n for n in names if date_checks[n].waived_by and n not in decision.waivers]
         checks.clear_waivers(batch.tx, [(walk.row.date, name) for name in obsolete])
+        checks.set_satisfied(
+            batch.tx,
+            [(walk.row.date, n) for n in names if not (date_checks[n].satisfied or n in decision.waivers)],
+        )
         for processor, waiver in decision.waivers.items():
             checks.waive(batch.tx, walk.row.date, processor, by=waiver.by, reason=waiver.reason)
             batch.waived.append((walk.row.date, processor))
@@ -242,7 +250,7 @@ class Advancer:
         walk.step(
             trigger,
             self._context.machine.step(walk.state, trigger),
-            _advance_reason(stage, decision, date_checks),
+            advance_reason(stage, decision, date_checks),
         )
 
     def _outcome(self, batch: _AdvanceBatch, walk: _DateWalk) -> tuple[Outcome, str]:
@@ -322,28 +330,3 @@ class Advancer:
         checks.clear_runnable_of(batch.tx, backfill.id)
         dates.make_backfill_due(batch.tx, backfill.id, now)
         batch.events.append(Incident(kind="stopped", text=f"backfill {backfill.id} is stopped: {reason}"))
-
-
-def _paused(backfill: BackfillRow) -> str:
-    if backfill.stopped_at is not None:
-        return f"backfill {backfill.id} is stopped: {backfill.stop_reason}"
-    return f"backfill {backfill.id} is paused" if backfill.paused_at is not None else ""
-
-
-def _admission_reason(day: Day) -> str:
-    season = f", day {day.season_day} of {day.season}" if day.season else ""
-    return f"{format_counts(day.counts)}{season}" if day.counts else f"expected{season}"
-
-
-def _advance_reason(stage: Stage, decision: Advance, date_checks: Mapping[str, CheckRow]) -> str:
-    """Why a gate opened: each processor with its rows, verdict or waiver."""
-    reasons = []
-    for processor in stage.processors:
-        check, waiver = date_checks[processor.name], decision.waivers.get(processor.name)
-        if waiver:
-            reasons.append(f"{processor.name} {waiver.reason}")
-        elif check.rows is not None:
-            reasons.append(f"{processor.name} {check.rows} rows")
-        else:
-            reasons.append(f"{processor.name} {check.verdict}")
-    return ", ".join(reasons)

@@ -10,9 +10,8 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from backfilld.daemon.engine import lookback
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.lookback import Window
+from backfilld.daemon.engine.upstream import Missing, UpstreamReader
 from backfilld.daemon.reports.remedies import helpful_command
 from backfilld.state.formatting import format_utc
 from backfilld.state.pipeline.phase import DONE, FAILED
@@ -20,7 +19,7 @@ from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow, CheckRow, DateRow, HoldRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.store import attempts, checks, dates, holds
+from backfilld.state.store import attempts, calendar_days, checks, dates, holds
 from backfilld.state.store.database import Transaction
 
 _STOPPED_BY_PAUSE = (WaitReason.SLOT, WaitReason.PAUSED, WaitReason.RETRY, WaitReason.ENGINE)
@@ -35,9 +34,10 @@ class WaitContext:
     running: Sequence[AttemptRow]
     holds: Sequence[HoldRow]
     checks: Mapping[dt.date, Mapping[str, CheckRow]]
-    windows: Mapping[dt.date, Window]
-    blockers: dict[tuple[str, dt.date], tuple[dt.date, str]] = field(default_factory=dict)
-    """The first blocking date and its sentence, by the phase and the start of a lookback."""
+    blockers: Mapping[dt.date, Missing]
+    """The missing upstream of the dates that wait for an earlier one."""
+    sentences: dict[Missing, str] = field(default_factory=dict)
+    """What is said of each missing upstream: many dates wait for the same one."""
 
     def hold(self, kind: str) -> HoldRow | None:
         """The hold of a kind, where there is one."""
@@ -56,7 +56,7 @@ def waiting_on(tx: Transaction, context: EngineContext, rows: Sequence[DateRow])
         running=attempts.running(tx),
         holds=holds.all_holds(tx),
         checks=checks.for_dates(tx, [row.date for row in live]),
-        windows=lookback.windows(tx, context, behind_earlier),
+        blockers=_blockers(tx, context, behind_earlier),
     )
     return {row.date: _sentence(wait_context, row) for row in live}
 
@@ -166,38 +166,51 @@ def _held(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -
     return f"{row.waiting_text}{command}"
 
 
+def _blockers(tx: Transaction, context: EngineContext, rows: Sequence[DateRow]) -> dict[dt.date, Missing]:
+    """The earliest missing upstream of each date, in its state or in the one that it would enter."""
+    pipeline, reader = context.pipeline, UpstreamReader(tx, context)
+    counts, stored = (
+        calendar_days.for_dates(tx, [r.date for r in rows]),
+        checks.for_dates(tx, [r.date for r in rows]),
+    )
+    found: dict[dt.date, Missing] = {}
+    for row in rows:
+        if row.date not in counts or row.state not in pipeline.stage:
+            continue
+        day, stage = pipeline.seasons.day(row.date, counts[row.date]), pipeline.stage[row.state]
+        following = pipeline.stages[context.machine.after(stage, day) :][:1]
+        for other in (stage, *following):
+            missing = reader.missing_of(other.processors, day, stored[row.date])
+            if missing:
+                found[row.date] = min(missing.values())
+                break
+    return found
+
+
 def _earlier_date(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -> str:
-    window = context.windows.get(row.date)
-    if window is None:
-        return ""
-    key = window.phase.name, window.start
-    if key not in context.blockers:
-        context.blockers[key] = _first_blocker(context, window)
-    date, sentence = context.blockers[key]
-    return sentence if date < row.date else ""
-
-
-def _first_blocker(context: WaitContext, window: Window) -> tuple[dt.date, str]:
-    """The first blocking date since the window's start, and the sentence for all dates behind it."""
-    alike = [w.end for w in context.windows.values() if (w.phase, w.start) == (window.phase, window.start)]
-    whole = replace(window, end=max([window.end, *alike]))
-    missing = lookback.missing_upstream(context.tx, context.engine, whole)
+    missing = context.blockers.get(row.date)
     if missing is None:
-        return dt.date.max, ""
+        return ""
+    if missing not in context.sentences:
+        context.sentences[missing] = _blocked_by(context, missing)
+    return context.sentences[missing]
+
+
+def _blocked_by(context: WaitContext, missing: Missing) -> str:
     date, processor = missing
     by_name = checks.for_dates(context.tx, [date])[date]
     row, check = dates.get(context.tx, date), by_name.get(processor)
     if row is not None and row.state == FAILED:
         unsatisfied = {name: c.verdict for name, c in by_name.items() if not c.satisfied}
         command = helpful_command(date, row.outcome, unsatisfied)
-        return date, f"blocked by {date}, which failed: {row.reason}; {command}"
+        return f"blocked by {date}, which failed: {row.reason}; {command}"
     shown = f"{processor} is {check.verdict if check else 'unknown'}"
     if row is None:
-        return date, f"blocked by {date}, which was never enqueued: {shown}; backfilld enqueue {date}"
+        return f"blocked by {date}, which was never enqueued: {shown}; backfilld enqueue {date}"
     if row.state == DONE:
-        return date, f"blocked by {date}, which is done, but {shown}; backfilld retry {date}"
+        return f"blocked by {date}, which is done, but {shown}; backfilld retry {date}"
     cause = _held(context, row, by_name) if row.waiting == WaitReason.HELD else row.waiting_text
-    return date, f"blocked by {date} in {row.state}: {shown}{_because(cause)}"
+    return f"blocked by {date} in {row.state}: {shown}{_because(cause)}"
 
 
 Describer = Callable[[WaitContext, DateRow, Mapping[str, CheckRow]], str]

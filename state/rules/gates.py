@@ -25,7 +25,7 @@ class WaitReason(StrEnum):
     ENGINE = "engine"
     """The engine's next pass."""
     CALENDAR = "calendar"
-    """The calendar's answer, for the date or for a date in its lookback."""
+    """The calendar's answer, for the date or for one that it needs."""
     VERDICT = "verdict"
     """The result of a query about its tables, or the time of the query that confirms an attempt's."""
     WAREHOUSE = "warehouse"
@@ -37,7 +37,7 @@ class WaitReason(StrEnum):
     RETRY = "retry"
     """The end of a `backoff`."""
     EARLIER_DATE = "earlier_date"
-    """An earlier date whose output is missing."""
+    """An earlier date that it needs, and whose output is missing."""
     OPEN_RUN = "open_run"
     """The end of an external run, by the run history."""
     OTHER_PROCESSOR = "other_processor"
@@ -61,8 +61,10 @@ class GateContext:
     """Why no job of this date may start, or empty."""
     held: Mapping[str, str] = field(default_factory=dict)
     """The processors that may not start, with the reason."""
-    missing_upstream: str = ""
-    """The sentence that names the earlier date that blocks the next phase; or empty."""
+    missing_upstream: Mapping[str, str] = field(default_factory=dict)
+    """The processors that need an earlier date which is not satisfied, with its name."""
+    blocks_entry: str = ""
+    """The name of an earlier date that every processor of the next state waits for; or empty."""
 
 
 class WaivedBy(StrEnum):
@@ -171,6 +173,8 @@ def _processor_step(processor: Processor, check: CheckRow | None, context: GateC
         return _accepted(check)
     if step is None:
         step = _to_run(processor, check, context) if may_run else _not_run(processor, check, context)
+    if processor.name in context.missing_upstream and step.kind in (_Kind.SATISFIED, _Kind.RUN):
+        return _Step(_Kind.WAIT, context.missing_upstream[processor.name], WaitReason.EARLIER_DATE)
     return step
 
 
@@ -242,10 +246,10 @@ def _unconfirmed(processor: Processor, check: CheckRow, context: GateContext) ->
 
 
 def _no_data(processor: Processor, check: CheckRow) -> _Step:
+    text = f"no data: {check.reason}{processor.source_hint(check.date)}"
     if processor.priority is Priority.CRITICAL:
-        text = f"{processor.name}: no data: {check.reason}"
-        return _Step(_Kind.FAIL, text, outcome=Outcome.BLOCKED)
-    return _Step(_Kind.WAIVER, f"no data: {check.reason}")
+        return _Step(_Kind.FAIL, f"{processor.name}: {text}", outcome=Outcome.BLOCKED)
+    return _Step(_Kind.WAIVER, text)
 
 
 def _exhausted(processor: Processor, check: CheckRow, context: GateContext) -> _Step:
@@ -278,12 +282,10 @@ def _with_fallbacks(processor: Processor, alone: Mapping[str, _Step]) -> _Step:
 
 
 def _in_order(processor: Processor, steps: Mapping[str, _Step]) -> _Step:
-    """A processor starts only when those that it names in `after` are satisfied."""
+    """A processor starts only when those of its state that it names in `after` or `needs` are satisfied."""
     step = steps[processor.name]
-    if step.kind not in (_Kind.RUN, _Kind.ASK):
-        return step
-    for name in processor.after:
-        if steps[name].kind not in _PASSED:
+    for name in processor.predecessors if step.kind in (_Kind.RUN, _Kind.ASK) else ():
+        if name in steps and steps[name].kind not in _PASSED:
             return _Step(_Kind.WAIT, f"{processor.name} runs after {name}", WaitReason.OTHER_PROCESSOR)
     return step
 
@@ -299,8 +301,8 @@ def _fail(step: _Step, steps: Mapping[str, _Step]) -> Decision:
 
 
 def _advance(steps: Mapping[str, _Step], context: GateContext) -> Decision:
-    if context.missing_upstream:
-        return Wait(waiting=WaitReason.EARLIER_DATE, text=context.missing_upstream)
+    if context.blocks_entry:
+        return Wait(waiting=WaitReason.EARLIER_DATE, text=context.blocks_entry)
     return Advance(waivers=_waivers(steps))
 
 
@@ -334,6 +336,7 @@ def _start_or_wait(steps: Mapping[str, _Step], context: GateContext) -> Decision
 _URGENCY = (
     WaitReason.WAREHOUSE,
     WaitReason.VERDICT,
+    WaitReason.EARLIER_DATE,
     WaitReason.HELD,
     WaitReason.OPEN_RUN,
     WaitReason.RETRY,

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, case, select, update
 
 from backfilld.state.records import DateRow, RunMode
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store.checks import REQUESTED, request_check
+from backfilld.state.store.checks import REQUESTED, Pair, request_check
 from backfilld.state.store.schema import checks, dates
 from backfilld.state.store.statements import upsert
 
@@ -50,15 +50,14 @@ def reset_for(
     admitted: Sequence[DateRow],
     processors: Collection[str],
     now: float,
-    sequential: Collection[str] = (),
+    rewritten: Collection[Pair] = (),
     readmitted: Collection[dt.date] = (),
 ) -> None:
     """Create or reset the checks of admitted dates, and request a check of each.
 
-    An accepted gap stays unless the date is retried or forced. A rewrite that is still due stays due. For a
-    date that cascades, the `sequential` processors run once even if complete. For `readmitted` dates, which
-    a changed pipeline file put back in the middle of their work, attempts, modes and accepted gaps stay, so
-    that nothing runs once more.
+    An accepted gap stays unless the date is retried or forced. A rewrite that is still due stays due. The
+    pairs of `rewritten` run once even if complete. For `readmitted` dates, which a changed pipeline file put
+    back in the middle of their work, attempts, modes and accepted gaps stay, so that nothing runs once more.
     """
     if not admitted:
         return
@@ -81,7 +80,7 @@ def reset_for(
             "date": row.date,
             "processor": name,
             "priority": row.priority,
-            "mode": (RunMode.FORCE if row.cascades and name in sequential else row.mode).value,
+            "mode": (RunMode.FORCE if (row.date, name) in rewritten else row.mode).value,
         }
         for row in admitted
         for name in processors

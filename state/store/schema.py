@@ -30,6 +30,7 @@ metadata = MetaData()
 
 _BIG = Integer().with_variant(BigInteger(), "postgresql")
 """An integer that may exceed 2^31. SQLite stores 64 bits in any integer column."""
+HAS_OUTPUT = "rows > 0 OR last_attempt_ended_at IS NOT NULL OR attempt_id IS NOT NULL"
 
 
 def _flag(name: str) -> Column[int]:
@@ -185,6 +186,7 @@ checks = Table(
     _partial("checks_query_due", "query_due_at", "date", where="query_due_at IS NOT NULL"),
     _partial("checks_runnable", "processor", text("priority DESC"), "date", where="runnable = 1"),
     _partial("checks_unsatisfied", "processor", "date", where="satisfied = 0"),
+    _partial("checks_with_output", "processor", "date", where=HAS_OUTPUT),
 )
 
 attempts = Table(

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from backfilld.daemon.engine import advance, budgets, launch, lookback, regressed_dates, stale_dates
+from backfilld.daemon.engine import advance, budgets, launch, regressed_dates, stale_dates, upstream
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.state.rules import gates, judge
 from backfilld.state.store import checks, dates
@@ -100,7 +100,7 @@ def forget_the_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ignore_holes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookback, "missing_upstream", lambda *_: None)
+    monkeypatch.setattr(upstream.UpstreamReader, "missing", lambda *_: None)
 
 
 def count_no_moves(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +177,7 @@ def believe_reruns(monkeypatch: pytest.MonkeyPatch) -> None:
 PLANTED = [
     (believe_errors, 62, {"gates in order", "an error is never an answer"}),
     (forget_the_sequence, 0, {"sequential over all dates"}),
-    (ignore_holes, 9, {"no holes in the lookback", "every wait has a name"}),
+    (ignore_holes, 9, {"no attempt starts before what it needs", "no holes in the lookback"}),
     (count_no_moves, 0, {"counts equal rows"}),
     (never_give_up, 3, {"attempts are bounded", "every wait is true", "backoff"}),
     (trust_the_exit_code, 0, {"validation first", "liveness"}),
