@@ -1,10 +1,12 @@
 """The thread that asks Dask: what one job or this machine lacks keeps no other from being seen."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from backfilld.daemon import worker_thread
+from backfilld.daemon.executors import attempt_files
 from backfilld.daemon.executors.adapter import JobResult
 from backfilld.daemon.executors.dask import client
 from backfilld.daemon.executors.dask.client import DaskClient
@@ -30,12 +32,10 @@ def test_the_watch_goes_on_after_an_error_that_nobody_foresaw(
     assert driver.result().code == 7
 
 
-def full(file: Path) -> None:
-    """Have the file be on a disk that is full. The executor makes its folder when it first sees the job."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    there = file.with_name("full")
-    there.symlink_to("/dev/full")
-    there.replace(file)
+def full_disk(path: str, flags: int) -> int:
+    """An opener of files on a disk that is full."""
+    del path, flags
+    return os.open("/dev/full", os.O_WRONLY)
 
 
 def test_a_full_disk_of_the_daemon_hides_no_job_and_keeps_its_end(
@@ -52,23 +52,23 @@ def test_a_full_disk_of_the_daemon_hides_no_job_and_keeps_its_end(
     # Given a job that writes, and room neither for its output nor for its end
     driver.shell(f"(while sleep 0.1; do echo more; done) & {WAITS}")
     driver.pid("leader")
-    log = driver.log_file(1)
-    full(log)
-    full(log.with_suffix(".new"))
-    # When it is looked at, it is seen, over one connection
-    before = len(links)
-    until(lambda: len(links) > before + 2, "some looks")
-    status = driver.status()
-    assert status is not None
-    assert (status.unreachable_at, driver.executor.unavailable_reason, len(set(links))) == ("", "", 1)
-    # When it has ended, its end waits for room
-    (driver.cwd / "end").touch()
-    why = "its result cannot be saved: No space left on device"
-    until(
-        lambda: (status := driver.status()) and (status.status_message, status.unreachable_at) == (why, ""),
-        why,
-    )
-    log.with_suffix(".new").unlink()
+    with monkeypatch.context() as disk:
+        disk.setattr(attempt_files, "private_opener", full_disk)
+        # When it is polled, it is seen, over one connection
+        before = len(links)
+        until(lambda: len(links) > before + 2, "some polls")
+        status = driver.status()
+        assert status is not None
+        assert (status.unreachable_at, driver.executor.unavailable_reason, len(set(links))) == ("", "", 1)
+        # When it has ended, its end waits for room
+        (driver.cwd / "end").touch()
+        why = "its result cannot be saved: No space left on device"
+        until(
+            lambda: (
+                (status := driver.status()) and (status.status_message, status.unreachable_at) == (why, "")
+            ),
+            why,
+        )
     assert driver.result().code == 7
 
 
