@@ -180,7 +180,8 @@ def as_found(house: BigQueryHouse, folder: Path, team_rows_on_the_15th: int = 88
     for name in SOURCES:
         source = pipeline.processors[name]
         least = source.expect.rows_per.root["games"][0] if source.expect.rows_per else 1
-        fill(house, source.table, source.date_column, {day: least * n for day, n in games.items()})
+        rows = {day: least * n for day, n in games.items()}
+        fill(house, source.table, source.date_column, rows, columns=identities(games))
     for column, name in enumerate(TABLES):
         target = pipeline.processors[name]
         rows = {november(day): counts[column] for day, (_, counts) in FOUND.items()}
