@@ -128,7 +128,7 @@ def test_everything_can_be_reached_with_the_tab_key(api: Api, page: Page) -> Non
     api.enqueue("2021-10-19")
     page.goto("/")
     reached = []
-    for _ in range(12):
+    for _ in range(16):
         page.keyboard.press("Tab")
         reached.append(
             page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()")
