@@ -19,9 +19,6 @@ from backfilld.state.store.attempts import covered
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.queries import Cell
 
-TAKEN_OVER = "taken_over"
-"""Pseudo-state of a date that another backfill owns now."""
-
 
 def backfill(tx: Transaction, row: BackfillRow, **more: int) -> responses.Backfill:
     """A backfill with its counts."""
@@ -41,7 +38,7 @@ def backfill(tx: Transaction, row: BackfillRow, **more: int) -> responses.Backfi
         created_at=row.created_at,
         stop_reason=row.stop_reason or None,
         request_outcomes=backfills.answers(tx, row.id),
-        states={state or TAKEN_OVER: n for state, n in states.items()},
+        states=states,
         outcomes=outcomes,
         running_attempts=backfills.running_attempts(tx, row.id),
         **more,

@@ -49,7 +49,7 @@ class EnqueueOutcome(StrEnum):
     ALREADY_DONE = "already_done"
     """The date is done, and complete by the latest evidence."""
     JOINED = "joined"
-    """Another backfill has the date and continues with it."""
+    """Another backfill has the date. It goes on for both, and both get its outcome."""
     NOT_EXPECTED = "not_expected"
     """The calendar expects nothing."""
     INVALID = "invalid"

@@ -15,8 +15,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.reports.progress import progress
 from backfilld.state.formatting import format_utc
 from backfilld.state.records import BackfillRow, HoldRow
-from backfilld.state.rules.machine import FINAL
-from backfilld.state.store import backfills, counters, holds, notifications
+from backfilld.state.store import backfills, holds, notifications
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.notifications import ENDED
 
@@ -51,7 +50,7 @@ class BackfillProgress:
 
     @property
     def total(self) -> int:
-        """Number of dates that it owns."""
+        """Number of dates that it wants or wanted."""
         return self.ended + self.live
 
     @property
@@ -107,12 +106,8 @@ def _step(percent: int) -> str:
 
 
 def _backfill_progress(tx: Transaction, row: BackfillRow) -> BackfillProgress:
-    counts = counters.dates(tx, row.id)
-    outcomes: Counter[str] = Counter()
-    for count in counts:
-        if count.state in FINAL:
-            outcomes[count.outcome] += count.n
-    live = sum(count.n for count in counts if count.state not in FINAL)
+    _, outcomes = backfills.status_counts(tx, row.id)
+    live = backfills.live_dates(tx, row.id)
     return BackfillProgress(row=row, status=backfills.status(tx, row), live=live, outcomes=outcomes)
 
 

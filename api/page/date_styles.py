@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backfilld.api.serializers import TAKEN_OVER
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING
 from backfilld.state.rules.machine import FINAL, Outcome
 
@@ -42,7 +41,6 @@ _ENDED: Mapping[Outcome, DateStyle] = {
     Outcome.CANCELLED: DateStyle("cancelled", "cancelled", "m3 6l3-3"),
 }
 _PENDING = DateStyle("pending", "pending")
-_TAKEN_OVER = DateStyle("gone", "taken over by a later backfill")
 _FAILED = (Outcome.EXHAUSTED, Outcome.BLOCKED, Outcome.CANCELLED)
 
 
@@ -58,19 +56,17 @@ class DateStyles:
         self.live = [PENDING, *live]
         done = [style for outcome, style in _ENDED.items() if outcome not in _FAILED]
         failed = [_ENDED[outcome] for outcome in _FAILED]
-        self.all = [*done, *reversed(self._live.values()), _PENDING, *failed, _TAKEN_OVER]
+        self.all = [*done, *reversed(self._live.values()), _PENDING, *failed]
 
     def for_state(self, state: str, outcome: str | None) -> DateStyle:
         """The style of a date. A state that the pipeline file no longer has gets the style of `pending`."""
         if outcome:
             return _ENDED[Outcome(outcome)]
-        if state == TAKEN_OVER:
-            return _TAKEN_OVER
         return self._live.get(state, _PENDING)
 
     def ordered(self, states: Mapping[str, int]) -> dict[str, int]:
         """Counts by state, in the order in which a date passes through the states."""
-        place = {state: number for number, state in enumerate((*self.live, DONE, FAILED, TAKEN_OVER))}
+        place = {state: number for number, state in enumerate((*self.live, DONE, FAILED))}
         return {
             state: states[state] for state in sorted(states, key=lambda state: place.get(state, len(place)))
         }

@@ -11,7 +11,7 @@ from backfilld.api.ports import DaemonService
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.daemon.engine.commands import NotFound
-from backfilld.daemon.engine.enqueue import DateResult, EnqueueRequest, EnqueueResult
+from backfilld.daemon.engine.enqueue_request import DateResult, EnqueueRequest, EnqueueResult
 from backfilld.daemon.reports.waiting import waiting_on
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow, EnqueueOutcome
@@ -90,7 +90,7 @@ def list_backfill_dates(
         page = rows[: query.limit]
         current = dates.get_many(tx, [row.date for row in page])
         waits = waiting_on(tx, service.context, list(current.values()))
-    items = [_requested(path.id, row, current.get(row.date), waits.get(row.date)) for row in page]
+    items = [_requested(row, current.get(row.date), waits.get(row.date)) for row in page]
     return responses.RequestedDates(items=items, next_cursor=next_cursor("date", rows, query.limit))
 
 
@@ -179,10 +179,10 @@ def _detail(detail: DateResult) -> responses.DateResult:
 
 
 def _requested(
-    number: int, row: BackfillDateRow, current: DateRow | None, waiting_on: str | None
+    row: BackfillDateRow, current: DateRow | None, waiting_on: str | None
 ) -> responses.RequestedDate:
-    """A date as it ended under this backfill; else its current state, whichever backfill has it now."""
-    ended_here = bool(row.state) and current is not None and current.backfill_id == number
+    """A date as it ended for this backfill; else its current state."""
+    ended_here = bool(row.state) and current is not None and current.version == row.ended_version
     return responses.RequestedDate(
         date=row.date,
         request_outcome=EnqueueOutcome(row.answer),

@@ -18,10 +18,10 @@ from backfilld.api.schemas.calendar import Calendar
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.enqueue import EARLIEST, LATEST
+from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST
 from backfilld.daemon.reports.waiting import waiting_on
 from backfilld.state.records import CheckRow, DateRow
-from backfilld.state.store import attempts, calendar_days, checks, dates, queries, transitions
+from backfilld.state.store import attempts, calendar_days, checks, dates, interests, queries, transitions
 from backfilld.state.store.database import Transaction
 from backfilld.state.suggestions import did_you_mean
 
@@ -128,6 +128,7 @@ def _date(service: DaemonService, date: dt.date) -> responses.Date:
         return responses.Date(
             **_status(tx, context, row),
             date=date,
+            wanted_by=[interest.backfill_id for interest in interests.owners(tx, [date]).get(date, ())],
             counts=dict(day.counts),
             season=day.season,
             season_day=day.season_day,

@@ -23,7 +23,7 @@ from backfilld.api.schemas.fields import (
     fault,
     whole_number,
 )
-from backfilld.daemon.engine.enqueue import EARLIEST, MOST_DATES
+from backfilld.daemon.engine.enqueue_request import EARLIEST, MOST_DATES
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.records import Action, AttemptStatus, Mark, Sources
 

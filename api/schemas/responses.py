@@ -198,7 +198,8 @@ class Date(ResponseModel):
     counts: dict[str, int]
     season: str | None
     season_day: int | None
-    backfill_id: int | None
+    backfill_id: int | None = Field(description="the backfill that its attempts count for")
+    wanted_by: list[int] = Field(description="the backfills that it is live for, the highest priority first")
     version: int | None
     regressed: str | None
     stale: str | None

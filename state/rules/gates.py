@@ -16,36 +16,9 @@ from backfilld.state.pipeline.processor import Priority, Processor
 from backfilld.state.records import CheckRow, Sources
 from backfilld.state.rules.attempt_limits import after_attempt, attempts_of, confirmation_due, figures
 from backfilld.state.rules.machine import Outcome
+from backfilld.state.rules.ownership import source_may_run
 from backfilld.state.rules.verdict import Verdict
-
-
-class WaitReason(StrEnum):
-    """What a live date can wait for: the closed set behind `waiting_on` and its metric."""
-
-    ENGINE = "engine"
-    """The engine's next pass."""
-    CALENDAR = "calendar"
-    """The calendar's answer, for the date or for a date in its lookback."""
-    VERDICT = "verdict"
-    """The result of a query about its tables, or the time of the query that confirms an attempt's."""
-    WAREHOUSE = "warehouse"
-    """The next query, as the last one failed: a table that is missing, denied or too slow."""
-    SLOT = "slot"
-    """A free slot: of `slots`, of its sequential phase, or of an output table's writers."""
-    ATTEMPT = "attempt"
-    """The end of one of its jobs."""
-    RETRY = "retry"
-    """The end of a `backoff`."""
-    EARLIER_DATE = "earlier_date"
-    """An earlier date whose output is missing."""
-    OPEN_RUN = "open_run"
-    """The end of an external run, by the run history."""
-    OTHER_PROCESSOR = "other_processor"
-    """A processor that it names in `after`, or a fallback that may still become complete."""
-    HELD = "held"
-    """The release of a processor or table: held by the breaker, a budget or a used-up quota."""
-    PAUSED = "paused"
-    """Its backfill, which is paused or stopped."""
+from backfilld.state.rules.wait_reason import WaitReason as WaitReason  # noqa: PLC0414 - a part of this interface
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +32,8 @@ class GateContext:
     first_phase: bool = False
     paused: str = ""
     """Why no job of this date may start, or empty."""
+    paused_processors: Mapping[str, str] = field(default_factory=dict)
+    """The processors that only paused backfills let run, with the reason, while others go on."""
     held: Mapping[str, str] = field(default_factory=dict)
     """The processors that may not start, with the reason."""
     missing_upstream: str = ""
@@ -200,9 +175,7 @@ def _wait_for_evidence(check: CheckRow) -> _Step | None:
 
 
 def _may_run(processor: Processor, context: GateContext) -> bool:
-    if not context.first_phase or context.sources is Sources.ALL:
-        return True
-    return context.sources is Sources.CRITICAL and processor.priority is Priority.CRITICAL
+    return not context.first_phase or source_may_run(processor, context.sources)
 
 
 def _not_run(processor: Processor, check: CheckRow, context: GateContext) -> _Step:
@@ -219,6 +192,8 @@ def _to_run(processor: Processor, check: CheckRow, context: GateContext) -> _Ste
         return _unconfirmed(processor, check, context) or _exhausted(processor, check, context)
     if check.retry_at is not None and context.now < check.retry_at:
         return _Step(_Kind.WAIT, after_attempt(processor, check), WaitReason.RETRY, check.retry_at)
+    if processor.name in context.paused_processors:
+        return _Step(_Kind.WAIT, context.paused_processors[processor.name], WaitReason.PAUSED)
     if processor.name in context.held:
         return _Step(_Kind.WAIT, context.held[processor.name], WaitReason.HELD)
     oldest_usable = max(context.entered_at, check.retry_at or 0.0)
@@ -337,6 +312,7 @@ _URGENCY = (
     WaitReason.HELD,
     WaitReason.OPEN_RUN,
     WaitReason.RETRY,
+    WaitReason.PAUSED,
     WaitReason.OTHER_PROCESSOR,
 )
 

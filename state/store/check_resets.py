@@ -10,7 +10,7 @@ from sqlalchemy import Connection, case, select, update
 
 from backfilld.state.records import DateRow, RunMode
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store.checks import REQUESTED, request_check
+from backfilld.state.store.checks import REQUESTED, Pair, request_check
 from backfilld.state.store.schema import checks, dates
 from backfilld.state.store.statements import upsert
 
@@ -52,13 +52,14 @@ def reset_for(
     now: float,
     sequential: Collection[str] = (),
     readmitted: Collection[dt.date] = (),
+    forced: Collection[Pair] = (),
 ) -> None:
     """Create or reset the checks of admitted dates, and request a check of each.
 
     An accepted gap stays unless the date is retried or forced. A rewrite that is still due stays due. For a
     date that cascades, the `sequential` processors run once even if complete. For `readmitted` dates, which
     a changed pipeline file put back in the middle of their work, attempts, modes and accepted gaps stay, so
-    that nothing runs once more.
+    that nothing runs once more, except for the `forced` ones.
     """
     if not admitted:
         return
@@ -81,19 +82,28 @@ def reset_for(
             "date": row.date,
             "processor": name,
             "priority": row.priority,
-            "mode": (RunMode.FORCE if row.cascades and name in sequential else row.mode).value,
+            "mode": _mode(row, name, sequential, forced).value,
         }
         for row in admitted
         for name in processors
     ]
     kept = {name: column for name, column in reset.items() if name not in _KEPT_WHEN_READMITTED}
     for changes, again in ((reset, False), (kept, True)):
-        rows = [row for row in values if (row["date"] in readmitted) is again]
+        rows = [
+            row
+            for row in values
+            if (row["date"] in readmitted and (row["date"], row["processor"]) not in forced) is again
+        ]
         if rows:
             tx.execute(
                 statement.on_conflict_do_update(index_elements=["date", "processor"], set_=changes), rows
             )
     request_check(tx, [(row.date, name) for row in admitted for name in processors], now, evaluated=True)
+
+
+def _mode(row: DateRow, name: str, sequential: Collection[str], forced: Collection[Pair]) -> RunMode:
+    again = (row.cascades and name in sequential) or (row.date, name) in forced
+    return RunMode.FORCE if again else row.mode
 
 
 def reset_other_tables(tx: Connection, tables: Mapping[str, str], now: float) -> None:

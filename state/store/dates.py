@@ -12,6 +12,7 @@ from backfilld.state.pipeline.phase import DONE
 from backfilld.state.records import DateRow, Mark
 from backfilld.state.rules.machine import Outcome
 from backfilld.state.store import row_mappers
+from backfilld.state.store.interests import wanted_dates
 from backfilld.state.store.schema import IS_REGRESSED, IS_STALE, checks, dates
 from backfilld.state.store.statements import select_by_dates
 
@@ -187,8 +188,8 @@ def make_dates_due(tx: Connection, wanted: Iterable[dt.date], at: float) -> None
 
 
 def make_backfill_due(tx: Connection, backfill_id: int, now: float) -> int:
-    """Have all live dates of a backfill looked at now."""
-    return make_due(tx, now, dates.c.backfill_id == backfill_id)
+    """Have all live dates that a backfill wants looked at now."""
+    return make_due(tx, now, dates.c.date.in_(wanted_dates(backfill_id)))
 
 
 def make_waiting_due(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from backfilld.daemon.engine.commands import Conflict, NotFound
-from backfilld.daemon.engine.enqueue import EnqueueRequest, EnqueueResult
+from backfilld.daemon.engine.enqueue_request import EnqueueRequest, EnqueueResult
 from backfilld.state.records import Actor, Sources
 from backfilld.state.rules.evidence import HistoryRun
 from tests.simulation.scenario import ExternalEvent

@@ -24,6 +24,7 @@ from tests.simulation.scenario import (
     JobFault,
     Scenario,
 )
+from tests.simulation.sharing_events import sharing_events
 
 
 def generate(seed: int) -> Scenario:
@@ -44,7 +45,9 @@ def generate(seed: int) -> Scenario:
         bootstrap_days=rng.choice((0, 0, 0, 1, 2)),
         query_seconds=rng.choice((0.7, 0.7, 0.7, 0.7, 20.0)),
         initial_rows=tuple(_initial_rows(rng, pairs)),
-        external_events=tuple(sorted(_external_events(rng, span, names), key=lambda one: one.at)),
+        external_events=tuple(
+            sorted((*_external_events(rng, span, names), *sharing_events(seed, span)), key=lambda one: one.at)
+        ),
         job_faults=tuple(_job_faults(rng, pairs)),
         aftermath=tuple(_aftermath(rng, span, names)),
     )

@@ -19,6 +19,7 @@ from tests.simulation.fakes import Pair
 from tests.simulation.no_data_invariants import NoDataInvariants
 from tests.simulation.quiescence_invariants import QuiescenceInvariants, Row, Violation, day_of
 from tests.simulation.rewrite_invariants import RewriteInvariants
+from tests.simulation.sharing_invariants import SharingInvariants
 from tests.simulation.staleness_invariants import StalenessInvariants
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Invariants:
         self._claims = ClaimInvariants(sim, self, self.spent)
         self._no_data = NoDataInvariants(sim, self)
         self.rewrites = RewriteInvariants(sim, self)
+        self.sharing = SharingInvariants(sim, self)
         marked = StalenessInvariants(sim, self)
         rest = QuiescenceInvariants(sim, self, marked)
         self.at_rest, self.ended, self.nothing_lacks = rest.look, rest.ended, marked.nothing_lacks
@@ -119,13 +121,8 @@ class Invariants:
         self._changes = self._raw.total_changes
         self.steps += 1
         before = self.satisfied
-        cancelling = {
-            row["date"]
-            for row in self.dates.values()
-            if row["state"] not in FINAL and self.requests[row["backfill_id"]]["cancelled_at"] is not None
-        }
         self._read()
-        self._cancels_are_kept(cancelling)
+        self.sharing.read()
         self._no_date_is_lost()
         self._attempts_and_checks_agree()
         self.rewrites.claimed()
@@ -174,13 +171,6 @@ class Invariants:
                     "every wait has a name", f"{row['date']} in {row['state']}: '{row['waiting']}'"
                 )
 
-    def _cancels_are_kept(self, cancelling: set[str]) -> None:
-        for date in cancelling:
-            row = self.dates[date]
-            stands = self.requests[row["backfill_id"]]["cancelled_at"]
-            if row["outcome"] != "cancelled" and (row["state"] in FINAL or stands is None):
-                raise Violation("a stop stops", f"{date} was to be cancelled and is in {row['state']}")
-
     def _attempts_and_checks_agree(self) -> None:
         claims = {(row["date"], row["processor"], row["attempt_id"]) for row in self.checks.values()}
         held = {claim for claim in claims if claim[2] is not None}
@@ -212,6 +202,8 @@ class Invariants:
             raise Violation("history chains", f"{date} is in {self.dates[date]['state']}, not in {target}")
         if trigger is Trigger.RETRY:
             self._asked_for(move)
+        if trigger is Trigger.CANCEL:
+            self.sharing.cancelled(date)
         self._no_data.moved(move, trigger, last=last)
         if trigger is Trigger.ADMIT:
             self.admitted[date] = move["at"]

@@ -101,6 +101,10 @@ backfill_dates = Table(
     _text("verdicts"),
     _text("state"),
     _text("outcome"),
+    *(_flag(name) for name in ("live", "awaits_admission")),
+    Column("ended_version", Integer),
+    _partial("backfill_dates_live", "date", where="live = 1"),
+    Index("backfill_dates_state", "backfill_id", "live", "state", "outcome"),
 )
 
 transitions = Table(
@@ -270,13 +274,12 @@ pipeline_versions = Table("pipeline_versions", metadata, Column("fingerprint", T
 date_counts = Table(
     "date_counts",
     metadata,
-    Column("backfill_id", Integer, nullable=False),
     Column("season", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("waiting", Text, nullable=False),
     Column("n", Integer, nullable=False),
-    UniqueConstraint("backfill_id", "season", "state", "outcome", "waiting"),
+    UniqueConstraint("season", "state", "outcome", "waiting"),
 )
 
 check_counts = Table(
@@ -291,7 +294,7 @@ check_counts = Table(
 
 
 _COUNTED = {
-    "dates": ("date_counts", ("backfill_id", "season", "state", "outcome", "waiting")),
+    "dates": ("date_counts", ("season", "state", "outcome", "waiting")),
     "checks": ("check_counts", ("processor", "verdict", "satisfied")),
 }
 

@@ -1,0 +1,31 @@
+"""Why dates move, as the sentences of their transitions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from backfilld.state.formatting import format_counts
+from backfilld.state.pipeline.phase import Stage
+from backfilld.state.records import CheckRow
+from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.gates import Advance
+
+
+def admission_reason(day: Day) -> str:
+    """What the calendar expects, and the day of its season."""
+    season = f", day {day.season_day} of {day.season}" if day.season else ""
+    return f"{format_counts(day.counts)}{season}" if day.counts else f"expected{season}"
+
+
+def advance_reason(stage: Stage, decision: Advance, date_checks: Mapping[str, CheckRow]) -> str:
+    """Why a gate opened: each processor with its rows, verdict or waiver."""
+    reasons = []
+    for processor in stage.processors:
+        check, waiver = date_checks[processor.name], decision.waivers.get(processor.name)
+        if waiver:
+            reasons.append(f"{processor.name} {waiver.reason}")
+        elif check.rows is not None:
+            reasons.append(f"{processor.name} {check.rows} rows")
+        else:
+            reasons.append(f"{processor.name} {check.verdict}")
+    return ", ".join(reasons)

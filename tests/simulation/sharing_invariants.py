@@ -1,0 +1,148 @@
+"""What must hold of dates that several backfills want."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from backfilld.state.pipeline.processor import Processor
+from backfilld.state.rules.machine import FINAL
+from tests.simulation.quiescence_invariants import Row, Violation
+
+if TYPE_CHECKING:
+    from tests.simulation.invariants import Invariants
+    from tests.simulation.simulation import Simulation
+
+_INTERESTS = "SELECT * FROM backfill_dates WHERE live = 1"
+_REQUESTED = "SELECT * FROM backfill_dates WHERE answer IN ('enqueued', 'joined')"
+
+
+def is_paused(request: Row) -> bool:
+    """Whether a backfill is paused or stopped."""
+    return request["paused_at"] is not None or request["stopped_at"] is not None
+
+
+class SharingInvariants:
+    """Keeps who wants each date, after each commit and before it."""
+
+    def __init__(self, sim: Simulation, invariants: Invariants) -> None:
+        self._sim = sim
+        self._invariants = invariants
+        self._before: dict[str, list[Row]] = {}
+        self._now: dict[str, list[Row]] = {}
+        self._cancelling: dict[str, set[int]] = {}
+        self._stopping: set[int] = set()
+        self.shared = 0
+        """How often a date was found to be wanted by several backfills."""
+
+    def owners(self, date: str) -> Sequence[Row]:
+        """The backfills that want a date and are not cancelled."""
+        return self._now.get(date, [])
+
+    def read(self) -> None:
+        """Read who wants each date, and look at what this commit has withdrawn.
+
+        Raises:
+            Violation: an invariant does not hold.
+        """
+        requests = self._invariants.requests
+        self._before, self._now = self._now, defaultdict(list)
+        cancelling: dict[str, set[int]] = defaultdict(set)
+        for row in self._invariants.rows(_INTERESTS):
+            request = requests[row["backfill_id"]]
+            if request["cancelled_at"] is None:
+                self._now[row["date"]].append(request)
+            else:
+                cancelling[row["date"]].add(request["id"])
+        self.shared += sum(len(of_date) > 1 for of_date in self._now.values())
+        self._cancels_are_kept()
+        self._cancelling = {date: ids for date, ids in cancelling.items() if not self._now.get(date)}
+        self._leads_want_their_dates()
+        self._stops_nothing_wanted()
+
+    def _cancels_are_kept(self) -> None:
+        for date, cancelled in self._cancelling.items():
+            row = self._invariants.dates[date]
+            if row["state"] in FINAL and row["outcome"] != "cancelled":
+                raise Violation("a stop stops", f"{date} was to be cancelled and is {row['outcome']}")
+            if any(request["id"] in cancelled for request in self.owners(date)):
+                raise Violation("a stop stops", f"{date} goes on for {cancelled}, which was cancelled")
+
+    def _leads_want_their_dates(self) -> None:
+        for date, row in self._invariants.dates.items():
+            owners = self.owners(date)
+            if row["state"] in FINAL and (owners or date in self._cancelling):
+                raise Violation("every owner gets the outcome", f"{date} ended, {owners} want it")
+            if row["state"] not in FINAL and not owners and date not in self._cancelling:
+                raise Violation("every live date is wanted", f"{date} in {row['state']}")
+            if not owners:
+                continue
+            if row["backfill_id"] not in {request["id"] for request in owners}:
+                raise Violation("every live date is wanted", f"{date} is led by {row['backfill_id']}")
+            if row["priority"] != max(request["priority"] for request in owners):
+                raise Violation("the highest priority wins", f"{date} has {row['priority']}: {owners}")
+
+    def _stops_nothing_wanted(self) -> None:
+        """No attempt is stopped for a cancel while another backfill wants one of its dates."""
+        stopping = {n for n, row in self._invariants.running.items() if row["stopping"] == "cancelled"}
+        for number in stopping - self._stopping:
+            wanted = [date for date in self._invariants.covered[number] if self.owners(date)]
+            if wanted:
+                raise Violation("what a cancel leaves wanted goes on", f"{wanted} is stopped")
+        self._stopping = stopping
+
+    def cancelled(self, date: str) -> None:
+        """A date fails as cancelled only when nobody wanted it.
+
+        Raises:
+            Violation: a backfill did that was not cancelled.
+        """
+        if self._before.get(date):
+            raise Violation("what a cancel leaves wanted goes on", f"{date} is cancelled")
+
+    def may_run(self, date: str, processor: Processor, told: str) -> None:
+        """A job starts only for a backfill that is neither cancelled nor paused.
+
+        Raises:
+            Violation: there is none.
+        """
+        owners = self.owners(date)
+        if not owners or all(map(is_paused, owners)):
+            raise Violation("a stop stops", f"{told} for {owners}")
+
+    def waits_for_pause(self, row: Row) -> bool:
+        """Whether a date waits for a pause: all its owners are paused, or the one that it names is."""
+        owners = self.owners(row["date"])
+        named = [one for one in owners if is_paused(one) and f"backfill {one['id']} " in row["waiting_text"]]
+        return bool(owners) and (all(map(is_paused, owners)) or bool(named))
+
+    def requests_equal_rows(self) -> None:
+        """How each requested date ended is kept with its request, and only once it has ended.
+
+        Raises:
+            Violation: it is not so.
+        """
+        for asked in self._invariants.rows(_REQUESTED):
+            row = self._invariants.dates.get(asked["date"])
+            if row is None:
+                raise Violation("no date is lost", f"{asked['date']} was enqueued and is nowhere")
+            kept, stands = (asked["state"], asked["outcome"]), (row["state"], row["outcome"])
+            same_end = asked["ended_version"] == row["version"]
+            if bool(asked["live"]) != (kept == ("", "")) or (same_end and kept != stands):
+                raise Violation("requests equal rows", f"{asked} while the date is {stands}")
+
+    def status(self, number: int) -> str:
+        """The status of a backfill, by its rows."""
+        request = self._invariants.requests[number]
+        live = self._invariants.rows(f"{_INTERESTS} AND backfill_id = ?", number)
+        runs = any(row["backfill_id"] == number for row in self._invariants.running.values())
+        if request["cancelled_at"] is not None:
+            return "cancelling" if live or runs else "cancelled"
+        if not live:
+            return "finished"
+        if request["stopped_at"] is not None:
+            return "stopped"
+        if request["paused_at"] is not None:
+            return "pausing" if runs else "paused"
+        return "active"
