@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from backfilld.api.schemas import responses
 from backfilld.api.schemas.calendar import Calendar, CalendarGroup
 from backfilld.api.schemas.fields import BackfillStatus
+from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.reports import stuck
 from backfilld.daemon.reports.progress import Progress, Running
 from backfilld.state.formatting import format_utc
 from backfilld.state.pipeline.phase import DONE, FAILED
@@ -20,12 +22,13 @@ from backfilld.state.store.database import Transaction
 from backfilld.state.store.queries import Cell
 
 
-def backfill(tx: Transaction, row: BackfillRow, **more: int) -> responses.Backfill:
+def backfill(tx: Transaction, context: EngineContext, row: BackfillRow, **more: int) -> responses.Backfill:
     """A backfill with its counts."""
+    status, stuck_on = stuck.status(tx, context, row)
     states, outcomes = backfills.status_counts(tx, row.id)
     return responses.Backfill(
         id=row.id,
-        status=BackfillStatus(backfills.status(tx, row)),
+        status=BackfillStatus(status),
         start=row.start,
         end=row.end,
         dates=row.dates,
@@ -37,6 +40,7 @@ def backfill(tx: Transaction, row: BackfillRow, **more: int) -> responses.Backfi
         actor=row.actor,
         created_at=row.created_at,
         stop_reason=row.stop_reason or None,
+        stuck_on=stuck_on,
         request_outcomes=backfills.answers(tx, row.id),
         states=states,
         outcomes=outcomes,

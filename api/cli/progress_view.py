@@ -10,7 +10,7 @@ from backfilld.api.cli.arguments import attempt_dates
 from backfilld.api.cli.client import Client, Json
 from backfilld.state.records import attempt_result
 
-ENDED = ("finished", "cancelled", "stopped")
+ENDED = ("finished", "cancelled", "stopped", "stuck", "paused")
 """The statuses in which a backfill no longer continues by itself."""
 _RECENT = 100
 """How many of the latest failed attempts are read."""

@@ -62,7 +62,7 @@ def list_backfills(service: DaemonService, *, query: requests.BackfillsPage) -> 
     """Backfills, newest first."""
     with service.context.db.read() as tx:
         rows = backfills.page(tx, below=query.cursor, limit=query.limit + 1)
-        items = [serializers.backfill(tx, row) for row in rows[: query.limit]]
+        items = [serializers.backfill(tx, service.context, row) for row in rows[: query.limit]]
     return responses.Backfills(items=items, next_cursor=next_cursor("id", rows, query.limit))
 
 
@@ -159,7 +159,7 @@ def _backfill(service: DaemonService, number: int, **more: int) -> responses.Bac
         row = backfills.get(tx, number)
         if row is None:
             raise NotFound(f"there is no backfill {number}")
-        return serializers.backfill(tx, row, **more)
+        return serializers.backfill(tx, service.context, row, **more)
 
 
 def _enqueue_result(result: EnqueueResult) -> responses.EnqueueResult:

@@ -68,6 +68,7 @@ class Backfill(ResponseModel):
     actor: str
     created_at: Time
     stop_reason: str | None
+    stuck_on: str | None = Field(description="why a stuck backfill cannot move, and what helps")
     request_outcomes: Counts = Field(description="requested dates by request outcome")
     states: Counts
     outcomes: Counts = Field(description="ended dates by outcome")

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 from backfilld.daemon.engine import lookback
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.lookback import Window
-from backfilld.daemon.reports.remedies import helpful_command
+from backfilld.daemon.reports.causes import CauseReader
 from backfilld.state.formatting import format_utc
-from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow, CheckRow, DateRow, HoldRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.store import attempts, checks, dates, holds
+from backfilld.state.store import attempts, checks, holds
 from backfilld.state.store.database import Transaction
 
 _STOPPED_BY_PAUSE = (WaitReason.SLOT, WaitReason.PAUSED, WaitReason.RETRY, WaitReason.ENGINE)
@@ -30,14 +29,12 @@ _STOPPED_BY_PAUSE = (WaitReason.SLOT, WaitReason.PAUSED, WaitReason.RETRY, WaitR
 class WaitContext:
     """Facts about all dates, read once for the dates in question."""
 
-    tx: Transaction
     engine: EngineContext
     running: Sequence[AttemptRow]
     holds: Sequence[HoldRow]
     checks: Mapping[dt.date, Mapping[str, CheckRow]]
     windows: Mapping[dt.date, Window]
-    blockers: dict[tuple[str, dt.date], tuple[dt.date, str]] = field(default_factory=dict)
-    """The first blocking date and its sentence, by the phase and the start of a lookback."""
+    causes: CauseReader
 
     def hold(self, kind: str) -> HoldRow | None:
         """The hold of a kind, where there is one."""
@@ -50,11 +47,12 @@ def waiting_on(tx: Transaction, context: EngineContext, rows: Sequence[DateRow])
     if not live:
         return {}
     behind_earlier = [row for row in live if row.waiting == WaitReason.EARLIER_DATE]
+    active_holds = holds.all_holds(tx)
     wait_context = WaitContext(
-        tx=tx,
         engine=context,
         running=attempts.running(tx),
-        holds=holds.all_holds(tx),
+        holds=active_holds,
+        causes=CauseReader(tx, context, active_holds),
         checks=checks.for_dates(tx, [row.date for row in live]),
         windows=lookback.windows(tx, context, behind_earlier),
     )
@@ -141,45 +139,8 @@ def _at(words: str, row: DateRow) -> str:
     return f"{words} {format_utc(row.due_at)}" if row.due_at else ""
 
 
-def _held(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -> str:
-    """The hold, with the command that releases it where it does not end by itself."""
-    hold = next((h for h in context.holds if h.reason == row.waiting_text and h.until is None), None)
-    command = f"; backfilld release {hold.kind} {hold.key}" if hold and hold.key else ""
-    return f"{row.waiting_text}{command}"
-
-
-def _earlier_date(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -> str:
-    window = context.windows.get(row.date)
-    if window is None:
-        return ""
-    key = window.phase.name, window.start
-    if key not in context.blockers:
-        context.blockers[key] = _first_blocker(context, window)
-    date, sentence = context.blockers[key]
-    return sentence if date < row.date else ""
-
-
-def _first_blocker(context: WaitContext, window: Window) -> tuple[dt.date, str]:
-    """The first blocking date since the window's start, and the sentence for all dates behind it."""
-    alike = [w.end for w in context.windows.values() if (w.phase, w.start) == (window.phase, window.start)]
-    whole = replace(window, end=max([window.end, *alike]))
-    missing = lookback.missing_upstream(context.tx, context.engine, whole)
-    if missing is None:
-        return dt.date.max, ""
-    date, processor = missing
-    by_name = checks.for_dates(context.tx, [date])[date]
-    row, check = dates.get(context.tx, date), by_name.get(processor)
-    if row is not None and row.state == FAILED:
-        unsatisfied = {name: c.verdict for name, c in by_name.items() if not c.satisfied}
-        command = helpful_command(date, row.outcome, unsatisfied)
-        return date, f"blocked by {date}, which failed: {row.reason}; {command}"
-    shown = f"{processor} is {check.verdict if check else 'unknown'}"
-    if row is None:
-        return date, f"blocked by {date}, which was never enqueued: {shown}; backfilld enqueue {date}"
-    if row.state == DONE:
-        return date, f"blocked by {date}, which is done, but {shown}; backfilld retry {date}"
-    cause = _held(context, row, by_name) if row.waiting == WaitReason.HELD else row.waiting_text
-    return date, f"blocked by {date} in {row.state}: {shown}{_because(cause)}"
+def _cause(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -> str:
+    return context.causes.cause(row, context.windows.get(row.date)).text
 
 
 Describer = Callable[[WaitContext, DateRow, Mapping[str, CheckRow]], str]
@@ -191,8 +152,8 @@ _DESCRIBERS: Mapping[str, Describer] = {
     WaitReason.ATTEMPT: _attempt,
     WaitReason.SLOT: _slot,
     WaitReason.RETRY: _retry,
-    WaitReason.HELD: _held,
-    WaitReason.EARLIER_DATE: _earlier_date,
+    WaitReason.HELD: _cause,
+    WaitReason.EARLIER_DATE: _cause,
 }
 
 

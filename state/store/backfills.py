@@ -130,6 +130,19 @@ def status(tx: Connection, row: BackfillRow) -> str:
     return "active"
 
 
+def waits(tx: Connection, number: int) -> set[str]:
+    """What the live dates of a backfill wait for."""
+    here = (backfill_dates.c.backfill_id == number, IS_WANTED)
+    joined = backfill_dates.join(dates, dates.c.date == backfill_dates.c.date)
+    query = select(dates.c.waiting).select_from(joined).where(*here).distinct()
+    return set(tx.scalars(query))
+
+
+def all_backfills(tx: Connection) -> list[BackfillRow]:
+    """All backfills."""
+    return [row_mappers.backfill(row) for row in tx.execute(select(backfills))]
+
+
 def answers(tx: Connection, number: int) -> dict[str, int]:
     """How many dates of the request got which answer."""
     query = select(backfill_dates.c.answer, func.count().label("n"))

@@ -110,6 +110,12 @@ def live(tx: Connection) -> list[DateRow]:
     return [row_mappers.date(row) for row in tx.execute(_ALL_LIVE)]
 
 
+def wanted_by(tx: Connection, backfill_id: int) -> list[DateRow]:
+    """The live dates that a backfill wants, oldest first."""
+    query = select(dates).where(dates.c.date.in_(wanted_dates(backfill_id))).order_by(dates.c.date)
+    return [row_mappers.date(row) for row in tx.execute(query)]
+
+
 def live_span(tx: Connection) -> tuple[dt.date, dt.date] | None:
     """The first and the last live date; None without any."""
     first, last = tx.execute(_LIVE_SPAN).one()

@@ -14,6 +14,8 @@ from backfilld.state.store.statements import upsert
 
 ENDED = "ended"
 """What is told of a backfill last."""
+STUCK = "stuck"
+"""That a backfill cannot move by itself."""
 
 
 def of_backfill(number: int) -> str:
@@ -36,10 +38,12 @@ def mark_sent(tx: Connection, subject: str, topics: Iterable[str], now: float) -
 
 
 def reset_end(tx: Connection, numbers: Iterable[int]) -> None:
-    """These backfills go on: their end is to be told again."""
+    """These backfills go on: their end is sent again, and once more if they become stuck."""
     subjects = [of_backfill(number) for number in numbers]
     tx.execute(
-        delete(notifications).where(notifications.c.subject.in_(subjects), notifications.c.topic == ENDED)
+        delete(notifications).where(
+            notifications.c.subject.in_(subjects), notifications.c.topic.in_((ENDED, STUCK))
+        )
     )
 
 

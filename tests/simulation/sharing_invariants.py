@@ -6,8 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from backfilld.daemon.reports import stuck
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.machine import FINAL
+from backfilld.state.store import backfills
 from tests.simulation.quiescence_invariants import Row, Violation
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
 _INTERESTS = "SELECT * FROM backfill_dates WHERE live = 1"
+_AT_REST = ("finished", "cancelled", "stopped", "paused", stuck.STUCK)
 _REQUESTED = "SELECT * FROM backfill_dates WHERE answer IN ('enqueued', 'joined')"
 
 
@@ -35,6 +38,8 @@ class SharingInvariants:
         self._stopping: set[int] = set()
         self.shared = 0
         """How often a date was found to be wanted by several backfills."""
+        self.stuck = 0
+        """How many backfills were stuck when a world had come to rest."""
 
     def owners(self, date: str) -> Sequence[Row]:
         """The backfills that want a date and are not cancelled."""
@@ -146,3 +151,21 @@ class SharingInvariants:
         if request["paused_at"] is not None:
             return "pausing" if runs else "paused"
         return "active"
+
+    def at_rest_for_good(self) -> None:
+        """Nothing can happen any more: each request has ended, or says that it cannot go on by itself.
+
+        What waits for the warehouse to be asked again is left out: that goes on, but not in this world.
+
+        Raises:
+            Violation: one is active, although nothing moves.
+        """
+        if self._invariants.rows("SELECT 1 FROM checks WHERE query_due_at IS NOT NULL"):
+            return
+        with self._sim.db.read() as tx:
+            rows = {number: backfills.get(tx, number) for number in self._invariants.requests}
+            told = {n: stuck.status(tx, self._sim.context, row) for n, row in rows.items() if row}
+        active = [number for number, (status, _) in told.items() if status not in _AT_REST]
+        if active:
+            raise Violation("what cannot go on says so", f"{active} of {told}")
+        self.stuck += sum(status == stuck.STUCK for status, _ in told.values())

@@ -166,6 +166,7 @@ class Simulation:
                 self._run_workers()
                 self.invariants.at_rest()
                 if not self._pass_time():
+                    self.invariants.sharing.at_rest_for_good()
                     return
             except Killed as killed:
                 self._die(killed)

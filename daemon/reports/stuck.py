@@ -1,0 +1,81 @@
+"""Stuck backfills: active ones that cannot move by themselves.
+
+A backfill is stuck when each of its live dates waits for a failed date, for a hold without an end, or for an
+operator. That follows from the same facts as `waiting_on`, never from a timer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from backfilld.daemon.engine import lookback
+from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.reports.causes import CauseReader
+from backfilld.state.records import BackfillRow, HoldRow
+from backfilld.state.rules.gates import WaitReason
+from backfilld.state.store import backfills, dates, holds
+from backfilld.state.store.database import Transaction
+
+STUCK = "stuck"
+_MAY_LAST = (WaitReason.HELD, WaitReason.EARLIER_DATE, WaitReason.PAUSED)
+"""Waits that only an operator may be able to end."""
+_UNDER_WAREHOUSE_HOLD = (WaitReason.VERDICT, WaitReason.CALENDAR, WaitReason.WAREHOUSE, WaitReason.SLOT)
+"""Waits that a hold of the warehouse by an operator makes last."""
+_UNDER_PAUSE = (WaitReason.SLOT, WaitReason.RETRY)
+"""Waits that the pause of everything makes last."""
+
+
+def status(tx: Transaction, context: EngineContext, row: BackfillRow) -> tuple[str, str | None]:
+    """The status of a backfill, and what it is stuck on with the remedy, if it is stuck."""
+    plain = backfills.status(tx, row)
+    stuck_on = _stuck_on(tx, context, row.id) if plain == "active" else None
+    return (STUCK, stuck_on) if stuck_on else (plain, None)
+
+
+def counts(tx: Transaction, context: EngineContext) -> dict[str, int]:
+    """How many backfills have which status. Those that have ended cost one row each."""
+    rows = backfills.all_backfills(tx)
+    return dict(Counter(status(tx, context, row)[0] for row in rows))
+
+
+def _stuck_on(tx: Transaction, context: EngineContext, number: int) -> str | None:
+    active_holds = holds.all_holds(tx)
+    waits = backfills.waits(tx, number)
+    by_hold = _held_by_operator(active_holds)
+    if not set(waits) <= {*_MAY_LAST, *by_hold}:
+        return None
+    reader = CauseReader(tx, context, active_holds)
+    found = []
+    rows = dates.wanted_by(tx, number)
+    windows = lookback.windows(tx, context, [row for row in rows if row.waiting == WaitReason.EARLIER_DATE])
+    for row in rows:
+        if row.waiting in by_hold:
+            found.append(by_hold[WaitReason(row.waiting)])
+            continue
+        cause = reader.cause(row, windows.get(row.date))
+        if not cause.needs_operator:
+            return None
+        found.append(cause.text)
+    return _sentence(found)
+
+
+def _held_by_operator(active_holds: Sequence[HoldRow]) -> dict[WaitReason, str]:
+    """The waits that a hold makes last until an operator ends it, with the sentence of that hold."""
+    found: dict[WaitReason, str] = {}
+    for hold in active_holds:
+        reason = f": {hold.reason}" if hold.reason else ""
+        if hold.kind == holds.EVERYTHING and hold.until is None:
+            text = f"everything is paused by {hold.actor}{reason}; backfilld resume"
+            found |= dict.fromkeys(_UNDER_PAUSE, text)
+        if hold.kind == holds.WAREHOUSE and hold.until is None:
+            text = f"the warehouse is held by {hold.actor}{reason}; backfilld release warehouse"
+            found |= dict.fromkeys(_UNDER_WAREHOUSE_HOLD, text)
+    return found
+
+
+def _sentence(causes: Sequence[str]) -> str:
+    """The cause of the earliest date, and how many other causes there are."""
+    others = len(set(causes)) - 1
+    more = f" (and {others} other {'cause' if others == 1 else 'causes'})" if others else ""
+    return f"{causes[0]}{more}"
