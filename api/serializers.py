@@ -33,6 +33,7 @@ def backfill(tx: Transaction, context: EngineContext, row: BackfillRow, **more: 
         end=row.end,
         dates=row.dates,
         sources=row.sources,
+        select=None if row.selection is None else list(row.selection),
         force=row.force,
         priority=row.priority,
         max_failures=row.max_failures,

@@ -120,6 +120,12 @@ class BackfillRow:
     stopped_at: float | None
     stop_reason: str
     failures_baseline: int
+    selection: tuple[str, ...] | None = None
+    """The processors that it lets run; None: all, whichever the pipeline file has."""
+
+    def selects(self, processor: str) -> bool:
+        """Whether it lets a processor run, as far as its sources do."""
+        return self.selection is None or processor in self.selection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

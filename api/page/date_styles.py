@@ -35,6 +35,7 @@ _ENDED: Mapping[Outcome, DateStyle] = {
     Outcome.COMPLETE: DateStyle("complete", "complete"),
     Outcome.BOOTSTRAP: DateStyle("bootstrap", "bootstrap", "m4.5 4.5h0"),
     Outcome.WAIVED: DateStyle("waived", "waived", "m2.8 4.7l1.3 1.3l2.2-2.7"),
+    Outcome.SELECTED: DateStyle("selected", "done as far as selected", "m3 4.5h3m-1.5-1.5v3"),
     Outcome.NOT_EXPECTED: DateStyle("not-expected", "not expected"),
     Outcome.EXHAUSTED: DateStyle("exhausted", "failed: attempts used up", "m3 3l3 3m0-3l-3 3"),
     Outcome.BLOCKED: DateStyle("blocked", "failed: blocked by a source", "m2.8 4.5h3.4"),

@@ -8,6 +8,7 @@ from backfilld.api import serializers
 from backfilld.api.auth.request_guard import current_actor
 from backfilld.api.endpoint import Reply, Router
 from backfilld.api.ports import DaemonService
+from backfilld.api.problems import BadInput
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.daemon.engine.commands import NotFound
@@ -15,6 +16,7 @@ from backfilld.daemon.engine.enqueue_request import DateResult, EnqueueRequest, 
 from backfilld.daemon.reports.waiting import waiting_on
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow, EnqueueOutcome
+from backfilld.state.rules.selection import UnknownSelection, downstream, resolve
 from backfilld.state.store import backfills, dates
 from backfilld.state.store.backfills import BackfillDateRow
 
@@ -42,6 +44,7 @@ def create_backfill(
         EnqueueRequest(
             dates=body.requested,
             sources=body.sources,
+            selection=_selection(service, body),
             force=body.force,
             priority=body.priority,
             max_failures=body.max_failures,
@@ -52,9 +55,10 @@ def create_backfill(
             dry_run=body.dry_run,
         )
     )
+    answer = _enqueue_result(service, result)
     if result.id is None:
-        return Reply(body=_enqueue_result(result))
-    return Reply(body=_enqueue_result(result), status=201, headers={"Location": f"/v1/backfills/{result.id}"})
+        return Reply(body=answer)
+    return Reply(body=answer, status=201, headers={"Location": f"/v1/backfills/{result.id}"})
 
 
 @section.get("/v1/backfills", responses.Backfills, query=requests.BackfillsPage)
@@ -162,13 +166,33 @@ def _backfill(service: DaemonService, number: int, **more: int) -> responses.Bac
         return serializers.backfill(tx, service.context, row, **more)
 
 
-def _enqueue_result(result: EnqueueResult) -> responses.EnqueueResult:
+def _selection(service: DaemonService, body: requests.NewBackfill) -> tuple[str, ...] | None:
+    try:
+        return resolve(service.pipeline, body.select, body.exclude, with_upstream=body.with_upstream)
+    except UnknownSelection as error:
+        raise BadInput.for_field(error.field, str(error)) from None
+
+
+def _becomes_stale(service: DaemonService, result: EnqueueResult) -> dict[str, Any]:
+    """The debt of a selection: what is computed from it and not selected, by processor."""
+    wanted = (EnqueueOutcome.ENQUEUED, EnqueueOutcome.JOINED)
+    n = sum(detail.outcome in wanted for detail in result.details)
+    if result.selection is None or not n:
+        return {}
+    left = downstream(service.pipeline, result.selection).difference(result.selection)
+    debt = {name: n for name in service.pipeline.processors if name in left}
+    return {"becomes_stale": debt} if debt else {}
+
+
+def _enqueue_result(service: DaemonService, result: EnqueueResult) -> responses.EnqueueResult:
     return responses.EnqueueResult(
         id=result.id,
         start=result.start,
         end=result.end,
         dates=len(result.details),
+        select=None if result.selection is None else list(result.selection),
         outcomes=result.outcomes,
+        **_becomes_stale(service, result),
         details=[_detail(detail) for detail in result.details],
     )
 

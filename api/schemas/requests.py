@@ -195,8 +195,17 @@ class Verbose(StrictModel):
     verbose: Annotated[str, Field(max_length=10)] | None = None
 
 
+Terms = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=100)], ...], Field(max_length=1000, strict=False)
+]
+"""Terms of a selection: `name` or `phase:name`, with `+` before it for upstream, after it for downstream."""
+
+
 class NewBackfill(StrictModel):
-    """A request for a range (`start` to `end`, both included) or a list of dates."""
+    """A request for a range (`start` to `end`, both included) or a list of dates.
+
+    Only the jobs of the processors in `select` and not in `exclude` run; without both, all of them.
+    """
 
     start: PlainDate | None = None
     end: PlainDate | None = None
@@ -204,6 +213,9 @@ class NewBackfill(StrictModel):
         Annotated[tuple[PlainDate, ...], Field(min_length=1, max_length=MOST_DATES, strict=False)] | None
     ) = None
     sources: Annotated[Sources, Field(strict=False)] = Sources.ALL
+    select: Terms = ()
+    exclude: Terms = ()
+    with_upstream: bool = False
     force: bool = False
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
     max_failures: Annotated[int, Field(ge=1, le=MOST_DATES)] | None = None

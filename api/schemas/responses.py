@@ -48,7 +48,12 @@ class EnqueueResult(ResponseModel):
     start: dt.date
     end: dt.date
     dates: int
+    select: list[str] | None = Field(description="the processors whose jobs may run; null: all of them")
     outcomes: Counts
+    becomes_stale: Counts = Field(
+        default={},
+        description="dates, at most, on which an unselected processor becomes stale",
+    )
     details: list[DateResult]
 
 
@@ -61,6 +66,7 @@ class Backfill(ResponseModel):
     end: dt.date
     dates: int
     sources: Sources
+    select: list[str] | None = Field(description="the processors whose jobs may run; null: all of them")
     force: bool
     priority: int
     max_failures: int | None

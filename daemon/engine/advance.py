@@ -11,6 +11,7 @@ from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
 from backfilld.daemon.engine.advance_reasons import admission_reason, advance_reason
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.date_owners import forced_pairs, read_owners, stop_if_too_many_failed
+from backfilld.daemon.engine.selected import mark_unselected_stale, selected_now, unselected_reasons
 from backfilld.daemon.events import DateMoved, GateEvaluated
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
 from backfilld.state.records import CheckRow, DateRow
@@ -27,6 +28,7 @@ from backfilld.state.rules.gates import (
 )
 from backfilld.state.rules.machine import FINAL, Outcome, Trigger
 from backfilld.state.rules.ownership import Ownership
+from backfilld.state.rules.selection import upstream
 from backfilld.state.store import calendar_days, check_resets, checks, dates, holds, interests, transitions
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
@@ -71,12 +73,13 @@ class Advancer:
         dates.set_waiting(tx, batch.waits)  # first: later writes may make some of them due again
         sequential = cascade.sequential(self._pipeline)
         readmitted = transitions.readmitted(tx, batch.admitted)
-        forced = forced_pairs(self._pipeline, batch.admitted, batch.owners)
+        forced = forced_pairs(self._pipeline, batch.admitted, batch.owners, batch.checks_by_date)
         check_resets.reset_for(
             tx, batch.admitted, self._pipeline.processors, now, sequential, readmitted, forced
         )
         interests.admitted(tx, [row.date for row in batch.admitted])
         cascade.clear(tx, self._context, batch.ended)
+        mark_unselected_stale(tx, self._context, batch.ended, batch.owners)
         dependents = sorted(row.date for row in (*batch.admitted, *batch.unchecked))
         lookback.create_lookback_checks(tx, self._context, [batch.days[date] for date in dependents])
         checks.request_check(tx, batch.to_query, now, evaluated=True)
@@ -186,11 +189,15 @@ class Advancer:
     ) -> Decision:
         """The decision of the gate. Earlier dates are read only where it would open."""
         owners, first_phase = batch.owners[walk.row.date], stage.phase is self._pipeline.phase[0]
+        selected = selected_now(walk.row, owners, date_checks)
+        needed = frozenset() if selected is None else frozenset(upstream(self._pipeline, selected))
         context = GateContext(
             now=self._context.now(),
             entered_at=walk.entered_at,
             sources=owners.sources,
             first_phase=first_phase,
+            selected=selected,
+            needed=needed,
             paused=owners.paused,
             paused_processors=owners.paused_processors(stage, first_phase=first_phase),
             held=batch.held,
@@ -198,6 +205,9 @@ class Advancer:
         decision = decide(stage, date_checks, context)
         window = lookback.window(self._pipeline, self._context.machine, stage, batch.days[walk.row.date])
         if not isinstance(decision, Advance) or window is None:
+            return decision
+        entered = {p.name for p in window.entered.processor}
+        if selected is not None and not entered & (selected | needed):
             return decision
         missing = batch.upstream.missing(window)
         if missing is not None:
@@ -236,6 +246,8 @@ class Advancer:
         date_checks = checks.for_dates(batch.tx, [walk.row.date])[walk.row.date]
         waivers = [check for check in date_checks.values() if check.waived_by]
         reasons = "; ".join(f"{c.processor}: {c.waiver_reason}" for c in waivers)
+        if missing := unselected_reasons(self._pipeline, date_checks):
+            return Outcome.SELECTED, "; ".join(filter(None, [missing, reasons]))
         if any(c.waived_by != WaivedBy.FALLBACK for c in waivers):
             return Outcome.WAIVED, reasons
         if walk.transitions[-1].trigger is Trigger.BYPASS:

@@ -73,7 +73,7 @@ def clear(tx: Transaction, context: EngineContext, ended: Collection[DateRow]) -
     """Clear the mark of dates that are done again, with every stale output computed since the repair."""
     stale = [row.date for row in ended if row.stale_at is not None]
     if stale:
-        date_marks.clear_stale(tx, stale, sequential(context.pipeline))
+        date_marks.clear_stale(tx, stale, list(context.pipeline.processors))
 
 
 def requeue_stale(tx: Transaction, context: EngineContext, date: dt.date, *, actor: str) -> list[DateMoved]:

@@ -11,8 +11,8 @@ from backfilld.daemon.events import DateMoved, Incident
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.records import Actor, AttemptStatus, BackfillRow, DateRow, RunMode
-from backfilld.state.rules.machine import FINAL
+from backfilld.state.records import Actor, AttemptStatus, BackfillRow, CheckRow, DateRow, RunMode
+from backfilld.state.rules.machine import FINAL, Outcome
 from backfilld.state.rules.ownership import Ownership
 from backfilld.state.store import attempts, backfills, checks, dates, interests
 from backfilld.state.store.checks import Pair
@@ -34,15 +34,23 @@ def read_owners(tx: Transaction, wanted: Collection[dt.date]) -> dict[dt.date, O
 
 
 def forced_pairs(
-    pipeline: Pipeline, admitted: Iterable[DateRow], owners: Mapping[dt.date, Ownership]
+    pipeline: Pipeline,
+    admitted: Iterable[DateRow],
+    owners: Mapping[dt.date, Ownership],
+    known: Mapping[dt.date, Mapping[str, CheckRow]],
 ) -> set[Pair]:
-    """The outputs that admitted dates are to rewrite once, for the backfills that they are admitted for."""
-    return {
-        (row.date, name)
-        for row in admitted
-        if any(owner.force for owner in owners[row.date].restarting)
-        for name in pipeline.processors
-    }
+    """The outputs that admitted dates are to rewrite once.
+
+    That is what the backfills that they are admitted for select with force; in a cascade also what is stale.
+    """
+    forced: set[Pair] = set()
+    for row in admitted:
+        forcing = [owner for owner in owners[row.date].restarting if owner.force]
+        forced |= {(row.date, n) for n in pipeline.processors if any(o.selects(n) for o in forcing)}
+        if row.cascades:
+            checked = known.get(row.date, {}).values()
+            forced |= {(row.date, check.processor) for check in checked if check.stale_at is not None}
+    return forced
 
 
 def stop_if_too_many_failed(tx: Transaction, context: EngineContext, backfill: BackfillRow) -> list[Incident]:
@@ -68,7 +76,17 @@ def cancel_unwanted(tx: Transaction) -> None:
     running = {row.id: row for row in attempts.running(tx)}
     covered = attempts.covered(tx, running)
     wanted = interests.owners(tx, {date for of_attempt in covered.values() for date in of_attempt})
-    owners = {number: [i for date in covered[number] for i in wanted.get(date, ())] for number in running}
+    numbers = {interest.backfill_id for of_date in wanted.values() for interest in of_date}
+    rows = backfills.get_many(tx, sorted(numbers))
+    owners = {
+        number: [
+            interest
+            for date in covered[number]
+            for interest in wanted.get(date, ())
+            if rows[interest.backfill_id].selects(attempt.processor)
+        ]
+        for number, attempt in running.items()
+    }
     attempts.mark_stopping(
         tx, [n for n, of_attempt in owners.items() if not of_attempt], AttemptStatus.CANCELLED
     )
@@ -94,3 +112,14 @@ def retry_failed(
     ended = [row for row in rows if row.state == FAILED]
     reason = f"retry of backfill {backfill_id}"
     return requeue(tx, context, ended, mode=RunMode.RETRY, actor=by.name, reason=reason)
+
+
+def selected_when_done(tx: Transaction, done: Collection[DateRow]) -> dict[dt.date, frozenset[str]]:
+    """The processors that were selected for each of the dates that are done as far as selected."""
+    partly = [row for row in done if row.outcome == Outcome.SELECTED]
+    found = interests.last_owners(tx, partly)
+    rows = backfills.get_many(tx, sorted({number for of_date in found.values() for number in of_date}))
+    owners = {date: Ownership(tuple(rows[number] for number in of_date)) for date, of_date in found.items()}
+    return {
+        row.date: (owners[row.date].selected if row.date in owners else None) or frozenset() for row in partly
+    }

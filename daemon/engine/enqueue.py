@@ -93,7 +93,11 @@ class Enqueuer:
         self, backfill_id: int | None, request: EnqueueRequest, details: list[DateResult]
     ) -> EnqueueResult:
         return EnqueueResult(
-            id=backfill_id, start=request.dates[0], end=request.dates[-1], details=tuple(details)
+            id=backfill_id,
+            start=request.dates[0],
+            end=request.dates[-1],
+            details=tuple(details),
+            selection=request.selection,
         )
 
     def _refresh_calendar(self, request: EnqueueRequest) -> str:
@@ -161,14 +165,15 @@ class Enqueuer:
                 )
             return DateResult(date=date, outcome=EnqueueOutcome.NOT_EXPECTED, reason=day.reason)
         if row is not None and row.state == DONE and not request.force:
-            return self._outcome_of_done(date, stored_checks, warning)
+            return self._outcome_of_done(request, date, stored_checks, warning)
         return DateResult(date=date, outcome=EnqueueOutcome.ENQUEUED, reason=warning if day is None else "")
 
     def _outcome_of_done(
-        self, date: dt.date, stored_checks: Mapping[str, CheckRow], warning: str
+        self, request: EnqueueRequest, date: dt.date, stored_checks: Mapping[str, CheckRow], warning: str
     ) -> DateResult:
-        """A done date is enqueued again if a processor of today's pipeline file is not satisfied."""
-        names = self._context.pipeline.processors
+        """A done date is enqueued again if a requested processor of today's file is not satisfied."""
+        processors = self._context.pipeline.processors
+        names = [n for n in processors if request.selection is None or n in request.selection]
         missing = [
             f"{name} {stored_checks[name].verdict if name in stored_checks else 'was never checked'}"
             for name in names

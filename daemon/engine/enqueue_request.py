@@ -21,6 +21,8 @@ class EnqueueRequest:
     dates: tuple[dt.date, ...]
     sources: Sources = Sources.ALL
     force: bool = False
+    selection: tuple[str, ...] | None = None
+    """The processors that it lets run (`state.rules.selection`); None: all."""
     priority: int = 0
     max_failures: int | None = None
     note: str = ""
@@ -49,6 +51,7 @@ class EnqueueResult:
     start: dt.date
     end: dt.date
     details: tuple[DateResult, ...]
+    selection: tuple[str, ...] | None = None
 
     @property
     def outcomes(self) -> dict[str, int]:

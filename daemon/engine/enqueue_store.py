@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.enqueue_request import DateResult, EnqueueRequest
@@ -20,7 +21,7 @@ from backfilld.state.store.database import Transaction
 
 _WANTED = (EnqueueOutcome.ENQUEUED, EnqueueOutcome.JOINED)
 """The outcomes of dates that the new backfill wants."""
-_RECORDED = ("sources", "force", "priority", "max_failures", "note")
+_RECORDED = ("sources", "selection", "force", "priority", "max_failures", "note")
 """Options of a request that its audit row records."""
 
 
@@ -47,6 +48,7 @@ def _create(tx: Transaction, context: EngineContext, request: EnqueueRequest) ->
             "dates": len(request.dates),
             "sources": request.sources.value,
             "force": int(request.force),
+            "selection": None if request.selection is None else json.dumps(request.selection),
             "priority": request.priority,
             "max_failures": request.max_failures,
             "note": request.note,
@@ -67,11 +69,18 @@ def _store_dates(
     details: list[DateResult],
 ) -> list[DateMoved]:
     """Store the dates of the new backfill. Returns the moves of dates that it changes."""
+    live = [row.date for row in existing.values() if row.state not in FINAL]
+    widened = interests.widened(tx, live, request.selection)
     backfills.add_dates(
         tx,
         backfill_id,
         [
-            _requested(d, live=d.outcome in _WANTED, force=request.force, row=existing.get(d.date))
+            _requested(
+                d,
+                live=d.outcome in _WANTED,
+                restarts=request.force or d.date in widened,
+                row=existing.get(d.date),
+            )
             for d in details
         ],
     )
@@ -88,23 +97,26 @@ def _store_dates(
     created = [_new_row(context, backfill_id, request, d.date) for d in not_expected]
     transitions.dismiss(tx, created, [d.reason for d in not_expected], context.now())
     wanted = [existing[d.date] for d in details if d.date in existing and d.outcome in _WANTED]
-    _share(tx, context, backfill_id, request, [row for row in wanted if row.state not in FINAL])
+    _share(tx, context, backfill_id, request, widened, [row for row in wanted if row.state not in FINAL])
     ended = [row for row in wanted if row.state in FINAL]
     return [*map(_dismissed, not_expected), *_take_over(tx, context, backfill_id, request, ended)]
 
 
 def _share(
-    tx: Transaction, context: EngineContext, backfill_id: int, request: EnqueueRequest, live: list[DateRow]
+    tx: Transaction,
+    context: EngineContext,
+    backfill_id: int,
+    request: EnqueueRequest,
+    widened: Collection[dt.date],
+    live: list[DateRow],
 ) -> None:
     """Add this backfill to the owners of live dates; evaluate those that it may let go on."""
     live_dates = [row.date for row in live]
     interests.elect_leads(tx, interests.withdraw_cancelled(tx, live_dates))
     interests.join(tx, backfill_id, request.priority)
-    if request.force:
-        dates.make_dates_due(tx, live_dates, context.now())
-    else:
-        blocked = [row.date for row in live if row.waiting in (WaitReason.PAUSED, WaitReason.ATTEMPT)]
-        dates.make_dates_due(tx, blocked, context.now())
+    may_go_on = (WaitReason.PAUSED, WaitReason.ATTEMPT, WaitReason.UNSELECTED)
+    due = [row.date for row in live if request.force or row.date in widened or row.waiting in may_go_on]
+    dates.make_dates_due(tx, due, context.now())
 
 
 def _record(
@@ -157,8 +169,8 @@ def _take_over(
     return [requeued_event(row, Trigger.RETRY, actor=request.by.name, reason=reason) for row in ended]
 
 
-def _requested(detail: DateResult, *, live: bool, force: bool, row: DateRow | None) -> BackfillDateRow:
-    """A requested date as it is stored. A live date that is not forced goes on from its state."""
+def _requested(detail: DateResult, *, live: bool, restarts: bool, row: DateRow | None) -> BackfillDateRow:
+    """A requested date as it is stored. A live date goes on from its state where it can."""
     starts = row is None or row.state in (*FINAL, PENDING)
     return BackfillDateRow(
         date=detail.date,
@@ -166,7 +178,7 @@ def _requested(detail: DateResult, *, live: bool, force: bool, row: DateRow | No
         reason=detail.reason,
         verdicts=detail.verdicts,
         live=live,
-        awaits_admission=live and (starts or force),
+        awaits_admission=live and (starts or restarts),
     )
 
 

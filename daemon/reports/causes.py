@@ -23,6 +23,9 @@ from backfilld.state.store.database import Transaction
 _UNDECIDED = (Verdict.UNKNOWN, Verdict.RUNNING)
 """Verdicts that the warehouse is asked about again by itself."""
 
+_FOR_OPERATOR = (WaitReason.PAUSED, WaitReason.UNSELECTED)
+"""Waits that only an operator ends."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -57,7 +60,7 @@ class CauseReader:
         elif row.waiting == WaitReason.EARLIER_DATE:
             cause = self._behind(row, window)
         else:
-            cause = Cause(row.waiting_text, row.waiting == WaitReason.PAUSED)
+            cause = Cause(row.waiting_text, row.waiting in _FOR_OPERATOR)
         if row.due_at is not None and row.due_at <= self._context.now():
             return Cause(cause.text, needs_operator=False)
         return cause

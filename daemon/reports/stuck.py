@@ -18,7 +18,7 @@ from backfilld.state.store import backfills, dates, holds
 from backfilld.state.store.database import Transaction
 
 STUCK = "stuck"
-_MAY_LAST = (WaitReason.HELD, WaitReason.EARLIER_DATE, WaitReason.PAUSED)
+_MAY_LAST = (WaitReason.HELD, WaitReason.EARLIER_DATE, WaitReason.PAUSED, WaitReason.UNSELECTED)
 """Waits that only an operator may be able to end."""
 _UNDER_WAREHOUSE_HOLD = (WaitReason.VERDICT, WaitReason.CALENDAR, WaitReason.WAREHOUSE, WaitReason.SLOT)
 """Waits that a hold of the warehouse by an operator makes last."""

@@ -30,6 +30,10 @@ class GateContext:
     """When the evidence was queried that let the date into its state."""
     sources: Sources = Sources.ALL
     first_phase: bool = False
+    selected: frozenset[str] | None = None
+    """The processors that may run; None: all of them."""
+    needed: frozenset[str] = frozenset()
+    """The processors that are not selected, and that a selected one is computed from."""
     paused: str = ""
     """Why no job of this date may start, or empty."""
     paused_processors: Mapping[str, str] = field(default_factory=dict)
@@ -97,6 +101,7 @@ Decision = Advance | Start | Wait | Fail
 class _Kind(StrEnum):
     SATISFIED = "satisfied"
     WAIVER = "waiver"
+    UNSELECTED = "unselected"
     ASK = "ask"
     RUN = "run"
     RUNNING = "running"
@@ -116,7 +121,7 @@ class _Step:
     by: WaivedBy = WaivedBy.POLICY
 
 
-_PASSED = (_Kind.SATISFIED, _Kind.WAIVER)
+_PASSED = (_Kind.SATISFIED, _Kind.WAIVER, _Kind.UNSELECTED)
 _WITHOUT_END = (WaitReason.WAREHOUSE, WaitReason.OPEN_RUN)
 """Waits that may never end. An accepted output passes through them."""
 
@@ -140,6 +145,8 @@ def _processor_step(processor: Processor, check: CheckRow | None, context: GateC
         return _Step(_Kind.ASK)
     if check.attempt_id is not None:
         return _Step(_Kind.RUNNING)
+    if context.selected is not None and processor.name not in context.selected:
+        return _unselected(processor, check, context)
     may_run = _may_run(processor, context)
     step = _wait_for_evidence(check) or _satisfied(check, may_run)
     if check.accepted_reason and (step is None or step.waiting in _WITHOUT_END):
@@ -147,6 +154,20 @@ def _processor_step(processor: Processor, check: CheckRow | None, context: GateC
     if step is None:
         step = _to_run(processor, check, context) if may_run else _not_run(processor, check, context)
     return step
+
+
+def _unselected(processor: Processor, check: CheckRow, context: GateContext) -> _Step:
+    """A processor that is not run: it is waited for where it is needed, and passed by where it is not."""
+    step = _wait_for_evidence(check)
+    if check.accepted_reason and (step is None or step.waiting in _WITHOUT_END):
+        return _accepted(check)
+    if step is None and check.verdict.satisfied:
+        return _Step(_Kind.SATISFIED)
+    if processor.name in context.needed:
+        command = f"backfilld enqueue {check.date} --select {processor.name}"
+        text = f"{figures(check)} and not selected; {command}"
+        return step or _Step(_Kind.WAIT, f"{processor.name}: {text}", WaitReason.UNSELECTED)
+    return step if step and step.waiting not in _WITHOUT_END else _Step(_Kind.UNSELECTED)
 
 
 def _accepted(check: CheckRow) -> _Step:
@@ -313,6 +334,7 @@ _URGENCY = (
     WaitReason.OPEN_RUN,
     WaitReason.RETRY,
     WaitReason.PAUSED,
+    WaitReason.UNSELECTED,
     WaitReason.OTHER_PROCESSOR,
 )
 

@@ -26,6 +26,11 @@ class Ownership:
         return _widest(self.owners)
 
     @property
+    def selected(self) -> frozenset[str] | None:
+        """The processors that any owner selects; None: all of them."""
+        return _selected(self.owners)
+
+    @property
     def paused(self) -> str:
         """Why no job of the date may start: every owner is paused or stopped; else empty."""
         return "" if any(map(_runs, self.owners)) else "; ".join(map(_pause, self.owners))
@@ -35,16 +40,23 @@ class Ownership:
         running = [owner for owner in self.owners if _runs(owner)]
         if not running or len(running) == len(self.owners):
             return {}
+        selected, sources = _selected(running), _widest(running)
         return {
             p.name: "; ".join(_pause(owner) for owner in self.owners if not _runs(owner))
             for p in stage.processors
-            if first_phase and not source_may_run(p, _widest(running))
+            if (selected is not None and p.name not in selected)
+            or (first_phase and not source_may_run(p, sources))
         }
 
 
 def source_may_run(processor: Processor, sources: Sources) -> bool:
     """Whether a processor of the first phase may run with these sources."""
     return sources is Sources.ALL or (sources is Sources.CRITICAL and processor.priority is Priority.CRITICAL)
+
+
+def _selected(owners: Iterable[BackfillRow]) -> frozenset[str] | None:
+    selections = [owner.selection for owner in owners]
+    return frozenset().union(*(s for s in selections if s is not None)) if None not in selections else None
 
 
 def _widest(owners: Iterable[BackfillRow]) -> Sources:

@@ -28,6 +28,8 @@ class WaitReason(StrEnum):
     """The end of an external run, by the run history."""
     OTHER_PROCESSOR = "other_processor"
     """A processor that it names in `after`, or a fallback that may still become complete."""
+    UNSELECTED = "unselected"
+    """An output that it needs, that is missing, and that none of its backfills has selected."""
     HELD = "held"
     """The release of a processor or table: held by the breaker, a budget or a used-up quota."""
     PAUSED = "paused"

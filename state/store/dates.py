@@ -134,6 +134,12 @@ def span_waiting(tx: Connection, waiting: str) -> tuple[dt.date, dt.date] | None
     return (first, last) if first is not None else None
 
 
+def waiting_for(tx: Connection, waiting: str, limit: int) -> list[DateRow]:
+    """Up to `limit` live dates that wait for one thing, oldest first."""
+    query = select(dates).where(_WAITS).order_by(dates.c.date).limit(limit)
+    return [row_mappers.date(row) for row in tx.execute(query, {"_waiting": waiting})]
+
+
 def first_waiting(tx: Connection, waiting: str, state: str, after: dt.date) -> DateRow | None:
     """The first date later than `after` that waits for one thing in a state; None when none does."""
     found = tx.execute(_FIRST_WAITING, {"_waiting": waiting, "_state": state, "_after": after}).first()

@@ -7,6 +7,7 @@ withdrawn because its backfill is cancelled while other backfills want the date.
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -108,6 +109,26 @@ def wanted(tx: Connection, live: Collection[dt.date]) -> set[dt.date]:
     query = select(backfill_dates.c.date).where(IS_WANTED, _NOT_CANCELLED).distinct()
     between = query.where(backfill_dates.c.date.between(min(live), max(live)))
     return set(tx.scalars(between)).intersection(live)
+
+
+def widened(tx: Connection, live: Collection[dt.date], selection: Collection[str] | None) -> set[dt.date]:
+    """The live dates none of whose backfills select all of a selection (None: all processors)."""
+    narrow = select(backfills.c.id).where(backfills.c.selection.is_not(None)).limit(1)
+    if not live or tx.execute(narrow).first() is None:
+        return set()
+    found = owners(tx, live)
+    numbers = {interest.backfill_id for of_date in found.values() for interest in of_date}
+    query = select(backfills.c.id, backfills.c.selection).where(backfills.c.id.in_(numbers))
+    selections = {row.id: row.selection and set(json.loads(row.selection)) for row in tx.execute(query)}
+    wider = set()
+    for date, of_date in found.items():
+        of_owners = [selections[interest.backfill_id] for interest in of_date]
+        if None in of_owners:
+            continue
+        union = set().union(*(s for s in of_owners if s))
+        if selection is None or not union.issuperset(selection):
+            wider.add(date)
+    return wider
 
 
 def end(tx: Connection, row: DateRow, *, state: str, outcome: str, version: int) -> None:

@@ -46,6 +46,8 @@ backfills = Table(
     Column("cancelled_at", Double),
     Column("stopped_at", Double),
     text_column("stop_reason"),
+    # The processors that it lets run, as a JSON list. NULL: all, whichever the pipeline file has.
+    Column("selection", Text),
     # How many dates had failed at the last resume: max_failures counts from there.
     count("failures_baseline"),
     Column("request_key", Text, unique=True),
@@ -90,7 +92,7 @@ dates = Table(
     partial_index(
         "dates_last_checked",
         text("coalesce(swept_at, ended_at)"),
-        where="outcome IN ('complete', 'bootstrap', 'waived', 'not_expected')",
+        where="outcome IN ('complete', 'bootstrap', 'waived', 'selected', 'not_expected')",
     ),
     partial_index("dates_regressed", "date", where="regressed <> ''"),
     partial_index("dates_stale", "date", where="stale_at IS NOT NULL"),
@@ -327,7 +329,7 @@ ENDED_WELL = attempts.c.exit_code == literal_column("0")
 IS_RUNNABLE = checks.c.runnable == literal_column("1")
 IS_REGRESSED = dates.c.regressed != literal_column("''")
 IS_STALE = dates.c.stale_at.is_not(None)
-IS_SWEPT = text("outcome IN ('complete', 'bootstrap', 'waived', 'not_expected')")
+IS_SWEPT = text("outcome IN ('complete', 'bootstrap', 'waived', 'selected', 'not_expected')")
 """A done date that the sweep checks again from time to time."""
 LAST_CHECKED_AT = literal_column("coalesce(swept_at, ended_at)", Double)
 IS_WANTED = backfill_dates.c.live == literal_column("1")

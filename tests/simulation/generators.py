@@ -46,7 +46,10 @@ def generate(seed: int) -> Scenario:
         query_seconds=rng.choice((0.7, 0.7, 0.7, 0.7, 20.0)),
         initial_rows=tuple(_initial_rows(rng, pairs)),
         external_events=tuple(
-            sorted((*_external_events(rng, span, names), *sharing_events(seed, span)), key=lambda one: one.at)
+            sorted(
+                (*_external_events(rng, span, names), *sharing_events(seed, span, names)),
+                key=lambda one: one.at,
+            )
         ),
         job_faults=tuple(_job_faults(rng, pairs)),
         aftermath=tuple(_aftermath(rng, span, names)),

@@ -120,6 +120,7 @@ class QuiescenceInvariants:
             "open_run": lambda row: any(self._is_open(c) for c in self._own(row).values()),
             "other_processor": self._for_other,
             "held": self._for_hold,
+            "unselected": self._invariants.sharing.waits_for_unselected,
             "paused": self._invariants.sharing.waits_for_pause,
         }
         true = tell.get(row["waiting"])

@@ -11,7 +11,7 @@ from tests.simulation.scenario import ExternalEvent
 MOST_BACKFILLS = 4
 
 
-def sharing_events(seed: int, span: list[dt.date]) -> Iterator[ExternalEvent]:
+def sharing_events(seed: int, span: list[dt.date], names: list[str]) -> Iterator[ExternalEvent]:
     """In a third of the worlds: more requests for the dates, and what their operators do with them."""
     rng = random.Random(f"sharing {seed}")
     if rng.random() < 0.65:
@@ -23,6 +23,8 @@ def sharing_events(seed: int, span: list[dt.date]) -> Iterator[ExternalEvent]:
             request["force"] = True
         if rng.random() < 0.3:
             request["sources"] = rng.choice(("critical", "none"))
+        if rng.random() < 0.5:
+            request["selection"] = tuple(sorted(rng.sample(names, rng.randint(1, len(names)))))
         yield _at(rng, "enqueue", **request)
     for _ in range(rng.choice((1, 2, 4))):
         verb = rng.choice(("cancel", "cancel", "pause", "resume", "retry"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -24,6 +25,11 @@ _REQUESTED = "SELECT * FROM backfill_dates WHERE answer IN ('enqueued', 'joined'
 def is_paused(request: Row) -> bool:
     """Whether a backfill is paused or stopped."""
     return request["paused_at"] is not None or request["stopped_at"] is not None
+
+
+def selects(request: Row, name: str) -> bool:
+    """Whether a backfill lets a processor run."""
+    return request["selection"] is None or name in json.loads(request["selection"])
 
 
 class SharingInvariants:
@@ -92,7 +98,9 @@ class SharingInvariants:
         """No attempt is stopped for a cancel while another backfill wants one of its dates."""
         stopping = {n for n, row in self._invariants.running.items() if row["stopping"] == "cancelled"}
         for number in stopping - self._stopping:
-            wanted = [date for date in self._invariants.covered[number] if self.owners(date)]
+            name = self._invariants.running[number]["processor"]
+            covered = self._invariants.covered[number]
+            wanted = [date for date in covered if any(selects(one, name) for one in self.owners(date))]
             if wanted:
                 raise Violation("what a cancel leaves wanted goes on", f"{wanted} is stopped")
         self._stopping = stopping
@@ -115,6 +123,26 @@ class SharingInvariants:
         owners = self.owners(date)
         if not owners or all(map(is_paused, owners)):
             raise Violation("a stop stops", f"{told} for {owners}")
+        stale = self._invariants.dates[date]["cascades"]
+        if not stale and not any(selects(one, processor.name) for one in owners if not is_paused(one)):
+            raise Violation("only selected jobs run", f"{told}, and none of {owners} has selected it")
+
+    def is_narrow(self, date: str) -> bool:
+        """Whether no backfill that wants a date selects all processors."""
+        owners = self.owners(date)
+        return bool(owners) and all(one["selection"] is not None for one in owners)
+
+    def is_selected(self, date: str, name: str) -> bool:
+        """Whether a backfill that wants the date, or wanted it before this commit, selects a processor."""
+        owners = [*self.owners(date), *self._before.get(date, [])]
+        return not owners or any(selects(one, name) for one in owners)
+
+    def waits_for_unselected(self, row: Row) -> bool:
+        """Whether a date waits for a missing output of its state that nobody has selected, by its name."""
+        stage = self._sim.pipeline.stage[row["state"]]
+        names = [p.name for p in stage.processors if not self.is_selected(row["date"], p.name)]
+        missing = [n for n in names if not self._invariants.checks[row["date"], n]["satisfied"]]
+        return any(row["waiting_text"].startswith(f"{name}: ") for name in missing)
 
     def waits_for_pause(self, row: Row) -> bool:
         """Whether a date waits for a pause: all its owners are paused, or the one that it names is."""

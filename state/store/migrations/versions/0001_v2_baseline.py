@@ -48,6 +48,7 @@ backfills = Table(
     Column("cancelled_at", Double),
     Column("stopped_at", Double),
     _text("stop_reason"),
+    Column("selection", Text),
     _count("failures_baseline"),
     Column("request_key", Text, unique=True),
     _text("request_hash"),
@@ -85,7 +86,7 @@ dates = Table(
     _partial(
         "dates_last_checked",
         text("coalesce(swept_at, ended_at)"),
-        where="outcome IN ('complete', 'bootstrap', 'waived', 'not_expected')",
+        where="outcome IN ('complete', 'bootstrap', 'waived', 'selected', 'not_expected')",
     ),
     _partial("dates_regressed", "date", where="regressed <> ''"),
     _partial("dates_stale", "date", where="stale_at IS NOT NULL"),
@@ -101,8 +102,7 @@ backfill_dates = Table(
     _text("verdicts"),
     _text("state"),
     _text("outcome"),
-    *(_flag(name) for name in ("live", "awaits_admission")),
-    Column("ended_version", Integer),
+    *(_flag(name) for name in ("live", "awaits_admission")), Column("ended_version", Integer),
     _partial("backfill_dates_live", "date", where="live = 1"),
     Index("backfill_dates_state", "backfill_id", "live", "state", "outcome"),
 )
