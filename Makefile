@@ -1,4 +1,4 @@
-# Everything a person needs; the first make sets up .venv, and again only when pyproject.toml changes.
+# Everything a person needs; the first make sets up .venv, and again only when pyproject.toml or constraints.txt changes.
 PYTHON ?= python3
 VENV ?= .venv
 SEEDS ?= 2000
@@ -12,15 +12,16 @@ READY_DEV := $(VENV)/.ready-dev
 EMULATOR := .venv-emulator/installed.txt
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+CONSTRAINTS := constraints.txt
 
 # Debian packages that some tests need; make test-packages installs those that are missing, as root or by sudo.
 SYSTEM_PACKAGES := chromium postgresql prometheus systemd
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-packages test-all test-hosts check lint format docs simulate setup system-packages clean
+.PHONY: help demo test test-packages test-all test-hosts check lint format docs simulate setup lock system-packages clean
 
 help:
-	@echo "make demo             run the whole thing on real NBA dates (STAY=1 keeps the daemon running)"
+	@echo "make demo             see three faults caught on real NBA dates (STAY=1 keeps the daemon running)"
 	@echo "make test             lint, format, types and the tests that need no root (T=\"tests/unit -k judge\" for some)"
 	@echo "make test-packages    the tests that need Debian packages ($(SYSTEM_PACKAGES)), which it installs"
 	@echo "make test-all         both"
@@ -30,6 +31,7 @@ help:
 	@echo "make docs             write the tables of docs/reference/ from the code"
 	@echo "make simulate         the engine in simulated worlds (SEEDS=$(SEEDS))"
 	@echo "make setup            set up $(VENV) alone (PYTHON=$(PYTHON), 3.11 or newer)"
+	@echo "make lock             write the newest versions that fit to $(CONSTRAINTS); needs uv"
 	@echo "make system-packages  install the Debian packages that tests need: $(or $(SYSTEM_PACKAGES),none)"
 	@echo "make clean            remove $(VENV) and all that tools leave behind"
 
@@ -70,7 +72,7 @@ simulate: $(READY_DEV)
 
 setup: $(READY_DEV)
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "$(PYTHON) is missing or older than 3.11: name another, such as make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || \
@@ -78,13 +80,18 @@ $(READY): pyproject.toml
 	@echo "setting up $(VENV); the first time takes a minute"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install --upgrade "pip>=25.1"
-	@$(PIP) install --editable .
+	@$(PIP) install --constraint $(CONSTRAINTS) --editable .
 	@touch $@
 
 $(READY_DEV): $(READY)
 	@echo "adding the tools for tests"
-	@$(PIP) install --group dev
+	@$(PIP) install --constraint $(CONSTRAINTS) --group dev
 	@touch $@
+
+# For all supported versions of Python at once, by markers.
+lock:
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --group dev --no-annotate \
+	  --custom-compile-command "make lock" --output-file $(CONSTRAINTS) pyproject.toml
 
 # Installed before the tests, so that none of them waits for a network.
 $(EMULATOR): tests/integration/emulator.py $(READY_DEV)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from backfilld.api import job_log
-from backfilld.api.ports import DaemonService
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports.waiting import is_stopped, waiting_on
 from backfilld.state.records import AttemptRow
-from backfilld.state.store import counters, dates
+from backfilld.state.rules.gates import WaitReason
+from backfilld.state.store import counters, dates, holds
 from backfilld.state.store.database import Transaction
 
 
@@ -36,8 +38,20 @@ def waits(tx: Transaction, context: EngineContext) -> list[WaitGroup]:
     for count in counters.dates(tx):
         if count.waiting:
             counts[count.waiting] = counts.get(count.waiting, 0) + count.n
-    groups = [_group(tx, context, reason, n) for reason, n in counts.items()]
+    active_holds = holds.all_holds(tx)
+    stopped = {reason: n for reason, n in counts.items() if is_stopped(reason, active_holds)}
+    groups = [_group(tx, context, reason, n) for reason, n in counts.items() if reason not in stopped]
+    groups.append(_merged([_group(tx, context, reason, n) for reason, n in stopped.items()]))
     return sorted((group for group in groups if group is not None), key=lambda group: -group.n)
+
+
+def _merged(groups: Sequence[WaitGroup | None]) -> WaitGroup | None:
+    """The dates that a pause of everything stops, whatever they waited for before."""
+    waiting = [group for group in groups if group is not None]
+    if not waiting:
+        return None
+    earliest = min(waiting, key=lambda group: group.date)
+    return replace(earliest, reason=WaitReason.PAUSED, n=sum(group.n for group in waiting))
 
 
 def _group(tx: Transaction, context: EngineContext, reason: str, n: int) -> WaitGroup | None:

@@ -8,10 +8,11 @@ from flask import Flask
 
 from backfilld.api import problems
 from backfilld.api.auth import request_guard
+from backfilld.api.daemon_protocol import DaemonService
+from backfilld.api.http import caching
 from backfilld.api.metrics import Metrics
 from backfilld.api.openapi import document
 from backfilld.api.page import views
-from backfilld.api.ports import DaemonService
 from backfilld.api.routes import SECTIONS, status
 
 
@@ -33,6 +34,7 @@ def create_app(
     scopes = [*(section.scopes for section in SECTIONS), views.SCOPES]
     scope_by_endpoint = {name: scope for group in scopes for name, scope in group.items()}
     request_guard.init_app(app, service.settings, scope_by_endpoint, standby=lambda: service.standby)
+    caching.init_app(app)
     problems.init_app(app)
     for section in SECTIONS:
         app.register_blueprint(section.blueprint(service))

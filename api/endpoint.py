@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -12,9 +13,9 @@ from pydantic_core import from_json
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from backfilld.api.auth.tokens import Scope
-from backfilld.api.ports import DaemonService
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.problems import BadInput
-from backfilld.api.schemas.fields import ResponseModel
+from backfilld.api.schemas.fields import ResponseModel, readable
 from backfilld.state.pipeline.strict_model import StrictModel
 
 MEDIA_TYPE = "application/json"
@@ -85,9 +86,9 @@ class Endpoint:
         """
         arguments: dict[str, StrictModel] = {}
         if self.path is not None:
-            arguments["path"] = parse(self.path, dict(values))
+            arguments["path"] = parse(self.path, dict(_readable(values.items())))
         if self.query is not None:
-            arguments["query"] = parse(self.query, dict(_query()))
+            arguments["query"] = parse(self.query, dict(_readable(_query())))
         if self.header is not None:
             arguments["header"] = parse(self.header, dict(_headers(self.header)), rename_field=header_name)
         if self.body is not None:
@@ -180,6 +181,15 @@ def _query() -> Iterator[tuple[str, str]]:
         yield name, values[0]
 
 
+def _readable(values: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """The values of a URL. PostgreSQL cannot take a NUL character, not even to compare with."""
+    for name, value in values:
+        try:
+            yield name, readable(value)
+        except ValueError as error:
+            raise BadInput.for_field(name, str(error)) from error
+
+
 def _headers(model: type[StrictModel]) -> Iterator[tuple[str, str]]:
     for name in model.model_fields:
         value = request.headers.get(header_name(name))
@@ -204,9 +214,19 @@ def _body() -> object:
     if request.mimetype != MEDIA_TYPE:
         raise UnsupportedMediaType(f"the body should be {MEDIA_TYPE}, not {request.mimetype or 'unnamed'}")
     try:
-        return from_json(raw, allow_inf_nan=False)
+        body: object = from_json(raw, allow_inf_nan=False)
     except ValueError as error:
         raise BadRequest(f"the body is not JSON: {error}") from error
+    json.loads(raw, object_pairs_hook=_refuse_repeated_keys)
+    return body
+
+
+def _refuse_repeated_keys(pairs: list[tuple[str, object]]) -> None:
+    """Refuse an object with a key twice: a proxy before the daemon may use the other value."""
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadInput.for_field(name, "is given more than once")
 
 
 def _to_response(reply: ResponseModel | Reply | Response) -> Response:

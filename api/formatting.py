@@ -1,6 +1,18 @@
-"""Durations and sizes as text, for the terminal and the page."""
+"""Durations, sizes and results of attempts as text, for the terminal and the page."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+
+_LEFT: Mapping[str, str] = {
+    "no_data": "no rows",
+    "never_ran": "no rows",
+    "untouched": "untouched, nothing written",
+    "failed": "failed",
+    "unknown": "unknown",
+    "running": "running elsewhere",
+}
+"""What an attempt left, where the reason of the verdict is a sentence and no figure."""
 
 
 def format_duration(seconds: float | None) -> str:
@@ -30,3 +42,14 @@ def format_bytes(amount: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} TiB"
+
+
+def format_attempt_result(status: str, exit_code: int | None, verdict: str | None, reason: str) -> str:
+    """How the job ended, and what it left: `exit 0 · 2 of 14 rows`, `exit 0 · no rows`, `timed out`.
+
+    `verdict` is None while the warehouse has not been queried since.
+    """
+    job = f"exit {exit_code}" if exit_code is not None else status.replace("_", " ")
+    if verdict is None:
+        return job
+    return f"{job} · {_LEFT.get(verdict) or reason or verdict.replace('_', ' ')}"

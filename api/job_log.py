@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from backfilld.daemon.executors.adapter import CHUNK_BYTES, JobLog, follow
+from backfilld.state import formatting
 
-LONGEST_LINE = 200
-"""Bytes shown of a last line."""
+TAIL_BYTES = 8 << 20
+"""The most bytes that the last lines of a log may have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,15 +36,16 @@ def read(
 ) -> Part | None:
     """The last `tail` lines, everything from byte `offset` on, or the whole log; None without a log.
 
-    At most the first `limit` bytes of that.
+    At most the first `limit` bytes of that. The last lines have at most TAIL_BYTES.
+    Raises OSError if the log cannot be read.
     """
     size = log.size()
     if size is None:
         return None
-    try:
-        start = min(offset or 0, size) if tail is None else _start_of_tail(log, size, tail)
-    except OSError:
-        return None
+    if tail is None:
+        start = min(offset or 0, size)
+    else:
+        start = _start_of_tail(log, max(size - TAIL_BYTES, 0), size, tail)
     return Part(log=log, size=size, start=start, end=size if limit is None else min(start + limit, size))
 
 
@@ -53,24 +55,24 @@ def last_line(log: JobLog) -> str:
         *_, last = b"", *log.read(max((log.size() or 0) - CHUNK_BYTES, 0), CHUNK_BYTES).splitlines()
     except OSError:
         return ""
-    return last[:LONGEST_LINE].decode(errors="replace").strip()
+    return formatting.last_line(last.decode(errors="replace"))
 
 
-def _start_of_tail(log: JobLog, size: int, lines: int) -> int:
-    """The offset at which the last `lines` lines start; a final line break starts no line."""
+def _start_of_tail(log: JobLog, first: int, size: int, lines: int) -> int:
+    """The offset at which the last `lines` lines start, `first` or later; a final break starts no line."""
     if lines == 0:
         return size
     wanted = lines + 1 if size and log.read(size - 1, 1) == b"\n" else lines
     end = size
-    while end > 0:
-        start = max(end - CHUNK_BYTES, 0)
+    while end > first:
+        start = max(end - CHUNK_BYTES, first)
         chunk = log.read(start, end - start)
         breaks = chunk.count(b"\n")
         if breaks >= wanted:
             return start + _nth_break_from_end(chunk, wanted) + 1
         wanted -= breaks
         end = start
-    return 0
+    return first
 
 
 def _nth_break_from_end(chunk: bytes, number: int) -> int:

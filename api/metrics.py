@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
 from backfilld import __version__
-from backfilld.api.ports import DaemonService
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.schemas.fields import BackfillStatus
 from backfilld.daemon.events import (
     AttemptEnded,
@@ -31,7 +31,7 @@ from backfilld.daemon.reports.progress import Progress, progress
 from backfilld.daemon.warehouses.adapter import Purpose
 from backfilld.state.records import AttemptStatus
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.machine import Outcome
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.errors import DatabaseUnavailable
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -29,6 +29,17 @@ _SCHEMES: Json = {
     "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "Opened by `POST /login`."},
 }
 """One of the two is enough; a daemon without tokens needs neither."""
+_RETRY_AFTER: Json = {
+    "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds until a request may be accepted."}
+}
+_HEADERS: Mapping[int, Json] = {
+    401: {
+        "WWW-Authenticate": {"schema": {"type": "string"}, "description": "The scheme Bearer, and the error."}
+    },
+    429: _RETRY_AFTER,
+    503: _RETRY_AFTER,
+}
+"""Headers of problems, by status."""
 _NOT_MODIFIED = 304
 
 
@@ -48,6 +59,7 @@ def document(sections: Sequence[Router]) -> Json:
             "version": __version__,
             "description": "Backfills a date-partitioned data platform, verified in the warehouse.",
         },
+        "servers": [{"url": "/", "description": "The daemon that serves this document."}],
         "tags": [{"name": section.name, "description": section.description} for section in sections],
         "paths": paths,
         "components": {"schemas": schemas.components, "securitySchemes": _SCHEMES},
@@ -146,6 +158,10 @@ def _problems(endpoint: Endpoint, schemas: _Schemas) -> Json:
         statuses |= {400, 413, 415}
     content = {problems.MEDIA_TYPE: {"schema": schemas.response(Problem)}}
     return {
-        str(status): {"description": HTTP_STATUS_CODES[status], "content": content}
+        str(status): {
+            "description": HTTP_STATUS_CODES[status],
+            **({"headers": _HEADERS[status]} if status in _HEADERS else {}),
+            "content": content,
+        }
         for status in sorted(statuses)
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from backfilld.api.schemas import responses
 from backfilld.api.schemas.calendar import Calendar, CalendarGroup
@@ -16,10 +16,13 @@ from backfilld.state.formatting import format_utc
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, BackfillRow, CheckRow, DateRow, HoldRow, TransitionRow
-from backfilld.state.store import backfills
+from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.outcome import Outcome
+from backfilld.state.store import attempt_verdicts, backfills
+from backfilld.state.store.attempt_verdicts import AttemptVerdict
 from backfilld.state.store.attempts import covered
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.queries import Cell
+from backfilld.state.store.reporting import Cell
 
 
 def backfill(tx: Transaction, context: EngineContext, row: BackfillRow, **more: int) -> responses.Backfill:
@@ -55,9 +58,9 @@ def date_summary(row: DateRow, waiting_on: str | None) -> responses.DateSummary:
     return responses.DateSummary(
         date=row.date,
         state=row.state,
-        outcome=row.outcome or None,
+        outcome=Outcome(row.outcome) if row.outcome else None,
         reason=row.reason or None,
-        waiting=row.waiting or None,
+        waiting=WaitReason(row.waiting) if row.waiting else None,
         waiting_on=waiting_on,
         season=row.season or None,
         backfill_id=row.backfill_id,
@@ -78,7 +81,7 @@ def calendar(version: str, cells: Sequence[Cell]) -> Calendar:
     groups = [
         CalendarGroup(
             state=state,
-            outcome=outcome or None,
+            outcome=Outcome(outcome) if outcome else None,
             dates=sum((last - first).days + 1 for first, last in group),
             spans=group,
         )
@@ -125,17 +128,23 @@ def _waiver(row: CheckRow) -> responses.Waiver | None:
 
 def attempts(tx: Transaction, rows: Sequence[AttemptRow]) -> list[responses.Attempt]:
     """Attempts with the dates they cover."""
-    dates = covered(tx, [row.id for row in rows])
-    return [_attempt(row, dates[row.id]) for row in rows]
+    numbers = [row.id for row in rows]
+    dates, verdicts = covered(tx, numbers), attempt_verdicts.by_attempt(tx, numbers)
+    return [_attempt(row, dates[row.id], verdicts.get(row.id, {})) for row in rows]
 
 
-def _attempt(row: AttemptRow, dates: Sequence[dt.date]) -> responses.Attempt:
+def _attempt(
+    row: AttemptRow, dates: Sequence[dt.date], verdicts: Mapping[dt.date, AttemptVerdict]
+) -> responses.Attempt:
+    followed = attempt_verdicts.worst(verdicts)
     return responses.Attempt(
         id=row.id,
         processor=row.processor,
         phase=row.phase,
         status=row.status,
         exit_code=row.exit_code,
+        verdict=followed.verdict if followed else None,
+        verdict_reason=followed.reason if followed else "",
         detail=row.detail,
         started_at=row.started_at,
         ended_at=row.ended_at,

@@ -41,6 +41,11 @@ class Instant:
             for date in dates
         }
 
+    def rule_problem(self, processor: str, date: dt.date) -> str:
+        """Every rule can be queried."""
+        del processor, date
+        return ""
+
     def price(self, wanted: Wanted) -> int:
         """Nothing is billed."""
         return 0

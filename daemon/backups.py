@@ -53,7 +53,22 @@ class Backups:
         if target.resolve() == self._db.path.resolve():
             raise DatabaseUnavailable(f"{target} is the database itself; name another file")
         self._db.backup(target)
+        if os.geteuid() == 0:
+            self._give_to_owner(target, self.folder if target.parent == self.folder else target)
         return target
+
+    def _give_to_owner(self, *paths: Path) -> None:
+        """Give what root has made to the owner of the database, whose daemon must be able to read it.
+
+        Raises:
+            DatabaseUnavailable: the filesystem has no owners, or refuses.
+        """
+        owner = self._db.path.stat()
+        for path in paths:
+            try:
+                os.chown(path, owner.st_uid, owner.st_gid)
+            except OSError as error:
+                raise DatabaseUnavailable(f"{path} cannot be given to its owner: {error.strerror}") from error
 
     def is_due(self, every: float) -> bool:
         """Whether the latest copy is at least `every` seconds old. Copies from the future do not count."""

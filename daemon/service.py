@@ -18,7 +18,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from backfilld.daemon import logs
+from backfilld.daemon import log_retention
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.backups import Backups, refuse_empty_database
 from backfilld.daemon.clock_steps import ClockMonitor, ClockStepDetector
@@ -27,7 +27,7 @@ from backfilld.daemon.engine.commands import Commands
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.engine import Engine
 from backfilld.daemon.engine.enqueue import Enqueuer
-from backfilld.daemon.engine.sweep import TICK_SECONDS
+from backfilld.daemon.engine.revalidation import TICK_SECONDS
 from backfilld.daemon.events import Event, EventSink, Incident
 from backfilld.daemon.executors.open_executors import open_executors
 from backfilld.daemon.leadership import Leadership
@@ -38,6 +38,7 @@ from backfilld.daemon.warehouses.open_warehouse import open_warehouse
 from backfilld.daemon.worker_thread import Worker
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.machine import Machine
+from backfilld.state.store import pipeline_versions
 from backfilld.state.store.database import Database
 from backfilld.state.store.errors import DatabaseUnavailable
 from backfilld.state.store.lock import Holder, open_lock
@@ -46,6 +47,8 @@ log = logging.getLogger(__name__)
 
 TIMER_SECONDS = 1.0
 """How often the time limits of running jobs are checked."""
+LATE_TIMERS_SECONDS = 60.0
+"""Periodic jobs that have not run for this long count as dead."""
 BACKUP_CHECK_SECONDS = 60.0
 """How often the age of the latest backup is checked."""
 
@@ -71,6 +74,7 @@ class Service:
             PipelineError: the pipeline file cannot be used.
             DatabaseUnavailable: the state database cannot be used.
             AlreadyRunning: another daemon serves the state directory.
+            OtherPipeline: the state database belongs to another pipeline.
             SettingsError: the state directory or its logs cannot be used, or an executor lacks its package.
         """
         self.settings = settings
@@ -80,7 +84,12 @@ class Service:
         self._lock = open_lock(self.db, Holder.me(since=time.time(), listen=settings.listen))
         self.db.fence(self._lock.check)
         self._leadership = Leadership(self._lock, self._open_state)
-        self._leadership.ensure_leader()
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.db.close)
+            undo.callback(self._lock.release)
+            self._leadership.ensure_leader()
+            self._refuse_other_pipeline()
+            undo.pop_all()
         self._recovered_term = 0
         self.backups = Backups(self.db, now=time.time) if self.db.sqlite else None
         self.warehouse = warehouse or open_warehouse(
@@ -88,7 +97,7 @@ class Service:
         )
         self._engine_worker = self._new_engine_worker(manager or Manager({}))
         self._warehouse_worker = Worker("warehouse", self._validate)
-        log_folder = settings.state_dir / logs.FOLDER
+        log_folder = settings.state_dir / log_retention.FOLDER
         self.executors = open_executors(self.pipeline, log_folder, on_end=self._engine_worker.wake)
         self._subscribers = [on_event]
         self.context = EngineContext(
@@ -98,6 +107,7 @@ class Service:
             state_dir=settings.state_dir,
             now=time.time,
             steady=time.monotonic,
+            service=manager.unit if manager else "",
             emit=self._emit,
         )
         self.engine = Engine(self.context, self.warehouse, self.executors)
@@ -105,6 +115,7 @@ class Service:
         self.commands = Commands(self.context)
         self.enqueuer = Enqueuer(self.context, self.validator)
         self.ready = False
+        self._timers_checked_at = time.monotonic()
         self._scheduler = _scheduler()
         self._clock = ClockMonitor(ClockStepDetector(time.time, time.monotonic), self._on_clock_step)
 
@@ -123,6 +134,14 @@ class Service:
         refuse_empty_database(self.db, self.settings.state_dir)
         self.db.verify()
         self.db.upgrade()
+        self.db.verify_values()
+        self._refuse_other_pipeline()
+
+    def _refuse_other_pipeline(self) -> None:
+        """Refuse a database with another pipeline's state, also as a standby. Raises OtherPipeline."""
+        if not self.db.empty:
+            with self.db.read() as tx:
+                pipeline_versions.refuse_other(tx, self.pipeline.name, self.db.name)
 
     def start(self) -> None:
         """Recover and start all threads, or stand by for the daemon that leads."""
@@ -137,13 +156,16 @@ class Service:
         if self.pipeline.engine.revalidate_within:
             self._scheduler.add_job(self._sweep, "interval", seconds=TICK_SECONDS, id="sweep")
         if self.pipeline.engine.log_retention:
-            self._scheduler.add_job(self._prune_logs, "interval", seconds=logs.CHECK_SECONDS, id="logs")
+            self._scheduler.add_job(
+                self._prune_logs, "interval", seconds=log_retention.CHECK_SECONDS, id="logs"
+            )
         if self.settings.backup_every and self.db.sqlite:
             pace = min(BACKUP_CHECK_SECONDS, self.settings.backup_every)
             self._scheduler.add_job(self._back_up, "interval", seconds=pace, id="backup")
         self._clock.start()
         self._engine_worker.start()
         self._warehouse_worker.start()
+        self.db.lost_file()
         self.ready = True
 
     def stop(self, timeout: float = 30.0) -> bool:
@@ -182,11 +204,21 @@ class Service:
         """By health check: what is wrong, empty if nothing is."""
         return {
             "started": "" if self.ready else "not started, or stopping",
-            "engine": self._engine_worker.last_error
-            or ("a tick does not return" if self._engine_worker.stalled else ""),
-            "warehouse": self._warehouse_worker.last_error,
+            "engine": self._engine_worker.problem,
+            "warehouse": self._warehouse_worker.problem,
+            "timers": self._timers_problem(),
+            "database": self.db.lost_file(),
             **{f"executor {name}": executor.fault for name, executor in self.executors.items()},
         } | ({"standby": self.standby} if self.standby else {})
+
+    def _timers_problem(self) -> str:
+        """Whether periodic jobs run: without a thread or memory for them, nothing else would show it."""
+        late = time.monotonic() - self._timers_checked_at
+        if not self.ready or late < LATE_TIMERS_SECONDS:
+            return ""
+        return (
+            f"no periodic job has run for {late:.0f} s: restart the daemon, and check its memory and threads"
+        )
 
     @property
     def standby(self) -> str:
@@ -243,6 +275,7 @@ class Service:
 
     def _check_timers(self) -> None:
         """Wake the engine worker for job limits and leadership, and the warehouse worker for due queries."""
+        self._timers_checked_at = time.monotonic()
         if not self.db.sqlite or self.engine.has_running_attempts():
             self._engine_worker.wake()
         if self._is_active_leader and self.engine.has_due_query():
@@ -282,7 +315,7 @@ class Service:
 
     def _prune_logs(self) -> None:
         """Remove logs older than `log_retention`."""
-        if pruned := logs.prune(self.context):
+        if pruned := log_retention.prune(self.context):
             log.info("removed the logs of %d attempts", pruned)
 
     def _schedule_wakeup(self) -> None:

@@ -6,10 +6,12 @@ The protocol is one datagram per message to the socket named by NOTIFY_SOCKET.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import time
 from collections.abc import MutableMapping
 from contextlib import suppress
+from pathlib import Path
 
 _SEND_SECONDS = 10.0
 _BEATS = 4
@@ -31,6 +33,8 @@ class Manager:
         self.beat_seconds = within / _BEATS if watched else None
         """The longest allowed time between calls of `beat`, in seconds; None without a watchdog."""
         self._next_beat = 0.0
+        self.unit = _unit() if address else ""
+        """The name of the service, such as `backfilld@nba.service`; empty without a service manager."""
 
     def status(self, text: str) -> None:
         """Set the line that `systemctl status` shows."""
@@ -59,3 +63,12 @@ class Manager:
             sender.settimeout(_SEND_SECONDS)
             sender.connect(self._address)
             sender.sendall(message.encode())
+
+
+def _unit() -> str:
+    """The service in whose control group this process is."""
+    with suppress(OSError):
+        group = Path("/proc/self/cgroup").read_text("utf-8")
+        if found := re.search(r"/([^/\n]+\.service)(?:/|$)", group, re.MULTILINE):
+            return found[1]
+    return "the service"

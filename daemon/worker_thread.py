@@ -109,6 +109,17 @@ class Worker:
         return self._stopping.is_set()
 
     @property
+    def problem(self) -> str:
+        """The last error, or that the task does not return or its thread has ended; empty if all is well."""
+        if self.last_error:
+            return self.last_error
+        if self.stalled:
+            return "a tick does not return"
+        if self._thread.ident is not None and not self._thread.is_alive():
+            return "its thread has ended: restart the daemon"
+        return ""
+
+    @property
     def stalled(self) -> bool:
         """Whether the task has been running for longer than `STALL_SECONDS`."""
         since = self.busy_since

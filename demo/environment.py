@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
-from backfilld.demo import lake
+from backfilld.demo import faults, lake
 from backfilld.demo.bigquery_copy import PROJECT, connect, create_table, publish
 from backfilld.demo.job import rows_of
 from backfilld.demo.processors import PROCESSORS, SEASON_OPENS
@@ -29,12 +29,12 @@ _A_RUN = lake.HistoryRow(
 )
 
 
-def prepare(folder: Path, *, pace: str = "0", bigquery: str = "") -> Path:
+def prepare(folder: Path, *, pace: str = "0", bigquery: str = "", faulty: bool = False) -> Path:
     """Prepare a fresh demo in `folder`, and return the path of its pipeline file.
 
     `pace` is the seconds that each job takes. `bigquery` is the address of an emulator that is the warehouse
-    instead of the lake. An earlier demo in the folder is removed. Raises FileExistsError if the folder
-    contains anything else.
+    instead of the lake. `faulty` switches on the faults that the demo shows. An earlier demo in the folder is
+    removed. Raises FileExistsError if the folder contains anything else.
     """
     text = (Path(__file__).parent / "pipeline.toml").read_text(encoding="utf-8")
     _clear(folder, known_by=text.splitlines()[0])
@@ -43,6 +43,10 @@ def prepare(folder: Path, *, pace: str = "0", bigquery: str = "") -> Path:
     if bigquery:
         _create_tables(folder / "lake", bigquery)
         text = _on_bigquery(text, bigquery)
+    if faulty:
+        text = faults.require_props(text)
+        for fault in (faults.PARTIAL, faults.NO_DATA):
+            fault.switch_on(folder / "lake")
     pipeline = folder / "pipeline.toml"
     pipeline.write_text(text, encoding="utf-8")
     return pipeline

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
+_LINE = 200
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
+"""Colours, cursor movements and titles (ECMA-48: CSI and OSC)."""
 _RANGES = 4
 """How many ranges of dates a sentence names before it counts the rest."""
 
@@ -43,6 +48,18 @@ def first_line(message: str) -> str:
     """The first line of a foreign error message; later lines repeat the query or the address."""
     lines = [line.strip() for line in strip_unstorable(message).splitlines() if line.strip()]
     return lines[0][:300] if lines else "no message"
+
+
+def last_line(output: str) -> str:
+    """The last line of a job's output that has text: at most 200 characters, without control characters."""
+    lines = [line for line in output.splitlines() if line.strip()]
+    return strip_control(lines[-1]).strip()[:_LINE] if lines else ""
+
+
+def strip_control(text: str) -> str:
+    """A foreign text with escape sequences of terminals removed, and a blank for each control character."""
+    plain = _ESCAPES.sub("", strip_unstorable(text))
+    return "".join(" " if unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp"} else c for c in plain)
 
 
 def format_date_ranges(dates: Iterable[dt.date]) -> str:

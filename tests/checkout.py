@@ -14,7 +14,6 @@ from pathlib import Path
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.warehouses.adapter import PreflightCheck, QueryError, TableInfo
 from backfilld.daemon.warehouses.bigquery.preflight import checks
-from backfilld.daemon.warehouses.sql.user_sql import columns_in
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 
@@ -136,7 +135,6 @@ class Tables:
         expect = processor.expect
         columns = {processor.date_column, "game_id"}
         columns |= {column for rule in expect.rules.values() for column in rule.column_names()}
-        columns |= columns_in(expect.quality.where) if expect.quality else set()
         return TableInfo(
             columns=frozenset(columns), partition_column=processor.date_column, require_filter=True
         )

@@ -8,6 +8,8 @@ from backfilld.daemon.warehouses.adapter import Answers, Wanted, WarehouseError
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.evidence import Evidence, HistoryRun
+from backfilld.state.rules.expectations.figures import GroupCounts
+from backfilld.state.rules.expectations.rows_each import RowsEach
 
 Pair = tuple[str, dt.date]
 
@@ -30,6 +32,7 @@ class FakeWarehouse:
     closed: dict[Pair, HistoryRun] = field(default_factory=dict)
     open: dict[Pair, HistoryRun] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
+    refused_rules: dict[str, str] = field(default_factory=dict)
     down: str = ""
     asked: list[str] = field(default_factory=list)
 
@@ -40,6 +43,10 @@ class FakeWarehouse:
     def evidence(self, wanted: Wanted, *, purpose: str, stamps: Wanted | None = None) -> Answers:
         self._ask(purpose)
         return {(name, date): self._one(name, date) for name, dates in wanted.items() for date in dates}
+
+    def rule_problem(self, processor: str, date: dt.date) -> str:
+        del date
+        return self.refused_rules.get(processor, "")
 
     def close(self) -> None:
         pass
@@ -68,6 +75,8 @@ class FakeWarehouse:
             distinct={e.column: e.count[0] * self.calendar[date] for e in expect.distinct.root}
             if expect.distinct and rows
             else {},
+            distinct_keys=rows if expect.unique else None,
+            groups=_even_groups(rows, expect.rows_each) if expect.rows_each and rows else None,
             passing_rows=self.passing_rows.get((name, date), rows) if expect.quality else None,
             empty_counts=self.empty_counts.get((name, date), dict.fromkeys(expect.filled.columns, 0))
             if expect.filled
@@ -81,3 +90,9 @@ class FakeWarehouse:
         self.asked.append(what)
         if self.down:
             raise WarehouseError(self.down)
+
+
+def _even_groups(rows: int, rule: RowsEach) -> GroupCounts:
+    """Groups of the least size that the rule allows."""
+    least = max(rule.rows[0], 1)
+    return GroupCounts(groups=max(rows // least, 1), too_small=0, too_large=0, smallest=least, largest=least)

@@ -45,8 +45,12 @@ from backfilld.state.rules.expectations.filled import Filled
 from backfilld.state.rules.expectations.quality import Quality
 from backfilld.state.rules.expectations.ramp import RampStep
 from backfilld.state.rules.expectations.ratio import Ratio
+from backfilld.state.rules.expectations.rows_each import RowsEach
+from backfilld.state.rules.expectations.unique import Unique
+from backfilld.state.rules.expectations.volume import Volume
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.machine import Outcome, Trigger
+from backfilld.state.rules.machine import Trigger
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 from tests.documents import ROOT
 from tests.integration.api_world import make_api, small_pipeline
@@ -72,6 +76,9 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "filled": Filled,
     "distinct": DistinctColumn,
     "ramp": RampStep,
+    "unique": Unique,
+    "rows_each": RowsEach,
+    "volume": Volume,
 }
 """The tables of the pipeline file, by the names of their tables in the reference."""
 

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from flask import Flask, Response, current_app, g, request
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, ServiceUnavailable, TooManyRequests, Unauthorized
+from werkzeug.http import parse_cookie
 
 from backfilld.api.auth.rate_limit import TokenBuckets
 from backfilld.api.auth.sessions import LIFETIME_SECONDS, Sessions
 from backfilld.api.auth.tokens import ANONYMOUS, Scope, Token, Tokens, redacted
+from backfilld.api.http.lanes import Lane, lane_of
 from backfilld.daemon.engine.commands import Conflict
 from backfilld.daemon.settings import Settings, SettingsError
 from backfilld.state.records import Actor
@@ -66,7 +68,12 @@ def init_app(
 
 def current() -> RequestGuard:
     """The guard of the current app."""
-    guard: RequestGuard = current_app.extensions[_EXTENSION]
+    return guard_of(current_app)
+
+
+def guard_of(app: Flask) -> RequestGuard:
+    """The guard of an app."""
+    guard: RequestGuard = app.extensions[_EXTENSION]
     return guard
 
 
@@ -112,7 +119,7 @@ class RequestGuard:
         _check_origin()
         needed = self._scopes.get(request.endpoint or "", _default_scope())
         g.principal = self._identify(needed)
-        self._check_rate()
+        self._check_rate(needed)
         if needed is not None:
             _authorize(g.principal, needed)
         if needed is Scope.OPERATE and (leader := self._standby()):
@@ -151,33 +158,52 @@ class RequestGuard:
                 f"the Host {host!r} is not this daemon; use one of {known}, or --allowed-host NAME"
             )
 
-    def _check_rate(self) -> None:
-        wait = self._buckets.take((request.remote_addr, g.principal and g.principal.name))
+    def _check_rate(self, needed: Scope | None) -> None:
+        """Limit the changes and the reads of a client. Health and metrics have no limit, but a lane."""
+        operator = needed is Scope.OPERATE
+        lane = lane_of(request.method, request.path, operator=operator)
+        if lane is Lane.PROBE:
+            return
+        wait = self._buckets.take((request.remote_addr, g.principal and g.principal.name, operator))
         if wait:
             raise TooManyRequests(
                 f"more requests than {self._buckets.rate:g} a second; try again later",
                 retry_after=math.ceil(wait),
             )
 
-    def _identify(self, needed: Scope | None) -> Principal | None:
-        """The client; None without credentials or with unknown ones."""
+    def identify(self, authorization: str, cookies: str) -> Principal | None:
+        """The client by the headers Authorization and Cookie; None without credentials or with unknown ones.
+
+        Never raises: with an unusable token file no client is known.
+        """
         if self._tokens is None:
             return EVERYONE
         try:
+            token = self._presented(self._tokens, authorization, parse_cookie(cookies).get(COOKIE, ""))
+        except SettingsError:
+            return None
+        return Principal(token.name, token.scope) if token is not None else None
+
+    def _identify(self, needed: Scope | None) -> Principal | None:
+        """The client of the current request; None without credentials or with unknown ones."""
+        if self._tokens is None:
+            return EVERYONE
+        session = request.cookies.get(COOKIE, "")
+        try:
             with _usable():
-                token = self._presented(self._tokens)
+                token = self._presented(self._tokens, request.headers.get("Authorization", ""), session)
         except ServiceUnavailable:
             if needed is None:
                 return None
             raise
         return Principal(token.name, token.scope) if token is not None else None
 
-    def _presented(self, tokens: Tokens) -> Token | None:
+    def _presented(self, tokens: Tokens, authorization: str, session: str) -> Token | None:
         """The token of the Authorization header, or the one that opened the session of the cookie."""
-        if "Authorization" in request.headers:
-            scheme, _, text = request.headers["Authorization"].partition(" ")
+        if authorization:
+            scheme, _, text = authorization.partition(" ")
             return tokens.find(text.strip()) if scheme.lower() == "bearer" else None
-        opened_by = self._sessions.find(request.cookies.get(COOKIE, ""))
+        opened_by = self._sessions.find(session)
         return tokens.by_digest(opened_by) if opened_by is not None else None
 
 
@@ -212,7 +238,8 @@ def _default_scope() -> Scope:
 def _finish(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.get("request_id", "")
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers.setdefault("Cache-Control", "no-store")
+    caching = "private, no-cache" if "ETag" in response.headers else "no-store"
+    response.headers.setdefault("Cache-Control", caching)
     # The problem of a 500 refers to the log by the id of the request, so that has to be logged.
     if request.method not in _READ_METHODS or response.status_code == 500:
         values = (

@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from backfilld.api.cli.client import ApiError, Client, Json
-from backfilld.state.pipeline.sections import parse_duration
+from backfilld.state.pipeline.durations import parse_duration
 
 COMPLETION_SECONDS = 2.0
 """How long a shell waits for the daemon's answer."""

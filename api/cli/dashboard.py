@@ -70,10 +70,10 @@ def plain_lines(view: Snapshot) -> Iterator[str]:
 def failure_lines(failure: Failure, at: dt.datetime | None = None) -> Group:
     """A failure with its reason, and the command that shows more."""
     when = f"{at.astimezone():%H:%M:%S} " if at is not None else ""
-    head = f"✗ {when}{failure.subject} {failure.result}"
+    head = f"{failure.symbol} {when}{failure.subject} {failure.result}"
     reason = f": {sanitize_line(failure.reason)}" if failure.reason else ""
     return Group(
-        Text.assemble((head, "red"), reason, no_wrap=False, overflow="fold"),
+        Text.assemble((head, sign(failure.symbol)[1]), reason, no_wrap=False, overflow="fold"),
         Text(f"  → {failure.command}", style="dim"),
     )
 
@@ -111,7 +111,7 @@ def eta(progress: Json, at: dt.datetime) -> str:
         return method
     ends = dt.datetime.fromisoformat(progress["eta"])
     left = max((ends - at).total_seconds(), 0.0)
-    clock = f"{ends.astimezone():%H:%M}" if left < 43_200 else f"{ends.astimezone():%a %d %b %H:%M}"
+    clock = f"{ends.astimezone():%H:%M %Z}" if left < 43_200 else f"{ends.astimezone():%a %d %b %H:%M %Z}"
     return f"in {format_duration(left)}, at {clock} ({method})"
 
 

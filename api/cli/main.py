@@ -10,10 +10,7 @@ from typing import NamedTuple
 import click
 
 from backfilld import __version__
-from backfilld.api.cli.client import ApiError
-from backfilld.api.cli.output import sanitize
-from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.state.errors import UserError
+from backfilld.state.errors import BackfilldError
 from backfilld.state.suggestions import did_you_mean
 
 
@@ -41,9 +38,9 @@ GROUPS: Mapping[str, Mapping[str, Verb]] = {
         "release": Verb("control:release", "Release a hold."),
     },
     "Inspect": {
-        "status": Verb("inspect:status", "Show the status of everything, or of one date."),
-        "watch": Verb("inspect:watch", "Follow everything, or one backfill."),
-        "list": Verb("inspect:list_dates", "List dates by state, outcome or mark."),
+        "status": Verb("status:status", "Show the status of everything, or of one date."),
+        "watch": Verb("status:watch", "Follow everything, or one backfill."),
+        "list": Verb("status:list_dates", "List dates by state, outcome or mark."),
         "logs": Verb("logs:logs", "Print the log of an attempt."),
         "audit": Verb("audit:audit", "Show who changed what, newest first."),
     },
@@ -121,17 +118,7 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except UserError as error:
-        _print_error("\n".join(filter(None, [f"backfilld: {error}", error.hint])))
-        sys.exit(2)
-    except WarehouseError as error:
-        _print_error(f"backfilld: the warehouse could not be queried: {error}")
-        sys.exit(1)
-    except ApiError as error:
-        _print_error(f"backfilld: {error}")
-        sys.exit(1 if error.status is None or error.status >= 500 or error.status in (404, 409) else 2)
+    except BackfilldError as error:
+        from backfilld.api.cli.errors import print_error  # noqa: PLC0415  `--help` needs none of its imports
 
-
-def _print_error(error: str) -> None:
-    """Print an error on stderr. It may quote a foreign text, whose control characters go."""
-    click.echo(sanitize(error), err=True)
+        sys.exit(print_error(error))

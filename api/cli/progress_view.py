@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 from backfilld.api.cli.arguments import attempt_dates
 from backfilld.api.cli.client import Client, Json
+from backfilld.api.formatting import format_attempt_result
+from backfilld.state.formatting import last_line
 from backfilld.state.records import attempt_result
+from backfilld.state.rules.verdict import Verdict
 
 ENDED = ("finished", "cancelled", "stopped", "stuck", "paused")
 """The statuses in which a backfill no longer continues by itself."""
@@ -67,6 +70,8 @@ class Failure:
     result: str
     reason: str
     command: str
+    symbol: str = "✗"
+    """The sign in front of it: that of the verdict where the job itself exited with 0."""
 
 
 class FailureTracker:
@@ -104,10 +109,21 @@ class FailureTracker:
 
 
 def attempt_failure(attempt: Json) -> Failure:
-    """A failed attempt: its exit code or why it has none, and its last line of output."""
+    """A failed attempt: its exit code or why it has none, and its last line of output.
+
+    A job that exited with 0 is shown with the verdict that followed instead: `exit 0 · 2 of 14 rows`.
+    """
     code = attempt["exit_code"]
-    last_line = attempt["tail"].strip().splitlines()[-1:]
-    parts = [f"exit {code}" if code is not None else "", attempt["detail"], *last_line]
+    verdict = attempt["verdict"]
+    if code == 0 and verdict is not None:
+        return Failure(
+            subject=f"{attempt_dates(attempt)} {attempt['processor']}",
+            result=format_attempt_result(attempt["status"], code, verdict, attempt["verdict_reason"]),
+            reason="",
+            command=f"backfilld logs {attempt['id']}",
+            symbol=Verdict(verdict).symbol,
+        )
+    parts = [f"exit {code}" if code is not None else "", attempt["detail"], last_line(attempt["tail"])]
     return Failure(
         subject=f"{attempt_dates(attempt)} {attempt['processor']}",
         result=attempt_result(attempt["status"], code),

@@ -11,10 +11,10 @@ from rich.text import Text
 from backfilld.api.cli.client import Json
 from backfilld.api.cli.output import coloured, sanitize_line, sign
 from backfilld.api.cli.progress_view import attempt_failure
-from backfilld.api.formatting import format_duration
+from backfilld.api.formatting import format_attempt_result, format_duration
 from backfilld.daemon.reports.remedies import helpful_command
 from backfilld.state.formatting import format_counts
-from backfilld.state.records import attempt_result
+from backfilld.state.rules.verdict import Verdict
 
 _NONE = "–"
 
@@ -73,16 +73,18 @@ def _check(check: Json, longest: int) -> Iterator[Text]:
 
 def _attempt(attempt: Json, longest: int) -> Iterator[Text]:
     took = format_duration(attempt["duration_seconds"]) if attempt["ended_at"] else "so far"
-    result = attempt_result(attempt["status"], attempt["exit_code"])
-    line = f"  #{attempt['id']:<5} {attempt['processor']:<{longest}}  {result:<10}  {took}"
-    yield Text(line)
+    verdict, reason = attempt["verdict"], sanitize_line(attempt["verdict_reason"])
+    result = format_attempt_result(attempt["status"], attempt["exit_code"], verdict, reason)
+    symbol = sign(Verdict(verdict).symbol) if verdict else (" ", "")
+    name = f" #{attempt['id']:<5} {attempt['processor']:<{longest}}  "
+    yield Text.assemble(" ", symbol, name, (result, symbol[1]), f"  {took}")
     if attempt["status"] != "running" and attempt["exit_code"] != 0:
         failure = attempt_failure(attempt)
         yield Text.assemble(f"      {sanitize_line(failure.reason)}  ", (f"→ {failure.command}", "dim"))
 
 
 def _transition(row: Json) -> Text:
-    at = f"{dt.datetime.fromisoformat(row['at']).astimezone():%Y-%m-%d %H:%M:%S}"
+    at = f"{dt.datetime.fromisoformat(row['at']).astimezone():%Y-%m-%d %H:%M:%S %Z}"
     reason = f": {sanitize_line(row['reason'])}" if row["reason"] else ""
     states = f"{row['from']} → {row['to']}"
     return Text.assemble((f"  {at}  ", "dim"), f"{states}  {row['trigger']} by {row['actor']}{reason}")
@@ -104,4 +106,4 @@ def _checked(checks: list[Json], now: dt.datetime) -> str:
 def _clock(moment: str, now: dt.datetime) -> str:
     """The time, with the date unless that is today."""
     at = dt.datetime.fromisoformat(moment).astimezone()
-    return f"{at:%H:%M:%S}" if at.date() == now.astimezone().date() else f"{at:%Y-%m-%d %H:%M}"
+    return f"{at:%H:%M:%S %Z}" if at.date() == now.astimezone().date() else f"{at:%Y-%m-%d %H:%M %Z}"

@@ -36,9 +36,7 @@ def _problems(one: ProcessorQuality) -> Iterator[str]:
     elif one.where:
         share = "" if one.percent_good is None else f" ({one.percent_good:.1f}% good)"
         yield f"{one.below} of {one.rows} rows do not hold {one.where}{share}"
-    yield from (
-        f"{column} is NULL or zero in {n} of {one.rows}" for column, n in one.empty_counts.items() if n
-    )
+    yield from (f"{column} is empty in {n} of {one.rows}" for column, n in one.empty_counts.items() if n)
 
 
 def _date_problems(date: DateQuality) -> str:
@@ -46,5 +44,5 @@ def _date_problems(date: DateQuality) -> str:
     if not date.verdict.satisfied:
         return f"{date.verdict}: {sanitize_line(date.reason)}"
     below = [f"{date.below} of {date.rows} rows below"] if date.below else []
-    empty_counts = [f"{column} is NULL or zero in {n}" for column, n in date.empty_counts.items()]
+    empty_counts = [f"{column} is empty in {n}" for column, n in date.empty_counts.items()]
     return ", ".join([*below, *empty_counts]) + ", within what is allowed"

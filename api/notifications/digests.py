@@ -14,9 +14,9 @@ from html import escape
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.reports import stuck
 from backfilld.daemon.reports.progress import progress
-from backfilld.state.formatting import format_utc
+from backfilld.state.formatting import format_utc, pluralize
 from backfilld.state.records import BackfillRow, HoldRow
-from backfilld.state.store import backfills, holds, notifications
+from backfilld.state.store import attempt_verdicts, backfills, holds, notifications
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.notifications import ENDED, STUCK
 
@@ -121,7 +121,8 @@ def _message(tx: Transaction, context: EngineContext, backfill: BackfillProgress
     row = backfill.row
     if topic == ENDED:
         result = "finished (100 %)" if backfill.status == "finished" else "was cancelled"
-        return f"{result}, started {format_utc(row.created_at)}\n{_table(tx, backfill)}"
+        wrong = _wrong_attempts(tx, row.id)
+        return f"{result}, started {format_utc(row.created_at)}{wrong}\n{_table(tx, backfill)}"
     if topic == _step(0):
         return (
             f"started: {row.start}..{row.end}, {_counts(backfills.answers(tx, row.id))}{_requested_by(row)}"
@@ -133,6 +134,15 @@ def _message(tx: Transaction, context: EngineContext, backfill: BackfillProgress
     if topic == STUCK:
         return f"is stuck: {backfill.stuck_on}; {_so_far(backfill)}"
     return f"is stopped: {row.stop_reason}; {_so_far(backfill)}. To resume: backfilld resume {row.id}"
+
+
+def _wrong_attempts(tx: Transaction, backfill_id: int) -> str:
+    """How many attempts reported success and left something wrong, by verdict; empty without any."""
+    verdicts = attempt_verdicts.unsatisfied_with_code_0(tx, backfill_id)
+    if not verdicts:
+        return ""
+    attempts = pluralize(sum(verdicts.values()), "attempt")
+    return f"; {attempts} exited with 0 and left something wrong: {_counts(verdicts)}"
 
 
 def _requested_by(row: BackfillRow) -> str:

@@ -6,14 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.page import calendar_grid
 from backfilld.api.page.date_styles import DateStyle, DateStyles
-from backfilld.api.ports import DaemonService
 from backfilld.api.schemas.plans import Plan
-from backfilld.api.schemas.responses import Check, Date
+from backfilld.api.schemas.responses import Check, DateDetail
 from backfilld.daemon.reports.plan.results import Step
-from backfilld.state.pipeline.phase import PENDING
-from backfilld.state.store import attempts, queries
+from backfilld.state.pipeline.phase import FAILED, PENDING
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.store import attempts, reporting
 from backfilld.state.store.database import Transaction
 
 
@@ -50,17 +51,17 @@ def calendar_image(service: DaemonService, styles: DateStyles) -> CalendarImage:
     with service.context.db.read() as tx:
         running_ids = [row.id for row in attempts.running(tx)]
         version = _version(tx, running_ids)
-        cells = queries.calendar(tx)
+        cells = reporting.calendar(tx)
         covered = attempts.covered(tx, running_ids)
     running = {date for dates in covered.values() for date in dates}
     return CalendarImage(version, calendar_grid.rows(cells, service.pipeline.seasons, styles, running))
 
 
 def _version(tx: Transaction, running_ids: Sequence[int]) -> str:
-    return "-".join((queries.calendar_version(tx), *map(str, running_ids)))
+    return "-".join((reporting.calendar_version(tx), *map(str, running_ids)))
 
 
-def passed_states(date: Date) -> set[str]:
+def passed_states(date: DateDetail) -> set[str]:
     """The states that a date has passed since it was last put to `pending`."""
     passed: set[str] = set()
     for move in date.transitions:
@@ -68,10 +69,30 @@ def passed_states(date: Date) -> set[str]:
     return passed
 
 
-def by_phase(date: Date) -> list[tuple[str, list[Check]]]:
+def by_phase(date: DateDetail) -> list[tuple[str, list[Check]]]:
     """The verdicts of a date by phase, in the order of the pipeline."""
     groups = groupby(date.processors, lambda check: check.phase or "")
     return [(phase, list(checks)) for phase, checks in groups]
+
+
+def acceptable(date: DateDetail, pipeline: Pipeline) -> set[str]:
+    """The processors whose missing output an operator can accept: their turn came, and no job runs."""
+    state = date.state
+    if state == FAILED:
+        state = next((move.source for move in reversed(date.transitions) if move.target == FAILED), None)
+    reached = next((stage.index for stage in pipeline.stages if stage.name == state), None)
+    if reached is None:
+        reached = -1 if state == PENDING else len(pipeline.stages)
+    return {
+        check.processor
+        for check in date.processors
+        if not check.satisfied
+        and check.attempt_id is None
+        and check.asked_at is not None
+        and (stage := pipeline.stage_of.get(check.processor)) is not None
+        and stage.index <= reached
+        and (check.attempts or date.state in (None, FAILED))
+    }
 
 
 def summarize_plan(plan: Plan) -> Iterator[tuple[str, list[PlannedJobs]]]:

@@ -18,13 +18,15 @@ from werkzeug.wrappers import Response as AnyResponse
 from backfilld.api import activity, problems, serializers
 from backfilld.api.auth.request_guard import principal
 from backfilld.api.auth.tokens import Scope
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import parse
-from backfilld.api.page import filters, view_models
+from backfilld.api.page import filters, grid_views, list_views, view_models
 from backfilld.api.page.date_styles import DateStyles
-from backfilld.api.ports import DaemonService
+from backfilld.api.page.rendering import query_fields, render
 from backfilld.api.routes import backfills, dates, reports
 from backfilld.api.schemas import requests
 from backfilld.api.schemas.fields import whole_number
+from backfilld.api.schemas.new_backfill import NewBackfill
 from backfilld.api.schemas.responses import Problem
 from backfilld.daemon.reports.progress import progress
 from backfilld.state.pipeline.phase import FAILED
@@ -55,13 +57,24 @@ def blueprint(service: DaemonService) -> Blueprint:
     for name, filter_ in filters.FILTERS.items():
         page.add_app_template_filter(filter_, name)
     page.context_processor(
-        lambda: {"pipeline": service.pipeline.name, "styles": styles, "principal": principal()}
+        lambda: {
+            "pipeline": service.pipeline.name,
+            "timezone": service.pipeline.timezone,
+            "styles": styles,
+            "principal": principal(),
+        }
     )
     page.after_request(_add_security_headers)
     page.register_error_handler(Unauthorized, _redirect_to_login)
     for error_type in problems.HANDLED:
         page.register_error_handler(error_type, _problem)
     page.add_url_rule("/", overview.__name__, partial(overview, service, styles))
+    page.add_url_rule("/grid", "grid", partial(grid_views.show, service))
+    page.add_url_rule("/dates", "date_list", partial(list_views.date_list, service))
+    page.add_url_rule("/dates", "change_dates", partial(list_views.change_dates, service), methods=["POST"])
+    page.add_url_rule("/attempts", "attempt_list", partial(list_views.attempt_list, service))
+    page.add_url_rule("/grid/enqueue", "enqueue_marked", grid_views.enqueue_marked)
+    page.add_url_rule("/grid", "change_grid", partial(grid_views.change, service), methods=["POST"])
     for route, view in _VIEWS.items():
         page.add_url_rule(route, view.__name__, partial(view, service))
     return page
@@ -75,7 +88,7 @@ def overview(service: DaemonService, styles: DateStyles) -> AnyResponse:
     with service.context.db.read() as tx:
         report, waits = progress(tx, service.context), activity.waits(tx, service.context)
     jobs = [job.attempt for job in report.running[:MAX_JOBS]]
-    return _render(
+    return render(
         "overview",
         progress=serializers.progress(report, service.pipeline),
         grid=None if part else view_models.calendar_image(service, styles),
@@ -88,8 +101,11 @@ def overview(service: DaemonService, styles: DateStyles) -> AnyResponse:
 
 
 def _calendar(service: DaemonService, styles: DateStyles) -> Response:
-    if view_models.calendar_image_version(service) in request.if_none_match:
-        return Response(status=304)
+    version = view_models.calendar_image_version(service)
+    if request.if_none_match.contains_weak(version):
+        unchanged = Response(status=304)
+        unchanged.set_etag(version)
+        return unchanged
     grid = view_models.calendar_image(service, styles)
     response = Response(render_template("parts/calendar.html", grid=grid))
     response.set_etag(grid.version)
@@ -100,7 +116,7 @@ def date(service: DaemonService, date: str) -> AnyResponse:
     """One date."""
     path = parse(requests.ByDate, {"date": date})
     shown = dates.get_date(service, path=path)
-    return _render(
+    return render(
         "date",
         date=shown,
         before=path.date - DAY,
@@ -108,20 +124,21 @@ def date(service: DaemonService, date: str) -> AnyResponse:
         states=service.context.machine.states,
         passed=view_models.passed_states(shown),
         verdicts=view_models.by_phase(shown),
+        acceptable=view_models.acceptable(shown, service.pipeline),
     )
 
 
 def backfill_list(service: DaemonService) -> AnyResponse:
     """All backfills."""
-    query = parse(requests.BackfillsPage, {"limit": "50", **_query_fields("cursor")})
-    return _render("backfills", backfills=backfills.list_backfills(service, query=query))
+    query = parse(requests.BackfillsPage, {"limit": "50", **query_fields("cursor")})
+    return render("backfills", backfills=backfills.list_backfills(service, query=query))
 
 
 def backfill(service: DaemonService, id: str) -> AnyResponse:  # noqa: A002 - the API's name for it
     """One backfill with its dates."""
     path = parse(requests.ById, {"id": id})
-    query = parse(requests.BackfillDatesPage, {"limit": "200", **_query_fields("cursor")})
-    return _render(
+    query = parse(requests.BackfillDatesPage, {"limit": "200", **query_fields("cursor")})
+    return render(
         "backfill",
         backfill=backfills.get_backfill(service, path=path),
         page=backfills.list_backfill_dates(service, path=path, query=query),
@@ -130,12 +147,12 @@ def backfill(service: DaemonService, id: str) -> AnyResponse:  # noqa: A002 - th
 
 def enqueue(service: DaemonService) -> str:
     """The form for a new backfill; once it is filled in, the plan of it."""
-    fields = _query_fields(*ENQUEUE_FIELDS)
+    fields = query_fields(*ENQUEUE_FIELDS)
     form = {"form": fields, "sources": list(Sources)}
     if "start" not in fields:
         return render_template("enqueue.html", **form)
     values = _request_values(fields)
-    body = parse(requests.NewBackfill, {**values, "dry_run": True})
+    body = parse(NewBackfill, {**values, "dry_run": True})
     result = backfills.create_backfill(service, body=body, header=requests.IdempotencyKey()).body
     query = {name: fields[name] for name in ("start", "end", "sources") if name in fields}
     plan = reports.get_plan(service, query=parse(requests.PlanRange, query))
@@ -152,7 +169,7 @@ def enqueue(service: DaemonService) -> str:
 
 def validation(service: DaemonService) -> str:
     """The form for a validation, and its report."""
-    fields = _query_fields("start", "end")
+    fields = query_fields("start", "end")
     report = None
     if "start" in fields:
         report = reports.get_validation(service, query=parse(requests.Range, fields))
@@ -178,20 +195,6 @@ _VIEWS: Mapping[str, _View] = {
 
 
 _FORMS = {"page.enqueue": "enqueue.html", "page.validation": "validation.html"}
-
-
-def _render(name: str, **context: Any) -> Response:
-    """A live page, or only its part when its script polls; 304 while it has not changed."""
-    folder = "parts/" if request.args.get("part") else ""
-    response = Response(render_template(f"{folder}{name}.html", **context))
-    response.add_etag()
-    response.make_conditional(request)
-    return response
-
-
-def _query_fields(*names: str) -> dict[str, str]:
-    """The fields of the query string that are not empty."""
-    return {name: request.args[name] for name in names if request.args.get(name)}
 
 
 def _request_values(fields: Mapping[str, str]) -> dict[str, Any]:

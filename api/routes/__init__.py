@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from backfilld.api.endpoint import Router
-from backfilld.api.routes import attempts, auth, backfills, dates, holds, reports, status
+from backfilld.api.routes import attempts, auth, backfills, dates, grid, holds, reports, status
 
 SECTIONS: Sequence[Router] = (
     backfills.section,
     dates.section,
+    grid.section,
     attempts.section,
     holds.section,
     reports.section,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from flask import Response
 
 from backfilld.api import job_log, serializers
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import Router
-from backfilld.api.ports import DaemonService
 from backfilld.api.problems import BadInput
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.state.records import AttemptRow, AttemptStatus
-from backfilld.state.store import attempts, queries
+from backfilld.state.store import attempts, reporting
 from backfilld.state.suggestions import did_you_mean
 
 section = Router("attempts", "Executions of jobs")
@@ -27,12 +27,14 @@ def list_attempts(service: DaemonService, *, query: requests.AttemptsPage) -> re
         message = f"there is no processor '{query.processor}'; {did_you_mean(query.processor, known)}"
         raise BadInput.for_field("processor", message)
     with service.context.db.read() as tx:
-        rows = queries.attempts_page(
+        rows = reporting.attempts_page(
             tx,
             below=query.cursor,
             statuses=query.status or (),
             failed=query.failed,
             processor=query.processor or "",
+            verdicts=query.verdict or (),
+            reason=query.reason or "",
             limit=query.limit + 1,
         )
         items = serializers.attempts(tx, rows[: query.limit])
@@ -58,17 +60,21 @@ def get_attempt(service: DaemonService, *, path: requests.ById) -> responses.Att
 def get_attempt_log(service: DaemonService, *, path: requests.ById, query: requests.LogPart) -> Response:
     """The output of the job: all of it, the last `tail` lines, or everything from byte `offset` on.
 
+    The last lines are cut at 8 MB, from their beginning.
     The response has at most `limit` bytes. X-Log-End is the `offset` of the next request, until it equals
     X-Log-Size. To follow a log, repeat while X-Attempt-Status is `running`.
     """
     with service.context.db.read() as tx:
         attempt = _existing(attempts.get(tx, path.id), path.id)
     executor = service.executors.get(attempt.executor)
-    part = (
-        job_log.read(executor.log(attempt.id), tail=query.tail, offset=query.offset, limit=query.limit)
-        if executor is not None
-        else None
-    )
+    try:
+        part = (
+            job_log.read(executor.log(attempt.id), tail=query.tail, offset=query.offset, limit=query.limit)
+            if executor is not None
+            else None
+        )
+    except OSError as error:
+        raise NotFound(f"the log of attempt {attempt.id} cannot be read: {error.strerror}") from error
     if part is None and attempt.status is not AttemptStatus.RUNNING:
         raise NotFound(f"the log of attempt {attempt.id} was deleted or never started")
     headers = {

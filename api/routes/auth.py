@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 
 from backfilld.api.auth import request_guard
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import Reply, Router
-from backfilld.api.ports import DaemonService
 from backfilld.api.schemas import requests
 from backfilld.api.schemas.auth import Audit, AuditEntry, Identity, LoggedOut
 from backfilld.api.schemas.fields import next_cursor

@@ -6,16 +6,18 @@ from typing import Any
 
 from backfilld.api import serializers
 from backfilld.api.auth.request_guard import current_actor
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import Reply, Router
-from backfilld.api.ports import DaemonService
 from backfilld.api.problems import BadInput
-from backfilld.api.schemas import requests, responses
+from backfilld.api.schemas import enqueue_result, requests, responses
 from backfilld.api.schemas.fields import next_cursor
+from backfilld.api.schemas.new_backfill import NewBackfill
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.enqueue_request import DateResult, EnqueueRequest, EnqueueResult
 from backfilld.daemon.reports.waiting import waiting_on
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow, EnqueueOutcome
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.selection import UnknownSelection, downstream, resolve
 from backfilld.state.store import backfills, dates
 from backfilld.state.store.backfills import BackfillDateRow
@@ -25,16 +27,14 @@ section = Router("backfills", "Requests for sets of dates")
 
 @section.post(
     "/v1/backfills",
-    responses.EnqueueResult,
-    body=requests.NewBackfill,
+    enqueue_result.EnqueueResult,
+    body=NewBackfill,
     header=requests.IdempotencyKey,
     status=(201, 200),
     problems=(409,),
     headers=("Location",),
 )
-def create_backfill(
-    service: DaemonService, *, body: requests.NewBackfill, header: requests.IdempotencyKey
-) -> Reply:
+def create_backfill(service: DaemonService, *, body: NewBackfill, header: requests.IdempotencyKey) -> Reply:
     """Request dates; every requested date gets an outcome.
 
     A dry run (200) returns the same response and stores nothing. The same Idempotency-Key with the same body
@@ -166,7 +166,7 @@ def _backfill(service: DaemonService, number: int, **more: int) -> responses.Bac
         return serializers.backfill(tx, service.context, row, **more)
 
 
-def _selection(service: DaemonService, body: requests.NewBackfill) -> tuple[str, ...] | None:
+def _selection(service: DaemonService, body: NewBackfill) -> tuple[str, ...] | None:
     try:
         return resolve(service.pipeline, body.select, body.exclude, with_upstream=body.with_upstream)
     except UnknownSelection as error:
@@ -184,8 +184,8 @@ def _becomes_stale(service: DaemonService, result: EnqueueResult) -> dict[str, A
     return {"becomes_stale": debt} if debt else {}
 
 
-def _enqueue_result(service: DaemonService, result: EnqueueResult) -> responses.EnqueueResult:
-    return responses.EnqueueResult(
+def _enqueue_result(service: DaemonService, result: EnqueueResult) -> enqueue_result.EnqueueResult:
+    return enqueue_result.EnqueueResult(
         id=result.id,
         start=result.start,
         end=result.end,
@@ -197,9 +197,9 @@ def _enqueue_result(service: DaemonService, result: EnqueueResult) -> responses.
     )
 
 
-def _detail(detail: DateResult) -> responses.DateResult:
+def _detail(detail: DateResult) -> enqueue_result.DateResult:
     proof: dict[str, Any] = {"verdicts": dict(detail.verdicts)} if detail.verdicts else {}
-    return responses.DateResult(date=detail.date, outcome=detail.outcome, reason=detail.reason, **proof)
+    return enqueue_result.DateResult(date=detail.date, outcome=detail.outcome, reason=detail.reason, **proof)
 
 
 def _requested(
@@ -207,11 +207,12 @@ def _requested(
 ) -> responses.RequestedDate:
     """A date as it ended for this backfill; else its current state."""
     ended_here = bool(row.state) and current is not None and current.version == row.ended_version
+    outcome = row.outcome if row.state else current.outcome if current else ""
     return responses.RequestedDate(
         date=row.date,
         request_outcome=EnqueueOutcome(row.answer),
         reason=current.reason if current and ended_here and current.state == FAILED else row.reason,
         state=row.state or (current.state if current else None),
-        outcome=(row.outcome if row.state else current.outcome if current else "") or None,
+        outcome=Outcome(outcome) if outcome else None,
         waiting_on=None if row.state else waiting_on,
     )

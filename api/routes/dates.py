@@ -10,8 +10,8 @@ from flask import Response
 
 from backfilld.api import serializers
 from backfilld.api.auth.request_guard import current_actor
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import Reply, Router
-from backfilld.api.ports import DaemonService
 from backfilld.api.problems import BadInput
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.calendar import Calendar
@@ -19,15 +19,16 @@ from backfilld.api.schemas.fields import next_cursor
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports.waiting import waiting_on, with_pause
 from backfilld.state.records import CheckRow, DateRow
-from backfilld.state.store import attempts, calendar_days, checks, dates, interests, queries, transitions
+from backfilld.state.store import attempts, calendar_days, checks, dates, interests, reporting, transitions
 from backfilld.state.store.database import Transaction
+from backfilld.state.store.date_filters import DateFilter
 from backfilld.state.suggestions import did_you_mean
 
 section = Router("dates", "Dates, each with one state machine")
 DAY = dt.timedelta(days=1)
-_STATUS_FIELDS = responses.DateSummary.model_fields.keys() & responses.Date.model_fields.keys() - {
+_STATUS_FIELDS = responses.DateSummary.model_fields.keys() & responses.DateDetail.model_fields.keys() - {
     "date",
     "season",
 }
@@ -39,11 +40,15 @@ def list_dates(service: DaemonService, *, query: requests.DatesPage) -> response
     """Dates that were ever enqueued, oldest first."""
     start, end = query.start or EARLIEST, query.end or LATEST
     first = start if query.cursor is None else max(start, query.cursor + DAY)
-    states, limit = _states(service.context, query.state), query.limit + 1
+    states, more = _states(service.context, query.state), list(_filter(service.context, query).conditions())
     with service.context.db.read() as tx:
-        number = queries.number_of_dates(tx, start=start, end=end, states=states, mark=query.mark)
-        rows = dates.page(tx, start=first, end=end, states=states, mark=query.mark, limit=limit)
-        page = rows[: query.limit]
+        number = reporting.number_of_dates(
+            tx, start=start, end=end, states=states, mark=query.mark, more=more
+        )
+        rows = dates.page(
+            tx, start=first, end=end, states=states, mark=query.mark, more=more, limit=query.limit + 1
+        )
+        page = with_pause(tx, rows[: query.limit])
         waits = waiting_on(tx, service.context, page)
     items = [serializers.date_summary(row, waits.get(row.date)) for row in page]
     following = next_cursor("date", rows, query.limit)
@@ -57,27 +62,29 @@ def get_calendar(service: DaemonService, *, header: requests.IfNoneMatch) -> Rep
     Send the ETag back as If-None-Match: the response is a cheap 304 until a date changes its state.
     """
     with service.context.db.read() as tx:
-        version = queries.calendar_version(tx)
+        version = reporting.calendar_version(tx)
         etag = {"ETag": f'"{version}"'}
         if header.if_none_match == etag["ETag"]:
             return Response(status=304, headers=etag)
-        return Reply(body=serializers.calendar(version, queries.calendar(tx)), headers=etag)
+        return Reply(body=serializers.calendar(version, reporting.calendar(tx)), headers=etag)
 
 
-@section.get("/v1/dates/{date}", responses.Date, path=requests.ByDate, problems=(404,))
-def get_date(service: DaemonService, *, path: requests.ByDate) -> responses.Date:
+@section.get("/v1/dates/{date}", responses.DateDetail, path=requests.ByDate, problems=(404,))
+def get_date(service: DaemonService, *, path: requests.ByDate) -> responses.DateDetail:
     """Everything about one date: verdicts with their figures, attempts, transitions."""
     return _date(service, path.date)
 
 
 @section.post(
     "/v1/dates/{date}/retry",
-    responses.Date,
+    responses.DateDetail,
     path=requests.ByDate,
     body=requests.RetryDate,
     problems=(404, 409),
 )
-def retry_date(service: DaemonService, *, path: requests.ByDate, body: requests.RetryDate) -> responses.Date:
+def retry_date(
+    service: DaemonService, *, path: requests.ByDate, body: requests.RetryDate
+) -> responses.DateDetail:
     """Put an ended date back to `pending`; with `cascade` also the dates that are stale because of it."""
     service.commands.retry_date(path.date, by=current_actor(), force=body.force, cascades=body.cascade)
     return _date(service, path.date)
@@ -96,15 +103,30 @@ def retry_dates(service: DaemonService, *, body: requests.RetryMarked) -> respon
 
 @section.post(
     "/v1/dates/{date}/accept",
-    responses.Date,
+    responses.DateDetail,
     path=requests.ByDate,
     body=requests.Accept,
     problems=(404, 409),
 )
-def accept_date(service: DaemonService, *, path: requests.ByDate, body: requests.Accept) -> responses.Date:
+def accept_date(
+    service: DaemonService, *, path: requests.ByDate, body: requests.Accept
+) -> responses.DateDetail:
     """Waive the output of a processor: the date may pass without it."""
     service.commands.accept(path.date, body.processor, by=current_actor(), reason=body.reason)
     return _date(service, path.date)
+
+
+def _filter(context: EngineContext, query: requests.DatesPage) -> DateFilter:
+    known = context.pipeline.processors
+    if query.processor is not None and query.processor not in known:
+        message = f"there is no processor '{query.processor}'; {did_you_mean(query.processor, known)}"
+        raise BadInput.for_field("processor", message)
+    return DateFilter(
+        outcomes=query.outcome or (),
+        processor=query.processor or "",
+        verdicts=query.verdict or (),
+        reason=query.reason or "",
+    )
 
 
 def _states(context: EngineContext, wanted: str | None) -> list[str]:
@@ -117,7 +139,7 @@ def _states(context: EngineContext, wanted: str | None) -> list[str]:
     return states
 
 
-def _date(service: DaemonService, date: dt.date) -> responses.Date:
+def _date(service: DaemonService, date: dt.date) -> responses.DateDetail:
     context = service.context
     with context.db.read() as tx:
         row = dates.get(tx, date)
@@ -125,7 +147,7 @@ def _date(service: DaemonService, date: dt.date) -> responses.Date:
         if row is None and not checked:
             raise NotFound(f"{date} was never enqueued")
         day = context.pipeline.seasons.day(date, calendar_days.between(tx, date, date).get(date))
-        return responses.Date(
+        return responses.DateDetail(
             **_status(tx, context, row),
             date=date,
             wanted_by=[interest.backfill_id for interest in interests.owners(tx, [date]).get(date, ())],
@@ -142,7 +164,8 @@ def _status(tx: Transaction, context: EngineContext, row: DateRow | None) -> dic
     """State and marks of a date; all None if it was never enqueued and is only a lookback of later dates."""
     if row is None:
         return {"version": None, **dict.fromkeys(_STATUS_FIELDS)}
-    summary = serializers.date_summary(row, waiting_on(tx, context, [row]).get(row.date))
+    (shown,) = with_pause(tx, [row])
+    summary = serializers.date_summary(shown, waiting_on(tx, context, [row]).get(row.date))
     return {"version": row.version, **summary.model_dump(include=_STATUS_FIELDS)}
 
 

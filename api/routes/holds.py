@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from backfilld.api import serializers
 from backfilld.api.auth.request_guard import current_actor
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import Router
-from backfilld.api.ports import DaemonService
 from backfilld.api.problems import BadInput
 from backfilld.api.schemas import requests, responses
 from backfilld.state.suggestions import did_you_mean

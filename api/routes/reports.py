@@ -9,8 +9,8 @@ from typing import ParamSpec, TypeVar
 
 from werkzeug.exceptions import ServiceUnavailable
 
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import Router
-from backfilld.api.ports import DaemonService
 from backfilld.api.schemas import requests
 from backfilld.api.schemas.plans import Comparison, Plan
 from backfilld.api.schemas.reports import Quality, Validation

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from flask import Response, current_app, jsonify, request
 
 from backfilld.api import activity, serializers
+from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import MEDIA_TYPE, Router
 from backfilld.api.metrics import OPENMETRICS
-from backfilld.api.ports import DaemonService
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.activity import Activity, Job, WaitGroup
 from backfilld.daemon.reports.progress import progress, running
+from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store import holds
 
 section = Router("status", "Progress, activity, health and metrics")
@@ -39,7 +40,9 @@ def get_activity(service: DaemonService) -> Activity:
             for job, row in zip(serializers.running(attempts, now), attempts, strict=True)
         ],
         waiting=[
-            WaitGroup(reason=wait.reason, dates=wait.n, first=wait.date, waiting_on=wait.waiting_on)
+            WaitGroup(
+                reason=WaitReason(wait.reason), dates=wait.n, first=wait.date, waiting_on=wait.waiting_on
+            )
             for wait in waits
         ],
     )

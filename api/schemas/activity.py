@@ -8,6 +8,7 @@ from pydantic import Field
 
 from backfilld.api.schemas.fields import ResponseModel
 from backfilld.api.schemas.responses import RunningAttempt
+from backfilld.state.rules.gates import WaitReason
 
 
 class Job(RunningAttempt):
@@ -19,7 +20,7 @@ class Job(RunningAttempt):
 class WaitGroup(ResponseModel):
     """Live dates that wait for the same reason, with the earliest of them and what it waits on."""
 
-    reason: str
+    reason: WaitReason
     dates: int
     first: dt.date
     waiting_on: str

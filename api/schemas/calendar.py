@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from backfilld.api.schemas.fields import ResponseModel
+from backfilld.state.rules.outcome import Outcome
+
+Span = Annotated[
+    tuple[dt.date, dt.date],
+    WithJsonSchema(
+        {"type": "array", "items": {"type": "string", "format": "date"}, "minItems": 2, "maxItems": 2}
+    ),
+]
+"""The first and the last of consecutive dates."""
 
 
 class CalendarGroup(ResponseModel):
     """The dates that share a state and an outcome."""
 
     state: str
-    outcome: str | None
+    outcome: Outcome | None
     dates: int
-    spans: list[tuple[dt.date, dt.date]] = Field(
+    spans: list[Span] = Field(
         description="runs of consecutive dates, each as its first and last, oldest first"
     )
 

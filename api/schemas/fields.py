@@ -83,13 +83,13 @@ def plain_date(value: object) -> dt.date:
 
 
 def whole_number(value: object) -> int:
-    """Parse an integer of a URL: an optional minus and up to 19 digits.
+    """Parse an integer of a URL: an optional minus and up to 19 digits, the first one not 0.
 
     Raises:
         ValueError: anything else.
     """
-    if not isinstance(value, str) or not re.fullmatch(r"-?[0-9]{1,19}", value):
-        raise ValueError("is not a whole number")
+    if not isinstance(value, str) or not re.fullmatch(r"0|-?[1-9][0-9]{0,18}", value):
+        raise ValueError("is not a whole number, written without leading zeros")
     return int(value)
 
 
@@ -104,8 +104,12 @@ def boolean(value: object) -> bool:
     return value == "true"
 
 
-def _readable(text: str) -> str:
-    """Reject control characters other than line breaks and tabs."""
+def readable(text: str) -> str:
+    """The text.
+
+    Raises:
+        ValueError: it has control characters other than line breaks and tabs.
+    """
     for character in text:
         if unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t":
             raise ValueError(f"has the control character U+{ord(character):04X}")
@@ -175,9 +179,9 @@ Lines = Annotated[int, Field(ge=0, le=100_000), BeforeValidator(whole_number)]
 """Lines of a log."""
 Bytes = Annotated[int, Field(ge=0, le=LARGEST), BeforeValidator(whole_number)]
 """An offset into a log, or a length, in bytes."""
-Text = Annotated[str, Field(max_length=500), AfterValidator(_readable)]
+Text = Annotated[str, Field(max_length=500), AfterValidator(readable)]
 Reason = Annotated[
-    str, Field(min_length=1, max_length=500), AfterValidator(_readable), AfterValidator(_not_blank)
+    str, Field(min_length=1, max_length=500), AfterValidator(readable), AfterValidator(_not_blank)
 ]
 DateCursor = Annotated[dt.date, BeforeValidator(_decoder("date", plain_date)), _CURSOR_SCHEMA]
 """The date after which a page begins."""

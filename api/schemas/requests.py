@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import hashlib
+from collections.abc import Callable
+from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -23,27 +23,47 @@ from backfilld.api.schemas.fields import (
     fault,
     whole_number,
 )
-from backfilld.daemon.engine.enqueue_request import EARLIEST, MOST_DATES
+from backfilld.api.schemas.ranges import refuse_reversed, refuse_wide
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.records import Action, AttemptStatus, Mark, Sources
+from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.verdict import Verdict
 
 
-def _statuses(value: object) -> object:
-    """Split a comma-separated list of statuses; an unknown one is an error of the whole parameter."""
-    if not isinstance(value, str):
-        return value
-    known = [status.value for status in AttemptStatus]
-    if unknown := [word for word in value.split(",") if word not in known]:
-        raise ValueError(f"'{unknown[0]}' is not a status; use one of {', '.join(known)}")
-    return tuple(map(AttemptStatus, value.split(",")))
+def _comma_separated(noun: str, members: type[StrEnum]) -> Callable[[object], object]:
+    """A parser of a comma-separated list; an unknown member is an error of the whole parameter."""
+
+    def parse(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        known = [member.value for member in members]
+        if unknown := [word for word in value.split(",") if word not in known]:
+            raise ValueError(f"'{unknown[0]}' is not a {noun}; use one of {', '.join(known)}")
+        return tuple(map(members, value.split(",")))
+
+    return parse
 
 
 Statuses = Annotated[
     tuple[AttemptStatus, ...],
-    BeforeValidator(_statuses),
+    BeforeValidator(_comma_separated("status", AttemptStatus)),
     WithJsonSchema({"type": "string", "description": f"comma-separated: {', '.join(AttemptStatus)}"}),
 ]
 """Attempt statuses in a query."""
+Verdicts = Annotated[
+    tuple[Verdict, ...],
+    BeforeValidator(_comma_separated("verdict", Verdict)),
+    WithJsonSchema({"type": "string", "description": f"comma-separated: {', '.join(Verdict)}"}),
+]
+"""Verdicts in a query."""
+Outcomes = Annotated[
+    tuple[Outcome, ...],
+    BeforeValidator(_comma_separated("outcome", Outcome)),
+    WithJsonSchema({"type": "string", "description": f"comma-separated: {', '.join(Outcome)}"}),
+]
+"""Outcomes in a query."""
+ProcessorName = Annotated[str, Field(min_length=1, max_length=80)]
+ReasonPart = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class ById(StrictModel):
@@ -130,17 +150,25 @@ class BackfillDatesPage(Page):
 
 
 class DatesPage(Page):
-    """A page of dates, oldest first; `state` is one state or a comma-separated list."""
+    """A page of dates, oldest first; `state`, `outcome`, `verdict`: one value or a comma-separated list.
+
+    `processor` with `verdict`: the processor that has it; alone: the one that is not satisfied. `reason` is a
+    part of why a date ended or of why a verdict is unsatisfied.
+    """
 
     start: PlainDate | None = None
     end: PlainDate | None = None
     state: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    outcome: Outcomes | None = None
     mark: Annotated[Mark, Field(strict=False)] | None = None
+    processor: ProcessorName | None = None
+    verdict: Verdicts | None = None
+    reason: ReasonPart | None = None
     cursor: DateCursor | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        _refuse_reversed(self.start, self.end)
+        refuse_reversed(self.start, self.end)
         return self
 
 
@@ -152,8 +180,8 @@ class Range(StrictModel):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        _refuse_reversed(self.start, self.end)
-        _refuse_wide("end", self.start, self.end or self.start)
+        refuse_reversed(self.start, self.end)
+        refuse_wide("end", self.start, self.end or self.start)
         return self
 
 
@@ -164,14 +192,18 @@ class PlanRange(Range):
 
 
 class AttemptsPage(Page):
-    """A page of attempts, newest first; `status` is one status or a comma-separated list.
+    """A page of attempts, newest first; `status` and `verdict` are one value or a comma-separated list.
 
-    `failed`: attempts that neither exited with code 0 nor were cancelled; `false`: all others.
+    `failed`: attempts that neither exited with code 0 nor were cancelled, and those whose output was not
+    satisfied afterwards; `false`: all others. `reason` is a part of how the job ended or of why its verdict
+    is what it is.
     """
 
     status: Statuses | None = None
     failed: Flag | None = None
-    processor: Annotated[str, Field(min_length=1, max_length=80)] | None = None
+    processor: ProcessorName | None = None
+    verdict: Verdicts | None = None
+    reason: ReasonPart | None = None
     cursor: NumberCursor | None = None
 
 
@@ -193,61 +225,6 @@ class Verbose(StrictModel):
     """With any value of `verbose` every check is listed."""
 
     verbose: Annotated[str, Field(max_length=10)] | None = None
-
-
-Terms = Annotated[
-    tuple[Annotated[str, Field(min_length=1, max_length=100)], ...], Field(max_length=1000, strict=False)
-]
-"""Terms of a selection: `name` or `phase:name`, with `+` before it for upstream, after it for downstream."""
-
-
-class NewBackfill(StrictModel):
-    """A request for a range (`start` to `end`, both included) or a list of dates.
-
-    Only the jobs of the processors in `select` and not in `exclude` run; without both, all of them.
-    """
-
-    start: PlainDate | None = None
-    end: PlainDate | None = None
-    dates: (
-        Annotated[tuple[PlainDate, ...], Field(min_length=1, max_length=MOST_DATES, strict=False)] | None
-    ) = None
-    sources: Annotated[Sources, Field(strict=False)] = Sources.ALL
-    select: Terms = ()
-    exclude: Terms = ()
-    with_upstream: bool = False
-    force: bool = False
-    priority: Annotated[int, Field(ge=-100, le=100)] = 0
-    max_failures: Annotated[int, Field(ge=1, le=MOST_DATES)] | None = None
-    note: Text = ""
-    dry_run: bool = False
-
-    @model_validator(mode="after")
-    def _range_or_list(self) -> Self:
-        if self.dates is not None:
-            if self.start is not None or self.end is not None:
-                raise fault("dates", "excludes start and end; give either dates or a range")
-            _refuse_wide("dates", min(self.dates), max(self.dates))
-        elif self.start is None:
-            raise fault("start", "is missing; give start and end, or dates")
-        else:
-            _refuse_reversed(self.start, self.end)
-            _refuse_wide("end", self.start, self.end or self.start)
-        return self
-
-    @property
-    def requested(self) -> tuple[dt.date, ...]:
-        """The requested dates, sorted, without duplicates."""
-        if self.dates is not None:
-            return tuple(sorted(set(self.dates)))
-        first = self.start or EARLIEST
-        last = self.end or first
-        return tuple(map(dt.date.fromordinal, range(first.toordinal(), last.toordinal() + 1)))
-
-    @property
-    def digest(self) -> str:
-        """A hash of the values: equal for equal requests, however their JSON was written."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
 class Pause(StrictModel):
@@ -275,7 +252,7 @@ class RetryMarked(StrictModel):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        _refuse_reversed(self.start, self.end)
+        refuse_reversed(self.start, self.end)
         return self
 
 
@@ -284,6 +261,30 @@ class Accept(StrictModel):
 
     processor: Annotated[str, Field(min_length=1, max_length=80)]
     reason: Reason
+
+
+class GridAction(StrEnum):
+    """What can be done with a rectangle of the grid."""
+
+    RETRY = "retry"
+    ACCEPT = "accept"
+
+
+class GridSelection(StrictModel):
+    """A rectangle of the grid, `first` and `last` included, and an action; without processors: all."""
+
+    first: PlainDate
+    last: PlainDate
+    processor: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    do: Annotated[GridAction, Field(strict=False)]
+    reason: Reason | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.last < self.first:
+            raise fault("last", f"{self.last} is before first {self.first}")
+        refuse_wide("last", self.first, self.last)
+        return self
 
 
 class AuditPage(Page):
@@ -298,7 +299,7 @@ class AuditPage(Page):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        _refuse_reversed(self.start, self.end)
+        refuse_reversed(self.start, self.end)
         return self
 
 
@@ -306,14 +307,3 @@ class Login(StrictModel):
     """The token that opens a session."""
 
     token: Annotated[str, Field(min_length=1, max_length=200)]
-
-
-def _refuse_reversed(start: dt.date | None, end: dt.date | None) -> None:
-    if start is not None and end is not None and end < start:
-        raise fault("end", f"{end} is before start {start}")
-
-
-def _refuse_wide(field: str, first: dt.date, last: dt.date) -> None:
-    days = (last - first).days + 1
-    if days > MOST_DATES:
-        raise fault(field, f"{first} to {last} is {days} days; one request takes at most {MOST_DATES}")

@@ -9,6 +9,9 @@ from pydantic import Field
 
 from backfilld.api.schemas.fields import BackfillStatus, ReportModel, ResponseModel, Time
 from backfilld.state.records import AttemptStatus, EnqueueOutcome, Sources
+from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.machine import Trigger
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 
 Counts = dict[str, int]
@@ -30,31 +33,6 @@ class Problem(ResponseModel):
     detail: str
     instance: str
     errors: list[Fault] = Field(default=[], description="the fields at fault")
-
-
-class DateResult(ResponseModel):
-    """The request outcome of one date; `verdicts` are the evidence that it is already done."""
-
-    date: dt.date
-    outcome: EnqueueOutcome
-    reason: str
-    verdicts: Counts = Field(default={}, description="processors by verdict")
-
-
-class EnqueueResult(ResponseModel):
-    """The result of a request; `outcomes` counts request outcomes. The id of a dry run is null."""
-
-    id: int | None
-    start: dt.date
-    end: dt.date
-    dates: int
-    select: list[str] | None = Field(description="the processors whose jobs may run; null: all of them")
-    outcomes: Counts
-    becomes_stale: Counts = Field(
-        default={},
-        description="dates, at most, on which an unselected processor becomes stale",
-    )
-    details: list[DateResult]
 
 
 class Backfill(ResponseModel):
@@ -96,7 +74,7 @@ class RequestedDate(ResponseModel):
     request_outcome: EnqueueOutcome = Field(description="what the request did with the date")
     reason: str = Field(description="why the date failed, else why it got its request outcome")
     state: str | None
-    outcome: str | None = Field(description="how the date ended")
+    outcome: Outcome | None = Field(description="how the date ended")
     waiting_on: str | None
 
 
@@ -112,9 +90,9 @@ class DateSummary(ResponseModel):
 
     date: dt.date
     state: str
-    outcome: str | None
+    outcome: Outcome | None
     reason: str | None
-    waiting: str | None
+    waiting: WaitReason | None
     waiting_on: str | None
     season: str | None
     backfill_id: int
@@ -158,13 +136,17 @@ class Check(ResponseModel):
 
 
 class Attempt(ResponseModel):
-    """One execution of the job of a processor. `status` is how the job ended; the verdict is separate."""
+    """One execution of the job of a processor. `status` is how the job ended, `verdict` what it left."""
 
     id: int
     processor: str
     phase: str
     status: AttemptStatus
     exit_code: int | None
+    verdict: Verdict | None = Field(
+        description="what the warehouse held afterwards; the worst of its dates; null before it was queried"
+    )
+    verdict_reason: str = Field(description="the figures of that verdict")
     detail: str
     started_at: Time
     ended_at: Time | None
@@ -187,20 +169,20 @@ class Transition(ReportModel):
 
     source: str = Field(serialization_alias="from")
     target: str = Field(serialization_alias="to")
-    trigger: str
+    trigger: Trigger
     reason: str
     actor: str
     at: Time
 
 
-class Date(ResponseModel):
+class DateDetail(ResponseModel):
     """Everything about one date. `state` is null if it was never enqueued and is only a lookback."""
 
     date: dt.date
     state: str | None
-    outcome: str | None
+    outcome: Outcome | None
     reason: str | None
-    waiting: str | None
+    waiting: WaitReason | None
     waiting_on: str | None
     counts: dict[str, int]
     season: str | None
@@ -225,7 +207,7 @@ class Retried(ResponseModel):
 class Hold(ReportModel):
     """Something that may not start until it is released."""
 
-    kind: str
+    kind: Literal["all", "processor", "table", "warehouse"]
     key: str
     reason: str
     actor: str

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import replace
 
-from backfilld.daemon.engine import cascade, hold_placement, lookback, references
+from backfilld.daemon.engine import earlier_states, hold_placement, lookback, ratio_references, stale_dates
 from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
 from backfilld.daemon.engine.advance_reasons import admission_reason, advance_reason
 from backfilld.daemon.engine.context import ACTOR, EngineContext
@@ -26,7 +26,8 @@ from backfilld.state.rules.gates import (
     WaivedBy,
     decide,
 )
-from backfilld.state.rules.machine import FINAL, Outcome, Trigger
+from backfilld.state.rules.machine import FINAL, Trigger
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.ownership import Ownership
 from backfilld.state.rules.selection import upstream
 from backfilld.state.store import calendar_days, check_resets, checks, dates, holds, interests, transitions
@@ -71,14 +72,14 @@ class Advancer:
     def _finish(self, batch: AdvanceBatch) -> None:
         tx, now = batch.tx, self._context.now()
         dates.set_waiting(tx, batch.waits)  # first: later writes may make some of them due again
-        sequential = cascade.sequential(self._pipeline)
+        sequential = stale_dates.sequential(self._pipeline)
         readmitted = transitions.readmitted(tx, batch.admitted)
         forced = forced_pairs(self._pipeline, batch.admitted, batch.owners, batch.checks_by_date)
         check_resets.reset_for(
             tx, batch.admitted, self._pipeline.processors, now, sequential, readmitted, forced
         )
         interests.admitted(tx, [row.date for row in batch.admitted])
-        cascade.clear(tx, self._context, batch.ended)
+        stale_dates.clear(tx, self._context, batch.ended)
         mark_unselected_stale(tx, self._context, batch.ended, batch.owners)
         dependents = sorted(row.date for row in (*batch.admitted, *batch.unchecked))
         lookback.create_lookback_checks(tx, self._context, [batch.days[date] for date in dependents])
@@ -86,7 +87,9 @@ class Advancer:
         checks.clear_runnable(tx, batch.not_startable)
         checks.set_runnable(tx, batch.startable)
         lookback.wake_unblocked(tx, self._context, batch.waived)
-        checks.request_check(tx, references.waiting_pairs(self._pipeline, batch.waived), now, evaluated=True)
+        checks.request_check(
+            tx, ratio_references.waiting_pairs(self._pipeline, batch.waived), now, evaluated=True
+        )
         for _, backfill in sorted(batch.failed_in.items()):
             batch.events += stop_if_too_many_failed(tx, self._context, backfill)
 
@@ -141,6 +144,9 @@ class Advancer:
         elif not day.expected:
             walk = DateWalk(row, row.state, row.entered_at)
             walk.step(Trigger.DISMISS, DONE, day.reason)
+            # Later dates wait for what it lacked when it still was expected.
+            known = batch.checks_by_date.get(row.date, {}).values()
+            batch.to_query += [(row.date, check.processor) for check in known if not check.satisfied]
             self._end(batch, walk, Outcome.NOT_EXPECTED, day.reason)
         else:
             first = self._context.machine.step(PENDING, Trigger.ADMIT)
@@ -154,10 +160,12 @@ class Advancer:
         """Pass every satisfied gate, then end the date or record what it waits for."""
         walk = DateWalk(row, row.state, row.entered_at)
         date_checks = batch.checks_by_date.get(row.date, {})
-        if self._has_attempt_of_other_state(row, date_checks):
-            batch.waits.append(WaitStatus(row=row, waiting=WaitReason.ATTEMPT))
+        stage = self._pipeline.stage[row.state]
+        if wait := earlier_states.wait(self._pipeline, stage, date_checks):
+            batch.not_startable += [(row.date, c.processor) for c in date_checks.values() if c.runnable]
+            self._wait(batch, walk, wait)
             return
-        if missing := references.lost(self._pipeline, self._pipeline.stage[row.state], date_checks):
+        if missing := earlier_states.missing_again(self._pipeline, stage, date_checks):
             self._readmit(batch, row, f"{missing.processor} is {missing.verdict}: {missing.reason}")
             return
         while walk.state not in FINAL:
@@ -176,13 +184,6 @@ class Advancer:
                 self._wait(batch, walk, decision)
             return
         self._end(batch, walk, *self._outcome(batch, walk))
-
-    def _has_attempt_of_other_state(self, row: DateRow, date_checks: Mapping[str, CheckRow]) -> bool:
-        """Whether a processor of another state is running for it, because the pipeline file has changed."""
-        here = {p.name for p in self._pipeline.stage[row.state].processors}
-        return any(
-            check.attempt_id is not None and check.processor not in here for check in date_checks.values()
-        )
 
     def _decide(
         self, batch: AdvanceBatch, walk: DateWalk, stage: Stage, date_checks: Mapping[str, CheckRow]
@@ -250,8 +251,10 @@ class Advancer:
             return Outcome.SELECTED, "; ".join(filter(None, [missing, reasons]))
         if any(c.waived_by != WaivedBy.FALLBACK for c in waivers):
             return Outcome.WAIVED, reasons
+        day = batch.days[walk.row.date]
+        if not day.expected:  # since its admission: by a changed pipeline file, or a changed calendar
+            return Outcome.NOT_EXPECTED, day.reason
         if walk.transitions[-1].trigger is Trigger.BYPASS:
-            day = batch.days[walk.row.date]
             return Outcome.BOOTSTRAP, f"day {day.season_day} of {day.season} is a bootstrap day" + (
                 f"; {reasons}" if reasons else ""
             )
@@ -279,7 +282,7 @@ class Advancer:
         date_checks = batch.checks_by_date.get(walk.row.date, {})
         for name, waiver in wait.waivers.items():
             new = date_checks[name].waiver_reason != waiver.reason
-            if new and names.intersection(references.compared_with(self._pipeline, name)):
+            if new and names.intersection(ratio_references.compared_with(self._pipeline, name)):
                 checks.waive(batch.tx, walk.row.date, name, by=waiver.by, reason=waiver.reason)
                 batch.waived.append((walk.row.date, name))
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from backfilld.daemon.clock_steps import STEP_SECONDS
 from backfilld.daemon.engine import budgets
-from backfilld.daemon.engine.check_release import ClosedAttempt, release
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.ended_attempts import ClosedAttempt, release
 from backfilld.daemon.events import AttemptEnded
 from backfilld.daemon.executors.adapter import Executor, JobLog, JobResult, JobStatus
 from backfilld.state.formatting import format_utc
@@ -58,10 +58,9 @@ class AttemptMonitor:
         ended = self._enforce_and_close(self._poll_and_adopt(running, supervised=running), fenced=True)
         return ended + self._abandon_unsupervised(running)
 
-    def cannot_start(self, reason: Mapping[int, str]) -> None:
-        """Close attempts whose jobs could not be prepared. Each counts as an attempt, with its backoff."""
-        now, running = self._context.now(), self._running()
-        ends = {number: JobResult.cannot_start(text, at=now) for number, text in reason.items()}
+    def close_unprepared(self, ends: Mapping[int, JobResult]) -> None:
+        """Close attempts whose jobs could not be prepared."""
+        running = self._running()
         self._close([_EndedAttempt(running[n], end) for n, end in ends.items()], fenced=True)
 
     def supervise_standby(self) -> None:

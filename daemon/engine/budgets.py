@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from backfilld.daemon.engine import hold_placement
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import Incident
-from backfilld.state.formatting import format_utc
+from backfilld.state.formatting import format_utc, last_line
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, AttemptStatus
 from backfilld.state.rules.quota_day import next_midnight, quota_day
@@ -106,10 +106,10 @@ def count_attempts(tx: Transaction, context: EngineContext, tables: Iterable[str
 def quota_refusal(context: EngineContext, row: AttemptRow, ending: AttemptEnd) -> str:
     """Why a job failed if its last lines show an exhausted quota; empty for any other end."""
     quota_errors = context.pipeline.job_settings(row.processor).quota_errors
-    lines = [line.strip() for line in ending.tail.splitlines() if any(e in line for e in quota_errors)]
+    lines = [line for line in ending.tail.splitlines() if any(e in line for e in quota_errors)]
     if ending.status is not AttemptStatus.EXITED or ending.ended_well or not lines:
         return ""
-    return f"attempt {row.id} of {row.processor} met an exhausted quota ({lines[-1][:200]})"
+    return f"attempt {row.id} of {row.processor} met an exhausted quota ({last_line(lines[-1])})"
 
 
 def hold_spent_table(tx: Transaction, context: EngineContext, table: str, why: str) -> Incident:

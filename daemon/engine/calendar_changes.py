@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 
-from backfilld.daemon.engine import lookback, regression
+from backfilld.daemon.engine import lookback, regressed_dates
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.requeue import requeued_event
 from backfilld.daemon.events import Event
@@ -38,7 +38,7 @@ def apply_calendar_changes(
     rows, stored = dates.get_many(tx, changed), checks.for_dates(tx, changed)
     checks.request_check(tx, [(date, n) for date, by_name in stored.items() for n in by_name], now)
     events = _readmit(tx, context, rows, stored)
-    events += regression.update(tx, context, sorted(rows))
+    events += regressed_dates.update(tx, context, sorted(rows))
     dates.make_waiting_due(tx, WaitReason.EARLIER_DATE, now)
     lookback.create_lookback_checks(tx, context, admitted_days(tx, context))
     return events
@@ -55,7 +55,7 @@ def apply_pipeline_changes(tx: Transaction, context: EngineContext) -> list[Even
     events = _readmit(tx, context, dates.get_many(tx, dismissed), checks.for_dates(tx, dismissed))
     not_expected = dates.not_expected(tx)
     for first in range(0, len(not_expected), CHUNK):
-        events += regression.update(tx, context, not_expected[first : first + CHUNK])
+        events += regressed_dates.update(tx, context, not_expected[first : first + CHUNK])
     return events
 
 

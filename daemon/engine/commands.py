@@ -9,7 +9,7 @@ import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterator
 
-from backfilld.daemon.engine import budgets, cascade, lookback, references, regression
+from backfilld.daemon.engine import budgets, lookback, ratio_references, regressed_dates, stale_dates
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.date_owners import cancel_unwanted, retry_failed
 from backfilld.daemon.engine.hold_placement import place_hold
@@ -20,7 +20,16 @@ from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import Action, Actor, BackfillRow, DateRow, HoldRow, Mark, RunMode
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.store import audit, backfills, checks, circuit_breaker, dates, holds, interests, queries
+from backfilld.state.store import (
+    audit,
+    backfills,
+    checks,
+    circuit_breaker,
+    dates,
+    holds,
+    interests,
+    reporting,
+)
 from backfilld.state.store.audit import Facts
 from backfilld.state.store.database import Transaction
 from backfilld.state.suggestions import did_you_mean
@@ -173,11 +182,6 @@ class Commands:
             failed = backfills.ended_dates(tx, backfill_id, FAILED)
             if not failed and not backfills.live_dates(tx, backfill_id):
                 raise Conflict(f"backfill {backfill_id} has no date that failed or is live")
-            backfills.change(
-                tx,
-                backfill_id,
-                {"cancelled_at": None, "stopped_at": None, "stop_reason": "", "failures_baseline": 0},
-            )
             moves = retry_failed(tx, self._context, backfill_id, failed, by)
             dates.make_backfill_due(tx, backfill_id, self._context.now())
         self._context.emit_all(moves)
@@ -200,7 +204,7 @@ class Commands:
             mode = RunMode.FORCE if force else RunMode.RETRY
             moves = self._requeue_one(tx, row, mode, by, "retry", cascades=cascades)
             if cascades:
-                moves += cascade.requeue_stale(tx, self._context, date, actor=by.name)
+                moves += stale_dates.requeue_stale(tx, self._context, date, actor=by.name)
         self._context.emit_all(moves)
 
     def retry_marked(self, mark: Mark, start: dt.date, end: dt.date, *, by: Actor) -> list[dt.date]:
@@ -243,10 +247,10 @@ class Commands:
                 moves = self._requeue_one(
                     tx, row, RunMode.NORMAL, by, f"gap of {processor} accepted: {reason}"
                 )
-            regression.update(tx, self._context, [date])
+            regressed_dates.update(tx, self._context, [date])
             dates.make_dates_due(tx, [date], now)
             lookback.wake_unblocked(tx, self._context, [(date, processor)])
-            compared = references.waiting_pairs(self._context.pipeline, [(date, processor)])
+            compared = ratio_references.waiting_pairs(self._context.pipeline, [(date, processor)])
             checks.request_check(tx, compared, self._context.now())
         self._context.emit_all(moves)
 
@@ -321,7 +325,7 @@ def _marked_facts(mark: Mark) -> Snapshotter:
     """How many done dates have a mark. A requeued stale date keeps it until it was computed again."""
 
     def snapshot(tx: Transaction) -> Facts | None:
-        count = queries.number_of_dates(tx, start=dt.date.min, end=dt.date.max, states=[DONE], mark=mark)
+        count = reporting.number_of_dates(tx, start=dt.date.min, end=dt.date.max, states=[DONE], mark=mark)
         return {"dates": count}
 
     return snapshot

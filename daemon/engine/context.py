@@ -33,6 +33,8 @@ class EngineContext:
     """By attempt id: why it has not begun or is unreachable, as of the latest poll."""
     unavailable: dict[str, str] = field(default_factory=dict)
     """By executor: why it cannot start jobs, as of the latest pass; empty if it can."""
+    service: str = ""
+    """The systemd service whose sandbox binds the jobs; empty without one."""
     latest_query: dict[str, float] = field(default_factory=dict)
     """`seconds`: how long the latest query of evidence took; empty before the first."""
     batch: int = 500

@@ -12,7 +12,8 @@ from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Actor, AttemptStatus, BackfillRow, CheckRow, DateRow, RunMode
-from backfilld.state.rules.machine import FINAL, Outcome
+from backfilld.state.rules.machine import FINAL
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.ownership import Ownership
 from backfilld.state.store import attempts, backfills, checks, dates, interests
 from backfilld.state.store.checks import Pair
@@ -101,10 +102,17 @@ def cancel_unwanted(tx: Transaction) -> None:
 def retry_failed(
     tx: Transaction, context: EngineContext, backfill_id: int, failed: Collection[dt.date], by: Actor
 ) -> list[DateMoved]:
-    """Requeue the dates that failed for a backfill. Returns their moves.
+    """Requeue the dates that failed for a backfill, which is active again. Returns their moves.
 
     It joins those that are live for other backfills. Those that are done since count as done for it.
     """
+    active: dict[str, object] = {
+        "cancelled_at": None,
+        "stopped_at": None,
+        "stop_reason": "",
+        "failures_baseline": 0,
+    }
+    backfills.change(tx, backfill_id, active)
     rows = dates.get_many(tx, failed).values()
     interests.settle(tx, backfill_id, [row for row in rows if row.state == DONE])
     interests.reopen_of(tx, backfill_id, [row.date for row in rows if row.state != DONE])

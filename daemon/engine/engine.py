@@ -6,16 +6,16 @@ from collections.abc import Mapping
 
 from backfilld import __version__
 from backfilld.daemon.clock_steps import STEP_SECONDS, ClockStepDetector
-from backfilld.daemon.engine import lookback, recovery
+from backfilld.daemon.engine import lookback, recovered_dates
 from backfilld.daemon.engine.advance import Advancer
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.daemon.engine.calendar_changes import apply_pipeline_changes
+from backfilld.daemon.engine.collect_evidence import Validator
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.launch import Launcher
 from backfilld.daemon.engine.requeue import requeued_event
+from backfilld.daemon.engine.revalidation import Sweeper
 from backfilld.daemon.engine.selected import unselected_missing
-from backfilld.daemon.engine.sweep import Sweeper
-from backfilld.daemon.engine.validate import Validator
 from backfilld.daemon.events import Incident
 from backfilld.daemon.executors.adapter import Executor
 from backfilld.daemon.warehouses.adapter import Warehouse
@@ -29,10 +29,10 @@ from backfilld.state.store import (
     checks,
     clock_skew,
     dates,
+    due_work,
     holds,
     pipeline_versions,
     transitions,
-    work,
 )
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.transitions import DateStatus, Transition
@@ -48,7 +48,7 @@ class Engine:
         self._clock_steps = ClockStepDetector(context.now, context.steady or context.now)
         self.attempt_monitor = AttemptMonitor(context, executors)
         self.advancer = Advancer(context)
-        self.launcher = Launcher(context, executors, self.attempt_monitor.cannot_start)
+        self.launcher = Launcher(context, executors, self.attempt_monitor.close_unprepared)
         self.validator = Validator(context, warehouse)
         self.sweeper = Sweeper(context, self.validator)
 
@@ -76,7 +76,7 @@ class Engine:
             self.launcher.restart_evidence()
             self._shift_deadlines_back(-clock_step)
         with self.context.db.read() as tx:
-            todo = work.due_transitions(tx, self.context.now())
+            todo = due_work.due_transitions(tx, self.context.now())
         # Even with none running: a job whose attempt another leader closed may still run here.
         ended = self.attempt_monitor.run()
         if todo.over:
@@ -101,13 +101,14 @@ class Engine:
         Queries that are due already do not count: the warehouse thread is sending them or is on hold.
         """
         with self.context.db.read() as tx:
-            return work.next_wakeup(tx, self.context.now())
+            due = due_work.next_wakeup(tx, self.context.now())
+        return min((at for at in (due, self.launcher.retry_at) if at is not None), default=None)
 
     def has_due_query(self) -> bool:
         """Whether a query is due and may be sent, or the hold on queries has expired."""
         now = self.context.now()
         with self.context.db.read() as tx:
-            todo = work.due_queries(tx, now)
+            todo = due_work.due_queries(tx, now)
             return not holds.in_force(tx, holds.WAREHOUSE, now) if todo.held else todo.wanted
 
     def has_running_attempts(self) -> bool:
@@ -130,7 +131,7 @@ class Engine:
     def recheck_failed(self) -> None:
         """Query again what failed dates lack, where they are due."""
         with self.context.db.write() as tx:
-            recovery.recheck(tx, self.context)
+            recovered_dates.recheck(tx, self.context)
 
     def _release_expired_holds(self) -> None:
         now = self.context.now()
@@ -159,9 +160,10 @@ class Engine:
         """
         now = self.context.now()
         with self.context.db.write() as tx:
-            if not pipeline_versions.record(tx, f"{__version__} {self.context.pipeline.fingerprint}"):
+            pipeline = self.context.pipeline
+            if not pipeline_versions.record(tx, pipeline.name, __version__, pipeline.fingerprint):
                 return
-            processors = self.context.pipeline.processors
+            processors = pipeline.processors
             checks.clear_all_runnable(tx)
             check_resets.reset_other_tables(tx, {name: p.table for name, p in processors.items()}, now)
             check_resets.request_live(tx, processors, now)

@@ -6,11 +6,11 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Mapping
 
+from backfilld.daemon.engine.collect_evidence import Validator
 from backfilld.daemon.engine.commands import Conflict
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.enqueue_request import MOST_DATES, DateResult, EnqueueRequest, EnqueueResult
 from backfilld.daemon.engine.enqueue_store import store
-from backfilld.daemon.engine.validate import Validator
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.errors import BackfilldError
 from backfilld.state.pipeline.phase import DONE, FAILED

@@ -2,7 +2,7 @@
 
 The sweep compares each partition's write stamp with the one that it read before. The first stamp after an
 attempt is not compared, because the attempt may have written it. What was computed from a partition that
-changed becomes stale (`cascade`).
+changed becomes stale (`stale_dates`).
 """
 
 from __future__ import annotations
@@ -10,13 +10,30 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from backfilld.daemon.events import ForeignWrites
-from backfilld.daemon.warehouses.adapter import Answers
+from backfilld.daemon.warehouses.adapter import Answers, Purpose
 from backfilld.state.formatting import format_utc
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.store.checks import CheckResult
+
+
+def with_stamp(result: CheckResult, check: CheckRow, evidence: Evidence, purpose: Purpose) -> CheckResult:
+    """The result with what the write stamp shows."""
+    return replace(
+        result,
+        reads_stamp=reads_stamp(check, purpose),
+        write_stamp=evidence.write_stamp,
+        is_rewritten=check.follows_rewrite and result.judgement.verdict.satisfied,
+        foreign_write=purpose == "sweep" and is_foreign_write(check, evidence),
+    )
+
+
+def reads_stamp(check: CheckRow, purpose: Purpose) -> bool:
+    """Whether a query reads the write stamp: it costs queries, and only reruns and the sweep compare it."""
+    return purpose == "sweep" or check.awaits_rewrite
 
 
 def is_foreign_write(check: CheckRow, evidence: Evidence) -> bool:

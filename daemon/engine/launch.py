@@ -13,8 +13,9 @@ from pathlib import Path
 from backfilld.daemon.engine import budgets, hold_placement
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import AttemptStarted, Event
-from backfilld.daemon.executors.adapter import Executor, Handle, Job
+from backfilld.daemon.executors.adapter import Executor, Handle, Job, JobResult
 from backfilld.daemon.executors.attempt_files import private_opener
+from backfilld.daemon.host_limits import Shortage
 from backfilld.daemon.job_command import job_command, needs_dates_file
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow, CheckRow, DateRow
@@ -42,12 +43,13 @@ class Launcher:
         self,
         context: EngineContext,
         executors: Mapping[str, Executor],
-        cannot_start: Callable[[Mapping[int, str]], None],
+        close_unprepared: Callable[[Mapping[int, JobResult]], None],
     ) -> None:
-        """`cannot_start` closes claimed attempts whose jobs could not be prepared; it takes the reasons."""
+        """`close_unprepared` closes claimed attempts whose jobs could not be prepared."""
         self._context = context
         self._executors = executors
-        self._cannot_start = cannot_start
+        self._close_unprepared = close_unprepared
+        self._shortage = Shortage(context.steady or context.now)
         self._processors = context.pipeline.processors
         self._evidence_from = context.now()
 
@@ -55,10 +57,19 @@ class Launcher:
         """Start no job on evidence from before now: the daemon was not there, or its clock was set."""
         self._evidence_from = self._context.now()
 
+    @property
+    def retry_at(self) -> float | None:
+        """When jobs may start again, in epoch seconds, after this host lacked something; None if they may."""
+        left = self._shortage.seconds_left
+        return self._context.now() + left if left else None
+
     def run(self) -> int:
         """Claim and launch what may run within the slots. Returns how many attempts were started."""
         self._context.unavailable.update(
-            {name: executor.unavailable_reason for name, executor in self._executors.items()}
+            {
+                name: executor.unavailable_reason or self._shortage.reason
+                for name, executor in self._executors.items()
+            }
         )
         with self._context.db.read() as tx:
             limits = self._limits(tx, attempts.running(tx))
@@ -226,17 +237,24 @@ class Launcher:
 
     def _launch(self, claims: Sequence[_Claim]) -> None:
         jobs: dict[str, list[Job]] = defaultdict(list)
-        unavailable: dict[int, str] = {}
+        unprepared: dict[int, JobResult] = {}
         for claim in claims:
             try:
                 jobs[claim.processor.executor].append(self._job(claim))
             except OSError as error:
-                unavailable[claim.attempt] = f"its file of dates cannot be written: {error.strerror}"
-        if unavailable:
-            self._cannot_start(unavailable)
+                unprepared[claim.attempt] = self._without_dates_file(error)
+        if unprepared:
+            self._close_unprepared(unprepared)
         for name, executor in self._executors.items():
             if jobs[name]:
                 executor.launch(jobs[name], self._record)
+
+    def _without_dates_file(self, error: OSError) -> JobResult:
+        """The end of an attempt whose file of dates cannot be written. A shortage of this host costs none."""
+        now = self._context.now()
+        if why := self._shortage.explain(error):
+            return JobResult.never_began(f"never started: {why}", at=now)
+        return JobResult.cannot_start(f"its file of dates cannot be written: {error.strerror}", at=now)
 
     def _record(self, handles: Mapping[int, Handle]) -> None:
         with self._context.db.write() as tx:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.references import with_references
+from backfilld.daemon.engine.ratio_references import with_references
 from backfilld.state.pipeline.phase import Phase, Stage
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import DateRow
@@ -251,5 +251,6 @@ def _first_between(sorted_dates: Sequence[dt.date], start: dt.date, end: dt.date
 def calendar_span(pipeline: Pipeline, start: dt.date, end: dt.date) -> tuple[dt.date, dt.date]:
     """The dates whose calendar must be known to handle those from `start` to `end`."""
     lookbacks = [pipeline.lookback(phase) for phase in pipeline.phase if phase.sequential]
-    earliest = [pipeline.seasons.lookback_start(start, lookback) for lookback in lookbacks]
+    volumes = [p.expect.volume.days_back for p in pipeline.processors.values() if p.expect.volume]
+    earliest = [pipeline.seasons.lookback_start(start, lookback) for lookback in [*lookbacks, *volumes]]
     return min([start, *earliest]), end

@@ -97,7 +97,7 @@ class JobLog(Protocol):
     """The output of an attempt, wherever it is kept."""
 
     def size(self) -> int | None:
-        """Bytes so far; None when there is no log."""
+        """Bytes so far; None when there is no log. Raises OSError if the log cannot be read."""
 
     def read(self, start: int, length: int) -> bytes:
         """At most `length` bytes from byte `start`. Raises OSError if the log cannot be read."""

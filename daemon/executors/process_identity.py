@@ -20,6 +20,8 @@ class ProcessStat:
     """The fields of /proc/<pid>/stat; `start` is in clock ticks since boot."""
 
     state: str
+    parent: int
+    session: int
     flags: int
     start: int
     env_start: int
@@ -35,9 +37,17 @@ def stat(pid: int | str) -> ProcessStat | None:
         return None
     # The command's name is in parentheses and may contain blanks and parentheses: count from the last one.
     fields = text[text.rindex(b")") + 2 :].split()
-    flags, start, env_start, env_end = (int(fields[number - 3]) for number in (9, 22, 50, 51))
+    parent, session, flags, start, env_start, env_end = (
+        int(fields[number - 3]) for number in (4, 6, 9, 22, 50, 51)
+    )
     return ProcessStat(
-        state=fields[0].decode(), flags=flags, start=start, env_start=env_start, env_end=env_end
+        state=fields[0].decode(),
+        parent=parent,
+        session=session,
+        flags=flags,
+        start=start,
+        env_start=env_start,
+        env_end=env_end,
     )
 
 
@@ -46,6 +56,15 @@ def boot_id() -> str:
     """The kernel's id of this boot; empty where a sandbox hides it."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+@functools.cache
+def pid_namespace() -> str:
+    """The kernel's id of the namespace in which this process sees pids; empty where a sandbox hides it."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
     except OSError:
         return ""
 
@@ -65,30 +84,60 @@ class Identity:
     at: float
     executor: str
     """The `executor_id` of the executor that started it."""
+    namespace: str = ""
+    """The `pid_namespace` of the pid: a container has its own."""
+    log: int = 0
+    """The inode of its log, which the process keeps locked (flock); 0 if it is not locked."""
 
     @classmethod
-    def of(cls, pid: int, *, at: float, executor: str) -> Identity:
+    def of(cls, pid: int, *, at: float, executor: str, log: int = 0) -> Identity:
         """The identity of a process that exists. Raises ProcessLookupError when it does not."""
         facts = stat(pid)
         if facts is None:
             raise ProcessLookupError(f"no process {pid}")
-        return cls(pid=pid, start=facts.start, boot=boot_id(), at=at, executor=executor)
+        return cls(
+            pid=pid,
+            start=facts.start,
+            boot=boot_id(),
+            at=at,
+            executor=executor,
+            namespace=pid_namespace(),
+            log=log,
+        )
 
     @classmethod
     def parse(cls, text: str) -> Identity:
         """Parse what `text` returned. Raises ValueError for anything else."""
         try:
             fields = json.loads(text)
-            pid, start, at = int(fields["pid"]), int(fields["start"]), float(fields["at"])
             return cls(
-                pid=pid, start=start, boot=str(fields["boot"]), at=at, executor=str(fields["executor"])
+                pid=int(fields["pid"]),
+                start=int(fields["start"]),
+                boot=str(fields["boot"]),
+                at=float(fields["at"]),
+                executor=str(fields["executor"]),
+                namespace=str(fields["namespace"]),
+                log=int(fields["log"]),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"not a process handle: {text!r}") from error
 
+    @property
+    def root(self) -> Path:
+        """The directory of its executor, when it was started."""
+        return Path(self.executor.partition(":")[2])
+
     def text(self) -> str:
         """The identity as JSON."""
         return json.dumps(asdict(self))
+
+    @property
+    def visible(self) -> bool:
+        """Whether its pid means here what it meant where it started: same boot, same pid namespace.
+
+        Neither the host's name nor the executor's directory matters. Both may have changed since.
+        """
+        return bool(self.boot) and (self.boot, self.namespace) == (boot_id(), pid_namespace())
 
     def open(self) -> int:
         """A pidfd of exactly this process. Raises ProcessLookupError that says what became of it."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from backfilld.daemon.adapters import load_pipeline, warehouse_adapter
+from backfilld.daemon.host_limits import slot_warnings
 from backfilld.daemon.preflight import coverage, dry_run, executors, jobs, storage, tables
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import (
@@ -25,6 +26,8 @@ from backfilld.daemon.preflight.findings import (
     warned,
     worst,
 )
+from backfilld.daemon.preflight.sandbox import sandbox
+from backfilld.daemon.service_unit import ServiceUnit
 from backfilld.daemon.settings import SettingsError, state_database
 from backfilld.daemon.warehouses.adapter import Catalog, Warehouse, WarehouseError
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
@@ -128,6 +131,15 @@ def preflight(
         return _summarize([_configuration(list(_loaded(pipeline))), *_results(context, on_check)])
 
 
+def with_sandbox(results: Preflight, path: Path, unit: ServiceUnit) -> Preflight:
+    """The results of the pipeline file at `path` with a further check: what the service lets jobs do."""
+    try:
+        findings = list(sandbox(load_pipeline(path), unit))
+    except PipelineError:  # the first of the results says so
+        return results
+    return _summarize([*results.results, _result("jobs", "sandbox", "service sandbox", findings)])
+
+
 @contextmanager
 def _open(pipeline: Pipeline) -> Iterator[tuple[Warehouse, Catalog]]:
     warehouse = open_warehouse(pipeline)
@@ -169,7 +181,7 @@ def _configuration(findings: Sequence[Finding]) -> Result:
 
 def _loaded(pipeline: Pipeline) -> Iterator[Finding]:
     """What the file has, and its rules that accept more than they seem to."""
-    for warning in warnings(pipeline):
+    for warning in (*warnings(pipeline), *slot_warnings(pipeline)):
         line, _, remedy = warning.rpartition("; ")
         yield warned(line, remedy, where=str(pipeline.path))
     yield passed(f"{pipeline.path.name}: {len(pipeline.phase)} phases, {len(pipeline.processors)} processors")

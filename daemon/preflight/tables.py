@@ -8,7 +8,6 @@ from backfilld.daemon.adapters import warehouse_adapter
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
 from backfilld.daemon.warehouses.adapter import QueryError, TableInfo
-from backfilld.daemon.warehouses.sql.user_sql import columns_in
 from backfilld.state.formatting import join_truncated
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.sections import HistorySettings
@@ -39,7 +38,8 @@ def columns(context: PreflightContext) -> Iterator[Finding]:
         info = context.tables[processor.table]
         if isinstance(info, TableInfo):
             checked += 1
-            yield from _missing_columns(processor, info)
+            missing = [*_missing_columns(processor, info)]
+            yield from missing or _refused_rules(context, processor)
     history = context.pipeline.history
     if history and isinstance(info := context.tables[history.table], TableInfo):
         checked += 1
@@ -62,15 +62,20 @@ def _missing_columns(processor: Processor, info: TableInfo) -> Iterator[Finding]
     named = {processor.date_column: "date_column"}
     for key, rule in expect.rules.items():
         named |= dict.fromkeys(rule.column_names(), f"expect.{key}")
-    if expect.quality:
-        try:
-            named |= dict.fromkeys(columns_in(expect.quality.where), "expect.quality")
-        except QueryError as error:
-            yield failed(f"{processor.name}: expect.quality is no SQL: {error}", "correct the predicate")
     for column, key in named.items():
         if column.lower() not in info.columns:
             line = f"{processor.table} has no column {column}, which {processor.name}.{key} names"
             yield failed(line, f"it has {_some(info.columns)}")
+
+
+def _refused_rules(context: PreflightContext, processor: Processor) -> Iterator[Finding]:
+    """What the warehouse says of the query by which gates judge: the two cannot disagree."""
+    if not processor.expect.rules:
+        return
+    if problem := context.warehouse.rule_problem(processor.name, context.start):
+        key = "expect.quality.where" if processor.expect.quality else "expect"
+        line = f"{processor.table} cannot be queried for {processor.name}.{key}: {problem}"
+        yield failed(line, f"correct {key}, or the table")
 
 
 def _missing_history(history: HistorySettings, info: TableInfo) -> Iterator[Finding]:

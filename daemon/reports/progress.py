@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from backfilld.daemon.engine import budgets
 from backfilld.daemon.engine.budgets import Budget
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.reports.waiting import is_stopped
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, HoldRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.store import attempts, counters, holds, queries
+from backfilld.state.store import attempts, counters, holds, reporting
 from backfilld.state.store.counters import CheckCount, DateCount
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.queries import Pace
+from backfilld.state.store.reporting import Pace
 
 WINDOW_SECONDS = 3600.0
 """The rate is that of this many seconds."""
@@ -127,17 +128,20 @@ def progress(tx: Transaction, context: EngineContext) -> Progress:
         now=now,
         states=states,
         outcomes=_sums((c.outcome, c.n) for c in counts if c.outcome),
-        waiting=waiting,
+        waiting=_sums(
+            (WaitReason.PAUSED if is_stopped(reason, active_holds) else reason, n)
+            for reason, n in waiting.items()
+        ),
         processors=_processors(context.pipeline, counters.checks(tx), states.get(PENDING, 0)),
         seasons=_seasons(counts),
         running=running(tx),
         holds=active_holds,
         budgets=budgets.current_budgets(tx, context.pipeline, now),
-        last_progress_at=queries.last_progress(tx),
+        last_progress_at=reporting.last_progress(tx),
         regressed=counters.regressed(tx),
         stale=counters.stale(tx),
         eta=estimate(
-            queries.pace(tx, now - WINDOW_SECONDS, SAMPLE),
+            reporting.pace(tx, now - WINDOW_SECONDS, SAMPLE),
             live=live,
             paused=paused,
             behind_earlier=waiting.get(WaitReason.EARLIER_DATE, 0),

@@ -21,7 +21,7 @@ class DateQuality:
     rows: int
     below: int
     empty_counts: Mapping[str, int]
-    """Rows with NULL or zero, by column, where there are any."""
+    """The empty rows by column, where there are any."""
     verdict: Verdict
     reason: str
 

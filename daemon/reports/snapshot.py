@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from backfilld.daemon.engine import lookback
-from backfilld.daemon.engine.references import stored_reference, with_references
+from backfilld.daemon.engine.ratio_references import stored_reference, with_references
+from backfilld.daemon.engine.volumes import CompleteDates
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Wanted, Warehouse
 from backfilld.state.pipeline.phase import Phase, Stage
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -189,11 +190,16 @@ def _span(start: dt.date, end: dt.date) -> Sequence[dt.date]:
 
 
 def _wanted(pipeline: Pipeline, days: Mapping[dt.date, Day], start: dt.date) -> dict[str, list[dt.date]]:
-    """The dates to query: the range for every processor, the lookback for those of the phase before."""
+    """The dates to query: the range for every processor, and the earlier dates that it is compared with.
+
+    For those of the phase before also the lookback.
+    """
     wanted: dict[str, set[dt.date]] = defaultdict(set)
     for processor in pipeline.processors.values():
+        volume = processor.expect.volume
+        earliest = volume.window(start)[0] if volume else start
         wanted[processor.name] = {
-            date for date, day in days.items() if date >= start and pipeline.expects(processor, day)
+            date for date, day in days.items() if date >= earliest and pipeline.expects(processor, day)
         }
     for phase in pipeline.phase:
         before = lookback.phase_before(pipeline, phase)
@@ -222,13 +228,15 @@ def _rows_on(dates: Sequence[dt.date], answers: Answers) -> dict[str, dict[dt.da
 def _judge_all(pipeline: Pipeline, snapshot: Snapshot, known: Known) -> Known:
     queried = {(name, date) for name, dates in snapshot.wanted.items() for date in dates}
     checks: dict[dt.date, dict[str, CheckRow]] = {}
-    for date, day in snapshot.days.items():
+    complete = CompleteDates()
+    for date, day in sorted(snapshot.days.items()):
         judged: dict[str, CheckRow] = {}
         for name in pipeline.judging_order:
             if date < snapshot.start and (name, date) not in queried:
                 continue
             processor, stored = pipeline.processors[name], known.get(date, {}).get(name)
             evidence = snapshot.answers.get((name, date), _NOT_QUERIED)
+            evidence = complete.compared(processor, date, evidence)
             of = pipeline.references.get(name)
             judge_context = pipeline.judge_context(
                 processor,
@@ -238,6 +246,7 @@ def _judge_all(pipeline: Pipeline, snapshot: Snapshot, known: Known) -> Known:
                 reference=stored_reference(judged.get(of), evidence) if of else None,
             )
             judgement = judge(evidence, processor.expect, day, judge_context)
+            complete.record(processor, date, judgement, day.counts)
             judged[name] = _check(name, date, judgement, snapshot.asked_at, stored)
         checks[date] = {name: judged[name] for name in pipeline.processors if name in judged}
     return checks

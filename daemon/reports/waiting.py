@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backfilld.daemon.engine import lookback
 from backfilld.daemon.engine.context import EngineContext
@@ -59,6 +59,23 @@ def waiting_on(tx: Transaction, context: EngineContext, rows: Sequence[DateRow])
     return {row.date: _sentence(wait_context, row) for row in live}
 
 
+def is_stopped(waiting: str, active_holds: Sequence[HoldRow]) -> bool:
+    """Whether a date with this wait reason waits for the end of a pause of everything."""
+    return waiting in _STOPPED_BY_PAUSE and any(hold.kind == holds.EVERYTHING for hold in active_holds)
+
+
+def with_pause(tx: Transaction, rows: Sequence[DateRow]) -> list[DateRow]:
+    """The dates with the wait reason `paused` where everything is paused.
+
+    The engine does not evaluate all dates again for a pause, so their rows keep the earlier reason.
+    """
+    active_holds = holds.all_holds(tx)
+    return [
+        replace(row, waiting=WaitReason.PAUSED) if is_stopped(row.waiting, active_holds) else row
+        for row in rows
+    ]
+
+
 def _sentence(context: WaitContext, row: DateRow) -> str:
     everything = context.hold(holds.EVERYTHING)
     if everything is not None and row.waiting in _STOPPED_BY_PAUSE:
@@ -105,11 +122,12 @@ def _slot(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -
     stage = pipeline.stage.get(row.state)
     if not runnable or stage is None:
         return "a slot"
-    if stage.phase.sequential:
-        holder = next((a for a in context.running if a.sequence == stage.phase.name), None)
-        return f"a slot of {stage.phase.name}{_runs(holder)}"
     first = pipeline.processors[runnable[0]]
-    if reason := context.engine.unavailable.get(first.executor) or _executor_slot(context, first):
+    in_sequence = [a for a in context.running if a.sequence == stage.phase.name]
+    reason = context.engine.unavailable.get(first.executor) or _executor_slot(context, first)
+    if stage.phase.sequential and (in_sequence or not reason):
+        return f"a slot of {stage.phase.name}{_runs(next(iter(in_sequence), None))}"
+    if reason:
         return reason
     writer = next((a for a in context.running if a.output == first.table), None)
     if writer is not None:

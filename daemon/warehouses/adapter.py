@@ -198,6 +198,15 @@ class Warehouse(Protocol):
             WarehouseError: no query could be answered.
         """
 
+    def rule_problem(self, processor: str, date: dt.date) -> str:
+        """Why the figures that a processor's rules need cannot be queried; empty where they can.
+
+        The same query as that of `evidence`, without reading any rows. `date` is any date of the table.
+
+        Raises:
+            WarehouseError: nothing can be queried now.
+        """
+
     def close(self) -> None:
         """Close all connections. Idempotent."""
 

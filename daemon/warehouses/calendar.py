@@ -11,8 +11,8 @@ from typing import TextIO
 
 from backfilld.daemon.warehouses.adapter import QueryError, WarehouseError
 from backfilld.daemon.warehouses.sql.backend import Row, SqlBackend
+from backfilld.daemon.warehouses.sql.pipeline_sql import user_sql
 from backfilld.daemon.warehouses.sql.queries import Query, Select, Statement
-from backfilld.daemon.warehouses.sql.user_sql import user_sql
 from backfilld.state.pipeline.fields import IDENTIFIER
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.calendar import Counts

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from backfilld.daemon.adapters import warehouse_adapter
 from backfilld.daemon.warehouses.adapter import DescribedWarehouse, Ledger, Purpose, QueryHooks, noop
-from backfilld.daemon.warehouses.budget import InMemoryLedger
+from backfilld.daemon.warehouses.billing_budget import InMemoryLedger
 from backfilld.state.pipeline.pipeline import Pipeline
 
 

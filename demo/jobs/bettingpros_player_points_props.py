@@ -1,6 +1,6 @@
 """Betting lines on players' points: a row per player, bookmaker and side.
 
-Best told its dates as a list: in the real one a range picks the seasons by calendar year and finds nothing
+Takes its dates best as a list: in the real one a range picks the seasons by calendar year and finds nothing
 from January to June.
 """
 

@@ -1,6 +1,6 @@
 """The league's team box scores: two rows per game.
 
-Knows a start and no end: from there it goes through the season, unless told how many days. `--end-date` is
+Knows a start and no end: from there it goes through the season, unless `--days` limits it. `--end-date` is
 refused by argparse, which exits with 2.
 """
 

@@ -26,6 +26,7 @@ from backfilld.state.pipeline.sections import (
     Duration,
     ExecutorSettings,
     HistorySettings,
+    Size,
 )
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.calendar import Calendar, Day, Lookback, Season
@@ -47,6 +48,8 @@ class EngineSettings(StrictModel):
     """The period in which every done date is validated again; `"0s"`: never."""
     log_retention: Duration = 0.0
     """How long a job's log is kept after its last line; `"0s"`: without limit."""
+    max_log_bytes: Size = Field(default=10**9, ge=1000)
+    """The most that an attempt's log may take on the disk, such as `"1GB"`. A longer one loses its middle."""
 
 
 class Pipeline(StrictModel):

@@ -10,25 +10,25 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from backfilld.state.pipeline.durations import parse_duration
 from backfilld.state.pipeline.fields import Column
 from backfilld.state.pipeline.strict_model import StrictModel
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
-
-def parse_duration(text: object) -> object:
-    """`"90s"`, `"30m"`, `"4h"` or `"2d"` in seconds.
+def parse_size(text: object) -> object:
+    """`"64KB"`, `"100MB"` or `"1GB"` in bytes, with units of 1,000.
 
     Raises:
-        ValueError: the text is not a duration.
+        ValueError: the text is not a size.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text) if isinstance(text, str) else None
+    match = re.fullmatch(r"(\d+)(KB|MB|GB|TB)", text) if isinstance(text, str) else None
     if match is None:
-        raise ValueError(f'{text!r} is not a duration; write it like "90s", "30m" or "4h"')
-    return float(match[1]) * _UNITS[match[2]]
+        raise ValueError(f'{text!r} is not a size; write it like "100MB" or "1GB"')
+    return int(match[1]) * 1000 ** (1 + ("KB", "MB", "GB", "TB").index(match[2]))
 
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
+Size = Annotated[int, BeforeValidator(parse_size)]
 DEFAULT_QUOTA_TIMEZONE = "America/Los_Angeles"
 """BigQuery's daily quotas begin anew at midnight Pacific time (its quota documentation)."""
 TableName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){1,2}$")]
@@ -43,6 +43,11 @@ class WarehouseSettings(StrictModel):
     """The time limit of a query."""
     daily_bytes: int | None = Field(default=None, gt=0)
     """Bytes that may be billed per quota day, in all; without it backfilld sets no limit."""
+
+    def sql_problem(self, text: str) -> str:
+        """Why SQL of the file cannot be used on this warehouse; empty where only the warehouse can tell."""
+        del text
+        return ""
 
 
 class HistorySettings(StrictModel):
@@ -95,8 +100,8 @@ class CalendarSettings(StrictModel):
     """Where the counts per date come from: SQL, a CSV file, or neither (every date is expected)."""
 
     query: str | None = None
-    """SQL that gives `date` (a DATE) and any counts, such as `games`, from `@start` to `@end`, in BigQuery's
-    dialect, on a lake too. A date without a row, or with counts of 0 only, is not expected."""
+    """SQL that gives `date` (a DATE) and any counts, such as `games`, from `@start` to `@end`, in the dialect
+    of the warehouse. A date without a row, or with counts of 0 only, is not expected."""
     file: str | None = None
     """A CSV file relative to the pipeline file; its header has `date` and any counts, as in `date,games`."""
     bootstrap_days: int = Field(default=0, ge=0, le=366)

@@ -27,6 +27,7 @@ def validate(pipeline: Pipeline) -> Iterator[str]:
     yield from _name_problems(pipeline)
     yield from _reference_problems(pipeline)
     yield from _expectation_problems(pipeline)
+    yield from _sql_problems(pipeline)
 
 
 def warnings(pipeline: Pipeline) -> Iterator[str]:
@@ -246,6 +247,19 @@ def _expectation_problems(pipeline: Pipeline) -> Iterator[str]:
             yield f"phase[{phase.name}].lookback: {phase.lookback} is too small; write 0 or more days"
         if phase.lookback == "season" and not pipeline.calendar.season:
             yield f"phase[{phase.name}].lookback: there is no season; add [[calendar.season]] or give days"
+
+
+def _sql_problems(pipeline: Pipeline) -> Iterator[str]:
+    """SQL of the file that its warehouse does not take, by key."""
+    texts = {"calendar.query": pipeline.calendar.query or ""}
+    for phase in pipeline.phase:
+        for processor in phase.processor:
+            where = f"phase[{phase.name}].processor[{processor.name}].expect"
+            if processor.expect.quality:
+                texts[f"{where}.quality.where"] = processor.expect.quality.where
+    for key, text in texts.items():
+        if text and (problem := pipeline.warehouse.sql_problem(text)):
+            yield f"{key}: {problem}"
 
 
 def _nearest(name: str, known: list[str]) -> str:

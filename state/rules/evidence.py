@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from backfilld.state.rules.expectations.figures import Aggregate, DistinctValues, EmptyValues, PassingRows
+from backfilld.state.rules.expectations.figures import (
+    Aggregate,
+    DistinctKeys,
+    DistinctValues,
+    EmptyValues,
+    GroupCounts,
+    PassingRows,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,16 +30,31 @@ class HistoryRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierDate:
+    """A date of the same processor that was judged complete, with what the calendar counts on it."""
+
+    date: dt.date
+    rows: int
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """What the warehouse says of one (processor, date). A figure that is None or absent was not counted."""
 
     rows: int = 0
     distinct: Mapping[str, int] = field(default_factory=dict)
     """The number of distinct values, by column."""
+    distinct_keys: int | None = None
+    """The number of distinct values of a key of several columns."""
     passing_rows: int | None = None
     """The rows that hold the quality predicate."""
     empty_counts: Mapping[str, int] = field(default_factory=dict)
-    """The rows in which a column is NULL or zero, by column."""
+    """The rows in which a column is empty, by column."""
+    groups: GroupCounts | None = None
+    """The sizes of the groups of a date that has rows."""
+    earlier: tuple[EarlierDate, ...] = ()
+    """The complete dates before, by earlier verdicts, which a volume compares with."""
     reference: int | None = None
     """The rows of the table that a ratio measures against."""
     closed: HistoryRun | None = None
@@ -49,6 +72,8 @@ class Evidence:
         match aggregate:
             case DistinctValues(column):
                 return self.distinct.get(column)
+            case DistinctKeys():
+                return self.distinct_keys
             case PassingRows():
                 return self.passing_rows
             case EmptyValues(column):
@@ -59,6 +84,7 @@ class Evidence:
         return replace(
             self,
             distinct={a.column: n for a, n in figures.items() if isinstance(a, DistinctValues)},
+            distinct_keys=next((n for a, n in figures.items() if isinstance(a, DistinctKeys)), None),
             passing_rows=next((n for a, n in figures.items() if isinstance(a, PassingRows)), None),
             empty_counts={a.column: n for a, n in figures.items() if isinstance(a, EmptyValues)},
         )

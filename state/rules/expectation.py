@@ -13,6 +13,7 @@ from pydantic import Field
 
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.distinct import Distinct
 from backfilld.state.rules.expectations.figures import Aggregate
 from backfilld.state.rules.expectations.filled import Filled
@@ -20,7 +21,10 @@ from backfilld.state.rules.expectations.quality import Quality
 from backfilld.state.rules.expectations.ramp import Ramp
 from backfilld.state.rules.expectations.ratio import Ratio
 from backfilld.state.rules.expectations.rows import Rows, RowsPer
+from backfilld.state.rules.expectations.rows_each import RowsEach
 from backfilld.state.rules.expectations.rule import Range, RowBound, Rule
+from backfilld.state.rules.expectations.unique import Unique
+from backfilld.state.rules.expectations.volume import Volume
 
 
 class Expectation(StrictModel):
@@ -34,10 +38,16 @@ class Expectation(StrictModel):
     """Rows relative to another processor's."""
     distinct: Distinct | None = None
     """How many different values columns have, for each of a count of the calendar."""
+    unique: Unique | None = None
+    """A key that no two rows share."""
+    rows_each: RowsEach | None = None
+    """How many rows each group has."""
+    volume: Volume | None = None
+    """Rows relative to the median of the complete dates before."""
     quality: Quality | None = None
     """A condition that enough rows must hold."""
     filled: Filled | None = None
-    """Columns that must be neither NULL nor zero."""
+    """Columns that must not be empty."""
     ramp: Ramp | None = None
     """Looser bounds for a season's first days."""
     bootstrap_days: int | None = Field(default=None, ge=0, le=366)
@@ -67,6 +77,10 @@ class Expectation(StrictModel):
     def compares_on(self, day: Day) -> bool:
         """Whether the ratio holds on a day: stated, and not replaced by a step of the ramp."""
         return any(rule is self.ratio for rule in self.rules_on(day))
+
+    def unjudged(self, evidence: Evidence, day: Day) -> str:
+        """Why some of the rules of a day say nothing of its rows; empty where all were judged."""
+        return "; ".join(filter(None, (rule.unjudged(evidence, day) for rule in self.rules_on(day))))
 
     @cached_property
     def without_ratio(self) -> Expectation:

@@ -117,7 +117,7 @@ def _judge_rules(evidence: Evidence, expectation: Expectation, day: Day, context
     elif context.rewrite and context.last_attempt:
         verdict, reason = _judge_rewrite(evidence, context, context.last_attempt) or (verdict, reason)
         if verdict is Verdict.COMPLETE and not _is_provable(evidence, context):
-            reason = "rewrite not provable here"
+            reason = "; ".join(filter(None, ("rewrite not provable here", reason)))
     return Judgement(verdict=verdict, rows=evidence.rows, expected=str(allowed), reason=reason)
 
 
@@ -133,7 +133,10 @@ def _bootstrap(day: Day, context: JudgeContext) -> str:
 
 def _nonsense(evidence: Evidence, day: Day) -> str:
     """What is impossible in the answers of warehouse and calendar; empty where nothing is."""
-    parts = [*evidence.distinct.values(), evidence.passing_rows, *evidence.empty_counts.values()]
+    parts = [*evidence.distinct.values(), evidence.distinct_keys, evidence.passing_rows]
+    parts += evidence.empty_counts.values()
+    if groups := evidence.groups:
+        parts += (groups.groups, groups.too_small, groups.too_large, groups.smallest, groups.largest)
     counts = [count for count in parts if count is not None]
     if evidence.rows < 0 or any(count < 0 or count > evidence.rows for count in counts):
         return f"the warehouse's answer makes no sense: {evidence.rows} rows, parts {counts}"
@@ -152,6 +155,8 @@ def _not_counted(evidence: Evidence, expectation: Expectation, day: Day) -> str:
     for aggregate in expectation.aggregates if evidence.rows else ():
         if evidence.figure(aggregate) is None:
             return f"{aggregate} were not counted"
+    if expectation.rows_each and evidence.rows and evidence.groups is None:
+        return "the groups of rows_each were not counted"
     return ""
 
 
@@ -166,7 +171,8 @@ def _judge_rows(evidence: Evidence, expectation: Expectation, day: Day, allowed:
         counts = f" for {format_counts(day.counts)}" if day.counts else ""
         return Verdict.EXCESS, f"{rows} rows, at most {allowed.most}{counts}"
     findings = (rule.check(evidence, day) for rule in expectation.rules_on(day))
-    return next((finding for finding in findings if finding), (Verdict.COMPLETE, ""))
+    complete = Verdict.COMPLETE, expectation.unjudged(evidence, day)
+    return next((finding for finding in findings if finding), complete)
 
 
 def _floor(allowed: Range) -> str:

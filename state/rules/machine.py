@@ -45,27 +45,6 @@ class Trigger(StrEnum):
     """The pipeline file changed under a live date, or a reference was lost: it starts again."""
 
 
-class Outcome(StrEnum):
-    """How a date ended, beside `done` or `failed`."""
-
-    COMPLETE = "complete"
-    """Done: every processor is satisfied, or replaced by a fallback."""
-    NOT_EXPECTED = "not_expected"
-    """Done: the calendar expects nothing."""
-    BOOTSTRAP = "bootstrap"
-    """Done: the phases after the last gate are skipped in the first days of a season."""
-    WAIVED = "waived"
-    """Done with a missing or wrong output that an operator accepted or a priority allows."""
-    SELECTED = "selected"
-    """Done as far as selected: an output that none of its backfills has selected is not satisfied."""
-    EXHAUSTED = "exhausted"
-    """Failed: the attempts of a processor are used up."""
-    BLOCKED = "blocked"
-    """Failed: a critical processor has no data, or may not run."""
-    CANCELLED = "cancelled"
-    """Failed: its backfill was cancelled."""
-
-
 FINAL = frozenset({DONE, FAILED})
 
 

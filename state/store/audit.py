@@ -1,4 +1,4 @@
-"""The audit: one row for every change that somebody asked for, in the transaction of the change itself."""
+"""The audit: one row for every requested change, in the transaction of the change itself."""
 
 from __future__ import annotations
 

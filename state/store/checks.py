@@ -125,6 +125,20 @@ def for_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, dict
     return found
 
 
+def complete_rows(
+    tx: Connection, processor: str, output: str, first: dt.date, last: dt.date
+) -> list[tuple[dt.date, int]]:
+    """Date and rows of a processor's complete checks of a table, from `first` to `last`, both included."""
+    complete = select(checks.c.date, checks.c.rows).where(
+        checks.c.processor == processor,
+        checks.c.output == output,
+        checks.c.verdict == Verdict.COMPLETE.value,
+        checks.c.rows > 0,
+        checks.c.date.between(first, last),
+    )
+    return [(row.date, row.rows) for row in tx.execute(complete)]
+
+
 def request_check(tx: Connection, pairs: Iterable[Pair], at: float, *, evaluated: bool = False) -> None:
     """Request a query of the warehouse for each pair, not before `at`.
 

@@ -24,5 +24,5 @@ def extend(tx: Connection, processor: str, error: str) -> int:
 
 
 def reset(tx: Connection, processor: str) -> None:
-    """A good end, or somebody's word to go on: the streak is over."""
+    """End the series of errors: an attempt succeeded, or an operator released the processor."""
     tx.execute(_RESET, {"_processor": processor})

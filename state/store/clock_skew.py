@@ -25,7 +25,7 @@ _COMPARED = (*_KNOWN, checks.c.query_due_at, checks.c.retry_at)
 
 
 def skew_seconds(tx: Connection, now: float) -> float:
-    """How far the latest moment that somebody noted lies in the future; 0 when it does not."""
+    """How many seconds the latest stored moment lies in the future; 0 when it does not."""
     queries = [select(func.max(column)).where(_read_again(column)) for column in _TOLD]
     queries.append(select(*(func.max(column) for column in _KNOWN)))
     latest = [at for query in queries for at in tx.execute(query).one()]

@@ -25,6 +25,7 @@ from sqlalchemy.exc import DBAPIError
 
 from backfilld.state.store import postgresql
 from backfilld.state.store.errors import DatabaseUnavailable, translate
+from backfilld.state.store.integrity import damaged_values
 from backfilld.state.store.schema_version import MIGRATIONS, schema_version
 
 Transaction = Connection
@@ -32,6 +33,10 @@ Transaction = Connection
 
 LOCK_WAIT_SECONDS = 20.0
 """How long a transaction waits for another process to release the write lock."""
+_LOST_REMEDIES = {
+    "": "stop the daemon and restore the latest good backup",
+    "-wal": "restart the daemon with SIGTERM: that saves the content, while kill -9 loses it",
+}
 QUEUE_SECONDS = 1.0
 """How long a writer waits for other writers of its process, which wake it without delay. After that it waits
 as for another process: SQLite polls its lock every 100 ms."""
@@ -44,6 +49,7 @@ class Database:
         self.url = make_url(url)
         self._fence: Callable[[Connection], None] = lambda tx: None
         self._writer = threading.Lock()
+        self._files: dict[str, int] = {}
         if self.sqlite:
             self._engine = create_engine(self.url)
             _tune_sqlite(self._engine, lock_wait)
@@ -154,9 +160,26 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+        self._files.clear()
+
+    def lost_file(self) -> str:
+        """Which file of an open SQLite database was deleted or replaced since the first call, and the remedy.
+
+        Empty if none was. The connections still use the deleted file; an orderly stop saves its content.
+        """
+        if not self.sqlite:
+            return ""
+        for suffix in ("", "-wal"):
+            path = self.path.with_name(f"{self.path.name}{suffix}")
+            inode = path.stat().st_ino if path.exists() else 0
+            if self._files.setdefault(suffix, inode) != inode:
+                return (
+                    f"{path} was deleted or replaced while the daemon was running; {_LOST_REMEDIES[suffix]}"
+                )
+        return ""
 
     def verify(self) -> None:
-        """Check an SQLite database for damage, which takes about a second per GB.
+        """Check an SQLite database for damage, which takes some seconds per GB.
 
         Raises:
             DatabaseUnavailable: it is damaged.
@@ -164,9 +187,22 @@ class Database:
         if not self.sqlite:
             return
         with self.read() as tx:
-            result = tx.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+            result = tx.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one()
         if result != "ok":
             raise DatabaseUnavailable(f"{self.path} is damaged ({result}); restore the latest good backup")
+
+    def verify_values(self) -> None:
+        """Check the values of an SQLite database of the newest version: not all damage is one of structure.
+
+        Raises:
+            DatabaseUnavailable: it is damaged.
+        """
+        if not self.sqlite:
+            return
+        with self.read() as tx:
+            damage = damaged_values(tx)
+        if damage:
+            raise DatabaseUnavailable(f"{self.path} is damaged ({damage}); restore the latest good backup")
 
     def upgrade(self, migrations: Path = MIGRATIONS) -> None:
         """Bring the schema to the newest version, in one transaction; copy an SQLite file first.
@@ -183,7 +219,7 @@ class Database:
         """Raise DatabaseUnavailable for an error of the database as a whole; other errors pass unchanged."""
         try:
             yield
-        except (DBAPIError, sqlite3.Error) as error:
+        except (DBAPIError, sqlite3.Error, UnicodeDecodeError) as error:
             translated = translate(self.name, self.path if self.sqlite else None, error)
             if translated is None:
                 raise
@@ -220,7 +256,7 @@ class Database:
             self._refuse_to_fill(target.parent)
             _copy(self.path, partial)
             partial.replace(target)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
             raise translate(f"backup to {target}", None, error) or error from error
         finally:
             with contextlib.suppress(OSError):  # it does not exist, or its error was raised above

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, 
 
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.records import DateRow, Mark
-from backfilld.state.rules.machine import Outcome
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import row_mappers
 from backfilld.state.store.interests import wanted_dates
 from backfilld.state.store.schema import IS_REGRESSED, IS_STALE, checks, dates
@@ -56,7 +56,7 @@ _WAKE_WAITING = (
 
 
 def get(tx: Connection, date: dt.date) -> DateRow | None:
-    """One date, or None when nobody ever enqueued it."""
+    """One date, or None if it was never enqueued."""
     row = tx.execute(_GET, {"_date": date}).one_or_none()
     return row_mappers.date(row) if row else None
 
@@ -76,10 +76,12 @@ def page(
     end: dt.date,
     states: Collection[str] = (),
     mark: Mark | None = None,
+    more: Iterable[ColumnElement[bool]] = (),
     limit: int,
 ) -> list[DateRow]:
-    """Up to `limit` dates from `start` to `end`, both included, oldest first."""
-    query = select(dates).where(*matching(start, end, states, mark)).order_by(dates.c.date).limit(limit)
+    """Up to `limit` dates from `start` to `end`, both included, that match, oldest first."""
+    here = (*matching(start, end, states, mark), *more)
+    query = select(dates).where(*here).order_by(dates.c.date).limit(limit)
     return [row_mappers.date(row) for row in tx.execute(query)]
 
 

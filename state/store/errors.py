@@ -23,6 +23,7 @@ _REMEDIES = {
     sqlite3.SQLITE_NOTADB: "it is damaged, no database at all; restore the latest good backup",
 }
 
+_UNDECODABLE = "Could not decode to UTF-8"
 _WAITS = "work continues by itself once that is fixed"
 _SERVER_REMEDIES = {
     "08": f"the connection was lost; {_WAITS}",
@@ -35,6 +36,10 @@ _SERVER_REMEDIES = {
     "XX": "it may be damaged; check the server log",
 }
 """Remedies by SQLSTATE or its first characters."""
+
+
+_WRONG_OPTION = "invalid connection option"
+"""How libpq refuses an option of a URL that it does not know."""
 
 
 class DatabaseUnavailable(UserError):
@@ -51,6 +56,9 @@ def translate(where: str, path: Path | None, error: Exception) -> DatabaseUnavai
     `where` names the database in the message; `path` is the file of an SQLite database.
     """
     cause = error.orig if isinstance(error, DBAPIError) else error
+    if path is not None and (isinstance(cause, UnicodeDecodeError) or _UNDECODABLE in str(cause)):
+        # Python's driver decodes texts, and the messages that quote them, without an error code of SQLite.
+        return DatabaseUnavailable(f"{where}: {_REMEDIES[sqlite3.SQLITE_CORRUPT]} ({cause!r})")
     if isinstance(error, IntegrityError) or isinstance(cause, sqlite3.IntegrityError):
         return None
     if isinstance(cause, OSError):
@@ -74,6 +82,8 @@ def _server_error(where: str, error: Exception, cause: BaseException | None) -> 
         # A refused connection has a localized message and no SQLSTATE.
         remedies = [f"no session: check the server, and database, user and password of the URL; {_WAITS}"]
     message = " ".join(str(cause).split())
+    if not state and _WRONG_OPTION in message:
+        remedies = ["correct the options of the URL, such as ?sslmode=require"]
     return DatabaseUnavailable(f"{where}: {remedies[0]} ({message})") if remedies else None
 
 

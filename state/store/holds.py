@@ -11,7 +11,8 @@ from backfilld.state.store.statements import upsert
 
 EVERYTHING = "all"
 WAREHOUSE = "warehouse"
-"""Nothing may be asked before its end, and no job may start before an answer came: nobody could check it."""
+"""The hold of the warehouse. Until it ends no query is sent. No job starts before a query succeeds: its
+result could not be verified."""
 
 _ALL = select(holds).order_by(holds.c.since)
 _NOW: ColumnElement[float] = bindparam("_now")

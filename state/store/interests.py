@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Select, bindparam, exists, select, update
 
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow
-from backfilld.state.rules.machine import Outcome
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store.schema import IS_RUNNABLE, IS_WANTED, backfill_dates, backfills, checks, dates
 from backfilld.state.store.statements import DENSE, select_by_dates
 

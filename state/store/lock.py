@@ -28,6 +28,9 @@ from backfilld.state.store.postgresql import LEADER
 
 FILE = "daemon.lock"
 _MAX_BYTES = 4096
+IDLE_SECONDS = 300.0
+"""With PostgreSQL, a leader that does not run for this long, such as a stopped process, is replaced. It is
+longer than any pass of a living engine."""
 
 
 class AlreadyRunning(UserError):
@@ -148,7 +151,8 @@ _LEADER = """
 class AdvisoryLock:
     """An advisory lock of a session whose application name identifies the leader to the other daemons.
 
-    The session ends with the daemon, when its host does not respond, or when the server restarts, and the
+    The session ends with the daemon, when its host does not respond, when the daemon is stopped for longer
+    than IDLE_SECONDS, or when the server restarts, and the
     daemon may not notice at once. Each writing transaction therefore first checks that its daemon still
     holds the lock: a daemon that lost it cannot write, whatever its clock and network do.
     """
@@ -169,13 +173,25 @@ class AdvisoryLock:
                 return f"leader is {self._leader() or 'not known yet'}"
             self._name = _application_name(self._holder, time.time())
             session.exec_driver_sql("SELECT set_config('application_name', %s, false)", (self._name,))
+            session.exec_driver_sql(f"SET idle_session_timeout = {round(IDLE_SECONDS * 1000)}")
         # After this transaction, no write of the previous leader can still be committed.
         with self._database.write():
             return ""
 
     def held(self) -> bool:
-        """Whether the server names this daemon as the holder."""
-        return bool(self._name) and self._leader() == self._name
+        """Whether the server names this daemon as the holder. Raises DatabaseUnavailable.
+
+        The query is also the heartbeat of the session: without one for IDLE_SECONDS the server ends it.
+        """
+        if self._session is None or not self._name:
+            return False
+        try:
+            return _leader(self._session) == self._name
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                self._session.close()
+                self._session = None
+            return self._leader() == self._name  # raises DatabaseUnavailable if the server is away
 
     def check(self, tx: Connection) -> None:
         """Refuse a transaction unless this daemon leads. Raises NotLeader."""

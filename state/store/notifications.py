@@ -1,4 +1,4 @@
-"""Notices: what was told to people, so that a restart tells nothing twice."""
+"""Notifications that were sent, so that a restart sends none of them twice."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from backfilld.state.store.schema import backfills, notifications
 from backfilld.state.store.statements import upsert
 
 ENDED = "ended"
-"""What is told of a backfill last."""
+"""The topic of the last notification of a backfill."""
 STUCK = "stuck"
-"""That a backfill cannot move by itself."""
+"""The topic of a backfill that cannot move by itself."""
 
 
 def of_backfill(number: int) -> str:
-    """A backfill as the subject of notices."""
+    """A backfill as the subject of notifications."""
     return f"backfill {number}"
 
 
 def sent(tx: Connection, subjects: Collection[str]) -> Mapping[str, set[str]]:
-    """What was told of each of some subjects."""
+    """The topics that were sent of each subject."""
     found: dict[str, set[str]] = defaultdict(set)
     for row in tx.execute(select(notifications).where(notifications.c.subject.in_(subjects))):
         found[row.subject].add(row.topic)
@@ -32,13 +32,13 @@ def sent(tx: Connection, subjects: Collection[str]) -> Mapping[str, set[str]]:
 
 
 def mark_sent(tx: Connection, subject: str, topics: Iterable[str], now: float) -> None:
-    """Remember that these were told; telling twice is once."""
+    """Record topics as sent. A topic that is recorded already stays as it is."""
     values = [{"subject": subject, "topic": topic, "at": now} for topic in topics]
     tx.execute(upsert(tx, notifications).values(values).on_conflict_do_nothing())
 
 
 def reset_end(tx: Connection, numbers: Iterable[int]) -> None:
-    """These backfills go on: their end is sent again, and once more if they become stuck."""
+    """Let the end of these backfills be sent again, because they continue; also that they are stuck."""
     subjects = [of_backfill(number) for number in numbers]
     tx.execute(
         delete(notifications).where(
@@ -48,7 +48,7 @@ def reset_end(tx: Connection, numbers: Iterable[int]) -> None:
 
 
 def open_backfills(tx: Connection) -> list[BackfillRow]:
-    """The backfills whose end was not told, oldest first."""
+    """The backfills whose end was not sent, oldest first."""
     subject = literal("backfill ") + cast(backfills.c.id, Text)
     ended = exists().where(notifications.c.subject == subject, notifications.c.topic == ENDED)
     return [

@@ -4,13 +4,40 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, insert, select
 
+from backfilld.state.errors import UserError
 from backfilld.state.store.schema import pipeline_versions
 
 
-def record(tx: Connection, fingerprint: str) -> bool:
+class OtherPipeline(UserError):
+    """The state database belongs to another pipeline; the message names both and the remedy."""
+
+
+def record(tx: Connection, name: str, version: str, fingerprint: str) -> bool:
     """Go by another file from now on; False when it is the one that dates go by already."""
-    if tx.execute(select(pipeline_versions.c.fingerprint)).scalar() == fingerprint:
+    text = f"{name} {version} {fingerprint}"
+    if tx.execute(select(pipeline_versions.c.fingerprint)).scalar() == text:
         return False
     tx.execute(delete(pipeline_versions))
-    tx.execute(insert(pipeline_versions).values(fingerprint=fingerprint))
+    tx.execute(insert(pipeline_versions).values(fingerprint=text))
     return True
+
+
+def owner(tx: Connection) -> str:
+    """The name of the pipeline whose state this is; empty before its first start."""
+    recorded = tx.execute(select(pipeline_versions.c.fingerprint)).scalar() or ""
+    name, *others = recorded.split(" ")
+    return name if len(others) == 2 else ""
+
+
+def refuse_other(tx: Connection, name: str, where: str) -> None:
+    """Refuse the state of another pipeline, whose dates would be run by the wrong processors.
+
+    Raises:
+        OtherPipeline: the database `where` is not that of the pipeline with this name.
+    """
+    known = owner(tx)
+    if known and known != name:
+        raise OtherPipeline(
+            f"{where} has the state of the pipeline '{known}', and this pipeline file is of '{name}':"
+            f' give each pipeline a database of its own, or write name = "{known}" if it is the same one'
+        )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import ArgumentError
 
 from backfilld.state.store.errors import DatabaseUnavailable
 
@@ -41,6 +42,10 @@ def engine(url: URL, lock_wait: float) -> Engine:
         made = create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=given)
     except ModuleNotFoundError as error:
         raise DatabaseUnavailable("PostgreSQL needs its driver: pip install 'backfilld[postgres]'") from error
+    except ArgumentError as error:
+        raise DatabaseUnavailable(
+            f"{url.render_as_string()}: correct the options of the URL ({error})"
+        ) from error
 
     @event.listens_for(made, "connect")
     def connected(connection: Any, _record: Any) -> None:

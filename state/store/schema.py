@@ -42,9 +42,7 @@ backfills = Table(
     text_column("note"),
     text_column("actor"),
     Column("created_at", Double, nullable=False),
-    Column("paused_at", Double),
-    Column("cancelled_at", Double),
-    Column("stopped_at", Double),
+    *(Column(name, Double) for name in ("paused_at", "cancelled_at", "stopped_at")),
     text_column("stop_reason"),
     # The processors that it lets run, as a JSON list. NULL: all, whichever the pipeline file has.
     Column("selection", Text),
@@ -169,10 +167,7 @@ checks = Table(
     Column("stale_at", Double),
     # Why the date passes although the output is incomplete. waived_by: a fallback, the policy or an
     # operator, until the date is admitted again. accepted_*: an operator, until it is retried or forced.
-    text_column("waived_by"),
-    text_column("waiver_reason"),
-    text_column("accepted_by"),
-    text_column("accepted_reason"),
+    *map(text_column, ("waived_by", "waiver_reason", "accepted_by", "accepted_reason")),
     partial_index("checks_query_due", "query_due_at", "date", where="query_due_at IS NOT NULL"),
     partial_index("checks_runnable", "processor", text("priority DESC"), "date", where="runnable = 1"),
     partial_index("checks_unsatisfied", "processor", "date", where="satisfied = 0"),
@@ -226,7 +221,10 @@ attempt_dates = Table(
     metadata,
     Column("date", Date, primary_key=True),
     Column("attempt_id", ForeignKey("attempts.id"), primary_key=True),
+    # The verdict that followed the attempt on this date, and its reason. NULL: none yet.
+    *(Column(name, Text) for name in ("verdict", "verdict_reason")),
     Index("attempt_dates_attempt", "attempt_id"),
+    partial_index("attempt_dates_verdict", "verdict", where="verdict <> 'complete'"),
 )
 
 calendar_days = Table(

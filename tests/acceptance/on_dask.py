@@ -10,13 +10,22 @@ from backfilld.state.records import attempt_result
 from tests.acceptance.daemon import Daemon, daemon
 
 REMOTE = ("nbac_gamebook_player_stats", "nbac_team_boxscore")
+GATE = 'touch "at-gate.$3"; until test -e go; do sleep 0.05; done; exec "$@"'
+"""A shell script that says which job waits, and starts it once there is a file `go`."""
 
 
 @contextmanager
-def daemon_on(address: str, folder: Path, pace: str = "1") -> Iterator[Daemon]:
-    """A started daemon whose jobs of REMOTE run on the cluster of that scheduler, `pace` seconds each."""
+def daemon_on(address: str, folder: Path, pace: str = "1", *, gated: bool = False) -> Iterator[Daemon]:
+    """A started daemon whose jobs of REMOTE run on the cluster of that scheduler, `pace` seconds each.
+
+    With `gated` they wait in the demo's folder for a file `go`.
+    """
     lines = f'executor = "dask"\nenv = {{ DEMO_LAKE = "lake", DEMO_SECONDS = "{pace}" }}\n'
     changes = {f'name = "{name}"\n': f'name = "{name}"\n{lines}' for name in REMOTE}
+    if gated:
+        for name in REMOTE:
+            command = f'"{{python}}", "-m", "backfilld.demo.jobs.{name}"'
+            changes[command] = f'"sh", "-c", \'{GATE}\', "gate", {command}'
     changes["[jobs]\n"] = f'[executor.dask]\nscheduler = "{address}"\n\n[jobs]\n'
     with daemon(folder, changes=changes) as one:
         yield one
@@ -32,6 +41,11 @@ def attempts(one: Daemon) -> list[sqlite3.Row]:
 def results(rows: Sequence[sqlite3.Row]) -> list[str]:
     """How attempts ended, such as `exited 0`."""
     return [attempt_result(row["status"], row["exit_code"]) for row in rows]
+
+
+def at_gate(one: Daemon) -> set[str]:
+    """The processors whose gated job waits on the cluster."""
+    return {path.suffix[1:] for path in one.folder.glob("at-gate.*")}
 
 
 def writing(one: Daemon) -> list[Path]:

@@ -1,4 +1,7 @@
-"""The real daemon is killed again and again while the real demo runs: nothing is lost, nothing runs twice."""
+"""The real daemon is killed again and again while the real demo runs: nothing is lost, nothing runs twice.
+
+KILL_ROUNDS=100 makes it a long run, KILL_SEED=... one with other moments.
+"""
 
 import contextlib
 import datetime as dt
@@ -17,18 +20,22 @@ import pytest
 from tests.acceptance import audit
 from tests.acceptance.daemon import daemon, jobs_alive
 
-ROUNDS = 30
-DATES = [dt.date(2021, 10, 19) + dt.timedelta(days=n) for n in range(11)]
-WAYS = ("kill -9", "SIGTERM", "SIGTERM twice", "kill -9 at start")
+ROUNDS = int(os.environ.get("KILL_ROUNDS", "10"))
+DATES = [dt.date(2021, 10, 25) + dt.timedelta(days=n) for n in range(4)]
+"""The last bootstrap date, and three that go through all phases."""
+LATER_SEASON = {"opens = 2021-10-19": "opens = 2021-10-25", "bootstrap_days = 7": "bootstrap_days = 1"}
+"""The season opens with these dates, so that none before them is waited for."""
+ALL_END = "kill -9 until all jobs have ended"
+WAYS = (ALL_END, "kill -9", "SIGTERM", "SIGTERM twice", "kill -9 at start")
 
 
 @pytest.fixture
 def dice():
-    """Random moments; KILL_SEED=... goes through others."""
+    """Random moments."""
     return random.Random(os.environ.get("KILL_SEED", "1"))
 
 
-def test_thirty_kills_lose_nothing_and_run_nothing_twice(tmp_path, dice, database):
+def test_kills_lose_nothing_and_run_nothing_twice(tmp_path, dice, database):
     seen = killed(tmp_path / "d", dice, ROUNDS, DATES, database)
     # And there were jobs to be adopted, and jobs that ended while no daemon ran
     assert seen["jobs left alive"] > ROUNDS / 2
@@ -42,18 +49,20 @@ def test_kills_lose_nothing_where_the_state_is_in_postgresql(tmp_path, dice, pos
 def killed(folder, dice, rounds, dates, database):
     """Go through a run with kills, look whether all is as it should be, and tell what was done to whom."""
     seen = Counter()
-    with daemon(folder, pace="0.2", database=database) as one:
+    with daemon(folder, pace="1", database=database, changes=LATER_SEASON) as one:
         # Given a run that grows, so that there is work in every round
         growth = [rounds * n // len(dates) for n in range(len(dates))]
         backfills = []
+        ways = [WAYS[round_ % len(WAYS)] for round_ in range(1, rounds)]
+        dice.shuffle(ways)
         # When the daemon is ended at random moments
-        for round_ in range(rounds):
+        for round_, way in enumerate([ALL_END, *ways]):
             fresh = [date.isoformat() for date, at in zip(dates, growth, strict=True) if at == round_]
             backfills += [one.enqueue(date, date) for date in fresh]
             time.sleep(dice.uniform(0, 0.8))
-            if dice.random() < 0.7:
+            if way == ALL_END or dice.random() < 0.7:
                 _await_work(one, backfills)
-            seen += _end(one, dice)
+            seen += _end(one, way, dice)
             one.start()
         for number in backfills:
             one.finish(number)
@@ -61,8 +70,7 @@ def killed(folder, dice, rounds, dates, database):
         assert one.signal(signal.SIGTERM) == 0
         # Then everything is as if nothing had been
         sys.stdout.write(f"{dict(seen)}\n")
-        bootstrap = min(len(dates), 7)
-        assert outcomes == Counter(bootstrap=bootstrap, complete=len(dates) - bootstrap)
+        assert outcomes == Counter(bootstrap=1, complete=len(dates) - 1)
         assert not jobs_alive(one.folder)
         assert audit.wrong_partitions(one.lake, dates) == []
         assert audit.overlaps(one.lake) == []
@@ -117,11 +125,11 @@ def _await_work(one, backfills):
     one.wait_for(lambda: jobs_alive(one.folder) or over(), "at work")
 
 
-def _end(one, dice):
+def _end(one, way, dice):
     """End the daemon in some way, be away for a moment, and tell what was done to whom."""
-    way = dice.choice(WAYS)
     if way == "SIGTERM":
         assert one.signal(signal.SIGTERM) == 0
+        assert one.log().rstrip().endswith("stopped")
     elif way == "SIGTERM twice":
         one.process.send_signal(signal.SIGTERM)
         time.sleep(dice.uniform(0, 0.2))
@@ -132,7 +140,10 @@ def _end(one, dice):
     else:
         one.signal(signal.SIGKILL)
     left = jobs_alive(one.folder)
-    time.sleep(dice.choice([0, dice.uniform(0, 1)]))
+    if way == ALL_END:
+        one.wait_for(lambda: not jobs_alive(one.folder), "rid of all jobs")
+    else:
+        time.sleep(dice.choice([0, dice.uniform(0, 1)]))
     if way == "kill -9 at start":
         one.launch()
         time.sleep(dice.uniform(0, 1))

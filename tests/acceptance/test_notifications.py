@@ -8,13 +8,12 @@ from tests.integration.hooks import SECRET, hook
 
 
 def test_a_backfill_is_told_once_over_a_kill_and_the_secret_is_kept(tmp_path):
-    with hook() as hooked, daemon(tmp_path / "d", pace="0.5") as one:
+    with hook() as hooked, daemon(tmp_path / "d", pace="1", start=False) as one:
         # Given a daemon that is told of a webhook
-        one.signal(signal.SIGTERM)
         one.more_environment["BACKFILLD_WEBHOOK"] = hooked.url
         one.start()
         # When it is killed in the middle of a backfill, and goes on
-        number = one.enqueue("2021-10-19", "2021-10-20")
+        number = one.enqueue("2021-10-19", "2021-10-19")
         one.wait_for(lambda: hooked.about("started:"), "told of the start")
         one.wait_for(lambda: jobs_alive(one.folder), "running")
         assert not [pid for pid in jobs_alive(one.folder) if SECRET in environ(pid)]

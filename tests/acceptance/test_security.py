@@ -18,7 +18,7 @@ from backfilld.daemon.settings import prepare
 from tests.acceptance.daemon import Daemon, daemon, jobs_alive
 from tests.timeouts import PATIENCE
 
-DATES = ("2021-10-19", "2021-10-20")
+DATES = ("2021-10-19", "2021-10-19")
 PLANTED = "planted-secret-7f3a"
 HOSTILE = (
     "$(touch {0})",
@@ -152,7 +152,7 @@ def _put_the_token_everywhere(stage: Stage) -> None:
 def _put_hostile_texts_everywhere(stage: Stage) -> list[int]:
     one, numbers = stage.daemon, []
     for text in (shape.format(stage.touched) for shape in HOSTILE):
-        numbers.append(one.enqueue("2021-10-21", "2021-10-21", note=text, force=True))
+        numbers.append(one.enqueue("2021-10-21", "2021-10-21", note=text))
         one.client.post("/v1/pause", {"reason": text})
         one.client.post("/v1/resume")
         body = {"processor": "nbac_team_boxscore", "reason": text}

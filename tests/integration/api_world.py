@@ -13,8 +13,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from backfilld.api.app import create_app
+from backfilld.api.auth.request_guard import guard_of
+from backfilld.api.http.server import Server
 from backfilld.api.metrics import Metrics
-from backfilld.api.server import Server
 from backfilld.daemon.events import Event, EventSink
 from backfilld.daemon.executors.adapter import Executor
 from backfilld.daemon.settings import Settings
@@ -154,7 +155,7 @@ def refused(response: TestResponse, status: int) -> tuple[str, str]:
 @contextlib.contextmanager
 def listening(app: Flask) -> Iterator[str]:
     """A real server; its URL."""
-    server = Server(app, "127.0.0.1", 0)
+    server = Server(app, "127.0.0.1", 0, guard_of(app).identify)
     server.start()
     try:
         yield f"http://127.0.0.1:{server.port}"

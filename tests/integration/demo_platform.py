@@ -13,6 +13,8 @@ from backfilld.daemon.adapters import load_pipeline
 from backfilld.demo import lake as lakes
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
+from backfilld.state.rules.expectations.figures import GroupCounts
+from backfilld.state.rules.expectations.rows_each import RowsEach
 from backfilld.state.rules.judge import JudgeContext, judge
 from backfilld.state.rules.verdict import Verdict
 
@@ -83,14 +85,31 @@ class Platform:
         counts += [f"count(*) FILTER (coalesce({column}, 0) = 0)" for column in columns]
         found, *figures = rows.aggregate(", ".join(counts)).fetchall()[0]
         values, (good, *empty_counts) = figures[: len(distinct)], figures[len(distinct) :]
+        keys = ", ".join(expect.unique.columns) if expect.unique else ""
+        found_keys = rows.aggregate(f"count(DISTINCT ({keys}))").fetchall()[0][0] if keys else None
         reference = self.count(expect.ratio.of, day) if expect.ratio else None
         return Evidence(
             rows=found,
             distinct=dict(zip(distinct, values, strict=True)),
+            distinct_keys=found_keys,
+            groups=_groups(rows, expect.rows_each) if expect.rows_each else None,
             passing_rows=good,
             empty_counts=dict(zip(columns, empty_counts, strict=True)),
             reference=reference,
         )
+
+
+def _groups(rows: duckdb.DuckDBPyRelation, rule: RowsEach) -> GroupCounts:
+    by = ", ".join(rule.group_by)
+    sizes = [size for (size,) in rows.aggregate("count(*) AS size", by).fetchall()]
+    least, most = rule.rows
+    return GroupCounts(
+        groups=len(sizes),
+        too_small=sum(size < least for size in sizes),
+        too_large=sum(most is not None and size > most for size in sizes),
+        smallest=min(sizes),
+        largest=max(sizes),
+    )
 
 
 def season_day(day: date) -> Day:

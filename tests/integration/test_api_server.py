@@ -16,7 +16,7 @@ import pytest
 import requests
 from flask import Flask
 
-from backfilld.api.server import Server
+from backfilld.api.http.server import Server
 from backfilld.daemon.settings import SettingsError
 from tests.integration.api_world import Api
 from tests.timeouts import PATIENCE

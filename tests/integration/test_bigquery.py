@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.daemon.warehouses.client import WarehouseClient
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
+from backfilld.daemon.warehouses.sql.warehouse import WarehouseClient
 from backfilld.state.rules.evidence import Evidence
 from tests.factories import phase, pipeline, processor
 from tests.integration.bigquery_stub import TOKEN, Stub, serving

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.daemon.warehouses.client import WarehouseClient
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
+from backfilld.daemon.warehouses.sql.warehouse import WarehouseClient
 from backfilld.state.rules.evidence import Evidence
 from tests.factories import phase, pipeline, processor
 from tests.integration.bigquery_stub import Stub, refuse, serving

@@ -6,7 +6,7 @@ import pytest
 from rich.text import Text
 
 from backfilld.api.cli import output
-from backfilld.api.cli.commands import inspect
+from backfilld.api.cli.commands import status
 from backfilld.daemon.executors.adapter import Job
 from backfilld.daemon.executors.local.launcher import environment
 from backfilld.demo import environment as demo_environment
@@ -235,6 +235,7 @@ def test_brackets_in_the_output_of_a_job_are_printed(capsys, monkeypatch, termin
     date = {"date": "2021-10-19", "state": "failed", "outcome": "exhausted", "reason": reason}
     attempt = {"id": 7, "processor": "box", "status": "lost", "exit_code": None, "detail": reason}
     attempt |= {"dates": ["2021-10-19"], "tail": "", "ended_at": "x", "duration_seconds": 1.0}
+    attempt |= {"verdict": None, "verdict_reason": ""}
     known = {
         "waiting_on": None,
         "season": None,
@@ -244,6 +245,6 @@ def test_brackets_in_the_output_of_a_job_are_printed(capsys, monkeypatch, termin
         "stale": None,
     }
     # When it is shown
-    inspect.print_date({**date, **known, "processors": [], "attempts": [attempt], "transitions": []})
+    status.print_date({**date, **known, "processors": [], "attempts": [attempt], "transitions": []})
     # Then nothing of it is lost
     assert capsys.readouterr().out.count(reason) == 2

@@ -9,7 +9,7 @@ import pytest
 from werkzeug.serving import make_server, make_ssl_devcert
 
 from backfilld.api.cli.client import ApiError, Client
-from backfilld.api.server import IDLE_SECONDS, Server
+from backfilld.api.http.server import IDLE_SECONDS, Server
 from tests.integration.api_world import listening
 from tests.integration.command_line import CommandLine
 

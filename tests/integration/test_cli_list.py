@@ -13,21 +13,24 @@ from tests.simulation.world import Work
 RANGE = ("2021-10-27", "2021-10-29")
 
 
-@pytest.fixture
-def api(tmp_path) -> Api:
-    return make_api(tmp_path)
-
-
-@pytest.fixture
-def command(api, monkeypatch, capsys):
-    """The command line beside a daemon with one failed date between two done ones."""
+@pytest.fixture(scope="module")
+def api(tmp_path_factory) -> Api:
+    """A daemon with one failed date between two done ones."""
+    api = make_api(tmp_path_factory.mktemp("api"))
 
     def script(job):
         return Work(code=1) if job.env["BACKFILLD_DATE"] == "2021-10-28" else api.world.well(job)
 
     api.world.script = script
+    api.enqueue(*RANGE)
+    api.world.run()
+    return api
+
+
+@pytest.fixture
+def command(api, monkeypatch, capsys):
+    """The command line beside that daemon."""
     with beside(api, monkeypatch, capsys) as line:
-        line("enqueue", *RANGE, "--wait")
         yield line
 
 

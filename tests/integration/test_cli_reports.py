@@ -11,7 +11,7 @@ import pytest
 
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.reports import state_lookup
-from backfilld.demo import environment, misbehave
+from backfilld.demo import environment, misbehaviour
 from backfilld.state.store import checks
 from backfilld.state.store.database import Database
 from tests.integration.command_line import CommandLine
@@ -113,8 +113,8 @@ def test_each_date_is_printed_with_its_missing_processors(command: CommandLine, 
 def test_a_short_table_and_a_failed_run_have_their_figures(command: CommandLine, stage: Path) -> None:
     # Given a source with 2 of 4 rows, and one whose run failed
     date = dt.date.fromisoformat(OPENER)
-    misbehave.switch(stage / "lake", "nbac_team_boxscore", date, "partial")
-    misbehave.switch(stage / "lake", "bdl_player_boxscores", date, "fail_quietly")
+    misbehaviour.switch(stage / "lake", "nbac_team_boxscore", date, "partial")
+    misbehaviour.switch(stage / "lake", "bdl_player_boxscores", date, "fail_quietly")
     steps = json.loads(command("validate", OPENER, "--plan", "--json").out)["plan"]["phases"][0]["steps"]
     for step in steps:
         if step["processor"] in ("nbac_team_boxscore", "bdl_player_boxscores"):
@@ -319,7 +319,7 @@ def test_preflight_of_a_file_that_is_not_there_names_the_option(command: Command
 def test_rows_below_their_standard_are_listed_by_date(command: CommandLine, stage: Path) -> None:
     # Given a processor that wrote rows of poor quality
     date = dt.date.fromisoformat(OPENER)
-    misbehave.switch(stage / "lake", "upcoming_team_game_context", date, "degraded")
+    misbehaviour.switch(stage / "lake", "upcoming_team_game_context", date, "degraded")
     steps = json.loads(command("validate", OPENER, "--plan", "--json").out)["plan"]["phases"]
     needed = ("nbac_gamebook_player_stats", "nbac_team_boxscore", "upcoming_team_game_context")
     for step in (step for phase in steps for step in phase["steps"] if step["processor"] in needed):

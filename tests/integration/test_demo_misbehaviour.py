@@ -11,7 +11,7 @@ import pytest
 
 from backfilld.daemon.warehouses.adapter import Partition
 from backfilld.daemon.warehouses.lake.stamps import LakeStamps
-from backfilld.demo import misbehave, run_log
+from backfilld.demo import misbehaviour, run_log
 from backfilld.state.rules.verdict import Verdict
 from tests.integration.demo_platform import DAY, PIPELINE, Platform
 from tests.integration.real_jobs import until
@@ -49,7 +49,7 @@ def test_a_job_misbehaves_as_its_switch_says(
     verdict: Verdict,
 ) -> None:
     name = "upcoming_team_game_context"
-    misbehave.switch(platform.lake, name, DAY, kind)
+    misbehaviour.switch(platform.lake, name, DAY, kind)
     assert platform.run(name).returncode == exit_code
     assert platform.count(name) == rows
     assert platform.history() == history
@@ -57,13 +57,13 @@ def test_a_job_misbehaves_as_its_switch_says(
 
 
 def test_part_of_a_table_that_is_not_the_teams_is_an_eighth(platform: Platform) -> None:
-    misbehave.switch(platform.lake, "nbac_gamebook_player_stats", DAY, "partial")
+    misbehaviour.switch(platform.lake, "nbac_gamebook_player_stats", DAY, "partial")
     platform.run("nbac_gamebook_player_stats")
     assert platform.count("nbac_gamebook_player_stats") == 174 // 8
 
 
 def test_a_retry_recovers_when_only_the_first_run_is_spoiled(platform: Platform) -> None:
-    misbehave.switch(platform.lake, "nbac_team_boxscore", None, "duplicates", times=1)
+    misbehaviour.switch(platform.lake, "nbac_team_boxscore", None, "duplicates", times=1)
     counts = []
     for _ in range(2):
         platform.run("nbac_team_boxscore")
@@ -84,7 +84,7 @@ def test_a_rerun_that_leaves_the_old_rows_shows_by_their_write_stamp_alone(platf
     platform.run(name)
     before = told()
     # When the job runs again and leaves them as they are
-    misbehave.switch(platform.lake, name, DAY, "unchanged", times=1)
+    misbehaviour.switch(platform.lake, name, DAY, "unchanged", times=1)
     assert platform.run(name).returncode == 0
     # Then nothing has changed, unlike after one that writes the same rows once more
     assert told() == before
@@ -94,7 +94,7 @@ def test_a_rerun_that_leaves_the_old_rows_shows_by_their_write_stamp_alone(platf
 
 
 def test_the_witness_keeps_a_killed_run_open(platform: Platform) -> None:
-    misbehave.switch(platform.lake, "nbac_team_boxscore", DAY, "crash")
+    misbehaviour.switch(platform.lake, "nbac_team_boxscore", DAY, "crash")
     platform.run("nbac_team_boxscore")
     (run,) = run_log.runs(platform.lake)
     assert (run.processor, run.ended) == ("nbac_team_boxscore", None)
@@ -105,7 +105,7 @@ def hanging(
     platform: Platform, request: pytest.FixtureRequest
 ) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A job that hangs in a process group of its own, with its child's pid."""
-    misbehave.switch(platform.lake, "nbac_team_boxscore", DAY, request.param)
+    misbehaviour.switch(platform.lake, "nbac_team_boxscore", DAY, request.param)
     argv = platform.argv("nbac_team_boxscore")
     with subprocess.Popen(
         argv,

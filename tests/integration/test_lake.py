@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.daemon.warehouses.lake import backend, dialect, stamps
+from backfilld.daemon.warehouses.lake import dialect, layout
 from backfilld.daemon.warehouses.lake.backend import Lake
 from backfilld.state.rules.evidence import Evidence
 from tests.factories import phase, processor
@@ -140,15 +140,15 @@ def test_a_file_that_vanishes_between_listing_and_reading_is_looked_for_again(
     # Given a job that replaces the partition's file just when it was listed
     listings: list[list[str]] = []
 
-    def list_then_replace(directory: Path) -> list[str]:
+    def list_then_replace(directory: str) -> list[str]:
         files = listed(directory)
         listings.append(files)
         if len(listings) == 1:
-            os.replace(files[0], directory / "part-new.parquet")
+            os.replace(files[0], Path(directory) / "part-new.parquet")
         return files
 
-    listed = backend.partition_files
-    monkeypatch.setattr(backend, "partition_files", list_then_replace)
+    listed = layout.finished_files
+    monkeypatch.setattr(layout, "finished_files", list_then_replace)
 
     # Then
     assert box(house) == Evidence(rows=2, distinct={"game_id": 2})
@@ -231,8 +231,7 @@ def test_an_answer_that_takes_too_long_is_no_answer(lake_house: LakeHouse) -> No
     lake_house.put("nba.schedule", [{"game_date": DAY, "game_id": "a"}])
     slow = (
         "SELECT game_date AS date, COUNT(*) AS games FROM nba.schedule,"
-        " UNNEST(GENERATE_ARRAY(1, 3000000)) AS a, UNNEST(GENERATE_ARRAY(1, 3000000)) AS b"
-        " WHERE MOD(a * b, 7) = 3 GROUP BY 1"
+        " range(3000000) AS a (x), range(3000000) AS b (y) WHERE x * y % 7 = 3 GROUP BY 1"
     )
     source = {"kind": "lake", "path": "lake", "query_timeout": "0.2s"}
     warehouse = lake_house.open(BOX, warehouse=source, calendar={"query": slow})
@@ -310,16 +309,16 @@ def test_a_file_that_vanishes_while_its_stamp_is_read_changes_it(
 ) -> None:
     before = stamp(house)
     gone = str(partition(house, DAY) / "gone.parquet")
-    listed = stamps.partition_files
-    monkeypatch.setattr(stamps, "partition_files", lambda directory: [*listed(directory), gone])
+    listed = layout.finished_files
+    monkeypatch.setattr(layout, "finished_files", lambda directory: [*listed(directory), gone])
     assert stamp(house) not in (None, before)
 
 
 def test_a_partition_that_may_not_be_listed_has_no_stamp(
     house: LakeHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def denied(directory: Path) -> list[str]:
-        raise PermissionError(13, "Permission denied", str(directory))
+    def denied(directory: str) -> list[str]:
+        raise PermissionError(13, "Permission denied", directory)
 
-    monkeypatch.setattr(stamps, "partition_files", denied)
+    monkeypatch.setattr(layout, "finished_files", denied)
     assert stamp(house) is None

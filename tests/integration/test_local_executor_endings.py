@@ -138,6 +138,7 @@ def test_a_job_of_another_attempt_or_executor_is_left_alone(driver: ExecutorDriv
 
 def test_many_short_jobs_are_each_told_once_and_nothing_leaks(driver: ExecutorDriver) -> None:
     driver.run("true", attempt=1)
+    driver.executor.poll()  # closes the log of the job that ended
     before = open_resources()
     told: list[int] = []
     for first in range(2, 102, 10):
@@ -148,6 +149,7 @@ def test_many_short_jobs_are_each_told_once_and_nothing_leaks(driver: ExecutorDr
             assert status.result.code == status.attempt % 7
             told.append(status.attempt)
     assert sorted(told) == list(range(2, 102))
+    driver.executor.poll()
     assert open_resources() == before
 
 

@@ -1,6 +1,5 @@
 """A daemon dies at any moment: its jobs live on, the next daemon finds them, and no job runs unrecorded."""
 
-import dataclasses
 import shutil
 import subprocess
 import threading
@@ -212,24 +211,3 @@ def test_an_identity_survives_being_written_down() -> None:
         identity = Identity.of(process.pid, at=12.5, executor="")
     assert Identity.parse(identity.text()) == identity
     assert identity.boot == boot_id() != ""
-
-
-# ---- a daemon on another machine
-
-
-def test_a_job_of_another_machine_is_out_of_sight_and_never_touched(driver: ExecutorDriver) -> None:
-    with earlier_daemon(driver, WAITS) as daemon:
-        leader = driver.pid("leader")
-        daemon.kill()
-    here = Identity.parse(recorded_handles(driver)[1])
-    there = dataclasses.replace(here, executor=f"elsewhere:{here.executor.partition(':')[2]}")
-    driver.executor.recover({1: there.text()})
-    (status,) = driver.executor.poll()
-    assert (status.result, status.unreachable_at) == (None, there.executor)
-    driver.executor.stop(1, 0.0)
-    assert driver.executor.poll() == []
-    assert lives(leader)
-    # Whoever is on the job's own machine adopts it
-    driver.executor.recover({1: here.text()})
-    (driver.cwd / "end").touch()
-    assert driver.result().code == 7

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import openapi_spec_validator
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings, strategies
@@ -26,7 +27,7 @@ from backfilld.daemon.executors.attempt_files import FileLog
 from tests.integration.api_with_tokens import Door, make_door, scope_of
 from tests.integration.api_world import make_api
 
-EXAMPLES = 100
+EXAMPLES = 50
 """Of each operation, with tokens on: by people who may operate, who may read, and who may nothing."""
 CHECKS = (
     not_a_server_error,
@@ -105,6 +106,40 @@ def test_the_headers_of_an_answer_are_in_the_document(door: Door) -> None:
         told = DOCUMENT["paths"][path][method.lower()]["responses"][str(answer.status_code)]
         # Then the document says so
         assert set(answer.headers.keys()) - usual == set(told["headers"]), path
+
+
+def test_the_document_is_valid_openapi() -> None:
+    openapi_spec_validator.validate(DOCUMENT)
+
+
+def test_a_generated_client_gets_names_and_closed_sets_from_the_document() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    # No model has the name of a type that generated clients import
+    assert not {"Date", "Response", "Client", "Any"} & schemas.keys()
+    # Each closed set is an enumeration
+    for model, field in (
+        *(("DateDetail", "outcome"), ("DateDetail", "waiting"), ("DateSummary", "waiting")),
+        *(("RequestedDate", "outcome"), ("WaitGroup", "reason"), ("Transition", "trigger"), ("Hold", "kind")),
+    ):
+        assert _values(schemas, schemas[model]["properties"][field]), (model, field)
+    # And an array says what its items are
+    assert "prefixItems" not in str(DOCUMENT)
+    assert DOCUMENT["servers"]
+
+
+def _values(schemas: dict[str, Any], schema: dict[str, Any]) -> list[str]:
+    """The members of an enumeration, perhaps by reference or beside null."""
+    cases = [schema, *schema.get("anyOf", [])]
+    names = [case["$ref"].rsplit("/", 1)[1] for case in cases if "$ref" in case]
+    return [value for case in (*cases, *(schemas[name] for name in names)) for value in case.get("enum", [])]
+
+
+def test_problems_declare_their_headers(door: Door) -> None:
+    refused = door.ask("GET", "/v1/dates")
+    declared = DOCUMENT["paths"]["/v1/dates"]["get"]["responses"]
+    assert "WWW-Authenticate" in refused.headers
+    assert set(declared["401"]["headers"]) == {"WWW-Authenticate"}
+    assert set(declared["429"]["headers"]) == {"Retry-After"}
 
 
 def test_every_reference_of_the_document_leads_somewhere() -> None:

@@ -9,7 +9,6 @@ import pytest
 from backfilld.daemon.warehouses.adapter import Catalog, QueryError, WarehouseError
 from backfilld.daemon.warehouses.bigquery.catalog import BigQueryCatalog
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
-from backfilld.daemon.warehouses.sql.user_sql import columns_in
 from tests.factories import phase, pipeline, processor
 from tests.integration.warehouses import DAY, BigQueryHouse, House, LakeHouse
 
@@ -82,20 +81,3 @@ def test_a_file_that_is_no_parquet_is_refused_by_name(lake_house: LakeHouse) -> 
     (partition / "part-0.parquet").write_text("not parquet")
     with pytest.raises(QueryError, match=r"part-0\.parquet"):
         catalog(lake_house).describe("nba.box")
-
-
-@pytest.mark.parametrize(
-    ("predicate", "columns"),
-    [
-        ("completeness_percentage >= 95", {"completeness_percentage"}),
-        ("data_quality_tier IN ('gold', 'silver') -- the best", {"data_quality_tier"}),
-        ("IFNULL(`Minutes`, 0) > 0 OR stats.usage > 0.1", {"minutes", "stats"}),
-    ],
-)
-def test_the_columns_of_a_predicate_are_found(predicate: str, columns: set[str]) -> None:
-    assert columns_in(predicate) == columns
-
-
-def test_a_predicate_that_is_no_sql_is_refused() -> None:
-    with pytest.raises(QueryError):
-        columns_in("completeness >= (")

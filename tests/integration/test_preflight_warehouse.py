@@ -77,19 +77,25 @@ def test_a_table_that_does_not_exist_or_may_not_be_seen_is_critical(ground: Grou
 # --------------------------------------------------------------------------------------- is it as we think
 
 
+def test_a_predicate_that_the_warehouse_refuses_is_critical_with_its_words(ground: Ground) -> None:
+    ground.facts.refused_rules["upcoming_player_game_context"] = "no column completeness_percentage"
+    assert troubles(ground.ask(), "columns") == [
+        (
+            "fail",
+            "nba_analytics.upcoming_player_game_context cannot be queried for"
+            " upcoming_player_game_context.expect.quality.where: no column completeness_percentage",
+        )
+    ]
+
+
 @pytest.mark.parametrize(
     ("table", "columns", "line"),
     [
         (ZONES, {"game_date"}, f"{ZONES} has no column analysis_date"),
         (
-            "nba_analytics.upcoming_player_game_context",
-            {"game_date"},
-            "nba_analytics.upcoming_player_game_context has no column completeness_percentage",
-        ),
-        (
-            "nba_analytics.player_game_summary",
-            {"game_date", "minutes_played"},
-            "nba_analytics.player_game_summary has no column usage_rate",
+            "nba_analytics.team_defense_game_summary",
+            {"game_date", "game_id"},
+            "nba_analytics.team_defense_game_summary has no column team_abbr",
         ),
     ],
 )

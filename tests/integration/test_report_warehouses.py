@@ -10,7 +10,7 @@ from backfilld.daemon.reports.plan.plan import plan
 from backfilld.daemon.reports.quality import quality
 from backfilld.daemon.reports.validation import Validation, validation
 from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.daemon.warehouses.client import WarehouseClient
+from backfilld.daemon.warehouses.sql.warehouse import WarehouseClient
 from backfilld.state.pipeline.pipeline import Pipeline
 from tests.factories import phase, pipeline, processor
 from tests.integration.warehouses import DAY, BigQueryHouse, House

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from backfilld.daemon.service import Service
+from backfilld.daemon.service import LATE_TIMERS_SECONDS, Service
 from backfilld.daemon.settings import Settings
 from backfilld.state.store.lock import FILE, AlreadyRunning, FileLock, Holder
 
@@ -59,3 +59,49 @@ def test_periodic_jobs_are_rescheduled_though_the_wakeup_fires_just_as_the_clock
     assert planned[1].next_run_time < far - hour / 2
     service._lock.release()
     service.db.close()
+
+
+def test_periodic_jobs_that_no_longer_run_show_in_the_health(service, monkeypatch):
+    # Given a daemon that is well
+    service.start()
+    assert not any(service.health().values())
+    # When no periodic job has run for a while, for want of threads or memory
+    monkeypatch.setattr(service, "_check_timers", lambda: None)
+    service._scheduler.remove_job("timers")
+    service._timers_checked_at -= LATE_TIMERS_SECONDS + 1
+    # Then it says so
+    assert service.health()["timers"].startswith("no periodic job has run for 6")
+    service.stop()
+
+
+def test_a_worker_whose_thread_has_ended_shows_in_the_health(service):
+    service.start()
+    service._warehouse_worker.stop()
+    assert service._warehouse_worker.join(60)
+    assert service.health()["warehouse"] == "its thread has ended: restart the daemon"
+    service.stop()
+
+
+@pytest.mark.parametrize(("suffix", "remedy"), [("-wal", "restart the daemon with SIGTERM"), ("", "restore")])
+def test_a_file_of_the_database_that_was_deleted_while_it_was_open_shows_in_the_health(
+    service, suffix, remedy
+):
+    service.start()
+    assert service.health()["database"] == ""
+    (service.settings.state_dir / f"state.db{suffix}").unlink()
+    assert (
+        f"state.db{suffix} was deleted or replaced while the daemon was running"
+        in (service.health()["database"])
+    )
+    assert remedy in service.health()["database"]
+    service.stop()
+
+
+def test_a_file_of_the_database_that_was_replaced_shows_in_the_health(service):
+    service.start()
+    file = service.settings.state_dir / "state.db"
+    copy = file.with_name("copy")
+    copy.write_bytes(file.read_bytes())
+    copy.replace(file)
+    assert "was deleted or replaced" in service.health()["database"]
+    service.stop()

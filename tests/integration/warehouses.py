@@ -123,7 +123,7 @@ class LakeHouse(_Told):
             self._write(connection, "t", table, by)
 
     def pipeline(self, *phases: Any, **keys: Any) -> Pipeline:
-        keys.setdefault("warehouse", {"kind": "lake", "path": "lake"})
+        keys["warehouse"] = {"kind": "lake", "path": "lake", **keys.get("warehouse", {})}
         return factories.pipeline(*phases, at=self.root.parent / "pipeline.toml", **keys)
 
     def open(self, *phases: Any, **keys: Any) -> DescribedWarehouse:

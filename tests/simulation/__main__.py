@@ -8,11 +8,13 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
+from tests.simulation import generators, harder
 from tests.simulation.run import Simulator, Summary
 
+DRAWS = {"plain": generators.generate, "harder": harder.generate}
 BLOCK = 20
 """How many worlds a process lives through before it reports."""
 MAX_REPORTS = 3
@@ -23,12 +25,13 @@ def main() -> int:
     """0 when every invariant held, 1 when one was broken."""
     given = _arguments()
     if given.seed is not None:
-        told = Simulator().explain(given.seed)
+        told = Simulator(DRAWS[given.draw]).explain(given.seed)
         print(told)
         return int(not told.endswith("does not fail"))
     started = time.monotonic()
     summary = Summary()
-    for block in _blocks(given.first, given.seeds, given.jobs):
+    run = functools.partial(_run, given.draw)
+    for block in _blocks(run, given.first, given.seeds, given.jobs):
         summary.merge(block)
         for seed, error in block.failures.items():
             print(f"\rseed {seed}: {error}", flush=True)
@@ -36,7 +39,7 @@ def main() -> int:
         print(told, end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     for seed in sorted(summary.failures)[:MAX_REPORTS]:
-        print(f"\n{Simulator().explain(seed)}")
+        print(f"\n{Simulator(DRAWS[given.draw]).explain(seed)}")
     seconds = time.monotonic() - started
     print(f"{summary}; {seconds:.0f} s, {summary.worlds / seconds:.1f} worlds a second")
     for point, kills in summary.kills.most_common():
@@ -52,26 +55,29 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)"
     )
+    parser.add_argument(
+        "--draw", choices=DRAWS, default="harder", help="how worlds are drawn (default: %(default)s)"
+    )
     return parser.parse_args()
 
 
-def _blocks(first: int, seeds: int, jobs: int) -> Iterator[Summary]:
+def _blocks(run: Callable[[range], Summary], first: int, seeds: int, jobs: int) -> Iterator[Summary]:
     ranges = [range(n, min(n + BLOCK, first + seeds)) for n in range(first, first + seeds, BLOCK)]
     if jobs == 1:
-        yield from map(_run, ranges)
+        yield from map(run, ranges)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        yield from (done.result() for done in as_completed([pool.submit(_run, block) for block in ranges]))
+        yield from (done.result() for done in as_completed([pool.submit(run, block) for block in ranges]))
 
 
-def _run(block: range) -> Summary:
-    return _simulator().run(block)
+def _run(draw: str, block: range) -> Summary:
+    return _simulator(draw).run(block)
 
 
 @functools.cache
-def _simulator() -> Simulator:
+def _simulator(draw: str) -> Simulator:
     """One for each process: its database is made but once."""
-    simulator = Simulator()
+    simulator = Simulator(DRAWS[draw])
     gc.freeze()  # what is there by now stays, so the collector need not look at it again
     return simulator
 

@@ -92,8 +92,7 @@ class ClaimInvariants:
             if self._sim.pipeline.processors[other].priority == "critical" and not self._stands(date, other):
                 raise Violation("after", f"{told} before {other} is satisfied")
         for earlier in self._sim.pipeline.stages[: stage.index]:
-            games = self._sim.scenario.games.get(day_of(date), 0)
-            day = self._sim.pipeline.seasons.day(day_of(date), {"games": games})
+            day = self._invariants.day(day_of(date))
             for other in earlier.processors:
                 if (
                     not self._sim.pipeline.bypassed(earlier, day)
@@ -109,9 +108,7 @@ class ClaimInvariants:
             run = evidence.open if evidence and check["last_attempt_started_at"] is None else None
             since = check["asked_at"] + self._sim.scenario.query_seconds - run.started_at if run else 0.0
             seen = run is not None and run.detail == EXTERNAL_RUN and abs(since) <= self._stale_after
-            complete = evidence is not None and self._sim.platform.complete(
-                self._invariants.pair(check), evidence
-            )
+            complete = evidence is not None and self._invariants.is_complete(check, evidence)
             if seen and not complete and not check["accepted_reason"]:
                 raise Violation("another controller is waited for", f"{told} while {check['processor']} runs")
 
@@ -138,7 +135,7 @@ class ClaimInvariants:
         rewrites = check["mode"] == "force" and (
             check["attempt_count"] == 1 or check["verdict"] in ("untouched", "failed")
         )
-        if self._sim.platform.complete(self._invariants.pair(check), evidence) and not rewrites:
+        if self._invariants.is_complete(check, evidence) and not rewrites:
             raise Violation("satisfied work is never run again", told)
         limit = 1 if check["verdict"] == "excess" else processor.max_attempts
         # What a kill kept from beginning is given back, and nothing else is.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from backfilld.daemon.engine.commands import Conflict
 from backfilld.state.records import Mark
 from tests.simulation.external_events import OPERATOR, enqueue
+from tests.simulation.help import Help
 from tests.simulation.quiescence_invariants import Violation
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def end(sim: Simulation) -> None:
         _sweep(sim)
         if not _retry_marked(sim):
             sim.invariants.nothing_lacks()
+            sim.invariants.truth.settled()
             return
         _help_on(sim)
     raise Violation("liveness", "dates stay marked, however often they are retried")
@@ -65,7 +67,8 @@ def _help(sim: Simulation) -> None:
     sim.commands.resume_everything(by=OPERATOR)
     for hold in sim.commands.holds():
         sim.commands.release(hold.kind, hold.key, by=OPERATOR)
-    for pair in sim.invariants.outputs_without_own_run():
+    known = Help(sim)
+    for pair in known.outputs_without_own_run():
         sim.platform.put(pair, 1.0)
     for number, row in list(sim.invariants.requests.items()):
         if row["paused_at"] is not None or row["stopped_at"] is not None:
@@ -73,7 +76,7 @@ def _help(sim: Simulation) -> None:
                 sim.commands.resume(number, by=OPERATOR)
     for date in sim.invariants.partly_selected():
         enqueue(sim, date, date)
-    for date in (*sim.invariants.failed(), *sim.invariants.dates_behind_pipeline()):
+    for date in (*sim.invariants.failed(), *known.dates_behind_pipeline(), *known.expected_after_all()):
         sim.commands.retry_date(date, by=OPERATOR)
     sim.wake()
 

@@ -27,9 +27,13 @@ def apply_event(sim: Simulation, one: ExternalEvent) -> str:
         fault(sim, **one.args)
         return ""
     try:
-        _REQUESTS.get(one.verb, _ask)(sim, one)
+        answer = _REQUESTS.get(one.verb, _ask)(sim, one)
     except (NotFound, Conflict) as refusal:
         return str(refusal)
+    dates = [one.args["date"]] if one.verb == "retry_date" else []
+    if isinstance(answer, EnqueueResult):
+        dates = [detail.date for detail in answer.details if detail.outcome == "enqueued"]
+    sim.invariants.truth.asked(one.verb, one.args, dates)
     return ""
 
 
@@ -45,10 +49,16 @@ def _ask(sim: Simulation, one: ExternalEvent) -> None:
     getattr(sim.commands, one.verb)(**one.args, by=OPERATOR)
 
 
+def _sweep(sim: Simulation) -> None:
+    before = {date: row["swept_at"] for date, row in sim.invariants.dates.items()}
+    sim.engine.sweeper.run()
+    sim.invariants.truth.swept(before)
+
+
 _REQUESTS: Mapping[str, Callable[[Simulation, ExternalEvent], object]] = {
     "enqueue": lambda sim, one: enqueue(sim, **one.args),
     "accept": lambda sim, one: sim.commands.accept(**one.args, by=OPERATOR, reason="arena closed"),
-    "sweep": lambda sim, one: sim.engine.sweeper.run(),
+    "sweep": lambda sim, one: _sweep(sim),
     "pause_everything": lambda sim, one: sim.commands.pause_everything(by=OPERATOR, reason="lunch"),
 }
 
@@ -99,6 +109,30 @@ def _damage(sim: Simulation, processor: str, date: dt.date, share: float) -> Non
     sim.platform.put((processor, date), share)
 
 
+def _rewrite(sim: Simulation, processor: str, date: dt.date) -> None:
+    """Another writer puts the rows there once more that are there."""
+    pair = sim.warehouse.table(processor), date
+    if pair in sim.warehouse.rows:
+        sim.warehouse.rows[pair] = sim.warehouse.rows[pair]
+        sim.platform.foreign.add((processor, date))
+
+
+def _history(sim: Simulation, processor: str, date: dt.date, succeeded: bool) -> None:
+    """The run history gains a run of another controller, whatever the table holds."""
+    run = HistoryRun(succeeded=succeeded, started_at=sim.time - 5, ended_at=sim.time, detail=EXTERNAL_RUN)
+    sim.platform.close((processor, date), run)
+
+
+def _forget_history(sim: Simulation, processor: str, date: dt.date) -> None:
+    sim.warehouse.closed.pop((processor, date), None)
+    sim.warehouse.open.pop((processor, date), None)
+
+
+def _calendar(sim: Simulation, date: dt.date, games: int) -> None:
+    sim.games[date] = games
+    sim.calendar_changes.setdefault(date, []).append((sim.time, games))
+
+
 def _later(sim: Simulation, seconds: float, effect: Callable[[], object]) -> None:
     sim.platform.later.append((sim.time + seconds, effect))
 
@@ -109,5 +143,10 @@ FAULTS: Mapping[str, Callable[..., None]] = {
     "broken": _broken,
     "external_run": _external_run,
     "damage": _damage,
+    "rewrite": _rewrite,
+    "history": _history,
+    "forget_history": _forget_history,
+    "calendar": _calendar,
+    "copy_state": lambda sim: sim.copies.make(),
     "set_clock": _set_clock,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 from backfilld.daemon.executors.adapter import Handle, Job, JobResult, JobStatus, RecordHandles
 from backfilld.daemon.executors.attempt_files import FileLog
 from backfilld.daemon.warehouses.adapter import Answers, Wanted, WarehouseError
-from backfilld.daemon.warehouses.budget import DailyBudget
+from backfilld.daemon.warehouses.billing_budget import DailyBudget
 from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.evidence import Evidence, HistoryRun
 from tests.simulation.scenario import ANSWER_SENT, QUERY_SENT
@@ -28,24 +28,36 @@ def do_nothing() -> None:
 
 
 class WrittenRows(dict[Pair, int]):
-    """Rows per (processor, date), with the number of times that each partition was written."""
+    """Rows per (table, date), with the number of times that each partition was written."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__()
+        self._clock = clock
         self.writes: Counter[Pair] = Counter()
+        self.changes: defaultdict[Pair, list[tuple[float, int]]] = defaultdict(list)
+        """When each partition was written, with the rows that it had from then on."""
 
     def __setitem__(self, pair: Pair, rows: int) -> None:
-        self.writes[pair] += 1
+        self._written(pair, rows)
         super().__setitem__(pair, rows)
 
     def __delitem__(self, pair: Pair) -> None:
-        self.writes[pair] += 1
+        self._written(pair, 0)
         super().__delitem__(pair)
 
     def clear(self) -> None:
         """Empty every table."""
-        self.writes.update(self.keys())
+        for pair in self:
+            self._written(pair, 0)
         super().clear()
+
+    def at(self, pair: Pair, moment: float) -> int:
+        """The rows that a partition had then."""
+        return next((rows for at, rows in reversed(self.changes[pair]) if at <= moment), 0)
+
+    def _written(self, pair: Pair, rows: int) -> None:
+        self.writes[pair] += 1
+        self.changes[pair].append((self._clock(), rows))
 
 
 @dataclass
@@ -56,9 +68,11 @@ class SimWarehouse:
     calendar: Mapping[dt.date, int]
     reference: Mapping[str, str] = field(default_factory=dict)
     budget: DailyBudget | None = None
-    rows: WrittenRows = field(default_factory=WrittenRows)
+    rows: WrittenRows = field(init=False)
     unprovable: set[str] = field(default_factory=set)
     """The processors of whose tables it cannot tell when they were written."""
+    tables: Mapping[str, str] = field(default_factory=dict)
+    """The output table of each processor; of others it is named like the processor."""
     closed: dict[Pair, HistoryRun] = field(default_factory=dict)
     open: dict[Pair, HistoryRun] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
@@ -74,12 +88,24 @@ class SimWarehouse:
     """Told while a question is under way; time may pass there."""
     answers: dict[Pair, dict[float, Evidence]] = field(default_factory=dict)
     """What was answered, by when it was asked."""
+    read_at: dict[dt.date, list[float]] = field(default_factory=dict)
+    """When the calendar was read for each date."""
+
+    def __post_init__(self) -> None:
+        self.rows = WrittenRows(self.clock)
 
     def counts(self, start: dt.date, end: dt.date) -> Mapping[dt.date, Counts]:
         """The calendar's counts."""
         self.calendar_questions += 1
         self._ask(tables=1)
+        for number in range(start.toordinal(), end.toordinal() + 1):
+            self.read_at.setdefault(dt.date.fromordinal(number), []).append(self.clock())
         return {date: {"games": games} for date, games in self.calendar.items() if start <= date <= end}
+
+    def rule_problem(self, processor: str, date: dt.date) -> str:
+        """Every rule can be queried."""
+        del processor, date
+        return ""
 
     def evidence(self, wanted: Wanted, *, purpose: str, stamps: Wanted | None = None) -> Answers:
         """What the rows and the history say."""
@@ -101,15 +127,25 @@ class SimWarehouse:
         pair = (name, date)
         reference = self.reference.get(name)
         return Evidence(
-            rows=self.rows.get(pair, 0),
-            reference=self.rows.get((reference, date), 0) if reference else None,
+            rows=self.rows_of(pair),
+            reference=self.rows_of((reference, date)) if reference else None,
             closed=self.closed.get(pair),
             open=self.open.get(pair),
         )
 
+    def table(self, name: str) -> str:
+        """The output table of a processor."""
+        return self.tables.get(name, name)
+
+    def rows_of(self, pair: Pair) -> int:
+        """The rows of a processor's output on a date."""
+        return self.rows.get((self.table(pair[0]), pair[1]), 0)
+
     def write_stamp(self, pair: Pair) -> str | None:
         """What changes with each write of a partition."""
-        return None if pair[0] in self.unprovable | self.broken.keys() else str(self.rows.writes[pair])
+        if pair[0] in self.unprovable | self.broken.keys():
+            return None
+        return str(self.rows.writes[self.table(pair[0]), pair[1]])
 
     def _ask(self, *, tables: int) -> None:
         if self.budget:
@@ -149,10 +185,25 @@ class Work:
 
 
 @dataclass
+class Launch:
+    """A job that began, and how it ended."""
+
+    processor: str
+    dates: list[dt.date]
+    table: str
+    version: int
+    """Of the pipeline file."""
+    started: float
+    ended: float | None = None
+    code: int | None = None
+
+
+@dataclass
 class Process:
     """A job that runs."""
 
     job: Job
+    launch: Launch | None
     work: Work
     started: float
     ends: float
@@ -183,6 +234,8 @@ class SimExecutor:
     watched: set[int] = field(default_factory=set)
     refused: dict[int, JobResult] = field(default_factory=dict)
     launched: list[Job] = field(default_factory=list)
+    record: Callable[[Job], Launch | None] = lambda job: None
+    """Notes each job that begins."""
 
     def launch(self, jobs: Sequence[Job], record: RecordHandles) -> None:
         """Begin the jobs after their handles are recorded."""
@@ -205,7 +258,9 @@ class SimExecutor:
         now = self.clock()
         self.launched.append(job)
         self.watched.add(job.attempt)
-        self.alive[job.attempt] = Process(job, work, now, now + work.seconds, work.code, work.effect)
+        self.alive[job.attempt] = Process(
+            job, self.record(job), work, now, now + work.seconds, work.code, work.effect
+        )
         work.begin()
 
     def poll(self) -> list[JobStatus]:
@@ -230,6 +285,8 @@ class SimExecutor:
             attempt, process = next((n, p) for n, p in self.alive.items() if p.ends == end)
             del self.alive[attempt]
             self.ended[attempt] = JobResult(code=process.code, ended_at=end)
+            if process.launch:
+                process.launch.ended, process.launch.code = end, process.code
             process.effect()
             self.on_end()
 

@@ -22,6 +22,7 @@ from tests.simulation.scenario import (
     ExternalEvent,
     InitialRows,
     JobFault,
+    PipelineFile,
     Scenario,
 )
 from tests.simulation.sharing_events import sharing_events
@@ -35,14 +36,19 @@ def generate(seed: int) -> Scenario:
     phases = tuple(_phases(rng))
     names = [p["name"] for one in phases for p in one["processor"]]
     pairs = [(name, date) for name in names for date in span]
+    start = rng.choice((START, START, START, START, LONG_DAY, SHORT_DAY))
+    edited = tuple(_edited(rng, phases))
+    settings = _settings(rng, random.Random(f"no data {seed}"))
+    games = {date: rng.choice((0, 1, 1, 2, 2)) for date in span}
+    bootstrap_days = rng.choice((0, 0, 0, 1, 2))
     return Scenario(
         seed=seed,
-        start=rng.choice((START, START, START, START, LONG_DAY, SHORT_DAY)),
-        phases=phases,
-        changed=tuple(_edited(rng, phases)),
-        settings=_settings(rng, random.Random(f"no data {seed}")),
-        games={date: rng.choice((0, 1, 1, 2, 2)) for date in span},
-        bootstrap_days=rng.choice((0, 0, 0, 1, 2)),
+        start=start,
+        files=tuple(
+            PipelineFile(phases=which, settings=settings, bootstrap_days=bootstrap_days)
+            for which in (phases, edited)
+        ),
+        games=games,
         query_seconds=rng.choice((0.7, 0.7, 0.7, 0.7, 20.0)),
         initial_rows=tuple(_initial_rows(rng, pairs)),
         external_events=tuple(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import itertools
+import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from backfilld.daemon.engine.context import ACTOR
-from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Phase, Stage
+from backfilld.state.pipeline.phase import FAILED, PENDING, Phase, Stage
 from backfilld.state.pipeline.processor import Processor
+from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.machine import FINAL, IllegalMove, Trigger
 from tests.simulation.budget_invariants import BudgetInvariants
@@ -21,6 +24,7 @@ from tests.simulation.quiescence_invariants import QuiescenceInvariants, Row, Vi
 from tests.simulation.rewrite_invariants import RewriteInvariants
 from tests.simulation.sharing_invariants import SharingInvariants
 from tests.simulation.staleness_invariants import StalenessInvariants
+from tests.simulation.truth import Truth
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -47,15 +51,27 @@ class Invariants:
         self.admitted: dict[str, float] = {}
         self.versions: Counter[str] = Counter()
         self._shown: dict[Pair, Evidence] = {}
+        self._known_games: dict[dt.date, int] = {}
+        """What the daemon knows of a calendar that changes."""
         self.attempt_count: Counter[tuple[str, str]] = Counter()
         self.spent = BudgetInvariants(sim, self)
         self._claims = ClaimInvariants(sim, self, self.spent)
         self._no_data = NoDataInvariants(sim, self)
         self.rewrites = RewriteInvariants(sim, self)
         self.sharing = SharingInvariants(sim, self)
+        self.truth = Truth(sim, self)
         marked = StalenessInvariants(sim, self)
         rest = QuiescenceInvariants(sim, self, marked)
         self.at_rest, self.ended, self.nothing_lacks = rest.look, rest.ended, marked.nothing_lacks
+
+    def copy(self) -> Invariants:
+        """The same knowledge of the same world, which does not change with this one."""
+        return copy.deepcopy(self, {id(self._sim): self._sim, id(self._raw): self._raw})
+
+    @property
+    def calendar_is_outdated(self) -> bool:
+        """Whether the daemon knows other counts than the calendar has."""
+        return any(self._sim.games.get(date, 0) != games for date, games in self._known_games.items())
 
     @property
     def lookbacks(self) -> list[tuple[Phase, Phase]]:
@@ -85,29 +101,6 @@ class Invariants:
         narrow = [date for date in self.live() if self.sharing.is_narrow(date)]
         return [day_of(date) for date in (*selected, *narrow)]
 
-    def dates_behind_pipeline(self) -> list[dt.date]:
-        """Done dates without a processor that the file has now: nobody asked, or a later date waits."""
-        names = self._sim.pipeline.processors
-        done = [
-            d for d, row in self.dates.items() if row["state"] == DONE and row["outcome"] != "not_expected"
-        ]
-        return [day_of(date) for date in done if any(self._is_behind(date, name) for name in names)]
-
-    def _is_behind(self, date: str, name: str) -> bool:
-        check = self.checks.get((date, name))
-        return check is None or (self.waits_for_earlier and not check["satisfied"])
-
-    def outputs_without_own_run(self) -> list[Pair]:
-        """What lacks and no job of ours may write: of dates never enqueued, and of sources left out."""
-        pairs = []
-        for (date, name), check in self.checks.items():
-            row = self.dates.get(date)
-            ours = row is not None and self.requests[row["backfill_id"]]["sources"] == "all"
-            if name in self._sim.pipeline.processors and not check["satisfied"] and not ours:
-                ratio = self._sim.pipeline.processors[name].expect.ratio
-                pairs += [(other, day_of(date)) for other in ([ratio.of] if ratio else []) + [name]]
-        return pairs
-
     def rows(self, query: str, *values: object) -> list[Row]:
         """Rows as they stand, whatever the store would make of them."""
         cursor = self._raw.execute(query, values)
@@ -135,7 +128,9 @@ class Invariants:
         for move in self.rows("SELECT rowid, * FROM transitions WHERE rowid > ? ORDER BY rowid", self.moves):
             self.moves = move["rowid"]
             self._moved(move, before)
+            self.truth.moved(move, last=self.versions[move["date"]] == self.dates[move["date"]]["version"])
         self._claims.look()
+        self.truth.look()
 
     def _read(self) -> None:
         gone = self.dates.keys()
@@ -157,6 +152,9 @@ class Invariants:
             self.covered[row["attempt_id"]].append(row["date"])
         self.held, self.placed = self.placed, self.rows("SELECT * FROM holds")
         self.requests = {row["id"]: row for row in self.rows("SELECT * FROM backfills")}
+        if self._sim.scenario.changes_calendar:
+            known = self.rows("SELECT date, counts FROM calendar_days")
+            self._known_games = {day_of(row["date"]): json.loads(row["counts"])["games"] for row in known}
 
     def _keep_what_was_shown(self, before: Mapping[tuple[str, str], Row]) -> None:
         """Once it sees that the clock was set back, the daemon notes other times for its answers."""
@@ -258,9 +256,7 @@ class Invariants:
             elif self.asks(date, processor):
                 evidence = self.evidence(check)
                 compared = self.is_compared(date, processor)
-                if evidence is None or not self._sim.platform.complete(
-                    self.pair(check), evidence, compared=compared
-                ):
+                if evidence is None or not self.is_complete(check, evidence, compared=compared):
                     raise Violation("an error is never an answer", f"{told}: {evidence}")
                 if check["asked_at"] < max(self.admitted[date], check["last_attempt_ended_at"] or 0.0):
                     raise Violation("validation first", f"{told} by an answer from before")
@@ -302,16 +298,24 @@ class Invariants:
         span = (dt.date.fromordinal(n) for n in range(start.toordinal(), own.toordinal()))
         return [str(day) for day in span if self.expected(day)]
 
+    def day(self, date: dt.date) -> Day:
+        """What the calendar expects, as far as the daemon knows it."""
+        games = self._known_games.get(date, self._sim.games.get(date, 0))
+        return self._sim.pipeline.seasons.day(date, {"games": games})
+
     def expected(self, date: dt.date) -> bool:
         """Whether the calendar expects anything."""
-        games = self._sim.scenario.games.get(date, 0)
-        return self._sim.pipeline.seasons.day(date, {"games": games}).expected
+        return self.day(date).expected
 
     def asks(self, date: str, processor: Processor) -> bool:
         """Whether anything is expected of a processor on a date."""
-        games = self._sim.scenario.games.get(day_of(date), 0)
-        day = self._sim.pipeline.seasons.day(day_of(date), {"games": games})
-        return not day.in_bootstrap(self._sim.pipeline.bootstrap_days(processor))
+        day = self.day(day_of(date))
+        return day.expected and not day.in_bootstrap(self._sim.pipeline.bootstrap_days(processor))
+
+    def is_complete(self, check: Row, evidence: Evidence, *, compared: bool = True) -> bool:
+        """Whether an answer shows what is right by the calendar as far as the daemon knows it."""
+        games = self._known_games.get(day_of(check["date"]))
+        return self._sim.platform.complete(self.pair(check), evidence, compared=compared, games=games)
 
     def pair(self, check: Row) -> Pair:
         """A check's processor and date."""

@@ -23,12 +23,16 @@ class Platform:
     """The jobs, and what is right."""
 
     def __init__(
-        self, scenario: Scenario, processors: Mapping[str, Processor], warehouse: SimWarehouse
+        self,
+        scenario: Scenario,
+        processors: Mapping[str, Processor],
+        games: Mapping[dt.date, int],
+        warehouse: SimWarehouse,
     ) -> None:
         self._seed = scenario.seed
-        self._games = scenario.games
-        self._processors = processors
+        self._games = games
         self._warehouse = warehouse
+        self.follow(processors)
         self._job_faults = {(m.processor, m.date, m.nth): m.kind for m in scenario.job_faults}
         self._runs: Counter[Pair] = Counter()
         self.calm = False
@@ -41,23 +45,32 @@ class Platform:
         for one in scenario.initial_rows:
             self.put((one.processor, one.date), one.share)
 
-    def right(self, pair: Pair) -> tuple[int, float]:
-        """The least and the most rows that are right."""
+    def follow(self, processors: Mapping[str, Processor]) -> None:
+        """Go by these processors, of the pipeline file as it is now."""
+        self._processors = processors
+        self._warehouse.reference = {n: p.expect.ratio.of for n, p in processors.items() if p.expect.ratio}
+        self._warehouse.tables = {n: p.table for n, p in processors.items()}
+
+    def right(self, pair: Pair, games: int | None = None) -> tuple[int, float]:
+        """The least and the most rows that are right, for as many games or those of the calendar."""
         name, date = pair
-        expect, games = self._processors[name].expect, self._games.get(date, 0)
+        expect = self._processors[name].expect
+        games = self._games.get(date, 0) if games is None else games
         if expect.ratio:
-            reference = self._warehouse.rows.get((expect.ratio.of, date), 0)
+            reference = self._warehouse.rows_of((expect.ratio.of, date))
             return max(1, math.ceil(expect.ratio.min * reference)), math.inf
         each, bounds = (games, expect.rows_per.root["games"]) if expect.rows_per else (1, (1, None))
         least, most = expect.rows.root if expect.rows else bounds
         return max(1, each * least), math.inf if most is None else each * most
 
-    def complete(self, pair: Pair, evidence: Evidence, *, compared: bool = True) -> bool:
+    def complete(
+        self, pair: Pair, evidence: Evidence, *, compared: bool = True, games: int | None = None
+    ) -> bool:
         """Whether an answer shows what is right: a judge of its own, simpler than the product's.
 
         `compared`: whether the reference of a ratio has no waiver.
         """
-        least, most = self.right(pair)
+        least, most = self.right(pair, games)
         if self._processors[pair[0]].expect.ratio and not compared:
             return not evidence.error and evidence.rows > 0
         if self._processors[pair[0]].expect.ratio:
@@ -70,10 +83,12 @@ class Platform:
         self._fill(pair, share)
         self.foreign.add(pair)
 
-    def _fill(self, pair: Pair, share: float) -> None:
+    def _fill(self, pair: Pair, share: float, table: str = "") -> None:
+        """Write to the processor's table, or to the one that it had."""
         self.foreign.discard(pair)
         least, _ = self.right(pair)
-        self._warehouse.rows[pair] = max(int(least * share), 1 if share > 0 else 0)
+        rows = max(int(least * share), 1 if share > 0 else 0)
+        self._warehouse.rows[table or self._warehouse.table(pair[0]), pair[1]] = rows
 
     def work(self, job: Job) -> Work:
         """What a job does."""
@@ -103,6 +118,7 @@ class Platform:
         work.code = 1 if went & {"fails", "fails after writing"} else 0
         began = self._warehouse.clock
         start: list[float] = []
+        table = self._warehouse.table(name)
 
         def begin() -> None:
             start.append(began())
@@ -112,7 +128,7 @@ class Platform:
             at = began()
             self._close(name, kinds, HistoryRun(succeeded=work.code == 0, started_at=start[0], ended_at=at))
             for date, kind in kinds.items():
-                self._write((name, date), kind, at)
+                self._write((name, date), kind, at, table)
 
         work.begin, work.effect = begin, effect
         return work
@@ -145,7 +161,7 @@ class Platform:
         """Whether a job leaves rows alone that are right, as only a forced run can show."""
         least, most = self.right(pair)
         rng = random.Random(f"{self._seed} {pair} {self._runs[pair]} rewrites")
-        return least <= self._warehouse.rows.get(pair, 0) <= most and rng.random() < 0.3
+        return least <= self._warehouse.rows_of(pair) <= most and rng.random() < 0.3
 
     def _hides_writes(self, name: str) -> bool:
         """Whether the warehouse cannot tell when its table was written."""
@@ -154,7 +170,7 @@ class Platform:
     def _keeps_history(self, name: str) -> bool:
         return random.Random(f"{self._seed} {name}").random() < 0.6
 
-    def _write(self, pair: Pair, kind: str, at: float) -> None:
+    def _write(self, pair: Pair, kind: str, at: float, table: str) -> None:
         shares = {"fails": None, "lies": None, "writes half": 0.5, "writes twice": 2.0}
         share = shares.get(kind, 1.0)
         if not kind and not self.calm and self._rewrites_nothing(pair):
@@ -162,6 +178,6 @@ class Platform:
         if share is None:
             return
         if kind == "writes late":
-            self.later.append((at + LATE_SECONDS, lambda: self._fill(pair, 1.0)))
+            self.later.append((at + LATE_SECONDS, lambda: self._fill(pair, 1.0, table)))
         else:
-            self._fill(pair, share)
+            self._fill(pair, share, table)

@@ -36,6 +36,8 @@ def day_of(text: str) -> dt.date:
     return dt.date.fromisoformat(text)
 
 
+DAMAGE = ("damage", "external_run", "calendar", "restore")
+"""After these what is done may lack something."""
 REPORT_CHECK_SHARE = 0.1
 """How often sentences, statuses and progress are looked at too; they cost more than all else."""
 SCRAPE_EVERY = 10
@@ -103,7 +105,7 @@ class QuiescenceInvariants:
         return (
             self._sim.scenario.is_edited
             or any(m.kind == "writes late" for m in self._sim.scenario.job_faults)
-            or any(one.verb in ("damage", "external_run") for one in self._sim.scenario.external_events)
+            or any(one.verb in DAMAGE for one in self._sim.scenario.external_events)
         )
 
     # Waits
@@ -137,6 +139,12 @@ class QuiescenceInvariants:
         names = [p.name for p in stage.processors] if stage else []
         return {name: self._invariants.checks[row["date"], name] for name in names}
 
+    def _before(self, row: Row) -> list[Row]:
+        """The checks of the states that the date has passed."""
+        stage = self._sim.pipeline.stage.get(row["state"])
+        earlier = self._sim.pipeline.stages[: stage.index] if stage else ()
+        return [self._invariants.checks[row["date"], p.name] for one in earlier for p in one.processors]
+
     def _comes_late(self, row: Row) -> bool:
         """Set back, with a kill before that is noted, the clock makes a look late by what went before."""
         scenario = self._sim.scenario
@@ -164,7 +172,7 @@ class QuiescenceInvariants:
     def _for_verdict(self, row: Row) -> bool:
         """Whether a query is due later, or the one that confirms what the last attempt left."""
         own = self._own(row)
-        if any(self._asked_later(check) for check in own.values()):
+        if any(self._asked_later(check) for check in [*own.values(), *self._before(row)]):
             return True
         confirmed = [
             check["last_attempt_ended_at"] + self._sim.pipeline.processors[name].confirm_after

@@ -5,24 +5,33 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 
-from tests.simulation.scenario import Scenario
+from tests.simulation.scenario import PipelineFile, Scenario
 from tests.simulation.simulation import Simulation
 
 
 def describe_scenario(scenario: Scenario) -> Iterator[str]:
     """What the world is like before anything happens."""
-    for phase in scenario.phases + (scenario.changed if scenario.is_edited else ()):
-        keys = {key: value for key, value in phase.items() if key not in ("name", "processor")}
-        yield f"{phase['name']} {keys}"
-        for one in phase["processor"]:
-            yield f"  {one['name']} { ({k: v for k, v in one.items() if k not in ('name', 'table')}) }"
-    keys = [scenario.settings[name] for name in ("jobs", "engine", "warehouse", "quota_timezone")]
-    yield f"{' '.join(map(str, keys))}, bootstrap {scenario.bootstrap_days}"
+    known: list[str] = []
+    for number, file in enumerate(scenario.files if scenario.is_edited else scenario.files[:1]):
+        yield f"the pipeline file after {number} edits: opens {file.opens}"
+        lines = list(_describe_file(file))
+        yield from (line for line in lines if line not in known)
+        known = lines
     yield f"a query takes {scenario.query_seconds} s"
     yield f"begins {dt.datetime.fromtimestamp(scenario.start, dt.UTC)}"
     yield "games " + ", ".join(f"{date} {games}" for date, games in scenario.games.items())
     yield from (f"found {f.processor} {f.date}: {f.share} of what is right" for f in scenario.initial_rows)
     yield from (f"job {m.nth + 1} of {m.processor} {m.date} {m.kind}" for m in scenario.job_faults)
+
+
+def _describe_file(file: PipelineFile) -> Iterator[str]:
+    for phase in file.phases:
+        keys = {key: value for key, value in phase.items() if key not in ("name", "processor")}
+        yield f"{phase['name']} {keys}"
+        for one in phase["processor"]:
+            yield f"  {one['name']} { ({k: v for k, v in one.items() if k != 'name'}) }"
+    keys = [file.settings[name] for name in ("jobs", "engine", "warehouse", "quota_timezone")]
+    yield f"{' '.join(map(str, keys))}, bootstrap {file.bootstrap_days}"
 
 
 def report(sim: Simulation) -> Iterator[str]:

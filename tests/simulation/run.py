@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from tests.simulation import generators
 from tests.simulation.crashing_database import CrashingDatabase
-from tests.simulation.generators import generate
 from tests.simulation.quiescence_invariants import Violation
 from tests.simulation.report import describe_scenario, report
 from tests.simulation.scenario import Scenario
@@ -55,8 +55,10 @@ class Summary:
 class Simulator:
     """Lives through worlds, all in one database that is emptied in between."""
 
-    def __init__(self) -> None:
+    def __init__(self, generate: Callable[[int], Scenario] = generators.generate) -> None:
+        """`generate` draws the world of a seed."""
         self._db = CrashingDatabase()
+        self._generate = generate
 
     def simulate(self, scenario: Scenario) -> tuple[Simulation, Exception | None]:
         """Live through a world; the error that ended it, if any did."""
@@ -73,7 +75,7 @@ class Simulator:
         """Live through the worlds of some seeds."""
         summary = Summary()
         for seed in seeds:
-            sim, error = self.simulate(generate(seed))
+            sim, error = self.simulate(self._generate(seed))
             summary.add(sim)
             if error is not None:
                 summary.failures[seed] = f"{type(error).__name__}: {error}"
@@ -82,11 +84,13 @@ class Simulator:
 
     def explain(self, seed: int, *, seconds: float = 60.0) -> str:
         """Why a world fails: the smallest that does, as a story."""
-        _, error = self.simulate(generate(seed))
+        _, error = self.simulate(self._generate(seed))
         if error is None:
             return f"seed {seed} does not fail"
         kind = _kind(error)
-        small = shrink(generate(seed), lambda one: _kind(self.simulate(one)[1]) == kind, seconds=seconds)
+        small = shrink(
+            self._generate(seed), lambda one: _kind(self.simulate(one)[1]) == kind, seconds=seconds
+        )
         sim, error = self.simulate(small)
         return "\n".join([f"seed {seed}: {error}", *describe_scenario(small), *report(sim)])
 

@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
 from tests.factories import Table, pipeline
 
 OPENER = dt.date(2021, 10, 19)
@@ -97,17 +98,24 @@ JOB_FAULTS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineFile:
+    """A pipeline file, as one edit leaves it."""
+
+    phases: tuple[Table, ...]
+    settings: Table
+    bootstrap_days: int
+    opens: dt.date = OPENER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """One world."""
 
     seed: int
     start: float
-    phases: tuple[Table, ...]
-    changed: tuple[Table, ...]
-    """The phases as somebody edits them, which a daemon that was killed finds when it starts again."""
-    settings: Table
+    files: tuple[PipelineFile, ...]
+    """The pipeline file as it is at first, and as each edit leaves it for the next start of the daemon."""
     games: Mapping[dt.date, int]
-    bootstrap_days: int
     query_seconds: float
     """Seconds that the warehouse takes for an answer, half before and half after it looks at its tables."""
     initial_rows: tuple[InitialRows, ...]
@@ -126,9 +134,26 @@ class Scenario:
         """Whether somebody edits the pipeline file."""
         return any("edits" in one.args for one in self.external_events)
 
-    def pipeline(self, *, edited: bool = False) -> Pipeline:
-        """The pipeline file's contents. Raises PipelineError when they cannot be."""
-        closes = max(self.games, default=OPENER)
-        season = {"name": "2021-22", "opens": OPENER, "closes": closes}
-        calendar = {"file": "calendar.csv", "bootstrap_days": self.bootstrap_days, "season": [season]}
-        return pipeline(*(self.changed if edited else self.phases), calendar=calendar, **self.settings)
+    @property
+    def changes_calendar(self) -> bool:
+        """Whether the calendar's counts change."""
+        return any(one.verb == "calendar" for one in self.external_events)
+
+    @property
+    def edits_windows(self) -> bool:
+        """Whether an edit moves the season's opener, or changes a lookback."""
+        windows = {(f.opens, *(p.get("lookback") for p in f.phases)) for f in self.files}
+        return self.is_edited and len(windows) > 1
+
+    def processors(self, version: int) -> dict[str, Processor]:
+        """Those of the file after so many edits; others as they were last, or will be."""
+        last = len(self.files) if self.is_edited else 1
+        versions = [*range(last - 1, version, -1), *range(version + 1)]
+        return {n: p for v in versions for n, p in self.pipeline(v).processors.items()}
+
+    def pipeline(self, version: int = 0) -> Pipeline:
+        """What the pipeline file says after so many edits. Raises PipelineError when it cannot be."""
+        file = self.files[version]
+        season = {"name": "2021-22", "opens": file.opens, "closes": max([file.opens, *self.games])}
+        calendar = {"file": "calendar.csv", "bootstrap_days": file.bootstrap_days, "season": [season]}
+        return pipeline(*file.phases, calendar=calendar, **file.settings)

@@ -127,6 +127,17 @@ class SharingInvariants:
         if not stale and not any(selects(one, processor.name) for one in owners if not is_paused(one)):
             raise Violation("only selected jobs run", f"{told}, and none of {owners} has selected it")
 
+    def selected_at_end(self, date: str) -> set[str] | None:
+        """The processors that were selected when a date was done as far as that; None for other dates."""
+        row = self._invariants.dates[date]
+        if row["outcome"] != "selected":
+            return None
+        query = "SELECT backfill_id FROM backfill_dates WHERE date = ? AND ended_version = ?"
+        ended = [r["backfill_id"] for r in self._invariants.rows(query, date, row["version"])]
+        owners = [self._invariants.requests[number] for number in ended]
+        live = [one for one in owners if one["cancelled_at"] is None]
+        return {name for one in live for name in self._sim.pipeline.processors if selects(one, name)}
+
     def is_narrow(self, date: str) -> bool:
         """Whether no backfill that wants a date selects all processors."""
         owners = self.owners(date)

@@ -36,7 +36,7 @@ def _smaller(scenario: Scenario) -> Iterator[Scenario]:
     yield from (replace(scenario, **{part: ()}) for part in _LISTS if getattr(scenario, part))
     if len(scenario.games) > 1:
         yield from (_without_date(scenario, date) for date in scenario.games)
-    names = [one["name"] for phase in scenario.phases for one in phase["processor"]]
+    names = [one["name"] for phase in scenario.files[0].phases for one in phase["processor"]]
     yield from (smaller for name in names if (smaller := _without_processor(scenario, name)))
     for part in _LISTS:
         entries = getattr(scenario, part)
@@ -76,16 +76,15 @@ def _without_processor(scenario: Scenario, name: str) -> Scenario | None:
     """Without a processor, and without what happens to it alone; None when others need it."""
     smaller = replace(
         scenario,
-        phases=_phases_without(scenario.phases, name),
-        changed=_phases_without(scenario.changed, name),
+        files=tuple(replace(f, phases=_phases_without(f.phases, name)) for f in scenario.files),
         initial_rows=tuple(one for one in scenario.initial_rows if one.processor != name),
         job_faults=tuple(one for one in scenario.job_faults if one.processor != name),
         external_events=tuple(one for one in scenario.external_events if one.args.get("processor") != name),
         aftermath=tuple(one for one in scenario.aftermath if one.args.get("processor") != name),
     )
     try:
-        smaller.pipeline()
-        smaller.pipeline(edited=True)
+        for version in range(len(smaller.files)):
+            smaller.pipeline(version)
     except PipelineError:
         return None
     return smaller

@@ -6,8 +6,9 @@ is open another thread may act: a request is served, the engine moves while the 
 
 from __future__ import annotations
 
+import datetime as dt
+import functools
 import itertools
-import math
 import random
 from collections import Counter
 from collections.abc import Iterable
@@ -20,22 +21,22 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.engine import Engine
 from backfilld.daemon.engine.enqueue import Enqueuer
 from backfilld.daemon.events import Event
-from backfilld.daemon.warehouses.budget import DailyBudget
+from backfilld.daemon.warehouses.billing_budget import DailyBudget
 from backfilld.state.rules.machine import Machine
 from tests.simulation.crashing_database import CrashingDatabase, Killed
 from tests.simulation.end_invariants import end
 from tests.simulation.external_events import FAULTS, apply_event
-from tests.simulation.fakes import Process, SimExecutor, SimWarehouse
+from tests.simulation.fakes import Launch, SimExecutor, SimWarehouse
 from tests.simulation.invariants import Invariants
 from tests.simulation.jobs import Platform
+from tests.simulation.moments import moments, record_launch
 from tests.simulation.quiescence_invariants import Violation
 from tests.simulation.scenario import AT_REST, ExternalEvent, Scenario
+from tests.simulation.state_copies import StateCopies
 
 FOLDER = Path("/nonexistent")
 MAX_MOMENTS = 1500
 """More moments than any world needs; one that has not ended by then never will."""
-MAX_RECHECKS = 3
-"""How often a hole is asked about again while nothing else happens."""
 MAX_CALLS = 400
 """More calls of duties than one moment needs."""
 MAX_REQUESTS = 2
@@ -56,14 +57,23 @@ class Simulation:
         self.time = self.events_start = self.started_at = scenario.start
         """Now, and from when on counts what is to come."""
         self.rng = random.Random(scenario.seed)
+        self.version = 0
+        """How often the pipeline file was edited."""
         self.pipeline = scenario.pipeline()
-        known = {**scenario.pipeline(edited=scenario.is_edited).processors, **self.pipeline.processors}
-        reference = {n: p.expect.ratio.of for n, p in known.items() if p.expect.ratio}
+        self.games = dict(scenario.games)
+        """What the calendar counts now."""
+        self.calendar_changes: dict[dt.date, list[tuple[float, int]]] = {}
+        """When the counts of a date changed, with the new ones."""
         limit, zone = self.pipeline.warehouse.daily_bytes, self.pipeline.quota_timezone
         budget = DailyBudget(limit, BytesLedger(db), self.clock, zone) if limit else None
-        self.warehouse = SimWarehouse(self.clock, scenario.games, reference, budget)
-        self.platform = Platform(scenario, known, self.warehouse)
+        self.warehouse = SimWarehouse(self.clock, self.games, {}, budget)
+        self.platform = Platform(scenario, scenario.processors(self.version), self.games, self.warehouse)
         self.executor = SimExecutor(self.clock, self.platform.work)
+        self.spare = SimExecutor(self.clock, self.platform.work)
+        """Another executor, which an edit of the pipeline file may remove; both see the same jobs."""
+        self.spare.alive, self.spare.ended = self.executor.alive, self.executor.ended
+        self.spare.launched = self.executor.launched
+        self.copies = StateCopies(self)
         self.events: list[Event] = []
         self.log: list[tuple[float, str]] = []
         self.points: Counter[str] = Counter()
@@ -82,8 +92,11 @@ class Simulation:
         db.on_commit = self.invariants.committed
         db.point = self.point
         self.warehouse.point = self._query
-        self.executor.point = self.point
-        self.executor.on_end = self.wake
+        self.launches: list[Launch] = []
+        """Every job that began, whatever the daemon knows of it."""
+        for executor in (self.executor, self.spare):
+            executor.point, executor.on_end = self.point, self.wake
+            executor.record = functools.partial(record_launch, self)
 
     def clock(self) -> float:
         """The simulated time."""
@@ -130,8 +143,12 @@ class Simulation:
 
     def _edit_pipeline(self) -> None:
         """Somebody edits the pipeline file; the daemon goes by it when it starts again."""
+        if self.version + 1 == len(self.scenario.files):
+            return
+        self.version += 1
         self.emit("the pipeline file is edited")
-        self.pipeline = self.scenario.pipeline(edited=True)
+        self.pipeline = self.scenario.pipeline(self.version)
+        self.platform.follow(self.scenario.processors(self.version))
         self._load_pipeline()
 
     def start(self) -> None:
@@ -139,17 +156,24 @@ class Simulation:
         while not self.up:
             try:
                 self.executor.forget()
+                self.spare.forget()
                 self.started_at = self.time
-                self.engine = Engine(self.context, self.warehouse, {"local": self.executor})
+                self.engine = Engine(self.context, self.warehouse, self._executors())
                 self.enqueuer = Enqueuer(self.context, self.engine.validator)
                 self.commands = Commands(self.context)
                 self.engine.recover()
+                if self.scenario.changes_calendar:
+                    self.engine.recheck_calendar()
             except Killed as killed:
                 self._die(killed)
             else:
                 self.up = True
                 self.wake()
                 self.alarm = None
+
+    def _executors(self) -> dict[str, SimExecutor]:
+        both = {"local": self.executor, "dask": self.spare}
+        return {name: executor for name, executor in both.items() if name in self.pipeline.executor}
 
     def _die(self, killed: Killed) -> None:
         name, seconds = killed.args
@@ -166,8 +190,7 @@ class Simulation:
                 self._run_workers()
                 self.invariants.at_rest()
                 if not self._pass_time():
-                    self.invariants.sharing.at_rest_for_good()
-                    return
+                    return self.invariants.sharing.at_rest_for_good()
             except Killed as killed:
                 self._die(killed)
                 self.start()
@@ -238,7 +261,7 @@ class Simulation:
 
     def _pass_time(self) -> bool:
         """Go to the next moment at which anything can happen; False when there is none."""
-        at = min(self._moments(), default=None)
+        at = min(moments(self), default=None)
         if at is None:
             return self._apply_pending(self.pending_events[:1])
         recheck = self.rechecked + self.pipeline.engine.recheck_interval
@@ -248,14 +271,22 @@ class Simulation:
             self.progress, self.rechecks = progress, 0
         self.advance(max(at, self.time))
         due = [entry for entry in self.pending_events if self.events_start + entry[1].at <= self.time]
-        self._apply_pending([entry for entry in due if _waits_for_quiescence(*entry)])
-        if self.invariants.waits_for_earlier and self.time >= recheck:
+        self._apply_pending([e for e in due if e[1].point == AT_REST or (not e[1].point and e[0] == 0)])
+        if self.needs_recheck and self.time >= recheck:
             self.rechecked = self.time
+            if self.scenario.changes_calendar:
+                self.engine.recheck_calendar()
+                self.engine_awake = True
             self.engine.recheck_missing_upstream()
             self.engine.recheck_failed()
         self.engine_awake = self.engine_awake or self.engine.has_running_attempts()
         self.validator_awake = self.validator_awake or self.engine.has_due_query()
         return True
+
+    @property
+    def needs_recheck(self) -> bool:
+        """Whether any date waits for an earlier one, or the daemon does not know the calendar as it is."""
+        return self.invariants.waits_for_earlier or self.invariants.calendar_is_outdated
 
     def _apply_pending(self, entries: list[PendingEvent]) -> bool:
         """Let some of what is to come happen while all is at rest; whether there was any."""
@@ -268,35 +299,15 @@ class Simulation:
     def _apply(self, one: ExternalEvent, point: str) -> None:
         if one.args.get("edits"):
             self._edit_pipeline()
-        if one.verb == "kill":
+        if one.verb == "restore":
+            self.emit("the state database is restored from its copy")
+            self.copies.restore()
+        if one.verb in ("kill", "restore"):
             raise Killed(point, one.args["for_seconds"])
         self._perform(one)
 
     def _alarm_is_due(self) -> bool:
         return self.alarm is not None and self.alarm <= self.time
-
-    def _moments(self) -> list[float]:
-        moments = [at for _, one in self.pending_events if (at := self.events_start + one.at) > self.time]
-        moments += [at for at, _ in self.platform.later]
-        if self.alarm is not None:
-            moments.append(self.alarm)
-        for attempt, process in self.executor.alive.items():
-            overdue = self._overdue(attempt, process)
-            moments.append(min(process.ends, overdue if overdue > self.time else process.ends))
-        if self.invariants.waits_for_earlier and self.rechecks < MAX_RECHECKS:
-            moments.append(self.rechecked + self.pipeline.engine.recheck_interval)
-        return [at for at in moments if not math.isinf(at)]
-
-    def _overdue(self, attempt: int, process: Process) -> float:
-        """When the daemon ends a job: it counts by what it has noted, which may be set since."""
-        limits = self.pipeline.job_settings(process.job.env["BACKFILLD_PROCESSOR"])
-        noted = self.invariants.running.get(attempt, {}).get("started_at") or 0.0
-        began = max(process.started, noted)
-        spoke = max(began, process.started + process.work.talks)
-        unnoticed = (
-            2 * self.scenario.query_seconds if self.clock_offset else 0.0
-        )  # what it took to see that the clock was set
-        return min(began + limits.timeout, spoke + limits.idle_timeout) + unnoticed + 1.0
 
     # What comes from outside
 
@@ -337,7 +348,3 @@ class Simulation:
             self.emit(f"  refused: {refusal}")
         if one.verb not in FAULTS:
             self.wake()
-
-
-def _waits_for_quiescence(skip: int, one: ExternalEvent) -> bool:
-    return one.point == AT_REST or (not one.point and skip == 0)

@@ -15,7 +15,7 @@ from backfilld.daemon.events import Incident
 from backfilld.daemon.executors.attempt_files import FileLog
 from backfilld.daemon.reports.waiting import waiting_on
 from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.daemon.warehouses.budget import DailyBudget
+from backfilld.daemon.warehouses.billing_budget import DailyBudget
 from backfilld.state.rules.quota_day import next_midnight, quota_day
 from tests.factories import phase, pipeline, processor
 from tests.integration.api_world import Api

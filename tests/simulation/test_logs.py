@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from backfilld.daemon.logs import prune
+from backfilld.daemon.log_retention import prune
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import World
 

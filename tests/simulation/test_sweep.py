@@ -6,7 +6,7 @@ import itertools
 import pytest
 import sqlalchemy as sa
 
-from backfilld.daemon.engine.sweep import BATCH
+from backfilld.daemon.engine.revalidation import BATCH
 from backfilld.daemon.events import Incident
 from backfilld.state.records import Mark
 from backfilld.state.rules.evidence import HistoryRun
@@ -67,7 +67,7 @@ def test_every_done_date_is_looked_at_again_once_a_week_in_one_question(world):
 
 
 def test_many_dates_are_spread_over_ticks_of_bounded_size(world, monkeypatch):
-    monkeypatch.setattr("backfilld.daemon.engine.sweep.BATCH", 4)
+    monkeypatch.setattr("backfilld.daemon.engine.revalidation.BATCH", 4)
     world.time += WEEK
     assert [world.engine.sweeper.run() for _ in range(3)] == [4, 2, 0]
     assert BATCH == 200
@@ -187,7 +187,7 @@ def test_a_date_that_could_not_be_asked_is_asked_again_soon_and_not_only_after_a
 
 
 def test_dates_that_cannot_be_asked_do_not_keep_the_sweep_from_the_others(world, monkeypatch):
-    monkeypatch.setattr("backfilld.daemon.engine.sweep.BATCH", 4)
+    monkeypatch.setattr("backfilld.daemon.engine.revalidation.BATCH", 4)
     world.warehouse.broken["box"] = "table is locked"
     world.time += WEEK
     # Two of the first four are asked about once more with the other two

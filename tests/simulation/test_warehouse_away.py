@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backfilld.daemon.engine.validate import FIRST_PAUSE
+from backfilld.daemon.engine.collect_evidence import FIRST_PAUSE
 from backfilld.daemon.executors.adapter import Job
 from backfilld.daemon.reports.waiting import waiting_on
 from backfilld.daemon.warehouses.adapter import Answers, Wanted, WarehouseError

@@ -29,6 +29,7 @@ FENCES = {
     "alembic": ("state/*",),
     "apscheduler": ("daemon/service.py",),
     "click": ("api/*",),
+    "deltalake": ("daemon/warehouses/lake/delta.py",),
     "distributed": ("daemon/executors/dask/*",),
     "duckdb": ("daemon/warehouses/*", "demo/*"),
     "flask": ("api/*",),

@@ -5,9 +5,9 @@ import datetime as dt
 import pytest
 
 from backfilld.api.cli.dashboard import plain_lines, release_command
-from backfilld.api.cli.follow import PlainLines
 from backfilld.api.cli.output import sanitize_line, table
 from backfilld.api.cli.progress_view import Failure, Snapshot, attempt_failure, date_failure
+from backfilld.api.cli.watch_view import PlainLines
 
 NOON = dt.datetime(2021, 10, 19, 12, tzinfo=dt.UTC)
 LATER = (NOON + dt.timedelta(minutes=4)).astimezone()
@@ -62,7 +62,7 @@ def printed(*views: Snapshot, failures: tuple[Failure, ...] = ()) -> list[str]:
 def test_the_progress_is_a_line_with_its_time():
     assert printed(view(backfill={})) == [
         "2021-10-19T12:00:00Z backfill 7 is active: 2 phase2, 1 done, 1 failed of 2021-10-19..2021-10-22;"
-        f" phase2 5/20 (25 %); ETA in 4 min 0 s, at {LATER:%H:%M} (2 dates left at 31.3 an hour)"
+        f" phase2 5/20 (25 %); ETA in 4 min 0 s, at {LATER:%H:%M %Z} (2 dates left at 31.3 an hour)"
     ]
 
 
@@ -77,7 +77,7 @@ def test_the_sections_of_the_picture_are_plain_lines():
         "  box                 2/4   50 %  ⚠ 2",
         "season 2021-22        1/4   25 %  ✗ 1 failed",
         "pace      31 dates an hour",
-        f"ETA       in 4 min 0 s, at {LATER:%H:%M} (2 dates left at 31.3 an hour)",
+        f"ETA       in 4 min 0 s, at {LATER:%H:%M %Z} (2 dates left at 31.3 an hour)",
         "running   ▷ 2021-10-19 box 5.0 s #31 half way",
         "waiting       2 2021-10-20: a slot of phase2",
         "stale     2 dates → backfilld retry --stale",
@@ -96,9 +96,20 @@ def test_a_hold_is_printed_once_with_the_command_that_releases_it():
 
 def test_a_failed_attempt_is_printed_with_its_code_its_last_line_and_the_command_for_its_log():
     attempt = {"id": 31, "processor": "box", "dates": ["2021-10-19"], "status": "exited", "exit_code": 1}
+    attempt |= {"verdict": "never_ran", "verdict_reason": ""}
     failure = attempt_failure({**attempt, "detail": "", "tail": "line\nupstream said 503\n"})
     assert printed(view(), failures=(failure,))[0] == (
         "2021-10-19T12:00:00Z ✗ 2021-10-19 box exited 1: exit 1: upstream said 503 → backfilld logs 31"
+    )
+
+
+def test_an_attempt_that_exited_0_is_printed_with_what_it_left():
+    attempt = {"id": 31, "processor": "box", "dates": ["2021-10-19"], "status": "exited", "exit_code": 0}
+    failure = attempt_failure(
+        {**attempt, "verdict": "partial", "verdict_reason": "2 of 14 rows", "tail": "done"}
+    )
+    assert printed(view(), failures=(failure,))[0] == (
+        "2021-10-19T12:00:00Z ⚠ 2021-10-19 box exit 0 · 2 of 14 rows → backfilld logs 31"
     )
 
 

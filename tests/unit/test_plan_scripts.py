@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backfilld.daemon.command_inspection import JobProgram, program
+from backfilld.daemon.job_script import JobProgram, program
 from backfilld.daemon.preflight.scripts import refused_options
 from backfilld.daemon.reports.plan.plan import compare, plan
 from backfilld.daemon.reports.validation import validation

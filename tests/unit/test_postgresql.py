@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 
 import psycopg
 import pytest
@@ -9,11 +10,13 @@ import sqlalchemy as sa
 
 from backfilld.daemon.backups import Backups, refuse_empty_database
 from backfilld.daemon.settings import SettingsError, settings
+from backfilld.state.store import lock
 from backfilld.state.store.database import Database
 from backfilld.state.store.errors import DatabaseUnavailable, NotLeader
 from backfilld.state.store.lock import Holder, open_lock
 from backfilld.state.store.postgresql import WRITER
 from tests import postgresql
+from tests.timeouts import PATIENCE
 
 HOLDS = sa.text("INSERT INTO holds (kind, key, since) VALUES ('all', :key, 0)")
 
@@ -99,6 +102,29 @@ def test_a_leader_that_lost_its_session_cannot_write_although_it_does_not_know_y
     assert not one.lock.held()
     assert one.lock.acquire().startswith("leader is day:4711")
     assert keys(one.db) == set()
+
+
+def test_a_leader_that_does_not_run_loses_the_lead_and_cannot_write(url, monkeypatch):
+    # Given a leader that is stopped, such as by SIGSTOP: it sends no heartbeat
+    monkeypatch.setattr(lock, "IDLE_SECONDS", 0.2)
+    with contextlib.closing(Daemon(url, "night")) as one, contextlib.closing(Daemon(url, "day")) as other:
+        assert one.lock.acquire() == ""
+        # When it has not run for too long, the standby takes over
+        end = time.monotonic() + PATIENCE
+        while other.lock.acquire():
+            assert time.monotonic() < end
+        # Then the stopped one, once it goes on, writes nothing and knows that it leads no longer
+        with pytest.raises(NotLeader):
+            write(one.db, "late")
+        assert not one.lock.held()
+        assert keys(other.db) == set()
+
+
+def test_a_leader_that_runs_keeps_the_lead(url, monkeypatch):
+    monkeypatch.setattr(lock, "IDLE_SECONDS", 5.0)
+    with contextlib.closing(Daemon(url, "night")) as one:
+        assert one.lock.acquire() == ""
+        assert all(one.lock.held() for _ in range(20))
 
 
 def test_whoever_takes_the_lead_sees_all_that_the_leader_before_has_written(two, server, url):

@@ -6,7 +6,7 @@ import pytest
 
 from backfilld.daemon.reports.progress import SAMPLE, Eta, estimate
 from backfilld.state.records import HoldRow
-from backfilld.state.store.queries import Pace
+from backfilld.state.store.reporting import Pace
 
 NOW = 1_760_000_000.0
 HOUR = 3600.0

@@ -53,7 +53,7 @@ def test_columns_that_must_be_filled_are_counted_too() -> None:
     warehouse.rows = {("players", date): 100 for date in OPENING}
     (players,) = quality(filled, warehouse, START, END, now=NOW).processors
     assert (players.empty_counts, players.columns) == ({"minutes_played": 99}, ("minutes_played",))
-    assert players.dates[START].reason.startswith("minutes_played is NULL or zero in 99 of 100 rows")
+    assert players.dates[START].reason.startswith("minutes_played is empty in 99 of 100 rows")
 
 
 def test_a_table_that_cannot_be_asked_is_not_good() -> None:

@@ -1,11 +1,15 @@
 """Notifications to systemd over the socket of sd_notify, which no job can send."""
 
 import os
+import signal
 import socket
 
 import pytest
 
+from backfilld.api.cli.commands import serve
+from backfilld.daemon.settings import settings
 from backfilld.daemon.systemd import Manager
+from backfilld.state.pipeline.loading import PipelineError
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -82,3 +86,21 @@ def test_a_missing_service_manager_is_not_an_error(address):
     manager = Manager({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "8000000"})
     manager.ready("serves nba")
     manager.beat()
+
+
+def test_the_status_shows_why_a_pipeline_file_is_refused(notify_socket, tmp_path, monkeypatch):
+    server, address = notify_socket
+    (tmp_path / "p.toml").write_text('name = "p"\nwarehouse = { kind = "lake", path = "lake" }\nphases = 1\n')
+    monkeypatch.setenv("NOTIFY_SOCKET", address)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    chosen = settings(pipeline=str(tmp_path / "p.toml"), state_dir=str(tmp_path / "state"), environment={})
+    try:
+        with pytest.raises(PipelineError):
+            serve.run(chosen)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    opening, refused = received(server)
+    assert opening == "STATUS=opening the state database"
+    assert refused.startswith("STATUS=refused to start: ")
+    assert "unknown key 'phases'; did you mean 'phase'?" in refused

@@ -85,7 +85,7 @@ def test_a_column_that_was_never_filled_is_degraded() -> None:
     evidence = seen(rows=10_069, empty_counts={"minutes_played": 0, "opponent_strength_score": 10_068})
     verdict, reason = told(judge(evidence, FILLED, day(), about()))
     assert verdict == "degraded"
-    assert reason == "opponent_strength_score is NULL or zero in 10068 of 10069 rows, at most 50 % may"
+    assert reason == "opponent_strength_score is empty in 10068 of 10069 rows, at most 50 % may"
 
 
 def test_a_column_may_be_empty_in_the_share_that_is_allowed() -> None:

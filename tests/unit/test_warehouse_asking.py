@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from backfilld.daemon.warehouses.adapter import QueryError, WarehouseError
-from backfilld.daemon.warehouses.client import WarehouseClient
 from backfilld.daemon.warehouses.lake.catalog import LakeCatalog
 from backfilld.daemon.warehouses.sql.backend import Row
 from backfilld.daemon.warehouses.sql.queries import Query
+from backfilld.daemon.warehouses.sql.warehouse import WarehouseClient
 from backfilld.state.rules.evidence import Evidence
 from tests.factories import phase, pipeline, processor
 
@@ -45,6 +45,9 @@ class Scripted:
         if refusal := self._refuse(question.sql("bigquery")):
             raise refusal
         return len(question.selects)
+
+    def check(self, question: Query) -> None:
+        self.estimate_bytes(question)
 
     def close(self) -> None:
         pass

@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.daemon.warehouses.budget import DailyBudget, InMemoryLedger
+from backfilld.daemon.warehouses.billing_budget import DailyBudget, InMemoryLedger
 from backfilld.state.rules.quota_day import next_midnight, quota_day
 
 

@@ -9,7 +9,6 @@ import click
 
 from backfilld.api.cli.arguments import BACKFILL, DATE, DATE_OR_BACKFILL, DURATION, PROCESSOR
 from backfilld.api.cli.client import Client, Json
-from backfilld.api.cli.follow import display, follow, on_interrupt
 from backfilld.api.cli.output import (
     counts,
     example,
@@ -20,6 +19,7 @@ from backfilld.api.cli.output import (
     url_option,
 )
 from backfilld.api.cli.progress_view import FailureTracker
+from backfilld.api.cli.watch_view import display, follow, on_interrupt
 from backfilld.state.formatting import format_date_ranges, pluralize
 
 

@@ -6,15 +6,17 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import click
 
 from backfilld.api.cli.client import ApiError, Client
-from backfilld.api.cli.follow import display, follow
+from backfilld.api.cli.demo_walkthrough import summarize, walk_through
 from backfilld.api.cli.output import coloured, counts, example, table
 from backfilld.api.cli.progress_view import FailureTracker
-from backfilld.demo import environment
+from backfilld.api.cli.watch_view import display, follow
+from backfilld.demo import environment, faults
 from backfilld.state.formatting import pluralize
 from backfilld.state.store.lock import FILE, FileLock, Holder
 
@@ -22,7 +24,7 @@ START_SECONDS = 180.0
 """How long the daemon may take to start."""
 
 
-@click.command(epilog=example("demo", "demo --pace 0.5 --stay"))
+@click.command(epilog=example("demo", "demo --clean", "demo --pace 0.5 --stay"))
 @click.option(
     "--folder",
     default="var/demo",
@@ -39,18 +41,25 @@ START_SECONDS = 180.0
     show_default=True,
     help="Seconds that each job takes, to have something to watch.",
 )
-@click.option("--bigquery", default="", help="Address of a BigQuery emulator to use instead of the lake.")
+@click.option(
+    "--bigquery",
+    default="",
+    help="Address of a BigQuery emulator to use instead of the lake. It implies --clean.",
+)
+@click.option("--clean", is_flag=True, help="Run 2021-10-15..2021-11-07 without faults.")
 @click.option("--stay", is_flag=True, help="Keep the daemon running until Ctrl-C.")
-def demo(folder: str, listen: str, pace: float, bigquery: str, stay: bool) -> None:
-    """Run a small NBA platform on an embedded lake.
+def demo(folder: str, listen: str, pace: float, bigquery: str, clean: bool, stay: bool) -> None:
+    """Run a small NBA platform on an embedded lake, and see three faults caught.
 
-    It backfills 2021-10-15..2021-11-07 and checks the outcome of every date. Exit codes: 0 as expected, 1
+    It backfills 2021-10-15..2021-10-31. One job exits 0 with 2 of 16 teams, one source has no data and is
+    accepted with a reason, one rerun writes nothing. Exit codes: 0 if each is caught and resolved, 1
     otherwise.
     """
     address = listen or _free_address()
+    clean = clean or bool(bigquery)
     try:
         pipeline = environment.prepare(
-            _checked_folder(Path(folder).absolute()), pace=f"{pace:g}", bigquery=bigquery
+            _checked_folder(Path(folder).absolute()), pace=f"{pace:g}", bigquery=bigquery, faulty=not clean
         )
     except OSError as error:
         raise click.BadParameter(f"{error}; name another folder", param_hint="--folder") from None
@@ -59,19 +68,34 @@ def demo(folder: str, listen: str, pace: float, bigquery: str, stay: bool) -> No
     with environment.daemon(pipeline, address) as process:
         _wait_until_ready(client, pipeline.parent / "daemon.log", process.poll)
         click.echo(f"a daemon serves {pipeline} at {url}")
-        result = client.post(
-            "/v1/backfills", {"start": environment.START.isoformat(), "end": environment.END.isoformat()}
-        )
-        click.echo(f"enqueued {environment.START}..{environment.END}: {counts(result['outcomes'])}")
-        started = time.monotonic()
-        with display() as shown:
-            follow(client, FailureTracker(client), shown, backfill=result["id"])
-        as_expected = _report(client, time.monotonic() - started)
-        _show_curl(url)
+        run = _run_clean if clean else _run_with_faults
+        as_expected = run(client, pipeline.parent / "lake")
         if stay:
+            _show_curl(url)
             click.echo(f"the daemon keeps running: open {url}/ in a browser; Ctrl-C stops it")
             _stay(process.poll)
     raise click.exceptions.Exit(0 if as_expected else 1)
+
+
+def _run_clean(client: Client, lake: Path) -> bool:
+    """Backfill without faults, and list all dates."""
+    started, backfill = time.monotonic(), _enqueue(client, environment.START, environment.END)
+    with display() as shown:
+        follow(client, FailureTracker(client), shown, backfill=backfill)
+    return _report(client, time.monotonic() - started)
+
+
+def _run_with_faults(client: Client, lake: Path) -> bool:
+    """Backfill with three faults, and say how each was caught."""
+    started, backfill = time.monotonic(), _enqueue(client, faults.START, faults.END)
+    walk_through(client, lake, backfill)
+    return summarize(client, time.monotonic() - started)
+
+
+def _enqueue(client: Client, start: date, end: date) -> int:
+    result = client.post("/v1/backfills", {"start": start.isoformat(), "end": end.isoformat()})
+    click.echo(f"enqueued {start}..{end}: {counts(result['outcomes'])}")
+    return int(result["id"])
 
 
 def _checked_folder(folder: Path) -> Path:
@@ -131,7 +155,7 @@ def _report(client: Client, seconds: float) -> bool:
 
 
 def _show_curl(url: str) -> None:
-    click.echo("\nRequests to try while it runs (--stay, or make demo STAY=1, keeps it running):")
+    click.echo("\nRequests to try while it runs:")
     for line in (
         f"curl -s {url}/v1/progress",
         f"curl -s {url}/v1/dates/2021-10-26",

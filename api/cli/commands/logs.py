@@ -10,8 +10,8 @@ import click
 
 from backfilld.api.cli.arguments import DATE_OR_ATTEMPT, PROCESSOR
 from backfilld.api.cli.client import ApiError, Client
-from backfilld.api.cli.follow import POLL_SECONDS
 from backfilld.api.cli.output import console, example, json_option, print_json, sanitize, url_option
+from backfilld.api.cli.watch_view import POLL_SECONDS
 
 PART_BYTES = 8 << 20
 """Bytes of a log per request: small for the memory, large enough for the rate limit."""

@@ -9,6 +9,7 @@ import click
 
 from backfilld.api.cli.output import example, json_option, print_json
 from backfilld.daemon.adapters import load_pipeline
+from backfilld.daemon.host_limits import slot_warnings
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.semantic_checks import warnings
 from backfilld.state.rules.machine import Machine
@@ -48,10 +49,10 @@ def check(path: str | None, as_json: bool) -> None:
             click.echo(f"{error.path}: {problem}", err=True)
         raise click.exceptions.Exit(1) from error
     if as_json:
-        found = list(warnings(loaded))
+        found = [*warnings(loaded), *slot_warnings(loaded)]
         print_json({"name": loaded.name, "states": Machine(loaded).states, "warnings": found})
         return
-    for warning in warnings(loaded):
+    for warning in (*warnings(loaded), *slot_warnings(loaded)):
         click.echo(f"{loaded.path}: warning: {warning}", err=True)
     click.echo(
         f"{loaded.name}: {len(loaded.processors)} processors in {len(loaded.phase)} phases, no problem found"

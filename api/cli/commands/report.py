@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,11 +21,14 @@ from backfilld.api.cli.output import example, json_option, print_json, print_lin
 from backfilld.api.schemas import plans, reports
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.preflight.checklist import preflight as run_preflight
+from backfilld.daemon.preflight.checklist import with_sandbox
 from backfilld.daemon.preflight.scripts import refused_options
+from backfilld.daemon.preflight.subprocesses import run_attached
 from backfilld.daemon.reports import quality as quality_reports
 from backfilld.daemon.reports import state_lookup
 from backfilld.daemon.reports.plan.plan import Comparison, Plan, compare, plan, unknown_durations
 from backfilld.daemon.reports.validation import Validation, validation
+from backfilld.daemon.service_unit import ServiceUnit
 from backfilld.daemon.settings import state_database
 from backfilld.daemon.warehouses.adapter import DescribedWarehouse
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
@@ -153,16 +157,33 @@ def validate(
 @pipeline_option
 @state_option
 @click.option("--quick", is_flag=True, help="Skip the dry runs of jobs.")
+@click.option("--service", help="Check in the sandbox of the systemd service backfilld@NAME.")
 @json_option
 def preflight(
-    start: str | None, end: str | None, path: str | None, state_dir: str | None, quick: bool, as_json: bool
+    start: str | None,
+    end: str | None,
+    path: str | None,
+    state_dir: str | None,
+    quick: bool,
+    service: str | None,
+    as_json: bool,
 ) -> None:
     """Check that a range of dates can start.
+
+    With --service, as root under systemd, all checks run with the service's own properties. Without systemd
+    its sandbox is judged by the settings of its unit.
 
     Without START it checks all seasons up to yesterday. Exit codes: 0 ready, 1 not ready, 2 ready with
     warnings.
     """
     first, last = ordered(start, end or start) if start else (None, None)
+    unit = ServiceUnit.load(service) if service else None
+    if unit is not None:
+        if os.path.isdir("/run/systemd/system"):
+            again = _preflight_again(start, end, path, state_dir, quick=quick, as_json=as_json)
+            raise click.exceptions.Exit(run_attached(unit.in_its_sandbox(again)))
+        path = path or unit.environment().get("BACKFILLD_PIPELINE")
+        state_dir = state_dir or unit.environment().get("BACKFILLD_STATE_DIR")
     with spinner("preflight") as show_step:
         result = run_preflight(
             chosen_pipeline(path),
@@ -173,11 +194,23 @@ def preflight(
             quick=quick,
             on_check=show_step,
         )
+    if unit is not None:
+        result = with_sandbox(result, chosen_pipeline(path), unit)
     if as_json:
         print_json(reports.Preflight.plain(result))
     else:
         print_lines(show_preflight.lines(result))
     raise click.exceptions.Exit(result.exit_code)
+
+
+def _preflight_again(
+    start: str | None, end: str | None, path: str | None, state_dir: str | None, *, quick: bool, as_json: bool
+) -> list[str]:
+    """The same verb without --service."""
+    options = {"--pipeline": path, "--state-dir": state_dir}
+    given = [word for option, value in options.items() if value for word in (option, value)]
+    flags = {"--quick": quick, "--json": as_json}
+    return ["preflight", *filter(None, (start, end)), *given, *(flag for flag in flags if flags[flag])]
 
 
 @click.command(epilog=example("quality 2021-10-19 2021-10-31"))

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import logging
 import os
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from types import FrameType
 
 import click
 
 from backfilld.api.app import create_app
-from backfilld.api.auth.tokens import redacted
+from backfilld.api.auth.request_guard import guard_of
+from backfilld.api.cli import log_output
 from backfilld.api.cli.output import example
+from backfilld.api.http.server import Server
 from backfilld.api.metrics import Metrics
 from backfilld.api.notifications.webhook import Notifier
-from backfilld.api.server import Server
+from backfilld.daemon.container import jobs_end_with_daemon
 from backfilld.daemon.events import AttemptEnded, AttemptStarted, DateMoved, Event, ForeignWrites, Incident
+from backfilld.daemon.host_limits import raise_open_files
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import Settings, settings
 from backfilld.daemon.systemd import Manager
-from backfilld.state.formatting import format_date_ranges
+from backfilld.state.errors import BackfilldError, UserError
+from backfilld.state.formatting import first_line, format_date_ranges
 from backfilld.state.records import attempt_result
 
 log = logging.getLogger("backfilld")
@@ -65,11 +71,10 @@ def serve(
 ) -> None:
     """Run the daemon until SIGTERM.
 
-    A second signal ends it at once. Running jobs continue either way, and the next start adopts them.
+    A second signal ends it at once. Running jobs continue either way, and the next start adopts them; in a
+    container they end with it.
     """
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(level=logging.INFO, handlers=[log_output.handler()])
     for noisy in ("apscheduler", "alembic", "waitress"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     run(
@@ -88,7 +93,11 @@ def serve(
 
 def run(chosen: Settings) -> None:
     """Start in order (state, recovery, API), wait for a signal, stop in the opposite order."""
+    raise_open_files()
     faulthandler.enable()  # prints the stacks of all threads if a watchdog aborts the process
+    manager = Manager()
+    container = jobs_end_with_daemon(manager.unit)
+    outlook = "running jobs end with this container" if container else "running jobs continue"
     # Not a threading.Event: the wait that the signal interrupts may hold its lock.
     stopping = False
 
@@ -99,37 +108,66 @@ def run(chosen: Settings) -> None:
             # that exits under its threads aborts. The next start recovers as after a kill.
             os.write(2, f"second {signal.Signals(number).name}: ending at once\n".encode())
             os._exit(1)
-        log.info("%s: stopping; running jobs continue", signal.Signals(number).name)
+        log.info("%s: stopping; %s", signal.Signals(number).name, outlook)
         stopping = True
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    manager = Manager()
     manager.status("opening the state database")
     metrics = Metrics()
-    service = Service(
-        chosen, on_event=_log_event, on_query=metrics.on_query, on_error=metrics.on_error, manager=manager
-    )
+    service = _open(chosen, metrics, manager)
     notifier = _notifier(chosen, service, metrics)
     notes = notifier.health_notes if notifier else dict
-    server = Server(create_app(service, metrics, health_notes=notes), chosen.host, chosen.port)
+    app = create_app(service, metrics, health_notes=notes)
+    with _threads_and_memory():
+        server = Server(app, chosen.host, chosen.port, guard_of(app).identify)
     manager.status("adopting running jobs")
-    service.start()
-    if notifier:
-        notifier.start()
-    server.start()
+    with _threads_and_memory():
+        service.start()
+        if notifier:
+            notifier.start()
+        server.start()
     address = f"serves {service.pipeline.name} at http://{replace(chosen, port=server.port).listen}"
     log.info("backfilld %s", address)
     manager.ready(address)
     # An endless wait would miss a signal that arrives just before it, or in another thread.
-    while not stopping:
+    while not stopping and server.alive:
         time.sleep(SIGNAL_POLL_SECONDS)
-    manager.stopping("stopping; running jobs continue")
+    manager.stopping(f"stopping; {outlook}")
     server.close()
     if notifier:
         notifier.stop()
     service.stop()
     log.info("stopped")
+    if not stopping:
+        raise DaemonFailed(
+            "the HTTP server has ended by itself; running jobs continue, start the daemon again"
+        )
+
+
+@contextlib.contextmanager
+def _threads_and_memory() -> Iterator[None]:
+    """Raise DaemonFailed where the machine has no thread or memory for a part of the daemon."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "start new thread" not in str(error):
+            raise
+        reason = str(error) or "out of memory"
+        raise DaemonFailed(
+            f"no thread or memory for the daemon: {reason}; raise TasksMax, MemoryMax or ulimit -u"
+        ) from error
+
+
+def _open(chosen: Settings, metrics: Metrics, manager: Manager) -> Service:
+    """The service; if it refuses to open, `systemctl status` shows why."""
+    try:
+        return Service(
+            chosen, on_event=_log_event, on_query=metrics.on_query, on_error=metrics.on_error, manager=manager
+        )
+    except BackfilldError as error:
+        manager.status(f"refused to start: {first_line(str(error))}")
+        raise
 
 
 def _notifier(chosen: Settings, service: Service, metrics: Metrics) -> Notifier | None:
@@ -146,11 +184,8 @@ def _notifier(chosen: Settings, service: Service, metrics: Metrics) -> Notifier 
     return notifier
 
 
-class _Redacting(logging.Formatter):
-    """Removes tokens from every log record."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return redacted(super().format(record))
+class DaemonFailed(UserError):
+    """The daemon cannot start or go on; the message says why."""
 
 
 def _log_event(event: Event) -> None:

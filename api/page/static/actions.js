@@ -8,7 +8,7 @@ document.addEventListener("click", async (event) => {
   const button = event.target.closest("button[data-call]");
   if (button === null) return;
   const { body, reason, key, go } = button.dataset;
-  const answer = await confirm(button.dataset);
+  const answer = await confirm(button.dataset, button.textContent);
   if (answer === null) return;
   button.disabled = true;
   const content = { ...JSON.parse(body ?? "{}"), ...(reason ? { reason: answer } : {}) };
@@ -52,10 +52,12 @@ function showProblem(text) {
 }
 
 // The reason from the dialog; "" without a dialog; null if the dialog was closed.
-function confirm({ title, reason }) {
+export function confirm({ title, reason }, label) {
   if (!title && !reason) return "";
   const field = dialog.querySelector("input");
+  dialog.querySelector("h2").textContent = label;
   dialog.querySelector("p").textContent = title ?? "";
+  dialog.querySelector("[value=go]").textContent = label;
   field.parentElement.hidden = !reason;
   field.required = reason === "required";
   field.value = "";

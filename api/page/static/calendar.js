@@ -1,6 +1,7 @@
 // Pointer and keyboard control of the calendar. One link is placed over the current square, so that it opens
 // like any link. Its position is computed from the pointer, so squares need no elements of their own.
 import { onRefresh } from "./live.js";
+import * as tip from "./tip.js";
 
 const UNIT = 10; // a square and its gap, in units of the image
 const TOP = 9; // above the squares
@@ -8,9 +9,7 @@ const HOVER_DELAY = 150; // milliseconds on a square before its details are fetc
 const STEPS = { ArrowUp: -1, ArrowDown: 1, ArrowLeft: -7, ArrowRight: 7 };
 
 const link = Object.assign(document.createElement("a"), { className: "cursor", hidden: true, tabIndex: -1 });
-const tip = Object.assign(document.createElement("div"), { className: "tip", id: "tip", hidden: true });
-tip.setAttribute("role", "status");
-document.body.append(link, tip);
+document.body.append(link);
 let current = null; // { svg, day }: the row, and the days since its first Monday
 let timer = null;
 
@@ -48,20 +47,11 @@ function show(place) {
   link.href = label === null ? `/enqueue?start=${date}&end=${date}` : `/dates/${date}`;
   Object.assign(link.style, { left: `${x}px`, top: `${y}px`, width: `${side}px`, height: `${side}px` });
   const name = new Date(date).toLocaleDateString("en-GB", { weekday: "short", day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
-  showTip(name, label ?? "never enqueued");
-  link.ariaLabel = tip.textContent;
-  link.hidden = tip.hidden = false;
-  const room = document.documentElement.clientWidth - tip.offsetWidth - 8;
-  const below = y + side + 8 + tip.offsetHeight < innerHeight;
-  tip.style.left = `${Math.max(8, Math.min(x, room))}px`;
-  tip.style.top = `${below ? y + side + 8 : y - tip.offsetHeight - 8}px`;
+  link.ariaLabel = tip.write(name, label ?? "never enqueued");
+  link.hidden = false;
+  tip.place({ x, y, height: side });
   clearTimeout(timer);
   if (label !== null) timer = setTimeout(() => explain(date, name), HOVER_DELAY);
-}
-
-function showTip(name, text) {
-  const strong = Object.assign(document.createElement("strong"), { textContent: name });
-  tip.replaceChildren(strong, ` ${text}`);
 }
 
 // Show what the date waits on, or the reason of its outcome.
@@ -70,13 +60,14 @@ async function explain(date, name) {
   const [details] = response.ok ? (await response.json()).items : [];
   if (details === undefined || current === null || dateOf(current) !== date) return;
   const reason = details.waiting_on ? `waiting on ${details.waiting_on}` : details.reason;
-  showTip(name, [details.outcome?.replaceAll("_", " ") ?? details.state, reason].filter(Boolean).join(": "));
+  tip.write(name, [details.outcome?.replaceAll("_", " ") ?? details.state, reason].filter(Boolean).join(": "));
 }
 
 function hide() {
   clearTimeout(timer);
   current = null;
-  link.hidden = tip.hidden = true;
+  link.hidden = true;
+  tip.hide();
 }
 
 function under(event) {

@@ -4,6 +4,7 @@ const LINES = 500; // loaded at first
 const MAX_CHARACTERS = 500000;
 const INTERVAL = 1000; // milliseconds between two requests
 const followed = new WeakSet();
+const texts = new WeakMap(); // the whole text of each log, whatever is shown of it
 
 const pause = () => new Promise((resolve) => setTimeout(resolve, INTERVAL));
 
@@ -35,11 +36,19 @@ async function follow(pre) {
 function append(pre, text) {
   if (!text) return;
   const atEnd = pre.scrollTop + pre.clientHeight >= pre.scrollHeight - 4;
-  pre.append(text);
-  if (pre.textContent.length > MAX_CHARACTERS) pre.textContent = pre.textContent.slice(-MAX_CHARACTERS);
+  texts.set(pre, ((texts.get(pre) ?? "") + text).slice(-MAX_CHARACTERS));
+  show(pre);
   if (atEnd) pre.scrollTop = pre.scrollHeight;
 }
 
+// All lines, or those that contain what is looked for, in any case of letters.
+function show(pre) {
+  const text = texts.get(pre) ?? "";
+  const part = pre.parentElement.querySelector("[data-find]").value.toLowerCase();
+  pre.textContent = part ? text.split("\n").filter((line) => line.toLowerCase().includes(part)).join("\n") : text;
+}
+
+document.addEventListener("input", ({ target }) => target.matches("[data-find]") && show(target.closest("details").querySelector("pre.log")));
 document.addEventListener("toggle", ({ target }) => target.matches("details.attempt[open]") && open(target), { capture: true });
 
 if (location.hash.startsWith("#attempt-")) document.querySelector(`details${location.hash}`)?.setAttribute("open", "");

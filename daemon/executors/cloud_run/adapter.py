@@ -8,7 +8,7 @@ from typing import cast
 
 from backfilld.daemon.executors.adapter import Executor, ExecutorAdapter
 from backfilld.daemon.executors.cloud_run.settings import CloudRunSettings
-from backfilld.daemon.executors.extras import extra
+from backfilld.daemon.executors.optional_packages import extra
 from backfilld.daemon.preflight.findings import Finding
 from backfilld.state.pipeline.pipeline import Pipeline
 

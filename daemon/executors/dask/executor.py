@@ -20,7 +20,7 @@ from backfilld.daemon.executors.dask.client import (
     WorkerReport,
     task_outcome,
 )
-from backfilld.daemon.executors.dask.files import DaskFiles
+from backfilld.daemon.executors.dask.job_files import DaskFiles
 from backfilld.daemon.executors.dask.settings import DaskSettings
 from backfilld.daemon.executors.poll_thread import PollThread
 
@@ -262,7 +262,7 @@ class DaskExecutor:
         """Copy what running jobs have written since the last poll, and pass on which jobs to stop."""
         copied, stops = {}, {}
         for attempt, run in running.items():
-            copied[run.handle.key] = self._files.log(attempt).size() or 0
+            copied[run.handle.key] = self._files.copied(attempt)
             if run.kill_at is not None:
                 stops[run.handle.key] = max(run.kill_at - time.monotonic(), 0.0)
         reports, silent = client.poll_workers(copied, stops)

@@ -128,7 +128,10 @@ def _wait(local: LocalExecutor, attempt: int, ended: threading.Event, worker: Wo
 
 
 def _tail(log: JobLog) -> tuple[int, bytes]:
-    size = log.size() or 0
+    try:
+        size = log.size() or 0
+    except OSError:
+        size = 0
     return size, _read(log, max(size - TAIL_BYTES, 0), TAIL_BYTES)
 
 

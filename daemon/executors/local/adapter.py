@@ -13,8 +13,8 @@ from backfilld.state.pipeline.pipeline import Pipeline
 def _open(pipeline: Pipeline, name: str, root: Path, on_end: Callable[[], None]) -> Executor:
     from backfilld.daemon.executors.local.executor import LocalExecutor  # noqa: PLC0415
 
-    del pipeline, name
-    return LocalExecutor(root, on_end=on_end)
+    del name
+    return LocalExecutor(root, on_end=on_end, max_log_bytes=pipeline.engine.max_log_bytes)
 
 
 ADAPTER = ExecutorAdapter(settings=LocalSettings, open=_open)

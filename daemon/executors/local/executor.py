@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import resource
 import signal
@@ -13,14 +12,16 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from backfilld.daemon.container import reap_orphans
 from backfilld.daemon.executors.adapter import Handle, Job, JobResult, JobStatus, RecordHandles
-from backfilld.daemon.executors.attempt_files import FileLog, attempt_file
+from backfilld.daemon.executors.attempt_files import FileLog, OpenLog, attempt_file
 from backfilld.daemon.executors.local import launcher
 from backfilld.daemon.executors.local.exit_notifier import ExitNotifier
-from backfilld.daemon.executors.local.process_finder import ProcessFinder
+from backfilld.daemon.executors.local.process_finder import Marks, ProcessFinder, run_token
+from backfilld.daemon.executors.local.recovery import exit_file, locate, lock_directory, open_log
 from backfilld.daemon.executors.process_identity import Identity, ended, executor_id, exists, reap, same_group
+from backfilld.daemon.host_limits import PAUSE_SECONDS, Shortage
 
-_NO_PROCESS = Identity(pid=0, start=0, boot="", at=0.0, executor="")
 _KILL_ROUNDS = 20
 _KILL_ROUND_SECONDS = 0.001
 _RETRY_SECONDS = 0.1
@@ -32,13 +33,14 @@ class _LocalAttempt:
 
     identity: Identity
     pidfd: int | None = None
+    log: OpenLog | None = None
     lost: str = "its process ended without an exit code"
     memory_floor: int = 0
     """The daemon's own peak memory, in KiB: a child reports at least that much."""
     kill_at: float | None = None
     killed: bool = False
     remote: bool = False
-    """Whether another executor started it, so that this one cannot observe it."""
+    """Whether it runs where this executor cannot observe it, on another host or in another container."""
     began: bool = True
     """False when it was never started. Files of its number are from before a restored backup then."""
 
@@ -47,31 +49,49 @@ class LocalExecutor:
     """Runs each job in a session of its own, with its log and its exit file under `root`.
 
     A job has ended only when all its processes have, including those that left its session: the limit of
-    writers per table depends on it. An attempt that was started on another host or in another directory is
-    reported as unreachable. `on_end` is called in another thread, must return at once and must not raise.
-    Raises OSError when `root` cannot be written.
+    writers per table depends on it. An attempt on another host or in another container is reported as
+    unreachable. A log of more than `max_log_bytes` loses its middle. `on_end` is called in another thread,
+    must return at once and must not raise. An attempt of another directory on this host belongs to the
+    executor there while there is one, else to this one. Raises OSError when `root` cannot be written.
     """
 
-    unavailable_reason = ""
     fault = ""
 
     def __init__(
-        self, root: Path, *, on_end: Callable[[], None] = lambda: None, now: Callable[[], float] = time.time
+        self,
+        root: Path,
+        *,
+        on_end: Callable[[], None] = lambda: None,
+        now: Callable[[], float] = time.time,
+        max_log_bytes: int = 10**9,
     ) -> None:
         self._root = _writable(root)
         self._on_end = on_end
         self._now = now
-        self._token = hashlib.sha256(os.fsencode(self._root)).hexdigest()[:16]
+        self._max_log_bytes = max_log_bytes
         self._executor_id = executor_id(self._root)
-        self._finder = ProcessFinder(self._token)
+        self._directory = lock_directory(self._root)
+        self._finder = ProcessFinder()
+        self._shortage = Shortage()
         self._lock = threading.Lock()
         self._running: dict[int, _LocalAttempt] = {}
         self._ended: list[JobStatus] = []
+        self._ended_logs: dict[int, OpenLog] = {}
         self._notifier = ExitNotifier(self._on_wakeup)
 
+    @property
+    def unavailable_reason(self) -> str:
+        """What this host lacks, for some seconds after a job could not start for want of it."""
+        return self._shortage.reason
+
     def log(self, attempt: int) -> FileLog:
-        """The attempt's stdout and stderr, in one file."""
-        return FileLog(self._file(attempt, "log"))
+        """The attempt's stdout and stderr, in one file.
+
+        Until `poll` is called again after its end, it is read by its descriptor, wherever its path leads.
+        """
+        run = self._running.get(attempt)
+        source = run.log if run is not None else self._ended_logs.get(attempt)
+        return FileLog(self._file(attempt, "log"), source)
 
     def launch(self, jobs: Sequence[Job], record: RecordHandles) -> None:
         """Start every job's wrapper, `record` all handles in one call, then start the jobs.
@@ -88,7 +108,7 @@ class LocalExecutor:
         for ready in prepared:
             with self._lock:
                 self._running[ready.attempt] = _LocalAttempt(
-                    identity=ready.identity, pidfd=ready.pidfd, memory_floor=floor
+                    identity=ready.identity, pidfd=ready.pidfd, log=ready.log, memory_floor=floor
                 )
             ready.start()
             self._notifier.watch(ready.pidfd)
@@ -96,12 +116,14 @@ class LocalExecutor:
     def poll(self) -> list[JobStatus]:
         """Every running attempt, and once each that has ended; kills what an ended job left behind."""
         with self._lock:
+            self._close_ended_logs()
             self._kill_overdue()
             over = ended(run.pidfd for run in self._running.values() if run.pidfd is not None)
             for attempt, run in list(self._running.items()):
                 gone = not run.remote and (run.pidfd is None or run.pidfd in over)
                 if gone and self._kill_leftovers(attempt, run):
                     self._finish(attempt, run)
+            reap_orphans({run.identity.pid for run in self._running.values()})
             results, self._ended = self._ended, []
             return [*results, *(self._status(attempt, run) for attempt, run in self._running.items())]
 
@@ -131,7 +153,7 @@ class LocalExecutor:
         """Adopt the living jobs of an earlier daemon; `poll` reports the results of the others."""
         with self._lock:
             for attempt in running.keys() - self._running.keys():
-                run = self._running[attempt] = _recovered(running[attempt], self._executor_id)
+                run = self._running[attempt] = self._recovered(attempt, running[attempt])
                 if run.pidfd is not None:
                     self._notifier.watch(run.pidfd)
         self._notifier.alarm(time.monotonic())
@@ -140,10 +162,34 @@ class LocalExecutor:
         """Stop observing. Jobs keep running for the next executor on this directory to adopt. Idempotent."""
         self._notifier.close()
         with self._lock:
+            if self._directory >= 0:
+                os.close(self._directory)
+            self._directory = -1
+            self._close_ended_logs()
             for run in self._running.values():
                 if run.pidfd is not None:
                     os.close(run.pidfd)
+                if run.log is not None:
+                    run.log.close()
             self._running.clear()
+
+    def _recovered(self, attempt: int, handle: Handle | None) -> _LocalAttempt:
+        """What became of an earlier daemon's attempt."""
+        nothing = Identity(pid=0, start=0, boot="", at=0.0, executor=self._executor_id)
+        if handle is None:  # claimed and never recorded: its wrapper was not told to start it
+            return _LocalAttempt(identity=nothing, began=False)
+        try:
+            identity = Identity.parse(handle)
+        except ValueError as error:
+            return _LocalAttempt(identity=nothing, lost=str(error))
+        log = self._file(attempt, "log")
+        try:
+            pidfd = locate(identity, log=log, root=self._root)
+        except ProcessLookupError as error:
+            return _LocalAttempt(identity=identity, lost=str(error), log=open_log(identity, log))
+        if pidfd is None:
+            return _LocalAttempt(identity=identity, remote=True)
+        return _LocalAttempt(identity=identity, pidfd=pidfd, log=open_log(identity, log))
 
     def _file(self, attempt: int, kind: str) -> Path:
         return attempt_file(self._root, attempt, kind)
@@ -153,12 +199,15 @@ class LocalExecutor:
         at = self._now()
         log, exit_file = self._file(job.attempt, "log"), self._file(job.attempt, "exit")
         try:
-            env = launcher.environment(job, self._token)
+            env = launcher.environment(job, run_token(self._root))
             prepared = launcher.prepare(
                 job, log=log, exit_file=exit_file, env=env, at=at, executor=self._executor_id
             )
         except (OSError, ValueError) as error:
             result = JobResult.cannot_start(_message(error), at=at)
+            if why := self._shortage.explain(error):
+                result = JobResult.never_began(f"never started: {why}", at=at)
+                self._notifier.alarm(time.monotonic() + PAUSE_SECONDS)
             with self._lock:
                 self._ended.append(JobStatus(attempt=job.attempt, output_at=at, result=result))
             self._notifier.alarm(time.monotonic())
@@ -169,24 +218,27 @@ class LocalExecutor:
     def _status(self, attempt: int, run: _LocalAttempt, result: JobResult | None = None) -> JobStatus:
         if run.remote:
             return JobStatus(attempt=attempt, output_at=self._now(), unreachable_at=run.identity.executor)
-        try:
-            output_at = self._file(attempt, "log").stat().st_mtime
-        except OSError:
-            output_at = run.identity.at
+        if run.log is not None:
+            with suppress(OSError):  # such as a full disk
+                run.log.shorten(self._max_log_bytes)
+        facts = run.log.facts() if run.log is not None else None
+        # Without its descriptor nothing is known of the output, and silence is not proved.
+        output_at = facts.st_mtime if facts is not None else self._now()
         return JobStatus(attempt=attempt, output_at=output_at, result=result)
 
     def _kill_leftovers(self, attempt: int, run: _LocalAttempt) -> bool:
         """Whether an ended job has no process left. Leftovers get the rest of its grace, then SIGKILL."""
         in_grace = run.kill_at is not None and time.monotonic() < run.kill_at
         for _ in range(_KILL_ROUNDS):
-            left = self._finder.find(attempt, excluding=run.identity.pid)
+            marks = Marks.of(run.identity, attempt)
+            left = self._finder.find(marks, excluding=run.identity.pid)
             if not left:
                 return True
             if in_grace:
                 break
             self._signal_group(run, signal.SIGKILL)
             for pid in left:
-                self._finder.signal(pid, attempt, signal.SIGKILL)
+                self._finder.signal(pid, marks, signal.SIGKILL)
             time.sleep(_KILL_ROUND_SECONDS)
         self._notifier.alarm(time.monotonic() + _RETRY_SECONDS)
         return False
@@ -199,8 +251,8 @@ class LocalExecutor:
             os.close(run.pidfd)
         result = JobResult.never_began(at=self._now())
         if run.began:
-            exit_file = self._file(attempt, "exit")
-            result = launcher.read_result(exit_file, status=status, lost=run.lost, at=self._now())
+            file = exit_file(run.identity, self._file(attempt, "exit"))
+            result = launcher.read_result(file, status=status, lost=run.lost, at=self._now())
         memory = usage.ru_maxrss if usage and usage.ru_maxrss > run.memory_floor else None
         result = replace(
             result,
@@ -209,8 +261,16 @@ class LocalExecutor:
             max_rss_bytes=memory and memory * 1024,
             cpu_seconds=usage and round(usage.ru_utime + usage.ru_stime, 3),
         )
-        del self._running[attempt]
         self._ended.append(self._status(attempt, run, result))
+        if run.log is not None:
+            self._ended_logs[attempt] = run.log
+        del self._running[attempt]
+
+    def _close_ended_logs(self) -> None:
+        """Close the logs of attempts whose ends an earlier `poll` has reported."""
+        for log in self._ended_logs.values():
+            log.close()
+        self._ended_logs.clear()
 
     def _signal_group(self, run: _LocalAttempt, number: int) -> bool:
         """Signal the job's process group unless its id may be reused; whether it was signalled."""
@@ -223,13 +283,14 @@ class LocalExecutor:
     def _signal(self, attempt: int, run: _LocalAttempt, number: int) -> None:
         """Signal each process of the attempt once: its group, and the processes that left the group."""
         members: list[int] = []
+        marks = Marks.of(run.identity, attempt)
         try:
-            members = self._finder.find(attempt, excluding=run.identity.pid)
+            members = self._finder.find_family(marks, leader=run.identity.pid)
         finally:  # the group is signalled even when /proc cannot be read
             grouped = self._signal_group(run, number)
         for pid in members:
             if not (grouped and same_group(pid, run.identity.pid)):
-                self._finder.signal(pid, attempt, number)
+                self._finder.signal(pid, marks, number)
 
     def _kill_overdue(self) -> None:
         for attempt, run in self._running.items():
@@ -252,22 +313,6 @@ def _writable(root: Path) -> Path:
     except OSError as error:
         raise OSError(error.errno, f"cannot keep job logs here: {error.strerror}", str(root)) from error
     return root.resolve()
-
-
-def _recovered(handle: Handle | None, here: str) -> _LocalAttempt:
-    """What became of an earlier daemon's attempt, for the executor with the id `here`."""
-    if handle is None:  # claimed and never recorded: its wrapper was not told to start it
-        return _LocalAttempt(identity=_NO_PROCESS, began=False)
-    try:
-        identity = Identity.parse(handle)
-    except ValueError as error:
-        return _LocalAttempt(identity=_NO_PROCESS, lost=str(error))
-    if identity.executor != here:
-        return _LocalAttempt(identity=identity, remote=True)
-    try:
-        return _LocalAttempt(identity=identity, pidfd=identity.open())
-    except ProcessLookupError as error:
-        return _LocalAttempt(identity=identity, lost=str(error))
 
 
 def _message(error: OSError | ValueError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -12,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backfilld.daemon.executors.adapter import Job, JobResult
-from backfilld.daemon.executors.local.process_finder import ATTEMPT, RUN
+from backfilld.daemon.executors.attempt_files import OpenLog, create, open_plain
+from backfilld.daemon.executors.local.process_finder import ATTEMPT, RUN, Marks
 from backfilld.daemon.executors.process_identity import Identity
+from backfilld.daemon.host_limits import restore_open_files
 
 SHELL = "/bin/sh"
 
@@ -23,21 +26,25 @@ SHELL = "/bin/sh"
 # - A command without a slash could be a builtin of the shell; `exec` runs no builtin, at the price of a fork.
 # - The exit code is one write of one line to an existing empty file, so that a reader sees all of it or
 #   nothing. A temporary file would cost a process for `mv` (1 ms) without a benefit.
+# - The wrapper gets that file as its stderr and keeps it as descriptor 3, which the job does not get: a job
+#   that puts a FIFO in the place of the file cannot stop the wrapper.
 _SCRIPT = """\
+exec 3>&2 2>&1
 trap : HUP INT QUIT TERM USR1 USR2
-backfilld_exit=$1
-shift
-read -r backfilld_go || { echo held >"$backfilld_exit"; exit 0; }
+read -r backfilld_go || { echo held >&3; exit 0; }
 case $1 in
-*/*) "$@" </dev/null ;;
-*) (exec "$@" </dev/null) ;;
+*/*) "$@" </dev/null 3>&- ;;
+*) (exec "$@" </dev/null 3>&-) ;;
 esac
 backfilld_code=$?
-echo "$backfilld_code" >"$backfilld_exit"
+echo "$backfilld_code" >&3
 exit "$backfilld_code"
 """
 _NEVER_STARTED = "held"
 """Content of the exit file when the launcher died before it started the job."""
+
+_EXIT_BYTES = 64
+"""The most that is read of an exit file."""
 
 _PASSED = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR")
 
@@ -62,6 +69,7 @@ class PreparedJob:
     pidfd: int
     permission: int
     """The file descriptor on which the wrapper waits for its permission to start the job."""
+    log: OpenLog
 
     def start(self) -> None:
         """Start the job."""
@@ -74,6 +82,7 @@ class PreparedJob:
         os.close(self.permission)
         signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
         os.close(self.pidfd)
+        self.log.close()
         os.waitpid(self.identity.pid, 0)
 
 
@@ -81,18 +90,22 @@ def prepare(
     job: Job, *, log: Path, exit_file: Path, env: Mapping[str, str], at: float, executor: str
 ) -> PreparedJob:
     """Start the wrapper of a job in its own session. Raises OSError or ValueError when that fails."""
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as closing, ExitStack() as failing:
-        output = _create(log, closing)
-        _create(exit_file, closing)
+        output = create(log)
+        closing.callback(os.close, output)
+        exit_code = create(exit_file)
+        closing.callback(os.close, exit_code)
+        own_log = OpenLog(os.open(f"/proc/self/fd/{output}", os.O_RDWR | os.O_APPEND | os.O_CLOEXEC))
+        failing.callback(own_log.close)
         stdin, permission = os.pipe()
         closing.callback(os.close, stdin)
         failing.callback(os.close, permission)
+        locked = _lock(output)
         child = subprocess.Popen(  # noqa: S603  the script is constant, the job's words are arguments
-            [SHELL, "-c", _SCRIPT, "backfilld-job", str(exit_file), *_command(job, env)],
+            [SHELL, "-c", _SCRIPT, "backfilld-job", *_command(job, env)],
             stdin=stdin,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=exit_code,
             cwd=job.cwd,
             env=env,
             start_new_session=True,
@@ -100,10 +113,15 @@ def prepare(
         # The executor reaps by pid. Without a return code, the object would also reap when it is collected.
         child.returncode = 0
         failing.callback(_kill, child.pid)
-        identity = Identity.of(child.pid, at=at, executor=executor)
+        inode = os.fstat(output).st_ino if locked else 0
+        identity = Identity.of(child.pid, at=at, executor=executor, log=inode)
+        Marks.of(identity, job.attempt).put_on(child.pid)
+        restore_open_files(child.pid)
         pidfd = os.pidfd_open(child.pid)
         failing.pop_all()
-    return PreparedJob(attempt=job.attempt, identity=identity, pidfd=pidfd, permission=permission)
+    return PreparedJob(
+        attempt=job.attempt, identity=identity, pidfd=pidfd, permission=permission, log=own_log
+    )
 
 
 def read_result(exit_file: Path, *, status: int | None, lost: str, at: float) -> JobResult:
@@ -112,11 +130,9 @@ def read_result(exit_file: Path, *, status: int | None, lost: str, at: float) ->
     The exit file is the best source, then the wrapper's wait `status`, then the reason `lost`.
     """
     try:
-        with exit_file.open("rb", buffering=0) as file:
-            text, written_at = (
-                file.read().strip().decode("ascii", "replace"),
-                os.fstat(file.fileno()).st_mtime,
-            )
+        with open(open_plain(exit_file), "rb", buffering=0) as file:
+            text = file.read(_EXIT_BYTES).strip().decode("ascii", "replace")
+            written_at = os.fstat(file.fileno()).st_mtime
     except OSError:
         text, written_at = "", at
     if text.isdigit():
@@ -137,11 +153,16 @@ def _command(job: Job, env: Mapping[str, str]) -> tuple[str, ...]:
     return (path if path and path.startswith("/") else name, *arguments)
 
 
-def _create(path: Path, closing: ExitStack) -> int:
-    """Open an empty file for appending, readable by its owner only."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    closing.callback(os.close, fd)
-    return fd
+def _lock(output: int) -> bool:
+    """Lock the log for whoever has this descriptor or inherits it; whether that was possible.
+
+    A daemon in another container, or after a restart of the machine, sees by it that none of them is left.
+    """
+    try:
+        fcntl.flock(output, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # a filesystem without locks
+        return False
+    return True
 
 
 def _kill(pid: int) -> None:

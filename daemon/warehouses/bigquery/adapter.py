@@ -13,7 +13,7 @@ def _open(pipeline: Pipeline, hooks: QueryHooks) -> DescribedWarehouse:
     from backfilld.daemon.warehouses.bigquery.backend import BigQuery  # noqa: PLC0415  Google's client is slow
     from backfilld.daemon.warehouses.bigquery.catalog import BigQueryCatalog  # noqa: PLC0415
     from backfilld.daemon.warehouses.bigquery.stamps import BigQueryStamps  # noqa: PLC0415
-    from backfilld.daemon.warehouses.client import WarehouseClient  # noqa: PLC0415
+    from backfilld.daemon.warehouses.sql.warehouse import WarehouseClient  # noqa: PLC0415
 
     settings = cast(BigQuerySettings, pipeline.warehouse)
     backend = BigQuery(settings, name=pipeline.name, directory=pipeline.path.parent, hooks=hooks)

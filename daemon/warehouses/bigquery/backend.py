@@ -26,7 +26,7 @@ from backfilld.daemon.google_errors import FAILURES
 from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
 from backfilld.daemon.warehouses.bigquery.errors import translate_error
 from backfilld.daemon.warehouses.bigquery.settings import BigQuerySettings
-from backfilld.daemon.warehouses.budget import DailyBudget
+from backfilld.daemon.warehouses.billing_budget import DailyBudget
 from backfilld.daemon.warehouses.sql.backend import Row
 from backfilld.daemon.warehouses.sql.queries import Param, Query
 
@@ -88,6 +88,15 @@ class BigQuery:
         with self._translated_errors() as client:
             job = self._send(client, query, config)
         return max(job.total_bytes_processed or 0, LEAST_BILLED * _tables(query))
+
+    def check(self, query: Query) -> None:
+        """Check the query by a dry run, which is not billed.
+
+        Raises:
+            QueryError: BigQuery refuses this query.
+            WarehouseError: BigQuery answers no query now.
+        """
+        self.estimate_bytes(query)
 
     def now(self) -> float:
         """Epoch seconds."""

@@ -15,8 +15,8 @@ from backfilld.daemon.warehouses.adapter import Partition, Purpose, QueryError
 from backfilld.daemon.warehouses.bigquery.backend import BigQuery
 from backfilld.daemon.warehouses.bigquery.catalog import BigQueryCatalog
 from backfilld.daemon.warehouses.sql.backend import Row
+from backfilld.daemon.warehouses.sql.pipeline_sql import user_sql
 from backfilld.daemon.warehouses.sql.queries import Query, Select, Statement
-from backfilld.daemon.warehouses.sql.user_sql import user_sql
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class BigQueryStamps:
         self._project = project
 
     def read(self, partitions: Collection[Partition], *, purpose: Purpose) -> Mapping[Partition, str]:
-        """The last change, the rows and the bytes of each partition, without those that cannot be told.
+        """The last change, rows and bytes of each partition that BigQuery reports.
 
         Raises:
             WarehouseError: nothing can be queried now.

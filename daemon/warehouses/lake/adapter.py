@@ -10,14 +10,14 @@ from backfilld.state.pipeline.pipeline import Pipeline
 
 
 def _open(pipeline: Pipeline, hooks: QueryHooks) -> DescribedWarehouse:
-    from backfilld.daemon.warehouses.client import WarehouseClient  # noqa: PLC0415
     from backfilld.daemon.warehouses.lake.backend import Lake  # noqa: PLC0415  BigQuery's users need no DuckDB
     from backfilld.daemon.warehouses.lake.catalog import LakeCatalog  # noqa: PLC0415
     from backfilld.daemon.warehouses.lake.stamps import LakeStamps  # noqa: PLC0415
+    from backfilld.daemon.warehouses.sql.warehouse import WarehouseClient  # noqa: PLC0415
 
     settings = cast(LakeSettings, pipeline.warehouse)
     root = pipeline.path.parent / settings.path
-    backend = Lake(root, timeout=settings.query_timeout, hooks=hooks)
+    backend = Lake(root, dialect=settings.dialect, timeout=settings.query_timeout, hooks=hooks)
     return WarehouseClient(pipeline, backend, LakeCatalog(root), LakeStamps(root))
 
 

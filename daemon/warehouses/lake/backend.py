@@ -1,7 +1,7 @@
 """A lake of Parquet partitions, read by DuckDB in this process.
 
-Table `ds.t` is the directory `ds/t`, a partition `<column>=<value>/*.parquet` in it. Files of other names,
-such as an unfinished write, are ignored. A table without a directory has no rows yet.
+Table `ds.t` is the directory `ds/t`; `layout` says where the files of a date lie in it. A table without a
+directory has no rows yet.
 """
 
 from __future__ import annotations
@@ -9,16 +9,21 @@ from __future__ import annotations
 import datetime as dt
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
 from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
 from backfilld.daemon.warehouses.lake.dialect import render
+from backfilld.daemon.warehouses.lake.layout import TableFiles, locate, read_layout
+from backfilld.daemon.warehouses.lake.settings import Dialect
+from backfilld.daemon.warehouses.lake.sources import all_files, drifted_file, source_of
 from backfilld.daemon.warehouses.sql.backend import Row
-from backfilld.daemon.warehouses.sql.queries import PartitionFilter, Query, Select
+from backfilld.daemon.warehouses.sql.queries import Query, Select
 from backfilld.state.formatting import first_line
 
 _SETTINGS: Mapping[str, str | bool | int] = {
@@ -37,11 +42,41 @@ _TRIES = 3
 """A file may vanish between its listing and its reading, when a job replaces its partition."""
 
 
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(slots=True)
+class _Plan:
+    """One query for DuckDB."""
+
+    selects: list[str] = field(default_factory=list)
+    params: dict[str, Any] = field(default_factory=dict)
+    views: set[tuple[str, str]] = field(default_factory=set)
+    """The tables that SQL of the pipeline file reads, as (schema, name)."""
+    files: list[str] = field(default_factory=list)
+
+    def source(self, located: TableFiles, column: str) -> str:
+        """The rows of a table's files, with the date column; their paths become a parameter."""
+        number = sum(name.startswith("files") for name in self.params)
+        self.params[f"files{number}"] = list(located.files)
+        self.files += located.files
+        if located.kind == "mapped":
+            self.params[f"dates_of{number}"] = list(located.dates)
+        return source_of(located.kind, f"$files{number}", column, f"$dates_of{number}")
+
+    @property
+    def sql(self) -> str:
+        """The whole text."""
+        return " UNION ALL ".join(self.selects)
+
+
 class Lake:
     """The backend over a lake directory. Safe to call from several threads."""
 
-    def __init__(self, root: Path, *, timeout: float, hooks: QueryHooks) -> None:
+    def __init__(self, root: Path, *, dialect: Dialect, timeout: float, hooks: QueryHooks) -> None:
+        """`dialect` is that of the SQL in the pipeline file."""
         self.root = root
+        self._dialect: Dialect = dialect
         self._timeout = timeout
         self._hooks = hooks
         self._lock = threading.Lock()
@@ -54,16 +89,29 @@ class Lake:
             QueryError: a column, a file or a predicate is not what the query needs; or it is too slow.
             WarehouseError: the lake is not there.
         """
+        return self._answered(lambda: self._answer(query, purpose))
+
+    def check(self, query: Query) -> None:
+        """Check the query against the files of its dates, or the newest ones of its tables.
+
+        Raises:
+            QueryError: a column or a predicate is not what the query needs.
+            WarehouseError: the lake is not there.
+        """
+        self._answered(lambda: self._explain(query))
+
+    def _answered(self, ask: Callable[[], _Answer]) -> _Answer:
+        """An answer of DuckDB, asked again where a file has just been replaced."""
         if not os.path.isdir(self.root):
             self._hooks.on_error()
             raise missing_lake(self.root)
         try:
             for _ in range(_TRIES - 1):
                 try:
-                    return self._answer(query, purpose)
+                    return ask()
                 except duckdb.IOException:
                     continue
-            return self._answer(query, purpose)
+            return ask()
         except (duckdb.Error, OSError, QueryError) as error:
             self._hooks.on_error()
             raise self._translate_error(error) from error
@@ -81,36 +129,52 @@ class Lake:
             self._connection = None
 
     def _answer(self, query: Query, purpose: Purpose) -> list[Row]:
-        selects: list[str] = []
-        params: dict[str, Any] = {}
+        plan = self._plan(query, self._files)
+        if not plan.selects:
+            return []
+        with _named_files(plan), self._connection_of(plan) as cursor:
+            return self._fetch(cursor, plan, purpose)
+
+    def _explain(self, query: Query) -> None:
+        plan = self._plan(query, self._some_files)
+        if plan.selects:
+            with _named_files(plan), self._connection_of(plan) as cursor:
+                cursor.execute(f"EXPLAIN {plan.sql}", plan.params)
+
+    def _plan(self, query: Query, files_of: Callable[[str, Select], TableFiles]) -> _Plan:
+        """What DuckDB is asked: no SELECT of a table that has no files.
+
+        Raises:
+            QueryError: SQL of the pipeline file cannot be used.
+        """
+        plan = _Plan()
         for select in query.selects:
-            rendered = render(select.statement)
+            rendered = render(select.statement, self._dialect)
             if unknown := sorted(rendered.params - query.params.keys()):
                 known = ", ".join(f"@{name}" for name in sorted(query.params))
                 raise QueryError(f"there is no parameter @{unknown[0]}; write one of {known}")
-            files = {table: self._files(table, select) for table in rendered.tables}
-            if not all(files.values()):
+            found = {table: files_of(table, select) for table in rendered.tables}
+            if not all(located.files for located in found.values()):
                 continue  # no partition of its tables is there: no rows
-            sources: dict[str, str] = {}
-            for table, paths in files.items():
-                slot = f"files{sum(name.startswith('files') for name in params)}"
-                params[slot] = paths
-                sources[table] = _source(slot, select.partitions)
-            selects.append(rendered.with_tables(sources))
-            params |= {name: _as_list(query.params[name]) for name in rendered.params}
-        return self._fetch(" UNION ALL ".join(selects), params, purpose) if selects else []
+            sources = {
+                table: plan.source(located, select.partitions.column if select.partitions else "")
+                for table, located in found.items()
+            }
+            plan.selects.append(rendered.with_tables(sources))
+            plan.views |= rendered.views
+            plan.params |= {name: _as_list(query.params[name]) for name in rendered.params}
+        return plan
 
-    def _fetch(self, sql: str, params: Mapping[str, Any], purpose: Purpose) -> list[Row]:
+    def _fetch(self, cursor: duckdb.DuckDBPyConnection, plan: _Plan, purpose: Purpose) -> list[Row]:
         self._hooks.on_query(purpose, 0)
-        with self._cursor() as cursor:
-            guard = threading.Timer(self._timeout, cursor.interrupt)
-            guard.start()
-            try:
-                cursor.execute(sql, params)
-                names = [column[0] for column in cursor.description or ()]
-                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-            finally:
-                guard.cancel()
+        guard = threading.Timer(self._timeout, cursor.interrupt)
+        guard.start()
+        try:
+            cursor.execute(plan.sql, plan.params)
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        finally:
+            guard.cancel()
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         with self._lock:
@@ -118,20 +182,42 @@ class Lake:
                 self._connection = _connected(self.root)
             return self._connection.cursor()
 
-    def _files(self, table: str, select: Select) -> list[str]:
-        """The files of a table that a SELECT needs.
+    def _connection_of(self, plan: _Plan) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        return self._views(sorted(plan.views)) if plan.views else self._cursor()
+
+    @contextmanager
+    def _views(self, tables: Sequence[tuple[str, str]]) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A database of its own in which the tables of the pipeline file's SQL are views of their files.
 
         Raises:
-            QueryError: a query that does not name its dates reads a table that has no files.
+            QueryError: a table has no files.
         """
-        directory = self.root.joinpath(*table.split("."))
-        if select.partitions is not None:
-            names = (f"{select.partitions.column}={date}" for date in select.partitions.dates)
-            return [path for name in names for path in partition_files(directory / name)]
-        files = sorted(all_parquet(directory))
-        if not files:
-            raise QueryError(f"{table} has no files in the lake", inaccessible=True)
-        return files
+        with _connected(self.root) as connection:
+            for schema, table in tables:
+                files = all_files(self.root / schema / table)
+                if not files:
+                    raise QueryError(f"{schema}.{table} has no files in the lake", inaccessible=True)
+                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(schema)}")
+                name = f"{_quoted(schema)}.{_quoted(table)}"
+                view = f"CREATE VIEW {name} AS SELECT * FROM {source_of('column', _listed(files))}"  # noqa: S608  quoted
+                connection.execute(view)
+            yield connection
+
+    def _files(self, table: str, select: Select) -> TableFiles:
+        """The files of the dates of a SELECT."""
+        part = select.partitions
+        if part is None:
+            return TableFiles(kind="column", files=())
+        return locate(self.root.joinpath(*table.split(".")), part.column, part.dates)
+
+    def _some_files(self, table: str, select: Select) -> TableFiles:
+        """The files of the dates of a SELECT, else those of the latest date of the table."""
+        directory, part = self.root.joinpath(*table.split(".")), select.partitions
+        located = self._files(table, select)
+        if located.files or part is None:
+            return located
+        dates = read_layout(directory, part.column).dates
+        return locate(directory, part.column, [max(dates)]) if dates else located
 
     def _translate_error(self, error: Exception) -> Exception:
         """An error as a QueryError, or a WarehouseError where DuckDB itself failed."""
@@ -145,6 +231,32 @@ class Lake:
         inaccessible = isinstance(error, PermissionError)
         file_scoped = not inaccessible and not isinstance(error, _QUERY_ERRORS)
         return QueryError(str(error), inaccessible=inaccessible, date_scoped=True, file_scoped=file_scoped)
+
+
+@contextmanager
+def _named_files(plan: _Plan) -> Iterator[None]:
+    """Name the file that a query of one table fails on, so that only its own date is unknown.
+
+    Raises:
+        QueryError: one file has other columns than the others, or the query reads one file alone.
+    """
+    try:
+        yield
+    except (duckdb.IOException, duckdb.InterruptException, duckdb.FatalException, duckdb.InternalException):
+        raise  # not caused by what is in a file
+    except duckdb.Error as error:
+        text = first_line(str(error))
+        if len(plan.selects) != 1 or any(path in text for path in plan.files):
+            raise
+        if len(plan.files) == 1:
+            of_query = isinstance(error, _QUERY_ERRORS)
+            text = f"{text} ({plan.files[0]})"
+            raise QueryError(text, date_scoped=True, file_scoped=not of_query) from error
+        drifted = drifted_file(plan.files) if isinstance(error, _QUERY_ERRORS) else None
+        if drifted is None:
+            raise
+        text = f"{text} ({drifted} has other columns than the other files)"
+        raise QueryError(text, date_scoped=True, file_scoped=True) from error
 
 
 def missing_lake(root: Path) -> WarehouseError:
@@ -164,29 +276,13 @@ def _connected(root: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _source(slot: str, part: PartitionFilter | None) -> str:
-    types = f", hive_types = {{'{part.column}': DATE}}" if part else ""
-    return f"read_parquet(${slot}, hive_partitioning = true{types}, union_by_name = true)"
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _listed(paths: Collection[str]) -> str:
+    return "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in paths) + "]"
 
 
 def _as_list(value: dt.date | tuple[dt.date, ...] | tuple[str, ...]) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def partition_files(directory: Path) -> list[str]:
-    """The finished files of a partition; none where there is no such directory."""
-    try:
-        with os.scandir(directory) as entries:
-            return sorted(entry.path for entry in entries if _finished(entry.name))
-    except FileNotFoundError:
-        return []
-
-
-def all_parquet(directory: Path) -> Iterator[str]:
-    """The finished files anywhere below a directory."""
-    for parent, _, names in os.walk(directory):
-        yield from (os.path.join(parent, name) for name in names if _finished(name))
-
-
-def _finished(name: str) -> bool:
-    return name.endswith(".parquet") and not name.startswith((".", "_"))

@@ -5,12 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import duckdb
 
-from backfilld.daemon.warehouses.adapter import PreflightCheck, QueryError, TableInfo, WarehouseError
-from backfilld.daemon.warehouses.lake.backend import all_parquet, missing_lake
+from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
+from backfilld.daemon.warehouses.adapter import (
+    PreflightCheck,
+    PreflightScope,
+    QueryError,
+    TableInfo,
+    WarehouseError,
+)
+from backfilld.daemon.warehouses.lake.backend import missing_lake
+from backfilld.daemon.warehouses.lake.delta import is_delta
+from backfilld.daemon.warehouses.lake.layout import foreign_format, read_layout
+from backfilld.daemon.warehouses.lake.sources import all_files
 
 
 class LakeCatalog:
@@ -38,7 +49,10 @@ class LakeCatalog:
             QueryError: the newest file cannot be read.
         """
         directory = self._root.joinpath(*table.split("."))
-        newest = max(_files(directory), default=None)
+        try:
+            newest = max(_files(directory), default=None)
+        except OSError as error:
+            raise QueryError(str(error), inaccessible=True) from error
         if newest is None:
             return None
         modified_at, path = newest
@@ -55,12 +69,49 @@ class LakeCatalog:
         )
 
     def preflight_checks(self) -> tuple[PreflightCheck, ...]:
-        """None: the files of a lake have no options."""
-        return ()
+        """Files that no date leads to."""
+        return (
+            PreflightCheck(
+                name="layout", title="layout of files", run=partial(_unread_files, root=self._root)
+            ),
+        )
+
+
+def _unread_files(scope: PreflightScope, *, root: Path) -> Iterator[Finding]:
+    """Every file belongs to a date that a directory names; or none does, and a column has the date."""
+    findings: list[Finding] = []
+    for processor in {p.table: p for p in scope.pipeline.processors.values()}.values():
+        directory = root.joinpath(*processor.table.split("."))
+        if is_delta(directory):
+            continue
+        findings += _layout_findings(processor.table, processor.date_column, directory)
+    yield from findings
+    if not findings:
+        yield passed("every file belongs to a date")
+
+
+def _layout_findings(table: str, column: str, directory: Path) -> Iterator[Finding]:
+    if kind := foreign_format(directory):
+        yield failed(f"{table} is {kind} table, which a lake does not read", "write Parquet or Delta")
+        return
+    layout = read_layout(directory, column)
+    hint = f"move it to {column}=2024-03-01, or correct date_column"
+    if layout.undated_directories:
+        yield failed(f"{table}: {layout.undated_directories[0]} names no date", hint)
+    for date, directories in layout.dates.items():
+        if len({os.path.dirname(path) for path in directories}) < len(directories):
+            yield failed(f"{table}: {date} lies in {' and '.join(sorted(directories))}", "keep one of them")
+    if layout.undated_files and layout.dates:
+        count = len(layout.undated_files)
+        yield failed(f"{table}: {count} files lie outside of all dates: {layout.undated_files[0]}", hint)
+    elif layout.undated_files:
+        count = len(layout.undated_files)
+        line = f"{table}: no directory names a date of {column}; each query reads all {count} files"
+        yield warned(line, f"write the files of each date to {column}=2024-03-01")
 
 
 def _files(directory: Path) -> Iterator[tuple[float, str]]:
     """The finished files below a directory, with the time of their last change."""
-    for path in all_parquet(directory):
+    for path in all_files(directory):
         with suppress(FileNotFoundError):  # a job has just replaced it
             yield os.stat(path).st_mtime, path

@@ -1,27 +1,40 @@
-"""A query rendered in DuckDB's SQL, with the files of the lake in place of its tables."""
+"""A query rendered in DuckDB's SQL, with the files of the lake in place of its tables.
+
+SQL of the pipeline file stays as it was written, but for its parameters, or is carried from BigQuery's SQL.
+"""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
+import duckdb
 from sqlglot import exp
 
+from backfilld.daemon.warehouses.adapter import QueryError
+from backfilld.daemon.warehouses.lake.from_bigquery.queries import to_duckdb
+from backfilld.daemon.warehouses.lake.settings import Dialect
+from backfilld.daemon.warehouses.sql.pipeline_sql import user_texts, with_parameters, with_user_sql
 from backfilld.daemon.warehouses.sql.queries import CACHED, Statement
-from backfilld.daemon.warehouses.sql.user_sql import translated
 
 DIALECT = "duckdb"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """A SELECT in DuckDB's SQL: `text` has a slot `{0}`, `{1}` .. for each of `tables`."""
+    """A SELECT in DuckDB's SQL: `text` has a slot `{0}`, `{1}` .. for each of `tables`.
+
+    `views` are the tables that SQL of the pipeline file reads, as (schema, name).
+    """
 
     text: str
     tables: tuple[str, ...]
     params: frozenset[str]
+    views: frozenset[tuple[str, str]]
 
     def with_tables(self, sources: Mapping[str, str]) -> str:
         """The text that reads each table from its source."""
@@ -32,16 +45,55 @@ _SLOT = re.compile(r'"lake slot (\d+)"')
 
 
 @lru_cache(maxsize=CACHED)
-def render(statement: Statement) -> Rendered:
+def render(statement: Statement, written_in: Dialect) -> Rendered:
     """A SELECT for DuckDB.
 
     Raises:
-        QueryError: SQL of the pipeline file is not SQL.
+        QueryError: SQL of the pipeline file is not SQL, or is not carried to DuckDB's dialect exactly.
     """
-    tree = translated(statement.tree)
+    tree = with_user_sql(statement.tree, lambda text: _own(text, written_in))
     tables = _slots(tree)
-    params = frozenset(node.name for node in tree.find_all(exp.Parameter))
-    return Rendered(text=tree.sql(DIALECT), tables=tables, params=params)
+    params = {node.name for node in tree.find_all(exp.Parameter)}
+    texts = user_texts(tree)
+    for name in ("start", "end"):
+        if any(f"${name}" in text for text in texts):
+            params.add(name)
+    views = frozenset(view for text in texts for view in tables_in(text))
+    return Rendered(text=tree.sql(DIALECT), tables=tables, params=frozenset(params), views=views)
+
+
+def _own(text: str, written_in: Dialect) -> str:
+    return to_duckdb(text) if written_in == "bigquery" else with_parameters(text, "$")
+
+
+def tables_in(text: str) -> frozenset[tuple[str, str]]:
+    """The tables that a predicate or a query in DuckDB's SQL reads, as (schema, name), by DuckDB's parser.
+
+    Raises:
+        QueryError: it is not SQL.
+    """
+    # A predicate alone is no statement. One that begins like a query is one.
+    query = (
+        text if re.match(r"\s*(SELECT|WITH|FROM)\b", text, re.IGNORECASE) else f"SELECT 1 WHERE ({text}\n)"
+    )
+    with duckdb.connect() as connection:
+        (answer,) = connection.execute("SELECT json_serialize_sql($1::VARCHAR)", [query]).fetchall()[0]
+    parsed = json.loads(answer)
+    if parsed["error"]:
+        raise QueryError(str(parsed.get("error_message") or "it is not SQL"))
+    return frozenset(_named(parsed))
+
+
+def _named(node: Any) -> Iterator[tuple[str, str]]:
+    """The tables with a schema anywhere in a parsed query; the others are the query's own."""
+    if isinstance(node, list):
+        for part in node:
+            yield from _named(part)
+    elif isinstance(node, dict):
+        if node.get("type") == "BASE_TABLE" and node.get("schema_name"):
+            yield node["schema_name"], node["table_name"]
+        for part in node.values():
+            yield from _named(part)
 
 
 def _slots(tree: exp.Expr) -> tuple[str, ...]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from backfilld.state.pipeline.sections import WarehouseSettings
+
+Dialect = Literal["duckdb", "bigquery"]
 
 
 class LakeSettings(WarehouseSettings):
@@ -12,3 +16,19 @@ class LakeSettings(WarehouseSettings):
 
     path: str = Field(min_length=1)
     """The lake's directory, relative to the pipeline file."""
+    dialect: Dialect = "duckdb"
+    """The dialect of the SQL in this file. `bigquery` is carried to DuckDB's where that is exact, and refused
+    otherwise."""
+
+    def sql_problem(self, text: str) -> str:
+        """Why SQL of the file is not carried to the lake; empty where it is, and for the lake's own SQL."""
+        if self.dialect != "bigquery":
+            return ""
+        from backfilld.daemon.warehouses.adapter import QueryError  # noqa: PLC0415  sqlglot takes long to import
+        from backfilld.daemon.warehouses.lake.from_bigquery.queries import REMEDY, to_duckdb  # noqa: PLC0415
+
+        try:
+            to_duckdb(text)
+        except QueryError as error:
+            return f"{error}; {REMEDY}"
+        return ""

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from backfilld.daemon.warehouses.adapter import Partition, Purpose, QueryError
-from backfilld.daemon.warehouses.lake.backend import partition_files
+from backfilld.daemon.warehouses.lake.layout import locate
 
 
 class LakeStamps:
@@ -30,8 +30,8 @@ class LakeStamps:
             raise QueryError(str(error), inaccessible=True, file_scoped=True) from error
 
     def _stamp(self, partition: Partition) -> str:
-        directory = self._root.joinpath(*partition.table.split("."), f"{partition.column}={partition.date}")
-        files = partition_files(directory)
+        directory = self._root.joinpath(*partition.table.split("."))
+        files = locate(directory, partition.column, [partition.date]).files
         return hashlib.sha256("\n".join(_described(files)).encode("utf-8", "surrogateescape")).hexdigest()
 
 

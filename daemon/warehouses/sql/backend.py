@@ -31,5 +31,13 @@ class SqlBackend(Protocol):
             WarehouseError: no query can be answered now.
         """
 
+    def check(self, query: Query) -> None:
+        """Check that the query can be answered, without reading any rows.
+
+        Raises:
+            QueryError: this query cannot be answered.
+            WarehouseError: no query can be answered now.
+        """
+
     def close(self) -> None:
         """Close all connections. Idempotent."""

@@ -6,18 +6,29 @@ Dates are always query parameters and never part of the text, so that one text s
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping
+import functools
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from sqlglot import exp
 
-from backfilld.daemon.warehouses.sql.user_sql import user_sql
+from backfilld.daemon.warehouses.sql.pipeline_sql import user_sql
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.rules.expectations.figures import Aggregate, DistinctValues, EmptyValues, PassingRows
+from backfilld.state.rules.expectations.figures import (
+    Aggregate,
+    DistinctKeys,
+    DistinctValues,
+    EmptyValues,
+    GroupSizes,
+    PassingRows,
+)
 
 Param = dt.date | tuple[dt.date, ...] | tuple[str, ...]
 """A query parameter: DATE, ARRAY<DATE> or ARRAY<STRING>."""
+
+GROUPS = ":groups"
+"""What the name of a processor's groups ends with; no processor has such a name."""
 
 CACHED = 4096
 """How many statements are kept: building and rendering one takes milliseconds."""
@@ -102,17 +113,18 @@ class TableQuery:
     """The query of one processor's table.
 
     `count_only` counts the rows and nothing else: for a table that others are measured against, and that
-    is not judged itself.
+    is not judged itself. `groups` counts the sizes of groups in place of rows and figures.
     """
 
     processor: Processor
     dates: tuple[dt.date, ...]
     count_only: bool = False
+    groups: GroupSizes | None = None
 
     @property
     def name(self) -> str:
-        """The processor's name."""
-        return self.processor.name
+        """The name of its rows in the answer: the processor's, or that of its groups."""
+        return groups_name(self.processor.name) if self.groups else self.processor.name
 
     @property
     def aggregates(self) -> tuple[Aggregate, ...]:
@@ -129,10 +141,22 @@ def table_queries(
         ratio = processors[name].expect.ratio
         if ratio and days:
             dates.setdefault(ratio.of, set()).update(days)
-    return [
+    tables = [
         TableQuery(processor=processors[name], dates=tuple(sorted(days)), count_only=not wanted.get(name))
         for name, days in dates.items()
     ]
+    grouped = ((processors[name], tuple(sorted(days))) for name, days in wanted.items() if days)
+    groups = [
+        TableQuery(processor=processor, dates=days, groups=processor.expect.rows_each.sizes)
+        for processor, days in grouped
+        if processor.expect.rows_each
+    ]
+    return tables + groups
+
+
+def groups_name(processor: str) -> str:
+    """The name under which the sizes of a processor's groups are answered."""
+    return processor + GROUPS
 
 
 def evidence(tables: Iterable[TableQuery]) -> Query:
@@ -143,10 +167,13 @@ def evidence(tables: Iterable[TableQuery]) -> Query:
 
 
 def _select(table: TableQuery, dates: DateFilter) -> Select:
-    processor = table.processor
-    statement = _statement(
-        processor.name, processor.table, processor.date_column, table.aggregates, dates.add(table.dates)
-    )
+    processor, where = table.processor, dates.add(table.dates)
+    if table.groups:
+        statement = _groups_statement(table.name, processor.table, processor.date_column, table.groups, where)
+    else:
+        statement = _statement(
+            processor.name, processor.table, processor.date_column, table.aggregates, where
+        )
     part = PartitionFilter(table=processor.table, column=processor.date_column, dates=table.dates)
     return Select(statement=statement, partitions=part)
 
@@ -171,25 +198,71 @@ def _statement(
     return Statement(tree)
 
 
+@lru_cache(maxsize=CACHED)
+def _groups_statement(
+    name: str, table: str, date_column: str, sizes: GroupSizes, dates: DateRange
+) -> Statement:
+    """The groups of each date: how many, how many out of bounds, the smallest and the largest."""
+    keys = [exp.column(column, quoted=True) for column in (date_column, *sizes.group_by)]
+    groups = (
+        exp.select(exp.alias_(keys[0].copy(), "date"), exp.alias_(exp.Count(this=exp.Star()), "size"))
+        .from_(table_of(table))
+        .where(dates.predicate(date_column))
+        .group_by(*keys)
+    )
+    size = exp.column("size")
+    too_large = (
+        exp.false() if sizes.most is None else exp.GT(this=size, expression=exp.Literal.number(sizes.most))
+    )
+    figures = [
+        exp.Count(this=exp.Star()),
+        _count_where(exp.LT(this=size.copy(), expression=exp.Literal.number(sizes.least))),
+        _count_where(too_large),
+        exp.Min(this=size.copy()),
+        exp.Max(this=size.copy()),
+    ]
+    columns = {
+        "processor": exp.Literal.string(name),
+        "date": exp.column("date"),
+        "n": exp.Count(this=exp.Star()),
+        "figures": exp.Array(expressions=figures),
+    }
+    aliased = (exp.alias_(column, alias) for alias, column in columns.items())
+    return Statement(exp.select(*aliased).from_(groups.subquery("sizes")).group_by(exp.Literal.number(2)))
+
+
 def _figure(aggregate: Aggregate) -> exp.Expr:
     match aggregate:
         case DistinctValues(column):
             return exp.Count(this=exp.Distinct(expressions=[exp.column(column, quoted=True)]))
+        case DistinctKeys(columns):
+            return exp.Count(this=exp.Distinct(expressions=[_key(columns)]))
         case PassingRows(where):
             # On lines of its own: a comment at its end must not swallow the bracket.
             return _count_where(exp.Paren(this=user_sql(f"\n{where}\n")))
-        case EmptyValues(column):
-            return _count_where(_is_empty(exp.column(column, quoted=True)))
+        case EmptyValues(column, zero):
+            return _count_where(_is_empty(exp.column(column, quoted=True), zero=zero))
 
 
-def _is_empty(value: exp.Column) -> exp.Expr:
-    """Whether a value is NULL, NaN, blank or zero, whatever its type."""
+def _key(columns: Sequence[str]) -> exp.Expr:
+    """A text that is the same for the same values, and no other. NULL differs from every text."""
+    parts: list[exp.Expr] = []
+    for column in columns:
+        text = exp.cast(exp.column(column, quoted=True), "TEXT")
+        # With its length in front no value runs into the next one.
+        length = exp.cast(exp.Length(this=text.copy()), "TEXT")
+        value = exp.DPipe(this=exp.DPipe(this=length, expression=exp.Literal.string(":")), expression=text)
+        parts.append(exp.func("COALESCE", value, exp.Literal.string("-")))
+    return functools.reduce(lambda left, right: exp.DPipe(this=left, expression=right), parts)
+
+
+def _is_empty(value: exp.Column, *, zero: bool) -> exp.Expr:
+    """Whether a value is NULL, NaN, blank or, with `zero`, zero, whatever its type."""
     text = exp.cast(value, "TEXT")
     # By way of text: `x = 0` is an error on a column of texts.
     number = exp.TryCast(this=text, to=exp.DataType.build("DOUBLE"), safe=True)
-    return exp.or_(
-        value.is_(exp.null()), exp.Trim(this=text).eq(""), number.eq(0), exp.IsNan(this=number.copy())
-    )
+    zeros = [number.copy().eq(0)] if zero else []
+    return exp.or_(value.is_(exp.null()), exp.Trim(this=text).eq(""), *zeros, exp.IsNan(this=number.copy()))
 
 
 def _count_where(predicate: exp.Expr) -> exp.Expr:

@@ -16,6 +16,16 @@ class DistinctValues:
 
 
 @dataclass(frozen=True, slots=True)
+class DistinctKeys:
+    """How many different combinations of values several columns have; NULL is a value."""
+
+    columns: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"the distinct keys ({', '.join(self.columns)})"
+
+
+@dataclass(frozen=True, slots=True)
 class PassingRows:
     """How many rows hold a SQL predicate."""
 
@@ -27,12 +37,33 @@ class PassingRows:
 
 @dataclass(frozen=True, slots=True)
 class EmptyValues:
-    """In how many rows a column is NULL or zero."""
+    """In how many rows a column is NULL, NaN, blank or, with `zero`, zero."""
 
     column: str
+    zero: bool = True
 
     def __str__(self) -> str:
-        return f"the NULL or zero rows of {self.column}"
+        return f"the empty rows of {self.column}"
 
 
-Aggregate = DistinctValues | PassingRows | EmptyValues
+Aggregate = DistinctValues | DistinctKeys | PassingRows | EmptyValues
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSizes:
+    """How many rows the groups of a date have, against their bounds. A query of its own counts them."""
+
+    group_by: tuple[str, ...]
+    least: int
+    most: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupCounts:
+    """The groups of a date: how many there are, how many are out of bounds, and the extremes."""
+
+    groups: int
+    too_small: int
+    too_large: int
+    smallest: int
+    largest: int

@@ -14,10 +14,10 @@ from backfilld.state.rules.verdict import Verdict
 
 
 class Quality(StrictModel, Rule):
-    """A SQL predicate (BigQuery's dialect) that at least `share` of the rows must hold."""
+    """A SQL predicate that at least `share` of the rows must hold."""
 
     where: str = Field(min_length=1)
-    """A condition on a row."""
+    """A condition on a row, in the dialect of the warehouse."""
     share: Share = 1.0
     """The share of rows that must hold it."""
 

@@ -59,6 +59,10 @@ class Rule:
         """
         return None
 
+    def unjudged(self, evidence: Evidence, day: Day) -> str:
+        """Why the rule says nothing of these rows; empty where it was judged."""
+        return ""
+
 
 class RowBound(Rule):
     """A rule that bounds the number of rows. A ramp replaces such rules in a season's first days."""

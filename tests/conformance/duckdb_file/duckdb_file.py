@@ -21,9 +21,9 @@ from backfilld.daemon.warehouses.adapter import (
     WarehouseAdapter,
     WarehouseError,
 )
-from backfilld.daemon.warehouses.client import WarehouseClient
+from backfilld.daemon.warehouses.sql.pipeline_sql import with_parameters, with_user_sql
 from backfilld.daemon.warehouses.sql.queries import Query
-from backfilld.daemon.warehouses.sql.user_sql import translated
+from backfilld.daemon.warehouses.sql.warehouse import WarehouseClient
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.sections import WarehouseSettings
 
@@ -45,7 +45,9 @@ class DuckDBFile:
     def query(self, query: Query, *, purpose: Purpose) -> list[Mapping[str, Any]]:
         texts = []
         with self._errors(), self._connected() as connection:
-            texts += [translated(select.statement.tree).sql("duckdb") for select in query.selects]
+            for select in query.selects:
+                tree = with_user_sql(select.statement.tree, lambda text: with_parameters(text, "$"))
+                texts.append(tree.sql("duckdb"))
             self._hooks.on_query(purpose, 0)
             text = " UNION ALL ".join(texts)
             params = {name: _listed(value) for name, value in query.params.items() if f"${name}" in text}
@@ -56,6 +58,9 @@ class DuckDBFile:
     def estimate_bytes(self, query: Query) -> int:
         del query
         return 0
+
+    def check(self, query: Query) -> None:
+        self.query(query, purpose="preflight")
 
     def describe_connection(self) -> str:
         with self._connected():

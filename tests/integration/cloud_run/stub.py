@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from backfilld.daemon.executors.local.process_finder import ATTEMPT, RUN, ProcessFinder
+from backfilld.daemon.executors.local.process_finder import ATTEMPT, RUN, Marks, ProcessFinder
 from tests.integration.served_api import Answer, Json, served
 
 PARENT = "projects/p/locations/us-west2/jobs"
@@ -102,7 +102,8 @@ class Execution:
         (container,) = self.template["containers"]
         env = {entry["name"]: entry["value"] for entry in container["env"]}
         if self.process is not None and RUN in env:
-            for pid in ProcessFinder(env[RUN]).find(int(env[ATTEMPT]), excluding=self.process.pid):
+            marks = Marks(0, f"{RUN}={env[RUN]}\0{ATTEMPT}={env[ATTEMPT]}".encode())
+            for pid in ProcessFinder().find(marks, excluding=self.process.pid):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 

@@ -17,11 +17,14 @@ def heading(page: Page) -> str:
 
 
 def press(page: Page, name: str, reason: str | None = None) -> None:
-    """Press a button once the page's script is there, and go on in its dialog where there is one."""
+    """Press a button once the page's script is there, and confirm its dialog.
+
+    A dialog that wants a reason stays open without one.
+    """
     page.locator("html[data-polls]").wait_for()
     page.get_by_role("button", name=name, exact=True).first.click()
-    if reason is not None:
-        dialog = page.get_by_role("dialog")
+    dialog = page.get_by_role("dialog")
+    if dialog.is_visible() and (reason is not None or not dialog.get_by_label("Reason").is_visible()):
         if reason:
             dialog.get_by_label("Reason").fill(reason)
-        dialog.get_by_role("button", name="Confirm").click()
+        dialog.locator("[value=go]").click()

@@ -81,7 +81,9 @@ def test_a_hold_is_lifted(api: Api, page: Page) -> None:
     assert [hold["key"] for hold in api.get("/v1/holds")["items"]][:1] == ["box"]
     page.goto("/")
     # When its hold is lifted, it is gone from the page and from the daemon
+    page.locator("html[data-polls]").wait_for()
     page.locator("#hold-processor-box").get_by_role("button", name="Release").click()
+    page.get_by_role("dialog").get_by_role("button", name="Release").click()
     expect(page.locator("#hold-processor-box")).to_have_count(0)
     assert "box" not in [hold["key"] for hold in api.get("/v1/holds")["items"]]
 
@@ -115,7 +117,7 @@ def test_a_gap_is_accepted_with_a_reason_and_a_date_is_retried(api: Api, page: P
     # When the gap is accepted, history knows by whom and why, and the date goes on
     page.locator("#verdict-box").get_by_role("button", name="Accept").click()
     page.get_by_role("dialog").get_by_label("Reason").fill("the source never had it")
-    page.get_by_role("dialog").get_by_role("button", name="Confirm").click()
+    page.get_by_role("dialog").get_by_role("button", name="Accept").click()
     expect(page.locator("#verdict-box")).to_contain_text("waived by anonymous: the source never had it")
     api.world.script = api.world.well
     api.world.run()
@@ -133,7 +135,7 @@ def test_a_gap_needs_its_reason(api: Api, page: Page) -> None:
     api.world.run()
     page.goto("/dates/2021-10-19")
     page.locator("#verdict-box").get_by_role("button", name="Accept").click()
-    page.get_by_role("dialog").get_by_role("button", name="Confirm").click()
+    page.get_by_role("dialog").get_by_role("button", name="Accept").click()
     expect(page.get_by_role("dialog")).to_be_visible()
     assert api.get("/v1/dates/2021-10-19")["processors"][0]["waiver"] is None
 

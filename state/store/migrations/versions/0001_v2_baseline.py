@@ -44,9 +44,7 @@ backfills = Table(
     _text("note"),
     _text("actor"),
     Column("created_at", Double, nullable=False),
-    Column("paused_at", Double),
-    Column("cancelled_at", Double),
-    Column("stopped_at", Double),
+    *(Column(name, Double) for name in ("paused_at", "cancelled_at", "stopped_at")),
     _text("stop_reason"),
     Column("selection", Text),
     _count("failures_baseline"),
@@ -203,7 +201,9 @@ attempt_dates = Table(
     metadata,
     Column("date", Date, primary_key=True),
     Column("attempt_id", ForeignKey("attempts.id"), primary_key=True),
+    *(Column(name, Text) for name in ("verdict", "verdict_reason")),
     Index("attempt_dates_attempt", "attempt_id"),
+    _partial("attempt_dates_verdict", "verdict", where="verdict <> 'complete'"),
 )
 
 calendar_days = Table(

@@ -1,0 +1,155 @@
+"""The HTTP server in the daemon's process: waitress on a thread, with a graceful close."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Hashable
+
+from flask import Flask
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+
+from backfilld.api.auth.request_guard import EVERYONE, LARGEST_BODY, Principal
+from backfilld.api.auth.tokens import Scope
+from backfilld.api.http.connections import CHECK_SECONDS, Channel, ConnectionServer
+from backfilld.api.http.lanes import Lane, lane_of
+from backfilld.api.http.threads import Lanes
+from backfilld.daemon.settings import SettingsError
+
+CLOSE_SECONDS = 10.0
+"""How long a closing server waits for requests in flight."""
+POLL_SECONDS = 0.02
+"""How often a closing server checks whether requests are in flight."""
+LARGEST_HEAD = 32 << 10
+"""Bytes of the request line and headers."""
+
+Identify = Callable[[str, str], Principal | None]
+"""The client of a request by its headers Authorization and Cookie; None if they are not known."""
+
+
+class Server:
+    """Listens once it is created; serves requests after `start`. Port 0 takes any free port."""
+
+    def __init__(
+        self, app: Flask, host: str, port: int, identify: Identify = lambda authorization, cookie: EVERYONE
+    ) -> None:
+        """Bind the address.
+
+        Raises:
+            SettingsError: the address is in use or does not belong to this machine.
+        """
+        self._identify = identify
+        bound = _bound(host, port)
+        settings = Adjustments(
+            sockets=[bound],
+            ident="",
+            cleanup_interval=CHECK_SECONDS,
+            connection_limit=sys.maxsize,  # the server closes connections itself
+            asyncore_use_poll=True,  # select() fails beyond descriptor 1023
+            max_request_header_size=LARGEST_HEAD,
+            # Above the limit of the app, so that most bodies that are too large get a problem in JSON.
+            max_request_body_size=2 * LARGEST_BODY,
+            clear_untrusted_proxy_headers=True,
+        )
+        self._lanes = Lanes(self._place)
+        address = (bound.family, bound.type, bound.proto, bound.getsockname())
+        self._server = ConnectionServer(
+            app, {}, True, bound, dispatcher=self._lanes, adj=settings, sockinfo=address, bind_socket=False
+        )
+        self._thread = threading.Thread(target=self._server.run, name="http", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self._server.effective_port)
+
+    def start(self) -> None:
+        """Serve requests."""
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread that accepts connections is alive."""
+        return self._thread.is_alive()
+
+    def _place(self, channel: Channel) -> tuple[Lane, Hashable]:
+        """The lane of a request, and the client whose turn it takes: a token, else an address."""
+        request, address = channel.requests[0], channel.addr[0]
+        if request.error:
+            return Lane.READ, address
+        client = self._identify(request.headers.get("AUTHORIZATION", ""), request.headers.get("COOKIE", ""))
+        channel.operator = client is not None and client.scope is Scope.OPERATE
+        lane = lane_of(request.command.upper(), request.path, operator=channel.operator)
+        name = client.name if client is not None else ""
+        return lane, (address, name, request.path if lane is Lane.PROBE else "")
+
+    def close(self, grace: float = CLOSE_SECONDS) -> None:
+        """Accept no more requests, finish those in flight within `grace` seconds, and stop.
+
+        Connections belong to the thread of the server. That thread closes each of them as soon as it is
+        idle; the trigger that wakes the thread is closed last.
+        """
+        noise_filter = _NoiseFilter()
+        logging.getLogger("waitress").addFilter(noise_filter)
+        self._lanes.hurry()
+        if self._thread.is_alive():
+            self._run_on_server_thread(self._stop_listening)
+            self._drain(time.monotonic() + grace)
+        self._lanes.shutdown(timeout=1)
+        if self._thread.is_alive():
+            self._run_on_server_thread(self._end)
+            self._thread.join(grace)
+        else:
+            self._end()
+        self._server.trigger.close()
+        logging.getLogger("waitress").removeFilter(noise_filter)
+
+    def _drain(self, deadline: float) -> None:
+        while self._server.active_channels and time.monotonic() < deadline:
+            self._run_on_server_thread(self._close_idle)
+            time.sleep(POLL_SECONDS)
+
+    def _run_on_server_thread(self, task: object) -> None:
+        self._server.trigger.pull_trigger(task)
+
+    def _stop_listening(self) -> None:
+        wasyncore.dispatcher.close(self._server)
+
+    def _close_idle(self) -> None:
+        for channel in list(self._server.active_channels.values()):
+            if channel.idle:
+                channel.will_close = True
+
+    def _end(self) -> None:
+        """Close everything except the trigger, which `close` may still use."""
+        self._server.trigger.del_channel()
+        wasyncore.close_all(self._server._map, ignore_all=True)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """One listening socket, on the first address of a name."""
+    with contextlib.ExitStack() as undo:
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            bound = undo.enter_context(socket.socket(family, kind, protocol))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except (OSError, UnicodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "that is not a host name"
+            raise SettingsError(f"cannot listen on {host}:{port}: {reason}; choose --listen") from error
+        undo.pop_all()
+        return bound
+
+
+class _NoiseFilter(logging.Filter):
+    """Drops waitress's error about a connection closed during a response that outlasted `grace`."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not (isinstance(error, OSError) and error.errno == errno.EBADF)

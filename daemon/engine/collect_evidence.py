@@ -1,0 +1,333 @@
+"""Queries the warehouse and turns its evidence into verdicts, on the warehouse worker.
+
+No transaction is open while a query runs. A verdict is stored only if its check did not change since the
+query was sent; otherwise the check is queried again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from backfilld.daemon.engine import (
+    calendar_changes,
+    circuit_breaker,
+    foreign_writes,
+    lookback,
+    ratio_references,
+    recovered_dates,
+    regressed_dates,
+    stale_dates,
+    volumes,
+)
+from backfilld.daemon.engine.context import ACTOR, EngineContext
+from backfilld.daemon.engine.ratio_references import new_reference, stored_reference
+from backfilld.daemon.engine.regressed_dates import UNCERTAIN
+from backfilld.daemon.events import Incident
+from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
+from backfilld.state.records import CheckRow
+from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.evidence import Evidence
+from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.judge import Judgement, judge
+from backfilld.state.rules.verdict import Verdict
+from backfilld.state.store import (
+    attempt_verdicts,
+    attempts,
+    calendar_days,
+    checks,
+    dates,
+    due_work,
+    failed_dates,
+    holds,
+)
+from backfilld.state.store.checks import CheckResult
+from backfilld.state.store.database import Transaction
+
+CHUNK = 5000
+"""How many verdicts one transaction stores, so that the engine worker can write in between."""
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
+"""Seconds until an unreachable warehouse is queried again: doubled from the first to the longest."""
+
+_UNKNOWN_PROCESSOR = Evidence(error="the pipeline file no longer has this processor")
+
+
+class Validator:
+    """Queries the warehouse for the checks that are due."""
+
+    def __init__(self, context: EngineContext, warehouse: Warehouse) -> None:
+        self._context = context
+        self._warehouse = warehouse
+        self._pause = FIRST_PAUSE
+
+    def run(self) -> int:
+        """Query what is due. Returns how many checks were judged; 1 if only the calendar was read or failed.
+
+        Admission comes first: while dates are being admitted, a later query covers more of them, until they
+        fill one query.
+        """
+        now, limit = self._context.now(), self._context.questions
+        with self._context.db.read() as tx:
+            todo = due_work.due_queries(tx, now)
+            if todo.held and holds.in_force(tx, holds.WAREHOUSE, now):
+                return 0
+            without_calendar = dates.span_waiting(tx, WaitReason.CALENDAR)
+            admitting = todo.admitting and not checks.batch_is_full(tx, now, limit)
+            may_query = todo.wanted and not admitting and not without_calendar
+            due = (
+                checks.due_checks(tx, now + self._context.pipeline.engine.batch_window, limit)
+                if may_query
+                else []
+            )
+        try:
+            judged_count = self._query(due) if due else 0
+            if without_calendar:
+                self.refresh_calendar(*without_calendar)
+                judged_count = 1
+        except WarehouseError as error:
+            self.pause_queries(error)
+            return 1
+        if todo.held and not admitting:
+            self._resume_queries()
+            return max(judged_count, 1)
+        return judged_count
+
+    def refresh_calendar(self, start: dt.date, end: dt.date) -> None:
+        """Read the calendar for the dates and their lookback, and make the dates due that wait for it.
+
+        Raises:
+            WarehouseError: the calendar could not be read.
+        """
+        first, last = lookback.calendar_span(self._context.pipeline, start, end)
+        answer = self._warehouse.counts(first, last)
+        span = (dt.date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1))
+        counts = self._context.pipeline.seasons.counts_of(span, answer)
+        now = self._context.now()
+        with self._context.db.write() as tx:
+            known = calendar_days.between(tx, first, last)
+            calendar_days.save(tx, counts, now)
+            dates.make_waiting_due(tx, WaitReason.CALENDAR, now)
+            changed = [date for date in counts if date in known and known[date] != counts[date]]
+            events = calendar_changes.apply_calendar_changes(tx, self._context, changed)
+        self._context.emit_all(events)
+
+    def recheck_calendar(self) -> None:
+        """Read the calendar again for live dates and failed ones that are due, unless queries are on hold."""
+        now, interval = self._context.now(), self._context.pipeline.engine.recheck_interval
+        with self._context.db.read() as tx:
+            live = dates.live_span(tx)
+            failed = [row.date for row in failed_dates.due(tx, now, interval, recovered_dates.BATCH)]
+            held = holds.in_force(tx, holds.WAREHOUSE, now)
+        spans = [live] if live else []
+        if failed and not (live and live[0] <= failed[0] and failed[-1] <= live[1]):
+            spans.append((failed[0], failed[-1]))
+        if held:
+            return
+        try:
+            for span in spans:
+                self.refresh_calendar(*span)
+        except WarehouseError as error:
+            self.pause_queries(error)
+
+    def revalidate(
+        self, stored: Sequence[CheckRow], *, purpose: Purpose = "gate", certain: bool = False
+    ) -> int:
+        """Query checks of ended dates, whether or not they are due, and store the verdicts.
+
+        `certain`: store no uncertain verdicts, so that a failed query changes nothing.
+
+        Raises:
+            WarehouseError: the warehouse could not be queried.
+        """
+        current = [check for check in stored if check.processor in self._context.pipeline.processors]
+        return self._query(current, purpose=purpose, certain=certain) if current else 0
+
+    def _query(self, due: Sequence[CheckRow], *, purpose: Purpose = "gate", certain: bool = False) -> int:
+        asked_at = self._context.now()
+        known = [check for check in due if check.processor in self._context.pipeline.processors]
+        stamped = [check for check in known if foreign_writes.reads_stamp(check, purpose)]
+        answers = self._warehouse.evidence(
+            _dates_by_processor(known), purpose=purpose, stamps=_dates_by_processor(stamped)
+        )
+        if self._context.now() < asked_at:
+            return len(due)  # the clock was set back meanwhile, so the evidence has no usable time
+        self._context.latest_query["seconds"] = self._context.now() - asked_at
+        if any(evidence.open for evidence in answers.values()):
+            with self._context.db.read() as tx:
+                due = attempts.with_attempt_history(tx, due)
+        days = self._days({check.date for check in due})
+        judged = self._judge(due, answers, days, asked_at, purpose)
+        for first in range(0, len(due), CHUNK):
+            chunk = due[first : first + CHUNK]
+            results = zip(chunk, judged[first : first + CHUNK], strict=True)
+            kept = [(c, r) for c, r in results if not certain or r.judgement.verdict not in UNCERTAIN]
+            self._save(kept, answers, purpose)
+        self._request_outdated_references(due, answers)
+        return len(due)
+
+    def _days(self, judged_dates: set[dt.date]) -> Mapping[dt.date, Day]:
+        with self._context.db.read() as tx:
+            counts = calendar_days.for_dates(tx, judged_dates)
+        return {date: self._context.pipeline.seasons.day(date, counts.get(date)) for date in judged_dates}
+
+    def _save(
+        self, results: Sequence[tuple[CheckRow, CheckResult]], answers: Answers, purpose: Purpose
+    ) -> None:
+        with self._context.db.write() as tx:
+            saved_pairs = checks.save(tx, [result for _, result in results])
+            saved = [
+                (check, result) for check, result in results if (result.date, result.processor) in saved_pairs
+            ]
+            if purpose == "gate":
+                attempt_verdicts.record(tx, saved)
+            judged_dates = sorted({date for date, _ in saved_pairs})
+            satisfied = [(r.date, r.processor) for _, r in saved if r.judgement.verdict.satisfied]
+            incidents = circuit_breaker.count(tx, self._context, saved)
+            moves = stale_dates.mark_stale(tx, self._context, saved)
+            moves += recovered_dates.update(tx, self._context, saved)
+            incidents += regressed_dates.update(tx, self._context, judged_dates)
+            dates.make_dates_due(tx, judged_dates, dates.IMMEDIATELY)
+            lookback.wake_unblocked(tx, self._context, satisfied)
+            changed = {
+                (r.date, r.processor)
+                for c, r in saved
+                if r.judgement.verdict.satisfied or r.judgement.verdict is not c.verdict
+            }
+            self._request_compared(tx, changed, saved_pairs)
+        self._context.emit_all([*moves, *incidents, *foreign_writes.events(saved, answers)])
+
+    def _judge(
+        self,
+        due: Sequence[CheckRow],
+        answers: Answers,
+        days: Mapping[dt.date, Day],
+        asked_at: float,
+        purpose: Purpose,
+    ) -> list[CheckResult]:
+        """The result of each check, in the order of `due`. References and earlier dates are judged first."""
+        pipeline = self._context.pipeline
+        position = {name: number for number, name in enumerate(pipeline.judging_order)}
+        stored = self._stored_references(due)
+        results: dict[checks.Pair, CheckResult] = {}
+        complete = self._complete_dates(due)
+        for check in sorted(due, key=lambda check: (position.get(check.processor, -1), check.date)):
+            pair = check.date, check.processor
+            processor = pipeline.processors.get(check.processor)
+            evidence = answers.get((check.processor, check.date), _UNKNOWN_PROCESSOR)
+            of = pipeline.references.get(check.processor, "")
+            known, new = stored.get(check.date, {}).get(of), results.get((check.date, of))
+            compared = new_reference(new.judgement, known) if new else stored_reference(known, evidence)
+            context = pipeline.judge_context(
+                processor,
+                now=self._context.now(),
+                last_attempt=check.last_attempt_on(processor.table) if processor else None,
+                previous_attempts=check.previous_attempts,
+                rewrite=check.follows_rewrite,
+                stamp_before=check.stamp_before,
+                reference=compared if of else None,
+            )
+            if processor:
+                evidence = complete.compared(processor, check.date, evidence)
+            expectation = processor.expect if processor else Expectation()
+            judgement = judge(evidence, expectation, days[check.date], context)
+            if processor:
+                complete.record(processor, check.date, judgement, days[check.date].counts)
+            # The reference's next verdict leads to the next query; one without a check has none.
+            waits = judgement.waits_for_reference and (new is not None or known is not None)
+            again = processor is not None and not waits
+            result = self._result(check, judgement, asked_at, again=again)
+            results[pair] = foreign_writes.with_stamp(result, check, evidence, purpose)
+        return [results[check.date, check.processor] for check in due]
+
+    def _result(self, check: CheckRow, judgement: Judgement, asked_at: float, *, again: bool) -> CheckResult:
+        """The result of a check, with the time of the next query where the verdict is uncertain.
+
+        Accepted checks are not queried again: no date waits for them, and the query may never succeed.
+        """
+        recheck = judgement.verdict in UNCERTAIN and again and not check.accepted_reason
+        interval = self._context.pipeline.engine.recheck_interval
+        processor = self._context.pipeline.processors.get(check.processor)
+        return CheckResult(
+            date=check.date,
+            processor=check.processor,
+            output=processor.table if processor else "",
+            generation=check.generation,
+            judgement=judgement,
+            asked_at=asked_at,
+            ask_again_at=self._context.now() + interval if recheck else None,
+        )
+
+    def _stored_references(self, due: Sequence[CheckRow]) -> Mapping[dt.date, Mapping[str, CheckRow]]:
+        """The stored checks of the dates on which something is compared with another processor."""
+        compared = {check.date for check in due if check.processor in self._context.pipeline.references}
+        if not compared:
+            return {}
+        with self._context.db.read() as tx:
+            return checks.for_dates(tx, compared)
+
+    def _complete_dates(self, due: Sequence[CheckRow]) -> volumes.CompleteDates:
+        """The stored complete dates that the volumes of these checks compare with."""
+        processors = self._context.pipeline.processors
+        pairs = [
+            (check.date, check.processor)
+            for check in due
+            if check.processor in processors and processors[check.processor].expect.volume
+        ]
+        if not pairs:
+            return volumes.CompleteDates()
+        with self._context.db.read() as tx:
+            return volumes.stored(tx, processors, pairs)
+
+    def _request_compared(
+        self, tx: Transaction, changed: Collection[checks.Pair], saved: Collection[checks.Pair]
+    ) -> None:
+        """Query again what waits for a reference that has another verdict now, or is satisfied."""
+        compared = ratio_references.waiting_pairs(self._context.pipeline, changed)
+        pairs = [pair for pair in compared if pair not in saved]
+        if not pairs:
+            return
+        stored = checks.for_dates(tx, {date for date, _ in pairs})
+        waiting = [
+            (date, name)
+            for date, name in pairs
+            if (check := stored[date].get(name))
+            and check.verdict is Verdict.UNKNOWN
+            and check.attempt_id is None
+        ]
+        checks.request_check(tx, waiting, self._context.now())
+
+    def _request_outdated_references(self, due: Sequence[CheckRow], answers: Answers) -> None:
+        """Query a reference again whose stored verdict rests on another row count than it has now."""
+        stored = self._stored_references(due)
+        queried = {(check.date, check.processor) for check in due}
+        pairs = ratio_references.outdated(self._context.pipeline, queried, stored, answers)
+        if pairs:
+            with self._context.db.write() as tx:
+                checks.request_check(tx, pairs, self._context.now())
+
+    def pause_queries(self, error: WarehouseError) -> None:
+        """Hold all queries for a while. Dates that wait for a verdict show the reason."""
+        now, reason = self._context.now(), str(error)
+        until = error.retry_at if error.retry_at is not None else now + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        end: dict[str, Any] = {"until": until, "absolute": error.retry_at is not None}
+        with self._context.db.write() as tx:
+            if not holds.place(tx, holds.WAREHOUSE, "", reason=reason, actor=ACTOR, now=now, **end):
+                holds.prolong(tx, holds.WAREHOUSE, "", actor=ACTOR, reason=reason, **end)
+        self._context.emit(Incident(kind="warehouse", text=reason))
+
+    def _resume_queries(self) -> None:
+        """End the engine's hold: the warehouse has answered, or no check is due. An operator's hold stays."""
+        self._pause = FIRST_PAUSE
+        with self._context.db.write() as tx:
+            holds.release(tx, holds.WAREHOUSE, "", actor=ACTOR)
+
+
+def _dates_by_processor(wanted: Sequence[CheckRow]) -> Mapping[str, Sequence[dt.date]]:
+    dates_by_processor: dict[str, list[dt.date]] = defaultdict(list)
+    for check in wanted:
+        dates_by_processor[check.processor].append(check.date)
+    return dates_by_processor

@@ -1,0 +1,47 @@
+"""The states that a date has passed, whose outputs a changed pipeline file or calendar may judge otherwise.
+
+A date starts nothing and passes no gate while an output of an earlier state is queried again, or is not
+satisfied any more. In the latter case it goes back to `pending`, and so to the state of that output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from backfilld.state.pipeline.phase import Stage
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.records import CheckRow
+from backfilld.state.rules.gates import Wait, WaitReason
+
+Checks = Mapping[str, CheckRow]
+"""The checks of one date, by processor."""
+
+
+def missing_again(pipeline: Pipeline, stage: Stage, date_checks: Checks) -> CheckRow | None:
+    """The first output of a state before `stage` that is not satisfied; None while all of them are."""
+    return next((check for check in _earlier(pipeline, stage, date_checks) if not check.satisfied), None)
+
+
+def wait(pipeline: Pipeline, stage: Stage, date_checks: Checks) -> Wait | None:
+    """What a date must wait for before its own state counts; None if nothing.
+
+    Attempts of another state run where the pipeline file has changed; they end first. So do those of `stage`
+    while an output of an earlier state is missing.
+    """
+    here = {p.name for p in stage.processors}
+    running = [check.processor for check in date_checks.values() if check.attempt_id is not None]
+    queried = [check for check in _earlier(pipeline, stage, date_checks) if _is_queried_again(check)]
+    missing = missing_again(pipeline, stage, date_checks)
+    if not here.issuperset(running) or (running and (missing or queried)):
+        return Wait(waiting=WaitReason.ATTEMPT)
+    return Wait(waiting=WaitReason.VERDICT) if queried and missing is None else None
+
+
+def _earlier(pipeline: Pipeline, stage: Stage, date_checks: Checks) -> Iterator[CheckRow]:
+    for earlier in pipeline.stages[: stage.index]:
+        yield from (date_checks[p.name] for p in earlier.processors if p.name in date_checks)
+
+
+def _is_queried_again(check: CheckRow) -> bool:
+    """Whether a query may change what was satisfied. No query changes a waiver."""
+    return check.query_due_at is not None and not (check.waived_by or check.accepted_reason)

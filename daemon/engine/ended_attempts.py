@@ -1,0 +1,145 @@
+"""Releases the checks of ended attempts: when to query their outputs, and when the next attempt may start."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.ratio_references import compared_with
+from backfilld.state.formatting import last_line
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
+from backfilld.state.store import checks
+from backfilld.state.store.attempts import AttemptEnd
+from backfilld.state.store.checks import AttemptResult
+from backfilld.state.store.database import Transaction
+
+_REFUSALS = ("Read-only file system", "Permission denied", "Operation not permitted")
+"""What jobs print of EROFS, EACCES and EPERM, with which a sandbox refuses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedAttempt:
+    """An attempt that was just closed, with the dates it covered."""
+
+    row: AttemptRow
+    end: AttemptEnd
+    dates: Sequence[dt.date]
+    began: bool
+    """Whether its job may have begun and written something."""
+    counts: bool
+    """Whether it counts towards `max_attempts`. It does not if the job is not to blame for its end."""
+
+
+def release(
+    tx: Transaction,
+    context: EngineContext,
+    closed: Sequence[ClosedAttempt],
+    checks_by_date: Mapping[dt.date, Mapping[str, CheckRow]],
+) -> None:
+    """Let the checks of closed attempts be queried, and run again once their backoff is over."""
+    closed_ids = {attempt.row.id for attempt in closed}
+    results = []
+    for attempt in closed:
+        for date in attempt.dates:
+            date_checks = checks_by_date[date]
+            due_at = _query_due_at(context.pipeline, attempt, closed_ids, date_checks)
+            results.append(_result(context, attempt, date_checks[attempt.row.processor], due_at))
+            _request_related_checks(tx, context.pipeline, attempt.row.processor, date, date_checks, due_at)
+    checks.release(tx, results)
+
+
+def _query_due_at(
+    pipeline: Pipeline,
+    attempt: ClosedAttempt,
+    closed_ids: Collection[int],
+    date_checks: Mapping[str, CheckRow],
+) -> float:
+    """When to query the output: at once if the gate may open, else with the stage's other outputs."""
+    processor = attempt.row.processor
+    due_at = attempt.end.ended_at
+    stage = pipeline.stage_of.get(processor)
+    if stage is None or not attempt.end.ended_well:
+        return due_at
+    siblings = [c for p in stage.processors if p.name != processor and (c := date_checks.get(p.name))]
+    # The gate stays closed while another processor of the stage is running or about to start.
+    gate_stays_closed = any(
+        c.runnable or (c.attempt_id is not None and c.attempt_id not in closed_ids) for c in siblings
+    )
+    has_dependents = any(processor in p.after for p in stage.processors)
+    return due_at + pipeline.engine.batch_window if gate_stays_closed and not has_dependents else due_at
+
+
+def _result(
+    context: EngineContext, attempt: ClosedAttempt, check: CheckRow, query_due_at: float
+) -> AttemptResult:
+    row, end = attempt.row, attempt.end
+    pair = (check.date, check.processor)
+    values: dict[str, object] = {}
+    replaced = _writes_replaced_table(context.pipeline, row)
+    if attempt.counts and not replaced:
+        values["retry_at"] = end.ended_at + _backoff_seconds(context, row.processor, check.attempt_count)
+    else:
+        values["attempt_count"] = max(check.attempt_count - 1, 0)
+    if end.ended_well and not replaced:
+        values["clean_attempts"] = check.clean_attempts + 1
+    if attempt.began and not replaced:
+        values |= {
+            "last_attempt_started_at": row.started_at,
+            "last_attempt_ended_at": end.ended_at,
+            "last_attempt_succeeded": int(end.ended_well),
+            "last_attempt_detail": _detail(end, context.service),
+        }
+    return AttemptResult(pair=pair, attempt=row.id, query_due_at=query_due_at, values=values)
+
+
+def _writes_replaced_table(pipeline: Pipeline, row: AttemptRow) -> bool:
+    """Whether the pipeline file names another table since the attempt started: then it proves nothing."""
+    processor = pipeline.processors.get(row.processor)
+    return processor is not None and processor.table != row.output
+
+
+def _backoff_seconds(context: EngineContext, processor: str, attempt_count: int) -> float:
+    """Doubled with each attempt, with jitter of 25 % so that the retries of many dates spread out."""
+    base = context.pipeline.job_settings(processor).backoff
+    return float(base * 2 ** (max(attempt_count, 1) - 1)) * context.rng.uniform(0.75, 1.25)
+
+
+def _detail(end: AttemptEnd, service: str) -> str:
+    """How the attempt ended, as verdict reasons show it: `exit 1: last line of its log`.
+
+    `service` is the systemd service, if any, whose sandbox may have refused what the job wanted to write.
+    """
+    code = f"exit {end.exit_code}" if end.exit_code is not None else end.detail
+    status = str(end.status) if end.status is not AttemptStatus.EXITED else ""
+    detail = ": ".join(word for word in (status, code, last_line(end.tail)) if word)
+    if service and not end.ended_well and any(words in end.tail for words in _REFUSALS):
+        return f"{detail}; if the sandbox of {service} refuses that, open it with deploy/systemd/jobs.conf"
+    return detail
+
+
+def _request_related_checks(
+    tx: Transaction,
+    pipeline: Pipeline,
+    processor: str,
+    date: dt.date,
+    date_checks: Mapping[str, CheckRow],
+    due_at: float,
+) -> None:
+    """Let one query also answer for outputs compared with this one and for the next state's."""
+    names = {*compared_with(pipeline, processor), *_next_state(pipeline, processor, date_checks)}
+    idle = [name for name in sorted(names) if name in date_checks and date_checks[name].attempt_id is None]
+    checks.request_check(tx, [(date, name) for name in idle], due_at)
+
+
+def _next_state(pipeline: Pipeline, processor: str, date_checks: Mapping[str, CheckRow]) -> Iterator[str]:
+    """Unsatisfied processors of the next state, if `processor` may open the gate: validation on entry."""
+    stage = pipeline.stage_of.get(processor)
+    following = pipeline.stages[stage.index + 1 :] if stage else ()
+    if stage is None or not following:
+        return
+    satisfied = {name for name, check in date_checks.items() if check.satisfied}
+    if satisfied.issuperset(p.name for p in stage.processors if p.name != processor):
+        yield from (p.name for p in following[0].processors if p.name not in satisfied)

@@ -1,0 +1,71 @@
+"""Regressions: done dates that are no longer complete, because of an expired partition or later damage.
+
+A date that was not expected regresses when the calendar expects something of it.
+
+Each time a done date is judged again (by the sweep, a request, or a later date's lookback) its `regressed`
+text is updated. Uncertain verdicts do not count: an error proves nothing. The date stays done until an
+operator retries it. Later dates whose lookback includes it wait for it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Mapping
+
+from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.date_owners import selected_when_done
+from backfilld.daemon.events import Incident
+from backfilld.state.formatting import format_counts
+from backfilld.state.records import CheckRow
+from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.verdict import Verdict
+from backfilld.state.store import calendar_days, checks, date_marks
+from backfilld.state.store.database import Transaction
+
+UNCERTAIN = (Verdict.UNKNOWN, Verdict.RUNNING)
+"""Verdicts that say nothing about the rows."""
+
+
+def update(tx: Transaction, context: EngineContext, judged_dates: Collection[dt.date]) -> list[Incident]:
+    """Update what the done ones of the judged dates are missing. Returns an incident for new regressions."""
+    before = date_marks.done_dates(tx, judged_dates)
+    if not before:
+        return []
+    checks_by_date, counts = checks.for_dates(tx, before), calendar_days.for_dates(tx, before)
+    selected = selected_when_done(tx, list(before.values()))
+    missing_now = {
+        date: _now_expected(context.pipeline.seasons.day(date, counts[date]))
+        if row.outcome == Outcome.NOT_EXPECTED and date in counts
+        else _missing(context, checks_by_date[date], selected.get(date))
+        for date, row in before.items()
+    }
+    date_marks.set_regressed(
+        tx, {date: text for date, text in missing_now.items() if text != before[date].regressed}
+    )
+    newly_regressed = sorted(
+        date for date, text in missing_now.items() if text and not before[date].regressed
+    )
+    if not newly_regressed:
+        return []
+    first = newly_regressed[0]
+    total = len(newly_regressed)
+    text = f"done dates that are no longer complete: {total}, first {first}: {missing_now[first]}"
+    return [Incident(kind="regressed", text=text)]
+
+
+def _now_expected(day: Day) -> str:
+    """What the calendar expects of a date that was dismissed; empty where it still expects nothing."""
+    if not day.expected:
+        return ""
+    return f"was not_expected; the calendar now expects {format_counts(day.counts) or 'data'}"
+
+
+def _missing(
+    context: EngineContext, date_checks: Mapping[str, CheckRow], selected: Collection[str] | None
+) -> str:
+    """The unsatisfied ones of the selected processors (None: of all) with their verdicts, as text."""
+    names = [n for n in context.pipeline.processors if selected is None or n in selected]
+    checked = [date_checks[name] for name in names if name in date_checks]
+    unsatisfied = [check for check in checked if not check.satisfied and check.verdict not in UNCERTAIN]
+    return "; ".join(f"{c.processor} is {c.verdict}: {c.reason}".removesuffix(": ") for c in unsatisfied)

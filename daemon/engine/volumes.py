@@ -1,0 +1,69 @@
+"""The complete dates that a volume compares with: earlier verdicts, those of the same answer included."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+
+from backfilld.state.pipeline.processor import Processor
+from backfilld.state.rules.calendar import Counts
+from backfilld.state.rules.evidence import EarlierDate, Evidence
+from backfilld.state.rules.judge import Judgement
+from backfilld.state.rules.verdict import Verdict
+from backfilld.state.store import calendar_days, checks
+from backfilld.state.store.database import Transaction
+
+
+class CompleteDates:
+    """The rows of complete dates by processor. A later verdict replaces an earlier one."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, dict[dt.date, EarlierDate]] = defaultdict(dict)
+
+    def record(
+        self, processor: Processor, date: dt.date, judgement: Judgement, counts: Counts | None
+    ) -> None:
+        """Record a new verdict: only a complete date with rows is compared with."""
+        if processor.expect.volume is None:
+            return
+        self._rows[processor.name].pop(date, None)
+        if judgement.verdict is Verdict.COMPLETE and judgement.rows:
+            self.add(processor.name, EarlierDate(date=date, rows=judgement.rows, counts=counts or {}))
+
+    def add(self, processor: str, date: EarlierDate) -> None:
+        """Add a date that is known to be complete."""
+        self._rows[processor][date.date] = date
+
+    def compared(self, processor: Processor, date: dt.date, evidence: Evidence) -> Evidence:
+        """The evidence of a date with the dates that its volume compares with."""
+        if processor.expect.volume is None:
+            return evidence
+        first, last = processor.expect.volume.window(date)
+        known = self._rows[processor.name]
+        within = (dt.date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1))
+        return replace(evidence, earlier=tuple(known[other] for other in within if other in known))
+
+
+def stored(
+    tx: Transaction, processors: Mapping[str, Processor], judged: Collection[checks.Pair]
+) -> CompleteDates:
+    """The complete dates before those that are judged, by their stored verdicts."""
+    complete = CompleteDates()
+    for name, dates in _dates_by_name(judged).items():
+        processor = processors.get(name)
+        if processor is None or processor.expect.volume is None:
+            continue
+        first, last = processor.expect.volume.window(min(dates))[0], max(dates)
+        counts = calendar_days.between(tx, first, last)
+        for date, rows in checks.complete_rows(tx, name, processor.table, first, last):
+            complete.add(name, EarlierDate(date=date, rows=rows, counts=counts.get(date) or {}))
+    return complete
+
+
+def _dates_by_name(pairs: Iterable[checks.Pair]) -> Mapping[str, list[dt.date]]:
+    dates: dict[str, list[dt.date]] = defaultdict(list)
+    for date, name in pairs:
+        dates[name].append(date)
+    return dates

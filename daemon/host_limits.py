@@ -1,0 +1,98 @@
+"""What this host lets the daemon have: open files, processes, memory, disk."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import resource
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from backfilld.state.pipeline.pipeline import Pipeline
+
+_MOST_FILES = 1 << 16
+_SHORTAGES = {
+    errno.EMFILE: "the daemon has too many open files; raise LimitNOFILE= of the service or `ulimit -Hn`",
+    errno.ENFILE: "this host has too many open files; raise the sysctl fs.file-max",
+    errno.EAGAIN: "this host allows no more processes; raise TasksMax= of the service or `ulimit -Hu`",
+    errno.ENOMEM: "this host is out of memory; lower `slots` in [jobs]",
+    errno.ENOSPC: "the disk of the state directory is full",
+    errno.EDQUOT: "the disk quota of the state directory is used up",
+}
+_MOST_FILES = 1 << 16
+PAUSE_SECONDS = 5.0
+"""How long no job is started after such an error."""
+_FILES_PER_JOB = 3
+"""Open files of the daemon for each job that starts or runs."""
+_PROCESSES_PER_JOB = 2
+_OF_DAEMON = 100
+"""Open files, or processes and threads, for everything else: database, API, warehouse."""
+
+
+class Shortage:
+    """Says for some seconds after an error that this host lacks something, so that no job can start now."""
+
+    def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
+        self._steady = steady
+        self._reason = ""
+        self._until = 0.0
+
+    def explain(self, error: Exception) -> str:
+        """What this host lacks, if that is the error's cause, so that no job is to blame; empty otherwise."""
+        why = _SHORTAGES.get(error.errno or 0, "") if isinstance(error, OSError) else ""
+        if why:
+            self._reason, self._until = why, self._steady() + PAUSE_SECONDS
+        return why
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until a job may start again; 0 when one may."""
+        return max(self._until - self._steady(), 0.0)
+
+    @property
+    def reason(self) -> str:
+        """Why no job can start now, as a wait shows it; empty when one can."""
+        return f"no slot now, because {self._reason}" if self.seconds_left else ""
+
+
+def slot_warnings(pipeline: Pipeline) -> Iterator[str]:
+    """Whether this host lets as many local jobs run at the same time as the pipeline file has slots for."""
+    local = [section for section in pipeline.executor.values() if section.kind == "local"]
+    slots = sum(section.slots or pipeline.jobs.slots for section in local)
+    slots = min(slots, pipeline.jobs.slots)
+    limits = (
+        ("open files", resource.RLIMIT_NOFILE, _FILES_PER_JOB, "LimitNOFILE= of the service or `ulimit -Hn`"),
+        ("processes", resource.RLIMIT_NPROC, _PROCESSES_PER_JOB, "TasksMax= of the service or `ulimit -Hu`"),
+    )
+    for what, number, each, remedy in limits:
+        _, hard = resource.getrlimit(number)
+        exempt = number == resource.RLIMIT_NPROC and os.geteuid() == 0
+        needed = slots * each + _OF_DAEMON
+        if hard != resource.RLIM_INFINITY and needed > hard and not exempt:
+            most = max((hard - _OF_DAEMON) // each, 1)
+            yield (
+                f"[jobs] slots = {slots} needs about {needed} {what}, and this host allows {hard};"
+                f" raise {remedy}, or lower slots to {most}"
+            )
+
+
+@functools.cache
+def inherited_open_files() -> tuple[int, int]:
+    """The soft and hard limit of open files when this process began, which jobs get too."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)
+
+
+def raise_open_files() -> None:
+    """Raise the soft limit of open files of this process to its hard limit, or to 65,536."""
+    soft, hard = inherited_open_files()
+    most = min(hard, _MOST_FILES) if hard != resource.RLIM_INFINITY else _MOST_FILES
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def restore_open_files(pid: int) -> None:
+    """Give a child the limit of open files that this process began with: select(2) fails above 1,024."""
+    with suppress(OSError, ValueError):
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, inherited_open_files())

@@ -1,0 +1,1 @@
+"""Carries BigQuery's SQL to DuckDB's where that is exact."""

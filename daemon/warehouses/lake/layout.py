@@ -1,0 +1,179 @@
+"""Where the files of a date lie in a table's directory.
+
+The date is a directory's name, as `date=2024-03-01` or `date=20240301`, at any depth; or it is the
+directories `year=2024/month=03/day=01`; or the table has no such directories, and its files have the column.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+import time
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote
+
+from backfilld.daemon.warehouses.adapter import QueryError
+from backfilld.daemon.warehouses.lake import delta
+from backfilld.daemon.warehouses.lake.files import finished_files, is_finished, is_hidden
+
+Kind = Literal["hive", "mapped", "column"]
+"""How a date is known: by DuckDB from a directory's name, by this module, or by a column of the files."""
+
+_DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})([ T]00:00(:00(\.0+)?)?(Z|\+00:?00)?)?")
+_PARTS = ("year", "month", "day")
+_SETTLED = 2_000_000_000
+"""Nanoseconds after which a directory's time of change tells every later change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableFiles:
+    """The files of some dates of a table; `dates` has the date of each file where `kind` is `mapped`."""
+
+    kind: Kind
+    files: Sequence[str]
+    dates: Sequence[dt.date] = ()
+
+
+@dataclass(slots=True)
+class Layout:
+    """A table's directory: the directories of each date, and what names no date."""
+
+    dates: dict[dt.date, list[str]] = field(default_factory=lambda: defaultdict(list))
+    undated_files: list[str] = field(default_factory=list)
+    undated_directories: list[str] = field(default_factory=list)
+    """Directories of the date column whose value is no date."""
+    is_flat: bool = True
+    """Whether no directory lies between the table's and those of the dates."""
+
+
+_layouts: dict[tuple[str, str], tuple[int, Layout]] = {}
+
+
+def locate(directory: Path, column: str, dates: Collection[dt.date]) -> TableFiles:
+    """The files of some dates, by the table's directory.
+
+    Raises:
+        QueryError: the layout is not understood, or two directories are the same date.
+        OSError: a directory cannot be read.
+    """
+    if delta.is_delta(directory):
+        return _of_delta(directory, column, dates)
+    if kind := foreign_format(directory):
+        raise QueryError(f"{directory} is {kind} table, which a lake does not read; write Parquet or Delta")
+    layout = read_layout(directory, column)
+    if layout.dates:
+        return _of_directories(layout, column, dates)
+    if layout.undated_directories:
+        example = layout.undated_directories[0]
+        raise QueryError(f"no directory names a date: {example}; write {column}=2024-03-01")
+    return TableFiles(kind="column", files=layout.undated_files)
+
+
+def foreign_format(directory: Path) -> str:
+    """The table format, with its article, by which a directory is kept and that is not read; else empty."""
+    if (directory / ".hoodie").is_dir():
+        return "a Hudi"
+    metadata = directory / "metadata"
+    if metadata.is_dir() and any(name.endswith(".metadata.json") for name in os.listdir(metadata)):
+        return "an Iceberg"
+    return ""
+
+
+def read_layout(directory: Path, column: str) -> Layout:
+    """The layout of a table's directory; empty where there is none."""
+    key = (os.fspath(directory), column.lower())
+    try:
+        changed = directory.stat().st_mtime_ns
+    except FileNotFoundError:
+        return Layout()
+    if (known := _layouts.get(key)) and known[0] == changed:
+        return known[1]
+    layout, now = Layout(), time.time_ns()
+    _scan(os.fspath(directory), column.lower(), {}, layout)
+    if layout.is_flat and not layout.undated_files and now - changed > _SETTLED:
+        _layouts[key] = (
+            changed,
+            layout,
+        )  # all that can change is entries of the directory, which is its time
+    else:
+        _layouts.pop(key, None)
+    return layout
+
+
+def _scan(directory: str, column: str, parts: Mapping[str, int], layout: Layout) -> None:
+    try:
+        entries = list(os.scandir(directory))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if is_hidden(entry.name):
+            continue
+        key, _, value = entry.name.partition("=")
+        if key.lower() == column and value:
+            _record(layout, date_of(unquote(value)), entry.path)
+        elif not entry.is_dir():
+            layout.undated_files += [entry.path] if is_finished(entry) else []
+        elif key.lower() in _PARTS and value.isdigit():
+            known = {**parts, key.lower(): int(value)}
+            if len(known) == len(_PARTS):
+                _record(layout, _date(*(known[part] for part in _PARTS)), entry.path)
+            else:
+                layout.is_flat = False
+                _scan(entry.path, column, known, layout)
+        else:
+            layout.is_flat = False
+            _scan(entry.path, column, parts, layout)
+
+
+def _record(layout: Layout, date: dt.date | None, path: str) -> None:
+    if date is None:
+        layout.undated_directories.append(path)
+    else:
+        layout.dates[date].append(path)
+
+
+def date_of(text: str) -> dt.date | None:
+    """The date of a directory's value: `2024-03-01`, `20240301` or a midnight; None for all else."""
+    match = _DATE.fullmatch(text)
+    return _date(*map(int, match.group(1, 2, 3))) if match else None
+
+
+def _date(year: int, month: int, day: int) -> dt.date | None:
+    try:
+        return dt.date(year, month, day)
+    except ValueError:
+        return None
+
+
+def _of_directories(layout: Layout, column: str, dates: Collection[dt.date]) -> TableFiles:
+    files: dict[str, dt.date] = {}
+    is_hive = True
+    for date in sorted(dates):
+        directories = layout.dates.get(date, [])
+        parents = {os.path.dirname(directory) for directory in directories}
+        if len(parents) < len(directories):
+            names = " and ".join(sorted(directories))
+            raise QueryError(f"{date} lies in two directories, {names}; keep one of them", file_scoped=True)
+        for directory in directories:
+            is_hive = is_hive and os.path.basename(directory) == f"{column}={date}"
+            files |= dict.fromkeys(finished_files(directory), date)
+    return TableFiles(kind="hive" if is_hive else "mapped", files=[*files], dates=[*files.values()])
+
+
+def _of_delta(directory: Path, column: str, dates: Collection[dt.date]) -> TableFiles:
+    table = delta.read(directory)
+    if column.lower() not in table.partition_columns:
+        return TableFiles(kind="column", files=[file.path for file in table.files])
+    dated = [(file.path, _partition_date(file.partition.get(column.lower()))) for file in table.files]
+    wanted = [(path, date) for path, date in dated if date is not None and date in set(dates)]
+    return TableFiles(kind="mapped", files=[path for path, _ in wanted], dates=[date for _, date in wanted])
+
+
+def _partition_date(value: object) -> dt.date | None:
+    """The date of a partition's value, which may be a date, a midnight or a text."""
+    return date_of(str(value))

@@ -1,0 +1,47 @@
+"""SQL of the pipeline file within the product's own queries. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from sqlglot import exp
+
+_MARK = "written in the pipeline file"
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_PARAMETER = re.compile(
+    r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* | /\*.*?\*/ | @(?P<name>start|end)\b""",
+    re.VERBOSE | re.DOTALL,
+)
+"""A parameter outside of texts, quoted names and comments."""
+
+
+def user_sql(text: str) -> exp.Expr:
+    """A predicate or a query of the pipeline file as part of a query. It is rendered as it was written."""
+    node = exp.var(text)
+    node.meta[_MARK] = True
+    return node
+
+
+def user_texts(tree: exp.Expr) -> list[str]:
+    """The SQL of the pipeline file in a query."""
+    return [node.name for node in tree.find_all(exp.Var) if node.meta.get(_MARK)]
+
+
+def with_user_sql(tree: exp.Expr, change: Callable[[str], str]) -> exp.Expr:
+    """A copy of a query in which SQL of the pipeline file is changed."""
+
+    def changed(node: exp.Expr) -> exp.Expr:
+        return user_sql(change(node.name)) if node.meta.get(_MARK) else node
+
+    return tree.transform(changed)
+
+
+def with_parameters(text: str, sign: str) -> str:
+    """The text with `@start` and `@end` in the warehouse's own writing, such as `$start`."""
+    return _PARAMETER.sub(lambda match: sign + match["name"] if match["name"] else match[0], text)
+
+
+def strip_colors(text: str) -> str:
+    """A parser's error without the colours of a terminal."""
+    return _ANSI.sub("", text)

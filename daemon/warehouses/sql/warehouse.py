@@ -1,0 +1,257 @@
+"""A warehouse that answers SQL: it queries tables and run history, and keeps errors apart from answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+from backfilld.daemon.warehouses.adapter import (
+    Answers,
+    Catalog,
+    Partition,
+    Purpose,
+    QueryError,
+    Wanted,
+    WarehouseError,
+    WriteStamps,
+)
+from backfilld.daemon.warehouses.calendar import CalendarReader
+from backfilld.daemon.warehouses.sql import queries
+from backfilld.daemon.warehouses.sql.backend import Row, SqlBackend
+from backfilld.daemon.warehouses.sql.run_history import Runs
+from backfilld.daemon.warehouses.sql.table_queries import Counts, Pair, RunHistory, TableQueries
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
+from backfilld.state.rules.calendar import Counts as CalendarCounts
+from backfilld.state.rules.evidence import Evidence
+from backfilld.state.rules.expectations.figures import Aggregate, GroupCounts
+
+log = logging.getLogger(__name__)
+
+
+class WarehouseClient:
+    """The warehouse of a pipeline, over the SQL backend and the catalog that hold its data.
+
+    Without `stamps` it cannot tell when a partition was written.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, backend: SqlBackend, catalog: Catalog, stamps: WriteStamps | None = None
+    ) -> None:
+        self._processors = pipeline.processors
+        self._stamps = stamps
+        self._backend = backend
+        self.catalog = catalog
+        self._calendar = CalendarReader(pipeline, backend)
+        self._tables = TableQueries(backend)
+        self._history = None
+        if pipeline.history:
+            self._history = RunHistory(pipeline.history, pipeline.processors, backend)
+
+    def counts(self, start: dt.date, end: dt.date) -> Mapping[dt.date, CalendarCounts]:
+        """Counts per date of the calendar, both ends included; 0 for dates that are absent.
+
+        Raises:
+            WarehouseError: the calendar could not be read.
+        """
+        return self._calendar.counts(start, end)
+
+    def evidence(self, wanted: Wanted, *, purpose: Purpose, stamps: Wanted | None = None) -> Answers:
+        """Rows, figures and latest runs of every wanted pair: two queries, however many tables and dates.
+
+        A table that cannot be queried gives evidence with `error` for its processors and no other. `stamps`
+        are the wanted pairs whose write stamp is read too, which may cost more queries.
+
+        Raises:
+            WarehouseError: no query could be answered.
+        """
+        wanted = {name: dates for name, dates in wanted.items() if dates}
+        if not wanted:
+            return {}
+        # History first: a job that ends between the two queries then shows by its rows. The other way
+        # round, its success would stand beside rows that were not there yet.
+        runs = self._history.fetch(wanted, purpose=purpose) if self._history else {}
+        # Before the rows: a write between the two is then noticed the next time.
+        written = self._write_stamps(stamps or {}, purpose)
+        table_queries = queries.table_queries(self._processors, wanted)
+        tables = self._tables.query(table_queries, purpose=purpose)
+        _require_access(tables, runs if self._history else None)
+        return {
+            (name, date): replace(
+                _evidence(self._processors[name], date, tables, runs), write_stamp=written.get((name, date))
+            )
+            for name, dates in wanted.items()
+            for date in dates
+        }
+
+    def _write_stamps(self, wanted: Wanted, purpose: Purpose) -> Mapping[tuple[str, dt.date], str]:
+        """The write stamps by (processor, date), without those of which the warehouse cannot tell."""
+        partitions = {
+            (name, date): Partition(self._processors[name].table, self._processors[name].date_column, date)
+            for name, dates in wanted.items()
+            for date in dates
+        }
+        if self._stamps is None or not partitions:
+            return {}
+        try:
+            written = self._stamps.read(set(partitions.values()), purpose=purpose)
+        except QueryError as error:
+            log.warning("write stamps cannot be read: %s", error)
+            return {}
+        return {pair: written[partition] for pair, partition in partitions.items() if partition in written}
+
+    def estimate_bytes(self, wanted: Wanted) -> int:
+        """About how many bytes `evidence` of the same pairs would be billed.
+
+        Raises:
+            WarehouseError: it could not be estimated.
+        """
+        wanted = {name: dates for name, dates in wanted.items() if dates}
+        if not wanted:
+            return 0
+        try:
+            tables = queries.table_queries(self._processors, wanted)
+            sent = [queries.evidence(tables)]
+            if self._history:
+                sent.append(self._history.query(wanted))
+            return sum(self._backend.estimate_bytes(query) for query in sent)
+        except QueryError as error:
+            raise WarehouseError(str(error)) from error
+
+    def rule_problem(self, processor: str, date: dt.date) -> str:
+        """Why the figures that a processor's rules need cannot be queried; empty where they can.
+
+        Raises:
+            WarehouseError: nothing can be queried now.
+        """
+        tables = queries.table_queries(self._processors, {processor: [date]})
+        own = [table for table in tables if table.processor.name == processor]
+        try:
+            self._backend.check(queries.evidence(own))
+        except QueryError as error:
+            return str(error)
+        return ""
+
+    def close(self) -> None:
+        """Close all connections. Idempotent."""
+        self._backend.close()
+
+
+def _require_access(
+    tables: Mapping[str, Counts | QueryError], runs: Mapping[Pair, Runs] | QueryError | None
+) -> None:
+    """Tell many broken tables from one broken warehouse: a wrong location, an account without rights."""
+    counted = [counts for name, counts in tables.items() if not name.endswith(queries.GROUPS)]
+    answers = [*counted, *([runs] if runs is not None else [])]
+    errors = [answer for answer in answers if isinstance(answer, QueryError) and answer.inaccessible]
+    if len(answers) > 1 and len(errors) == len(answers):
+        raise WarehouseError(f"none of {len(answers)} tables can be read: {errors[0]}")
+
+
+def _evidence(
+    processor: Processor,
+    date: dt.date,
+    tables: Mapping[str, Counts | QueryError],
+    runs: Mapping[Pair, Runs] | QueryError,
+) -> Evidence:
+    """Rows beat history; where there are none, a history that cannot be read leaves everything open."""
+    try:
+        row = _row(tables[processor.name], date)
+        rows = _rows(row)
+        figures = _figures(processor, row)
+        groups = _groups(processor, date, tables) if rows else None
+    except QueryError as error:
+        return Evidence(error=f"{processor.table}: {error}")
+    try:
+        reference = _reference(processor, date, tables)
+    except QueryError as error:
+        return Evidence(error=str(error))
+    if isinstance(runs, QueryError):
+        if not rows:
+            return Evidence(error=f"run history could not be read: {runs}")
+        runs = {}
+    latest = runs.get((processor.name, date), Runs())
+    evidence = Evidence(rows=rows, groups=groups, reference=reference, closed=latest.closed, open=latest.open)
+    return evidence.with_figures(figures)
+
+
+def _groups(
+    processor: Processor, date: dt.date, tables: Mapping[str, Counts | QueryError]
+) -> GroupCounts | None:
+    """The sizes of the groups of a date with rows; None without such a rule.
+
+    Raises:
+        QueryError: they are not known.
+    """
+    if processor.expect.rows_each is None:
+        return None
+    row = _row(tables[queries.groups_name(processor.name)], date)
+    if row is None:
+        return None  # the rows came after the groups were counted
+    figures = [_whole(figure) for figure in row["figures"] or ()]
+    if len(figures) != len(dataclasses.fields(GroupCounts)):
+        raise QueryError(f"its answer has {len(figures)} figures of groups")
+    groups, too_small, too_large, smallest, largest = figures
+    return GroupCounts(
+        groups=groups, too_small=too_small, too_large=too_large, smallest=smallest, largest=largest
+    )
+
+
+def _figures(processor: Processor, row: Row | None) -> dict[Aggregate, int]:
+    """The figure of each aggregate: zero where there are no rows.
+
+    Raises:
+        QueryError: the answer has other figures.
+    """
+    aggregates = processor.expect.aggregates
+    figures = [0] * len(aggregates) if row is None else list(row["figures"] or ())
+    if len(figures) != len(aggregates):
+        raise QueryError(f"its answer has {len(figures)} figures, not {len(aggregates)}")
+    return {aggregate: _whole(figure) for aggregate, figure in zip(aggregates, figures, strict=True)}
+
+
+def _reference(processor: Processor, date: dt.date, tables: Mapping[str, Counts | QueryError]) -> int | None:
+    """The rows that it is measured against; None without such a rule.
+
+    Raises:
+        QueryError: they are not known.
+    """
+    ratio = processor.expect.ratio
+    if ratio is None:
+        return None
+    try:
+        return _rows(_row(tables[ratio.of], date))
+    except QueryError as error:
+        raise QueryError(f"{ratio.of}, which it is measured against, cannot be queried: {error}") from error
+
+
+def _row(counts: Counts | QueryError, date: dt.date) -> Row | None:
+    """The answer for a date; None where the table has no rows of it.
+
+    Raises:
+        QueryError: the table, or its files of that date, cannot be read.
+    """
+    row = counts if isinstance(counts, QueryError) else counts.get(date)
+    if isinstance(row, QueryError):
+        raise row
+    return row
+
+
+def _rows(row: Row | None) -> int:
+    return 0 if row is None else _whole(row["n"])
+
+
+def _whole(value: object) -> int:
+    """A figure of an answer. NULL is 0: an aggregate over no value counts nothing.
+
+    Raises:
+        QueryError: it is not a whole number.
+    """
+    if value is None:
+        return 0
+    if isinstance(value, int):
+        return value
+    raise QueryError(f"its answer has {value!r} where a whole number belongs")

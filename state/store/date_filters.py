@@ -1,0 +1,45 @@
+"""Filters of dates by what people look for: outcome, verdict of a processor, words of a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, or_, select
+
+from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.verdict import Verdict
+from backfilld.state.store.schema import IS_UNSATISFIED, checks, dates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DateFilter:
+    """What a date must match; empty values match every date."""
+
+    outcomes: Collection[Outcome] = ()
+    processor: str = ""
+    """With `verdicts`: the processor that has one of them. Alone: the processor that is not satisfied."""
+    verdicts: Collection[Verdict] = ()
+    reason: str = ""
+    """A part of why the date ended or of the reason of an unsatisfied verdict, in any case of letters."""
+
+    def conditions(self) -> Iterator[ColumnElement[bool]]:
+        """The conditions on a row of `dates`."""
+        if self.outcomes:
+            yield dates.c.outcome.in_([outcome.value for outcome in self.outcomes])
+        if self.processor or self.verdicts:
+            yield dates.c.date.in_(select(checks.c.date).where(*self._of_check()))
+        if self.reason:
+            here = (IS_UNSATISFIED, checks.c.reason.icontains(self.reason, autoescape=True))
+            yield or_(
+                dates.c.reason.icontains(self.reason, autoescape=True),
+                dates.c.date.in_(select(checks.c.date).where(*here)),
+            )
+
+    def _of_check(self) -> Iterator[ColumnElement[bool]]:
+        if self.processor:
+            yield checks.c.processor == self.processor
+        if self.verdicts:
+            yield checks.c.verdict.in_([verdict.value for verdict in self.verdicts])
+        else:
+            yield IS_UNSATISFIED

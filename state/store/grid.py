@@ -1,0 +1,34 @@
+"""The grid: the verdict of every (processor, date) of a range, in one query."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import NamedTuple
+
+from sqlalchemy import Connection, func, select
+
+from backfilld.state.store.schema import checks, dates
+
+
+class GridCell(NamedTuple):
+    """One (processor, date): its latest verdict, whether it lets the date pass, and the running attempt."""
+
+    date: dt.date
+    processor: str
+    verdict: str
+    satisfied: int
+    attempt_id: int | None
+    asked_at: float | None
+
+
+def cells(tx: Connection, start: dt.date, end: dt.date) -> list[GridCell]:
+    """The checks from `start` to `end`, both included, by date."""
+    columns = [checks.c[name] for name in GridCell._fields]
+    here = checks.c.date.between(start, end)
+    return [GridCell(*row) for row in tx.execute(select(*columns).where(here).order_by(checks.c.date))]
+
+
+def span(tx: Connection) -> tuple[dt.date, dt.date] | None:
+    """The first and the last date that was ever enqueued; None without any."""
+    first, last = tx.execute(select(func.min(dates.c.date), func.max(dates.c.date))).one()
+    return (first, last) if first is not None else None

@@ -1,0 +1,102 @@
+"""Values of an SQLite database that no program wrote: damage that the structure of the file does not show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Date,
+    Double,
+    LargeBinary,
+    Table,
+    Text,
+    cast,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+)
+from sqlalchemy.sql.elements import ColumnElement
+
+from backfilld.state.records import Action, AttemptStatus, EnqueueOutcome
+from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.machine import Trigger
+from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.verdict import Verdict
+from backfilld.state.store.schema import (
+    attempts,
+    audit,
+    backfill_dates,
+    backfills,
+    calendar_days,
+    check_counts,
+    checks,
+    date_counts,
+    dates,
+    metadata,
+    transitions,
+)
+
+_LATEST = 253_402_300_799.0
+"""The last second of the year 9999, the last one that Python can show."""
+_ENUMERATIONS: dict[Column[str], type[StrEnum]] = {
+    attempts.c.status: AttemptStatus,
+    audit.c.action: Action,
+    backfill_dates.c.answer: EnqueueOutcome,
+    backfill_dates.c.outcome: Outcome,
+    check_counts.c.verdict: Verdict,
+    checks.c.verdict: Verdict,
+    date_counts.c.outcome: Outcome,
+    date_counts.c.waiting: WaitReason,
+    dates.c.outcome: Outcome,
+    dates.c.waiting: WaitReason,
+    transitions.c.trigger: Trigger,
+}
+"""Columns with a member of an enumeration, or an empty text."""
+_JSON = (audit.c.before, audit.c.after, backfills.c.selection, calendar_days.c.counts)
+_BEYOND_ASCII = "*[^ -~]*"
+
+
+def damaged_values(tx: Connection) -> str:
+    """The first table with a value that no program wrote, as a sentence; empty if there is none."""
+    for table in metadata.sorted_tables:
+        if (
+            tx.execute(select(literal(1)).where(or_(false(), *_impossible(table))).limit(1)).first()
+            is not None
+        ):
+            return f"the table {table.name} has a value that backfilld did not write"
+        if not all(_decodable(tx, column) for column in table.c if isinstance(column.type, Text)):
+            return f"the table {table.name} has a text that is not UTF-8"
+    return ""
+
+
+def _impossible(table: Table) -> Iterator[ColumnElement[bool]]:
+    """Conditions on the rows of a table that are true of a damaged value; NULL satisfies none."""
+    for column in table.c:
+        if column in _ENUMERATIONS:
+            yield column.not_in(["", *_ENUMERATIONS[column]])
+        elif column in _JSON:
+            yield (column != "") & not_(func.json_valid(column))
+        elif isinstance(column.type, Date):
+            yield func.coalesce(func.date(column), "") != column
+        elif isinstance(column.type, Double):
+            yield func.typeof(column).not_in(["real", "integer", "null"])
+            yield func.abs(column) > _LATEST
+        elif not isinstance(column.type, Text):
+            yield func.typeof(column).not_in(["integer", "null"])
+
+
+def _decodable(tx: Connection, column: Column[str]) -> bool:
+    """Whether all texts of a column are UTF-8. SQLite finds those beyond ASCII, which are few."""
+    query = select(cast(column, LargeBinary)).where(column.op("GLOB")(_BEYOND_ASCII))
+    try:
+        for (value,) in tx.execute(query):
+            value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

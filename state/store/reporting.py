@@ -1,0 +1,148 @@
+"""Reads that only people need: pages of attempts, the pace of the work, its latest progress."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select
+
+from backfilld.state.records import AttemptRow, AttemptStatus, Mark
+from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.verdict import Verdict
+from backfilld.state.store import row_mappers
+from backfilld.state.store.attempt_verdicts import UNSATISFIED, followed_by, has_reason
+from backfilld.state.store.attempts import running
+from backfilld.state.store.dates import matching
+from backfilld.state.store.schema import ENDED_WELL, attempts, dates
+
+HAS_FAILED = and_(
+    attempts.c.status.not_in([AttemptStatus.RUNNING.value, AttemptStatus.CANCELLED.value]),
+    or_(attempts.c.exit_code.is_(None), not_(ENDED_WELL), followed_by(UNSATISFIED)),
+)
+"""Condition: the attempt was not cancelled, and its job did not exit with 0 or left something unsatisfied."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """The latest ends of dates: how many, the first of them, and whether there were more than looked at."""
+
+    ended: int
+    first_at: float | None
+    more: bool
+
+
+class Cell(NamedTuple):
+    """One date in the calendar of all dates; `outcome` is empty while it is live."""
+
+    date: dt.date
+    state: str
+    outcome: str
+
+
+def pace(tx: Connection, since: float, sample: int) -> Pace:
+    """How dates have ended after `since`, by the latest `sample` of them; the cost does not grow beyond that.
+
+    Dates on which nothing was expected ended without work and do not count.
+    """
+    latest = (
+        select(dates.c.ended_at, dates.c.outcome)
+        .where(dates.c.ended_at > since)
+        .order_by(dates.c.ended_at.desc())
+        .limit(sample)
+        .subquery()
+    )
+    worked = latest.c.outcome != Outcome.NOT_EXPECTED.value
+    count = func.count()
+    query = select(
+        count.label("all"),
+        count.filter(worked).label("ended"),
+        func.min(latest.c.ended_at).filter(worked).label("first_at"),
+    ).select_from(latest)
+    row = tx.execute(query).one()
+    return Pace(ended=row.ended, first_at=row.first_at, more=row.all == sample)
+
+
+def number_of_dates(
+    tx: Connection,
+    *,
+    start: dt.date,
+    end: dt.date,
+    states: Collection[str],
+    mark: Mark | None,
+    more: Iterable[ColumnElement[bool]] = (),
+) -> int:
+    """How many dates from `start` to `end` match, as in `dates.page`."""
+    query = select(func.count()).select_from(dates).where(*matching(start, end, states, mark), *more)
+    return int(tx.execute(query).scalar_one())
+
+
+def last_progress(tx: Connection, sample: int = 1000) -> float | None:
+    """When a date, or an attempt with code 0 among the latest `sample`, ended last; None without any."""
+    latest = (
+        select(attempts.c.ended_at, attempts.c.exit_code)
+        .where(attempts.c.ended_at.is_not(None))
+        .order_by(attempts.c.ended_at.desc())
+        .limit(sample)
+        .subquery()
+    )
+    good = select(func.max(latest.c.ended_at)).where(latest.c.exit_code == 0)
+    ends = (tx.execute(select(func.max(dates.c.ended_at))).scalar(), tx.execute(good).scalar())
+    return max((at for at in ends if at is not None), default=None)
+
+
+def attempts_page(
+    tx: Connection,
+    *,
+    below: int | None,
+    statuses: Collection[AttemptStatus] = (),
+    failed: bool | None = None,
+    processor: str = "",
+    verdicts: Collection[Verdict] = (),
+    reason: str = "",
+    limit: int,
+) -> list[AttemptRow]:
+    """Up to `limit` attempts, newest first, with ids below `below`.
+
+    `failed`: only those that failed, or only those that did not (`HAS_FAILED`). `reason` is a part of how the
+    job ended or of what its verdict rests on, in any case of letters.
+    """
+    if set(statuses) == {AttemptStatus.RUNNING} and not (failed or verdicts or reason):
+        found = (row for row in reversed(running(tx)) if below is None or row.id < below)
+        return [row for row in found if processor in ("", row.processor)][:limit]
+    query = select(attempts).order_by(attempts.c.id.desc()).limit(limit)
+    if below is not None:
+        query = query.where(attempts.c.id < below)
+    if statuses:
+        query = query.where(attempts.c.status.in_([status.value for status in statuses]))
+    if failed is not None:
+        query = query.where(HAS_FAILED if failed else not_(HAS_FAILED))
+    if processor:
+        query = query.where(attempts.c.processor == processor)
+    if verdicts:
+        query = query.where(followed_by([verdict.value for verdict in verdicts]))
+    if reason:
+        query = query.where(
+            or_(
+                attempts.c.detail.icontains(reason, autoescape=True),
+                attempts.c.tail.icontains(reason, autoescape=True),
+                has_reason(reason),
+            )
+        )
+    return [row_mappers.attempt(row) for row in tx.execute(query)]
+
+
+def calendar_version(tx: Connection) -> str:
+    """A word that differs whenever a date was added or has moved: every move adds one to a date's version."""
+    query = select(func.count(), func.sum(dates.c.version), func.max(dates.c.entered_at))
+    count, moves, latest = tx.execute(query.select_from(dates)).one()
+    return f"{count}-{moves or 0}-{latest or 0:.6f}"
+
+
+def calendar(tx: Connection, start: dt.date = dt.date.min, end: dt.date = dt.date.max) -> list[Cell]:
+    """Where every date from `start` to `end` stands, oldest first: three columns, a few milliseconds."""
+    query = select(dates.c.date, dates.c.state, dates.c.outcome).where(dates.c.date.between(start, end))
+    query = query.order_by(dates.c.date)
+    return [Cell(*row) for row in tx.execute(query)]

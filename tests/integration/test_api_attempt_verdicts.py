@@ -1,0 +1,142 @@
+"""Each attempt says how its process ended and what the warehouse held afterwards."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from backfilld.api.formatting import format_attempt_result
+from backfilld.api.notifications import digests
+from backfilld.daemon.executors.adapter import Job
+from backfilld.state.pipeline.pipeline import Pipeline
+from tests.factories import phase, pipeline, processor
+from tests.integration.api_world import GAMES, Api, make_api
+from tests.simulation.world import Work, World
+
+DATE = dt.date(2021, 10, 19)
+
+
+def team_table(**keys: object) -> Pipeline:
+    return pipeline(
+        phase("phase2", processor("box", expect={"rows": [14, 14]}, **keys)), jobs={"confirm_after": "20s"}
+    )
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Api:
+    return make_api(tmp_path, made=team_table)
+
+
+def writes(api: Api, *rows: int, code: int = 0) -> None:
+    """Let the first jobs write so many rows for each of their dates, and all later ones 14."""
+    left = list(rows)
+
+    def script(job: Job) -> Work:
+        written = left.pop(0) if left else 14
+        covered = map(dt.date.fromisoformat, job.env["BACKFILLD_DATES"].split(","))
+        return Work(
+            code=code, effect=lambda: [api.world.fill("box", date, written) for date in covered] and None
+        )
+
+    api.world.script = script
+
+
+def results(api: Api, date: dt.date = DATE) -> list[str]:
+    """The attempts of a date, oldest first, as people see them."""
+    attempts = api.get(f"/v1/dates/{date}")["attempts"]
+    keys = ("status", "exit_code", "verdict", "verdict_reason")
+    return [format_attempt_result(*(attempt[key] for key in keys)) for attempt in attempts]
+
+
+def test_a_job_that_exits_0_with_2_of_14_rows_is_shown_with_what_it_left(api: Api) -> None:
+    writes(api, 2)
+    api.enqueue(str(DATE))
+    api.world.run()
+    assert results(api) == ["exit 0 · 2 of 14 rows", "exit 0 · 14 rows"]
+    first, second = api.get(f"/v1/dates/{DATE}")["attempts"]
+    assert (first["status"], first["exit_code"], first["verdict"]) == ("exited", 0, "partial")
+    assert (second["verdict"], api.get("/v1/attempts/1")["verdict_reason"]) == ("complete", "2 of 14 rows")
+
+
+def test_a_job_that_exits_1_after_writing_everything_left_everything(api: Api) -> None:
+    writes(api, 14, code=1)
+    api.enqueue(str(DATE))
+    api.world.run()
+    assert results(api) == ["exit 1 · 14 rows"]
+
+
+def test_an_attempt_has_no_verdict_before_the_warehouse_was_queried(api: Api) -> None:
+    api.enqueue(str(DATE))
+    api.world.settle()
+    assert results(api) == ["running"]
+    assert api.get("/v1/attempts/1")["verdict"] is None
+
+
+def test_rows_that_appear_after_the_job_ended_replace_its_verdict(api: Api) -> None:
+    # Given a job that exits 0, and whose rows are not there when it ends
+    writes(api, *[0] * 9)
+    api.enqueue(str(DATE))
+    api.world.step()
+    api.world.step()
+    assert results(api)[0] == "exit 0 · no rows"
+    # When they appear before the next attempt
+    api.world.fill("box", DATE, 14)
+    api.world.run()
+    # Then the verdict of the attempt is the one that let the date pass
+    assert results(api) == ["exit 0 · 14 rows"]
+
+
+def test_rows_that_are_lost_later_do_not_change_the_verdict_of_an_old_attempt(api: Api) -> None:
+    writes(api, 14)
+    api.enqueue(str(DATE))
+    api.world.run()
+    api.world.fill("box", DATE, 2)
+    api.enqueue(str(DATE))
+    api.world.run()
+    assert results(api) == ["exit 0 · 14 rows", "exit 0 · 14 rows"]
+
+
+def test_a_batch_shows_its_worst_date_and_each_date_its_own(tmp_path: Path) -> None:
+    # Given one job for three dates that fills two of them
+    api = Api(World(team_table(batch=3, command=["job", "{start}", "{end}"]), GAMES, tmp_path))
+    dates = [DATE + dt.timedelta(days=n) for n in range(3)]
+
+    def script(job: Job) -> Work:
+        rows = iter((14, 2, 14)) if job.env["BACKFILLD_DATES"].count(",") == 2 else iter((14,))
+        covered = list(map(dt.date.fromisoformat, job.env["BACKFILLD_DATES"].split(",")))
+        return Work(effect=lambda: [api.world.fill("box", date, next(rows)) for date in covered] and None)
+
+    api.world.script = script
+    api.enqueue(str(dates[0]), str(dates[-1]))
+    api.world.run()
+    # Then the attempt has the worst verdict
+    attempt = api.get("/v1/attempts/1")
+    assert (attempt["verdict"], attempt["verdict_reason"]) == (
+        "partial",
+        "1 of 3 dates unsatisfied: 2 of 14 rows",
+    )
+
+
+def test_attempts_are_found_by_verdict_and_by_reason(api: Api) -> None:
+    writes(api, 2)
+    api.enqueue(str(DATE), str(DATE + dt.timedelta(days=1)))
+    api.world.run()
+    assert [row["id"] for row in api.get("/v1/attempts?verdict=partial,excess")["items"]] == [1]
+    assert [row["id"] for row in api.get("/v1/attempts?failed=true")["items"]] == [1]
+    assert [row["id"] for row in api.get("/v1/attempts?failed=false")["items"]] == [3, 2]
+    assert [row["id"] for row in api.get("/v1/attempts?reason=2%20OF%2014")["items"]] == [1]
+    assert api.get("/v1/attempts?reason=2_of")["items"] == []
+    assert len(api.get("/v1/attempts?verdict=complete")["items"]) == 2
+
+
+def test_the_message_of_a_finished_backfill_counts_what_jobs_left_although_they_exited_with_0(
+    api: Api,
+) -> None:
+    writes(api, 2)
+    api.enqueue(str(DATE))
+    api.world.run()
+    with api.world.db.read() as tx:
+        (digest,) = digests.due(tx, api.world.context)
+    assert "1 attempt exited with 0 and left something wrong: 1 partial" in digest.text

@@ -1,0 +1,154 @@
+"""A damaged state database is refused at start with a remedy, or served whole: never a traceback.
+
+DAMAGES=1000 tries that many.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from backfilld.daemon.backups import refuse_empty_database
+from backfilld.state.store.database import Database
+from backfilld.state.store.errors import DatabaseUnavailable
+from tests.integration.api_world import Api, make_api
+
+DAMAGES = int(os.environ.get("DAMAGES", "60"))
+PAGE = 4096
+PATHS = (
+    *(
+        "/v1/dates?limit=1000",
+        "/v1/backfills",
+        "/v1/attempts?limit=1000",
+        "/v1/audit?limit=1000",
+        "/v1/holds",
+    ),
+    *("/v1/progress", "/v1/activity", "/v1/backfills/1", "/v1/backfills/1/dates", "/v1/dates/2021-10-20"),
+    *("/", "/dates/2021-10-21", "/backfills", "/metrics", "/readyz"),
+)
+Damage = Callable[[random.Random, Path], None]
+
+
+def flip(bits: int, suffix: str = "") -> Damage:
+    """Flip random bits of a file."""
+
+    def damage(rng: random.Random, path: Path) -> None:
+        file = Path(f"{path}{suffix}")
+        data = bytearray(file.read_bytes())
+        for _ in range(bits):
+            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        file.write_bytes(data)
+
+    return damage
+
+
+def truncate(suffix: str = "") -> Damage:
+    """Cut a file at a random place."""
+
+    def damage(rng: random.Random, path: Path) -> None:
+        file = Path(f"{path}{suffix}")
+        os.truncate(file, rng.randrange(file.stat().st_size))
+
+    return damage
+
+
+def overwrite_page(content: Callable[[random.Random], bytes]) -> Damage:
+    """Write another content over a random page."""
+
+    def damage(rng: random.Random, path: Path) -> None:
+        with path.open("r+b") as file:
+            file.seek(rng.randrange(path.stat().st_size // PAGE) * PAGE)
+            file.write(content(rng))
+
+    return damage
+
+
+def remove(*suffixes: str) -> Damage:
+    """Remove files beside the database."""
+
+    def damage(rng: random.Random, path: Path) -> None:
+        for suffix in suffixes:
+            Path(f"{path}{suffix}").unlink()
+
+    return damage
+
+
+KINDS: dict[str, Damage] = {
+    "one bit": flip(1),
+    "20 bits": flip(20),
+    "200 bits": flip(200),
+    "truncated": truncate(),
+    "a zeroed page": overwrite_page(lambda rng: bytes(PAGE)),
+    "a page of noise": overwrite_page(lambda rng: rng.randbytes(PAGE)),
+    "bits of the log": flip(20, "-wal"),
+    "a truncated log": truncate("-wal"),
+    "no log": remove("-wal"),
+    "no log, no index of it": remove("-wal", "-shm"),
+    "bits of the index of the log": flip(20, "-shm"),
+}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with something of everything, and a log of changes that are not in the file yet."""
+    folder = tmp_path_factory.mktemp("template")
+    api = make_api(folder)
+    api.enqueue("2021-10-18", "2021-10-24", note="first: größer")
+    api.world.run()
+    api.post("/v1/pause", {"reason": "a reason"})
+    api.world.db.close()
+    api.enqueue("2021-10-25", "2021-10-27", note="second")
+    api.post("/v1/dates/2021-10-20/retry", {"force": True})
+    copy = folder / "copy"
+    copy.mkdir()
+    for file in folder.glob("state.db*"):
+        shutil.copy(file, copy)
+    return copy
+
+
+def served(folder: Path) -> str:
+    """Open the database as a daemon does, move dates, and read everything. Returns why it was refused."""
+    db = Database(f"sqlite:///{folder / 'state.db'}")
+    (folder / "attempts").mkdir(exist_ok=True)
+    (folder / "attempts" / "1.log").touch()
+    try:
+        refuse_empty_database(db, folder)
+        db.verify()
+        db.upgrade()
+        db.verify_values()
+    except DatabaseUnavailable as error:
+        return str(error)
+    finally:
+        db.close()
+    api = make_api(folder)
+    try:
+        _use(api)
+    finally:
+        api.world.db.close()
+    return ""
+
+
+def _use(api: Api) -> None:
+    api.post("/v1/resume")
+    api.world.run()
+    for path in PATHS:
+        assert api.client.get(path).status_code == 200, path
+
+
+@pytest.mark.parametrize("number", range(DAMAGES))
+def test_a_damaged_database_is_refused_with_a_remedy_or_served_whole(
+    template: Path, tmp_path: Path, number: int
+) -> None:
+    rng = random.Random(number)
+    folder = tmp_path / "state"
+    shutil.copytree(template, folder)
+    kind = list(KINDS)[number % len(KINDS)]
+    KINDS[kind](rng, folder / "state.db")
+    refusal = served(folder)
+    if refusal:
+        assert "restore the latest" in refusal or "start afresh" in refusal, (kind, refusal)

@@ -1,0 +1,77 @@
+"""Dates and attempts are found by what is wrong with them, by URL alone, and retried from there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.api_world import Api, make_api, refused, small_pipeline
+from tests.integration.page.page_driver import failing
+
+FAILED = ["2021-10-19", "2021-10-20"]
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Api:
+    """Two dates that failed, and one that is done."""
+    api = make_api(tmp_path, made=lambda: small_pipeline(jobs={"breaker_threshold": 100}))
+    api.enqueue("2021-10-21")
+    api.world.run()
+    api.world.script = failing
+    api.enqueue(*FAILED)
+    api.world.run()
+    return api
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("outcome=exhausted", FAILED),
+        ("outcome=complete,waived", ["2021-10-21"]),
+        ("processor=box", FAILED),
+        ("processor=box&verdict=complete", ["2021-10-21"]),
+        ("verdict=failed", FAILED),
+        ("reason=EXIT%201", FAILED),
+        ("reason=exit_1", []),
+        ("outcome=exhausted&start=2021-10-20", FAILED[1:]),
+        ("verdict=excess", []),
+    ],
+)
+def test_dates_are_filtered_by_outcome_verdict_and_reason(api: Api, query: str, found: list[str]) -> None:
+    answer = api.get(f"/v1/dates?{query}")
+    assert [row["date"] for row in answer["items"]] == found
+    assert answer["dates"] == len(found)
+    page = api.client.get(f"/dates?{query}").text
+    assert [date for date in (*FAILED, "2021-10-21") if f'id="date-{date}"' in page] == found
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [("outcome=done", "outcome"), ("processor=bx", "processor"), ("verdict=good", "verdict")],
+)
+def test_a_filter_that_nothing_can_match_is_refused_by_its_field(api: Api, query: str, field: str) -> None:
+    assert refused(api.client.get(f"/v1/dates?{query}"), 422)[0] == field
+    assert api.client.get(f"/dates?{query}").status_code == 422
+
+
+def test_the_failed_list_leads_to_a_retry_of_the_chosen_dates(api: Api) -> None:
+    assert 'href="/dates?state=failed"' in api.client.get("/").text
+    page = api.client.get("/dates?state=failed").text
+    assert page.count(" checked") == 2
+    done = api.client.post("/dates?state=failed", data={"date": FAILED[:1]}).text
+    assert "Retried 1 date</strong>: 2021-10-19" in done
+    assert [api.get(f"/v1/dates/{date}")["state"] for date in FAILED] == ["pending", "failed"]
+    # A date that is live by then is refused by itself
+    again = api.client.post("/dates?state=failed", data={"date": FAILED}).text
+    assert "Retried 1 date</strong>: 2021-10-20" in again
+    assert "2021-10-19 refused: 2021-10-19 is in pending" in again
+
+
+def test_attempts_are_listed_with_what_they_left_and_filtered(api: Api) -> None:
+    page = api.client.get("/attempts?verdict=complete").text
+    assert "exit 0 · " in page
+    assert "exit 1" not in page
+    assert "exit 1 · failed" in api.client.get("/attempts?failed=true&processor=box").text
+    assert "no attempt matches" in api.client.get("/attempts?reason=never%20printed").text
+    assert api.client.get("/attempts?status=succeeded").status_code == 422

@@ -1,0 +1,61 @@
+"""When anything can happen next in a simulated world, and which jobs began when."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from backfilld.daemon.executors.adapter import Job
+from tests.simulation.fakes import Launch, Process
+
+if TYPE_CHECKING:
+    from tests.simulation.simulation import Simulation
+
+MAX_RECHECKS = 3
+"""How often a hole is asked about again while nothing else happens."""
+
+
+def moments(sim: Simulation) -> list[float]:
+    """The later times at which anything can happen by itself."""
+    moments = [at for _, one in sim.pending_events if (at := sim.events_start + one.at) > sim.time]
+    moments += [at for at, _ in sim.platform.later]
+    if sim.alarm is not None:
+        moments.append(sim.alarm)
+    for attempt, process in sim.executor.alive.items():
+        overdue = _overdue(sim, attempt, process)
+        moments.append(min(process.ends, overdue if overdue > sim.time else process.ends))
+    moments += [at for at in _abandoned(sim) if at > sim.time]
+    if sim.needs_recheck and sim.rechecks < MAX_RECHECKS:
+        moments.append(sim.rechecked + sim.pipeline.engine.recheck_interval)
+    return [at for at in moments if not math.isinf(at)]
+
+
+def _overdue(sim: Simulation, attempt: int, process: Process) -> float:
+    """When the daemon ends a job: it counts by what it has noted, which may be set since."""
+    limits = sim.pipeline.job_settings(process.job.env["BACKFILLD_PROCESSOR"])
+    noted = sim.invariants.running.get(attempt, {}).get("started_at") or 0.0
+    began = max(process.started, noted)
+    spoke = max(began, process.started + process.work.talks)
+    unnoticed = (
+        2 * sim.scenario.query_seconds if sim.clock_offset else 0.0
+    )  # what it took to see that the clock was set
+    return min(began + limits.timeout, spoke + limits.idle_timeout) + unnoticed + 1.0
+
+
+def _abandoned(sim: Simulation) -> Iterator[float]:
+    """When the daemon gives up the attempts whose executor left the pipeline file."""
+    for row in sim.invariants.running.values():
+        if row["executor"] not in sim.pipeline.executor:
+            limits = sim.pipeline.job_settings(row["processor"])
+            began = row["started_at"] or row["claimed_at"]
+            yield began + limits.timeout + limits.grace_period + 1.0
+
+
+def record_launch(sim: Simulation, job: Job) -> Launch:
+    """Keep that a job begins, with the table that it writes."""
+    name = job.env["BACKFILLD_PROCESSOR"]
+    covered = [dt.date.fromisoformat(text) for text in job.env["BACKFILLD_DATES"].split(",")]
+    sim.launches.append(Launch(name, covered, sim.warehouse.table(name), sim.version, sim.time))
+    return sim.launches[-1]

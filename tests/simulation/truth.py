@@ -1,0 +1,248 @@
+"""An oracle of truth: what must be so by the pipeline file, the calendar and the warehouse's rows alone.
+
+It knows what every table held at every moment, what the calendar counted, and which jobs ran. Of the daemon
+it reads only what it claims: how dates move, and which outputs it waives. It shares no rule with the product.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from tests.simulation.facts import Facts
+from tests.simulation.fakes import Launch
+from tests.simulation.quiescence_invariants import Row, Violation, day_of
+
+if TYPE_CHECKING:
+    from tests.simulation.invariants import Invariants
+    from tests.simulation.simulation import Simulation
+
+NO_DATA = "no data: "
+SLACK = 1.0
+
+
+class Truth:
+    """Judges the moves and the jobs of one world. A world whose clock is set is not judged."""
+
+    def __init__(self, sim: Simulation, invariants: Invariants) -> None:
+        self._sim = sim
+        self._invariants = invariants
+        self._facts = Facts(sim, self._is_waived)
+        self._judged = 0
+        """How many launches were judged."""
+        self._requested: dict[str, float] = {}
+        self._forced: dict[str, tuple[float, dict[str, int]]] = {}
+        """Dates to rewrite: when that was asked for, and how often each table had been written by then."""
+        self._reruns: set[dt.date] = set()
+        self._deadlines: dict[tuple[str, str, float], float] = {}
+        self.judged_done = 0
+
+    # What comes from outside, and what the daemon does
+
+    def asked(self, verb: str, args: dict[str, Any], enqueued: list[dt.date]) -> None:
+        """A request was taken; `enqueued` are its dates."""
+        if args.get("cascades") or verb == "retry_marked":
+            self._reruns.update(self._sim.games)
+        if not args.get("force"):
+            return
+        self._reruns.update(enqueued)
+        for date in enqueued:
+            writes = self._sim.warehouse.rows.writes
+            self._forced[str(date)] = (
+                self._sim.time,
+                {t: writes[t, date] for t in self._sim.warehouse.tables.values()},
+            )
+
+    def moved(self, move: Row, *, last: bool) -> None:
+        """A date moves; `last`: to where its row stands now.
+
+        Raises:
+            Violation: the claim of the move is not true.
+        """
+        date = move["date"]
+        if move["trigger"] in ("retry", "recover"):
+            self._requested[date] = move["at"]
+        if self._sim.scenario.sets_clock or not last:
+            return
+        if move["target"] == "done":
+            self._done(date)
+        if move["target"] == "failed":
+            self._failed(date)
+        if move["target"] in ("done", "failed"):
+            self._forced.pop(date, None)
+
+    def restored(self) -> None:
+        """The daemon knows nothing of what it did since its copy was made."""
+        self._judged = len(self._sim.launches)
+
+    def look(self) -> None:
+        """Judge the jobs that began, and the deadlines that a clock must not move.
+
+        Raises:
+            Violation: one ran for nothing, or too early; or a deadline was moved forward.
+        """
+        for hold in self._invariants.placed:
+            if hold["absolute"]:
+                known = self._deadlines.setdefault((hold["kind"], hold["key"], hold["since"]), hold["until"])
+                if known and (hold["until"] or 0.0) < known:
+                    raise Violation("absolute deadlines stay", f"{hold} was until {known}")
+        launches = self._sim.launches
+        for launch in launches[self._judged :]:
+            if not self._sim.scenario.sets_clock and launch.version == self._sim.version:
+                for date in launch.dates:
+                    self._started(launch, date)
+        self._judged = len(launches)
+
+    def swept(self, before: dict[str, float | None]) -> None:
+        """A sweep has ended; `before` is when each date was looked at last until then.
+
+        Raises:
+            Violation: a date counts as looked at although one of its tables could not be asked.
+        """
+        engine = self._sim.pipeline.engine
+        broken = self._sim.warehouse.broken.keys() & self._sim.pipeline.processors.keys()
+        for date, row in self._invariants.dates.items():
+            asked = [
+                n for n in broken if (date, n) in self._invariants.checks and not self._is_waived(date, n)
+            ]
+            if row["state"] != "done" or row["swept_at"] == before.get(date) or not asked:
+                continue
+            if row["swept_at"] + engine.revalidate_within > self._sim.time + engine.recheck_interval + SLACK:
+                raise Violation(
+                    "done is looked at again", f"{date} counts as looked at, {asked} could not be"
+                )
+
+    def settled(self) -> None:
+        """At the very end, after a sweep: every done date is what it says, or carries a mark.
+
+        Raises:
+            Violation: one is not, unnoticed.
+        """
+        for date, row in self._invariants.dates.items():
+            if row["state"] == "done" and not row["regressed"]:
+                dismissed = row["outcome"] == "not_expected"
+                wrong = self._wrong(date, self._sim.time) if not dismissed else []
+                if wrong or (
+                    dismissed and self._facts.expected(day_of(date), self._sim.games.get(day_of(date), 0))
+                ):
+                    raise Violation("done is true", f"{date} is done/{row['outcome']}, unmarked: {wrong}")
+
+    # Dates
+
+    def _done(self, date: str) -> None:
+        outcome = self._invariants.dates[date]["outcome"]
+        self.judged_done += 1
+        if outcome == "not_expected":
+            expected = [
+                self._facts.expected(day_of(date), games)
+                for games in self._facts.games(day_of(date), self._sim.time)
+            ]
+            if all(expected):
+                raise Violation("done is true", f"{date} is not_expected, and the calendar expects it")
+            return
+        if wrong := self._wrong(date, self._invariants.admitted[date]):
+            raise Violation("done is true", f"{date} is done/{outcome}, and was never right: {wrong}")
+        self._upstream_was_right(date)
+        self._was_rewritten(date)
+
+    def _wrong(self, date: str, since: float) -> list[str]:
+        """The outputs without a waiver that were right at no moment since then, nor since their last job."""
+        return [
+            name
+            for phase in self._facts.phases(day_of(date))
+            for name in (p.name for p in phase.processor)
+            if not self._is_waived(date, name) and not self._facts.was_right(name, day_of(date), since)
+        ]
+
+    def _upstream_was_right(self, date: str) -> None:
+        """What a sequential phase is computed from: the phase before, on earlier dates."""
+        day = day_of(date)
+        for before, phase in zip(self._sim.pipeline.phase, self._sim.pipeline.phase[1:], strict=False):
+            if not phase.sequential or phase not in self._facts.phases(day):
+                continue
+            for earlier in self._facts.window(day, self._sim.pipeline.lookback(phase)):
+                if not all(
+                    self._facts.expected(earlier, games)
+                    for games in self._facts.games(earlier, self._sim.time)
+                ):
+                    continue
+                for name in (p.name for p in before.processor if before in self._facts.phases(earlier)):
+                    if not self._is_waived(str(earlier), name) and not self._facts.was_right(
+                        name, earlier, 0.0
+                    ):
+                        raise Violation(
+                            "upstream is true", f"{date} is done, {name} of {earlier} was never right"
+                        )
+
+    def _was_rewritten(self, date: str) -> None:
+        since, writes = self._forced.get(date, (0.0, {}))
+        request = self._invariants.requests[self._invariants.dates[date]["backfill_id"]]
+        for phase in self._facts.phases(day_of(date)) if writes else ():
+            unselected = phase is self._sim.pipeline.phase[0] and request["sources"] != "all"
+            for processor in phase.processor:
+                name, table = processor.name, processor.table
+                if unselected or table not in writes or self._is_waived(date, name):
+                    continue
+                jobs = [job for job in self._facts.jobs(name, date) if job.started >= since]
+                if not jobs or jobs[-1].code != 0:
+                    raise Violation(
+                        "a rerun is what its job did", f"{date} is done, {name} was not rerun well"
+                    )
+                provable = name not in self._sim.warehouse.unprovable
+                if provable and self._sim.warehouse.rows.writes[table, day_of(date)] == writes[table]:
+                    raise Violation("a rerun proves that it wrote", f"{date} is done, {name} was not written")
+
+    def _failed(self, date: str) -> None:
+        name, _, rest = self._invariants.dates[date]["reason"].partition(": ")
+        if not rest.startswith(NO_DATA) or self._sim.pipeline.processors[name].no_data == "trust":
+            return
+        processor = self._sim.pipeline.processors[name]
+        since = self._requested.get(date, 0.0)
+        clean = [job for job in self._facts.jobs(name, date) if job.started >= since and job.code == 0]
+        needed = min(processor.no_data_attempts, processor.max_attempts)
+        if len(clean) < needed:
+            raise Violation(
+                "nothing is given up untried", f"{name} of {date}: {len(clean)} of {needed} jobs ended well"
+            )
+        answers = self._sim.warehouse.answers.get((name, day_of(date)), {})
+        confirmed_at = (clean[-1].ended or 0.0) + processor.confirm_after - SLACK
+        if not any(not answer.rows for at, answer in answers.items() if at >= confirmed_at):
+            raise Violation(
+                "nothing is given up unconfirmed", f"{name} of {date}: no rows, by no later query"
+            )
+
+    # Jobs
+
+    def _started(self, launch: Launch, date: dt.date) -> None:
+        told = f"{launch.processor} of {date} starts"
+        row = self._invariants.dates[str(date)]
+        if self._sim.platform.calm or str(date) not in self._invariants.admitted:
+            return
+        for phase in self._facts.phases(date):
+            names = [p.name for p in phase.processor]
+            if launch.processor in names:
+                break
+            for name in names:
+                admitted = self._invariants.admitted[str(date)]
+                if not self._is_waived(str(date), name) and not self._facts.was_right(name, date, admitted):
+                    raise Violation(
+                        "no job before its upstream", f"{told} in {row['state']}, {name} was never right"
+                    )
+        age = self._sim.pipeline.engine.max_evidence_age + 2 * self._sim.scenario.query_seconds + SLACK
+        since = max(
+            launch.started - age, self._sim.started_at if self._sim.started_at < launch.started else 0.0
+        )
+        if date not in self._reruns and self._facts.was_right_throughout(
+            launch.processor, date, since, launch.started
+        ):
+            raise Violation("satisfied work is never run again", f"{told}, complete for {age:.0f} s")
+
+    def _is_expected(self, date: dt.date) -> bool:
+        """Whether something is expected by all that the daemon may know of the calendar."""
+        known = self._facts.games(date, self._sim.time)
+        return all(self._facts.expected(date, games) for games in known)
+
+    def _is_waived(self, date: str, name: str) -> bool:
+        """Whether the daemon says that the date goes without it."""
+        check = self._invariants.checks.get((date, name))
+        return check is not None and bool(check["waived_by"] or check["accepted_reason"])
