@@ -245,6 +245,10 @@ class _StateCollector:
         yield _by_label("processor_paused", "1 while a processor is held.", "processor", paused)
         kinds = {kind: sum(hold.kind == kind for hold in report.holds) for kind in HOLDS}
         yield _by_label("holds", "Holds, by kind.", "kind", kinds)
+        known = self._service.context.blind_ratios
+        blind = {name: known.get(name, UNKNOWN) for name in self._service.pipeline.processors}
+        help_text = "Share of damages that the rules miss, 0 to 1, by the latest report; NaN before."
+        yield _by_label("blind_ratio", help_text, "processor", blind)
         yield _single("paused", "1 while everything is paused.", float(report.paused))
         yield from self._budgets(report)
 

@@ -25,7 +25,9 @@ GROUPS: Mapping[str, Mapping[str, Verb]] = {
     "Run": {
         "preflight": Verb("report:preflight", "Check that a range of dates can start."),
         "serve": Verb("serve:serve", "Run the daemon until SIGTERM."),
-        "demo": Verb("demo:demo", "Run a small NBA platform on an embedded lake."),
+        "demo": Verb(
+            "demo:demo", "Run a small NBA platform on an embedded lake, and see three faults caught."
+        ),
     },
     "Requests": {
         "enqueue": Verb("control:enqueue", "Request a backfill of START to END."),
@@ -47,6 +49,7 @@ GROUPS: Mapping[str, Mapping[str, Verb]] = {
     "Reports": {
         "validate": Verb("report:validate", "Report which data exists, and what would run."),
         "quality": Verb("report:quality", "Count the rows below their quality standard."),
+        "expect": Verb("expect:expect", "Show what the rules miss, and propose rules."),
     },
     "Setup": {
         "pipeline": Verb("pipeline:pipeline", "Check the pipeline file, or draw its states."),

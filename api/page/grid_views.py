@@ -19,7 +19,8 @@ from backfilld.api.page import selection
 from backfilld.api.page.rendering import query_fields, render
 from backfilld.api.problems import BadInput
 from backfilld.api.routes.grid import read
-from backfilld.api.schemas.requests import ByDate, GridAction, GridSelection
+from backfilld.api.schemas.grid import GridAction, GridSelection
+from backfilld.api.schemas.requests import ByDate
 from backfilld.state.rules.calendar import Season
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import grid as store

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.schemas.requests import GridAction, GridSelection
+from backfilld.api.schemas.grid import GridAction, GridSelection
 from backfilld.daemon.engine.commands import Conflict, NotFound
 from backfilld.state.records import Actor, DateRow
 from backfilld.state.rules.machine import FINAL

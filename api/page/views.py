@@ -20,7 +20,7 @@ from backfilld.api.auth.request_guard import principal
 from backfilld.api.auth.tokens import Scope
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import parse
-from backfilld.api.page import filters, grid_views, list_views, view_models
+from backfilld.api.page import filters, grid_views, list_views, processor_view, view_models
 from backfilld.api.page.date_styles import DateStyles
 from backfilld.api.page.rendering import query_fields, render
 from backfilld.api.routes import backfills, dates, reports
@@ -188,6 +188,7 @@ _VIEWS: Mapping[str, _View] = {
     "/dates/<date>": date,
     "/backfills": backfill_list,
     "/backfills/<id>": backfill,
+    "/processors/<name>": processor_view.processor,
     "/enqueue": enqueue,
     "/validation": validation,
     "/login": login,

@@ -13,9 +13,9 @@ from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import Router
 from backfilld.api.schemas import requests
 from backfilld.api.schemas.plans import Comparison, Plan
-from backfilld.api.schemas.reports import Quality, Validation
+from backfilld.api.schemas.reports import Blindness, Quality, Validation
+from backfilld.daemon.reports import blindness, state_lookup
 from backfilld.daemon.reports import quality as qualities
-from backfilld.daemon.reports import state_lookup
 from backfilld.daemon.reports import validation as validations
 from backfilld.daemon.reports.plan import plan as plans
 
@@ -95,6 +95,19 @@ def get_quality(service: DaemonService, *, query: requests.Range) -> Quality:
     start, end = query.start, query.end or query.start
     quality = qualities.quality(service.pipeline, service.warehouse, start, end, now=service.context.now())
     return Quality.model_validate(quality)
+
+
+@section.get("/v1/expectations/blindness", Blindness, query=requests.Range, problems=(503,))
+@_limited
+def get_blindness(service: DaemonService, *, query: requests.Range) -> Blindness:
+    """How much damage of the complete dates of a range today's rules would not see.
+
+    Their figures are damaged in memory and judged. The shares become the metric `backfilld_blind_ratio`.
+    """
+    start, end = query.start, query.end or query.start
+    found = blindness.blindness(service.pipeline, service.warehouse, start, end, now=service.context.now())
+    service.context.blind_ratios.update(blindness.blind_ratios(found))
+    return Blindness.model_validate(found)
 
 
 def _validate(service: DaemonService, query: requests.Range) -> validations.Validation:

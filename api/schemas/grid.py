@@ -1,12 +1,16 @@
-"""Response models of the grid: the verdict of every processor and date of a range, in few bytes."""
+"""Models of the grid: a verdict per processor and date of a range in few bytes, and a marked rectangle."""
 
 from __future__ import annotations
 
 import datetime as dt
+from enum import StrEnum
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from backfilld.api.schemas.fields import ResponseModel
+from backfilld.api.schemas.fields import PlainDate, Reason, ResponseModel, fault
+from backfilld.api.schemas.ranges import refuse_wide
+from backfilld.state.pipeline.strict_model import StrictModel
 
 
 class GridRow(ResponseModel):
@@ -25,3 +29,27 @@ class Grid(ResponseModel):
     dates: int
     legend: dict[str, str]
     rows: list[GridRow]
+
+
+class GridAction(StrEnum):
+    """What can be done with a rectangle of the grid."""
+
+    RETRY = "retry"
+    ACCEPT = "accept"
+
+
+class GridSelection(StrictModel):
+    """A rectangle of the grid, `first` and `last` included, and an action; without processors: all."""
+
+    first: PlainDate
+    last: PlainDate
+    processor: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    do: Annotated[GridAction, Field(strict=False)]
+    reason: Reason | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.last < self.first:
+            raise fault("last", f"{self.last} is before first {self.first}")
+        refuse_wide("last", self.first, self.last)
+        return self

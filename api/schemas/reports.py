@@ -6,7 +6,9 @@ import datetime as dt
 
 from backfilld.api.schemas.fields import ReportModel
 from backfilld.daemon.preflight.findings import Result
+from backfilld.daemon.reports.blindness import ProcessorBlindness
 from backfilld.daemon.reports.quality import ProcessorQuality
+from backfilld.daemon.reports.suggestions import Suggestion
 from backfilld.daemon.reports.validation import PhaseReport
 from backfilld.state.rules.calendar import Counts
 
@@ -47,3 +49,20 @@ class Preflight(ReportModel):
     results: list[Result]
     exit_code: int
     summary: str
+
+
+class Blindness(ReportModel):
+    """How much damage of complete dates the rules would not see."""
+
+    start: dt.date
+    end: dt.date
+    processors: list[ProcessorBlindness]
+    summary: str
+
+
+class Suggestions(ReportModel):
+    """Rules proposed from complete dates."""
+
+    start: dt.date
+    end: dt.date
+    processors: list[Suggestion]

@@ -263,30 +263,6 @@ class Accept(StrictModel):
     reason: Reason
 
 
-class GridAction(StrEnum):
-    """What can be done with a rectangle of the grid."""
-
-    RETRY = "retry"
-    ACCEPT = "accept"
-
-
-class GridSelection(StrictModel):
-    """A rectangle of the grid, `first` and `last` included, and an action; without processors: all."""
-
-    first: PlainDate
-    last: PlainDate
-    processor: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    do: Annotated[GridAction, Field(strict=False)]
-    reason: Reason | None = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.last < self.first:
-            raise fault("last", f"{self.last} is before first {self.first}")
-        refuse_wide("last", self.first, self.last)
-        return self
-
-
 class AuditPage(Page):
     """A page of the audit log, newest first; `start` and `end` are UTC days, both included."""
 

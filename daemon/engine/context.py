@@ -37,6 +37,8 @@ class EngineContext:
     """The systemd service whose sandbox binds the jobs; empty without one."""
     latest_query: dict[str, float] = field(default_factory=dict)
     """`seconds`: how long the latest query of evidence took; empty before the first."""
+    blind_ratios: dict[str, float] = field(default_factory=dict)
+    """By processor: the share of damages that its rules do not see, as of the latest report."""
     batch: int = 500
     """How many dates one pass advances at most, so that other tasks do not wait long."""
     questions: int = 20_000

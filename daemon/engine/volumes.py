@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from backfilld.state.pipeline.processor import Processor
+from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.evidence import EarlierDate, Evidence
 from backfilld.state.rules.judge import Judgement
@@ -23,7 +24,7 @@ class CompleteDates:
         self._rows: dict[str, dict[dt.date, EarlierDate]] = defaultdict(dict)
 
     def record(
-        self, processor: Processor, date: dt.date, judgement: Judgement, counts: Counts | None
+        self, processor: Processor, date: dt.date, judgement: Judgement | CheckRow, counts: Counts | None
     ) -> None:
         """Record a new verdict: only a complete date with rows is compared with."""
         if processor.expect.volume is None:

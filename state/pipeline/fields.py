@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -37,3 +38,16 @@ Bounds = Annotated[
     tuple[Annotated[int, Field(ge=0)], int | None], BeforeValidator(_pair), AfterValidator(check_order)
 ]
 """`[min]` or `[min, max]`, both included; the maximum is None without one."""
+
+
+def check_zone(name: str) -> str:
+    """The name of a time zone as it is.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"unknown time zone {name!r}; use a name such as America/New_York") from None
+    return name

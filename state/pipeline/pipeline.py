@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator
 
 from backfilld.state.pipeline.adapters import ExecutorSections, WarehouseSection
-from backfilld.state.pipeline.fields import Name
+from backfilld.state.pipeline.fields import Name, check_zone
 from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
 from backfilld.state.pipeline.phase import Phase, Stage
 from backfilld.state.pipeline.processor import Processor
@@ -80,11 +79,7 @@ class Pipeline(StrictModel):
     @field_validator("timezone", "quota_timezone")
     @classmethod
     def _known_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (KeyError, ValueError, OSError):
-            raise ValueError(f"unknown time zone {name!r}; use a name such as America/New_York") from None
-        return name
+        return check_zone(name)
 
     @cached_property
     def fingerprint(self) -> str:

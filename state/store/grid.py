@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
-from backfilld.state.store.schema import checks, dates
+from backfilld.state.store.schema import attempt_dates, attempts, checks, dates
 
 
 class GridCell(NamedTuple):
@@ -32,3 +32,32 @@ def span(tx: Connection) -> tuple[dt.date, dt.date] | None:
     """The first and the last date that was ever enqueued; None without any."""
     first, last = tx.execute(select(func.min(dates.c.date), func.max(dates.c.date))).one()
     return (first, last) if first is not None else None
+
+
+class Figure(NamedTuple):
+    """One date of a processor: rows and verdict, and the seconds per date of its latest ended attempt."""
+
+    date: dt.date
+    rows: int | None
+    verdict: str
+    seconds: float | None
+
+
+def figures(tx: Connection, processor: str, start: dt.date, end: dt.date) -> list[Figure]:
+    """The figures of a processor from `start` to `end`, both included, oldest first."""
+    covered = func.count().over(partition_by=attempt_dates.c.attempt_id)
+    lengths = (
+        select(attempt_dates.c.date, (attempts.c.ended_at - attempts.c.started_at) / covered)
+        .join(attempts, attempts.c.id == attempt_dates.c.attempt_id)
+        .where(
+            attempts.c.processor == processor,
+            attempts.c.ended_at.is_not(None),
+            attempt_dates.c.date.between(start, end),
+        )
+        .order_by(attempts.c.id)
+    )
+    seconds = {row[0]: float(row[1]) for row in tx.execute(lengths)}
+    query = select(checks.c.date, checks.c.rows, checks.c.verdict).where(
+        checks.c.processor == processor, checks.c.date.between(start, end)
+    )
+    return [Figure(*row, seconds.get(row.date)) for row in tx.execute(query.order_by(checks.c.date))]

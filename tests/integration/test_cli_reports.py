@@ -268,7 +268,7 @@ def test_a_lake_that_is_not_there_is_no_answer(command: CommandLine, small: Path
 def test_preflight_of_what_is_there_is_ready(command: CommandLine, filled: Path, tmp_path: Path) -> None:
     printed = command("preflight", OPENER, "--state-dir", tmp_path)
     assert printed.code == 0, printed.out
-    assert printed.rows("ready: 16 pass")
+    assert printed.rows("ready: 17 pass")
     assert [line for line in printed.out.splitlines() if line and not line.startswith(" ")][:6] == [
         "pipeline",
         "daemon",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backfilld.api.cli import follow
+from backfilld.api.cli import watch_view
 from backfilld.state.records import Actor
 from tests.integration.api_world import make_api
 from tests.integration.command_line import beside
@@ -33,7 +33,7 @@ def when_it_waits(api, monkeypatch, act):
             acts.pop()(api.world.commands)
         api.world.step()
 
-    monkeypatch.setattr(follow.time, "sleep", sleep)
+    monkeypatch.setattr(watch_view.time, "sleep", sleep)
 
 
 def test_a_wait_that_goes_well_ends_with_0_also_for_a_request_that_joins(command, api):

@@ -75,3 +75,13 @@ def test_attempts_are_listed_with_what_they_left_and_filtered(api: Api) -> None:
     assert "exit 1 · failed" in api.client.get("/attempts?failed=true&processor=box").text
     assert "no attempt matches" in api.client.get("/attempts?reason=never%20printed").text
     assert api.client.get("/attempts?status=succeeded").status_code == 422
+
+
+def test_the_page_of_a_processor_draws_its_rows_and_seconds_over_the_dates(api: Api) -> None:
+    page = api.client.get("/processors/box").text
+    assert 'aria-label="Rows of 3 dates, up to 1"' in page
+    assert 'aria-label="Seconds per date of 3 dates, up to 10 s"' in page
+    assert 'class="v-failed"' in page
+    assert 'class="band"' in page
+    assert api.client.get("/processors/bx").status_code == 404
+    assert "no date has been checked here" in api.client.get("/processors/box?start=2001-01-01").text

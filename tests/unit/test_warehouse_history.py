@@ -93,3 +93,26 @@ def test_the_latest_of_several_names_counts() -> None:
     # Then
     assert run_history.latest([old, new, Runs()]) == Runs(closed=new.closed, open=old.open)
     assert run_history.latest([]) == Runs()
+
+
+@pytest.mark.parametrize(
+    ("day", "hours"), [("2024-01-15", 5), ("2024-07-15", 4)], ids=["winter time", "summer time"]
+)
+def test_local_times_of_the_history_are_those_of_its_zone(day: str, hours: int) -> None:
+    # Given a run that began at noon by a clock in New York, which the column does not say
+    source = HistorySettings(table="ref.runs", timezone="America/New_York")
+    noon = dt.datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp()
+    row = {"processor": "Box", "date": DAY, "status": "running", "open": True, "since": int(noon * 1e6)}
+
+    # When
+    runs = run_history.parse_runs([{**row, "ended": None, "detail": None, "controller": None}], source)
+
+    # Then
+    opened = runs["Box", DAY].open
+    assert opened is not None
+    assert opened.started_at == noon + hours * 3600
+
+
+def test_a_zone_that_is_not_known_is_refused_with_an_example() -> None:
+    with pytest.raises(ValueError, match="unknown time zone 'Mars'; use a name such as America/New_York"):
+        HistorySettings(table="ref.runs", timezone="Mars")

@@ -116,7 +116,7 @@ def validate(
     comparison: Comparison | None = None
     with (
         _state_database(state_dir) as db,
-        _warehouse(pipeline) as warehouse,
+        opened_warehouse(pipeline) as warehouse,
         spinner("querying the warehouse"),
     ):
         known = state_lookup.known_checks(db, pipeline, scope.start, scope.end) if db else None
@@ -222,7 +222,7 @@ def quality(scope: ReportRange, as_json: bool) -> None:
     Exit codes: 0 within what the pipeline file allows, 1 otherwise.
     """
     pipeline = load_pipeline(scope.path)
-    with _warehouse(pipeline) as warehouse, spinner("counting rows"):
+    with opened_warehouse(pipeline) as warehouse, spinner("counting rows"):
         result = quality_reports.quality(pipeline, warehouse, scope.start, scope.end, now=time.time())
     if as_json:
         print_json(reports.Quality.plain(result))
@@ -232,7 +232,8 @@ def quality(scope: ReportRange, as_json: bool) -> None:
 
 
 @contextmanager
-def _warehouse(pipeline: Pipeline) -> Iterator[DescribedWarehouse]:
+def opened_warehouse(pipeline: Pipeline) -> Iterator[DescribedWarehouse]:
+    """The warehouse of a pipeline, closed at the end."""
     warehouse = open_warehouse(pipeline)
     try:
         yield warehouse

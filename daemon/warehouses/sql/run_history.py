@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlglot import exp
 
@@ -172,7 +173,7 @@ def parse_runs(
     runs: dict[tuple[str, dt.date], Runs] = {}
     for row in rows:
         key = (row["processor"], row["date"])
-        run = _open_run(row) if row["open"] else _closed_run(row, history)
+        run = _open_run(row, history) if row["open"] else _closed_run(row, history)
         runs[key] = latest([runs.get(key, Runs()), Runs(open=run) if row["open"] else Runs(closed=run)])
     return runs
 
@@ -187,15 +188,15 @@ def latest(runs: Iterable[Runs]) -> Runs:
     return Runs(closed=newest(r.closed for r in candidates), open=newest(r.open for r in candidates))
 
 
-def _open_run(row: Mapping[str, Any]) -> HistoryRun:
+def _open_run(row: Mapping[str, Any], history: HistorySettings) -> HistoryRun:
     who = row["controller"]
     # A start that is not recorded counts as long ago: no date must wait for such a run.
     detail = f"started by {strip_unstorable(who)}" if who else ""
-    return HistoryRun(succeeded=False, started_at=_seconds(row["since"]) or 0.0, detail=detail)
+    return HistoryRun(succeeded=False, started_at=_seconds(row["since"], history) or 0.0, detail=detail)
 
 
 def _closed_run(row: Mapping[str, Any], history: HistorySettings) -> HistoryRun:
-    started, ended = _seconds(row["since"]), _seconds(row["ended"])
+    started, ended = _seconds(row["since"], history), _seconds(row["ended"], history)
     first, last = (moment for moment in (started or ended or 0.0, ended or started or 0.0))
     word, text = row["status"], _text(row["detail"])
     words = [strip_unstorable(word)] if word not in _GENERIC else []
@@ -207,8 +208,18 @@ def _closed_run(row: Mapping[str, Any], history: HistorySettings) -> HistoryRun:
     )
 
 
-def _seconds(micros: int | None) -> float | None:
-    return None if micros is None else int(micros) / 1e6
+def _seconds(micros: int | None, history: HistorySettings) -> float | None:
+    """Epoch seconds of a time that the query took for UTC, and that is local where the file states a zone."""
+    if micros is None:
+        return None
+    seconds = int(micros) / 1e6
+    if history.timezone is None:
+        return seconds
+    try:
+        local = dt.datetime.fromtimestamp(seconds, dt.UTC).replace(tzinfo=ZoneInfo(history.timezone))
+        return local.timestamp()
+    except (OverflowError, ValueError):  # beyond the years that a calendar has
+        return seconds
 
 
 def _text(detail: str | None) -> str:

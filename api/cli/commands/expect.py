@@ -1,0 +1,60 @@
+"""`backfilld expect`: what the rules would not see, and which rules would see more."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from backfilld.api.cli import show_expectations
+from backfilld.api.cli.commands.report import ReportRange, opened_warehouse, range_arguments
+from backfilld.api.cli.output import example, json_option, print_json, print_lines, spinner
+from backfilld.api.schemas import reports
+from backfilld.daemon.adapters import load_pipeline
+from backfilld.daemon.reports import blindness, suggestions
+
+
+@click.group()
+def expect() -> None:
+    """Show what the rules miss, and propose rules."""
+
+
+@expect.command(epilog=example("expect blind 2024-01-01 2024-03-31 --fail-above 0.2"))
+@range_arguments
+@click.option(
+    "--fail-above",
+    type=click.FloatRange(0, 1),
+    help="Exit with 1 if more than this share of damages passes, for any processor.",
+)
+@json_option
+def blind(scope: ReportRange, fail_above: float | None, as_json: bool) -> None:
+    """Show how much damage of complete dates the rules would not see.
+
+    Nothing is changed: the figures of complete dates are damaged in memory, and judged.
+    """
+    pipeline = load_pipeline(scope.path)
+    with opened_warehouse(pipeline) as warehouse, spinner("counting rows"):
+        result = blindness.blindness(pipeline, warehouse, scope.start, scope.end, now=time.time())
+    if as_json:
+        print_json(reports.Blindness.plain(result))
+    else:
+        print_lines(show_expectations.blindness(result))
+    worst = max(blindness.blind_ratios(result).values(), default=0.0)
+    raise click.exceptions.Exit(1 if fail_above is not None and worst > fail_above else 0)
+
+
+@expect.command(epilog=example("expect suggest 2023-10-24 2024-03-31"))
+@range_arguments
+@json_option
+def suggest(scope: ReportRange, as_json: bool) -> None:
+    """Propose rules from complete dates, as lines of the pipeline file.
+
+    Each is tried on months that it was not learned from: at most 1 % of their dates would be false alarms.
+    """
+    pipeline = load_pipeline(scope.path)
+    with opened_warehouse(pipeline) as warehouse, spinner("counting rows"):
+        result = suggestions.suggest(pipeline, warehouse, scope.start, scope.end, now=time.time())
+    if as_json:
+        print_json(reports.Suggestions.plain(result))
+    else:
+        print_lines(show_expectations.suggestions(result))

@@ -1,0 +1,72 @@
+"""The page of one processor: its rows over the dates with their bounds, and how long its attempts took."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+
+from flask import render_template
+
+from backfilld.api.daemon_protocol import DaemonService
+from backfilld.api.endpoint import parse
+from backfilld.api.page import chart
+from backfilld.api.page.chart import Bounds
+from backfilld.api.page.rendering import query_fields
+from backfilld.api.schemas.requests import ByDate
+from backfilld.daemon.engine.commands import NotFound
+from backfilld.state.pipeline.processor import Processor
+from backfilld.state.store import calendar_days, grid
+from backfilld.state.suggestions import did_you_mean
+
+SPAN = dt.timedelta(days=26 * 7)
+DAY = dt.timedelta(days=1)
+
+
+def processor(service: DaemonService, name: str) -> str:
+    """Half a year of one processor, from `start` on; by default the latest."""
+    known = service.pipeline.processors
+    if name not in known:
+        raise NotFound(f"there is no processor '{name}'; {did_you_mean(name, known)}")
+    start = _start(service)
+    end = start + SPAN - DAY
+    with service.context.db.read() as tx:
+        figures = grid.figures(tx, name, start, end)
+        counts = calendar_days.between(tx, start, end)
+    rows = {f.date: (float(f.rows), f.verdict) for f in figures if f.rows is not None}
+    seconds = {f.date: (f.seconds, f.verdict) for f in figures if f.seconds is not None}
+    return render_template(
+        "processor.html",
+        processor=known[name],
+        start=start,
+        end=end,
+        before=start - SPAN,
+        after=start + SPAN,
+        rows=chart.draw(start, end, rows, _bounds(service, known[name], rows, counts)),
+        seconds=chart.draw(start, end, seconds),
+    )
+
+
+def _start(service: DaemonService) -> dt.date:
+    fields = query_fields("start")
+    if fields:
+        return parse(ByDate, {"date": fields["start"]}).date
+    with service.context.db.read() as tx:
+        span = grid.span(tx)
+    if span is None:
+        return dt.datetime.fromtimestamp(service.context.now(), dt.UTC).date()
+    return max(span[0], span[1] - SPAN + DAY)
+
+
+def _bounds(
+    service: DaemonService,
+    processor: Processor,
+    dates: Mapping[dt.date, object],
+    counts: Mapping[dt.date, Mapping[str, int] | None],
+) -> dict[dt.date, Bounds]:
+    """The rows that each date may have by the pipeline file as it is now, without comparison with others."""
+    expectation = processor.expect.without_ratio
+    ranges = {
+        date: expectation.row_range(service.pipeline.seasons.day(date, counts.get(date)), None)
+        for date in dates
+    }
+    return {date: (allowed.least, allowed.most) for date, allowed in ranges.items()}
