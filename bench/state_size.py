@@ -91,7 +91,7 @@ def measure(number: int) -> str:
 
 def _settled(number: int, folder: Path) -> World:
     """A world at rest with so many dates: the engine brings some there, the others stand where those do."""
-    shape = tomllib.loads(toml(["true", "{date}"], writers=SLOTS, lookback=30))
+    shape = tomllib.loads(toml(["true", "{date}"], writers=SLOTS, lookback=365))
     world = World(parse_pipeline(shape, Path("bench.toml")), {}, folder)
     world.warehouse, world.events = Instant(), _DiscardedEvents()  # type: ignore[assignment]
     world.start()

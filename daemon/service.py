@@ -84,7 +84,7 @@ class Service:
         self._lock = open_lock(self.db, Holder.me(since=time.time(), listen=settings.listen))
         self.db.fence(self._lock.check)
         self._leadership = Leadership(self._lock, self._open_state)
-        self._lead_or_close()
+        self._lead_or_stand_by()
         self._recovered_term = 0
         self.backups = Backups(self.db, now=time.time) if self.db.sqlite else None
         self.warehouse = warehouse or open_warehouse(
@@ -114,15 +114,6 @@ class Service:
         self._scheduler = _scheduler()
         self._clock = ClockMonitor(ClockStepDetector(time.time, time.monotonic), self._on_clock_step)
 
-    def _lead_or_close(self) -> None:
-        """Take the lead, or stand by for it; close the database where neither is possible."""
-        with contextlib.ExitStack() as undo:
-            undo.callback(self.db.close)
-            undo.callback(self._lock.release)
-            self._leadership.ensure_leader()
-            self._refuse_other_pipeline()
-            undo.pop_all()
-
     def _new_engine_worker(self, manager: Manager) -> Worker:
         """The worker that ticks, and feeds the watchdog after each tick."""
         return Worker(
@@ -132,6 +123,15 @@ class Service:
             on_iteration=manager.beat,
             poll_interval=manager.beat_seconds,
         )
+
+    def _lead_or_stand_by(self) -> None:
+        """Acquire leadership if it is free. After a refusal nothing stays open."""
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.db.close)
+            undo.callback(self._lock.release)
+            self._leadership.ensure_leader()
+            self._refuse_other_pipeline()
+            undo.pop_all()
 
     def _open_state(self) -> None:
         """As the new leader: check that the database is intact and not lost, and migrate it."""

@@ -56,6 +56,12 @@ def last_line(output: str) -> str:
     return strip_control(lines[-1]).strip()[:_LINE] if lines else ""
 
 
+def matching_line(output: str, pattern: str) -> str:
+    """The last line of a job's output that a regular expression matches; empty where none does."""
+    matching = [line for line in output.splitlines() if re.search(pattern, line)]
+    return last_line("\n".join(matching))
+
+
 def strip_control(text: str) -> str:
     """A foreign text with escape sequences of terminals removed, and a blank for each control character."""
     plain = _ESCAPES.sub("", strip_unstorable(text))

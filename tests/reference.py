@@ -27,7 +27,9 @@ from backfilld.api.routes import SECTIONS
 from backfilld.api.schemas.fields import BackfillStatus
 from backfilld.daemon.adapters import installed
 from backfilld.daemon.settings import DEFAULT_LISTEN, VARIABLES, Settings
+from backfilld.state.pipeline.days_settings import DaysSettings
 from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
+from backfilld.state.pipeline.need_settings import NeedSettings
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.pipeline import EngineSettings, Pipeline
 from backfilld.state.pipeline.processor import Processor
@@ -64,12 +66,14 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "warehouse": WarehouseSettings,
     "history": HistorySettings,
     "calendar": CalendarSettings,
+    "days": DaysSettings,
     "season": SeasonSettings,
     "jobs": JobDefaults,
     "executor": ExecutorSettings,
     "engine": EngineSettings,
     "phase": Phase,
     "processor": Processor,
+    "need": NeedSettings,
     "expect": Expectation,
     "ratio": Ratio,
     "quality": Quality,
@@ -114,20 +118,19 @@ _KINDS: Mapping[str, str] = {
     "TableName": "table's name",
     "Column": "column",
     "Duration": "duration",
-    "Bounds": "list of 1 or 2 numbers",
-    "Share": "number",
-    "Rows": "list of 1 or 2 numbers",
+    "Size": "size",
+    **dict.fromkeys(("Bounds", "Rows"), "list of 1 or 2 numbers"),
     "RowsPer": "table of lists of 1 or 2 numbers",
-    "Distinct": "tables of their own",
-    "Ramp": "tables of their own",
+    **dict.fromkeys(("Distinct", "Ramp"), "tables of their own"),
     "str": "text",
     "int": "whole number",
-    "float": "number",
+    **dict.fromkeys(("float", "Share"), "number"),
     "bool": "true or false",
     "dt.date": "date",
-    "Priority": "text",
+    "tuple[dt.date, ...]": "list of dates, or a file's name",
+    **dict.fromkeys(("Period", "Pattern", "Since", "Priority"), "text"),
     "Mapping[str, str]": "table of texts",
-    "tuple[str, ...]": "list of texts",
+    **dict.fromkeys(("tuple[str, ...]", "tuple[Weekday, ...]"), "list of texts"),
     "tuple[Column, ...]": "list of columns",
 }
 
@@ -243,6 +246,8 @@ def _default(field: FieldInfo, annotation: str) -> str:
         return ""
     if annotation.startswith("Duration"):
         return f'`"{_span(value)}"`'
+    if annotation == "Size":
+        return f'`"{value / 1e9:g}GB"`'
     return f"`{_toml(value.value if isinstance(value, Enum) else value)}`"
 
 

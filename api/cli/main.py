@@ -25,9 +25,7 @@ GROUPS: Mapping[str, Mapping[str, Verb]] = {
     "Run": {
         "preflight": Verb("report:preflight", "Check that a range of dates can start."),
         "serve": Verb("serve:serve", "Run the daemon until SIGTERM."),
-        "demo": Verb(
-            "demo:demo", "Run a small NBA platform on an embedded lake, and see three faults caught."
-        ),
+        "demo": Verb("demo:demo", "Run a small NBA platform, with three faults."),
     },
     "Requests": {
         "enqueue": Verb("control:enqueue", "Request a backfill of START to END."),

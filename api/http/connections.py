@@ -69,8 +69,24 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.waiting_since = self.creation_time
         """When the connection was opened, its last response ended, or the request under way began."""
         self.answered = False
+        self.closed = False
         self.operator = False
         """Whether its latest request had the scope `operate`."""
+
+    def handle_close(self) -> None:
+        """Close the connection."""
+        self.closed = True
+        super().handle_close()
+
+    # waitress polls the connections that it listed before some of them were closed. A new connection with the
+    # descriptor of a closed one would get its event, and be closed for it.
+    def readable(self) -> bool:
+        """Whether to poll for data."""
+        return not self.closed and bool(super().readable())
+
+    def writable(self) -> bool:
+        """Whether to poll for room to send, or to be closed."""
+        return not self.closed and bool(super().writable())
 
     def received(self, data: bytes) -> bool:
         """Take in a part of a request. TLS is refused at once: it never has the end of a request."""

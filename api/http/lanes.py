@@ -48,7 +48,7 @@ LIMITS: Mapping[Lane, Limits] = {
     Lane.STEER: Limits(threads=2),
     Lane.ENQUEUE: Limits(threads=1, share=0.3),
     Lane.READ: Limits(threads=2, share=0.1),
-    Lane.REPORT: Limits(threads=2, share=0.15),
+    Lane.REPORT: Limits(threads=6, share=0.15),  # more than reports run at once: the others are logs
 }
 
 _READ_METHODS = ("GET", "HEAD")

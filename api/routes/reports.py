@@ -21,7 +21,7 @@ from backfilld.daemon.reports.plan import plan as plans
 
 section = Router("reports", "What exists for a range of dates, and what would run")
 MAX_CONCURRENT_REPORTS = 4
-"""Half of the server's threads: a slow warehouse leaves the others for control requests."""
+"""Fewer than the threads of their lane: a slow warehouse leaves the others for logs."""
 RETRY_SECONDS = 10
 
 _report_slots = threading.BoundedSemaphore(MAX_CONCURRENT_REPORTS)

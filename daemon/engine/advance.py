@@ -6,12 +6,18 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import replace
 
-from backfilld.daemon.engine import earlier_states, hold_placement, lookback, ratio_references, stale_dates
+from backfilld.daemon.engine import earlier_states, hold_placement, ratio_references, stale_dates, upstream
 from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
-from backfilld.daemon.engine.advance_reasons import admission_reason, advance_reason
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.date_owners import forced_pairs, read_owners, stop_if_too_many_failed
-from backfilld.daemon.engine.selected import mark_unselected_stale, selected_now, unselected_reasons
+from backfilld.daemon.engine.selected import (
+    mark_unselected_stale,
+    needed_now,
+    selected_now,
+    unselected_reasons,
+    waited_for,
+)
+from backfilld.daemon.engine.transition_reasons import admission_reason, advance_reason
 from backfilld.daemon.events import DateMoved, GateEvaluated
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
 from backfilld.state.records import CheckRow, DateRow
@@ -29,7 +35,6 @@ from backfilld.state.rules.gates import (
 from backfilld.state.rules.machine import FINAL, Trigger
 from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.ownership import Ownership
-from backfilld.state.rules.selection import upstream
 from backfilld.state.store import calendar_days, check_resets, checks, dates, holds, interests, transitions
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
@@ -62,9 +67,9 @@ class Advancer:
             owners=read_owners(tx, due_dates),
             checks_by_date=checks.for_dates(tx, due_dates),
             days={date: self._pipeline.seasons.day(date, count) for date, count in counts_by_date.items()},
-            upstream=lookback.UpstreamReader(tx, self._context, max(due_dates, default=dt.date.min)),
+            upstream=upstream.UpstreamReader(tx, self._context, max(due_dates, default=dt.date.min)),
             held=hold_placement.held_processors(self._pipeline, holds.all_holds(tx)),
-            without_calendar=lookback.without_calendar(
+            without_calendar=upstream.without_calendar(
                 tx, self._context, [r.date for r in due if r.state == PENDING]
             ),
         )
@@ -72,21 +77,19 @@ class Advancer:
     def _finish(self, batch: AdvanceBatch) -> None:
         tx, now = batch.tx, self._context.now()
         dates.set_waiting(tx, batch.waits)  # first: later writes may make some of them due again
-        sequential = stale_dates.sequential(self._pipeline)
+        again = stale_dates.rewritten(tx, self._pipeline, batch.admitted)
         readmitted = transitions.readmitted(tx, batch.admitted)
-        forced = forced_pairs(self._pipeline, batch.admitted, batch.owners, batch.checks_by_date)
-        check_resets.reset_for(
-            tx, batch.admitted, self._pipeline.processors, now, sequential, readmitted, forced
-        )
+        forced = forced_pairs(self._pipeline, batch.admitted, batch.owners)
+        check_resets.reset_for(tx, batch.admitted, self._pipeline.processors, now, again, readmitted, forced)
         interests.admitted(tx, [row.date for row in batch.admitted])
         stale_dates.clear(tx, self._context, batch.ended)
         mark_unselected_stale(tx, self._context, batch.ended, batch.owners)
         dependents = sorted(row.date for row in (*batch.admitted, *batch.unchecked))
-        lookback.create_lookback_checks(tx, self._context, [batch.days[date] for date in dependents])
+        upstream.create_needed_checks(tx, self._context, [batch.days[date] for date in dependents])
         checks.request_check(tx, batch.to_query, now, evaluated=True)
         checks.clear_runnable(tx, batch.not_startable)
         checks.set_runnable(tx, batch.startable)
-        lookback.wake_unblocked(tx, self._context, batch.waived)
+        upstream.wake_unblocked(tx, self._context, batch.waived)
         checks.request_check(
             tx, ratio_references.waiting_pairs(self._pipeline, batch.waived), now, evaluated=True
         )
@@ -188,10 +191,10 @@ class Advancer:
     def _decide(
         self, batch: AdvanceBatch, walk: DateWalk, stage: Stage, date_checks: Mapping[str, CheckRow]
     ) -> Decision:
-        """The decision of the gate. Earlier dates are read only where it would open."""
+        """The decision of the gate. Earlier dates are read only where it would open or a job would start."""
         owners, first_phase = batch.owners[walk.row.date], stage.phase is self._pipeline.phase[0]
         selected = selected_now(walk.row, owners, date_checks)
-        needed = frozenset() if selected is None else frozenset(upstream(self._pipeline, selected))
+        needed = needed_now(self._pipeline, selected)
         context = GateContext(
             now=self._context.now(),
             entered_at=walk.entered_at,
@@ -204,18 +207,19 @@ class Advancer:
             held=batch.held,
         )
         decision = decide(stage, date_checks, context)
-        window = lookback.window(self._pipeline, self._context.machine, stage, batch.days[walk.row.date])
-        if not isinstance(decision, Advance) or window is None:
+        if not isinstance(decision, Advance | Start):
             return decision
-        entered = {p.name for p in window.entered.processor}
-        if selected is not None and not entered & (selected | needed):
-            return decision
-        missing = batch.upstream.missing(window)
-        if missing is not None:
+        day = batch.days[walk.row.date]
+        following = self._pipeline.stages[self._context.machine.after(stage, day) :][:1]
+        here = waited_for(stage.processors, selected, needed)
+        entered = waited_for((p for other in following for p in other.processors), selected, needed)
+        missing = batch.upstream.missing_texts(here, day, date_checks)
+        entry = batch.upstream.entry_text(entered, day, date_checks)
+        if missing or entry:
             batch.unchecked.append(walk.row)
-            text = f"{missing[0]} in {window.phase.name}"
-            return decide(stage, date_checks, replace(context, missing_upstream=text))
-        return Wait(waiting=WaitReason.CALENDAR) if batch.upstream.without_calendar(window) else decision
+            return decide(stage, date_checks, replace(context, missing_upstream=missing, blocks_entry=entry))
+        unknown = batch.upstream.without_calendar([*here, *entered], day.date)
+        return Wait(waiting=WaitReason.CALENDAR) if unknown else decision
 
     def _advance(
         self,
@@ -228,6 +232,15 @@ class Advancer:
         names = [p.name for p in stage.processors]
         obsolete = [n for n in names if date_checks[n].waived_by and n not in decision.waivers]
         checks.clear_waivers(batch.tx, [(walk.row.date, name) for name in obsolete])
+        checks.set_satisfied(
+            batch.tx,
+            [
+                (walk.row.date, n)
+                for n in names
+                if date_checks[n].verdict.satisfied
+                and not (date_checks[n].satisfied or n in decision.waivers)
+            ],
+        )
         for processor, waiver in decision.waivers.items():
             checks.waive(batch.tx, walk.row.date, processor, by=waiver.by, reason=waiver.reason)
             batch.waived.append((walk.row.date, processor))

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from backfilld.daemon.engine import lookback
+from backfilld.daemon.engine import upstream
 from backfilld.daemon.events import Event
 from backfilld.state.records import BackfillRow, CheckRow, DateRow
 from backfilld.state.rules.calendar import Day
@@ -28,7 +28,7 @@ class AdvanceBatch:
     days: Mapping[dt.date, Day]
     held: Mapping[str, str]
     without_calendar: Collection[dt.date]
-    upstream: lookback.UpstreamReader
+    upstream: upstream.UpstreamReader
     admitted: list[DateRow] = field(default_factory=list)
     unchecked: list[DateRow] = field(default_factory=list)
     """The dates that wait for an earlier one, which may have no check yet."""

@@ -2,7 +2,7 @@
 
 - A date that lost its counts is put back to `pending`, which dismisses it, unless it had attempts.
 - A done date that was not expected and now is, is marked as regressed.
-- Checks that rest on the old expectation are queried again, and the lookback checks of live dates are created
+- Checks that rest on the old expectation are queried again, and the checks that live dates need are created
   again. Dates behind an earlier one are evaluated again.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 
-from backfilld.daemon.engine import lookback, regressed_dates
+from backfilld.daemon.engine import regressed_dates, upstream
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.requeue import requeued_event
 from backfilld.daemon.events import Event
@@ -20,7 +20,7 @@ from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL, Trigger
-from backfilld.state.store import calendar_days, checks, dates, lookback_checks, transitions
+from backfilld.state.store import calendar_days, checks, dates, transitions, upstream_checks
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.transitions import DateStatus, Transition
 
@@ -40,7 +40,7 @@ def apply_calendar_changes(
     events = _readmit(tx, context, rows, stored)
     events += regressed_dates.update(tx, context, sorted(rows))
     dates.make_waiting_due(tx, WaitReason.EARLIER_DATE, now)
-    lookback.create_lookback_checks(tx, context, admitted_days(tx, context))
+    upstream.create_needed_checks(tx, context, admitted_days(tx, context))
     return events
 
 
@@ -48,9 +48,10 @@ def apply_pipeline_changes(tx: Transaction, context: EngineContext) -> list[Even
     """Apply a changed pipeline file to live dates, and to done ones that were not expected."""
     live = admitted_days(tx, context)
     dates.set_season(tx, [(day.date, day.season or "") for day in live])
-    for start, end in lookback.spans(context.pipeline, live):
-        lookback_checks.request_between(tx, start, end, context.now())
-    lookback.create_lookback_checks(tx, context, live)
+    graph = upstream.needs_graph(tx, context.pipeline)
+    for start, end in upstream.spans(context.pipeline, graph, live):
+        upstream_checks.request_between(tx, start, end, context.now())
+    upstream.create_needed_checks(tx, context, live)
     dismissed = [day.date for day in live if not day.expected]
     events = _readmit(tx, context, dates.get_many(tx, dismissed), checks.for_dates(tx, dismissed))
     not_expected = dates.not_expected(tx)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -25,19 +26,31 @@ def count(
 ) -> list[Incident]:
     """Count the first verdict after each attempt. Hold processors that reach `breaker_threshold`.
 
-    Want of data is counted once for each date, by the query that confirms it: rows may show until then.
+    An attempt of several dates counts once: as an error where none of them is satisfied. Want of data is
+    counted by the query that confirms it: rows may show until then.
     """
     limit = context.pipeline.jobs.breaker_threshold
-    incidents = []
+    results: dict[_Attempt, list[CheckResult]] = defaultdict(list)
     for check, result in judged:
         processor = context.pipeline.processors.get(check.processor)
-        if not limit or processor is None or not _is_counted(processor, check, result):
-            continue
-        if result.judgement.verdict.satisfied:
-            circuit_breaker.reset(tx, check.processor)
-        elif result.judgement.verdict not in (Verdict.UNKNOWN, Verdict.RUNNING):
-            incidents += _count_error(tx, context, check, result, limit)
+        if limit and processor is not None and _is_counted(processor, check, result):
+            results[_attempt(check)].append(result)
+    incidents = []
+    for (name, *_), of_attempt in results.items():
+        errors = [r for r in of_attempt if r.judgement.verdict not in (Verdict.UNKNOWN, Verdict.RUNNING)]
+        if any(result.judgement.verdict.satisfied for result in errors):
+            circuit_breaker.reset(tx, name)
+        elif errors:
+            incidents += _count_error(tx, context, errors[0], limit)
     return incidents
+
+
+_Attempt = tuple[str, float | None, float | None]
+"""A processor's latest attempt, by its start and its end: one for all dates of a batch."""
+
+
+def _attempt(check: CheckRow) -> _Attempt:
+    return check.processor, check.last_attempt_started_at, check.last_attempt_ended_at
 
 
 def _is_counted(processor: Processor, check: CheckRow, result: CheckResult) -> bool:
@@ -48,17 +61,16 @@ def _is_counted(processor: Processor, check: CheckRow, result: CheckResult) -> b
     return attempts >= limit and due_at is not None and result.asked_at >= due_at
 
 
-def _count_error(
-    tx: Transaction, context: EngineContext, check: CheckRow, result: CheckResult, limit: int
-) -> list[Incident]:
+def _count_error(tx: Transaction, context: EngineContext, result: CheckResult, limit: int) -> list[Incident]:
+    name = result.processor
     error = f"{result.judgement.verdict}: {result.judgement.reason}"
-    length = circuit_breaker.extend(tx, check.processor, _signature(error))
+    length = circuit_breaker.extend(tx, name, _signature(error))
     if length < limit:
         return []
-    reason = f"{check.processor} is paused: the same error {length} times in a row: {error}"
-    if not hold_placement.place_hold(tx, context, "processor", check.processor, reason=reason):
+    reason = f"{name} is paused: the same error {length} times in a row: {error}"
+    if not hold_placement.place_hold(tx, context, "processor", name, reason=reason):
         return []
-    circuit_breaker.reset(tx, check.processor)
+    circuit_breaker.reset(tx, name)
     return [Incident(kind="breaker", text=reason)]
 
 

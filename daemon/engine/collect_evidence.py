@@ -15,11 +15,11 @@ from backfilld.daemon.engine import (
     calendar_changes,
     circuit_breaker,
     foreign_writes,
-    lookback,
     ratio_references,
     recovered_dates,
     regressed_dates,
     stale_dates,
+    upstream,
     volumes,
 )
 from backfilld.daemon.engine.context import ACTOR, EngineContext
@@ -96,18 +96,20 @@ class Validator:
         return judged_count
 
     def refresh_calendar(self, start: dt.date, end: dt.date) -> None:
-        """Read the calendar for the dates and their lookback, and make the dates due that wait for it.
+        """Read the calendar for the dates and those that they need, and make the dates due that wait for it.
 
         Raises:
             WarehouseError: the calendar could not be read.
         """
-        first, last = lookback.calendar_span(self._context.pipeline, start, end)
-        answer = self._warehouse.counts(first, last)
-        span = (dt.date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1))
+        with self._context.db.read() as tx:
+            graph = upstream.needs_graph(tx, self._context.pipeline)
+        first = upstream.calendar_start(self._context.pipeline, graph, start)
+        answer = self._warehouse.counts(first, end)
+        span = (dt.date.fromordinal(n) for n in range(first.toordinal(), end.toordinal() + 1))
         counts = self._context.pipeline.seasons.counts_of(span, answer)
         now = self._context.now()
         with self._context.db.write() as tx:
-            known = calendar_days.between(tx, first, last)
+            known = calendar_days.between(tx, first, end)
             calendar_days.save(tx, counts, now)
             dates.make_waiting_due(tx, WaitReason.CALENDAR, now)
             changed = [date for date in counts if date in known and known[date] != counts[date]]
@@ -184,13 +186,15 @@ class Validator:
             if purpose == "gate":
                 attempt_verdicts.record(tx, saved)
             judged_dates = sorted({date for date, _ in saved_pairs})
-            satisfied = [(r.date, r.processor) for _, r in saved if r.judgement.verdict.satisfied]
+            satisfied = [
+                (r.date, r.processor) for c, r in saved if r.judgement.verdict.satisfied and not c.satisfied
+            ]
             incidents = circuit_breaker.count(tx, self._context, saved)
             moves = stale_dates.mark_stale(tx, self._context, saved)
             moves += recovered_dates.update(tx, self._context, saved)
             incidents += regressed_dates.update(tx, self._context, judged_dates)
             dates.make_dates_due(tx, judged_dates, dates.IMMEDIATELY)
-            lookback.wake_unblocked(tx, self._context, satisfied)
+            upstream.wake_unblocked(tx, self._context, satisfied)
             changed = {
                 (r.date, r.processor)
                 for c, r in saved

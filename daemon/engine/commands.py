@@ -9,7 +9,7 @@ import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterator
 
-from backfilld.daemon.engine import budgets, lookback, ratio_references, regressed_dates, stale_dates
+from backfilld.daemon.engine import budgets, ratio_references, regressed_dates, stale_dates, upstream
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.date_owners import cancel_unwanted, retry_failed
 from backfilld.daemon.engine.hold_placement import place_hold
@@ -191,7 +191,7 @@ class Commands:
         """Requeue one ended date.
 
         `cascades`: rerun its sequential phases whatever their verdicts, and those of every later done date
-        that is stale because of it, now or through what this retry repairs (`engine.cascade`).
+        that is stale because of it, now or through what this retry repairs (`engine.stale_dates`).
 
         Raises:
             NotFound: the date was never enqueued.
@@ -249,7 +249,7 @@ class Commands:
                 )
             regressed_dates.update(tx, self._context, [date])
             dates.make_dates_due(tx, [date], now)
-            lookback.wake_unblocked(tx, self._context, [(date, processor)])
+            upstream.wake_unblocked(tx, self._context, [(date, processor)])
             compared = ratio_references.waiting_pairs(self._context.pipeline, [(date, processor)])
             checks.request_check(tx, compared, self._context.now())
         self._context.emit_all(moves)

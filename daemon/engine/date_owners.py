@@ -11,7 +11,7 @@ from backfilld.daemon.events import DateMoved, Incident
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.records import Actor, AttemptStatus, BackfillRow, CheckRow, DateRow, RunMode
+from backfilld.state.records import Actor, AttemptStatus, BackfillRow, DateRow, RunMode
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.ownership import Ownership
@@ -35,22 +35,13 @@ def read_owners(tx: Transaction, wanted: Collection[dt.date]) -> dict[dt.date, O
 
 
 def forced_pairs(
-    pipeline: Pipeline,
-    admitted: Iterable[DateRow],
-    owners: Mapping[dt.date, Ownership],
-    known: Mapping[dt.date, Mapping[str, CheckRow]],
+    pipeline: Pipeline, admitted: Iterable[DateRow], owners: Mapping[dt.date, Ownership]
 ) -> set[Pair]:
-    """The outputs that admitted dates are to rewrite once.
-
-    That is what the backfills that they are admitted for select with force; in a cascade also what is stale.
-    """
+    """The outputs that admitted dates rewrite once: what forcing backfills select that wait for admission."""
     forced: set[Pair] = set()
     for row in admitted:
         forcing = [owner for owner in owners[row.date].restarting if owner.force]
         forced |= {(row.date, n) for n in pipeline.processors if any(o.selects(n) for o in forcing)}
-        if row.cascades:
-            checked = known.get(row.date, {}).values()
-            forced |= {(row.date, check.processor) for check in checked if check.stale_at is not None}
     return forced
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.ratio_references import compared_with
-from backfilld.state.formatting import last_line
+from backfilld.state.formatting import last_line, matching_line
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
 from backfilld.state.store import checks
@@ -43,10 +43,12 @@ def release(
     closed_ids = {attempt.row.id for attempt in closed}
     results = []
     for attempt in closed:
+        # One factor for all its dates, so that they stay one batch.
+        jitter = context.rng.uniform(0.75, 1.25)
         for date in attempt.dates:
             date_checks = checks_by_date[date]
             due_at = _query_due_at(context.pipeline, attempt, closed_ids, date_checks)
-            results.append(_result(context, attempt, date_checks[attempt.row.processor], due_at))
+            results.append(_result(context, attempt, date_checks[attempt.row.processor], due_at, jitter))
             _request_related_checks(tx, context.pipeline, attempt.row.processor, date, date_checks, due_at)
     checks.release(tx, results)
 
@@ -68,19 +70,21 @@ def _query_due_at(
     gate_stays_closed = any(
         c.runnable or (c.attempt_id is not None and c.attempt_id not in closed_ids) for c in siblings
     )
-    has_dependents = any(processor in p.after for p in stage.processors)
+    has_dependents = any(processor in p.predecessors for p in stage.processors)
     return due_at + pipeline.engine.batch_window if gate_stays_closed and not has_dependents else due_at
 
 
 def _result(
-    context: EngineContext, attempt: ClosedAttempt, check: CheckRow, query_due_at: float
+    context: EngineContext, attempt: ClosedAttempt, check: CheckRow, query_due_at: float, jitter: float
 ) -> AttemptResult:
     row, end = attempt.row, attempt.end
     pair = (check.date, check.processor)
     values: dict[str, object] = {}
     replaced = _writes_replaced_table(context.pipeline, row)
     if attempt.counts and not replaced:
-        values["retry_at"] = end.ended_at + _backoff_seconds(context, row.processor, check.attempt_count)
+        values["retry_at"] = end.ended_at + _backoff_seconds(
+            context, row.processor, check.attempt_count, jitter
+        )
     else:
         values["attempt_count"] = max(check.attempt_count - 1, 0)
     if end.ended_well and not replaced:
@@ -90,7 +94,7 @@ def _result(
             "last_attempt_started_at": row.started_at,
             "last_attempt_ended_at": end.ended_at,
             "last_attempt_succeeded": int(end.ended_well),
-            "last_attempt_detail": _detail(end, context.service),
+            "last_attempt_detail": _detail(context, end, row.processor),
         }
     return AttemptResult(pair=pair, attempt=row.id, query_due_at=query_due_at, values=values)
 
@@ -101,20 +105,24 @@ def _writes_replaced_table(pipeline: Pipeline, row: AttemptRow) -> bool:
     return processor is not None and processor.table != row.output
 
 
-def _backoff_seconds(context: EngineContext, processor: str, attempt_count: int) -> float:
+def _backoff_seconds(context: EngineContext, processor: str, attempt_count: int, jitter: float) -> float:
     """Doubled with each attempt, with jitter of 25 % so that the retries of many dates spread out."""
     base = context.pipeline.job_settings(processor).backoff
-    return float(base * 2 ** (max(attempt_count, 1) - 1)) * context.rng.uniform(0.75, 1.25)
+    return float(base * 2 ** (max(attempt_count, 1) - 1)) * jitter
 
 
-def _detail(end: AttemptEnd, service: str) -> str:
+def _detail(context: EngineContext, end: AttemptEnd, processor: str) -> str:
     """How the attempt ended, as verdict reasons show it: `exit 1: last line of its log`.
 
-    `service` is the systemd service, if any, whose sandbox may have refused what the job wanted to write.
+    `error_pattern` chooses another line. `service` of the context is the systemd service, if any, whose
+    sandbox may have refused what the job wanted to write.
     """
     code = f"exit {end.exit_code}" if end.exit_code is not None else end.detail
     status = str(end.status) if end.status is not AttemptStatus.EXITED else ""
-    detail = ": ".join(word for word in (status, code, last_line(end.tail)) if word)
+    pattern = context.pipeline.job_settings(processor).error_pattern
+    line = matching_line(end.tail, pattern) if pattern and not end.ended_well else ""
+    detail = ": ".join(word for word in (status, code, line or last_line(end.tail)) if word)
+    service = context.service
     if service and not end.ended_well and any(words in end.tail for words in _REFUSALS):
         return f"{detail}; if the sandbox of {service} refuses that, open it with deploy/systemd/jobs.conf"
     return detail

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from backfilld.daemon.engine import budgets, hold_placement
+from backfilld.daemon.engine import budgets, hold_placement, upstream
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import AttemptStarted, Event
 from backfilld.daemon.executors.adapter import Executor, Handle, Job, JobResult
@@ -128,7 +128,7 @@ class Launcher:
         running = attempts.running(tx)
         limits = self._limits(tx, running)
         limits_by_dates = {name: limit * self._processors[name].batch for name, limit in limits.items()}
-        candidates = self._with_fresh_evidence(tx, limits_by_dates)
+        candidates = self._with_satisfied_needs(tx, self._with_fresh_evidence(tx, limits_by_dates))
         free = self._context.pipeline.jobs.slots - len(running)
         on_executor = self._free_on_executors(running)
         writers = {(a.output, a.writer) for a in running}
@@ -176,6 +176,14 @@ class Launcher:
             checks.request_check(tx, outdated, self._context.now())
             candidates = checks.runnable(tx, limits)
         return [c for c in candidates if (c.asked_at or 0.0) >= oldest]
+
+    def _with_satisfied_needs(self, tx: Transaction, candidates: Sequence[CheckRow]) -> list[CheckRow]:
+        """The candidates whose upstream is satisfied still; dates of the other ones are evaluated again."""
+        reader = upstream.UpstreamReader(tx, self._context)
+        blocked = [c for c in candidates if reader.blocks(c.processor, c.date)]
+        checks.clear_runnable(tx, [(c.date, c.processor) for c in blocked])
+        dates.make_dates_due(tx, sorted({c.date for c in blocked}), dates.IMMEDIATELY)
+        return [c for c in candidates if c not in blocked] if blocked else list(candidates)
 
     def _batches(
         self, tx: Transaction, candidates: Sequence[CheckRow], date_rows: Mapping[dt.date, DateRow]

@@ -2,9 +2,9 @@
 
 A date that was not expected regresses when the calendar expects something of it.
 
-Each time a done date is judged again (by the sweep, a request, or a later date's lookback) its `regressed`
+Each time a done date is judged again (by the sweep, a request, or a later date's needs) its `regressed`
 text is updated. Uncertain verdicts do not count: an error proves nothing. The date stays done until an
-operator retries it. Later dates whose lookback includes it wait for it.
+operator retries it. Later dates that need it wait for it.
 """
 
 from __future__ import annotations

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.needs import Span
 from backfilld.state.rules.ownership import Ownership
-from backfilld.state.rules.selection import downstream
+from backfilld.state.rules.selection import downstream, upstream
 from backfilld.state.store import checks, date_marks, dates
 from backfilld.state.store.database import Transaction
 
@@ -28,6 +30,18 @@ def selected_now(
     return selected | {name for name, check in date_checks.items() if check.stale_at is not None}
 
 
+def needed_now(pipeline: Pipeline, selected: frozenset[str] | None) -> frozenset[str]:
+    """The unselected processors whose output of the same date a selected one is computed from."""
+    return frozenset() if selected is None else frozenset(upstream(pipeline, selected, same_date=True))
+
+
+def waited_for(
+    processors: Iterable[Processor], selected: frozenset[str] | None, needed: frozenset[str]
+) -> list[Processor]:
+    """Those of `processors` for whose earlier dates a date waits: selected, or needed by what is."""
+    return [p for p in processors if selected is None or p.name in selected | needed]
+
+
 def unselected_reasons(pipeline: Pipeline, date_checks: Mapping[str, CheckRow]) -> str:
     """What is not satisfied although the date is done as far as selected; empty if there is nothing."""
     known = [date_checks[name] for name in pipeline.processors if name in date_checks]
@@ -43,10 +57,11 @@ def mark_unselected_stale(
     narrow = {date: selected for date, selected in partly.items() if selected is not None}
     for date, date_checks in checks.for_dates(tx, narrow).items():
         changed = [c for c in date_checks.values() if c.attempt_count and c.last_attempt_succeeded]
-        stale = downstream(context.pipeline, (c.processor for c in changed)) - narrow[date]
+        rewritten = [check.processor for check in changed]
+        stale = downstream(context.pipeline, rewritten, same_date=True) - narrow[date]
         if stale:
             at = max(c.last_attempt_ended_at or 0.0 for c in changed)
-            date_marks.mark_stale(tx, date, date, at, sorted(stale))
+            date_marks.mark_stale(tx, date, Span(date, date), at, sorted(stale))
 
 
 def unselected_missing(tx: Transaction, context: EngineContext) -> list[checks.Pair]:

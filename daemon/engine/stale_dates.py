@@ -1,53 +1,61 @@
-"""Cascades: dates computed before an earlier date was repaired are stale and can be computed again.
+"""Cascades: dates computed before what they need was repaired are stale and can be computed again.
 
-The rule. A sequential phase computes a date from the phase before, over the dates of its lookback.
+The rule. What a date is computed from is in the graph of needs (`state.rules.needs`).
 
-- A date is *repaired* when the rows of a processor in that earlier phase change: when an attempt ends whose
-  rows are satisfied from then on, or when a verdict counts a different number of rows, whoever wrote them, or
-  when the sweep sees a foreign write.
-- A repair marks as *stale* every date from the repaired one to the last whose lookback includes it, if it has
-  output of the sequential phase without a successful attempt started since the repair, or if an attempt is
-  computing it now. Output of a successful attempt counts even before its rows are visible. A date whose
-  sequential phase has not run yet has no output and is not marked. So a first backfill marks none, because
-  its gates hold later dates back until earlier ones are satisfied.
+- An output is *repaired* when its rows change: when an attempt ends whose rows are satisfied from then on,
+  when a verdict counts another number of rows, whoever wrote them, or when the sweep sees a foreign write.
+- A repair marks as *stale* every date with an output that needs the repaired one and has rows without a
+  successful attempt started since the repair, or that an attempt is computing now. Output of a successful
+  attempt counts even before its rows are visible. What has not run yet has no output and is not marked. So a
+  first backfill marks none, because its gates hold later dates back until earlier ones are satisfied.
 - The mark names the latest repair. It stays until the date is done again and every output that a repair made
   stale comes from a successful attempt started since that repair.
 - A mark starts nothing by itself. A retry with `cascade` reruns the date and every stale done date in its
-  reach, whether stale now or through what this retry repairs. All phases are validated as usual; only the
-  sequential ones run once whatever their verdicts.
+  reach, whether stale now or through what this retry repairs. All phases are validated as usual. Outputs that
+  are stale, that need earlier dates, or that are downstream of such run once whatever their verdicts.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from backfilld.daemon.engine import lookback
+from backfilld.daemon.engine import upstream
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.requeue import requeue
 from backfilld.daemon.events import DateMoved
-from backfilld.state.pipeline.phase import DONE, Phase
+from backfilld.state.pipeline.phase import DONE
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, DateRow, Mark, RunMode
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.store import date_marks, dates
-from backfilld.state.store.checks import CheckResult
+from backfilld.state.rules.needs import Span
+from backfilld.state.store import checks, date_marks, dates
+from backfilld.state.store.checks import CheckResult, Pair
 from backfilld.state.store.database import Transaction
 
 
 @dataclass(frozen=True, slots=True)
 class _Repair:
-    """A date whose rows in the phase before a sequential one have changed, and when."""
+    """An output whose rows have changed, and when."""
 
-    phase: Phase
+    processor: str
     date: dt.date
     at: float
 
 
-def sequential(pipeline: Pipeline) -> list[str]:
-    """The processors of all sequential phases."""
-    return [p.name for phase in pipeline.phase if phase.sequential for p in phase.processor]
+def rewritten(tx: Transaction, pipeline: Pipeline, admitted: Iterable[DateRow]) -> set[Pair]:
+    """What runs once whatever its verdict, on those of the admitted dates that cascade."""
+    cascading = [row.date for row in admitted if row.cascades]
+    if not cascading:
+        return set()
+    always, graph = pipeline.needs.computed_over_dates(), pipeline.needs
+    pairs = {(date, name) for date in cascading for name in always}
+    for date, by_name in checks.for_dates(tx, cascading).items():
+        stale = {name for name, check in by_name.items() if check.stale_at is not None}
+        pairs |= {(date, name) for name in stale | graph.downstream(stale)}
+    return pairs
 
 
 def mark_stale(
@@ -57,14 +65,17 @@ def mark_stale(
 
     Returns the moves of the requeued dates. The caller emits them after the commit.
     """
-    repairs = list(_repairs(context.pipeline, list(judged)))
+    repairs = sorted(_repairs(judged), key=lambda repair: (repair.date, repair.at))
     if not repairs:
         return []
+    graph = upstream.needs_graph(tx, context.pipeline)
     date_rows = dates.get_many(tx, {repair.date for repair in repairs})
     for repair in repairs:
-        names = [p.name for p in repair.phase.processor]
-        until = lookback.last_dependent(context.pipeline, repair.phase, repair.date)
-        date_marks.mark_stale(tx, repair.date, until, repair.at, names)
+        names_by_span: dict[Span, list[str]] = defaultdict(list)
+        for name, span in graph.needed_by(repair.processor, repair.date):
+            names_by_span[span].append(name)
+        for span, names in names_by_span.items():
+            date_marks.mark_stale(tx, repair.date, span, repair.at, names)
     cascades = [row.date for row in date_rows.values() if row.cascades and row.state not in FINAL]
     return [move for date in cascades for move in requeue_stale(tx, context, date, actor=ACTOR)]
 
@@ -73,29 +84,26 @@ def clear(tx: Transaction, context: EngineContext, ended: Collection[DateRow]) -
     """Clear the mark of dates that are done again, with every stale output computed since the repair."""
     stale = [row.date for row in ended if row.stale_at is not None]
     if stale:
-        date_marks.clear_stale(tx, stale, list(context.pipeline.processors))
+        date_marks.clear_stale(tx, stale, context.pipeline.processors)
 
 
 def requeue_stale(tx: Transaction, context: EngineContext, date: dt.date, *, actor: str) -> list[DateMoved]:
-    """Requeue the stale done dates after `date` within the reach of its lookback."""
-    phases = [phase for phase in context.pipeline.phase if phase.sequential]
-    end = max((lookback.last_dependent(context.pipeline, phase, date) for phase in phases), default=date)
-    first = date + dt.timedelta(days=1)
-    reach = (end - date).days
+    """Requeue the stale done dates after `date` that need it, directly."""
+    graph = upstream.needs_graph(tx, context.pipeline)
+    end = max((graph.end(need, date) for need in graph.all_earlier), default=date)
+    if end <= date:
+        return []
+    first, reach = date + dt.timedelta(days=1), (end - date).days
     stale_rows = dates.page(tx, start=first, end=end, states=[DONE], mark=Mark.STALE, limit=reach)
     reason = f"cascade of {date}"
     return requeue(tx, context, stale_rows, mode=RunMode.RETRY, actor=actor, reason=reason, cascades=True)
 
 
-def _repairs(pipeline: Pipeline, judged: list[tuple[CheckRow, CheckResult]]) -> Iterator[_Repair]:
-    for phase in pipeline.phase:
-        before = lookback.phase_before(pipeline, phase)
-        names = [p.name for p in before.processor] if before else []
-        changes = [
-            (check.date, _changed_at(check, result)) for check, result in judged if check.processor in names
-        ]
-        changed = sorted((date, at) for date, at in changes if at is not None)
-        yield from (_Repair(phase, date, at) for date, at in changed)
+def _repairs(judged: Iterable[tuple[CheckRow, CheckResult]]) -> Iterator[_Repair]:
+    for check, result in judged:
+        at = _changed_at(check, result)
+        if at is not None:
+            yield _Repair(check.processor, check.date, at)
 
 
 def _changed_at(check: CheckRow, result: CheckResult) -> float | None:
@@ -103,7 +111,7 @@ def _changed_at(check: CheckRow, result: CheckResult) -> float | None:
     judgement = result.judgement
     if result.foreign_write:
         return result.asked_at
-    if not judgement.rows:
+    if not judgement.rows and not judgement.verdict.satisfied:
         return None
     if check.asked_at is not None and check.rows is not None and check.rows != judgement.rows:
         return check.last_attempt_ended_at if check.follows_attempt else result.asked_at

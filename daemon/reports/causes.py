@@ -6,18 +6,22 @@ A date behind an earlier date waits for what that one waits for, so the chain is
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backfilld.daemon.engine import lookback
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.lookback import Window
+from backfilld.daemon.engine.date_owners import read_owners
+from backfilld.daemon.engine.selected import needed_now, selected_now, waited_for
+from backfilld.daemon.engine.upstream import Missing, UpstreamReader
 from backfilld.daemon.reports.remedies import helpful_command
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import CheckRow, DateRow, HoldRow
+from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.machine import FINAL
+from backfilld.state.rules.ownership import Ownership
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import checks, dates
+from backfilld.state.store import calendar_days, checks, dates
 from backfilld.state.store.database import Transaction
 
 _UNDECIDED = (Verdict.UNKNOWN, Verdict.RUNNING)
@@ -35,30 +39,30 @@ class Cause:
     needs_operator: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Blocker:
-    """The earliest missing date since `start`."""
-
-    start: dt.date
-    date: dt.date
-    cause: Cause
-
-
 class CauseReader:
     """Reads the causes of waits in one transaction. Dates behind the same date share its cause."""
 
-    def __init__(self, tx: Transaction, context: EngineContext, active_holds: Sequence[HoldRow]) -> None:
+    def __init__(
+        self,
+        tx: Transaction,
+        context: EngineContext,
+        active_holds: Sequence[HoldRow],
+        rows: Sequence[DateRow],
+    ) -> None:
+        """`rows` are the dates in question: what blocks them is read at once."""
         self._tx = tx
         self._context = context
         self._holds = active_holds
-        self._blockers: dict[str, _Blocker] = {}
+        self._upstream = UpstreamReader(tx, context)
+        self._causes: dict[Missing, Cause] = {}
+        self._blockers = self._read_blockers(rows)
 
-    def cause(self, row: DateRow, window: Window | None = None) -> Cause:
-        """The cause of a live date's wait. `window` is its lookback; it is read where it is not given."""
+    def cause(self, row: DateRow) -> Cause:
+        """The cause of a live date's wait."""
         if row.waiting == WaitReason.HELD:
             cause = self._held(row)
         elif row.waiting == WaitReason.EARLIER_DATE:
-            cause = self._behind(row, window)
+            cause = self._behind(row)
         else:
             cause = Cause(row.waiting_text, row.waiting in _FOR_OPERATOR)
         if row.due_at is not None and row.due_at <= self._context.now():
@@ -71,22 +75,51 @@ class CauseReader:
         command = f"; backfilld release {hold.kind} {hold.key}" if hold and hold.key else ""
         return Cause(f"{row.waiting_text}{command}", hold is not None)
 
-    def _behind(self, row: DateRow, window: Window | None) -> Cause:
-        window = window or lookback.windows(self._tx, self._context, [row]).get(row.date)
-        blocker = self._blocker(window) if window else None
-        return blocker.cause if blocker else Cause("", needs_operator=False)
+    def _behind(self, row: DateRow) -> Cause:
+        """The cause of the date that blocks this one. A chain of blocked dates is read from its end."""
+        blocker = first = self._blocker(row)
+        chain: list[Missing] = []
+        while blocker is not None and blocker not in self._causes:
+            chain.append(blocker)
+            blocking = dates.get(self._tx, blocker[0])
+            blocker = self._blocker(blocking) if blocking is not None else None
+        for missing in reversed(chain):
+            self._causes[missing] = self._missing(*missing)
+        return self._causes[first] if first else Cause("", needs_operator=False)
 
-    def _blocker(self, window: Window) -> _Blocker | None:
-        """The earliest missing date of a window; None if it has none any more."""
-        known = self._blockers.get(window.phase.name)
-        if known is not None and known.start <= window.start <= known.date < window.end:
-            return known
-        missing = lookback.missing_upstream(self._tx, self._context, window)
-        if missing is None:
+    def _blocker(self, row: DateRow) -> Missing | None:
+        """The earliest missing upstream of a date that waits for an earlier one; None if it has none."""
+        if row.state in FINAL or row.waiting != WaitReason.EARLIER_DATE:
             return None
-        found = _Blocker(window.start, missing[0], self._missing(*missing))
-        self._blockers[window.phase.name] = found
+        if row.date not in self._blockers:
+            self._blockers |= self._read_blockers([row])
+        return self._blockers[row.date]
+
+    def _read_blockers(self, rows: Sequence[DateRow]) -> dict[dt.date, Missing | None]:
+        """The earliest missing upstream of each waiting date, in its state or in the one that follows."""
+        behind = [row for row in rows if row.state not in FINAL and row.waiting == WaitReason.EARLIER_DATE]
+        wanted = [row.date for row in behind]
+        counts, stored = calendar_days.for_dates(self._tx, wanted), checks.for_dates(self._tx, wanted)
+        owners = read_owners(self._tx, wanted)
+        found: dict[dt.date, Missing | None] = dict.fromkeys(wanted)
+        for row in behind:
+            if row.date in counts and row.state in self._context.pipeline.stage:
+                day = self._context.pipeline.seasons.day(row.date, counts[row.date])
+                found[row.date] = self._first_missing(row, day, stored[row.date], owners[row.date])
         return found
+
+    def _first_missing(
+        self, row: DateRow, day: Day, stored: Mapping[str, CheckRow], owners: Ownership
+    ) -> Missing | None:
+        pipeline = self._context.pipeline
+        stage = pipeline.stage[row.state]
+        selected = selected_now(row, owners, stored)
+        needed = needed_now(pipeline, selected)
+        for other in (stage, *pipeline.stages[self._context.machine.after(stage, day) :][:1]):
+            here = waited_for(other.processors, selected, needed)
+            if missing := self._upstream.missing_of(here, day, stored):
+                return min(missing.values())
+        return None
 
     def _missing(self, date: dt.date, processor: str) -> Cause:
         """Why an earlier date is not satisfied. Only a live one is filled by itself."""

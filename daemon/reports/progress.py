@@ -145,6 +145,7 @@ def progress(tx: Transaction, context: EngineContext) -> Progress:
             live=live,
             paused=paused,
             behind_earlier=waiting.get(WaitReason.EARLIER_DATE, 0),
+            held=waiting.get(WaitReason.HELD, 0),
             holds=active_holds,
             now=now,
         ),
@@ -152,16 +153,23 @@ def progress(tx: Transaction, context: EngineContext) -> Progress:
 
 
 def estimate(
-    pace: Pace, *, live: int, paused: int, holds: Sequence[HoldRow], now: float, behind_earlier: int = 0
+    pace: Pace,
+    *,
+    live: int,
+    paused: int,
+    holds: Sequence[HoldRow],
+    now: float,
+    behind_earlier: int = 0,
+    held: int = 0,
 ) -> Eta:
     """The rate, and the end of the live dates at this rate.
 
-    `paused` of them belong to paused or stopped backfills, `behind_earlier` wait for an earlier date.
+    `paused` of them belong to paused or stopped backfills, `behind_earlier` wait for an earlier date, `held`
+    for the release of a processor or table.
     """
     rate, basis = _rate(pace, now)
-    why = _why_unknown(
-        {hold.kind: hold for hold in holds}, live=live, paused=paused, behind_earlier=behind_earlier
-    )
+    by_kind = {hold.kind: hold for hold in holds}
+    why = _why_unknown(by_kind, live=live, paused=paused, behind_earlier=behind_earlier, held=held)
     if why or rate is None:
         return Eta(rate_per_hour=rate, at=None, method=why or f"unknown: {basis}")
     left = live - paused
@@ -170,7 +178,9 @@ def estimate(
     return Eta(rate_per_hour=rate, at=now + left / rate * 3600, method=method)
 
 
-def _why_unknown(by_kind: Mapping[str, HoldRow], *, live: int, paused: int, behind_earlier: int) -> str:
+def _why_unknown(
+    by_kind: Mapping[str, HoldRow], *, live: int, paused: int, behind_earlier: int, held: int
+) -> str:
     """Why the rate does not give an end; empty where it does."""
     if not live:
         return "nothing is left to do"
@@ -180,10 +190,19 @@ def _why_unknown(by_kind: Mapping[str, HoldRow], *, live: int, paused: int, behi
         return f"unknown while the warehouse cannot be asked: {by_kind['warehouse'].reason}"
     if live == paused:
         return f"unknown: {pluralize(paused, 'date')} left, all of paused or stopped backfills"
-    if live - paused <= behind_earlier:
-        left = pluralize(live - paused, "date")
-        return f"unknown: {left} left, all behind an earlier date that is not satisfied"
+    if live - paused <= behind_earlier + held:
+        left, cause = pluralize(live - paused, "date"), _stuck_on(by_kind, behind_earlier, held)
+        return f"unknown: {left} left, all {cause}"
     return ""
+
+
+def _stuck_on(by_kind: Mapping[str, HoldRow], behind_earlier: int, held: int) -> str:
+    """What keeps all dates that are left back: holds, or earlier dates."""
+    if not held:
+        return "behind an earlier date that is not satisfied"
+    hold = by_kind.get("processor") or by_kind.get("table")
+    behind = ", or behind one that is" if behind_earlier else ""
+    return f"held{behind}{f': {hold.reason}' if hold else ''}"
 
 
 def _rate(pace: Pace, now: float) -> tuple[float | None, str]:

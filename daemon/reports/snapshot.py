@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from backfilld.daemon.engine import lookback
 from backfilld.daemon.engine.ratio_references import stored_reference, with_references
+from backfilld.daemon.engine.upstream import calendar_start
 from backfilld.daemon.engine.volumes import CompleteDates
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Wanted, Warehouse
 from backfilld.state.pipeline.phase import Phase, Stage
@@ -37,7 +37,7 @@ _NOT_QUERIED = Evidence(error="the warehouse was not queried")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingUpstream:
-    """An output of an earlier date that a sequential phase needs and that is not satisfied."""
+    """An output of an earlier date that is needed and not satisfied."""
 
     date: dt.date
     processor: str
@@ -56,7 +56,7 @@ class Snapshot:
     end: dt.date
     asked_at: float
     days: Mapping[dt.date, Day]
-    """Every date, from the start of the lookback on."""
+    """Every date, from the first that the range needs on."""
     wanted: Wanted
     """The expected dates that were queried, by processor."""
     answers: Answers
@@ -102,8 +102,8 @@ def take_snapshot(
     Raises:
         WarehouseError: the calendar, or the whole warehouse, could not be queried.
     """
-    first, last = lookback.calendar_span(pipeline, start, end)
-    counts = pipeline.seasons.counts_of(_span(first, last), warehouse.counts(first, last))
+    first = calendar_start(pipeline, pipeline.needs.starting(start), start)
+    counts = pipeline.seasons.counts_of(_span(first, end), warehouse.counts(first, end))
     days = {date: pipeline.seasons.day(date, known) for date, known in counts.items()}
     wanted = _wanted(pipeline, days, start)
     off = [date for date in _span(start, end) if not days[date].expected and purpose == "validation"]
@@ -129,7 +129,8 @@ def evaluate_gate(
     now: float,
     sources: Sources = Sources.ALL,
     held: Mapping[str, str] | None = None,
-    missing_upstream: str = "",
+    missing_upstream: Mapping[str, str] | None = None,
+    blocks_entry: str = "",
 ) -> Decision:
     """The engine's decision about a date in `stage` with these checks."""
     first_phase = stage.phase is pipeline.phase[0]
@@ -139,7 +140,8 @@ def evaluate_gate(
         sources=sources,
         first_phase=first_phase,
         held=held or {},
-        missing_upstream=missing_upstream,
+        missing_upstream=missing_upstream or {},
+        blocks_entry=blocks_entry,
     )
     return decide(stage, checks, facts)
 
@@ -167,7 +169,7 @@ def closed_gates(pipeline: Pipeline, phase: Phase, snapshot: Snapshot) -> dict[d
 
 
 def missing_upstream_of(checks: Checks, names: Iterable[str]) -> Iterator[MissingUpstream]:
-    """The named processors that are not satisfied on a date, as the lookback of a later date sees them."""
+    """The named processors that are not satisfied on a date, as a later date that needs them sees them."""
     for name in names:
         check = checks.get(name)
         if check is not None and not check.satisfied:
@@ -190,29 +192,23 @@ def _span(start: dt.date, end: dt.date) -> Sequence[dt.date]:
 
 
 def _wanted(pipeline: Pipeline, days: Mapping[dt.date, Day], start: dt.date) -> dict[str, list[dt.date]]:
-    """The dates to query: the range for every processor, and the earlier dates that it is compared with.
-
-    For those of the phase before also the lookback.
-    """
+    """The dates to query: the range for every processor, and before it what it needs or is compared with."""
     wanted: dict[str, set[dt.date]] = defaultdict(set)
+    graph = pipeline.needs.starting(start)
     for processor in pipeline.processors.values():
+        expected = {date for date, day in days.items() if date >= start and pipeline.expects(processor, day)}
         volume = processor.expect.volume
-        earliest = volume.window(start)[0] if volume else start
-        wanted[processor.name] = {
-            date for date, day in days.items() if date >= earliest and pipeline.expects(processor, day)
-        }
-    for phase in pipeline.phase:
-        before = lookback.phase_before(pipeline, phase)
-        entering = [day for day in days.values() if day.date >= start and enters(pipeline, phase, day)]
-        if before is None or not entering:
-            continue
-        earliest = min(
-            pipeline.seasons.lookback_start(day.date, pipeline.lookback(phase)) for day in entering
-        )
-        for name in with_references(pipeline, (p.name for p in before.processor)):
-            processor = pipeline.processors[name]
-            window = (d for d, day in days.items() if d >= earliest and pipeline.expects(processor, day))
-            wanted[name].update(window)
+        compared_from = volume.window(start)[0] if volume else start
+        windows = [(processor.name, compared_from)]
+        for need in graph.earlier([processor.name]) if expected else ():
+            earliest = graph.start(need, min(expected))
+            windows += [(name, earliest) for name in with_references(pipeline, need.of)]
+        wanted[processor.name] |= expected
+        for name, earliest in windows:
+            upstream = pipeline.processors[name]
+            wanted[name].update(
+                d for d, day in days.items() if earliest <= d < start and pipeline.expects(upstream, day)
+            )
     return {name: sorted(dates) for name, dates in wanted.items() if dates}
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping
 
-from backfilld.daemon.engine import lookback
+from backfilld.daemon.engine.upstream import calendar_start
 from backfilld.daemon.reports.plan.plan import Recompute
 from backfilld.daemon.reports.snapshot import Known
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -16,9 +16,9 @@ from backfilld.state.store.database import Database
 
 
 def known_checks(db: Database, pipeline: Pipeline, start: dt.date, end: dt.date) -> Known:
-    """The checks of the range, both ends included, and of its lookback, by date and processor."""
-    first, last = lookback.calendar_span(pipeline, start, end)
-    span = [dt.date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1)]
+    """The checks of the range, both ends included, and of what it needs, by date and processor."""
+    first = calendar_start(pipeline, pipeline.needs.starting(start), start)
+    span = [dt.date.fromordinal(number) for number in range(first.toordinal(), end.toordinal() + 1)]
     with db.read() as tx:
         stored = [check for by_name in checks.for_dates(tx, span).values() for check in by_name.values()]
         by_date: dict[dt.date, dict[str, CheckRow]] = defaultdict(dict)

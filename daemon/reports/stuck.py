@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from backfilld.daemon.engine import lookback
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.reports.causes import CauseReader
 from backfilld.state.records import BackfillRow, HoldRow
@@ -45,15 +44,14 @@ def _stuck_on(tx: Transaction, context: EngineContext, number: int) -> str | Non
     by_hold = _held_by_operator(active_holds)
     if not set(waits) <= {*_MAY_LAST, *by_hold}:
         return None
-    reader = CauseReader(tx, context, active_holds)
-    found = []
     rows = dates.wanted_by(tx, number)
-    windows = lookback.windows(tx, context, [row for row in rows if row.waiting == WaitReason.EARLIER_DATE])
+    reader = CauseReader(tx, context, active_holds, rows)
+    found = []
     for row in rows:
         if row.waiting in by_hold:
             found.append(by_hold[WaitReason(row.waiting)])
             continue
-        cause = reader.cause(row, windows.get(row.date))
+        cause = reader.cause(row)
         if not cause.needs_operator:
             return None
         found.append(cause.text)

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from backfilld.daemon.engine import lookback
 from backfilld.daemon.reports.next_action import PhaseStatus, next_action
 from backfilld.daemon.reports.snapshot import (
     Known,
@@ -29,7 +28,6 @@ from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import Decision, Fail, Start
-from backfilld.state.rules.judge import outside
 from backfilld.state.rules.verdict import Verdict
 
 
@@ -233,12 +231,15 @@ def _readiness(day: Day, closed: Decision | None, *, goes_through: bool) -> Read
 
 def _missing_upstream(pipeline: Pipeline, phase: Phase, snapshot: Snapshot) -> list[MissingUpstream]:
     """What the first date of the range that goes through the phase needs of earlier dates."""
-    before = lookback.phase_before(pipeline, phase)
     first = next((day for day in snapshot.in_range() if enters(pipeline, phase, day)), None)
-    if before is None or first is None:
+    if first is None:
         return []
-    since = pipeline.seasons.lookback_start(first.date, pipeline.lookback(phase))
-    return snapshot.missing_before(before.processor, since)
+    graph = pipeline.needs.starting(snapshot.start)
+    missing: dict[MissingUpstream, None] = {}
+    for need in graph.earlier(p.name for p in phase.processor):
+        processors = [pipeline.processors[name] for name in need.of]
+        missing |= dict.fromkeys(snapshot.missing_before(processors, graph.start(need, first.date)))
+    return sorted(missing, key=lambda one: one.date)
 
 
 def _processor(pipeline: Pipeline, processor: Processor, snapshot: Snapshot) -> ProcessorReport:
@@ -248,12 +249,13 @@ def _processor(pipeline: Pipeline, processor: Processor, snapshot: Snapshot) -> 
     bootstrap = sum(
         1
         for day in snapshot.expected()
-        if day.in_bootstrap(bootstrap_days) and not outside(day, processor.since, processor.until)
+        if day.in_bootstrap(bootstrap_days) and not pipeline.off_reason(processor, day)
     )
     verdicts: Counter[Verdict] = Counter(check.verdict for check in checks.values())
     del verdicts[Verdict.NOT_EXPECTED]
     complete, expected = verdicts[Verdict.COMPLETE], verdicts.total()
     symbol, status = _symbol(verdicts)
+    words = f"outside of {processor.days}" if processor.days else "before since or after until"
     return ProcessorReport(
         processor=processor.name,
         table=processor.table,
@@ -266,7 +268,7 @@ def _processor(pipeline: Pipeline, processor: Processor, snapshot: Snapshot) -> 
         verdicts={verdict.value: verdicts[verdict] for verdict in Verdict if verdicts[verdict]},
         bootstrap=bootstrap,
         off=off,
-        note="" if expected else _nothing_expected(bootstrap, off, len(checks) - bootstrap - off),
+        note="" if expected else _nothing_expected(bootstrap, off, len(checks) - bootstrap - off, words),
         estimate=processor.estimate,
         dates={date: _date_verdict(check) for date, check in checks.items()},
     )
@@ -300,11 +302,11 @@ def _symbol(verdicts: Mapping[Verdict, int]) -> tuple[str, str]:
     return next((verdict.symbol, words) for verdict, words in _NONE.items() if verdict in present)
 
 
-def _nothing_expected(bootstrap: int, off: int, outside: int) -> str:
+def _nothing_expected(bootstrap: int, off: int, outside: int, words: str) -> str:
     counts = (
         (bootstrap, "in the season's bootstrap"),
         (off, "with nothing on the calendar"),
-        (outside, "before since or after until"),
+        (outside, words),
     )
     return ", ".join(f"{pluralize(n, 'date')} {words}" for n, words in counts if n)
 

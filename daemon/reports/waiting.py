@@ -10,9 +10,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from backfilld.daemon.engine import lookback
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.lookback import Window
 from backfilld.daemon.reports.causes import CauseReader
 from backfilld.state.formatting import format_utc
 from backfilld.state.pipeline.processor import Processor
@@ -33,7 +31,6 @@ class WaitContext:
     running: Sequence[AttemptRow]
     holds: Sequence[HoldRow]
     checks: Mapping[dt.date, Mapping[str, CheckRow]]
-    windows: Mapping[dt.date, Window]
     causes: CauseReader
 
     def hold(self, kind: str) -> HoldRow | None:
@@ -46,15 +43,13 @@ def waiting_on(tx: Transaction, context: EngineContext, rows: Sequence[DateRow])
     live = [row for row in rows if row.state not in FINAL]
     if not live:
         return {}
-    behind_earlier = [row for row in live if row.waiting == WaitReason.EARLIER_DATE]
     active_holds = holds.all_holds(tx)
     wait_context = WaitContext(
         engine=context,
         running=attempts.running(tx),
         holds=active_holds,
-        causes=CauseReader(tx, context, active_holds),
+        causes=CauseReader(tx, context, active_holds, live),
         checks=checks.for_dates(tx, [row.date for row in live]),
-        windows=lookback.windows(tx, context, behind_earlier),
     )
     return {row.date: _sentence(wait_context, row) for row in live}
 
@@ -158,7 +153,7 @@ def _at(words: str, row: DateRow) -> str:
 
 
 def _cause(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -> str:
-    return context.causes.cause(row, context.windows.get(row.date)).text
+    return context.causes.cause(row).text
 
 
 Describer = Callable[[WaitContext, DateRow, Mapping[str, CheckRow]], str]

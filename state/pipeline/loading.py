@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from backfilld.state.errors import UserError
 from backfilld.state.pipeline.adapters import Adapters
+from backfilld.state.pipeline.days_settings import read_date_files
 from backfilld.state.pipeline.jobs import JobSettings
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.semantic_checks import Location, key_path, lookup, validate
@@ -52,6 +53,10 @@ def parse(data: dict[str, Any], path: Path, *, adapters: Adapters) -> Pipeline:
     """
     if "path" in data:
         raise PipelineError(path, ["top level: unknown key 'path'; the lake's belongs under [warehouse]"])
+    calendar, unreadable = read_date_files(data.get("calendar"), path.absolute().parent)
+    if unreadable:
+        raise PipelineError(path, unreadable)
+    data = {**data, "calendar": calendar} if calendar is not None else data
     try:
         tables = {**_with_defaults(data), "path": path.absolute()}
         pipeline = Pipeline.model_validate(tables, context=adapters)

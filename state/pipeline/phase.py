@@ -25,8 +25,8 @@ class Phase(StrictModel):
     skip_bootstrap: bool = False
     """Whether dates in the first `bootstrap_days` of a season skip it."""
     lookback: Literal["season"] | int | None = None
-    """`"season"` or days: the earlier dates that must be satisfied in the phase before. A sequential phase
-    takes the season when there is one, else 0."""
+    """`"season"` or days: the earlier dates of the phase before that its processors need, except those with
+    `needs`. A sequential phase takes the season when there is one, else 0."""
     processor: tuple[Processor, ...] = Field(default=(), strict=False)
     """Its processors, in order."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import graphlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,9 @@ from backfilld.state.pipeline.sections import (
 )
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.calendar import Calendar, Day, Lookback, Season
+from backfilld.state.rules.day_sets import DaySet
 from backfilld.state.rules.judge import JudgeContext, outside
+from backfilld.state.rules.needs import Need, NeedsGraph
 
 
 class EngineSettings(StrictModel):
@@ -91,7 +93,8 @@ class Pipeline(StrictModel):
         """The seasons of the calendar, and whether it counts."""
         entries = [Season(name=s.name, opens=s.opens, closes=s.closes) for s in self.calendar.season]
         counted = bool(self.calendar.query or self.calendar.file)
-        names = dict.fromkeys(name for p in self.processors.values() for name in p.expect.count_names)
+        of_rules = (name for p in self.processors.values() for name in p.expect.count_names)
+        names = dict.fromkeys([*of_rules, *(days.count for days in self.calendar.days if days.count)])
         return Calendar(entries, counted=counted, count_names=names)
 
     @cached_property
@@ -154,6 +157,43 @@ class Pipeline(StrictModel):
             return phase.lookback
         return "season" if phase.sequential and self.calendar.season else 0
 
+    @cached_property
+    def needs(self) -> NeedsGraph:
+        """The graph of needs: by the states of a date, each phase's `lookback`, and what processors state."""
+        needs = {p.name: self._needs_of(stage, p) for stage in self.stages for p in stage.processors}
+        return NeedsGraph(needs, self.seasons)
+
+    def _needs_of(self, stage: Stage, processor: Processor) -> list[Need]:
+        """The state before on the same date, and earlier dates; windows that are alike are one need."""
+        before = self.stages[stage.index - 1].processors if stage.index else ()
+        stated = list(self._stated_needs(stage, processor))
+        covered = {name for name, _, same_date in stated if same_date}
+        windows: dict[tuple[Lookback, bool], list[str]] = {}
+        for name, lookback, same_date in (
+            *((p.name, 0, True) for p in before if p.name not in covered),
+            *stated,
+        ):
+            windows.setdefault((lookback, same_date), []).append(name)
+        return [
+            Need(of=tuple(dict.fromkeys(names)), lookback=lookback, same_date=same_date)
+            for (lookback, same_date), names in windows.items()
+        ]
+
+    def _stated_needs(self, stage: Stage, processor: Processor) -> Iterator[tuple[str, Lookback, bool]]:
+        """Processors with a window, and whether it includes the date itself."""
+        place = self.phase.index(stage.phase)
+        if processor.needs is None:
+            before = self.phase[place - 1].processor if place else ()
+            yield from ((p.name, self.lookback(stage.phase), True) for p in before)
+        past: Lookback = "season" if self.calendar.season else processor.since or "past"
+        for need in processor.needs or ():
+            if need.of is None:
+                yield processor.name, past if need.lookback is None else need.lookback, False
+            else:
+                yield need.of, need.lookback or 0, True
+        if processor.depends_on_past:
+            yield processor.name, past, False
+
     def bootstrap_days(self, processor: Processor) -> int:
         """The number of days at a season's start on which nothing is expected of a processor."""
         if processor.expect.bootstrap_days is not None:
@@ -163,8 +203,21 @@ class Pipeline(StrictModel):
 
     def expects(self, processor: Processor, day: Day) -> bool:
         """Whether a processor has output on a day: it is expected, and no bootstrap day of the processor."""
-        within = not outside(day, processor.since, processor.until)
-        return day.expected and within and not day.in_bootstrap(self.bootstrap_days(processor))
+        return (
+            day.expected
+            and not self.off_reason(processor, day)
+            and not day.in_bootstrap(self.bootstrap_days(processor))
+        )
+
+    def off_reason(self, processor: Processor, day: Day) -> str:
+        """Why a processor has no output on a day by its `days`, `since` and `until`; empty where it has."""
+        days = self.day_sets.get(processor.days or "")
+        return outside(day, processor.since, processor.until) or (days.exclusion(day) if days else "")
+
+    @cached_property
+    def day_sets(self) -> Mapping[str, DaySet]:
+        """The days of `[[calendar.days]]` by name."""
+        return {days.name: days.day_set for days in self.calendar.days}
 
     def judge_context(self, processor: Processor | None, **facts: Any) -> JudgeContext:
         """The context in which `judge` sees a processor, with what is known of one of its dates.
@@ -178,6 +231,7 @@ class Pipeline(StrictModel):
             bootstrap_days=self.bootstrap_days(processor),
             since=processor.since,
             until=processor.until,
+            days=self.day_sets.get(processor.days or ""),
             **facts,
         )
 

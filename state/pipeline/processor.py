@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import partial
@@ -13,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from backfilld.state.pipeline.fields import Column, Name
 from backfilld.state.pipeline.jobs import JobSettings
+from backfilld.state.pipeline.need_settings import NeedSettings
 from backfilld.state.pipeline.sections import Duration, TableName
 from backfilld.state.rules.expectation import Expectation
 
@@ -44,6 +46,8 @@ class Processor(JobSettings):
     """The output table, `dataset.table`. At most `writers` attempts write it at a time, over all dates."""
     command: tuple[str, ...] = Field(min_length=1, strict=False)
     """The program and its arguments, without a shell. See *Placeholders*."""
+    source_command: tuple[str, ...] = Field(default=(), strict=False)
+    """What loads its source. It is shown, and never run, where a date has no data."""
     date_column: Column = "date"
     """The table's column of dates, of the type DATE; in a lake, the name of its partitions."""
     history_names: tuple[str, ...] = Field(default=(), strict=False)
@@ -58,6 +62,12 @@ class Processor(JobSettings):
     """The first date on which it has output; earlier ones are `not_expected`."""
     until: dt.date | None = None
     """The last date on which it has output; later ones are `not_expected`."""
+    days: Name | None = None
+    """The `[[calendar.days]]` on which it has output; other dates are `not_expected`."""
+    needs: tuple[NeedSettings, ...] | None = Field(default=None, strict=False)
+    """What its job reads of other dates. It replaces the phase's `lookback`; `[]`: nothing."""
+    depends_on_past: bool = False
+    """Whether each date needs all its own earlier ones: those of the season, or from `since` on."""
     writers: int = Field(default=1, ge=1, le=100)
     """The most attempts that write its table at the same time."""
     batch: int = Field(default=1, ge=1, le=1000)
@@ -73,7 +83,7 @@ class Processor(JobSettings):
     expect: Expectation = Expectation()
     """What its rows must look like. Without any rule, one row is enough."""
 
-    @field_validator("command")
+    @field_validator("command", "source_command")
     @classmethod
     def _known_placeholders(cls, command: tuple[str, ...]) -> tuple[str, ...]:
         for word in _PLACEHOLDER.findall(" ".join(command)):
@@ -97,6 +107,11 @@ class Processor(JobSettings):
         return self
 
     @property
+    def predecessors(self) -> tuple[str, ...]:
+        """The processors that run before it on the same date, where they are of its phase."""
+        return (*self.after, *(need.of for need in self.needs or () if need.of))
+
+    @property
     def placeholders(self) -> tuple[str, ...]:
         """The names in braces that the command uses."""
         return tuple(_PLACEHOLDER.findall(" ".join(self.command)))
@@ -105,6 +120,12 @@ class Processor(JobSettings):
         """The command with its placeholders replaced by `words`; no shell ever parses it."""
         fill = partial(_PLACEHOLDER.sub, lambda match: words.get(match[1], match[0]))
         return tuple(fill(part) for part in self.command)
+
+    def source_hint(self, date: dt.date) -> str:
+        """The command that loads the source of a date, as words for a sentence; empty without one."""
+        fill = date_placeholders([date])
+        words = [_PLACEHOLDER.sub(lambda m: fill.get(m[1], m[0]), part) for part in self.source_command]
+        return f"; load its source: {shlex.join(words)}" if words else ""
 
     @property
     def in_cloud_run(self) -> str:

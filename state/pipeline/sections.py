@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from backfilld.state.pipeline.days_settings import DaysSettings
 from backfilld.state.pipeline.durations import parse_duration
 from backfilld.state.pipeline.fields import Column, check_zone
 from backfilld.state.pipeline.strict_model import StrictModel
@@ -113,6 +114,8 @@ class CalendarSettings(StrictModel):
     """A CSV file relative to the pipeline file; its header has `date` and any counts, as in `date,games`."""
     bootstrap_days: int = Field(default=0, ge=0, le=366)
     """The first days of a season, which phases with `skip_bootstrap` pass by."""
+    days: tuple[DaysSettings, ...] = Field(default=(), strict=False)
+    """Days by name, on which a processor with `days` has output."""
     season: tuple[SeasonSettings, ...] = Field(default=(), strict=False)
     """Seasons; dates outside of them are not expected. Without any, every date may be."""
 

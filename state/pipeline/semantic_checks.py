@@ -11,6 +11,7 @@ from typing import Any
 
 from backfilld.state.pipeline.fields import IDENTIFIER
 from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
+from backfilld.state.pipeline.need_checks import need_problems, need_warnings
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Phase
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import PLACEHOLDERS, Processor
@@ -27,11 +28,12 @@ def validate(pipeline: Pipeline) -> Iterator[str]:
     yield from _name_problems(pipeline)
     yield from _reference_problems(pipeline)
     yield from _expectation_problems(pipeline)
+    yield from need_problems(pipeline)
     yield from _sql_problems(pipeline)
 
 
 def warnings(pipeline: Pipeline) -> Iterator[str]:
-    """One line for each rule that accepts more than it seems to: key, what it accepts, remedy."""
+    """One line for each rule that accepts more than it seems to, and each past without a stated begin."""
     for phase in pipeline.phase:
         for processor in phase.processor:
             where = f"phase[{phase.name}].processor[{processor.name}].expect"
@@ -41,6 +43,7 @@ def warnings(pipeline: Pipeline) -> Iterator[str]:
                     " writes nothing is complete; write 1 or more, or expect.bootstrap_days for days without"
                     " output"
                 )
+    yield from need_warnings(pipeline)
 
 
 def _silent_zeros(expect: Expectation) -> Iterator[tuple[str, str]]:
@@ -215,14 +218,14 @@ def _cycle_problems(phase: Phase) -> Iterator[str]:
         yield f"phase[{phase.name}]: after has no meaning in a sequential phase; order the processors"
     if phase.sequential and any(p.fallbacks for p in phase.processor):
         yield f"phase[{phase.name}]: fallbacks have no meaning in a sequential phase; remove them"
-    after = {p.name: p.after for p in phase.processor}
+    after = {p.name: p.predecessors for p in phase.processor}
     # Who waits for a fallback waits for what the fallback waits for.
-    waits = {p.name: sum((after.get(f, ()) for f in p.fallbacks), p.after) for p in phase.processor}
+    waits = {p.name: sum((after.get(f, ()) for f in p.fallbacks), p.predecessors) for p in phase.processor}
     try:
         graphlib.TopologicalSorter(waits).prepare()
     except graphlib.CycleError as error:
         circle = " -> ".join(error.args[1])
-        yield f"phase[{phase.name}]: after and fallbacks run in a circle: {circle}; remove one"
+        yield f"phase[{phase.name}]: after, needs and fallbacks run in a circle: {circle}; remove one"
 
 
 def _expectation_problems(pipeline: Pipeline) -> Iterator[str]:
@@ -242,11 +245,6 @@ def _expectation_problems(pipeline: Pipeline) -> Iterator[str]:
                     f" processor of an earlier state, or put it in after{hint}"
                 )
         earlier |= {p.name for p in stage.processors}
-    for phase in pipeline.phase:
-        if isinstance(phase.lookback, int) and phase.lookback < 0:
-            yield f"phase[{phase.name}].lookback: {phase.lookback} is too small; write 0 or more days"
-        if phase.lookback == "season" and not pipeline.calendar.season:
-            yield f"phase[{phase.name}].lookback: there is no season; add [[calendar.season]] or give days"
 
 
 def _sql_problems(pipeline: Pipeline) -> Iterator[str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import bisect
+import calendar
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-Lookback = Literal["season"] | int
-"""How far back a phase looks: the season so far, or a number of days."""
+Since = Literal["season", "month", "week"]
+Lookback = Since | Literal["past"] | dt.date | int
+"""How far back a window reaches: to the start of the season, month or week (Monday), to the first date that
+is known (`past`), to a date, or a number of days."""
 
 Counts = Mapping[str, int]
 """What a calendar counts on one date, by the names of its columns: `{"games": 5}`."""
@@ -90,20 +93,35 @@ class Calendar:
         return {date: answer.get(date, nothing) if self.counted else None for date in dates}
 
     def lookback_start(self, date: dt.date, lookback: Lookback) -> dt.date:
-        """The first date of the lookback window that ends the day before `date`."""
-        if lookback == "season":
-            season = self.season(date)
-            return season.opens if season else date
-        earliest = max(date.toordinal() - lookback, 1)
-        return dt.date.fromordinal(earliest)
+        """The first date of the lookback window that ends the day before `date`.
+
+        It is `date` itself where the window is empty, as that of `past` is before any date is known.
+        """
+        if isinstance(lookback, int):
+            return dt.date.fromordinal(max(date.toordinal() - lookback, 1))
+        if isinstance(lookback, dt.date):
+            return min(lookback, date)
+        return self._period(date, lookback)[0]
 
     def lookback_end(self, date: dt.date, lookback: Lookback) -> dt.date:
         """The last date whose lookback window begins at `date` or before."""
-        if lookback == "season":
-            season = self.season(date)
-            return season.closes if season else date
-        latest = min(date.toordinal() + lookback, dt.date.max.toordinal())
-        return dt.date.fromordinal(latest)
+        if isinstance(lookback, int):
+            return dt.date.fromordinal(min(date.toordinal() + lookback, dt.date.max.toordinal()))
+        if isinstance(lookback, dt.date):
+            return dt.date.max if date >= lookback else date
+        return self._period(date, lookback)[1]
+
+    def _period(self, date: dt.date, since: Since | Literal["past"]) -> tuple[dt.date, dt.date]:
+        """The first and the last date of the season, month or week of a date; the date alone without one."""
+        if since == "week":
+            first = max(date.toordinal() - date.weekday(), 1)
+            last = min(date.toordinal() - date.weekday() + 6, dt.date.max.toordinal())
+            return dt.date.fromordinal(first), dt.date.fromordinal(last)
+        if since == "month":
+            days = calendar.monthrange(date.year, date.month)[1]
+            return date.replace(day=1), date.replace(day=days)
+        season = self.season(date) if since == "season" else None
+        return (season.opens, season.closes) if season else (date, date)
 
     def _latest_opened(self, date: dt.date) -> Season | None:
         index = bisect.bisect_right(self._opens, date) - 1

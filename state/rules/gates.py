@@ -40,8 +40,10 @@ class GateContext:
     """The processors that only paused backfills let run, with the reason, while others go on."""
     held: Mapping[str, str] = field(default_factory=dict)
     """The processors that may not start, with the reason."""
-    missing_upstream: str = ""
-    """The sentence that names the earlier date that blocks the next phase; or empty."""
+    missing_upstream: Mapping[str, str] = field(default_factory=dict)
+    """The processors that need an earlier date which is not satisfied, with its name."""
+    blocks_entry: str = ""
+    """The name of an earlier date that every processor of the next state waits for; or empty."""
 
 
 class WaivedBy(StrEnum):
@@ -147,12 +149,18 @@ def _processor_step(processor: Processor, check: CheckRow | None, context: GateC
         return _Step(_Kind.RUNNING)
     if context.selected is not None and processor.name not in context.selected:
         return _unselected(processor, check, context)
-    may_run = _may_run(processor, context)
+    may_run = not context.first_phase or source_may_run(processor, context.sources)
     step = _wait_for_evidence(check) or _satisfied(check, may_run)
     if check.accepted_reason and (step is None or step.waiting in _WITHOUT_END):
         return _accepted(check)
-    if step is None:
-        step = _to_run(processor, check, context) if may_run else _not_run(processor, check, context)
+    step = step or (_to_run if may_run else _not_run)(processor, check, context)
+    return _behind_earlier(processor, step, context)
+
+
+def _behind_earlier(processor: Processor, step: _Step, context: GateContext) -> _Step:
+    """The wait for an earlier date, of an output that needs one; else the step itself."""
+    if processor.name in context.missing_upstream and step.kind in (_Kind.SATISFIED, _Kind.RUN):
+        return _Step(_Kind.WAIT, context.missing_upstream[processor.name], WaitReason.EARLIER_DATE)
     return step
 
 
@@ -162,7 +170,7 @@ def _unselected(processor: Processor, check: CheckRow, context: GateContext) -> 
     if check.accepted_reason and (step is None or step.waiting in _WITHOUT_END):
         return _accepted(check)
     if step is None and check.verdict.satisfied:
-        return _Step(_Kind.SATISFIED)
+        return _behind_earlier(processor, _Step(_Kind.SATISFIED), context)
     if processor.name in context.needed:
         command = f"backfilld enqueue {check.date} --select {processor.name}"
         text = f"{figures(check)} and not selected; {command}"
@@ -193,10 +201,6 @@ def _wait_for_evidence(check: CheckRow) -> _Step | None:
     if check.query_due_at is not None:
         return _Step(_Kind.WAIT, "", WaitReason.VERDICT)
     return None if check.asked_at is not None else _Step(_Kind.ASK)
-
-
-def _may_run(processor: Processor, context: GateContext) -> bool:
-    return not context.first_phase or source_may_run(processor, context.sources)
 
 
 def _not_run(processor: Processor, check: CheckRow, context: GateContext) -> _Step:
@@ -238,10 +242,10 @@ def _unconfirmed(processor: Processor, check: CheckRow, context: GateContext) ->
 
 
 def _no_data(processor: Processor, check: CheckRow) -> _Step:
+    text = f"no data: {check.reason}{processor.source_hint(check.date)}"
     if processor.priority is Priority.CRITICAL:
-        text = f"{processor.name}: no data: {check.reason}"
-        return _Step(_Kind.FAIL, text, outcome=Outcome.BLOCKED)
-    return _Step(_Kind.WAIVER, f"no data: {check.reason}")
+        return _Step(_Kind.FAIL, f"{processor.name}: {text}", outcome=Outcome.BLOCKED)
+    return _Step(_Kind.WAIVER, text)
 
 
 def _exhausted(processor: Processor, check: CheckRow, context: GateContext) -> _Step:
@@ -274,12 +278,10 @@ def _with_fallbacks(processor: Processor, alone: Mapping[str, _Step]) -> _Step:
 
 
 def _in_order(processor: Processor, steps: Mapping[str, _Step]) -> _Step:
-    """A processor starts only when those that it names in `after` are satisfied."""
+    """A processor starts only when those of its state that it names in `after` or `needs` are satisfied."""
     step = steps[processor.name]
-    if step.kind not in (_Kind.RUN, _Kind.ASK):
-        return step
-    for name in processor.after:
-        if steps[name].kind not in _PASSED:
+    for name in processor.predecessors if step.kind in (_Kind.RUN, _Kind.ASK) else ():
+        if name in steps and steps[name].kind not in _PASSED:
             return _Step(_Kind.WAIT, f"{processor.name} runs after {name}", WaitReason.OTHER_PROCESSOR)
     return step
 
@@ -295,8 +297,8 @@ def _fail(step: _Step, steps: Mapping[str, _Step]) -> Decision:
 
 
 def _advance(steps: Mapping[str, _Step], context: GateContext) -> Decision:
-    if context.missing_upstream:
-        return Wait(waiting=WaitReason.EARLIER_DATE, text=context.missing_upstream)
+    if context.blocks_entry:
+        return Wait(waiting=WaitReason.EARLIER_DATE, text=context.blocks_entry)
     return Advance(waivers=_waivers(steps))
 
 
@@ -330,6 +332,7 @@ def _start_or_wait(steps: Mapping[str, _Step], context: GateContext) -> Decision
 _URGENCY = (
     WaitReason.WAREHOUSE,
     WaitReason.VERDICT,
+    WaitReason.EARLIER_DATE,
     WaitReason.HELD,
     WaitReason.OPEN_RUN,
     WaitReason.RETRY,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from backfilld.state.formatting import format_counts, format_utc, pluralize
 from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.day_sets import DaySet
 from backfilld.state.rules.evidence import Evidence, HistoryRun
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.expectations.ratio import Ratio
@@ -58,13 +59,15 @@ class JudgeContext:
     since: dt.date | None = None
     until: dt.date | None = None
     """The dates on which the processor has output, both included; None: no limit."""
+    days: DaySet | None = None
+    """The days on which it has output; None: on each."""
     reference: Reference | None = None
     """What is known of the processor that the ratio compares with. None: the reference counts as complete."""
 
 
 def judge(evidence: Evidence, expectation: Expectation, day: Day, context: JudgeContext) -> Judgement:
     """Say what the evidence means. Total: every evidence, expectation and day has a verdict."""
-    if reason := day.reason or outside(day, context.since, context.until) or _bootstrap(day, context):
+    if reason := day.reason or _off(day, context) or _bootstrap(day, context):
         return Judgement(verdict=Verdict.NOT_EXPECTED, rows=None, expected="0", reason=reason)
     if evidence.error:
         return Judgement(verdict=Verdict.UNKNOWN, rows=None, expected="", reason=evidence.error)
@@ -78,6 +81,11 @@ def judge(evidence: Evidence, expectation: Expectation, day: Day, context: Judge
     if doubt:
         return replace(judgement, verdict=Verdict.UNKNOWN, reason=doubt, waits_for_reference=True)
     return replace(judgement, reason="; ".join(filter(None, (judgement.reason, unjudged))))
+
+
+def _off(day: Day, context: JudgeContext) -> str:
+    excluded = context.days.exclusion(day) if context.days else ""
+    return outside(day, context.since, context.until) or excluded
 
 
 def outside(day: Day, since: dt.date | None, until: dt.date | None) -> str:

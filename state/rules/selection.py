@@ -43,31 +43,35 @@ def resolve(
     return tuple(name for name in pipeline.processors if name in chosen)
 
 
-def upstream(pipeline: Pipeline, names: Iterable[str]) -> set[str]:
-    """Every processor whose output one of `names` is computed from, without `names` themselves."""
+def upstream(pipeline: Pipeline, names: Iterable[str], *, same_date: bool = False) -> set[str]:
+    """Every processor whose output one of `names` is computed from, without `names` themselves.
+
+    With `same_date`, only outputs of the same date count.
+    """
     given = set(names)
-    return _closure(_needs(pipeline), given) - given
+    return _closure(_needs(pipeline, same_date=same_date), given) - given
 
 
-def downstream(pipeline: Pipeline, names: Iterable[str]) -> set[str]:
-    """Every processor that is computed from the output of one of `names`, without `names` themselves."""
+def downstream(pipeline: Pipeline, names: Iterable[str], *, same_date: bool = False) -> set[str]:
+    """Every processor that is computed from the output of one of `names`, without `names` themselves.
+
+    With `same_date`, only outputs of the same date count.
+    """
     needed_by: dict[str, set[str]] = {name: set() for name in pipeline.processors}
-    for name, needs in _needs(pipeline).items():
+    for name, needs in _needs(pipeline, same_date=same_date).items():
         for needed in needs:
             needed_by[needed].add(name)
     given = set(names)
     return _closure(needed_by, given) - given
 
 
-def _needs(pipeline: Pipeline) -> Mapping[str, set[str]]:
-    """What each processor is computed from: the state before, what it runs after or is compared with."""
+def _needs(pipeline: Pipeline, *, same_date: bool) -> Mapping[str, set[str]]:
+    """What each processor needs by the graph of needs, runs after, or is compared with."""
     found: dict[str, set[str]] = {}
-    before: set[str] = set()
-    for stage in pipeline.stages:
-        for processor in stage.processors:
-            reference = pipeline.references.get(processor.name)
-            found[processor.name] = before | set(processor.after) | ({reference} if reference else set())
-        before = {processor.name for processor in stage.processors}
+    for name, processor in pipeline.processors.items():
+        needs = [need for need in pipeline.needs.direct(name) if need.same_date or not same_date]
+        reference = {pipeline.references[name]} if name in pipeline.references else set()
+        found[name] = {other for need in needs for other in need.of} | set(processor.after) | reference
     return found
 
 

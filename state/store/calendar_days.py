@@ -6,7 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from backfilld.state.rules.calendar import Counts
 from backfilld.state.store.schema import calendar_days
@@ -32,14 +32,25 @@ def save(tx: Connection, counts: Mapping[dt.date, Counts | None], now: float) ->
 
 def between(tx: Connection, start: dt.date, end: dt.date) -> dict[dt.date, Counts | None]:
     """Counts of the dates that the calendar was asked about, both ends included."""
-    return {row.date: _load(row.counts) for row in tx.execute(_BETWEEN, {"_start": start, "_end": end})}
+    return {row.date: load_counts(row.counts) for row in tx.execute(_BETWEEN, {"_start": start, "_end": end})}
 
 
 def for_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, Counts | None]:
     """Counts of those of the dates that the calendar was asked about."""
     chosen = set(wanted)
     rows = select_by_dates(tx, calendar_days, chosen)
-    return {row.date: _load(row.counts) for row in rows if row.date in chosen}
+    return {row.date: load_counts(row.counts) for row in rows if row.date in chosen}
+
+
+def unknown_between(tx: Connection, start: dt.date, end: dt.date) -> list[dt.date]:
+    """The dates that the calendar was not asked about, both ends included, oldest first."""
+    here = calendar_days.c.date.between(start, end)
+    days = (end - start).days + 1
+    if tx.execute(select(func.count()).where(here)).scalar() == max(days, 0):
+        return []
+    known = set(tx.execute(select(calendar_days.c.date).where(here)).scalars())
+    span = (dt.date.fromordinal(n) for n in range(start.toordinal(), end.toordinal() + 1))
+    return [date for date in span if date not in known]
 
 
 def oldest_answer(tx: Connection, start: dt.date, end: dt.date) -> float | None:
@@ -57,6 +68,7 @@ def _dump(counts: Counts | None) -> str | None:
     return None if counts is None else json.dumps(dict(counts), ensure_ascii=False)
 
 
-def _load(text: str | None) -> Counts | None:
+def load_counts(text: str | None) -> Counts | None:
+    """The stored counts of a date; None where the calendar does not count."""
     counts: Counts | None = None if text is None else json.loads(text)
     return counts

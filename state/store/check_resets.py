@@ -50,16 +50,16 @@ def reset_for(
     admitted: Sequence[DateRow],
     processors: Collection[str],
     now: float,
-    sequential: Collection[str] = (),
+    rewritten: Collection[Pair] = (),
     readmitted: Collection[dt.date] = (),
     forced: Collection[Pair] = (),
 ) -> None:
     """Create or reset the checks of admitted dates, and request a check of each.
 
-    An accepted gap stays unless the date is retried or forced. A rewrite that is still due stays due. For a
-    date that cascades, the `sequential` processors run once even if complete. For `readmitted` dates, which
-    a changed pipeline file put back in the middle of their work, attempts, modes and accepted gaps stay, so
-    that nothing runs once more, except for the `forced` ones.
+    An accepted gap stays unless the date is retried or forced. A rewrite that is still due stays due. The
+    pairs of `rewritten` and `forced` run once even if complete. For `readmitted` dates, which a changed
+    pipeline file put back in the middle of their work, attempts, modes and accepted gaps stay, so that
+    nothing runs once more, except for the `forced` pairs.
     """
     if not admitted:
         return
@@ -77,12 +77,13 @@ def reset_for(
         "accepted_by": case((fresh.mode == RunMode.NORMAL, checks.c.accepted_by), else_=""),
         "accepted_reason": case((fresh.mode == RunMode.NORMAL, checks.c.accepted_reason), else_=""),
     }
+    once = {*rewritten, *forced}
     values = [
         {
             "date": row.date,
             "processor": name,
             "priority": row.priority,
-            "mode": _mode(row, name, sequential, forced).value,
+            "mode": (RunMode.FORCE if (row.date, name) in once else row.mode).value,
         }
         for row in admitted
         for name in processors
@@ -99,11 +100,6 @@ def reset_for(
                 statement.on_conflict_do_update(index_elements=["date", "processor"], set_=changes), rows
             )
     request_check(tx, [(row.date, name) for row in admitted for name in processors], now, evaluated=True)
-
-
-def _mode(row: DateRow, name: str, sequential: Collection[str], forced: Collection[Pair]) -> RunMode:
-    again = (row.cascades and name in sequential) or (row.date, name) in forced
-    return RunMode.FORCE if again else row.mode
 
 
 def reset_other_tables(tx: Connection, tables: Mapping[str, str], now: float) -> None:

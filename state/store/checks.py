@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Update,
+    and_,
     bindparam,
     case,
     or_,
@@ -43,12 +44,18 @@ _DUE = checks.c.query_due_at <= bindparam("_now")
 _DUE_CHECKS = select(checks).where(_DUE).order_by(checks.c.date).limit(bindparam("_limit"))
 _NTH_DUE = select(checks.c.date).where(_DUE).limit(1).offset(bindparam("_before"))
 _HAS_WAIVER = or_(checks.c.accepted_reason != "", checks.c.waived_by != "")
+_OWES_REWRITE = and_(
+    checks.c.mode == RunMode.FORCE.value,
+    bindparam("_verdict") == Verdict.COMPLETE.value,
+    bindparam("_is_rewritten") == 0,
+)
+"""What a request is to rewrite does not satisfy a need of it before that."""
 _SAVE = (
     update(checks)
     .where(*_THIS)
     .values(
         verdict=bindparam("_verdict"),
-        satisfied=case((_HAS_WAIVER, 1), else_=bindparam("_satisfied")),
+        satisfied=case((_HAS_WAIVER, 1), (_OWES_REWRITE, 0), else_=bindparam("_satisfied")),
         output=bindparam("_output"),
         # What could not be counted is as it was when it last was.
         rows=case((bindparam("_verdict") == Verdict.UNKNOWN.value, checks.c.rows), else_=bindparam("_rows")),
@@ -65,6 +72,7 @@ _SAVE = (
     )
 )
 _DATE_PRIORITY = select(dates.c.priority).where(dates.c.date == checks.c.date).scalar_subquery()
+_SET_SATISFIED = update(checks).where(*_THIS).values(satisfied=1, mode=RunMode.NORMAL.value)
 _SET_RUNNABLE = update(checks).where(*_THIS).values(runnable=1, priority=_DATE_PRIORITY)
 _CLEAR_RUNNABLE = update(checks).where(*_THIS, IS_RUNNABLE).values(runnable=0)
 _CLAIM = (
@@ -209,6 +217,13 @@ def waive(tx: Connection, date: dt.date, processor: str, *, by: str, reason: str
     """Count an unsatisfied check as satisfied, with the waiver and its reason."""
     here = (checks.c.date == date, checks.c.processor == processor)
     tx.execute(update(checks).where(*here).values(waived_by=by, waiver_reason=reason, satisfied=1))
+
+
+def set_satisfied(tx: Connection, pairs: Iterable[Pair]) -> None:
+    """Count complete checks as satisfied that no job of the request may rewrite: nothing is owed."""
+    values = _pairs(pairs)
+    if values:
+        tx.execute(_SET_SATISFIED, values)
 
 
 def clear_waivers(tx: Connection, pairs: Iterable[Pair]) -> None:

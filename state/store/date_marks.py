@@ -5,13 +5,25 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, exists, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    exists,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.records import DateRow
+from backfilld.state.rules.needs import Span
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
-from backfilld.state.store.schema import IS_STALE, IS_SWEPT, LAST_CHECKED_AT, checks, dates
+from backfilld.state.store.schema import HAS_OUTPUT, IS_STALE, IS_SWEPT, LAST_CHECKED_AT, checks, dates
 
 _NEXT = select(LAST_CHECKED_AT).select_from(dates).where(IS_SWEPT).order_by(LAST_CHECKED_AT).limit(1)
 _UNCHECKED_SINCE = (
@@ -39,17 +51,18 @@ def _older(at: object) -> ColumnElement[bool]:
 
 _AT: BindParameter[float] = bindparam("_at")
 _REPAIRED: BindParameter[dt.date] = bindparam("_repaired")
-_UNTIL: BindParameter[dt.date] = bindparam("_until")
+_FIRST: BindParameter[dt.date] = bindparam("_first")
+_LAST: BindParameter[dt.date] = bindparam("_last")
 _THEIRS = checks.c.processor.in_(bindparam("_processors", expanding=True))
 _STALE_CHECKS = (
     update(checks)
-    .where(checks.c.date.between(_REPAIRED, _UNTIL), _THEIRS)
+    .where(checks.c.date.between(_FIRST, _LAST), _THEIRS, text(f"({HAS_OUTPUT})"))
     .where(or_(_older(_AT), checks.c.attempt_id.is_not(None)))
     .values(stale_at=_AT)
 )
 _STALE_DATES = (
     update(dates)
-    .where(dates.c.date.between(_REPAIRED, _UNTIL))
+    .where(dates.c.date.between(_FIRST, _LAST))
     .where(exists().where(checks.c.date == dates.c.date, _THEIRS, checks.c.stale_at == _AT))
     .values(stale_by=_REPAIRED, stale_at=_AT)
 )
@@ -81,16 +94,14 @@ def set_regressed(tx: Connection, texts: Mapping[dt.date, str]) -> None:
         tx.execute(_SET_REGRESSED, [{"_date": date, "_text": text} for date, text in texts.items()])
 
 
-def mark_stale(
-    tx: Connection, repaired: dt.date, until: dt.date, at: float, processors: Collection[str]
-) -> None:
-    """Mark the dates from `repaired` to `until` that have output of `processors` from before `at`.
+def mark_stale(tx: Connection, repaired: dt.date, span: Span, at: float, processors: Collection[str]) -> None:
+    """Mark the dates of the span that have output of `processors` from before `at`.
 
     Output that is being computed counts as such.
     """
-    here = {"_repaired": repaired, "_until": until, "_processors": list(processors), "_at": at}
+    here = {"_first": span.first, "_last": span.last, "_processors": list(processors), "_at": at}
     if tx.execute(_STALE_CHECKS, here).rowcount:
-        tx.execute(_STALE_DATES, here)
+        tx.execute(_STALE_DATES, {**here, "_repaired": repaired})
 
 
 def clear_stale(tx: Connection, ended: Collection[dt.date], processors: Collection[str]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
 
-from backfilld.state.pipeline.phase import DONE
+from backfilld.state.pipeline.phase import DONE, PENDING
 from backfilld.state.records import DateRow, Mark
 from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import row_mappers
@@ -35,9 +35,8 @@ _DUE = (
 )
 _WAITS = dates.c.waiting == bindparam("_waiting")
 _LATER = dates.c.date > bindparam("_after")
-_FIRST_WAITING = (
-    select(dates).where(_WAITS, _LATER, dates.c.state == bindparam("_state")).order_by(dates.c.date).limit(1)
-)
+_FIRST_WAITING = select(dates).where(_WAITS, _LATER).order_by(dates.c.date).limit(1)
+_FIRST = select(func.min(dates.c.date))
 _SPAN_WAITING = select(func.min(dates.c.date), func.max(dates.c.date)).where(_WAITS)
 _PARK = (
     update(dates)
@@ -51,6 +50,11 @@ _WAKE = update(dates).where(_LIVE, _THIS).values(due_at=bindparam("_at"))
 _WAKE_WAITING = (
     update(dates)
     .where(_LIVE, _WAITS, _LATER, dates.c.date <= bindparam("_until"))
+    .values(due_at=bindparam("_now"))
+)
+_WAKE_ADMITTED = (
+    update(dates)
+    .where(_LIVE, dates.c.state != PENDING, _LATER, dates.c.date <= bindparam("_until"))
     .values(due_at=bindparam("_now"))
 )
 
@@ -142,9 +146,14 @@ def waiting_for(tx: Connection, waiting: str, limit: int) -> list[DateRow]:
     return [row_mappers.date(row) for row in tx.execute(query, {"_waiting": waiting})]
 
 
-def first_waiting(tx: Connection, waiting: str, state: str, after: dt.date) -> DateRow | None:
-    """The first date later than `after` that waits for one thing in a state; None when none does."""
-    found = tx.execute(_FIRST_WAITING, {"_waiting": waiting, "_state": state, "_after": after}).first()
+def first(tx: Connection) -> dt.date | None:
+    """The first date that was ever enqueued; None without any."""
+    return tx.execute(_FIRST).scalar()
+
+
+def first_waiting(tx: Connection, waiting: str, after: dt.date) -> DateRow | None:
+    """The first date later than `after` that waits for one thing; None when none does."""
+    found = tx.execute(_FIRST_WAITING, {"_waiting": waiting, "_after": after}).first()
     return row_mappers.date(found) if found else None
 
 
@@ -211,6 +220,11 @@ def make_waiting_due(
 ) -> None:
     """Have dates that wait for one thing looked at now: those later than `after`, up to `until`."""
     tx.execute(_WAKE_WAITING, {"_waiting": waiting, "_now": now, "_after": after, "_until": until})
+
+
+def make_admitted_due(tx: Connection, now: float, *, after: dt.date, until: dt.date) -> None:
+    """Have live dates looked at now that were admitted: those later than `after`, up to `until`."""
+    tx.execute(_WAKE_ADMITTED, {"_now": now, "_after": after, "_until": until})
 
 
 def in_unknown_states(tx: Connection, known: Collection[str]) -> list[DateRow]:

@@ -28,6 +28,9 @@ from backfilld.state.store.columns import BIG, count, flag, partial_index, text_
 
 metadata = MetaData()
 
+HAS_OUTPUT = "rows > 0 OR last_attempt_ended_at IS NOT NULL OR attempt_id IS NOT NULL"
+
+
 backfills = Table(
     "backfills",
     metadata,
@@ -171,6 +174,7 @@ checks = Table(
     partial_index("checks_query_due", "query_due_at", "date", where="query_due_at IS NOT NULL"),
     partial_index("checks_runnable", "processor", text("priority DESC"), "date", where="runnable = 1"),
     partial_index("checks_unsatisfied", "processor", "date", where="satisfied = 0"),
+    partial_index("checks_with_output", "processor", "date", where=HAS_OUTPUT),
 )
 
 attempts = Table(

@@ -77,9 +77,3 @@ class RuleSuite(PlatformSuite):
         problem = house.open(phase_of_box, history=None).rule_problem("box", DAY)
         assert (problem == "") is sound
         assert (ask(house, phase_of_box)["box"].error == "") is sound
-
-    def test_a_predicate_may_ask_another_table(self, house: House) -> None:
-        house.put("nba.box", rows(3))
-        house.put("nba.known", [{"game_date": DAY, "game_id": "g0"}, {"game_date": DAY, "game_id": "g2"}])
-        where = "game_id IN (SELECT k.game_id FROM nba.known AS k)"
-        assert ask(house, box(quality={"where": where}))["box"].passing_rows == 2

@@ -27,7 +27,9 @@ processor = [{ name = "line", table = "nba.line", date_column = "day", command =
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A folder with a pipeline, a state database, and a folder of much else that is closed."""
     (tmp_path / "small.toml").write_text(PIPELINE)
-    Database(f"sqlite:///{tmp_path / 'state.db'}").upgrade()
+    database = Database(f"sqlite:///{tmp_path / 'state.db'}")
+    database.upgrade()
+    database.close()
     closed = tmp_path / "closed"
     for name in ("lake", "jobs", "state"):
         (closed / name).mkdir(parents=True)

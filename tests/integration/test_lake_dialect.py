@@ -80,6 +80,12 @@ def test_an_array_of_a_row_and_a_qualified_column_are_read_in_bigquerys_sql(lake
     assert passing(lake_house, where, **BIGQUERY).passing_rows == 1
 
 
+def test_a_predicate_may_ask_another_table(lake_house: LakeHouse) -> None:
+    lake_house.put("nba.box", [{"game_date": DAY, "game_id": f"g{number}"} for number in range(3)])
+    lake_house.put("nba.known", [{"game_date": DAY, "game_id": "g0"}, {"game_date": DAY, "game_id": "g2"}])
+    assert passing(lake_house, "game_id IN (SELECT k.game_id FROM nba.known AS k)").passing_rows == 2
+
+
 def test_a_table_without_files_in_a_predicate_is_an_error_that_names_it(lake_house: LakeHouse) -> None:
     lake_house.put("nba.box", [{"game_date": DAY, "id": 1}])
     found = passing(lake_house, "id IN (SELECT id FROM nba.nowhere)")

@@ -26,6 +26,7 @@ def apply_event(sim: Simulation, one: ExternalEvent) -> str:
     if fault is not None:
         fault(sim, **one.args)
         return ""
+    sim.invariants.truth.asking(one.verb, one.args)
     try:
         answer = _REQUESTS.get(one.verb, _ask)(sim, one)
     except (NotFound, Conflict) as refusal:
@@ -33,7 +34,7 @@ def apply_event(sim: Simulation, one: ExternalEvent) -> str:
     dates = [one.args["date"]] if one.verb == "retry_date" else []
     if isinstance(answer, EnqueueResult):
         dates = [detail.date for detail in answer.details if detail.outcome == "enqueued"]
-    sim.invariants.truth.asked(one.verb, one.args, dates)
+    sim.invariants.truth.asked(one.args, dates)
     return ""
 
 
@@ -49,16 +50,10 @@ def _ask(sim: Simulation, one: ExternalEvent) -> None:
     getattr(sim.commands, one.verb)(**one.args, by=OPERATOR)
 
 
-def _sweep(sim: Simulation) -> None:
-    before = {date: row["swept_at"] for date, row in sim.invariants.dates.items()}
-    sim.engine.sweeper.run()
-    sim.invariants.truth.swept(before)
-
-
 _REQUESTS: Mapping[str, Callable[[Simulation, ExternalEvent], object]] = {
     "enqueue": lambda sim, one: enqueue(sim, **one.args),
     "accept": lambda sim, one: sim.commands.accept(**one.args, by=OPERATOR, reason="arena closed"),
-    "sweep": lambda sim, one: _sweep(sim),
+    "sweep": lambda sim, one: sim.engine.sweeper.run(),
     "pause_everything": lambda sim, one: sim.commands.pause_everything(by=OPERATOR, reason="lunch"),
 }
 

@@ -56,7 +56,8 @@ class Facts:
         if expect.ratio and self._is_waived(str(date), expect.ratio.of):
             return rows > 0
         if expect.ratio:
-            return rows > 0 and reference[0] > 0 and rows >= expect.ratio.min * reference[0]
+            compared = self._is_right(expect.ratio.of, date, reference[0], [0], games)
+            return compared and rows > 0 and rows >= expect.ratio.min * reference[0]
         least, most = expect.rows.root if expect.rows else (1, None)
         if expect.rows_per:
             each_least, each_most = expect.rows_per.root["games"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from backfilld.state.records import Mark
 from tests.factories import Table, phase, processor
+from tests.simulation.need_generator import with_known_needs, with_needs
 from tests.simulation.scenario import (
     ANSWER_SENT,
     JOB_FAULTS,
@@ -33,11 +34,11 @@ def generate(seed: int) -> Scenario:
     rng = random.Random(seed)
     length = rng.choice((1, 2, 2, 3, 3, 4, 5))
     span = [OPENER + dt.timedelta(days=n) for n in range(length)]
-    phases = tuple(_phases(rng))
+    phases = with_needs(random.Random(f"needs {seed}"), tuple(_phases(rng)))
     names = [p["name"] for one in phases for p in one["processor"]]
     pairs = [(name, date) for name in names for date in span]
     start = rng.choice((START, START, START, START, LONG_DAY, SHORT_DAY))
-    edited = tuple(_edited(rng, phases))
+    edited = with_known_needs(_edited(rng, phases))
     settings = _settings(rng, random.Random(f"no data {seed}"))
     games = {date: rng.choice((0, 1, 1, 2, 2)) for date in span}
     bootstrap_days = rng.choice((0, 0, 0, 1, 2))

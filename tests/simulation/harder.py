@@ -190,7 +190,7 @@ class _Draw:
     def _failed_sweep(self) -> Iterator[ExternalEvent]:
         """A table cannot be asked while done dates are looked at again."""
         rng = random.Random(f"failed sweep {self._base.seed}")
-        at = round(rng.uniform(600.0, 3000.0), 1)
+        at = round(rng.uniform(1500.0, 5000.0), 1)
         names = [one["name"] for phase in self._base.files[0].phases for one in phase["processor"]]
         broken = {"processor": rng.choice(names), "for_seconds": 120.0}
         yield ExternalEvent(at=at, skip=0, verb="broken", args=broken, point=AT_REST)

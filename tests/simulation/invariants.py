@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
-import itertools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from backfilld.daemon.engine.context import ACTOR
-from backfilld.state.pipeline.phase import FAILED, PENDING, Phase, Stage
+from backfilld.state.pipeline.phase import FAILED, PENDING, Stage
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
@@ -19,6 +18,7 @@ from backfilld.state.rules.machine import FINAL, IllegalMove, Trigger
 from tests.simulation.budget_invariants import BudgetInvariants
 from tests.simulation.claim_invariants import ClaimInvariants
 from tests.simulation.fakes import Pair
+from tests.simulation.needs_invariants import NeedsInvariants
 from tests.simulation.no_data_invariants import NoDataInvariants
 from tests.simulation.quiescence_invariants import QuiescenceInvariants, Row, Violation, day_of
 from tests.simulation.rewrite_invariants import RewriteInvariants
@@ -59,6 +59,7 @@ class Invariants:
         self._no_data = NoDataInvariants(sim, self)
         self.rewrites = RewriteInvariants(sim, self)
         self.sharing = SharingInvariants(sim, self)
+        self.needs = NeedsInvariants(sim, self)
         self.truth = Truth(sim, self)
         marked = StalenessInvariants(sim, self)
         rest = QuiescenceInvariants(sim, self, marked)
@@ -72,11 +73,6 @@ class Invariants:
     def calendar_is_outdated(self) -> bool:
         """Whether the daemon knows other counts than the calendar has."""
         return any(self._sim.games.get(date, 0) != games for date, games in self._known_games.items())
-
-    @property
-    def lookbacks(self) -> list[tuple[Phase, Phase]]:
-        """Sequential phases, each with the phase that it is computed from."""
-        return [(p, before) for before, p in itertools.pairwise(self._sim.pipeline.phase) if p.sequential]
 
     @property
     def waits_for_earlier(self) -> bool:
@@ -130,6 +126,7 @@ class Invariants:
             self._moved(move, before)
             self.truth.moved(move, last=self.versions[move["date"]] == self.dates[move["date"]]["version"])
         self._claims.look()
+        self.needs.claimed()
         self.truth.look()
 
     def _read(self) -> None:
@@ -279,24 +276,10 @@ class Invariants:
             raise Violation("gates in order", f"{told}, and it is critical")
 
     def _entered(self, date: str, stage: Stage, before: set[tuple[str, str]]) -> None:
-        """A sequential phase is entered only behind a lookback without holes."""
-        for other in self.lookback(date, stage):
-            for processor in self._sim.pipeline.phase[
-                self._sim.pipeline.phase.index(stage.phase) - 1
-            ].processor:
-                pair = (other, processor.name)
-                if pair not in self.satisfied and pair not in before:
-                    raise Violation("no holes in the lookback", f"{date} entered {stage.name} before {pair}")
-
-    def lookback(self, date: str, stage: Stage) -> list[str]:
-        """The expected dates that must be satisfied before a date may enter a stage."""
-        if not (stage.enters_phase and stage.phase.sequential and stage.index > 0):
-            return []
-        back = self._sim.pipeline.lookback(stage.phase)
-        own = day_of(date)
-        start = self._sim.pipeline.seasons.lookback_start(own, back)
-        span = (dt.date.fromordinal(n) for n in range(start.toordinal(), own.toordinal()))
-        return [str(day) for day in span if self.expected(day)]
+        """A state is entered only where nothing that all of its processors need is missing."""
+        blocked = [next(self.needs.missing(date, p), None) for p in stage.processors if self.asks(date, p)]
+        if blocked and all(pair and pair not in before for pair in blocked):
+            raise Violation("no holes in the lookback", f"{date} entered {stage.name} before {blocked}")
 
     def day(self, date: dt.date) -> Day:
         """What the calendar expects, as far as the daemon knows it."""

@@ -214,11 +214,10 @@ class QuiescenceInvariants:
         return row["due_at"] is not None and row["due_at"] > self._sim.time and row["due_at"] in due
 
     def _for_earlier(self, row: Row) -> bool:
-        stage = self._sim.pipeline.stage[row["state"]]
-        after = self._sim.pipeline.stages[stage.index + 1]
-        names = [p.name for p in stage.phase.processor]
-        before = self._invariants.lookback(row["date"], after)
-        return any((date, name) not in self._invariants.satisfied for date in before for name in names)
+        index = self._sim.pipeline.stage[row["state"]].index
+        states = self._sim.pipeline.stages[index : index + 3]
+        processors = [p for stage in states for p in stage.processors]
+        return any(next(self._invariants.needs.missing(row["date"], p), None) for p in processors)
 
     def _for_other(self, row: Row) -> bool:
         """Whether the processor that is waited for is not satisfied."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from backfilld.state.pipeline.phase import DONE, Phase
+from backfilld.state.pipeline.phase import DONE
 from backfilld.state.pipeline.processor import Processor
-from tests.simulation.quiescence_invariants import Row, Violation, day_of
+from tests.simulation.quiescence_invariants import Violation, day_of
 
 if TYPE_CHECKING:
     from tests.simulation.invariants import Invariants
@@ -40,7 +39,11 @@ class StalenessInvariants:
                 told = f"{date} lacks {lacking} and tells: '{row['regressed']}'"
                 raise Violation("a done date tells what it lacks", told)
             windows_hold = not self._sim.scenario.edits_windows
-            if windows_hold and row["stale_at"] is None and (why := next(self._outdated(date), "")):
+            if (
+                windows_hold
+                and row["stale_at"] is None
+                and (why := next(self._invariants.needs.outdated(date), ""))
+            ):
                 raise Violation("what is computed from older rows is stale", why)
 
     def nothing_lacks(self) -> None:
@@ -72,40 +75,3 @@ class StalenessInvariants:
         evidence = self._sim.warehouse.look(*pair)
         compared = self._invariants.is_compared(date, processor)
         return not evidence.open and not self._sim.platform.complete(pair, evidence, compared=compared)
-
-    def _outdated(self, date: str) -> Iterator[str]:
-        """Outputs of sequential phases that began before a job ended that they are computed from."""
-        for phase, before in self._invariants.lookbacks:
-            window = self._window(date, phase)
-            sources = [self._invariants.checks.get((day, p.name)) for day in window for p in before.processor]
-            for processor in phase.processor:
-                output = self._invariants.checks.get((date, processor.name))
-                if output is None or not _has_rows(output) or not self._is_ours(output):
-                    continue
-                for source in filter(None, sources):
-                    if (
-                        _was_run(source)
-                        and source["last_attempt_ended_at"] > output["last_attempt_started_at"]
-                    ):
-                        name = f"{source['processor']} of {source['date']}"
-                        yield f"{processor.name} of {date} began before {name} ended, and no mark says so"
-
-    def _is_ours(self, output: Row) -> bool:
-        foreign = self._invariants.pair(output) in self._sim.platform.foreign
-        return output["last_attempt_started_at"] is not None and not foreign
-
-    def _window(self, date: str, phase: Phase) -> Iterator[str]:
-        """A date and its lookback."""
-        pipeline, own = self._sim.pipeline, day_of(date)
-        start = pipeline.seasons.lookback_start(own, pipeline.lookback(phase))
-        return (str(dt.date.fromordinal(n)) for n in range(start.toordinal(), own.toordinal() + 1))
-
-
-def _has_rows(check: Row) -> bool:
-    return bool(check["rows"]) and check["verdict"] != "not_expected"
-
-
-def _was_run(check: Row) -> bool:
-    """Whether its rows are good, and known to be since our own job ended."""
-    ended = check["last_attempt_ended_at"]
-    return ended is not None and check["asked_at"] >= ended and check["verdict"] == "complete"

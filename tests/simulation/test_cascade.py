@@ -90,11 +90,18 @@ def test_a_job_that_changes_no_row_marks_nothing(world):
     assert stale(world) == []
 
 
-def test_repairing_a_phase_that_the_gate_does_not_look_at_marks_nothing(world):
+def test_repairing_a_source_marks_what_was_computed_from_it_and_no_later_date(world):
     damage(world, "box")
     world.commands.retry_date(REPAIRED, by=ME)
     world.run()
     assert launched(world) == [(str(REPAIRED), "box")]
+    assert stale(world) == [REPAIRED]
+    # And a retry of what is stale computes the summaries of that date again, and all that is built on them
+    world.executor.launched.clear()
+    world.commands.retry_marked(Mark.STALE, FIRST, LAST, by=ME)
+    world.run()
+    assert sorted(launched(world)[:2]) == [(str(REPAIRED), "player"), (str(REPAIRED), "team")]
+    assert sorted(launched(world)[2:]) == sorted(steps(*DAYS[2:]))
     assert stale(world) == []
 
 
@@ -138,7 +145,7 @@ def test_a_job_whose_rows_are_found_good_only_later_is_a_repair_as_well(tmp_path
         world.step()
     assert launched(world)[-1] == (str(REPAIRED), "team")
     assert world.dates()[REPAIRED].waiting == "warehouse"
-    assert stale(world) == []
+    assert stale(world) == [REPAIRED]  # its source has run again, and it has not ended
     # When it can be queried again
     world.warehouse.broken.clear()
     world.script = world.well

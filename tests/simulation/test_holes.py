@@ -5,7 +5,6 @@ import itertools
 
 import pytest
 
-from backfilld.daemon.engine import lookback
 from backfilld.daemon.engine.enqueue_request import EnqueueRequest
 from backfilld.daemon.reports.waiting import waiting_on
 from backfilld.state.store import checks
@@ -158,22 +157,23 @@ def test_a_date_behind_one_that_was_never_enqueued_says_so(world):
     assert sentence_of(world, DAY).endswith(f"; backfilld enqueue {OPENER}")
 
 
-def test_a_date_that_bypasses_a_phase_passes_the_lookback_of_the_one_it_enters(tmp_path):
+def test_a_date_that_bypasses_a_phase_waits_for_what_the_state_that_it_enters_needs(tmp_path):
     # Given a phase that is skipped on bootstrap dates, before a sequential one that is not
     raw, skipped = phase("raw", processor("box")), phase("mid", processor("team"), skip_bootstrap=True)
     world = World(
         pipeline(raw, skipped, phase("seq", processor("zones"), order="sequential")), SEASON, tmp_path
     )
-    second = OPENER + dt.timedelta(days=1)
-    # When a bootstrap date is about to leave the first phase
-    day = world.pipeline.seasons.day(second, {"games": SEASON[second]})
-    window = lookback.window(world.pipeline, world.context.machine, world.pipeline.stage["raw"], day)
-    # Then the dates before it have to be satisfied in the skipped one
-    assert window == lookback.Window(*world.pipeline.phase[1:], OPENER, second)
-    # And a later date, which skips nothing, is looked at when it leaves that
-    day = world.pipeline.seasons.day(DAY, {"games": SEASON[DAY]})
-    assert lookback.window(world.pipeline, world.context.machine, world.pipeline.stage["raw"], day) is None
-    assert lookback.window(world.pipeline, world.context.machine, world.pipeline.stage["mid"], day).end == DAY
+    second, later = OPENER + dt.timedelta(days=1), DAY + dt.timedelta(days=1)
+    # When a bootstrap date and a later one, which skips nothing, are enqueued alone
+    world.enqueue(second, second)
+    world.enqueue(later, later)
+    for _ in range(60):
+        world.step()
+    # Then nothing is expected of the skipped phase on the dates before the first
+    assert world.dates()[second].outcome == "complete"
+    # And the later date waits before the last phase for the one that skips nothing either
+    row = world.dates()[later]
+    assert (row.state, row.waiting, row.waiting_text) == ("mid", "earlier_date", f"{DAY} in mid")
 
 
 def test_a_hole_that_a_live_date_will_fill_keeps_no_other_from_being_asked_about_again(tmp_path):

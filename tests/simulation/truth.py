@@ -7,6 +7,7 @@ it reads only what it claims: how dates move, and which outputs it waives. It sh
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.facts import Facts
@@ -39,14 +40,14 @@ class Truth:
 
     # What comes from outside, and what the daemon does
 
-    def asked(self, verb: str, args: dict[str, Any], enqueued: list[dt.date]) -> None:
-        """A request was taken; `enqueued` are its dates."""
-        if args.get("cascades") or verb == "retry_marked":
+    def asking(self, verb: str, args: Mapping[str, Any]) -> None:
+        """A request comes, which the daemon may take even if it is killed before it has answered."""
+        if args.get("force") or args.get("cascades") or verb == "retry_marked":
             self._reruns.update(self._sim.games)
-        if not args.get("force"):
-            return
-        self._reruns.update(enqueued)
-        for date in enqueued:
+
+    def asked(self, args: Mapping[str, Any], enqueued: list[dt.date]) -> None:
+        """A request was taken; `enqueued` are its dates."""
+        for date in enqueued if args.get("force") else ():
             writes = self._sim.warehouse.rows.writes
             self._forced[str(date)] = (
                 self._sim.time,
@@ -92,25 +93,6 @@ class Truth:
                 for date in launch.dates:
                     self._started(launch, date)
         self._judged = len(launches)
-
-    def swept(self, before: dict[str, float | None]) -> None:
-        """A sweep has ended; `before` is when each date was looked at last until then.
-
-        Raises:
-            Violation: a date counts as looked at although one of its tables could not be asked.
-        """
-        engine = self._sim.pipeline.engine
-        broken = self._sim.warehouse.broken.keys() & self._sim.pipeline.processors.keys()
-        for date, row in self._invariants.dates.items():
-            asked = [
-                n for n in broken if (date, n) in self._invariants.checks and not self._is_waived(date, n)
-            ]
-            if row["state"] != "done" or row["swept_at"] == before.get(date) or not asked:
-                continue
-            if row["swept_at"] + engine.revalidate_within > self._sim.time + engine.recheck_interval + SLACK:
-                raise Violation(
-                    "done is looked at again", f"{date} counts as looked at, {asked} could not be"
-                )
 
     def settled(self) -> None:
         """At the very end, after a sweep: every done date is what it says, or carries a mark.

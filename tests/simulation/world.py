@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -44,6 +45,8 @@ class World:
     ) -> None:
         """`url` is of the state database; without it, that is a file in `folder`."""
         self.db = Database(url or f"sqlite:///{folder / 'state.db'}")
+        # Closed with the world: since Python 3.13, an open connection that is collected is a ResourceWarning.
+        weakref.finalize(self, self.db.close)
         self.pipeline = pipeline
         self.time = 1_760_000_000.0
         self.events: list[Event] = []

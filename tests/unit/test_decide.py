@@ -193,8 +193,21 @@ def test_an_open_run_an_unknown_and_a_hold_are_waited_for():
 
 
 def test_a_hole_bars_the_way_only_when_the_gate_is_satisfied():
-    assert decided(PHASE3, missing_upstream="2021-10-25").waiting is WaitReason.EARLIER_DATE
-    assert isinstance(decided(PHASE3, check("team", Verdict.FAILED), missing_upstream="2021-10-25"), Start)
+    assert decided(PHASE3, blocks_entry="2021-10-25").waiting is WaitReason.EARLIER_DATE
+    assert isinstance(decided(PHASE3, check("team", Verdict.FAILED), blocks_entry="2021-10-25"), Start)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.COMPLETE, Verdict.NEVER_RAN, Verdict.PARTIAL])
+def test_a_processor_that_needs_an_earlier_date_neither_starts_nor_lets_its_date_pass(verdict):
+    decision = decided(PHASE3, check("team", verdict), missing_upstream={"team": "2021-10-25"})
+    assert (decision.waiting, decision.text) == (WaitReason.EARLIER_DATE, "2021-10-25")
+
+
+def test_the_other_processors_of_its_state_start_meanwhile():
+    rows = [check("book", Verdict.NEVER_RAN), check("props", Verdict.NEVER_RAN)]
+    decision = decided(PHASE2, *rows, missing_upstream={"book": "2021-10-25"})
+    assert isinstance(decision, Start)
+    assert decision.processors == ("props",)
 
 
 def test_a_date_never_fails_under_a_running_attempt():

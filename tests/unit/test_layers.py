@@ -170,8 +170,8 @@ def test_no_module_imports_itself_through_others() -> None:
         },
         {
             "daemon/engine/__init__.py": "from backfilld.daemon.engine.tick import Engine",
-            "daemon/engine/tick.py": "from backfilld.daemon.engine.lookback import window",
-            "daemon/engine/lookback.py": "",
+            "daemon/engine/tick.py": "from backfilld.daemon.engine.upstream import spans",
+            "daemon/engine/upstream.py": "",
         },
     ],
     ids=["direct", "lazy", "through a third", "through the package"],

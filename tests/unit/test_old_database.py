@@ -69,6 +69,11 @@ def migrations(tmp_path):
     return folder
 
 
+def upgrade(path):
+    with contextlib.closing(Database(f"sqlite:///{path}")) as database:
+        database.upgrade()
+
+
 def version(path):
     with contextlib.closing(sqlite3.connect(path)) as db:
         return db.execute("SELECT version_num FROM alembic_version").fetchall()
@@ -141,7 +146,7 @@ def test_a_later_schema_is_refused_by_an_earlier_program(path, migrations):
     with pytest.raises(
         DatabaseUnavailable, match="schema version v2_9999, which this backfilld does not know"
     ):
-        Database(f"sqlite:///{path}").upgrade()
+        upgrade(path)
 
 
 FIRST_EDITION = {
@@ -161,7 +166,7 @@ def test_a_database_of_the_first_edition_is_refused_and_left_as_it_is(tmp_path, 
         db.commit()
     before = path.read_bytes()
     with pytest.raises(DatabaseUnavailable) as refusal:
-        Database(f"sqlite:///{path}").upgrade()
+        upgrade(path)
     assert named in str(refusal.value)
     assert str(refusal.value).endswith("start with a new --state-dir: the old one is left as it is")
     assert path.read_bytes() == before

@@ -125,7 +125,7 @@ NOT_A_COLUMN = "is not a column's name; write letters, digits and _, no digit fi
         ('fallbacks = ["team"] -> fallbacks = ["zones"]', f"{PLAYER}.fallbacks: 'zones' is not another processor of"),
         ('after = ["team"] -> after = ["tem"]', f"{PLAYER}.after: 'tem' is not another processor of this phase; did you"),
         ('after = ["team"] -> after = ["player"]', f"{PLAYER}.after: 'player' is not another processor of this phase"),
-        ('history_names = -> after = ["player"] #', "phase[phase3]: after and fallbacks run in a circle: team -> player"),
+        ('history_names = -> after = ["player"] #', "phase[phase3]: after, needs and fallbacks run in a circle: team -> player"),
         ('name = "cache" -> name = "cache"\nafter = ["zones"]', "phase[phase4]: after has no meaning in a sequential"),
         ('name = "cache" -> name = "cache"\nfallbacks = ["zones"]', "phase[phase4]: fallbacks have no meaning in a seq"),
         # calendar
@@ -238,7 +238,7 @@ def test_a_ramp_and_a_seasons_lookback_need_a_season() -> None:
 
 def test_a_fallback_that_waits_for_what_it_stands_in_for_is_a_circle() -> None:
     file = pipeline_data(phase("p", processor("a", fallbacks=["b"]), processor("b", after=["a"])))
-    with pytest.raises(PipelineError, match="after and fallbacks run in a circle: a -> a"):
+    with pytest.raises(PipelineError, match="after, needs and fallbacks run in a circle: a -> a"):
         parse_pipeline(file, HERE)
 
 

@@ -21,10 +21,8 @@ def hold(kind: str, reason: str = "") -> HoldRow:
     return HoldRow(kind=kind, key="", reason=reason, actor="engine", since=NOW, until=None)
 
 
-def eta(
-    seen: Pace, *, live: int = 10, paused: int = 0, behind_earlier: int = 0, holds: tuple[HoldRow, ...] = ()
-) -> Eta:
-    return estimate(seen, live=live, paused=paused, behind_earlier=behind_earlier, holds=holds, now=NOW)
+def eta(seen: Pace, *, live: int = 10, holds: tuple[HoldRow, ...] = (), **waiting: int) -> Eta:
+    return estimate(seen, live=live, paused=waiting.pop("paused", 0), holds=holds, now=NOW, **waiting)
 
 
 def test_the_rate_is_that_of_the_last_hour_and_says_so() -> None:
@@ -81,3 +79,14 @@ def test_dates_of_paused_backfills_are_not_counted_and_that_is_said() -> None:
 def test_an_eta_that_nobody_can_tell_is_none_with_the_reason(keys: dict[str, object], why: str) -> None:
     found = eta(pace(31, minutes=60), **keys)  # type: ignore[arg-type]
     assert (found.rate_per_hour, found.at, found.method) == (30.0, None, why)
+
+
+def test_where_every_live_date_is_held_there_is_no_end_and_the_hold_is_the_reason() -> None:
+    breaker = hold("processor", "box is paused: the same error 5 times in a row")
+    all_held = eta(pace(31, minutes=60), live=10, held=10, holds=(breaker,))
+    assert all_held.at is None
+    assert all_held.method == f"unknown: 10 dates left, all held: {breaker.reason}"
+    behind = eta(pace(31, minutes=60), live=10, held=2, behind_earlier=8, holds=(breaker,))
+    assert behind.method == f"unknown: 10 dates left, all held, or behind one that is: {breaker.reason}"
+    # And with one date that can go on, there is one
+    assert eta(pace(31, minutes=60), live=10, held=9, holds=(breaker,)).at is not None

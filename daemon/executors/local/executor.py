@@ -176,7 +176,7 @@ class LocalExecutor:
     def _recovered(self, attempt: int, handle: Handle | None) -> _LocalAttempt:
         """What became of an earlier daemon's attempt."""
         nothing = Identity(pid=0, start=0, boot="", at=0.0, executor=self._executor_id)
-        if handle is None:  # claimed and never recorded: its wrapper received no order to start it
+        if handle is None:  # claimed and never recorded: its wrapper never got the permission to start it
             return _LocalAttempt(identity=nothing, began=False)
         try:
             identity = Identity.parse(handle)

@@ -1,16 +1,16 @@
 """Simulate the engine over a range: what would run if every job completed its output.
 
-The rules are the engine's: `decide` and the lookback. A date that they do not let through is a blocker.
+The rules are the engine's: `decide` and the graph of needs. A date that they do not let through is a blocker.
 """
 
 from __future__ import annotations
 
 import bisect
 import datetime as dt
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from backfilld.daemon.engine import lookback
 from backfilld.daemon.reports.snapshot import (
     MissingUpstream,
     Snapshot,
@@ -19,12 +19,13 @@ from backfilld.daemon.reports.snapshot import (
     evaluate_gate,
     missing_upstream_of,
 )
-from backfilld.state.pipeline.phase import Phase, Stage
+from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, Sources
 from backfilld.state.rules.calendar import Day
-from backfilld.state.rules.gates import Advance, Decision, Fail, Start, Wait, WaitReason, Waiver
+from backfilld.state.rules.gates import Advance, Decision, Fail, Start, Wait, Waiver
 from backfilld.state.rules.machine import Machine
+from backfilld.state.rules.needs import Need
 from backfilld.state.rules.verdict import Verdict
 
 _WORDS = {Verdict.NEVER_RAN: "never ran", Verdict.NO_DATA: "ran, but there is no data"}
@@ -80,7 +81,10 @@ class _Simulator:
         self._seen = snapshot
         self._sources = sources
         self._unusable = unusable
-        self._missing = {phase.name: self._missing_before(phase) for phase in pipeline.phase}
+        self._graph = pipeline.needs.starting(snapshot.start)
+        self._missing: dict[str, list[MissingUpstream]] = defaultdict(list)
+        for missing in snapshot.missing_before(pipeline.processors.values(), dt.date.min):
+            self._missing[missing.processor].append(missing)
         self.result = SimulationResult()
 
     def run_date(self, day: Day) -> None:
@@ -90,19 +94,19 @@ class _Simulator:
         index = 0
         while index < len(self._pipeline.stages):
             stage = self._pipeline.stages[index]
-            last = self._run_stage(stage, day, checks, self._first_missing(stage, day))
+            last = self._run_stage(stage, day, checks)
             if not isinstance(last, Advance):
                 break
             index = self._machine.after(stage, day)
         self._record_missing(checks)
 
-    def _run_stage(
-        self, stage: Stage, day: Day, checks: dict[str, CheckRow], missing: MissingUpstream | None
-    ) -> Decision:
+    def _run_stage(self, stage: Stage, day: Day, checks: dict[str, CheckRow]) -> Decision:
         """Complete what the state needs, until its gate opens or no job helps."""
+        missing = self._missing_of(stage, day)
+        entry = self._entry_missing(stage, day)
         while True:
             self._compare_anew(stage, day, checks)
-            decision = self._decide(stage, checks, str(missing) if missing else "")
+            decision = self._decide(stage, checks, missing, entry)
             if isinstance(decision, Start):
                 self._complete(stage, checks, decision)
                 continue
@@ -122,7 +126,9 @@ class _Simulator:
                 reason = f"is compared with {reference}, which runs first"
                 checks[name] = replace(check, verdict=Verdict.PARTIAL, reason=reason)
 
-    def _decide(self, stage: Stage, checks: Mapping[str, CheckRow], missing: str) -> Decision:
+    def _decide(
+        self, stage: Stage, checks: Mapping[str, CheckRow], missing: Mapping[str, str], entry: str
+    ) -> Decision:
         return evaluate_gate(
             self._pipeline,
             stage,
@@ -131,6 +137,7 @@ class _Simulator:
             sources=self._sources,
             held=self._unusable,
             missing_upstream=missing,
+            blocks_entry=entry,
         )
 
     def _complete(self, stage: Stage, checks: dict[str, CheckRow], decision: Start) -> None:
@@ -149,33 +156,47 @@ class _Simulator:
     def _record_blocker(
         self, stage: Stage, day: Day, checks: Mapping[str, CheckRow], decision: Wait | Fail
     ) -> None:
-        behind_earlier = isinstance(decision, Wait) and decision.waiting is WaitReason.EARLIER_DATE
-        phase = (
-            self._pipeline.stages[self._machine.after(stage, day)].phase if behind_earlier else stage.phase
-        )
+        entry = self._entry_missing(stage, day)
+        at_entry = bool(entry) and isinstance(decision, Wait) and decision.text == entry
+        phase = self._following(stage, day)[0].phase if at_entry else stage.phase
         missing = tuple(p.name for p in phase.processor if not checks[p.name].satisfied)
         self.result.blockers.append(
             Blocker(date=day.date, phase=phase.name, processors=missing, reason=blocked_reason(decision))
         )
 
-    def _first_missing(self, stage: Stage, day: Day) -> MissingUpstream | None:
-        """The earliest missing output that keeps a date out of the next phase."""
-        window = lookback.window(self._pipeline, self._machine, stage, day)
-        if window is None:
-            return None
-        known = self._missing[window.entered.name]
-        at = bisect.bisect_left(known, window.start, key=lambda missing: missing.date)
-        return known[at] if at < len(known) and known[at].date < window.end else None
+    def _following(self, stage: Stage, day: Day) -> Sequence[Stage]:
+        return self._pipeline.stages[self._machine.after(stage, day) :][:1]
 
-    def _missing_before(self, phase: Phase) -> list[MissingUpstream]:
-        before = lookback.phase_before(self._pipeline, phase)
-        return self._seen.missing_before(before.processor, dt.date.min) if before else []
+    def _missing_of(self, stage: Stage, day: Day) -> dict[str, str]:
+        """The processors of a state that need an earlier output which is missing, with the text about it."""
+        found: dict[str, str] = {}
+        for processor in stage.processors:
+            needs = self._graph.earlier([processor.name]) if self._pipeline.expects(processor, day) else ()
+            missing = [m for need in needs if (m := self._first_missing(need, day.date))]
+            if missing:
+                found[processor.name] = str(min(missing, key=lambda m: m.date))
+        return found
+
+    def _entry_missing(self, stage: Stage, day: Day) -> str:
+        """What keeps every processor of the next state back; empty where one of them may start."""
+        following = self._following(stage, day)
+        missing = self._missing_of(following[0], day) if following else {}
+        return (
+            next(iter(missing.values())) if following and len(missing) == len(following[0].processors) else ""
+        )
+
+    def _first_missing(self, need: Need, date: dt.date) -> MissingUpstream | None:
+        start, first = self._graph.start(need, date), None
+        for name in need.of:
+            known = self._missing[name]
+            at = bisect.bisect_left(known, start, key=lambda missing: missing.date)
+            if at < len(known) and known[at].date < date and (first is None or known[at].date < first.date):
+                first = known[at]
+        return first
 
     def _record_missing(self, checks: Mapping[str, CheckRow]) -> None:
-        for phase in self._pipeline.phase:
-            before = lookback.phase_before(self._pipeline, phase)
-            if before is not None:
-                self._missing[phase.name] += missing_upstream_of(checks, [p.name for p in before.processor])
+        for missing in missing_upstream_of(checks, self._pipeline.processors):
+            self._missing[missing.processor].append(missing)
 
 
 def _reason(check: CheckRow) -> str:

@@ -1,7 +1,7 @@
 """Turn tasks into steps: batched as the engine batches them, and in topological order.
 
-A step comes after all steps that it needs: the state before of the same dates, and the processors in `after`.
-The lookback of a sequential phase comes before it, because the whole phase before does.
+A step comes after all steps that it needs: the state before of the same dates, the processors in `after`, and
+earlier dates by the graph of needs. Those of earlier phases come before it, because these phases do.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from backfilld.daemon.engine import lookback
 from backfilld.daemon.reports.plan.commands import command
 from backfilld.daemon.reports.plan.results import Step
 from backfilld.daemon.reports.plan.simulate_gates import Task
 from backfilld.daemon.reports.snapshot import Snapshot
-from backfilld.state.pipeline.phase import Phase, Stage
+from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.batching import batches
@@ -81,7 +80,7 @@ def _needs(group: _Group, same_date: Mapping[str, _Group]) -> Iterator[_Group]:
     earlier = [other for other in same_date.values() if other.stage.index < group.stage.index]
     latest = max((other.stage.index for other in earlier), default=0)
     yield from (other for other in earlier if other.stage.index == latest)
-    for name in group.processor.after:
+    for name in group.processor.predecessors:
         # The fallbacks of a processor in `after` run before this one too.
         fallbacks = next((p.fallbacks for p in group.stage.processors if p.name == name), ())
         yield from (same_date[other] for other in (name, *fallbacks) if other in same_date)
@@ -163,15 +162,23 @@ def _waits_for(pipeline: Pipeline, snapshot: Snapshot, group: _Group) -> Iterato
     if stage.enters_phase and place:
         dates = "the same date" if len(group.dates) == 1 else "the same dates"
         yield f"{pipeline.phase[place - 1].name} of {dates}"
-        yield from _lookback_dates(pipeline, snapshot, phase, group.dates[0])
     elif not stage.enters_phase:
         yield f"{pipeline.stages[stage.index - 1].processors[0].name}, the step before"
     yield from (need.processor.name for need in group.needs if need.stage is stage)
+    yield from _earlier_dates(pipeline, snapshot, group, group.dates[0])
 
 
-def _lookback_dates(pipeline: Pipeline, snapshot: Snapshot, phase: Phase, date: dt.date) -> Iterator[str]:
-    before = lookback.phase_before(pipeline, phase)
-    since = pipeline.seasons.lookback_start(date, pipeline.lookback(phase))
-    earlier = [d for d, day in snapshot.days.items() if since <= d < date and day.expected]
-    if before is not None and earlier:
-        yield f"{before.name} of every date from {earlier[0]} to {earlier[-1]}"
+def _earlier_dates(pipeline: Pipeline, snapshot: Snapshot, group: _Group, date: dt.date) -> Iterator[str]:
+    """The earlier dates that a step needs, beyond those that the step before it has waited for."""
+    graph, stage = pipeline.needs.starting(snapshot.start), group.stage
+    before = () if stage.enters_phase else pipeline.stages[stage.index - 1].processors
+    waited_for = graph.earlier(p.name for p in before)
+    for need in graph.earlier([group.processor.name]):
+        if need in waited_for:
+            continue
+        since = graph.start(need, date)
+        earlier = [d for d, day in snapshot.days.items() if since <= d < date and day.expected]
+        phases = [phase.name for phase in pipeline.phase if tuple(p.name for p in phase.processor) == need.of]
+        if earlier:
+            names = phases[0] if phases else ", ".join(need.of)
+            yield f"{names} of every date from {earlier[0]} to {earlier[-1]}"

@@ -27,7 +27,7 @@ Kind = Literal["hive", "mapped", "column"]
 _DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})([ T]00:00(:00(\.0+)?)?(Z|\+00:?00)?)?")
 _PARTS = ("year", "month", "day")
 _SETTLED = 2_000_000_000
-"""Nanoseconds after which a directory's time of change tells every later change."""
+"""Nanoseconds after which a directory's time of change shows every later change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,6 +153,7 @@ checks = Table(
     _partial("checks_query_due", "query_due_at", "date", where="query_due_at IS NOT NULL"),
     _partial("checks_runnable", "processor", text("priority DESC"), "date", where="runnable = 1"),
     _partial("checks_unsatisfied", "processor", "date", where="satisfied = 0"),
+    _partial("checks_with_output", "processor", "date", where="rows > 0 OR last_attempt_ended_at IS NOT NULL OR attempt_id IS NOT NULL"),
 )
 
 attempts = Table(
@@ -301,10 +302,7 @@ _COUNTED = {
 
 def _triggers(dialect: str) -> Iterator[str]:
     for table, (tally, columns) in _COUNTED.items():
-        if dialect == "sqlite":
-            yield from _sqlite(table, tally, columns)
-        else:
-            yield from _postgresql(table, tally, columns)
+        yield from (_sqlite if dialect == "sqlite" else _postgresql)(table, tally, columns)
 
 
 def _add(tally: str, columns: tuple[str, ...], row: str, by: int) -> str:

@@ -1,0 +1,81 @@
+"""Mistakes in what processors need of other dates, and on which days they have output. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from backfilld.state.pipeline.phase import Phase
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
+
+
+def need_problems(pipeline: Pipeline) -> Iterator[str]:
+    """One line for each mistake: key, what is wrong, remedy."""
+    for phase in pipeline.phase:
+        if isinstance(phase.lookback, int) and phase.lookback < 0:
+            yield f"phase[{phase.name}].lookback: {phase.lookback} is too small; write 0 or more days"
+        if phase.lookback == "season" and not pipeline.calendar.season:
+            yield f"phase[{phase.name}].lookback: there is no season; add [[calendar.season]] or give days"
+        for processor in phase.processor:
+            yield from _processor_problems(pipeline, phase, processor)
+            yield from _days_problems(pipeline, processor)
+    names = [days.name for days in pipeline.calendar.days]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"calendar.days[{name}]: the name is used twice; rename one"
+    for days in pipeline.calendar.days:
+        if days.count and not pipeline.seasons.counted:
+            yield f"calendar.days[{days.name}].count: needs a calendar with query or file; add one"
+
+
+def need_warnings(pipeline: Pipeline) -> Iterator[str]:
+    """One line for each processor whose past has no stated begin."""
+    for processor in pipeline.processors.values():
+        if any(need.lookback == "past" for need in pipeline.needs.earlier([processor.name])):
+            yield (
+                f"{_where(pipeline, processor)}: without since or a season, its past begins on the first date"
+                " that was ever enqueued; write since, its first date"
+            )
+
+
+def _where(pipeline: Pipeline, processor: Processor) -> str:
+    return f"phase[{pipeline.stage_of[processor.name].phase.name}].processor[{processor.name}]"
+
+
+def _processor_problems(pipeline: Pipeline, phase: Phase, processor: Processor) -> Iterator[str]:
+    where = _where(pipeline, processor)
+    own = pipeline.stage_of[processor.name]
+    for number, need in enumerate(processor.needs or ()):
+        key = f"{where}.needs[{number}]"
+        if need.since == "season" and not pipeline.calendar.season:
+            yield f"{key}.since: there is no season; add [[calendar.season]], or write days_back"
+        if need.of is None:
+            continue
+        stage = pipeline.stage_of.get(need.of)
+        if need.of == processor.name:
+            yield f"{key}.of: '{need.of}' is the processor itself; write self = true"
+        elif stage is None:
+            match = difflib.get_close_matches(need.of, pipeline.processors, n=1)
+            hint = (
+                f"; did you mean '{match[0]}'?" if match else f"; known are {', '.join(pipeline.processors)}"
+            )
+            yield f"{key}.of: there is no processor '{need.of}'{hint}"
+        elif stage.index > own.index:
+            yield (
+                f"{key}.of: '{need.of}' is in {stage.name}, which comes after {own.name}; name a processor of"
+                " the same phase or of an earlier one"
+            )
+    if processor.batch > 1 and _needs_itself(processor):
+        yield f"{where}.batch: each date waits for the one before, so write 1, or remove the need of itself"
+
+
+def _days_problems(pipeline: Pipeline, processor: Processor) -> Iterator[str]:
+    if processor.days is not None and processor.days not in pipeline.day_sets:
+        match = difflib.get_close_matches(processor.days, pipeline.day_sets, n=1)
+        hint = f"; did you mean '{match[0]}'?" if match else ""
+        where = _where(pipeline, processor)
+        yield f"{where}.days: there are no [[calendar.days]] named '{processor.days}'; add them{hint}"
+
+
+def _needs_itself(processor: Processor) -> bool:
+    return processor.depends_on_past or any(need.itself for need in processor.needs or ())

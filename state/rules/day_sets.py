@@ -1,0 +1,71 @@
+"""Days by name: the dates on which a processor has output, such as each Monday. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from backfilld.state.rules.calendar import Day
+
+Period = Literal["week", "month"]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaySet:
+    """The dates that meet every stated condition. `first_of` and `last_of` choose among those of a period."""
+
+    name: str
+    weekdays: frozenset[Weekday] = frozenset(WEEKDAYS)
+    business: bool = False
+    """Monday to Friday without `holidays`."""
+    holidays: frozenset[dt.date] = frozenset()
+    dates: frozenset[dt.date] | None = None
+    count: str = ""
+    """A count of the calendar that is above 0; empty where none matters."""
+    first_of: Period | None = None
+    last_of: Period | None = None
+
+    def exclusion(self, day: Day) -> str:
+        """Why a day is not in the set; empty where it is."""
+        if self.count and not day.counts.get(self.count, 0):
+            return f"not one of the days '{self.name}': no {self.count} on this date"
+        if self._is_candidate(day.date) and self._is_chosen(day.date):
+            return ""
+        return f"not one of the days '{self.name}': {_named(day.date)}"
+
+    def _is_candidate(self, date: dt.date) -> bool:
+        if date in self.holidays or (self.business and date.weekday() > 4):
+            return False
+        return WEEKDAYS[date.weekday()] in self.weekdays and (self.dates is None or date in self.dates)
+
+    def _is_chosen(self, date: dt.date) -> bool:
+        """Whether it is the first and the last candidate of its periods, where that is stated."""
+        earlier = _others(date, self.first_of, forward=False)
+        later = _others(date, self.last_of, forward=True)
+        return not any(self._is_candidate(other) for other in (*earlier, *later))
+
+
+def _others(date: dt.date, period: Period | None, *, forward: bool) -> Iterator[dt.date]:
+    """The dates of the same week or month before or after a date; none without a period."""
+    for days in range(1, 31 if period else 1):
+        number = date.toordinal() + (days if forward else -days)
+        if not dt.date.min.toordinal() <= number <= dt.date.max.toordinal():
+            return
+        other = dt.date.fromordinal(number)
+        if _period(other, period) != _period(date, period):
+            return
+        yield other
+
+
+def _period(date: dt.date, period: Period | None) -> tuple[int, int]:
+    if period == "week":
+        return date.isocalendar()[:2]
+    return date.year, date.month
+
+
+def _named(date: dt.date) -> str:
+    return f"{date} is a {date:%A}"

@@ -1,0 +1,126 @@
+"""The graph of needs: which dates of which processors each date of a processor needs. Pure.
+
+One graph answers what a date waits for, what a repair makes stale, and what is downstream. Its edges go from
+(processor, window of dates) to processor. A window ends the day before a date, or on the date itself.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+from backfilld.state.rules.calendar import Calendar, Lookback
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """The processors `of`, on the dates of a window before a date, and perhaps on the date itself."""
+
+    of: tuple[str, ...]
+    lookback: Lookback = 0
+    same_date: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Dates, both ends included; none where `last` lies before `first`."""
+
+    first: dt.date
+    last: dt.date
+
+    def __contains__(self, date: dt.date) -> bool:
+        return self.first <= date <= self.last
+
+
+class NeedsGraph:
+    """The needs of every processor, by name. `calendar` has the seasons that windows refer to."""
+
+    def __init__(self, needs: Mapping[str, Sequence[Need]], calendar: Calendar) -> None:
+        self._calendar = calendar
+        self._needs = {name: tuple(of_one) for name, of_one in needs.items()}
+        self.names = frozenset(self._needs)
+        self._needed_by: dict[str, list[tuple[str, Need]]] = defaultdict(list)
+        for name, of_one in self._needs.items():
+            for need in of_one:
+                for upstream in need.of:
+                    self._needed_by[upstream].append((name, need))
+
+    def starting(self, first: dt.date | None) -> Self:
+        """The same graph where `past` begins at `first`, the first date that is known; None: at no date."""
+
+        if not any(need.lookback == "past" for need in self.all_earlier):
+            return self
+
+        def resolved(need: Need) -> Need:
+            return replace(need, lookback=first or 0) if need.lookback == "past" else need
+
+        needs = {name: [resolved(need) for need in of_one] for name, of_one in self._needs.items()}
+        return type(self)(needs, self._calendar)
+
+    def direct(self, processor: str) -> tuple[Need, ...]:
+        """The needs of a processor itself."""
+        return self._needs.get(processor, ())
+
+    def earlier(self, processors: Iterable[str]) -> tuple[Need, ...]:
+        """The needs of these processors that include earlier dates, each once."""
+        needs = (need for name in processors for need in self._needs.get(name, ()))
+        return tuple(dict.fromkeys(need for need in needs if need.lookback != 0))
+
+    @property
+    def all_earlier(self) -> tuple[Need, ...]:
+        """The needs of all processors that include earlier dates, each once."""
+        return self.earlier(self._needs)
+
+    def start(self, need: Need, date: dt.date) -> dt.date:
+        """The first date of a need's window; `date` itself where no earlier date is in it."""
+        return self._calendar.lookback_start(date, need.lookback)
+
+    def end(self, need: Need, date: dt.date) -> dt.date:
+        """The last date whose window includes `date`; `date` itself where no later one's does."""
+        return self._calendar.lookback_end(date, need.lookback)
+
+    def needs(self, processor: str, date: dt.date) -> Iterator[tuple[str, Span]]:
+        """What a processor needs on a date: processors, each with a span of dates that is not empty."""
+        for need in self._needs.get(processor, ()):
+            last = date if need.same_date else date - dt.timedelta(days=1)
+            span = Span(self.start(need, date), last)
+            if span.first <= span.last:
+                yield from ((name, span) for name in need.of)
+
+    def needed_by(self, processor: str, date: dt.date) -> Iterator[tuple[str, Span]]:
+        """What needs a processor's date: processors, each with a span of dates that is not empty."""
+        for name, need in self._needed_by.get(processor, ()):
+            end = self.end(need, date)
+            if need.same_date:
+                yield name, Span(date, end)
+            elif end > date:
+                yield name, Span(date + dt.timedelta(days=1), end)
+
+    def downstream(self, processors: Iterable[str]) -> set[str]:
+        """What needs one of these processors, on any date, directly or through another; without them."""
+        return _closure(processors, lambda name: (other for other, _ in self._needed_by.get(name, ())))
+
+    def upstream(self, processors: Iterable[str]) -> set[str]:
+        """What one of these processors needs, on any date, directly or through another; without them."""
+        return _closure(
+            processors, lambda name: (other for need in self._needs.get(name, ()) for other in need.of)
+        )
+
+    def computed_over_dates(self) -> set[str]:
+        """The processors that an earlier date may make stale: with a need of one, or downstream of such."""
+        direct = {name for name in self._needs if self.earlier([name])}
+        return direct | self.downstream(direct)
+
+
+def _closure(names: Iterable[str], following: Callable[[str], Iterable[str]]) -> set[str]:
+    start = set(names)
+    found: set[str] = set()
+    todo = list(start)
+    while todo:
+        new = [name for name in following(todo.pop()) if name not in found]
+        found.update(new)
+        todo += new
+    return found - start

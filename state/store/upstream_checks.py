@@ -1,0 +1,82 @@
+"""Checks of the earlier dates that later ones need: creating them, and the first that is not satisfied."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import CompoundSelect, Connection, bindparam, func, select, union_all, update
+
+from backfilld.state.rules.calendar import Counts
+from backfilld.state.store.calendar_days import load_counts
+from backfilld.state.store.schema import IS_UNSATISFIED, calendar_days, checks
+from backfilld.state.store.statements import upsert
+
+_REQUEST_BETWEEN = (
+    update(checks)
+    .where(checks.c.date.between(bindparam("_start"), bindparam("_end")), checks.c.attempt_id.is_(None))
+    .values(query_due_at=bindparam("_now"), generation=checks.c.generation + 1, runnable=0)
+)
+_NAMED = checks.c.processor.in_(bindparam("_processors", expanding=True))
+_WITHOUT_CHECKS = (
+    select(calendar_days.c.date, calendar_days.c.counts)
+    .where(calendar_days.c.date.between(bindparam("_start"), bindparam("_end")))
+    .where(
+        select(func.count()).where(checks.c.date == calendar_days.c.date, _NAMED).scalar_subquery()
+        < bindparam("_number")
+    )
+    .order_by(calendar_days.c.date)
+)
+
+
+def create(tx: Connection, expected: Iterable[dt.date], processors: Collection[str], now: float) -> None:
+    """Create checks of earlier dates that are not enqueued but that later dates need."""
+    values = [
+        {"date": date, "processor": name, "query_due_at": now} for date in expected for name in processors
+    ]
+    if values:
+        tx.execute(upsert(tx, checks).on_conflict_do_nothing(), values)
+
+
+def request_between(tx: Connection, start: dt.date, end: dt.date, now: float) -> None:
+    """Request a query for every check from `start` to `end` that no attempt is filling."""
+    tx.execute(_REQUEST_BETWEEN, {"_start": start, "_end": end, "_now": now})
+
+
+def without_checks(
+    tx: Connection, processors: Collection[str], start: dt.date, end: dt.date
+) -> dict[dt.date, Counts | None]:
+    """The dates from `start` to `end` that the calendar knows and one of the processors has no check of.
+
+    With what the calendar counts on each, oldest first.
+    """
+    values = {"_processors": list(processors), "_number": len(processors), "_start": start, "_end": end}
+    return {row.date: load_counts(row.counts) for row in tx.execute(_WITHOUT_CHECKS, values)}
+
+
+def earliest_unsatisfied(
+    tx: Connection, processors: Sequence[str], start: dt.date
+) -> tuple[dt.date, str] | None:
+    """The first date from `start` on with an unsatisfied check of the processors, and its processor."""
+    values: dict[str, object] = {f"_processor{n}": name for n, name in enumerate(processors)}
+    rows = tx.execute(_first_unsatisfied(len(processors)), {**values, "_start": start})
+    return min(((row.date, row.processor) for row in rows), default=None)
+
+
+@cache
+def _first_unsatisfied(branches: int) -> CompoundSelect[Any]:
+    return union_all(
+        *(
+            select(
+                select(checks.c.date, checks.c.processor)
+                .where(IS_UNSATISFIED, checks.c.processor == bindparam(f"_processor{number}"))
+                .where(checks.c.date >= bindparam("_start"))
+                .order_by(checks.c.date)
+                .limit(1)
+                .subquery()
+            )
+            for number in range(branches)
+        )
+    )
