@@ -127,10 +127,9 @@ _KINDS: Mapping[str, str] = {
     **dict.fromkeys(("float", "Share"), "number"),
     "bool": "true or false",
     "dt.date": "date",
-    "tuple[dt.date, ...]": "list of dates, or a file's name",
     **dict.fromkeys(("Period", "Pattern", "Since", "Priority"), "text"),
     "Mapping[str, str]": "table of texts",
-    **dict.fromkeys(("tuple[str, ...]", "tuple[Weekday, ...]"), "list of texts"),
+    **dict.fromkeys(("tuple[str, ...]", "tuple[Weekday, ...]", "tuple[dt.date, ...]"), "list of texts"),
     "tuple[Column, ...]": "list of columns",
 }
 

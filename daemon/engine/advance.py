@@ -89,7 +89,7 @@ class Advancer:
         checks.request_check(tx, batch.to_query, now, evaluated=True)
         checks.clear_runnable(tx, batch.not_startable)
         checks.set_runnable(tx, batch.startable)
-        upstream.wake_unblocked(tx, self._context, batch.waived)
+        upstream.wake_unblocked(tx, self._context, [*batch.waived, *batch.not_owed])
         checks.request_check(
             tx, ratio_references.waiting_pairs(self._pipeline, batch.waived), now, evaluated=True
         )
@@ -232,15 +232,13 @@ class Advancer:
         names = [p.name for p in stage.processors]
         obsolete = [n for n in names if date_checks[n].waived_by and n not in decision.waivers]
         checks.clear_waivers(batch.tx, [(walk.row.date, name) for name in obsolete])
-        checks.set_satisfied(
-            batch.tx,
-            [
-                (walk.row.date, n)
-                for n in names
-                if date_checks[n].verdict.satisfied
-                and not (date_checks[n].satisfied or n in decision.waivers)
-            ],
-        )
+        not_owed = [
+            (walk.row.date, n)
+            for n in names
+            if date_checks[n].verdict.satisfied and not (date_checks[n].satisfied or n in decision.waivers)
+        ]
+        checks.set_satisfied(batch.tx, not_owed)
+        batch.not_owed += not_owed
         for processor, waiver in decision.waivers.items():
             checks.waive(batch.tx, walk.row.date, processor, by=waiver.by, reason=waiver.reason)
             batch.waived.append((walk.row.date, processor))

@@ -37,6 +37,8 @@ class AdvanceBatch:
     startable: list[checks.Pair] = field(default_factory=list)
     not_startable: list[checks.Pair] = field(default_factory=list)
     waived: list[checks.Pair] = field(default_factory=list)
+    not_owed: list[checks.Pair] = field(default_factory=list)
+    """Complete outputs that `force` does not rewrite, because no job of the request may run."""
     ended: list[DateRow] = field(default_factory=list)
     failed_in: dict[int, BackfillRow] = field(default_factory=dict)
     """The backfills that want a date that has failed."""

@@ -14,6 +14,7 @@ from backfilld.daemon.engine.collect_evidence import Validator
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.records import CheckRow
+from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks, date_marks, due_work
 
 TICK_SECONDS = 60.0
@@ -59,7 +60,7 @@ class Sweeper:
             missed = [
                 date
                 for date, by_name in answered.items()
-                if any(c.asked_at is None or c.asked_at < asked_at for n, c in by_name.items() if n in names)
+                if any(_is_missed(c, asked_at) for n, c in by_name.items() if n in names)
             ]
             date_marks.mark_swept(tx, due.keys() - missed, now)
             soon = min(now, now - revalidate_within + engine.recheck_interval)
@@ -78,3 +79,8 @@ class Sweeper:
             rows = date_marks.unchecked_since(tx, now - revalidate_within * (1 - 1 / ROUNDS), BATCH)
             due_checks = checks.for_dates(tx, [row.date for row in rows])
         return {row.date: due_checks[row.date].values() for row in rows}
+
+
+def _is_missed(check: CheckRow, asked_at: float) -> bool:
+    """Whether no answer came since: its table could not be queried, whichever query tried."""
+    return check.asked_at is None or check.asked_at < asked_at or check.verdict is Verdict.UNKNOWN

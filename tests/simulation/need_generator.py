@@ -37,9 +37,11 @@ def _with_needs(rng: random.Random, processor: Table, earlier: Sequence[str]) ->
     needs: list[Table] = []
     if earlier and rng.random() < 0.4:
         needs.append({"of": rng.choice(earlier), **_window(rng)})
-    if "batch" not in processor and rng.random() < 0.2:
+    # Not in the first phase: where a request lets no source run, what is stale there stays so.
+    alone = "batch" not in processor and bool(earlier)
+    if alone and rng.random() < 0.2:
         needs.append({"self": True, **_window(rng)})
-    past = "batch" not in processor and rng.random() < 0.3
+    past = alone and rng.random() < 0.3
     stated = {"needs": needs} if needs else {}
     return {**processor, **stated, **({"depends_on_past": True} if past else {})}
 

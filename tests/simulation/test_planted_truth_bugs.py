@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from backfilld.daemon.engine import calendar_changes, collect_evidence, earlier_states, lookback
+from backfilld.daemon.engine import calendar_changes, collect_evidence, earlier_states, upstream
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.daemon.engine.launch import Launcher
 from backfilld.state.rules import gates, judge
@@ -78,9 +78,9 @@ def ask_only_about_known_dates(monkeypatch: pytest.MonkeyPatch) -> None:
     def read_span(*args: Any) -> Any:
         return replace(original(*args), unchecked=[])
 
-    original = lookback._read_span
-    monkeypatch.setattr(lookback, "_read_span", read_span)
-    monkeypatch.setattr(lookback, "create_lookback_checks", lambda *_: None)
+    original = upstream._read_span
+    monkeypatch.setattr(upstream, "_read_span", read_span)
+    monkeypatch.setattr(upstream, "create_needed_checks", lambda *_: None)
 
 
 def read_the_calendar_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,7 +140,8 @@ class Truth:
         """What a sequential phase is computed from: the phase before, on earlier dates."""
         day = day_of(date)
         for before, phase in zip(self._sim.pipeline.phase, self._sim.pipeline.phase[1:], strict=False):
-            if not phase.sequential or phase not in self._facts.phases(day):
+            stated = all(p.needs is not None for p in phase.processor)  # in place of the lookback
+            if not phase.sequential or stated or phase not in self._facts.phases(day):
                 continue
             for earlier in self._facts.window(day, self._sim.pipeline.lookback(phase)):
                 if not all(
