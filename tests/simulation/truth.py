@@ -128,11 +128,16 @@ class Truth:
         self._was_rewritten(date)
 
     def _wrong(self, date: str, since: float) -> list[str]:
-        """The outputs without a waiver that were right at no moment since then, nor since their last job."""
+        """The outputs without a waiver that were right at no moment since then, nor since their last job.
+
+        Of a date that is done as far as selected, only what was selected counts.
+        """
+        selected = self._invariants.sharing.selected_at_end(date)
         return [
             name
             for phase in self._facts.phases(day_of(date))
             for name in (p.name for p in phase.processor)
+            if selected is None or name in selected
             if not self._is_waived(date, name) and not self._facts.was_right(name, day_of(date), since)
         ]
 
