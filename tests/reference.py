@@ -10,7 +10,7 @@ import inspect
 import re
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from enum import Enum, StrEnum
 from pathlib import Path
@@ -21,9 +21,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from backfilld.api.cli.commands.serve import serve
-from backfilld.api.endpoint import Endpoint, Router, header_name
 from backfilld.api.metrics import GATE_RESULTS, HOLDS, INCIDENTS, PURPOSES, RESULTS
-from backfilld.api.routes import SECTIONS
 from backfilld.api.schemas.fields import BackfillStatus
 from backfilld.daemon.adapters import installed
 from backfilld.daemon.settings import DEFAULT_LISTEN, VARIABLES, Settings
@@ -56,6 +54,7 @@ from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 from tests.documents import ROOT
 from tests.integration.api_world import make_api, small_pipeline
+from tests.reference_routes import routes, table_rows
 from tests.reference_verbs import verbs
 
 FOLDER = ROOT / "docs" / "reference"
@@ -139,11 +138,6 @@ def rewritten(text: str) -> str:
     return _TABLE.sub(lambda found: f"{found[1]}{TABLES[found['name']]()}{found[3]}", text)
 
 
-def _rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
-
-
 def kinds(sort: str) -> str:
     """The keys that each kind of adapter adds, a section for each."""
     return "\n".join(
@@ -171,7 +165,7 @@ def keys(model: type[BaseModel]) -> str:
         for key, field in model.model_fields.items()
         if key not in inherited and not field.exclude
     ]
-    return _rows(["key", "type", "default", "meaning"], rows)
+    return table_rows(["key", "type", "default", "meaning"], rows)
 
 
 def _inherited(model: type[BaseModel]) -> Iterable[str]:
@@ -209,7 +203,7 @@ def meanings(kind: type[StrEnum]) -> dict[str, str]:
 
 def words(told: Mapping[str, str]) -> str:
     """The words of a closed set, and what each means."""
-    return _rows(["word", "meaning"], [[f"`{word}`", meaning] for word, meaning in told.items()])
+    return table_rows(["word", "meaning"], [[f"`{word}`", meaning] for word, meaning in told.items()])
 
 
 def _annotation(model: type[BaseModel], key: str) -> str:
@@ -263,44 +257,13 @@ def _toml(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value).lower()
 
 
-def routes() -> str:
-    """Every route, section by section."""
-    return "\n".join(f"### {one.name}\n{one.description}\n\n{_section(one)}" for one in SECTIONS)
-
-
-def _section(section: Router) -> str:
-    rows = [
-        [f"`{one.method} {one.route}`", one.scope or "", _asked(one), _summary(one)]
-        for one in section.endpoints
-    ]
-    return _rows(["route", "scope", "takes", "does"], rows)
-
-
-def _summary(one: Endpoint) -> str:
-    return (inspect.getdoc(one.view) or "").partition("\n\n")[0].replace("\n", " ")
-
-
-def _asked(one: Endpoint) -> str:
-    parts = [("body", one.body), ("query", one.query), ("header", one.header)]
-    return "; ".join(
-        f"{place} {', '.join(_field(name, field, place) for name, field in model.model_fields.items())}"
-        for place, model in parts
-        if model is not None and model.model_fields
-    )
-
-
-def _field(name: str, field: FieldInfo, place: str) -> str:
-    shown = f"`{header_name(name) if place == 'header' else name}`"
-    return f"**{shown}**" if field.is_required() else shown
-
-
 def metrics() -> str:
     """Every metric with type, labels and help, as a daemon with a daily budget exposes it."""
     with tempfile.TemporaryDirectory() as folder:
         api = make_api(Path(folder), made=lambda: small_pipeline(jobs={"daily_attempts": 9}))
         api.enqueue("2021-10-19", "2021-10-20")
         families = list(api.metrics.registry.collect())
-    return _rows(["metric", "type", "labels", "what"], [_metric(family) for family in families])
+    return table_rows(["metric", "type", "labels", "what"], [_metric(family) for family in families])
 
 
 def _metric(family: Metric) -> list[str]:
@@ -317,7 +280,7 @@ def settings() -> str:
         word = "--" + variable.removeprefix("BACKFILLD_").lower().replace("_", "-")
         option = next((name for name in (word, word.removesuffix("s")) if name in options), "")
         rows.append([f"`{variable}`", f"`{option}`" if option else "", _without(variable), meaning])
-    return _rows(["variable", "option of `serve`", "default", "meaning"], rows)
+    return table_rows(["variable", "option of `serve`", "default", "meaning"], rows)
 
 
 def _without(variable: str) -> str:

@@ -173,7 +173,7 @@ def test_status_of_a_date_shows_all_of_it(command, api, on_terminal):
     plain = command("status", "2021-10-28")
     assert all(line.isprintable() for line in plain.out.splitlines())
     assert plain.rows("2021-10-28 ")
-    assert plain.rows("#", "box", "exited 1")
+    assert plain.rows("#", "box", "exit 1 · failed")
     assert plain.rows("exit 1 → backfilld logs")
     assert plain.rows("→ failed")
     # And a terminal shows the same

@@ -7,7 +7,7 @@ import os
 import subprocess
 from pathlib import Path
 
-WORLDS = int(os.environ.get("BACKFILLD_TEST_WORLDS", "100"))
+WORLDS = int(os.environ.get("TEST_WORLDS", "100"))
 """How many: 100 take about half a minute of CPU time. `make simulate SEEDS=100000` runs more."""
 _HEX_DIGITS = 7
 
