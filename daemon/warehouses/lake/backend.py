@@ -245,14 +245,13 @@ def _named_files(plan: _Plan) -> Iterator[None]:
     except (duckdb.IOException, duckdb.InterruptException, duckdb.FatalException, duckdb.InternalException):
         raise  # not caused by what is in a file
     except duckdb.Error as error:
-        text = first_line(str(error))
+        text, of_query = first_line(str(error)), isinstance(error, _QUERY_ERRORS)
         if len(plan.selects) != 1 or any(path in text for path in plan.files):
             raise
         if len(plan.files) == 1:
-            of_query = isinstance(error, _QUERY_ERRORS)
             text = f"{text} ({plan.files[0]})"
             raise QueryError(text, date_scoped=True, file_scoped=not of_query) from error
-        drifted = drifted_file(plan.files) if isinstance(error, _QUERY_ERRORS) else None
+        drifted = drifted_file(plan.files) if of_query and plan.files else None
         if drifted is None:
             raise
         text = f"{text} ({drifted} has other columns than the other files)"
