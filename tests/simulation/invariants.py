@@ -276,8 +276,15 @@ class Invariants:
             raise Violation("gates in order", f"{told}, and it is critical")
 
     def _entered(self, date: str, stage: Stage, before: set[tuple[str, str]]) -> None:
-        """A state is entered only where nothing that all of its processors need is missing."""
-        blocked = [next(self.needs.missing(date, p), None) for p in stage.processors if self.asks(date, p)]
+        """A state is entered only where nothing that all of its processors need is missing.
+
+        A processor whose gap is accepted needs nothing.
+        """
+        blocked = [
+            None if self.checks[date, p.name]["accepted_reason"] else next(self.needs.missing(date, p), None)
+            for p in stage.processors
+            if self.asks(date, p)
+        ]
         if blocked and all(pair and pair not in before for pair in blocked):
             raise Violation("no holes in the lookback", f"{date} entered {stage.name} before {blocked}")
 

@@ -33,7 +33,10 @@ class Truth:
         """How many launches were judged."""
         self._requested: dict[str, float] = {}
         self._forced: dict[str, tuple[float, dict[str, int]]] = {}
-        """Dates to rewrite: when that was asked for, and how often each table had been written by then."""
+        """Dates to rewrite: when that was asked for, and how often each table had been written by then.
+
+        A request that selects processors is to rewrite their tables alone.
+        """
         self._reruns: set[dt.date] = set()
         self._deadlines: dict[tuple[str, str, float], float] = {}
         self.judged_done = 0
@@ -49,9 +52,11 @@ class Truth:
         """A request was taken; `enqueued` are its dates."""
         for date in enqueued if args.get("force") else ():
             writes = self._sim.warehouse.rows.writes
+            tables = self._sim.warehouse.tables
+            selected = args.get("selection") or tables
             self._forced[str(date)] = (
                 self._sim.time,
-                {t: writes[t, date] for t in self._sim.warehouse.tables.values()},
+                {tables[name]: writes[tables[name], date] for name in selected if name in tables},
             )
 
     def moved(self, move: Row, *, last: bool) -> None:
