@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.requeue import requeue
+from backfilld.daemon.engine.selected import needed_now, selected_now
 from backfilld.daemon.events import DateMoved
 from backfilld.state.records import CheckRow, DateRow, RunMode
 from backfilld.state.rules.gates import Fail, GateContext, decide
@@ -54,7 +55,7 @@ def update(
     """
     appeared: dict[dt.date, list[str]] = defaultdict(list)
     for check, result in judged:
-        if result.judgement.verdict.satisfied and not check.satisfied:
+        if result.judgement.verdict.satisfied and not (check.satisfied or check.verdict.satisfied):
             appeared[check.date].append(check.processor)
     failed = failed_dates.among(tx, appeared) if appeared else []
     moves = []
@@ -93,11 +94,14 @@ def _fails_again(
 ) -> bool:
     """Whether the gate that failed the date would still fail it."""
     stage = context.pipeline.stage[state]
+    selected = selected_now(row, owners, checks)
     gate_context = GateContext(
         now=context.now(),
         entered_at=row.entered_at,
         sources=owners.sources,
         first_phase=stage.phase is context.pipeline.phase[0],
+        selected=selected,
+        needed=needed_now(context.pipeline, selected),
     )
     return isinstance(decide(stage, checks, gate_context), Fail)
 

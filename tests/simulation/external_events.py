@@ -31,10 +31,11 @@ def apply_event(sim: Simulation, one: ExternalEvent) -> str:
         answer = _REQUESTS.get(one.verb, _ask)(sim, one)
     except (NotFound, Conflict) as refusal:
         return str(refusal)
-    dates = [one.args["date"]] if one.verb == "retry_date" else []
+    dates, number = [one.args["date"]] if one.verb == "retry_date" else [], None
     if isinstance(answer, EnqueueResult):
         dates = [detail.date for detail in answer.details if detail.outcome == "enqueued"]
-    sim.invariants.truth.asked(one.args, dates)
+        number = answer.id
+    sim.invariants.truth.asked(one.args, dates, number)
     return ""
 
 

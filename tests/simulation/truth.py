@@ -32,10 +32,11 @@ class Truth:
         self._judged = 0
         """How many launches were judged."""
         self._requested: dict[str, float] = {}
-        self._forced: dict[str, tuple[float, dict[str, int]]] = {}
+        self._forced: dict[str, tuple[float, dict[str, int], int | None]] = {}
         """Dates to rewrite: when that was asked for, and how often each table had been written by then.
 
-        A request that selects processors is to rewrite their tables alone.
+        A request that selects processors is to rewrite their tables alone. The last item is its number: one
+        that was cancelled rewrites nothing.
         """
         self._reruns: set[dt.date] = set()
         self._deadlines: dict[tuple[str, str, float], float] = {}
@@ -48,8 +49,8 @@ class Truth:
         if args.get("force") or args.get("cascades") or verb == "retry_marked":
             self._reruns.update(self._sim.games)
 
-    def asked(self, args: Mapping[str, Any], enqueued: list[dt.date]) -> None:
-        """A request was taken; `enqueued` are its dates."""
+    def asked(self, args: Mapping[str, Any], enqueued: list[dt.date], number: int | None) -> None:
+        """A request was taken; `enqueued` are its dates, `number` its backfill if it has one."""
         for date in enqueued if args.get("force") else ():
             writes = self._sim.warehouse.rows.writes
             tables = self._sim.warehouse.tables
@@ -57,6 +58,7 @@ class Truth:
             self._forced[str(date)] = (
                 self._sim.time,
                 {tables[name]: writes[tables[name], date] for name in selected if name in tables},
+                number,
             )
 
     def moved(self, move: Row, *, last: bool) -> None:
@@ -168,7 +170,9 @@ class Truth:
                         )
 
     def _was_rewritten(self, date: str) -> None:
-        since, writes = self._forced.get(date, (0.0, {}))
+        since, writes, number = self._forced.get(date, (0.0, {}, None))
+        if number is not None and self._invariants.requests[number]["cancelled_at"] is not None:
+            return
         request = self._invariants.requests[self._invariants.dates[date]["backfill_id"]]
         for phase in self._facts.phases(day_of(date)) if writes else ():
             unselected = phase is self._sim.pipeline.phase[0] and request["sources"] != "all"
