@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlglot
+from sqlglot import exp
 
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.warehouses.adapter import TableInfo
+from backfilld.state.pipeline.pipeline import Pipeline
 from tests.checkout import Checkout, Tables, make
 from tests.integration.command_line import CommandLine
 from tests.integration.warehouses import BigQueryHouse
@@ -25,6 +28,8 @@ TYPES = {
     "usage_rate": "FLOAT64",
     "backfill_bootstrap_mode": "BOOL",
     "early_season_flag": "BOOL",
+    "is_dnp": "BOOL",
+    "minutes_played": "FLOAT64",
     "started_at": "TIMESTAMP",
     "processed_at": "TIMESTAMP",
 }
@@ -57,13 +62,15 @@ def made(house: BigQueryHouse, tmp_path_factory: pytest.TempPathFactory) -> Chec
     text = text.replace('project = "nba-props-platform"', ours)
     # The emulator's datasets all lie in US.
     checkout.path.write_text(text.replace('location = "us-west2"', 'location = "US"'))
-    known = Tables(load_pipeline(checkout.path)).known
+    nba = load_pipeline(checkout.path)
+    known = Tables(nba).known
     for dataset in sorted({table.split(".")[0] for table in known} - {"nba_reference"}):
         house.client.create_dataset(dataset)
     for table, info in known.items():
         assert isinstance(info, TableInfo)
         by = info.partition_column
-        columns = {column: TYPES.get(column, "STRING") for column in sorted(info.columns)}
+        named = info.columns | predicate_columns(nba, table)
+        columns = {column: TYPES.get(column, "STRING") for column in sorted(named)}
         printed = ", ".join(
             f"{column} {'DATE' if column == by else kind}" for column, kind in columns.items()
         )
@@ -71,6 +78,18 @@ def made(house: BigQueryHouse, tmp_path_factory: pytest.TempPathFactory) -> Chec
     games = " UNION ALL ".join(SCHEDULE.format(date=date, games=count) for date, count in GAMES.items())
     house.run(f"CREATE TABLE nba_raw.nbac_schedule PARTITION BY game_date AS {games}")
     return checkout
+
+
+def predicate_columns(pipeline: Pipeline, table: str) -> set[str]:
+    """The columns that the quality predicates of a table name."""
+    predicates = [
+        p.expect.quality.where for p in pipeline.processors.values() if p.table == table and p.expect.quality
+    ]
+    return {
+        column.name
+        for predicate in predicates
+        for column in sqlglot.parse_one(predicate, dialect="bigquery").find_all(exp.Column)
+    }
 
 
 @pytest.fixture

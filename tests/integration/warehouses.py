@@ -123,7 +123,8 @@ class LakeHouse(_Told):
             self._write(connection, "t", table, by)
 
     def pipeline(self, *phases: Any, **keys: Any) -> Pipeline:
-        keys["warehouse"] = {"kind": "lake", "path": "lake", **keys.get("warehouse", {})}
+        stated = keys.get("warehouse", {})
+        keys["warehouse"] = stated if "kind" in stated else {"kind": "lake", "path": "lake", **stated}
         return factories.pipeline(*phases, at=self.root.parent / "pipeline.toml", **keys)
 
     def open(self, *phases: Any, **keys: Any) -> DescribedWarehouse:
