@@ -151,7 +151,7 @@ class Invariants:
         self.requests = {row["id"]: row for row in self.rows("SELECT * FROM backfills")}
         if self._sim.scenario.changes_calendar:
             known = self.rows("SELECT date, counts FROM calendar_days")
-            self._known_games = {day_of(row["date"]): json.loads(row["counts"]).get("games", 0) for row in known}
+            self._known_games = {day_of(r["date"]): json.loads(r["counts"]).get("games", 0) for r in known}
 
     def _keep_what_was_shown(self, before: Mapping[tuple[str, str], Row]) -> None:
         """Once it sees that the clock was set back, the daemon notes other times for its answers."""
