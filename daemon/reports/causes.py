@@ -21,7 +21,7 @@ from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.ownership import Ownership
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import calendar_days, checks, dates
+from backfilld.state.store import calendar_days, checks, dates, holds
 from backfilld.state.store.database import Transaction
 
 _UNDECIDED = (Verdict.UNKNOWN, Verdict.RUNNING)
@@ -29,6 +29,12 @@ _UNDECIDED = (Verdict.UNKNOWN, Verdict.RUNNING)
 
 _FOR_OPERATOR = (WaitReason.PAUSED, WaitReason.UNSELECTED)
 """Waits that only an operator ends."""
+
+
+_UNDER_WAREHOUSE_HOLD = (WaitReason.VERDICT, WaitReason.CALENDAR, WaitReason.WAREHOUSE, WaitReason.SLOT)
+"""Waits that a hold of the warehouse by an operator makes last."""
+_UNDER_PAUSE = (WaitReason.SLOT, WaitReason.RETRY)
+"""Waits that the pause of everything makes last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +59,15 @@ class CauseReader:
         self._tx = tx
         self._context = context
         self._holds = active_holds
+        self._by_hold = held_by_operator(active_holds)
         self._upstream = UpstreamReader(tx, context)
         self._causes: dict[Missing, Cause] = {}
         self._blockers = self._read_blockers(rows)
 
     def cause(self, row: DateRow) -> Cause:
         """The cause of a live date's wait."""
+        if row.waiting in self._by_hold:
+            return Cause(self._by_hold[WaitReason(row.waiting)], needs_operator=True)
         if row.waiting == WaitReason.HELD:
             cause = self._held(row)
         elif row.waiting == WaitReason.EARLIER_DATE:
@@ -141,6 +150,20 @@ class CauseReader:
             return inner
         because = f": {inner.text}" if inner.text else ""
         return Cause(f"blocked by {date} in {row.state}: {shown}{because}", inner.needs_operator)
+
+
+def held_by_operator(active_holds: Sequence[HoldRow]) -> dict[WaitReason, str]:
+    """The waits that a hold makes last until an operator ends it, with the sentence of that hold."""
+    found: dict[WaitReason, str] = {}
+    for hold in active_holds:
+        reason = f": {hold.reason}" if hold.reason else ""
+        if hold.kind == holds.EVERYTHING and hold.until is None:
+            text = f"everything is paused by {hold.actor}{reason}; backfilld resume"
+            found |= dict.fromkeys(_UNDER_PAUSE, text)
+        if hold.kind == holds.WAREHOUSE and hold.until is None:
+            text = f"the warehouse is held by {hold.actor}{reason}; backfilld release warehouse"
+            found |= dict.fromkeys(_UNDER_WAREHOUSE_HOLD, text)
+    return found
 
 
 def _is_decided(check: CheckRow | None) -> bool:

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.reports.causes import CauseReader
-from backfilld.state.records import BackfillRow, HoldRow
+from backfilld.daemon.reports.causes import CauseReader, held_by_operator
+from backfilld.state.records import BackfillRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store import backfills, dates, holds
 from backfilld.state.store.database import Transaction
@@ -19,10 +19,6 @@ from backfilld.state.store.database import Transaction
 STUCK = "stuck"
 _MAY_LAST = (WaitReason.HELD, WaitReason.EARLIER_DATE, WaitReason.PAUSED, WaitReason.UNSELECTED)
 """Waits that only an operator may be able to end."""
-_UNDER_WAREHOUSE_HOLD = (WaitReason.VERDICT, WaitReason.CALENDAR, WaitReason.WAREHOUSE, WaitReason.SLOT)
-"""Waits that a hold of the warehouse by an operator makes last."""
-_UNDER_PAUSE = (WaitReason.SLOT, WaitReason.RETRY)
-"""Waits that the pause of everything makes last."""
 
 
 def status(tx: Transaction, context: EngineContext, row: BackfillRow) -> tuple[str, str | None]:
@@ -41,35 +37,18 @@ def counts(tx: Transaction, context: EngineContext) -> dict[str, int]:
 def _stuck_on(tx: Transaction, context: EngineContext, number: int) -> str | None:
     active_holds = holds.all_holds(tx)
     waits = backfills.waits(tx, number)
-    by_hold = _held_by_operator(active_holds)
+    by_hold = held_by_operator(active_holds)
     if not set(waits) <= {*_MAY_LAST, *by_hold}:
         return None
     rows = dates.wanted_by(tx, number)
     reader = CauseReader(tx, context, active_holds, rows)
     found = []
     for row in rows:
-        if row.waiting in by_hold:
-            found.append(by_hold[WaitReason(row.waiting)])
-            continue
         cause = reader.cause(row)
         if not cause.needs_operator:
             return None
         found.append(cause.text)
     return _sentence(found)
-
-
-def _held_by_operator(active_holds: Sequence[HoldRow]) -> dict[WaitReason, str]:
-    """The waits that a hold makes last until an operator ends it, with the sentence of that hold."""
-    found: dict[WaitReason, str] = {}
-    for hold in active_holds:
-        reason = f": {hold.reason}" if hold.reason else ""
-        if hold.kind == holds.EVERYTHING and hold.until is None:
-            text = f"everything is paused by {hold.actor}{reason}; backfilld resume"
-            found |= dict.fromkeys(_UNDER_PAUSE, text)
-        if hold.kind == holds.WAREHOUSE and hold.until is None:
-            text = f"the warehouse is held by {hold.actor}{reason}; backfilld release warehouse"
-            found |= dict.fromkeys(_UNDER_WAREHOUSE_HOLD, text)
-    return found
 
 
 def _sentence(causes: Sequence[str]) -> str:
