@@ -16,6 +16,7 @@ from prometheus_client.exposition import choose_encoder
 
 from backfilld import __version__
 from backfilld.api.daemon_protocol import DaemonService
+from backfilld.api.schemas.fields import BackfillStatus
 from backfilld.daemon.events import (
     AttemptEnded,
     DateMoved,
@@ -25,6 +26,7 @@ from backfilld.daemon.events import (
     Incident,
     IncidentKind,
 )
+from backfilld.daemon.reports import stuck
 from backfilld.daemon.reports.progress import Progress, progress
 from backfilld.daemon.warehouses.adapter import Purpose
 from backfilld.state.records import AttemptStatus
@@ -204,11 +206,13 @@ class _StateCollector:
         try:
             with self._service.context.db.read() as tx:
                 report = progress(tx, self._service.context)
+                statuses = stuck.counts(tx, self._service.context)
         except DatabaseUnavailable as error:
             log.warning("a scrape has no gauges of the state: %s", error)
             self._on_error()
             return
         yield from self._dates(report)
+        yield _by_label("backfills", "Backfills by status.", "status", _all(BackfillStatus, statuses))
         yield from self._work(report)
         yield from self._timestamps(report)
         healthy = {check: float(not wrong) for check, wrong in self._service.health().items()}

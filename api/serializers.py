@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from backfilld.api.schemas import responses
 from backfilld.api.schemas.calendar import Calendar, CalendarGroup
 from backfilld.api.schemas.fields import BackfillStatus
+from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.reports import stuck
 from backfilld.daemon.reports.progress import Progress, Running
 from backfilld.state.formatting import format_utc
 from backfilld.state.pipeline.phase import DONE, FAILED
@@ -22,20 +24,19 @@ from backfilld.state.store.attempts import covered
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.reporting import Cell
 
-TAKEN_OVER = "taken_over"
-"""Pseudo-state of a date that another backfill owns now."""
 
-
-def backfill(tx: Transaction, row: BackfillRow, **more: int) -> responses.Backfill:
+def backfill(tx: Transaction, context: EngineContext, row: BackfillRow, **more: int) -> responses.Backfill:
     """A backfill with its counts."""
+    status, stuck_on = stuck.status(tx, context, row)
     states, outcomes = backfills.status_counts(tx, row.id)
     return responses.Backfill(
         id=row.id,
-        status=BackfillStatus(backfills.status(tx, row)),
+        status=BackfillStatus(status),
         start=row.start,
         end=row.end,
         dates=row.dates,
         sources=row.sources,
+        select=None if row.selection is None else list(row.selection),
         force=row.force,
         priority=row.priority,
         max_failures=row.max_failures,
@@ -43,8 +44,9 @@ def backfill(tx: Transaction, row: BackfillRow, **more: int) -> responses.Backfi
         actor=row.actor,
         created_at=row.created_at,
         stop_reason=row.stop_reason or None,
+        stuck_on=stuck_on,
         request_outcomes=backfills.answers(tx, row.id),
-        states={state or TAKEN_OVER: n for state, n in states.items()},
+        states=states,
         outcomes=outcomes,
         running_attempts=backfills.running_attempts(tx, row.id),
         **more,

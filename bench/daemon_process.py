@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from backfilld.daemon.engine.enqueue import EnqueueRequest
+from backfilld.daemon.engine.enqueue_request import EnqueueRequest
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import Settings
 from bench.instant import ME, Instant

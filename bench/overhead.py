@@ -19,7 +19,7 @@ import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from backfilld.daemon.engine.enqueue import EnqueueRequest
+from backfilld.daemon.engine.enqueue_request import EnqueueRequest
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import Settings
 from backfilld.state.store import backfills

@@ -49,7 +49,7 @@ class EnqueueOutcome(StrEnum):
     ALREADY_DONE = "already_done"
     """The date is done, and complete by the latest evidence."""
     JOINED = "joined"
-    """Another backfill has the date and continues with it."""
+    """Another backfill has the date. It goes on for both, and both get its outcome."""
     NOT_EXPECTED = "not_expected"
     """The calendar expects nothing."""
     INVALID = "invalid"
@@ -120,6 +120,12 @@ class BackfillRow:
     stopped_at: float | None
     stop_reason: str
     failures_baseline: int
+    selection: tuple[str, ...] | None = None
+    """The processors that it lets run; None: all, whichever the pipeline file has."""
+
+    def selects(self, processor: str) -> bool:
+        """Whether it lets a processor run, as far as its sources do."""
+        return self.selection is None or processor in self.selection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

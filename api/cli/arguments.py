@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from backfilld.api.cli.client import ApiError, Client, Json
+from backfilld.state.pipeline.durations import parse_duration
 
 COMPLETION_SECONDS = 2.0
 """How long a shell waits for the daemon's answer."""
@@ -61,6 +62,19 @@ class BackfillArgument(click.ParamType[int]):
     ) -> list[CompletionItem]:
         """The latest backfills, each with its status and range."""
         return _matching(incomplete, _query(ctx, _backfills))
+
+
+class DurationArgument(click.ParamType[float]):
+    """A duration, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The seconds."""
+        try:
+            return float(str(parse_duration(value)))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class ProcessorArgument(click.types.StringParamType):
@@ -143,6 +157,7 @@ def attempt_dates(attempt: Json) -> str:
 
 
 DATE = DateArgument()
+DURATION = DurationArgument()
 BACKFILL = BackfillArgument()
 PROCESSOR = ProcessorArgument()
 DATE_OR_BACKFILL = DateOrNumber("a backfill", _backfills)

@@ -97,7 +97,8 @@ def title(view: Snapshot) -> str:
         note = f" ({backfill['note']})" if backfill["note"] else ""
         name = f"backfill {backfill['id']} is {backfill['status']}"
         span = f"{backfill['start']}..{backfill['end']}"
-        return sanitize_line(f"{name}: {counts(backfill['states'])} of {span}{note}")
+        why = f"; stuck on: {backfill['stuck_on']}" if backfill["stuck_on"] else ""
+        return sanitize_line(f"{name}: {counts(backfill['states'])} of {span}{note}{why}")
     paused = ", paused" if view.progress["paused"] else ""
     done = f"{dates['done']} of {dates['total']} dates done"
     return f"{done}, {dates['failed']} failed, {dates['live']} live{paused}"

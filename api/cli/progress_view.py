@@ -13,7 +13,7 @@ from backfilld.state.formatting import last_line
 from backfilld.state.records import attempt_result
 from backfilld.state.rules.verdict import Verdict
 
-ENDED = ("finished", "cancelled", "stopped")
+ENDED = ("finished", "cancelled", "stopped", "stuck", "paused")
 """The statuses in which a backfill no longer continues by itself."""
 _RECENT = 100
 """How many of the latest failed attempts are read."""

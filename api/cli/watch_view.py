@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -47,30 +48,34 @@ def follow(
     *,
     backfill: int | None = None,
     to_end: bool = True,
+    timeout: float = math.inf,
 ) -> Snapshot:
-    """Show a backfill, or everything, until it has ended; return the last snapshot.
+    """Show a backfill, or everything, until it has ended or stays where it is; return the last snapshot.
 
-    While a daemon is being restarted, it waits for the daemon.
+    After `timeout` seconds it returns the snapshot of that moment. While a daemon is being restarted, it
+    waits for the daemon.
 
     Raises:
-        ApiError: the daemon refused.
+        ApiError: the daemon refused, or did not answer until the timeout.
     """
+    deadline = time.monotonic() + timeout
     while True:
         try:
             view = take_snapshot(client, backfill)
             for failure in failures.new_failures(view.progress):
                 display.show_failure(failure, view)
         except ApiError as error:
-            if error.status is not None and error.status < 500 and error.status != 429:
+            refused = error.status is not None and error.status < 500 and error.status != 429
+            if refused or time.monotonic() >= deadline:
                 raise
             display.show_unavailable(error)
             time.sleep(RECONNECT_SECONDS)
             continue
-        last = to_end and view.ended
+        last = (to_end and view.ended) or time.monotonic() >= deadline
         display.show_snapshot(view, last=last)
         if last:
             return view
-        time.sleep(POLL_SECONDS)
+        time.sleep(min(POLL_SECONDS, max(deadline - time.monotonic(), 0.0)))
 
 
 def display(*, as_json: bool = False) -> AbstractContextManager[Display]:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from html import escape
 
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.reports import stuck
 from backfilld.daemon.reports.progress import progress
 from backfilld.state.formatting import format_utc, pluralize
 from backfilld.state.records import BackfillRow, HoldRow
-from backfilld.state.rules.machine import FINAL
-from backfilld.state.store import attempt_verdicts, backfills, counters, holds, notifications
+from backfilld.state.store import attempt_verdicts, backfills, holds, notifications
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.notifications import ENDED
+from backfilld.state.store.notifications import ENDED, STUCK
 
 STEPS = (0, 25, 50, 75)
 """Percent of ended dates at which a digest is sent; 0 is the start. The end has its own topic."""
@@ -43,6 +43,8 @@ class BackfillProgress:
     status: str
     live: int
     outcomes: Mapping[str, int]
+    stuck_on: str | None = None
+    """Why a stuck backfill cannot move, and what helps."""
 
     @property
     def ended(self) -> int:
@@ -51,7 +53,7 @@ class BackfillProgress:
 
     @property
     def total(self) -> int:
-        """Number of dates that it owns."""
+        """Number of dates that it wants or wanted."""
         return self.ended + self.live
 
     @property
@@ -64,7 +66,7 @@ def due(tx: Transaction, context: EngineContext) -> Iterator[Digest]:
     """The digests to send now, at most one for each subject."""
     rows = notifications.open_backfills(tx)
     sent = notifications.sent(tx, [notifications.of_backfill(row.id) for row in rows])
-    progresses = [_backfill_progress(tx, row) for row in rows]
+    progresses = [_backfill_progress(tx, context, row) for row in rows]
     for backfill in progresses:
         subject = notifications.of_backfill(backfill.row.id)
         topic = due_topic(backfill, sent[subject])
@@ -87,6 +89,8 @@ def due_topic(backfill: BackfillProgress, sent: Collection[str]) -> str | None:
     stop = f"stopped {backfill.row.stopped_at}"
     if backfill.status == "stopped" and stop not in sent:
         return stop
+    if backfill.status == stuck.STUCK and STUCK not in sent:
+        return STUCK
     if backfill.status == "cancelling" or not backfill.total:
         return None
     percent = 100 * backfill.ended // backfill.total
@@ -106,14 +110,11 @@ def _step(percent: int) -> str:
     return f"{percent} %"
 
 
-def _backfill_progress(tx: Transaction, row: BackfillRow) -> BackfillProgress:
-    counts = counters.dates(tx, row.id)
-    outcomes: Counter[str] = Counter()
-    for count in counts:
-        if count.state in FINAL:
-            outcomes[count.outcome] += count.n
-    live = sum(count.n for count in counts if count.state not in FINAL)
-    return BackfillProgress(row=row, status=backfills.status(tx, row), live=live, outcomes=outcomes)
+def _backfill_progress(tx: Transaction, context: EngineContext, row: BackfillRow) -> BackfillProgress:
+    _, outcomes = backfills.status_counts(tx, row.id)
+    live = backfills.live_dates(tx, row.id)
+    status, stuck_on = stuck.status(tx, context, row)
+    return BackfillProgress(row=row, status=status, live=live, outcomes=outcomes, stuck_on=stuck_on)
 
 
 def _message(tx: Transaction, context: EngineContext, backfill: BackfillProgress, topic: str) -> str:
@@ -130,6 +131,8 @@ def _message(tx: Transaction, context: EngineContext, backfill: BackfillProgress
         eta = progress(tx, context).eta
         end = f"; ETA {format_utc(eta.at)}" if eta.at is not None else ""
         return f"has passed {topic}: {_so_far(backfill)}. All backfills: {eta.method}{end}"
+    if topic == STUCK:
+        return f"is stuck: {backfill.stuck_on}; {_so_far(backfill)}"
     return f"is stopped: {row.stop_reason}; {_so_far(backfill)}. To resume: backfilld resume {row.id}"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backfilld.api.serializers import TAKEN_OVER
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.outcome import Outcome
@@ -37,13 +36,13 @@ _ENDED: Mapping[Outcome, DateStyle] = {
     Outcome.COMPLETE: DateStyle("complete", "complete"),
     Outcome.BOOTSTRAP: DateStyle("bootstrap", "bootstrap", "m4.5 4.5h0"),
     Outcome.WAIVED: DateStyle("waived", "waived", "m2.8 4.7l1.3 1.3l2.2-2.7"),
+    Outcome.SELECTED: DateStyle("selected", "done as far as selected", "m3 4.5h3m-1.5-1.5v3"),
     Outcome.NOT_EXPECTED: DateStyle("not-expected", "not expected"),
     Outcome.EXHAUSTED: DateStyle("exhausted", "failed: attempts used up", "m3 3l3 3m0-3l-3 3"),
     Outcome.BLOCKED: DateStyle("blocked", "failed: blocked by a source", "m2.8 4.5h3.4"),
     Outcome.CANCELLED: DateStyle("cancelled", "cancelled", "m3 6l3-3"),
 }
 _PENDING = DateStyle("pending", "pending")
-_TAKEN_OVER = DateStyle("gone", "taken over by a later backfill")
 _FAILED = (Outcome.EXHAUSTED, Outcome.BLOCKED, Outcome.CANCELLED)
 
 
@@ -59,19 +58,17 @@ class DateStyles:
         self.live = [PENDING, *live]
         done = [style for outcome, style in _ENDED.items() if outcome not in _FAILED]
         failed = [_ENDED[outcome] for outcome in _FAILED]
-        self.all = [*done, *reversed(self._live.values()), _PENDING, *failed, _TAKEN_OVER]
+        self.all = [*done, *reversed(self._live.values()), _PENDING, *failed]
 
     def for_state(self, state: str, outcome: str | None) -> DateStyle:
         """The style of a date. A state that the pipeline file no longer has gets the style of `pending`."""
         if outcome:
             return _ENDED[Outcome(outcome)]
-        if state == TAKEN_OVER:
-            return _TAKEN_OVER
         return self._live.get(state, _PENDING)
 
     def ordered(self, states: Mapping[str, int]) -> dict[str, int]:
         """Counts by state, in the order in which a date passes through the states."""
-        place = {state: number for number, state in enumerate((*self.live, DONE, FAILED, TAKEN_OVER))}
+        place = {state: number for number, state in enumerate((*self.live, DONE, FAILED))}
         return {
             state: states[state] for state in sorted(states, key=lambda state: place.get(state, len(place)))
         }

@@ -26,6 +26,7 @@ from backfilld.api.page.rendering import query_fields, render
 from backfilld.api.routes import backfills, dates, reports
 from backfilld.api.schemas import requests
 from backfilld.api.schemas.fields import whole_number
+from backfilld.api.schemas.new_backfill import NewBackfill
 from backfilld.api.schemas.responses import Problem
 from backfilld.daemon.reports.progress import progress
 from backfilld.state.pipeline.phase import FAILED
@@ -151,7 +152,7 @@ def enqueue(service: DaemonService) -> str:
     if "start" not in fields:
         return render_template("enqueue.html", **form)
     values = _request_values(fields)
-    body = parse(requests.NewBackfill, {**values, "dry_run": True})
+    body = parse(NewBackfill, {**values, "dry_run": True})
     result = backfills.create_backfill(service, body=body, header=requests.IdempotencyKey()).body
     query = {name: fields[name] for name in ("start", "end", "sources") if name in fields}
     plan = reports.get_plan(service, query=parse(requests.PlanRange, query))

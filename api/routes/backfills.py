@@ -8,14 +8,17 @@ from backfilld.api import serializers
 from backfilld.api.auth.request_guard import current_actor
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import Reply, Router
-from backfilld.api.schemas import requests, responses
+from backfilld.api.problems import BadInput
+from backfilld.api.schemas import enqueue_result, requests, responses
 from backfilld.api.schemas.fields import next_cursor
+from backfilld.api.schemas.new_backfill import NewBackfill
 from backfilld.daemon.engine.commands import NotFound
-from backfilld.daemon.engine.enqueue import DateResult, EnqueueRequest, EnqueueResult
+from backfilld.daemon.engine.enqueue_request import DateResult, EnqueueRequest, EnqueueResult
 from backfilld.daemon.reports.waiting import waiting_on
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow, EnqueueOutcome
 from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.selection import UnknownSelection, downstream, resolve
 from backfilld.state.store import backfills, dates
 from backfilld.state.store.backfills import BackfillDateRow
 
@@ -24,16 +27,14 @@ section = Router("backfills", "Requests for sets of dates")
 
 @section.post(
     "/v1/backfills",
-    responses.EnqueueResult,
-    body=requests.NewBackfill,
+    enqueue_result.EnqueueResult,
+    body=NewBackfill,
     header=requests.IdempotencyKey,
     status=(201, 200),
     problems=(409,),
     headers=("Location",),
 )
-def create_backfill(
-    service: DaemonService, *, body: requests.NewBackfill, header: requests.IdempotencyKey
-) -> Reply:
+def create_backfill(service: DaemonService, *, body: NewBackfill, header: requests.IdempotencyKey) -> Reply:
     """Request dates; every requested date gets an outcome.
 
     A dry run (200) returns the same response and stores nothing. The same Idempotency-Key with the same body
@@ -43,6 +44,7 @@ def create_backfill(
         EnqueueRequest(
             dates=body.requested,
             sources=body.sources,
+            selection=_selection(service, body),
             force=body.force,
             priority=body.priority,
             max_failures=body.max_failures,
@@ -53,9 +55,10 @@ def create_backfill(
             dry_run=body.dry_run,
         )
     )
+    answer = _enqueue_result(service, result)
     if result.id is None:
-        return Reply(body=_enqueue_result(result))
-    return Reply(body=_enqueue_result(result), status=201, headers={"Location": f"/v1/backfills/{result.id}"})
+        return Reply(body=answer)
+    return Reply(body=answer, status=201, headers={"Location": f"/v1/backfills/{result.id}"})
 
 
 @section.get("/v1/backfills", responses.Backfills, query=requests.BackfillsPage)
@@ -63,7 +66,7 @@ def list_backfills(service: DaemonService, *, query: requests.BackfillsPage) -> 
     """Backfills, newest first."""
     with service.context.db.read() as tx:
         rows = backfills.page(tx, below=query.cursor, limit=query.limit + 1)
-        items = [serializers.backfill(tx, row) for row in rows[: query.limit]]
+        items = [serializers.backfill(tx, service.context, row) for row in rows[: query.limit]]
     return responses.Backfills(items=items, next_cursor=next_cursor("id", rows, query.limit))
 
 
@@ -91,7 +94,7 @@ def list_backfill_dates(
         page = rows[: query.limit]
         current = dates.get_many(tx, [row.date for row in page])
         waits = waiting_on(tx, service.context, list(current.values()))
-    items = [_requested(path.id, row, current.get(row.date), waits.get(row.date)) for row in page]
+    items = [_requested(row, current.get(row.date), waits.get(row.date)) for row in page]
     return responses.RequestedDates(items=items, next_cursor=next_cursor("date", rows, query.limit))
 
 
@@ -160,30 +163,50 @@ def _backfill(service: DaemonService, number: int, **more: int) -> responses.Bac
         row = backfills.get(tx, number)
         if row is None:
             raise NotFound(f"there is no backfill {number}")
-        return serializers.backfill(tx, row, **more)
+        return serializers.backfill(tx, service.context, row, **more)
 
 
-def _enqueue_result(result: EnqueueResult) -> responses.EnqueueResult:
-    return responses.EnqueueResult(
+def _selection(service: DaemonService, body: NewBackfill) -> tuple[str, ...] | None:
+    try:
+        return resolve(service.pipeline, body.select, body.exclude, with_upstream=body.with_upstream)
+    except UnknownSelection as error:
+        raise BadInput.for_field(error.field, str(error)) from None
+
+
+def _becomes_stale(service: DaemonService, result: EnqueueResult) -> dict[str, Any]:
+    """The debt of a selection: what is computed from it and not selected, by processor."""
+    wanted = (EnqueueOutcome.ENQUEUED, EnqueueOutcome.JOINED)
+    n = sum(detail.outcome in wanted for detail in result.details)
+    if result.selection is None or not n:
+        return {}
+    left = downstream(service.pipeline, result.selection).difference(result.selection)
+    debt = {name: n for name in service.pipeline.processors if name in left}
+    return {"becomes_stale": debt} if debt else {}
+
+
+def _enqueue_result(service: DaemonService, result: EnqueueResult) -> enqueue_result.EnqueueResult:
+    return enqueue_result.EnqueueResult(
         id=result.id,
         start=result.start,
         end=result.end,
         dates=len(result.details),
+        select=None if result.selection is None else list(result.selection),
         outcomes=result.outcomes,
+        **_becomes_stale(service, result),
         details=[_detail(detail) for detail in result.details],
     )
 
 
-def _detail(detail: DateResult) -> responses.DateResult:
+def _detail(detail: DateResult) -> enqueue_result.DateResult:
     proof: dict[str, Any] = {"verdicts": dict(detail.verdicts)} if detail.verdicts else {}
-    return responses.DateResult(date=detail.date, outcome=detail.outcome, reason=detail.reason, **proof)
+    return enqueue_result.DateResult(date=detail.date, outcome=detail.outcome, reason=detail.reason, **proof)
 
 
 def _requested(
-    number: int, row: BackfillDateRow, current: DateRow | None, waiting_on: str | None
+    row: BackfillDateRow, current: DateRow | None, waiting_on: str | None
 ) -> responses.RequestedDate:
-    """A date as it ended under this backfill; else its current state, whichever backfill has it now."""
-    ended_here = bool(row.state) and current is not None and current.backfill_id == number
+    """A date as it ended for this backfill; else its current state."""
+    ended_here = bool(row.state) and current is not None and current.version == row.ended_version
     outcome = row.outcome if row.state else current.outcome if current else ""
     return responses.RequestedDate(
         date=row.date,

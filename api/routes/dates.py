@@ -18,10 +18,10 @@ from backfilld.api.schemas.calendar import Calendar
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.enqueue import EARLIEST, LATEST
+from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST
 from backfilld.daemon.reports.waiting import waiting_on, with_pause
 from backfilld.state.records import CheckRow, DateRow
-from backfilld.state.store import attempts, calendar_days, checks, dates, reporting, transitions
+from backfilld.state.store import attempts, calendar_days, checks, dates, interests, reporting, transitions
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.date_filters import DateFilter
 from backfilld.state.suggestions import did_you_mean
@@ -150,6 +150,7 @@ def _date(service: DaemonService, date: dt.date) -> responses.DateDetail:
         return responses.DateDetail(
             **_status(tx, context, row),
             date=date,
+            wanted_by=[interest.backfill_id for interest in interests.owners(tx, [date]).get(date, ())],
             counts=dict(day.counts),
             season=day.season,
             season_day=day.season_day,

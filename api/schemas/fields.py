@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from backfilld.daemon.engine.enqueue import EARLIEST, LATEST
+from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST
 
 LARGEST = 2**63 - 1
 """Largest integer of the state database."""
@@ -44,6 +44,8 @@ class BackfillStatus(StrEnum):
 
     ACTIVE = "active"
     """Its dates are processed."""
+    STUCK = "stuck"
+    """It cannot move by itself: each live date waits for a failed date, a hold or an operator."""
     PAUSING = "pausing"
     """Paused, with jobs that still run to their end."""
     PAUSED = "paused"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import hashlib
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -23,7 +21,7 @@ from backfilld.api.schemas.fields import (
     whole_number,
 )
 from backfilld.api.schemas.filters import Outcomes, ProcessorName, ReasonPart, Statuses, Verdicts
-from backfilld.daemon.engine.enqueue import EARLIEST, MOST_DATES
+from backfilld.api.schemas.ranges import refuse_reversed, refuse_wide
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.records import Action, Mark, Sources
 
@@ -130,7 +128,7 @@ class DatesPage(Page):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        _refuse_reversed(self.start, self.end)
+        refuse_reversed(self.start, self.end)
         return self
 
 
@@ -142,7 +140,7 @@ class Range(StrictModel):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        _refuse_reversed(self.start, self.end)
+        refuse_reversed(self.start, self.end)
         refuse_wide("end", self.start, self.end or self.start)
         return self
 
@@ -189,49 +187,6 @@ class Verbose(StrictModel):
     verbose: Annotated[str, Field(max_length=10)] | None = None
 
 
-class NewBackfill(StrictModel):
-    """A request for a range (`start` to `end`, both included) or a list of dates."""
-
-    start: PlainDate | None = None
-    end: PlainDate | None = None
-    dates: (
-        Annotated[tuple[PlainDate, ...], Field(min_length=1, max_length=MOST_DATES, strict=False)] | None
-    ) = None
-    sources: Annotated[Sources, Field(strict=False)] = Sources.ALL
-    force: bool = False
-    priority: Annotated[int, Field(ge=-100, le=100)] = 0
-    max_failures: Annotated[int, Field(ge=1, le=MOST_DATES)] | None = None
-    note: Text = ""
-    dry_run: bool = False
-
-    @model_validator(mode="after")
-    def _range_or_list(self) -> Self:
-        if self.dates is not None:
-            if self.start is not None or self.end is not None:
-                raise fault("dates", "excludes start and end; give either dates or a range")
-            refuse_wide("dates", min(self.dates), max(self.dates))
-        elif self.start is None:
-            raise fault("start", "is missing; give start and end, or dates")
-        else:
-            _refuse_reversed(self.start, self.end)
-            refuse_wide("end", self.start, self.end or self.start)
-        return self
-
-    @property
-    def requested(self) -> tuple[dt.date, ...]:
-        """The requested dates, sorted, without duplicates."""
-        if self.dates is not None:
-            return tuple(sorted(set(self.dates)))
-        first = self.start or EARLIEST
-        last = self.end or first
-        return tuple(map(dt.date.fromordinal, range(first.toordinal(), last.toordinal() + 1)))
-
-    @property
-    def digest(self) -> str:
-        """A hash of the values: equal for equal requests, however their JSON was written."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
-
-
 class Pause(StrictModel):
     """The reason for the global pause."""
 
@@ -257,7 +212,7 @@ class RetryMarked(StrictModel):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        _refuse_reversed(self.start, self.end)
+        refuse_reversed(self.start, self.end)
         return self
 
 
@@ -280,7 +235,7 @@ class AuditPage(Page):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        _refuse_reversed(self.start, self.end)
+        refuse_reversed(self.start, self.end)
         return self
 
 
@@ -288,15 +243,3 @@ class Login(StrictModel):
     """The token that opens a session."""
 
     token: Annotated[str, Field(min_length=1, max_length=200)]
-
-
-def _refuse_reversed(start: dt.date | None, end: dt.date | None) -> None:
-    if start is not None and end is not None and end < start:
-        raise fault("end", f"{end} is before start {start}")
-
-
-def refuse_wide(field: str, first: dt.date, last: dt.date) -> None:
-    """Refuse a range of more than MOST_DATES days. Raises a fault of that field."""
-    days = (last - first).days + 1
-    if days > MOST_DATES:
-        raise fault(field, f"{first} to {last} is {days} days; one request takes at most {MOST_DATES}")

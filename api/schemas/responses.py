@@ -35,26 +35,6 @@ class Problem(ResponseModel):
     errors: list[Fault] = Field(default=[], description="the fields at fault")
 
 
-class DateResult(ResponseModel):
-    """The request outcome of one date; `verdicts` are the evidence that it is already done."""
-
-    date: dt.date
-    outcome: EnqueueOutcome
-    reason: str
-    verdicts: Counts = Field(default={}, description="processors by verdict")
-
-
-class EnqueueResult(ResponseModel):
-    """The result of a request; `outcomes` counts request outcomes. The id of a dry run is null."""
-
-    id: int | None
-    start: dt.date
-    end: dt.date
-    dates: int
-    outcomes: Counts
-    details: list[DateResult]
-
-
 class Backfill(ResponseModel):
     """A backfill: its options, its status and the state of its dates."""
 
@@ -64,6 +44,7 @@ class Backfill(ResponseModel):
     end: dt.date
     dates: int
     sources: Sources
+    select: list[str] | None = Field(description="the processors whose jobs may run; null: all of them")
     force: bool
     priority: int
     max_failures: int | None
@@ -71,6 +52,7 @@ class Backfill(ResponseModel):
     actor: str
     created_at: Time
     stop_reason: str | None
+    stuck_on: str | None = Field(description="why a stuck backfill cannot move, and what helps")
     request_outcomes: Counts = Field(description="requested dates by request outcome")
     states: Counts
     outcomes: Counts = Field(description="ended dates by outcome")
@@ -205,7 +187,8 @@ class DateDetail(ResponseModel):
     counts: dict[str, int]
     season: str | None
     season_day: int | None
-    backfill_id: int | None
+    backfill_id: int | None = Field(description="the backfill that its attempts count for")
+    wanted_by: list[int] = Field(description="the backfills that it is live for, the highest priority first")
     version: int | None
     regressed: str | None
     stale: str | None

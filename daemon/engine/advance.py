@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 from backfilld.daemon.engine import earlier_states, hold_placement, ratio_references, stale_dates, upstream
+from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.transition_reasons import admission_reason, advance_reason, paused_reason
-from backfilld.daemon.events import DateMoved, Event, GateEvaluated, Incident
-from backfilld.state.formatting import pluralize
+from backfilld.daemon.engine.date_owners import forced_pairs, read_owners, stop_if_too_many_failed
+from backfilld.daemon.engine.selected import (
+    mark_unselected_stale,
+    needed_now,
+    selected_now,
+    unselected_reasons,
+    waited_for,
+)
+from backfilld.daemon.engine.transition_reasons import admission_reason, advance_reason
+from backfilld.daemon.events import DateMoved, GateEvaluated
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
-from backfilld.state.records import BackfillRow, CheckRow, DateRow
-from backfilld.state.rules.calendar import Day
+from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.rules.gates import (
     Advance,
     Decision,
@@ -27,51 +34,11 @@ from backfilld.state.rules.gates import (
 )
 from backfilld.state.rules.machine import FINAL, Trigger
 from backfilld.state.rules.outcome import Outcome
-from backfilld.state.store import backfills, calendar_days, check_resets, checks, dates, holds, transitions
+from backfilld.state.rules.ownership import Ownership
+from backfilld.state.store import calendar_days, check_resets, checks, dates, holds, interests, transitions
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
-from backfilld.state.store.transitions import DateStatus, Transition
-
-
-@dataclass(slots=True)
-class _AdvanceBatch:
-    """The due dates of one pass: what was read for them, and the writes collected for its end."""
-
-    tx: Transaction
-    backfills: Mapping[int, BackfillRow]
-    checks_by_date: Mapping[dt.date, Mapping[str, CheckRow]]
-    days: Mapping[dt.date, Day]
-    held: Mapping[str, str]
-    without_calendar: Collection[dt.date]
-    upstream: upstream.UpstreamReader
-    admitted: list[DateRow] = field(default_factory=list)
-    unchecked: list[DateRow] = field(default_factory=list)
-    """The dates that wait for an earlier one, which may have no check yet."""
-    waits: list[WaitStatus] = field(default_factory=list)
-    to_query: list[checks.Pair] = field(default_factory=list)
-    startable: list[checks.Pair] = field(default_factory=list)
-    not_startable: list[checks.Pair] = field(default_factory=list)
-    waived: list[checks.Pair] = field(default_factory=list)
-    not_owed: list[checks.Pair] = field(default_factory=list)
-    """Complete outputs that `force` does not rewrite, because no job of the request may run."""
-    ended: list[DateRow] = field(default_factory=list)
-    failed_in: set[int] = field(default_factory=set)
-    events: list[Event] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _DateWalk:
-    """One date in one pass: its current state and the transitions made so far."""
-
-    row: DateRow
-    state: str
-    entered_at: float
-    transitions: list[Transition] = field(default_factory=list)
-
-    def step(self, trigger: Trigger, target: str, reason: str = "") -> None:
-        """Add a transition and enter `target`."""
-        self.transitions.append(Transition(trigger=trigger, target=target, reason=reason))
-        self.state = target
+from backfilld.state.store.transitions import DateStatus
 
 
 class Advancer:
@@ -92,12 +59,12 @@ class Advancer:
         self._context.emit_all(batch.events)
         return len(due)
 
-    def _read(self, tx: Transaction, due: list[DateRow]) -> _AdvanceBatch:
+    def _read(self, tx: Transaction, due: list[DateRow]) -> AdvanceBatch:
         due_dates = [row.date for row in due]
         counts_by_date = calendar_days.for_dates(tx, due_dates)
-        return _AdvanceBatch(
+        return AdvanceBatch(
             tx=tx,
-            backfills=backfills.get_many(tx, sorted({row.backfill_id for row in due})),
+            owners=read_owners(tx, due_dates),
             checks_by_date=checks.for_dates(tx, due_dates),
             days={date: self._pipeline.seasons.day(date, count) for date, count in counts_by_date.items()},
             upstream=upstream.UpstreamReader(tx, self._context, max(due_dates, default=dt.date.min)),
@@ -107,13 +74,16 @@ class Advancer:
             ),
         )
 
-    def _finish(self, batch: _AdvanceBatch) -> None:
+    def _finish(self, batch: AdvanceBatch) -> None:
         tx, now = batch.tx, self._context.now()
         dates.set_waiting(tx, batch.waits)  # first: later writes may make some of them due again
         again = stale_dates.rewritten(tx, self._pipeline, batch.admitted)
         readmitted = transitions.readmitted(tx, batch.admitted)
-        check_resets.reset_for(tx, batch.admitted, self._pipeline.processors, now, again, readmitted)
+        forced = forced_pairs(self._pipeline, batch.admitted, batch.owners)
+        check_resets.reset_for(tx, batch.admitted, self._pipeline.processors, now, again, readmitted, forced)
+        interests.admitted(tx, [row.date for row in batch.admitted])
         stale_dates.clear(tx, self._context, batch.ended)
+        mark_unselected_stale(tx, self._context, batch.ended, batch.owners)
         dependents = sorted(row.date for row in (*batch.admitted, *batch.unchecked))
         upstream.create_needed_checks(tx, self._context, [batch.days[date] for date in dependents])
         checks.request_check(tx, batch.to_query, now, evaluated=True)
@@ -123,37 +93,59 @@ class Advancer:
         checks.request_check(
             tx, ratio_references.waiting_pairs(self._pipeline, batch.waived), now, evaluated=True
         )
-        for backfill_id in sorted(batch.failed_in):
-            self._stop_if_too_many_failed(batch, batch.backfills[backfill_id])
+        for _, backfill in sorted(batch.failed_in.items()):
+            batch.events += stop_if_too_many_failed(tx, self._context, backfill)
 
-    def _process(self, batch: _AdvanceBatch, row: DateRow) -> None:
-        backfill = batch.backfills[row.backfill_id]
-        if backfill.cancelled_at is not None:
-            self._cancel(batch, row, backfill)
+    def _process(self, batch: AdvanceBatch, row: DateRow) -> None:
+        owners = batch.owners[row.date]
+        if not owners.owners:
+            self._cancel(batch, row)
         elif row.state == PENDING:
-            self._admit(batch, row, backfill)
+            self._admit(batch, row, owners)
+        elif row.state not in FINAL and owners.restarting:
+            self._restart(batch, row, owners)
         elif row.state not in FINAL:
             self._advance_through_gates(batch, row)
 
-    def _cancel(self, batch: _AdvanceBatch, row: DateRow, backfill: BackfillRow) -> None:
-        """Fail a date of a cancelled backfill once none of its attempts is running."""
-        date_checks = batch.checks_by_date.get(row.date, {})
-        if any(check.attempt_id is not None for check in date_checks.values()):
-            batch.waits.append(WaitStatus(row=row, waiting=WaitReason.ATTEMPT))
+    def _cancel(self, batch: AdvanceBatch, row: DateRow) -> None:
+        """Fail a date that no backfill wants any more, once none of its attempts is running."""
+        if self._waits_for_attempt(batch, row):
             return
-        walk = _DateWalk(row, row.state, row.entered_at)
-        walk.step(Trigger.CANCEL, FAILED, f"backfill {backfill.id} was cancelled")
-        self._end(batch, walk, Outcome.CANCELLED, f"backfill {backfill.id} was cancelled")
+        walk = DateWalk(row, row.state, row.entered_at)
+        walk.step(Trigger.CANCEL, FAILED, f"backfill {row.backfill_id} was cancelled")
+        self._end(batch, walk, Outcome.CANCELLED, f"backfill {row.backfill_id} was cancelled")
 
-    def _admit(self, batch: _AdvanceBatch, row: DateRow, backfill: BackfillRow) -> None:
+    def _restart(self, batch: AdvanceBatch, row: DateRow, owners: Ownership) -> None:
+        """Put a live date back to `pending` for a backfill that joined, once no attempt is running."""
+        if self._waits_for_attempt(batch, row):
+            return
+        names = ", ".join(f"backfill {owner.id}" for owner in owners.restarting)
+        self._readmit(batch, row, f"it starts again for {names}")
+
+    def _waits_for_attempt(self, batch: AdvanceBatch, row: DateRow) -> bool:
+        """Whether an attempt of the date is running. No other starts, and the date waits for its end."""
+        date_checks = batch.checks_by_date.get(row.date, {}).values()
+        batch.not_startable += [(row.date, check.processor) for check in date_checks if check.runnable]
+        running = any(check.attempt_id is not None for check in date_checks)
+        if running:
+            batch.waits.append(WaitStatus(row=row, waiting=WaitReason.ATTEMPT))
+        return running
+
+    def _readmit(self, batch: AdvanceBatch, row: DateRow, reason: str) -> None:
+        now = self._context.now()
+        walk = DateWalk(row, row.state, row.entered_at)
+        walk.step(Trigger.READMIT, PENDING, reason)
+        self._commit(batch, walk, DateStatus(waiting=WaitReason.ENGINE, due_at=now, entered_at=now))
+
+    def _admit(self, batch: AdvanceBatch, row: DateRow, owners: Ownership) -> None:
         day = batch.days.get(row.date)
-        paused = paused_reason(backfill)
+        paused = owners.paused
         if paused:
             batch.waits.append(WaitStatus(row=row, waiting=WaitReason.PAUSED, text=paused))
         elif day is None or (day.expected and row.date in batch.without_calendar):
             batch.waits.append(WaitStatus(row=row, waiting=WaitReason.CALENDAR))
         elif not day.expected:
-            walk = _DateWalk(row, row.state, row.entered_at)
+            walk = DateWalk(row, row.state, row.entered_at)
             walk.step(Trigger.DISMISS, DONE, day.reason)
             # Later dates wait for what it lacked when it still was expected.
             known = batch.checks_by_date.get(row.date, {}).values()
@@ -161,15 +153,15 @@ class Advancer:
             self._end(batch, walk, Outcome.NOT_EXPECTED, day.reason)
         else:
             first = self._context.machine.step(PENDING, Trigger.ADMIT)
-            walk = _DateWalk(row, row.state, self._context.now())
+            walk = DateWalk(row, row.state, self._context.now())
             walk.step(Trigger.ADMIT, first, admission_reason(day))
             batch.admitted.append(row)
             dates.set_season(batch.tx, [(row.date, day.season or "")])
             self._commit(batch, walk, DateStatus(waiting=WaitReason.VERDICT, entered_at=walk.entered_at))
 
-    def _advance_through_gates(self, batch: _AdvanceBatch, row: DateRow) -> None:
+    def _advance_through_gates(self, batch: AdvanceBatch, row: DateRow) -> None:
         """Pass every satisfied gate, then end the date or record what it waits for."""
-        walk = _DateWalk(row, row.state, row.entered_at)
+        walk = DateWalk(row, row.state, row.entered_at)
         date_checks = batch.checks_by_date.get(row.date, {})
         stage = self._pipeline.stage[row.state]
         if wait := earlier_states.wait(self._pipeline, stage, date_checks):
@@ -177,10 +169,7 @@ class Advancer:
             self._wait(batch, walk, wait)
             return
         if missing := earlier_states.missing_again(self._pipeline, stage, date_checks):
-            reason = f"{missing.processor} is {missing.verdict}: {missing.reason}"
-            now = self._context.now()
-            walk.step(Trigger.READMIT, PENDING, reason)
-            self._commit(batch, walk, DateStatus(waiting=WaitReason.ENGINE, due_at=now, entered_at=now))
+            self._readmit(batch, row, f"{missing.processor} is {missing.verdict}: {missing.reason}")
             return
         while walk.state not in FINAL:
             stage = self._pipeline.stage[walk.state]
@@ -192,7 +181,7 @@ class Advancer:
             batch.not_startable += [(row.date, c.processor) for c in date_checks.values() if c.runnable]
             if isinstance(decision, Fail):
                 walk.step(Trigger.FAIL, FAILED, decision.reason)
-                batch.failed_in.add(row.backfill_id)
+                batch.failed_in |= {owner.id: owner for owner in batch.owners[row.date].owners}
                 self._end(batch, walk, decision.outcome, decision.reason)
             else:
                 self._wait(batch, walk, decision)
@@ -200,16 +189,21 @@ class Advancer:
         self._end(batch, walk, *self._outcome(batch, walk))
 
     def _decide(
-        self, batch: _AdvanceBatch, walk: _DateWalk, stage: Stage, date_checks: Mapping[str, CheckRow]
+        self, batch: AdvanceBatch, walk: DateWalk, stage: Stage, date_checks: Mapping[str, CheckRow]
     ) -> Decision:
         """The decision of the gate. Earlier dates are read only where it would open or a job would start."""
-        backfill = batch.backfills[walk.row.backfill_id]
+        owners, first_phase = batch.owners[walk.row.date], stage.phase is self._pipeline.phase[0]
+        selected = selected_now(walk.row, owners, date_checks)
+        needed = needed_now(self._pipeline, selected)
         context = GateContext(
             now=self._context.now(),
             entered_at=walk.entered_at,
-            sources=backfill.sources,
-            first_phase=stage.phase is self._pipeline.phase[0],
-            paused=paused_reason(backfill),
+            sources=owners.sources,
+            first_phase=first_phase,
+            selected=selected,
+            needed=needed,
+            paused=owners.paused,
+            paused_processors=owners.paused_processors(stage, first_phase=first_phase),
             held=batch.held,
         )
         decision = decide(stage, date_checks, context)
@@ -217,19 +211,20 @@ class Advancer:
             return decision
         day = batch.days[walk.row.date]
         following = self._pipeline.stages[self._context.machine.after(stage, day) :][:1]
-        missing = batch.upstream.missing_texts(stage, day, date_checks)
-        entry = batch.upstream.entry_text(following, day, date_checks)
+        here = waited_for(stage.processors, selected, needed)
+        entered = waited_for((p for other in following for p in other.processors), selected, needed)
+        missing = batch.upstream.missing_texts(here, day, date_checks)
+        entry = batch.upstream.entry_text(entered, day, date_checks)
         if missing or entry:
             batch.unchecked.append(walk.row)
             return decide(stage, date_checks, replace(context, missing_upstream=missing, blocks_entry=entry))
-        processors = [p for other in (stage, *following) for p in other.processors]
-        unknown = batch.upstream.without_calendar(processors, day.date)
+        unknown = batch.upstream.without_calendar([*here, *entered], day.date)
         return Wait(waiting=WaitReason.CALENDAR) if unknown else decision
 
     def _advance(
         self,
-        batch: _AdvanceBatch,
-        walk: _DateWalk,
+        batch: AdvanceBatch,
+        walk: DateWalk,
         stage: Stage,
         date_checks: Mapping[str, CheckRow],
         decision: Advance,
@@ -238,7 +233,9 @@ class Advancer:
         obsolete = [n for n in names if date_checks[n].waived_by and n not in decision.waivers]
         checks.clear_waivers(batch.tx, [(walk.row.date, name) for name in obsolete])
         not_owed = [
-            (walk.row.date, n) for n in names if not (date_checks[n].satisfied or n in decision.waivers)
+            (walk.row.date, n)
+            for n in names
+            if date_checks[n].verdict.satisfied and not (date_checks[n].satisfied or n in decision.waivers)
         ]
         checks.set_satisfied(batch.tx, not_owed)
         batch.not_owed += not_owed
@@ -256,11 +253,13 @@ class Advancer:
             advance_reason(stage, decision, date_checks),
         )
 
-    def _outcome(self, batch: _AdvanceBatch, walk: _DateWalk) -> tuple[Outcome, str]:
+    def _outcome(self, batch: AdvanceBatch, walk: DateWalk) -> tuple[Outcome, str]:
         """The outcome of a date that has passed its last gate, and the reason."""
         date_checks = checks.for_dates(batch.tx, [walk.row.date])[walk.row.date]
         waivers = [check for check in date_checks.values() if check.waived_by]
         reasons = "; ".join(f"{c.processor}: {c.waiver_reason}" for c in waivers)
+        if missing := unselected_reasons(self._pipeline, date_checks):
+            return Outcome.SELECTED, "; ".join(filter(None, [missing, reasons]))
         if any(c.waived_by != WaivedBy.FALLBACK for c in waivers):
             return Outcome.WAIVED, reasons
         day = batch.days[walk.row.date]
@@ -272,7 +271,7 @@ class Advancer:
             )
         return Outcome.COMPLETE, reasons
 
-    def _wait(self, batch: _AdvanceBatch, walk: _DateWalk, decision: Start | Wait) -> None:
+    def _wait(self, batch: AdvanceBatch, walk: DateWalk, decision: Start | Wait) -> None:
         wait = decision.wait if isinstance(decision, Start) else decision
         date = walk.row.date
         self._waive_references(batch, walk, wait)
@@ -288,7 +287,7 @@ class Advancer:
             waiting = WaitStatus(row=walk.row, waiting=wait.waiting, text=wait.text, due_at=wait.until)
             batch.waits.append(waiting)
 
-    def _waive_references(self, batch: _AdvanceBatch, walk: _DateWalk, wait: Wait) -> None:
+    def _waive_references(self, batch: AdvanceBatch, walk: DateWalk, wait: Wait) -> None:
         """Record the waivers of references before the gate opens: what is compared with them waits for it."""
         names = {p.name for p in self._pipeline.stage[walk.state].processors}
         date_checks = batch.checks_by_date.get(walk.row.date, {})
@@ -298,14 +297,14 @@ class Advancer:
                 checks.waive(batch.tx, walk.row.date, name, by=waiver.by, reason=waiver.reason)
                 batch.waived.append((walk.row.date, name))
 
-    def _end(self, batch: _AdvanceBatch, walk: _DateWalk, outcome: Outcome, reason: str) -> None:
+    def _end(self, batch: AdvanceBatch, walk: DateWalk, outcome: Outcome, reason: str) -> None:
         now = self._context.now()
         status = DateStatus(outcome=outcome, reason=reason, entered_at=walk.entered_at, ended_at=now)
         self._commit(batch, walk, status)
         if walk.state == DONE:
             batch.ended.append(walk.row)
 
-    def _commit(self, batch: _AdvanceBatch, walk: _DateWalk, status: DateStatus) -> None:
+    def _commit(self, batch: AdvanceBatch, walk: DateWalk, status: DateStatus) -> None:
         transitions.move(batch.tx, walk.row, walk.transitions, status, actor=ACTOR, now=self._context.now())
         source = walk.row.state
         for transition in walk.transitions:
@@ -320,16 +319,3 @@ class Advancer:
                 )
             )
             source = transition.target
-
-    def _stop_if_too_many_failed(self, batch: _AdvanceBatch, backfill: BackfillRow) -> None:
-        if backfill.max_failures is None or backfill.stopped_at is not None:
-            return
-        failed = backfills.failed_dates(batch.tx, backfill.id) - backfill.failures_baseline
-        if failed < backfill.max_failures:
-            return
-        reason = f"{pluralize(failed, 'date')} failed, max_failures is {backfill.max_failures}"
-        now = self._context.now()
-        backfills.change(batch.tx, backfill.id, {"stopped_at": now, "stop_reason": reason})
-        checks.clear_runnable_of(batch.tx, backfill.id)
-        dates.make_backfill_due(batch.tx, backfill.id, now)
-        batch.events.append(Incident(kind="stopped", text=f"backfill {backfill.id} is stopped: {reason}"))

@@ -19,7 +19,6 @@ from backfilld.state.formatting import format_utc
 from backfilld.state.records import AttemptRow, AttemptStatus
 from backfilld.state.store import attempts, checks
 from backfilld.state.store.attempts import AttemptEnd
-from backfilld.state.store.database import Transaction
 from backfilld.state.store.errors import DatabaseUnavailable
 
 TAIL_BYTES = 2000
@@ -246,12 +245,6 @@ class AttemptMonitor:
             max_rss_bytes=exit_.max_rss_bytes,
             cpu_seconds=exit_.cpu_seconds,
         )
-
-
-def cancel_running(tx: Transaction, backfill_id: int) -> None:
-    """Mark a backfill's running attempts as cancelled; the next pass stops them."""
-    running_ids = [row.id for row in attempts.running_by_backfill(tx, backfill_id)]
-    attempts.mark_stopping(tx, running_ids, AttemptStatus.CANCELLED)
 
 
 def _status(row: AttemptRow, exit_: JobResult) -> AttemptStatus:

@@ -10,8 +10,8 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 
 from backfilld.daemon.engine import budgets, ratio_references, regressed_dates, stale_dates, upstream
-from backfilld.daemon.engine.attempt_monitor import cancel_running
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.date_owners import cancel_unwanted, retry_failed
 from backfilld.daemon.engine.hold_placement import place_hold
 from backfilld.daemon.engine.requeue import requeue
 from backfilld.daemon.events import DateMoved
@@ -20,7 +20,16 @@ from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import Action, Actor, BackfillRow, DateRow, HoldRow, Mark, RunMode
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.store import audit, backfills, checks, circuit_breaker, dates, holds, reporting
+from backfilld.state.store import (
+    audit,
+    backfills,
+    checks,
+    circuit_breaker,
+    dates,
+    holds,
+    interests,
+    reporting,
+)
 from backfilld.state.store.audit import Facts
 from backfilld.state.store.database import Transaction
 from backfilld.state.suggestions import did_you_mean
@@ -142,6 +151,8 @@ class Commands:
     def cancel(self, backfill_id: int, *, by: Actor) -> None:
         """Stop a backfill and its running jobs. Its live dates fail as `cancelled`.
 
+        Dates and jobs that other backfills want go on for these.
+
         Raises:
             NotFound: there is no such backfill.
             Conflict: it has finished.
@@ -153,8 +164,9 @@ class Commands:
             self._refuse_ended(tx, row, "cancelled")
             backfills.change(tx, backfill_id, {"cancelled_at": self._context.now()})
             checks.clear_runnable_of(tx, backfill_id)
-            cancel_running(tx, backfill_id)
             dates.make_backfill_due(tx, backfill_id, self._context.now())
+            interests.elect_leads(tx, interests.withdraw(tx, backfill_id))
+            cancel_unwanted(tx)
 
     def retry(self, backfill_id: int, *, by: Actor) -> int:
         """Requeue the failed dates of a backfill. Returns how many; 0 if repeated.
@@ -170,14 +182,7 @@ class Commands:
             failed = backfills.ended_dates(tx, backfill_id, FAILED)
             if not failed and not backfills.live_dates(tx, backfill_id):
                 raise Conflict(f"backfill {backfill_id} has no date that failed or is live")
-            ended = list(dates.get_many(tx, failed).values())
-            reason = f"retry of backfill {backfill_id}"
-            moves = requeue(tx, self._context, ended, mode=RunMode.RETRY, actor=by.name, reason=reason)
-            backfills.change(
-                tx,
-                backfill_id,
-                {"cancelled_at": None, "stopped_at": None, "stop_reason": "", "failures_baseline": 0},
-            )
+            moves = retry_failed(tx, self._context, backfill_id, failed, by)
             dates.make_backfill_due(tx, backfill_id, self._context.now())
         self._context.emit_all(moves)
         return len(failed)

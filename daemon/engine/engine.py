@@ -15,6 +15,7 @@ from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.launch import Launcher
 from backfilld.daemon.engine.requeue import requeued_event
 from backfilld.daemon.engine.revalidation import Sweeper
+from backfilld.daemon.engine.selected import unselected_missing
 from backfilld.daemon.events import Incident
 from backfilld.daemon.executors.adapter import Executor
 from backfilld.daemon.warehouses.adapter import Warehouse
@@ -120,9 +121,9 @@ class Engine:
         self.validator.recheck_calendar()
 
     def recheck_missing_upstream(self) -> None:
-        """Query the earliest missing upstream dates again that no live date will fill."""
+        """Query missing upstream again that no live date will fill: earlier dates, unselected outputs."""
         with self.context.db.read() as tx:
-            orphaned = upstream.orphaned_missing(tx, self.context)
+            orphaned = [*upstream.orphaned_missing(tx, self.context), *unselected_missing(tx, self.context)]
         if orphaned:
             with self.context.db.write() as tx:
                 checks.request_check(tx, orphaned, self.context.now())

@@ -21,7 +21,7 @@ from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow, CheckRow, DateRow
 from backfilld.state.rules.batching import batches
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.store import attempts, calendar_days, checks, dates, holds
+from backfilld.state.store import attempts, calendar_days, checks, dates, holds, interests
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
 
@@ -188,12 +188,13 @@ class Launcher:
     def _batches(
         self, tx: Transaction, candidates: Sequence[CheckRow], date_rows: Mapping[dt.date, DateRow]
     ) -> list[list[CheckRow]]:
-        """The candidates as attempts; an attempt takes dates of one backfill only."""
+        """The candidates as attempts; an attempt takes only dates that the same backfills want."""
+        owners = interests.owners(tx, date_rows)
         return batches(
             candidates,
             self._processors,
             nothing_between=partial(self._nothing_between, tx),
-            owner=lambda candidate: date_rows[candidate.date].backfill_id,
+            owner=lambda candidate: tuple(interest.backfill_id for interest in owners[candidate.date]),
         )
 
     def _nothing_between(self, tx: Transaction, first: dt.date, last: dt.date) -> bool:

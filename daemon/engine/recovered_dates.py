@@ -2,8 +2,8 @@
 
 Failed dates are queried again after `recheck_interval`, then ever less often, at least once an hour. A date
 returns to `pending` only when a check of the state that it failed in has just become satisfied, its gate
-would not fail it again, and its backfill is still active. So a date that fails again for another reason is
-not requeued until another output appears.
+would not fail it again, and a backfill that wanted it is still active. So a date that fails again for
+another reason is not requeued until another output appears.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.requeue import requeue
+from backfilld.daemon.engine.selected import needed_now, selected_now
 from backfilld.daemon.events import DateMoved
-from backfilld.state.records import BackfillRow, CheckRow, DateRow, RunMode
+from backfilld.state.records import CheckRow, DateRow, RunMode
 from backfilld.state.rules.gates import Fail, GateContext, decide
 from backfilld.state.rules.machine import Trigger
-from backfilld.state.store import backfills, checks, failed_dates
+from backfilld.state.rules.ownership import Ownership
+from backfilld.state.store import backfills, checks, failed_dates, interests
 from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
 
@@ -53,7 +55,7 @@ def update(
     """
     appeared: dict[dt.date, list[str]] = defaultdict(list)
     for check, result in judged:
-        if result.judgement.verdict.satisfied and not check.satisfied:
+        if result.judgement.verdict.satisfied and not (check.satisfied or check.verdict.satisfied):
             appeared[check.date].append(check.processor)
     failed = failed_dates.among(tx, appeared) if appeared else []
     moves = []
@@ -73,31 +75,33 @@ def _recovered(
     """The dates that can continue, each with the outputs of its state that appeared."""
     states = failed_dates.failed_in(tx, failed) if failed else {}
     date_checks = checks.for_dates(tx, states)
-    owners = backfills.get_many(tx, sorted({row.backfill_id for row in failed}))
-    active = {
-        number
-        for number, owner in owners.items()
-        if owner.cancelled_at is None and backfills.live_dates(tx, number)
-    }
+    owners = interests.last_owners(tx, failed)
+    numbers = sorted({number for of_date in owners.values() for number in of_date})
+    rows = backfills.get_many(tx, numbers)
+    active = {number for number in numbers if backfills.live_dates(tx, number)}
     for row in failed:
         state_checks = _checks_in(context, states[row.date], date_checks[row.date])
         names = [name for name in appeared[row.date] if name in state_checks]
-        if names and row.backfill_id in active:
-            owner = owners[row.backfill_id]
-            if not _fails_again(context, states[row.date], state_checks, row, owner):
+        of_date = owners.get(row.date, [])
+        if names and active.intersection(of_date):
+            ownership = Ownership(owners=tuple(rows[number] for number in of_date))
+            if not _fails_again(context, states[row.date], state_checks, row, ownership):
                 yield row, names
 
 
 def _fails_again(
-    context: EngineContext, state: str, checks: Mapping[str, CheckRow], row: DateRow, owner: BackfillRow
+    context: EngineContext, state: str, checks: Mapping[str, CheckRow], row: DateRow, owners: Ownership
 ) -> bool:
     """Whether the gate that failed the date would still fail it."""
     stage = context.pipeline.stage[state]
+    selected = selected_now(row, owners, checks)
     gate_context = GateContext(
         now=context.now(),
         entered_at=row.entered_at,
-        sources=owner.sources,
+        sources=owners.sources,
         first_phase=stage.phase is context.pipeline.phase[0],
+        selected=selected,
+        needed=needed_now(context.pipeline, selected),
     )
     return isinstance(decide(stage, checks, gate_context), Fail)
 

@@ -13,6 +13,7 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.date_owners import selected_when_done
 from backfilld.daemon.events import Incident
 from backfilld.state.formatting import format_counts
 from backfilld.state.records import CheckRow
@@ -32,10 +33,11 @@ def update(tx: Transaction, context: EngineContext, judged_dates: Collection[dt.
     if not before:
         return []
     checks_by_date, counts = checks.for_dates(tx, before), calendar_days.for_dates(tx, before)
+    selected = selected_when_done(tx, list(before.values()))
     missing_now = {
         date: _now_expected(context.pipeline.seasons.day(date, counts[date]))
         if row.outcome == Outcome.NOT_EXPECTED and date in counts
-        else _missing(context, checks_by_date[date])
+        else _missing(context, checks_by_date[date], selected.get(date))
         for date, row in before.items()
     }
     date_marks.set_regressed(
@@ -59,8 +61,11 @@ def _now_expected(day: Day) -> str:
     return f"was not_expected; the calendar now expects {format_counts(day.counts) or 'data'}"
 
 
-def _missing(context: EngineContext, date_checks: Mapping[str, CheckRow]) -> str:
-    """The unsatisfied processors of a date with their verdicts, as text."""
-    checked = [date_checks[name] for name in context.pipeline.processors if name in date_checks]
+def _missing(
+    context: EngineContext, date_checks: Mapping[str, CheckRow], selected: Collection[str] | None
+) -> str:
+    """The unsatisfied ones of the selected processors (None: of all) with their verdicts, as text."""
+    names = [n for n in context.pipeline.processors if selected is None or n in selected]
+    checked = [date_checks[name] for name in names if name in date_checks]
     unsatisfied = [check for check in checked if not check.satisfied and check.verdict not in UNCERTAIN]
     return "; ".join(f"{c.processor} is {c.verdict}: {c.reason}".removesuffix(": ") for c in unsatisfied)

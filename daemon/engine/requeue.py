@@ -1,4 +1,4 @@
-"""Requeues ended dates: puts them back to `pending` under their backfills."""
+"""Requeues ended dates: puts them back to `pending` for the backfills that wanted them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.records import DateRow, RunMode
 from backfilld.state.rules.machine import Trigger
-from backfilld.state.store import backfills, notifications, transitions
+from backfilld.state.store import backfills, interests, notifications, transitions
 from backfilld.state.store.database import Transaction
 
 
@@ -24,35 +24,40 @@ def requeue(
     cascades: bool = False,
     trigger: Trigger = Trigger.RETRY,
 ) -> list[DateMoved]:
-    """Requeue ended dates, except those whose backfill is still being cancelled. Returns their moves.
+    """Requeue ended dates for the backfills that wanted them when they ended. Returns their moves.
 
-    The caller emits the moves after the commit. A cancelled backfill becomes active again for its dates. One
-    that is still being cancelled must stay so until its live dates have ended.
+    The caller emits the moves after the commit. Where all of these were cancelled, the lead of the date
+    becomes active again for it. Left out are dates whose lead is still being cancelled: it must stay so until
+    its live dates have ended.
     """
-    backfill_rows = backfills.get_many(tx, sorted({row.backfill_id for row in ended}))
-    cancelled = {backfill_id for backfill_id, row in backfill_rows.items() if row.cancelled_at is not None}
-    cancelling = {
-        backfill_id
-        for backfill_id in cancelled
-        if backfills.status(tx, backfill_rows[backfill_id]) == "cancelling"
-    }
-    for backfill_id in cancelled - cancelling:
-        backfills.change(tx, backfill_id, {"cancelled_at": None})
-    chosen = [row for row in ended if row.backfill_id not in cancelling]
-    transitions.reopen_requests(tx, chosen)
-    notifications.reset_end(tx, {row.backfill_id for row in chosen})
+    chosen = _return_to_lead(tx, ended)
+    interests.reopen(tx, chosen)
+    chosen_dates = [row.date for row in chosen]
+    interests.elect_leads(tx, chosen_dates)
     now = context.now()
     transitions.restart(
         tx, chosen, mode=mode, actor=actor, reason=reason, now=now, cascades=cascades, trigger=trigger
     )
-    for backfill_id, backfill in backfill_rows.items():
+    owners = interests.owners(tx, chosen_dates).values()
+    numbers = sorted({interest.backfill_id for of_date in owners for interest in of_date})
+    notifications.reset_end(tx, numbers)
+    for backfill in backfills.get_many(tx, numbers).values():
         # Requeued failures must not leave a baseline above the failures that remain.
-        backfills.change(
-            tx,
-            backfill_id,
-            {"failures_baseline": min(backfill.failures_baseline, backfills.failed_dates(tx, backfill_id))},
-        )
+        failed = backfills.failed_dates(tx, backfill.id)
+        backfills.change(tx, backfill.id, {"failures_baseline": min(backfill.failures_baseline, failed)})
     return [requeued_event(row, trigger, actor=actor, reason=reason) for row in chosen]
+
+
+def _return_to_lead(tx: Transaction, ended: Sequence[DateRow]) -> list[DateRow]:
+    """The dates that can be requeued. Their cancelled leads become active where no other backfill is."""
+    wanted = interests.last_owners(tx, ended)
+    orphans = [row for row in ended if row.date not in wanted]
+    leads = backfills.get_many(tx, sorted({row.backfill_id for row in orphans})).values()
+    cancelling = {lead.id for lead in leads if backfills.status(tx, lead) == "cancelling"}
+    for lead in leads:
+        if lead.cancelled_at is not None and lead.id not in cancelling:
+            backfills.change(tx, lead.id, {"cancelled_at": None})
+    return [row for row in ended if row.date in wanted or row.backfill_id not in cancelling]
 
 
 def requeued_event(row: DateRow, trigger: Trigger, *, actor: str, reason: str) -> DateMoved:

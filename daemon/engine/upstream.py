@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.ratio_references import with_references
-from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
@@ -72,17 +71,18 @@ class UpstreamReader:
         """Whether a processor's date needs an earlier one that is not satisfied."""
         return any(self.missing(need, date) is not None for need in self.graph.earlier([processor]))
 
-    def missing_texts(self, stage: Stage, day: Day, stored: Mapping[str, CheckRow]) -> dict[str, str]:
-        """The missing upstream of each processor of a state that has any, as text."""
-        missing = self.missing_of(stage.processors, day, stored)
+    def missing_texts(
+        self, processors: Iterable[Processor], day: Day, stored: Mapping[str, CheckRow]
+    ) -> dict[str, str]:
+        """The missing upstream of each processor that has any, as text."""
+        missing = self.missing_of(processors, day, stored)
         return {name: self._text(found) for name, found in missing.items()}
 
-    def entry_text(self, following: Sequence[Stage], day: Day, stored: Mapping[str, CheckRow]) -> str:
+    def entry_text(self, processors: Sequence[Processor], day: Day, stored: Mapping[str, CheckRow]) -> str:
         """The missing upstream that keeps a date out of the state that follows, as text; empty without any.
 
-        A date enters a state in which one of its processors may start.
+        `processors` are those of that state. A date enters a state in which one of them may start.
         """
-        processors = [p for stage in following for p in stage.processors]
         missing = self.missing_of(processors, day, stored)
         blocked = bool(processors) and len(missing) == len(processors)
         return self._text(min(missing.values())) if blocked else ""

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.upstream import Missing, UpstreamReader
-from backfilld.daemon.reports.remedies import helpful_command
+from backfilld.daemon.reports.causes import CauseReader
 from backfilld.state.formatting import format_utc
-from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow, CheckRow, DateRow, HoldRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.store import attempts, calendar_days, checks, dates, holds
+from backfilld.state.store import attempts, checks, holds
 from backfilld.state.store.database import Transaction
 
 _STOPPED_BY_PAUSE = (WaitReason.SLOT, WaitReason.PAUSED, WaitReason.RETRY, WaitReason.ENGINE)
@@ -29,15 +27,11 @@ _STOPPED_BY_PAUSE = (WaitReason.SLOT, WaitReason.PAUSED, WaitReason.RETRY, WaitR
 class WaitContext:
     """Facts about all dates, read once for the dates in question."""
 
-    tx: Transaction
     engine: EngineContext
     running: Sequence[AttemptRow]
     holds: Sequence[HoldRow]
     checks: Mapping[dt.date, Mapping[str, CheckRow]]
-    blockers: Mapping[dt.date, Missing]
-    """The missing upstream of the dates that wait for an earlier one."""
-    sentences: dict[Missing, str] = field(default_factory=dict)
-    """What is said of each missing upstream: many dates wait for the same one."""
+    causes: CauseReader
 
     def hold(self, kind: str) -> HoldRow | None:
         """The hold of a kind, where there is one."""
@@ -49,14 +43,13 @@ def waiting_on(tx: Transaction, context: EngineContext, rows: Sequence[DateRow])
     live = [row for row in rows if row.state not in FINAL]
     if not live:
         return {}
-    behind_earlier = [row for row in live if row.waiting == WaitReason.EARLIER_DATE]
+    active_holds = holds.all_holds(tx)
     wait_context = WaitContext(
-        tx=tx,
         engine=context,
         running=attempts.running(tx),
-        holds=holds.all_holds(tx),
+        holds=active_holds,
+        causes=CauseReader(tx, context, active_holds, live),
         checks=checks.for_dates(tx, [row.date for row in live]),
-        blockers=_blockers(tx, context, behind_earlier),
     )
     return {row.date: _sentence(wait_context, row) for row in live}
 
@@ -159,58 +152,8 @@ def _at(words: str, row: DateRow) -> str:
     return f"{words} {format_utc(row.due_at)}" if row.due_at else ""
 
 
-def _held(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -> str:
-    """The hold, with the command that releases it where it does not end by itself."""
-    hold = next((h for h in context.holds if h.reason == row.waiting_text and h.until is None), None)
-    command = f"; backfilld release {hold.kind} {hold.key}" if hold and hold.key else ""
-    return f"{row.waiting_text}{command}"
-
-
-def _blockers(tx: Transaction, context: EngineContext, rows: Sequence[DateRow]) -> dict[dt.date, Missing]:
-    """The earliest missing upstream of each date, in its state or in the one that it would enter."""
-    pipeline, reader = context.pipeline, UpstreamReader(tx, context)
-    counts, stored = (
-        calendar_days.for_dates(tx, [r.date for r in rows]),
-        checks.for_dates(tx, [r.date for r in rows]),
-    )
-    found: dict[dt.date, Missing] = {}
-    for row in rows:
-        if row.date not in counts or row.state not in pipeline.stage:
-            continue
-        day, stage = pipeline.seasons.day(row.date, counts[row.date]), pipeline.stage[row.state]
-        following = pipeline.stages[context.machine.after(stage, day) :][:1]
-        for other in (stage, *following):
-            missing = reader.missing_of(other.processors, day, stored[row.date])
-            if missing:
-                found[row.date] = min(missing.values())
-                break
-    return found
-
-
-def _earlier_date(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -> str:
-    missing = context.blockers.get(row.date)
-    if missing is None:
-        return ""
-    if missing not in context.sentences:
-        context.sentences[missing] = _blocked_by(context, missing)
-    return context.sentences[missing]
-
-
-def _blocked_by(context: WaitContext, missing: Missing) -> str:
-    date, processor = missing
-    by_name = checks.for_dates(context.tx, [date])[date]
-    row, check = dates.get(context.tx, date), by_name.get(processor)
-    if row is not None and row.state == FAILED:
-        unsatisfied = {name: c.verdict for name, c in by_name.items() if not c.satisfied}
-        command = helpful_command(date, row.outcome, unsatisfied)
-        return f"blocked by {date}, which failed: {row.reason}; {command}"
-    shown = f"{processor} is {check.verdict if check else 'unknown'}"
-    if row is None:
-        return f"blocked by {date}, which was never enqueued: {shown}; backfilld enqueue {date}"
-    if row.state == DONE:
-        return f"blocked by {date}, which is done, but {shown}; backfilld retry {date}"
-    cause = _held(context, row, by_name) if row.waiting == WaitReason.HELD else row.waiting_text
-    return f"blocked by {date} in {row.state}: {shown}{_because(cause)}"
+def _cause(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -> str:
+    return context.causes.cause(row).text
 
 
 Describer = Callable[[WaitContext, DateRow, Mapping[str, CheckRow]], str]
@@ -222,8 +165,8 @@ _DESCRIBERS: Mapping[str, Describer] = {
     WaitReason.ATTEMPT: _attempt,
     WaitReason.SLOT: _slot,
     WaitReason.RETRY: _retry,
-    WaitReason.HELD: _held,
-    WaitReason.EARLIER_DATE: _earlier_date,
+    WaitReason.HELD: _cause,
+    WaitReason.EARLIER_DATE: _cause,
 }
 
 

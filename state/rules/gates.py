@@ -16,36 +16,9 @@ from backfilld.state.pipeline.processor import Priority, Processor
 from backfilld.state.records import CheckRow, Sources
 from backfilld.state.rules.attempt_limits import after_attempt, attempts_of, confirmation_due, figures
 from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.ownership import source_may_run
 from backfilld.state.rules.verdict import Verdict
-
-
-class WaitReason(StrEnum):
-    """What a live date can wait for: the closed set behind `waiting_on` and its metric."""
-
-    ENGINE = "engine"
-    """The engine's next pass."""
-    CALENDAR = "calendar"
-    """The calendar's answer, for the date or for one that it needs."""
-    VERDICT = "verdict"
-    """The result of a query about its tables, or the time of the query that confirms an attempt's."""
-    WAREHOUSE = "warehouse"
-    """The next query, as the last one failed: a table that is missing, denied or too slow."""
-    SLOT = "slot"
-    """A free slot: of `slots`, of its sequential phase, or of an output table's writers."""
-    ATTEMPT = "attempt"
-    """The end of one of its jobs."""
-    RETRY = "retry"
-    """The end of a `backoff`."""
-    EARLIER_DATE = "earlier_date"
-    """An earlier date that it needs, and whose output is missing."""
-    OPEN_RUN = "open_run"
-    """The end of an external run, by the run history."""
-    OTHER_PROCESSOR = "other_processor"
-    """A processor that it names in `after`, or a fallback that may still become complete."""
-    HELD = "held"
-    """The release of a processor or table: held by the breaker, a budget or a used-up quota."""
-    PAUSED = "paused"
-    """Its backfill, which is paused or stopped."""
+from backfilld.state.rules.wait_reason import WaitReason as WaitReason  # noqa: PLC0414 - a part of this interface
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +30,14 @@ class GateContext:
     """When the evidence was queried that let the date into its state."""
     sources: Sources = Sources.ALL
     first_phase: bool = False
+    selected: frozenset[str] | None = None
+    """The processors that may run; None: all of them."""
+    needed: frozenset[str] = frozenset()
+    """The processors that are not selected, and that a selected one is computed from."""
     paused: str = ""
     """Why no job of this date may start, or empty."""
+    paused_processors: Mapping[str, str] = field(default_factory=dict)
+    """The processors that only paused backfills let run, with the reason, while others go on."""
     held: Mapping[str, str] = field(default_factory=dict)
     """The processors that may not start, with the reason."""
     missing_upstream: Mapping[str, str] = field(default_factory=dict)
@@ -124,6 +103,7 @@ Decision = Advance | Start | Wait | Fail
 class _Kind(StrEnum):
     SATISFIED = "satisfied"
     WAIVER = "waiver"
+    UNSELECTED = "unselected"
     ASK = "ask"
     RUN = "run"
     RUNNING = "running"
@@ -143,7 +123,7 @@ class _Step:
     by: WaivedBy = WaivedBy.POLICY
 
 
-_PASSED = (_Kind.SATISFIED, _Kind.WAIVER)
+_PASSED = (_Kind.SATISFIED, _Kind.WAIVER, _Kind.UNSELECTED)
 _WITHOUT_END = (WaitReason.WAREHOUSE, WaitReason.OPEN_RUN)
 """Waits that may never end. An accepted output passes through them."""
 
@@ -167,15 +147,35 @@ def _processor_step(processor: Processor, check: CheckRow | None, context: GateC
         return _Step(_Kind.ASK)
     if check.attempt_id is not None:
         return _Step(_Kind.RUNNING)
-    may_run = _may_run(processor, context)
+    if context.selected is not None and processor.name not in context.selected:
+        return _unselected(processor, check, context)
+    may_run = not context.first_phase or source_may_run(processor, context.sources)
     step = _wait_for_evidence(check) or _satisfied(check, may_run)
     if check.accepted_reason and (step is None or step.waiting in _WITHOUT_END):
         return _accepted(check)
-    if step is None:
-        step = _to_run(processor, check, context) if may_run else _not_run(processor, check, context)
+    step = step or (_to_run if may_run else _not_run)(processor, check, context)
+    return _behind_earlier(processor, step, context)
+
+
+def _behind_earlier(processor: Processor, step: _Step, context: GateContext) -> _Step:
+    """The wait for an earlier date, of an output that needs one; else the step itself."""
     if processor.name in context.missing_upstream and step.kind in (_Kind.SATISFIED, _Kind.RUN):
         return _Step(_Kind.WAIT, context.missing_upstream[processor.name], WaitReason.EARLIER_DATE)
     return step
+
+
+def _unselected(processor: Processor, check: CheckRow, context: GateContext) -> _Step:
+    """A processor that is not run: it is waited for where it is needed, and passed by where it is not."""
+    step = _wait_for_evidence(check)
+    if check.accepted_reason and (step is None or step.waiting in _WITHOUT_END):
+        return _accepted(check)
+    if step is None and check.verdict.satisfied:
+        return _behind_earlier(processor, _Step(_Kind.SATISFIED), context)
+    if processor.name in context.needed:
+        command = f"backfilld enqueue {check.date} --select {processor.name}"
+        text = f"{figures(check)} and not selected; {command}"
+        return step or _Step(_Kind.WAIT, f"{processor.name}: {text}", WaitReason.UNSELECTED)
+    return step if step and step.waiting not in _WITHOUT_END else _Step(_Kind.UNSELECTED)
 
 
 def _accepted(check: CheckRow) -> _Step:
@@ -203,12 +203,6 @@ def _wait_for_evidence(check: CheckRow) -> _Step | None:
     return None if check.asked_at is not None else _Step(_Kind.ASK)
 
 
-def _may_run(processor: Processor, context: GateContext) -> bool:
-    if not context.first_phase or context.sources is Sources.ALL:
-        return True
-    return context.sources is Sources.CRITICAL and processor.priority is Priority.CRITICAL
-
-
 def _not_run(processor: Processor, check: CheckRow, context: GateContext) -> _Step:
     text = f"{figures(check)}; not run: sources {context.sources}"
     if processor.priority is Priority.CRITICAL:
@@ -223,6 +217,8 @@ def _to_run(processor: Processor, check: CheckRow, context: GateContext) -> _Ste
         return _unconfirmed(processor, check, context) or _exhausted(processor, check, context)
     if check.retry_at is not None and context.now < check.retry_at:
         return _Step(_Kind.WAIT, after_attempt(processor, check), WaitReason.RETRY, check.retry_at)
+    if processor.name in context.paused_processors:
+        return _Step(_Kind.WAIT, context.paused_processors[processor.name], WaitReason.PAUSED)
     if processor.name in context.held:
         return _Step(_Kind.WAIT, context.held[processor.name], WaitReason.HELD)
     oldest_usable = max(context.entered_at, check.retry_at or 0.0)
@@ -340,6 +336,8 @@ _URGENCY = (
     WaitReason.HELD,
     WaitReason.OPEN_RUN,
     WaitReason.RETRY,
+    WaitReason.PAUSED,
+    WaitReason.UNSELECTED,
     WaitReason.OTHER_PROCESSOR,
 )
 

@@ -60,6 +60,10 @@ class NeedsGraph:
         needs = {name: [resolved(need) for need in of_one] for name, of_one in self._needs.items()}
         return type(self)(needs, self._calendar)
 
+    def direct(self, processor: str) -> tuple[Need, ...]:
+        """The needs of a processor itself."""
+        return self._needs.get(processor, ())
+
     def earlier(self, processors: Iterable[str]) -> tuple[Need, ...]:
         """The needs of these processors that include earlier dates, each once."""
         needs = (need for name in processors for need in self._needs.get(name, ()))

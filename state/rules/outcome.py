@@ -16,6 +16,8 @@ class Outcome(StrEnum):
     """Done: the phases after the last gate are skipped in the first days of a season."""
     WAIVED = "waived"
     """Done with a missing or wrong output that an operator accepted or a priority allows."""
+    SELECTED = "selected"
+    """Done as far as selected: an output that none of its backfills has selected is not satisfied."""
     EXHAUSTED = "exhausted"
     """Failed: the attempts of a processor are used up."""
     BLOCKED = "blocked"

@@ -161,9 +161,11 @@ def running(tx: Connection) -> list[AttemptRow]:
     return sorted((row_mappers.attempt(row) for row in tx.execute(_RUNNING)), key=lambda row: row.id)
 
 
-def running_by_backfill(tx: Connection, backfill_id: int) -> list[AttemptRow]:
-    """A backfill's attempts under way."""
-    return [row for row in running(tx) if row.backfill_id == backfill_id]
+def reassign(tx: Connection, leads: Mapping[int, int]) -> None:
+    """Count attempts for other backfills, which want their dates."""
+    values = [{"_id": number, "_backfill": lead} for number, lead in leads.items()]
+    if values:
+        tx.execute(update(attempts).where(_THIS).values(backfill_id=bindparam("_backfill")), values)
 
 
 def covered(tx: Connection, numbers: Collection[int]) -> dict[int, list[dt.date]]:

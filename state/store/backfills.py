@@ -10,18 +10,20 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from backfilld.state.pipeline.phase import FAILED
-from backfilld.state.records import BackfillRow
-from backfilld.state.rules.machine import FINAL
+from backfilld.state.records import BackfillRow, EnqueueOutcome
 from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import row_mappers
-from backfilld.state.store.schema import IS_RUNNING, attempts, backfill_dates, backfills, date_counts, dates
+from backfilld.state.store.schema import IS_RUNNING, IS_WANTED, attempts, backfill_dates, backfills, dates
 
 _SOME = select(backfills).where(backfills.c.id.in_(bindparam("_ids", expanding=True)))
-_DATES = select(func.coalesce(func.sum(date_counts.c.n), 0)).where(
-    date_counts.c.backfill_id == bindparam("_id")
+_DATES = (
+    select(func.count()).select_from(backfill_dates).where(backfill_dates.c.backfill_id == bindparam("_id"))
 )
-_LIVE_DATES = _DATES.where(date_counts.c.state.not_in(FINAL))
-_FAILED_DATES = _DATES.where(date_counts.c.state == FAILED, date_counts.c.outcome != Outcome.CANCELLED.value)
+_LIVE_DATES = _DATES.where(IS_WANTED)
+_ENDED = backfill_dates.c.live == 0
+_FAILED_DATES = _DATES.where(
+    _ENDED, backfill_dates.c.state == FAILED, backfill_dates.c.outcome != Outcome.CANCELLED.value
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,12 @@ class BackfillDateRow:
     """What proved the answer, where something did: how many outputs had which verdict."""
     state: str = ""
     outcome: str = ""
+    live: bool = False
+    """Whether the backfill still wants the date."""
+    awaits_admission: bool = False
+    """Whether the date is to be admitted for this request."""
+    ended_version: int | None = None
+    """The version of the date that it ended with."""
 
 
 def create(tx: Connection, values: dict[str, object]) -> int:
@@ -46,8 +54,15 @@ def create(tx: Connection, values: dict[str, object]) -> int:
 def add_dates(tx: Connection, number: int, answered: Sequence[BackfillDateRow]) -> None:
     """Keep the answer to every requested date."""
     values = [
-        {"backfill_id": number, "date": a.date, "answer": a.answer, "reason": a.reason}
-        | {"verdicts": json.dumps(a.verdicts) if a.verdicts else ""}
+        {
+            "backfill_id": number,
+            "date": a.date,
+            "answer": a.answer,
+            "reason": a.reason,
+            "verdicts": json.dumps(a.verdicts) if a.verdicts else "",
+            "live": int(a.live),
+            "awaits_admission": int(a.awaits_admission),
+        }
         for a in answered
     ]
     if values:
@@ -86,12 +101,12 @@ def change(tx: Connection, number: int, values: dict[str, object]) -> None:
 
 
 def live_dates(tx: Connection, number: int) -> int:
-    """How many of the dates it holds have not ended."""
+    """How many of the dates it wants have not ended."""
     return int(tx.execute(_LIVE_DATES, {"_id": number}).scalar_one())
 
 
 def failed_dates(tx: Connection, number: int) -> int:
-    """How many of the dates it holds have failed; those that were cancelled did not."""
+    """How many of its dates have failed; those that were cancelled did not."""
     return int(tx.execute(_FAILED_DATES, {"_id": number}).scalar_one())
 
 
@@ -115,6 +130,19 @@ def status(tx: Connection, row: BackfillRow) -> str:
     return "active"
 
 
+def waits(tx: Connection, number: int) -> set[str]:
+    """What the live dates of a backfill wait for."""
+    here = (backfill_dates.c.backfill_id == number, IS_WANTED)
+    joined = backfill_dates.join(dates, dates.c.date == backfill_dates.c.date)
+    query = select(dates.c.waiting).select_from(joined).where(*here).distinct()
+    return set(tx.scalars(query))
+
+
+def all_backfills(tx: Connection) -> list[BackfillRow]:
+    """All backfills."""
+    return [row_mappers.backfill(row) for row in tx.execute(select(backfills))]
+
+
 def answers(tx: Connection, number: int) -> dict[str, int]:
     """How many dates of the request got which answer."""
     query = select(backfill_dates.c.answer, func.count().label("n"))
@@ -123,12 +151,12 @@ def answers(tx: Connection, number: int) -> dict[str, int]:
 
 
 def status_counts(tx: Connection, number: int) -> tuple[dict[str, int], dict[str, int]]:
-    """Of the enqueued dates: how many are in which state, and how many had which outcome."""
-    held = dates.c.backfill_id == backfill_dates.c.backfill_id
+    """Of the enqueued and joined dates: how many are in which state, and how many had which outcome."""
     state = func.coalesce(func.nullif(backfill_dates.c.state, ""), dates.c.state).label("state")
-    join = backfill_dates.join(dates, (dates.c.date == backfill_dates.c.date) & held, isouter=True)
+    join = backfill_dates.join(dates, dates.c.date == backfill_dates.c.date)
     query = select(state, backfill_dates.c.outcome, func.count().label("n")).select_from(join)
-    query = query.where(backfill_dates.c.backfill_id == number, backfill_dates.c.answer == "enqueued")
+    wanted = backfill_dates.c.answer.in_((EnqueueOutcome.ENQUEUED.value, EnqueueOutcome.JOINED.value))
+    query = query.where(backfill_dates.c.backfill_id == number, wanted)
     states: dict[str, int] = {}
     outcomes: dict[str, int] = {}
     for row in tx.execute(query.group_by(state, backfill_dates.c.outcome)):
@@ -152,12 +180,16 @@ def dates_page(tx: Connection, number: int, *, after: dt.date | None, limit: int
             verdicts=json.loads(r.verdicts) if r.verdicts else {},
             state=r.state,
             outcome=r.outcome,
+            live=bool(r.live),
+            awaits_admission=bool(r.awaits_admission),
+            ended_version=r.ended_version,
         )
         for r in found
     ]
 
 
 def ended_dates(tx: Connection, number: int, state: str) -> list[dt.date]:
-    """The dates it holds that ended in `state`."""
-    query = select(dates.c.date).where(dates.c.backfill_id == number, dates.c.state == state)
-    return list(tx.execute(query.order_by(dates.c.date)).scalars())
+    """Its dates that ended in `state`."""
+    here = (backfill_dates.c.backfill_id == number, _ENDED, backfill_dates.c.state == state)
+    query = select(backfill_dates.c.date).where(*here).order_by(backfill_dates.c.date)
+    return list(tx.execute(query).scalars())

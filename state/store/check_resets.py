@@ -52,12 +52,14 @@ def reset_for(
     now: float,
     rewritten: Collection[Pair] = (),
     readmitted: Collection[dt.date] = (),
+    forced: Collection[Pair] = (),
 ) -> None:
     """Create or reset the checks of admitted dates, and request a check of each.
 
     An accepted gap stays unless the date is retried or forced. A rewrite that is still due stays due. The
-    pairs of `rewritten` run once even if complete. For `readmitted` dates, which a changed pipeline file put
-    back in the middle of their work, attempts, modes and accepted gaps stay, so that nothing runs once more.
+    pairs of `rewritten` and `forced` run once even if complete. For `readmitted` dates, which a changed
+    pipeline file put back in the middle of their work, attempts, modes and accepted gaps stay, so that
+    nothing runs once more, except for the `forced` pairs.
     """
     if not admitted:
         return
@@ -75,19 +77,24 @@ def reset_for(
         "accepted_by": case((fresh.mode == RunMode.NORMAL, checks.c.accepted_by), else_=""),
         "accepted_reason": case((fresh.mode == RunMode.NORMAL, checks.c.accepted_reason), else_=""),
     }
+    once = {*rewritten, *forced}
     values = [
         {
             "date": row.date,
             "processor": name,
             "priority": row.priority,
-            "mode": (RunMode.FORCE if (row.date, name) in rewritten else row.mode).value,
+            "mode": (RunMode.FORCE if (row.date, name) in once else row.mode).value,
         }
         for row in admitted
         for name in processors
     ]
     kept = {name: column for name, column in reset.items() if name not in _KEPT_WHEN_READMITTED}
     for changes, again in ((reset, False), (kept, True)):
-        rows = [row for row in values if (row["date"] in readmitted) is again]
+        rows = [
+            row
+            for row in values
+            if (row["date"] in readmitted and (row["date"], row["processor"]) not in forced) is again
+        ]
         if rows:
             tx.execute(
                 statement.on_conflict_do_update(index_elements=["date", "processor"], set_=changes), rows

@@ -28,6 +28,7 @@ from backfilld.state.rules.judge import Judgement
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
 from backfilld.state.store.dates import IMMEDIATELY, make_dates_due
+from backfilld.state.store.interests import wanted_dates
 from backfilld.state.store.schema import IS_RUNNABLE, checks, dates
 from backfilld.state.store.statements import select_by_dates, upsert
 
@@ -70,8 +71,9 @@ _SAVE = (
         mode=case((bindparam("_is_rewritten") == 1, RunMode.NORMAL.value), else_=checks.c.mode),
     )
 )
+_DATE_PRIORITY = select(dates.c.priority).where(dates.c.date == checks.c.date).scalar_subquery()
 _SET_SATISFIED = update(checks).where(*_THIS).values(satisfied=1, mode=RunMode.NORMAL.value)
-_SET_RUNNABLE = update(checks).where(*_THIS).values(runnable=1)
+_SET_RUNNABLE = update(checks).where(*_THIS).values(runnable=1, priority=_DATE_PRIORITY)
 _CLEAR_RUNNABLE = update(checks).where(*_THIS, IS_RUNNABLE).values(runnable=0)
 _CLAIM = (
     update(checks)
@@ -253,9 +255,9 @@ def clear_runnable(tx: Connection, pairs: Iterable[Pair]) -> None:
 
 
 def clear_runnable_of(tx: Connection, backfill_id: int) -> None:
-    """Keep all checks of a backfill from starting."""
-    its = select(dates.c.date).where(dates.c.backfill_id == backfill_id)
-    tx.execute(update(checks).where(IS_RUNNABLE, checks.c.date.in_(its)).values(runnable=0))
+    """Keep all checks of the dates that a backfill wants from starting, until these are evaluated again."""
+    here = (IS_RUNNABLE, checks.c.date.in_(wanted_dates(backfill_id)))
+    tx.execute(update(checks).where(*here).values(runnable=0))
 
 
 def clear_runnable_by(tx: Connection, processors: Collection[str]) -> set[dt.date]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 _COUNTED = {
-    "dates": ("date_counts", ("backfill_id", "season", "state", "outcome", "waiting")),
+    "dates": ("date_counts", ("season", "state", "outcome", "waiting")),
     "checks": ("check_counts", ("processor", "verdict", "satisfied")),
 }
 

@@ -31,14 +31,12 @@ class CheckCount:
     n: int
 
 
-def dates(tx: Connection, backfill_id: int | None = None) -> list[DateCount]:
-    """Counts of all dates, or of those a backfill holds."""
+def dates(tx: Connection) -> list[DateCount]:
+    """Counts of all dates."""
     columns = (date_counts.c.season, date_counts.c.state, date_counts.c.outcome, date_counts.c.waiting)
     query = (
         select(*columns, func.sum(date_counts.c.n).label("n")).where(date_counts.c.n > 0).group_by(*columns)
     )
-    if backfill_id is not None:
-        query = query.where(date_counts.c.backfill_id == backfill_id)
     return [DateCount(**row._mapping) for row in tx.execute(query)]
 
 

@@ -12,6 +12,7 @@ from backfilld.state.pipeline.phase import DONE, PENDING
 from backfilld.state.records import DateRow, Mark
 from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import row_mappers
+from backfilld.state.store.interests import wanted_dates
 from backfilld.state.store.schema import IS_REGRESSED, IS_STALE, checks, dates
 from backfilld.state.store.statements import select_by_dates
 
@@ -115,6 +116,12 @@ def live(tx: Connection) -> list[DateRow]:
     return [row_mappers.date(row) for row in tx.execute(_ALL_LIVE)]
 
 
+def wanted_by(tx: Connection, backfill_id: int) -> list[DateRow]:
+    """The live dates that a backfill wants, oldest first."""
+    query = select(dates).where(dates.c.date.in_(wanted_dates(backfill_id))).order_by(dates.c.date)
+    return [row_mappers.date(row) for row in tx.execute(query)]
+
+
 def live_span(tx: Connection) -> tuple[dt.date, dt.date] | None:
     """The first and the last live date; None without any."""
     first, last = tx.execute(_LIVE_SPAN).one()
@@ -131,6 +138,12 @@ def span_waiting(tx: Connection, waiting: str) -> tuple[dt.date, dt.date] | None
     """The first and the last date that wait for one thing; None when none does."""
     first, last = tx.execute(_SPAN_WAITING, {"_waiting": waiting}).one()
     return (first, last) if first is not None else None
+
+
+def waiting_for(tx: Connection, waiting: str, limit: int) -> list[DateRow]:
+    """Up to `limit` live dates that wait for one thing, oldest first."""
+    query = select(dates).where(_WAITS).order_by(dates.c.date).limit(limit)
+    return [row_mappers.date(row) for row in tx.execute(query, {"_waiting": waiting})]
 
 
 def first(tx: Connection) -> dt.date | None:
@@ -198,8 +211,8 @@ def make_dates_due(tx: Connection, wanted: Iterable[dt.date], at: float) -> None
 
 
 def make_backfill_due(tx: Connection, backfill_id: int, now: float) -> int:
-    """Have all live dates of a backfill looked at now."""
-    return make_due(tx, now, dates.c.backfill_id == backfill_id)
+    """Have all live dates that a backfill wants looked at now."""
+    return make_due(tx, now, dates.c.date.in_(wanted_dates(backfill_id)))
 
 
 def make_waiting_due(

@@ -32,6 +32,7 @@ from backfilld.state.store.schema import (
     attempts,
     audit,
     backfill_dates,
+    backfills,
     calendar_days,
     check_counts,
     checks,
@@ -57,7 +58,7 @@ _ENUMERATIONS: dict[Column[str], type[StrEnum]] = {
     transitions.c.trigger: Trigger,
 }
 """Columns with a member of an enumeration, or an empty text."""
-_JSON = (audit.c.before, audit.c.after, calendar_days.c.counts)
+_JSON = (audit.c.before, audit.c.after, backfills.c.selection, calendar_days.c.counts)
 _BEYOND_ASCII = "*[^ -~]*"
 
 

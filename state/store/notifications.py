@@ -14,6 +14,8 @@ from backfilld.state.store.statements import upsert
 
 ENDED = "ended"
 """The topic of the last notification of a backfill."""
+STUCK = "stuck"
+"""The topic of a backfill that cannot move by itself."""
 
 
 def of_backfill(number: int) -> str:
@@ -36,10 +38,12 @@ def mark_sent(tx: Connection, subject: str, topics: Iterable[str], now: float) -
 
 
 def reset_end(tx: Connection, numbers: Iterable[int]) -> None:
-    """Let the end of these backfills be sent again, because they continue."""
+    """Let the end of these backfills be sent again, because they continue; also that they are stuck."""
     subjects = [of_backfill(number) for number in numbers]
     tx.execute(
-        delete(notifications).where(notifications.c.subject.in_(subjects), notifications.c.topic == ENDED)
+        delete(notifications).where(
+            notifications.c.subject.in_(subjects), notifications.c.topic.in_((ENDED, STUCK))
+        )
     )
 
 

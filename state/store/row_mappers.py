@@ -28,6 +28,8 @@ def backfill(row: Row[Any]) -> BackfillRow:
     values = dict(row._mapping)
     for name in ("request_key", "request_hash"):
         values.pop(name, None)
+    selection = values["selection"]
+    values["selection"] = None if selection is None else tuple(json.loads(selection))
     return BackfillRow(**{**values, "sources": Sources(values["sources"]), "force": bool(values["force"])})
 
 

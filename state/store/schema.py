@@ -18,39 +18,17 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    TextClause,
     UniqueConstraint,
     literal_column,
     text,
 )
 
 from backfilld.state.pipeline.phase import DONE, FAILED
+from backfilld.state.store.columns import BIG, count, flag, partial_index, text_column
 
 metadata = MetaData()
 
-_BIG = Integer().with_variant(BigInteger(), "postgresql")
-"""An integer that may exceed 2^31. SQLite stores 64 bits in any integer column."""
 HAS_OUTPUT = "rows > 0 OR last_attempt_ended_at IS NOT NULL OR attempt_id IS NOT NULL"
-
-
-def _flag(name: str) -> Column[int]:
-    """A column of 0 or 1, by default 0."""
-    return Column(name, Integer, CheckConstraint(f"{name} IN (0, 1)"), nullable=False, server_default="0")
-
-
-def _text(name: str) -> Column[str]:
-    """A text column, by default empty, never NULL."""
-    return Column(name, Text, nullable=False, server_default="")
-
-
-def _count(name: str) -> Column[int]:
-    """An integer column, by default 0."""
-    return Column(name, Integer, nullable=False, server_default="0")
-
-
-def _partial(name: str, *columns: str | TextClause, where: str, unique: bool = False) -> Index:
-    """An index of the rows that satisfy `where`."""
-    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
 
 
 backfills = Table(
@@ -61,18 +39,20 @@ backfills = Table(
     Column("end", Date, nullable=False),
     Column("dates", Integer, nullable=False),
     Column("sources", Text, CheckConstraint("sources IN ('all', 'critical', 'none')"), nullable=False),
-    _flag("force"),
-    _count("priority"),
+    flag("force"),
+    count("priority"),
     Column("max_failures", Integer),
-    _text("note"),
-    _text("actor"),
+    text_column("note"),
+    text_column("actor"),
     Column("created_at", Double, nullable=False),
     *(Column(name, Double) for name in ("paused_at", "cancelled_at", "stopped_at")),
-    _text("stop_reason"),
+    text_column("stop_reason"),
+    # The processors that it lets run, as a JSON list. NULL: all, whichever the pipeline file has.
+    Column("selection", Text),
     # How many dates had failed at the last resume: max_failures counts from there.
-    _count("failures_baseline"),
+    count("failures_baseline"),
     Column("request_key", Text, unique=True),
-    _text("request_hash"),
+    text_column("request_hash"),
 )
 
 dates = Table(
@@ -80,43 +60,43 @@ dates = Table(
     metadata,
     Column("date", Date, primary_key=True),
     Column("state", Text, nullable=False),
-    _text("outcome"),
-    _text("reason"),
+    text_column("outcome"),
+    text_column("reason"),
     # What a live date waits for: a WaitReason, and its sentence when that is fixed. Empty once it has ended.
-    _text("waiting"),
-    _text("waiting_text"),
+    text_column("waiting"),
+    text_column("waiting_text"),
     # When the engine evaluates the date again. NULL: only after an event.
     Column("due_at", Double),
     Column("backfill_id", ForeignKey("backfills.id"), nullable=False),
-    _count("priority"),
-    _text("season"),
+    count("priority"),
+    text_column("season"),
     # Whether processors run although complete (force), accepted, or trusted to have no data (retry).
     Column("mode", Text, CheckConstraint("mode IN ('normal', 'retry', 'force')"), server_default="normal"),
     # When the date entered its state.
     Column("entered_at", Double, nullable=False),
     Column("ended_at", Double),
-    _count("version"),
-    _text("regressed"),  # why a done date is no longer complete
+    count("version"),
+    text_column("regressed"),  # why a done date is no longer complete
     Column("swept_at", Double),  # when an ended date was last checked
     # The earlier date that was repaired after this date was computed, and when.
     Column("stale_by", Date),
     Column("stale_at", Double),
     # Whether its sequential phases run again even if complete, and the dates that this makes stale after it.
-    _flag("cascades"),
+    flag("cascades"),
     CheckConstraint(f"(state IN ('{DONE}', '{FAILED}')) = (outcome <> '')", name="outcome_is_final"),
     CheckConstraint(f"(state IN ('{DONE}', '{FAILED}')) = (ended_at IS NOT NULL)", name="end_is_final"),
-    _partial("dates_due", "due_at", text("priority DESC"), "date", where="due_at IS NOT NULL"),
+    partial_index("dates_due", "due_at", text("priority DESC"), "date", where="due_at IS NOT NULL"),
     Index("dates_state", "state", "date"),
     Index("dates_backfill", "backfill_id", "state"),
     Index("dates_waiting", "waiting", "date"),
     Index("dates_ended", "ended_at"),
-    _partial(
+    partial_index(
         "dates_last_checked",
         text("coalesce(swept_at, ended_at)"),
-        where="outcome IN ('complete', 'bootstrap', 'waived', 'not_expected')",
+        where="outcome IN ('complete', 'bootstrap', 'waived', 'selected', 'not_expected')",
     ),
-    _partial("dates_regressed", "date", where="regressed <> ''"),
-    _partial("dates_stale", "date", where="stale_at IS NOT NULL"),
+    partial_index("dates_regressed", "date", where="regressed <> ''"),
+    partial_index("dates_stale", "date", where="stale_at IS NOT NULL"),
 )
 
 backfill_dates = Table(
@@ -126,10 +106,18 @@ backfill_dates = Table(
     Column("date", Date, primary_key=True),
     # An EnqueueOutcome with its reason and verdict counts; state and outcome once the date has ended.
     Column("answer", Text, nullable=False),
-    _text("reason"),
-    _text("verdicts"),
-    _text("state"),
-    _text("outcome"),
+    text_column("reason"),
+    text_column("verdicts"),
+    text_column("state"),
+    text_column("outcome"),
+    # Whether the backfill wants the date: until the date ends, or until it is cancelled for this backfill.
+    flag("live"),
+    # Whether the date is to be admitted for this request: a live date is, once what runs now has ended.
+    flag("awaits_admission"),
+    # The version of the date that it ended with, so that a retry returns it to those who wanted it then.
+    Column("ended_version", Integer),
+    partial_index("backfill_dates_live", "date", where="live = 1"),
+    Index("backfill_dates_state", "backfill_id", "live", "state", "outcome"),
 )
 
 transitions = Table(
@@ -140,8 +128,8 @@ transitions = Table(
     Column("source", Text, nullable=False),
     Column("target", Text, nullable=False),
     Column("trigger", Text, nullable=False),
-    _text("reason"),
-    _text("actor"),
+    text_column("reason"),
+    text_column("actor"),
     Column("at", Double, nullable=False),
     CheckConstraint("source <> target", name="state_changes"),
 )
@@ -152,41 +140,41 @@ checks = Table(
     Column("date", Date, primary_key=True),
     Column("processor", Text, primary_key=True),
     # The table that verdict and attempts are about: neither counts for another one.
-    _text("output"),
+    text_column("output"),
     # The latest verdict, with the row count and the sentence it rests on, and when the query started.
     Column("verdict", Text, nullable=False, server_default="unknown"),
-    _flag("satisfied"),
-    Column("rows", _BIG),
-    _text("expected"),
-    _text("reason"),
+    flag("satisfied"),
+    Column("rows", BIG),
+    text_column("expected"),
+    text_column("reason"),
     Column("asked_at", Double),
     # When to query; NULL: not at all. A request raises the generation, which outdates queries under way.
     Column("query_due_at", Double),
-    _count("generation"),
+    count("generation"),
     # Attempts of this request, those that exited with 0, when the next may start, whether only a slot lacks.
-    _count("attempt_count"),
-    _count("clean_attempts"),
+    count("attempt_count"),
+    count("clean_attempts"),
     Column("retry_at", Double),
-    _flag("runnable"),
-    _count("priority"),
-    _text("mode"),
+    flag("runnable"),
+    count("priority"),
+    text_column("mode"),
     Column("attempt_id", Integer),
     # The latest attempt of this daemon: run history where the history table has none.
     Column("last_attempt_started_at", Double),
     Column("last_attempt_ended_at", Double),
-    _flag("last_attempt_succeeded"),
-    _text("last_attempt_detail"),
+    flag("last_attempt_succeeded"),
+    text_column("last_attempt_detail"),
     # The write stamp of the partition, and as of the claim of the latest attempt that is to rewrite it.
     *(Column(name, Text) for name in ("write_stamp", "stamp_before")),
     # When the input of this output was repaired after the output was computed. NULL: not as far as known.
     Column("stale_at", Double),
     # Why the date passes although the output is incomplete. waived_by: a fallback, the policy or an
     # operator, until the date is admitted again. accepted_*: an operator, until it is retried or forced.
-    *map(_text, ("waived_by", "waiver_reason", "accepted_by", "accepted_reason")),
-    _partial("checks_query_due", "query_due_at", "date", where="query_due_at IS NOT NULL"),
-    _partial("checks_runnable", "processor", text("priority DESC"), "date", where="runnable = 1"),
-    _partial("checks_unsatisfied", "processor", "date", where="satisfied = 0"),
-    _partial("checks_with_output", "processor", "date", where=HAS_OUTPUT),
+    *map(text_column, ("waived_by", "waiver_reason", "accepted_by", "accepted_reason")),
+    partial_index("checks_query_due", "query_due_at", "date", where="query_due_at IS NOT NULL"),
+    partial_index("checks_runnable", "processor", text("priority DESC"), "date", where="runnable = 1"),
+    partial_index("checks_unsatisfied", "processor", "date", where="satisfied = 0"),
+    partial_index("checks_with_output", "processor", "date", where=HAS_OUTPUT),
 )
 
 attempts = Table(
@@ -209,9 +197,9 @@ attempts = Table(
     Column("started_at", Double, nullable=False),
     Column("ended_at", Double),
     Column("exit_code", Integer),
-    _text("detail"),
-    _text("tail"),
-    Column("max_rss_bytes", _BIG),
+    text_column("detail"),
+    text_column("tail"),
+    Column("max_rss_bytes", BIG),
     Column("cpu_seconds", Double),
     CheckConstraint(
         "status IN ('running', 'exited', 'timed_out', 'idle', 'cancelled', 'lost')", name="status_is_known"
@@ -220,13 +208,13 @@ attempts = Table(
     CheckConstraint("exit_code IS NULL OR exit_code <> 0 OR status = 'exited'", name="code_0_has_exited"),
     CheckConstraint("status <> 'exited' OR exit_code IS NOT NULL", name="exited_has_a_code"),
     CheckConstraint("(status = 'running') = (ended_at IS NULL)", name="running_has_no_end"),
-    _partial(
+    partial_index(
         "one_attempt_per_sequential_phase",
         "sequence",
         where="status = 'running' AND sequence IS NOT NULL",
         unique=True,
     ),
-    _partial("one_writer_per_table", "output", "writer", where="status = 'running'", unique=True),
+    partial_index("one_writer_per_table", "output", "writer", where="status = 'running'", unique=True),
     Index("attempts_processor", "processor", "ended_at"),
     Index("attempts_ended", "ended_at"),
     sqlite_autoincrement=True,
@@ -240,7 +228,7 @@ attempt_dates = Table(
     # The verdict that followed the attempt on this date, and its reason. NULL: none yet.
     *(Column(name, Text) for name in ("verdict", "verdict_reason")),
     Index("attempt_dates_attempt", "attempt_id"),
-    _partial("attempt_dates_verdict", "verdict", where="verdict <> 'complete'"),
+    partial_index("attempt_dates_verdict", "verdict", where="verdict <> 'complete'"),
 )
 
 calendar_days = Table(
@@ -259,11 +247,11 @@ holds = Table(
         "kind", Text, CheckConstraint("kind IN ('all', 'processor', 'table', 'warehouse')"), primary_key=True
     ),
     Column("key", Text, primary_key=True),
-    _text("reason"),
-    _text("actor"),
+    text_column("reason"),
+    text_column("actor"),
     Column("since", Double, nullable=False),
     Column("until", Double),
-    _flag("absolute"),  # `until` is a time such as midnight, which a clock step does not move
+    flag("absolute"),  # `until` is a time such as midnight, which a clock step does not move
 )
 
 breaker_counts = Table(
@@ -281,8 +269,8 @@ audit = Table(
     Column("at", Double, nullable=False),
     # Who requested the change, from which address, in which HTTP request.
     Column("actor", Text, nullable=False),
-    _text("address"),
-    _text("request_id"),
+    text_column("address"),
+    text_column("request_id"),
     # The change, with the object before and after as JSON. NULL: the object did not exist.
     Column("action", Text, nullable=False),
     Column("target", Text, nullable=False),
@@ -319,13 +307,12 @@ pipeline_versions = Table("pipeline_versions", metadata, Column("fingerprint", T
 date_counts = Table(
     "date_counts",
     metadata,
-    Column("backfill_id", Integer, nullable=False),
     Column("season", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("waiting", Text, nullable=False),
     Column("n", Integer, nullable=False),
-    UniqueConstraint("backfill_id", "season", "state", "outcome", "waiting"),
+    UniqueConstraint("season", "state", "outcome", "waiting"),
 )
 
 check_counts = Table(
@@ -344,7 +331,8 @@ ENDED_WELL = attempts.c.exit_code == literal_column("0")
 IS_RUNNABLE = checks.c.runnable == literal_column("1")
 IS_REGRESSED = dates.c.regressed != literal_column("''")
 IS_STALE = dates.c.stale_at.is_not(None)
-IS_SWEPT = text("outcome IN ('complete', 'bootstrap', 'waived', 'not_expected')")
+IS_SWEPT = text("outcome IN ('complete', 'bootstrap', 'waived', 'selected', 'not_expected')")
 """A done date that the sweep checks again from time to time."""
 LAST_CHECKED_AT = literal_column("coalesce(swept_at, ended_at)", Double)
+IS_WANTED = backfill_dates.c.live == literal_column("1")
 IS_UNSATISFIED = checks.c.satisfied == literal_column("0")

@@ -13,8 +13,8 @@ from backfilld.state.pipeline.phase import DONE, PENDING
 from backfilld.state.records import DateRow, RunMode, TransitionRow
 from backfilld.state.rules.machine import FINAL, Trigger
 from backfilld.state.rules.outcome import Outcome
-from backfilld.state.store import row_mappers
-from backfilld.state.store.schema import backfill_dates, dates, transitions
+from backfilld.state.store import interests, row_mappers
+from backfilld.state.store.schema import dates, transitions
 
 # Statements are built once: building one costs more than SQLite takes to run it.
 _THIS = dates.c.date == bindparam("_date")
@@ -26,13 +26,6 @@ _MOVE = (
     .values(
         {name: bindparam(f"_{name}") for name in (*_STATUS_COLUMNS, "state")} | {"version": bindparam("_new")}
     )
-)
-_CLOSE_REQUEST = (
-    update(backfill_dates)
-    .where(
-        backfill_dates.c.backfill_id == bindparam("_backfill"), backfill_dates.c.date == bindparam("_date")
-    )
-    .values(state=bindparam("_state"), outcome=bindparam("_outcome"))
 )
 _INSERT_TRANSITION = insert(transitions)
 
@@ -99,12 +92,7 @@ def move(
         raise StaleDate(row.date)
     tx.execute(_INSERT_TRANSITION, history)
     if source in FINAL:
-        _close_request(tx, row, source, status.outcome)
-
-
-def _close_request(tx: Connection, row: DateRow, state: str, outcome: str) -> None:
-    ended = {"_state": state, "_outcome": outcome}
-    tx.execute(_CLOSE_REQUEST, {"_backfill": row.backfill_id, "_date": row.date, **ended})
+        interests.end(tx, row, state=source, outcome=status.outcome, version=version)
 
 
 def restart(
@@ -131,18 +119,6 @@ def restart(
         {"date": row.date, "version": row.version + 1, "source": row.state, **step} for row in ended
     ]
     tx.execute(insert(transitions), rows_of_history)
-
-
-def reopen_requests(tx: Connection, ended: Sequence[DateRow]) -> None:
-    """Clear how dates ended in the backfill that owns them, which now continues with them."""
-    if not ended:
-        return
-    request = (
-        backfill_dates.c.backfill_id == bindparam("_backfill"),
-        backfill_dates.c.date == bindparam("_date"),
-    )
-    reopened = update(backfill_dates).where(*request).values(state="", outcome="")
-    tx.execute(reopened, [{"_backfill": row.backfill_id, "_date": row.date} for row in ended])
 
 
 def dismiss(tx: Connection, created: Sequence[dict[str, object]], reasons: Sequence[str], now: float) -> None:

@@ -166,7 +166,7 @@ def _lost_updates(answers: list[tuple[str, str, int, Any]], changes: list[dict[s
 
 def _wrong_tallies(url: str) -> list[str]:
     """Counts that triggers keep, where they differ from the rows."""
-    counted = "SELECT backfill_id, state, COUNT(*) AS n FROM dates GROUP BY 1, 2 ORDER BY 1, 2"
+    counted = "SELECT season, state, COUNT(*) AS n FROM dates GROUP BY 1, 2 ORDER BY 1, 2"
     tallied = counted.replace("COUNT(*) AS n FROM dates", "SUM(n) AS n FROM date_counts")
     tallied = tallied.replace(" ORDER", " HAVING SUM(n) <> 0 ORDER")
     with asking(url) as ask:

@@ -24,7 +24,7 @@ def test_a_season_opener_from_the_form_to_its_end(chromium: Browser, tmp_path: P
         # When everything is paused, what runs ends and nothing more starts
         page.goto("/")
         page.get_by_role("button", name="Pause everything").click()
-        page.get_by_role("dialog").get_by_role("button", name="Confirm").click()
+        page.get_by_role("dialog").get_by_role("button", name="Pause everything").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Everything is paused")
         expect(page.locator("#running + ul")).to_contain_text("nothing starts while everything is paused")
         # When it is resumed, the date comes to its end, and the grid shows how

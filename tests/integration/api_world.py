@@ -154,8 +154,9 @@ def refused(response: TestResponse, status: int) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def listening(app: Flask) -> Iterator[str]:
-    """A real server; its URL."""
-    server = Server(app, "127.0.0.1", 0, guard_of(app).identify)
+    """A real server; its URL. An app without extensions is that of another program."""
+    identify = [guard_of(app).identify] if app.extensions else []
+    server = Server(app, "127.0.0.1", 0, *identify)
     server.start()
     try:
         yield f"http://127.0.0.1:{server.port}"

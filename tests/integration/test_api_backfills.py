@@ -32,6 +32,7 @@ def test_a_range_is_created_and_every_date_is_answered(api: Api) -> None:
         "start": "2021-10-17",
         "end": "2021-10-20",
         "dates": 4,
+        "select": None,
         "outcomes": {"not_expected": 2, "enqueued": 2},
         "details": [
             {
@@ -234,3 +235,30 @@ def test_every_change_wakes_the_engine_and_no_question_does(api: Api) -> None:
     ):
         api.post(path)
     assert api.behind.woken == 5
+
+
+def test_a_selection_is_resolved_and_kept_with_its_debt(api: Api) -> None:
+    body = {"start": "2021-10-19", "end": "2021-10-20", "select": ["box"]}
+    dry = api.post("/v1/backfills", {**body, "dry_run": True})
+    assert dry["select"] == ["box"]
+    assert set(dry["becomes_stale"].values()) == {2}
+    assert "box" not in dry["becomes_stale"]
+    api.post("/v1/backfills", body)
+    assert api.get("/v1/backfills/1")["select"] == ["box"]
+    whole = api.post("/v1/backfills", {**body, "select": ["box+"]})
+    assert "becomes_stale" not in whole
+
+
+@pytest.mark.parametrize(
+    ("terms", "field", "message"),
+    [
+        ({"select": ["boxx"]}, "select", "there is no processor 'boxx'; did you mean 'box'?"),
+        ({"exclude": ["phase:phase22"]}, "exclude", "there is no phase 'phase22'; did you mean 'phase2'?"),
+    ],
+)
+def test_a_term_that_matches_nothing_names_the_field(
+    api: Api, terms: dict[str, list[str]], field: str, message: str
+) -> None:
+    response = api.client.post("/v1/backfills", json={"start": "2021-10-19", **terms})
+    assert response.status_code == 422
+    assert [(one["field"], one["message"]) for one in response.json["errors"]] == [(field, message)]

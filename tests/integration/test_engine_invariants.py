@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from backfilld.daemon.engine.enqueue import EnqueueRequest
+from backfilld.daemon.engine.enqueue_request import EnqueueRequest
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import Settings
 from backfilld.state.records import CheckRow

@@ -83,9 +83,8 @@ class ClaimInvariants:
         told = f"{processor.name} of {date} starts"
         if row["state"] != stage.name:
             raise Violation("gates in order", f"{told} in {row['state']}")
-        request = self._invariants.requests[row["backfill_id"]]
-        stops = [name for name in ("paused_at", "cancelled_at", "stopped_at") if request[name] is not None]
-        stops += [str(hold) for hold in self._invariants.held if self._holds(hold, processor)]
+        self._invariants.sharing.may_run(date, processor, told)
+        stops = [str(hold) for hold in self._invariants.held if self._holds(hold, processor)]
         if stops:
             raise Violation("a stop stops", f"{told} in spite of {stops}")
         self._has_no_rival(date, stage, told)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from backfilld.daemon.engine.commands import Conflict
 from backfilld.state.records import Mark
-from tests.simulation.external_events import OPERATOR
+from tests.simulation.external_events import OPERATOR, enqueue
 from tests.simulation.help import Help
 from tests.simulation.quiescence_invariants import Violation
 
@@ -74,6 +74,8 @@ def _help(sim: Simulation) -> None:
         if row["paused_at"] is not None or row["stopped_at"] is not None:
             with contextlib.suppress(Conflict):
                 sim.commands.resume(number, by=OPERATOR)
+    for date in sim.invariants.partly_selected():
+        enqueue(sim, date, date)
     for date in (*sim.invariants.failed(), *known.dates_behind_pipeline(), *known.expected_after_all()):
         sim.commands.retry_date(date, by=OPERATOR)
     sim.wake()

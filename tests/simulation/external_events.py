@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from backfilld.daemon.engine.commands import Conflict, NotFound
-from backfilld.daemon.engine.enqueue import EnqueueRequest, EnqueueResult
+from backfilld.daemon.engine.enqueue_request import EnqueueRequest, EnqueueResult
 from backfilld.state.records import Actor, Sources
 from backfilld.state.rules.evidence import HistoryRun
 from tests.simulation.scenario import ExternalEvent
@@ -31,10 +31,11 @@ def apply_event(sim: Simulation, one: ExternalEvent) -> str:
         answer = _REQUESTS.get(one.verb, _ask)(sim, one)
     except (NotFound, Conflict) as refusal:
         return str(refusal)
-    dates = [one.args["date"]] if one.verb == "retry_date" else []
+    dates, number = [one.args["date"]] if one.verb == "retry_date" else [], None
     if isinstance(answer, EnqueueResult):
         dates = [detail.date for detail in answer.details if detail.outcome == "enqueued"]
-    sim.invariants.truth.asked(one.args, dates)
+        number = answer.id
+    sim.invariants.truth.asked(one.args, dates, number)
     return ""
 
 

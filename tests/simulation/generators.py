@@ -26,6 +26,7 @@ from tests.simulation.scenario import (
     PipelineFile,
     Scenario,
 )
+from tests.simulation.sharing_events import sharing_events
 
 
 def generate(seed: int) -> Scenario:
@@ -51,7 +52,12 @@ def generate(seed: int) -> Scenario:
         games=games,
         query_seconds=rng.choice((0.7, 0.7, 0.7, 0.7, 20.0)),
         initial_rows=tuple(_initial_rows(rng, pairs)),
-        external_events=tuple(sorted(_external_events(rng, span, names), key=lambda one: one.at)),
+        external_events=tuple(
+            sorted(
+                (*_external_events(rng, span, names), *sharing_events(seed, span, names)),
+                key=lambda one: one.at,
+            )
+        ),
         job_faults=tuple(_job_faults(rng, pairs)),
         aftermath=tuple(_aftermath(rng, span, names)),
     )

@@ -22,6 +22,7 @@ from tests.simulation.needs_invariants import NeedsInvariants
 from tests.simulation.no_data_invariants import NoDataInvariants
 from tests.simulation.quiescence_invariants import QuiescenceInvariants, Row, Violation, day_of
 from tests.simulation.rewrite_invariants import RewriteInvariants
+from tests.simulation.sharing_invariants import SharingInvariants
 from tests.simulation.staleness_invariants import StalenessInvariants
 from tests.simulation.truth import Truth
 
@@ -57,6 +58,7 @@ class Invariants:
         self._claims = ClaimInvariants(sim, self, self.spent)
         self._no_data = NoDataInvariants(sim, self)
         self.rewrites = RewriteInvariants(sim, self)
+        self.sharing = SharingInvariants(sim, self)
         self.needs = NeedsInvariants(sim, self)
         self.truth = Truth(sim, self)
         marked = StalenessInvariants(sim, self)
@@ -87,7 +89,13 @@ class Invariants:
 
     def unfinished(self) -> bool:
         """Whether anything is not done."""
-        return bool(self.live() or self.failed())
+        return bool(self.live() or self.failed() or self.partly_selected())
+
+    def partly_selected(self) -> list[dt.date]:
+        """The dates of which some processors were never selected, or are not now."""
+        selected = [date for date, row in self.dates.items() if row["outcome"] == "selected"]
+        narrow = [date for date in self.live() if self.sharing.is_narrow(date)]
+        return [day_of(date) for date in (*selected, *narrow)]
 
     def rows(self, query: str, *values: object) -> list[Row]:
         """Rows as they stand, whatever the store would make of them."""
@@ -108,13 +116,8 @@ class Invariants:
         self._changes = self._raw.total_changes
         self.steps += 1
         before = self.satisfied
-        cancelling = {
-            row["date"]
-            for row in self.dates.values()
-            if row["state"] not in FINAL and self.requests[row["backfill_id"]]["cancelled_at"] is not None
-        }
         self._read()
-        self._cancels_are_kept(cancelling)
+        self.sharing.read()
         self._no_date_is_lost()
         self._attempts_and_checks_agree()
         self.rewrites.claimed()
@@ -148,9 +151,7 @@ class Invariants:
         self.requests = {row["id"]: row for row in self.rows("SELECT * FROM backfills")}
         if self._sim.scenario.changes_calendar:
             known = self.rows("SELECT date, counts FROM calendar_days")
-            self._known_games = {
-                day_of(row["date"]): json.loads(row["counts"]).get("games", 0) for row in known
-            }
+            self._known_games = {day_of(r["date"]): json.loads(r["counts"]).get("games", 0) for r in known}
 
     def _keep_what_was_shown(self, before: Mapping[tuple[str, str], Row]) -> None:
         """Once it sees that the clock was set back, the daemon notes other times for its answers."""
@@ -170,13 +171,6 @@ class Invariants:
                 raise Violation(
                     "every wait has a name", f"{row['date']} in {row['state']}: '{row['waiting']}'"
                 )
-
-    def _cancels_are_kept(self, cancelling: set[str]) -> None:
-        for date in cancelling:
-            row = self.dates[date]
-            stands = self.requests[row["backfill_id"]]["cancelled_at"]
-            if row["outcome"] != "cancelled" and (row["state"] in FINAL or stands is None):
-                raise Violation("a stop stops", f"{date} was to be cancelled and is in {row['state']}")
 
     def _attempts_and_checks_agree(self) -> None:
         claims = {(row["date"], row["processor"], row["attempt_id"]) for row in self.checks.values()}
@@ -209,6 +203,8 @@ class Invariants:
             raise Violation("history chains", f"{date} is in {self.dates[date]['state']}, not in {target}")
         if trigger is Trigger.RETRY:
             self._asked_for(move)
+        if trigger is Trigger.CANCEL:
+            self.sharing.cancelled(date)
         self._no_data.moved(move, trigger, last=last)
         if trigger is Trigger.ADMIT:
             self.admitted[date] = move["at"]
@@ -248,6 +244,8 @@ class Invariants:
         for processor in stage.processors:
             check = self.checks[date, processor.name]
             told = f"{date} left {stage.name}, {processor.name} is {check['verdict']}"
+            if not check["satisfied"] and not self.sharing.is_selected(date, processor.name):
+                continue  # what needs it does not run either: `ClaimInvariants` looks at that
             if not check["satisfied"]:
                 raise Violation("gates in order", told)
             if check["accepted_reason"] or check["waived_by"]:
@@ -278,8 +276,15 @@ class Invariants:
             raise Violation("gates in order", f"{told}, and it is critical")
 
     def _entered(self, date: str, stage: Stage, before: set[tuple[str, str]]) -> None:
-        """A state is entered only where nothing that all of its processors need is missing."""
-        blocked = [next(self.needs.missing(date, p), None) for p in stage.processors if self.asks(date, p)]
+        """A state is entered only where nothing that all of its processors need is missing.
+
+        A processor whose gap is accepted needs nothing.
+        """
+        blocked = [
+            None if self.checks[date, p.name]["accepted_reason"] else next(self.needs.missing(date, p), None)
+            for p in stage.processors
+            if self.asks(date, p)
+        ]
         if blocked and all(pair and pair not in before for pair in blocked):
             raise Violation("no holes in the lookback", f"{date} entered {stage.name} before {blocked}")
 

@@ -61,7 +61,7 @@ class NoDataInvariants:
         row = self._invariants.dates[move["date"]]
         names = move["reason"].removesuffix(" appeared").split(", ")
         missing = [name for name in names if (move["date"], name) not in self._invariants.satisfied]
-        if missing or self._invariants.requests[row["backfill_id"]]["cancelled_at"] is not None:
+        if missing or not self._invariants.sharing.owners(row["date"]):
             raise Violation("recovered only by what appeared", f"{move['date']}: {move['reason']}")
 
     def _was_tried(self, check: Row) -> None:

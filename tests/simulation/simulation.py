@@ -190,7 +190,7 @@ class Simulation:
                 self._run_workers()
                 self.invariants.at_rest()
                 if not self._pass_time():
-                    return
+                    return self.invariants.sharing.at_rest_for_good()
             except Killed as killed:
                 self._die(killed)
                 self.start()

@@ -32,7 +32,8 @@ class StalenessInvariants:
         for date in self._done():
             row = self._invariants.dates[date]
             known = [self._invariants.checks.get((date, name)) for name in self._sim.pipeline.processors]
-            own = [check for check in known if check]
+            selected = self._invariants.sharing.selected_at_end(date)
+            own = [c for c in known if c and (selected is None or c["processor"] in selected)]
             lacking = [c["processor"] for c in own if not c["satisfied"] and c["verdict"] not in UNCERTAIN]
             if bool(lacking) != bool(row["regressed"]):
                 told = f"{date} lacks {lacking} and tells: '{row['regressed']}'"

@@ -136,8 +136,8 @@ def leave_running_jobs_behind(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def end_under_an_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    def cancel(self, batch, row, backfill):
-        original(self, replace(batch, checks_by_date={}), row, backfill)
+    def cancel(self, batch, row):
+        original(self, replace(batch, checks_by_date={}), row)
 
     original = advance.Advancer._cancel
     monkeypatch.setattr(advance.Advancer, "_cancel", cancel)

@@ -32,8 +32,12 @@ class Truth:
         self._judged = 0
         """How many launches were judged."""
         self._requested: dict[str, float] = {}
-        self._forced: dict[str, tuple[float, dict[str, int]]] = {}
-        """Dates to rewrite: when that was asked for, and how often each table had been written by then."""
+        self._forced: dict[str, tuple[float, dict[str, int], int | None]] = {}
+        """Dates to rewrite: when that was asked for, and how often each table had been written by then.
+
+        A request that selects processors is to rewrite their tables alone. The last item is its number: one
+        that was cancelled rewrites nothing.
+        """
         self._reruns: set[dt.date] = set()
         self._deadlines: dict[tuple[str, str, float], float] = {}
         self.judged_done = 0
@@ -45,13 +49,16 @@ class Truth:
         if args.get("force") or args.get("cascades") or verb == "retry_marked":
             self._reruns.update(self._sim.games)
 
-    def asked(self, args: Mapping[str, Any], enqueued: list[dt.date]) -> None:
-        """A request was taken; `enqueued` are its dates."""
+    def asked(self, args: Mapping[str, Any], enqueued: list[dt.date], number: int | None) -> None:
+        """A request was taken; `enqueued` are its dates, `number` its backfill if it has one."""
         for date in enqueued if args.get("force") else ():
             writes = self._sim.warehouse.rows.writes
+            tables = self._sim.warehouse.tables
+            selected = args.get("selection") or tables
             self._forced[str(date)] = (
                 self._sim.time,
-                {t: writes[t, date] for t in self._sim.warehouse.tables.values()},
+                {tables[name]: writes[tables[name], date] for name in selected if name in tables},
+                number,
             )
 
     def moved(self, move: Row, *, last: bool) -> None:
@@ -128,11 +135,16 @@ class Truth:
         self._was_rewritten(date)
 
     def _wrong(self, date: str, since: float) -> list[str]:
-        """The outputs without a waiver that were right at no moment since then, nor since their last job."""
+        """The outputs without a waiver that were right at no moment since then, nor since their last job.
+
+        Of a date that is done as far as selected, only what was selected counts.
+        """
+        selected = self._invariants.sharing.selected_at_end(date)
         return [
             name
             for phase in self._facts.phases(day_of(date))
             for name in (p.name for p in phase.processor)
+            if selected is None or name in selected
             if not self._is_waived(date, name) and not self._facts.was_right(name, day_of(date), since)
         ]
 
@@ -158,7 +170,9 @@ class Truth:
                         )
 
     def _was_rewritten(self, date: str) -> None:
-        since, writes = self._forced.get(date, (0.0, {}))
+        since, writes, number = self._forced.get(date, (0.0, {}, None))
+        if number is not None and self._invariants.requests[number]["cancelled_at"] is not None:
+            return
         request = self._invariants.requests[self._invariants.dates[date]["backfill_id"]]
         for phase in self._facts.phases(day_of(date)) if writes else ():
             unselected = phase is self._sim.pipeline.phase[0] and request["sources"] != "all"

@@ -13,6 +13,7 @@ OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 ALERTS = {
     "BackfilldDown",
     "BackfilldStalled",
+    "BackfilldStuck",
     "BackfilldDatesFailed",
     "BackfilldProcessorPaused",
     "BackfilldTableHeld",

@@ -38,6 +38,7 @@ BACKFILL = {
     "start": "2021-10-19",
     "end": "2021-10-22",
     "stop_reason": None,
+    "stuck_on": None,
     "note": "",
     "states": {"phase2": 2, "done": 1, "failed": 1},
 }
@@ -153,7 +154,8 @@ def test_a_table_is_aligned_and_never_wrapped(capsys):
         ("finished", {"done": 3, "failed": 1}, True, False),
         ("stopped", {"done": 3, "failed": 1}, True, False),
         ("cancelled", {"done": 4}, True, False),
-        ("paused", {"phase2": 4}, False, False),
+        ("paused", {"phase2": 4}, True, False),
+        ("stuck", {"phase2": 4}, True, False),
         ("active", {"done": 4}, False, False),
     ],
 )

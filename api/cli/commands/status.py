@@ -81,7 +81,7 @@ def _print_backfills(backfills: list[Json]) -> None:
             row["status"],
             f"{row['start']}..{row['end']}",
             counts(row["states"]),
-            sanitize_line(row["note"] or row["stop_reason"] or ""),
+            sanitize_line(row["stuck_on"] or row["stop_reason"] or row["note"] or ""),
         ]
         for row in backfills
     ]
@@ -110,7 +110,7 @@ def watch(backfill: int | None, once: bool, until_done: bool, as_json: bool, url
     document per line.
 
     Exit codes with BACKFILL or --until-done: 0 without a failed date; 1 with one, or if the backfill was
-    cancelled or stopped. After Ctrl-C: 130. With --once: 0.
+    cancelled, stopped or paused, or is stuck. After Ctrl-C: 130. With --once: 0.
     """
     client = Client(url)
     if once:

@@ -44,10 +44,9 @@ backfills = Table(
     _text("note"),
     _text("actor"),
     Column("created_at", Double, nullable=False),
-    Column("paused_at", Double),
-    Column("cancelled_at", Double),
-    Column("stopped_at", Double),
+    *(Column(name, Double) for name in ("paused_at", "cancelled_at", "stopped_at")),
     _text("stop_reason"),
+    Column("selection", Text),
     _count("failures_baseline"),
     Column("request_key", Text, unique=True),
     _text("request_hash"),
@@ -85,7 +84,7 @@ dates = Table(
     _partial(
         "dates_last_checked",
         text("coalesce(swept_at, ended_at)"),
-        where="outcome IN ('complete', 'bootstrap', 'waived', 'not_expected')",
+        where="outcome IN ('complete', 'bootstrap', 'waived', 'selected', 'not_expected')",
     ),
     _partial("dates_regressed", "date", where="regressed <> ''"),
     _partial("dates_stale", "date", where="stale_at IS NOT NULL"),
@@ -101,6 +100,9 @@ backfill_dates = Table(
     _text("verdicts"),
     _text("state"),
     _text("outcome"),
+    *(_flag(name) for name in ("live", "awaits_admission")), Column("ended_version", Integer),
+    _partial("backfill_dates_live", "date", where="live = 1"),
+    Index("backfill_dates_state", "backfill_id", "live", "state", "outcome"),
 )
 
 transitions = Table(
@@ -273,13 +275,12 @@ pipeline_versions = Table("pipeline_versions", metadata, Column("fingerprint", T
 date_counts = Table(
     "date_counts",
     metadata,
-    Column("backfill_id", Integer, nullable=False),
     Column("season", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("waiting", Text, nullable=False),
     Column("n", Integer, nullable=False),
-    UniqueConstraint("backfill_id", "season", "state", "outcome", "waiting"),
+    UniqueConstraint("season", "state", "outcome", "waiting"),
 )
 
 check_counts = Table(
@@ -294,17 +295,14 @@ check_counts = Table(
 
 
 _COUNTED = {
-    "dates": ("date_counts", ("backfill_id", "season", "state", "outcome", "waiting")),
+    "dates": ("date_counts", ("season", "state", "outcome", "waiting")),
     "checks": ("check_counts", ("processor", "verdict", "satisfied")),
 }
 
 
 def _triggers(dialect: str) -> Iterator[str]:
     for table, (tally, columns) in _COUNTED.items():
-        if dialect == "sqlite":
-            yield from _sqlite(table, tally, columns)
-        else:
-            yield from _postgresql(table, tally, columns)
+        yield from (_sqlite if dialect == "sqlite" else _postgresql)(table, tally, columns)
 
 
 def _add(tally: str, columns: tuple[str, ...], row: str, by: int) -> str:

@@ -1,0 +1,36 @@
+"""The answer to a request for a backfill."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from pydantic import Field
+
+from backfilld.api.schemas.fields import ResponseModel
+from backfilld.api.schemas.responses import Counts
+from backfilld.state.records import EnqueueOutcome
+
+
+class DateResult(ResponseModel):
+    """The request outcome of one date; `verdicts` are the evidence that it is already done."""
+
+    date: dt.date
+    outcome: EnqueueOutcome
+    reason: str
+    verdicts: Counts = Field(default={}, description="processors by verdict")
+
+
+class EnqueueResult(ResponseModel):
+    """The result of a request; `outcomes` counts request outcomes. The id of a dry run is null."""
+
+    id: int | None
+    start: dt.date
+    end: dt.date
+    dates: int
+    select: list[str] | None = Field(description="the processors whose jobs may run; null: all of them")
+    outcomes: Counts
+    becomes_stale: Counts = Field(
+        default={},
+        description="dates, at most, on which an unselected processor becomes stale",
+    )
+    details: list[DateResult]

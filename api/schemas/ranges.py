@@ -1,0 +1,21 @@
+"""Checks of ranges of dates in requests."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from backfilld.api.schemas.fields import fault
+from backfilld.daemon.engine.enqueue_request import MOST_DATES
+
+
+def refuse_reversed(start: dt.date | None, end: dt.date | None) -> None:
+    """Raises a fault of `end` where it is before `start`."""
+    if start is not None and end is not None and end < start:
+        raise fault("end", f"{end} is before start {start}")
+
+
+def refuse_wide(field: str, first: dt.date, last: dt.date) -> None:
+    """Raises a fault of `field` where the range has more than MOST_DATES days."""
+    days = (last - first).days + 1
+    if days > MOST_DATES:
+        raise fault(field, f"{first} to {last} is {days} days; one request takes at most {MOST_DATES}")

@@ -1,0 +1,60 @@
+"""The working set of one pass over due dates: what was read, and what is to be written."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from backfilld.daemon.engine import upstream
+from backfilld.daemon.events import Event
+from backfilld.state.records import BackfillRow, CheckRow, DateRow
+from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.machine import Trigger
+from backfilld.state.rules.ownership import Ownership
+from backfilld.state.store import checks
+from backfilld.state.store.database import Transaction
+from backfilld.state.store.dates import WaitStatus
+from backfilld.state.store.transitions import Transition
+
+
+@dataclass(slots=True)
+class AdvanceBatch:
+    """The due dates of one pass: what was read for them, and the writes collected for its end."""
+
+    tx: Transaction
+    owners: Mapping[dt.date, Ownership]
+    checks_by_date: Mapping[dt.date, Mapping[str, CheckRow]]
+    days: Mapping[dt.date, Day]
+    held: Mapping[str, str]
+    without_calendar: Collection[dt.date]
+    upstream: upstream.UpstreamReader
+    admitted: list[DateRow] = field(default_factory=list)
+    unchecked: list[DateRow] = field(default_factory=list)
+    """The dates that wait for an earlier one, which may have no check yet."""
+    waits: list[WaitStatus] = field(default_factory=list)
+    to_query: list[checks.Pair] = field(default_factory=list)
+    startable: list[checks.Pair] = field(default_factory=list)
+    not_startable: list[checks.Pair] = field(default_factory=list)
+    waived: list[checks.Pair] = field(default_factory=list)
+    not_owed: list[checks.Pair] = field(default_factory=list)
+    """Complete outputs that `force` does not rewrite, because no job of the request may run."""
+    ended: list[DateRow] = field(default_factory=list)
+    failed_in: dict[int, BackfillRow] = field(default_factory=dict)
+    """The backfills that want a date that has failed."""
+    events: list[Event] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class DateWalk:
+    """One date in one pass: its current state and the transitions made so far."""
+
+    row: DateRow
+    state: str
+    entered_at: float
+    transitions: list[Transition] = field(default_factory=list)
+
+    def step(self, trigger: Trigger, target: str, reason: str = "") -> None:
+        """Add a transition and enter `target`."""
+        self.transitions.append(Transition(trigger=trigger, target=target, reason=reason))
+        self.state = target

@@ -1,0 +1,124 @@
+"""The owners of dates: the backfills that want them. What they let run, force, and stop."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Mapping
+
+from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.requeue import requeue
+from backfilld.daemon.events import DateMoved, Incident
+from backfilld.state.formatting import pluralize
+from backfilld.state.pipeline.phase import DONE, FAILED
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.records import Actor, AttemptStatus, BackfillRow, DateRow, RunMode
+from backfilld.state.rules.machine import FINAL
+from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.ownership import Ownership
+from backfilld.state.store import attempts, backfills, checks, dates, interests
+from backfilld.state.store.checks import Pair
+from backfilld.state.store.database import Transaction
+
+
+def read_owners(tx: Transaction, wanted: Collection[dt.date]) -> dict[dt.date, Ownership]:
+    """The owners of each of some dates; none of a date that no backfill wants any more."""
+    found = interests.owners(tx, wanted)
+    numbers = {interest.backfill_id for of_date in found.values() for interest in of_date}
+    rows = backfills.get_many(tx, sorted(numbers))
+    return {
+        date: Ownership(
+            owners=tuple(rows[interest.backfill_id] for interest in found[date]),
+            restarting=tuple(rows[i.backfill_id] for i in found[date] if i.awaits_admission),
+        )
+        for date in wanted
+    }
+
+
+def forced_pairs(
+    pipeline: Pipeline, admitted: Iterable[DateRow], owners: Mapping[dt.date, Ownership]
+) -> set[Pair]:
+    """The outputs that admitted dates rewrite once: what forcing backfills select that wait for admission."""
+    forced: set[Pair] = set()
+    for row in admitted:
+        forcing = [owner for owner in owners[row.date].restarting if owner.force]
+        forced |= {(row.date, n) for n in pipeline.processors if any(o.selects(n) for o in forcing)}
+    return forced
+
+
+def stop_if_too_many_failed(tx: Transaction, context: EngineContext, backfill: BackfillRow) -> list[Incident]:
+    """Stop a backfill of which `max_failures` dates have failed. Returns the incident, if it does."""
+    if backfill.max_failures is None or backfill.stopped_at is not None:
+        return []
+    failed = backfills.failed_dates(tx, backfill.id) - backfill.failures_baseline
+    if failed < backfill.max_failures:
+        return []
+    reason = f"{pluralize(failed, 'date')} failed, max_failures is {backfill.max_failures}"
+    now = context.now()
+    backfills.change(tx, backfill.id, {"stopped_at": now, "stop_reason": reason})
+    checks.clear_runnable_of(tx, backfill.id)
+    dates.make_backfill_due(tx, backfill.id, now)
+    return [Incident(kind="stopped", text=f"backfill {backfill.id} is stopped: {reason}")]
+
+
+def cancel_unwanted(tx: Transaction) -> None:
+    """Mark the running attempts as cancelled of which no backfill wants a date; the next pass stops them.
+
+    Attempts that other backfills want go on, and count for the lead of their first wanted date.
+    """
+    running = {row.id: row for row in attempts.running(tx)}
+    covered = attempts.covered(tx, running)
+    wanted = interests.owners(tx, {date for of_attempt in covered.values() for date in of_attempt})
+    numbers = {interest.backfill_id for of_date in wanted.values() for interest in of_date}
+    rows = backfills.get_many(tx, sorted(numbers))
+    owners = {
+        number: [
+            interest
+            for date in covered[number]
+            for interest in wanted.get(date, ())
+            if rows[interest.backfill_id].selects(attempt.processor)
+        ]
+        for number, attempt in running.items()
+    }
+    attempts.mark_stopping(
+        tx, [n for n, of_attempt in owners.items() if not of_attempt], AttemptStatus.CANCELLED
+    )
+    handed_over = {
+        number: of_attempt[0].backfill_id
+        for number, of_attempt in owners.items()
+        if of_attempt and running[number].backfill_id not in {i.backfill_id for i in of_attempt}
+    }
+    attempts.reassign(tx, handed_over)
+
+
+def retry_failed(
+    tx: Transaction, context: EngineContext, backfill_id: int, failed: Collection[dt.date], by: Actor
+) -> list[DateMoved]:
+    """Requeue the dates that failed for a backfill, which is active again. Returns their moves.
+
+    It joins those that are live for other backfills. Those that are done since count as done for it.
+    """
+    active: dict[str, object] = {
+        "cancelled_at": None,
+        "stopped_at": None,
+        "stop_reason": "",
+        "failures_baseline": 0,
+    }
+    backfills.change(tx, backfill_id, active)
+    rows = dates.get_many(tx, failed).values()
+    interests.settle(tx, backfill_id, [row for row in rows if row.state == DONE])
+    interests.reopen_of(tx, backfill_id, [row.date for row in rows if row.state != DONE])
+    interests.elect_leads(tx, [row.date for row in rows if row.state not in FINAL])
+    ended = [row for row in rows if row.state == FAILED]
+    reason = f"retry of backfill {backfill_id}"
+    return requeue(tx, context, ended, mode=RunMode.RETRY, actor=by.name, reason=reason)
+
+
+def selected_when_done(tx: Transaction, done: Collection[DateRow]) -> dict[dt.date, frozenset[str]]:
+    """The processors that were selected for each of the dates that are done as far as selected."""
+    partly = [row for row in done if row.outcome == Outcome.SELECTED]
+    found = interests.last_owners(tx, partly)
+    rows = backfills.get_many(tx, sorted({number for of_date in found.values() for number in of_date}))
+    owners = {date: Ownership(tuple(rows[number] for number in of_date)) for date, of_date in found.items()}
+    return {
+        row.date: (owners[row.date].selected if row.date in owners else None) or frozenset() for row in partly
+    }

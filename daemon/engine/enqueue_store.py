@@ -1,0 +1,194 @@
+"""Stores a request for dates: the backfill, its interests, new and requeued dates, the audit row."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+from backfilld.daemon.engine.context import ACTOR, EngineContext
+from backfilld.daemon.engine.enqueue_request import DateResult, EnqueueRequest
+from backfilld.daemon.engine.requeue import requeued_event
+from backfilld.daemon.events import DateMoved
+from backfilld.state.pipeline.phase import DONE, FAILED, PENDING
+from backfilld.state.records import Action, DateRow, EnqueueOutcome, RunMode
+from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.machine import FINAL, Trigger
+from backfilld.state.store import audit, backfills, dates, interests, pending_rewrites, transitions
+from backfilld.state.store.backfills import BackfillDateRow
+from backfilld.state.store.database import Transaction
+
+_WANTED = (EnqueueOutcome.ENQUEUED, EnqueueOutcome.JOINED)
+"""The outcomes of dates that the new backfill wants."""
+_RECORDED = ("sources", "selection", "force", "priority", "max_failures", "note")
+"""Options of a request that its audit row records."""
+
+
+def store(
+    tx: Transaction,
+    context: EngineContext,
+    request: EnqueueRequest,
+    existing: Mapping[dt.date, DateRow],
+    details: list[DateResult],
+) -> tuple[int, list[DateMoved]]:
+    """Store a request with the outcome of each date. Returns its id, and the moves of dates it changes."""
+    backfill_id = _create(tx, context, request)
+    moves = _store_dates(tx, context, backfill_id, request, existing, details)
+    _record(tx, context, backfill_id, request, details)
+    return backfill_id, moves
+
+
+def _create(tx: Transaction, context: EngineContext, request: EnqueueRequest) -> int:
+    return backfills.create(
+        tx,
+        {
+            "start": request.dates[0],
+            "end": request.dates[-1],
+            "dates": len(request.dates),
+            "sources": request.sources.value,
+            "force": int(request.force),
+            "selection": None if request.selection is None else json.dumps(request.selection),
+            "priority": request.priority,
+            "max_failures": request.max_failures,
+            "note": request.note,
+            "actor": request.by.name,
+            "created_at": context.now(),
+            "request_key": request.key,
+            "request_hash": request.digest,
+        },
+    )
+
+
+def _store_dates(
+    tx: Transaction,
+    context: EngineContext,
+    backfill_id: int,
+    request: EnqueueRequest,
+    existing: Mapping[dt.date, DateRow],
+    details: list[DateResult],
+) -> list[DateMoved]:
+    """Store the dates of the new backfill. Returns the moves of dates that it changes."""
+    live = [row.date for row in existing.values() if row.state not in FINAL]
+    widened = interests.widened(tx, live, request.selection)
+    backfills.add_dates(
+        tx,
+        backfill_id,
+        [
+            _requested(
+                d,
+                live=d.outcome in _WANTED,
+                restarts=request.force or d.date in widened,
+                row=existing.get(d.date),
+            )
+            for d in details
+        ],
+    )
+    new = [d for d in details if d.date not in existing]
+    dates.create(
+        tx,
+        [
+            _new_row(context, backfill_id, request, d.date)
+            for d in new
+            if d.outcome is EnqueueOutcome.ENQUEUED
+        ],
+    )
+    not_expected = [d for d in new if d.outcome is EnqueueOutcome.NOT_EXPECTED]
+    created = [_new_row(context, backfill_id, request, d.date) for d in not_expected]
+    transitions.dismiss(tx, created, [d.reason for d in not_expected], context.now())
+    wanted = [existing[d.date] for d in details if d.date in existing and d.outcome in _WANTED]
+    _share(tx, context, backfill_id, request, widened, [row for row in wanted if row.state not in FINAL])
+    ended = [row for row in wanted if row.state in FINAL]
+    return [*map(_dismissed, not_expected), *_take_over(tx, context, backfill_id, request, ended)]
+
+
+def _share(
+    tx: Transaction,
+    context: EngineContext,
+    backfill_id: int,
+    request: EnqueueRequest,
+    widened: Collection[dt.date],
+    live: list[DateRow],
+) -> None:
+    """Add this backfill to the owners of live dates; evaluate those that it may let go on."""
+    live_dates = [row.date for row in live]
+    interests.elect_leads(tx, interests.withdraw_cancelled(tx, live_dates))
+    interests.join(tx, backfill_id, request.priority)
+    may_go_on = (WaitReason.PAUSED, WaitReason.ATTEMPT, WaitReason.UNSELECTED)
+    due = [row.date for row in live if request.force or row.date in widened or row.waiting in may_go_on]
+    dates.make_dates_due(tx, due, context.now())
+
+
+def _record(
+    tx: Transaction,
+    context: EngineContext,
+    backfill_id: int,
+    request: EnqueueRequest,
+    details: list[DateResult],
+) -> None:
+    options = {name: getattr(request, name) for name in _RECORDED}
+    range_facts = {
+        "start": str(request.dates[0]),
+        "end": str(request.dates[-1]),
+        "dates": len(request.dates),
+    }
+    outcomes = Counter(detail.outcome.value for detail in details)
+    after = {**range_facts, **options, "outcomes": dict(outcomes)}
+    target, now = f"backfill {backfill_id}", context.now()
+    audit.record(tx, request.by, Action.ENQUEUE, target, before=None, after=after, now=now)
+
+
+def _new_row(
+    context: EngineContext, backfill_id: int, request: EnqueueRequest, date: dt.date
+) -> dict[str, object]:
+    now = context.now()
+    season = context.pipeline.seasons.season(date)
+    return {
+        "date": date,
+        "state": PENDING,
+        "waiting": WaitReason.ENGINE.value,
+        "due_at": now,
+        "entered_at": now,
+        "backfill_id": backfill_id,
+        "priority": request.priority,
+        "mode": RunMode.NORMAL.value,
+        "season": season.name if season else "",
+    }
+
+
+def _take_over(
+    tx: Transaction, context: EngineContext, backfill_id: int, request: EnqueueRequest, ended: list[DateRow]
+) -> list[DateMoved]:
+    """Requeue ended dates under this backfill."""
+    reason, now = f"backfill {backfill_id}", context.now()
+    pending_rewrites.forget(tx, [row.date for row in ended])
+    for state, mode in ((DONE, RunMode.NORMAL), (FAILED, RunMode.RETRY)):
+        ended_in_state = [row for row in ended if row.state == state]
+        transitions.restart(tx, ended_in_state, mode=mode, actor=request.by.name, reason=reason, now=now)
+        dates.reassign(tx, [row.date for row in ended_in_state], backfill_id, request.priority)
+    return [requeued_event(row, Trigger.RETRY, actor=request.by.name, reason=reason) for row in ended]
+
+
+def _requested(detail: DateResult, *, live: bool, restarts: bool, row: DateRow | None) -> BackfillDateRow:
+    """A requested date as it is stored. A live date goes on from its state where it can."""
+    starts = row is None or row.state in (*FINAL, PENDING)
+    return BackfillDateRow(
+        date=detail.date,
+        answer=detail.outcome.value,
+        reason=detail.reason,
+        verdicts=detail.verdicts,
+        live=live,
+        awaits_admission=live and (starts or restarts),
+    )
+
+
+def _dismissed(detail: DateResult) -> DateMoved:
+    """The only move of a date on which nothing is expected."""
+    return DateMoved(
+        date=detail.date,
+        source=PENDING,
+        target=DONE,
+        trigger=Trigger.DISMISS,
+        reason=detail.reason,
+        actor=ACTOR,
+    )

@@ -1,0 +1,171 @@
+"""The root causes of waits: what a live date waits for in the end, and whether that moves by itself.
+
+A date behind an earlier date waits for what that one waits for, so the chain is followed to its root.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.date_owners import read_owners
+from backfilld.daemon.engine.selected import needed_now, selected_now, waited_for
+from backfilld.daemon.engine.upstream import Missing, UpstreamReader
+from backfilld.daemon.reports.remedies import helpful_command
+from backfilld.state.pipeline.phase import DONE, FAILED
+from backfilld.state.records import CheckRow, DateRow, HoldRow
+from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.machine import FINAL
+from backfilld.state.rules.ownership import Ownership
+from backfilld.state.rules.verdict import Verdict
+from backfilld.state.store import calendar_days, checks, dates, holds
+from backfilld.state.store.database import Transaction
+
+_UNDECIDED = (Verdict.UNKNOWN, Verdict.RUNNING)
+"""Verdicts that the warehouse is asked about again by itself."""
+
+_FOR_OPERATOR = (WaitReason.PAUSED, WaitReason.UNSELECTED)
+"""Waits that only an operator ends."""
+
+
+_UNDER_WAREHOUSE_HOLD = (WaitReason.VERDICT, WaitReason.CALENDAR, WaitReason.WAREHOUSE, WaitReason.SLOT)
+"""Waits that a hold of the warehouse by an operator makes last."""
+_UNDER_PAUSE = (WaitReason.SLOT, WaitReason.RETRY)
+"""Waits that the pause of everything makes last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a date waits, as a sentence with its remedy, and whether only a person can end the wait."""
+
+    text: str
+    needs_operator: bool
+
+
+class CauseReader:
+    """Reads the causes of waits in one transaction. Dates behind the same date share its cause."""
+
+    def __init__(
+        self,
+        tx: Transaction,
+        context: EngineContext,
+        active_holds: Sequence[HoldRow],
+        rows: Sequence[DateRow],
+    ) -> None:
+        """`rows` are the dates in question: what blocks them is read at once."""
+        self._tx = tx
+        self._context = context
+        self._holds = active_holds
+        self._by_hold = held_by_operator(active_holds)
+        self._upstream = UpstreamReader(tx, context)
+        self._causes: dict[Missing, Cause] = {}
+        self._blockers = self._read_blockers(rows)
+
+    def cause(self, row: DateRow) -> Cause:
+        """The cause of a live date's wait."""
+        if row.waiting in self._by_hold:
+            return Cause(self._by_hold[WaitReason(row.waiting)], needs_operator=True)
+        if row.waiting == WaitReason.HELD:
+            cause = self._held(row)
+        elif row.waiting == WaitReason.EARLIER_DATE:
+            cause = self._behind(row)
+        else:
+            cause = Cause(row.waiting_text, row.waiting in _FOR_OPERATOR)
+        if row.due_at is not None and row.due_at <= self._context.now():
+            return Cause(cause.text, needs_operator=False)
+        return cause
+
+    def _held(self, row: DateRow) -> Cause:
+        """The hold, with the command that releases it where it does not end by itself."""
+        hold = next((h for h in self._holds if h.reason == row.waiting_text and h.until is None), None)
+        command = f"; backfilld release {hold.kind} {hold.key}" if hold and hold.key else ""
+        return Cause(f"{row.waiting_text}{command}", hold is not None)
+
+    def _behind(self, row: DateRow) -> Cause:
+        """The cause of the date that blocks this one. A chain of blocked dates is read from its end."""
+        blocker = first = self._blocker(row)
+        chain: list[Missing] = []
+        while blocker is not None and blocker not in self._causes:
+            chain.append(blocker)
+            blocking = dates.get(self._tx, blocker[0])
+            blocker = self._blocker(blocking) if blocking is not None else None
+        for missing in reversed(chain):
+            self._causes[missing] = self._missing(*missing)
+        return self._causes[first] if first else Cause("", needs_operator=False)
+
+    def _blocker(self, row: DateRow) -> Missing | None:
+        """The earliest missing upstream of a date that waits for an earlier one; None if it has none."""
+        if row.state in FINAL or row.waiting != WaitReason.EARLIER_DATE:
+            return None
+        if row.date not in self._blockers:
+            self._blockers |= self._read_blockers([row])
+        return self._blockers[row.date]
+
+    def _read_blockers(self, rows: Sequence[DateRow]) -> dict[dt.date, Missing | None]:
+        """The earliest missing upstream of each waiting date, in its state or in the one that follows."""
+        behind = [row for row in rows if row.state not in FINAL and row.waiting == WaitReason.EARLIER_DATE]
+        wanted = [row.date for row in behind]
+        counts, stored = calendar_days.for_dates(self._tx, wanted), checks.for_dates(self._tx, wanted)
+        owners = read_owners(self._tx, wanted)
+        found: dict[dt.date, Missing | None] = dict.fromkeys(wanted)
+        for row in behind:
+            if row.date in counts and row.state in self._context.pipeline.stage:
+                day = self._context.pipeline.seasons.day(row.date, counts[row.date])
+                found[row.date] = self._first_missing(row, day, stored[row.date], owners[row.date])
+        return found
+
+    def _first_missing(
+        self, row: DateRow, day: Day, stored: Mapping[str, CheckRow], owners: Ownership
+    ) -> Missing | None:
+        pipeline = self._context.pipeline
+        stage = pipeline.stage[row.state]
+        selected = selected_now(row, owners, stored)
+        needed = needed_now(pipeline, selected)
+        for other in (stage, *pipeline.stages[self._context.machine.after(stage, day) :][:1]):
+            here = waited_for(other.processors, selected, needed)
+            if missing := self._upstream.missing_of(here, day, stored):
+                return min(missing.values())
+        return None
+
+    def _missing(self, date: dt.date, processor: str) -> Cause:
+        """Why an earlier date is not satisfied. Only a live one is filled by itself."""
+        by_name = checks.for_dates(self._tx, [date])[date]
+        row, check = dates.get(self._tx, date), by_name.get(processor)
+        shown = f"{processor} is {check.verdict if check else 'unknown'}"
+        if row is not None and row.state == FAILED:
+            unsatisfied = {name: c.verdict for name, c in by_name.items() if not c.satisfied}
+            command = helpful_command(date, row.outcome, unsatisfied)
+            return Cause(f"blocked by {date}, which failed: {row.reason}; {command}", needs_operator=True)
+        if row is None:
+            text = f"blocked by {date}, which was never enqueued: {shown}; backfilld enqueue {date}"
+            return Cause(text, _is_decided(check))
+        if row.state == DONE:
+            text = f"blocked by {date}, which is done, but {shown}; backfilld retry {date}"
+            return Cause(text, _is_decided(check))
+        inner = self.cause(row)
+        if row.waiting == WaitReason.EARLIER_DATE and inner.text:
+            return inner
+        because = f": {inner.text}" if inner.text else ""
+        return Cause(f"blocked by {date} in {row.state}: {shown}{because}", inner.needs_operator)
+
+
+def held_by_operator(active_holds: Sequence[HoldRow]) -> dict[WaitReason, str]:
+    """The waits that a hold makes last until an operator ends it, with the sentence of that hold."""
+    found: dict[WaitReason, str] = {}
+    for hold in active_holds:
+        reason = f": {hold.reason}" if hold.reason else ""
+        if hold.kind == holds.EVERYTHING and hold.until is None:
+            text = f"everything is paused by {hold.actor}{reason}; backfilld resume"
+            found |= dict.fromkeys(_UNDER_PAUSE, text)
+        if hold.kind == holds.WAREHOUSE and hold.until is None:
+            text = f"the warehouse is held by {hold.actor}{reason}; backfilld release warehouse"
+            found |= dict.fromkeys(_UNDER_WAREHOUSE_HOLD, text)
+    return found
+
+
+def _is_decided(check: CheckRow | None) -> bool:
+    """Whether the warehouse has answered, so that it is not asked again soon."""
+    return check is not None and check.asked_at is not None and check.verdict not in _UNDECIDED

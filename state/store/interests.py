@@ -1,0 +1,257 @@
+"""Interests: which backfills want which dates. A date belongs to all backfills that want it.
+
+An interest is a row of `backfill_dates`. It is live from the request until the date ends, or until it is
+withdrawn because its backfill is cancelled while other backfills want the date.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, bindparam, exists, select, update
+
+from backfilld.state.pipeline.phase import FAILED
+from backfilld.state.records import DateRow
+from backfilld.state.rules.outcome import Outcome
+from backfilld.state.store.schema import IS_RUNNABLE, IS_WANTED, backfill_dates, backfills, checks, dates
+from backfilld.state.store.statements import DENSE, select_by_dates
+
+_THIS_DATE = backfill_dates.c.date == bindparam("_date")
+_BACKFILL = backfill_dates.c.backfill_id == bindparam("_backfill")
+_OWNERS = (
+    select(
+        backfill_dates.c.date,
+        backfill_dates.c.backfill_id,
+        backfill_dates.c.awaits_admission,
+        backfills.c.priority,
+    )
+    .join(backfills, backfills.c.id == backfill_dates.c.backfill_id)
+    .where(IS_WANTED, backfills.c.cancelled_at.is_(None))
+    .order_by(backfills.c.priority.desc(), backfill_dates.c.backfill_id)
+)
+_BETWEEN = _OWNERS.where(backfill_dates.c.date.between(bindparam("_start"), bindparam("_end")))
+_AMONG = _OWNERS.where(backfill_dates.c.date.in_(bindparam("_dates", expanding=True)))
+_ENDED: dict[str, Any] = {
+    "live": 0,
+    "awaits_admission": 0,
+    "state": bindparam("_state"),
+    "outcome": bindparam("_outcome"),
+    "ended_version": bindparam("_version"),
+}
+_END = update(backfill_dates).where(IS_WANTED, _THIS_DATE).values(_ENDED)
+_LIVE_AGAIN = {"live": 1, "state": "", "outcome": "", "ended_version": None}
+_CANCELLED = select(backfills.c.id).where(backfills.c.cancelled_at.is_not(None))
+_NOT_CANCELLED = backfill_dates.c.backfill_id.not_in(_CANCELLED)
+_REOPEN_LAST = (
+    update(backfill_dates)
+    .where(_THIS_DATE, backfill_dates.c.ended_version == bindparam("_version"), _NOT_CANCELLED)
+    .values(_LIVE_AGAIN)
+)
+_OTHER = backfill_dates.alias("other")
+_UNWANTED = ~exists().where(_OTHER.c.date == bindparam("_date"), _OTHER.c.live == 1)
+_REOPEN_LEAD = update(backfill_dates).where(_THIS_DATE, _BACKFILL, _UNWANTED).values(_LIVE_AGAIN)
+_REOPEN_OF = update(backfill_dates).where(_THIS_DATE, _BACKFILL).values(_LIVE_AGAIN)
+_LEAD = (
+    update(dates)
+    .where(dates.c.date == bindparam("_date"))
+    .values(backfill_id=bindparam("_backfill"), priority=bindparam("_priority"))
+)
+_RUNNABLE_PRIORITY = (
+    update(checks)
+    .where(IS_RUNNABLE, checks.c.date == bindparam("_date"))
+    .values(priority=bindparam("_priority"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """That a backfill, which is not cancelled, wants a date."""
+
+    backfill_id: int
+    awaits_admission: bool
+    priority: int
+
+
+def wanted_dates(backfill_id: int) -> Select[dt.date]:
+    """The dates that a backfill wants, as a subquery."""
+    return select(backfill_dates.c.date).where(IS_WANTED, backfill_dates.c.backfill_id == backfill_id)
+
+
+def owners(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, list[Interest]]:
+    """The live interests in each of some dates, the highest priority first, then the oldest backfill.
+
+    Those of backfills that are being cancelled are left out.
+    """
+    found: dict[dt.date, list[Interest]] = defaultdict(list)
+    if not wanted:
+        return found
+    first, last = min(wanted), max(wanted)
+    chosen = set(wanted)
+    if (last - first).days < DENSE * len(wanted):
+        rows = tx.execute(_BETWEEN, {"_start": first, "_end": last})
+    else:
+        rows = tx.execute(_AMONG, {"_dates": list(wanted)})
+    for date, backfill_id, awaits_admission, priority in rows:
+        if date in chosen:
+            found[date].append(Interest(backfill_id, bool(awaits_admission), priority))
+    return found
+
+
+def wanted(tx: Connection, live: Collection[dt.date]) -> set[dt.date]:
+    """Those of some live dates that a backfill wants that is not being cancelled."""
+    if not live:
+        return set()
+    query = select(backfill_dates.c.date).where(IS_WANTED, _NOT_CANCELLED).distinct()
+    between = query.where(backfill_dates.c.date.between(min(live), max(live)))
+    return set(tx.scalars(between)).intersection(live)
+
+
+def widened(tx: Connection, live: Collection[dt.date], selection: Collection[str] | None) -> set[dt.date]:
+    """The live dates none of whose backfills select all of a selection (None: all processors)."""
+    narrow = select(backfills.c.id).where(backfills.c.selection.is_not(None)).limit(1)
+    if not live or tx.execute(narrow).first() is None:
+        return set()
+    found = owners(tx, live)
+    numbers = {interest.backfill_id for of_date in found.values() for interest in of_date}
+    query = select(backfills.c.id, backfills.c.selection).where(backfills.c.id.in_(numbers))
+    selections = {row.id: row.selection and set(json.loads(row.selection)) for row in tx.execute(query)}
+    wider = set()
+    for date, of_date in found.items():
+        of_owners = [selections[interest.backfill_id] for interest in of_date]
+        if None in of_owners:
+            continue
+        union = set().union(*(s for s in of_owners if s))
+        if selection is None or not union.issuperset(selection):
+            wider.add(date)
+    return wider
+
+
+def end(tx: Connection, row: DateRow, *, state: str, outcome: str, version: int) -> None:
+    """Record for all backfills that want a date how it ended."""
+    ended = {"_state": state, "_outcome": outcome, "_version": version}
+    tx.execute(_END, {"_date": row.date, **ended})
+
+
+def last_owners(tx: Connection, ended: Sequence[DateRow]) -> dict[dt.date, list[int]]:
+    """The backfills that wanted each of some ended dates when it ended, or want it again now.
+
+    Cancelled ones are left out.
+    """
+    versions = {row.date: row.version for row in ended}
+    found: dict[dt.date, list[int]] = defaultdict(list)
+    for row in select_by_dates(tx, backfill_dates, versions):
+        if row.date in versions and (row.live or row.ended_version == versions[row.date]):
+            found[row.date].append(row.backfill_id)
+    numbers = {number for of_date in found.values() for number in of_date}
+    cancelled = set(tx.execute(_CANCELLED.where(backfills.c.id.in_(numbers))).scalars()) if numbers else set()
+    wanted = {date: [n for n in of_date if n not in cancelled] for date, of_date in found.items()}
+    return {date: of_date for date, of_date in wanted.items() if of_date}
+
+
+def settle(tx: Connection, backfill_id: int, ended: Sequence[DateRow]) -> None:
+    """Record for one backfill how dates ended since that other backfills have completed."""
+    values = [
+        {"_date": row.date, "_backfill": backfill_id, "_state": row.state, "_outcome": row.outcome}
+        | {"_version": row.version}
+        for row in ended
+    ]
+    if values:
+        tx.execute(update(backfill_dates).where(_THIS_DATE, _BACKFILL).values(_ENDED), values)
+
+
+def reopen(tx: Connection, ended: Sequence[DateRow]) -> None:
+    """Return ended dates to the backfills that wanted them when they ended.
+
+    Cancelled ones are left out, unless no other backfill wants the date: then it goes to its lead.
+    """
+    if not ended:
+        return
+    tx.execute(_REOPEN_LAST, [{"_date": row.date, "_version": row.version} for row in ended])
+    tx.execute(_REOPEN_LEAD, [{"_date": row.date, "_backfill": row.backfill_id} for row in ended])
+
+
+def reopen_of(tx: Connection, backfill_id: int, wanted: Iterable[dt.date]) -> None:
+    """Have a backfill want dates again that ended for it."""
+    values = [{"_date": date, "_backfill": backfill_id} for date in wanted]
+    if values:
+        tx.execute(_REOPEN_OF, values)
+
+
+def admitted(tx: Connection, admitted_dates: Collection[dt.date]) -> None:
+    """Record that dates were admitted for all backfills that want them."""
+    if admitted_dates:
+        here = (IS_WANTED, _THIS_DATE, backfill_dates.c.awaits_admission == 1)
+        values = [{"_date": date} for date in admitted_dates]
+        tx.execute(update(backfill_dates).where(*here).values(awaits_admission=0), values)
+
+
+def withdraw(tx: Connection, backfill_id: int) -> list[dt.date]:
+    """End the interest of a cancelled backfill in dates that other backfills want. Returns these dates."""
+    others = exists().where(
+        _OTHER.c.date == backfill_dates.c.date,
+        _OTHER.c.live == 1,
+        _OTHER.c.backfill_id != backfill_id,
+        _OTHER.c.backfill_id.not_in(_CANCELLED),
+    )
+    shared_dates = list(tx.scalars(wanted_dates(backfill_id).where(others)))
+    _cancel(tx, [(date, backfill_id) for date in shared_dates])
+    return shared_dates
+
+
+def _cancel(tx: Connection, pairs: Sequence[tuple[dt.date, int]]) -> None:
+    if pairs:
+        cancelled = {"live": 0, "awaits_admission": 0, "state": FAILED, "outcome": Outcome.CANCELLED.value}
+        here = update(backfill_dates).where(_THIS_DATE, _BACKFILL).values(cancelled)
+        tx.execute(here, [{"_date": date, "_backfill": number} for date, number in pairs])
+
+
+def withdraw_cancelled(tx: Connection, requested: Collection[dt.date]) -> set[dt.date]:
+    """End the interests of cancelled backfills in dates that a new backfill wants. Returns these dates."""
+    query = select(backfill_dates.c.date, backfill_dates.c.backfill_id)
+    query = query.where(IS_WANTED, backfill_dates.c.backfill_id.in_(_CANCELLED))
+    chosen = set(requested)
+    pairs = [(date, number) for date, number in tx.execute(query) if date in chosen]
+    _cancel(tx, pairs)
+    return {date for date, _ in pairs}
+
+
+def join(tx: Connection, backfill_id: int, priority: int) -> None:
+    """Raise the priority of the live dates that a new backfill shares to its own."""
+    shared = dates.c.date.in_(wanted_dates(backfill_id))
+    raised = (dates.c.ended_at.is_(None), dates.c.priority < priority)
+    tx.execute(update(dates).where(shared, *raised).values(priority=priority))
+    of_shared = checks.c.date.in_(wanted_dates(backfill_id))
+    runnable = (IS_RUNNABLE, of_shared, checks.c.priority < priority)
+    tx.execute(update(checks).where(*runnable).values(priority=priority))
+
+
+def elect_leads(tx: Connection, shared: Collection[dt.date]) -> None:
+    """Give each date its effective priority, and a lead where its lead no longer wants it.
+
+    The lead is the backfill that attempts are counted for. The priority is the highest of all owners.
+    """
+    found = owners(tx, shared)
+    current: Mapping[dt.date, tuple[int, int]] = _leads(tx, list(found))
+    changes = []
+    for date, interests in found.items():
+        lead = current[date][0]
+        if lead not in {interest.backfill_id for interest in interests}:
+            lead = interests[0].backfill_id
+        if (lead, interests[0].priority) != current[date]:
+            changes.append({"_date": date, "_backfill": lead, "_priority": interests[0].priority})
+    if changes:
+        tx.execute(_LEAD, changes)
+        tx.execute(_RUNNABLE_PRIORITY, changes)
+
+
+def _leads(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, tuple[int, int]]:
+    if not wanted:
+        return {}
+    query = select(dates.c.date, dates.c.backfill_id, dates.c.priority)
+    here = dates.c.date.between(min(wanted), max(wanted))
+    return {row.date: (row.backfill_id, row.priority) for row in tx.execute(query.where(here))}

@@ -1,0 +1,97 @@
+"""The exit codes of `enqueue --wait`, against the real API of a simulated world."""
+
+import pytest
+
+from backfilld.api.cli import watch_view
+from backfilld.state.records import Actor
+from tests.integration.api_world import make_api
+from tests.integration.command_line import beside
+from tests.simulation.world import Work
+
+RANGE = ("2021-10-27", "2021-10-29")
+WAIT = ("enqueue", *RANGE, "--wait")
+OTHER = Actor(name="another operator")
+
+
+@pytest.fixture
+def api(tmp_path):
+    return make_api(tmp_path)
+
+
+@pytest.fixture
+def command(api, monkeypatch, capsys):
+    with beside(api, monkeypatch, capsys) as found:
+        yield found
+
+
+def when_it_waits(api, monkeypatch, act):
+    """Act once while a command waits for the first time."""
+    acts = [act]
+
+    def sleep(seconds):
+        if acts:
+            acts.pop()(api.world.commands)
+        api.world.step()
+
+    monkeypatch.setattr(watch_view.time, "sleep", sleep)
+
+
+def test_a_wait_that_goes_well_ends_with_0_also_for_a_request_that_joins(command, api):
+    assert command(*WAIT).code == 0
+    command("enqueue", "2021-10-30")
+    assert command("enqueue", "2021-10-30", "--wait").code == 0
+
+
+@pytest.mark.parametrize(
+    ("act", "status"),
+    [
+        (lambda commands: commands.pause(1, by=OTHER), "paused"),
+        (lambda commands: commands.cancel(1, by=OTHER), "cancelled"),
+        (lambda commands: commands.pause_everything(by=OTHER, reason="lunch"), "stuck"),
+        (lambda commands: commands.hold("processor", "box", by=OTHER, reason="broken"), "stuck"),
+    ],
+)
+def test_a_wait_ends_with_1_when_another_operator_stops_it(command, api, monkeypatch, act, status):
+    when_it_waits(api, monkeypatch, act)
+    ended = command(*WAIT)
+    assert ended.code == 1
+    assert f"backfill 1 is {status}" in ended.out.splitlines()[-1]
+
+
+def test_a_request_that_joins_a_paused_one_is_not_paused_by_it(command, api, monkeypatch):
+    command("enqueue", *RANGE)
+    command("pause", "1")
+    assert command(*WAIT).code == 0
+
+
+def test_a_wait_ends_with_1_when_the_backfill_stops_itself(command, api):
+    api.world.script = lambda job: Work(code=1)
+    ended = command(*WAIT, "--max-failures", "1")
+    assert ended.code == 1
+
+
+def test_a_wait_that_is_stuck_says_what_helps(command):
+    command("hold", "processor", "box", "--reason", "broken")
+    ended = command(*WAIT)
+    assert ended.code == 1
+    assert ended.rows("is stuck", "stuck on", "backfilld release processor box")
+
+
+def test_a_wait_ends_with_1_at_its_timeout_and_the_backfill_goes_on(command, api):
+    ended = command(*WAIT, "--timeout", "0s")
+    assert ended.code == 1
+    assert "not finished within --timeout" in ended.err
+    assert command("watch", "1").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("enqueue", *RANGE, "--timeout", "5m"), "--timeout is for --wait"),
+        ((*WAIT, "--timeout", "soon"), "is not a duration"),
+    ],
+)
+def test_a_timeout_that_makes_no_sense_is_refused(command, words, message):
+    ended = command(*words)
+    assert ended.code == 2
+    assert message in ended.err

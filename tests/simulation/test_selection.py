@@ -1,0 +1,180 @@
+"""Requests that run only some processors: no gate is loosened, and what they leave behind is named."""
+
+import pytest
+
+from backfilld.daemon.reports import stuck
+from backfilld.state.records import Mark
+from backfilld.state.rules.selection import resolve
+from backfilld.state.store import backfills, checks
+from tests.factories import phase, pipeline, processor
+from tests.simulation.season import OPENER, SEASON
+from tests.simulation.world import ME, Work, World
+
+
+@pytest.fixture
+def world(tmp_path):
+    shape = pipeline(
+        phase("raw", processor("box"), processor("lines")),
+        phase("analytics", processor("team"), processor("player")),
+        phase("features", processor("zones"), processor("cache"), order="sequential"),
+    )
+    found = World(shape, SEASON, tmp_path)
+    yield found
+    found.db.close()
+
+
+def select(world, *terms, **options):
+    names = resolve(world.pipeline, terms, with_upstream=options.pop("with_upstream", False))
+    return world.enqueue(OPENER, OPENER, selection=names, **options)
+
+
+def launched(world):
+    return [job.env["BACKFILLD_PROCESSOR"] for job in world.executor.launched]
+
+
+def done(world):
+    """Everything is done once; what runs from now on is what a selection runs."""
+    world.enqueue(OPENER, OPENER)
+    world.run()
+    world.executor.launched.clear()
+
+
+def stale(world):
+    with world.db.read() as tx:
+        rows = checks.for_dates(tx, [OPENER])[OPENER]
+    return {name for name, check in rows.items() if check.stale_at is not None}
+
+
+def test_only_the_selected_job_runs_and_the_date_says_what_was_not_selected(world):
+    for name in ("box", "lines"):
+        world.fill(name, OPENER)
+    select(world, "player")
+    world.run()
+    assert launched(world) == ["player"]
+    row = world.dates()[OPENER]
+    assert (row.outcome, row.regressed) == ("selected", "")
+    assert row.reason == "not selected: team is never_ran, zones is never_ran, cache is never_ran"
+
+
+def test_a_missing_upstream_that_is_not_selected_is_waited_for_by_name_and_is_stuck(world):
+    world.fill("box", OPENER)
+    receipt = select(world, "player")
+    world.run()
+    (row,) = world.live()
+    assert (row.waiting, launched(world)) == ("unselected", [])
+    assert row.waiting_text.startswith("lines: never_ran")
+    assert row.waiting_text.endswith(f"backfilld enqueue {OPENER} --select lines")
+    with world.db.read() as tx:
+        assert stuck.status(tx, world.context, backfills.get(tx, receipt.id))[0] == "stuck"
+
+
+def test_an_unselected_upstream_that_another_scheduler_writes_is_found(world):
+    select(world, "player")
+    world.run()
+    for name in ("box", "lines"):
+        world.fill(name, OPENER)
+    world.engine.recheck_missing_upstream()
+    world.run()
+    assert launched(world) == ["player"]
+    assert world.dates()[OPENER].outcome == "selected"
+
+
+def test_the_date_goes_on_when_another_backfill_selects_the_upstream(world):
+    select(world, "player")
+    world.run()
+    select(world, "phase:raw")
+    world.run()
+    assert sorted(launched(world)) == ["box", "lines", "player"]
+    assert world.dates()[OPENER].outcome == "selected"
+
+
+def test_with_upstream_runs_what_the_selected_one_needs(world):
+    select(world, "player", with_upstream=True)
+    world.run()
+    assert sorted(launched(world)) == ["box", "lines", "player"]
+
+
+def test_a_selection_of_everything_downstream_ends_complete(world):
+    done(world)
+    select(world, "player+", force=True)
+    world.run()
+    assert launched(world) == ["player", "zones", "cache"]
+    assert world.dates()[OPENER].outcome == "complete"
+    assert stale(world) == set()
+
+
+def test_unselected_downstream_of_what_was_rewritten_is_stale_by_name_and_retry_stale_pays_it(world):
+    # Given a done date, one processor of which is rewritten
+    done(world)
+    select(world, "player", force=True)
+    world.run()
+    assert launched(world) == ["player"]
+    assert world.dates()[OPENER].outcome == "complete"
+    # Then what was computed from it is stale
+    assert stale(world) == {"zones", "cache"}
+    # When an operator pays the debt
+    world.commands.retry_marked(Mark.STALE, OPENER, OPENER, by=ME)
+    world.run()
+    # Then exactly that runs
+    assert launched(world) == ["player", "zones", "cache"]
+    assert stale(world) == set()
+    assert world.dates()[OPENER].stale_at is None
+
+
+def test_a_source_that_was_rewritten_makes_a_parallel_phase_stale_too(world):
+    done(world)
+    select(world, "box", force=True)
+    world.run()
+    assert stale(world) == {"team", "player", "zones", "cache"}
+    world.commands.retry_marked(Mark.STALE, OPENER, OPENER, by=ME)
+    world.run()
+    assert sorted(launched(world)) == ["box", "cache", "player", "team", "zones"]
+    assert stale(world) == set()
+
+
+def test_a_selected_processor_that_is_complete_does_not_run_without_force(world):
+    done(world)
+    receipt = select(world, "player")
+    assert receipt.outcomes == {"already_done": 1}
+    assert launched(world) == []
+    assert stale(world) == set()
+
+
+def test_a_selection_wider_than_that_of_the_live_date_starts_it_again(world):
+    # Given a date that has passed what is not selected
+    for name in ("box", "lines"):
+        world.fill(name, OPENER)
+    world.script = lambda job: Work(seconds=50.0, talks=50.0, effect=world.well(job).effect)
+    select(world, "player")
+    world.settle()
+    # When all of it is requested
+    world.enqueue(OPENER, OPENER)
+    world.run()
+    # Then all of it runs, once
+    assert sorted(launched(world)) == ["cache", "player", "team", "zones"]
+    assert world.dates()[OPENER].outcome == "complete"
+
+
+def test_cancel_stops_the_jobs_that_only_the_cancelled_backfill_selects(world):
+    world.script = lambda job: Work(seconds=50.0, talks=50.0, effect=world.well(job).effect)
+    narrow = select(world, "box")
+    whole = world.enqueue(OPENER, OPENER)
+    world.settle()
+    assert sorted(launched(world)) == ["box", "lines"]
+    world.commands.cancel(whole.id, by=ME)
+    world.settle()
+    assert [process.job.env["BACKFILLD_PROCESSOR"] for process in world.executor.alive.values()] == ["box"]
+    world.run()
+    assert world.dates()[OPENER].outcome == "selected"
+    with world.db.read() as tx:
+        assert backfills.status(tx, backfills.get(tx, narrow.id)) == "finished"
+
+
+def test_what_only_a_paused_backfill_selects_waits_for_it(world):
+    whole = world.enqueue(OPENER, OPENER)
+    select(world, "box")
+    world.commands.pause(whole.id, by=ME)
+    world.run()
+    assert launched(world) == ["box"]
+    (row,) = world.live()
+    assert (row.waiting, row.waiting_text) == ("paused", f"backfill {whole.id} is paused")

@@ -1,0 +1,138 @@
+"""Backfills that cannot move by themselves, and what is not stuck although it waits."""
+
+import datetime as dt
+
+import pytest
+
+from backfilld.api.notifications import digests
+from backfilld.daemon.reports import stuck
+from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.state.store import backfills, notifications
+from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
+from tests.simulation.world import ME, Work, World
+
+NEXT = DAY + dt.timedelta(days=1)
+
+
+@pytest.fixture
+def world(tmp_path):
+    found = World(shape(breaker_threshold=0, max_attempts=1), SEASON, tmp_path)
+    yield found
+    found.db.close()
+
+
+def status(world, receipt):
+    with world.db.read() as tx:
+        return stuck.status(tx, world.context, backfills.get(tx, receipt.id))
+
+
+def blocked(world):
+    """A backfill of three dates, the first of which fails in a critical source."""
+    world.enqueue(OPENER, DAY - dt.timedelta(days=1))
+    world.run()
+    fails(world, "box", times=1, code=1)
+    receipt = world.enqueue(DAY, DAY + dt.timedelta(days=2))
+    world.run()
+    return receipt
+
+
+def test_a_backfill_behind_a_failed_date_is_stuck_and_says_what_helps(world):
+    receipt = blocked(world)
+    name, stuck_on = status(world, receipt)
+    assert name == "stuck"
+    assert stuck_on.startswith(f"blocked by {DAY}, which failed: box: ")
+    assert stuck_on.endswith(f"; backfilld retry {DAY}")
+
+
+def test_it_is_active_again_once_the_failed_date_is_retried_and_finishes(world):
+    receipt = blocked(world)
+    world.commands.retry_date(DAY, by=ME)
+    assert status(world, receipt) == ("active", None)
+    world.run()
+    assert status(world, receipt) == ("finished", None)
+
+
+def test_another_backfill_behind_the_same_failed_date_is_stuck_too(world):
+    blocked(world)
+    other = world.enqueue(NEXT, DAY + dt.timedelta(days=4))
+    world.run()
+    assert status(world, other)[0] == "stuck"
+
+
+def test_a_backfill_with_one_date_that_moves_is_not_stuck(world):
+    # Given dates behind a failed one, and one in its first jobs
+    receipt = blocked(world)
+    world.script = lambda job: Work(seconds=100.0, talks=100.0, effect=world.well(job).effect)
+    world.commands.retry_date(DAY, by=ME)
+    world.settle()
+    assert status(world, receipt) == ("active", None)
+
+
+def test_a_hold_without_an_end_is_stuck_and_one_that_ends_by_itself_is_not(world):
+    world.commands.hold("processor", "box", by=ME, reason="being repaired")
+    receipt = world.enqueue(OPENER, DAY)
+    world.run()
+    name, stuck_on = status(world, receipt)
+    assert name == "stuck"
+    assert stuck_on.endswith("backfilld release processor box")
+    world.commands.release("processor", "box", by=ME)
+    assert status(world, receipt)[0] == "active"
+
+
+def test_a_backoff_is_not_stuck(tmp_path):
+    world = World(shape(breaker_threshold=0), SEASON, tmp_path)
+    fails(world, "box", times=2, code=1)
+    receipt = world.enqueue(OPENER, OPENER)
+    seen = {status(world, receipt)[0]}
+    while world.step():
+        seen.add(status(world, receipt)[0])
+    seen.add(status(world, receipt)[0])
+    assert seen == {"active", "finished"}
+
+
+def test_a_pause_of_everything_is_named_once_nothing_runs_any_more(world):
+    world.commands.pause_everything(by=ME, reason="lunch")
+    receipt = world.enqueue(OPENER, OPENER)
+    world.run()
+    assert status(world, receipt) == ("stuck", "everything is paused by me: lunch; backfilld resume")
+
+
+def test_a_date_that_was_never_enqueued_and_lacks_data_is_what_later_dates_are_stuck_on(world):
+    receipt = world.enqueue(NEXT, NEXT)
+    world.run(limit=200)
+    name, stuck_on = status(world, receipt)
+    assert name == "stuck"
+    assert "which was never enqueued" in stuck_on
+    assert f"backfilld enqueue {stuck_on.split()[2].rstrip(',')}" in stuck_on
+
+
+def test_the_wait_of_each_date_behind_names_the_root_and_not_the_date_before_it(world):
+    blocked(world)
+    with world.db.read() as tx:
+        waits = waiting_on(tx, world.context, world.live())
+    assert waits
+    assert {text.split(":")[0] for text in waits.values()} == {f"blocked by {DAY}, which failed"}
+
+
+def test_one_message_tells_of_a_stuck_backfill_and_one_more_when_a_retry_did_not_help(world):
+    # Given a stuck backfill
+    blocked(world)
+    # Then one message tells of it
+    (text,) = stuck_messages(world)
+    assert "which failed: box: " in text
+    assert stuck_messages(world) == []
+    # And one more when it is stuck again after a retry
+    fails(world, "box", times=1, code=1)
+    world.commands.retry_date(DAY, by=ME)
+    world.run()
+    assert len(stuck_messages(world)) == 1
+
+
+def stuck_messages(world):
+    """The messages of that kind that are sent now."""
+    with world.db.read() as tx:
+        due = list(digests.due(tx, world.context))
+    with world.db.write() as tx:
+        for digest in due:
+            notifications.mark_sent(tx, digest.subject, digest.topics, world.time)
+    return [digest.text for digest in due if "is stuck" in digest.text]
