@@ -29,5 +29,6 @@ def test_a_season_opener_from_the_form_to_its_end(chromium: Browser, tmp_path: P
         expect(page.locator("#running + ul")).to_contain_text("nothing starts while everything is paused")
         # When it is resumed, the date comes to its end, and the grid shows how
         page.get_by_role("button", name="Resume everything").click()
+        page.get_by_role("dialog").get_by_role("button", name="Resume everything").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("All 2 dates ended")
         expect(page.get_by_role("img", name="2021-22: 1 bootstrap, 1 not expected")).to_be_visible()

@@ -57,7 +57,14 @@ def test_the_problem_of_another_server_is_printed_as_its_status(command, app, bo
 def test_no_text_of_a_server_moves_the_cursor(command, app):
     # Given an answer and a problem with control characters
     detail = {"date": "2021-10-19", "outcome": "already_done", "reason": "\x1b[1Aall is well"}
-    receipt = {"id": 1, "start": "2021-10-19", "end": "2021-10-19", "dates": 1, "outcomes": {}}
+    receipt = {
+        "id": 1,
+        "start": "2021-10-19",
+        "end": "2021-10-19",
+        "dates": 1,
+        "select": None,
+        "outcomes": {},
+    }
     app.add_url_rule("/v1/backfills", "ask", lambda: {**receipt, "details": [detail]}, methods=["POST"])
     app.add_url_rule("/v1/pause", "no", lambda: ({"detail": "\x1b[2Kno"}, 409), methods=["POST"])
     with listening(app) as url:
