@@ -10,7 +10,7 @@ from backfilld.daemon.engine.commands import Conflict
 from backfilld.state.records import Mark
 from tests.simulation.external_events import OPERATOR, enqueue
 from tests.simulation.help import Help
-from tests.simulation.quiescence_invariants import Violation
+from tests.simulation.quiescence_invariants import Violation, day_of
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -90,6 +90,23 @@ def _sweep(sim: Simulation) -> None:
 
 
 def _retry_marked(sim: Simulation) -> int:
-    """Have done again what was damaged, and computed again what is stale; how many dates that are."""
+    """Have done again what was damaged, and computed again what is stale; how many dates that are.
+
+    Where a request left out the jobs of the first phase, its retry leaves them out too: a stale output of
+    that phase takes a new request.
+    """
     span = {"start": dt.date.min, "end": dt.date.max}
+    for date in _stale_without_job(sim):
+        enqueue(sim, date, date, force=True)
     return sum(len(sim.commands.retry_marked(mark, **span, by=OPERATOR)) for mark in Mark)
+
+
+def _stale_without_job(sim: Simulation) -> list[dt.date]:
+    """The ended dates with a stale output of the first phase whose request leaves its jobs out."""
+    first = {p.name for p in sim.pipeline.phase[0].processor}
+    stale = sim.invariants.rows(
+        "SELECT date, processor FROM checks JOIN dates USING (date)"
+        " JOIN backfills ON backfills.id = dates.backfill_id"
+        " WHERE checks.stale_at IS NOT NULL AND dates.ended_at IS NOT NULL AND sources != 'all'"
+    )
+    return sorted({day_of(row["date"]) for row in stale if row["processor"] in first})
