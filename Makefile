@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 SEEDS ?= 2000
 # How many tests run at once, and what else pytest shall be told: make test T="tests/unit -k judge"
-WORKERS ?= auto
+# One more than there are processors: many tests wait for processes.
+WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
 T ?=
 
 BIN := $(VENV)/bin

@@ -17,7 +17,7 @@ PACKAGED = frozenset({"chromium", "postgresql_server"})
 POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.packages)
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("default", PATIENT, max_examples=100, derandomize=True)
+settings.register_profile("default", PATIENT, max_examples=50, derandomize=True)
 settings.register_profile("thorough", PATIENT, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 

@@ -18,7 +18,7 @@ from backfilld.state.store.database import Database
 from backfilld.state.store.errors import DatabaseUnavailable
 from tests.integration.api_world import Api, make_api
 
-DAMAGES = int(os.environ.get("DAMAGES", "60"))
+DAMAGES = int(os.environ.get("DAMAGES", "20"))
 PAGE = 4096
 PATHS = (
     *(
