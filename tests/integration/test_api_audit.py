@@ -55,6 +55,7 @@ def test_a_request_is_recorded_with_who_what_and_from_where(api: Api) -> None:
             "end": "2021-10-20",
             "dates": 3,
             "sources": "all",
+            "selection": None,
             "force": False,
             "priority": 0,
             "max_failures": None,
