@@ -278,8 +278,11 @@ class Invariants:
     def _entered(self, date: str, stage: Stage, before: set[tuple[str, str]]) -> None:
         """A state is entered only where nothing that all of its processors need is missing.
 
-        A processor whose gap is accepted needs nothing.
+        A processor whose gap is accepted needs nothing, and a state without a selected one is passed.
         """
+        selection = self.requests[self.dates[date]["backfill_id"]]["selection"]
+        if selection and not {p.name for p in stage.processors} & set(json.loads(selection)):
+            return
         blocked = [
             None if self.checks[date, p.name]["accepted_reason"] else next(self.needs.missing(date, p), None)
             for p in stage.processors
