@@ -75,8 +75,6 @@ def blindness(
         WarehouseError: the calendar, or the whole warehouse, could not be queried.
         ValueError: `start` is after `end`.
     """
-    if start > end:
-        raise ValueError(f"start {start} is after end {end}")
     snapshot = take_snapshot(pipeline, warehouse, start, end, now=now, purpose="quality")
     found = [
         blindness_of(pipeline, processor, processor.expect, list(complete_dates(processor, snapshot)))

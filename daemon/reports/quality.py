@@ -70,8 +70,6 @@ def quality(
         WarehouseError: the calendar, or the whole warehouse, could not be queried.
         ValueError: `start` is after `end`.
     """
-    if start > end:
-        raise ValueError(f"start {start} is after end {end}")
     snapshot = take_snapshot(pipeline, warehouse, start, end, now=now, purpose="quality")
     checked = [
         _processor(pipeline, p, snapshot) for p in pipeline.processors.values() if _has_quality_rules(p)

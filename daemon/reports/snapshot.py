@@ -101,7 +101,10 @@ def take_snapshot(
 
     Raises:
         WarehouseError: the calendar, or the whole warehouse, could not be queried.
+        ValueError: `start` is after `end`.
     """
+    if start > end:
+        raise ValueError(f"start {start} is after end {end}")
     first = calendar_start(pipeline, pipeline.needs.starting(start), start)
     counts = pipeline.seasons.counts_of(_span(first, end), warehouse.counts(first, end))
     days = {date: pipeline.seasons.day(date, known) for date, known in counts.items()}

@@ -86,8 +86,6 @@ def suggest(
         WarehouseError: the calendar, or the whole warehouse, could not be queried.
         ValueError: `start` is after `end`.
     """
-    if start > end:
-        raise ValueError(f"start {start} is after end {end}")
     snapshot = take_snapshot(pipeline, warehouse, start, end, now=now, purpose="quality")
     found = [
         _suggest(pipeline, processor, list(complete_dates(processor, snapshot)))

@@ -140,8 +140,6 @@ def validation(
         WarehouseError: the calendar, or the whole warehouse, could not be queried.
         ValueError: `start` is after `end`.
     """
-    if start > end:
-        raise ValueError(f"start {start} is after end {end}")
     return report(pipeline, take_snapshot(pipeline, warehouse, start, end, now=now, known=known))
 
 
