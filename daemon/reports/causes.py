@@ -25,7 +25,7 @@ from backfilld.state.store import calendar_days, checks, dates, holds
 from backfilld.state.store.database import Transaction
 
 _UNDECIDED = (Verdict.UNKNOWN, Verdict.RUNNING)
-"""Verdicts that the warehouse is asked about again by itself."""
+"""Verdicts that the daemon queries again without a request."""
 
 _FOR_OPERATOR = (WaitReason.PAUSED, WaitReason.UNSELECTED)
 """Waits that only an operator ends."""

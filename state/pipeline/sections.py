@@ -46,7 +46,7 @@ class WarehouseSettings(StrictModel):
     """Bytes that may be billed per quota day, in all; without it backfilld sets no limit."""
 
     def sql_problem(self, text: str) -> str:
-        """Why SQL of the file cannot be used on this warehouse; empty where only the warehouse can tell."""
+        """Why SQL of the file cannot be used on this warehouse; empty where only a query can show it."""
         del text
         return ""
 

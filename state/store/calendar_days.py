@@ -43,7 +43,7 @@ def for_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, Coun
 
 
 def unknown_between(tx: Connection, start: dt.date, end: dt.date) -> list[dt.date]:
-    """The dates that the calendar was not asked about, both ends included, oldest first."""
+    """The dates for which the calendar was not read, both ends included, oldest first."""
     here = calendar_days.c.date.between(start, end)
     days = (end - start).days + 1
     if tx.execute(select(func.count()).where(here)).scalar() == max(days, 0):

@@ -211,7 +211,7 @@ def make_dates_due(tx: Connection, wanted: Iterable[dt.date], at: float) -> None
 
 
 def make_backfill_due(tx: Connection, backfill_id: int, now: float) -> int:
-    """Have all live dates that a backfill wants looked at now."""
+    """Make all live dates due that a backfill wants."""
     return make_due(tx, now, dates.c.date.in_(wanted_dates(backfill_id)))
 
 
@@ -223,7 +223,7 @@ def make_waiting_due(
 
 
 def make_admitted_due(tx: Connection, now: float, *, after: dt.date, until: dt.date) -> None:
-    """Have live dates looked at now that were admitted: those later than `after`, up to `until`."""
+    """Make admitted live dates due: those later than `after`, up to `until`."""
     tx.execute(_WAKE_ADMITTED, {"_now": now, "_after": after, "_until": until})
 
 

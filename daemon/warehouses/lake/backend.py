@@ -142,7 +142,7 @@ class Lake:
                 cursor.execute(f"EXPLAIN {plan.sql}", plan.params)
 
     def _plan(self, query: Query, files_of: Callable[[str, Select], TableFiles]) -> _Plan:
-        """What DuckDB is asked: no SELECT of a table that has no files.
+        """The SQL for DuckDB: no SELECT of a table that has no files.
 
         Raises:
             QueryError: SQL of the pipeline file cannot be used.
