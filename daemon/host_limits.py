@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
+from backfilld.state.pipeline.adapters import LOCAL
 from backfilld.state.pipeline.pipeline import Pipeline
 
 _MOST_FILES = 1 << 16
@@ -21,7 +22,6 @@ _SHORTAGES = {
     errno.ENOSPC: "the disk of the state directory is full",
     errno.EDQUOT: "the disk quota of the state directory is used up",
 }
-_MOST_FILES = 1 << 16
 PAUSE_SECONDS = 5.0
 """How long no job is started after such an error."""
 _FILES_PER_JOB = 3
@@ -59,7 +59,7 @@ class Shortage:
 
 def slot_warnings(pipeline: Pipeline) -> Iterator[str]:
     """Whether this host lets as many local jobs run at the same time as the pipeline file has slots for."""
-    local = [section for section in pipeline.executor.values() if section.kind == "local"]
+    local = [section for section in pipeline.executor.values() if section.kind == LOCAL]
     slots = sum(section.slots or pipeline.jobs.slots for section in local)
     slots = min(slots, pipeline.jobs.slots)
     limits = (

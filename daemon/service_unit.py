@@ -97,11 +97,7 @@ class ServiceUnit:
         return f"ProtectSystem={system}"
 
     def _writable(self) -> list[str]:
-        listed = [
-            word.lstrip("-+")
-            for line in self.settings.get("ReadWritePaths", ())
-            for word in shlex.split(line)
-        ]
+        listed = [word.lstrip("-+") for word in self._words("ReadWritePaths")]
         state = [f"{_STATE}/{word}" for word in self._words("StateDirectory")]
         return [*listed, *state, *_ALWAYS_WRITABLE]
 

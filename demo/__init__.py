@@ -7,9 +7,10 @@ turn on its misbehaviour. Nothing here imports the daemon.
 * `processors`: the output, inputs and query of each job
 * `command_line`: the date options of each job, which differ
 * `lake`: partitions, the game schedule and the run history
-* `bigquery`: copies the output of jobs to a BigQuery emulator
+* `bigquery_copy`: copies the output of jobs to a BigQuery emulator
 * `job`: runs a job; `jobs/` has the fourteen command lines
-* `misbehave`: switches the misbehaviour of a job on
+* `misbehaviour`: switches the misbehaviour of a job on
+* `faults`: the three faults that `backfilld demo` shows
 * `run_log`: start and end of every job, for tests
 * `environment`: a fresh lake, a pipeline file and a daemon for `backfilld demo`
 """

@@ -21,7 +21,7 @@ class Fault:
     processor: str
     date: date
     kind: str
-    """A kind of `misbehave`."""
+    """A kind of `misbehaviour`."""
     times: int | None
     """How many runs misbehave; None: all."""
     verdicts: tuple[str, ...]

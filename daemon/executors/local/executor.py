@@ -229,8 +229,8 @@ class LocalExecutor:
     def _kill_leftovers(self, attempt: int, run: _LocalAttempt) -> bool:
         """Whether an ended job has no process left. Leftovers get the rest of its grace, then SIGKILL."""
         in_grace = run.kill_at is not None and time.monotonic() < run.kill_at
+        marks = Marks.of(run.identity, attempt)
         for _ in range(_KILL_ROUNDS):
-            marks = Marks.of(run.identity, attempt)
             left = self._finder.find(marks, excluding=run.identity.pid)
             if not left:
                 return True

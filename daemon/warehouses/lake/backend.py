@@ -19,6 +19,7 @@ import duckdb
 
 from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
 from backfilld.daemon.warehouses.lake.dialect import render
+from backfilld.daemon.warehouses.lake.from_bigquery.exactness import quoted
 from backfilld.daemon.warehouses.lake.layout import TableFiles, locate, read_layout
 from backfilld.daemon.warehouses.lake.settings import Dialect
 from backfilld.daemon.warehouses.lake.sources import all_files, drifted_file, source_of
@@ -197,8 +198,8 @@ class Lake:
                 files = all_files(self.root / schema / table)
                 if not files:
                     raise QueryError(f"{schema}.{table} has no files in the lake", inaccessible=True)
-                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(schema)}")
-                name = f"{_quoted(schema)}.{_quoted(table)}"
+                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+                name = f"{quoted(schema)}.{quoted(table)}"
                 view = f"CREATE VIEW {name} AS SELECT * FROM {source_of('column', _listed(files))}"  # noqa: S608  quoted
                 connection.execute(view)
             yield connection
@@ -273,10 +274,6 @@ def _connected(root: Path) -> duckdb.DuckDBPyConnection:
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _listed(paths: Collection[str]) -> str:

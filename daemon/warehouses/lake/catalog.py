@@ -20,7 +20,7 @@ from backfilld.daemon.warehouses.adapter import (
 )
 from backfilld.daemon.warehouses.lake.backend import missing_lake
 from backfilld.daemon.warehouses.lake.delta import is_delta
-from backfilld.daemon.warehouses.lake.layout import foreign_format, read_layout
+from backfilld.daemon.warehouses.lake.layout import foreign_format, is_doubled, read_layout
 from backfilld.daemon.warehouses.lake.sources import all_files
 
 
@@ -99,7 +99,7 @@ def _layout_findings(table: str, column: str, directory: Path) -> Iterator[Findi
     if layout.undated_directories:
         yield failed(f"{table}: {layout.undated_directories[0]} names no date", hint)
     for date, directories in layout.dates.items():
-        if len({os.path.dirname(path) for path in directories}) < len(directories):
+        if is_doubled(directories):
             yield failed(f"{table}: {date} lies in {' and '.join(sorted(directories))}", "keep one of them")
     if layout.undated_files and layout.dates:
         count = len(layout.undated_files)

@@ -27,7 +27,6 @@ class DeltaFile:
 class DeltaFiles:
     """The current version of a Delta table."""
 
-    version: int
     partition_columns: Sequence[str]
     """In lower case."""
     files: Sequence[DeltaFile]
@@ -54,9 +53,7 @@ def read(directory: Path) -> DeltaFiles:
         _require_plain_files(directory, table.protocol().reader_features or ())
         columns = [column.lower() for column in table.metadata().partition_columns]
         actions: Any = table.get_add_actions(flatten=True)
-        return DeltaFiles(
-            version=table.version(), partition_columns=columns, files=_files(directory, actions)
-        )
+        return DeltaFiles(partition_columns=columns, files=_files(directory, actions))
     except (DeltaError, OSError, ValueError) as error:
         raise QueryError(f"the log of the Delta table {directory} cannot be read: {error}") from error
 

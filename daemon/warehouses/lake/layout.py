@@ -63,8 +63,7 @@ def locate(directory: Path, column: str, dates: Collection[dt.date]) -> TableFil
     """
     if delta.is_delta(directory):
         return _of_delta(directory, column, dates)
-    if kind := foreign_format(directory):
-        raise QueryError(f"{directory} is {kind} table, which a lake does not read; write Parquet or Delta")
+    require_readable(directory)
     layout = read_layout(directory, column)
     if layout.dates:
         return _of_directories(layout, column, dates)
@@ -72,6 +71,12 @@ def locate(directory: Path, column: str, dates: Collection[dt.date]) -> TableFil
         example = layout.undated_directories[0]
         raise QueryError(f"no directory names a date: {example}; write {column}=2024-03-01")
     return TableFiles(kind="column", files=layout.undated_files)
+
+
+def require_readable(directory: Path) -> None:
+    """Raise a QueryError for a directory in a table format that is not read."""
+    if kind := foreign_format(directory):
+        raise QueryError(f"{directory} is {kind} table, which a lake does not read; write Parquet or Delta")
 
 
 def foreign_format(directory: Path) -> str:
@@ -96,10 +101,8 @@ def read_layout(directory: Path, column: str) -> Layout:
     layout, now = Layout(), time.time_ns()
     _scan(os.fspath(directory), column.lower(), {}, layout)
     if layout.is_flat and not layout.undated_files and now - changed > _SETTLED:
-        _layouts[key] = (
-            changed,
-            layout,
-        )  # all that can change is entries of the directory, which is its time
+        # All that can change is entries of the directory, which changes its time.
+        _layouts[key] = changed, layout
     else:
         _layouts.pop(key, None)
     return layout
@@ -150,13 +153,17 @@ def _date(year: int, month: int, day: int) -> dt.date | None:
         return None
 
 
+def is_doubled(directories: Sequence[str]) -> bool:
+    """Whether directories of one date lie beside each other, so that it is unclear which one holds."""
+    return len({os.path.dirname(path) for path in directories}) < len(directories)
+
+
 def _of_directories(layout: Layout, column: str, dates: Collection[dt.date]) -> TableFiles:
     files: dict[str, dt.date] = {}
     is_hive = True
     for date in sorted(dates):
         directories = layout.dates.get(date, [])
-        parents = {os.path.dirname(directory) for directory in directories}
-        if len(parents) < len(directories):
+        if is_doubled(directories):
             names = " and ".join(sorted(directories))
             raise QueryError(f"{date} lies in two directories, {names}; keep one of them", file_scoped=True)
         for directory in directories:
@@ -170,7 +177,8 @@ def _of_delta(directory: Path, column: str, dates: Collection[dt.date]) -> Table
     if column.lower() not in table.partition_columns:
         return TableFiles(kind="column", files=[file.path for file in table.files])
     dated = [(file.path, _partition_date(file.partition.get(column.lower()))) for file in table.files]
-    wanted = [(path, date) for path, date in dated if date is not None and date in set(dates)]
+    days = set(dates)
+    wanted = [(path, date) for path, date in dated if date is not None and date in days]
     return TableFiles(kind="mapped", files=[path for path, _ in wanted], dates=[date for _, date in wanted])
 
 

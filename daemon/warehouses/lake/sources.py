@@ -6,10 +6,9 @@ from pathlib import Path
 
 import duckdb
 
-from backfilld.daemon.warehouses.adapter import QueryError
 from backfilld.daemon.warehouses.lake import delta
 from backfilld.daemon.warehouses.lake.files import finished_files
-from backfilld.daemon.warehouses.lake.layout import Kind, foreign_format
+from backfilld.daemon.warehouses.lake.layout import Kind, require_readable
 
 
 def source_of(kind: Kind, files: str, column: str = "", dates: str = "") -> str:
@@ -33,8 +32,7 @@ def all_files(directory: Path) -> list[str]:
     """
     if delta.is_delta(directory):
         return [file.path for file in delta.read(directory).files]
-    if kind := foreign_format(directory):
-        raise QueryError(f"{directory} is {kind} table, which a lake does not read; write Parquet or Delta")
+    require_readable(directory)
     return finished_files(directory)
 
 

@@ -22,6 +22,11 @@ class NotExactError(BackfilldError):
         super().__init__(" ".join(node.sql("bigquery").split()))
 
 
+def quoted(name: str) -> str:
+    """A name in quotes."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def require(node: exp.Expr, exact: bool) -> None:
     """Refuse an expression that is not carried exactly.
 

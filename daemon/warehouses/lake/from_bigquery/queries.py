@@ -10,7 +10,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from backfilld.daemon.warehouses.adapter import QueryError
-from backfilld.daemon.warehouses.lake.from_bigquery.exactness import NotExactError
+from backfilld.daemon.warehouses.lake.from_bigquery.exactness import NotExactError, quoted
 from backfilld.daemon.warehouses.lake.from_bigquery.expressions import EXPRESSIONS, IMPLIED
 from backfilld.daemon.warehouses.sql.pipeline_sql import strip_colors
 
@@ -68,14 +68,13 @@ def _select(node: exp.Expr) -> str:
     if source := node.args.get("from_"):
         parts.append(f" FROM {_source(source.this)}")
     parts += [_join(join) for join in node.args.get("joins") or ()]
-    for key, words in (("where", "WHERE"), ("having", "HAVING")):
-        if clause := node.args.get(key):
-            parts.append(f" {words} {_emit(clause.this)}")
+    if where := node.args.get("where"):
+        parts.append(f" WHERE {_emit(where.this)}")
     if group := node.args.get("group"):
         _only(group, "expressions")
-        parts.insert(
-            -1 if node.args.get("having") else len(parts), f" GROUP BY {_ordinals(group.expressions)}"
-        )
+        parts.append(f" GROUP BY {_ordinals(group.expressions)}")
+    if having := node.args.get("having"):
+        parts.append(f" HAVING {_emit(having.this)}")
     if order := node.args.get("order"):
         parts.append(f" ORDER BY {_ordinals(_ordered(order))}")
     return "".join(parts)
@@ -96,13 +95,13 @@ def _with(node: exp.Expr) -> str:
     tables = []
     for table in clause.expressions:
         _only(table, "this", "alias")
-        tables.append(f"{_name(table.alias)} AS ({_emit(table.this)})")
+        tables.append(f"{quoted(table.alias)} AS ({_emit(table.this)})")
     return f"WITH {', '.join(tables)} "
 
 
 def _projection(node: exp.Expr) -> str:
     if isinstance(node, exp.Alias):
-        return f"{_emit(node.this)} AS {_name(node.alias)}"
+        return f"{_emit(node.this)} AS {quoted(node.alias)}"
     if isinstance(node, exp.Star):
         _only(node)
         return "*"
@@ -127,8 +126,8 @@ def _source(node: exp.Expr) -> str:
     """A table, a subquery, or the elements of an array."""
     if isinstance(node, exp.Table):
         _only(node, "this", "db", "catalog", "alias")
-        path = ".".join(_name(part.name) for part in node.parts)
-        return path + (f" AS {_name(node.alias)}" if node.alias else "")
+        path = ".".join(quoted(part.name) for part in node.parts)
+        return path + (f" AS {quoted(node.alias)}" if node.alias else "")
     if isinstance(node, exp.Unnest):
         return _elements(node)
     if isinstance(node, exp.Subquery):
@@ -148,12 +147,12 @@ def _elements(node: exp.Unnest) -> str:
         or not isinstance(node.expressions[0], exp.Column)
     ):
         raise NotExactError(node)
-    return f"(SELECT UNNEST({_emit(node.expressions[0])}) AS {_name(names[0].name)})"
+    return f"(SELECT UNNEST({_emit(node.expressions[0])}) AS {quoted(names[0].name)})"
 
 
 def _subquery(node: exp.Expr) -> str:
     _only(node, "this", "alias")
-    return f"({_emit(node.this)})" + (f" AS {_name(node.alias)}" if node.alias else "")
+    return f"({_emit(node.this)})" + (f" AS {quoted(node.alias)}" if node.alias else "")
 
 
 def _join(node: exp.Expr) -> str:
@@ -165,7 +164,7 @@ def _join(node: exp.Expr) -> str:
     if on := node.args.get("on"):
         return f" {text} ON {_emit(on)}"
     if using := node.args.get("using"):
-        return f" {text} USING ({', '.join(_name(column.name) for column in using)})"
+        return f" {text} USING ({', '.join(quoted(column.name) for column in using)})"
     return f" CROSS JOIN {_source(node.this)}"
 
 
@@ -173,7 +172,3 @@ def _union(node: exp.Expr) -> str:
     _only(node, "this", "expression", "distinct", "with_")
     words = "UNION" if node.args.get("distinct") else "UNION ALL"
     return f"{_with(node)}{_emit(node.this)} {words} {_emit(node.expression)}"
-
-
-def _name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

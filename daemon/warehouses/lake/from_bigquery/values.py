@@ -7,7 +7,13 @@ import re
 from sqlglot import exp
 
 from backfilld.daemon.warehouses.lake.from_bigquery.comparisons import compare
-from backfilld.daemon.warehouses.lake.from_bigquery.exactness import Emit, NotExactError, Writer, require
+from backfilld.daemon.warehouses.lake.from_bigquery.exactness import (
+    Emit,
+    NotExactError,
+    Writer,
+    quoted,
+    require,
+)
 
 _OPTIONAL_GROUP = re.compile(r"\||\)[?*{]")
 
@@ -27,7 +33,7 @@ def column(node: exp.Expr) -> str:
     if isinstance(node.this, exp.Star):
         raise NotExactError(node)
     parts = node.parts if isinstance(node, exp.Column) else [node.this]
-    return ".".join('"' + part.name.replace('"', '""') + '"' for part in parts)
+    return ".".join(quoted(part.name) for part in parts)
 
 
 def case(emit: Emit, node: exp.Expr) -> str:
