@@ -223,10 +223,11 @@ def _body() -> object:
 
 def _refuse_repeated_keys(pairs: list[tuple[str, object]]) -> None:
     """Refuse an object with a key twice: a proxy before the daemon may use the other value."""
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
+    known: set[str] = set()
+    for name, _ in pairs:
+        if name in known:
             raise BadInput.for_field(name, "is given more than once")
+        known.add(name)
 
 
 def _to_response(reply: ResponseModel | Reply | Response) -> Response:

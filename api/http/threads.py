@@ -86,8 +86,8 @@ class Lanes:
 
     def shutdown(self, cancel_pending: bool = True, timeout: float = 5.0) -> Any:
         """End the threads, within `timeout` seconds for each lane whose threads are still busy."""
+        self.hurry()
         for threads in self._threads.values():
-            threads.stopping.set()
             threads.set_thread_count(0)
         for threads in self._threads.values():
             threads.shutdown(cancel_pending, timeout)

@@ -12,7 +12,6 @@ def render(name: str, **context: Any) -> Response:
     folder = "parts/" if request.args.get("part") else ""
     response = Response(render_template(f"{folder}{name}.html", **context))
     response.add_etag()
-    response.make_conditional(request)
     return response
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backfilld.api.daemon_protocol import DaemonService
@@ -54,25 +54,24 @@ def apply(service: DaemonService, selection: GridSelection, by: Actor) -> Applie
     changes = preview(service, selection).changes
     if selection.do is GridAction.RETRY:
         return retry_dates(service, list(changes), by)
-    result = Applied()
-    for date, processors in changes.items():
-        try:
-            for name in processors:
-                service.commands.accept(date, name, by=by, reason=selection.reason or "")
-        except (Conflict, NotFound) as error:
-            result.refused[date] = str(error)
-        else:
-            result.changed.append(date)
-    service.wake()
-    return result
+
+    def accept(date: dt.date) -> None:
+        for name in changes[date]:
+            service.commands.accept(date, name, by=by, reason=selection.reason or "")
+
+    return _each(service, list(changes), accept)
 
 
 def retry_dates(service: DaemonService, chosen: Sequence[dt.date], by: Actor) -> Applied:
     """Put ended dates back to pending, each by itself."""
+    return _each(service, chosen, lambda date: service.commands.retry_date(date, by=by))
+
+
+def _each(service: DaemonService, chosen: Sequence[dt.date], change: Callable[[dt.date], object]) -> Applied:
     result = Applied()
     for date in chosen:
         try:
-            service.commands.retry_date(date, by=by)
+            change(date)
         except (Conflict, NotFound) as error:
             result.refused[date] = str(error)
         else:

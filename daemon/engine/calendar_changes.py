@@ -12,17 +12,16 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 
 from backfilld.daemon.engine import regressed_dates, upstream
-from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.requeue import requeued_event
+from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.requeue import readmit
 from backfilld.daemon.events import Event
 from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.machine import FINAL, Trigger
-from backfilld.state.store import calendar_days, checks, dates, transitions, upstream_checks
+from backfilld.state.rules.machine import FINAL
+from backfilld.state.store import calendar_days, checks, dates, upstream_checks
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.transitions import DateStatus, Transition
 
 CHUNK = 5000
 """How many dates one statement names at most."""
@@ -74,7 +73,6 @@ def _readmit(
     stored: Mapping[dt.date, Mapping[str, CheckRow]],
 ) -> list[Event]:
     """Put admitted dates back that are no longer expected and had no attempt."""
-    now = context.now()
     counts = calendar_days.for_dates(tx, rows)
     events: list[Event] = []
     for row in rows.values():
@@ -82,11 +80,7 @@ def _readmit(
         admitted = row.state != PENDING and row.state not in FINAL
         if day is None or day.expected or not admitted or _touched(stored[row.date].values()):
             continue
-        reason = f"no longer expected: {day.reason}"
-        transition = Transition(trigger=Trigger.READMIT, target=PENDING, reason=reason)
-        status = DateStatus(waiting=WaitReason.ENGINE, due_at=now, entered_at=now)
-        transitions.move(tx, row, [transition], status, actor=ACTOR, now=now)
-        events.append(requeued_event(row, Trigger.READMIT, actor=ACTOR, reason=reason))
+        events.append(readmit(tx, context, row, f"no longer expected: {day.reason}"))
     return events
 
 

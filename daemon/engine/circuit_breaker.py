@@ -13,7 +13,7 @@ from backfilld.daemon.events import Incident
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.attempt_limits import attempts_of, confirmation_due
-from backfilld.state.rules.verdict import Verdict
+from backfilld.state.rules.verdict import UNCERTAIN, Verdict
 from backfilld.state.store import circuit_breaker
 from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
@@ -37,7 +37,7 @@ def count(
             results[_attempt(check)].append(result)
     incidents = []
     for (name, *_), of_attempt in results.items():
-        errors = [r for r in of_attempt if r.judgement.verdict not in (Verdict.UNKNOWN, Verdict.RUNNING)]
+        errors = [r for r in of_attempt if r.judgement.verdict not in UNCERTAIN]
         if any(result.judgement.verdict.satisfied for result in errors):
             circuit_breaker.reset(tx, name)
         elif errors:

@@ -24,7 +24,6 @@ from backfilld.daemon.engine import (
 )
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.ratio_references import new_reference, stored_reference
-from backfilld.daemon.engine.regressed_dates import UNCERTAIN
 from backfilld.daemon.events import Incident
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
 from backfilld.state.records import CheckRow
@@ -33,7 +32,7 @@ from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.judge import Judgement, judge
-from backfilld.state.rules.verdict import Verdict
+from backfilld.state.rules.verdict import UNCERTAIN, Verdict
 from backfilld.state.store import (
     attempt_verdicts,
     attempts,

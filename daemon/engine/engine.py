@@ -11,18 +11,16 @@ from backfilld.daemon.engine.advance import Advancer
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.daemon.engine.calendar_changes import apply_pipeline_changes
 from backfilld.daemon.engine.collect_evidence import Validator
-from backfilld.daemon.engine.context import ACTOR, EngineContext
+from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.launch import Launcher
-from backfilld.daemon.engine.requeue import requeued_event
+from backfilld.daemon.engine.requeue import readmit
 from backfilld.daemon.engine.revalidation import Sweeper
 from backfilld.daemon.engine.selected import unselected_missing
 from backfilld.daemon.events import Incident
 from backfilld.daemon.executors.adapter import Executor
 from backfilld.daemon.warehouses.adapter import Warehouse
-from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.records import DateRow
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.machine import Trigger
 from backfilld.state.store import (
     attempts,
     check_resets,
@@ -32,10 +30,8 @@ from backfilld.state.store import (
     due_work,
     holds,
     pipeline_versions,
-    transitions,
 )
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.transitions import DateStatus, Transition
 
 
 class Engine:
@@ -170,13 +166,8 @@ class Engine:
             dates.make_due(tx, now)
             events = apply_pipeline_changes(tx, self.context)
             misplaced = self._misplaced_dates(tx)
-            for row, reason in misplaced:
-                transition = Transition(trigger=Trigger.READMIT, target=PENDING, reason=reason)
-                status = DateStatus(waiting=WaitReason.ENGINE, due_at=now, entered_at=now)
-                transitions.move(tx, row, [transition], status, actor=ACTOR, now=now)
-        self.context.emit_all(events)
-        for row, reason in misplaced:
-            self.context.emit(requeued_event(row, Trigger.READMIT, actor=ACTOR, reason=reason))
+            moves = [readmit(tx, self.context, row, reason) for row, reason in misplaced]
+        self.context.emit_all([*events, *moves])
 
     def _misplaced_dates(self, tx: Transaction) -> list[tuple[DateRow, str]]:
         """Dates in states that today's pipeline file would not have brought them to, and why."""

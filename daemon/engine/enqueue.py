@@ -135,7 +135,7 @@ class Enqueuer:
         existing: Mapping[dt.date, DateRow],
         warning: str,
     ) -> list[DateResult]:
-        wanted = interests.wanted(tx, [row.date for row in existing.values() if row.state not in FINAL])
+        wanted = interests.owners(tx, [row.date for row in existing.values() if row.state not in FINAL])
         counts_by_date = calendar_days.between(tx, request.dates[0], request.dates[-1])
         stored_checks = checks.for_dates(tx, [row.date for row in existing.values() if row.state == DONE])
         details = []

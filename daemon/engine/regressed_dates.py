@@ -19,12 +19,9 @@ from backfilld.state.formatting import format_counts
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.outcome import Outcome
-from backfilld.state.rules.verdict import Verdict
+from backfilld.state.rules.verdict import UNCERTAIN
 from backfilld.state.store import calendar_days, checks, date_marks
 from backfilld.state.store.database import Transaction
-
-UNCERTAIN = (Verdict.UNKNOWN, Verdict.RUNNING)
-"""Verdicts that say nothing about the rows."""
 
 
 def update(tx: Transaction, context: EngineContext, judged_dates: Collection[dt.date]) -> list[Incident]:

@@ -1,16 +1,18 @@
-"""Requeues ended dates: puts them back to `pending` for the backfills that wanted them."""
+"""Puts dates back to `pending`: ended ones for the backfills that wanted them, and admitted ones."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.records import DateRow, RunMode
+from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import Trigger
 from backfilld.state.store import backfills, interests, notifications, transitions
 from backfilld.state.store.database import Transaction
+from backfilld.state.store.transitions import DateStatus, Transition
 
 
 def requeue(
@@ -46,6 +48,15 @@ def requeue(
         failed = backfills.failed_dates(tx, backfill.id)
         backfills.change(tx, backfill.id, {"failures_baseline": min(backfill.failures_baseline, failed)})
     return [requeued_event(row, trigger, actor=actor, reason=reason) for row in chosen]
+
+
+def readmit(tx: Transaction, context: EngineContext, row: DateRow, reason: str) -> DateMoved:
+    """Put an admitted date back to `pending`, from where it starts again. The caller emits the move."""
+    now = context.now()
+    transition = Transition(trigger=Trigger.READMIT, target=PENDING, reason=reason)
+    status = DateStatus(waiting=WaitReason.ENGINE, due_at=now, entered_at=now)
+    transitions.move(tx, row, [transition], status, actor=ACTOR, now=now)
+    return requeued_event(row, Trigger.READMIT, actor=ACTOR, reason=reason)
 
 
 def _return_to_lead(tx: Transaction, ended: Sequence[DateRow]) -> list[DateRow]:

@@ -1,4 +1,4 @@
-"""The reasons that transitions and waits are recorded with."""
+"""The reasons that transitions are recorded with."""
 
 from __future__ import annotations
 
@@ -6,16 +6,9 @@ from collections.abc import Mapping
 
 from backfilld.state.formatting import format_counts
 from backfilld.state.pipeline.phase import Stage
-from backfilld.state.records import BackfillRow, CheckRow
+from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import Advance
-
-
-def paused_reason(backfill: BackfillRow) -> str:
-    """Why no job of a backfill may start; empty where jobs may."""
-    if backfill.stopped_at is not None:
-        return f"backfill {backfill.id} is stopped: {backfill.stop_reason}"
-    return f"backfill {backfill.id} is paused" if backfill.paused_at is not None else ""
 
 
 def admission_reason(day: Day) -> str:

@@ -225,8 +225,10 @@ def _wake_up_to_next_missing(
 
 def create_needed_checks(tx: Transaction, context: EngineContext, admitted: Sequence[Day]) -> None:
     """Create checks for the earlier dates that admitted dates need, where they were never enqueued."""
+    if not admitted:
+        return
     graph, seasons = needs_graph(tx, context.pipeline), context.pipeline.seasons
-    for need in graph.all_earlier if admitted else ():
+    for need in graph.all_earlier:
         ends = sorted(day.date for day in admitted)
         starts = [graph.start(need, end) for end in ends]
         names = with_references(context.pipeline, need.of)

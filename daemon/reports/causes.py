@@ -20,12 +20,9 @@ from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.ownership import Ownership
-from backfilld.state.rules.verdict import Verdict
+from backfilld.state.rules.verdict import UNCERTAIN
 from backfilld.state.store import calendar_days, checks, dates, holds
 from backfilld.state.store.database import Transaction
-
-_UNDECIDED = (Verdict.UNKNOWN, Verdict.RUNNING)
-"""Verdicts that the daemon queries again without a request."""
 
 _FOR_OPERATOR = (WaitReason.PAUSED, WaitReason.UNSELECTED)
 """Waits that only an operator ends."""
@@ -168,4 +165,4 @@ def held_by_operator(active_holds: Sequence[HoldRow]) -> dict[WaitReason, str]:
 
 def _is_decided(check: CheckRow | None) -> bool:
     """Whether the warehouse has answered, so that it is not asked again soon."""
-    return check is not None and check.asked_at is not None and check.verdict not in _UNDECIDED
+    return check is not None and check.asked_at is not None and check.verdict not in UNCERTAIN

@@ -42,7 +42,7 @@ class Trigger(StrEnum):
     RECOVER = "recover"
     """The output that a date failed for has appeared, and its backfill is still active."""
     READMIT = "readmit"
-    """The pipeline file changed under a live date, or a reference was lost: it starts again."""
+    """The file, the calendar, an earlier output or a request changed under a live date: it starts again."""
 
 
 FINAL = frozenset({DONE, FAILED})

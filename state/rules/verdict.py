@@ -55,3 +55,7 @@ _SYMBOLS = {
     Verdict.RUNNING: "▷",
     Verdict.UNKNOWN: "△",
 }
+
+
+UNCERTAIN = (Verdict.UNKNOWN, Verdict.RUNNING)
+"""Verdicts that say nothing about the rows: the daemon queries again without a request."""

@@ -42,7 +42,7 @@ _KEPT_WHEN_READMITTED = (
     "accepted_by",
     "accepted_reason",
 )
-"""Columns that a check keeps when a changed pipeline file puts its date back."""
+"""Columns that a check keeps when its date is put back in the middle of its work."""
 
 
 def reset_for(

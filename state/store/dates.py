@@ -47,11 +47,7 @@ _ALL_LIVE = select(dates).where(_LIVE)
 _LIVE_SPAN = select(func.min(dates.c.date), func.max(dates.c.date)).where(_LIVE)
 _SET_SEASON = update(dates).where(_THIS).values(season=bindparam("_season"))
 _WAKE = update(dates).where(_LIVE, _THIS).values(due_at=bindparam("_at"))
-_WAKE_WAITING = (
-    update(dates)
-    .where(_LIVE, _WAITS, _LATER, dates.c.date <= bindparam("_until"))
-    .values(due_at=bindparam("_now"))
-)
+_WAKE_WAITING = update(dates).where(_LIVE, _WAITS).values(due_at=bindparam("_now"))
 _WAKE_ADMITTED = (
     update(dates)
     .where(_LIVE, dates.c.state != PENDING, _LATER, dates.c.date <= bindparam("_until"))
@@ -215,11 +211,9 @@ def make_backfill_due(tx: Connection, backfill_id: int, now: float) -> int:
     return make_due(tx, now, dates.c.date.in_(wanted_dates(backfill_id)))
 
 
-def make_waiting_due(
-    tx: Connection, waiting: str, now: float, after: dt.date = dt.date.min, until: dt.date = dt.date.max
-) -> None:
-    """Have dates that wait for one thing looked at now: those later than `after`, up to `until`."""
-    tx.execute(_WAKE_WAITING, {"_waiting": waiting, "_now": now, "_after": after, "_until": until})
+def make_waiting_due(tx: Connection, waiting: str, now: float) -> None:
+    """Make the dates due that wait for one thing."""
+    tx.execute(_WAKE_WAITING, {"_waiting": waiting, "_now": now})
 
 
 def make_admitted_due(tx: Connection, now: float, *, after: dt.date, until: dt.date) -> None:

@@ -102,15 +102,6 @@ def owners(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, list[In
     return found
 
 
-def wanted(tx: Connection, live: Collection[dt.date]) -> set[dt.date]:
-    """Those of some live dates that a backfill wants that is not being cancelled."""
-    if not live:
-        return set()
-    query = select(backfill_dates.c.date).where(IS_WANTED, _NOT_CANCELLED).distinct()
-    between = query.where(backfill_dates.c.date.between(min(live), max(live)))
-    return set(tx.scalars(between)).intersection(live)
-
-
 def widened(tx: Connection, live: Collection[dt.date], selection: Collection[str] | None) -> set[dt.date]:
     """The live dates none of whose backfills select all of a selection (None: all processors)."""
     narrow = select(backfills.c.id).where(backfills.c.selection.is_not(None)).limit(1)

@@ -87,7 +87,6 @@ dates = Table(
     CheckConstraint(f"(state IN ('{DONE}', '{FAILED}')) = (ended_at IS NOT NULL)", name="end_is_final"),
     partial_index("dates_due", "due_at", text("priority DESC"), "date", where="due_at IS NOT NULL"),
     Index("dates_state", "state", "date"),
-    Index("dates_backfill", "backfill_id", "state"),
     Index("dates_waiting", "waiting", "date"),
     Index("dates_ended", "ended_at"),
     partial_index(

@@ -139,7 +139,7 @@ def dismiss(tx: Connection, created: Sequence[dict[str, object]], reasons: Seque
 
 
 def readmitted(tx: Connection, pending: Sequence[DateRow]) -> set[dt.date]:
-    """The pending dates whose last transition is a readmission after a change of the pipeline file."""
+    """The pending dates whose last transition is a readmission, in the middle of their work."""
     moved = {row.date: row.version for row in pending if row.version}
     if not moved:
         return set()

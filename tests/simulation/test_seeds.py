@@ -175,14 +175,14 @@ def believe_reruns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 PLANTED = [
-    (believe_errors, 62, {"gates in order", "an error is never an answer"}),
+    (believe_errors, 65, {"gates in order", "an error is never an answer"}),
     (forget_the_sequence, 0, {"sequential over all dates"}),
     (ignore_holes, 9, {"no attempt starts before what it needs", "no holes in the lookback"}),
     (count_no_moves, 0, {"counts equal rows"}),
     (never_give_up, 3, {"attempts are bounded", "every wait is true", "backoff"}),
-    (trust_the_exit_code, 0, {"validation first", "liveness"}),
-    (forget_to_wake, 4, {"every wait is true", "a stop stops"}),
-    (leave_running_jobs_behind, 0, {"liveness"}),
+    (trust_the_exit_code, 0, {"after", "validation first", "liveness"}),
+    (forget_to_wake, 0, {"every wait is true", "a stop stops"}),
+    (leave_running_jobs_behind, 0, {"liveness", "what cannot go on says so"}),
     (end_under_an_attempt, 334, {"nothing ends under an attempt"}),
     (mark_nothing_stale, 5, {"what is computed from older rows is stale"}),
     (believe_what_is_done, 4, {"a done date tells what it lacks"}),

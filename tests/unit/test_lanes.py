@@ -20,6 +20,8 @@ from backfilld.api.http.lanes import BURST_SECONDS, LIMITS, LONGEST_REST, FairQu
         ("POST", "/v1/backfills/7/cancel", Lane.STEER),
         ("POST", "/v1/backfills", Lane.ENQUEUE),
         ("POST", "/v1/dates/retry", Lane.ENQUEUE),
+        ("POST", "/grid", Lane.ENQUEUE),
+        ("POST", "/dates", Lane.ENQUEUE),
         ("GET", "/v1/backfills", Lane.READ),
         ("GET", "/", Lane.READ),
         ("GET", "/livez/", Lane.READ),

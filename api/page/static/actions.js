@@ -52,7 +52,7 @@ function showProblem(text) {
 }
 
 // The reason from the dialog; "" without a dialog; null if the dialog was closed.
-export function confirm({ title, reason }, label) {
+function confirm({ title, reason }, label) {
   if (!title && !reason) return "";
   const field = dialog.querySelector("input");
   dialog.querySelector("h2").textContent = label;

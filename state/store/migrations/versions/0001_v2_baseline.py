@@ -78,7 +78,6 @@ dates = Table(
     CheckConstraint("(state IN ('done', 'failed')) = (ended_at IS NOT NULL)", name="end_is_final"),
     _partial("dates_due", "due_at", text("priority DESC"), "date", where="due_at IS NOT NULL"),
     Index("dates_state", "state", "date"),
-    Index("dates_backfill", "backfill_id", "state"),
     Index("dates_waiting", "waiting", "date"),
     Index("dates_ended", "ended_at"),
     _partial(
