@@ -185,10 +185,8 @@ def _accepted(check: CheckRow) -> _Step:
 
 
 def _satisfied(check: CheckRow, may_run: bool) -> _Step | None:
-    """Satisfied where nothing more is needed. A complete processor that is to be rewritten runs once."""
-    forced = (
-        may_run and check.awaits_rewrite and check.attempt_count == 0 and check.verdict is Verdict.COMPLETE
-    )
+    """Satisfied where nothing more is needed. A complete output that awaits its rewrite is not satisfied."""
+    forced = may_run and check.awaits_rewrite and check.verdict is Verdict.COMPLETE
     return _Step(_Kind.SATISFIED) if check.verdict.satisfied and not forced else None
 
 

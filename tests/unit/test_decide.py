@@ -215,9 +215,19 @@ def test_a_date_never_fails_under_a_running_attempt():
     assert decision.waiting is WaitReason.ATTEMPT
 
 
-def test_force_runs_a_complete_processor_once():
-    assert decided(PHASE3, check("team", mode="force")).processors == ("team",)
-    assert decided(PHASE3, check("team", mode="force", attempt_count=1)) == Advance()
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_a_complete_output_that_awaits_its_rewrite_runs_whatever_attempts_were_kept(kept):
+    awaiting = check("team", mode="force", attempt_count=kept, satisfied=False)
+    assert decided(PHASE3, awaiting).processors == ("team",)
+
+
+def test_a_rewrite_without_a_proof_ends_with_its_last_attempt():
+    awaiting = check("team", mode="force", attempt_count=3, satisfied=False)
+    assert isinstance(decided(PHASE3, awaiting), Fail)
+
+
+def test_a_rewritten_output_does_not_run_again():
+    assert decided(PHASE3, check("team", mode="normal", attempt_count=1)) == Advance()
 
 
 def test_force_without_sources_leaves_complete_sources_as_they_are():
