@@ -185,6 +185,9 @@ class Invariants:
                 raise Violation(
                     "nothing ends under an attempt", f"{date} ended while {processor} {number} runs"
                 )
+            if (date, processor) in self.satisfied:
+                told = f"{processor} of {date} is satisfied while attempt {number} writes it"
+                raise Violation("no need is satisfied by a running attempt", told)
         for row in self.checks.values():
             holder = self.dates.get(row["date"])
             if row["runnable"] and (holder is None or holder["state"] in FINAL):
