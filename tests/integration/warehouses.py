@@ -29,7 +29,7 @@ Row = Mapping[str, Any]
 
 _projects = itertools.count(1)
 _DUCKDB = {"INT64": "BIGINT", "FLOAT64": "DOUBLE", "STRING": "VARCHAR", "BOOL": "BOOLEAN"}
-_FIRST, _LAST = "DATE '2021-10-19'", "DATE '2022-06-25'"
+FIRST_DAY, LAST_DAY = "2021-10-19", "2022-06-25"
 """The days that `fill` fills: 250."""
 
 
@@ -64,8 +64,8 @@ class House(Protocol):
         """The warehouse of such a pipeline; it is closed when the test ends."""
 
 
-class _Told:
-    """Who is told of queries and errors, and the warehouses that were opened."""
+class Recorded:
+    """Counts queries and errors, and closes the warehouses that were opened."""
 
     def __init__(self) -> None:
         self.queries: list[tuple[str, int]] = []
@@ -88,7 +88,7 @@ class _Told:
         self.errors += 1
 
 
-class LakeHouse(_Told):
+class LakeHouse(Recorded):
     """A lake in the test's own directory."""
 
     kind = "lake"
@@ -102,7 +102,7 @@ class LakeHouse(_Told):
     def put(
         self, table: str, rows: Sequence[Row], *, by: str = "game_date", types: Row | None = None
     ) -> None:
-        known = _typed(rows, types)
+        known = typed(rows, types)
         known.setdefault("loaded_by", "STRING")  # a file needs a column beside the partition's
         columns = ", ".join(f"{name} {_DUCKDB.get(kind, kind)}" for name, kind in known.items())
         with duckdb.connect() as connection:
@@ -117,7 +117,8 @@ class LakeHouse(_Told):
             written.replace(file)
 
     def fill(self, table: str, select: str, *, by: str = "game_date") -> None:
-        dates = f"(SELECT unnest(generate_series({_FIRST}, {_LAST}, INTERVAL 1 DAY))::DATE AS day)"
+        series = f"generate_series(DATE '{FIRST_DAY}', DATE '{LAST_DAY}', INTERVAL 1 DAY)"
+        dates = f"(SELECT unnest({series})::DATE AS day)"
         with duckdb.connect() as connection:
             connection.execute(f"CREATE TABLE t AS {select.format(dates=dates, double='DOUBLE')}")
             self._write(connection, "t", table, by)
@@ -145,7 +146,7 @@ class LakeHouse(_Told):
         )
 
 
-class BigQueryHouse(_Told):
+class BigQueryHouse(Recorded):
     """A project of its own on the emulator."""
 
     kind = "bigquery"
@@ -167,7 +168,7 @@ class BigQueryHouse(_Told):
     def put(
         self, table: str, rows: Sequence[Row], *, by: str = "game_date", types: Row | None = None
     ) -> None:
-        known = _typed(rows, types)
+        known = typed(rows, types)
         if table not in self._made:
             columns = ", ".join(f"{name} {kind}" for name, kind in known.items())
             self.run(f"CREATE TABLE {table} ({columns}) PARTITION BY {by}")
@@ -178,7 +179,7 @@ class BigQueryHouse(_Told):
         self.run(f"UPDATE {table} SET {by} = {by} WHERE {by} = DATE '{date}'")
 
     def fill(self, table: str, select: str, *, by: str = "game_date") -> None:
-        dates = f"UNNEST(GENERATE_DATE_ARRAY({_FIRST}, {_LAST})) AS day"
+        dates = f"UNNEST(GENERATE_DATE_ARRAY(DATE '{FIRST_DAY}', DATE '{LAST_DAY}')) AS day"
         self.run(f"CREATE TABLE {table} PARTITION BY {by} AS {select.format(dates=dates, double='FLOAT64')}")
 
     def pipeline(self, *phases: Any, **keys: Any) -> Pipeline:
@@ -204,7 +205,7 @@ class BigQueryHouse(_Told):
         self.client.close()
 
 
-def _typed(rows: Sequence[Row], types: Row | None) -> dict[str, str]:
+def typed(rows: Sequence[Row], types: Row | None) -> dict[str, str]:
     """The columns with BigQuery's types: as stated, else as the first value says."""
     known: dict[str, str] = {}
     for name in {name: None for row in rows for name in row}:
