@@ -31,7 +31,7 @@ class PostgresqlHouse(Recorded):
         self.run("CREATE SCHEMA nba; CREATE SCHEMA nba_reference")
 
     def put(
-        self, table: str, rows: Sequence[Row], *, by: str = "game_date", types: Row | None = None
+        self, table: str, rows: Sequence[Row], *, by: str | None = "game_date", types: Row | None = None
     ) -> None:
         known = typed(rows, types)
         columns = ", ".join(f"{name} {_TYPES.get(kind, kind)}" for name, kind in known.items())

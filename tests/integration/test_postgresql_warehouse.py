@@ -152,6 +152,16 @@ def test_a_view_has_no_stamp_and_a_partitioned_table_has(
     assert caplog.records == []
 
 
+def test_days_of_times_have_no_stamp(house: PostgresqlHouse) -> None:
+    house.run("CREATE TABLE nba.events (made_at TIMESTAMP, seen_at TIMESTAMPTZ)")
+    for column, zone in (("made_at", "UTC"), ("seen_at", "UTC"), ("seen_at", "America/New_York")):
+        events = processor("events", date_column=column, date_timezone=zone)
+        wanted = {"events": [DAY]}
+        opened = house.open(phase("raw", events), history=None)
+        found = opened.evidence(wanted, purpose="gate", stamps=wanted)["events", DAY]
+        assert (found.error, found.write_stamp) == ("", None)
+
+
 def test_times_of_the_history_may_be_texts_and_one_that_is_none_is_no_time(house: PostgresqlHouse) -> None:
     house.put("nba.box", rows(1, date=NEXT))
     runs = [

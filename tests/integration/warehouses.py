@@ -29,6 +29,7 @@ Row = Mapping[str, Any]
 
 _projects = itertools.count(1)
 _DUCKDB = {"INT64": "BIGINT", "FLOAT64": "DOUBLE", "STRING": "VARCHAR", "BOOL": "BOOLEAN"}
+_DUCKDB |= {"TIMESTAMP": "TIMESTAMPTZ", "DATETIME": "TIMESTAMP"}
 FIRST_DAY, LAST_DAY = "2021-10-19", "2022-06-25"
 """The days that `fill` fills: 250."""
 
@@ -41,9 +42,9 @@ class House(Protocol):
     errors: int
 
     def put(
-        self, table: str, rows: Sequence[Row], *, by: str = "game_date", types: Row | None = None
+        self, table: str, rows: Sequence[Row], *, by: str | None = "game_date", types: Row | None = None
     ) -> None:
-        """Add rows to a table that is partitioned by the date column `by`."""
+        """Add rows to a table that is partitioned by the date column `by`, or has no partitions."""
 
     def rewrite(self, table: str, date: dt.date, *, by: str = "game_date") -> None:
         """Write the rows of a date once more."""
@@ -100,14 +101,16 @@ class LakeHouse(Recorded):
         self._files = itertools.count()
 
     def put(
-        self, table: str, rows: Sequence[Row], *, by: str = "game_date", types: Row | None = None
+        self, table: str, rows: Sequence[Row], *, by: str | None = "game_date", types: Row | None = None
     ) -> None:
         known = typed(rows, types)
         known.setdefault("loaded_by", "STRING")  # a file needs a column beside the partition's
         columns = ", ".join(f"{name} {_DUCKDB.get(kind, kind)}" for name, kind in known.items())
         with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
             connection.execute(f"CREATE TABLE t ({columns})")
-            connection.execute(f"INSERT INTO t VALUES {_values(rows, known, '{}::JSON')}")
+            duckdb_types = {name: _DUCKDB.get(kind, kind) for name, kind in known.items()}
+            connection.execute(f"INSERT INTO t VALUES {_values(rows, duckdb_types, '{}::JSON')}")
             self._write(connection, "t", table, by)
 
     def rewrite(self, table: str, date: dt.date, *, by: str = "game_date") -> None:
@@ -137,9 +140,14 @@ class LakeHouse(Recorded):
     def open_unreachable(self, *phases: Any) -> DescribedWarehouse:
         return self.open(*phases, warehouse={"kind": "lake", "path": "nowhere"})
 
-    def _write(self, connection: duckdb.DuckDBPyConnection, rows: str, table: str, by: str) -> None:
+    def _write(self, connection: duckdb.DuckDBPyConnection, rows: str, table: str, by: str | None) -> None:
         directory = self.root.joinpath(*table.split("."))
         directory.mkdir(parents=True, exist_ok=True)
+        if by is None:
+            connection.execute(
+                f"COPY {rows} TO '{directory}/part-{next(self._files)}.parquet' (FORMAT parquet)"
+            )
+            return
         connection.execute(
             f"COPY {rows} TO '{directory}' (FORMAT parquet, PARTITION_BY ({by}), APPEND, "
             f"FILENAME_PATTERN 'part-{next(self._files)}-{{uuid}}')"
@@ -166,12 +174,12 @@ class BigQueryHouse(Recorded):
             self.client.create_dataset(dataset)
 
     def put(
-        self, table: str, rows: Sequence[Row], *, by: str = "game_date", types: Row | None = None
+        self, table: str, rows: Sequence[Row], *, by: str | None = "game_date", types: Row | None = None
     ) -> None:
         known = typed(rows, types)
         if table not in self._made:
             columns = ", ".join(f"{name} {kind}" for name, kind in known.items())
-            self.run(f"CREATE TABLE {table} ({columns}) PARTITION BY {by}")
+            self.run(f"CREATE TABLE {table} ({columns}){f' PARTITION BY {by}' if by else ''}")
             self._made.add(table)
         self.run(f"INSERT INTO {table} VALUES {_values(rows, known, 'PARSE_JSON({})')}")
 
@@ -240,7 +248,7 @@ def _literal(value: Any, kind: str, as_json: str) -> str:
     if kind == "JSON":
         return as_json.format("'" + json.dumps(value) + "'")
     if isinstance(value, dt.datetime):
-        return f"TIMESTAMP '{value:%Y-%m-%d %H:%M:%S}'"
+        return f"{kind} '{value:%Y-%m-%d %H:%M:%S}'"
     if isinstance(value, dt.date):
         return f"DATE '{value}'"
     return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(value)

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import psycopg
+from psycopg import adapters
 from psycopg.rows import dict_row
 
 from backfilld.daemon.warehouses.adapter import Purpose, QueryHooks, WarehouseError
@@ -17,8 +18,9 @@ from backfilld.daemon.warehouses.postgresql.connections import Connection, Conne
 from backfilld.daemon.warehouses.postgresql.dialect import text_of
 from backfilld.daemon.warehouses.postgresql.errors import translate_error
 from backfilld.daemon.warehouses.postgresql.settings import PostgresqlSettings
-from backfilld.daemon.warehouses.sql.backend import Row
-from backfilld.daemon.warehouses.sql.queries import Param, Query
+from backfilld.daemon.warehouses.sql.backend import Row, require_dates
+from backfilld.daemon.warehouses.sql.date_filters import Param
+from backfilld.daemon.warehouses.sql.queries import Query
 
 
 class Postgresql:
@@ -102,6 +104,9 @@ def _rows(connection: Connection, text: str, params: Mapping[str, Any]) -> list[
     with connection.cursor(row_factory=dict_row) as cursor:
         # The text is the product's own or the pipeline file's; values are parameters.
         cursor.execute(text.encode(), params)
+        for column in cursor.description or ():
+            if column.name == "date" and (kind := adapters.types.get(column.type_code)):
+                require_dates(kind.name)
         return [{name: _plain(value) for name, value in row.items()} for row in cursor.fetchall()]
 
 

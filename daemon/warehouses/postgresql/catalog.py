@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
-from backfilld.daemon.warehouses.adapter import PreflightCheck, TableInfo
+from backfilld.daemon.warehouses.adapter import PreflightCheck, TableInfo, TimeType
 from backfilld.daemon.warehouses.postgresql import preflight
 from backfilld.daemon.warehouses.postgresql.backend import Postgresql
 from backfilld.daemon.warehouses.postgresql.relation import read_relation
+
+_TIMES: Mapping[str, TimeType] = {
+    "timestamp without time zone": "datetime",
+    "timestamp with time zone": "timestamp",
+}
+"""The types of columns of times."""
 
 
 class PostgresqlCatalog:
@@ -39,6 +46,9 @@ class PostgresqlCatalog:
         column = relation.partition_column
         return TableInfo(
             columns=frozenset(name.lower() for name in relation.columns),
+            time_columns={
+                name.lower(): _TIMES[kind] for name, kind in relation.columns.items() if kind in _TIMES
+            },
             partition_column=column.lower() if column else None,
         )
 

@@ -71,6 +71,11 @@ def _json_text(json: exp.Expr) -> exp.Expr:
     return exp.cast(exp.Anonymous(this="TO_JSON", expressions=[json.this.copy()]), "TEXT")
 
 
+def _date(date: exp.Expr) -> exp.Expr:
+    local = exp.AtTimeZone(this=date.this.copy(), zone=date.args["zone"].copy())
+    return exp.cast(local, "DATE")
+
+
 _ADAPTED: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Parameter: _parameter,
     exp.Array: _array,
@@ -78,4 +83,5 @@ _ADAPTED: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.IsNan: _is_nan,
     exp.UnixMicros: _unix_micros,
     exp.JSONFormat: _json_text,
+    exp.Date: _date,
 }

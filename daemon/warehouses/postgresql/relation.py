@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from backfilld.daemon.warehouses.adapter import QueryError
 from backfilld.daemon.warehouses.postgresql.backend import Postgresql
@@ -11,7 +12,7 @@ from backfilld.daemon.warehouses.postgresql.backend import Postgresql
 _RELATION = """
 SELECT c.relkind::text AS kind, c.reltuples::float8 AS rows,
   has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, 'SELECT') AS readable,
-  (SELECT array_agg(a.attname::text) FROM pg_attribute a
+  (SELECT json_object_agg(a.attname, format_type(a.atttypid, NULL)) FROM pg_attribute a
    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
   (SELECT array_agg(DISTINCT a.attname::text) FROM pg_index i
    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
@@ -35,7 +36,8 @@ class Relation:
     """The letter of `pg_class.relkind`."""
     rows: float
     """About how many rows it has; below 0 where that was never counted."""
-    columns: frozenset[str]
+    columns: Mapping[str, str]
+    """The type of each column."""
     indexed: frozenset[str]
     """Columns that an index begins with."""
     partition_column: str | None
@@ -57,11 +59,11 @@ def read_relation(backend: Postgresql, table: str) -> Relation | None:
     return None
 
 
-def _relation(row: Mapping[str, object]) -> Relation:
+def _relation(row: Mapping[str, Any]) -> Relation:
     return Relation(
         kind=str(row["kind"]),
         rows=float(str(row["rows"])),
-        columns=_names(row["columns"]),
+        columns=dict(row["columns"] or {}),
         indexed=_names(row["indexed"]),
         partition_column=str(row["partitioned"]) if row["partitioned"] else None,
     )

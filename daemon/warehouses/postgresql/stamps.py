@@ -17,8 +17,8 @@ from sqlglot import exp
 from backfilld.daemon.warehouses.adapter import Partition, Purpose, QueryError
 from backfilld.daemon.warehouses.postgresql.backend import Postgresql
 from backfilld.daemon.warehouses.postgresql.relation import TABLES, read_relation
+from backfilld.daemon.warehouses.sql.date_filters import DateColumn, DateFilter
 from backfilld.daemon.warehouses.sql.queries import (
-    DateFilter,
     PartitionFilter,
     Query,
     Select,
@@ -61,7 +61,7 @@ class PostgresqlStamps:
         self, table: str, column: str, days: tuple[dt.date, ...], purpose: Purpose
     ) -> Mapping[dt.date, str]:
         relation = read_relation(self._backend, table)
-        if relation is None or relation.kind not in TABLES:
+        if relation is None or relation.kind not in TABLES or relation.columns.get(column) != "date":
             return {}
         rows = self._backend.query(stamps_query(table, column, days), purpose=purpose)
         return {**dict.fromkeys(days, NO_ROWS), **{row["date"]: row["stamp"] for row in rows}}
@@ -70,13 +70,13 @@ class PostgresqlStamps:
 def stamps_query(table: str, column: str, days: tuple[dt.date, ...]) -> Query:
     """The query of one table, for dates in order."""
     filters = DateFilter()
-    where = filters.add(days).predicate(column)
+    dates = filters.add(days, DateColumn(column))
     transaction = exp.func("HASHTEXTEXTENDED", exp.cast(exp.column("xmin"), "TEXT"), exp.Literal.number(0))
     stamp = exp.func("CONCAT", exp.Count(this=exp.Star()), exp.Literal.string(" "), exp.Sum(this=transaction))
     tree = (
-        exp.select(exp.alias_(exp.column(column, quoted=True), "date"), exp.alias_(stamp, "stamp"))
+        exp.select(exp.alias_(dates.column.date, "date"), exp.alias_(stamp, "stamp"))
         .from_(table_of(table))
-        .where(where)
+        .where(dates.predicate)
         .group_by(exp.Literal.number(1))
     )
     select = Select(
