@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 
 from flask import Flask
@@ -43,5 +44,5 @@ def create_app(
     metrics.watch(service)
     app.extensions[probes.METRICS] = metrics
     app.extensions[probes.HEALTH_NOTES] = health_notes
-    app.extensions[probes.DOCUMENT] = document(SECTIONS)
+    app.extensions[probes.DOCUMENT] = functools.partial(document, SECTIONS)
     return app

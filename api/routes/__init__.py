@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from backfilld.api.endpoint import Router
 from backfilld.api.routes import attempts, auth, backfills, dates, grid, holds, probes, progress, reports
 
-SECTIONS: Sequence[Router] = (
+SECTIONS: tuple[Router, ...] = (
     backfills.section,
     dates.section,
     grid.section,

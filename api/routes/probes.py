@@ -51,7 +51,7 @@ def get_metrics(service: DaemonService) -> Response:
 @section.get("/openapi.json", (MEDIA_TYPE,))
 def get_openapi(service: DaemonService) -> Response:
     """This document."""
-    return jsonify(current_app.extensions[DOCUMENT])
+    return jsonify(current_app.extensions[DOCUMENT]())
 
 
 def _health(checks: Mapping[str, str], notes: Mapping[str, str], *, verbose: bool) -> Response:
