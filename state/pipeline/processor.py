@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from backfilld.state.pipeline.fields import Column, Name, check_zone
 from backfilld.state.pipeline.jobs import JobSettings
 from backfilld.state.pipeline.need_settings import NeedSettings
-from backfilld.state.pipeline.sections import Duration, TableName
+from backfilld.state.pipeline.sections import Duration, OutputTable
 from backfilld.state.rules.expectation import Expectation
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
@@ -42,8 +42,9 @@ class Processor(JobSettings):
 
     name: Name
     """Unique among processors and phases."""
-    table: TableName
-    """The output table, `dataset.table`. At most `writers` attempts write it at a time, over all dates."""
+    table: OutputTable
+    """The output table, `dataset.table`; on BigQuery also `dataset.events_*`, with a table for each date. At
+    most `writers` attempts write it at a time, over all dates."""
     command: tuple[str, ...] = Field(min_length=1, strict=False)
     """The program and its arguments, without a shell. See *Placeholders*."""
     source_command: tuple[str, ...] = Field(default=(), strict=False)

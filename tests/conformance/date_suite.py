@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.rules.expectations.figures import GroupCounts
 from tests.conformance.builders import NEXT, rows
 from tests.factories import phase, processor
@@ -80,3 +81,13 @@ class DateSuite:
         assert (answers["box", DAY].rows, answers["events", DAY].rows) == (3, 2)
         assert answers["events", DAY].reference == 3
         assert len(house.queries) == 1
+
+    def test_a_calendar_of_times_is_refused_also_where_it_gives_nothing(self, house: House) -> None:
+        made, types = events(["2021-10-26 19:00:00"], "DATETIME")
+        house.put("nba.events", made, by=None, types=types)
+        query = (
+            "SELECT made_at AS date, COUNT(*) AS games FROM nba.events"
+            " WHERE made_at BETWEEN @start AND @end GROUP BY 1"
+        )
+        with pytest.raises(WarehouseError, match=r"calendar\.query was refused: .*DATE"):
+            house.open(phase("raw", processor("events")), calendar={"query": query}).counts(DAY, DAY)

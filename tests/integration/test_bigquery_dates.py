@@ -1,13 +1,16 @@
 """BigQuery's own ways to say of which date a row is, and the preflight of columns of times."""
 
+import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.cloud import bigquery
 
 from backfilld.daemon.preflight.checklist import preflight
 from backfilld.daemon.warehouses.bigquery.catalog import BigQueryCatalog
-from tests.factories import phase, processor
+from backfilld.state.pipeline.loading import PipelineError
+from tests.factories import phase, pipeline, processor
 from tests.integration.warehouses import DAY, BigQueryHouse
 
 BOX = phase("raw", processor("box"))
@@ -59,3 +62,41 @@ def test_preflight_names_a_column_of_times_without_a_zone(
     lines = [finding.line for result in results if result.check == "columns" for finding in result.findings]
     sentence = "nba.box.made_at is a TIMESTAMP, of which box does not say where its days begin"
     assert (sentence in lines) is told
+
+
+def sharded(**expect: Any) -> Any:
+    """A processor with a table for each date."""
+    return phase("raw", processor("events", table="nba.events_*", date_column="_TABLE_SUFFIX", expect=expect))
+
+
+def test_a_table_for_each_date_is_counted_by_its_suffix(bigquery_house: BigQueryHouse) -> None:
+    # Given two dates, and tables of other names that begin alike
+    for suffix, rows in (("20211026", 2), ("20211027", 1), ("20211026_old", 7), ("intraday_20211026", 7)):
+        bigquery_house.run(f"CREATE TABLE nba.events_{suffix} (game_id STRING)")
+        values = ", ".join(["('g')"] * rows)
+        bigquery_house.run(f"INSERT INTO nba.events_{suffix} VALUES {values}")
+    warehouse = bigquery_house.open(sharded(unique={"columns": ["game_id"]}), history=None)
+    days = [DAY, DAY + dt.timedelta(days=1), DAY + dt.timedelta(days=300)]
+    for wanted in (days, days[:2], days[:1]):
+        answers = warehouse.evidence({"events": wanted}, purpose="gate", stamps={"events": wanted})
+        counted = [(answers["events", day].rows, answers["events", day].distinct_keys) for day in wanted]
+        assert counted == [(2, 1), (1, 1), (0, 0)][: len(wanted)]
+        assert {found.write_stamp for found in answers.values()} == {None}
+    info = warehouse.catalog.describe("nba.events_*")
+    assert info is not None
+    assert info.columns == {"game_id", "_table_suffix"}
+    assert warehouse.catalog.describe("nba.nothing_*") is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "kind"),
+    [
+        ({"table": "nba.events_*"}, {"kind": "bigquery", "project": "p"}),
+        ({"table": "nba.events", "date_column": "_TABLE_SUFFIX"}, {"kind": "bigquery", "project": "p"}),
+        ({"table": "nba.events_*", "date_column": "_TABLE_SUFFIX"}, {"kind": "lake", "path": "lake"}),
+        ({"table": "nba.ev*_x", "date_column": "_TABLE_SUFFIX"}, {"kind": "bigquery", "project": "p"}),
+    ],
+)
+def test_a_star_goes_with_the_suffix_on_bigquery_alone(keys: dict[str, str], kind: dict[str, str]) -> None:
+    with pytest.raises(PipelineError, match=r"phase\[raw\]\.processor\[events\]\.table: "):
+        pipeline(phase("raw", processor("events", **keys)), warehouse=kind)

@@ -226,6 +226,8 @@ def _param(name: str, value: Param) -> bigquery.ScalarQueryParameter | bigquery.
         return bigquery.ScalarQueryParameter(name, "TIMESTAMP" if value.tzinfo else "DATETIME", value)
     if isinstance(value, dt.date):
         return bigquery.ScalarQueryParameter(name, "DATE", value)
+    if isinstance(value, str):
+        return bigquery.ScalarQueryParameter(name, "STRING", value)
     kind = "DATE" if value and isinstance(value[0], dt.date) else "STRING"
     return bigquery.ArrayQueryParameter(name, kind, value)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from google.api_core.exceptions import NotFound
@@ -19,7 +21,7 @@ from backfilld.daemon.warehouses.adapter import (
 from backfilld.daemon.warehouses.bigquery import preflight
 from backfilld.daemon.warehouses.bigquery.backend import RETRY, BigQuery
 from backfilld.daemon.warehouses.bigquery.errors import translate_error
-from backfilld.daemon.warehouses.bigquery.settings import BigQuerySettings
+from backfilld.daemon.warehouses.bigquery.settings import SUFFIX, BigQuerySettings
 
 _Answer = TypeVar("_Answer")
 
@@ -68,13 +70,33 @@ class BigQueryCatalog:
     def describe(self, table: str) -> TableInfo | None:
         """The table's columns, partitions and options; None if it does not exist.
 
+        Of tables for each date it is the latest one.
+
         Raises:
             QueryError: the table's metadata may not be read.
             WarehouseError: nothing can be queried now.
         """
+        if table.endswith("*"):
+            latest = self._latest(table)
+            info = self.describe(latest) if latest else None
+            return replace(info, columns=info.columns | {SUFFIX.lower()}) if info else None
         timeout = self._backend.http_timeout
         found = self._call(lambda c: c.get_table(_reference(c, table), retry=RETRY, timeout=timeout))
         return _info(found) if found else None
+
+    def _latest(self, pattern: str) -> str | None:
+        """The table of the latest date whose name begins like a pattern that ends with `*`."""
+        dataset, prefix = pattern.rstrip("*").rsplit(".", 1)
+
+        def names(client: bigquery.Client) -> list[str]:
+            reference = _reference(client, pattern)
+            of = bigquery.DatasetReference(reference.project, reference.dataset_id)
+            tables = client.list_tables(of, retry=RETRY, timeout=self._backend.http_timeout, page_size=1000)
+            return [table.table_id for table in tables]
+
+        is_dated = re.compile(rf"{re.escape(prefix)}\d{{8}}")
+        dated = [name for name in self._call(names) or () if is_dated.fullmatch(name)]
+        return f"{dataset}.{max(dated)}" if dated else None
 
     def is_partitioned_by_day(self, table: str, column: str) -> bool:
         """Whether each partition of a table holds one date of a column; not while rows are streamed into it.

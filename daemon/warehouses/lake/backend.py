@@ -6,7 +6,6 @@ directory has no rows yet.
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from backfilld.daemon.warehouses.lake.layout import TableFiles, locate, read_lay
 from backfilld.daemon.warehouses.lake.settings import Dialect
 from backfilld.daemon.warehouses.lake.sources import all_files, drifted_file, source_of
 from backfilld.daemon.warehouses.sql.backend import Row, require_dates
+from backfilld.daemon.warehouses.sql.date_filters import Param
 from backfilld.daemon.warehouses.sql.queries import Query, Select
 from backfilld.state.formatting import first_line
 
@@ -284,5 +284,5 @@ def _listed(paths: Collection[str]) -> str:
     return "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in paths) + "]"
 
 
-def _as_list(value: dt.date | tuple[dt.date, ...] | tuple[str, ...]) -> Any:
+def _as_list(value: Param) -> Any:
     return list(value) if isinstance(value, tuple) else value

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -114,7 +113,7 @@ def _params(query: Query) -> dict[str, Any]:
     return {name: _listed(value) for name, value in query.params.items()}
 
 
-def _listed(value: Param) -> dt.date | Sequence[Any]:
+def _listed(value: Param) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -21,6 +21,8 @@ class DateColumns:
             QueryError: the table's metadata may not be read.
             WarehouseError: nothing can be queried now.
         """
+        if processor.table.endswith("*"):
+            return DateColumn(processor.date_column, "suffix")
         if processor.date_timezone is None:
             return DateColumn(processor.date_column)
         if known := self._known.get(processor.name):

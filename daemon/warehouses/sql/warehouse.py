@@ -113,6 +113,8 @@ class WarehouseClient:
     def _has_partitions(self, name: str) -> bool:
         """Whether a date of a processor is a partition; those by instants are days of UTC."""
         column = self._columns.of(self._processors[name])
+        if column.type == "suffix":
+            return False
         return column.type != "timestamp" or column.timezone == "UTC"
 
     def estimate_bytes(self, wanted: Wanted) -> int:
