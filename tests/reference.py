@@ -30,6 +30,7 @@ from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
 from backfilld.state.pipeline.need_settings import NeedSettings
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.pipeline import EngineSettings, Pipeline
+from backfilld.state.pipeline.pool_settings import PoolSettings
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.sections import (
     CalendarSettings,
@@ -73,6 +74,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "phase": Phase,
     "processor": Processor,
     "need": NeedSettings,
+    "pool": PoolSettings,
     "expect": Expectation,
     "ratio": Ratio,
     "quality": Quality,
@@ -90,6 +92,8 @@ KINDS: Mapping[str, Mapping[str, type[BaseModel]]] = {
     "executor": {kind: installed().executors.model(kind) for kind in installed().executors.names},
 }
 """The settings models of the adapters, by kind."""
+
+POOL = {"name": "vendor_api", "size": 4}
 
 ENUMS: Mapping[str, type[StrEnum]] = {
     "verdict": Verdict,
@@ -258,9 +262,9 @@ def _toml(value: Any) -> str:
 
 
 def metrics() -> str:
-    """Every metric with type, labels and help, as a daemon with a daily budget exposes it."""
+    """Every metric with type, labels and help, as a daemon with a daily budget and a pool exposes it."""
     with tempfile.TemporaryDirectory() as folder:
-        api = make_api(Path(folder), made=lambda: small_pipeline(jobs={"daily_attempts": 9}))
+        api = make_api(Path(folder), made=lambda: small_pipeline(jobs={"daily_attempts": 9}, pool=[POOL]))
         api.enqueue("2021-10-19", "2021-10-20")
         families = list(api.metrics.registry.collect())
     return table_rows(["metric", "type", "labels", "what"], [_metric(family) for family in families])

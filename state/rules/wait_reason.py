@@ -17,7 +17,7 @@ class WaitReason(StrEnum):
     WAREHOUSE = "warehouse"
     """The next query, as the last one failed: a table that is missing, denied or too slow."""
     SLOT = "slot"
-    """A free slot: of `slots`, of its sequential phase, or of an output table's writers."""
+    """A free slot: of `slots`, of its sequential phase, of a pool, or of an output table's writers."""
     ATTEMPT = "attempt"
     """The end of one of its jobs."""
     RETRY = "retry"
