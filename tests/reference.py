@@ -39,6 +39,7 @@ from backfilld.state.pipeline.sections import (
     SeasonSettings,
     WarehouseSettings,
 )
+from backfilld.state.pipeline.window_settings import WindowSettings
 from backfilld.state.records import AttemptStatus, EnqueueOutcome, Sources
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.expectations.distinct import DistinctColumn
@@ -75,6 +76,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "processor": Processor,
     "need": NeedSettings,
     "pool": PoolSettings,
+    "window": WindowSettings,
     "expect": Expectation,
     "ratio": Ratio,
     "quality": Quality,
@@ -130,9 +132,11 @@ _KINDS: Mapping[str, str] = {
     **dict.fromkeys(("float", "Share"), "number"),
     "bool": "true or false",
     "dt.date": "date",
+    "TimeOfDay": "time of day",
     **dict.fromkeys(("Period", "Pattern", "Since", "Priority"), "text"),
     "Mapping[str, str]": "table of texts",
     **dict.fromkeys(("tuple[str, ...]", "tuple[Weekday, ...]", "tuple[dt.date, ...]"), "list of texts"),
+    "tuple[Name, ...]": "list of names",
     "tuple[Column, ...]": "list of columns",
 }
 

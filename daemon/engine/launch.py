@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 from backfilld.daemon.engine import budgets, hold_placement, upstream
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.free_slots import FreeSlots
+from backfilld.daemon.engine.windows import WindowReader
 from backfilld.daemon.events import AttemptStarted, Event
 from backfilld.daemon.executors.adapter import Executor, Handle, Job, JobResult
 from backfilld.daemon.executors.attempt_files import private_opener
@@ -73,8 +74,9 @@ class Launcher:
             }
         )
         with self._context.db.read() as tx:
-            limits = self._limits(tx, self._free_slots(tx))
-            if not checks.runnable(tx, dict.fromkeys(limits, 1)):
+            closed = WindowReader(tx, self._context).closed()
+            limits = self._limits(tx, self._free_slots(tx), closed)
+            if not checks.runnable(tx, dict.fromkeys([*limits, *closed], 1)):
                 return 0
         with self._context.db.write() as tx:
             claims, incidents = self._claim(tx)
@@ -82,8 +84,8 @@ class Launcher:
         self._context.emit_all([*(_started_event(claim) for claim in claims), *incidents])
         return len(claims)
 
-    def _limits(self, tx: Transaction, free: FreeSlots) -> dict[str, int]:
-        """How many attempts of each processor may start, where any may: by slots, holds and executors."""
+    def _limits(self, tx: Transaction, free: FreeSlots, closed: Collection[str]) -> dict[str, int]:
+        """How many attempts of each processor may start, where any may: by slots, holds and windows."""
         active_holds = holds.all_holds(tx)
         if any(hold.kind in (holds.EVERYTHING, holds.WAREHOUSE) for hold in active_holds):
             return {}
@@ -91,7 +93,7 @@ class Launcher:
         limits = {
             name: free.count(processor)
             for name, processor in self._processors.items()
-            if name not in held_processors and not self._is_unavailable(name)
+            if not (name in held_processors or name in closed or self._is_unavailable(name))
         }
         return {name: limit for name, limit in limits.items() if limit > 0}
 
@@ -107,8 +109,11 @@ class Launcher:
 
         Holds each table that has work but has used up its daily attempts.
         """
-        free = self._free_slots(tx)
-        limits = self._limits(tx, free)
+        free, windows = self._free_slots(tx), WindowReader(tx, self._context)
+        closed = windows.closed()
+        # Dates that were about to start a job when a window closed become due, so that they show the reason.
+        dates.make_dates_due(tx, checks.clear_runnable_by(tx, closed), self._context.now())
+        limits = self._limits(tx, free, closed)
         limits_by_dates = {name: limit * self._processors[name].batch for name, limit in limits.items()}
         candidates = self._with_satisfied_needs(tx, self._with_fresh_evidence(tx, limits_by_dates))
         date_rows = dates.get_many(tx, [candidate.date for candidate in candidates])
@@ -123,7 +128,8 @@ class Launcher:
             if remaining.get(processor.table, math.inf) <= 0:
                 used_up.add(processor.table)
                 continue
-            claims.append(self._claim_one(tx, batch, date_rows, free.take(processor)))
+            fitting = batch[: windows.dates_that_fit(processor)]
+            claims.append(self._claim_one(tx, fitting, date_rows, free.take(processor)))
             remaining[processor.table] = remaining.get(processor.table, math.inf) - 1
         self._record_claims(tx, claims, date_rows)
         budgets.count_attempts(tx, self._context, [claim.processor.table for claim in claims])

@@ -21,7 +21,13 @@ from backfilld.state.rules.machine import FINAL
 from backfilld.state.store import attempts, checks, holds
 from backfilld.state.store.database import Transaction
 
-_STOPPED_BY_PAUSE = (WaitReason.SLOT, WaitReason.PAUSED, WaitReason.RETRY, WaitReason.ENGINE)
+_STOPPED_BY_PAUSE = (
+    WaitReason.SLOT,
+    WaitReason.PAUSED,
+    WaitReason.RETRY,
+    WaitReason.WINDOW,
+    WaitReason.ENGINE,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,9 @@ from backfilld.state.pipeline.sections import (
     Size,
 )
 from backfilld.state.pipeline.strict_model import StrictModel
+from backfilld.state.pipeline.window_settings import WindowSettings
 from backfilld.state.rules.calendar import Calendar, Day, Lookback, Season
+from backfilld.state.rules.closed_hours import ClosedHours
 from backfilld.state.rules.day_sets import DaySet
 from backfilld.state.rules.judge import JudgeContext, outside
 from backfilld.state.rules.needs import Need, NeedsGraph
@@ -73,6 +75,8 @@ class Pipeline(StrictModel):
     """How jobs run."""
     pool: tuple[PoolSettings, ...] = Field(default=(), strict=False)
     """Limits that several processors share."""
+    window: tuple[WindowSettings, ...] = Field(default=(), strict=False)
+    """Hours during which no job starts."""
     executor: ExecutorSections = Field(default_factory=dict, validate_default=True)
     """Where jobs run, by name; `local`, this machine, needs no table."""
     engine: EngineSettings = EngineSettings()
@@ -148,6 +152,15 @@ class Pipeline(StrictModel):
     def pool_sizes(self) -> Mapping[str, int]:
         """The sizes of pools, by name."""
         return {pool.name: pool.size for pool in self.pool}
+
+    @cached_property
+    def windows_of(self) -> Mapping[str, tuple[ClosedHours, ...]]:
+        """The closed hours of each processor that has any, by its name."""
+        hours = {
+            name: tuple(w.closed_hours(self.timezone) for w in self.window if w.concerns(name, p.pool))
+            for name, p in self.processors.items()
+        }
+        return {name: closed for name, closed in hours.items() if closed}
 
     def pool_of(self, processor: str) -> str | None:
         """The pool of a processor; None without one, and for a processor that the file no longer has."""
