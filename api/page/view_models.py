@@ -11,7 +11,7 @@ from backfilld.api.page import calendar_grid
 from backfilld.api.page.date_styles import DateStyle, DateStyles
 from backfilld.api.schemas.plans import Plan
 from backfilld.api.schemas.responses import Check, DateDetail
-from backfilld.daemon.reports.plan.results import Step
+from backfilld.daemon.reports.plan.models import Step
 from backfilld.state.pipeline.phase import FAILED, PENDING
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.store import attempts, reporting

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from backfilld.state.pipeline.fields import Name, check_zone
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.closed_hours import ClosedHours
-from backfilld.state.rules.day_sets import WEEKDAYS, Weekday
+from backfilld.state.rules.recurring_days import WEEKDAYS, Weekday
 
 
 def _parse_time(text: object) -> object:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from backfilld.state.rules.day_sets import WEEKDAYS, Weekday
+from backfilld.state.rules.recurring_days import WEEKDAYS, Weekday
 
 _DAY = 86400.0
 HORIZON = 9 * _DAY
