@@ -163,7 +163,7 @@ class Commands:
             failed = backfills.ended_dates(tx, backfill_id, FAILED)
             if not failed and not backfills.live_dates(tx, backfill_id):
                 raise Conflict(f"backfill {backfill_id} has no date that failed or is live")
-            moves = retry_failed(tx, self._context, backfill_id, failed, by)
+            moves = retry_failed(tx, self._context, row, failed, by)
             dates.make_backfill_due(tx, backfill_id, self._context.now())
         self._context.emit_all(moves)
         return len(failed)
