@@ -12,7 +12,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.reports.waiting import is_stopped, waiting_on
 from backfilld.state.records import AttemptRow
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.store import counters, dates, holds
+from backfilld.state.store import dates, holds, state_counts
 from backfilld.state.store.database import Transaction
 
 
@@ -35,7 +35,7 @@ def last_line(service: DaemonService, attempt: AttemptRow) -> str:
 def waits(tx: Transaction, context: EngineContext) -> list[WaitGroup]:
     """Live dates grouped by wait reason, largest group first."""
     counts: dict[str, int] = {}
-    for count in counters.dates(tx):
+    for count in state_counts.dates(tx):
         if count.waiting:
             counts[count.waiting] = counts.get(count.waiting, 0) + count.n
     active_holds = holds.all_holds(tx)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 
 from flask import Flask
@@ -13,7 +14,7 @@ from backfilld.api.http import caching
 from backfilld.api.metrics import Metrics
 from backfilld.api.openapi import document
 from backfilld.api.page import views
-from backfilld.api.routes import SECTIONS, status
+from backfilld.api.routes import SECTIONS, probes
 
 
 def create_app(
@@ -41,7 +42,7 @@ def create_app(
     app.register_blueprint(views.blueprint(service))
     metrics = metrics or Metrics()
     metrics.watch(service)
-    app.extensions[status.METRICS] = metrics
-    app.extensions[status.HEALTH_NOTES] = health_notes
-    app.extensions[status.DOCUMENT] = document(SECTIONS)
+    app.extensions[probes.METRICS] = metrics
+    app.extensions[probes.HEALTH_NOTES] = health_notes
+    app.extensions[probes.DOCUMENT] = functools.partial(document, SECTIONS)
     return app

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from backfilld.state.store.lock import DaemonLock
+from backfilld.state.store.leader_election import DaemonLock
 
 log = logging.getLogger(__name__)
 

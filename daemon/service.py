@@ -41,7 +41,7 @@ from backfilld.state.rules.machine import Machine
 from backfilld.state.store import pipeline_versions
 from backfilld.state.store.database import Database
 from backfilld.state.store.errors import DatabaseUnavailable
-from backfilld.state.store.lock import Holder, open_lock
+from backfilld.state.store.leader_election import Holder, open_lock
 
 log = logging.getLogger(__name__)
 

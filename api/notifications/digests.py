@@ -16,9 +16,9 @@ from backfilld.daemon.reports import stuck
 from backfilld.daemon.reports.progress import progress
 from backfilld.state.formatting import format_utc, pluralize
 from backfilld.state.records import BackfillRow, HoldRow
-from backfilld.state.store import attempt_verdicts, backfills, holds, notifications
+from backfilld.state.store import attempt_verdicts, backfills, holds, sent_notifications
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.notifications import ENDED, STUCK
+from backfilld.state.store.sent_notifications import ENDED, STUCK
 
 STEPS = (0, 25, 50, 75)
 """Percent of ended dates at which a digest is sent; 0 is the start. The end has its own topic."""
@@ -64,11 +64,11 @@ class BackfillProgress:
 
 def due(tx: Transaction, context: EngineContext) -> Iterator[Digest]:
     """The digests to send now, at most one for each subject."""
-    rows = notifications.open_backfills(tx)
-    sent = notifications.sent(tx, [notifications.of_backfill(row.id) for row in rows])
+    rows = sent_notifications.open_backfills(tx)
+    sent = sent_notifications.sent(tx, [sent_notifications.of_backfill(row.id) for row in rows])
     progresses = [_backfill_progress(tx, context, row) for row in rows]
     for backfill in progresses:
-        subject = notifications.of_backfill(backfill.row.id)
+        subject = sent_notifications.of_backfill(backfill.row.id)
         topic = due_topic(backfill, sent[subject])
         if topic is not None:
             old = (
@@ -168,7 +168,7 @@ def _table(tx: Transaction, backfill: BackfillProgress) -> str:
 def _breakers(tx: Transaction, context: EngineContext, live: Sequence[int]) -> Iterator[Digest]:
     """One digest for each processor that a circuit breaker holds."""
     placed = [hold for hold in holds.all_holds(tx) if hold.kind == "processor"]
-    sent = notifications.sent(tx, [_subject(hold) for hold in placed])
+    sent = sent_notifications.sent(tx, [_subject(hold) for hold in placed])
     waiting = f" Live backfills: {', '.join(map(str, live))}." if live else ""
     for hold in placed:
         topic = f"paused {hold.since}"

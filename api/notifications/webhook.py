@@ -16,7 +16,7 @@ from backfilld.api.notifications import digests
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import Event
 from backfilld.state.errors import BackfilldError
-from backfilld.state.store import notifications
+from backfilld.state.store import sent_notifications
 from backfilld.state.store.errors import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
@@ -155,7 +155,7 @@ class Notifier:
                 rejected = error
                 continue
             with self._context.db.write() as tx:
-                notifications.mark_sent(tx, digest.subject, digest.topics, self._context.now())
+                sent_notifications.mark_sent(tx, digest.subject, digest.topics, self._context.now())
         if rejected:
             raise rejected
 

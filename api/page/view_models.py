@@ -14,7 +14,7 @@ from backfilld.api.schemas.plans import Plan
 from backfilld.api.schemas.responses import Check, DateDetail
 from backfilld.daemon.engine import single_processors
 from backfilld.daemon.engine.acceptances import acceptances
-from backfilld.daemon.reports.plan.results import Step
+from backfilld.daemon.reports.plan.models import Step
 from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.store import attempts, reporting

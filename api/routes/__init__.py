@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from backfilld.api.endpoint import Router
-from backfilld.api.routes import attempts, auth, backfills, dates, grid, holds, reports, status
+from backfilld.api.routes import attempts, auth, backfills, dates, grid, holds, probes, progress, reports
 
-SECTIONS: Sequence[Router] = (
+SECTIONS: tuple[Router, ...] = (
     backfills.section,
     dates.section,
     grid.section,
@@ -15,5 +13,6 @@ SECTIONS: Sequence[Router] = (
     holds.section,
     reports.section,
     auth.section,
-    status.section,
+    progress.section,
+    probes.section,
 )

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 from backfilld.api.schemas.fields import ReportModel, Time
-from backfilld.daemon.reports.plan.results import CannotRun, Cost, Coverage, PhasePlan, PlannedWaiver
+from backfilld.daemon.reports.plan.models import CannotRun, Cost, Coverage, PhasePlan, PlannedWaiver
 from backfilld.state.records import Sources
 
 

@@ -11,7 +11,7 @@ from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.records import DateRow, RunMode
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import Trigger
-from backfilld.state.store import backfills, interests, notifications, transitions
+from backfilld.state.store import backfills, interests, sent_notifications, transitions
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.transitions import DateStatus, Transition
 
@@ -43,7 +43,7 @@ def requeue(
     )
     owners = interests.owners(tx, chosen_dates).values()
     numbers = sorted({interest.backfill_id for of_date in owners for interest in of_date})
-    notifications.reset_end(tx, numbers)
+    sent_notifications.reset_end(tx, numbers)
     for backfill in backfills.get_many(tx, numbers).values():
         # Requeued failures must not leave a baseline above the failures that remain.
         failed = backfills.failed_dates(tx, backfill.id)

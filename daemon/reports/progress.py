@@ -1,6 +1,6 @@
 """Overall progress, rate and estimated end.
 
-All of it comes from counters and the latest ends, so that the cost does not grow with the number of dates.
+All of it comes from kept counts and the latest ends: the cost does not grow with the number of dates.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, HoldRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.store import attempts, counters, holds, reporting
-from backfilld.state.store.counters import CheckCount, DateCount
+from backfilld.state.store import attempts, holds, reporting, state_counts
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.reporting import Pace
+from backfilld.state.store.state_counts import CheckCount, DateCount
 
 WINDOW_SECONDS = 3600.0
 """The rate is that of this many seconds."""
@@ -118,7 +118,7 @@ class Progress:
 def progress(tx: Transaction, context: EngineContext) -> Progress:
     """Overall status now."""
     now = context.now()
-    counts = counters.dates(tx)
+    counts = state_counts.dates(tx)
     states = _sums((c.state, c.n) for c in counts)
     waiting = _sums((c.waiting, c.n) for c in counts if c.waiting and c.state not in FINAL)
     active_holds = holds.all_holds(tx)
@@ -132,14 +132,14 @@ def progress(tx: Transaction, context: EngineContext) -> Progress:
             (WaitReason.PAUSED if is_stopped(reason, active_holds) else reason, n)
             for reason, n in waiting.items()
         ),
-        processors=_processors(context.pipeline, counters.checks(tx), states.get(PENDING, 0)),
+        processors=_processors(context.pipeline, state_counts.checks(tx), states.get(PENDING, 0)),
         seasons=_seasons(counts),
         running=running(tx),
         holds=active_holds,
         budgets=budgets.current_budgets(tx, context.pipeline, now),
         last_progress_at=reporting.last_progress(tx),
-        regressed=counters.regressed(tx),
-        stale=counters.stale(tx),
+        regressed=state_counts.regressed(tx),
+        stale=state_counts.stale(tx),
         eta=estimate(
             reporting.pace(tx, now - WINDOW_SECONDS, SAMPLE),
             live=live,

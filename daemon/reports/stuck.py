@@ -29,9 +29,9 @@ def status(tx: Transaction, context: EngineContext, row: BackfillRow) -> tuple[s
 
 
 def counts(tx: Transaction, context: EngineContext) -> dict[str, int]:
-    """How many backfills have which status. Those that have ended cost one row each."""
-    rows = backfills.all_backfills(tx)
-    return dict(Counter(status(tx, context, row)[0] for row in rows))
+    """How many backfills have which status."""
+    unended = Counter(status(tx, context, row)[0] for row in backfills.unended(tx))
+    return dict(unended + Counter(backfills.ended_counts(tx)))
 
 
 def _stuck_on(tx: Transaction, context: EngineContext, number: int) -> str | None:

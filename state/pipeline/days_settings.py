@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from backfilld.state.pipeline.fields import Column, Name
 from backfilld.state.pipeline.strict_model import StrictModel
-from backfilld.state.rules.day_sets import WEEKDAYS, DaySet, Period, Weekday
+from backfilld.state.rules.recurring_days import WEEKDAYS, Period, RecurringDays, Weekday
 
 
 class DaysSettings(StrictModel):
@@ -44,9 +44,9 @@ class DaysSettings(StrictModel):
         return self
 
     @property
-    def day_set(self) -> DaySet:
+    def recurring_days(self) -> RecurringDays:
         """The rule that says whether a date is one of these days."""
-        return DaySet(
+        return RecurringDays(
             name=self.name,
             weekdays=frozenset(self.weekdays or WEEKDAYS),
             business=self.business,

@@ -70,8 +70,8 @@ def _processor_problems(pipeline: Pipeline, phase: Phase, processor: Processor) 
 
 
 def _days_problems(pipeline: Pipeline, processor: Processor) -> Iterator[str]:
-    if processor.days is not None and processor.days not in pipeline.day_sets:
-        match = difflib.get_close_matches(processor.days, pipeline.day_sets, n=1)
+    if processor.days is not None and processor.days not in pipeline.recurring_days:
+        match = difflib.get_close_matches(processor.days, pipeline.recurring_days, n=1)
         hint = f"; did you mean '{match[0]}'?" if match else ""
         where = _where(pipeline, processor)
         yield f"{where}.days: there are no [[calendar.days]] named '{processor.days}'; add them{hint}"

@@ -29,9 +29,9 @@ from backfilld.state.pipeline.sections import (
 )
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.calendar import Calendar, Day, Lookback, Season
-from backfilld.state.rules.day_sets import DaySet
 from backfilld.state.rules.judge import JudgeContext, outside
 from backfilld.state.rules.needs import Need, NeedsGraph
+from backfilld.state.rules.recurring_days import RecurringDays
 
 
 class EngineSettings(StrictModel):
@@ -211,13 +211,13 @@ class Pipeline(StrictModel):
 
     def off_reason(self, processor: Processor, day: Day) -> str:
         """Why a processor has no output on a day by its `days`, `since` and `until`; empty where it has."""
-        days = self.day_sets.get(processor.days or "")
+        days = self.recurring_days.get(processor.days or "")
         return outside(day, processor.since, processor.until) or (days.exclusion(day) if days else "")
 
     @cached_property
-    def day_sets(self) -> Mapping[str, DaySet]:
+    def recurring_days(self) -> Mapping[str, RecurringDays]:
         """The days of `[[calendar.days]]` by name."""
-        return {days.name: days.day_set for days in self.calendar.days}
+        return {days.name: days.recurring_days for days in self.calendar.days}
 
     def judge_context(self, processor: Processor | None, **facts: Any) -> JudgeContext:
         """The context in which `judge` sees a processor, with what is known of one of its dates.
@@ -231,7 +231,7 @@ class Pipeline(StrictModel):
             bootstrap_days=self.bootstrap_days(processor),
             since=processor.since,
             until=processor.until,
-            days=self.day_sets.get(processor.days or ""),
+            days=self.recurring_days.get(processor.days or ""),
             **facts,
         )
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 from backfilld.state.formatting import format_counts, format_utc, pluralize
 from backfilld.state.rules.calendar import Day
-from backfilld.state.rules.day_sets import DaySet
 from backfilld.state.rules.evidence import Evidence, HistoryRun
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.expectations.ratio import Ratio
 from backfilld.state.rules.expectations.rule import Finding, Range
+from backfilld.state.rules.recurring_days import RecurringDays
 from backfilld.state.rules.verdict import Verdict
 
 
@@ -59,7 +59,7 @@ class JudgeContext:
     since: dt.date | None = None
     until: dt.date | None = None
     """The dates on which the processor has output, both included; None: no limit."""
-    days: DaySet | None = None
+    days: RecurringDays | None = None
     """The days on which it has output; None: on each."""
     reference: Reference | None = None
     """What is known of the processor that the ratio compares with. None: the reference counts as complete."""

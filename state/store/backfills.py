@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, exists, func, insert, or_, select, update
 
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import BackfillRow, EnqueueOutcome
@@ -20,6 +20,10 @@ _DATES = (
     select(func.count()).select_from(backfill_dates).where(backfill_dates.c.backfill_id == bindparam("_id"))
 )
 _LIVE_DATES = _DATES.where(IS_WANTED)
+_HAS_WORK = or_(
+    exists().where(backfill_dates.c.backfill_id == backfills.c.id, IS_WANTED),
+    exists().where(attempts.c.backfill_id == backfills.c.id, IS_RUNNING),
+)
 _ENDED = backfill_dates.c.live == 0
 _FAILED_DATES = _DATES.where(
     _ENDED, backfill_dates.c.state == FAILED, backfill_dates.c.outcome != Outcome.CANCELLED.value
@@ -138,9 +142,17 @@ def waits(tx: Connection, number: int) -> set[str]:
     return set(tx.scalars(query))
 
 
-def all_backfills(tx: Connection) -> list[BackfillRow]:
-    """All backfills."""
-    return [row_mappers.backfill(row) for row in tx.execute(select(backfills))]
+def unended(tx: Connection) -> list[BackfillRow]:
+    """The backfills that want live dates or have running attempts."""
+    return [row_mappers.backfill(row) for row in tx.execute(select(backfills).where(_HAS_WORK))]
+
+
+def ended_counts(tx: Connection) -> dict[str, int]:
+    """How many of all other backfills are finished, and how many are cancelled."""
+    was_cancelled = backfills.c.cancelled_at.is_not(None)
+    query = select(was_cancelled.label("cancelled"), func.count().label("n")).where(~_HAS_WORK)
+    rows = tx.execute(query.group_by(was_cancelled))
+    return {"cancelled" if row.cancelled else "finished": row.n for row in rows}
 
 
 def answers(tx: Connection, number: int) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,13 +45,20 @@ class SchemaVersion:
 
 def schema_version(tx: Connection, migrations: Path = MIGRATIONS) -> SchemaVersion:
     """The versions, as a transaction sees them."""
-    scripts = ScriptDirectory(str(migrations))
-    revisions = {script.revision for script in scripts.walk_revisions()}
+    newest, revisions = _revisions(migrations)
     current = MigrationContext.configure(tx).get_current_revision()
     first_edition = current in _FIRST_EDITION or inspect(tx).has_table(_TABLE_OF_FIRST_EDITION)
     return SchemaVersion(
         current=current,
-        newest=scripts.get_current_head() or "",
+        newest=newest,
         known=not first_edition and (current is None or current in revisions),
         first_edition=first_edition,
     )
+
+
+@functools.cache
+def _revisions(migrations: Path) -> tuple[str, frozenset[str]]:
+    """The newest revision of a folder, and all of them. The files do not change while the program runs."""
+    scripts = ScriptDirectory(str(migrations))
+    revisions = frozenset(script.revision for script in scripts.walk_revisions())
+    return scripts.get_current_head() or "", revisions

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 
-from backfilld.state.store.lock import FILE, FileLock, Holder
+from backfilld.state.store.leader_election import FILE, FileLock, Holder
 from tests.ports import free_port
 
 

@@ -10,7 +10,7 @@ from backfilld.api.cli.commands import status
 from backfilld.daemon.executors.adapter import Job
 from backfilld.daemon.executors.local.launcher import environment
 from backfilld.demo import environment as demo_environment
-from backfilld.state.store.lock import FILE, FileLock, Holder
+from backfilld.state.store.leader_election import FILE, FileLock, Holder
 from tests.integration.api_with_tokens import make_door
 from tests.integration.api_world import listening
 from tests.integration.command_line import CommandLine

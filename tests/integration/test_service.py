@@ -7,7 +7,7 @@ import pytest
 
 from backfilld.daemon.service import LATE_TIMERS_SECONDS, Service
 from backfilld.daemon.settings import Settings
-from backfilld.state.store.lock import FILE, AlreadyRunning, FileLock, Holder
+from backfilld.state.store.leader_election import FILE, AlreadyRunning, FileLock, Holder
 
 PIPELINE = """
 name = "small"

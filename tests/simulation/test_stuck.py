@@ -7,7 +7,7 @@ import pytest
 from backfilld.api.notifications import digests
 from backfilld.daemon.reports import stuck
 from backfilld.daemon.reports.waiting import waiting_on
-from backfilld.state.store import backfills, notifications
+from backfilld.state.store import backfills, sent_notifications
 from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
 from tests.simulation.world import ME, Work, World
 
@@ -134,5 +134,5 @@ def stuck_messages(world):
         due = list(digests.due(tx, world.context))
     with world.db.write() as tx:
         for digest in due:
-            notifications.mark_sent(tx, digest.subject, digest.topics, world.time)
+            sent_notifications.mark_sent(tx, digest.subject, digest.topics, world.time)
     return [digest.text for digest in due if "is stuck" in digest.text]

@@ -17,7 +17,7 @@ from backfilld.daemon.backups import Backups
 from backfilld.daemon.settings import SettingsError, settings
 from backfilld.state.store.database import Database
 from backfilld.state.store.errors import DatabaseUnavailable
-from backfilld.state.store.lock import FILE, AlreadyRunning, FileLock, Holder
+from backfilld.state.store.leader_election import FILE, AlreadyRunning, FileLock, Holder
 
 LOCKER = """
 import sqlite3, sys

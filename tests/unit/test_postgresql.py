@@ -13,7 +13,7 @@ from backfilld.daemon.settings import SettingsError, settings
 from backfilld.state.store import lock
 from backfilld.state.store.database import Database
 from backfilld.state.store.errors import DatabaseUnavailable, NotLeader
-from backfilld.state.store.lock import Holder, open_lock
+from backfilld.state.store.leader_election import Holder, open_lock
 from backfilld.state.store.postgresql import WRITER
 from tests import postgresql
 from tests.timeouts import PATIENCE

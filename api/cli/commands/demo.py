@@ -18,7 +18,7 @@ from backfilld.api.cli.progress_view import FailureTracker
 from backfilld.api.cli.watch_view import display, follow
 from backfilld.demo import environment, faults
 from backfilld.state.formatting import pluralize
-from backfilld.state.store.lock import FILE, FileLock, Holder
+from backfilld.state.store.leader_election import FILE, FileLock, Holder
 
 START_SECONDS = 180.0
 """How long the daemon may take to start."""

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from backfilld.daemon.adapters import warehouse_adapter
-from backfilld.daemon.reports.plan.results import Cost, Step
+from backfilld.daemon.reports.plan.models import Cost, Step
 from backfilld.daemon.reports.snapshot import Snapshot
 from backfilld.daemon.warehouses.adapter import Wanted, WarehouseError
 from backfilld.state.pipeline.phase import Phase

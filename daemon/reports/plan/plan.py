@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from backfilld.daemon.job_script import program
 from backfilld.daemon.reports.plan.estimates import Price, cost, wall_clock
-from backfilld.daemon.reports.plan.results import (
+from backfilld.daemon.reports.plan.models import (
     CannotRun,
     Comparison,
     Cost,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backfilld.daemon.reports.plan.commands import command
-from backfilld.daemon.reports.plan.results import Step
+from backfilld.daemon.reports.plan.models import Step
 from backfilld.daemon.reports.plan.simulate_gates import Task
 from backfilld.daemon.reports.snapshot import Snapshot
 from backfilld.state.pipeline.phase import Stage

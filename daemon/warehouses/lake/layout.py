@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from backfilld.daemon.warehouses.adapter import QueryError
 from backfilld.daemon.warehouses.lake import delta
-from backfilld.daemon.warehouses.lake.files import finished_files, is_finished, is_hidden
+from backfilld.daemon.warehouses.lake.finished_files import finished_files, is_finished, is_hidden
 
 Kind = Literal["hive", "mapped", "column"]
 """How a date is known: by DuckDB from a directory's name, by this module, or by a column of the files."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 
 from backfilld.daemon.warehouses.lake import delta
-from backfilld.daemon.warehouses.lake.files import finished_files
+from backfilld.daemon.warehouses.lake.finished_files import finished_files
 from backfilld.daemon.warehouses.lake.layout import Kind, require_readable
 
 

@@ -18,11 +18,11 @@ from backfilld.daemon.warehouses.adapter import (
     WarehouseError,
     WriteStamps,
 )
-from backfilld.daemon.warehouses.calendar import CalendarReader
+from backfilld.daemon.warehouses.calendar_counts import CalendarReader
 from backfilld.daemon.warehouses.sql import queries
 from backfilld.daemon.warehouses.sql.backend import Row, SqlBackend
+from backfilld.daemon.warehouses.sql.query_batches import Counts, Pair, RunHistory, TableQueries
 from backfilld.daemon.warehouses.sql.run_history import Runs
-from backfilld.daemon.warehouses.sql.table_queries import Counts, Pair, RunHistory, TableQueries
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.calendar import Counts as CalendarCounts

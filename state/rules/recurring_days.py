@@ -15,7 +15,7 @@ WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DaySet:
+class RecurringDays:
     """The dates that meet every stated condition. `first_of` and `last_of` choose among those of a period."""
 
     name: str

@@ -21,7 +21,7 @@ MAY = [dt.date(2024, 5, n) for n in range(1, 32)]
 
 def chosen(**keys: Any) -> list[int]:
     """The days of May 2024 that are in a set; it began on a Wednesday."""
-    days = DaysSettings.model_validate({"name": "days", **keys}).day_set
+    days = DaysSettings.model_validate({"name": "days", **keys}).recurring_days
     return [date.day for date in MAY if not days.exclusion(Day(date=date, counts={"trucks": date.day % 2}))]
 
 
@@ -48,7 +48,7 @@ def test_all_stated_conditions_hold(keys: dict[str, Any], expected: list[int]):
 @given(st.dates(), st.sampled_from(["week", "month"]), st.booleans())
 def test_a_period_has_at_most_one_first_and_one_last_day(date: dt.date, period: str, business: bool):
     for key in ("first_of", "last_of"):
-        days = DaysSettings.model_validate({"name": "days", key: period, "business": business}).day_set
+        days = DaysSettings.model_validate({"name": "days", key: period, "business": business}).recurring_days
         near = [date.toordinal() + n for n in range(-31, 32)]
         dates = [dt.date.fromordinal(n) for n in near if 1 <= n <= dt.date.max.toordinal()]
         same = [d for d in dates if _period(d, period) == _period(date, period)]

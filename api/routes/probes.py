@@ -1,4 +1,4 @@
-"""Overall status: progress, activity, the pipeline, health and metrics."""
+"""Health, metrics and the API's document: what probes, Prometheus and generators of clients fetch."""
 
 from __future__ import annotations
 
@@ -6,60 +6,16 @@ from collections.abc import Mapping
 
 from flask import Response, current_app, jsonify, request
 
-from backfilld.api import activity, serializers
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import MEDIA_TYPE, Router
 from backfilld.api.metrics import OPENMETRICS
-from backfilld.api.schemas import requests, responses
-from backfilld.api.schemas.activity import Activity, Job, WaitGroup
-from backfilld.daemon.reports.progress import progress, running
-from backfilld.state.rules.gates import WaitReason
+from backfilld.api.schemas import requests
 from backfilld.state.store import holds
 
-section = Router("status", "Progress, activity, health and metrics")
+section = Router("probes", "Health, metrics and this document")
 PLAIN = "text/plain"
 METRICS, DOCUMENT, HEALTH_NOTES = "backfilld-metrics", "backfilld-openapi", "backfilld-health-notes"
 """Keys of `app.extensions`."""
-
-
-@section.get("/v1/progress", responses.Progress)
-def get_progress(service: DaemonService) -> responses.Progress:
-    """Counts, rate and ETA, with what the ETA is based on."""
-    with service.context.db.read() as tx:
-        return serializers.progress(progress(tx, service.context), service.pipeline)
-
-
-@section.get("/v1/activity", Activity)
-def get_activity(service: DaemonService) -> Activity:
-    """Running jobs with the last line of their output, and the reasons why dates wait."""
-    with service.context.db.read() as tx:
-        now, attempts, waits = service.context.now(), running(tx), activity.waits(tx, service.context)
-    return Activity(
-        running=[
-            Job(**dict(job), last_line=activity.last_line(service, row.attempt))
-            for job, row in zip(serializers.running(attempts, now), attempts, strict=True)
-        ],
-        waiting=[
-            WaitGroup(
-                reason=WaitReason(wait.reason), dates=wait.n, first=wait.date, waiting_on=wait.waiting_on
-            )
-            for wait in waits
-        ],
-    )
-
-
-@section.get("/v1/pipeline", responses.Pipeline)
-def get_pipeline(service: DaemonService) -> responses.Pipeline:
-    """Phases, processors, and the state machine of a date."""
-    return responses.Pipeline(
-        name=service.pipeline.name,
-        phases=[
-            responses.Phase(phase=phase.name, order=phase.order, processors=[p.name for p in phase.processor])
-            for phase in service.pipeline.phase
-        ],
-        states=list(service.context.machine.states),
-        diagram=service.context.machine.diagram(),
-    )
 
 
 @section.get("/livez", (PLAIN,), query=requests.Verbose, status=(200, 503), public=True)
@@ -95,7 +51,7 @@ def get_metrics(service: DaemonService) -> Response:
 @section.get("/openapi.json", (MEDIA_TYPE,))
 def get_openapi(service: DaemonService) -> Response:
     """This document."""
-    return jsonify(current_app.extensions[DOCUMENT])
+    return jsonify(current_app.extensions[DOCUMENT]())
 
 
 def _health(checks: Mapping[str, str], notes: Mapping[str, str], *, verbose: bool) -> Response:

@@ -1,0 +1,53 @@
+"""Progress and activity of all dates, and the pipeline that the daemon follows."""
+
+from __future__ import annotations
+
+from backfilld.api import activity, serializers
+from backfilld.api.daemon_protocol import DaemonService
+from backfilld.api.endpoint import Router
+from backfilld.api.schemas import responses
+from backfilld.api.schemas.activity import Activity, Job, WaitGroup
+from backfilld.daemon.reports.progress import progress, running
+from backfilld.state.rules.gates import WaitReason
+
+section = Router("status", "Progress, activity and the pipeline")
+
+
+@section.get("/v1/progress", responses.Progress)
+def get_progress(service: DaemonService) -> responses.Progress:
+    """Counts, rate and ETA, with what the ETA is based on."""
+    with service.context.db.read() as tx:
+        return serializers.progress(progress(tx, service.context), service.pipeline)
+
+
+@section.get("/v1/activity", Activity)
+def get_activity(service: DaemonService) -> Activity:
+    """Running jobs with the last line of their output, and the reasons why dates wait."""
+    with service.context.db.read() as tx:
+        now, attempts, waits = service.context.now(), running(tx), activity.waits(tx, service.context)
+    return Activity(
+        running=[
+            Job(**dict(job), last_line=activity.last_line(service, row.attempt))
+            for job, row in zip(serializers.running(attempts, now), attempts, strict=True)
+        ],
+        waiting=[
+            WaitGroup(
+                reason=WaitReason(wait.reason), dates=wait.n, first=wait.date, waiting_on=wait.waiting_on
+            )
+            for wait in waits
+        ],
+    )
+
+
+@section.get("/v1/pipeline", responses.Pipeline)
+def get_pipeline(service: DaemonService) -> responses.Pipeline:
+    """Phases, processors, and the state machine of a date."""
+    return responses.Pipeline(
+        name=service.pipeline.name,
+        phases=[
+            responses.Phase(phase=phase.name, order=phase.order, processors=[p.name for p in phase.processor])
+            for phase in service.pipeline.phase
+        ],
+        states=list(service.context.machine.states),
+        diagram=service.context.machine.diagram(),
+    )
