@@ -3,15 +3,15 @@ PYTHON ?= python3
 VENV ?= .venv
 SEEDS ?= 2000
 # How many tests run at once, and what else pytest shall be told: make test T="tests/unit -k judge"
-# One more than there are processors: many tests wait for processes.
-WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
+# Two for each processor: many tests wait for processes.
+WORKERS ?= $(shell echo $$(($$(nproc) * 2)))
 T ?=
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 EMULATOR := .venv-emulator/installed.txt
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 CONSTRAINTS := constraints.txt
 

@@ -14,6 +14,8 @@ from tests.simulation import seeds
 
 PACKAGED = frozenset({"chromium", "postgresql_server"})
 """Fixtures whose servers come from Debian packages."""
+COSTLY = frozenset({"cluster", "every_case", "filled", "opened", "wheel"})
+"""Fixtures of a module that take seconds: tests that share one run in the same worker."""
 POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.packages)
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -29,10 +31,13 @@ def pytest_report_header() -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a Debian package by the fixture that starts it."""
+    """Mark what needs a Debian package by the fixture that starts it; keep together what shares one."""
     for item in items:
-        if PACKAGED & set(getattr(item, "fixturenames", ())):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if PACKAGED & fixtures:
             item.add_marker(pytest.mark.packages)
+        if COSTLY & fixtures:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")

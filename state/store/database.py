@@ -16,9 +16,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -26,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from backfilld.state.store import postgresql
 from backfilld.state.store.errors import DatabaseUnavailable, translate
 from backfilld.state.store.integrity import damaged_values
-from backfilld.state.store.schema_version import MIGRATIONS, schema_version
+from backfilld.state.store.schema_version import MIGRATIONS, current_revision, schema_version
 
 Transaction = Connection
 """An open transaction, the first argument of every function of the store."""
@@ -104,7 +101,7 @@ class Database:
         if self.sqlite:
             return not (self.exists and self.path.stat().st_size > 0)
         with self.read() as tx:
-            return MigrationContext.configure(tx).get_current_revision() is None
+            return current_revision(tx) is None
 
     def fence(self, check: Callable[[Connection], None]) -> None:
         """Run `check` at the start of every later `write`; its exception aborts the transaction."""
@@ -234,6 +231,9 @@ class Database:
             return
         if version.current is not None and self.sqlite:
             self.backup(self.path.with_name(f"{self.path.name}.before-{version.newest}"))
+        from alembic import command  # noqa: PLC0415  only an upgrade needs it
+        from alembic.config import Config  # noqa: PLC0415
+
         config = Config()
         config.set_main_option("script_location", str(migrations))
         with self._engine.begin() as connection:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, column, inspect, select, table
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _FIRST_EDITION = frozenset(f"{number:04}" for number in range(1, 10))
 _TABLE_OF_FIRST_EDITION = "date_tallies"
+_VERSIONS = table("alembic_version", column("version_num"))
+_REVISION = re.compile(r'^revision = "(\w+)"', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ class SchemaVersion:
 def schema_version(tx: Connection, migrations: Path = MIGRATIONS) -> SchemaVersion:
     """The versions, as a transaction sees them."""
     newest, revisions = _revisions(migrations)
-    current = MigrationContext.configure(tx).get_current_revision()
+    current = current_revision(tx)
     first_edition = current in _FIRST_EDITION or inspect(tx).has_table(_TABLE_OF_FIRST_EDITION)
     return SchemaVersion(
         current=current,
@@ -56,9 +57,19 @@ def schema_version(tx: Connection, migrations: Path = MIGRATIONS) -> SchemaVersi
     )
 
 
+def current_revision(tx: Connection) -> str | None:
+    """The version of a database; None without a schema."""
+    if not inspect(tx).has_table(_VERSIONS.name):
+        return None
+    return tx.execute(select(_VERSIONS.c.version_num)).scalar_one_or_none()
+
+
 @functools.cache
 def _revisions(migrations: Path) -> tuple[str, frozenset[str]]:
-    """The newest revision of a folder, and all of them. The files do not change while the program runs."""
-    scripts = ScriptDirectory(str(migrations))
-    revisions = frozenset(script.revision for script in scripts.walk_revisions())
-    return scripts.get_current_head() or "", revisions
+    """The newest revision of a folder, and all of them.
+
+    They are read from the files: to import alembic takes a fifth of the time that a verb needs to start.
+    """
+    files = sorted((migrations / "versions").glob("*.py"))
+    found = [name for file in files for name in _REVISION.findall(file.read_text(encoding="utf-8"))]
+    return found[-1], frozenset(found)

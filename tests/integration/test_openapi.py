@@ -27,7 +27,7 @@ from backfilld.daemon.executors.attempt_files import FileLog
 from tests.integration.api_with_tokens import Door, make_door, scope_of
 from tests.integration.api_world import make_api
 
-EXAMPLES = 25
+EXAMPLES = 10
 """Of each operation, with tokens on: by people who may operate, who may read, and who may nothing."""
 CHECKS = (
     not_a_server_error,

@@ -6,11 +6,12 @@ import re
 
 import pytest
 import sqlalchemy as sa
+from alembic.script import ScriptDirectory
 
 from backfilld.state.store.counter_triggers import statements
 from backfilld.state.store.database import Database
 from backfilld.state.store.schema import metadata
-from backfilld.state.store.schema_version import MIGRATIONS
+from backfilld.state.store.schema_version import MIGRATIONS, _revisions
 
 # The text of such an index is compared as it stands in sqlite_master.
 pytestmark = pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index")
@@ -114,3 +115,10 @@ def test_no_migration_imports_what_will_change():
         assert imported <= {"alembic", "collections.abc", "sqlalchemy"}, (
             f"{path.name} must state its own schema"
         )
+
+
+def test_the_newest_version_is_that_of_alembic() -> None:
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    newest, known = _revisions(MIGRATIONS)
+    assert newest == scripts.get_current_head()
+    assert known == {script.revision for script in scripts.walk_revisions()}

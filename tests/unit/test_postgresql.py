@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from backfilld.daemon.backups import Backups, refuse_empty_database
 from backfilld.daemon.settings import SettingsError, settings
-from backfilld.state.store import lock
+from backfilld.state.store import leader_election
 from backfilld.state.store.database import Database
 from backfilld.state.store.errors import DatabaseUnavailable, NotLeader
 from backfilld.state.store.leader_election import Holder, open_lock
@@ -106,7 +106,7 @@ def test_a_leader_that_lost_its_session_cannot_write_although_it_does_not_know_y
 
 def test_a_leader_that_does_not_run_loses_the_lead_and_cannot_write(url, monkeypatch):
     # Given a leader that is stopped, such as by SIGSTOP: it sends no heartbeat
-    monkeypatch.setattr(lock, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(leader_election, "IDLE_SECONDS", 0.2)
     with contextlib.closing(Daemon(url, "night")) as one, contextlib.closing(Daemon(url, "day")) as other:
         assert one.lock.acquire() == ""
         # When it has not run for too long, the standby takes over
@@ -121,7 +121,7 @@ def test_a_leader_that_does_not_run_loses_the_lead_and_cannot_write(url, monkeyp
 
 
 def test_a_leader_that_runs_keeps_the_lead(url, monkeypatch):
-    monkeypatch.setattr(lock, "IDLE_SECONDS", 5.0)
+    monkeypatch.setattr(leader_election, "IDLE_SECONDS", 5.0)
     with contextlib.closing(Daemon(url, "night")) as one:
         assert one.lock.acquire() == ""
         assert all(one.lock.held() for _ in range(20))
