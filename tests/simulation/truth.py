@@ -54,7 +54,8 @@ class Truth:
         for date in enqueued if args.get("force") else ():
             writes = self._sim.warehouse.rows.writes
             tables = self._sim.warehouse.tables
-            selected = args.get("selection") or tables
+            # What an edit adds later is not forced; it is stale once what it is computed from was rewritten.
+            selected = args.get("selection") or self._sim.pipeline.processors
             self._forced[str(date)] = (
                 self._sim.time,
                 {tables[name]: writes[tables[name], date] for name in selected if name in tables},
