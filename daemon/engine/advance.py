@@ -18,6 +18,7 @@ from backfilld.daemon.engine.selected import (
     waited_for,
 )
 from backfilld.daemon.engine.transition_reasons import admission_reason, advance_reason
+from backfilld.daemon.engine.windows import WindowReader
 from backfilld.daemon.events import DateMoved, GateEvaluated
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
 from backfilld.state.records import CheckRow, DateRow
@@ -69,6 +70,7 @@ class Advancer:
             days={date: self._pipeline.seasons.day(date, count) for date, count in counts_by_date.items()},
             upstream=upstream.UpstreamReader(tx, self._context, max(due_dates, default=dt.date.min)),
             held=hold_placement.held_processors(self._pipeline, holds.all_holds(tx)),
+            closed=WindowReader(tx, self._context).closed(),
             without_calendar=upstream.without_calendar(
                 tx, self._context, [r.date for r in due if r.state == PENDING]
             ),
@@ -202,6 +204,7 @@ class Advancer:
             paused=owners.paused,
             paused_processors=owners.paused_processors(stage, first_phase=first_phase),
             held=batch.held,
+            closed=batch.closed,
         )
         decision = decide(stage, date_checks, context)
         if not isinstance(decision, Advance | Start):

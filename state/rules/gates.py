@@ -15,9 +15,11 @@ from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.processor import Priority, Processor
 from backfilld.state.records import CheckRow, Sources
 from backfilld.state.rules.attempt_limits import after_attempt, attempts_of, confirmation_due, figures
+from backfilld.state.rules.closed_hours import Closed
 from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.ownership import source_may_run
 from backfilld.state.rules.verdict import Verdict
+from backfilld.state.rules.wait_reason import URGENCY
 from backfilld.state.rules.wait_reason import WaitReason as WaitReason  # noqa: PLC0414 - a part of this interface
 
 
@@ -40,6 +42,8 @@ class GateContext:
     """The processors that only paused backfills let run, with the reason, while others go on."""
     held: Mapping[str, str] = field(default_factory=dict)
     """The processors that may not start, with the reason."""
+    closed: Mapping[str, Closed] = field(default_factory=dict)
+    """The processors that a window lets start no job now."""
     missing_upstream: Mapping[str, str] = field(default_factory=dict)
     """The processors that need an earlier date which is not satisfied, with its name."""
     blocks_entry: str = ""
@@ -214,14 +218,22 @@ def _to_run(processor: Processor, check: CheckRow, context: GateContext) -> _Ste
         return _unconfirmed(processor, check, context) or _exhausted(processor, check, context)
     if check.retry_at is not None and context.now < check.retry_at:
         return _Step(_Kind.WAIT, after_attempt(processor, check), WaitReason.RETRY, check.retry_at)
-    if processor.name in context.paused_processors:
-        return _Step(_Kind.WAIT, context.paused_processors[processor.name], WaitReason.PAUSED)
-    if processor.name in context.held:
-        return _Step(_Kind.WAIT, context.held[processor.name], WaitReason.HELD)
+    if step := _kept_back(processor.name, context):
+        return step
     oldest_usable = max(context.entered_at, check.retry_at or 0.0)
     if check.asked_at is None or check.asked_at < oldest_usable:
         return _Step(_Kind.ASK)
     return _Step(_Kind.RUN)
+
+
+def _kept_back(name: str, context: GateContext) -> _Step | None:
+    """The wait for a resume, a release or an opening, where one keeps a processor from starting."""
+    if name in context.paused_processors:
+        return _Step(_Kind.WAIT, context.paused_processors[name], WaitReason.PAUSED)
+    if name in context.held:
+        return _Step(_Kind.WAIT, context.held[name], WaitReason.HELD)
+    closed = context.closed.get(name)
+    return _Step(_Kind.WAIT, closed.text, WaitReason.WINDOW, closed.until) if closed else None
 
 
 def _unconfirmed(processor: Processor, check: CheckRow, context: GateContext) -> _Step | None:
@@ -331,20 +343,7 @@ def _start_or_wait(steps: Mapping[str, _Step], context: GateContext) -> Decision
     return wait(waiting=first.waiting, text=first.text)
 
 
-_URGENCY = (
-    WaitReason.WAREHOUSE,
-    WaitReason.VERDICT,
-    WaitReason.EARLIER_DATE,
-    WaitReason.HELD,
-    WaitReason.OPEN_RUN,
-    WaitReason.RETRY,
-    WaitReason.PAUSED,
-    WaitReason.UNSELECTED,
-    WaitReason.OTHER_PROCESSOR,
-)
-
-
 def _most_urgent(steps: Mapping[str, _Step]) -> _Step:
     """The wait that people should hear of first."""
     waits = [step for step in steps.values() if step.kind is _Kind.WAIT]
-    return min(waits, key=lambda step: _URGENCY.index(step.waiting))
+    return min(waits, key=lambda step: URGENCY.index(step.waiting))

@@ -8,6 +8,7 @@ from backfilld.daemon.reports.waiting import waiting_on
 from backfilld.state.records import Mark, Sources
 from backfilld.state.store import checks
 from tests.factories import phase, pipeline, processor
+from tests.simulation.external_events import retry_marked
 from tests.simulation.fakes import Work
 from tests.simulation.world import ME, World
 
@@ -133,7 +134,7 @@ def test_a_day_that_was_not_expected_and_gains_counts_is_regressed_and_runs_when
     assert world.dates()[DAYS[6]].waiting == "earlier_date"
     assert f"blocked by {DAYS[3]}" in sentence(world, DAYS[6])
     # Until a retry of what regressed runs it
-    assert world.commands.retry_marked(Mark.REGRESSED, DAYS[0], DAYS[-1], by=ME) == [DAYS[3]]
+    assert retry_marked(world.commands, Mark.REGRESSED, DAYS[0], DAYS[-1]) == [DAYS[3]]
     world.run(limit=200)
     assert (world.dates()[DAYS[3]].outcome, world.dates()[DAYS[3]].regressed) == ("complete", "")
     assert world.dates()[DAYS[6]].outcome == "complete"

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event
 
 from backfilld.state.records import Sources
-from backfilld.state.store import backfills, interests
+from backfilld.state.store import backfills, interests, transitions
 from tests.factories import phase, pipeline, processor
 from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
 from tests.simulation.world import ME, Work, World
@@ -237,6 +237,47 @@ def test_a_retry_of_a_cancelled_backfill_joins_what_others_want_and_counts_what_
     assert ended(slow, first)[1] == {"complete": 1}
     slow.run()
     assert ended(slow, first) == ({"done": 2}, {"complete": 2})
+
+
+def test_the_retry_of_a_forced_backfill_that_joins_a_live_date_rewrites_it_once_more(slow):
+    # Given a forced backfill that was cancelled, and a date that another one works on
+    slow.fill("box", OPENER)
+    forced = slow.enqueue(OPENER, OPENER, force=True)
+    slow.commands.cancel(forced.id, by=ME)
+    slow.settle()
+    plain = slow.enqueue(OPENER, OPENER)
+    slow.settle()
+    assert (launched(slow, "box"), launched(slow, "lines")) == (0, 1)
+    # When it is retried
+    slow.commands.retry(forced.id, by=ME)
+    slow.run()
+    # Then what runs ends first, and the date starts again for it
+    assert (launched(slow, "box"), launched(slow, "lines")) == (1, 2)
+    assert [ended(slow, one)[0] for one in (forced, plain)] == [{"done": 1}, {"done": 1}]
+
+
+def test_the_retry_of_a_wider_backfill_that_joins_a_live_date_runs_what_the_other_left_out(slow):
+    wide = slow.enqueue(OPENER, OPENER)
+    slow.commands.cancel(wide.id, by=ME)
+    slow.settle()
+    slow.enqueue(OPENER, OPENER, selection=("box",))
+    slow.settle()
+    slow.commands.retry(wide.id, by=ME)
+    slow.run()
+    assert (launched(slow, "box"), launched(slow, "lines")) == (1, 1)
+    assert slow.dates()[OPENER].outcome == "complete"
+
+
+def test_the_retry_of_a_backfill_that_asks_for_no_more_than_others_do_starts_no_date_again(slow):
+    narrow = slow.enqueue(OPENER, OPENER, selection=("box",))
+    slow.commands.cancel(narrow.id, by=ME)
+    slow.settle()
+    slow.enqueue(OPENER, OPENER)
+    slow.settle()
+    slow.commands.retry(narrow.id, by=ME)
+    slow.run()
+    with slow.db.read() as tx:
+        assert "readmit" not in [move.trigger for move in transitions.history(tx, OPENER)]
 
 
 def test_every_owner_is_stopped_by_its_own_limit_of_failures(tmp_path):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfilld.state.records import CheckRow, Sources
+from backfilld.state.rules.closed_hours import Closed
 from backfilld.state.rules.gates import Advance, Fail, GateContext, Start, Wait, WaitReason, WaivedBy, decide
 from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
@@ -75,6 +76,20 @@ def test_a_complete_state_advances_without_running_anything():
 )
 def test_what_is_not_as_it_should_be_is_run(verdict):
     assert decided(PHASE3, check("team", verdict)).processors == ("team",)
+
+
+def test_a_closed_window_keeps_a_processor_and_no_other_from_starting():
+    # Given one of two processors of a state, whose window is closed
+    closed = {"props": Closed("window night: it opens at six", NOW + 60)}
+    book, props = check("book", Verdict.PARTIAL), check("props", Verdict.NEVER_RAN)
+    # Then the other may start, and the state is decided again when the window opens
+    decision = decided(PHASE2, book, props, closed=closed)
+    assert (decision.processors, decision.wait.until) == (("book",), NOW + 60)
+    # And alone, it waits by the window's name; a hold comes first, and complete output needs no window
+    wait = decided(PHASE2, props, closed=closed)
+    assert (wait.waiting, wait.text) == (WaitReason.WINDOW, "window night: it opens at six")
+    assert decided(PHASE2, props, closed=closed, held={"props": "broken"}).waiting is WaitReason.HELD
+    assert decided(PHASE2, closed=closed) == Advance()
 
 
 def test_nothing_starts_before_what_it_comes_after():
