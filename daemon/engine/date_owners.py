@@ -96,7 +96,7 @@ def retry_failed(
     """Requeue the dates that failed for a backfill, which is active again. Returns their moves.
 
     It joins those that are live for other backfills; they start again for it where it forces, or selects
-    more. Those that are done since count as done for it.
+    more. Those that are done since count as done for it, unless they are done only as far as others selected.
     """
     active: dict[str, object] = {
         "cancelled_at": None,
@@ -106,14 +106,26 @@ def retry_failed(
     }
     backfills.change(tx, backfill.id, active)
     rows = dates.get_many(tx, failed).values()
-    interests.settle(tx, backfill.id, [row for row in rows if row.state == DONE])
+    done = [row for row in rows if row.state == DONE]
+    narrow = _done_for_less(tx, backfill, done)
+    interests.settle(tx, backfill.id, [row for row in done if row not in narrow])
     live = [row.date for row in rows if row.state not in FINAL]
     restarting = live if backfill.force else interests.widened(tx, live, backfill.selection)
-    interests.reopen_of(tx, backfill.id, [row.date for row in rows if row.state != DONE], restarting)
+    ended = [*(row for row in rows if row.state == FAILED), *narrow]
+    interests.reopen_of(tx, backfill.id, [*live, *(row.date for row in ended)], restarting)
     interests.elect_leads(tx, live)
-    ended = [row for row in rows if row.state == FAILED]
     reason = f"retry of backfill {backfill.id}"
     return requeue(tx, context, ended, mode=RunMode.RETRY, actor=by.name, reason=reason)
+
+
+def _done_for_less(tx: Transaction, backfill: BackfillRow, done: Collection[DateRow]) -> list[DateRow]:
+    """The dates that are done as far as others selected, where the backfill selects more."""
+    selected = selected_when_done(tx, done)
+    return [row for row in done if row.date in selected and not _covers(selected[row.date], backfill)]
+
+
+def _covers(selected: frozenset[str], backfill: BackfillRow) -> bool:
+    return backfill.selection is not None and selected.issuperset(backfill.selection)
 
 
 def selected_when_done(tx: Transaction, done: Collection[DateRow]) -> dict[dt.date, frozenset[str]]:

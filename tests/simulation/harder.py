@@ -71,6 +71,8 @@ class _Draw:
 
     def _files(self) -> Iterator[PipelineFile]:
         first, gained = self._base.files
+        if random.Random(f"siblings {self._base.seed}").random() < 0.1:
+            first, gained = _with_compared_siblings(first), _with_compared_siblings(gained)
         if self._rng.random() < 0.15:
             first = self._with_spare(first)
         yield first
@@ -201,6 +203,25 @@ class _Draw:
         yield ExternalEvent(at=round(copied, 1), skip=0, verb="copy_state", point=AT_REST)
         down = {"for_seconds": self._rng.choice((0.0, 60.0))}
         yield ExternalEvent(at=round(restored, 1), skip=0, verb="restore", args=down, point=AT_REST)
+
+
+def _with_compared_siblings(file: PipelineFile) -> PipelineFile:
+    """Where a processor runs after another one of its state, its rows are compared with that one's.
+
+    What is compared with another output, or is compared with, stays as it is: the oracle follows no chains.
+    """
+    drawn = [one for phase in file.phases for one in phase["processor"]]
+    rules = {one["name"]: one.get("expect", {}) for one in drawn}
+    ratios = {name: of_one["ratio"]["of"] for name, of_one in rules.items() if "ratio" in of_one}
+
+    def compared(one: Table) -> Table:
+        of = (*one.get("after", ()), "")[0]
+        if not of or of in ratios or one["name"] in (*ratios, *ratios.values()):
+            return one
+        ratios[one["name"]] = of
+        return {**one, "expect": {"ratio": {"of": of, "min": 0.5}}}
+
+    return _each_processor(file, compared)
 
 
 def _each_processor(file: PipelineFile, change: Callable[[Table], Table]) -> PipelineFile:

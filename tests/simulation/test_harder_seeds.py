@@ -15,6 +15,8 @@ BROKEN_ONCE = {
     138: "a failed date is dismissed by a later opener, and a later date waits for what it lacked",
     171: "a gap is accepted while its job runs, and a later date needs it",
     302: "the season opens later while a lying job of a date with a waived output runs",
+    200179: "a cancelled backfill is retried after its date ended as far as a narrower one selected",
+    300070: "the source of a forced date appears, which its request does not run",
 }
 """Seeds of worlds in which an invariant once broke, with what happens there."""
 

@@ -179,3 +179,24 @@ def test_what_only_a_paused_backfill_selects_waits_for_it(world):
     assert launched(world) == ["box"]
     (row,) = world.live()
     assert (row.waiting, row.waiting_text) == ("paused", f"backfill {whole.id} is paused")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "again"), [((), "complete"), (("player",), "selected"), (("box",), "selected")]
+)
+def test_the_retry_of_a_cancelled_backfill_runs_what_a_narrower_one_left_out_since(world, wanted, again):
+    # Given a cancelled backfill whose date is done since, as far as another one selected
+    cancelled = select(world, *wanted, with_upstream=bool(wanted))
+    world.commands.cancel(cancelled.id, by=ME)
+    world.settle()
+    select(world, "box")
+    world.run()
+    assert (world.dates()[OPENER].outcome, launched(world)) == ("selected", ["box"])
+    # When it is retried, then the rest of what it selects runs
+    world.commands.retry(cancelled.id, by=ME)
+    world.run()
+    assert world.dates()[OPENER].outcome == again
+    expected = {(): 6, ("player",): 3, ("box",): 1}
+    assert len(launched(world)) == expected[wanted]
+    with world.db.read() as tx:
+        assert backfills.status(tx, backfills.get(tx, cancelled.id)) == "finished"

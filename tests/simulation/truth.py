@@ -54,7 +54,8 @@ class Truth:
         for date in enqueued if args.get("force") else ():
             writes = self._sim.warehouse.rows.writes
             tables = self._sim.warehouse.tables
-            selected = args.get("selection") or tables
+            # What an edit adds later is not forced; it is stale once what it is computed from was rewritten.
+            selected = args.get("selection") or self._sim.pipeline.processors
             self._forced[str(date)] = (
                 self._sim.time,
                 {tables[name]: writes[tables[name], date] for name in selected if name in tables},
@@ -149,11 +150,15 @@ class Truth:
         ]
 
     def _upstream_was_right(self, date: str) -> None:
-        """What a sequential phase is computed from: the phase before, on earlier dates."""
+        """What a sequential phase is computed from: the phase before, on earlier dates.
+
+        A phase of which every output is waived is computed from nothing.
+        """
         day = day_of(date)
         for before, phase in zip(self._sim.pipeline.phase, self._sim.pipeline.phase[1:], strict=False):
             stated = all(p.needs is not None for p in phase.processor)  # in place of the lookback
-            if not phase.sequential or stated or phase not in self._facts.phases(day):
+            waived = all(self._is_waived(date, p.name) for p in phase.processor)
+            if not phase.sequential or stated or waived or phase not in self._facts.phases(day):
                 continue
             for earlier in self._facts.window(day, self._sim.pipeline.lookback(phase)):
                 if not all(
