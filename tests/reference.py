@@ -120,7 +120,7 @@ LABELS: Mapping[str, Mapping[str, str]] = {
 
 _KINDS: Mapping[str, str] = {
     "Name": "name",
-    "TableName": "table's name",
+    **dict.fromkeys(("TableName", "OutputTable"), "table's name"),
     "Column": "column",
     "Duration": "duration",
     "Size": "size",

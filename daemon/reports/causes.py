@@ -133,6 +133,8 @@ class CauseReader:
         by_name = checks.for_dates(self._tx, [date])[date]
         row, check = dates.get(self._tx, date), by_name.get(processor)
         shown = f"{processor} is {check.verdict if check else 'unknown'}"
+        if check is not None and check.attempt_id is not None:
+            shown = f"attempt {check.attempt_id} of {processor} is running"
         if row is not None and row.state == FAILED:
             unsatisfied = {name: c.verdict for name, c in by_name.items() if not c.satisfied}
             command = helpful_command(date, row.outcome, unsatisfied)

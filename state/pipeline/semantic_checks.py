@@ -34,6 +34,7 @@ def validate(pipeline: Pipeline) -> Iterator[str]:
     yield from pool_problems(pipeline)
     yield from window_problems(pipeline)
     yield from _sql_problems(pipeline)
+    yield from _table_problems(pipeline)
 
 
 def warnings(pipeline: Pipeline) -> Iterator[str]:
@@ -262,6 +263,14 @@ def _sql_problems(pipeline: Pipeline) -> Iterator[str]:
     for key, text in texts.items():
         if text and (problem := pipeline.warehouse.sql_problem(text)):
             yield f"{key}: {problem}"
+
+
+def _table_problems(pipeline: Pipeline) -> Iterator[str]:
+    """Output tables that the kind of warehouse does not have."""
+    for phase in pipeline.phase:
+        for processor in phase.processor:
+            if problem := pipeline.warehouse.table_problem(processor.table, processor.date_column):
+                yield f"phase[{phase.name}].processor[{processor.name}].table: {problem}"
 
 
 def _nearest(name: str, known: list[str]) -> str:

@@ -6,7 +6,7 @@ Each processor of the state gives one step; the steps together give the decision
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 
@@ -176,8 +176,7 @@ def _unselected(processor: Processor, check: CheckRow, context: GateContext) -> 
     if step is None and check.verdict.satisfied:
         return _behind_earlier(processor, _Step(_Kind.SATISFIED), context)
     if processor.name in context.needed:
-        command = f"backfilld enqueue {check.date} --select {processor.name}"
-        text = f"{figures(check)} and not selected; {command}"
+        text = f"{figures(check)} and not selected; backfilld enqueue {check.date} --select {processor.name}"
         return step or _Step(_Kind.WAIT, f"{processor.name}: {text}", WaitReason.UNSELECTED)
     return step if step and step.waiting not in _WITHOUT_END else _Step(_Kind.UNSELECTED)
 
@@ -189,10 +188,8 @@ def _accepted(check: CheckRow) -> _Step:
 
 
 def _satisfied(check: CheckRow, may_run: bool) -> _Step | None:
-    """Satisfied where nothing more is needed. A complete processor that is to be rewritten runs once."""
-    forced = (
-        may_run and check.awaits_rewrite and check.attempt_count == 0 and check.verdict is Verdict.COMPLETE
-    )
+    """Satisfied where nothing more is needed. A complete output that awaits its rewrite is not satisfied."""
+    forced = may_run and check.awaits_rewrite and check.verdict is Verdict.COMPLETE
     return _Step(_Kind.SATISFIED) if check.verdict.satisfied and not forced else None
 
 
@@ -290,8 +287,13 @@ def _with_fallbacks(processor: Processor, alone: Mapping[str, _Step]) -> _Step:
 
 
 def _in_order(processor: Processor, steps: Mapping[str, _Step]) -> _Step:
-    """A processor starts only when those of its state that it names in `after` or `needs` are satisfied."""
-    step = steps[processor.name]
+    """A processor starts only when those of its state that it names in `after` or `needs` are satisfied.
+
+    Until then a verdict that compares with one of them is unknown: what that one waits for is the cause.
+    """
+    step, ratio = steps[processor.name], processor.expect.ratio
+    if step.waiting is WaitReason.WAREHOUSE and ratio and ratio.of in steps:
+        return step if steps[ratio.of].kind in _PASSED else replace(step, waiting=WaitReason.OTHER_PROCESSOR)
     for name in processor.predecessors if step.kind in (_Kind.RUN, _Kind.ASK) else ():
         if name in steps and steps[name].kind not in _PASSED:
             return _Step(_Kind.WAIT, f"{processor.name} runs after {name}", WaitReason.OTHER_PROCESSOR)

@@ -230,9 +230,44 @@ def test_a_date_never_fails_under_a_running_attempt():
     assert decision.waiting is WaitReason.ATTEMPT
 
 
-def test_force_runs_a_complete_processor_once():
-    assert decided(PHASE3, check("team", mode="force")).processors == ("team",)
-    assert decided(PHASE3, check("team", mode="force", attempt_count=1)) == Advance()
+def compared_and(box, lines=None):
+    """A state in which `lines` is compared with `box`, while `box` is as stated."""
+    ratio = {"ratio": {"of": "box", "min": 0.5}}
+    (stage,) = pipeline(
+        phase("raw", processor("box"), processor("lines", after=["box"], expect=ratio))
+    ).stages
+    doubt = "box, which it is compared with, is partial"
+    return decided(stage, box, lines or check("lines", Verdict.UNKNOWN, reason=doubt))
+
+
+def test_a_date_waits_for_the_retry_of_a_reference_and_not_for_the_warehouse():
+    retry = check("box", Verdict.PARTIAL, attempt_count=1, retry_at=NOW + 60)
+    decision = compared_and(retry)
+    assert (decision.waiting, decision.until) == (WaitReason.RETRY, NOW + 60)
+    assert decision.text.startswith("box: ")
+
+
+def test_a_date_waits_for_the_warehouse_where_the_reference_or_only_what_is_compared_cannot_be_queried():
+    broken = check("box", Verdict.UNKNOWN, reason="table not found", query_due_at=NOW + 60)
+    assert compared_and(broken).text == "table not found"
+    lines = check("lines", Verdict.UNKNOWN, reason="no such table", query_due_at=NOW + 60)
+    decision = compared_and(check("box"), lines)
+    assert (decision.waiting, decision.text) == (WaitReason.WAREHOUSE, "no such table")
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_a_complete_output_that_awaits_its_rewrite_runs_whatever_attempts_were_kept(kept):
+    awaiting = check("team", mode="force", attempt_count=kept, satisfied=False)
+    assert decided(PHASE3, awaiting).processors == ("team",)
+
+
+def test_a_rewrite_without_a_proof_ends_with_its_last_attempt():
+    awaiting = check("team", mode="force", attempt_count=3, satisfied=False)
+    assert isinstance(decided(PHASE3, awaiting), Fail)
+
+
+def test_a_rewritten_output_does_not_run_again():
+    assert decided(PHASE3, check("team", mode="normal", attempt_count=1)) == Advance()
 
 
 def test_force_without_sources_leaves_complete_sources_as_they_are():
