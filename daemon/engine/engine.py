@@ -133,6 +133,8 @@ class Engine:
 
     def refresh_provisional(self) -> None:
         """Requeue done dates with provisional outputs that are due for a refresh."""
+        if not any(processor.refresh for processor in self.context.pipeline.processors.values()):
+            return
         with self.context.db.write() as tx:
             moves = late_data.requeue_refreshes(tx, self.context)
         self.context.emit_all(moves)
