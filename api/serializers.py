@@ -19,6 +19,7 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, BackfillRow, CheckRow, DateRow, HoldRow, TransitionRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import attempt_verdicts, backfills
 from backfilld.state.store.attempt_verdicts import AttemptVerdict
 from backfilld.state.store.attempts import covered
@@ -99,10 +100,11 @@ def stale(row: DateRow) -> str | None:
     return f"{row.stale_by} was repaired at {format_utc(row.stale_at)}, after this date was computed"
 
 
-def check(row: CheckRow, pipeline: Pipeline) -> responses.Check:
+def check(row: CheckRow, pipeline: Pipeline, now: float) -> responses.Check:
     """The latest verdict on a processor, which the pipeline file may no longer have."""
     processor = pipeline.processors.get(row.processor)
     stage = pipeline.stage_of.get(row.processor)
+    final_at = pipeline.provisional_until(row.processor, row.date) or 0.0
     return responses.Check(
         processor=row.processor,
         phase=stage.phase.name if stage else None,
@@ -114,6 +116,7 @@ def check(row: CheckRow, pipeline: Pipeline) -> responses.Check:
         expected=row.expected,
         reason=row.reason,
         asked_at=row.asked_at,
+        provisional_until=final_at if row.verdict is Verdict.COMPLETE and now < final_at else None,
         waiver=_waiver(row),
         attempts=row.attempt_count,
         attempt_id=row.attempt_id,

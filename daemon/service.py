@@ -287,9 +287,7 @@ class Service:
 
     def _recheck(self) -> None:
         if self._is_active_leader:
-            self.engine.recheck_calendar()
-            self.engine.recheck_missing_upstream()
-            self.engine.recheck_failed()
+            self.engine.recheck()
             self.wake()
 
     def _sweep(self) -> None:

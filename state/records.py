@@ -19,6 +19,8 @@ class RunMode(StrEnum):
     """After a retry: accepted gaps count no more, and `no_data = "trust"` holds only after an attempt."""
     FORCE = "force"
     """Every processor rewrites its output once, also where that is complete."""
+    REFRESH = "refresh"
+    """Of one processor: its provisional output is computed once more, and may turn out the same."""
 
 
 class Sources(StrEnum):
@@ -202,12 +204,17 @@ class CheckRow:
 
     @property
     def awaits_rewrite(self) -> bool:
-        """Whether a request is to rewrite the output, and no attempt of it is known to have done so."""
-        return self.mode == RunMode.FORCE
+        """Whether the output is to be computed although complete, and no attempt is known to have done so."""
+        return self.mode in (RunMode.FORCE, RunMode.REFRESH)
+
+    @property
+    def must_change(self) -> bool:
+        """Whether an attempt that leaves the partition as it was counts as not having written."""
+        return self.mode != RunMode.REFRESH
 
     @property
     def follows_rewrite(self) -> bool:
-        """Whether the latest attempt was to rewrite the output, and has ended."""
+        """Whether the latest attempt was to compute the output although complete, and has ended."""
         ended = self.attempt_id is None and self.last_attempt_ended_at is not None
         return self.awaits_rewrite and self.attempt_count > 0 and ended
 

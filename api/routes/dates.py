@@ -191,7 +191,10 @@ def _date(service: DaemonService, date: dt.date) -> responses.DateDetail:
             counts=dict(day.counts),
             season=day.season,
             season_day=day.season_day,
-            processors=[serializers.check(check, context.pipeline) for check in _in_order(context, checked)],
+            processors=[
+                serializers.check(check, context.pipeline, context.now())
+                for check in _in_order(context, checked)
+            ],
             attempts=serializers.attempts(tx, attempts.for_date(tx, date)),
             transitions=[serializers.transition(move) for move in transitions.history(tx, date)],
         )

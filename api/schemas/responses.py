@@ -130,6 +130,7 @@ class Check(ResponseModel):
     expected: str
     reason: str
     asked_at: Time | None
+    provisional_until: Time | None = Field(description="when a complete output becomes final; null if it is")
     waiver: Waiver | None
     attempts: int
     attempt_id: int | None

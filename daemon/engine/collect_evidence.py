@@ -232,6 +232,7 @@ class Validator:
                 previous_attempts=check.previous_attempts,
                 rewrite=check.follows_rewrite,
                 stamp_before=check.stamp_before,
+                must_change=check.must_change,
                 reference=compared if of else None,
             )
             if processor:

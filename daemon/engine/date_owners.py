@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.requeue import requeue
@@ -32,6 +32,13 @@ def read_owners(tx: Transaction, wanted: Collection[dt.date]) -> dict[dt.date, O
         )
         for date in wanted
     }
+
+
+def read_last_owners(tx: Transaction, ended: Sequence[DateRow]) -> dict[dt.date, Ownership]:
+    """The owners of ended dates when these ended. A date whose backfills were all cancelled is left out."""
+    found = interests.last_owners(tx, ended)
+    rows = backfills.get_many(tx, sorted({number for of_date in found.values() for number in of_date}))
+    return {date: Ownership(tuple(rows[number] for number in of_date)) for date, of_date in found.items()}
 
 
 def forced_pairs(
@@ -131,9 +138,7 @@ def _covers(selected: frozenset[str], backfill: BackfillRow) -> bool:
 def selected_when_done(tx: Transaction, done: Collection[DateRow]) -> dict[dt.date, frozenset[str]]:
     """The processors that were selected for each of the dates that are done as far as selected."""
     partly = [row for row in done if row.outcome == Outcome.SELECTED]
-    found = interests.last_owners(tx, partly)
-    rows = backfills.get_many(tx, sorted({number for of_date in found.values() for number in of_date}))
-    owners = {date: Ownership(tuple(rows[number] for number in of_date)) for date, of_date in found.items()}
+    owners = read_last_owners(tx, partly)
     return {
         row.date: (owners[row.date].selected if row.date in owners else None) or frozenset() for row in partly
     }

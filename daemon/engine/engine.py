@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from backfilld import __version__
 from backfilld.daemon.clock_steps import STEP_SECONDS, ClockStepDetector
-from backfilld.daemon.engine import recovered_dates, upstream
+from backfilld.daemon.engine import late_data, recovered_dates, upstream
 from backfilld.daemon.engine.advance import Advancer
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.daemon.engine.calendar_changes import apply_pipeline_changes
@@ -112,6 +112,13 @@ class Engine:
         with self.context.db.read() as tx:
             return bool(attempts.running(tx))
 
+    def recheck(self) -> None:
+        """What is due at start and at each `recheck_interval`."""
+        self.recheck_calendar()
+        self.recheck_missing_upstream()
+        self.recheck_failed()
+        self.refresh_provisional()
+
     def recheck_calendar(self) -> None:
         """Read the calendar again for live dates: at start and at `recheck_interval`."""
         self.validator.recheck_calendar()
@@ -123,6 +130,14 @@ class Engine:
         if orphaned:
             with self.context.db.write() as tx:
                 checks.request_check(tx, orphaned, self.context.now())
+
+    def refresh_provisional(self) -> None:
+        """Requeue done dates with provisional outputs that are due for a refresh."""
+        if not any(processor.refresh for processor in self.context.pipeline.processors.values()):
+            return
+        with self.context.db.write() as tx:
+            moves = late_data.requeue_refreshes(tx, self.context)
+        self.context.emit_all(moves)
 
     def recheck_failed(self) -> None:
         """Query again what failed dates lack, where they are due."""

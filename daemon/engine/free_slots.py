@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -23,21 +24,23 @@ class FreeSlots:
         self._pools = {
             name: size - len(in_pool(pipeline, name, running)) for name, size in pipeline.pool_sizes.items()
         }
-        self._writers = [(attempt.output, attempt.writer) for attempt in running]
+        self._writers = {(attempt.output, attempt.writer) for attempt in running}
+        self._outputs = Counter(attempt.output for attempt in running)
         self._sequences = {attempt.sequence for attempt in running if attempt.sequence}
 
     def count(self, processor: Processor) -> int:
         """How many attempts of a processor may start now; 0 or more."""
         if self._pipeline.sequence_of(processor) in self._sequences:
             return 0
-        writers = processor.writers - sum(output == processor.table for output, _ in self._writers)
+        writers = processor.writers - self._outputs[processor.table]
         pool = self._slots if processor.pool is None else self._pools[processor.pool]
         return max(min(self._slots, self._executors[processor.executor], pool, writers), 0)
 
     def take(self, processor: Processor) -> int:
         """Take what an attempt of a processor needs, if `count` is above 0. Returns its writer's number."""
         writer = next(n for n in range(processor.writers) if (processor.table, n) not in self._writers)
-        self._writers.append((processor.table, writer))
+        self._writers.add((processor.table, writer))
+        self._outputs[processor.table] += 1
         self._slots -= 1
         self._executors[processor.executor] -= 1
         if processor.pool is not None:

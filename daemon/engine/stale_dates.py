@@ -4,6 +4,7 @@ The rule. What a date is computed from is in the graph of needs (`state.rules.ne
 
 - An output is *repaired* when its rows change: when an attempt ends whose rows are satisfied from then on,
   when a verdict counts another number of rows, whoever wrote them, or when the sweep sees a foreign write.
+  A refresh of a provisional output repairs nothing where rows and write stamp are as they were.
 - A repair marks as *stale* every date with an output that needs the repaired one and has rows without a
   successful attempt started since the repair, or that an attempt is computing now. Output of a successful
   attempt counts even before its rows are visible. What has not run yet has no output and is not marked. So a
@@ -106,6 +107,12 @@ def _repairs(judged: Iterable[tuple[CheckRow, CheckResult]]) -> Iterator[_Repair
             yield _Repair(check.processor, check.date, at)
 
 
+def _left_unchanged(check: CheckRow, result: CheckResult) -> bool:
+    """Whether a refresh is known to have left the partition as it was."""
+    is_refresh = check.follows_rewrite and not check.must_change
+    return is_refresh and check.stamp_before is not None and check.stamp_before == result.write_stamp
+
+
 def _changed_at(check: CheckRow, result: CheckResult) -> float | None:
     """When the rows behind a verdict changed since the previous verdict; None if they did not."""
     judgement = result.judgement
@@ -115,5 +122,7 @@ def _changed_at(check: CheckRow, result: CheckResult) -> float | None:
         return None
     if check.asked_at is not None and check.rows is not None and check.rows != judgement.rows:
         return check.last_attempt_ended_at if check.follows_attempt else result.asked_at
+    if _left_unchanged(check, result):
+        return None
     was_satisfied = check.verdict.satisfied and not check.follows_attempt
     return check.last_attempt_ended_at if judgement.verdict.satisfied and not was_satisfied else None

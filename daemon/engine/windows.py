@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cache, partial
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.formatting import format_utc, pluralize
@@ -20,15 +21,18 @@ class WindowReader:
         self._tx = tx
         self._pipeline = context.pipeline
         self._now = context.now()
+        # Most processors have the same windows: what these allow is computed once for all of them.
+        self._delay = cache(partial(delay, now=self._now))
+        self._open_seconds = cache(partial(open_seconds, now=self._now))
 
     def closed(self) -> Mapping[str, Closed]:
         """The processors that may start no job now, each with the reason and the time of its opening."""
         found = {}
         for name, windows in self._pipeline.windows_of.items():
             processor = self._pipeline.processors[name]
-            if wait := delay(windows, self._now, 0.0):
+            if wait := self._delay(windows, seconds=0.0):
                 found[name] = Closed(f"window {wait.closure.window}: {_until(wait)}", wait.until)
-            elif wait := delay(windows, self._now, self._usual_seconds(processor)):
+            elif wait := self._delay(windows, seconds=self._usual_seconds(processor)):
                 found[name] = Closed(self._too_long(processor, wait), wait.until)
         return found
 
@@ -38,7 +42,7 @@ class WindowReader:
         usual = self._usual_seconds(processor)
         if processor.batch == 1 or not usual:
             return processor.batch
-        fitting = math.floor(open_seconds(windows, self._now, timeout) / usual)
+        fitting = math.floor(self._open_seconds(windows, most=timeout) / usual)
         return min(max(fitting, 1), processor.batch)
 
     def _usual_seconds(self, processor: Processor) -> float:
@@ -47,7 +51,7 @@ class WindowReader:
         No job takes longer than its timeout, so the past attempts are read only shortly before a closing.
         """
         windows = self._pipeline.windows_of.get(processor.name, ())
-        if open_seconds(windows, self._now, processor.timeout) >= processor.timeout:
+        if self._open_seconds(windows, most=processor.timeout) >= processor.timeout:
             return 0.0
         past = attempts.typical_seconds(self._tx, processor.name)
         usual = processor.estimate if past is None else past

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import graphlib
 import hashlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator
 
@@ -33,6 +35,7 @@ from backfilld.state.pipeline.window_settings import WindowSettings
 from backfilld.state.rules.calendar import Calendar, Day, Lookback, Season
 from backfilld.state.rules.closed_hours import ClosedHours
 from backfilld.state.rules.judge import JudgeContext, outside
+from backfilld.state.rules.late_data import date_end
 from backfilld.state.rules.needs import Need, NeedsGraph
 from backfilld.state.rules.recurring_days import RecurringDays
 
@@ -264,6 +267,11 @@ class Pipeline(StrictModel):
             days=self.recurring_days.get(processor.days or ""),
             **facts,
         )
+
+    def provisional_until(self, processor: str, date: dt.date) -> float | None:
+        """When the output of a date becomes final, in epoch seconds; None where it is final at once."""
+        final_after = self.processors[processor].final_after if processor in self.processors else None
+        return None if final_after is None else date_end(date, ZoneInfo(self.timezone)) + final_after
 
     def bypassed(self, stage: Stage, day: Day) -> bool:
         """Whether a date skips the stage as one of its season's bootstrap days."""

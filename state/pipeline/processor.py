@@ -86,6 +86,10 @@ class Processor(JobSettings):
     """The Cloud Run job that `executor = "cloud-run"` executes; without it, the name with - for _."""
     requires: tuple[str, ...] = Field(default=(), strict=False)
     """Options that must be set to True in the script's source, such as skip_downstream_trigger."""
+    final_after: Duration | None = None
+    """The age from which the output of a date is final; until then it is complete and provisional."""
+    refresh: tuple[Duration, ...] = Field(default=(), strict=False)
+    """The ages at which a provisional output is computed once more; at most `final_after`."""
     expect: Expectation = Expectation()
     """What its rows must look like. Without any rule, one row is enough."""
 
@@ -115,6 +119,14 @@ class Processor(JobSettings):
     def _since_before_until(self) -> Self:
         if self.since and self.until and self.since > self.until:
             raise ValueError(f"since {self.since} is after until {self.until}; correct one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _refreshed_until_final(self) -> Self:
+        if self.refresh and self.final_after is None:
+            raise ValueError("refresh is for provisional outputs; add final_after")
+        if any(age > (self.final_after or 0.0) for age in self.refresh):
+            raise ValueError("refresh has an age above final_after; remove it, or raise final_after")
         return self
 
     @property

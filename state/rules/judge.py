@@ -56,6 +56,8 @@ class JudgeContext:
     """Whether `last_attempt` was to rewrite the output, whatever rows were there."""
     stamp_before: str | None = None
     """The write stamp before that attempt; None where it is not known."""
+    must_change: bool = True
+    """Whether the write stamp must differ after it: not after a refresh, which may bring nothing new."""
     since: dt.date | None = None
     until: dt.date | None = None
     """The dates on which the processor has output, both included; None: no limit."""
@@ -124,7 +126,7 @@ def _judge_rules(evidence: Evidence, expectation: Expectation, day: Day, context
         verdict, reason = _explain_absence(evidence, context, allowed)
     elif context.rewrite and context.last_attempt:
         verdict, reason = _judge_rewrite(evidence, context, context.last_attempt) or (verdict, reason)
-        if verdict is Verdict.COMPLETE and not _is_provable(evidence, context):
+        if verdict is Verdict.COMPLETE and context.must_change and not _is_provable(evidence, context):
             reason = "; ".join(filter(None, ("rewrite not provable here", reason)))
     return Judgement(verdict=verdict, rows=evidence.rows, expected=str(allowed), reason=reason)
 
@@ -230,7 +232,8 @@ def _judge_rewrite(evidence: Evidence, context: JudgeContext, attempt: HistoryRu
             Verdict.FAILED,
             f"the rerun failed ({how}); {pluralize(evidence.rows, 'row')} of it or from before",
         )
-    if _is_provable(evidence, context) and evidence.write_stamp == context.stamp_before:
+    unchanged = _is_provable(evidence, context) and evidence.write_stamp == context.stamp_before
+    if unchanged and context.must_change:
         since = format_utc(attempt.started_at)
         return Verdict.UNTOUCHED, f"exited 0, but the partition was not rewritten since {since}"
     return None

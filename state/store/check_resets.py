@@ -34,6 +34,9 @@ _UNKNOWN: dict[str, Any] = {
 }
 """A check of which nothing is known."""
 
+_ONCE = (RunMode.FORCE, RunMode.REFRESH)
+"""The modes that stay until an attempt was made, the stronger one first."""
+
 _KEPT_WHEN_READMITTED = (
     "attempt_count",
     "clean_attempts",
@@ -56,7 +59,7 @@ def reset_for(
 ) -> None:
     """Create or reset the checks of admitted dates, and request a check of each.
 
-    An accepted gap stays unless the date is retried or forced. A rewrite that is still due stays due. The
+    An accepted gap stays unless the date is retried or forced. A rewrite or refresh that is due stays so. The
     pairs of `rewritten` and `forced` run once even if complete. For `readmitted` dates, which a changed
     pipeline file put back in the middle of their work, attempts, modes and accepted gaps stay, so that
     nothing runs once more, except for the `forced` pairs.
@@ -71,7 +74,10 @@ def reset_for(
         "clean_attempts": 0,
         "retry_at": None,
         "priority": fresh.priority,
-        "mode": case((checks.c.mode == RunMode.FORCE.value, checks.c.mode), else_=fresh.mode),
+        "mode": case(
+            *((either == mode.value, mode.value) for mode in _ONCE for either in (checks.c.mode, fresh.mode)),
+            else_=fresh.mode,
+        ),
         "waived_by": "",
         "waiver_reason": "",
         "accepted_by": case((fresh.mode == RunMode.NORMAL, checks.c.accepted_by), else_=""),

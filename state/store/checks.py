@@ -228,6 +228,13 @@ def set_satisfied(tx: Connection, pairs: Iterable[Pair]) -> None:
         tx.execute(_SET_SATISFIED, values)
 
 
+def set_mode(tx: Connection, pairs: Iterable[Pair], mode: RunMode) -> None:
+    """Set how pairs treat an output that is complete, whatever the mode of their dates is."""
+    values = _pairs(pairs, _mode=mode.value)
+    if values:
+        tx.execute(update(checks).where(*_THIS).values(mode=bindparam("_mode")), values)
+
+
 def clear_waivers(tx: Connection, pairs: Iterable[Pair]) -> None:
     """Take back the waivers of outputs that are satisfied by themselves."""
     values = _pairs(pairs)

@@ -53,6 +53,7 @@ def test_a_date_tells_its_whole_story(api: Api) -> None:
         "processor": "box",
         "phase": "phase2",
         "priority": "critical",
+        "provisional_until": None,
         "verdict": "complete",
         "symbol": "✓",
         "satisfied": True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,7 @@ class ClaimInvariants:
         for attempt in fresh:
             processor = self._sim.pipeline.processors[attempt["processor"]]
             self._spent.claimed(processor)
+            self._is_open(attempt, processor)
             self._in_order(attempt, processor)
             for date in self._invariants.covered[attempt["id"]]:
                 self._may_run(date, processor, self._invariants.checks[date, processor.name])
@@ -82,6 +84,13 @@ class ClaimInvariants:
             n = sum(other["output"] == row["output"] for other in rows)
             if n > processor.writers:
                 raise Violation("one writer per table", f"{n} attempts write {row['output']}")
+
+    def _is_open(self, attempt: Row, processor: Processor) -> None:
+        """Nothing starts in closed hours. Those of a world lie within one day in UTC."""
+        at = dt.datetime.fromtimestamp(attempt["claimed_at"], dt.UTC).time()
+        for window in self._sim.pipeline.window:
+            if window.concerns(processor.name, processor.pool) and window.closes <= at < window.opens:
+                raise Violation("a closed window", f"{processor.name} starts at {at}")
 
     def _may_run(self, date: str, processor: Processor, check: Row) -> None:
         stage, row = self._sim.pipeline.stage_of[processor.name], self._invariants.dates[date]

@@ -9,8 +9,8 @@ from typing import Any
 
 from backfilld.state.records import Mark
 from tests.factories import Table, phase, processor
+from tests.simulation.limit_generator import with_pool, with_window
 from tests.simulation.need_generator import with_known_needs, with_needs
-from tests.simulation.pool_generator import with_pool
 from tests.simulation.scenario import (
     ANSWER_SENT,
     JOB_FAULTS,
@@ -43,6 +43,7 @@ def generate(seed: int) -> Scenario:
     settings = _settings(rng, random.Random(f"no data {seed}"))
     phases, pooled = with_pool(random.Random(f"pool {seed}"), phases, settings)
     edited, _ = with_pool(random.Random(f"pool {seed}"), edited, settings)
+    pooled = with_window(random.Random(f"window {seed}"), pooled)
     games = {date: rng.choice((0, 1, 1, 2, 2)) for date in span}
     bootstrap_days = rng.choice((0, 0, 0, 1, 2))
     return Scenario(

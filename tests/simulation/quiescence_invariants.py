@@ -122,6 +122,7 @@ class QuiescenceInvariants:
             "open_run": lambda row: any(self._is_open(c) for c in self._own(row).values()),
             "other_processor": self._for_other,
             "held": self._for_hold,
+            "window": self._for_window,
             "unselected": self._invariants.sharing.waits_for_unselected,
             "paused": self._invariants.sharing.waits_for_pause,
         }
@@ -219,8 +220,10 @@ class QuiescenceInvariants:
         return row["due_at"] is not None and row["due_at"] > self._sim.time and row["due_at"] in due
 
     def _for_earlier(self, row: Row) -> bool:
-        index = self._sim.pipeline.stage[row["state"]].index
-        states = self._sim.pipeline.stages[index : index + 3]
+        stage = self._sim.pipeline.stage[row["state"]]
+        beyond = self._sim.context.machine.after(stage, self._invariants.day(day_of(row["date"])))
+        near, entered = slice(stage.index, stage.index + 3), slice(beyond, beyond + 1)
+        states = (*self._sim.pipeline.stages[near], *self._sim.pipeline.stages[entered])
         processors = [p for stage in states for p in stage.processors]
         return any(next(self._invariants.needs.missing(row["date"], p), None) for p in processors)
 
@@ -234,6 +237,16 @@ class QuiescenceInvariants:
         return any(
             name in keys or self._sim.pipeline.processors[name].table in keys for name in self._own(row)
         )
+
+    def _for_window(self, row: Row) -> bool:
+        """Whether a window that concerns it opens later, as the date says."""
+        names = [
+            window.name
+            for window in self._sim.pipeline.window
+            if any(window.concerns(n, self._sim.pipeline.processors[n].pool) for n in self._own(row))
+        ]
+        opens_later = row["due_at"] is not None and row["due_at"] > self._sim.time
+        return opens_later and any(row["waiting_text"].startswith(f"window {name}: ") for name in names)
 
     # Counts
 

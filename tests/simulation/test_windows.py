@@ -10,11 +10,12 @@ from backfilld.daemon.reports.waiting import waiting_on
 from backfilld.state.store import attempts, backfills
 from tests.factories import phase, pipeline, processor
 from tests.simulation.fakes import Work
-from tests.simulation.season import DAY, OPENER, SEASON
+from tests.simulation.season import OPENER, SEASON
 from tests.simulation.world import World
 
 NIGHT = {"name": "night_load", "closes": "09:00", "opens": "17:00"}
 """Closed on the day of a world, which begins at 08:53:20."""
+LAST = OPENER + dt.timedelta(days=3)
 CLOSES = dt.datetime(2025, 10, 9, 9, tzinfo=dt.UTC).timestamp()
 OPENS = dt.datetime(2025, 10, 9, 17, tzinfo=dt.UTC).timestamp()
 
@@ -50,7 +51,7 @@ def starts(world):
 def test_nothing_starts_while_a_window_is_closed_and_what_runs_goes_on(world_of):
     # Given a job of ten minutes that starts shortly before the window closes
     world = world_of(processor("box"), seconds=600.0)
-    world.enqueue(OPENER, DAY)
+    world.enqueue(OPENER, LAST)
     world.settle()
     # When it ends after the closing
     world.step()
@@ -82,7 +83,7 @@ def test_a_job_that_would_reach_into_a_window_waits_until_it_opens(world_of):
 def test_past_attempts_say_how_long_a_job_usually_takes(world_of):
     # Given a job whose attempts took eight minutes, whatever its estimate says
     world = world_of(processor("box", estimate="1s"), seconds=480.0, earlier=480.0)
-    world.enqueue(OPENER, DAY)
+    world.enqueue(OPENER, LAST)
     # Then the second of them, which would end after the closing, waits
     world.run()
     assert len([at for at in starts(world) if at < CLOSES]) == 1
@@ -91,7 +92,7 @@ def test_past_attempts_say_how_long_a_job_usually_takes(world_of):
 def test_a_batch_takes_as_many_dates_as_fit_before_a_closing(world_of):
     loads = processor("box", estimate="2m", batch=10, command=["load", "{dates}"])
     world = world_of(loads)
-    world.enqueue(OPENER, DAY)
+    world.enqueue(OPENER, LAST)
     world.settle()
     (job,) = world.executor.launched
     assert len(job.env["BACKFILLD_DATES"].split(",")) == 3
@@ -124,7 +125,7 @@ def test_a_backfill_that_fits_no_opening_is_stuck_and_says_why(world_of):
     # Given a job that turned out to take longer than the window is ever open
     slow = processor("box", timeout="20h", idle_timeout="20h")
     world = world_of(slow, seconds=17 * 3600.0)
-    world.enqueue(OPENER, DAY)
+    world.enqueue(OPENER, LAST)
     world.run(limit=100)
     # Then its first date is done, and the rest is stuck
     with world.db.read() as tx:
@@ -136,8 +137,8 @@ def test_a_backfill_that_fits_no_opening_is_stuck_and_says_why(world_of):
 def test_while_all_dates_wait_for_a_window_there_is_no_estimate_of_the_end(world_of):
     world = world_of(processor("box"))
     world.time = CLOSES
-    world.enqueue(OPENER, DAY)
+    world.enqueue(OPENER, LAST)
     world.settle()
     with world.db.read() as tx:
         eta = progress(tx, world.context).eta
-    assert (eta.at, eta.method) == (None, "unknown: 8 dates left, all behind a closed window")
+    assert (eta.at, eta.method) == (None, "unknown: 4 dates left, all behind a closed window")

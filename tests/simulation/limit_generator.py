@@ -1,4 +1,4 @@
-"""Pools of a simulated world: some of its processors share one or two slots; most worlds have none."""
+"""Pools and windows of a simulated world; most worlds have none."""
 
 from __future__ import annotations
 
@@ -24,3 +24,19 @@ def with_pool(
 
 def _drawn(rng: random.Random, processor: Table) -> Table:
     return {**processor, "pool": POOL} if rng.random() < 0.6 else processor
+
+
+def with_window(rng: random.Random, settings: Table) -> Table:
+    """The settings with a window that closes soon after a world begins, at 08:53, or as they are."""
+    if rng.random() < 0.8:
+        return settings
+    window = {
+        "name": "night",
+        "closes": rng.choice(("08:55", "09:00")),
+        "opens": rng.choice(("09:05", "09:40")),
+    }
+    concerns = {"pools": [POOL]} if "pool" in settings and rng.random() < 0.5 else {}
+    return {
+        **settings,
+        "window": [{**window, **concerns, "timezone": "UTC"}],
+    }
