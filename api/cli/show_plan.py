@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.text import Text
 
@@ -16,6 +16,8 @@ def lines(plan: Plan) -> Iterator[Text]:
     """The commands in order, each with its reason; then what cannot run, time, cost and coverage."""
     yield Text()
     yield _comment(f"plan for {plan.start}..{plan.end}, sources {plan.sources}: {plan.summary}", "bold")
+    if plan.select is not None:
+        yield from _selection(plan.select, plan.becomes_stale)
     for phase in plan.phases:
         if phase.steps:
             yield from _phase(phase)
@@ -43,6 +45,18 @@ def lines(plan: Plan) -> Iterator[Text]:
     yield _comment(f"coverage afterwards: {covered}")
     if plan.steps:
         yield _comment("an exit code proves nothing: validate again after each phase", "bold")
+
+
+def _selection(select: Sequence[str], becomes_stale: Mapping[str, int]) -> Iterator[Text]:
+    """What is selected, and the three rules of a selection with what they mean for this plan."""
+    stale = ", ".join(f"{name} on {pluralize(n, 'date')}" for name, n in becomes_stale.items())
+    yield _comment(f"selected: {', '.join(select)}")
+    yield _comment("- no gate is loosened: a date waits for what it needs and what is not selected")
+    yield _comment(
+        f"- what is computed from a rewritten output and not selected becomes stale: {stale or 'nothing'}"
+        f"{'; backfilld retry --stale recomputes it' if stale else ''}"
+    )
+    yield _comment("- a date that is done as far as selected ends `selected`, and says what is missing")
 
 
 def comparison_lines(comparison: Comparison) -> Iterator[Text]:
