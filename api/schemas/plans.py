@@ -47,6 +47,9 @@ class Plan(PlanResult):
     becomes_stale: dict[str, int] = Field(
         description="by processor that is not selected: on how many dates of the range it becomes stale"
     )
+    stale_until: dt.date | None = Field(
+        description="the last date after the range of which an output may become stale"
+    )
 
 
 class PlanOption(PlanResult):

@@ -15,12 +15,17 @@ from backfilld.state.rules.selection import downstream
 
 def becomes_stale(
     pipeline: Pipeline, snapshot: Snapshot, tasks: Iterable[Task], selected: frozenset[str] | None
-) -> Mapping[str, int]:
-    """By processor that is not selected: on how many dates of the range it has rows that become stale."""
+) -> tuple[Mapping[str, int], dt.date | None]:
+    """By processor that is not selected: on how many dates of the range it has rows that become stale.
+
+    And the last date after the range that is computed from what runs; None where no later date is.
+    """
     if selected is None:
-        return {}
+        return {}, None
     spans: dict[str, list[Span]] = defaultdict(list)
+    last = snapshot.end
     for name, span in _spans(pipeline, snapshot.start, tasks):
+        last = max(last, span.last)
         if name not in selected:
             spans[name].append(span)
     counts = {
@@ -28,7 +33,7 @@ def becomes_stale(
         for name in pipeline.processors
         if name in spans
     }
-    return {name: n for name, n in counts.items() if n}
+    return {name: n for name, n in counts.items() if n}, last if last > snapshot.end else None
 
 
 def _spans(pipeline: Pipeline, start: dt.date, tasks: Iterable[Task]) -> Iterator[tuple[str, Span]]:

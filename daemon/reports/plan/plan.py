@@ -110,6 +110,7 @@ def _plan(
     snapshot = validation.snapshot
     result = simulate(pipeline, snapshot, options, unusable)
     steps = ordered(pipeline, snapshot, result.tasks, typical)
+    stale_dates, stale_until = becomes_stale(pipeline, snapshot, result.tasks, options.selected)
     phases = [_phase(pipeline, phase, steps) for phase in pipeline.phase]
     return Plan(
         start=validation.start,
@@ -121,7 +122,8 @@ def _plan(
         cannot_run=list(_cannot_run(result.blockers)),
         waivers=list(_waivers(result.waivers)),
         stale=(),
-        becomes_stale=becomes_stale(pipeline, snapshot, result.tasks, options.selected),
+        becomes_stale=stale_dates,
+        stale_until=stale_until,
         coverage=[_coverage(phase, result) for phase in pipeline.phase],
         expected_dates=validation.expected_dates,
         done_dates=validation.expected_dates - len(result.blockers),
