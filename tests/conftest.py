@@ -56,6 +56,12 @@ def postgresql_server() -> Iterator[postgresql.Server]:
         yield found
 
 
+@pytest.fixture(scope="session")
+def postgresql_warehouse(postgresql_server: postgresql.Server) -> str:
+    """The URL of a database for warehouses, which tests use one after another."""
+    return postgresql_server.empty()
+
+
 @pytest.fixture
 def database(request: pytest.FixtureRequest) -> str:
     """Where a real daemon keeps its state, if not in a file: BACKFILLD_TESTS_ON=postgresql says so."""

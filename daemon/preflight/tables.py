@@ -38,7 +38,7 @@ def columns(context: PreflightContext) -> Iterator[Finding]:
         info = context.tables[processor.table]
         if isinstance(info, TableInfo):
             checked += 1
-            missing = [*_missing_columns(processor, info)]
+            missing = [*_missing_columns(processor, info), *_mistaken_dates(processor, info)]
             yield from missing or _refused_rules(context, processor)
     history = context.pipeline.history
     if history and isinstance(info := context.tables[history.table], TableInfo):
@@ -66,6 +66,14 @@ def _missing_columns(processor: Processor, info: TableInfo) -> Iterator[Finding]
         if column.lower() not in info.columns:
             line = f"{processor.table} has no column {column}, which {processor.name}.{key} names"
             yield failed(line, f"it has {_some(info.columns)}")
+
+
+def _mistaken_dates(processor: Processor, info: TableInfo) -> Iterator[Finding]:
+    column = f"{processor.table}.{processor.date_column}"
+    kind = info.time_columns.get(processor.date_column.lower())
+    if kind and processor.date_timezone is None:
+        line = f"{column} is a {kind.upper()}, of which {processor.name} does not say where its days begin"
+        yield failed(line, 'state date_timezone, such as "America/New_York"')
 
 
 def _refused_rules(context: PreflightContext, processor: Processor) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from backfilld.daemon.preflight.findings import Finding
@@ -37,6 +37,9 @@ Capability = Literal["price", "cancel", "write_stamp", "implicit_tables"]
 `write_stamp`: evidence carries a text for each partition that changes with every write of it.
 `implicit_tables`: a table exists once a job has written it; before, it has no rows.
 """
+
+TimeType = Literal["datetime", "timestamp"]
+"""What a column of times has: local dates and times, or instants."""
 
 
 class WarehouseError(BackfilldError):
@@ -108,6 +111,8 @@ class TableInfo:
     """The metadata of one table. Names of columns are in lower case: warehouses ignore their case."""
 
     columns: frozenset[str]
+    time_columns: Mapping[str, TimeType] = field(default_factory=dict)
+    """The columns of times by name; a column of dates is none."""
     partition_column: str | None = None
     """None for a table without partitions, or with ones by time of loading."""
     require_filter: bool = False

@@ -12,10 +12,10 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from backfilld.state.pipeline.fields import Column, Name
+from backfilld.state.pipeline.fields import Column, Name, check_zone
 from backfilld.state.pipeline.jobs import JobSettings
 from backfilld.state.pipeline.need_settings import NeedSettings
-from backfilld.state.pipeline.sections import Duration, TableName
+from backfilld.state.pipeline.sections import Duration, OutputTable
 from backfilld.state.rules.expectation import Expectation
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
@@ -42,14 +42,18 @@ class Processor(JobSettings):
 
     name: Name
     """Unique among processors and phases."""
-    table: TableName
-    """The output table, `dataset.table`. At most `writers` attempts write it at a time, over all dates."""
+    table: OutputTable
+    """The output table, `dataset.table`; on BigQuery also `dataset.events_*`, with a table for each date. At
+    most `writers` attempts write it at a time, over all dates."""
     command: tuple[str, ...] = Field(min_length=1, strict=False)
     """The program and its arguments, without a shell. See *Placeholders*."""
     source_command: tuple[str, ...] = Field(default=(), strict=False)
     """What loads its source. It is shown, and never run, where a date has no data."""
     date_column: Column = "date"
-    """The table's column of dates, of the type DATE; in a lake, the name of its partitions."""
+    """The table's column of dates: a DATE, or with `date_timezone` a TIMESTAMP or DATETIME. In a lake, also
+    the name of its partitions."""
+    date_timezone: str | None = None
+    """The time zone whose days are the dates of a TIMESTAMP column. A DATETIME is local to it already."""
     history_names: tuple[str, ...] = Field(default=(), strict=False)
     """Its names in `[history]`, where they differ from `name`."""
     priority: Priority = Field(default=Priority.CRITICAL, strict=False)
@@ -70,6 +74,8 @@ class Processor(JobSettings):
     """Whether each date needs all its own earlier ones: those of the season, or from `since` on."""
     writers: int = Field(default=1, ge=1, le=100)
     """The most attempts that write its table at the same time."""
+    pool: Name | None = None
+    """The `[[pool]]` of which each of its attempts takes one slot."""
     batch: int = Field(default=1, ge=1, le=1000)
     """The most dates that one attempt works on."""
     estimate: Duration | None = None
@@ -82,6 +88,11 @@ class Processor(JobSettings):
     """Options that must be set to True in the script's source, such as skip_downstream_trigger."""
     expect: Expectation = Expectation()
     """What its rows must look like. Without any rule, one row is enough."""
+
+    @field_validator("date_timezone")
+    @classmethod
+    def _known_zone(cls, name: str | None) -> str | None:
+        return name if name is None else check_zone(name)
 
     @field_validator("command", "source_command")
     @classmethod

@@ -34,12 +34,15 @@ DEFAULT_QUOTA_TIMEZONE = "America/Los_Angeles"
 """BigQuery's daily quotas begin anew at midnight Pacific time (its quota documentation)."""
 TableName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){1,2}$")]
 
+OutputTable = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){1,2}\*?$")]
+"""A table, or all tables whose names begin so: `dataset.events_*`."""
+
 
 class WarehouseSettings(StrictModel):
     """Settings that every kind of warehouse has; an adapter adds its own in a subclass."""
 
     kind: str
-    """The kind of warehouse, such as `bigquery` or `lake`."""
+    """The kind of warehouse, such as `bigquery`, `lake` or `postgresql`."""
     query_timeout: Duration = 120.0
     """The time limit of a query."""
     daily_bytes: int | None = Field(default=None, gt=0)
@@ -49,6 +52,11 @@ class WarehouseSettings(StrictModel):
         """Why SQL of the file cannot be used on this warehouse; empty where only a query can show it."""
         del text
         return ""
+
+    def table_problem(self, table: str, date_column: str) -> str:
+        """Why this kind of warehouse has no such output table, with its date column; else empty."""
+        del date_column
+        return "this kind of warehouse has no date-sharded tables; name one table" if "*" in table else ""
 
 
 class HistorySettings(StrictModel):

@@ -51,6 +51,9 @@ _COVERED = (
     .where(attempt_dates.c.attempt_id.in_(bindparam("_ids", expanding=True)))
     .order_by(attempt_dates.c.date)
 )
+_DATE_COUNT = select(func.count()).where(attempt_dates.c.attempt_id == attempts.c.id).correlate(attempts)
+SECONDS_PER_DATE = (attempts.c.ended_at - attempts.c.started_at) / _DATE_COUNT.scalar_subquery()
+"""The duration of an ended attempt, divided by the number of its dates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,8 +204,6 @@ def with_attempt_history(tx: Connection, known: Sequence[CheckRow]) -> list[Chec
 
 def typical_seconds(tx: Connection, processor: str, sample: int = 20) -> float | None:
     """Median seconds per date of the processor's latest attempts that exited with 0; None without any."""
-    covered = select(func.count()).where(attempt_dates.c.attempt_id == attempts.c.id).correlate(attempts)
-    length = (attempts.c.ended_at - attempts.c.started_at) / covered.scalar_subquery()
-    query = select(length).where(attempts.c.processor == processor, ENDED_WELL)
+    query = select(SECONDS_PER_DATE).where(attempts.c.processor == processor, ENDED_WELL)
     lengths = sorted(tx.execute(query.order_by(attempts.c.ended_at.desc()).limit(sample)).scalars())
     return float(lengths[len(lengths) // 2]) if lengths else None

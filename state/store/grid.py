@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
+from backfilld.state.store.attempts import SECONDS_PER_DATE
 from backfilld.state.store.schema import attempt_dates, attempts, checks, dates
 
 
@@ -45,9 +46,8 @@ class Figure(NamedTuple):
 
 def figures(tx: Connection, processor: str, start: dt.date, end: dt.date) -> list[Figure]:
     """The figures of a processor from `start` to `end`, both included, oldest first."""
-    covered = func.count().over(partition_by=attempt_dates.c.attempt_id)
     lengths = (
-        select(attempt_dates.c.date, (attempts.c.ended_at - attempts.c.started_at) / covered)
+        select(attempt_dates.c.date, SECONDS_PER_DATE)
         .join(attempts, attempts.c.id == attempt_dates.c.attempt_id)
         .where(
             attempts.c.processor == processor,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -235,7 +235,7 @@ def elect_leads(tx: Connection, shared: Collection[dt.date]) -> None:
     The lead is the backfill that attempts are counted for. The priority is the highest of all owners.
     """
     found = owners(tx, shared)
-    current: Mapping[dt.date, tuple[int, int]] = _leads(tx, list(found))
+    current = _leads(tx, found)
     changes = []
     for date, interests in found.items():
         lead = current[date][0]
@@ -249,8 +249,6 @@ def elect_leads(tx: Connection, shared: Collection[dt.date]) -> None:
 
 
 def _leads(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, tuple[int, int]]:
-    if not wanted:
-        return {}
-    query = select(dates.c.date, dates.c.backfill_id, dates.c.priority)
-    here = dates.c.date.between(min(wanted), max(wanted))
-    return {row.date: (row.backfill_id, row.priority) for row in tx.execute(query.where(here))}
+    """The lead and the priority of each of some dates."""
+    rows = select_by_dates(tx, dates, wanted)
+    return {row.date: (row.backfill_id, row.priority) for row in rows if row.date in wanted}

@@ -5,5 +5,6 @@ import pytest
 pytest.register_assert_rewrite(
     "tests.conformance.warehouse_suite",
     "tests.conformance.platform_suite",
+    "tests.conformance.date_suite",
     "tests.conformance.write_stamp_suite",
 )

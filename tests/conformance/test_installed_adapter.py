@@ -74,7 +74,7 @@ class DuckDBFileHouse(LakeHouse):
         return self.open(*phases, warehouse={"kind": "duckdb-file", "file": "nowhere.duckdb"})
 
     def put(
-        self, table: str, rows: Sequence[Row], *, by: str = "game_date", types: Row | None = None
+        self, table: str, rows: Sequence[Row], *, by: str | None = "game_date", types: Row | None = None
     ) -> None:
         super().put(table, rows, by=by, types=types)
         self._load(table)

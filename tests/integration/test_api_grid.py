@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from backfilld.state.store import grid
+from tests.factories import phase, pipeline, processor
 from tests.integration.api_world import Api, make_api, refused
+from tests.simulation.world import World
 
 DATE = dt.date(2021, 10, 19)
+DAY = dt.timedelta(days=1)
 GRID = "/v1/grid?start=2021-10-18&end=2021-10-20"
 
 
@@ -25,12 +30,12 @@ def letters(api: Api, path: str = GRID) -> dict[str, str]:
 def test_every_processor_has_one_letter_per_date_in_the_order_of_the_pipeline(api: Api) -> None:
     api.enqueue("2021-10-18", "2021-10-19")
     api.world.run()
-    grid = api.get(GRID)
-    assert (grid["start"], grid["end"], grid["dates"]) == ("2021-10-18", "2021-10-20", 3)
-    assert [row["processor"] for row in grid["rows"]] == ["box", "extra", "zones", "cache"]
-    assert [row["phase"] for row in grid["rows"]] == ["phase2", "phase2", "phase4", "phase4"]
+    answer = api.get(GRID)
+    assert (answer["start"], answer["end"], answer["dates"]) == ("2021-10-18", "2021-10-20", 3)
+    assert [row["processor"] for row in answer["rows"]] == ["box", "extra", "zones", "cache"]
+    assert [row["phase"] for row in answer["rows"]] == ["phase2", "phase2", "phase4", "phase4"]
     assert letters(api) == dict.fromkeys(("box", "extra", "zones", "cache"), ".c.")
-    assert grid["legend"]["c"] == "complete"
+    assert answer["legend"]["c"] == "complete"
 
 
 def test_a_running_attempt_a_missing_output_and_a_waiver_have_letters_of_their_own(api: Api) -> None:
@@ -81,3 +86,19 @@ def test_thousands_of_dates_are_a_letter_each(api: Api) -> None:
 )
 def test_a_range_that_is_none_is_refused_by_its_field(api: Api, query: str, field: str) -> None:
     assert refused(api.client.get(f"/v1/grid?{query}"), 422)[0] == field
+
+
+def test_the_seconds_of_a_batch_are_those_of_one_date_in_any_window(
+    tmp_path: Path,
+) -> None:
+    # Given two dates of one attempt that took 8 seconds
+    both = processor("box", command=["job", "{start}", "{end}"], batch=2)
+    world = World(pipeline(phase("phase2", both)), {DATE: 1, DATE + DAY: 1}, tmp_path)
+    world.script = lambda job: replace(world.well(job), seconds=8.0)
+    world.enqueue(DATE, DATE + DAY)
+    world.run()
+    # When the figures of one of them are read
+    with world.db.read() as tx:
+        (figure,) = grid.figures(tx, "box", DATE, DATE)
+    # Then it took half of the time
+    assert figure.seconds == 4.0

@@ -29,7 +29,8 @@ Row = Mapping[str, Any]
 
 _projects = itertools.count(1)
 _DUCKDB = {"INT64": "BIGINT", "FLOAT64": "DOUBLE", "STRING": "VARCHAR", "BOOL": "BOOLEAN"}
-_FIRST, _LAST = "DATE '2021-10-19'", "DATE '2022-06-25'"
+_DUCKDB |= {"TIMESTAMP": "TIMESTAMPTZ", "DATETIME": "TIMESTAMP"}
+FIRST_DAY, LAST_DAY = "2021-10-19", "2022-06-25"
 """The days that `fill` fills: 250."""
 
 
@@ -41,9 +42,9 @@ class House(Protocol):
     errors: int
 
     def put(
-        self, table: str, rows: Sequence[Row], *, by: str = "game_date", types: Row | None = None
+        self, table: str, rows: Sequence[Row], *, by: str | None = "game_date", types: Row | None = None
     ) -> None:
-        """Add rows to a table that is partitioned by the date column `by`."""
+        """Add rows to a table that is partitioned by the date column `by`, or has no partitions."""
 
     def rewrite(self, table: str, date: dt.date, *, by: str = "game_date") -> None:
         """Write the rows of a date once more."""
@@ -64,8 +65,8 @@ class House(Protocol):
         """The warehouse of such a pipeline; it is closed when the test ends."""
 
 
-class _Told:
-    """Who is told of queries and errors, and the warehouses that were opened."""
+class Recorded:
+    """Counts queries and errors, and closes the warehouses that were opened."""
 
     def __init__(self) -> None:
         self.queries: list[tuple[str, int]] = []
@@ -88,7 +89,7 @@ class _Told:
         self.errors += 1
 
 
-class LakeHouse(_Told):
+class LakeHouse(Recorded):
     """A lake in the test's own directory."""
 
     kind = "lake"
@@ -100,14 +101,16 @@ class LakeHouse(_Told):
         self._files = itertools.count()
 
     def put(
-        self, table: str, rows: Sequence[Row], *, by: str = "game_date", types: Row | None = None
+        self, table: str, rows: Sequence[Row], *, by: str | None = "game_date", types: Row | None = None
     ) -> None:
-        known = _typed(rows, types)
+        known = typed(rows, types)
         known.setdefault("loaded_by", "STRING")  # a file needs a column beside the partition's
         columns = ", ".join(f"{name} {_DUCKDB.get(kind, kind)}" for name, kind in known.items())
         with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
             connection.execute(f"CREATE TABLE t ({columns})")
-            connection.execute(f"INSERT INTO t VALUES {_values(rows, known, '{}::JSON')}")
+            duckdb_types = {name: _DUCKDB.get(kind, kind) for name, kind in known.items()}
+            connection.execute(f"INSERT INTO t VALUES {_values(rows, duckdb_types, '{}::JSON')}")
             self._write(connection, "t", table, by)
 
     def rewrite(self, table: str, date: dt.date, *, by: str = "game_date") -> None:
@@ -117,7 +120,8 @@ class LakeHouse(_Told):
             written.replace(file)
 
     def fill(self, table: str, select: str, *, by: str = "game_date") -> None:
-        dates = f"(SELECT unnest(generate_series({_FIRST}, {_LAST}, INTERVAL 1 DAY))::DATE AS day)"
+        series = f"generate_series(DATE '{FIRST_DAY}', DATE '{LAST_DAY}', INTERVAL 1 DAY)"
+        dates = f"(SELECT unnest({series})::DATE AS day)"
         with duckdb.connect() as connection:
             connection.execute(f"CREATE TABLE t AS {select.format(dates=dates, double='DOUBLE')}")
             self._write(connection, "t", table, by)
@@ -136,16 +140,21 @@ class LakeHouse(_Told):
     def open_unreachable(self, *phases: Any) -> DescribedWarehouse:
         return self.open(*phases, warehouse={"kind": "lake", "path": "nowhere"})
 
-    def _write(self, connection: duckdb.DuckDBPyConnection, rows: str, table: str, by: str) -> None:
+    def _write(self, connection: duckdb.DuckDBPyConnection, rows: str, table: str, by: str | None) -> None:
         directory = self.root.joinpath(*table.split("."))
         directory.mkdir(parents=True, exist_ok=True)
+        if by is None:
+            connection.execute(
+                f"COPY {rows} TO '{directory}/part-{next(self._files)}.parquet' (FORMAT parquet)"
+            )
+            return
         connection.execute(
             f"COPY {rows} TO '{directory}' (FORMAT parquet, PARTITION_BY ({by}), APPEND, "
             f"FILENAME_PATTERN 'part-{next(self._files)}-{{uuid}}')"
         )
 
 
-class BigQueryHouse(_Told):
+class BigQueryHouse(Recorded):
     """A project of its own on the emulator."""
 
     kind = "bigquery"
@@ -165,12 +174,12 @@ class BigQueryHouse(_Told):
             self.client.create_dataset(dataset)
 
     def put(
-        self, table: str, rows: Sequence[Row], *, by: str = "game_date", types: Row | None = None
+        self, table: str, rows: Sequence[Row], *, by: str | None = "game_date", types: Row | None = None
     ) -> None:
-        known = _typed(rows, types)
+        known = typed(rows, types)
         if table not in self._made:
             columns = ", ".join(f"{name} {kind}" for name, kind in known.items())
-            self.run(f"CREATE TABLE {table} ({columns}) PARTITION BY {by}")
+            self.run(f"CREATE TABLE {table} ({columns}){f' PARTITION BY {by}' if by else ''}")
             self._made.add(table)
         self.run(f"INSERT INTO {table} VALUES {_values(rows, known, 'PARSE_JSON({})')}")
 
@@ -178,7 +187,7 @@ class BigQueryHouse(_Told):
         self.run(f"UPDATE {table} SET {by} = {by} WHERE {by} = DATE '{date}'")
 
     def fill(self, table: str, select: str, *, by: str = "game_date") -> None:
-        dates = f"UNNEST(GENERATE_DATE_ARRAY({_FIRST}, {_LAST})) AS day"
+        dates = f"UNNEST(GENERATE_DATE_ARRAY(DATE '{FIRST_DAY}', DATE '{LAST_DAY}')) AS day"
         self.run(f"CREATE TABLE {table} PARTITION BY {by} AS {select.format(dates=dates, double='FLOAT64')}")
 
     def pipeline(self, *phases: Any, **keys: Any) -> Pipeline:
@@ -204,7 +213,7 @@ class BigQueryHouse(_Told):
         self.client.close()
 
 
-def _typed(rows: Sequence[Row], types: Row | None) -> dict[str, str]:
+def typed(rows: Sequence[Row], types: Row | None) -> dict[str, str]:
     """The columns with BigQuery's types: as stated, else as the first value says."""
     known: dict[str, str] = {}
     for name in {name: None for row in rows for name in row}:
@@ -239,7 +248,7 @@ def _literal(value: Any, kind: str, as_json: str) -> str:
     if kind == "JSON":
         return as_json.format("'" + json.dumps(value) + "'")
     if isinstance(value, dt.datetime):
-        return f"TIMESTAMP '{value:%Y-%m-%d %H:%M:%S}'"
+        return f"{kind} '{value:%Y-%m-%d %H:%M:%S}'"
     if isinstance(value, dt.date):
         return f"DATE '{value}'"
     return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(value)

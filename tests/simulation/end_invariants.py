@@ -26,6 +26,7 @@ def end(sim: Simulation) -> None:
         Violation: it does not end, or an invariant does not hold.
     """
     _calm_down(sim)
+    sim.invariants.revalidation.an_hour_later()
     _help_on(sim)
     sim.invariants.ended()
     if sim.scenario.aftermath:

@@ -3,6 +3,7 @@
 import datetime as dt
 
 import pytest
+from sqlalchemy import event
 
 from backfilld.state.records import Sources
 from backfilld.state.store import backfills, interests, transitions
@@ -314,3 +315,20 @@ def shared_season(folder, dates):
     calendar = {start + dt.timedelta(days=n): 1 for n in range(dates)}
     shape = pipeline(one_phase, calendar={"file": "calendar.csv", "season": [season]})
     return World(shape, calendar, folder), start
+
+
+def test_leads_of_dates_that_lie_far_apart_are_read_without_the_dates_between(slow):
+    # Given a request for the first and the last date of forty
+    ends = (OPENER, max(SEASON))
+    slow.enqueue(*ends)
+    read = []
+    with slow.db.write() as tx:
+
+        @event.listens_for(tx, "before_cursor_execute")
+        def keep(connection, cursor, statement, values, context, many):
+            if "FROM dates" in statement:
+                read.append(values)
+
+        interests.elect_leads(tx, ends)
+    # Then exactly these two are read
+    assert read == [tuple(map(str, ends))]

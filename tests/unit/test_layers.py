@@ -40,6 +40,7 @@ FENCES = {
         "demo/bigquery_copy.py",
     ),
     "prometheus_client": ("api/*",),
+    "psycopg": ("daemon/warehouses/postgresql/*",),
     "pydantic": ("state/*", "api/*", "daemon/*/settings.py"),
     "pydantic_core": ("state/*", "api/*"),
     "requests": (

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfilld.daemon.warehouses.sql import queries, run_history
-from backfilld.daemon.warehouses.sql.queries import DateFilter, Query
+from backfilld.daemon.warehouses.sql.date_filters import DateColumn, DateFilter
+from backfilld.daemon.warehouses.sql.queries import Query
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.sections import HistorySettings
@@ -81,9 +82,11 @@ def test_dates_that_are_few_and_far_apart_are_named_each(days: list[int], named:
 
 def test_tables_asked_about_the_same_dates_share_their_parameters() -> None:
     spans = DateFilter()
-    first = spans.add((DAY,))
-    assert spans.add(tuple(after(1))).predicate("b").sql("bigquery") == "`b` BETWEEN @start1 AND @end1"
-    assert spans.add((DAY,)) == first
+    column = DateColumn("b")
+    first = spans.add((DAY,), column)
+    second = spans.add(tuple(after(1)), column)
+    assert second.predicate.sql("bigquery") == "`b` BETWEEN @start1 AND @end1"
+    assert spans.add((DAY,), column) == first
     assert len(spans.params) == 4
 
 

@@ -27,8 +27,9 @@ from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks,
 from backfilld.daemon.warehouses.bigquery.errors import translate_error
 from backfilld.daemon.warehouses.bigquery.settings import BigQuerySettings
 from backfilld.daemon.warehouses.billing_budget import DailyBudget
-from backfilld.daemon.warehouses.sql.backend import Row
-from backfilld.daemon.warehouses.sql.queries import Param, Query
+from backfilld.daemon.warehouses.sql.backend import Row, require_dates
+from backfilld.daemon.warehouses.sql.date_filters import Param
+from backfilld.daemon.warehouses.sql.queries import Query
 
 DIALECT = "bigquery"
 
@@ -150,6 +151,9 @@ class BigQuery:
             self._wait(job)
             ended = True
             rows = job.result(retry=RETRY, job_retry=None, timeout=self.http_timeout)
+            for column in rows.schema:
+                if column.name == "date":
+                    require_dates(column.field_type)
             return [dict(row.items()) for row in rows]
         finally:
             if not ended:
@@ -218,8 +222,12 @@ class BigQuery:
 
 
 def _param(name: str, value: Param) -> bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter:
+    if isinstance(value, dt.datetime):  # before dates: each is one
+        return bigquery.ScalarQueryParameter(name, "TIMESTAMP" if value.tzinfo else "DATETIME", value)
     if isinstance(value, dt.date):
         return bigquery.ScalarQueryParameter(name, "DATE", value)
+    if isinstance(value, str):
+        return bigquery.ScalarQueryParameter(name, "STRING", value)
     kind = "DATE" if value and isinstance(value[0], dt.date) else "STRING"
     return bigquery.ArrayQueryParameter(name, kind, value)
 

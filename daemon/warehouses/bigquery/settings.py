@@ -6,6 +6,9 @@ from pydantic import Field
 
 from backfilld.state.pipeline.sections import WarehouseSettings
 
+SUFFIX = "_TABLE_SUFFIX"
+"""The column by which BigQuery tells the tables of `events_*` apart."""
+
 
 class BigQuerySettings(WarehouseSettings):
     """A project of BigQuery."""
@@ -21,3 +24,9 @@ class BigQuerySettings(WarehouseSettings):
     bytes_per_table: int = Field(default=1 << 30, gt=0)
     """Bytes that a query may be billed for each table it names (`maximum_bytes_billed`); it is refused where
     it would be billed more."""
+
+    def table_problem(self, table: str, date_column: str) -> str:
+        """A table for each date goes with its suffix as the date column, and no other table does."""
+        if table.endswith("*") is (date_column.upper() == SUFFIX):
+            return ""
+        return f'date_column = "{SUFFIX}" belongs to tables such as dataset.events_*, and to no other'

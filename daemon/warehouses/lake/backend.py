@@ -6,7 +6,6 @@ directory has no rows yet.
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -23,7 +22,8 @@ from backfilld.daemon.warehouses.lake.from_bigquery.exactness import quoted
 from backfilld.daemon.warehouses.lake.layout import TableFiles, locate, read_layout
 from backfilld.daemon.warehouses.lake.settings import Dialect
 from backfilld.daemon.warehouses.lake.sources import all_files, drifted_file, source_of
-from backfilld.daemon.warehouses.sql.backend import Row
+from backfilld.daemon.warehouses.sql.backend import Row, require_dates
+from backfilld.daemon.warehouses.sql.date_filters import Param
 from backfilld.daemon.warehouses.sql.queries import Query, Select
 from backfilld.state.formatting import first_line
 
@@ -172,7 +172,11 @@ class Lake:
         guard.start()
         try:
             cursor.execute(plan.sql, plan.params)
-            names = [column[0] for column in cursor.description or ()]
+            description = cursor.description or ()
+            for name, kind, *_ in description:
+                if name == "date":
+                    require_dates(str(kind))
+            names = [column[0] for column in description]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
         finally:
             guard.cancel()
@@ -280,5 +284,5 @@ def _listed(paths: Collection[str]) -> str:
     return "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in paths) + "]"
 
 
-def _as_list(value: dt.date | tuple[dt.date, ...] | tuple[str, ...]) -> Any:
+def _as_list(value: Param) -> Any:
     return list(value) if isinstance(value, tuple) else value

@@ -59,11 +59,17 @@ class LakeCatalog:
         keys = [part.partition("=")[0] for part in Path(path).relative_to(directory).parts if "=" in part]
         try:
             with duckdb.connect() as connection:
-                columns = connection.read_parquet(path).columns
+                relation = connection.read_parquet(path)
+                columns = dict(zip(relation.columns, map(str, relation.types), strict=True))
         except duckdb.Error as error:
             raise QueryError(f"{path}: {error}") from error
         return TableInfo(
             columns=frozenset(name.lower() for name in (*columns, *keys)),
+            time_columns={
+                name.lower(): "timestamp" if kind.endswith("TIME ZONE") else "datetime"
+                for name, kind in columns.items()
+                if kind.startswith("TIMESTAMP") and name not in keys
+            },
             partition_column=keys[-1].lower() if keys else None,
             modified_at=modified_at,
         )

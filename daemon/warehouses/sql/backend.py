@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from backfilld.daemon.warehouses.adapter import Purpose
+from backfilld.daemon.warehouses.adapter import Purpose, QueryError
 from backfilld.daemon.warehouses.sql.queries import Query
 
 Row = Mapping[str, Any]
@@ -41,3 +41,15 @@ class SqlBackend(Protocol):
 
     def close(self) -> None:
         """Close all connections. Idempotent."""
+
+
+def require_dates(kind: str) -> None:
+    """Check the type of an answer's column `date`, by its name in the warehouse.
+
+    A column of times compares with a DATE and equals none: its rows would read as absent.
+
+    Raises:
+        QueryError: its values have times.
+    """
+    if kind.upper().startswith(("TIMESTAMP", "DATETIME")):
+        raise QueryError(f"its dates must be of the type DATE, not {kind}; state date_timezone, or cast them")

@@ -37,9 +37,11 @@ def with_user_sql(tree: exp.Expr, change: Callable[[str], str]) -> exp.Expr:
     return tree.transform(changed)
 
 
-def with_parameters(text: str, sign: str) -> str:
-    """The text with `@start` and `@end` in the warehouse's own writing, such as `$start`."""
-    return _PARAMETER.sub(lambda match: sign + match["name"] if match["name"] else match[0], text)
+def with_parameters(text: str, before: str, after: str = "") -> str:
+    """The text with `@start` and `@end` in the warehouse's own writing, such as `$start` or `%(start)s`."""
+    return _PARAMETER.sub(
+        lambda match: f"{before}{match['name']}{after}" if match["name"] else match[0], text
+    )
 
 
 def strip_colors(text: str) -> str:

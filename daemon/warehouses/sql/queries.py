@@ -8,11 +8,12 @@ from __future__ import annotations
 import datetime as dt
 import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 from sqlglot import exp
 
+from backfilld.daemon.warehouses.sql.date_filters import DateColumn, DateFilter, DateRange, Param
 from backfilld.daemon.warehouses.sql.pipeline_sql import user_sql
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.expectations.figures import (
@@ -23,9 +24,6 @@ from backfilld.state.rules.expectations.figures import (
     GroupSizes,
     PassingRows,
 )
-
-Param = dt.date | tuple[dt.date, ...] | tuple[str, ...]
-"""A query parameter: DATE, ARRAY<DATE> or ARRAY<STRING>."""
 
 GROUPS = ":groups"
 """What the name of a processor's groups ends with; no processor has such a name."""
@@ -75,49 +73,18 @@ class Query:
         return "\nUNION ALL\n".join(select.statement.sql(dialect) for select in self.selects)
 
 
-@dataclass(frozen=True, slots=True)
-class DateRange:
-    """A set of dates as parameters of a query; `sparse` where it is less than half of the days it spans."""
-
-    number: int
-    sparse: bool
-
-    def predicate(self, column: str) -> exp.Expr:
-        """Selects no partition before the first date or after the last.
-
-        It names each date of a sparse set, so that the gaps are not billed.
-        """
-        name = exp.column(column, quoted=True)
-        between = name.between(parameter(f"start{self.number}"), parameter(f"end{self.number}"))
-        return exp.and_(between, is_in(column, f"dates{self.number}")) if self.sparse else between
-
-
-@dataclass(slots=True)
-class DateFilter:
-    """The parameters of a query's dates: one set per distinct set of dates."""
-
-    params: dict[str, Param] = field(default_factory=dict)
-    _numbers: dict[tuple[dt.date, ...], int] = field(default_factory=dict)
-
-    def add(self, dates: tuple[dt.date, ...]) -> DateRange:
-        """The range for dates in order, whose parameters are part of the query from now on."""
-        number = self._numbers.setdefault(dates, len(self._numbers))
-        self.params |= {f"start{number}": dates[0], f"end{number}": dates[-1]}
-        if sparse := 2 * len(dates) < (dates[-1] - dates[0]).days + 1:
-            self.params[f"dates{number}"] = dates
-        return DateRange(number, sparse)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableQuery:
     """The query of one processor's table.
 
     `count_only` counts the rows and nothing else: for a table that others are measured against, and that
-    is not judged itself. `groups` counts the sizes of groups in place of rows and figures.
+    is not judged itself. `groups` counts the sizes of groups in place of rows and figures. `date_column` is
+    the processor's with its type; None takes it for a DATE.
     """
 
     processor: Processor
     dates: tuple[dt.date, ...]
+    date_column: DateColumn | None = None
     count_only: bool = False
     groups: GroupSizes | None = None
 
@@ -167,31 +134,28 @@ def evidence(tables: Iterable[TableQuery]) -> Query:
 
 
 def _select(table: TableQuery, dates: DateFilter) -> Select:
-    processor, where = table.processor, dates.add(table.dates)
+    processor = table.processor
+    where = dates.add(table.dates, table.date_column or DateColumn(processor.date_column))
     if table.groups:
-        statement = _groups_statement(table.name, processor.table, processor.date_column, table.groups, where)
+        statement = _groups_statement(table.name, processor.table, table.groups, where)
     else:
-        statement = _statement(
-            processor.name, processor.table, processor.date_column, table.aggregates, where
-        )
+        statement = _statement(processor.name, processor.table, table.aggregates, where)
     part = PartitionFilter(table=processor.table, column=processor.date_column, dates=table.dates)
     return Select(statement=statement, partitions=part)
 
 
 @lru_cache(maxsize=CACHED)
-def _statement(
-    processor: str, table: str, date_column: str, aggregates: tuple[Aggregate, ...], dates: DateRange
-) -> Statement:
+def _statement(processor: str, table: str, aggregates: tuple[Aggregate, ...], dates: DateRange) -> Statement:
     columns = {
         "processor": exp.Literal.string(processor),
-        "date": exp.column(date_column, quoted=True),
+        "date": dates.column.date,
         "n": exp.Count(this=exp.Star()),
         "figures": exp.Array(expressions=[_figure(aggregate) for aggregate in aggregates]),
     }
     tree = (
         exp.select(*(exp.alias_(column, name) for name, column in columns.items()))
         .from_(table_of(table))
-        .where(dates.predicate(date_column))
+        .where(dates.predicate)
         # By position: a name could be that of another column.
         .group_by(exp.Literal.number(2))
     )
@@ -199,15 +163,13 @@ def _statement(
 
 
 @lru_cache(maxsize=CACHED)
-def _groups_statement(
-    name: str, table: str, date_column: str, sizes: GroupSizes, dates: DateRange
-) -> Statement:
+def _groups_statement(name: str, table: str, sizes: GroupSizes, dates: DateRange) -> Statement:
     """The groups of each date: how many, how many out of bounds, the smallest and the largest."""
-    keys = [exp.column(column, quoted=True) for column in (date_column, *sizes.group_by)]
+    keys = [dates.column.date, *(exp.column(column, quoted=True) for column in sizes.group_by)]
     groups = (
         exp.select(exp.alias_(keys[0].copy(), "date"), exp.alias_(exp.Count(this=exp.Star()), "size"))
         .from_(table_of(table))
-        .where(dates.predicate(date_column))
+        .where(dates.predicate)
         .group_by(*keys)
     )
     size = exp.column("size")
@@ -274,14 +236,3 @@ def table_of(name: str) -> exp.Table:
     """A table by its path: `dataset.table` or `project.dataset.table`."""
     *catalog, db, table = name.split(".")
     return exp.table_(table, db=db, catalog=catalog[0] if catalog else None, quoted=True)
-
-
-def parameter(name: str) -> exp.Parameter:
-    """A query parameter by name."""
-    return exp.Parameter(this=exp.var(name))
-
-
-def is_in(column: str, name: str) -> exp.In:
-    """Whether a column's value is in the list of a query parameter."""
-    values = exp.Unnest(expressions=[parameter(name)])
-    return exp.In(this=exp.column(column, quoted=True), unnest=values)

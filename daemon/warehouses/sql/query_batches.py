@@ -12,6 +12,7 @@ from dataclasses import replace
 from backfilld.daemon.warehouses.adapter import Purpose, QueryError, Wanted
 from backfilld.daemon.warehouses.sql import queries, run_history
 from backfilld.daemon.warehouses.sql.backend import Row, SqlBackend
+from backfilld.daemon.warehouses.sql.date_columns import DateColumns
 from backfilld.daemon.warehouses.sql.queries import Query, TableQuery
 from backfilld.daemon.warehouses.sql.run_history import Runs
 from backfilld.state.pipeline.processor import Processor
@@ -32,8 +33,9 @@ class TableQueries:
     A table whose query failed is queried separately from then on, until it answers.
     """
 
-    def __init__(self, backend: SqlBackend) -> None:
+    def __init__(self, backend: SqlBackend, columns: DateColumns) -> None:
         self._backend = backend
+        self._columns = columns
         self._broken: set[tuple[str, bool]] = set()
 
     def query(self, tables: Sequence[TableQuery], *, purpose: Purpose) -> dict[str, Counts | QueryError]:
@@ -42,12 +44,38 @@ class TableQueries:
         Raises:
             WarehouseError: no query can be answered now.
         """
-        healthy = [table for table in tables if _key(table) not in self._broken]
-        broken = [[table] for table in tables if _key(table) in self._broken]
-        answers = self._in_parallel([healthy, *broken] if healthy else broken, purpose)
+        typed, answers = self._with_types(tables)
+        healthy = [table for table in typed if _key(table) not in self._broken]
+        broken = [[table] for table in typed if _key(table) in self._broken]
+        answers |= self._in_parallel([healthy, *broken] if healthy else broken, purpose)
         failed = {_key(table) for table in tables if _is_broken(answers[table.name])}
+        for table in tables:
+            if _key(table) in failed:
+                self._columns.forget(table.processor)
         self._broken = (self._broken - {_key(table) for table in tables}) | failed
         return answers
+
+    def with_type(self, table: TableQuery) -> TableQuery:
+        """The query with the type of its date column.
+
+        Raises:
+            QueryError: the table's metadata may not be read.
+            WarehouseError: nothing can be queried now.
+        """
+        return replace(table, date_column=self._columns.of(table.processor))
+
+    def _with_types(
+        self, tables: Sequence[TableQuery]
+    ) -> tuple[list[TableQuery], dict[str, Counts | QueryError]]:
+        """The queries with the types of their date columns, and the errors of those without."""
+        typed: list[TableQuery] = []
+        errors: dict[str, Counts | QueryError] = {}
+        for table in tables:
+            try:
+                typed.append(self.with_type(table))
+            except QueryError as error:
+                errors[table.name] = error
+        return typed, errors
 
     def _in_parallel(
         self, groups: Sequence[Sequence[TableQuery]], purpose: Purpose

@@ -16,16 +16,19 @@ from zoneinfo import ZoneInfo
 
 from sqlglot import exp
 
-from backfilld.daemon.warehouses.sql.queries import (
-    CACHED,
+from backfilld.daemon.warehouses.sql.date_filters import (
+    DateColumn,
     DateFilter,
     DateRange,
+    is_in,
+    parameter,
+)
+from backfilld.daemon.warehouses.sql.queries import (
+    CACHED,
     PartitionFilter,
     Query,
     Select,
     Statement,
-    is_in,
-    parameter,
     table_of,
 )
 from backfilld.state.formatting import strip_unstorable
@@ -60,7 +63,7 @@ def runs_query(
     """
     days = tuple(sorted(set(dates)))
     filters = DateFilter()
-    statement = _statement(history, filters.add(days), frozenset(without))
+    statement = _statement(history, filters.add(days, DateColumn(history.date)), frozenset(without))
     words = tuple(word.lower() for word in history.running)
     params = {**filters.params, "names": tuple(sorted(set(names))), "running": words}
     part = PartitionFilter(table=history.table, column=history.date, dates=days)
@@ -72,7 +75,7 @@ def _statement(history: HistorySettings, dates: DateRange, without: frozenset[st
     entries = (
         exp.select(*(exp.alias_(tree, name) for name, tree in _columns(history, without).items()))
         .from_(table_of(history.table))
-        .where(dates.predicate(history.date), is_in(history.processor, "names"))
+        .where(dates.predicate, is_in(exp.column(history.processor, quoted=True), "names"))
     )
     return Statement(_latest_runs(entries))
 

@@ -21,6 +21,7 @@ from backfilld.daemon.warehouses.adapter import (
 from backfilld.daemon.warehouses.calendar_counts import CalendarReader
 from backfilld.daemon.warehouses.sql import queries
 from backfilld.daemon.warehouses.sql.backend import Row, SqlBackend
+from backfilld.daemon.warehouses.sql.date_columns import DateColumns
 from backfilld.daemon.warehouses.sql.query_batches import Counts, Pair, RunHistory, TableQueries
 from backfilld.daemon.warehouses.sql.run_history import Runs
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -46,7 +47,8 @@ class WarehouseClient:
         self._backend = backend
         self.catalog = catalog
         self._calendar = CalendarReader(pipeline, backend)
-        self._tables = TableQueries(backend)
+        self._columns = DateColumns(catalog)
+        self._tables = TableQueries(backend, self._columns)
         self._history = None
         if pipeline.history:
             self._history = RunHistory(pipeline.history, pipeline.processors, backend)
@@ -89,19 +91,31 @@ class WarehouseClient:
 
     def _write_stamps(self, wanted: Wanted, purpose: Purpose) -> Mapping[tuple[str, dt.date], str]:
         """The write stamps by (processor, date), without those of which the warehouse cannot tell."""
-        partitions = {
-            (name, date): Partition(self._processors[name].table, self._processors[name].date_column, date)
-            for name, dates in wanted.items()
-            for date in dates
-        }
-        if self._stamps is None or not partitions:
+        if self._stamps is None:
             return {}
         try:
+            partitions = {
+                (name, date): Partition(
+                    self._processors[name].table, self._processors[name].date_column, date
+                )
+                for name, dates in wanted.items()
+                for date in dates
+                if self._has_partitions(name)
+            }
+            if not partitions:
+                return {}
             written = self._stamps.read(set(partitions.values()), purpose=purpose)
         except QueryError as error:
             log.warning("write stamps cannot be read: %s", error)
             return {}
         return {pair: written[partition] for pair, partition in partitions.items() if partition in written}
+
+    def _has_partitions(self, name: str) -> bool:
+        """Whether a date of a processor is a partition; those by instants are days of UTC."""
+        column = self._columns.of(self._processors[name])
+        if column.type == "suffix":
+            return False
+        return column.type != "timestamp" or column.timezone == "UTC"
 
     def estimate_bytes(self, wanted: Wanted) -> int:
         """About how many bytes `evidence` of the same pairs would be billed.
@@ -113,7 +127,7 @@ class WarehouseClient:
         if not wanted:
             return 0
         try:
-            tables = queries.table_queries(self._processors, wanted)
+            tables = map(self._tables.with_type, queries.table_queries(self._processors, wanted))
             sent = [queries.evidence(tables)]
             if self._history:
                 sent.append(self._history.query(wanted))
@@ -128,8 +142,8 @@ class WarehouseClient:
             WarehouseError: nothing can be queried now.
         """
         tables = queries.table_queries(self._processors, {processor: [date]})
-        own = [table for table in tables if table.processor.name == processor]
         try:
+            own = [self._tables.with_type(table) for table in tables if table.processor.name == processor]
             self._backend.check(queries.evidence(own))
         except QueryError as error:
             return str(error)

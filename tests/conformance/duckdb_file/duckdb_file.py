@@ -18,14 +18,18 @@ from backfilld.daemon.warehouses.adapter import (
     QueryError,
     QueryHooks,
     TableInfo,
+    TimeType,
     WarehouseAdapter,
     WarehouseError,
 )
+from backfilld.daemon.warehouses.sql.backend import require_dates
 from backfilld.daemon.warehouses.sql.pipeline_sql import with_parameters, with_user_sql
 from backfilld.daemon.warehouses.sql.queries import Query
 from backfilld.daemon.warehouses.sql.warehouse import WarehouseClient
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.sections import WarehouseSettings
+
+_TIMES: Mapping[str, TimeType] = {"TIMESTAMP": "datetime", "TIMESTAMP WITH TIME ZONE": "timestamp"}
 
 
 class DuckDBFileSettings(WarehouseSettings):
@@ -52,6 +56,9 @@ class DuckDBFile:
             text = " UNION ALL ".join(texts)
             params = {name: _listed(value) for name, value in query.params.items() if f"${name}" in text}
             answer = connection.execute(text, params)
+            for name, kind, *_ in answer.description or ():
+                if name == "date":
+                    require_dates(str(kind))
             names = [column[0] for column in answer.description or ()]
             return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
@@ -68,10 +75,11 @@ class DuckDBFile:
 
     def describe(self, table: str) -> TableInfo | None:
         where = "table_schema || '.' || table_name = $table"
-        sql = f"SELECT LOWER(column_name) FROM information_schema.columns WHERE {where}"
+        sql = f"SELECT LOWER(column_name), data_type FROM information_schema.columns WHERE {where}"
         with self._connected() as connection:
-            columns = connection.execute(sql, {"table": table}).fetchall()
-        return TableInfo(columns=frozenset(name for (name,) in columns)) if columns else None
+            columns = dict(connection.execute(sql, {"table": table}).fetchall())
+        times = {name: _TIMES[kind] for name, kind in columns.items() if kind in _TIMES}
+        return TableInfo(columns=frozenset(columns), time_columns=times) if columns else None
 
     def preflight_checks(self) -> Sequence[PreflightCheck]:
         return [

@@ -1,0 +1,35 @@
+"""PostgreSQL's errors translated: one query is refused, or no query can be answered now."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import errors
+
+from backfilld.daemon.warehouses.adapter import QueryError, WarehouseError
+from backfilld.state.formatting import first_line
+
+_INACCESSIBLE = (errors.UndefinedTable, errors.InvalidSchemaName, errors.InsufficientPrivilege)
+"""Errors of a table that is missing or denied."""
+_AWAY = ("08", "28", "3D", "57P", "53300")
+"""How the codes of errors begin after which no query is answered: connection, login, database, shutdown, and
+too many connections."""
+
+
+def translate_error(error: psycopg.Error, timeout: float) -> QueryError | WarehouseError:
+    """The error as one of this package. `timeout` is the time limit of a query in seconds."""
+    if isinstance(error, errors.QueryCanceled):
+        return QueryError(
+            f"PostgreSQL did not answer within {timeout:g} s, or was cancelled", inaccessible=True
+        )
+    if isinstance(error, errors.LockNotAvailable):
+        return QueryError("another session locks the table; it is asked again later")
+    lost = error.sqlstate is None and isinstance(error, psycopg.OperationalError)
+    if lost or (error.sqlstate or "").startswith(_AWAY):
+        return WarehouseError(f"PostgreSQL cannot be queried: {_message(error)}")
+    return QueryError(_message(error), inaccessible=isinstance(error, _INACCESSIBLE))
+
+
+def _message(error: psycopg.Error) -> str:
+    """The server's message and hint; without the text of the query, which the exception repeats."""
+    said = error.diag.message_primary or first_line(str(error))
+    return f"{said}; {error.diag.message_hint}" if error.diag.message_hint else said
