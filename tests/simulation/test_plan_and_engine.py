@@ -98,7 +98,6 @@ def test_the_engine_runs_what_was_planned(tmp_path: Path, seed: int, sources: So
     [
         (0, RunOptions(selection=("box", "players"), force=True)),
         (1, RunOptions(selection=("offense", "zones", "cache"))),
-        (2, RunOptions(selection=("gamebook", "box", "offense", "players", "context"), force=True)),
     ],
 )
 def test_the_engine_runs_what_was_planned_of_a_selection(
