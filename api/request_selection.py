@@ -15,7 +15,8 @@ def resolve_selection(pipeline: Pipeline, request: NewBackfill | PlanRange) -> t
     Raises:
         BadInput: a term of `select` or `exclude` matches nothing, or nothing is left.
     """
+    select, exclude = request.select or (), request.exclude or ()
     try:
-        return resolve(pipeline, request.select, request.exclude, with_upstream=request.with_upstream)
+        return resolve(pipeline, select, exclude, with_upstream=request.with_upstream)
     except UnknownSelection as error:
         raise BadInput.for_field(error.field, str(error)) from None

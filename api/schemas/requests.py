@@ -150,8 +150,8 @@ class PlanRange(Range):
     """The range of a plan, and what it may run: as in a request for the dates; terms between commas."""
 
     sources: Annotated[Sources, Field(strict=False)] = Sources.ALL
-    select: TermList = ()
-    exclude: TermList = ()
+    select: TermList | None = None
+    exclude: TermList | None = None
     with_upstream: Flag = False
     force: Flag = False
 
