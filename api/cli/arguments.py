@@ -89,6 +89,23 @@ class ProcessorArgument(click.types.StringParamType):
         return _matching(incomplete, _query(ctx, _processors))
 
 
+class DateOrProcessor(DateArgument):
+    """A plain date, or the name of a processor, which does not begin with a digit."""
+
+    name = "date or processor"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The date as the API takes it, or the name."""
+        text = str(value)
+        return super().convert(text, param, ctx) if text[:1].isdecimal() else text
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The dates that were ever enqueued, and the processors."""
+        return _matching(incomplete, [*_query(ctx, _processors), *_query(ctx, _dates)])
+
+
 class DateOrNumber(click.ParamType[str | int]):
     """A plain date, or the number of a backfill or attempt."""
 
@@ -172,5 +189,6 @@ DATE = DateArgument()
 DURATION = DurationArgument()
 BACKFILL = BackfillArgument()
 PROCESSOR = ProcessorArgument()
+DATE_OR_PROCESSOR = DateOrProcessor()
 DATE_OR_BACKFILL = DateOrNumber("a backfill", _backfills)
 DATE_OR_ATTEMPT = DateOrNumber("an attempt", _attempts)

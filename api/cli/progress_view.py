@@ -38,14 +38,15 @@ class Snapshot:
         """Whether nothing more happens by itself: to the backfill, or to any date."""
         if self.backfill is not None:
             return self.backfill["status"] in ENDED
-        return not self.progress["dates"]["live"]
+        return not self.progress["dates"]["live"] or self.activity["stuck"]
 
     @property
     def succeeded(self) -> bool:
         """Whether it ended without a failed date: the backfill, or everything."""
         if self.backfill is not None:
             return self.backfill["status"] == "finished" and not self.backfill["states"].get("failed")
-        return self.ended and not self.progress["dates"]["failed"]
+        dates = self.progress["dates"]
+        return not dates["live"] and not dates["failed"]
 
 
 def take_snapshot(client: Client, backfill: int | None = None) -> Snapshot:

@@ -16,6 +16,8 @@ def lines(plan: Plan) -> Iterator[Text]:
     """The commands in order, each with its reason; then what cannot run, time, cost and coverage."""
     yield Text()
     yield _comment(f"plan for {plan.start}..{plan.end}, sources {plan.sources}: {plan.summary}", "bold")
+    if plan.select is not None:
+        yield from _selection(plan, plan.select)
     for phase in plan.phases:
         if phase.steps:
             yield from _phase(phase)
@@ -43,6 +45,21 @@ def lines(plan: Plan) -> Iterator[Text]:
     yield _comment(f"coverage afterwards: {covered}")
     if plan.steps:
         yield _comment("an exit code proves nothing: validate again after each phase", "bold")
+
+
+def _selection(plan: Plan, select: Sequence[str]) -> Iterator[Text]:
+    """What is selected, and the three rules of a selection with what they mean for this plan."""
+    stale = [f"{name} on {pluralize(n, 'date')}" for name, n in plan.becomes_stale.items()]
+    if plan.stale_until is not None:
+        stale.append(f"later dates up to {plan.stale_until} that have rows")
+    yield _comment(f"selected: {', '.join(select)}")
+    yield _comment("- no gate is loosened: a date waits for what it needs and what is not selected")
+    yield _comment(
+        f"- what is computed from a rewritten output and not selected becomes stale: "
+        f"{', '.join(stale) or 'nothing'}"
+        f"{'; backfilld retry --stale recomputes it' if stale else ''}"
+    )
+    yield _comment("- a date that is done as far as selected ends `selected`, and says what is missing")
 
 
 def comparison_lines(comparison: Comparison) -> Iterator[Text]:

@@ -86,9 +86,10 @@ def change(service: DaemonService) -> str:
 
 
 def enqueue_marked() -> AnyResponse:
-    """The enqueue form with the plan of the marked dates."""
+    """The enqueue form with the plan of the marked dates and processors."""
     fields = query_fields("first", "last")
-    return redirect(url_for("page.enqueue", start=fields.get("first"), end=fields.get("last")))
+    select = ",".join(request.args.getlist("processor")) or None
+    return redirect(url_for("page.enqueue", start=fields.get("first"), end=fields.get("last"), select=select))
 
 
 def _context(service: DaemonService, window: Window, form: MultiDict[str, str]) -> dict[str, object]:

@@ -44,7 +44,9 @@ FAILED_DATES = {"state": FAILED, "limit": "5"}
 """Query of the failed dates that the overview lists; it counts the others."""
 SCOPES: Mapping[str, Scope | None] = {"page.login": None, "page.static": None}
 """Pages that need no token."""
-ENQUEUE_FIELDS = ("start", "end", "sources", "priority", "max_failures", "note", "force")
+_PLANNED = ("start", "end", "sources")
+_FLAGS, _TERMS = ("force", "with_upstream"), ("select", "exclude")
+ENQUEUE_FIELDS = ("start", "end", "sources", "priority", "max_failures", "note", *_TERMS, *_FLAGS)
 """The fields of the enqueue form."""
 _LOCAL_PATH = re.compile(r"/(?![/\\])[!-~]*")
 """A path on this site. Browsers drop tabs and line breaks, and `//` starts a host."""
@@ -149,13 +151,15 @@ def backfill(service: DaemonService, id: str) -> AnyResponse:  # noqa: A002 - th
 def enqueue(service: DaemonService) -> str:
     """The form for a new backfill; once it is filled in, the plan of it."""
     fields = query_fields(*ENQUEUE_FIELDS)
-    form = {"form": fields, "sources": list(Sources)}
+    form = {"form": fields, "sources": list(Sources), "processors": list(service.pipeline.processors)}
     if "start" not in fields:
         return render_template("enqueue.html", **form)
     values = _request_values(fields)
     body = parse(NewBackfill, {**values, "dry_run": True})
     result = backfills.create_backfill(service, body=body, header=requests.IdempotencyKey()).body
-    query = {name: fields[name] for name in ("start", "end", "sources") if name in fields}
+    query: dict[str, str] = {name: fields[name] for name in _PLANNED if name in fields}
+    query |= {name: ",".join(values[name]) for name in _TERMS if values[name]}
+    query |= {name: "true" for name in _FLAGS if values[name]}
     plan = reports.get_plan(service, query=parse(requests.PlanRange, query))
     return render_template(
         "enqueue.html",
@@ -202,7 +206,8 @@ _FORMS = {"page.enqueue": "enqueue.html", "page.validation": "validation.html"}
 def _request_values(fields: Mapping[str, str]) -> dict[str, Any]:
     """The fields of the enqueue form as a request body."""
     numbers = {name: _number(fields[name]) for name in ("priority", "max_failures") if name in fields}
-    return {**fields, **numbers, "force": "force" in fields}
+    terms = {name: fields.get(name, "").replace(",", " ").split() for name in _TERMS}
+    return {**fields, **numbers, **terms, **{name: name in fields for name in _FLAGS}}
 
 
 def _number(text: str) -> int | str:

@@ -8,7 +8,7 @@ from backfilld.api import serializers
 from backfilld.api.auth.request_guard import current_actor
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import Reply, Router
-from backfilld.api.problems import BadInput
+from backfilld.api.request_selection import resolve_selection
 from backfilld.api.schemas import enqueue_result, requests, responses
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.api.schemas.new_backfill import NewBackfill
@@ -18,7 +18,7 @@ from backfilld.daemon.reports.waiting import waiting_on
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow, EnqueueOutcome
 from backfilld.state.rules.outcome import Outcome
-from backfilld.state.rules.selection import UnknownSelection, downstream, resolve
+from backfilld.state.rules.selection import downstream
 from backfilld.state.store import backfills, dates
 from backfilld.state.store.backfills import BackfillDateRow
 
@@ -44,7 +44,7 @@ def create_backfill(service: DaemonService, *, body: NewBackfill, header: reques
         EnqueueRequest(
             dates=body.requested,
             sources=body.sources,
-            selection=_selection(service, body),
+            selection=resolve_selection(service.pipeline, body),
             force=body.force,
             priority=body.priority,
             max_failures=body.max_failures,
@@ -164,13 +164,6 @@ def _backfill(service: DaemonService, number: int, **more: int) -> responses.Bac
         if row is None:
             raise NotFound(f"there is no backfill {number}")
         return serializers.backfill(tx, service.context, row, **more)
-
-
-def _selection(service: DaemonService, body: NewBackfill) -> tuple[str, ...] | None:
-    try:
-        return resolve(service.pipeline, body.select, body.exclude, with_upstream=body.with_upstream)
-    except UnknownSelection as error:
-        raise BadInput.for_field(error.field, str(error)) from None
 
 
 def _becomes_stale(service: DaemonService, result: EnqueueResult) -> dict[str, Any]:

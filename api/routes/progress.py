@@ -7,6 +7,7 @@ from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import Router
 from backfilld.api.schemas import responses
 from backfilld.api.schemas.activity import Activity, Job, WaitGroup
+from backfilld.daemon.reports import stuck
 from backfilld.daemon.reports.progress import progress, running
 from backfilld.state.rules.gates import WaitReason
 
@@ -25,6 +26,7 @@ def get_activity(service: DaemonService) -> Activity:
     """Running jobs with the last line of their output, and the reasons why dates wait."""
     with service.context.db.read() as tx:
         now, attempts, waits = service.context.now(), running(tx), activity.waits(tx, service.context)
+        stands_still = stuck.everything_waits(tx, service.context)
     return Activity(
         running=[
             Job(**dict(job), last_line=activity.last_line(service, row.attempt))
@@ -36,6 +38,7 @@ def get_activity(service: DaemonService) -> Activity:
             )
             for wait in waits
         ],
+        stuck=stands_still,
     )
 
 

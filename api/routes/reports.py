@@ -11,6 +11,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import Router
+from backfilld.api.request_selection import resolve_selection
 from backfilld.api.schemas import requests
 from backfilld.api.schemas.plans import Comparison, Plan
 from backfilld.api.schemas.reports import Blindness, Quality, Validation
@@ -18,6 +19,7 @@ from backfilld.daemon.reports import blindness, state_lookup
 from backfilld.daemon.reports import quality as qualities
 from backfilld.daemon.reports import validation as validations
 from backfilld.daemon.reports.plan import plan as plans
+from backfilld.daemon.reports.run_options import RunOptions
 
 section = Router("reports", "What exists for a range of dates, and what would run")
 MAX_CONCURRENT_REPORTS = 4
@@ -62,12 +64,15 @@ def get_validation(service: DaemonService, *, query: requests.Range) -> Validati
 def get_plan(service: DaemonService, *, query: requests.PlanRange) -> Plan:
     """The jobs that would run for the range, in order, with exact commands, expected time and cost.
 
-    Durations come from past attempts. Nothing is enqueued.
+    `becomes_stale` counts what is computed from them and not selected. Durations come from past attempts.
+    Nothing is enqueued.
     """
+    selection = resolve_selection(service.pipeline, query)
+    options = RunOptions(sources=query.sources, selection=selection, force=query.force)
     plan = plans.plan(
         _validate(service, query),
         service.pipeline,
-        sources=query.sources,
+        options=options,
         typical_seconds=state_lookup.typical_seconds(service.context.db, service.pipeline).get,
         price=service.warehouse.estimate_bytes,
         stale=state_lookup.stale_dates(service.context.db, query.start, query.end or query.start),

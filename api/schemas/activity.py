@@ -31,3 +31,4 @@ class Activity(ResponseModel):
 
     running: list[Job] = Field(description="oldest first")
     waiting: list[WaitGroup]
+    stuck: bool = Field(description="dates are live, and each of their backfills is stuck, paused or stopped")

@@ -46,5 +46,12 @@ Outcomes = Annotated[
     WithJsonSchema({"type": "string", "description": f"comma-separated: {', '.join(Outcome)}"}),
 ]
 """Outcomes in a query."""
+TermList = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=100)], ...],
+    BeforeValidator(lambda value: tuple(value.split(",")) if isinstance(value, str) else value),
+    Field(max_length=1000),
+    WithJsonSchema({"type": "string", "description": "comma-separated: name, phase:name, +name, name+"}),
+]
+"""Terms of a selection in a query."""
 ProcessorName = Annotated[str, Field(min_length=1, max_length=80)]
 ReasonPart = Annotated[str, Field(min_length=1, max_length=200)]

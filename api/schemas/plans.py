@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from backfilld.api.schemas.fields import ReportModel, Time
 from backfilld.daemon.reports.plan.models import CannotRun, Cost, Coverage, PhasePlan, PlannedWaiver
@@ -43,6 +43,13 @@ class Plan(PlanResult):
     dates: int
     phases: list[PhasePlan]
     stale: list[Recompute]
+    select: list[str] | None = Field(description="the selected processors; null: all of them")
+    becomes_stale: dict[str, int] = Field(
+        description="by processor that is not selected: on how many dates of the range it becomes stale"
+    )
+    stale_until: dt.date | None = Field(
+        description="the last date after the range of which an output may become stale"
+    )
 
 
 class PlanOption(PlanResult):

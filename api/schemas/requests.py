@@ -20,7 +20,7 @@ from backfilld.api.schemas.fields import (
     fault,
     whole_number,
 )
-from backfilld.api.schemas.filters import Outcomes, ProcessorName, ReasonPart, Statuses, Verdicts
+from backfilld.api.schemas.filters import Outcomes, ProcessorName, ReasonPart, Statuses, TermList, Verdicts
 from backfilld.api.schemas.ranges import refuse_contradiction, refuse_reversed, refuse_wide
 from backfilld.daemon.engine.enqueue_request import MOST_DATES
 from backfilld.state.pipeline.strict_model import StrictModel
@@ -147,9 +147,13 @@ class Range(StrictModel):
 
 
 class PlanRange(Range):
-    """The range of a plan, and the sources that it may run."""
+    """The range of a plan, and what it may run: as in a request for the dates; terms between commas."""
 
     sources: Annotated[Sources, Field(strict=False)] = Sources.ALL
+    select: TermList | None = None
+    exclude: TermList | None = None
+    with_upstream: Flag = False
+    force: Flag = False
 
 
 class AttemptsPage(Page):

@@ -85,7 +85,9 @@ def _requeue(
 ) -> list[DateMoved]:
     cascades = how.cascades or query.mark is Mark.STALE
     reason = f"retry of {query.mark} dates" if query.mark else "retry"
-    mode = RunMode.FORCE if how.force else RunMode.RETRY
+    # What was accepted stays accepted where only what is stale is computed again.
+    kept = RunMode.NORMAL if query.mark is Mark.STALE else RunMode.RETRY
+    mode = RunMode.FORCE if how.force else kept
     moves = requeue(tx, context, chosen, mode=mode, actor=by.name, reason=reason, cascades=cascades)
     for row in chosen if how.cascades else ():
         moves += stale_dates.requeue_stale(tx, context, row.date, actor=by.name)

@@ -97,7 +97,8 @@ def requeue_stale(tx: Transaction, context: EngineContext, date: dt.date, *, act
     first, reach = date + dt.timedelta(days=1), (end - date).days
     stale_rows = dates.page(tx, start=first, end=end, states=[DONE], mark=Mark.STALE, limit=reach)
     reason = f"cascade of {date}"
-    return requeue(tx, context, stale_rows, mode=RunMode.RETRY, actor=actor, reason=reason, cascades=True)
+    # What an operator has accepted of them stays accepted.
+    return requeue(tx, context, stale_rows, mode=RunMode.NORMAL, actor=actor, reason=reason, cascades=True)
 
 
 def _repairs(judged: Iterable[tuple[CheckRow, CheckResult]]) -> Iterator[_Repair]:

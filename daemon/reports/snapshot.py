@@ -18,7 +18,7 @@ from backfilld.daemon.warehouses.adapter import Answers, Purpose, Wanted, Wareho
 from backfilld.state.pipeline.phase import Phase, Stage
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.records import CheckRow, RunMode, Sources
+from backfilld.state.records import CheckRow, RunMode
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.gates import Advance, Decision, Fail, GateContext, Wait, WaitReason, decide
@@ -124,29 +124,9 @@ def take_snapshot(
     return replace(unjudged, checks=_judge_all(pipeline, unjudged, known or {}))
 
 
-def evaluate_gate(
-    pipeline: Pipeline,
-    stage: Stage,
-    checks: Checks,
-    *,
-    now: float,
-    sources: Sources = Sources.ALL,
-    held: Mapping[str, str] | None = None,
-    missing_upstream: Mapping[str, str] | None = None,
-    blocks_entry: str = "",
-) -> Decision:
+def evaluate_gate(pipeline: Pipeline, stage: Stage, checks: Checks, context: GateContext) -> Decision:
     """The engine's decision about a date in `stage` with these checks."""
-    first_phase = stage.phase is pipeline.phase[0]
-    facts = GateContext(
-        now=now,
-        entered_at=now,
-        sources=sources,
-        first_phase=first_phase,
-        held=held or {},
-        missing_upstream=missing_upstream or {},
-        blocks_entry=blocks_entry,
-    )
-    return decide(stage, checks, facts)
+    return decide(stage, checks, replace(context, first_phase=stage.phase is pipeline.phase[0]))
 
 
 def blocked_reason(decision: Wait | Fail) -> str:
@@ -160,11 +140,9 @@ def closed_gates(pipeline: Pipeline, phase: Phase, snapshot: Snapshot) -> dict[d
     """The first closed gate of the phase, for each date of the range that has one."""
     stages = [stage for stage in pipeline.stages if stage.phase is phase]
     closed: dict[dt.date, Decision] = {}
+    context = GateContext(now=snapshot.asked_at, entered_at=snapshot.asked_at)
     for day in snapshot.in_range():
-        decisions = (
-            evaluate_gate(pipeline, stage, snapshot.checks[day.date], now=snapshot.asked_at)
-            for stage in stages
-        )
+        decisions = (evaluate_gate(pipeline, stage, snapshot.checks[day.date], context) for stage in stages)
         first = next((d for d in decisions if not isinstance(d, Advance)), None)
         if enters(pipeline, phase, day) and first is not None:
             closed[day.date] = first

@@ -17,6 +17,7 @@ from backfilld.state.store import backfills, dates, holds
 from backfilld.state.store.database import Transaction
 
 STUCK = "stuck"
+_STAND_STILL = (STUCK, "paused", "stopped")
 _MAY_LAST = (
     WaitReason.HELD,
     WaitReason.WINDOW,
@@ -32,6 +33,12 @@ def status(tx: Transaction, context: EngineContext, row: BackfillRow) -> tuple[s
     plain = backfills.status(tx, row)
     stuck_on = _stuck_on(tx, context, row.id) if plain == "active" else None
     return (STUCK, stuck_on) if stuck_on else (plain, None)
+
+
+def everything_waits(tx: Transaction, context: EngineContext) -> bool:
+    """Whether dates are live and none moves by itself: each backfill of one is stuck, paused or stopped."""
+    unended = backfills.unended(tx)
+    return bool(unended) and all(status(tx, context, row)[0] in _STAND_STILL for row in unended)
 
 
 def counts(tx: Transaction, context: EngineContext) -> dict[str, int]:

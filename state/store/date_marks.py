@@ -12,6 +12,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     exists,
+    not_,
     or_,
     select,
     text,
@@ -105,9 +106,11 @@ def mark_stale(tx: Connection, repaired: dt.date, span: Span, at: float, process
 
 
 def clear_stale(tx: Connection, ended: Collection[dt.date], processors: Collection[str]) -> None:
-    """Take the mark from dates whose output of `processors` was computed since, whichever was stale."""
+    """Take the mark from outputs that were computed since, and from dates without another stale output."""
     its = (checks.c.date == dates.c.date, checks.c.processor.in_(processors), checks.c.stale_at.is_not(None))
     here = (dates.c.date.in_(ended), ~exists().where(*its, _older(checks.c.stale_at)))
     tx.execute(update(dates).where(*here).values(stale_by=None, stale_at=None))
     fresh = exists().where(dates.c.date == checks.c.date, ~IS_STALE)
-    tx.execute(update(checks).where(checks.c.date.in_(ended), fresh).values(stale_at=None))
+    marked = (checks.c.date.in_(ended), checks.c.stale_at.is_not(None))
+    computed_since = not_(_older(checks.c.stale_at))
+    tx.execute(update(checks).where(*marked, or_(fresh, computed_since)).values(stale_at=None))

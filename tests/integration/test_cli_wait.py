@@ -1,4 +1,6 @@
-"""The exit codes of `enqueue --wait`, against the real API of a simulated world."""
+"""The exit codes of `enqueue --wait` and `watch --until-done`, against the real API of a simulated world."""
+
+import json
 
 import pytest
 
@@ -95,3 +97,19 @@ def test_a_timeout_that_makes_no_sense_is_refused(command, words, message):
     ended = command(*words)
     assert ended.code == 2
     assert message in ended.err
+
+
+def test_watch_until_done_ends_with_1_where_every_backfill_is_stuck_or_paused(command, api):
+    # Given a date that waits for an upstream that no backfill selects, and another one that is paused
+    command("enqueue", "2021-10-28", "--select", "cache")
+    command("enqueue", "2021-10-30", "--priority", "-1")
+    command("pause", "2")
+    ended = command("watch", "--until-done", "--json")
+    assert ended.code == 1
+    last = json.loads(ended.out.splitlines()[-1])
+    assert (last["activity"]["stuck"], last["progress"]["dates"]["live"]) == (True, 2)
+    # When one of them can move again, it is followed until it stays where it is
+    command("resume", "2")
+    assert command("watch", "--until-done").code == 1
+    assert api.get("/v1/dates/2021-10-30")["outcome"] == "complete"
+    assert api.get("/v1/backfills/1")["status"] == "stuck"

@@ -5,10 +5,11 @@ import datetime as dt
 import pytest
 
 from backfilld.daemon.engine.date_query import DateQuery, candidates
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.date_filters import DateFilter
-from tests.integration.api_world import Api, make_api, refused
+from tests.integration.api_world import Api, make_api, refused, small_pipeline
 from tests.integration.command_line import beside
 from tests.simulation.world import Work
 
@@ -18,9 +19,13 @@ OTHER, LAST = map(dt.date.fromisoformat, (FAILED[1], DONE))
 BULK = "/v1/dates/retry"
 
 
+def one_attempt() -> Pipeline:
+    return small_pipeline(jobs={"max_attempts": 1, "breaker_threshold": 0})
+
+
 def failing(folder) -> Api:
     """Two dates whose source `box` failed, and a date that is done."""
-    made = make_api(folder)
+    made = make_api(folder, made=one_attempt)
     made.world.script = lambda job: (
         Work(code=1)
         if job.env["BACKFILLD_PROCESSOR"] == "box" and job.env["BACKFILLD_DATE"] in FAILED

@@ -11,6 +11,7 @@ from backfilld.state.store import transitions
 from tests.factories import phase, pipeline, processor
 from tests.integration.api_world import Api
 from tests.simulation.external_events import retry_marked
+from tests.simulation.season import fails
 from tests.simulation.world import ME, Work, World
 
 OPENER = dt.date(2021, 10, 19)
@@ -189,6 +190,26 @@ def test_a_cascade_together_with_the_repair_runs_what_it_makes_stale(world):
     with world.db.read() as tx:
         moves = transitions.history(tx, LAST)
     assert f"cascade of {REPAIRED}" in [move.reason for move in moves]
+
+
+@pytest.mark.parametrize("by_mark", [True, False])
+def test_what_was_accepted_of_a_stale_date_stays_accepted_when_it_is_computed_again(world, by_mark):
+    # Given the last date, whose source is lost and accepted, and a repair that makes it stale
+    damage(world, "box", LAST)
+    world.time += 8 * 86400
+    world.engine.sweeper.run()
+    world.commands.accept(LAST, "box", by=ME, reason="lost")
+    fails(world, "box", code=1)
+    damage(world)
+    world.commands.retry_date(REPAIRED, by=ME, cascades=not by_mark)
+    world.run()
+    if by_mark:
+        retry_marked(world.commands, Mark.STALE, FIRST, LAST)
+        world.run()
+    # Then the source is not run, and the date is done with its waiver
+    assert stale(world) == []
+    assert (str(LAST), "box") not in launched(world)
+    assert world.dates()[LAST].outcome == "waived"
 
 
 def test_a_cascade_ends_with_its_dates_and_a_later_repair_runs_nothing_by_itself(world):

@@ -2,15 +2,18 @@
 
 import datetime as dt
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from backfilld.daemon.reports.plan.plan import Plan, plan
+from backfilld.daemon.reports.run_options import RunOptions
 from backfilld.daemon.reports.validation import validation
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Sources
 from backfilld.state.rules.evidence import HistoryRun
+from backfilld.state.store import checks
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import World
 
@@ -56,6 +59,14 @@ def attempted(world: World) -> set[tuple[dt.date, str]]:
     return {(date, name) for date in world.dates() for name, _ in world.attempts(date)}
 
 
+def stale_outputs(world: World) -> set[tuple[dt.date, str]]:
+    with world.db.read() as tx:
+        known = checks.for_dates(tx, list(GAMES))
+    return {
+        (date, name) for date, by_name in known.items() for name, check in by_name.items() if check.stale_at
+    }
+
+
 def promised(made: Plan) -> set[tuple[dt.date, str]]:
     return {(date, step.processor) for step in made.steps for date in step.dates}
 
@@ -69,7 +80,7 @@ def test_the_engine_runs_what_was_planned(tmp_path: Path, seed: int, sources: So
     scatter(world, random.Random(seed))
     start, end = sorted(GAMES)[seed + 1], max(GAMES)
     report = validation(world.pipeline, world.warehouse, start, end, now=world.time)
-    made = plan(report, world.pipeline, sources=sources)
+    made = plan(report, world.pipeline, options=RunOptions(sources=sources))
     # When the engine gets the same dates, and every job does what it should
     world.enqueue(start, end, sources=sources)
     world.run()
@@ -80,6 +91,32 @@ def test_the_engine_runs_what_was_planned(tmp_path: Path, seed: int, sources: So
     assert {date for date, row in world.dates().items() if row.state == "done"} == {
         date for date in report.snapshot.days if date >= start and date not in stopped
     }
+
+
+@pytest.mark.parametrize(
+    ("seed", "options"),
+    [
+        (0, RunOptions(selection=("box", "players"), force=True)),
+        (1, RunOptions(selection=("offense", "zones", "cache"))),
+    ],
+)
+def test_the_engine_runs_what_was_planned_of_a_selection(
+    tmp_path: Path, seed: int, options: RunOptions
+) -> None:
+    world = World(platform(tmp_path, (0, 3, "season")[seed]), GAMES, tmp_path, seed=seed)
+    start, end = sorted(GAMES)[seed + 1], max(GAMES)
+    for name in world.pipeline.processors:
+        for date in GAMES:
+            missing = options.selects(name) and date == end
+            world.fill(name, date, rows=0 if missing else 1)
+    report = validation(world.pipeline, world.warehouse, start, end, now=world.time)
+    made = plan(report, world.pipeline, options=options)
+    assert made.steps
+    world.enqueue(start, end, selection=options.selection, force=options.force)
+    world.run(limit=2000)
+    assert attempted(world) == promised(made)
+    # And exactly the outputs that it counts become stale
+    assert Counter(name for _, name in stale_outputs(world)) == made.becomes_stale
 
 
 @pytest.mark.parametrize("seed", range(3))

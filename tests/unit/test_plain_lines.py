@@ -14,6 +14,7 @@ LATER = (NOON + dt.timedelta(minutes=4)).astimezone()
 BOX = {"processor": "box", "satisfied": 2, "total": 4, "verdicts": {"complete": 2, "partial": 2}}
 BUDGET = {"kind": "table", "key": "nba.box", "limit": 5, "extra": 1, "spent": 2}
 ACTIVITY = {
+    "stuck": False,
     "running": [
         {"id": 31, "processor": "box", "dates": ["2021-10-19"], "age_seconds": 5.0, "last_line": "half way"}
     ],

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from backfilld.api.cli.arguments import DATE, DATE_OR_BACKFILL, terms_option
+from backfilld.api.cli.arguments import DATE, DATE_OR_BACKFILL, DATE_OR_PROCESSOR, terms_option
 from backfilld.api.cli.client import Client, Json
 from backfilld.api.cli.commands.control import change_backfill
 from backfilld.api.cli.output import (
@@ -101,7 +101,7 @@ def retry(
         'accept 2021-10-19 2021-10-31 --verdict no_data --reason "the source lost it"',
     )
 )
-@click.argument("what", nargs=-1, metavar="[START [END]] [PROCESSOR]")
+@click.argument("what", type=DATE_OR_PROCESSOR, nargs=-1, metavar="[START [END]] [PROCESSOR]")
 @terms_option("--processor", "NAMES", "The processors, where there are several.")
 @_filters
 @click.option("--reason", required=True, help="Why the dates may pass without it; kept with each date.")
@@ -117,7 +117,7 @@ def accept(
 
     Each date has its own answer. Exit codes: 0 changed, 1 if every date was refused.
     """
-    days = [DATE.convert(word, None, None) for word in what if word[:1].isdecimal()]
+    days = [word for word in what if word[:1].isdecimal()]
     names = [word for word in what if not word[:1].isdecimal()]
     if len(days) > 2 or len(names) > 1 or what != (*days, *names):
         raise click.UsageError("give START, END and PROCESSOR in this order; name more by --processor")

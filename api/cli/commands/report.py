@@ -18,6 +18,7 @@ from backfilld.api.cli import show_plan, show_preflight, show_quality, show_vali
 from backfilld.api.cli.arguments import DATE
 from backfilld.api.cli.commands.pipeline import chosen_pipeline, pipeline_option
 from backfilld.api.cli.output import example, json_option, print_json, print_lines, spinner
+from backfilld.api.cli.run_options import RequestedRun, run_options
 from backfilld.api.schemas import plans, reports
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.preflight.checklist import preflight as run_preflight
@@ -33,7 +34,6 @@ from backfilld.daemon.settings import state_database
 from backfilld.daemon.warehouses.adapter import DescribedWarehouse
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.records import Sources
 from backfilld.state.store.database import Database
 from backfilld.state.store.errors import DatabaseUnavailable
 from backfilld.state.store.schema_version import schema_version
@@ -84,13 +84,7 @@ def ordered(start: str, end: str) -> tuple[dt.date, dt.date]:
 @range_arguments
 @state_option
 @click.option("--plan", "planned", is_flag=True, help="Also print what would run, in order, as commands.")
-@click.option(
-    "--sources",
-    "--scrapers",
-    "sources",
-    type=click.Choice([one.value for one in Sources]),
-    help="Which sources the plan may run; implies --plan.",
-)
+@run_options
 @click.option(
     "--compare", "compared", is_flag=True, help="Also compare the plans with all, critical and no sources."
 )
@@ -100,7 +94,7 @@ def validate(
     scope: ReportRange,
     state_dir: str | None,
     planned: bool,
-    sources: str | None,
+    requested: RequestedRun,
     compared: bool,
     per_date: bool,
     as_json: bool,
@@ -111,7 +105,9 @@ def validate(
     of a daemon, and its measured durations. Exit codes: 0 ready, 1 not ready or with warnings.
     """
     pipeline = load_pipeline(scope.path)
-    refused = refused_options(pipeline) if planned or sources or compared else {}
+    options = requested.options(pipeline)
+    planned = planned or requested.stated
+    refused = refused_options(pipeline) if planned or compared else {}
     planned_steps: Plan | None = None
     comparison: Comparison | None = None
     with (
@@ -122,13 +118,12 @@ def validate(
         known = state_lookup.known_checks(db, pipeline, scope.start, scope.end) if db else None
         typical = state_lookup.typical_seconds(db, pipeline).get if db else unknown_durations
         report = validation(pipeline, warehouse, scope.start, scope.end, now=time.time(), known=known)
-        if planned or sources:
-            chosen = Sources(sources or Sources.ALL)
+        if planned:
             stale = state_lookup.stale_dates(db, scope.start, scope.end) if db else []
             planned_steps = plan(
                 report,
                 pipeline,
-                sources=chosen,
+                options=options,
                 typical_seconds=typical,
                 price=warehouse.estimate_bytes,
                 stale=stale,

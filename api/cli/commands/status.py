@@ -100,7 +100,9 @@ def _print_snapshot(view: Snapshot) -> None:
 @click.command(epilog=example("watch", "watch 7", "watch --until-done --json"))
 @click.argument("backfill", type=BACKFILL, required=False)
 @click.option("--once", is_flag=True, help="Print one snapshot and exit.")
-@click.option("--until-done", is_flag=True, help="Exit when no date is live any more.")
+@click.option(
+    "--until-done", is_flag=True, help="Exit when no date is live any more, or none moves by itself."
+)
 @json_option
 @url_option
 def watch(backfill: int | None, once: bool, until_done: bool, as_json: bool, url: str | None) -> None:
@@ -110,7 +112,8 @@ def watch(backfill: int | None, once: bool, until_done: bool, as_json: bool, url
     document per line.
 
     Exit codes with BACKFILL or --until-done: 0 without a failed date; 1 with one, or if the backfill was
-    cancelled, stopped or paused, or is stuck. After Ctrl-C: 130. With --once: 0.
+    cancelled, stopped or paused, or is stuck; without BACKFILL if all of them are. After Ctrl-C: 130. With
+    --once: 0.
     """
     client = Client(url)
     if once:

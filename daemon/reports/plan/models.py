@@ -108,11 +108,17 @@ class Plan:
     end: dt.date
     dates: int
     sources: Sources
+    select: Sequence[str] | None
+    """The selected processors; None: all of them."""
     phases: Sequence[PhasePlan]
     cannot_run: Sequence[CannotRun]
     waivers: Sequence[PlannedWaiver]
     stale: Sequence[Recompute]
     """Complete, so without a step here: `backfilld retry --stale` runs them."""
+    becomes_stale: Mapping[str, int]
+    """By processor that is not selected: on how many dates of the range its output becomes stale."""
+    stale_until: dt.date | None
+    """The last date after the range of which an output may become stale; None: no later date."""
     coverage: Sequence[Coverage]
     expected_dates: int
     done_dates: int

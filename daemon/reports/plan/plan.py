@@ -13,6 +13,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from backfilld.daemon.job_script import program
+from backfilld.daemon.reports.plan.debt import becomes_stale
 from backfilld.daemon.reports.plan.estimates import Price, cost, wall_clock
 from backfilld.daemon.reports.plan.models import (
     CannotRun,
@@ -27,6 +28,7 @@ from backfilld.daemon.reports.plan.models import (
 )
 from backfilld.daemon.reports.plan.simulate_gates import Blocker, SimulationResult, simulate
 from backfilld.daemon.reports.plan.steps import Typical, ordered
+from backfilld.daemon.reports.run_options import EVERYTHING, RunOptions
 from backfilld.daemon.reports.validation import Validation
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.adapters import LOCAL
@@ -61,7 +63,7 @@ def plan(
     validation: Validation,
     pipeline: Pipeline,
     *,
-    sources: Sources = Sources.ALL,
+    options: RunOptions = EVERYTHING,
     typical_seconds: Typical = unknown_durations,
     price: Price | None = None,
     stale: Sequence[Recompute] = (),
@@ -69,12 +71,13 @@ def plan(
 ) -> Plan:
     """What would run for the dates of a validation.
 
-    `typical_seconds` gives the seconds per date of a processor's past attempts, None without attempts;
-    `price` the bytes that a warehouse query is billed; `stale` is passed through. `refused_options` says by
-    processor which option of its command the script refuses; such a job is not planned.
+    `options` says what the request lets run; `typical_seconds` gives the seconds per date of a processor's
+    past attempts, None without attempts; `price` the bytes that a warehouse query is billed; `stale` is
+    passed through. `refused_options` says by processor which option of its command the script refuses; such
+    a job is not planned.
     """
     unusable = _unusable(pipeline, refused_options)
-    made = _plan(validation, pipeline, sources, unusable, typical_seconds, price)
+    made = _plan(validation, pipeline, options, unusable, typical_seconds, price)
     return replace(made, stale=stale)
 
 
@@ -89,31 +92,38 @@ def compare(
     """A plan for each choice of sources: all, the critical ones only, none."""
     unusable = _unusable(pipeline, refused_options)
     choices = (Sources.ALL, Sources.CRITICAL, Sources.NONE)
-    options = [_plan(validation, pipeline, sources, unusable, typical_seconds, price) for sources in choices]
+    options = [
+        _plan(validation, pipeline, RunOptions(sources=sources), unusable, typical_seconds, price)
+        for sources in choices
+    ]
     return Comparison(start=validation.start, end=validation.end, dates=validation.dates, options=options)
 
 
 def _plan(
     validation: Validation,
     pipeline: Pipeline,
-    sources: Sources,
+    options: RunOptions,
     unusable: Mapping[str, str],
     typical: Typical,
     price: Price | None,
 ) -> Plan:
     snapshot = validation.snapshot
-    result = simulate(pipeline, snapshot, sources, unusable)
+    result = simulate(pipeline, snapshot, options, unusable)
     steps = ordered(pipeline, snapshot, result.tasks, typical)
+    stale_dates, stale_until = becomes_stale(pipeline, snapshot, result.tasks, options.selected)
     phases = [_phase(pipeline, phase, steps) for phase in pipeline.phase]
     return Plan(
         start=validation.start,
         end=validation.end,
         dates=validation.dates,
-        sources=sources,
+        sources=options.sources,
+        select=options.selection,
         phases=phases,
         cannot_run=list(_cannot_run(result.blockers)),
         waivers=list(_waivers(result.waivers)),
         stale=(),
+        becomes_stale=stale_dates,
+        stale_until=stale_until,
         coverage=[_coverage(phase, result) for phase in pipeline.phase],
         expected_dates=validation.expected_dates,
         done_dates=validation.expected_dates - len(result.blockers),

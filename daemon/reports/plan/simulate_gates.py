@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from backfilld.daemon.engine.selected import needed_now, waited_for
+from backfilld.daemon.reports.run_options import RunOptions
 from backfilld.daemon.reports.snapshot import (
     MissingUpstream,
     Snapshot,
@@ -21,9 +23,9 @@ from backfilld.daemon.reports.snapshot import (
 )
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.records import CheckRow, Sources
+from backfilld.state.records import CheckRow, RunMode
 from backfilld.state.rules.calendar import Day
-from backfilld.state.rules.gates import Advance, Decision, Fail, Start, Wait, Waiver
+from backfilld.state.rules.gates import Advance, Decision, Fail, GateContext, Start, Wait, WaitReason, Waiver
 from backfilld.state.rules.machine import Machine
 from backfilld.state.rules.needs import Need
 from backfilld.state.rules.verdict import Verdict
@@ -63,10 +65,10 @@ class SimulationResult:
 
 
 def simulate(
-    pipeline: Pipeline, snapshot: Snapshot, sources: Sources, unusable: Mapping[str, str]
+    pipeline: Pipeline, snapshot: Snapshot, options: RunOptions, unusable: Mapping[str, str]
 ) -> SimulationResult:
     """Simulate the dates of the range, oldest first; `unusable` says why a processor's job cannot start."""
-    simulator = _Simulator(pipeline, snapshot, sources, unusable)
+    simulator = _Simulator(pipeline, snapshot, options, unusable)
     for day in snapshot.expected():
         simulator.run_date(day)
     return simulator.result
@@ -74,13 +76,21 @@ def simulate(
 
 class _Simulator:
     def __init__(
-        self, pipeline: Pipeline, snapshot: Snapshot, sources: Sources, unusable: Mapping[str, str]
+        self, pipeline: Pipeline, snapshot: Snapshot, options: RunOptions, unusable: Mapping[str, str]
     ) -> None:
         self._pipeline = pipeline
         self._machine = Machine(pipeline)
         self._seen = snapshot
-        self._sources = sources
-        self._unusable = unusable
+        self._options = options
+        self._needed = needed_now(pipeline, options.selected)
+        self._context = GateContext(
+            now=snapshot.asked_at,
+            entered_at=snapshot.asked_at,
+            sources=options.sources,
+            selected=options.selected,
+            needed=self._needed,
+            held=unusable,
+        )
         self._graph = pipeline.needs.starting(snapshot.start)
         self._missing: dict[str, list[MissingUpstream]] = defaultdict(list)
         for missing in snapshot.missing_before(pipeline.processors.values(), dt.date.min):
@@ -90,6 +100,8 @@ class _Simulator:
     def run_date(self, day: Day) -> None:
         """Take one date through its states, as far as it gets."""
         checks = dict(self._seen.checks[day.date])
+        if self._options.force:
+            checks = {name: self._forced(check) for name, check in checks.items()}
         self.result.checks[day.date] = checks
         index = 0
         while index < len(self._pipeline.stages):
@@ -129,16 +141,8 @@ class _Simulator:
     def _decide(
         self, stage: Stage, checks: Mapping[str, CheckRow], missing: Mapping[str, str], entry: str
     ) -> Decision:
-        return evaluate_gate(
-            self._pipeline,
-            stage,
-            checks,
-            now=self._seen.asked_at,
-            sources=self._sources,
-            held=self._unusable,
-            missing_upstream=missing,
-            blocks_entry=entry,
-        )
+        context = replace(self._context, missing_upstream=missing, blocks_entry=entry)
+        return evaluate_gate(self._pipeline, stage, checks, context)
 
     def _complete(self, stage: Stage, checks: dict[str, CheckRow], decision: Start) -> None:
         for name in decision.processors:
@@ -146,7 +150,7 @@ class _Simulator:
             self.result.tasks.append(
                 Task(date=check.date, processor=name, stage=stage, reason=_reason(check))
             )
-            checks[name] = assume_complete(check)
+            checks[name] = replace(assume_complete(check), mode=RunMode.NORMAL)
 
     def _record_waivers(self, day: Day, checks: dict[str, CheckRow], decision: Advance) -> None:
         for name, waiver in decision.waivers.items():
@@ -160,9 +164,19 @@ class _Simulator:
         at_entry = bool(entry) and isinstance(decision, Wait) and decision.text == entry
         phase = self._following(stage, day)[0].phase if at_entry else stage.phase
         missing = tuple(p.name for p in phase.processor if not checks[p.name].satisfied)
+        reason = blocked_reason(decision)
+        if isinstance(decision, Wait) and decision.waiting is WaitReason.UNSELECTED:
+            names = [name for name in missing if name in self._needed]
+            reason = f"not selected and not satisfied: {', '.join(names)}; --with-upstream adds it"
         self.result.blockers.append(
-            Blocker(date=day.date, phase=phase.name, processors=missing, reason=blocked_reason(decision))
+            Blocker(date=day.date, phase=phase.name, processors=missing, reason=reason)
         )
+
+    def _forced(self, check: CheckRow) -> CheckRow:
+        """A check that is to be rewritten once, where it is selected."""
+        if not self._options.selects(check.processor):
+            return check
+        return replace(check, mode=RunMode.FORCE, attempt_count=0, accepted_reason="", waiver_reason="")
 
     def _following(self, stage: Stage, day: Day) -> Sequence[Stage]:
         return self._pipeline.stages[self._machine.after(stage, day) :][:1]
@@ -170,7 +184,7 @@ class _Simulator:
     def _missing_of(self, stage: Stage, day: Day) -> dict[str, str]:
         """The processors of a state that need an earlier output which is missing, with the text about it."""
         found: dict[str, str] = {}
-        for processor in stage.processors:
+        for processor in waited_for(stage.processors, self._options.selected, self._needed):
             needs = self._graph.earlier([processor.name]) if self._pipeline.expects(processor, day) else ()
             missing = [m for need in needs if (m := self._first_missing(need, day.date))]
             if missing:
@@ -181,9 +195,10 @@ class _Simulator:
         """What keeps every processor of the next state back; empty where one of them may start."""
         following = self._following(stage, day)
         missing = self._missing_of(following[0], day) if following else {}
-        return (
-            next(iter(missing.values())) if following and len(missing) == len(following[0].processors) else ""
+        entered = (
+            waited_for(following[0].processors, self._options.selected, self._needed) if following else []
         )
+        return next(iter(missing.values())) if missing and len(missing) == len(entered) else ""
 
     def _first_missing(self, need: Need, date: dt.date) -> MissingUpstream | None:
         start, first = self._graph.start(need, date), None
@@ -200,5 +215,7 @@ class _Simulator:
 
 
 def _reason(check: CheckRow) -> str:
+    if check.awaits_rewrite and check.verdict is Verdict.COMPLETE:
+        return "complete: forced"
     words = _WORDS.get(check.verdict, check.verdict.value)
     return f"{words}: {check.reason}" if check.reason else words

@@ -1,0 +1,59 @@
+"""What a plan leaves behind: outputs that are computed from what it rewrites, and not selected."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+from backfilld.daemon.reports.plan.simulate_gates import Task
+from backfilld.daemon.reports.snapshot import Snapshot
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.rules.needs import Span
+from backfilld.state.rules.selection import downstream
+
+
+def becomes_stale(
+    pipeline: Pipeline, snapshot: Snapshot, tasks: Iterable[Task], selected: frozenset[str] | None
+) -> tuple[Mapping[str, int], dt.date | None]:
+    """By processor that is not selected: on how many dates of the range it has rows that become stale.
+
+    And the last date after the range that is computed from what runs; None where no later date is.
+    """
+    if selected is None:
+        return {}, None
+    spans: dict[str, list[Span]] = defaultdict(list)
+    last = snapshot.end
+    for name, span in _spans(pipeline, snapshot.start, tasks):
+        last = max(last, span.last)
+        if name not in selected:
+            spans[name].append(span)
+    counts = {
+        name: sum(_has_rows(snapshot, date, name) for date in _dates(spans[name], snapshot.end))
+        for name in pipeline.processors
+        if name in spans
+    }
+    return {name: n for name, n in counts.items() if n}, last if last > snapshot.end else None
+
+
+def _spans(pipeline: Pipeline, start: dt.date, tasks: Iterable[Task]) -> Iterator[tuple[str, Span]]:
+    """What is computed from the outputs of tasks, each with a span of dates."""
+    graph = pipeline.needs.starting(start)
+    same_date = {name: downstream(pipeline, [name], same_date=True) for name in pipeline.processors}
+    for task in tasks:
+        yield from ((name, Span(task.date, task.date)) for name in same_date[task.processor])
+        yield from graph.needed_by(task.processor, task.date)
+
+
+def _dates(spans: Iterable[Span], end: dt.date) -> Iterator[dt.date]:
+    """The dates of all spans up to `end`, each once."""
+    following = dt.date.min.toordinal()
+    for span in sorted(spans, key=lambda span: span.first):
+        first, last = max(span.first.toordinal(), following), min(span.last, end).toordinal()
+        yield from map(dt.date.fromordinal, range(first, last + 1))
+        following = max(following, last + 1)
+
+
+def _has_rows(snapshot: Snapshot, date: dt.date, name: str) -> bool:
+    check = snapshot.checks.get(date, {}).get(name)
+    return check is not None and bool(check.rows)
