@@ -17,6 +17,7 @@ from prometheus_client.exposition import choose_encoder
 from backfilld import __version__
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.schemas.fields import BackfillStatus
+from backfilld.daemon.engine.free_slots import in_pool
 from backfilld.daemon.events import (
     AttemptEnded,
     DateMoved,
@@ -250,7 +251,16 @@ class _StateCollector:
         help_text = "Share of damages that the rules miss, 0 to 1, by the latest report; NaN before."
         yield _by_label("blind_ratio", help_text, "processor", blind)
         yield _single("paused", "1 while everything is paused.", float(report.paused))
+        yield from self._pools(report)
         yield from self._budgets(report)
+
+    def _pools(self, report: Progress) -> Iterator[Metric]:
+        """The slots of pools, if the pipeline file has any."""
+        pipeline, running = self._service.pipeline, [running.attempt for running in report.running]
+        if pipeline.pool:
+            yield _by_label("pool_slots", "Slots of a pool.", "pool", pipeline.pool_sizes)
+            used = {name: len(in_pool(pipeline, name, running)) for name in pipeline.pool_sizes}
+            yield _by_label("pool_slots_used", "Slots of a pool that running attempts take.", "pool", used)
 
     def _budgets(self, report: Progress) -> Iterator[Metric]:
         """Daily budgets, if the pipeline file sets any. `key` is an output table, empty for the warehouse."""

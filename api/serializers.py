@@ -10,6 +10,7 @@ from backfilld.api.schemas import responses
 from backfilld.api.schemas.calendar import Calendar, CalendarGroup
 from backfilld.api.schemas.fields import BackfillStatus
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.date_query import DateAnswers
 from backfilld.daemon.reports import stuck
 from backfilld.daemon.reports.progress import Progress, Running
 from backfilld.state.formatting import format_utc
@@ -116,6 +117,17 @@ def check(row: CheckRow, pipeline: Pipeline) -> responses.Check:
         waiver=_waiver(row),
         attempts=row.attempt_count,
         attempt_id=row.attempt_id,
+    )
+
+
+def date_answers(result: DateAnswers) -> responses.DateAnswers:
+    """The answers of a request for many dates."""
+    changed = len(result.changed)
+    return responses.DateAnswers(
+        changed=changed,
+        refused=len(result.answers) - changed,
+        backfill=result.backfill_id,
+        answers=[responses.DateAnswer.model_validate(answer) for answer in result.answers],
     )
 
 

@@ -30,6 +30,7 @@ from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
 from backfilld.state.pipeline.need_settings import NeedSettings
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.pipeline import EngineSettings, Pipeline
+from backfilld.state.pipeline.pool_settings import PoolSettings
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.sections import (
     CalendarSettings,
@@ -38,6 +39,7 @@ from backfilld.state.pipeline.sections import (
     SeasonSettings,
     WarehouseSettings,
 )
+from backfilld.state.pipeline.window_settings import WindowSettings
 from backfilld.state.records import AttemptStatus, EnqueueOutcome, Sources
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.expectations.distinct import DistinctColumn
@@ -73,6 +75,8 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "phase": Phase,
     "processor": Processor,
     "need": NeedSettings,
+    "pool": PoolSettings,
+    "window": WindowSettings,
     "expect": Expectation,
     "ratio": Ratio,
     "quality": Quality,
@@ -90,6 +94,8 @@ KINDS: Mapping[str, Mapping[str, type[BaseModel]]] = {
     "executor": {kind: installed().executors.model(kind) for kind in installed().executors.names},
 }
 """The settings models of the adapters, by kind."""
+
+POOL = {"name": "vendor_api", "size": 4}
 
 ENUMS: Mapping[str, type[StrEnum]] = {
     "verdict": Verdict,
@@ -126,9 +132,11 @@ _KINDS: Mapping[str, str] = {
     **dict.fromkeys(("float", "Share"), "number"),
     "bool": "true or false",
     "dt.date": "date",
+    "TimeOfDay": "time of day",
     **dict.fromkeys(("Period", "Pattern", "Since", "Priority"), "text"),
     "Mapping[str, str]": "table of texts",
     **dict.fromkeys(("tuple[str, ...]", "tuple[Weekday, ...]", "tuple[dt.date, ...]"), "list of texts"),
+    "tuple[Name, ...]": "list of names",
     "tuple[Column, ...]": "list of columns",
 }
 
@@ -258,9 +266,9 @@ def _toml(value: Any) -> str:
 
 
 def metrics() -> str:
-    """Every metric with type, labels and help, as a daemon with a daily budget exposes it."""
+    """Every metric with type, labels and help, as a daemon with a daily budget and a pool exposes it."""
     with tempfile.TemporaryDirectory() as folder:
-        api = make_api(Path(folder), made=lambda: small_pipeline(jobs={"daily_attempts": 9}))
+        api = make_api(Path(folder), made=lambda: small_pipeline(jobs={"daily_attempts": 9}, pool=[POOL]))
         api.enqueue("2021-10-19", "2021-10-20")
         families = list(api.metrics.registry.collect())
     return table_rows(["metric", "type", "labels", "what"], [_metric(family) for family in families])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -14,6 +15,7 @@ from backfilld.state.pipeline.durations import parse_duration
 COMPLETION_SECONDS = 2.0
 """How long a shell waits for the daemon's answer."""
 MAX_COMPLETIONS = 100
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def _plain_date(text: str) -> str:
@@ -154,6 +156,16 @@ def attempt_dates(attempt: Json) -> str:
     """The dates of an attempt: a date, or a range such as 2021-10-19..2021-10-25."""
     dates = attempt["dates"]
     return str(dates[0]) if len(dates) == 1 else f"{dates[0]}..{dates[-1]}"
+
+
+def terms_option(name: str, metavar: str, text: str) -> Callable[[_Command], _Command]:
+    """An option with terms separated by commas, which may be repeated."""
+
+    def split(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> list[str]:
+        del context, option
+        return [term for text in texts for term in text.replace(",", " ").split()]
+
+    return click.option(name, multiple=True, metavar=metavar, callback=split, help=text)
 
 
 DATE = DateArgument()

@@ -60,6 +60,14 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
+def print_answer(answer: object, sentence: str, as_json: bool) -> None:
+    """Print the answer of the daemon as JSON, or what it means as a sentence."""
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(sentence)
+
+
 def print_lines(lines: Iterable[Text]) -> None:
     """Print lines unwrapped, so that a command in them can be copied; with colours on a terminal."""
     for line in lines:

@@ -53,7 +53,7 @@ LIMITS: Mapping[Lane, Limits] = {
 
 _READ_METHODS = ("GET", "HEAD")
 _PROBES = ("/livez", "/readyz", "/healthz", "/metrics")
-_BULK = ("/v1/backfills", "/v1/dates/retry", "/grid", "/dates")
+_BULK = ("/v1/backfills", "/v1/dates/retry", "/v1/dates/accept", "/grid", "/dates")
 _REPORTS = re.compile(
     r"/v1/(validation|plan|plan/comparison|quality|expectations/.*|attempts/[^/]*/log)|/(enqueue|validation)"
 )

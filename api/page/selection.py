@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.schemas.grid import GridAction, GridSelection
-from backfilld.daemon.engine.commands import Conflict, NotFound
+from backfilld.daemon.engine.acceptances import acceptances
+from backfilld.daemon.engine.date_query import DateAnswers, DateQuery
+from backfilld.daemon.engine.retries import Retry
 from backfilld.state.records import Actor, DateRow
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.verdict import Verdict
@@ -31,12 +33,12 @@ class Preview:
         return sum(map(len, self.changes.values()))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
     """What an action did: the changed dates, and why others were refused."""
 
-    changed: list[dt.date] = field(default_factory=list)
-    refused: dict[dt.date, str] = field(default_factory=dict)
+    changed: Sequence[dt.date]
+    refused: Mapping[dt.date, str]
 
 
 def preview(service: DaemonService, selection: GridSelection) -> Preview:
@@ -44,40 +46,33 @@ def preview(service: DaemonService, selection: GridSelection) -> Preview:
     names = set(selection.processor or service.pipeline.processors)
     span = list(_days(selection.first, selection.last))
     with service.context.db.read() as tx:
+        if selection.do is GridAction.ACCEPT:
+            return _accept(acceptances(tx, service.context, span), names)
         cells = [cell for cell in grid.cells(tx, span[0], span[-1]) if cell.processor in names]
-        rows = dates.get_many(tx, span)
-    return _accept(cells) if selection.do is GridAction.ACCEPT else _retry(span, rows, cells)
+        return _retry(span, dates.get_many(tx, span), cells)
 
 
 def apply(service: DaemonService, selection: GridSelection, by: Actor) -> Applied:
-    """Do it date by date, each of which is changed or refused by itself."""
+    """Do it; each date is changed or refused by itself."""
     changes = preview(service, selection).changes
     if selection.do is GridAction.RETRY:
         return retry_dates(service, list(changes), by)
-
-    def accept(date: dt.date) -> None:
-        for name in changes[date]:
-            service.commands.accept(date, name, by=by, reason=selection.reason or "")
-
-    return _each(service, list(changes), accept)
+    query = DateQuery(start=selection.first, end=selection.last)
+    result = service.commands.accept_dates(query, selection.processor, by=by, reason=selection.reason or "")
+    return _applied(service, result, changes)
 
 
 def retry_dates(service: DaemonService, chosen: Sequence[dt.date], by: Actor) -> Applied:
     """Put ended dates back to pending, each by itself."""
-    return _each(service, chosen, lambda date: service.commands.retry_date(date, by=by))
+    result = service.commands.retry_dates(DateQuery(dates=tuple(chosen)), Retry(), by=by)
+    return _applied(service, result, chosen)
 
 
-def _each(service: DaemonService, chosen: Sequence[dt.date], change: Callable[[dt.date], object]) -> Applied:
-    result = Applied()
-    for date in chosen:
-        try:
-            change(date)
-        except (Conflict, NotFound) as error:
-            result.refused[date] = str(error)
-        else:
-            result.changed.append(date)
+def _applied(service: DaemonService, result: DateAnswers, chosen: Collection[dt.date]) -> Applied:
+    """The answers of the chosen dates, and of every date that was changed."""
     service.wake()
-    return result
+    refused = {one.date: one.reason for one in result.answers if not one.changed and one.date in chosen}
+    return Applied(changed=result.changed, refused=refused)
 
 
 def _retry(span: Sequence[dt.date], rows: Mapping[dt.date, DateRow], cells: Sequence[GridCell]) -> Preview:
@@ -101,19 +96,16 @@ def _retry(span: Sequence[dt.date], rows: Mapping[dt.date, DateRow], cells: Sequ
     return Preview(changes=changes, skipped=skipped)
 
 
-def _accept(cells: Sequence[GridCell]) -> Preview:
+def _accept(acceptable: Mapping[dt.date, Mapping[str, str]], names: Collection[str]) -> Preview:
     """Unsatisfied outputs whose verdict is known are let pass."""
     skipped: Counter[str] = Counter()
     changes: dict[dt.date, list[str]] = defaultdict(list)
-    for cell in cells:
-        if cell.satisfied:
-            skipped["satisfied"] += 1
-        elif cell.attempt_id is not None:
-            skipped["a job is running"] += 1
-        elif cell.asked_at is None:
-            skipped["not checked yet"] += 1
-        else:
-            changes[cell.date].append(cell.processor)
+    for date, refusals in acceptable.items():
+        for name in [name for name in refusals if name in names]:
+            if refusals[name]:
+                skipped[refusals[name]] += 1
+            else:
+                changes[date].append(name)
     return Preview(changes=changes, skipped=skipped)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -11,9 +12,11 @@ from backfilld.api.page import calendar_grid
 from backfilld.api.page.date_styles import DateStyle, DateStyles
 from backfilld.api.schemas.plans import Plan
 from backfilld.api.schemas.responses import Check, DateDetail
+from backfilld.daemon.engine import single_processors
+from backfilld.daemon.engine.acceptances import acceptances
 from backfilld.daemon.reports.plan.models import Step
-from backfilld.state.pipeline.phase import FAILED, PENDING
-from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.phase import PENDING
+from backfilld.state.rules.machine import FINAL
 from backfilld.state.store import attempts, reporting
 from backfilld.state.store.database import Transaction
 
@@ -75,24 +78,23 @@ def by_phase(date: DateDetail) -> list[tuple[str, list[Check]]]:
     return [(phase, list(checks)) for phase, checks in groups]
 
 
-def acceptable(date: DateDetail, pipeline: Pipeline) -> set[str]:
-    """The processors whose missing output an operator can accept: their turn came, and no job runs."""
-    state = date.state
-    if state == FAILED:
-        state = next((move.source for move in reversed(date.transitions) if move.target == FAILED), None)
-    reached = next((stage.index for stage in pipeline.stages if stage.name == state), None)
-    if reached is None:
-        reached = -1 if state == PENDING else len(pipeline.stages)
-    return {
-        check.processor
-        for check in date.processors
-        if not check.satisfied
-        and check.attempt_id is None
-        and check.asked_at is not None
-        and (stage := pipeline.stage_of.get(check.processor)) is not None
-        and stage.index <= reached
-        and (check.attempts or date.state in (None, FAILED))
-    }
+def acceptable(service: DaemonService, date: dt.date) -> set[str]:
+    """The processors whose missing output an operator can accept."""
+    with service.context.db.read() as tx:
+        refusals = acceptances(tx, service.context, [date])[date]
+    return {name for name, why in refusals.items() if not why}
+
+
+def rerunnable(service: DaemonService, date: DateDetail) -> set[str]:
+    """The processors that can run alone for a date: it has ended, and expects something of them."""
+    if date.state not in FINAL:
+        return set()
+    with service.context.db.read() as tx:
+        return {
+            name
+            for name in service.pipeline.processors
+            if not single_processors.off_reasons(tx, service.context, [date.date], [name])
+        }
 
 
 def summarize_plan(plan: Plan) -> Iterator[tuple[str, list[PlannedJobs]]]:

@@ -124,7 +124,8 @@ def date(service: DaemonService, date: str) -> AnyResponse:
         states=service.context.machine.states,
         passed=view_models.passed_states(shown),
         verdicts=view_models.by_phase(shown),
-        acceptable=view_models.acceptable(shown, service.pipeline),
+        acceptable=view_models.acceptable(service, path.date),
+        rerunnable=view_models.rerunnable(service, shown),
     )
 
 

@@ -18,7 +18,9 @@ from backfilld.api.schemas.calendar import Calendar
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.date_query import DateQuery
 from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST
+from backfilld.daemon.engine.retries import Retry
 from backfilld.daemon.reports.waiting import waiting_on, with_pause
 from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.store import attempts, calendar_days, checks, dates, interests, reporting, transitions
@@ -85,20 +87,39 @@ def get_date(service: DaemonService, *, path: requests.ByDate) -> responses.Date
 def retry_date(
     service: DaemonService, *, path: requests.ByDate, body: requests.RetryDate
 ) -> responses.DateDetail:
-    """Put an ended date back to `pending`; with `cascade` also the dates that are stale because of it."""
-    service.commands.retry_date(path.date, by=current_actor(), force=body.force, cascades=body.cascade)
+    """Put an ended date back to `pending`; with `cascade` also the dates that are stale because of it.
+
+    With `processor` a backfill of its own runs that one alone, once.
+    """
+    if body.processor is not None:
+        service.commands.retry_processor(path.date, body.processor, by=current_actor())
+    else:
+        service.commands.retry_date(path.date, by=current_actor(), force=body.force, cascades=body.cascade)
     return _date(service, path.date)
 
 
-@section.post("/v1/dates/retry", responses.Retried, body=requests.RetryMarked)
-def retry_dates(service: DaemonService, *, body: requests.RetryMarked) -> responses.Retried:
-    """Put the done dates with a mark back to `pending`.
+@section.post("/v1/dates/retry", responses.DateAnswers, body=requests.RetryDates, problems=(404, 409))
+def retry_dates(service: DaemonService, *, body: requests.RetryDates) -> responses.DateAnswers:
+    """Put ended dates back to `pending`; each date has its own answer.
 
-    Regressed dates run what is missing, stale dates run their sequential phases once.
+    Regressed dates run what is missing, dates with the mark `stale` run their sequential phases once. A range
+    without a filter is for its failed and regressed dates.
     """
-    start, end = body.start or EARLIEST, body.end or LATEST
-    retried = service.commands.retry_marked(body.mark, start, end, by=current_actor())
-    return responses.Retried(retried=len(retried), dates=retried)
+    how = Retry(force=body.force, cascades=body.cascade, processors=body.processors)
+    query = _query(service.context, body)
+    return serializers.date_answers(service.commands.retry_dates(query, how, by=current_actor()))
+
+
+@section.post("/v1/dates/accept", responses.DateAnswers, body=requests.AcceptDates, problems=(404, 409))
+def accept_dates(service: DaemonService, *, body: requests.AcceptDates) -> responses.DateAnswers:
+    """Waive missing outputs of dates; each date has its own answer.
+
+    Without `processors` every output that is missing, and that a job has tried. A list of dates with
+    `processors` also waives in advance.
+    """
+    query = _query(service.context, body)
+    answers = service.commands.accept_dates(query, body.processors, by=current_actor(), reason=body.reason)
+    return serializers.date_answers(answers)
 
 
 @section.post(
@@ -116,6 +137,22 @@ def accept_date(
     return _date(service, path.date)
 
 
+def _query(context: EngineContext, body: requests.DatesBody) -> DateQuery:
+    """The dates of a body. Processors choose among them only with a verdict."""
+    return DateQuery(
+        dates=body.dates,
+        start=body.start,
+        end=body.end,
+        states=_states(context, body.state),
+        mark=body.mark,
+        more=DateFilter(
+            outcomes=body.outcome or (),
+            processors=body.processors if body.verdict else (),
+            verdicts=body.verdict or (),
+        ),
+    )
+
+
 def _filter(context: EngineContext, query: requests.DatesPage) -> DateFilter:
     known = context.pipeline.processors
     if query.processor is not None and query.processor not in known:
@@ -123,7 +160,7 @@ def _filter(context: EngineContext, query: requests.DatesPage) -> DateFilter:
         raise BadInput.for_field("processor", message)
     return DateFilter(
         outcomes=query.outcome or (),
-        processor=query.processor or "",
+        processors=(query.processor,) if query.processor else (),
         verdicts=query.verdict or (),
         reason=query.reason or "",
     )

@@ -1,4 +1,4 @@
-"""Checks of ranges of dates in requests."""
+"""Checks of ranges of dates, and of contradictions, in requests."""
 
 from __future__ import annotations
 
@@ -19,3 +19,9 @@ def refuse_wide(field: str, first: dt.date, last: dt.date) -> None:
     days = (last - first).days + 1
     if days > MOST_DATES:
         raise fault(field, f"{first} to {last} is {days} days; one request takes at most {MOST_DATES}")
+
+
+def refuse_contradiction(field: str, stated: bool, **others: object) -> None:
+    """Raises a fault of `field` where it is stated with one of the other ones."""
+    for name in [name for name, value in others.items() if stated and value]:
+        raise fault(field, f"excludes {name}; leave one of them out")

@@ -21,7 +21,8 @@ from backfilld.api.schemas.fields import (
     whole_number,
 )
 from backfilld.api.schemas.filters import Outcomes, ProcessorName, ReasonPart, Statuses, Verdicts
-from backfilld.api.schemas.ranges import refuse_reversed, refuse_wide
+from backfilld.api.schemas.ranges import refuse_contradiction, refuse_reversed, refuse_wide
+from backfilld.daemon.engine.enqueue_request import MOST_DATES
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.records import Action, Mark, Sources
 
@@ -197,29 +198,76 @@ class RetryDate(StrictModel):
     """How a date is retried: `force` runs every processor once, whatever its verdict.
 
     `cascade` runs those of sequential phases once, on this date and on every date stale because of it.
+    `processor` runs that one alone, once, whatever its verdict.
+    """
+
+    force: bool = False
+    cascade: bool = False
+    processor: ProcessorName | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        refuse_contradiction("processor", self.processor is not None, force=self.force, cascade=self.cascade)
+        return self
+
+
+class DatesBody(StrictModel):
+    """A list of dates, a range (`start` to `end`, both included), or neither; and filters.
+
+    `state`, `outcome` and `verdict` are one value or a comma-separated list. `mark` is for done dates.
+    """
+
+    dates: (
+        Annotated[tuple[PlainDate, ...], Field(min_length=1, max_length=MOST_DATES, strict=False)] | None
+    ) = None
+    start: PlainDate | None = None
+    end: PlainDate | None = None
+    state: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    outcome: Outcomes | None = None
+    mark: Annotated[Mark, Field(strict=False)] | None = None
+    processors: Annotated[tuple[ProcessorName, ...], Field(max_length=1000, strict=False)] = ()
+    verdict: Verdicts | None = None
+
+    @model_validator(mode="after")
+    def _some_dates(self) -> Self:
+        refuse_reversed(self.start, self.end)
+        if self.dates is not None and (self.start or self.end):
+            raise fault("dates", "excludes start and end; give either dates or a range")
+        if self.mark and self.state:
+            raise fault("mark", "is for done dates; leave state out")
+        if not (self.dates or self.start or self.state or self.outcome or self.mark or self.verdict):
+            raise fault("start", "is missing; give a range, dates, or state, outcome, mark or verdict")
+        if self.start is not None:
+            refuse_wide("end", self.start, self.end or self.start)
+        return self
+
+
+class RetryDates(DatesBody):
+    """The dates to retry. With `processors` these run alone, once, whatever their verdicts.
+
+    `force` and `cascade` are as for one date.
     """
 
     force: bool = False
     cascade: bool = False
 
-
-class RetryMarked(StrictModel):
-    """The marked dates to retry: all of them, or those from `start` to `end`, both included."""
-
-    mark: Annotated[Mark, Field(strict=False)]
-    start: PlainDate | None = None
-    end: PlainDate | None = None
-
     @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        refuse_reversed(self.start, self.end)
+    def _one_way(self) -> Self:
+        alone = bool(self.processors)
+        refuse_contradiction("processors", alone, force=self.force, cascade=self.cascade, mark=self.mark)
         return self
+
+
+class AcceptDates(DatesBody):
+    """The dates whose missing outputs are waived, and the reason; without `processors` all of them."""
+
+    reason: Reason
 
 
 class Accept(StrictModel):
     """The processor whose output is waived, and the reason."""
 
-    processor: Annotated[str, Field(min_length=1, max_length=80)]
+    processor: ProcessorName
     reason: Reason
 
 

@@ -197,11 +197,21 @@ class DateDetail(ResponseModel):
     transitions: list[Transition]
 
 
-class Retried(ResponseModel):
-    """The marked dates that were put back to `pending`."""
+class DateAnswer(ReportModel):
+    """What a request did to one date; `reason` says why it was refused, or which outputs were accepted."""
 
-    retried: int
-    dates: list[dt.date]
+    date: dt.date
+    changed: bool
+    reason: str
+
+
+class DateAnswers(ResponseModel):
+    """The answer of every date of a request, oldest first."""
+
+    changed: int
+    refused: int
+    backfill: int | None = Field(description="the backfill that runs single processors again")
+    answers: list[DateAnswer]
 
 
 class Hold(ReportModel):

@@ -18,6 +18,7 @@ from backfilld.daemon.engine.selected import (
     waited_for,
 )
 from backfilld.daemon.engine.transition_reasons import admission_reason, advance_reason
+from backfilld.daemon.engine.windows import WindowReader
 from backfilld.daemon.events import DateMoved, GateEvaluated
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
 from backfilld.state.records import CheckRow, DateRow
@@ -69,6 +70,7 @@ class Advancer:
             days={date: self._pipeline.seasons.day(date, count) for date, count in counts_by_date.items()},
             upstream=upstream.UpstreamReader(tx, self._context, max(due_dates, default=dt.date.min)),
             held=hold_placement.held_processors(self._pipeline, holds.all_holds(tx)),
+            closed=WindowReader(tx, self._context).closed(),
             without_calendar=upstream.without_calendar(
                 tx, self._context, [r.date for r in due if r.state == PENDING]
             ),
@@ -147,9 +149,6 @@ class Advancer:
         elif not day.expected:
             walk = DateWalk(row, row.state, row.entered_at)
             walk.step(Trigger.DISMISS, DONE, day.reason)
-            # Later dates wait for what it lacked when it still was expected.
-            known = batch.checks_by_date.get(row.date, {}).values()
-            batch.to_query += [(row.date, check.processor) for check in known if not check.satisfied]
             self._end(batch, walk, Outcome.NOT_EXPECTED, day.reason)
         else:
             first = self._context.machine.step(PENDING, Trigger.ADMIT)
@@ -205,6 +204,7 @@ class Advancer:
             paused=owners.paused,
             paused_processors=owners.paused_processors(stage, first_phase=first_phase),
             held=batch.held,
+            closed=batch.closed,
         )
         decision = decide(stage, date_checks, context)
         if not isinstance(decision, Advance | Start):
@@ -255,6 +255,9 @@ class Advancer:
 
     def _outcome(self, batch: AdvanceBatch, walk: DateWalk) -> tuple[Outcome, str]:
         """The outcome of a date that has passed its last gate, and the reason."""
+        day = batch.days[walk.row.date]
+        if not day.expected:  # since its admission: by a changed pipeline file, or a changed calendar
+            return Outcome.NOT_EXPECTED, day.reason
         date_checks = checks.for_dates(batch.tx, [walk.row.date])[walk.row.date]
         waivers = [check for check in date_checks.values() if check.waived_by]
         reasons = "; ".join(f"{c.processor}: {c.waiver_reason}" for c in waivers)
@@ -262,9 +265,6 @@ class Advancer:
             return Outcome.SELECTED, "; ".join(filter(None, [missing, reasons]))
         if any(c.waived_by != WaivedBy.FALLBACK for c in waivers):
             return Outcome.WAIVED, reasons
-        day = batch.days[walk.row.date]
-        if not day.expected:  # since its admission: by a changed pipeline file, or a changed calendar
-            return Outcome.NOT_EXPECTED, day.reason
         if walk.transitions[-1].trigger is Trigger.BYPASS:
             return Outcome.BOOTSTRAP, f"day {day.season_day} of {day.season} is a bootstrap day" + (
                 f"; {reasons}" if reasons else ""
@@ -299,10 +299,22 @@ class Advancer:
 
     def _end(self, batch: AdvanceBatch, walk: DateWalk, outcome: Outcome, reason: str) -> None:
         now = self._context.now()
+        if outcome is Outcome.NOT_EXPECTED:
+            self._clear_gaps(batch, walk.row.date)
         status = DateStatus(outcome=outcome, reason=reason, entered_at=walk.entered_at, ended_at=now)
         self._commit(batch, walk, status)
         if walk.state == DONE:
             batch.ended.append(walk.row)
+
+    def _clear_gaps(self, batch: AdvanceBatch, date: dt.date) -> None:
+        """Drop the waivers of a date of which nothing is expected, and query again what it was missing.
+
+        Later dates wait for what it was missing while it was expected. A waiver that stayed would hide what
+        is missing once the calendar expects the date again.
+        """
+        known = batch.checks_by_date.get(date, {})
+        checks.clear_waivers(batch.tx, [(date, name) for name in known])
+        batch.to_query += [(date, c.processor) for c in known.values() if c.waived_by or not c.satisfied]
 
     def _commit(self, batch: AdvanceBatch, walk: DateWalk, status: DateStatus) -> None:
         transitions.move(batch.tx, walk.row, walk.transitions, status, actor=ACTOR, now=self._context.now())

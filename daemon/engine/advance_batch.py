@@ -10,6 +10,7 @@ from backfilld.daemon.engine import upstream
 from backfilld.daemon.events import Event
 from backfilld.state.records import BackfillRow, CheckRow, DateRow
 from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.closed_hours import Closed
 from backfilld.state.rules.machine import Trigger
 from backfilld.state.rules.ownership import Ownership
 from backfilld.state.store import checks
@@ -27,6 +28,7 @@ class AdvanceBatch:
     checks_by_date: Mapping[dt.date, Mapping[str, CheckRow]]
     days: Mapping[dt.date, Day]
     held: Mapping[str, str]
+    closed: Mapping[str, Closed]
     without_calendar: Collection[dt.date]
     upstream: upstream.UpstreamReader
     admitted: list[DateRow] = field(default_factory=list)

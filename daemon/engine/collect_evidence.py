@@ -186,7 +186,9 @@ class Validator:
                 attempt_verdicts.record(tx, saved)
             judged_dates = sorted({date for date, _ in saved_pairs})
             satisfied = [
-                (r.date, r.processor) for c, r in saved if r.judgement.verdict.satisfied and not c.satisfied
+                (r.date, r.processor)
+                for c, r in saved
+                if not c.satisfied and (r.judgement.verdict.satisfied or c.accepted_reason)
             ]
             incidents = circuit_breaker.count(tx, self._context, saved)
             moves = stale_dates.mark_stale(tx, self._context, saved)

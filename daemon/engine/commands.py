@@ -5,50 +5,29 @@ The engine reads the facts in its next tick. A command never waits for the engin
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Collection
 
-from backfilld.daemon.engine import budgets, ratio_references, regressed_dates, stale_dates, upstream
+from backfilld.daemon.engine import budgets
+from backfilld.daemon.engine.acceptances import accept_dates
+from backfilld.daemon.engine.audited_change import Conflict as Conflict  # noqa: PLC0414 - a part of this interface
+from backfilld.daemon.engine.audited_change import NotFound as NotFound  # noqa: PLC0414 - a part of this interface
+from backfilld.daemon.engine.audited_change import Snapshotter, audited
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.date_owners import cancel_unwanted, retry_failed
+from backfilld.daemon.engine.date_query import DateAnswers, DateQuery, raise_refusal
 from backfilld.daemon.engine.hold_placement import place_hold
-from backfilld.daemon.engine.requeue import requeue
-from backfilld.daemon.events import DateMoved
-from backfilld.state.errors import BackfilldError
-from backfilld.state.pipeline.phase import DONE, FAILED
-from backfilld.state.records import Action, Actor, BackfillRow, DateRow, HoldRow, Mark, RunMode
+from backfilld.daemon.engine.retries import Retry, retry_dates
+from backfilld.state.pipeline.phase import FAILED
+from backfilld.state.records import Action, Actor, BackfillRow, HoldRow
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.machine import FINAL
-from backfilld.state.store import (
-    audit,
-    backfills,
-    checks,
-    circuit_breaker,
-    dates,
-    holds,
-    interests,
-    reporting,
-)
+from backfilld.state.store import backfills, checks, circuit_breaker, dates, holds, interests
 from backfilld.state.store.audit import Facts
 from backfilld.state.store.database import Transaction
-from backfilld.state.suggestions import did_you_mean
 
-Snapshotter = Callable[[Transaction], Facts | None]
-"""Returns what the audit records of a target, before and after a change."""
-MOST_AT_ONCE = 20_000
-"""Marked dates that one call requeues at most."""
 EVERYTHING = "everything"
 """The audit target of a global pause."""
 _BEING_CANCELLED = "backfill {} is being cancelled; retry when its last date has ended"
-
-
-class NotFound(BackfilldError):
-    """There is no such backfill, date, processor or attempt."""
-
-
-class Conflict(BackfilldError):
-    """The request conflicts with the current state; the message says why."""
 
 
 class Commands:
@@ -59,12 +38,14 @@ class Commands:
 
     def pause_everything(self, *, by: Actor, reason: str) -> None:
         """Start no more jobs until `resume_everything`. Running jobs go on to their end."""
-        with self._audited(by, Action.PAUSE, EVERYTHING, _hold_facts("all", holds.EVERYTHING)) as tx:
+        with audited(self._context, by, Action.PAUSE, EVERYTHING, _hold_facts("all", holds.EVERYTHING)) as tx:
             holds.place(tx, "all", holds.EVERYTHING, reason=reason, actor=by.name, now=self._context.now())
 
     def resume_everything(self, *, by: Actor) -> None:
         """End the global pause, if there is one."""
-        with self._audited(by, Action.RESUME, EVERYTHING, _hold_facts("all", holds.EVERYTHING)) as tx:
+        with audited(
+            self._context, by, Action.RESUME, EVERYTHING, _hold_facts("all", holds.EVERYTHING)
+        ) as tx:
             holds.release(tx, "all", holds.EVERYTHING)
 
     def hold(self, kind: str, key: str, *, by: Actor, reason: str) -> None:
@@ -74,7 +55,7 @@ class Commands:
             Conflict: it is held already.
         """
         hold_name = f"{kind} {key}".strip()
-        with self._audited(by, Action.HOLD, hold_name, _hold_facts(kind, key)) as tx:
+        with audited(self._context, by, Action.HOLD, hold_name, _hold_facts(kind, key)) as tx:
             if not place_hold(tx, self._context, kind, key, reason=reason, actor=by.name):
                 raise Conflict(f"{hold_name} is held already; release it first")
 
@@ -89,7 +70,7 @@ class Commands:
             Conflict: `extra` was given, and there is no such budget.
         """
         hold_name = f"{kind} {key}".strip()
-        with self._audited(by, Action.RELEASE, hold_name, self._hold_snapshot(kind, key)) as tx:
+        with audited(self._context, by, Action.RELEASE, hold_name, self._hold_snapshot(kind, key)) as tx:
             if not holds.release(tx, kind, key):
                 raise NotFound(f"there is no hold of {hold_name}")
             if kind == "processor":
@@ -124,7 +105,7 @@ class Commands:
             NotFound: there is no such backfill.
             Conflict: it has ended.
         """
-        with self._audited(by, Action.PAUSE, *_backfill_target(backfill_id)) as tx:
+        with audited(self._context, by, Action.PAUSE, *_backfill_target(backfill_id)) as tx:
             row = self._get_backfill(tx, backfill_id)
             self._refuse_ended(tx, row, "paused")
             if row.paused_at is None:
@@ -139,7 +120,7 @@ class Commands:
             NotFound: there is no such backfill.
             Conflict: it was cancelled or has finished.
         """
-        with self._audited(by, Action.RESUME, *_backfill_target(backfill_id)) as tx:
+        with audited(self._context, by, Action.RESUME, *_backfill_target(backfill_id)) as tx:
             row = self._get_backfill(tx, backfill_id)
             self._refuse_ended(tx, row, "resumed")
             changes: dict[str, object] = {"paused_at": None, "stopped_at": None, "stop_reason": ""}
@@ -157,7 +138,7 @@ class Commands:
             NotFound: there is no such backfill.
             Conflict: it has finished.
         """
-        with self._audited(by, Action.CANCEL, *_backfill_target(backfill_id)) as tx:
+        with audited(self._context, by, Action.CANCEL, *_backfill_target(backfill_id)) as tx:
             row = self._get_backfill(tx, backfill_id)
             if row.cancelled_at is not None:
                 return
@@ -175,14 +156,14 @@ class Commands:
             NotFound: there is no such backfill.
             Conflict: it has no failed or live date, or it is still being cancelled.
         """
-        with self._audited(by, Action.RETRY, *_backfill_target(backfill_id)) as tx:
+        with audited(self._context, by, Action.RETRY, *_backfill_target(backfill_id)) as tx:
             row = self._get_backfill(tx, backfill_id)
             if backfills.status(tx, row) == "cancelling":
                 raise Conflict(_BEING_CANCELLED.format(backfill_id))
             failed = backfills.ended_dates(tx, backfill_id, FAILED)
             if not failed and not backfills.live_dates(tx, backfill_id):
                 raise Conflict(f"backfill {backfill_id} has no date that failed or is live")
-            moves = retry_failed(tx, self._context, backfill_id, failed, by)
+            moves = retry_failed(tx, self._context, row, failed, by)
             dates.make_backfill_due(tx, backfill_id, self._context.now())
         self._context.emit_all(moves)
         return len(failed)
@@ -190,89 +171,51 @@ class Commands:
     def retry_date(self, date: dt.date, *, by: Actor, force: bool = False, cascades: bool = False) -> None:
         """Requeue one ended date.
 
-        `cascades`: rerun its sequential phases whatever their verdicts, and those of every later done date
-        that is stale because of it, now or through what this retry repairs (`engine.stale_dates`).
-
         Raises:
             NotFound: the date was never enqueued.
             Conflict: it has not ended, or its backfill is still being cancelled.
         """
-        with self._audited(by, Action.RETRY, str(date), _date_facts(date)) as tx:
-            row = self._get_date(tx, date)
-            if row.state not in FINAL:
-                raise Conflict(f"{date} is in {row.state}; only done and failed dates can be retried")
-            mode = RunMode.FORCE if force else RunMode.RETRY
-            moves = self._requeue_one(tx, row, mode, by, "retry", cascades=cascades)
-            if cascades:
-                moves += stale_dates.requeue_stale(tx, self._context, date, actor=by.name)
-        self._context.emit_all(moves)
+        raise_refusal(
+            self.retry_dates(DateQuery(dates=(date,)), Retry(force=force, cascades=cascades), by=by)
+        )
 
-    def retry_marked(self, mark: Mark, start: dt.date, end: dt.date, *, by: Actor) -> list[dt.date]:
-        """Requeue the done dates with a mark. Returns them.
+    def retry_processor(self, date: dt.date, processor: str, *, by: Actor) -> None:
+        """Run one processor of an ended date once more, whatever its verdict.
 
-        Regressed dates run what is missing. Stale dates rerun their sequential phases once.
+        Raises:
+            NotFound: the date was never enqueued, or there is no such processor.
+            Conflict: it has not ended, or expects nothing of the processor.
         """
-        with self._audited(by, Action.RETRY, f"{mark} dates", _marked_facts(mark)) as tx:
-            marked = dates.page(tx, start=start, end=end, states=[DONE], mark=mark, limit=MOST_AT_ONCE)
-            moves = requeue(
-                tx,
-                self._context,
-                marked,
-                mode=RunMode.RETRY,
-                actor=by.name,
-                reason=f"retry of {mark} dates",
-                cascades=mark is Mark.STALE,
-            )
-        self._context.emit_all(moves)
-        return [move.date for move in moves]
+        raise_refusal(self.retry_dates(DateQuery(dates=(date,)), Retry(processors=(processor,)), by=by))
+
+    def retry_dates(self, query: DateQuery, how: Retry, *, by: Actor) -> DateAnswers:
+        """Requeue ended dates in one transaction; those that cannot be are refused, each with its reason.
+
+        Raises:
+            NotFound: there is no such processor.
+            Conflict: too many dates match.
+        """
+        return retry_dates(self._context, query, how, by=by)
 
     def accept(self, date: dt.date, processor: str, *, by: Actor, reason: str) -> None:
         """Accept a gap: the date may pass without this processor's output. A failed date is requeued.
 
         Raises:
             NotFound: the pipeline has no such processor.
-            Conflict: the output is complete, so there is no gap.
+            Conflict: the output is satisfied, or the backfill of the date is still being cancelled.
         """
-        if processor not in self._context.pipeline.processors:
-            processors = self._context.pipeline.processors
-            raise NotFound(f"there is no processor '{processor}'; {did_you_mean(processor, processors)}")
-        now, moves = self._context.now(), list[DateMoved]()
-        with self._audited(by, Action.ACCEPT, str(date), _date_facts(date, processor)) as tx:
-            row = dates.get(tx, date)
-            check = checks.for_dates(tx, [date])[date].get(processor)
-            if check is not None and check.verdict.satisfied and check.satisfied:
-                raise Conflict(f"{processor} is {check.verdict} on {date}; there is no gap to accept")
-            checks.accept(tx, date, processor, actor=by.name, reason=reason, now=now)
-            if row is not None and row.state == FAILED:
-                moves = self._requeue_one(
-                    tx, row, RunMode.NORMAL, by, f"gap of {processor} accepted: {reason}"
-                )
-            regressed_dates.update(tx, self._context, [date])
-            dates.make_dates_due(tx, [date], now)
-            upstream.wake_unblocked(tx, self._context, [(date, processor)])
-            compared = ratio_references.waiting_pairs(self._context.pipeline, [(date, processor)])
-            checks.request_check(tx, compared, self._context.now())
-        self._context.emit_all(moves)
+        raise_refusal(self.accept_dates(DateQuery(dates=(date,)), [processor], by=by, reason=reason))
 
-    @contextlib.contextmanager
-    def _audited(
-        self, by: Actor, action: Action, target: str, snapshot: Snapshotter
-    ) -> Iterator[Transaction]:
-        """A transaction that also writes the audit row, if the snapshot of the target has changed."""
-        with self._context.db.write() as tx:
-            before = snapshot(tx)
-            yield tx
-            after = snapshot(tx)
-            if before != after:
-                audit.record(tx, by, action, target, before=before, after=after, now=self._context.now())
+    def accept_dates(
+        self, query: DateQuery, processors: Collection[str], *, by: Actor, reason: str
+    ) -> DateAnswers:
+        """Accept gaps of dates in one transaction: of these processors, or else all that can be accepted.
 
-    def _requeue_one(
-        self, tx: Transaction, row: DateRow, mode: RunMode, by: Actor, reason: str, *, cascades: bool = False
-    ) -> list[DateMoved]:
-        moves = requeue(tx, self._context, [row], mode=mode, actor=by.name, reason=reason, cascades=cascades)
-        if not moves:
-            raise Conflict(_BEING_CANCELLED.format(row.backfill_id))
-        return moves
+        Raises:
+            NotFound: there is no such processor.
+            Conflict: too many dates match.
+        """
+        return accept_dates(self._context, query, processors, by=by, reason=reason)
 
     def _refuse_ended(self, tx: Transaction, row: BackfillRow, verb: str) -> None:
         status = backfills.status(tx, row)
@@ -283,12 +226,6 @@ class Commands:
         row = backfills.get(tx, backfill_id)
         if row is None:
             raise NotFound(f"there is no backfill {backfill_id}")
-        return row
-
-    def _get_date(self, tx: Transaction, date: dt.date) -> DateRow:
-        row = dates.get(tx, date)
-        if row is None:
-            raise NotFound(f"{date} was never enqueued")
         return row
 
 
@@ -319,30 +256,3 @@ def _backfill_target(backfill_id: int) -> tuple[str, Snapshotter]:
         }
 
     return f"backfill {backfill_id}", snapshot
-
-
-def _marked_facts(mark: Mark) -> Snapshotter:
-    """How many done dates have a mark. A requeued stale date keeps it until it was computed again."""
-
-    def snapshot(tx: Transaction) -> Facts | None:
-        count = reporting.number_of_dates(tx, start=dt.date.min, end=dt.date.max, states=[DONE], mark=mark)
-        return {"dates": count}
-
-    return snapshot
-
-
-def _date_facts(date: dt.date, processor: str = "") -> Snapshotter:
-    """A date, with the accepted gap of one of its processors."""
-
-    def snapshot(tx: Transaction) -> Facts | None:
-        row = dates.get(tx, date)
-        check = checks.for_dates(tx, [date])[date].get(processor)
-        facts: dict[str, object] = {}
-        if row is not None:
-            facts |= {"state": row.state, "outcome": row.outcome, "backfill": row.backfill_id}
-        if check is not None:
-            waiver = {"processor": processor, "by": check.accepted_by, "reason": check.accepted_reason}
-            facts["accepted"] = waiver
-        return facts or None
-
-    return snapshot

@@ -91,11 +91,12 @@ def cancel_unwanted(tx: Transaction) -> None:
 
 
 def retry_failed(
-    tx: Transaction, context: EngineContext, backfill_id: int, failed: Collection[dt.date], by: Actor
+    tx: Transaction, context: EngineContext, backfill: BackfillRow, failed: Collection[dt.date], by: Actor
 ) -> list[DateMoved]:
     """Requeue the dates that failed for a backfill, which is active again. Returns their moves.
 
-    It joins those that are live for other backfills. Those that are done since count as done for it.
+    It joins those that are live for other backfills; they start again for it where it forces, or selects
+    more. Those that are done since count as done for it.
     """
     active: dict[str, object] = {
         "cancelled_at": None,
@@ -103,13 +104,15 @@ def retry_failed(
         "stop_reason": "",
         "failures_baseline": 0,
     }
-    backfills.change(tx, backfill_id, active)
+    backfills.change(tx, backfill.id, active)
     rows = dates.get_many(tx, failed).values()
-    interests.settle(tx, backfill_id, [row for row in rows if row.state == DONE])
-    interests.reopen_of(tx, backfill_id, [row.date for row in rows if row.state != DONE])
-    interests.elect_leads(tx, [row.date for row in rows if row.state not in FINAL])
+    interests.settle(tx, backfill.id, [row for row in rows if row.state == DONE])
+    live = [row.date for row in rows if row.state not in FINAL]
+    restarting = live if backfill.force else interests.widened(tx, live, backfill.selection)
+    interests.reopen_of(tx, backfill.id, [row.date for row in rows if row.state != DONE], restarting)
+    interests.elect_leads(tx, live)
     ended = [row for row in rows if row.state == FAILED]
-    reason = f"retry of backfill {backfill_id}"
+    reason = f"retry of backfill {backfill.id}"
     return requeue(tx, context, ended, mode=RunMode.RETRY, actor=by.name, reason=reason)
 
 

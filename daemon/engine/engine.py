@@ -144,6 +144,7 @@ class Engine:
         if skew > STEP_SECONDS:
             with self.context.db.write() as tx:
                 clock_skew.shift_back(tx, now, skew)
+                dates.make_waiting_due(tx, WaitReason.WINDOW, now)  # it may be open by the clock as it is now
             text = f"the clock is {skew:.0f} s behind recorded times; deadlines were moved earlier by as much"
             self.context.emit(Incident(kind="clock", text=text))
 

@@ -21,6 +21,8 @@ from backfilld.state.store.database import Transaction
 
 _WANTED = (EnqueueOutcome.ENQUEUED, EnqueueOutcome.JOINED)
 """The outcomes of dates that the new backfill wants."""
+_MODES: Mapping[str, RunMode] = {DONE: RunMode.NORMAL, FAILED: RunMode.RETRY}
+"""How ended dates run again for a new backfill, by their state."""
 _RECORDED = ("sources", "selection", "force", "priority", "max_failures", "note")
 """Options of a request that its audit row records."""
 
@@ -37,6 +39,22 @@ def store(
     moves = _store_dates(tx, context, backfill_id, request, existing, details)
     _record(tx, context, backfill_id, request, details)
     return backfill_id, moves
+
+
+def store_retry(
+    tx: Transaction, context: EngineContext, request: EnqueueRequest, ended: Mapping[dt.date, DateRow]
+) -> tuple[int, list[DateMoved]]:
+    """Store a request that runs single processors of ended dates again. Returns its id, and the moves.
+
+    Outputs of other processors that an operator has accepted stay accepted. The caller writes the audit row.
+    """
+    backfill_id = _create(tx, context, request)
+    details = [DateResult(date=date, outcome=EnqueueOutcome.ENQUEUED) for date in request.dates]
+    backfills.add_dates(
+        tx, backfill_id, [_requested(d, live=True, restarts=True, row=ended[d.date]) for d in details]
+    )
+    modes = {DONE: RunMode.NORMAL, FAILED: RunMode.NORMAL}
+    return backfill_id, _take_over(tx, context, backfill_id, request, list(ended.values()), modes)
 
 
 def _create(tx: Transaction, context: EngineContext, request: EnqueueRequest) -> int:
@@ -99,7 +117,8 @@ def _store_dates(
     wanted = [existing[d.date] for d in details if d.date in existing and d.outcome in _WANTED]
     _share(tx, context, backfill_id, request, widened, [row for row in wanted if row.state not in FINAL])
     ended = [row for row in wanted if row.state in FINAL]
-    return [*map(_dismissed, not_expected), *_take_over(tx, context, backfill_id, request, ended)]
+    taken_over = _take_over(tx, context, backfill_id, request, ended, _MODES)
+    return [*map(_dismissed, not_expected), *taken_over]
 
 
 def _share(
@@ -157,12 +176,17 @@ def _new_row(
 
 
 def _take_over(
-    tx: Transaction, context: EngineContext, backfill_id: int, request: EnqueueRequest, ended: list[DateRow]
+    tx: Transaction,
+    context: EngineContext,
+    backfill_id: int,
+    request: EnqueueRequest,
+    ended: list[DateRow],
+    modes: Mapping[str, RunMode],
 ) -> list[DateMoved]:
-    """Requeue ended dates under this backfill."""
+    """Requeue ended dates under this backfill, in the mode of the state that each ended in."""
     reason, now = f"backfill {backfill_id}", context.now()
     pending_rewrites.forget(tx, [row.date for row in ended])
-    for state, mode in ((DONE, RunMode.NORMAL), (FAILED, RunMode.RETRY)):
+    for state, mode in modes.items():
         ended_in_state = [row for row in ended if row.state == state]
         transitions.restart(tx, ended_in_state, mode=mode, actor=request.by.name, reason=reason, now=now)
         dates.reassign(tx, [row.date for row in ended_in_state], backfill_id, request.priority)

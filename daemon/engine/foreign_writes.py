@@ -17,6 +17,7 @@ from backfilld.daemon.warehouses.adapter import Answers, Purpose
 from backfilld.state.formatting import format_utc
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.evidence import Evidence
+from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.checks import CheckResult
 
 
@@ -26,7 +27,7 @@ def with_stamp(result: CheckResult, check: CheckRow, evidence: Evidence, purpose
         result,
         reads_stamp=reads_stamp(check, purpose),
         write_stamp=evidence.write_stamp,
-        is_rewritten=check.follows_rewrite and result.judgement.verdict.satisfied,
+        is_rewritten=check.follows_rewrite and result.judgement.verdict is Verdict.COMPLETE,
         foreign_write=purpose == "sweep" and is_foreign_write(check, evidence),
     )
 

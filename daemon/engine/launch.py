@@ -5,20 +5,22 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from backfilld.daemon.engine import budgets, hold_placement, upstream
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.free_slots import FreeSlots
+from backfilld.daemon.engine.windows import WindowReader
 from backfilld.daemon.events import AttemptStarted, Event
 from backfilld.daemon.executors.adapter import Executor, Handle, Job, JobResult
 from backfilld.daemon.executors.attempt_files import private_opener
 from backfilld.daemon.host_limits import Shortage
 from backfilld.daemon.job_command import job_command, needs_dates_file
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.records import AttemptRow, CheckRow, DateRow
+from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.rules.batching import batches
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store import attempts, calendar_days, checks, dates, holds, interests
@@ -72,8 +74,9 @@ class Launcher:
             }
         )
         with self._context.db.read() as tx:
-            limits = self._limits(tx, attempts.running(tx))
-            if not checks.runnable(tx, dict.fromkeys(limits, 1)):
+            closed = WindowReader(tx, self._context).closed()
+            limits = self._limits(tx, self._free_slots(tx), closed)
+            if not checks.runnable(tx, dict.fromkeys([*limits, *closed], 1)):
                 return 0
         with self._context.db.write() as tx:
             claims, incidents = self._claim(tx)
@@ -81,40 +84,21 @@ class Launcher:
         self._context.emit_all([*(_started_event(claim) for claim in claims), *incidents])
         return len(claims)
 
-    def _limits(self, tx: Transaction, running: Sequence[AttemptRow]) -> dict[str, int]:
-        """How many attempts of each processor may start: slots, writers, sequence, holds, executors."""
+    def _limits(self, tx: Transaction, free: FreeSlots, closed: Collection[str]) -> dict[str, int]:
+        """How many attempts of each processor may start, where any may: by slots, holds and windows."""
         active_holds = holds.all_holds(tx)
-        free = self._context.pipeline.jobs.slots - len(running)
-        if free <= 0 or any(hold.kind in (holds.EVERYTHING, holds.WAREHOUSE) for hold in active_holds):
+        if any(hold.kind in (holds.EVERYTHING, holds.WAREHOUSE) for hold in active_holds):
             return {}
-        on_executor = self._free_on_executors(running)
-        limits = {
-            name: min(free, self._free_writers(p, running), on_executor[p.executor])
-            for name, p in self._processors.items()
-        }
         held_processors = hold_placement.held_processors(self._context.pipeline, active_holds)
-        blocked = {
-            name
-            for name in limits
-            if name in held_processors or self._sequence_is_busy(name, running) or self._is_unavailable(name)
+        limits = {
+            name: free.count(processor)
+            for name, processor in self._processors.items()
+            if not (name in held_processors or name in closed or self._is_unavailable(name))
         }
-        return {name: limit for name, limit in limits.items() if limit > 0 and name not in blocked}
+        return {name: limit for name, limit in limits.items() if limit > 0}
 
-    def _free_on_executors(self, running: Sequence[AttemptRow]) -> dict[str, int]:
-        """How many more attempts may run on each executor, by its own `slots` or those of all jobs."""
-        slots = self._context.pipeline.jobs.slots
-        return {
-            name: (settings.slots or slots) - sum(1 for attempt in running if attempt.executor == name)
-            for name, settings in self._context.pipeline.executor.items()
-        }
-
-    def _free_writers(self, processor: Processor, running: Sequence[AttemptRow]) -> int:
-        return processor.writers - sum(1 for attempt in running if attempt.output == processor.table)
-
-    def _sequence_is_busy(self, name: str, running: Sequence[AttemptRow]) -> bool:
-        """Whether an attempt of the processor's sequential phase is running."""
-        phase = self._context.pipeline.stage_of[name].phase
-        return phase.sequential and any(attempt.sequence == phase.name for attempt in running)
+    def _free_slots(self, tx: Transaction) -> FreeSlots:
+        return FreeSlots(self._context.pipeline, attempts.running(tx))
 
     def _is_unavailable(self, name: str) -> bool:
         """Whether the processor's executor cannot start jobs now, so that an attempt would be wasted."""
@@ -125,14 +109,13 @@ class Launcher:
 
         Holds each table that has work but has used up its daily attempts.
         """
-        running = attempts.running(tx)
-        limits = self._limits(tx, running)
+        free, windows = self._free_slots(tx), WindowReader(tx, self._context)
+        closed = windows.closed()
+        # Dates that were about to start a job when a window closed become due, so that they show the reason.
+        dates.make_dates_due(tx, checks.clear_runnable_by(tx, closed), self._context.now())
+        limits = self._limits(tx, free, closed)
         limits_by_dates = {name: limit * self._processors[name].batch for name, limit in limits.items()}
         candidates = self._with_satisfied_needs(tx, self._with_fresh_evidence(tx, limits_by_dates))
-        free = self._context.pipeline.jobs.slots - len(running)
-        on_executor = self._free_on_executors(running)
-        writers = {(a.output, a.writer) for a in running}
-        sequences = {a.sequence for a in running}
         date_rows = dates.get_many(tx, [candidate.date for candidate in candidates])
         claims: list[_Claim] = []
         table_budgets = budgets.table_budgets(tx, self._context)
@@ -140,21 +123,14 @@ class Launcher:
         used_up: set[str] = set()
         for batch in self._batches(tx, candidates, date_rows):
             processor = self._processors[batch[0].processor]
-            phase = self._context.pipeline.stage_of[processor.name].phase
-            sequence = phase.name if phase.sequential else None
-            writer = next((n for n in range(processor.writers) if (processor.table, n) not in writers), None)
-            slots = min(free, on_executor[processor.executor])
-            if slots <= 0 or writer is None or (sequence and sequence in sequences):
+            if not free.count(processor):
                 continue
             if remaining.get(processor.table, math.inf) <= 0:
                 used_up.add(processor.table)
                 continue
-            claims.append(self._claim_one(tx, batch, date_rows, writer, sequence))
+            fitting = batch[: windows.dates_that_fit(processor)]
+            claims.append(self._claim_one(tx, fitting, date_rows, free.take(processor)))
             remaining[processor.table] = remaining.get(processor.table, math.inf) - 1
-            writers.add((processor.table, writer))
-            sequences.add(sequence)
-            free -= 1
-            on_executor[processor.executor] -= 1
         self._record_claims(tx, claims, date_rows)
         budgets.count_attempts(tx, self._context, [claim.processor.table for claim in claims])
         return claims, [
@@ -211,7 +187,6 @@ class Launcher:
         batch: Sequence[CheckRow],
         date_rows: Mapping[dt.date, DateRow],
         writer: int,
-        sequence: str | None,
     ) -> _Claim:
         processor = self._processors[batch[0].processor]
         batch_dates = tuple(check.date for check in batch)
@@ -225,7 +200,7 @@ class Launcher:
                 executor=processor.executor,
                 output=processor.table,
                 writer=writer,
-                sequence=sequence,
+                sequence=self._context.pipeline.sequence_of(processor),
             ),
             self._context.now(),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 
 from backfilld.daemon.engine.context import ACTOR, EngineContext
@@ -59,16 +60,31 @@ def readmit(tx: Transaction, context: EngineContext, row: DateRow, reason: str) 
     return requeued_event(row, Trigger.READMIT, actor=ACTOR, reason=reason)
 
 
+def being_cancelled(tx: Transaction, ended: Sequence[DateRow]) -> dict[dt.date, int]:
+    """The dates that cannot be requeued yet, with the backfill that is being cancelled."""
+    return {row.date: row.backfill_id for row in _orphans(tx, ended)[1]}
+
+
 def _return_to_lead(tx: Transaction, ended: Sequence[DateRow]) -> list[DateRow]:
     """The dates that can be requeued. Their cancelled leads become active where no other backfill is."""
+    orphans, cancelling = _orphans(tx, ended)
+    for lead in backfills.get_many(tx, sorted({row.backfill_id for row in orphans})).values():
+        if lead.cancelled_at is not None:
+            backfills.change(tx, lead.id, {"cancelled_at": None})
+    left_out = {row.date for row in cancelling}
+    return [row for row in ended if row.date not in left_out]
+
+
+def _orphans(tx: Transaction, ended: Sequence[DateRow]) -> tuple[list[DateRow], list[DateRow]]:
+    """The dates whose owners were all cancelled: those whose lead can be active again, and the other ones."""
     wanted = interests.last_owners(tx, ended)
     orphans = [row for row in ended if row.date not in wanted]
     leads = backfills.get_many(tx, sorted({row.backfill_id for row in orphans})).values()
     cancelling = {lead.id for lead in leads if backfills.status(tx, lead) == "cancelling"}
-    for lead in leads:
-        if lead.cancelled_at is not None and lead.id not in cancelling:
-            backfills.change(tx, lead.id, {"cancelled_at": None})
-    return [row for row in ended if row.date in wanted or row.backfill_id not in cancelling]
+    return (
+        [row for row in orphans if row.backfill_id not in cancelling],
+        [row for row in orphans if row.backfill_id in cancelling],
+    )
 
 
 def requeued_event(row: DateRow, trigger: Trigger, *, actor: str, reason: str) -> DateMoved:

@@ -30,7 +30,7 @@ _FOR_OPERATOR = (WaitReason.PAUSED, WaitReason.UNSELECTED)
 
 _UNDER_WAREHOUSE_HOLD = (WaitReason.VERDICT, WaitReason.CALENDAR, WaitReason.WAREHOUSE, WaitReason.SLOT)
 """Waits that a hold of the warehouse by an operator makes last."""
-_UNDER_PAUSE = (WaitReason.SLOT, WaitReason.RETRY)
+_UNDER_PAUSE = (WaitReason.SLOT, WaitReason.RETRY, WaitReason.WINDOW)
 """Waits that the pause of everything makes last."""
 
 
@@ -70,7 +70,8 @@ class CauseReader:
         elif row.waiting == WaitReason.EARLIER_DATE:
             cause = self._behind(row)
         else:
-            cause = Cause(row.waiting_text, row.waiting in _FOR_OPERATOR)
+            never_opens = row.waiting == WaitReason.WINDOW and row.due_at is None
+            cause = Cause(row.waiting_text, row.waiting in _FOR_OPERATOR or never_opens)
         if row.due_at is not None and row.due_at <= self._context.now():
             return Cause(cause.text, needs_operator=False)
         return cause
@@ -132,6 +133,8 @@ class CauseReader:
         by_name = checks.for_dates(self._tx, [date])[date]
         row, check = dates.get(self._tx, date), by_name.get(processor)
         shown = f"{processor} is {check.verdict if check else 'unknown'}"
+        if check is not None and check.attempt_id is not None:
+            shown = f"attempt {check.attempt_id} of {processor} is running"
         if row is not None and row.state == FAILED:
             unsatisfied = {name: c.verdict for name, c in by_name.items() if not c.satisfied}
             command = helpful_command(date, row.outcome, unsatisfied)

@@ -146,6 +146,7 @@ def progress(tx: Transaction, context: EngineContext) -> Progress:
             paused=paused,
             behind_earlier=waiting.get(WaitReason.EARLIER_DATE, 0),
             held=waiting.get(WaitReason.HELD, 0),
+            closed=waiting.get(WaitReason.WINDOW, 0),
             holds=active_holds,
             now=now,
         ),
@@ -161,15 +162,17 @@ def estimate(
     now: float,
     behind_earlier: int = 0,
     held: int = 0,
+    closed: int = 0,
 ) -> Eta:
     """The rate, and the end of the live dates at this rate.
 
     `paused` of them belong to paused or stopped backfills, `behind_earlier` wait for an earlier date, `held`
-    for the release of a processor or table.
+    for the release of a processor or table, `closed` for the opening of a window.
     """
     rate, basis = _rate(pace, now)
     by_kind = {hold.kind: hold for hold in holds}
-    why = _why_unknown(by_kind, live=live, paused=paused, behind_earlier=behind_earlier, held=held)
+    waits = {"behind_earlier": behind_earlier, "held": held, "closed": closed}
+    why = _why_unknown(by_kind, live=live, paused=paused, **waits)
     if why or rate is None:
         return Eta(rate_per_hour=rate, at=None, method=why or f"unknown: {basis}")
     left = live - paused
@@ -179,7 +182,7 @@ def estimate(
 
 
 def _why_unknown(
-    by_kind: Mapping[str, HoldRow], *, live: int, paused: int, behind_earlier: int, held: int
+    by_kind: Mapping[str, HoldRow], *, live: int, paused: int, behind_earlier: int, held: int, closed: int
 ) -> str:
     """Why the rate does not give an end; empty where it does."""
     if not live:
@@ -190,14 +193,17 @@ def _why_unknown(
         return f"unknown while the warehouse cannot be asked: {by_kind['warehouse'].reason}"
     if live == paused:
         return f"unknown: {pluralize(paused, 'date')} left, all of paused or stopped backfills"
-    if live - paused <= behind_earlier + held:
-        left, cause = pluralize(live - paused, "date"), _stuck_on(by_kind, behind_earlier, held)
+    if live - paused <= behind_earlier + held + closed:
+        left, cause = pluralize(live - paused, "date"), _stuck_on(by_kind, behind_earlier, held, closed)
         return f"unknown: {left} left, all {cause}"
     return ""
 
 
-def _stuck_on(by_kind: Mapping[str, HoldRow], behind_earlier: int, held: int) -> str:
-    """What keeps all dates that are left back: holds, or earlier dates."""
+def _stuck_on(by_kind: Mapping[str, HoldRow], behind_earlier: int, held: int, closed: int) -> str:
+    """What keeps all dates that are left back: holds, closed windows, or earlier dates."""
+    if closed:
+        others = ", held or behind an earlier date" if behind_earlier or held else ""
+        return f"behind a closed window{others}"
     if not held:
         return "behind an earlier date that is not satisfied"
     hold = by_kind.get("processor") or by_kind.get("table")

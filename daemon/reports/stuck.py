@@ -17,7 +17,13 @@ from backfilld.state.store import backfills, dates, holds
 from backfilld.state.store.database import Transaction
 
 STUCK = "stuck"
-_MAY_LAST = (WaitReason.HELD, WaitReason.EARLIER_DATE, WaitReason.PAUSED, WaitReason.UNSELECTED)
+_MAY_LAST = (
+    WaitReason.HELD,
+    WaitReason.WINDOW,
+    WaitReason.EARLIER_DATE,
+    WaitReason.PAUSED,
+    WaitReason.UNSELECTED,
+)
 """Waits that only an operator may be able to end."""
 
 

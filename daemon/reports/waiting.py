@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.free_slots import in_pool
 from backfilld.daemon.reports.causes import CauseReader
 from backfilld.state.formatting import format_utc
 from backfilld.state.pipeline.processor import Processor
@@ -20,7 +21,13 @@ from backfilld.state.rules.machine import FINAL
 from backfilld.state.store import attempts, checks, holds
 from backfilld.state.store.database import Transaction
 
-_STOPPED_BY_PAUSE = (WaitReason.SLOT, WaitReason.PAUSED, WaitReason.RETRY, WaitReason.ENGINE)
+_STOPPED_BY_PAUSE = (
+    WaitReason.SLOT,
+    WaitReason.PAUSED,
+    WaitReason.RETRY,
+    WaitReason.WINDOW,
+    WaitReason.ENGINE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +126,8 @@ def _slot(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -
         return "a slot"
     first = pipeline.processors[runnable[0]]
     in_sequence = [a for a in context.running if a.sequence == stage.phase.name]
-    reason = context.engine.unavailable.get(first.executor) or _executor_slot(context, first)
+    unavailable = context.engine.unavailable.get(first.executor)
+    reason = unavailable or _pool_slot(context, first) or _executor_slot(context, first)
     if stage.phase.sequential and (in_sequence or not reason):
         return f"a slot of {stage.phase.name}{_runs(next(iter(in_sequence), None))}"
     if reason:
@@ -128,6 +136,17 @@ def _slot(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -
     if writer is not None:
         return f"a writer of {first.table}{_runs(writer)}"
     return f"a slot for {', '.join(runnable)}: {len(context.running)} of {pipeline.jobs.slots} are taken"
+
+
+def _pool_slot(context: WaitContext, processor: Processor) -> str:
+    """The pool that is full, with what runs in it; empty where the processor has none or a slot is free."""
+    pipeline, pool = context.engine.pipeline, processor.pool
+    if pool is None:
+        return ""
+    size, users = pipeline.pool_sizes[pool], in_pool(pipeline, pool, context.running)
+    if len(users) < size:
+        return ""
+    return f"a slot of the pool {pool}: {len(users)} of {size} are taken{_runs(users[0])}"
 
 
 def _executor_slot(context: WaitContext, processor: Processor) -> str:

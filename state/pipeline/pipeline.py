@@ -18,6 +18,7 @@ from backfilld.state.pipeline.adapters import ExecutorSections, WarehouseSection
 from backfilld.state.pipeline.fields import Name, check_zone
 from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
 from backfilld.state.pipeline.phase import Phase, Stage
+from backfilld.state.pipeline.pool_settings import PoolSettings
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.sections import (
     DEFAULT_QUOTA_TIMEZONE,
@@ -28,7 +29,9 @@ from backfilld.state.pipeline.sections import (
     Size,
 )
 from backfilld.state.pipeline.strict_model import StrictModel
+from backfilld.state.pipeline.window_settings import WindowSettings
 from backfilld.state.rules.calendar import Calendar, Day, Lookback, Season
+from backfilld.state.rules.closed_hours import ClosedHours
 from backfilld.state.rules.judge import JudgeContext, outside
 from backfilld.state.rules.needs import Need, NeedsGraph
 from backfilld.state.rules.recurring_days import RecurringDays
@@ -70,6 +73,10 @@ class Pipeline(StrictModel):
     """Which dates are expected, and what is counted on each."""
     jobs: JobDefaults = JobDefaults()
     """How jobs run."""
+    pool: tuple[PoolSettings, ...] = Field(default=(), strict=False)
+    """Limits that several processors share."""
+    window: tuple[WindowSettings, ...] = Field(default=(), strict=False)
+    """Hours during which no job starts."""
     executor: ExecutorSections = Field(default_factory=dict, validate_default=True)
     """Where jobs run, by name; `local`, this machine, needs no table."""
     engine: EngineSettings = EngineSettings()
@@ -140,6 +147,29 @@ class Pipeline(StrictModel):
     def executor_of(self, processor: Processor) -> ExecutorSettings:
         """The settings of the executor that runs a processor's jobs."""
         return self.executor[processor.executor]
+
+    @cached_property
+    def pool_sizes(self) -> Mapping[str, int]:
+        """The sizes of pools, by name."""
+        return {pool.name: pool.size for pool in self.pool}
+
+    @cached_property
+    def windows_of(self) -> Mapping[str, tuple[ClosedHours, ...]]:
+        """The closed hours of each processor that has any, by its name."""
+        hours = {
+            name: tuple(w.closed_hours(self.timezone) for w in self.window if w.concerns(name, p.pool))
+            for name, p in self.processors.items()
+        }
+        return {name: closed for name, closed in hours.items() if closed}
+
+    def pool_of(self, processor: str) -> str | None:
+        """The pool of a processor; None without one, and for a processor that the file no longer has."""
+        return self.processors[processor].pool if processor in self.processors else None
+
+    def sequence_of(self, processor: Processor) -> str | None:
+        """The name of a processor's phase if that is sequential, else None."""
+        phase = self.stage_of[processor.name].phase
+        return phase.name if phase.sequential else None
 
     @cached_property
     def stage_of(self) -> Mapping[str, Stage]:

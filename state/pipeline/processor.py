@@ -74,6 +74,8 @@ class Processor(JobSettings):
     """Whether each date needs all its own earlier ones: those of the season, or from `since` on."""
     writers: int = Field(default=1, ge=1, le=100)
     """The most attempts that write its table at the same time."""
+    pool: Name | None = None
+    """The `[[pool]]` of which each of its attempts takes one slot."""
     batch: int = Field(default=1, ge=1, le=1000)
     """The most dates that one attempt works on."""
     estimate: Duration | None = None

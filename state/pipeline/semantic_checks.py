@@ -14,7 +14,9 @@ from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
 from backfilld.state.pipeline.need_checks import need_problems, need_warnings
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Phase
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.pool_checks import pool_problems
 from backfilld.state.pipeline.processor import PLACEHOLDERS, Processor
+from backfilld.state.pipeline.window_checks import window_problems
 from backfilld.state.rules.expectation import Expectation
 
 Location = tuple[int | str, ...]
@@ -29,6 +31,8 @@ def validate(pipeline: Pipeline) -> Iterator[str]:
     yield from _reference_problems(pipeline)
     yield from _expectation_problems(pipeline)
     yield from need_problems(pipeline)
+    yield from pool_problems(pipeline)
+    yield from window_problems(pipeline)
     yield from _sql_problems(pipeline)
     yield from _table_problems(pipeline)
 

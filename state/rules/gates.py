@@ -6,7 +6,7 @@ Each processor of the state gives one step; the steps together give the decision
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 
@@ -15,9 +15,11 @@ from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.processor import Priority, Processor
 from backfilld.state.records import CheckRow, Sources
 from backfilld.state.rules.attempt_limits import after_attempt, attempts_of, confirmation_due, figures
+from backfilld.state.rules.closed_hours import Closed
 from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.ownership import source_may_run
 from backfilld.state.rules.verdict import Verdict
+from backfilld.state.rules.wait_reason import URGENCY
 from backfilld.state.rules.wait_reason import WaitReason as WaitReason  # noqa: PLC0414 - a part of this interface
 
 
@@ -40,6 +42,8 @@ class GateContext:
     """The processors that only paused backfills let run, with the reason, while others go on."""
     held: Mapping[str, str] = field(default_factory=dict)
     """The processors that may not start, with the reason."""
+    closed: Mapping[str, Closed] = field(default_factory=dict)
+    """The processors that a window lets start no job now."""
     missing_upstream: Mapping[str, str] = field(default_factory=dict)
     """The processors that need an earlier date which is not satisfied, with its name."""
     blocks_entry: str = ""
@@ -172,8 +176,7 @@ def _unselected(processor: Processor, check: CheckRow, context: GateContext) -> 
     if step is None and check.verdict.satisfied:
         return _behind_earlier(processor, _Step(_Kind.SATISFIED), context)
     if processor.name in context.needed:
-        command = f"backfilld enqueue {check.date} --select {processor.name}"
-        text = f"{figures(check)} and not selected; {command}"
+        text = f"{figures(check)} and not selected; backfilld enqueue {check.date} --select {processor.name}"
         return step or _Step(_Kind.WAIT, f"{processor.name}: {text}", WaitReason.UNSELECTED)
     return step if step and step.waiting not in _WITHOUT_END else _Step(_Kind.UNSELECTED)
 
@@ -185,10 +188,8 @@ def _accepted(check: CheckRow) -> _Step:
 
 
 def _satisfied(check: CheckRow, may_run: bool) -> _Step | None:
-    """Satisfied where nothing more is needed. A complete processor that is to be rewritten runs once."""
-    forced = (
-        may_run and check.awaits_rewrite and check.attempt_count == 0 and check.verdict is Verdict.COMPLETE
-    )
+    """Satisfied where nothing more is needed. A complete output that awaits its rewrite is not satisfied."""
+    forced = may_run and check.awaits_rewrite and check.verdict is Verdict.COMPLETE
     return _Step(_Kind.SATISFIED) if check.verdict.satisfied and not forced else None
 
 
@@ -217,14 +218,22 @@ def _to_run(processor: Processor, check: CheckRow, context: GateContext) -> _Ste
         return _unconfirmed(processor, check, context) or _exhausted(processor, check, context)
     if check.retry_at is not None and context.now < check.retry_at:
         return _Step(_Kind.WAIT, after_attempt(processor, check), WaitReason.RETRY, check.retry_at)
-    if processor.name in context.paused_processors:
-        return _Step(_Kind.WAIT, context.paused_processors[processor.name], WaitReason.PAUSED)
-    if processor.name in context.held:
-        return _Step(_Kind.WAIT, context.held[processor.name], WaitReason.HELD)
+    if step := _kept_back(processor.name, context):
+        return step
     oldest_usable = max(context.entered_at, check.retry_at or 0.0)
     if check.asked_at is None or check.asked_at < oldest_usable:
         return _Step(_Kind.ASK)
     return _Step(_Kind.RUN)
+
+
+def _kept_back(name: str, context: GateContext) -> _Step | None:
+    """The wait for a resume, a release or an opening, where one keeps a processor from starting."""
+    if name in context.paused_processors:
+        return _Step(_Kind.WAIT, context.paused_processors[name], WaitReason.PAUSED)
+    if name in context.held:
+        return _Step(_Kind.WAIT, context.held[name], WaitReason.HELD)
+    closed = context.closed.get(name)
+    return _Step(_Kind.WAIT, closed.text, WaitReason.WINDOW, closed.until) if closed else None
 
 
 def _unconfirmed(processor: Processor, check: CheckRow, context: GateContext) -> _Step | None:
@@ -278,8 +287,13 @@ def _with_fallbacks(processor: Processor, alone: Mapping[str, _Step]) -> _Step:
 
 
 def _in_order(processor: Processor, steps: Mapping[str, _Step]) -> _Step:
-    """A processor starts only when those of its state that it names in `after` or `needs` are satisfied."""
-    step = steps[processor.name]
+    """A processor starts only when those of its state that it names in `after` or `needs` are satisfied.
+
+    Until then a verdict that compares with one of them is unknown: what that one waits for is the cause.
+    """
+    step, ratio = steps[processor.name], processor.expect.ratio
+    if step.waiting is WaitReason.WAREHOUSE and ratio and ratio.of in steps:
+        return step if steps[ratio.of].kind in _PASSED else replace(step, waiting=WaitReason.OTHER_PROCESSOR)
     for name in processor.predecessors if step.kind in (_Kind.RUN, _Kind.ASK) else ():
         if name in steps and steps[name].kind not in _PASSED:
             return _Step(_Kind.WAIT, f"{processor.name} runs after {name}", WaitReason.OTHER_PROCESSOR)
@@ -329,20 +343,7 @@ def _start_or_wait(steps: Mapping[str, _Step], context: GateContext) -> Decision
     return wait(waiting=first.waiting, text=first.text)
 
 
-_URGENCY = (
-    WaitReason.WAREHOUSE,
-    WaitReason.VERDICT,
-    WaitReason.EARLIER_DATE,
-    WaitReason.HELD,
-    WaitReason.OPEN_RUN,
-    WaitReason.RETRY,
-    WaitReason.PAUSED,
-    WaitReason.UNSELECTED,
-    WaitReason.OTHER_PROCESSOR,
-)
-
-
 def _most_urgent(steps: Mapping[str, _Step]) -> _Step:
     """The wait that people should hear of first."""
     waits = [step for step in steps.values() if step.kind is _Kind.WAIT]
-    return min(waits, key=lambda step: _URGENCY.index(step.waiting))
+    return min(waits, key=lambda step: URGENCY.index(step.waiting))

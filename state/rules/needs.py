@@ -10,7 +10,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from functools import cached_property, lru_cache
 
 from backfilld.state.rules.calendar import Calendar, Lookback
 
@@ -48,17 +48,22 @@ class NeedsGraph:
                 for upstream in need.of:
                     self._needed_by[upstream].append((name, need))
 
-    def starting(self, first: dt.date | None) -> Self:
+    def starting(self, first: dt.date | None) -> NeedsGraph:
         """The same graph where `past` begins at `first`, the first date that is known; None: at no date."""
+        return _starting(self, first) if self._needs_past else self
 
-        if not any(need.lookback == "past" for need in self.all_earlier):
-            return self
+    def resolved(self, first: dt.date | None) -> NeedsGraph:
+        """A new graph where `past` begins at `first`."""
 
-        def resolved(need: Need) -> Need:
+        def resolve(need: Need) -> Need:
             return replace(need, lookback=first or 0) if need.lookback == "past" else need
 
-        needs = {name: [resolved(need) for need in of_one] for name, of_one in self._needs.items()}
-        return type(self)(needs, self._calendar)
+        needs = {name: [resolve(need) for need in of_one] for name, of_one in self._needs.items()}
+        return NeedsGraph(needs, self._calendar)
+
+    @cached_property
+    def _needs_past(self) -> bool:
+        return any(need.lookback == "past" for need in self.all_earlier)
 
     def direct(self, processor: str) -> tuple[Need, ...]:
         """The needs of a processor itself."""
@@ -69,7 +74,7 @@ class NeedsGraph:
         needs = (need for name in processors for need in self._needs.get(name, ()))
         return tuple(dict.fromkeys(need for need in needs if need.lookback != 0))
 
-    @property
+    @cached_property
     def all_earlier(self) -> tuple[Need, ...]:
         """The needs of all processors that include earlier dates, each once."""
         return self.earlier(self._needs)
@@ -101,13 +106,7 @@ class NeedsGraph:
 
     def downstream(self, processors: Iterable[str]) -> set[str]:
         """What needs one of these processors, on any date, directly or through another; without them."""
-        return _closure(processors, lambda name: (other for other, _ in self._needed_by.get(name, ())))
-
-    def upstream(self, processors: Iterable[str]) -> set[str]:
-        """What one of these processors needs, on any date, directly or through another; without them."""
-        return _closure(
-            processors, lambda name: (other for need in self._needs.get(name, ()) for other in need.of)
-        )
+        return closure(processors, lambda name: (other for other, _ in self._needed_by.get(name, ())))
 
     def computed_over_dates(self) -> set[str]:
         """The processors that an earlier date may make stale: with a need of one, or downstream of such."""
@@ -115,12 +114,19 @@ class NeedsGraph:
         return direct | self.downstream(direct)
 
 
-def _closure(names: Iterable[str], following: Callable[[str], Iterable[str]]) -> set[str]:
+@lru_cache(maxsize=64)
+def _starting(graph: NeedsGraph, first: dt.date | None) -> NeedsGraph:
+    """The graph that starts at a date. One pass of the engine needs it several times."""
+    return graph.resolved(first)
+
+
+def closure(names: Iterable[str], following: Callable[[str], Iterable[str]]) -> set[str]:
+    """What follows some names, directly or through others; without the names themselves."""
     start = set(names)
     found: set[str] = set()
     todo = list(start)
     while todo:
-        new = [name for name in following(todo.pop()) if name not in found]
-        found.update(new)
+        new = set(following(todo.pop())) - found
+        found |= new
         todo += new
     return found - start

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from backfilld.state.errors import BackfilldError
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.rules.needs import closure
 from backfilld.state.suggestions import did_you_mean
 
 _PHASE = "phase:"
@@ -48,8 +49,8 @@ def upstream(pipeline: Pipeline, names: Iterable[str], *, same_date: bool = Fals
 
     With `same_date`, only outputs of the same date count.
     """
-    given = set(names)
-    return _closure(_needs(pipeline, same_date=same_date), given) - given
+    needs = _needs(pipeline, same_date=same_date)
+    return closure(names, lambda name: needs.get(name, ()))
 
 
 def downstream(pipeline: Pipeline, names: Iterable[str], *, same_date: bool = False) -> set[str]:
@@ -61,8 +62,7 @@ def downstream(pipeline: Pipeline, names: Iterable[str], *, same_date: bool = Fa
     for name, needs in _needs(pipeline, same_date=same_date).items():
         for needed in needs:
             needed_by[needed].add(name)
-    given = set(names)
-    return _closure(needed_by, given) - given
+    return closure(names, lambda name: needed_by.get(name, ()))
 
 
 def _needs(pipeline: Pipeline, *, same_date: bool) -> Mapping[str, set[str]]:
@@ -73,16 +73,6 @@ def _needs(pipeline: Pipeline, *, same_date: bool) -> Mapping[str, set[str]]:
         reference = {pipeline.references[name]} if name in pipeline.references else set()
         found[name] = {other for need in needs for other in need.of} | set(processor.after) | reference
     return found
-
-
-def _closure(edges: Mapping[str, set[str]], names: Iterable[str]) -> set[str]:
-    reached: set[str] = set()
-    left = list(names)
-    while left:
-        for name in edges.get(left.pop(), set()) - reached:
-            reached.add(name)
-            left.append(name)
-    return reached
 
 
 def _matched(pipeline: Pipeline, field: str, terms: Sequence[str]) -> Iterator[str]:

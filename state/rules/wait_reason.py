@@ -17,7 +17,7 @@ class WaitReason(StrEnum):
     WAREHOUSE = "warehouse"
     """The next query, as the last one failed: a table that is missing, denied or too slow."""
     SLOT = "slot"
-    """A free slot: of `slots`, of its sequential phase, or of an output table's writers."""
+    """A free slot: of `slots`, of its sequential phase, of a pool, or of an output table's writers."""
     ATTEMPT = "attempt"
     """The end of one of its jobs."""
     RETRY = "retry"
@@ -32,5 +32,22 @@ class WaitReason(StrEnum):
     """An output that it needs, that is missing, and that none of its backfills has selected."""
     HELD = "held"
     """The release of a processor or table: held by the breaker, a budget or a used-up quota."""
+    WINDOW = "window"
+    """The opening of a `[[window]]` that lets no job of it start now."""
     PAUSED = "paused"
     """Its backfills, all of which are paused or stopped."""
+
+
+URGENCY = (
+    WaitReason.WAREHOUSE,
+    WaitReason.VERDICT,
+    WaitReason.EARLIER_DATE,
+    WaitReason.HELD,
+    WaitReason.OPEN_RUN,
+    WaitReason.RETRY,
+    WaitReason.WINDOW,
+    WaitReason.PAUSED,
+    WaitReason.UNSELECTED,
+    WaitReason.OTHER_PROCESSOR,
+)
+"""The waits of a date's processors; the first is the one that people should hear of first."""

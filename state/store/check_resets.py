@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, case, select, update
+from sqlalchemy import Connection, and_, case, select, update
 
 from backfilld.state.records import DateRow, RunMode
 from backfilld.state.rules.verdict import Verdict
@@ -17,7 +17,7 @@ from backfilld.state.store.statements import upsert
 _UNKNOWN: dict[str, Any] = {
     "output": "",
     "verdict": Verdict.UNKNOWN.value,
-    "satisfied": case((checks.c.accepted_reason != "", 1), else_=0),
+    "satisfied": case((and_(checks.c.accepted_reason != "", checks.c.attempt_id.is_(None)), 1), else_=0),
     "rows": None,
     "expected": "",
     "reason": "",

@@ -43,6 +43,8 @@ _REQUEST = update(checks).where(*_THIS).values(query_due_at=bindparam("_at"), **
 _DUE = checks.c.query_due_at <= bindparam("_now")
 _DUE_CHECKS = select(checks).where(_DUE).order_by(checks.c.date).limit(bindparam("_limit"))
 _NTH_DUE = select(checks.c.date).where(_DUE).limit(1).offset(bindparam("_before"))
+_IS_WRITTEN = checks.c.attempt_id.is_not(None)
+"""An attempt writes the output: whatever its rows are now and whoever waived it, it satisfies no need yet."""
 _HAS_WAIVER = or_(checks.c.accepted_reason != "", checks.c.waived_by != "")
 _OWES_REWRITE = and_(
     checks.c.mode == RunMode.FORCE.value,
@@ -55,7 +57,7 @@ _SAVE = (
     .where(*_THIS)
     .values(
         verdict=bindparam("_verdict"),
-        satisfied=case((_HAS_WAIVER, 1), (_OWES_REWRITE, 0), else_=bindparam("_satisfied")),
+        satisfied=case((_IS_WRITTEN, 0), (_HAS_WAIVER, 1), (_OWES_REWRITE, 0), else_=bindparam("_satisfied")),
         output=bindparam("_output"),
         # What could not be counted is as it was when it last was.
         rows=case((bindparam("_verdict") == Verdict.UNKNOWN.value, checks.c.rows), else_=bindparam("_rows")),
@@ -234,10 +236,14 @@ def clear_waivers(tx: Connection, pairs: Iterable[Pair]) -> None:
 
 
 def accept(tx: Connection, date: dt.date, processor: str, *, actor: str, reason: str, now: float) -> None:
-    """Record that an operator accepts a gap; the date may never have been enqueued."""
-    accepted = {"accepted_by": actor, "accepted_reason": reason, "satisfied": 1, "runnable": 0}
-    new = upsert(tx, checks).values(date=date, processor=processor, query_due_at=now, **accepted)
-    tx.execute(new.on_conflict_do_update(index_elements=["date", "processor"], set_=accepted))
+    """Record that an operator accepts a gap; the date may never have been enqueued.
+
+    While an attempt runs, the gap satisfies nothing: the query after its end counts it as satisfied.
+    """
+    accepted: dict[str, Any] = {"accepted_by": actor, "accepted_reason": reason, "runnable": 0}
+    new = upsert(tx, checks).values(date=date, processor=processor, query_due_at=now, satisfied=1, **accepted)
+    changed = {**accepted, "satisfied": case((_IS_WRITTEN, 0), else_=1)}
+    tx.execute(new.on_conflict_do_update(index_elements=["date", "processor"], set_=changed))
 
 
 def set_runnable(tx: Connection, pairs: Iterable[Pair]) -> None:

@@ -17,8 +17,8 @@ class DateFilter:
     """What a date must match; empty values match every date."""
 
     outcomes: Collection[Outcome] = ()
-    processor: str = ""
-    """With `verdicts`: the processor that has one of them. Alone: the processor that is not satisfied."""
+    processors: Collection[str] = ()
+    """With `verdicts`: one of these has one of them. Alone: one of these is not satisfied."""
     verdicts: Collection[Verdict] = ()
     reason: str = ""
     """A part of why the date ended or of the reason of an unsatisfied verdict, in any case of letters."""
@@ -27,7 +27,7 @@ class DateFilter:
         """The conditions on a row of `dates`."""
         if self.outcomes:
             yield dates.c.outcome.in_([outcome.value for outcome in self.outcomes])
-        if self.processor or self.verdicts:
+        if self.processors or self.verdicts:
             yield dates.c.date.in_(select(checks.c.date).where(*self._of_check()))
         if self.reason:
             here = (IS_UNSATISFIED, checks.c.reason.icontains(self.reason, autoescape=True))
@@ -37,8 +37,8 @@ class DateFilter:
             )
 
     def _of_check(self) -> Iterator[ColumnElement[bool]]:
-        if self.processor:
-            yield checks.c.processor == self.processor
+        if self.processors:
+            yield checks.c.processor.in_(self.processors)
         if self.verdicts:
             yield checks.c.verdict.in_([verdict.value for verdict in self.verdicts])
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,7 @@ _ENDED: dict[str, Any] = {
     "ended_version": bindparam("_version"),
 }
 _END = update(backfill_dates).where(IS_WANTED, _THIS_DATE).values(_ENDED)
-_LIVE_AGAIN = {"live": 1, "state": "", "outcome": "", "ended_version": None}
+_LIVE_AGAIN: dict[str, Any] = {"live": 1, "state": "", "outcome": "", "ended_version": None}
 _CANCELLED = select(backfills.c.id).where(backfills.c.cancelled_at.is_not(None))
 _NOT_CANCELLED = backfill_dates.c.backfill_id.not_in(_CANCELLED)
 _REOPEN_LAST = (
@@ -55,7 +55,11 @@ _REOPEN_LAST = (
 _OTHER = backfill_dates.alias("other")
 _UNWANTED = ~exists().where(_OTHER.c.date == bindparam("_date"), _OTHER.c.live == 1)
 _REOPEN_LEAD = update(backfill_dates).where(_THIS_DATE, _BACKFILL, _UNWANTED).values(_LIVE_AGAIN)
-_REOPEN_OF = update(backfill_dates).where(_THIS_DATE, _BACKFILL).values(_LIVE_AGAIN)
+_REOPEN_OF = (
+    update(backfill_dates)
+    .where(_THIS_DATE, _BACKFILL)
+    .values({**_LIVE_AGAIN, "awaits_admission": bindparam("_awaits")})
+)
 _LEAD = (
     update(dates)
     .where(dates.c.date == bindparam("_date"))
@@ -166,9 +170,13 @@ def reopen(tx: Connection, ended: Sequence[DateRow]) -> None:
     tx.execute(_REOPEN_LEAD, [{"_date": row.date, "_backfill": row.backfill_id} for row in ended])
 
 
-def reopen_of(tx: Connection, backfill_id: int, wanted: Iterable[dt.date]) -> None:
-    """Have a backfill want dates again that ended for it."""
-    values = [{"_date": date, "_backfill": backfill_id} for date in wanted]
+def reopen_of(
+    tx: Connection, backfill_id: int, wanted: Iterable[dt.date], restarting: Collection[dt.date]
+) -> None:
+    """Have a backfill want dates again that ended for it; those of `restarting` start again for it."""
+    values = [
+        {"_date": date, "_backfill": backfill_id, "_awaits": int(date in restarting)} for date in wanted
+    ]
     if values:
         tx.execute(_REOPEN_OF, values)
 
@@ -227,7 +235,7 @@ def elect_leads(tx: Connection, shared: Collection[dt.date]) -> None:
     The lead is the backfill that attempts are counted for. The priority is the highest of all owners.
     """
     found = owners(tx, shared)
-    current: Mapping[dt.date, tuple[int, int]] = _leads(tx, list(found))
+    current = _leads(tx, found)
     changes = []
     for date, interests in found.items():
         lead = current[date][0]
@@ -241,8 +249,6 @@ def elect_leads(tx: Connection, shared: Collection[dt.date]) -> None:
 
 
 def _leads(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, tuple[int, int]]:
-    if not wanted:
-        return {}
-    query = select(dates.c.date, dates.c.backfill_id, dates.c.priority)
-    here = dates.c.date.between(min(wanted), max(wanted))
-    return {row.date: (row.backfill_id, row.priority) for row in tx.execute(query.where(here))}
+    """The lead and the priority of each of some dates."""
+    rows = select_by_dates(tx, dates, wanted)
+    return {row.date: (row.backfill_id, row.priority) for row in rows if row.date in wanted}

@@ -15,6 +15,7 @@ from backfilld.state.rules.machine import FINAL, Trigger
 from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import interests, row_mappers
 from backfilld.state.store.schema import dates, transitions
+from backfilld.state.store.statements import select_by_dates
 
 # Statements are built once: building one costs more than SQLite takes to run it.
 _THIS = dates.c.date == bindparam("_date")
@@ -147,6 +148,13 @@ def readmitted(tx: Connection, pending: Sequence[DateRow]) -> set[dt.date]:
         transitions.c.date.in_(list(moved)), transitions.c.trigger == Trigger.READMIT.value
     )
     return {row.date for row in tx.execute(query) if row.version == moved[row.date]}
+
+
+def failed_in(tx: Connection, failed: Sequence[DateRow]) -> dict[dt.date, str]:
+    """The state in which each of some failed dates failed."""
+    versions = {row.date: row.version for row in failed}
+    found = select_by_dates(tx, transitions, versions)
+    return {row.date: row.source for row in found if versions.get(row.date) == row.version}
 
 
 def history(tx: Connection, date: dt.date) -> list[TransitionRow]:

@@ -159,7 +159,7 @@ def test_what_is_no_gap_cannot_be_accepted(api: Api) -> None:
     api.world.run()
     body = {"processor": "box", "reason": "why not"}
     _, message = refused(api.client.post("/v1/dates/2021-10-19/accept", json=body), 409)
-    assert message == "box is complete on 2021-10-19; there is no gap to accept"
+    assert message == "2021-10-19: box is satisfied; there is no gap to accept"
     body = {"processor": "boxx", "reason": "why not"}
     _, message = refused(api.client.post("/v1/dates/2021-10-19/accept", json=body), 404)
     assert message == "there is no processor 'boxx'; did you mean 'box'?"

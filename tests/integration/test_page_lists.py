@@ -65,7 +65,7 @@ def test_the_failed_list_leads_to_a_retry_of_the_chosen_dates(api: Api) -> None:
     # A date that is live by then is refused by itself
     again = api.client.post("/dates?state=failed", data={"date": FAILED}).text
     assert "Retried 1 date</strong>: 2021-10-20" in again
-    assert "2021-10-19 refused: 2021-10-19 is in pending" in again
+    assert "2021-10-19 refused: is in pending" in again
 
 
 def test_attempts_are_listed_with_what_they_left_and_filtered(api: Api) -> None:

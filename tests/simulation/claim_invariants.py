@@ -64,6 +64,11 @@ class ClaimInvariants:
         rows = list(self._invariants.running.values())
         if len(rows) > self._sim.pipeline.jobs.slots:
             raise Violation("slots", f"{len(rows)} attempts run")
+        known = [self._sim.pipeline.processors.get(row["processor"]) for row in rows]
+        for pool in self._sim.pipeline.pool:
+            n = sum(processor is not None and processor.pool == pool.name for processor in known)
+            if n > pool.size:
+                raise Violation("pools", f"{n} attempts run in {pool.name}")
         for name, n in Counter(row["sequence"] for row in rows if row["sequence"]).items():
             if n > 1:
                 raise Violation("sequential over all dates", f"{n} attempts of {name} run")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from backfilld.daemon.engine.commands import Conflict
 from backfilld.state.records import Mark
-from tests.simulation.external_events import OPERATOR, enqueue
+from tests.simulation.external_events import OPERATOR, enqueue, retry_marked
 from tests.simulation.help import Help
 from tests.simulation.quiescence_invariants import Violation, day_of
 
@@ -26,6 +26,7 @@ def end(sim: Simulation) -> None:
         Violation: it does not end, or an invariant does not hold.
     """
     _calm_down(sim)
+    sim.invariants.revalidation.an_hour_later()
     _help_on(sim)
     sim.invariants.ended()
     if sim.scenario.aftermath:
@@ -98,7 +99,7 @@ def _retry_marked(sim: Simulation) -> int:
     span = {"start": dt.date.min, "end": dt.date.max}
     for date in _stale_without_job(sim):
         enqueue(sim, date, date, force=True)
-    return sum(len(sim.commands.retry_marked(mark, **span, by=OPERATOR)) for mark in Mark)
+    return sum(len(retry_marked(sim.commands, mark, **span)) for mark in Mark)
 
 
 def _stale_without_job(sim: Simulation) -> list[dt.date]:

@@ -6,9 +6,11 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from backfilld.daemon.engine.commands import Conflict, NotFound
+from backfilld.daemon.engine.commands import Commands, Conflict, NotFound
+from backfilld.daemon.engine.date_query import DateQuery
 from backfilld.daemon.engine.enqueue_request import EnqueueRequest, EnqueueResult
-from backfilld.state.records import Actor, Sources
+from backfilld.daemon.engine.retries import Retry
+from backfilld.state.records import Actor, Mark, Sources
 from backfilld.state.rules.evidence import HistoryRun
 from tests.simulation.scenario import ExternalEvent
 
@@ -47,6 +49,12 @@ def enqueue(
     return sim.enqueuer.enqueue(EnqueueRequest(dates=dates, by=OPERATOR, sources=Sources(sources), **options))
 
 
+def retry_marked(commands: Commands, mark: Mark, start: dt.date, end: dt.date) -> list[dt.date]:
+    """Retry the dates of a range with a mark; which they are."""
+    query = DateQuery(start=start, end=end, mark=mark)
+    return commands.retry_dates(query, Retry(), by=OPERATOR).changed
+
+
 def _ask(sim: Simulation, one: ExternalEvent) -> None:
     getattr(sim.commands, one.verb)(**one.args, by=OPERATOR)
 
@@ -54,6 +62,7 @@ def _ask(sim: Simulation, one: ExternalEvent) -> None:
 _REQUESTS: Mapping[str, Callable[[Simulation, ExternalEvent], object]] = {
     "enqueue": lambda sim, one: enqueue(sim, **one.args),
     "accept": lambda sim, one: sim.commands.accept(**one.args, by=OPERATOR, reason="arena closed"),
+    "retry_marked": lambda sim, one: retry_marked(sim.commands, **one.args),
     "sweep": lambda sim, one: sim.engine.sweeper.run(),
     "pause_everything": lambda sim, one: sim.commands.pause_everything(by=OPERATOR, reason="lunch"),
 }

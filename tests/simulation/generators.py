@@ -10,6 +10,7 @@ from typing import Any
 from backfilld.state.records import Mark
 from tests.factories import Table, phase, processor
 from tests.simulation.need_generator import with_known_needs, with_needs
+from tests.simulation.pool_generator import with_pool
 from tests.simulation.scenario import (
     ANSWER_SENT,
     JOB_FAULTS,
@@ -40,13 +41,15 @@ def generate(seed: int) -> Scenario:
     start = rng.choice((START, START, START, START, LONG_DAY, SHORT_DAY))
     edited = with_known_needs(_edited(rng, phases))
     settings = _settings(rng, random.Random(f"no data {seed}"))
+    phases, pooled = with_pool(random.Random(f"pool {seed}"), phases, settings)
+    edited, _ = with_pool(random.Random(f"pool {seed}"), edited, settings)
     games = {date: rng.choice((0, 1, 1, 2, 2)) for date in span}
     bootstrap_days = rng.choice((0, 0, 0, 1, 2))
     return Scenario(
         seed=seed,
         start=start,
         files=tuple(
-            PipelineFile(phases=which, settings=settings, bootstrap_days=bootstrap_days)
+            PipelineFile(phases=which, settings=pooled, bootstrap_days=bootstrap_days)
             for which in (phases, edited)
         ),
         games=games,

@@ -21,6 +21,7 @@ from tests.simulation.fakes import Pair
 from tests.simulation.needs_invariants import NeedsInvariants
 from tests.simulation.no_data_invariants import NoDataInvariants
 from tests.simulation.quiescence_invariants import QuiescenceInvariants, Row, Violation, day_of
+from tests.simulation.revalidation_invariants import RevalidationInvariants
 from tests.simulation.rewrite_invariants import RewriteInvariants
 from tests.simulation.sharing_invariants import SharingInvariants
 from tests.simulation.staleness_invariants import StalenessInvariants
@@ -61,6 +62,7 @@ class Invariants:
         self.sharing = SharingInvariants(sim, self)
         self.needs = NeedsInvariants(sim, self)
         self.truth = Truth(sim, self)
+        self.revalidation = RevalidationInvariants(sim, self)
         marked = StalenessInvariants(sim, self)
         rest = QuiescenceInvariants(sim, self, marked)
         self.at_rest, self.ended, self.nothing_lacks = rest.look, rest.ended, marked.nothing_lacks
@@ -128,6 +130,7 @@ class Invariants:
         self._claims.look()
         self.needs.claimed()
         self.truth.look()
+        self.revalidation.look()
 
     def _read(self) -> None:
         gone = self.dates.keys()
@@ -185,6 +188,9 @@ class Invariants:
                 raise Violation(
                     "nothing ends under an attempt", f"{date} ended while {processor} {number} runs"
                 )
+            if (date, processor) in self.satisfied:
+                told = f"{processor} of {date} is satisfied while attempt {number} writes it"
+                raise Violation("no need is satisfied by a running attempt", told)
         for row in self.checks.values():
             holder = self.dates.get(row["date"])
             if row["runnable"] and (holder is None or holder["state"] in FINAL):

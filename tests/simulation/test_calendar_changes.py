@@ -5,20 +5,23 @@ import datetime as dt
 import pytest
 
 from backfilld.daemon.reports.waiting import waiting_on
-from backfilld.state.records import Mark
+from backfilld.state.records import Mark, Sources
+from backfilld.state.store import checks
 from tests.factories import phase, pipeline, processor
+from tests.simulation.external_events import retry_marked
 from tests.simulation.fakes import Work
-from tests.simulation.world import ME, World
+from tests.simulation.world import World
 
 OPENER = dt.date(2021, 10, 19)
 DAYS = [OPENER + dt.timedelta(days=n) for n in range(12)]
 DAY = DAYS[8]
+NO_GAMES = "no games on this date"
 
 
-def shape(lookback, opens=OPENER, summaries=("team",), **keys):
+def shape(lookback, opens=OPENER, summaries=("team",), boxes="critical", **keys):
     season = {"name": "2021-22", "opens": opens, "closes": dt.date(2022, 6, 16)}
     return pipeline(
-        phase("raw", processor("box")),
+        phase("raw", processor("box", priority=boxes)),
         phase("mid", *map(processor, summaries)),
         phase("last", processor("zones"), order="sequential", lookback=lookback),
         calendar={"file": "calendar.csv", "season": [season]},
@@ -131,7 +134,7 @@ def test_a_day_that_was_not_expected_and_gains_counts_is_regressed_and_runs_when
     assert world.dates()[DAYS[6]].waiting == "earlier_date"
     assert f"blocked by {DAYS[3]}" in sentence(world, DAYS[6])
     # Until a retry of what regressed runs it
-    assert world.commands.retry_marked(Mark.REGRESSED, DAYS[0], DAYS[-1], by=ME) == [DAYS[3]]
+    assert retry_marked(world.commands, Mark.REGRESSED, DAYS[0], DAYS[-1]) == [DAYS[3]]
     world.run(limit=200)
     assert (world.dates()[DAYS[3]].outcome, world.dates()[DAYS[3]].regressed) == ("complete", "")
     assert world.dates()[DAYS[6]].outcome == "complete"
@@ -220,3 +223,66 @@ def test_the_calendar_is_asked_for_live_dates_alone_and_not_while_queries_are_on
     world.engine.recheck_calendar()
     world.engine.recheck_calendar()
     assert world.warehouse.calendar_questions == before + 2
+
+
+def waived_and_at_work(folder, calendar, waived_by):
+    """A date that has passed a missing output by a waiver, and whose next job runs and will write nothing."""
+    world = world_of(folder, shape(8, boxes="important"), calendar)
+    if waived_by == "an operator":
+        world.commands.accept(DAY, "box", reason="lost at the source", by=ME)
+    world.script = lambda job: Work(seconds=600.0)
+    world.enqueue(DAY, DAY, sources=Sources.NONE)
+    while world.dates()[DAY].state != "mid" or not world.executor.alive:
+        world.step()
+    return world
+
+
+def box(world):
+    with world.db.read() as tx:
+        return checks.for_dates(tx, [DAY])[DAY]["box"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "waived_by"), [("the opener", "the request"), ("the schedule", "an operator")]
+)
+def test_a_date_of_which_nothing_is_expected_any_more_ends_as_that_and_not_as_waived(
+    tmp_path, changed, waived_by
+):
+    # Given a date with a waived output, while a job of its next state runs
+    calendar = {DAY: 5}
+    world = waived_and_at_work(tmp_path, calendar, waived_by)
+    # When nothing is expected of it any more
+    if changed == "the opener":
+        world.pipeline = shape(8, opens=DAYS[9], boxes="important")
+        world.start()
+    else:
+        calendar[DAY] = 0
+        world.engine.recheck_calendar()
+    world.run(limit=200)
+    # Then it ends as not expected, with the reason, and no waiver of the request is left
+    row = world.dates()[DAY]
+    assert (row.state, row.outcome) == ("done", "not_expected")
+    assert row.reason == ("preseason: 2021-22 opens 2021-10-28" if changed == "the opener" else NO_GAMES)
+    assert (box(world).waived_by, box(world).satisfied) == ("", True)
+    assert bool(box(world).accepted_reason) is (waived_by == "an operator")
+
+
+def test_a_waiver_of_a_date_that_was_dismissed_does_not_hide_what_is_missing_later(tmp_path):
+    # Given a date that is done with a waived output, and dismissed by a retry after it lost its games
+    calendar = {DAY: 5}
+    world = world_of(tmp_path, shape(8, boxes="important"), calendar)
+    world.enqueue(DAY, DAY, sources=Sources.NONE)
+    world.run(limit=200)
+    assert world.dates()[DAY].outcome == "waived"
+    calendar[DAY] = 0
+    world.commands.retry_date(DAY, by=ME)
+    world.engine.recheck_calendar()
+    world.run(limit=200)
+    assert (world.dates()[DAY].outcome, box(world).waived_by) == ("not_expected", "")
+    # When the schedule has its games again, then the output is missing
+    calendar[DAY] = 5
+    world.time += 8 * 86400.0
+    world.engine.sweeper.run()
+    world.run(limit=200)
+    assert "the calendar now expects 5 games" in world.dates()[DAY].regressed
+    assert (box(world).verdict, box(world).satisfied) == ("never_ran", False)

@@ -10,6 +10,7 @@ from backfilld.state.records import Mark
 from backfilld.state.store import transitions
 from tests.factories import phase, pipeline, processor
 from tests.integration.api_world import Api
+from tests.simulation.external_events import retry_marked
 from tests.simulation.world import ME, Work, World
 
 OPENER = dt.date(2021, 10, 19)
@@ -98,7 +99,7 @@ def test_repairing_a_source_marks_what_was_computed_from_it_and_no_later_date(wo
     assert stale(world) == [REPAIRED]
     # And a retry of what is stale computes the summaries of that date again, and all that is built on them
     world.executor.launched.clear()
-    world.commands.retry_marked(Mark.STALE, FIRST, LAST, by=ME)
+    retry_marked(world.commands, Mark.STALE, FIRST, LAST)
     world.run()
     assert sorted(launched(world)[:2]) == [(str(REPAIRED), "player"), (str(REPAIRED), "team")]
     assert sorted(launched(world)[2:]) == sorted(steps(*DAYS[2:]))
@@ -288,7 +289,7 @@ def test_the_api_tells_marks_and_runs_them(api):
     api.post(f"/v1/dates/{REPAIRED}/retry", {"cascade": True})
     world.run()
     assert api.get("/v1/progress")["stale"] == 0
-    assert api.post("/v1/dates/retry", {"mark": "stale"}) == {"retried": 0, "dates": []}
+    assert api.post("/v1/dates/retry", {"mark": "stale"})["answers"] == []
 
 
 def test_marked_dates_are_retried_by_their_mark_over_http_and_it_is_recorded(api):
@@ -299,18 +300,19 @@ def test_marked_dates_are_retried_by_their_mark_over_http_and_it_is_recorded(api
     assert api.get("/v1/progress")["regressed"] == api.scrape()["backfilld_regressed_dates"] == 1
     assert "<strong>Regressed</strong> 1 date" in api.client.get("/").text
     told = api.post("/v1/dates/retry", {"mark": "regressed", "start": str(FIRST), "end": str(LAST)})
-    assert told == {"retried": 1, "dates": [str(REPAIRED)]}
+    assert told["answers"] == [{"date": str(REPAIRED), "changed": True, "reason": ""}]
     (change,) = api.get("/v1/audit?limit=1")["items"]
-    assert (change["action"], change["target"], change["after"]) == ("retry", "regressed dates", {"dates": 0})
+    assert (change["action"], change["target"]) == ("retry", "regressed dates")
+    assert change["after"] == {"states": {"pending": 1}}
     world.run()
-    assert world.commands.retry_marked(Mark.REGRESSED, FIRST, LAST, by=ME) == []
+    assert retry_marked(world.commands, Mark.REGRESSED, FIRST, LAST) == []
 
 
 def test_stale_dates_that_are_run_by_their_mark_are_recorded_too(api):
     damage(api.world)
     api.post(f"/v1/dates/{REPAIRED}/retry")
     api.world.run()
-    assert api.post("/v1/dates/retry", {"mark": "stale"})["retried"] == 4
+    assert api.post("/v1/dates/retry", {"mark": "stale"})["changed"] == 4
     (change,) = api.get("/v1/audit?limit=1")["items"]
     assert change["target"] == "stale dates"
-    assert (change["before"], change["after"]) == ({"dates": 4}, {"dates": 0})
+    assert (change["before"], change["after"]) == ({"states": {"done": 4}}, {"states": {"pending": 4}})

@@ -13,6 +13,8 @@ BROKEN_ONCE = {
     24: "the calendar is corrected after a date has failed by it",
     30: "an edit wants more rows of a state that a date has passed",
     138: "a failed date is dismissed by a later opener, and a later date waits for what it lacked",
+    171: "a gap is accepted while its job runs, and a later date needs it",
+    302: "the season opens later while a lying job of a date with a waived output runs",
 }
 """Seeds of worlds in which an invariant once broke, with what happens there."""
 

@@ -13,6 +13,8 @@ from tests.simulation.fakes import Work
 from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
 from tests.simulation.world import ME, World
 
+LATER = OPENER + dt.timedelta(days=1)
+
 
 @pytest.fixture
 def world(tmp_path, state_url):
@@ -196,3 +198,64 @@ def test_a_hole_that_a_live_date_will_fill_keeps_no_other_from_being_asked_about
     # Then the later date goes on, and the other waits as it did
     assert world.dates()[later].outcome == "complete"
     assert world.dates()[behind].waiting == "earlier_date"
+
+
+def at_work_on_the_earlier_date(folder, calendar):
+    """Two dates; a job of the first writes its rows at once and runs on, and the second needs them."""
+    shapes = pipeline(
+        phase("phase3", processor("team", writers=2)),
+        phase("phase4", processor("zones"), order="sequential", lookback=1),
+    )
+    world = World(shapes, calendar, folder)
+
+    def script(job):
+        if (job.env["BACKFILLD_PROCESSOR"], job.env["BACKFILLD_DATE"]) != ("team", OPENER.isoformat()):
+            return world.well(job)
+        return Work(seconds=600.0, begin=world.well(job).effect)
+
+    world.script = script
+    world.enqueue(OPENER, LATER)
+    while world.dates()[LATER].waiting != "earlier_date":
+        world.step()
+        world.settle()
+    return world
+
+
+@pytest.mark.parametrize("satisfied_by", ["an operator", "a query in the middle of the job"])
+def test_a_later_date_waits_for_the_end_of_a_running_attempt_however_its_output_is_satisfied(
+    tmp_path, satisfied_by
+):
+    # Given a running attempt whose output a later date needs
+    calendar = dict(SEASON)
+    world = at_work_on_the_earlier_date(tmp_path, calendar)
+    # When its gap is accepted, or its first rows are found complete
+    if satisfied_by == "an operator":
+        world.commands.accept(OPENER, "team", by=ME, reason="arena closed")
+    else:
+        calendar[OPENER] = 3
+        world.engine.recheck_calendar()
+    world.settle()
+    # Then the later date waits for its end, by name
+    (_, later) = world.live()
+    with world.db.read() as tx:
+        sentence = waiting_on(tx, world.context, [later])[LATER]
+    assert sentence.startswith(f"blocked by {OPENER} in phase3")
+    assert "attempt 1 of team" in sentence
+    # And goes on after it
+    world.run()
+    assert {world.dates()[date].state for date in (OPENER, LATER)} == {"done"}
+    starts = [job.env["BACKFILLD_DATE"] for job in world.executor.launched if job.processor == "zones"]
+    assert starts == [OPENER.isoformat(), LATER.isoformat()]
+
+
+def test_a_gap_accepted_while_its_attempt_fails_lets_later_dates_pass_after_its_end(tmp_path):
+    # Given a running attempt that will fail
+    world = at_work_on_the_earlier_date(tmp_path, dict(SEASON))
+    del world.warehouse.rows["team", OPENER]
+    (process,) = world.executor.alive.values()
+    process.code = 1
+    # When its gap is accepted, then both dates go on once it has ended, and it is not run again
+    world.commands.accept(OPENER, "team", by=ME, reason="arena closed")
+    world.run()
+    assert [world.dates()[date].outcome for date in (OPENER, LATER)] == ["waived", "complete"]
+    assert world.attempts(OPENER) == [("team", "exited 1"), ("zones", "exited 0")]

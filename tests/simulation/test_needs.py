@@ -8,6 +8,7 @@ from backfilld.daemon.reports.waiting import waiting_on
 from backfilld.state.records import Mark
 from backfilld.state.store import checks
 from tests.factories import phase, pipeline, processor
+from tests.simulation.external_events import retry_marked
 from tests.simulation.fakes import Work
 from tests.simulation.world import ME, World
 
@@ -275,7 +276,7 @@ def test_rows_erased_from_old_dates_make_what_is_built_on_them_stale_as_far_as_i
     assert marked == {(d, "sessions") for d in DAYS[3:7]} | {(d, "report") for d in DAYS[3:5]}
     # And a retry of what is stale computes exactly that again
     world.executor.launched.clear()
-    world.commands.retry_marked(Mark.STALE, DAYS[0], DAYS[-1], by=ME)
+    retry_marked(world.commands, Mark.STALE, DAYS[0], DAYS[-1])
     world.run()
     assert set(started(world, "sessions")) == {str(day) for day in DAYS[3:7]}
     assert set(started(world, "report")) == {str(day) for day in DAYS[3:5]}

@@ -1,6 +1,7 @@
-"""Bugs that let a date be done without its data, or fail untried, each found in a harder world.
+"""Bugs that let a date be done without its data, or fail untried, each found in a harder or a directed world.
 
-The seed beside each bug is the first one whose world shows it, so that the test takes seconds.
+The seed beside a bug is the first one whose world shows it, so that the test takes seconds. What random
+worlds show too seldom has a directed world.
 """
 
 from __future__ import annotations
@@ -11,16 +12,19 @@ from typing import Any
 
 import pytest
 
-from backfilld.daemon.engine import upstream
+from backfilld.daemon.engine import calendar_changes, collect_evidence, earlier_states, upstream
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.daemon.engine.launch import Launcher
+from backfilld.daemon.engine.revalidation import Sweeper
+from backfilld.state.records import CheckRow
 from backfilld.state.rules import gates, judge
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import check_resets, checks, clock_skew
+from backfilld.state.store import check_resets, checks, clock_skew, date_marks
 from backfilld.state.store.schema import holds
-from tests.simulation import harder
+from tests.simulation import directed, harder
 from tests.simulation.quiescence_invariants import Violation
 from tests.simulation.run import Simulator
+from tests.simulation.scenario import Scenario
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -95,6 +99,49 @@ def move_midnight(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock_skew, "shift_back", shift_back)
 
 
+def count_attempts_of_another_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    def last_attempt_on(self: CheckRow, table: str) -> Any:
+        return original(self, self.output)
+
+    original = CheckRow.last_attempt_on
+    monkeypatch.setattr(CheckRow, "last_attempt_on", last_attempt_on)
+    monkeypatch.setattr(check_resets, "reset_other_tables", lambda *_: None)
+
+
+def count_failed_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mark(self: Sweeper, due: Any, *_: Any) -> None:
+        with self._context.db.write() as tx:
+            date_marks.mark_swept(tx, list(due), self._context.now())
+
+    monkeypatch.setattr(Sweeper, "_mark", mark)
+
+
+def compare_with_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge, "_reference_status", lambda *_: ("", ""))
+
+
+def believe_failed_reruns(monkeypatch: pytest.MonkeyPatch) -> None:
+    def judge_rewrite(*args: Any) -> Any:
+        finding = original(*args)
+        return None if finding and finding[0] is Verdict.FAILED else finding
+
+    original = judge._judge_rewrite
+    monkeypatch.setattr(judge, "_judge_rewrite", judge_rewrite)
+
+
+def read_the_calendar_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calendar_changes, "apply_calendar_changes", lambda *_: [])
+
+
+def stay_where_an_edit_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(earlier_states, "wait", lambda *_: None)
+    monkeypatch.setattr(earlier_states, "missing_again", lambda *_: None)
+
+
+def keep_failed_dates_to_their_calendar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collect_evidence.failed_dates, "due", lambda *_: [])
+
+
 FOUND = [
     (count_attempts_of_earlier_requests, 17, "nothing is given up untried"),
     (trust_the_history, 6, "nothing is given up untried"),
@@ -108,6 +155,28 @@ FOUND = [
     (move_midnight, 37, "absolute deadlines stay"),
 ]
 """Each bug with the seed of a world that shows it, and the rule that it breaks there."""
+DIRECTED = [
+    (
+        count_attempts_of_another_table,
+        directed.table_changes_before_a_failure_is_confirmed,
+        "nothing is given up untried",
+    ),
+    (count_failed_sweeps, directed.table_breaks_during_a_sweep, "done is looked at again"),
+    (compare_with_anything, directed.reference_is_partial, "done is true"),
+    (believe_failed_reruns, directed.forced_job_fails_after_writing, "a rerun is what its job did"),
+    (
+        read_the_calendar_once,
+        directed.calendar_gains_games_beside_a_complete_output,
+        "an error is never an answer",
+    ),
+    (stay_where_an_edit_finds_it, directed.edit_wants_more_rows_of_a_passed_state, "done is true"),
+    (
+        keep_failed_dates_to_their_calendar,
+        directed.calendar_loses_the_game_of_a_failed_date,
+        "failed is looked at again",
+    ),
+]
+"""Each bug with the directed world that shows it, and the rule that it breaks there."""
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +185,19 @@ def simulator() -> Simulator:
 
 
 @pytest.mark.parametrize(("plant", "seed", "rule"), FOUND)
-def test_a_bug_against_the_truth_is_found(simulator, monkeypatch, plant, seed, rule):
+def test_a_bug_against_the_truth_is_found_in_a_harder_world(simulator, monkeypatch, plant, seed, rule):
+    finds(simulator, monkeypatch, harder.generate(seed), plant, rule)
+
+
+@pytest.mark.parametrize(("plant", "world", "rule"), DIRECTED)
+def test_a_bug_against_the_truth_is_found_in_a_directed_world(simulator, monkeypatch, plant, world, rule):
+    finds(simulator, monkeypatch, world(), plant, rule)
+
+
+def finds(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, scenario: Scenario, plant: Plant, rule: str
+) -> None:
     # Given a world in which no invariant breaks
-    scenario = harder.generate(seed)
     assert simulator.simulate(scenario)[1] is None
     # When the engine has a bug, then one does
     plant(monkeypatch)

@@ -159,6 +159,31 @@ def test_an_untouched_output_of_a_fallback_is_waived_like_a_partial_one(tmp_path
     assert "box: untouched: exited 0" in world.dates()[OPENER].reason
 
 
+def test_a_rewrite_stays_due_when_its_date_is_not_expected_for_a_while(tmp_path):
+    # Given a forced date whose first job wrote nothing, while another job of the same state runs
+    two_sources = pipeline(phase("phase2", processor("box"), processor("plays")))
+    calendar = dict(SEASON)
+    world = filled(World(two_sources, calendar, tmp_path))
+    rewrites = world.script
+    world.script = lambda job: Work(seconds=600.0) if job.env["BACKFILLD_PROCESSOR"] == "plays" else Work()
+    world.enqueue(OPENER, OPENER, force=True)
+    world.step()
+    # When the calendar loses the date, until that job was judged, and gains it again
+    calendar[OPENER] = 0
+    world.engine.recheck_calendar()
+    world.settle()
+    assert verdict(world)[0] is Verdict.NOT_EXPECTED
+    calendar[OPENER] = 5
+    world.engine.recheck_calendar()
+    world.settle()
+    # Then the output is still to be rewritten
+    assert verdict(world)[0] is Verdict.UNTOUCHED
+    world.script = rewrites
+    world.run()
+    assert launched(world).count("box") == 2
+    assert verdict(world)[0] is Verdict.COMPLETE
+
+
 # -------------------------------------------------------------------------------------------- retries
 
 

@@ -7,6 +7,7 @@ from backfilld.state.records import Mark
 from backfilld.state.rules.selection import resolve
 from backfilld.state.store import backfills, checks
 from tests.factories import phase, pipeline, processor
+from tests.simulation.external_events import retry_marked
 from tests.simulation.season import OPENER, SEASON
 from tests.simulation.world import ME, Work, World
 
@@ -113,7 +114,7 @@ def test_unselected_downstream_of_what_was_rewritten_is_stale_by_name_and_retry_
     # Then what was computed from it is stale
     assert stale(world) == {"zones", "cache"}
     # When an operator pays the debt
-    world.commands.retry_marked(Mark.STALE, OPENER, OPENER, by=ME)
+    retry_marked(world.commands, Mark.STALE, OPENER, OPENER)
     world.run()
     # Then exactly that runs
     assert launched(world) == ["player", "zones", "cache"]
@@ -126,7 +127,7 @@ def test_a_source_that_was_rewritten_makes_a_parallel_phase_stale_too(world):
     select(world, "box", force=True)
     world.run()
     assert stale(world) == {"team", "player", "zones", "cache"}
-    world.commands.retry_marked(Mark.STALE, OPENER, OPENER, by=ME)
+    retry_marked(world.commands, Mark.STALE, OPENER, OPENER)
     world.run()
     assert sorted(launched(world)) == ["box", "cache", "player", "team", "zones"]
     assert stale(world) == set()

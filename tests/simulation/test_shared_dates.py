@@ -3,9 +3,10 @@
 import datetime as dt
 
 import pytest
+from sqlalchemy import event
 
 from backfilld.state.records import Sources
-from backfilld.state.store import backfills, interests
+from backfilld.state.store import backfills, interests, transitions
 from tests.factories import phase, pipeline, processor
 from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
 from tests.simulation.world import ME, Work, World
@@ -238,6 +239,47 @@ def test_a_retry_of_a_cancelled_backfill_joins_what_others_want_and_counts_what_
     assert ended(slow, first) == ({"done": 2}, {"complete": 2})
 
 
+def test_the_retry_of_a_forced_backfill_that_joins_a_live_date_rewrites_it_once_more(slow):
+    # Given a forced backfill that was cancelled, and a date that another one works on
+    slow.fill("box", OPENER)
+    forced = slow.enqueue(OPENER, OPENER, force=True)
+    slow.commands.cancel(forced.id, by=ME)
+    slow.settle()
+    plain = slow.enqueue(OPENER, OPENER)
+    slow.settle()
+    assert (launched(slow, "box"), launched(slow, "lines")) == (0, 1)
+    # When it is retried
+    slow.commands.retry(forced.id, by=ME)
+    slow.run()
+    # Then what runs ends first, and the date starts again for it
+    assert (launched(slow, "box"), launched(slow, "lines")) == (1, 2)
+    assert [ended(slow, one)[0] for one in (forced, plain)] == [{"done": 1}, {"done": 1}]
+
+
+def test_the_retry_of_a_wider_backfill_that_joins_a_live_date_runs_what_the_other_left_out(slow):
+    wide = slow.enqueue(OPENER, OPENER)
+    slow.commands.cancel(wide.id, by=ME)
+    slow.settle()
+    slow.enqueue(OPENER, OPENER, selection=("box",))
+    slow.settle()
+    slow.commands.retry(wide.id, by=ME)
+    slow.run()
+    assert (launched(slow, "box"), launched(slow, "lines")) == (1, 1)
+    assert slow.dates()[OPENER].outcome == "complete"
+
+
+def test_the_retry_of_a_backfill_that_asks_for_no_more_than_others_do_starts_no_date_again(slow):
+    narrow = slow.enqueue(OPENER, OPENER, selection=("box",))
+    slow.commands.cancel(narrow.id, by=ME)
+    slow.settle()
+    slow.enqueue(OPENER, OPENER)
+    slow.settle()
+    slow.commands.retry(narrow.id, by=ME)
+    slow.run()
+    with slow.db.read() as tx:
+        assert "readmit" not in [move.trigger for move in transitions.history(tx, OPENER)]
+
+
 def test_every_owner_is_stopped_by_its_own_limit_of_failures(tmp_path):
     world = World(shape(breaker_threshold=0, max_attempts=1), SEASON, tmp_path)
     fails(world, "box", times=1, code=1)
@@ -273,3 +315,20 @@ def shared_season(folder, dates):
     calendar = {start + dt.timedelta(days=n): 1 for n in range(dates)}
     shape = pipeline(one_phase, calendar={"file": "calendar.csv", "season": [season]})
     return World(shape, calendar, folder), start
+
+
+def test_leads_of_dates_that_lie_far_apart_are_read_without_the_dates_between(slow):
+    # Given a request for the first and the last date of forty
+    ends = (OPENER, max(SEASON))
+    slow.enqueue(*ends)
+    read = []
+    with slow.db.write() as tx:
+
+        @event.listens_for(tx, "before_cursor_execute")
+        def keep(connection, cursor, statement, values, context, many):
+            if "FROM dates" in statement:
+                read.append(values)
+
+        interests.elect_leads(tx, ends)
+    # Then exactly these two are read
+    assert read == [tuple(map(str, ends))]

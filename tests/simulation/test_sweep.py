@@ -12,6 +12,7 @@ from backfilld.state.records import Mark
 from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.store import date_marks
 from tests.factories import phase, pipeline, processor
+from tests.simulation.external_events import retry_marked
 from tests.simulation.world import ME, World
 
 OPENER = dt.date(2021, 10, 19)
@@ -107,7 +108,7 @@ def test_a_date_whose_partition_expired_shows_regressed_and_runs_only_if_asked(w
     ]
     assert not world.executor.launched
     # When it is asked for
-    assert world.commands.retry_marked(Mark.REGRESSED, OPENER, LAST, by=ME) == [DAY]
+    assert retry_marked(world.commands, Mark.REGRESSED, OPENER, LAST) == [DAY]
     world.run()
     # Then it runs what it lacks, and shows nothing any more
     assert [job.env["BACKFILLD_PROCESSOR"] for job in world.executor.launched] == ["box"]

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfilld.state.records import CheckRow, Sources
+from backfilld.state.rules.closed_hours import Closed
 from backfilld.state.rules.gates import Advance, Fail, GateContext, Start, Wait, WaitReason, WaivedBy, decide
 from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
@@ -75,6 +76,20 @@ def test_a_complete_state_advances_without_running_anything():
 )
 def test_what_is_not_as_it_should_be_is_run(verdict):
     assert decided(PHASE3, check("team", verdict)).processors == ("team",)
+
+
+def test_a_closed_window_keeps_a_processor_and_no_other_from_starting():
+    # Given one of two processors of a state, whose window is closed
+    closed = {"props": Closed("window night: it opens at six", NOW + 60)}
+    book, props = check("book", Verdict.PARTIAL), check("props", Verdict.NEVER_RAN)
+    # Then the other may start, and the state is decided again when the window opens
+    decision = decided(PHASE2, book, props, closed=closed)
+    assert (decision.processors, decision.wait.until) == (("book",), NOW + 60)
+    # And alone, it waits by the window's name; a hold comes first, and complete output needs no window
+    wait = decided(PHASE2, props, closed=closed)
+    assert (wait.waiting, wait.text) == (WaitReason.WINDOW, "window night: it opens at six")
+    assert decided(PHASE2, props, closed=closed, held={"props": "broken"}).waiting is WaitReason.HELD
+    assert decided(PHASE2, closed=closed) == Advance()
 
 
 def test_nothing_starts_before_what_it_comes_after():
@@ -215,9 +230,44 @@ def test_a_date_never_fails_under_a_running_attempt():
     assert decision.waiting is WaitReason.ATTEMPT
 
 
-def test_force_runs_a_complete_processor_once():
-    assert decided(PHASE3, check("team", mode="force")).processors == ("team",)
-    assert decided(PHASE3, check("team", mode="force", attempt_count=1)) == Advance()
+def compared_and(box, lines=None):
+    """A state in which `lines` is compared with `box`, while `box` is as stated."""
+    ratio = {"ratio": {"of": "box", "min": 0.5}}
+    (stage,) = pipeline(
+        phase("raw", processor("box"), processor("lines", after=["box"], expect=ratio))
+    ).stages
+    doubt = "box, which it is compared with, is partial"
+    return decided(stage, box, lines or check("lines", Verdict.UNKNOWN, reason=doubt))
+
+
+def test_a_date_waits_for_the_retry_of_a_reference_and_not_for_the_warehouse():
+    retry = check("box", Verdict.PARTIAL, attempt_count=1, retry_at=NOW + 60)
+    decision = compared_and(retry)
+    assert (decision.waiting, decision.until) == (WaitReason.RETRY, NOW + 60)
+    assert decision.text.startswith("box: ")
+
+
+def test_a_date_waits_for_the_warehouse_where_the_reference_or_only_what_is_compared_cannot_be_queried():
+    broken = check("box", Verdict.UNKNOWN, reason="table not found", query_due_at=NOW + 60)
+    assert compared_and(broken).text == "table not found"
+    lines = check("lines", Verdict.UNKNOWN, reason="no such table", query_due_at=NOW + 60)
+    decision = compared_and(check("box"), lines)
+    assert (decision.waiting, decision.text) == (WaitReason.WAREHOUSE, "no such table")
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_a_complete_output_that_awaits_its_rewrite_runs_whatever_attempts_were_kept(kept):
+    awaiting = check("team", mode="force", attempt_count=kept, satisfied=False)
+    assert decided(PHASE3, awaiting).processors == ("team",)
+
+
+def test_a_rewrite_without_a_proof_ends_with_its_last_attempt():
+    awaiting = check("team", mode="force", attempt_count=3, satisfied=False)
+    assert isinstance(decided(PHASE3, awaiting), Fail)
+
+
+def test_a_rewritten_output_does_not_run_again():
+    assert decided(PHASE3, check("team", mode="normal", attempt_count=1)) == Advance()
 
 
 def test_force_without_sources_leaves_complete_sources_as_they_are():

@@ -26,7 +26,7 @@ from backfilld.state.records import AttemptStatus
 from backfilld.state.rules.machine import Trigger
 from backfilld.state.store import transitions
 from backfilld.state.store.errors import DatabaseUnavailable
-from tests.factories import nba
+from tests.factories import nba, phase, pipeline, processor
 from tests.integration.api_world import Api, make_api
 from tests.simulation.fakes import Script, Work
 
@@ -234,6 +234,23 @@ def test_names_and_labels_follow_the_conventions(api: Api) -> None:
             "backfill_id",
             "id",
         }
+
+
+def test_a_pool_shows_its_slots_and_how_many_are_taken(tmp_path: Path) -> None:
+    # Given two processors of one pool that has a single slot
+    sources = [processor(name, pool="vendor_api") for name in ("box", "odds")]
+    api = make_api(
+        tmp_path,
+        made=lambda: pipeline(phase("raw", *sources), pool=[{"name": "vendor_api", "size": 1}]),
+    )
+    assert api.scrape()['backfilld_pool_slots_used{pool="vendor_api"}'] == 0
+    # When both are to run
+    api.enqueue("2021-10-19", "2021-10-19")
+    api.world.settle()
+    # Then the one that runs takes it
+    samples = api.scrape()
+    assert samples['backfilld_pool_slots{pool="vendor_api"}'] == 1
+    assert samples['backfilld_pool_slots_used{pool="vendor_api"}'] == 1
 
 
 def test_the_platforms_real_shape_makes_some_hundred_series(tmp_path: Path) -> None:

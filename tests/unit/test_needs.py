@@ -174,16 +174,27 @@ def test_no_date_needs_a_later_one_or_itself(graph, date):
             assert of != name or date not in span
 
 
-@given(graphs())
-def test_downstream_and_upstream_are_each_others_inverse(graph):
-    for name in graph.names:
-        assert {other for other in graph.names if name in graph.upstream([other])} == graph.downstream([name])
-
-
 @given(graphs(), NEAR)
-def test_what_a_date_needs_is_upstream(graph, date):
+def test_a_processor_is_downstream_of_whatever_one_of_its_dates_needs(graph, date):
     for name in graph.names:
-        assert {of for of, _ in graph.needs(name, date)} - {name} <= graph.upstream([name])
+        for of, _ in graph.needs(name, date):
+            assert of == name or name in graph.downstream([of])
+
+
+@given(graphs())
+def test_what_is_downstream_of_something_downstream_is_so_too(graph):
+    for name in graph.names:
+        further = graph.downstream([name])
+        assert graph.downstream(further | {name}) == set()
+        assert all(graph.downstream([other]) <= further | {name} for other in further)
+
+
+def test_the_graph_that_starts_at_a_date_is_built_once():
+    graph = platform(processor("balance", depends_on_past=True, needs=[])).needs
+    assert graph.starting(DAY) is graph.starting(DAY)
+    assert graph.starting(DAY) is not graph.starting(days_before(DAY, 1))
+    without_past = platform(processor("report")).needs
+    assert without_past.starting(DAY) is without_past
 
 
 # Mistakes

@@ -210,6 +210,15 @@ def test_with_one_slot_a_parallel_phase_takes_the_sum() -> None:
     assert made.seconds == 500.0
 
 
+def test_a_pool_of_one_slot_lets_a_parallel_phase_take_the_sum() -> None:
+    calls = [
+        processor(name, estimate=f"{n}s", pool="vendor_api") for name, n in (("defense", 40), ("offense", 10))
+    ]
+    parallel = pipeline(phase("phase3", *calls), pool=[{"name": "vendor_api", "size": 1}])
+    made = planned(parallel, FakeWarehouse(parallel, calendar=OPENING), "2021-10-19", "2021-10-28")
+    assert made.seconds == 500.0
+
+
 def test_a_sequential_phase_takes_the_sum() -> None:
     steps = phase(
         "phase4", processor("zones", estimate="30s"), processor("cache", estimate="50s"), order="sequential"

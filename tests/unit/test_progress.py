@@ -57,6 +57,15 @@ def test_too_little_is_no_rate(seen: Pace, why: str) -> None:
     assert eta(seen) == Eta(rate_per_hour=None, at=None, method=why)
 
 
+def test_dates_behind_closed_windows_have_no_estimate() -> None:
+    seen = pace(31, minutes=60)
+    assert eta(seen, closed=10).method == "unknown: 10 dates left, all behind a closed window"
+    assert eta(seen, closed=4, behind_earlier=6).method == (
+        "unknown: 10 dates left, all behind a closed window, held or behind an earlier date"
+    )
+    assert eta(seen, closed=9).at is not None
+
+
 def test_dates_of_paused_backfills_are_not_counted_and_that_is_said() -> None:
     found = eta(pace(31, minutes=60), live=45, paused=30)
     assert found.at == NOW + HOUR / 2

@@ -1,4 +1,4 @@
-"""The verbs that change something: enqueue, pause, resume, cancel, retry, accept, hold, release."""
+"""The verbs that change something: enqueue, pause, resume, cancel, hold, release."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import math
 
 import click
 
-from backfilld.api.cli.arguments import BACKFILL, DATE, DATE_OR_BACKFILL, DURATION, PROCESSOR
+from backfilld.api.cli.arguments import BACKFILL, DATE, DURATION, terms_option
 from backfilld.api.cli.client import Client, Json
 from backfilld.api.cli.output import (
     counts,
     example,
     json_option,
+    print_answer,
     print_json,
     print_json_line,
     sanitize_line,
@@ -36,8 +37,8 @@ from backfilld.state.formatting import format_date_ranges, pluralize
     default="all",
     help="Which sources may run.",
 )
-@click.option("--select", multiple=True, metavar="TERM", help="Run only these processors; see below.")
-@click.option("--exclude", multiple=True, metavar="TERM", help="Do not run these processors.")
+@terms_option("--select", "TERM", "Run only these processors; see below.")
+@terms_option("--exclude", "TERM", "Do not run these processors.")
 @click.option("--with-upstream", is_flag=True, help="Also run what the selected ones are computed from.")
 @click.option("--force", is_flag=True, help="Run every selected processor once, complete or not.")
 @click.option("--priority", type=int, default=0, help="Higher goes first; -100 to 100.")
@@ -70,8 +71,7 @@ def enqueue(
     if timeout is not None and not wait:
         raise click.UsageError("--timeout is for --wait; add it, or leave --timeout out")
     client = Client(url)
-    terms = {name: _terms(options.pop(name)) for name in ("select", "exclude")}
-    body = {"start": start, "end": end or start, **options, **terms}
+    body = {"start": start, "end": end or start, **options}
     failures = FailureTracker(client) if wait and not options["dry_run"] else None
     result = client.post("/v1/backfills", body)
     if failures is None:
@@ -79,12 +79,6 @@ def enqueue(
     else:
         print_json_line(result) if as_json else _print_result(result)
         _wait(client, failures, result["id"], math.inf if timeout is None else timeout, as_json)
-
-
-def _terms(given: object) -> list[str]:
-    """The terms of an option that may be repeated, each with several terms."""
-    texts = given if isinstance(given, tuple) else ()
-    return [term for text in texts for term in str(text).replace(",", " ").split()]
 
 
 def _wait(client: Client, failures: FailureTracker, number: int, timeout: float, as_json: bool) -> None:
@@ -131,9 +125,9 @@ def pause(backfill: int | None, reason: str, as_json: bool, url: str | None) -> 
     if backfill is not None and reason:
         raise click.UsageError("the pause of a backfill has no reason; leave --reason out")
     if backfill is None:
-        _print_answer(Client(url).post("/v1/pause", {"reason": reason}), "everything is paused", as_json)
+        print_answer(Client(url).post("/v1/pause", {"reason": reason}), "everything is paused", as_json)
     else:
-        _change_backfill(Client(url), backfill, "pause", as_json)
+        change_backfill(Client(url), backfill, "pause", as_json)
 
 
 @click.command(epilog=example("resume 7", "resume"))
@@ -143,9 +137,9 @@ def pause(backfill: int | None, reason: str, as_json: bool, url: str | None) -> 
 def resume(backfill: int | None, as_json: bool, url: str | None) -> None:
     """End the pause of a backfill, or of everything."""
     if backfill is None:
-        _print_answer(Client(url).post("/v1/resume"), "everything is resumed", as_json)
+        print_answer(Client(url).post("/v1/resume"), "everything is resumed", as_json)
     else:
-        _change_backfill(Client(url), backfill, "resume", as_json)
+        change_backfill(Client(url), backfill, "resume", as_json)
 
 
 @click.command(epilog=example("cancel 7"))
@@ -157,57 +151,7 @@ def cancel(backfill: int, as_json: bool, url: str | None) -> None:
 
     Its unfinished dates fail as `cancelled`.
     """
-    _change_backfill(Client(url), backfill, "cancel", as_json)
-
-
-@click.command(epilog=example("retry 2021-10-26", "retry 7", "retry --stale"))
-@click.argument("what", type=DATE_OR_BACKFILL, required=False)
-@click.option("--force", is_flag=True, help="Run every processor of the date once, complete or not.")
-@click.option("--cascade", is_flag=True, help="Also recompute the dates that are stale because of this one.")
-@click.option("--regressed", "mark", flag_value="regressed", help="Done dates that are no longer complete.")
-@click.option("--stale", "mark", flag_value="stale", help="Done dates that must be recomputed.")
-@json_option
-@url_option
-def retry(
-    what: str | int | None, force: bool, cascade: bool, mark: str | None, as_json: bool, url: str | None
-) -> None:
-    """Put ended dates back to pending.
-
-    WHAT is a date, or the number of a backfill for its failed dates. --regressed and --stale are for all
-    dates with that mark.
-    """
-    if what is None and mark is None:
-        raise click.UsageError("give a date or a backfill, or --regressed or --stale")
-    if what is not None and mark is not None:
-        raise click.UsageError(f"--{mark} is for all {mark} dates; leave it out, or leave out {what}")
-    if (force or cascade) and not isinstance(what, str):
-        raise click.UsageError("--force and --cascade are for one date; give it, or leave them out")
-    client = Client(url)
-    if what is None:
-        answer = client.post("/v1/dates/retry", {"mark": mark})
-        sentence = f"{pluralize(answer['retried'], f'{mark} date')} put back to pending"
-        _print_answer(answer, sentence, as_json)
-    elif isinstance(what, int):
-        _change_backfill(client, what, "retry", as_json)
-    else:
-        answer = client.post(f"/v1/dates/{what}/retry", {"force": force, "cascade": cascade})
-        _print_answer(answer, f"{what} put back to pending", as_json)
-
-
-@click.command(epilog=example('accept 2021-10-26 nbac_team_boxscore --reason "the source lost it"'))
-@click.argument("date", type=DATE)
-@click.argument("processor", type=PROCESSOR)
-@click.option("--reason", required=True, help="Why the date may pass without it; kept with the date.")
-@json_option
-@url_option
-def accept(date: str, processor: str, reason: str, as_json: bool, url: str | None) -> None:
-    """Waive a missing output of a date.
-
-    DATE then passes without a complete output of PROCESSOR.
-    """
-    body = {"processor": processor, "reason": reason}
-    answer = Client(url).post(f"/v1/dates/{date}/accept", body)
-    _print_answer(answer, f"{date} passes without {processor}", as_json)
+    change_backfill(Client(url), backfill, "cancel", as_json)
 
 
 KIND = click.argument("kind", metavar="KIND", type=click.Choice(["processor", "table", "warehouse"]))
@@ -227,7 +171,7 @@ def hold(kind: str, key: str, reason: str, as_json: bool, url: str | None) -> No
     """
     _check_key("hold", kind, key)
     answer = Client(url).post("/v1/holds", {"kind": kind, "key": key, "reason": reason})
-    _print_answer(answer, f"{f'{kind} {key}'.strip()} is held", as_json)
+    print_answer(answer, f"{f'{kind} {key}'.strip()} is held", as_json)
 
 
 @click.command(
@@ -248,7 +192,7 @@ def release(kind: str, key: str, extra: int | None, as_json: bool, url: str | No
     path = f"/v1/holds/{kind}/{key}" if key else f"/v1/holds/{kind}"
     answer = Client(url).delete(path, extra=extra)
     more = f", with {answer['allowed']} more until the quota day ends" if "allowed" in answer else ""
-    _print_answer(answer, f"{f'{kind} {key}'.strip()} is released{more}", as_json)
+    print_answer(answer, f"{f'{kind} {key}'.strip()} is released{more}", as_json)
 
 
 def _check_key(verb: str, kind: str, key: str) -> None:
@@ -256,13 +200,7 @@ def _check_key(verb: str, kind: str, key: str) -> None:
         raise click.UsageError(f"{verb} warehouse takes no KEY; {verb} processor and {verb} table need one")
 
 
-def _change_backfill(client: Client, backfill: int, verb: str, as_json: bool) -> None:
+def change_backfill(client: Client, backfill: int, verb: str, as_json: bool) -> None:
+    """Change a backfill by a verb of the API, and print its status afterwards."""
     row = client.post(f"/v1/backfills/{backfill}/{verb}")
-    _print_answer(row, f"backfill {backfill} is {row['status']}: {counts(row['states'])}", as_json)
-
-
-def _print_answer(answer: Json, sentence: str, as_json: bool) -> None:
-    if as_json:
-        print_json(answer)
-    else:
-        click.echo(sentence)
+    print_answer(row, f"backfill {backfill} is {row['status']}: {counts(row['states'])}", as_json)

@@ -24,21 +24,23 @@ def wall_clock(pipeline: Pipeline, phase: Phase, steps: Sequence[Step]) -> float
     """Seconds from the first start to the last end of a phase's steps; a step of unknown time counts 0.
 
     A sequential phase takes the sum. In a parallel phase each step starts, in the order of the plan, as soon
-    as a slot and a writer of its table are free and the steps that it needs have ended.
+    as a slot, a slot of its pool and a writer of its table are free, and the steps that it needs have ended.
     """
     if phase.sequential:
         return sum(step.seconds or 0.0 for step in steps)
     slots = [0.0] * pipeline.jobs.slots
+    pools = {name: [0.0] * size for name, size in pipeline.pool_sizes.items()}
     writers: dict[str, list[float]] = {}
     ends: dict[int, float] = defaultdict(float)
     for step in steps:
         processor = pipeline.processors[step.processor]
-        free = writers.setdefault(processor.table, [0.0] * processor.writers)
-        start = max(heapq.heappop(slots), heapq.heappop(free), *(ends[n] for n in step.needs))
+        shared = [slots, writers.setdefault(processor.table, [0.0] * processor.writers)]
+        shared += [pools[processor.pool]] if processor.pool else []
+        start = max(*map(heapq.heappop, shared), *(ends[n] for n in step.needs))
         end = start + (step.seconds or 0.0)
         ends[step.number] = end
-        heapq.heappush(slots, end)
-        heapq.heappush(free, end)
+        for free in shared:
+            heapq.heappush(free, end)
     return max(ends.values(), default=0.0)
 
 

@@ -1,0 +1,163 @@
+"""The verbs that change dates: retry and accept, of one date or of many."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from backfilld.api.cli.arguments import DATE, DATE_OR_BACKFILL, terms_option
+from backfilld.api.cli.client import Client, Json
+from backfilld.api.cli.commands.control import change_backfill
+from backfilld.api.cli.output import (
+    example,
+    json_option,
+    print_answer,
+    sanitize_line,
+    url_option,
+)
+from backfilld.state.formatting import format_date_ranges, pluralize
+from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.verdict import Verdict
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_LISTS = ("state", "outcome", "verdict")
+"""Filters that the API takes as comma-separated lists."""
+
+
+def _filters(command: _Command) -> _Command:
+    """The options that choose dates by what they are."""
+    for option in (
+        terms_option("--dates", "DATES", "A list of dates, separated by commas, instead of a range."),
+        terms_option("--state", "STATES", "Only dates in these states, such as failed."),
+        terms_option("--outcome", "OUTCOMES", f"Only dates that ended so: {', '.join(Outcome)}."),
+        terms_option("--verdict", "VERDICTS", f"Only dates with these verdicts: {', '.join(Verdict)}."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(
+    epilog=example(
+        "retry 2021-10-26",
+        "retry 2021-10-26 --processor player_daily_cache",
+        "retry 2021-10-19 2021-10-31 --outcome exhausted",
+        "retry 7",
+        "retry --stale",
+    )
+)
+@click.argument("what", type=DATE_OR_BACKFILL, required=False)
+@click.argument("end", type=DATE, required=False)
+@terms_option("--processor", "NAMES", "Run these alone, once, whatever their verdicts.")
+@_filters
+@click.option("--force", is_flag=True, help="Run every processor of the dates once, complete or not.")
+@click.option("--cascade", is_flag=True, help="Also recompute the dates that are stale because of these.")
+@click.option("--regressed", "mark", flag_value="regressed", help="Done dates that are no longer complete.")
+@click.option("--stale", "mark", flag_value="stale", help="Done dates that must be recomputed.")
+@json_option
+@url_option
+def retry(
+    what: str | int | None,
+    end: str | None,
+    processor: list[str],
+    force: bool,
+    cascade: bool,
+    as_json: bool,
+    url: str | None,
+    **filters: Any,
+) -> None:
+    """Put ended dates back to pending.
+
+    WHAT is a date, the first date of a range up to END, or the number of a backfill for its failed dates. A
+    range without a filter is for its failed and regressed dates. Filters also choose among all dates.
+
+    With --processor these processors run alone, once, as a backfill of their own: gates stay closed where
+    their upstream is missing, and what is computed from their outputs becomes stale.
+
+    Each date has its own answer. Exit codes: 0 changed, 1 if every date was refused.
+    """
+    client, query = Client(url), _query(what, end, filters)
+    how = {"force": force, "cascade": cascade}
+    if isinstance(what, int):
+        if len(query) > 1 or processor or force or cascade:
+            raise click.UsageError(f"backfill {what} is retried as a whole; leave the other options out")
+        change_backfill(client, what, "retry", as_json)
+    elif not query:
+        raise click.UsageError("give a date, a range or a backfill, or a filter such as --state failed")
+    elif query == {"start": what} and len(processor) < 2:
+        answer = client.post(f"/v1/dates/{what}/retry", {**how, "processor": next(iter(processor), None)})
+        print_answer(answer, _retried_date(answer, processor), as_json)
+    else:
+        answer = client.post("/v1/dates/retry", {**query, **how, "processors": processor})
+        runs = f"{', '.join(processor)} runs again as backfill {answer['backfill']}: " if processor else ""
+        _print(answer, f"{runs}{{}} put back to pending", as_json)
+
+
+@click.command(
+    epilog=example(
+        'accept 2021-10-26 nbac_team_boxscore --reason "the source lost it"',
+        'accept 2021-10-19 2021-10-31 --verdict no_data --reason "the source lost it"',
+    )
+)
+@click.argument("what", nargs=-1, metavar="[START [END]] [PROCESSOR]")
+@terms_option("--processor", "NAMES", "The processors, where there are several.")
+@_filters
+@click.option("--reason", required=True, help="Why the dates may pass without it; kept with each date.")
+@json_option
+@url_option
+def accept(
+    what: tuple[str, ...], processor: list[str], reason: str, as_json: bool, url: str | None, **filters: Any
+) -> None:
+    """Waive missing outputs of dates.
+
+    The dates then pass without a complete output of PROCESSOR; without one, of every processor whose output
+    is missing after its job was tried.
+
+    Each date has its own answer. Exit codes: 0 changed, 1 if every date was refused.
+    """
+    days = [DATE.convert(word, None, None) for word in what if word[:1].isdecimal()]
+    names = [word for word in what if not word[:1].isdecimal()]
+    if len(days) > 2 or len(names) > 1 or what != (*days, *names):
+        raise click.UsageError("give START, END and PROCESSOR in this order; name more by --processor")
+    processors = [*names, *processor]
+    start, end = [*days, None, None][:2]
+    client, query = Client(url), _query(start, end, filters)
+    if not query:
+        raise click.UsageError("give a date, a range, or a filter such as --verdict no_data")
+    if query == {"start": start} and len(processors) == 1:
+        answer = client.post(f"/v1/dates/{start}/accept", {"processor": processors[0], "reason": reason})
+        print_answer(answer, f"{start} passes without {processors[0]}", as_json)
+    else:
+        answer = client.post("/v1/dates/accept", {**query, "processors": processors, "reason": reason})
+        _print(answer, "{} accepted", as_json)
+
+
+def _query(start: str | int | None, end: str | None, filters: Mapping[str, Any]) -> Json:
+    """The dates of a request, as the API takes them, without what was not stated."""
+    lists = {name: ",".join(filters[name]) for name in _LISTS}
+    values = {"dates": filters["dates"], "start": start, "end": end, **lists, "mark": filters.get("mark")}
+    return {name: value for name, value in values.items() if value}
+
+
+def _retried_date(date: Json, processor: list[str]) -> str:
+    """What the retry of one date did."""
+    if not processor:
+        return f"{date['date']} put back to pending"
+    stale = "what is computed from it becomes stale: backfilld retry --stale"
+    return f"{date['date']}: {processor[0]} runs again as backfill {date['backfill_id']}; {stale}"
+
+
+def _print(answer: Json, sentence: str, as_json: bool) -> None:
+    """Print how many dates were changed, then ranges of dates with the same answer; exit 1 if none was."""
+    groups: dict[tuple[bool, str], list[dt.date]] = {}
+    for one in answer["answers"]:
+        groups.setdefault((one["changed"], one["reason"]), []).append(dt.date.fromisoformat(one["date"]))
+    lines = [sentence.format(pluralize(answer["changed"], "date"))]
+    for (changed, reason), dates in groups.items():
+        word = "changed" if changed else "refused"
+        lines.append(f"  {format_date_ranges(dates)}  {word}  {sanitize_line(reason)}".rstrip())
+    print_answer(answer, "\n".join(lines if groups else [*lines, "  no date matches"]), as_json)
+    if answer["refused"] and not answer["changed"]:
+        raise click.exceptions.Exit(1)

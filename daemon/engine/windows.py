@@ -1,0 +1,66 @@
+"""Windows at work: which processors may start no job now, why, and when they may."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from backfilld.daemon.engine.context import EngineContext
+from backfilld.state.formatting import format_utc, pluralize
+from backfilld.state.pipeline.processor import Processor
+from backfilld.state.rules.closed_hours import Closed, Delay, delay, open_seconds
+from backfilld.state.store import attempts
+from backfilld.state.store.database import Transaction
+
+
+class WindowReader:
+    """The windows of all processors at one moment."""
+
+    def __init__(self, tx: Transaction, context: EngineContext) -> None:
+        self._tx = tx
+        self._pipeline = context.pipeline
+        self._now = context.now()
+
+    def closed(self) -> Mapping[str, Closed]:
+        """The processors that may start no job now, each with the reason and the time of its opening."""
+        found = {}
+        for name, windows in self._pipeline.windows_of.items():
+            processor = self._pipeline.processors[name]
+            if wait := delay(windows, self._now, 0.0):
+                found[name] = Closed(f"window {wait.closure.window}: {_until(wait)}", wait.until)
+            elif wait := delay(windows, self._now, self._usual_seconds(processor)):
+                found[name] = Closed(self._too_long(processor, wait), wait.until)
+        return found
+
+    def dates_that_fit(self, processor: Processor) -> int:
+        """How many dates an attempt may take to end before a window closes: 1 to `batch`."""
+        windows, timeout = self._pipeline.windows_of.get(processor.name, ()), processor.timeout
+        usual = self._usual_seconds(processor)
+        if processor.batch == 1 or not usual:
+            return processor.batch
+        fitting = math.floor(open_seconds(windows, self._now, timeout) / usual)
+        return min(max(fitting, 1), processor.batch)
+
+    def _usual_seconds(self, processor: Processor) -> float:
+        """How long a job for one date usually takes, in seconds; 0 where no window closes within its timeout.
+
+        No job takes longer than its timeout, so the past attempts are read only shortly before a closing.
+        """
+        windows = self._pipeline.windows_of.get(processor.name, ())
+        if open_seconds(windows, self._now, processor.timeout) >= processor.timeout:
+            return 0.0
+        past = attempts.typical_seconds(self._tx, processor.name)
+        usual = processor.estimate if past is None else past
+        return min(usual or 0.0, processor.timeout)
+
+    def _too_long(self, processor: Processor, wait: Delay) -> str:
+        usual = pluralize(math.ceil(self._usual_seconds(processor) / 60), "minute")
+        closes = format_utc(wait.closure.start)
+        why = f"closes at {closes}, and {processor.name} usually takes {usual}"
+        return f"window {wait.closure.window}: {why}; {_until(wait)}"
+
+
+def _until(wait: Delay) -> str:
+    if wait.until is None:
+        return "it is never open for that long; give it more hours in the pipeline file"
+    return f"it opens at {format_utc(wait.until)}"

@@ -1,0 +1,26 @@
+"""Mistakes in pools. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.suggestions import did_you_mean
+
+
+def pool_problems(pipeline: Pipeline) -> Iterator[str]:
+    """One line for each mistake: key, what is wrong, remedy."""
+    for name, times in Counter(pool.name for pool in pipeline.pool).items():
+        if times > 1:
+            yield f"pool[{name}]: the name is used twice; rename one"
+    for stage in pipeline.stages:
+        for processor in stage.processors:
+            if processor.pool is not None and processor.pool not in pipeline.pool_sizes:
+                where = f"phase[{stage.phase.name}].processor[{processor.name}].pool"
+                yield f"{where}: {_unknown(processor.pool, pipeline)}"
+
+
+def _unknown(name: str, pipeline: Pipeline) -> str:
+    hint = f"; {did_you_mean(name, pipeline.pool_sizes)}" if pipeline.pool else ""
+    return f"there is no [[pool]] named '{name}'; add it, with its size{hint}"

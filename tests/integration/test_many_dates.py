@@ -1,0 +1,181 @@
+"""Retry and accept of ranges, lists and filters: an answer for each date, a row of audit for the request."""
+
+import datetime as dt
+
+import pytest
+
+from backfilld.daemon.engine.date_query import DateQuery, candidates
+from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.verdict import Verdict
+from backfilld.state.store.date_filters import DateFilter
+from tests.integration.api_world import Api, make_api, refused
+from tests.integration.command_line import beside
+from tests.simulation.world import Work
+
+FAILED = ("2021-10-19", "2021-10-20")
+DONE = "2021-10-21"
+OTHER, LAST = map(dt.date.fromisoformat, (FAILED[1], DONE))
+BULK = "/v1/dates/retry"
+
+
+def failing(folder) -> Api:
+    """Two dates whose source `box` failed, and a date that is done."""
+    made = make_api(folder)
+    made.world.script = lambda job: (
+        Work(code=1)
+        if job.env["BACKFILLD_PROCESSOR"] == "box" and job.env["BACKFILLD_DATE"] in FAILED
+        else made.world.well(job)
+    )
+    made.enqueue(FAILED[0], DONE)
+    made.world.run()
+    made.world.script = made.world.well
+    return made
+
+
+@pytest.fixture
+def api(tmp_path):
+    return failing(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory):
+    return failing(tmp_path_factory.mktemp("many"))
+
+
+@pytest.fixture
+def command(api, monkeypatch, capsys):
+    with beside(api, monkeypatch, capsys) as found:
+        yield found
+
+
+def answers(told) -> dict[str, str]:
+    """The reason of each date; empty for one that was changed without one."""
+    assert told["changed"] == sum(one["changed"] for one in told["answers"])
+    assert told["refused"] == sum(not one["changed"] for one in told["answers"])
+    return {one["date"]: one["reason"] for one in told["answers"]}
+
+
+def states(api: Api) -> list[str]:
+    return [api.get(f"/v1/dates/{date}")["state"] for date in (*FAILED, DONE)]
+
+
+def test_a_range_retries_what_failed_and_says_of_every_other_date_why_it_did_not(api):
+    api.enqueue("2021-10-22")
+    told = api.post(BULK, {"start": "2021-10-19", "end": "2021-10-23"})
+    assert answers(told) == {
+        "2021-10-19": "",
+        "2021-10-20": "",
+        "2021-10-21": "is done and not regressed; a filter, a list, force or a processor includes it",
+        "2021-10-22": "is in pending; only done and failed dates can be retried",
+        "2021-10-23": "was never enqueued",
+    }
+    assert states(api) == ["pending", "pending", "done"]
+    # And the whole request is one row of audit
+    (entry, before) = api.get("/v1/audit?limit=2")["items"]
+    assert (entry["action"], entry["target"]) == ("retry", "2021-10-19..2021-10-20")
+    assert (entry["before"], entry["after"]) == ({"states": {"failed": 2}}, {"states": {"pending": 2}})
+    assert before["action"] == "enqueue"
+
+
+@pytest.mark.parametrize(
+    ("query", "chosen"),
+    [
+        ({"states": ["failed"]}, FAILED),
+        ({"more": DateFilter(outcomes=[Outcome.EXHAUSTED]), "start": OTHER}, FAILED[1:]),
+        ({"more": DateFilter(verdicts=[Verdict.FAILED])}, FAILED),
+        ({"more": DateFilter(verdicts=[Verdict.FAILED], processors=["zones"])}, ()),
+        ({"dates": (LAST, OTHER, LAST)}, (FAILED[1], DONE)),
+        ({"dates": (LAST, OTHER), "states": ["failed"]}, FAILED[1:]),
+        ({"dates": ()}, ()),
+        ({"end": OTHER}, FAILED),
+    ],
+)
+def test_a_list_a_range_and_filters_choose_dates(unchanged, query, chosen):
+    with unchanged.world.db.read() as tx:
+        found = candidates(tx, DateQuery(**query))
+    assert [str(date) for date in found.dates if date not in found.unmatched] == list(chosen)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "start"),
+        ({"processors": ["box"]}, "start"),
+        ({"dates": []}, "dates"),
+        ({"dates": ["2021-10-19"], "start": "2021-10-19"}, "dates"),
+        ({"start": "2021-10-20", "end": "2021-10-19"}, "end"),
+        ({"state": "broken"}, "state"),
+        ({"outcome": "lost"}, "outcome"),
+        ({"mark": "stale", "state": "done"}, "mark"),
+        ({"start": "2021-10-19", "processors": ["box"], "cascade": True}, "processors"),
+        ({"start": "1901-01-01", "end": "2021-10-19"}, "end"),
+    ],
+)
+def test_a_body_that_says_too_little_or_too_much_is_refused_by_its_field(unchanged, body, field):
+    assert refused(unchanged.client.post(BULK, json=body), 422)[0] == field
+
+
+def test_every_missing_output_of_a_range_is_accepted_with_one_reason(api):
+    told = api.post("/v1/dates/accept", {"start": "2021-10-19", "end": "2021-10-22", "reason": "lost"})
+    # Then only what was tried is accepted: the later phase never had its turn
+    assert answers(told) == {
+        "2021-10-19": "box",
+        "2021-10-20": "box",
+        "2021-10-21": "there is no gap to accept",
+        "2021-10-22": "was never enqueued",
+    }
+    (entry,) = api.get("/v1/audit?limit=1")["items"]
+    assert (entry["action"], entry["target"]) == ("accept", "2021-10-19..2021-10-20")
+    assert entry["after"] == {"states": {"pending": 2}, "outputs": 2, "reason": "lost"}
+    api.world.run()
+    assert [api.get(f"/v1/dates/{date}")["outcome"] for date in FAILED] == ["waived", "waived"]
+
+
+def test_a_named_processor_is_accepted_where_it_was_tried_and_refused_with_what_it_is_elsewhere(api):
+    body = {"start": "2021-10-19", "end": "2021-10-21", "processors": ["zones"], "reason": "lost"}
+    assert answers(api.post("/v1/dates/accept", body)) == {
+        "2021-10-19": "zones is not due yet; there is no gap to accept",
+        "2021-10-20": "zones is not due yet; there is no gap to accept",
+        "2021-10-21": "zones is satisfied; there is no gap to accept",
+    }
+    # A list of dates with a processor accepts in advance
+    listed = {"dates": ["2021-10-20"], "processors": ["zones"], "reason": "lost"}
+    assert answers(api.post("/v1/dates/accept", listed)) == {"2021-10-20": "zones"}
+
+
+def test_the_page_and_the_grid_agree_with_it_on_what_can_be_accepted(unchanged):
+    page = unchanged.client.get("/dates/2021-10-19").text
+    assert page.count(">Accept<") == 1
+    marked = {"first": "2021-10-19", "last": "2021-10-21", "do": "accept"}
+    grid = unchanged.client.get("/grid", query_string=marked).text
+    assert "Accept 2 missing outputs on 2 dates" in grid
+    assert "not due yet" in grid
+
+
+def test_a_form_without_dates_retries_nothing(unchanged):
+    assert "Retried 0 dates" in unchanged.client.post("/dates?state=failed", data={}).text
+    assert states(unchanged) == ["failed", "failed", "done"]
+
+
+def test_the_command_prints_ranges_and_exits_with_1_where_every_date_was_refused(command, api):
+    printed = command("retry", "--state", "failed")
+    assert (printed.code, printed.out) == (
+        0,
+        "2 dates put back to pending\n  2021-10-19..2021-10-20  changed\n",
+    )
+    again = command("retry", "2021-10-19", "2021-10-20")
+    assert again.code == 1
+    assert again.out.splitlines()[1:] == [
+        "  2021-10-19..2021-10-20  refused  is in pending; only done and failed dates can be retried"
+    ]
+    nothing = command("retry", "--dates", "2021-10-21", "--outcome", "blocked")
+    assert nothing.rows("2021-10-21 refused does not match the filter")
+    assert command("retry", "--outcome", "blocked").out == "0 dates put back to pending\n  no date matches\n"
+
+
+def test_the_command_accepts_a_range_by_its_verdict(command, api):
+    printed = command("accept", "2021-10-19", "2021-10-31", "--verdict", "failed", "--reason", "lost")
+    assert printed.out.splitlines() == ["2 dates accepted", "  2021-10-19..2021-10-20  changed  box"]
+    assert command("accept", "2021-10-19", "2021-10-20", "bocks", "--reason", "lost").err.startswith(
+        "backfilld: there is no processor 'bocks'"
+    )

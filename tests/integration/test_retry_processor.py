@@ -1,0 +1,173 @@
+"""`retry --processor`: one processor of an ended date runs again alone; what is computed from it is stale."""
+
+import pytest
+
+from tests.integration.api_world import Api, make_api, refused
+from tests.integration.command_line import beside
+from tests.simulation.world import Work
+
+DATE = "2021-10-28"
+
+
+@pytest.fixture
+def api(tmp_path):
+    return make_api(tmp_path)
+
+
+@pytest.fixture
+def command(api, monkeypatch, capsys):
+    with beside(api, monkeypatch, capsys) as found:
+        yield found
+
+
+def done(api: Api, *dates: str) -> None:
+    """Given dates that are done."""
+    for date in dates:
+        api.enqueue(date)
+    api.world.run()
+    api.world.executor.launched.clear()
+
+
+def ran(api: Api) -> list[str]:
+    return [job.env["BACKFILLD_PROCESSOR"] for job in api.world.executor.launched]
+
+
+def fails(api: Api, name: str) -> None:
+    def script(job):
+        return Work(code=1) if job.env["BACKFILLD_PROCESSOR"] == name else api.world.well(job)
+
+    api.world.script = script
+
+
+def test_r5_one_complete_processor_of_a_done_date_runs_again_and_nothing_else(api):
+    done(api, DATE)
+    told = api.post(f"/v1/dates/{DATE}/retry", {"processor": "box"})
+    assert (told["state"], told["backfill_id"], told["wanted_by"]) == ("pending", 2, [2])
+    api.world.run()
+    assert ran(api) == ["box"]
+    # Then the date is done again, the backfill names what it ran, and what is computed from it is stale
+    assert api.get(f"/v1/dates/{DATE}")["outcome"] == "complete"
+    assert api.get("/v1/backfills/2")["select"] == ["box"]
+    assert api.get("/v1/backfills/2")["note"] == "retry of box"
+    assert api.get(f"/v1/dates/{DATE}")["stale"]
+    api.world.executor.launched.clear()
+    api.post("/v1/dates/retry", {"mark": "stale"})
+    api.world.run()
+    assert ran(api) == ["zones", "cache"]
+    assert api.get(f"/v1/dates/{DATE}")["stale"] is None
+
+
+def test_the_last_processor_of_a_date_makes_nothing_stale(api):
+    done(api, DATE)
+    api.post(f"/v1/dates/{DATE}/retry", {"processor": "cache"})
+    api.world.run()
+    assert ran(api) == ["cache"]
+    assert api.get(f"/v1/dates/{DATE}")["stale"] is None
+
+
+def test_a_rerun_that_writes_nothing_fails_the_date_although_its_rows_are_there(api):
+    done(api, DATE)
+    api.world.script = lambda job: Work()
+    api.post(f"/v1/dates/{DATE}/retry", {"processor": "box"})
+    api.world.run()
+    told = api.get(f"/v1/dates/{DATE}")
+    assert (told["outcome"], told["processors"][0]["verdict"]) == ("exhausted", "untouched")
+
+
+def test_the_gate_of_a_processor_stays_closed_where_its_upstream_is_missing(api):
+    # Given a date whose first phase failed
+    fails(api, "box")
+    api.enqueue(DATE)
+    api.world.run()
+    api.world.executor.launched.clear()
+    api.world.script = api.world.well
+    # When a processor of the second phase is to run alone
+    api.post(f"/v1/dates/{DATE}/retry", {"processor": "zones"})
+    api.world.run(limit=100)
+    # Then nothing runs, and the wait names what is missing
+    assert ran(api) == []
+    assert "box" in api.get(f"/v1/dates/{DATE}")["waiting_on"]
+    assert api.get("/v1/backfills/2")["status"] == "stuck"
+
+
+def test_what_was_accepted_of_other_processors_stays_accepted(api):
+    # Given a date that failed for one processor, whose gap is accepted, and then for another
+    fails(api, "box")
+    api.enqueue(DATE)
+    api.world.run()
+    fails(api, "zones")
+    api.post(f"/v1/dates/{DATE}/accept", {"processor": "box", "reason": "lost"})
+    api.world.run()
+    assert api.get(f"/v1/dates/{DATE}")["reason"].startswith("zones")
+    # When that one is repaired and runs alone
+    api.world.script = api.world.well
+    api.world.executor.launched.clear()
+    api.post(f"/v1/dates/{DATE}/retry", {"processor": "zones"})
+    api.world.run()
+    # Then the date passes with its waiver, as far as was selected
+    assert ran(api) == ["zones"]
+    told = api.get(f"/v1/dates/{DATE}")
+    assert told["outcome"] == "selected"
+    assert "cache" in told["reason"]
+    assert told["processors"][0]["waiver"]["reason"] == "lost"
+
+
+def test_a_live_date_an_unknown_one_and_an_unknown_processor_are_refused(api):
+    api.enqueue(DATE)
+    path, body = f"/v1/dates/{DATE}/retry", {"processor": "box"}
+    assert refused(api.client.post(path, json=body), 409)[1] == (
+        f"{DATE} is in pending; only done and failed dates can be retried"
+    )
+    other = api.client.post("/v1/dates/2021-11-01/retry", json=body)
+    assert refused(other, 404)[1] == "2021-11-01 was never enqueued"
+    _, message = refused(api.client.post(path, json={"processor": "boxes"}), 404)
+    assert message == "there is no processor 'boxes'; did you mean 'box'?"
+    field, message = refused(api.client.post(path, json={**body, "force": True}), 422)
+    assert (field, message) == ("processor", "excludes force; leave one of them out")
+
+
+def test_a_date_that_expects_nothing_of_the_processor_is_refused(api):
+    # Given a date without games, before the opener
+    api.enqueue("2021-10-18")
+    api.world.run()
+    _, message = refused(api.client.post("/v1/dates/2021-10-18/retry", json={"processor": "box"}), 409)
+    assert message.startswith("2021-10-18: nothing is expected of box: ")
+
+
+def test_the_command_line_says_which_backfill_runs_and_what_pays_the_debt(command, api):
+    done(api, DATE)
+    printed = command("retry", DATE, "--processor", "box")
+    assert (printed.code, printed.out) == (
+        0,
+        f"{DATE}: box runs again as backfill 2; what is computed from it becomes stale:"
+        " backfilld retry --stale\n",
+    )
+    again = command("retry", DATE, "--processor", "box")
+    assert (again.code, again.err.splitlines()[0]) == (
+        1,
+        f"backfilld: {DATE} is in pending; only done and failed dates can be retried",
+    )
+
+
+def test_one_processor_of_a_range_is_one_backfill_and_each_date_has_its_answer(command, api):
+    done(api, DATE, "2021-10-29")
+    printed = command("retry", "2021-10-28", "2021-10-30", "--processor", "box")
+    assert printed.out.splitlines() == [
+        "box runs again as backfill 3: 2 dates put back to pending",
+        "  2021-10-28..2021-10-29  changed",
+        "  2021-10-30  refused  was never enqueued",
+    ]
+    api.world.run()
+    assert ran(api) == ["box", "box"]
+    (entry,) = api.get("/v1/audit?limit=1")["items"]
+    assert (entry["action"], entry["target"]) == ("retry", "2021-10-28..2021-10-29")
+    assert entry["after"] == {"states": {"pending": 2}, "processors": ["box"]}
+
+
+def test_the_page_of_an_ended_date_has_the_button_and_that_of_a_live_one_has_not(api):
+    api.enqueue(DATE)
+    assert "Run again" not in api.client.get(f"/dates/{DATE}").text
+    api.world.run()
+    page = api.client.get(f"/dates/{DATE}").text
+    assert page.count(">Run again<") == 4
+    assert f'data-call="POST /v1/dates/{DATE}/retry"' in page
