@@ -2,7 +2,6 @@
 
 import datetime as dt
 import logging
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,10 @@ SLEEPS = {"quality": {"where": "pg_sleep(60) IS NULL"}}
 
 
 @pytest.fixture
-def house(postgresql_warehouse: str, tmp_path: Path) -> Iterator[PostgresqlHouse]:
+def house(postgresql_house: PostgresqlHouse) -> PostgresqlHouse:
     """A database with a table of two rows."""
-    house = PostgresqlHouse(postgresql_warehouse, tmp_path)
-    house.put("nba.box", rows(2))
-    yield house
-    house.close()
+    postgresql_house.put("nba.box", rows(2))
+    return postgresql_house
 
 
 def evidence(house: PostgresqlHouse, *phases: Any, **warehouse: Any) -> dict[str, Evidence]:

@@ -3,7 +3,7 @@
 import datetime as dt
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from backfilld.daemon.warehouses.open_warehouse import open_warehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.evidence import Evidence
 from tests.conformance.builders import NEXT, box, rows
-from tests.integration.postgresql_house import PostgresqlHouse
 from tests.integration.warehouses import DAY, HISTORY, House, LakeHouse, closed
 
 Falsify = Callable[[Answers], Answers]
@@ -125,26 +124,18 @@ def test_a_stamp_that_does_not_stay_is_a_warning(pipeline: Pipeline, monkeypatch
     assert lines[0] == f"box {DAY}: the write stamp changed between two reads, and no figure did"
 
 
-@pytest.fixture(params=["lake", pytest.param("postgresql", marks=pytest.mark.packages)])
-def sound(request: pytest.FixtureRequest, lake_house: LakeHouse, tmp_path: Path) -> Iterator[House]:
-    """A warehouse that answers as it should."""
-    if request.param == "lake":
-        yield lake_house
-        return
-    house = PostgresqlHouse(request.getfixturevalue("postgresql_warehouse"), tmp_path)
-    yield house
-    house.close()
-
-
-def test_nothing_wrong_is_found_where_nothing_is(sound: House) -> None:
-    sound.put("nba.box", rows(3, pct=0.5) + rows(2, date=NEXT, pct=None))
-    sound.put(HISTORY, closed("box", "r1", "success"), by="data_date")
+@pytest.mark.parametrize(
+    "house", ["lake", pytest.param("postgresql", marks=pytest.mark.packages)], indirect=True
+)
+def test_nothing_wrong_is_found_where_nothing_is(house: House) -> None:
+    house.put("nba.box", rows(3, pct=0.5) + rows(2, date=NEXT, pct=None))
+    house.put(HISTORY, closed("box", "r1", "success"), by="data_date")
     rules = {
         "quality": {"where": "pct > 0"},
         "unique": {"columns": ["game_id"]},
         "rows_each": {"group_by": ["game_id"], "rows": [1, 1]},
     }
-    found = warehouse_check(sound.pipeline(box(**rules), calendar={}), DAY, NEXT)
+    found = warehouse_check(house.pipeline(box(**rules), calendar={}), DAY, NEXT)
     lines = [finding.line for result in found.results for finding in result.findings]
     assert (found.exit_code, found.summary) == (0, "the warehouse answers as it should"), lines
     assert "1 of 1 tables, 2 dates, 5 rows" in lines

@@ -98,7 +98,11 @@ class Connections:
         )
         made.read_only = True
         made.adapters.register_dumper(str, StrDumper)  # lists of texts need a type
-        made.execute(_BEGIN, self._limits)
+        try:
+            made.execute(_BEGIN, self._limits)
+        except psycopg.Error:
+            made.close()
+            raise
         return made
 
 
