@@ -2,6 +2,8 @@
 
 import datetime as dt
 import logging
+import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from backfilld.daemon.preflight.checklist import preflight
 from backfilld.daemon.preflight.findings import Preflight
 from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.daemon.warehouses.postgresql import connections
 from backfilld.state.rules.evidence import Evidence
 from tests.conformance.builders import NEXT, box, rows, stamps
 from tests.factories import phase, processor
@@ -85,6 +88,20 @@ def test_sessions_that_the_server_ended_are_replaced(house: PostgresqlHouse) -> 
         assert warehouse.evidence({"box": [DAY]}, purpose="gate")["box", DAY].rows == 2
         assert house.run(f"SELECT pg_terminate_backend(pid, 10000) {ours}") == [(True,)]
     assert house.errors == 0
+
+
+def test_a_session_that_hangs_is_given_up_and_replaced(
+    house: PostgresqlHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "GRACE", 0.0)
+    warehouse = house.open(box(), history=None, warehouse={"query_timeout": "1s"})
+    assert warehouse.evidence({"box": [DAY]}, purpose="gate")["box", DAY].rows == 2
+    ((session,),) = house.run("SELECT pid FROM pg_stat_activity WHERE application_name = 'backfilld'")
+    os.kill(session, signal.SIGSTOP)
+    try:
+        assert warehouse.evidence({"box": [DAY]}, purpose="gate")["box", DAY].rows == 2
+    finally:
+        os.kill(session, signal.SIGCONT)
 
 
 def test_many_threads_share_a_few_sessions(house: PostgresqlHouse) -> None:
