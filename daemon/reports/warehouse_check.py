@@ -48,11 +48,11 @@ class _Context:
     together: Answers
     """The evidence of all processors and dates, with write stamps."""
     again: Answers
-    """The same, asked once more."""
+    """The same, queried once more."""
 
     @property
     def settled(self) -> Iterator[tuple[str, dt.date, Evidence]]:
-        """What was answered twice alike: nothing has written it meanwhile."""
+        """The answers that were the same twice: nothing has written these dates meanwhile."""
         for (name, date), evidence in self.together.items():
             if not evidence.error and evidence == self.again[name, date]:
                 yield name, date, evidence
@@ -177,8 +177,8 @@ def _preflight(context: _Context) -> Iterator[Finding]:
         problem = context.warehouse.rule_problem(name, date)
         error = context.together[name, date].error
         if bool(problem) is not bool(error) and not error.startswith("run history"):
-            said = f"preflight says {problem or 'nothing'}, gates say {error or 'nothing'}"
-            yield failed(f"{name}: {said}", _HINT)
+            message = f"preflight says {problem or 'nothing'}, gates say {error or 'nothing'}"
+            yield failed(f"{name}: {message}", _HINT)
     yield passed("preflight and gates agree on every rule")
 
 

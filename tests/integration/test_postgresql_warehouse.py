@@ -77,7 +77,7 @@ def test_a_table_that_a_job_locks_is_an_error_of_its_own(house: PostgresqlHouse)
     with psycopg.connect(house.url) as job:
         job.execute("TRUNCATE nba.box")  # a lock that only the end of its transaction releases
         answers = evidence(house, twins(), query_timeout="1s")
-    assert answers["box"].error == "nba.box: another session locks the table; it is asked again later"
+    assert answers["box"].error == "nba.box: another session locks the table; it is queried again later"
     assert answers["other"].rows == 3
 
 
