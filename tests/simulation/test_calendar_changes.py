@@ -10,7 +10,7 @@ from backfilld.state.store import checks
 from tests.factories import phase, pipeline, processor
 from tests.simulation.external_events import retry_marked
 from tests.simulation.fakes import Work
-from tests.simulation.world import World
+from tests.simulation.world import ME, World
 
 OPENER = dt.date(2021, 10, 19)
 DAYS = [OPENER + dt.timedelta(days=n) for n in range(12)]
