@@ -51,6 +51,7 @@ GROUPS: Mapping[str, Mapping[str, Verb]] = {
     },
     "Setup": {
         "pipeline": Verb("pipeline:pipeline", "Check the pipeline file, or draw its states."),
+        "warehouse": Verb("warehouse:warehouse", "Check that the warehouse answers as it should."),
         "token": Verb("token:token", "Make tokens for the API."),
         "backup": Verb("backup:backup", "Copy the state database to a file."),
     },

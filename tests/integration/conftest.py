@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.api_world import Api, listening, make_api
+from tests.integration.postgresql_house import PostgresqlHouse
 from tests.integration.warehouses import BigQueryHouse, House, LakeHouse
 
 
@@ -38,8 +39,16 @@ def bigquery_house(bigquery_endpoint: str, tmp_path: Path) -> Iterator[BigQueryH
     house.close()
 
 
-@pytest.fixture(params=["lake", "bigquery"])
+@pytest.fixture
+def postgresql_house(postgresql_warehouse: str, tmp_path: Path) -> Iterator[PostgresqlHouse]:
+    """A PostgreSQL database without tables."""
+    house = PostgresqlHouse(postgresql_warehouse, tmp_path)
+    yield house
+    house.close()
+
+
+@pytest.fixture(params=["lake", "bigquery", pytest.param("postgresql", marks=pytest.mark.packages)])
 def house(request: pytest.FixtureRequest) -> House:
-    """Either warehouse: what holds of one must hold of the other."""
+    """Each warehouse: what holds of one must hold of the others."""
     found: House = request.getfixturevalue(f"{request.param}_house")
     return found

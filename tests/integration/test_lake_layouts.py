@@ -257,3 +257,16 @@ def test_a_delta_log_that_cannot_be_read_is_an_error(lake_house: LakeHouse) -> N
     log.mkdir(parents=True)
     (log / "00000000000000000000.json").write_text("not JSON")
     assert "the log of the Delta table" in evidence(lake_house)[DAY].error
+
+
+@pytest.mark.parametrize("folder", ["year=2024/month=03/day=01", "date=2024-03-01", "date=20240301"])
+def test_dates_that_directories_name_are_dates_whatever_times_the_files_have(
+    lake_house: LakeHouse, write: Callable[..., Path], folder: str
+) -> None:
+    # Given rows of a local date whose instants in UTC are those of the next one
+    instant = "TIMESTAMPTZ '2024-03-02 01:00:00+00'"
+    column = "" if folder.startswith("date") else f", {instant} AS date"
+    write(f"{folder}/part-0.parquet", 2, f"n AS id, {instant} AS made_at{column}")
+    box = phase("raw", processor("box", date_column="date", date_timezone="America/New_York"))
+    answers = lake_house.open(box, history=None).evidence({"box": [DAY, NEXT]}, purpose="gate")
+    assert [answers["box", day] for day in (DAY, NEXT)] == [Evidence(rows=2), Evidence()]

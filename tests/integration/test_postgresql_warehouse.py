@@ -2,7 +2,8 @@
 
 import datetime as dt
 import logging
-from collections.abc import Iterator
+import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from backfilld.daemon.preflight.checklist import preflight
 from backfilld.daemon.preflight.findings import Preflight
 from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.daemon.warehouses.postgresql import connections
 from backfilld.state.rules.evidence import Evidence
 from tests.conformance.builders import NEXT, box, rows, stamps
 from tests.factories import phase, processor
@@ -23,12 +25,10 @@ SLEEPS = {"quality": {"where": "pg_sleep(60) IS NULL"}}
 
 
 @pytest.fixture
-def house(postgresql_warehouse: str, tmp_path: Path) -> Iterator[PostgresqlHouse]:
+def house(postgresql_house: PostgresqlHouse) -> PostgresqlHouse:
     """A database with a table of two rows."""
-    house = PostgresqlHouse(postgresql_warehouse, tmp_path)
-    house.put("nba.box", rows(2))
-    yield house
-    house.close()
+    postgresql_house.put("nba.box", rows(2))
+    return postgresql_house
 
 
 def evidence(house: PostgresqlHouse, *phases: Any, **warehouse: Any) -> dict[str, Evidence]:
@@ -77,7 +77,7 @@ def test_a_table_that_a_job_locks_is_an_error_of_its_own(house: PostgresqlHouse)
     with psycopg.connect(house.url) as job:
         job.execute("TRUNCATE nba.box")  # a lock that only the end of its transaction releases
         answers = evidence(house, twins(), query_timeout="1s")
-    assert answers["box"].error == "nba.box: another session locks the table; it is asked again later"
+    assert answers["box"].error == "nba.box: another session locks the table; it is queried again later"
     assert answers["other"].rows == 3
 
 
@@ -88,6 +88,20 @@ def test_sessions_that_the_server_ended_are_replaced(house: PostgresqlHouse) -> 
         assert warehouse.evidence({"box": [DAY]}, purpose="gate")["box", DAY].rows == 2
         assert house.run(f"SELECT pg_terminate_backend(pid, 10000) {ours}") == [(True,)]
     assert house.errors == 0
+
+
+def test_a_session_that_hangs_is_given_up_and_replaced(
+    house: PostgresqlHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "GRACE", 0.0)
+    warehouse = house.open(box(), history=None, warehouse={"query_timeout": "1s"})
+    assert warehouse.evidence({"box": [DAY]}, purpose="gate")["box", DAY].rows == 2
+    ((session,),) = house.run("SELECT pid FROM pg_stat_activity WHERE application_name = 'backfilld'")
+    os.kill(session, signal.SIGSTOP)
+    try:
+        assert warehouse.evidence({"box": [DAY]}, purpose="gate")["box", DAY].rows == 2
+    finally:
+        os.kill(session, signal.SIGCONT)
 
 
 def test_many_threads_share_a_few_sessions(house: PostgresqlHouse) -> None:

@@ -17,6 +17,7 @@ def catalog(house: House) -> Catalog:
     return house.open(phase("raw", processor("box"))).catalog
 
 
+@pytest.mark.parametrize("house", ["lake", "bigquery"], indirect=True)
 def test_a_table_tells_its_columns_its_partitions_and_its_last_change(house: House) -> None:
     # Given
     house.put("nba.box", [{"game_date": DAY, "Game_ID": "a", "points": 7}])

@@ -33,11 +33,11 @@ try:
 except SystemExit as ended:
     assert ended.code == 1
 """
-WITH_VERBS = ("expect", "pipeline", "token")
+WITH_VERBS = ("expect", "pipeline", "token", "warehouse")
 
 
 def commands() -> dict[str, click.Command]:
-    """All commands by their words, those of `expect`, `pipeline` and `token` too."""
+    """All commands by their words, also those of verbs that have verbs."""
     context = click.Context(cli)
     found = {verb: cli.get_command(context, verb) for verb in VERBS}
     for verb in WITH_VERBS:

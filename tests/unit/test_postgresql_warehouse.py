@@ -1,6 +1,7 @@
 """PostgreSQL as a warehouse, without a server: its SQL, its settings, and that no password is shown."""
 
 import datetime as dt
+import sys
 from typing import Any
 
 import pytest
@@ -116,3 +117,13 @@ def test_no_error_shows_a_password(monkeypatch: pytest.MonkeyPatch, url: str) ->
 
 def test_a_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "warehouse.url_env names NBA_URL, which is not set" in unreachable(monkeypatch, None)
+
+
+def test_a_missing_driver_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    package = "backfilld.daemon.warehouses.postgresql"
+    for name in ("backend", "connections", "errors"):
+        monkeypatch.delitem(sys.modules, f"{package}.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    warehouse = {"kind": "postgresql", "url": "postgresql://db/nba"}
+    with pytest.raises(WarehouseError, match=r"pip install 'backfilld\[postgres\]'"):
+        open_warehouse(pipeline(phase("raw", processor("box")), warehouse=warehouse))

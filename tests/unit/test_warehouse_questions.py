@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfilld.daemon.warehouses.sql import queries, run_history
-from backfilld.daemon.warehouses.sql.date_filters import DateColumn, DateFilter
+from backfilld.daemon.warehouses.sql.date_ranges import DateColumn, DateFilter
 from backfilld.daemon.warehouses.sql.queries import Query
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.pipeline import Pipeline

@@ -23,7 +23,7 @@ from backfilld.daemon.warehouses.lake.layout import TableFiles, locate, read_lay
 from backfilld.daemon.warehouses.lake.settings import Dialect
 from backfilld.daemon.warehouses.lake.sources import all_files, drifted_file, source_of
 from backfilld.daemon.warehouses.sql.backend import Row, require_dates
-from backfilld.daemon.warehouses.sql.date_filters import Param
+from backfilld.daemon.warehouses.sql.date_ranges import Param
 from backfilld.daemon.warehouses.sql.queries import Query, Select
 from backfilld.state.formatting import first_line
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from backfilld.daemon.warehouses.adapter import (
     PreflightScope,
     QueryError,
     TableInfo,
+    TimeType,
     WarehouseError,
 )
 from backfilld.daemon.warehouses.lake.backend import missing_lake
@@ -65,11 +66,7 @@ class LakeCatalog:
             raise QueryError(f"{path}: {error}") from error
         return TableInfo(
             columns=frozenset(name.lower() for name in (*columns, *keys)),
-            time_columns={
-                name.lower(): "timestamp" if kind.endswith("TIME ZONE") else "datetime"
-                for name, kind in columns.items()
-                if kind.startswith("TIMESTAMP") and name not in keys
-            },
+            time_columns=_time_columns(columns, keys),
             partition_column=keys[-1].lower() if keys else None,
             modified_at=modified_at,
         )
@@ -81,6 +78,17 @@ class LakeCatalog:
                 name="layout", title="layout of files", run=partial(_unread_files, root=self._root)
             ),
         )
+
+
+def _time_columns(types: Mapping[str, str], keys: Sequence[str]) -> Mapping[str, TimeType]:
+    """The columns of times by DuckDB's types. What directories name are dates, whatever the files have."""
+    if {"year", "month", "day"} <= {key.lower() for key in keys}:
+        return {}  # their date takes the place of any column
+    return {
+        name.lower(): "timestamp" if kind.endswith("TIME ZONE") else "datetime"
+        for name, kind in types.items()
+        if kind.startswith("TIMESTAMP") and name not in keys
+    }
 
 
 def _unread_files(scope: PreflightScope, *, root: Path) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from backfilld.daemon.warehouses.postgresql.dialect import text_of
 from backfilld.daemon.warehouses.postgresql.errors import translate_error
 from backfilld.daemon.warehouses.postgresql.settings import PostgresqlSettings
 from backfilld.daemon.warehouses.sql.backend import Row, require_dates
-from backfilld.daemon.warehouses.sql.date_filters import Param
+from backfilld.daemon.warehouses.sql.date_ranges import Param
 from backfilld.daemon.warehouses.sql.queries import Query
 
 

@@ -18,7 +18,7 @@ from backfilld.daemon.warehouses.adapter import WarehouseError
 
 LOCK_SECONDS = 5.0
 """How long a query waits for a lock on its table: a job that replaces a table holds one until it commits."""
-_GRACE = 5.0
+GRACE = 5.0
 """Seconds beyond the time limit after which a server that does not end a query counts as lost."""
 _OPTIONS = {
     "application_name": "backfilld",
@@ -46,7 +46,7 @@ class Connections:
         """`url` gives where to connect; `timeout` is the time limit of a query in seconds."""
         self._url = url
         self._limits = (f"{timeout * 1000:.0f}", f"{min(LOCK_SECONDS, timeout / 2) * 1000:.0f}")
-        self._give_up = timeout + _GRACE
+        self._give_up = timeout + GRACE
         self._slots: queue.LifoQueue[Connection | None] = queue.LifoQueue()
         for _ in range(limit):
             self._slots.put(None)
@@ -62,12 +62,8 @@ class Connections:
         connection = self._slots.get()
         try:
             connection = self._begun(connection)
-            guard = threading.Timer(self._give_up, _disconnect, [connection])
-            guard.start()
-            try:
+            with self._guarded(connection):
                 yield connection
-            finally:
-                guard.cancel()
         finally:
             with contextlib.suppress(psycopg.Error):
                 if connection is not None:
@@ -89,7 +85,7 @@ class Connections:
         """A connection whose transaction has begun: the idle one, or a new one where the server left that."""
         if idle is not None:
             with contextlib.suppress(psycopg.OperationalError):
-                idle.execute(_BEGIN, self._limits)
+                self._begin(idle)
                 return idle
             idle.close()
         made = psycopg.connect(
@@ -98,8 +94,26 @@ class Connections:
         )
         made.read_only = True
         made.adapters.register_dumper(str, StrDumper)  # lists of texts need a type
-        made.execute(_BEGIN, self._limits)
+        try:
+            self._begin(made)
+        except psycopg.Error:
+            made.close()
+            raise
         return made
+
+    def _begin(self, connection: Connection) -> None:
+        with self._guarded(connection):
+            connection.execute(_BEGIN, self._limits)
+
+    @contextlib.contextmanager
+    def _guarded(self, connection: Connection) -> Iterator[None]:
+        """End the connection if the block takes too long: the server does not answer any more."""
+        guard = threading.Timer(self._give_up, _disconnect, [connection])
+        guard.start()
+        try:
+            yield
+        finally:
+            guard.cancel()
 
 
 def _disconnect(connection: Connection) -> None:

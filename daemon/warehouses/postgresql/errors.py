@@ -10,7 +10,7 @@ from backfilld.state.formatting import first_line
 
 _INACCESSIBLE = (errors.UndefinedTable, errors.InvalidSchemaName, errors.InsufficientPrivilege)
 """Errors of a table that is missing or denied."""
-_AWAY = ("08", "28", "3D", "57P", "53300")
+_UNAVAILABLE = ("08", "28", "3D", "57P", "53300")
 """How the codes of errors begin after which no query is answered: connection, login, database, shutdown, and
 too many connections."""
 
@@ -22,14 +22,14 @@ def translate_error(error: psycopg.Error, timeout: float) -> QueryError | Wareho
             f"PostgreSQL did not answer within {timeout:g} s, or was cancelled", inaccessible=True
         )
     if isinstance(error, errors.LockNotAvailable):
-        return QueryError("another session locks the table; it is asked again later")
+        return QueryError("another session locks the table; it is queried again later")
     lost = error.sqlstate is None and isinstance(error, psycopg.OperationalError)
-    if lost or (error.sqlstate or "").startswith(_AWAY):
+    if lost or (error.sqlstate or "").startswith(_UNAVAILABLE):
         return WarehouseError(f"PostgreSQL cannot be queried: {_message(error)}")
     return QueryError(_message(error), inaccessible=isinstance(error, _INACCESSIBLE))
 
 
 def _message(error: psycopg.Error) -> str:
     """The server's message and hint; without the text of the query, which the exception repeats."""
-    said = error.diag.message_primary or first_line(str(error))
-    return f"{said}; {error.diag.message_hint}" if error.diag.message_hint else said
+    message = error.diag.message_primary or first_line(str(error))
+    return f"{message}; {error.diag.message_hint}" if error.diag.message_hint else message

@@ -17,7 +17,7 @@ from sqlglot import exp
 from backfilld.daemon.warehouses.adapter import Partition, Purpose, QueryError
 from backfilld.daemon.warehouses.postgresql.backend import Postgresql
 from backfilld.daemon.warehouses.postgresql.relation import TABLES, read_relation
-from backfilld.daemon.warehouses.sql.date_filters import DateColumn, DateFilter
+from backfilld.daemon.warehouses.sql.date_ranges import DateColumn, DateFilter
 from backfilld.daemon.warehouses.sql.queries import (
     PartitionFilter,
     Query,

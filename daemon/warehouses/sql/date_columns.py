@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backfilld.daemon.warehouses.adapter import Catalog
-from backfilld.daemon.warehouses.sql.date_filters import DateColumn
+from backfilld.daemon.warehouses.sql.date_ranges import DateColumn
 from backfilld.state.pipeline.processor import Processor
 
 

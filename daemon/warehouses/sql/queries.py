@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from sqlglot import exp
 
-from backfilld.daemon.warehouses.sql.date_filters import DateColumn, DateFilter, DateRange, Param
+from backfilld.daemon.warehouses.sql.date_ranges import DateColumn, DateFilter, DateRange, Param
 from backfilld.daemon.warehouses.sql.pipeline_sql import user_sql
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.expectations.figures import (

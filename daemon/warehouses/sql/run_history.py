@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from sqlglot import exp
 
-from backfilld.daemon.warehouses.sql.date_filters import (
+from backfilld.daemon.warehouses.sql.date_ranges import (
     DateColumn,
     DateFilter,
     DateRange,

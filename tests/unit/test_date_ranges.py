@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from backfilld.daemon.warehouses.sql.date_filters import DAY, DateColumn, DateFilter
+from backfilld.daemon.warehouses.sql.date_ranges import DAY, DateColumn, DateFilter
 
 ZONES = ["America/New_York", "America/Sao_Paulo", "America/Havana", "Pacific/Apia", "Asia/Kolkata", "UTC"]
 """With clocks that go forward at midnight, back to midnight, over a whole day, and by half an hour."""
