@@ -9,7 +9,7 @@ from rich.text import Text
 from backfilld.daemon.reports.blindness import BlindnessReport, ProcessorBlindness
 from backfilld.daemon.reports.suggestions import Suggestion, SuggestionReport
 from backfilld.state.formatting import pluralize
-from backfilld.state.rules.damage import DAMAGES
+from backfilld.state.rules.simulated_damage import DAMAGES
 
 
 def blindness(report: BlindnessReport) -> Iterator[Text]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backfilld.api import activity, serializers
+from backfilld.api import current_activity, serializers
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint import Router
 from backfilld.api.schemas import responses
@@ -25,11 +25,11 @@ def get_progress(service: DaemonService) -> responses.Progress:
 def get_activity(service: DaemonService) -> Activity:
     """Running jobs with the last line of their output, and the reasons why dates wait."""
     with service.context.db.read() as tx:
-        now, attempts, waits = service.context.now(), running(tx), activity.waits(tx, service.context)
+        now, attempts, waits = service.context.now(), running(tx), current_activity.waits(tx, service.context)
         stands_still = stuck.everything_waits(tx, service.context)
     return Activity(
         running=[
-            Job(**dict(job), last_line=activity.last_line(service, row.attempt))
+            Job(**dict(job), last_line=current_activity.last_line(service, row.attempt))
             for job, row in zip(serializers.running(attempts, now), attempts, strict=True)
         ],
         waiting=[

@@ -9,8 +9,8 @@ from dataclasses import replace
 from backfilld.daemon.engine import earlier_states, hold_placement, ratio_references, stale_dates, upstream
 from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.date_owners import forced_pairs, read_owners, stop_if_too_many_failed
-from backfilld.daemon.engine.selected import (
+from backfilld.daemon.engine.owning_backfills import forced_pairs, read_owners, stop_if_too_many_failed
+from backfilld.daemon.engine.selected_processors import (
     mark_unselected_stale,
     needed_now,
     selected_now,
@@ -35,7 +35,7 @@ from backfilld.state.rules.gates import (
 )
 from backfilld.state.rules.machine import FINAL, Trigger
 from backfilld.state.rules.outcome import Outcome
-from backfilld.state.rules.ownership import Ownership
+from backfilld.state.rules.shared_dates import Ownership
 from backfilld.state.store import calendar_days, check_resets, checks, dates, holds, interests, transitions
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus

@@ -15,7 +15,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.launch import Launcher
 from backfilld.daemon.engine.requeue import readmit
 from backfilld.daemon.engine.revalidation import Sweeper
-from backfilld.daemon.engine.selected import unselected_missing
+from backfilld.daemon.engine.selected_processors import unselected_missing
 from backfilld.daemon.events import Incident
 from backfilld.daemon.executors.adapter import Executor
 from backfilld.daemon.warehouses.adapter import Warehouse

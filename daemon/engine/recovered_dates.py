@@ -14,12 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.requeue import requeue
-from backfilld.daemon.engine.selected import needed_now, selected_now
+from backfilld.daemon.engine.selected_processors import needed_now, selected_now
 from backfilld.daemon.events import DateMoved
 from backfilld.state.records import CheckRow, DateRow, RunMode
 from backfilld.state.rules.gates import Fail, GateContext, decide
 from backfilld.state.rules.machine import Trigger
-from backfilld.state.rules.ownership import Ownership
+from backfilld.state.rules.shared_dates import Ownership
 from backfilld.state.store import backfills, checks, failed_dates, interests
 from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction

@@ -13,10 +13,10 @@ from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.calendar import Day
-from backfilld.state.rules.damage import DAMAGES, LOSSES, damaged
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.judge import judge
+from backfilld.state.rules.simulated_damage import DAMAGES, LOSSES, damaged
 from backfilld.state.rules.verdict import Verdict
 
 SEEN = 0.95

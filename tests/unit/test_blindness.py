@@ -11,9 +11,9 @@ import pytest
 from backfilld.daemon.reports.blindness import BlindnessReport, DamageCount, blindness
 from backfilld.daemon.reports.suggestions import Suggestion, suggest
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.damage import DAMAGES, damaged
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.figures import GroupCounts
+from backfilld.state.rules.simulated_damage import DAMAGES, damaged
 from tests.factories import NOW, day, expectation, phase, pipeline, processor, seen
 from tests.fake_warehouse import FakeWarehouse
 

@@ -16,12 +16,12 @@ import click
 
 from backfilld.api.app import create_app
 from backfilld.api.auth.request_guard import guard_of
-from backfilld.api.cli import log_output
+from backfilld.api.cli import logging_config
 from backfilld.api.cli.output import example
 from backfilld.api.http.server import Server
 from backfilld.api.metrics import Metrics
 from backfilld.api.notifications.webhook import Notifier
-from backfilld.daemon.container import jobs_end_with_daemon
+from backfilld.daemon.container_environment import jobs_end_with_daemon
 from backfilld.daemon.events import AttemptEnded, AttemptStarted, DateMoved, Event, ForeignWrites, Incident
 from backfilld.daemon.host_limits import raise_open_files
 from backfilld.daemon.service import Service
@@ -74,7 +74,7 @@ def serve(
     A second signal ends it at once. Running jobs continue either way, and the next start adopts them; in a
     container they end with it.
     """
-    logging.basicConfig(level=logging.INFO, handlers=[log_output.handler()])
+    logging.basicConfig(level=logging.INFO, handlers=[logging_config.handler()])
     for noisy in ("apscheduler", "alembic", "waitress"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     run(

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from backfilld.daemon.engine.selected import needed_now, waited_for
+from backfilld.daemon.engine.selected_processors import needed_now, waited_for
 from backfilld.daemon.reports.run_options import RunOptions
 from backfilld.daemon.reports.snapshot import (
     MissingUpstream,

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from backfilld.api.cli import log_output
-from backfilld.api.cli.log_output import JournalFormatter, LineFormatter
+from backfilld.api.cli import logging_config
+from backfilld.api.cli.logging_config import JournalFormatter, LineFormatter
 
 
 def record(level: int, message: str) -> logging.LogRecord:
@@ -31,10 +31,10 @@ def test_a_line_has_one_time_in_utc() -> None:
 def test_only_a_stderr_that_is_the_journal_gets_priorities() -> None:
     facts = os.fstat(2)
     journal = {"JOURNAL_STREAM": f"{facts.st_dev}:{facts.st_ino}"}
-    assert isinstance(log_output.handler(journal).formatter, JournalFormatter)
+    assert isinstance(logging_config.handler(journal).formatter, JournalFormatter)
     # Such as a terminal, or a file into which the service's output is redirected
-    assert isinstance(log_output.handler({"JOURNAL_STREAM": "8:1"}).formatter, LineFormatter)
-    assert isinstance(log_output.handler({}).formatter, LineFormatter)
+    assert isinstance(logging_config.handler({"JOURNAL_STREAM": "8:1"}).formatter, LineFormatter)
+    assert isinstance(logging_config.handler({}).formatter, LineFormatter)
 
 
 def test_no_token_reaches_the_journal() -> None:

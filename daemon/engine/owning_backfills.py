@@ -14,7 +14,7 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Actor, AttemptStatus, BackfillRow, DateRow, RunMode
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.outcome import Outcome
-from backfilld.state.rules.ownership import Ownership
+from backfilld.state.rules.shared_dates import Ownership
 from backfilld.state.store import attempts, backfills, checks, dates, interests
 from backfilld.state.store.checks import Pair
 from backfilld.state.store.database import Transaction

@@ -11,8 +11,8 @@ from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.needs import Span
-from backfilld.state.rules.ownership import Ownership
 from backfilld.state.rules.selection import downstream, upstream
+from backfilld.state.rules.shared_dates import Ownership
 from backfilld.state.store import checks, date_marks, dates
 from backfilld.state.store.database import Transaction
 
