@@ -180,7 +180,7 @@ PLANTED = [
     (ignore_holes, 9, {"no attempt starts before what it needs", "no holes in the lookback"}),
     (count_no_moves, 0, {"counts equal rows"}),
     (never_give_up, 3, {"attempts are bounded", "every wait is true", "backoff"}),
-    (trust_the_exit_code, 0, {"after", "validation first", "liveness"}),
+    (trust_the_exit_code, 98, {"after", "validation first", "liveness"}),
     (forget_to_wake, 0, {"every wait is true", "a stop stops"}),
     (leave_running_jobs_behind, 0, {"liveness", "what cannot go on says so"}),
     (end_under_an_attempt, 334, {"nothing ends under an attempt"}),

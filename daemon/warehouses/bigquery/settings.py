@@ -7,7 +7,7 @@ from pydantic import Field
 from backfilld.state.pipeline.sections import WarehouseSettings
 
 SUFFIX = "_TABLE_SUFFIX"
-"""The column by which BigQuery tells the tables of `events_*` apart."""
+"""The column by which BigQuery distinguishes the tables of `events_*`."""
 
 
 class BigQuerySettings(WarehouseSettings):
