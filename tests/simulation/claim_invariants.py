@@ -11,6 +11,7 @@ from backfilld.state.pipeline.processor import Processor
 from tests.simulation.budget_invariants import BudgetInvariants
 from tests.simulation.external_events import EXTERNAL_RUN
 from tests.simulation.quiescence_invariants import Row, Violation, day_of
+from tests.simulation.scenario import MAX_REQUESTS
 
 if TYPE_CHECKING:
     from tests.simulation.invariants import Invariants
@@ -140,7 +141,9 @@ class ClaimInvariants:
             raise Violation("an error is never an answer", f"{told} without an answer")
         if check["asked_at"] < max(self._invariants.admitted[date], check["last_attempt_ended_at"] or 0.0):
             raise Violation("validation first", f"{told} by an answer from before")
-        max_age = self._sim.pipeline.engine.max_evidence_age + self._sim.scenario.query_seconds
+        # The time of a query, and of those of the requests that the one thread of a world serves meanwhile.
+        queries = self._sim.scenario.query_seconds * (1 + MAX_REQUESTS)
+        max_age = self._sim.pipeline.engine.max_evidence_age + queries
         if check["asked_at"] < self._sim.time - max_age:
             raise Violation("validation first", f"{told} by an old answer")
         if check["asked_at"] < self._sim.started_at and not self._sim.scenario.sets_clock:

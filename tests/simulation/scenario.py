@@ -46,6 +46,8 @@ class ExternalEvent:
 
 
 AT_REST = "at rest"
+MAX_REQUESTS = 2
+"""How many requests are served at once, each within the query of another."""
 QUERY_SENT, ANSWER_SENT = "a question is on its way", "an answer is on its way"
 POINTS = (
     AT_REST,

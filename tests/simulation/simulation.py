@@ -31,7 +31,7 @@ from tests.simulation.invariants import Invariants
 from tests.simulation.jobs import Platform
 from tests.simulation.moments import moments, record_launch
 from tests.simulation.quiescence_invariants import Violation
-from tests.simulation.scenario import AT_REST, ExternalEvent, Scenario
+from tests.simulation.scenario import AT_REST, MAX_REQUESTS, ExternalEvent, Scenario
 from tests.simulation.state_copies import StateCopies
 
 FOLDER = Path("/nonexistent")
@@ -39,8 +39,6 @@ MAX_MOMENTS = 1500
 """More moments than any world needs; one that has not ended by then never will."""
 MAX_CALLS = 400
 """More calls of duties than one moment needs."""
-MAX_REQUESTS = 2
-"""How many requests are served at once."""
 
 
 PendingEvent = list[Any]
