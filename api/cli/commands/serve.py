@@ -69,11 +69,11 @@ def serve(
     backup_keep: str | None,
     webhook: str | None,
 ) -> None:
-    """Run the daemon until SIGTERM; SIGHUP reads the pipeline file again.
+    """Run the daemon until SIGTERM.
 
-    A file with mistakes is refused, and the earlier one stays in force. A second SIGTERM ends the daemon at
-    once. Running jobs continue in each case, and the next start adopts them; in a container they end with
-    the daemon.
+    SIGHUP reads the pipeline file again; a file with mistakes is refused, and the earlier one stays in force.
+    A second signal to stop ends the daemon at once. Running jobs continue in each case, and the next start
+    adopts them; in a container they end with the daemon.
     """
     logging.basicConfig(level=logging.INFO, handlers=[logging_config.handler()])
     for noisy in ("apscheduler", "alembic", "waitress"):
