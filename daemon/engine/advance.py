@@ -146,6 +146,8 @@ class Advancer:
             batch.waits.append(WaitStatus(row=row, waiting=WaitReason.PAUSED, text=paused))
         elif day is None or (day.expected and row.date in batch.without_calendar):
             batch.waits.append(WaitStatus(row=row, waiting=WaitReason.CALENDAR))
+        elif not day.expected and self._waits_for_attempt(batch, row):
+            return  # a changed file put the date back in the middle of its work
         elif not day.expected:
             walk = DateWalk(row, row.state, row.entered_at)
             walk.step(Trigger.DISMISS, DONE, day.reason)

@@ -44,7 +44,7 @@ def apply_calendar_changes(
 
 
 def apply_pipeline_changes(tx: Transaction, context: EngineContext) -> list[Event]:
-    """Apply a changed pipeline file to live dates, and to done ones that were not expected."""
+    """Apply a changed pipeline file to live dates, and to done ones that were not expected or regressed."""
     live = admitted_days(tx, context)
     dates.set_season(tx, [(day.date, day.season or "") for day in live])
     graph = upstream.needs_graph(tx, context.pipeline)
@@ -53,9 +53,9 @@ def apply_pipeline_changes(tx: Transaction, context: EngineContext) -> list[Even
     upstream.create_needed_checks(tx, context, live)
     dismissed = [day.date for day in live if not day.expected]
     events = _readmit(tx, context, dates.get_many(tx, dismissed), checks.for_dates(tx, dismissed))
-    not_expected = dates.not_expected(tx)
-    for first in range(0, len(not_expected), CHUNK):
-        events += regressed_dates.update(tx, context, not_expected[first : first + CHUNK])
+    marked = dates.not_expected_or_regressed(tx)
+    for first in range(0, len(marked), CHUNK):
+        events += regressed_dates.update(tx, context, marked[first : first + CHUNK])
     return events
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, or_, select, update
 
 from backfilld.state.pipeline.phase import DONE, PENDING
 from backfilld.state.records import DateRow, Mark
@@ -124,10 +124,10 @@ def live_span(tx: Connection) -> tuple[dt.date, dt.date] | None:
     return (first, last) if first is not None else None
 
 
-def not_expected(tx: Connection) -> list[dt.date]:
-    """All done dates on which nothing was expected."""
-    query = select(dates.c.date).where(dates.c.state == DONE, dates.c.outcome == Outcome.NOT_EXPECTED.value)
-    return list(tx.execute(query).scalars())
+def not_expected_or_regressed(tx: Connection) -> list[dt.date]:
+    """All done dates on which nothing was expected, or which are no longer complete."""
+    not_expected = and_(dates.c.state == DONE, dates.c.outcome == Outcome.NOT_EXPECTED.value)
+    return list(tx.execute(select(dates.c.date).where(or_(not_expected, IS_REGRESSED))).scalars())
 
 
 def span_waiting(tx: Connection, waiting: str) -> tuple[dt.date, dt.date] | None:

@@ -169,4 +169,4 @@ def test_activity_is_of_one_moment(api, monkeypatch):
     monkeypatch.setattr(api.behind.context.db, "read", look_once)
     # Then it tells how it all was
     assert api.get("/v1/activity") == told
-    assert api.get("/v1/activity") == {"running": [], "waiting": []}
+    assert api.get("/v1/activity") == {"running": [], "waiting": [], "stuck": False}

@@ -160,6 +160,20 @@ class ClaimInvariants:
             raise Violation("backoff", f"{told} before {check['retry_at']}")
         self._invariants.attempt_count[pair] += 1
 
+    def _may_start(self, processor: Processor, attempt: Row) -> bool:
+        """Whether no window concerns a processor, and its pool had a free slot before an attempt began."""
+        others = [row["processor"] for row in self._invariants.running.values() if row["id"] != attempt["id"]]
+        known = [
+            self._sim.pipeline.processors[name] for name in others if name in self._sim.pipeline.processors
+        ]
+        full = any(
+            pool.name == processor.pool
+            and sum(known[name].pool == pool.name for name in others if name in known) >= pool.size
+            for pool in self._sim.pipeline.pool
+        )
+        windows = self._sim.pipeline.window
+        return not full and not any(one.concerns(processor.name, processor.pool) for one in windows)
+
     def _in_order(self, attempt: Row, processor: Processor) -> None:
         """Oldest first: nothing that could have had this claim comes before it."""
         phase = self._sim.pipeline.stage_of[processor.name].phase
@@ -172,5 +186,6 @@ class ClaimInvariants:
             held = any(
                 self._holds(hold, self._sim.pipeline.processors[name]) for hold in self._invariants.placed
             )
-            if check["runnable"] and not held and (-check["priority"], date) < own:
+            earlier = check["runnable"] and not held and (-check["priority"], date) < own
+            if earlier and self._may_start(self._sim.pipeline.processors[name], attempt):
                 raise Violation("oldest first", f"{processor.name} of {first} starts before {name} of {date}")

@@ -6,6 +6,7 @@ import pytest
 
 from backfilld.daemon.reports.waiting import waiting_on
 from backfilld.state.records import Mark, Sources
+from backfilld.state.rules.machine import FINAL
 from backfilld.state.store import checks
 from tests.factories import phase, pipeline, processor
 from tests.simulation.external_events import retry_marked
@@ -18,10 +19,10 @@ DAY = DAYS[8]
 NO_GAMES = "no games on this date"
 
 
-def shape(lookback, opens=OPENER, summaries=("team",), boxes="critical", **keys):
+def shape(lookback, opens=OPENER, summaries=("team",), boxes="critical", sources=("box",), **keys):
     season = {"name": "2021-22", "opens": opens, "closes": dt.date(2022, 6, 16)}
     return pipeline(
-        phase("raw", processor("box", priority=boxes)),
+        phase("raw", *(processor(name, priority=boxes) for name in sources)),
         phase("mid", *map(processor, summaries)),
         phase("last", processor("zones"), order="sequential", lookback=lookback),
         calendar={"file": "calendar.csv", "season": [season]},
@@ -286,3 +287,21 @@ def test_a_waiver_of_a_date_that_was_dismissed_does_not_hide_what_is_missing_lat
     world.run(limit=200)
     assert "the calendar now expects 5 games" in world.dates()[DAY].regressed
     assert (box(world).verdict, box(world).satisfied) == ("never_ran", False)
+
+
+def test_a_date_that_a_changed_file_puts_back_is_dismissed_only_after_its_running_attempt(tmp_path):
+    # Given a date with a running job
+    world = world_of(tmp_path, shape(0))
+    in_the_phase_before(world, DAY)
+    world.settle()
+    assert world.executor.alive
+    # When the file gains a processor of a state before, and expects nothing of the date any more
+    world.pipeline = shape(0, opens=DAYS[9], sources=("box", "plays"))
+    world.start()
+    world.settle()
+    # Then the date waits for the job, and is dismissed after it
+    row = world.dates()[DAY]
+    assert (row.state in FINAL, row.waiting) == (False, "attempt")
+    world.run(limit=200)
+    assert not world.executor.alive
+    assert world.dates()[DAY].outcome == "not_expected"

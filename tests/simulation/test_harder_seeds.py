@@ -17,6 +17,7 @@ BROKEN_ONCE = {
     302: "the season opens later while a lying job of a date with a waived output runs",
     200179: "a cancelled backfill is retried after its date ended as far as a narrower one selected",
     300070: "the source of a forced date appears, which its request does not run",
+    400489: "the season opens later and a processor is added while a job of a date runs",
 }
 """Seeds of worlds in which an invariant once broke, with what happens there."""
 

@@ -126,6 +126,23 @@ def test_damage_that_was_mended_elsewhere_is_forgotten_at_the_next_look(world):
     assert world.dates()[DAY].regressed == ""
 
 
+def test_what_a_table_lacked_is_forgotten_once_the_file_names_another(world):
+    # Given a date whose table has lost its rows
+    world.fill("zones", DAY, rows=0)
+    world.time += WEEK
+    world.engine.sweeper.run()
+    assert world.dates()[DAY].regressed
+    # When the processor writes another table from now on, which nobody has queried yet
+    world.pipeline = pipeline(
+        phase("phase2", processor("box")),
+        phase("phase3", processor("team")),
+        phase("phase4", processor("zones", table="nba.zones_v2"), order="sequential"),
+    )
+    world.start()
+    # Then the date does not repeat what was said of the old one
+    assert world.dates()[DAY].regressed == ""
+
+
 def test_an_accepted_gap_is_no_regression(world):
     world.fill("zones", DAY, rows=0)
     world.time += WEEK
