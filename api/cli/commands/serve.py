@@ -130,7 +130,7 @@ def run(chosen: Settings) -> None:
     if notifier:
         notifier.stop()
     service.stop()
-    if start_anew:
+    if start_anew and not signals.stopping:
         log.info("starting anew with the changed pipeline file; running jobs continue")
         signals.start_anew(manager.variables)
     log.info("stopped")
