@@ -1,4 +1,4 @@
-"""Notifies systemd (sd_notify(3)) that the daemon is ready, is stopping, and that its engine loop is alive.
+"""Notifies systemd (sd_notify(3)) that the daemon is ready, reloads or stops, and that its engine is alive.
 
 The protocol is one datagram per message to the socket named by NOTIFY_SOCKET.
 """
@@ -13,6 +13,7 @@ from collections.abc import MutableMapping
 from contextlib import suppress
 from pathlib import Path
 
+_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 _SEND_SECONDS = 10.0
 _BEATS = 4
 """Beats per watchdog interval. One tick may take another quarter of it, which leaves half as a margin."""
@@ -23,9 +24,11 @@ class Manager:
 
     def __init__(self, environment: MutableMapping[str, str] = os.environ) -> None:
         """Remove its variables from the environment, so that no job can send notifications for the daemon."""
-        address = environment.pop("NOTIFY_SOCKET", "")
-        microseconds = environment.pop("WATCHDOG_USEC", "")
-        pid = environment.pop("WATCHDOG_PID", "") or str(os.getpid())
+        self.variables = {name: environment.pop(name) for name in _VARIABLES if name in environment}
+        """The removed variables, for a new program in this process."""
+        address = self.variables.get("NOTIFY_SOCKET", "")
+        microseconds = self.variables.get("WATCHDOG_USEC", "")
+        pid = self.variables.get("WATCHDOG_PID", "") or str(os.getpid())
         # A leading @ means the zero byte of an abstract socket name.
         self._address = "\0" + address[1:] if address.startswith("@") else address
         within = int(microseconds) / 1e6 if microseconds.isdecimal() else 0.0
@@ -43,6 +46,14 @@ class Manager:
     def ready(self, text: str) -> None:
         """Report that recovery is over and requests are accepted."""
         self._send(f"READY=1\nSTATUS={text}")
+
+    def reloading(self, text: str) -> None:
+        """Report that the pipeline file is being read again; `ready` ends that.
+
+        systemd compares the time with its own clock to tell this reload from an earlier one.
+        """
+        now = time.monotonic_ns() // 1000
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={now}\nSTATUS={text}")
 
     def stopping(self, text: str) -> None:
         """Report that the daemon is shutting down."""

@@ -91,6 +91,7 @@ class Action(StrEnum):
     ACCEPT = "accept"
     HOLD = "hold"
     RELEASE = "release"
+    RELOAD = "reload"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

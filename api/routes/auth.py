@@ -43,7 +43,7 @@ def logout(service: DaemonService, *, body: requests.EmptyBody) -> Reply:
 
 @section.get("/v1/audit", Audit, query=requests.AuditPage)
 def list_audit_entries(service: DaemonService, *, query: requests.AuditPage) -> Audit:
-    """Every change made over the API, newest first: actor, address, action, values before and after."""
+    """Every requested change, newest first: actor, address, action, values before and after."""
     with service.context.db.read() as tx:
         rows = audit.page(
             tx,

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import time
 
 import pytest
 
@@ -45,6 +46,29 @@ def test_the_variables_are_removed_from_the_environment(notify_socket):
     environment = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "1", "WATCHDOG_PID": "1", "PATH": "/bin"}
     Manager(environment)
     assert environment == {"PATH": "/bin"}
+
+
+def test_a_new_program_in_the_process_gets_the_removed_variables(notify_socket):
+    server, address = notify_socket
+    environment = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "8000000", "WATCHDOG_PID": str(os.getpid())}
+    manager = Manager({**environment, "PATH": "/bin"})
+    assert manager.variables == environment
+    # The same pid may notify, and feeds the watchdog
+    again = Manager(dict(manager.variables))
+    again.ready("serves nba")
+    again.beat()
+    assert received(server) == ["READY=1\nSTATUS=serves nba", "WATCHDOG=1"]
+
+
+def test_a_reload_names_its_time_by_the_clock_of_systemd(notify_socket):
+    server, address = notify_socket
+    before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    Manager({"NOTIFY_SOCKET": address}).reloading("reading")
+    reloading, at, status = received(server)[0].splitlines()
+    assert (reloading, status) == ("RELOADING=1", "STATUS=reading")
+    name, _, microseconds = at.partition("=")
+    assert name == "MONOTONIC_USEC"
+    assert before <= int(microseconds) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
 
 
 def test_the_watchdog_is_fed_every_quarter_of_its_interval_however_often_the_loop_runs(
@@ -92,7 +116,7 @@ def test_the_status_shows_why_a_pipeline_file_is_refused(notify_socket, tmp_path
     server, address = notify_socket
     (tmp_path / "p.toml").write_text('name = "p"\nwarehouse = { kind = "lake", path = "lake" }\nphases = 1\n')
     monkeypatch.setenv("NOTIFY_SOCKET", address)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     chosen = settings(pipeline=str(tmp_path / "p.toml"), state_dir=str(tmp_path / "state"), environment={})
     try:
         with pytest.raises(PipelineError):

@@ -6,11 +6,9 @@ import contextlib
 import faulthandler
 import logging
 import os
-import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from types import FrameType
 
 import click
 
@@ -24,8 +22,10 @@ from backfilld.api.notifications.webhook import Notifier
 from backfilld.daemon.container_environment import jobs_end_with_daemon
 from backfilld.daemon.events import AttemptEnded, AttemptStarted, DateMoved, Event, ForeignWrites, Incident
 from backfilld.daemon.host_limits import raise_open_files
+from backfilld.daemon.pipeline_reload import PipelineReload
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import Settings, settings
+from backfilld.daemon.signals import Signals
 from backfilld.daemon.systemd import Manager
 from backfilld.state.errors import BackfilldError, UserError
 from backfilld.state.formatting import first_line, format_date_ranges
@@ -71,8 +71,9 @@ def serve(
 ) -> None:
     """Run the daemon until SIGTERM.
 
-    A second signal ends it at once. Running jobs continue either way, and the next start adopts them; in a
-    container they end with it.
+    SIGHUP reads the pipeline file again; a file with mistakes is refused, and the earlier one stays in force.
+    A second signal to stop ends the daemon at once. Running jobs continue in each case, and the next start
+    adopts them; in a container they end with the daemon.
     """
     logging.basicConfig(level=logging.INFO, handlers=[logging_config.handler()])
     for noisy in ("apscheduler", "alembic", "waitress"):
@@ -92,33 +93,25 @@ def serve(
 
 
 def run(chosen: Settings) -> None:
-    """Start in order (state, recovery, API), wait for a signal, stop in the opposite order."""
+    """Start in order (state, recovery, API), wait for a signal, stop in the opposite order.
+
+    A changed pipeline file then starts the daemon anew in the same process: one code path applies it, and no
+    thread, connection or cache of the old file can survive.
+    """
     raise_open_files()
     faulthandler.enable()  # prints the stacks of all threads if a watchdog aborts the process
     manager = Manager()
     container = jobs_end_with_daemon(manager.unit)
     outlook = "running jobs end with this container" if container else "running jobs continue"
-    # Not a threading.Event: the wait that the signal interrupts may hold its lock.
-    stopping = False
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        nonlocal stopping
-        if stopping:
-            # Flush nothing and wait for no thread: the orderly stop takes too long, and an interpreter
-            # that exits under its threads aborts. The next start recovers as after a kill.
-            os.write(2, f"second {signal.Signals(number).name}: ending at once\n".encode())
-            os._exit(1)
-        log.info("%s: stopping; %s", signal.Signals(number).name, outlook)
-        stopping = True
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
+    signals = Signals(outlook)
+    signals.handle()
     manager.status("opening the state database")
     metrics = Metrics()
     service = _open(chosen, metrics, manager)
     notifier = _notifier(chosen, service, metrics)
+    reload = PipelineReload(service.context)
     notes = notifier.health_notes if notifier else dict
-    app = create_app(service, metrics, health_notes=notes)
+    app = create_app(service, metrics, health_notes=lambda: {**reload.health_notes(), **notes()})
     with _threads_and_memory():
         server = Server(app, chosen.host, chosen.port, guard_of(app).identify)
     manager.status("adopting running jobs")
@@ -130,19 +123,34 @@ def run(chosen: Settings) -> None:
     address = f"serves {service.pipeline.name} at http://{replace(chosen, port=server.port).listen}"
     log.info("backfilld %s", address)
     manager.ready(address)
-    # An endless wait would miss a signal that arrives just before it, or in another thread.
-    while not stopping and server.alive:
-        time.sleep(SIGNAL_POLL_SECONDS)
-    manager.stopping(f"stopping; {outlook}")
+    start_anew = _wait(signals, server, reload, manager, address)
+    if not start_anew:
+        manager.stopping(f"stopping; {outlook}")
     server.close()
     if notifier:
         notifier.stop()
     service.stop()
+    if start_anew and not signals.stopping:
+        log.info("starting anew with the changed pipeline file; running jobs continue")
+        signals.start_anew(manager.variables)
     log.info("stopped")
-    if not stopping:
+    if not signals.stopping:
         raise DaemonFailed(
             "the HTTP server has ended by itself; running jobs continue, start the daemon again"
         )
+
+
+def _wait(signals: Signals, server: Server, reload: PipelineReload, manager: Manager, address: str) -> bool:
+    """Wait for a signal to stop or the end of the server. True if a changed pipeline file is to be used."""
+    # An endless wait would miss a signal that arrives just before it, or in another thread.
+    while not signals.stopping and server.alive:
+        if signals.take_reload():
+            manager.reloading("reading the pipeline file again")
+            if reload.accept():
+                return True
+            manager.ready("; ".join([address, *(f"{n}: {t}" for n, t in reload.health_notes().items())]))
+        time.sleep(SIGNAL_POLL_SECONDS)
+    return False
 
 
 @contextlib.contextmanager

@@ -1,0 +1,112 @@
+"""A real daemon reads its pipeline file again while a real job runs."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+import requests
+
+from tests.acceptance.daemon import Daemon, daemon
+from tests.acceptance.notify_listener import Listener
+from tests.timeouts import PATIENCE
+
+DAY = "2021-10-19"
+PIPELINE = """
+name = "small"
+warehouse = { kind = "lake", path = "lake" }
+
+[jobs]
+max_attempts = 1
+confirm_after = "0s"
+
+[[phase]]
+name = "raw"
+
+[[phase.processor]]
+name = "box"
+table = "nba.box"
+command = ["sh", "job.sh", "{date}"]
+expect.rows = [1, 9]
+"""
+# It writes three rows once it may go on.
+JOB = """
+echo "$1" >> runs
+while [ ! -e go ]; do sleep 0.2; done
+mkdir -p "lake/nba/box/date=$1"
+cp three.parquet "lake/nba/box/date=$1/part-0.parquet"
+"""
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[Daemon, Listener]]:
+    """A daemon under a service manager, with a job that waits for the file `go`."""
+    listener = Listener(tmp_path / "notify")
+    with daemon(tmp_path / "d", start=False) as one:
+        one.more_environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "60000000"}
+        one.pipeline.write_text(PIPELINE)
+        (one.folder / "job.sh").write_text(JOB)
+        duckdb.sql(f"COPY (SELECT * FROM range(3)) TO '{one.folder / 'three.parquet'}' (FORMAT parquet)")
+        one.start()
+        yield one, listener
+    listener.close()
+
+
+def notes(one: Daemon) -> str:
+    return requests.get(f"http://127.0.0.1:{one.port}/readyz?verbose", timeout=PATIENCE).text
+
+
+def children(pid: int) -> list[str]:
+    """The states of a process's children; Z is one that was not reaped."""
+    pids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] for child in pids]
+
+
+def test_a_reload_refuses_a_wrong_file_and_applies_a_right_one_while_a_job_runs(
+    served: tuple[Daemon, Listener],
+) -> None:
+    one, listener = served
+    assert one.process is not None
+    pid = one.process.pid
+    number = one.enqueue(DAY, DAY)
+    one.wait_for((one.folder / "runs").exists, "running")
+    # When a file with a mistake is read
+    one.pipeline.write_text(PIPELINE.replace("expect.rows", "expect.row"))
+    listener.lines.clear()
+    one.process.send_signal(signal.SIGHUP)
+    listener.wait_for("READY=1")
+    # Then it is refused, with the reason where operators look for it, and the daemon serves as before
+    assert listener.lines[0] == "RELOADING=1"
+    assert "unknown key 'row'; did you mean 'rows'?" in listener.lines[-1]
+    assert "[!] pipeline file: refused at " in notes(one)
+    assert one.ready() == "ok\n"
+    # When one is read that expects more rows, and the signal comes more than once
+    one.pipeline.write_text(PIPELINE.replace("[1, 9]", "[5, 9]"))
+    listener.lines.clear()
+    one.process.send_signal(signal.SIGHUP)
+    listener.wait_for("STATUS=reading the pipeline file again")
+    one.process.send_signal(signal.SIGHUP)
+    listener.wait_for("STATUS=adopting running jobs")
+    listener.wait_for("READY=1")
+    # Then the same process serves, the job runs on, and nothing is refused any more
+    assert one.process.poll() is None
+    assert len(children(pid)) == 1
+    assert "pipeline file" not in notes(one)
+    # When the job ends
+    (one.folder / "go").touch()
+    one.finish(number)
+    # Then it ran once, its end was seen, and its three rows are judged by the new file
+    shown = one.client.get(f"/v1/dates/{DAY}")
+    assert shown["outcome"] == "exhausted"
+    assert "3 of at least 5 rows" in shown["reason"]
+    assert [(a["status"], a["exit_code"]) for a in shown["attempts"]] == [("exited", 0)]
+    assert (one.folder / "runs").read_text().split() == [DAY]
+    assert children(pid) == []
+    # And the audit has both reloads
+    changed, refused = one.client.get("/v1/audit", action="reload")["items"]
+    assert changed["after"] == {"changed": ["phase[raw].processor[box].expect.rows"]}
+    assert "unknown key 'row'" in refused["after"]["refused"][0]
+    assert one.signal(signal.SIGTERM) == 0
