@@ -18,6 +18,9 @@ CONSTRAINTS := constraints.txt
 # Debian packages that some tests need; make test-packages installs those that are missing, as root or by sudo.
 SYSTEM_PACKAGES := chromium postgresql prometheus systemd
 
+# The tests start hundreds of processes, and each would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-packages test-all test-hosts check lint format docs simulate setup lock system-packages clean
 
