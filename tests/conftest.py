@@ -16,6 +16,8 @@ PACKAGED = frozenset({"chromium", "postgresql_server"})
 """Fixtures whose servers come from Debian packages."""
 COSTLY = frozenset({"cluster", "every_case", "filled", "opened", "wheel"})
 """Fixtures of a module that take seconds: tests that share one run in the same worker."""
+BIGQUERY_FOLDERS = frozenset({"conformance", "integration"})
+"""Their tests of BigQuery share one emulator in one worker: it uses a tenth of a core while it is idle."""
 POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.packages)
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -36,7 +38,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = set(getattr(item, "fixturenames", ()))
         if PACKAGED & fixtures:
             item.add_marker(pytest.mark.packages)
-        if COSTLY & fixtures:
+        if "bigquery" in item.nodeid.lower() and BIGQUERY_FOLDERS & set(item.path.parts):
+            item.add_marker(pytest.mark.xdist_group("bigquery"))
+        elif COSTLY & fixtures:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
