@@ -45,11 +45,13 @@ def format_bytes(amount: int) -> str:
 
 
 def format_attempt_result(status: str, exit_code: int | None, verdict: str | None, reason: str) -> str:
-    """How the job ended, and what it left: `exit 0 · 2 of 14 rows`, `exit 0 · no rows`, `timed out`.
+    """How the job ended, and what it left: `exit 0 · 2 of 14 rows`, `timed out, exit 143 · no rows`.
 
     `verdict` is None while the warehouse has not been queried since.
     """
-    job = f"exit {exit_code}" if exit_code is not None else status.replace("_", " ")
+    exited = f"exit {exit_code}" if exit_code is not None else ""
+    ended = "" if status == "exited" and exited else status.replace("_", " ")
+    job = ", ".join(filter(None, [ended, exited]))
     if verdict is None:
         return job
     return f"{job} · {_LEFT.get(verdict) or reason or verdict.replace('_', ' ')}"

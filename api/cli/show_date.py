@@ -44,7 +44,7 @@ def _head(date: Json) -> Iterator[Text]:
     reason = f": {sanitize_line(date['reason'])}" if date["reason"] else ""
     yield Text.assemble((date["date"], "bold"), "  ", state, outcome, reason)
     about = [
-        f"season {date['season']}, day {date['season_day']}" if date["season"] else "out of season",
+        f"season {date['season']}, day {date['season_day']}" if date["season"] else "",
         format_counts(date["counts"]),
         f"backfill {date['backfill_id']}" if date["backfill_id"] is not None else "",
     ]

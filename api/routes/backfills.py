@@ -65,7 +65,7 @@ def create_backfill(service: DaemonService, *, body: NewBackfill, header: reques
 def list_backfills(service: DaemonService, *, query: requests.BackfillsPage) -> responses.Backfills:
     """Backfills, newest first."""
     with service.context.db.read() as tx:
-        rows = backfills.page(tx, below=query.cursor, limit=query.limit + 1)
+        rows = backfills.page(tx, below=query.cursor, limit=query.limit + 1, live=query.live)
         items = [serializers.backfill(tx, service.context, row) for row in rows[: query.limit]]
     return responses.Backfills(items=items, next_cursor=next_cursor("id", rows, query.limit))
 

@@ -99,9 +99,10 @@ class Page(StrictModel):
 
 
 class BackfillsPage(Page):
-    """A page of backfills, newest first."""
+    """A page of backfills, newest first. `live`: only those with live dates or running jobs, or the rest."""
 
     cursor: NumberCursor | None = None
+    live: Flag | None = None
 
 
 class BackfillDatesPage(Page):

@@ -41,8 +41,8 @@ def recorded_dates(
     before = _state_counts(tx, chosen)
     yield
     after = {**_state_counts(tx, chosen), **facts}
-    if outputs := sum(map(len, chosen.values())):
-        after["outputs"] = outputs
+    if outputs := Counter(name for names in chosen.values() for name in names):
+        after["outputs"] = dict(outputs)
     audit.record(tx, by, action, target, before=before, after=after, now=context.now())
 
 

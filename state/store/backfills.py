@@ -86,9 +86,11 @@ def by_key(tx: Connection, key: str) -> tuple[int, str] | None:
     return (row.id, row.request_hash) if row else None
 
 
-def page(tx: Connection, *, below: int | None, limit: int) -> list[BackfillRow]:
-    """Up to `limit` backfills, newest first, with ids below `below`."""
+def page(tx: Connection, *, below: int | None, limit: int, live: bool | None = None) -> list[BackfillRow]:
+    """Up to `limit` backfills, newest first, with ids below `below`; of those with live work, or without."""
     query = select(backfills).order_by(backfills.c.id.desc()).limit(limit)
+    if live is not None:
+        query = query.where(_HAS_WORK if live else ~_HAS_WORK)
     if below is not None:
         query = query.where(backfills.c.id < below)
     return [row_mappers.backfill(row) for row in tx.execute(query)]

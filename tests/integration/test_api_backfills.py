@@ -126,6 +126,15 @@ def test_lists_of_backfills_are_paged_newest_first(api: Api) -> None:
     assert [[item["id"] for item in page] for page in pages] == [[5, 4], [3, 2], [1]]
 
 
+def test_a_backfill_with_live_dates_is_listed_apart_from_all_that_have_ended(api: Api) -> None:
+    first = api.enqueue("2021-10-19")
+    api.post("/v1/backfills/1/pause")
+    for _ in range(3):
+        api.enqueue("2021-10-15")
+    assert [row["id"] for row in api.get("/v1/backfills?live=true")["items"]] == [first]
+    assert [row["id"] for row in api.get("/v1/backfills?live=false&limit=2")["items"]] == [4, 3]
+
+
 def test_the_dates_of_a_backfill_are_paged_and_say_where_they_stand(api: Api) -> None:
     # Given a backfill of which one date is done and one is not expected
     number = api.enqueue("2021-10-18", "2021-10-19")

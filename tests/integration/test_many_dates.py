@@ -131,7 +131,7 @@ def test_every_missing_output_of_a_range_is_accepted_with_one_reason(api):
     }
     (entry,) = api.get("/v1/audit?limit=1")["items"]
     assert (entry["action"], entry["target"]) == ("accept", "2021-10-19..2021-10-20")
-    assert entry["after"] == {"states": {"pending": 2}, "outputs": 2, "reason": "lost"}
+    assert entry["after"] == {"states": {"pending": 2}, "outputs": {"box": 2}, "reason": "lost"}
     api.world.run()
     assert [api.get(f"/v1/dates/{date}")["outcome"] for date in FAILED] == ["waived", "waived"]
 

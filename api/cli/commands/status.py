@@ -29,6 +29,8 @@ from backfilld.state.rules.outcome import Outcome
 
 MAX_FAILURES = 5
 """The most failed dates that `status` shows one by one."""
+_MAX_BACKFILLS = 10
+"""The most live backfills that `status` shows, and the most others."""
 COLUMNS = ("date", "state", "outcome", "reason", "waiting_on", "backfill_id", "regressed", "stale")
 """The columns of `list --csv`, which are fields of the API."""
 
@@ -57,10 +59,11 @@ def print_date(date: Json) -> None:
 
 
 def _print_everything(client: Client, as_json: bool) -> None:
-    """Print the overall status, the first failed dates and the latest backfills."""
+    """Print the overall status, the first failed dates, the live backfills and the latest others."""
     view = take_snapshot(client)
     failed = client.get("/v1/dates", state="failed", limit=MAX_FAILURES)["items"]
-    backfills = client.get("/v1/backfills", limit=10)["items"]
+    live = client.get("/v1/backfills", live="true", limit=_MAX_BACKFILLS)["items"]
+    backfills = live + client.get("/v1/backfills", live="false", limit=_MAX_BACKFILLS)["items"]
     if as_json:
         document = {"progress": view.progress, "activity": view.activity}
         print_json(document | {"failed": failed, "backfills": backfills})
