@@ -31,6 +31,8 @@ SAMPLE = 2000
 """The rate uses at most this many of the latest ends."""
 SHORTEST_SECONDS = 60.0
 """A rate needs at least this many seconds between the first end and now."""
+_WITHOUT_PACE = (WaitReason.EARLIER_DATE, WaitReason.HELD, WaitReason.WINDOW, WaitReason.UNSELECTED)
+"""Waits that end at no pace: where all dates that are left wait so, there is no estimate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +125,6 @@ def progress(tx: Transaction, context: EngineContext) -> Progress:
     waiting = _sums((c.waiting, c.n) for c in counts if c.waiting and c.state not in FINAL)
     active_holds = holds.all_holds(tx)
     live = sum(n for state, n in states.items() if state not in FINAL)
-    paused = waiting.get(WaitReason.PAUSED, 0)
     return Progress(
         now=now,
         states=states,
@@ -143,10 +144,7 @@ def progress(tx: Transaction, context: EngineContext) -> Progress:
         eta=estimate(
             reporting.pace(tx, now - WINDOW_SECONDS, SAMPLE),
             live=live,
-            paused=paused,
-            behind_earlier=waiting.get(WaitReason.EARLIER_DATE, 0),
-            held=waiting.get(WaitReason.HELD, 0),
-            closed=waiting.get(WaitReason.WINDOW, 0),
+            waiting=waiting,
             holds=active_holds,
             now=now,
         ),
@@ -154,37 +152,23 @@ def progress(tx: Transaction, context: EngineContext) -> Progress:
 
 
 def estimate(
-    pace: Pace,
-    *,
-    live: int,
-    paused: int,
-    holds: Sequence[HoldRow],
-    now: float,
-    behind_earlier: int = 0,
-    held: int = 0,
-    closed: int = 0,
+    pace: Pace, *, live: int, waiting: Mapping[str, int], holds: Sequence[HoldRow], now: float
 ) -> Eta:
-    """The rate, and the end of the live dates at this rate.
-
-    `paused` of them belong to paused or stopped backfills, `behind_earlier` wait for an earlier date, `held`
-    for the release of a processor or table, `closed` for the opening of a window.
-    """
+    """The rate, and the end of the live dates at this rate. `waiting`: how many of them wait for what."""
     rate, basis = _rate(pace, now)
-    by_kind = {hold.kind: hold for hold in holds}
-    waits = {"behind_earlier": behind_earlier, "held": held, "closed": closed}
-    why = _why_unknown(by_kind, live=live, paused=paused, **waits)
+    why = _why_unknown({hold.kind: hold for hold in holds}, live, waiting)
     if why or rate is None:
         return Eta(rate_per_hour=rate, at=None, method=why or f"unknown: {basis}")
+    paused = waiting.get(WaitReason.PAUSED, 0)
     left = live - paused
     excluded = f"; {pluralize(paused, 'date')} of paused or stopped backfills not counted" if paused else ""
     method = f"{pluralize(left, 'date')} left at {rate:.1f} an hour: {basis}{excluded}"
     return Eta(rate_per_hour=rate, at=now + left / rate * 3600, method=method)
 
 
-def _why_unknown(
-    by_kind: Mapping[str, HoldRow], *, live: int, paused: int, behind_earlier: int, held: int, closed: int
-) -> str:
+def _why_unknown(by_kind: Mapping[str, HoldRow], live: int, waiting: Mapping[str, int]) -> str:
     """Why the rate does not give an end; empty where it does."""
+    paused = waiting.get(WaitReason.PAUSED, 0)
     if not live:
         return "nothing is left to do"
     if "all" in by_kind:
@@ -193,17 +177,20 @@ def _why_unknown(
         return f"unknown while the warehouse cannot be asked: {by_kind['warehouse'].reason}"
     if live == paused:
         return f"unknown: {pluralize(paused, 'date')} left, all of paused or stopped backfills"
-    if live - paused <= behind_earlier + held + closed:
-        left, cause = pluralize(live - paused, "date"), _stuck_on(by_kind, behind_earlier, held, closed)
-        return f"unknown: {left} left, all {cause}"
+    waits = {reason: waiting.get(reason, 0) for reason in _WITHOUT_PACE}
+    if live - paused <= sum(waits.values()):
+        return f"unknown: {pluralize(live - paused, 'date')} left, all {_stuck_on(by_kind, waits)}"
     return ""
 
 
-def _stuck_on(by_kind: Mapping[str, HoldRow], behind_earlier: int, held: int, closed: int) -> str:
-    """What keeps all dates that are left back: holds, closed windows, or earlier dates."""
-    if closed:
-        others = ", held or behind an earlier date" if behind_earlier or held else ""
+def _stuck_on(by_kind: Mapping[str, HoldRow], waits: Mapping[WaitReason, int]) -> str:
+    """What keeps all dates that are left back: windows, holds, unselected outputs, or earlier dates."""
+    held, behind_earlier = waits[WaitReason.HELD], waits[WaitReason.EARLIER_DATE]
+    others = ", held or behind an earlier date" if behind_earlier or held else ""
+    if waits[WaitReason.WINDOW]:
         return f"behind a closed window{others}"
+    if waits[WaitReason.UNSELECTED]:
+        return f"without an output that no backfill has selected{others}"
     if not held:
         return "behind an earlier date that is not satisfied"
     hold = by_kind.get("processor") or by_kind.get("table")

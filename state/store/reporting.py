@@ -45,7 +45,7 @@ class Cell(NamedTuple):
 def pace(tx: Connection, since: float, sample: int) -> Pace:
     """How dates have ended after `since`, by the latest `sample` of them; the cost does not grow beyond that.
 
-    Dates on which nothing was expected ended without work and do not count.
+    Dates on which nothing was expected, and cancelled ones, ended without their work and do not count.
     """
     latest = (
         select(dates.c.ended_at, dates.c.outcome)
@@ -54,7 +54,7 @@ def pace(tx: Connection, since: float, sample: int) -> Pace:
         .limit(sample)
         .subquery()
     )
-    worked = latest.c.outcome != Outcome.NOT_EXPECTED.value
+    worked = latest.c.outcome.not_in([Outcome.NOT_EXPECTED.value, Outcome.CANCELLED.value])
     count = func.count()
     query = select(
         count.label("all"),

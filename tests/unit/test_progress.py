@@ -6,6 +6,7 @@ import pytest
 
 from backfilld.daemon.reports.progress import SAMPLE, Eta, estimate
 from backfilld.state.records import HoldRow
+from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store.reporting import Pace
 
 NOW = 1_760_000_000.0
@@ -22,7 +23,9 @@ def hold(kind: str, reason: str = "") -> HoldRow:
 
 
 def eta(seen: Pace, *, live: int = 10, holds: tuple[HoldRow, ...] = (), **waiting: int) -> Eta:
-    return estimate(seen, live=live, paused=waiting.pop("paused", 0), holds=holds, now=NOW, **waiting)
+    """The estimate, with the numbers of dates by the value of their wait reason."""
+    known = {WaitReason(reason): n for reason, n in waiting.items()}
+    return estimate(seen, live=live, waiting=known, holds=holds, now=NOW)
 
 
 def test_the_rate_is_that_of_the_last_hour_and_says_so() -> None:
@@ -59,11 +62,23 @@ def test_too_little_is_no_rate(seen: Pace, why: str) -> None:
 
 def test_dates_behind_closed_windows_have_no_estimate() -> None:
     seen = pace(31, minutes=60)
-    assert eta(seen, closed=10).method == "unknown: 10 dates left, all behind a closed window"
-    assert eta(seen, closed=4, behind_earlier=6).method == (
+    assert eta(seen, window=10).method == "unknown: 10 dates left, all behind a closed window"
+    assert eta(seen, window=4, earlier_date=6).method == (
         "unknown: 10 dates left, all behind a closed window, held or behind an earlier date"
     )
-    assert eta(seen, closed=9).at is not None
+    assert eta(seen, window=9).at is not None
+
+
+def test_dates_that_lack_an_unselected_output_have_no_end() -> None:
+    seen = pace(31, minutes=60)
+    lacking = "all without an output that no backfill has selected"
+    assert eta(seen, unselected=10).method == f"unknown: 10 dates left, {lacking}"
+    assert eta(seen, unselected=3, earlier_date=7).method == (
+        f"unknown: 10 dates left, {lacking}, held or behind an earlier date"
+    )
+    # With some behind a window too, it is the window that opens by itself
+    assert eta(seen, unselected=3, window=7).method == "unknown: 10 dates left, all behind a closed window"
+    assert eta(seen, unselected=9).at is not None
 
 
 def test_dates_of_paused_backfills_are_not_counted_and_that_is_said() -> None:
@@ -79,7 +94,7 @@ def test_dates_of_paused_backfills_are_not_counted_and_that_is_said() -> None:
         ({"holds": (hold("all"),)}, "unknown while everything is paused"),
         ({"live": 7, "paused": 7}, "unknown: 7 dates left, all of paused or stopped backfills"),
         (
-            {"live": 9, "paused": 2, "behind_earlier": 7},
+            {"live": 9, "paused": 2, "earlier_date": 7},
             "unknown: 7 dates left, all behind an earlier date that is not satisfied",
         ),
         ({"holds": (hold("warehouse", "timeout"),)}, "unknown while the warehouse cannot be asked: timeout"),
@@ -95,7 +110,7 @@ def test_where_every_live_date_is_held_there_is_no_end_and_the_hold_is_the_reaso
     all_held = eta(pace(31, minutes=60), live=10, held=10, holds=(breaker,))
     assert all_held.at is None
     assert all_held.method == f"unknown: 10 dates left, all held: {breaker.reason}"
-    behind = eta(pace(31, minutes=60), live=10, held=2, behind_earlier=8, holds=(breaker,))
+    behind = eta(pace(31, minutes=60), live=10, held=2, earlier_date=8, holds=(breaker,))
     assert behind.method == f"unknown: 10 dates left, all held, or behind one that is: {breaker.reason}"
     # And with one date that can go on, there is one
     assert eta(pace(31, minutes=60), live=10, held=9, holds=(breaker,)).at is not None
