@@ -195,7 +195,7 @@ class Advancer:
         """The decision of the gate. Earlier dates are read only where it would open or a job would start."""
         owners, first_phase = batch.owners[walk.row.date], stage.phase is self._pipeline.phase[0]
         selected = selected_now(walk.row, owners, date_checks)
-        needed = needed_now(self._pipeline, selected)
+        needed = needed_now(self._pipeline, selected, batch.days.get(walk.row.date))
         context = GateContext(
             now=self._context.now(),
             entered_at=walk.entered_at,

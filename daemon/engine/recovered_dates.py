@@ -101,7 +101,7 @@ def _fails_again(
         sources=owners.sources,
         first_phase=stage.phase is context.pipeline.phase[0],
         selected=selected,
-        needed=needed_now(context.pipeline, selected),
+        needed=needed_now(context.pipeline, selected, None),
     )
     return isinstance(decide(stage, checks, gate_context), Fail)
 

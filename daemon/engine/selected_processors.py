@@ -9,6 +9,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, DateRow
+from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.needs import Span
 from backfilld.state.rules.selection import downstream, upstream
@@ -30,9 +31,16 @@ def selected_now(
     return selected | {name for name, check in date_checks.items() if check.stale_at is not None}
 
 
-def needed_now(pipeline: Pipeline, selected: frozenset[str] | None) -> frozenset[str]:
-    """The unselected processors whose output of the same date a selected one is computed from."""
-    return frozenset() if selected is None else frozenset(upstream(pipeline, selected, same_date=True))
+def needed_now(pipeline: Pipeline, selected: frozenset[str] | None, day: Day | None) -> frozenset[str]:
+    """The unselected processors whose output of the same date a selected one is computed from.
+
+    A selected processor without output on the day needs none; where the day is None, that is unknown.
+    """
+    if selected is None:
+        return frozenset()
+    known = [p for p in pipeline.processors.values() if p.name in selected]
+    names = [p.name for p in known if day is None or pipeline.expects(p, day)]
+    return frozenset(upstream(pipeline, names, same_date=True)) - selected
 
 
 def waited_for(

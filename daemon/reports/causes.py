@@ -121,7 +121,7 @@ class CauseReader:
         pipeline = self._context.pipeline
         stage = pipeline.stage[row.state]
         selected = selected_now(row, owners, stored)
-        needed = needed_now(pipeline, selected)
+        needed = needed_now(pipeline, selected, day)
         for other in (stage, *pipeline.stages[self._context.machine.after(stage, day) :][:1]):
             here = waited_for(other.processors, selected, needed)
             if missing := self._upstream.missing_of(here, day, stored):

@@ -1,5 +1,7 @@
 """Requests that run only some processors: no gate is loosened, and what they leave behind is named."""
 
+import datetime as dt
+
 import pytest
 
 from backfilld.daemon.reports import stuck
@@ -10,6 +12,8 @@ from tests.factories import phase, pipeline, processor
 from tests.simulation.external_events import retry_marked
 from tests.simulation.season import OPENER, SEASON
 from tests.simulation.world import ME, Work, World
+
+DAY = dt.timedelta(days=1)
 
 
 @pytest.fixture
@@ -67,6 +71,24 @@ def test_a_missing_upstream_that_is_not_selected_is_waited_for_by_name_and_is_st
     assert row.waiting_text.endswith(f"backfilld enqueue {OPENER} --select lines")
     with world.db.read() as tx:
         assert stuck.status(tx, world.context, backfills.get(tx, receipt.id))[0] == "stuck"
+
+
+@pytest.mark.parametrize("limit", [{"since": OPENER + DAY}, {"until": OPENER - DAY}])
+def test_a_selected_processor_without_output_on_the_date_waits_for_nothing(tmp_path, limit):
+    # Given a processor that has output on other dates only, and nothing of what it is computed from
+    shape = pipeline(
+        phase("raw", processor("box")), phase("analytics", processor("team"), processor("player", **limit))
+    )
+    found = World(shape, SEASON, tmp_path)
+    # When it alone is requested
+    select(found, "player")
+    found.run()
+    # Then the date is done as far as that, and no job has run
+    assert (found.dates()[OPENER].outcome, launched(found)) == ("selected", [])
+    # But one that has output waits for it by name, whatever else is selected
+    select(found, "player", "team")
+    found.run()
+    assert found.dates()[OPENER].waiting == "unselected"
 
 
 def test_an_unselected_upstream_that_another_scheduler_writes_is_found(world):

@@ -82,13 +82,12 @@ class _Simulator:
         self._machine = Machine(pipeline)
         self._seen = snapshot
         self._options = options
-        self._needed = needed_now(pipeline, options.selected)
+        self._needed: frozenset[str] = frozenset()
         self._context = GateContext(
             now=snapshot.asked_at,
             entered_at=snapshot.asked_at,
             sources=options.sources,
             selected=options.selected,
-            needed=self._needed,
             held=unusable,
         )
         self._graph = pipeline.needs.starting(snapshot.start)
@@ -99,6 +98,8 @@ class _Simulator:
 
     def run_date(self, day: Day) -> None:
         """Take one date through its states, as far as it gets."""
+        self._needed = needed_now(self._pipeline, self._options.selected, day)
+        self._context = replace(self._context, needed=self._needed)
         checks = dict(self._seen.checks[day.date])
         if self._options.force:
             checks = {name: self._forced(check) for name, check in checks.items()}
