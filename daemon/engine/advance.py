@@ -54,8 +54,14 @@ class Advancer:
         with self._context.db.write() as tx:
             due = dates.due(tx, self._context.now(), self._context.batch)
             batch = self._read(tx, due)
+            # Admissions first: they reset outputs that other dates of the batch may need.
             for row in due:
-                self._process(batch, row)
+                if row.state == PENDING:
+                    self._process(batch, row)
+            self._store_admissions(batch)
+            for row in due:
+                if row.state != PENDING:
+                    self._process(batch, row)
             self._finish(batch)
         self._context.emit_all(batch.events)
         return len(due)
@@ -76,14 +82,17 @@ class Advancer:
             ),
         )
 
+    def _store_admissions(self, batch: AdvanceBatch) -> None:
+        tx, now, admitted = batch.tx, self._context.now(), batch.admitted
+        again = stale_dates.rewritten(tx, self._pipeline, admitted)
+        readmitted = transitions.readmitted(tx, admitted)
+        forced = forced_pairs(self._pipeline, admitted, batch.owners)
+        check_resets.reset_for(tx, admitted, self._pipeline.processors, now, again, readmitted, forced)
+        interests.admitted(tx, [row.date for row in admitted])
+
     def _finish(self, batch: AdvanceBatch) -> None:
         tx, now = batch.tx, self._context.now()
         dates.set_waiting(tx, batch.waits)  # first: later writes may make some of them due again
-        again = stale_dates.rewritten(tx, self._pipeline, batch.admitted)
-        readmitted = transitions.readmitted(tx, batch.admitted)
-        forced = forced_pairs(self._pipeline, batch.admitted, batch.owners)
-        check_resets.reset_for(tx, batch.admitted, self._pipeline.processors, now, again, readmitted, forced)
-        interests.admitted(tx, [row.date for row in batch.admitted])
         stale_dates.clear(tx, self._context, batch.ended)
         mark_unselected_stale(tx, self._context, batch.ended, batch.owners)
         dependents = sorted(row.date for row in (*batch.admitted, *batch.unchecked))

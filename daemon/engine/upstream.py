@@ -36,7 +36,7 @@ def needs_graph(tx: Transaction, pipeline: Pipeline) -> NeedsGraph:
 class UpstreamReader:
     """Reads the missing upstream of dates in one transaction.
 
-    What it read once serves all dates: in a transaction, needed outputs only become satisfied.
+    What it read once serves all dates: after the admissions of a transaction, outputs only become satisfied.
     """
 
     def __init__(self, tx: Transaction, context: EngineContext, until: dt.date = dt.date.min) -> None:
