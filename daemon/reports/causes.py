@@ -20,7 +20,7 @@ from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.shared_dates import Ownership
-from backfilld.state.rules.verdict import UNCERTAIN
+from backfilld.state.rules.verdict import UNCERTAIN, Verdict
 from backfilld.state.store import calendar_days, checks, dates, holds
 from backfilld.state.store.database import Transaction
 
@@ -141,15 +141,28 @@ class CauseReader:
             return Cause(f"blocked by {date}, which failed: {row.reason}; {command}", needs_operator=True)
         if row is None:
             text = f"blocked by {date}, which was never enqueued: {shown}; backfilld enqueue {date}"
-            return Cause(text, _is_decided(check))
+            return Cause(text, self._is_decided(processor, by_name))
         if row.state == DONE:
             text = f"blocked by {date}, which is done, but {shown}; backfilld retry {date}"
-            return Cause(text, _is_decided(check))
+            return Cause(text, self._is_decided(processor, by_name))
         inner = self.cause(row)
         if row.waiting == WaitReason.EARLIER_DATE and inner.text:
             return inner
         because = f": {inner.text}" if inner.text else ""
         return Cause(f"blocked by {date} in {row.state}: {shown}{because}", inner.needs_operator)
+
+    def _is_decided(self, processor: str, by_name: Mapping[str, CheckRow]) -> bool:
+        """Whether the warehouse has answered, so that it is not asked again soon.
+
+        An output that is unknown because the one it is compared with is not satisfied stays so.
+        """
+        check, known = by_name.get(processor), self._context.pipeline.processors.get(processor)
+        if check is None or check.asked_at is None or check.verdict not in UNCERTAIN:
+            return check is not None and check.asked_at is not None
+        ratio = known.expect.ratio if known is not None and check.verdict is Verdict.UNKNOWN else None
+        if ratio is None or ratio.of not in by_name or by_name[ratio.of].satisfied:
+            return False
+        return self._is_decided(ratio.of, by_name)
 
 
 def held_by_operator(active_holds: Sequence[HoldRow]) -> dict[WaitReason, str]:
@@ -164,8 +177,3 @@ def held_by_operator(active_holds: Sequence[HoldRow]) -> dict[WaitReason, str]:
             text = f"the warehouse is held by {hold.actor}{reason}; backfilld release warehouse"
             found |= dict.fromkeys(_UNDER_WAREHOUSE_HOLD, text)
     return found
-
-
-def _is_decided(check: CheckRow | None) -> bool:
-    """Whether the warehouse has answered, so that it is not asked again soon."""
-    return check is not None and check.asked_at is not None and check.verdict not in UNCERTAIN

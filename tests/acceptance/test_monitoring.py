@@ -78,7 +78,7 @@ def break_down(one, seen):
         misbehaviour.switch(one.lake, source, None, misbehaviour.WELL)
     misbehaviour.switch(one.lake, "nbac_team_boxscore", None, "fail")
     one.enqueue("2021-10-19", "2021-10-21")
-    for name in ("BackfilldDatesFailed", "BackfilldProcessorPaused"):
+    for name in ("BackfilldDatesFailed", "BackfilldProcessorPaused", "BackfilldStuck"):
         seen.wait_for(firing(name))
     # When a date that was done no longer is, and a table waits for its quota day
     one.finish(one.enqueue("2021-10-17", "2021-10-17"))
