@@ -78,8 +78,11 @@ def break_down(one, seen):
         misbehaviour.switch(one.lake, source, None, misbehaviour.WELL)
     misbehaviour.switch(one.lake, "nbac_team_boxscore", None, "fail")
     one.enqueue("2021-10-19", "2021-10-21")
-    for name in ("BackfilldDatesFailed", "BackfilldProcessorPaused", "BackfilldStuck"):
+    for name in ("BackfilldDatesFailed", "BackfilldProcessorPaused"):
         seen.wait_for(firing(name))
+    # When a date waits for that processor and for nothing else
+    one.enqueue("2021-10-23", "2021-10-23")
+    seen.wait_for(firing("BackfilldStuck"))
     # When a date that was done no longer is, and a table waits for its quota day
     one.finish(one.enqueue("2021-10-17", "2021-10-17"))
     with sqlite3.connect(one.folder / "state" / "state.db", timeout=PATIENCE) as state:
