@@ -126,7 +126,7 @@ class ExecutorConformance:
         assert driver.output().endswith("begun\ndone\n")
 
     def test_the_log_can_be_read_in_parts(self, driver: ExecutorDriver) -> None:
-        driver.shell("i=0; while test $i -lt 900; do echo line-$i-" + "x" * 100 + "; i=$((i+1)); done")
+        driver.shell("i=0; while test $i -lt 90; do echo line-$i-" + "x" * 1000 + "; i=$((i+1)); done")
         driver.result()
         log, whole = driver.executor.log(1), driver.output().encode()
         assert log.size() == len(whole) > CHUNK_BYTES
