@@ -14,7 +14,7 @@ from backfilld.daemon.engine.audited_change import Conflict as Conflict  # noqa:
 from backfilld.daemon.engine.audited_change import NotFound as NotFound  # noqa: PLC0414 - a part of this interface
 from backfilld.daemon.engine.audited_change import Snapshotter, audited
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.date_query import DateAnswers, DateQuery, raise_refusal
+from backfilld.daemon.engine.date_query import BEING_CANCELLED, DateAnswers, DateQuery, raise_refusal
 from backfilld.daemon.engine.hold_placement import place_hold
 from backfilld.daemon.engine.owning_backfills import cancel_unwanted, retry_failed
 from backfilld.daemon.engine.retries import Retry, retry_dates
@@ -27,7 +27,6 @@ from backfilld.state.store.database import Transaction
 
 EVERYTHING = "everything"
 """The audit target of a global pause."""
-_BEING_CANCELLED = "backfill {} is being cancelled; retry when its last date has ended"
 
 
 class Commands:
@@ -159,7 +158,7 @@ class Commands:
         with audited(self._context, by, Action.RETRY, *_backfill_target(backfill_id)) as tx:
             row = self._get_backfill(tx, backfill_id)
             if backfills.status(tx, row) == "cancelling":
-                raise Conflict(_BEING_CANCELLED.format(backfill_id))
+                raise Conflict(BEING_CANCELLED.format(backfill_id))
             failed = backfills.ended_dates(tx, backfill_id, FAILED)
             if not failed and not backfills.live_dates(tx, backfill_id):
                 raise Conflict(f"backfill {backfill_id} has no date that failed or is live")

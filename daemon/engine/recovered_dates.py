@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from backfilld.daemon.engine.context import ACTOR, EngineContext
+from backfilld.daemon.engine.owning_backfills import read_last_owners
 from backfilld.daemon.engine.requeue import requeue
 from backfilld.daemon.engine.selected_processors import needed_now, selected_now
 from backfilld.daemon.events import DateMoved
@@ -20,7 +21,7 @@ from backfilld.state.records import CheckRow, DateRow, RunMode
 from backfilld.state.rules.gates import Fail, GateContext, decide
 from backfilld.state.rules.machine import Trigger
 from backfilld.state.rules.shared_dates import Ownership
-from backfilld.state.store import backfills, checks, failed_dates, interests
+from backfilld.state.store import backfills, checks, failed_dates, transitions
 from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
 
@@ -34,7 +35,7 @@ def recheck(tx: Transaction, context: EngineContext) -> None:
     failed = failed_dates.due(tx, now, context.pipeline.engine.recheck_interval, BATCH)
     if not failed:
         return
-    states = failed_dates.failed_in(tx, failed)
+    states = transitions.failed_in(tx, failed)
     date_checks = checks.for_dates(tx, states)
     lacking = [
         (date, check.processor)
@@ -73,20 +74,20 @@ def _recovered(
     appeared: Mapping[dt.date, Sequence[str]],
 ) -> Iterable[tuple[DateRow, list[str]]]:
     """The dates that can continue, each with the outputs of its state that appeared."""
-    states = failed_dates.failed_in(tx, failed) if failed else {}
+    if not failed:
+        return
+    states = transitions.failed_in(tx, failed)
     date_checks = checks.for_dates(tx, states)
-    owners = interests.last_owners(tx, failed)
-    numbers = sorted({number for of_date in owners.values() for number in of_date})
-    rows = backfills.get_many(tx, numbers)
+    owners = read_last_owners(tx, failed)
+    numbers = {owner.id for of_date in owners.values() for owner in of_date.owners}
     active = {number for number in numbers if backfills.live_dates(tx, number)}
     for row in failed:
         state_checks = _checks_in(context, states[row.date], date_checks[row.date])
         names = [name for name in appeared[row.date] if name in state_checks]
-        of_date = owners.get(row.date, [])
-        if names and active.intersection(of_date):
-            ownership = Ownership(owners=tuple(rows[number] for number in of_date))
-            if not _fails_again(context, states[row.date], state_checks, row, ownership):
-                yield row, names
+        of_date = owners.get(row.date, Ownership(()))
+        wanted = any(owner.id in active for owner in of_date.owners)
+        if names and wanted and not _fails_again(context, states[row.date], state_checks, row, of_date):
+            yield row, names
 
 
 def _fails_again(

@@ -1,9 +1,9 @@
-"""Failed dates: which are due to be queried again, and the state that each failed in."""
+"""Failed dates: which are due to be queried again."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from sqlalchemy import BindParameter, Connection, bindparam, case, select, update
 
@@ -11,7 +11,7 @@ from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow
 from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import row_mappers
-from backfilld.state.store.schema import LAST_CHECKED_AT, dates, transitions
+from backfilld.state.store.schema import LAST_CHECKED_AT, dates
 
 LONGEST_INTERVAL = 3600.0
 """Seconds between two queries about a date that failed long ago."""
@@ -30,11 +30,6 @@ _DUE = (
 _THESE = dates.c.date.in_(bindparam("_dates", expanding=True))
 _CHECKED = update(dates).where(_THESE).values(swept_at=bindparam("_now"))
 _AMONG = select(dates).where(*_LACKS_OUTPUT, _THESE)
-_FAILED_IN = (
-    select(transitions.c.date, transitions.c.source)
-    .join(dates, (dates.c.date == transitions.c.date) & (dates.c.version == transitions.c.version))
-    .where(*_LACKS_OUTPUT, _THESE)
-)
 
 
 def due(tx: Connection, now: float, interval: float, limit: int) -> list[DateRow]:
@@ -52,9 +47,3 @@ def mark_checked(tx: Connection, checked: Collection[dt.date], now: float) -> No
 def among(tx: Connection, wanted: Collection[dt.date]) -> list[DateRow]:
     """The dates that failed without being cancelled."""
     return [row_mappers.date(row) for row in tx.execute(_AMONG, {"_dates": list(wanted)})]
-
-
-def failed_in(tx: Connection, failed: Sequence[DateRow]) -> dict[dt.date, str]:
-    """The state in which each of the failed dates failed."""
-    rows = tx.execute(_FAILED_IN, {"_dates": [row.date for row in failed]})
-    return {row.date: row.source for row in rows}
