@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.api_world import Api, listening, make_api
+from tests.integration.command_line import CommandLine, beside
 from tests.integration.postgresql_house import PostgresqlHouse
 from tests.integration.warehouses import BigQueryHouse, House, LakeHouse
 
@@ -14,6 +15,15 @@ from tests.integration.warehouses import BigQueryHouse, House, LakeHouse
 def api(tmp_path: Path) -> Api:
     """The API of a daemon in a simulated world."""
     return make_api(tmp_path)
+
+
+@pytest.fixture
+def command(
+    api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[CommandLine]:
+    """The command line beside that API."""
+    with beside(api, monkeypatch, capsys) as found:
+        yield found
 
 
 @pytest.fixture

@@ -4,18 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.api_world import make_api
 from tests.integration.command_line import beside
 from tests.simulation.world import Work
 
 STYLES = Path(__file__).parents[2] / "api/page/static/page.css"
 DATE = "2021-10-28"
 FORCE = ("enqueue", DATE, "--force", "--wait")
-
-
-@pytest.fixture
-def api(tmp_path):
-    return make_api(tmp_path)
 
 
 @pytest.fixture

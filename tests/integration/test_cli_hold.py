@@ -5,13 +5,8 @@ import json
 import pytest
 
 from backfilld.daemon.warehouses.adapter import WarehouseError
-from tests.integration.api_world import Api, make_api
+from tests.integration.api_world import Api
 from tests.integration.command_line import CommandLine, beside
-
-
-@pytest.fixture
-def api(tmp_path) -> Api:
-    return make_api(tmp_path)
 
 
 @pytest.fixture

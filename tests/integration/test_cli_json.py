@@ -2,26 +2,11 @@
 
 import json
 
-import pytest
-
 from backfilld.daemon.executors.attempt_files import FileLog
-from tests.integration.api_world import make_api
-from tests.integration.command_line import beside
 from tests.simulation.world import Work
 
 RANGE = ("2021-10-27", "2021-10-29")
 WAIT = ("enqueue", *RANGE, "--wait")
-
-
-@pytest.fixture
-def api(tmp_path):
-    return make_api(tmp_path)
-
-
-@pytest.fixture
-def command(api, monkeypatch, capsys):
-    with beside(api, monkeypatch, capsys) as found:
-        yield found
 
 
 def test_status_in_json_has_what_its_text_shows(command, api):

@@ -6,13 +6,8 @@ import pytest
 
 from backfilld.api.cli.commands import logs
 from backfilld.daemon.executors.attempt_files import FileLog
-from tests.integration.api_world import listening, make_api
+from tests.integration.api_world import listening
 from tests.integration.command_line import CommandLine
-
-
-@pytest.fixture
-def api(tmp_path):
-    return make_api(tmp_path)
 
 
 @pytest.fixture

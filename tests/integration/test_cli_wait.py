@@ -6,24 +6,11 @@ import pytest
 
 from backfilld.api.cli import watch_view
 from backfilld.state.records import Actor
-from tests.integration.api_world import make_api
-from tests.integration.command_line import beside
 from tests.simulation.world import Work
 
 RANGE = ("2021-10-27", "2021-10-29")
 WAIT = ("enqueue", *RANGE, "--wait")
 OTHER = Actor(name="another operator")
-
-
-@pytest.fixture
-def api(tmp_path):
-    return make_api(tmp_path)
-
-
-@pytest.fixture
-def command(api, monkeypatch, capsys):
-    with beside(api, monkeypatch, capsys) as found:
-        yield found
 
 
 def when_it_waits(api, monkeypatch, act):

@@ -18,25 +18,13 @@ from backfilld.api.cli.client import ApiError, Client
 from backfilld.api.cli.main import cli
 from backfilld.api.cli.progress_view import take_snapshot
 from backfilld.daemon.executors.attempt_files import FileLog
-from tests.integration.api_world import listening, make_api
-from tests.integration.command_line import beside
+from tests.integration.api_world import listening
 from tests.simulation.world import Work
 
 STAMPED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \S.*")
 COLOUR = re.compile(r"\x1b\[[\d;]*3\d(;[\d;]*)?m")
 RANGE = ("2021-10-27", "2021-10-29")
 WAIT = ("enqueue", *RANGE, "--wait")
-
-
-@pytest.fixture
-def api(tmp_path):
-    return make_api(tmp_path)
-
-
-@pytest.fixture
-def command(api, monkeypatch, capsys):
-    with beside(api, monkeypatch, capsys) as found:
-        yield found
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.date_filters import DateFilter
 from tests.integration.api_world import Api, make_api, refused, small_pipeline
-from tests.integration.command_line import beside
 from tests.simulation.world import Work
 
 FAILED = ("2021-10-19", "2021-10-20")
@@ -45,12 +44,6 @@ def api(tmp_path):
 @pytest.fixture(scope="module")
 def unchanged(tmp_path_factory):
     return failing(tmp_path_factory.mktemp("many"))
-
-
-@pytest.fixture
-def command(api, monkeypatch, capsys):
-    with beside(api, monkeypatch, capsys) as found:
-        yield found
 
 
 def answers(told) -> dict[str, str]:

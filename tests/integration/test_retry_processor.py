@@ -1,23 +1,9 @@
 """`retry --processor`: one processor of an ended date runs again alone; what is computed from it is stale."""
 
-import pytest
-
-from tests.integration.api_world import Api, make_api, refused
-from tests.integration.command_line import beside
+from tests.integration.api_world import Api, refused
 from tests.simulation.world import Work
 
 DATE = "2021-10-28"
-
-
-@pytest.fixture
-def api(tmp_path):
-    return make_api(tmp_path)
-
-
-@pytest.fixture
-def command(api, monkeypatch, capsys):
-    with beside(api, monkeypatch, capsys) as found:
-        yield found
 
 
 def done(api: Api, *dates: str) -> None:

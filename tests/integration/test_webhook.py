@@ -11,16 +11,10 @@ from backfilld.api.cli.commands import serve
 from backfilld.api.notifications import digests, webhook
 from backfilld.api.notifications.webhook import DeliveryFailed, Notifier
 from backfilld.state.rules.outcome import Outcome
-from tests.integration.api_world import make_api
 from tests.integration.hooks import SECRET, hook
 from tests.simulation.world import ME, Work
 
 FIRST = "2021-10-19"
-
-
-@pytest.fixture
-def api(tmp_path):
-    return make_api(tmp_path)
 
 
 @pytest.fixture

@@ -10,9 +10,19 @@ _ENDINGS = (".parquet", ".parq", ".pq")
 _MAGIC = b"PAR1"
 
 
-def is_hidden(name: str) -> bool:
-    """Whether a file or a directory is another program's own: `_temporary`, `_SUCCESS`, `.part-0.crc`."""
-    return name.startswith((".", "_"))
+def entries(directory: str) -> list[os.DirEntry[str]]:
+    """The entries of a directory; none where it does not exist.
+
+    Those of another program's own are left out: `_temporary`, `_SUCCESS`, `.part-0.crc`.
+
+    Raises:
+        OSError: it cannot be read, or is a file.
+    """
+    try:
+        with os.scandir(directory) as found:
+            return [entry for entry in found if not entry.name.startswith((".", "_"))]
+    except FileNotFoundError:
+        return []
 
 
 def finished_files(directory: Path | str) -> list[str]:
@@ -25,13 +35,7 @@ def finished_files(directory: Path | str) -> list[str]:
 
 
 def _finished_files(directory: str) -> Iterator[str]:
-    try:
-        entries = list(os.scandir(directory))
-    except FileNotFoundError:
-        return
-    for entry in entries:
-        if is_hidden(entry.name):
-            continue
+    for entry in entries(directory):
         if entry.is_dir():
             yield from _finished_files(entry.path)
         elif is_finished(entry):

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from backfilld.daemon.warehouses.adapter import QueryError
 from backfilld.daemon.warehouses.lake import delta
-from backfilld.daemon.warehouses.lake.finished_files import finished_files, is_finished, is_hidden
+from backfilld.daemon.warehouses.lake.finished_files import entries, finished_files, is_finished
 
 Kind = Literal["hive", "mapped", "column"]
 """How a date is known: by DuckDB from a directory's name, by this module, or by a column of the files."""
@@ -109,13 +109,7 @@ def read_layout(directory: Path, column: str) -> Layout:
 
 
 def _scan(directory: str, column: str, parts: Mapping[str, int], layout: Layout) -> None:
-    try:
-        entries = list(os.scandir(directory))
-    except FileNotFoundError:
-        return
-    for entry in entries:
-        if is_hidden(entry.name):
-            continue
+    for entry in entries(directory):
         key, _, value = entry.name.partition("=")
         if key.lower() == column and value:
             _record(layout, date_of(unquote(value)), entry.path)
