@@ -67,10 +67,8 @@ class ClaimInvariants:
         rows = list(self._invariants.running.values())
         if len(rows) > self._sim.pipeline.jobs.slots:
             raise Violation("slots", f"{len(rows)} attempts run")
-        known = [self._sim.pipeline.processors.get(row["processor"]) for row in rows]
         for pool in self._sim.pipeline.pool:
-            n = sum(processor is not None and processor.pool == pool.name for processor in known)
-            if n > pool.size:
+            if (n := self._invariants.in_pool(pool.name)) > pool.size:
                 raise Violation("pools", f"{n} attempts run in {pool.name}")
         for name, n in Counter(row["sequence"] for row in rows if row["sequence"]).items():
             if n > 1:
@@ -165,15 +163,8 @@ class ClaimInvariants:
 
     def _may_start(self, processor: Processor, attempt: Row) -> bool:
         """Whether no window concerns a processor, and its pool had a free slot before an attempt began."""
-        others = [row["processor"] for row in self._invariants.running.values() if row["id"] != attempt["id"]]
-        known = [
-            self._sim.pipeline.processors[name] for name in others if name in self._sim.pipeline.processors
-        ]
-        full = any(
-            pool.name == processor.pool
-            and sum(known[name].pool == pool.name for name in others if name in known) >= pool.size
-            for pool in self._sim.pipeline.pool
-        )
+        size = self._sim.pipeline.pool_sizes.get(processor.pool or "")
+        full = size is not None and self._invariants.in_pool(processor.pool, attempt["id"]) >= size
         windows = self._sim.pipeline.window
         return not full and not any(one.concerns(processor.name, processor.pool) for one in windows)
 

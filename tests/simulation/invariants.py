@@ -297,6 +297,11 @@ class Invariants:
         if blocked and all(pair and pair not in before for pair in blocked):
             raise Violation("no holes in the lookback", f"{date} entered {stage.name} before {blocked}")
 
+    def in_pool(self, pool: str | None, besides: int | None = None) -> int:
+        """How many running attempts take a slot of a pool, `besides` one of them."""
+        running = [row["processor"] for row in self.running.values() if row["id"] != besides]
+        return sum(self._sim.pipeline.pool_of(name) == pool for name in running)
+
     def day(self, date: dt.date) -> Day:
         """What the calendar expects, as far as the daemon knows it."""
         games = self._known_games.get(date, self._sim.games.get(date, 0))

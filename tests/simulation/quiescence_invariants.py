@@ -209,9 +209,8 @@ class QuiescenceInvariants:
         running = self._invariants.running.values()
         if phase.sequential and any(a["sequence"] == phase.name for a in running):
             return True
-        pool = next((pool for pool in self._sim.pipeline.pool if pool.name == processor.pool), None)
-        members = [name for name, p in self._sim.pipeline.processors.items() if p.pool == processor.pool]
-        if pool is not None and sum(a["processor"] in members for a in running) >= pool.size:
+        size = self._sim.pipeline.pool_sizes.get(processor.pool or "")
+        if size is not None and self._invariants.in_pool(processor.pool) >= size:
             return True
         return sum(a["output"] == processor.table for a in running) >= processor.writers
 
