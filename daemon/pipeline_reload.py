@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from backfilld.daemon import log_retention
-from backfilld.daemon.adapters import executor_adapter, load_pipeline
+from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.settings import SettingsError
+from backfilld.daemon.executors.open_executors import open_executor
 from backfilld.daemon.warehouses.adapter import noop
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
 from backfilld.state.errors import BackfilldError
@@ -68,10 +68,7 @@ class PipelineReload:
         root = context.state_dir / log_retention.FOLDER
         for name, section in new.executor.items():
             if section.kind not in kinds:  # its package may not be installed
-                try:
-                    executor_adapter(section.kind).open(new, name, root, noop).close()
-                except OSError as error:
-                    raise SettingsError(f"{root}: {error.strerror}; check its owner and rights") from error
+                open_executor(new, name, root, on_end=noop).close()
         return new
 
     def _refuse(self, error: BackfilldError) -> None:

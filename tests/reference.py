@@ -122,6 +122,7 @@ _KINDS: Mapping[str, str] = {
     "Name": "name",
     **dict.fromkeys(("TableName", "OutputTable"), "table's name"),
     "Column": "column",
+    "TimeZone": "text",
     "Duration": "duration",
     "Size": "size",
     **dict.fromkeys(("Bounds", "Rows"), "list of 1 or 2 numbers"),

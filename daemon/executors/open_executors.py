@@ -19,10 +19,12 @@ def open_executors(pipeline: Pipeline, root: Path, *, on_end: Callable[[], None]
     Raises:
         SettingsError: `root` cannot be written, or an executor needs a package that is not installed.
     """
+    return {name: open_executor(pipeline, name, root, on_end=on_end) for name in pipeline.executor}
+
+
+def open_executor(pipeline: Pipeline, name: str, root: Path, *, on_end: Callable[[], None]) -> Executor:
+    """One executor of the file, as `open_executors` opens all. Raises SettingsError as that does."""
     try:
-        return {
-            name: executor_adapter(settings.kind).open(pipeline, name, root, on_end)
-            for name, settings in pipeline.executor.items()
-        }
+        return executor_adapter(pipeline.executor[name].kind).open(pipeline, name, root, on_end)
     except OSError as error:
         raise SettingsError(f"{root}: {error.strerror}; check its owner and rights") from error

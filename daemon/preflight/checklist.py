@@ -22,9 +22,9 @@ from backfilld.daemon.preflight.findings import (
     exit_code,
     failed,
     passed,
+    result_of,
     skipped,
     warned,
-    worst,
 )
 from backfilld.daemon.preflight.sandbox import sandbox
 from backfilld.daemon.service_unit import ServiceUnit
@@ -137,7 +137,7 @@ def with_sandbox(results: Preflight, path: Path, unit: ServiceUnit) -> Preflight
         findings = list(sandbox(load_pipeline(path), unit))
     except PipelineError:  # the first of the results says so
         return results
-    return _summarize([*results.results, _result("jobs", "sandbox", "service sandbox", findings)])
+    return _summarize([*results.results, result_of("jobs", "sandbox", "service sandbox", findings)])
 
 
 @contextmanager
@@ -156,7 +156,7 @@ def _results(context: PreflightContext, on_check: Callable[[str], None]) -> Iter
             on_check(check.title)
             unmet = [need for need in check.needs if need in failed_checks]
             findings = [skipped(f"needs {', '.join(unmet)}")] if unmet else list(_run_check(check, context))
-            result = _result(group, check.name, check.title, findings)
+            result = result_of(group, check.name, check.title, findings)
             if result.status is FindingStatus.FAIL:
                 failed_checks.add(check.name)
             yield result
@@ -176,7 +176,7 @@ def _run_check(check: Check, context: PreflightContext) -> Iterator[Finding]:
 
 
 def _configuration(findings: Sequence[Finding]) -> Result:
-    return _result("pipeline", "configuration", "pipeline file", findings)
+    return result_of("pipeline", "configuration", "pipeline file", findings)
 
 
 def _loaded(pipeline: Pipeline) -> Iterator[Finding]:
@@ -185,10 +185,6 @@ def _loaded(pipeline: Pipeline) -> Iterator[Finding]:
         line, _, remedy = warning.rpartition("; ")
         yield warned(line, remedy, where=str(pipeline.path))
     yield passed(f"{pipeline.path.name}: {len(pipeline.phase)} phases, {len(pipeline.processors)} processors")
-
-
-def _result(group: str, name: str, title: str, findings: Sequence[Finding]) -> Result:
-    return Result(group=group, check=name, title=title, status=worst(findings), findings=findings)
 
 
 def _summarize(results: Sequence[Result]) -> Preflight:

@@ -79,6 +79,11 @@ def worst(findings: Iterable[Finding]) -> FindingStatus:
     return min((finding.status for finding in findings), key=_WORST_FIRST.index, default=FindingStatus.PASS)
 
 
+def result_of(group: str, check: str, title: str, findings: Sequence[Finding]) -> Result:
+    """The result of a check with these findings."""
+    return Result(group=group, check=check, title=title, status=worst(findings), findings=findings)
+
+
 def exit_code(results: Iterable[Result]) -> int:
     """0 ready, 1 something critical, 2 warnings only."""
     statuses = {result.status for result in results}

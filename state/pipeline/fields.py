@@ -51,3 +51,7 @@ def check_zone(name: str) -> str:
     except (KeyError, ValueError, OSError):
         raise ValueError(f"unknown time zone {name!r}; use a name such as America/New_York") from None
     return name
+
+
+TimeZone = Annotated[str, AfterValidator(check_zone)]
+"""The name of a time zone."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
+from backfilld.state.pipeline.name_checks import processor_key, repeated_names
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
@@ -20,9 +21,7 @@ def need_problems(pipeline: Pipeline) -> Iterator[str]:
         for processor in phase.processor:
             yield from _processor_problems(pipeline, phase, processor)
             yield from _days_problems(pipeline, processor)
-    names = [days.name for days in pipeline.calendar.days]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        yield f"calendar.days[{name}]: the name is used twice; rename one"
+    yield from repeated_names("calendar.days", (days.name for days in pipeline.calendar.days))
     for days in pipeline.calendar.days:
         if days.count and not pipeline.seasons.counted:
             yield f"calendar.days[{days.name}].count: needs a calendar with query or file; add one"
@@ -33,17 +32,13 @@ def need_warnings(pipeline: Pipeline) -> Iterator[str]:
     for processor in pipeline.processors.values():
         if any(need.lookback == "past" for need in pipeline.needs.earlier([processor.name])):
             yield (
-                f"{_where(pipeline, processor)}: without since or a season, its past begins on the first date"
-                " that was ever enqueued; write since, its first date"
+                f"{processor_key(pipeline, processor)}: without since or a season, its past begins on the"
+                " first date that was ever enqueued; write since, its first date"
             )
 
 
-def _where(pipeline: Pipeline, processor: Processor) -> str:
-    return f"phase[{pipeline.stage_of[processor.name].phase.name}].processor[{processor.name}]"
-
-
 def _processor_problems(pipeline: Pipeline, phase: Phase, processor: Processor) -> Iterator[str]:
-    where = _where(pipeline, processor)
+    where = processor_key(pipeline, processor)
     own = pipeline.stage_of[processor.name]
     for number, need in enumerate(processor.needs or ()):
         key = f"{where}.needs[{number}]"
@@ -73,7 +68,7 @@ def _days_problems(pipeline: Pipeline, processor: Processor) -> Iterator[str]:
     if processor.days is not None and processor.days not in pipeline.recurring_days:
         match = difflib.get_close_matches(processor.days, pipeline.recurring_days, n=1)
         hint = f"; did you mean '{match[0]}'?" if match else ""
-        where = _where(pipeline, processor)
+        where = processor_key(pipeline, processor)
         yield f"{where}.days: there are no [[calendar.days]] named '{processor.days}'; add them{hint}"
 
 

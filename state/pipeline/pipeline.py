@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from backfilld.state.pipeline.adapters import ExecutorSections, WarehouseSection
-from backfilld.state.pipeline.fields import Name, check_zone
+from backfilld.state.pipeline.fields import Name, TimeZone
 from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
 from backfilld.state.pipeline.phase import Phase, Stage
 from backfilld.state.pipeline.pool_settings import PoolSettings
@@ -64,9 +64,9 @@ class Pipeline(StrictModel):
 
     name: Name
     """The pipeline's name, in logs and on the page."""
-    timezone: str = "UTC"
+    timezone: TimeZone = "UTC"
     """The time zone whose yesterday is the last date of a preflight without dates."""
-    quota_timezone: str = DEFAULT_QUOTA_TIMEZONE
+    quota_timezone: TimeZone = DEFAULT_QUOTA_TIMEZONE
     """The time zone at whose midnight daily budgets start anew."""
     warehouse: WarehouseSection
     """Where the data is."""
@@ -87,11 +87,6 @@ class Pipeline(StrictModel):
     phase: tuple[Phase, ...] = Field(default=(), strict=False)
     """The phases, in order."""
     path: Path = Field(default=Path("pipeline.toml"), exclude=True)
-
-    @field_validator("timezone", "quota_timezone")
-    @classmethod
-    def _known_zone(cls, name: str) -> str:
-        return check_zone(name)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
+from backfilld.state.pipeline.name_checks import repeated_names
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.suggestions import did_you_mean
 
 
 def pool_problems(pipeline: Pipeline) -> Iterator[str]:
     """One line for each mistake: key, what is wrong, remedy."""
-    for name, times in Counter(pool.name for pool in pipeline.pool).items():
-        if times > 1:
-            yield f"pool[{name}]: the name is used twice; rename one"
+    yield from repeated_names("pool", (pool.name for pool in pipeline.pool))
     for stage in pipeline.stages:
         for processor in stage.processors:
             if processor.pool is not None and processor.pool not in pipeline.pool_sizes:

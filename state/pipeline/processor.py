@@ -12,7 +12,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from backfilld.state.pipeline.fields import Column, Name, check_zone
+from backfilld.state.pipeline.fields import Column, Name, TimeZone
 from backfilld.state.pipeline.jobs import JobSettings
 from backfilld.state.pipeline.need_settings import NeedSettings
 from backfilld.state.pipeline.sections import Duration, OutputTable
@@ -52,7 +52,7 @@ class Processor(JobSettings):
     date_column: Column = "date"
     """The table's column of dates: a DATE, or with `date_timezone` a TIMESTAMP or DATETIME. In a lake, also
     the name of its partitions."""
-    date_timezone: str | None = None
+    date_timezone: TimeZone | None = None
     """The time zone whose days are the dates of a TIMESTAMP column. A DATETIME is local to it already."""
     history_names: tuple[str, ...] = Field(default=(), strict=False)
     """Its names in `[history]`, where they differ from `name`."""
@@ -92,11 +92,6 @@ class Processor(JobSettings):
     """The ages at which a provisional output is computed once more; at most `final_after`."""
     expect: Expectation = Expectation()
     """What its rows must look like. Without any rule, one row is enough."""
-
-    @field_validator("date_timezone")
-    @classmethod
-    def _known_zone(cls, name: str | None) -> str | None:
-        return name if name is None else check_zone(name)
 
     @field_validator("command", "source_command")
     @classmethod

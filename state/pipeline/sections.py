@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from backfilld.state.pipeline.days_settings import DaysSettings
 from backfilld.state.pipeline.durations import parse_duration
-from backfilld.state.pipeline.fields import Column, check_zone
+from backfilld.state.pipeline.fields import Column, TimeZone
 from backfilld.state.pipeline.strict_model import StrictModel
 
 
@@ -66,7 +66,7 @@ class HistorySettings(StrictModel):
     """The table of runs, `dataset.table`."""
     stale_after: Duration = 4 * 3600.0
     """An open run older than this counts as never closed."""
-    timezone: str | None = None
+    timezone: TimeZone | None = None
     """The time zone of its times where they are local and carry none (DATETIME); UTC without it."""
     date: Column = "data_date"
     """The column of the date that was worked on, of the type DATE."""
@@ -88,11 +88,6 @@ class HistorySettings(StrictModel):
     """The statuses of an open run."""
     succeeded: tuple[str, ...] = Field(default=("success", "skipped"), strict=False)
     """The statuses of a run that ended well; all others are failures."""
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, name: str | None) -> str | None:
-        return name if name is None else check_zone(name)
 
 
 class SeasonSettings(StrictModel):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
 from collections.abc import Iterator
 
+from backfilld.state.pipeline.name_checks import repeated_names
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.closed_hours import delay
 from backfilld.state.suggestions import did_you_mean
@@ -16,9 +16,7 @@ _SAMPLE = dt.datetime(2024, 1, 1, tzinfo=dt.UTC).timestamp()
 
 def window_problems(pipeline: Pipeline) -> Iterator[str]:
     """One line for each mistake: key, what is wrong, remedy."""
-    for name, times in Counter(window.name for window in pipeline.window).items():
-        if times > 1:
-            yield f"window[{name}]: the name is used twice; rename one"
+    yield from repeated_names("window", (window.name for window in pipeline.window))
     for window in pipeline.window:
         for key, chosen, known in (
             ("processors", window.processors, pipeline.processors),

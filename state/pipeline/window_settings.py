@@ -7,9 +7,9 @@ import re
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field
 
-from backfilld.state.pipeline.fields import Name, check_zone
+from backfilld.state.pipeline.fields import Name, TimeZone
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.closed_hours import ClosedHours
 from backfilld.state.rules.recurring_days import WEEKDAYS, Weekday
@@ -39,7 +39,7 @@ class WindowSettings(StrictModel):
     """When it closes, such as `"08:00"`."""
     opens: TimeOfDay
     """When it opens again; on the next day where that is not later than `closes`."""
-    timezone: str | None = None
+    timezone: TimeZone | None = None
     """The time zone of both; without it, the pipeline's."""
     weekdays: tuple[Weekday, ...] = Field(default=(), strict=False)
     """The days of the week on which it closes, `"mon"` to `"sun"`; without it, each day."""
@@ -47,11 +47,6 @@ class WindowSettings(StrictModel):
     """The processors that it is for."""
     pools: tuple[Name, ...] = Field(default=(), strict=False)
     """The pools whose processors it is for. Without `processors` and `pools`, it is for all processors."""
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, name: str | None) -> str | None:
-        return name if name is None else check_zone(name)
 
     def closed_hours(self, timezone: str) -> ClosedHours:
         """Its hours; `timezone` is the pipeline's."""

@@ -127,7 +127,7 @@ def test_an_executor_whose_package_is_not_installed_is_refused(
 
     settings = adapters.executor_adapter("dask").settings
     monkeypatch.setattr(
-        "backfilld.daemon.pipeline_reload.executor_adapter",
+        "backfilld.daemon.executors.open_executors.executor_adapter",
         lambda kind: ExecutorAdapter(settings=settings, open=missing),  # type: ignore[arg-type]
     )
     write(service, FILE + '[executor.dask]\nscheduler = "tcp://127.0.0.1:8786"\n')

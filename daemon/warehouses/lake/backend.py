@@ -23,7 +23,7 @@ from backfilld.daemon.warehouses.lake.layout import TableFiles, locate, read_lay
 from backfilld.daemon.warehouses.lake.settings import Dialect
 from backfilld.daemon.warehouses.lake.sources import all_files, drifted_file, source_of
 from backfilld.daemon.warehouses.sql.backend import Row, require_dates
-from backfilld.daemon.warehouses.sql.date_ranges import Param
+from backfilld.daemon.warehouses.sql.date_ranges import as_list
 from backfilld.daemon.warehouses.sql.queries import Query, Select
 from backfilld.state.formatting import first_line
 
@@ -163,7 +163,7 @@ class Lake:
             }
             plan.selects.append(rendered.with_tables(sources))
             plan.views |= rendered.views
-            plan.params |= {name: _as_list(query.params[name]) for name in rendered.params}
+            plan.params |= {name: as_list(query.params[name]) for name in rendered.params}
         return plan
 
     def _fetch(self, cursor: duckdb.DuckDBPyConnection, plan: _Plan, purpose: Purpose) -> list[Row]:
@@ -282,7 +282,3 @@ def _connected(root: Path) -> duckdb.DuckDBPyConnection:
 
 def _listed(paths: Collection[str]) -> str:
     return "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in paths) + "]"
-
-
-def _as_list(value: Param) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -18,7 +18,7 @@ from backfilld.daemon.warehouses.postgresql.dialect import text_of
 from backfilld.daemon.warehouses.postgresql.errors import translate_error
 from backfilld.daemon.warehouses.postgresql.settings import PostgresqlSettings
 from backfilld.daemon.warehouses.sql.backend import Row, require_dates
-from backfilld.daemon.warehouses.sql.date_ranges import Param
+from backfilld.daemon.warehouses.sql.date_ranges import as_list
 from backfilld.daemon.warehouses.sql.queries import Query
 
 
@@ -110,11 +110,7 @@ def _rows(connection: Connection, text: str, params: Mapping[str, Any]) -> list[
 
 
 def _params(query: Query) -> dict[str, Any]:
-    return {name: _listed(value) for name, value in query.params.items()}
-
-
-def _listed(value: Param) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    return {name: as_list(value) for name, value in query.params.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 
 from backfilld.daemon.warehouses.adapter import PreflightCheck, TableInfo, TimeType
 from backfilld.daemon.warehouses.postgresql import preflight
@@ -54,4 +54,4 @@ class PostgresqlCatalog:
 
     def preflight_checks(self) -> tuple[PreflightCheck, ...]:
         """The spelling of columns, and indexes on dates."""
-        return preflight.checks(partial(read_relation, self._backend))
+        return preflight.checks(cache(partial(read_relation, self._backend)))

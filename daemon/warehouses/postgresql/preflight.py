@@ -29,10 +29,10 @@ def checks(relation_of: RelationOf) -> tuple[PreflightCheck, ...]:
 
 def spelling(scope: PreflightScope, *, relation_of: RelationOf) -> Iterator[Finding]:
     """Columns are spelt as they are stored: queries quote them, so that `Game_ID` is not `game_id`."""
-    findings = []
+    findings, named = [], _columns(scope.pipeline)
     for table, relation in _relations(scope, relation_of).items():
         stored = {name.lower(): name for name in relation.columns}
-        for column in _columns(scope.pipeline)[table]:
+        for column in named[table]:
             name = stored.get(column.lower(), column)
             if column not in relation.columns and name != column:
                 findings.append(failed(f"{table} has the column {name}, not {column}", f"write {name}"))

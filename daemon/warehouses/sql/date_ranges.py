@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from sqlglot import exp
@@ -19,6 +19,13 @@ from backfilld.daemon.warehouses.adapter import TimeType
 Param = dt.date | dt.datetime | str | tuple[dt.date, ...] | tuple[str, ...]
 """A query parameter: DATE, TIMESTAMP (a datetime with a zone), DATETIME (one without), STRING, ARRAY<DATE> or
 ARRAY<STRING>."""
+
+
+def as_list(value: Param) -> Any:
+    """A parameter as database drivers take it: an array is a list."""
+    return list(value) if isinstance(value, tuple) else value
+
+
 _SUFFIX = "%Y%m%d"
 """How the name of a table for one date ends."""
 

@@ -99,8 +99,8 @@ class WarehouseClient:
                     self._processors[name].table, self._processors[name].date_column, date
                 )
                 for name, dates in wanted.items()
-                for date in dates
                 if self._has_partitions(name)
+                for date in dates
             }
             if not partitions:
                 return {}

@@ -1,0 +1,20 @@
+"""Names in messages about mistakes: those used twice, and the keys of processors. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
+
+
+def repeated_names(key: str, names: Iterable[str]) -> Iterator[str]:
+    """One line for each name that several tables of a key have, sorted."""
+    for name in sorted(name for name, times in Counter(names).items() if times > 1):
+        yield f"{key}[{name}]: the name is used twice; rename one"
+
+
+def processor_key(pipeline: Pipeline, processor: Processor) -> str:
+    """The key of a processor's table, as in `phase[raw].processor[box]`."""
+    return f"phase[{pipeline.stage_of[processor.name].phase.name}].processor[{processor.name}]"
