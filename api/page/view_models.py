@@ -89,12 +89,10 @@ def rerunnable(service: DaemonService, date: DateDetail) -> set[str]:
     """The processors that can run alone for a date: it has ended, and expects something of them."""
     if date.state not in FINAL:
         return set()
+    names = service.pipeline.processors
     with service.context.db.read() as tx:
-        return {
-            name
-            for name in service.pipeline.processors
-            if not single_processors.off_reasons(tx, service.context, [date.date], [name])
-        }
+        off = single_processors.off_by_processor(tx, service.context, [date.date], names)
+    return {name for name in names if not off.get(date.date, {}).get(name)}
 
 
 def summarize_plan(plan: Plan) -> Iterator[tuple[str, list[PlannedJobs]]]:

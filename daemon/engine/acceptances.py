@@ -55,15 +55,23 @@ def accept_dates(
 
 
 def acceptances(
-    tx: Transaction, context: EngineContext, wanted: Collection[dt.date], *, named: bool = False
+    tx: Transaction, context: EngineContext, wanted: Collection[dt.date]
 ) -> dict[dt.date, dict[str, str]]:
-    """Why each output of some dates cannot be accepted, by date and processor; empty where it can.
+    """Why each output of some dates cannot be accepted, by date and processor; empty where it can."""
+    return _refusals(tx, context, wanted, checks.for_dates(tx, wanted), named=False)
 
-    `named`: an operator has named the outputs (`state.rules.acceptance`).
-    """
+
+def _refusals(
+    tx: Transaction,
+    context: EngineContext,
+    wanted: Collection[dt.date],
+    stored: Mapping[dt.date, Mapping[str, CheckRow]],
+    *,
+    named: bool,
+) -> dict[dt.date, dict[str, str]]:
+    """`named`: an operator has named the outputs (`state.rules.acceptance`)."""
     rows = dates.get_many(tx, wanted)
     failed_in = transitions.failed_in(tx, [row for row in rows.values() if row.state == FAILED])
-    stored = checks.for_dates(tx, wanted)
     return {
         date: {
             name: acceptance.refusal(
@@ -91,7 +99,7 @@ def _acceptable(
     stored = checks.for_dates(tx, open_dates)
     chosen: dict[dt.date, list[str]] = {}
     named = bool(processors) and query.dates is not None
-    for date, refusals in acceptances(tx, context, open_dates, named=named).items():
+    for date, refusals in _refusals(tx, context, open_dates, stored, named=named).items():
         names = _wanted_names(query, processors, stored[date], refusals)
         if accepted := [name for name in names if not refusals[name]]:
             chosen[date] = accepted

@@ -43,11 +43,17 @@ def off_reasons(
     """Why nothing would run: the dates on which none of the processors has an output."""
     if not processors:
         return {}
-    seasons = context.pipeline.seasons
+    off = off_by_processor(tx, context, ended, processors)
+    return {date: "; ".join(why.values()) for date, why in off.items() if all(why.values())}
+
+
+def off_by_processor(
+    tx: Transaction, context: EngineContext, ended: Collection[dt.date], processors: Collection[str]
+) -> dict[dt.date, dict[str, str]]:
+    """Why each of the processors has no output, by date; an empty text where it has one."""
     counts = calendar_days.for_dates(tx, ended)
-    days = [seasons.day(date, of_date) for date, of_date in counts.items()]
-    off = {day.date: [_off(context.pipeline, name, day) for name in processors] for day in days}
-    return {date: "; ".join(reasons) for date, reasons in off.items() if all(reasons)}
+    days = [context.pipeline.seasons.day(date, of_date) for date, of_date in counts.items()]
+    return {day.date: {name: _off(context.pipeline, name, day) for name in processors} for day in days}
 
 
 def _off(pipeline: Pipeline, name: str, day: Day) -> str:

@@ -156,13 +156,14 @@ class CauseReader:
 
         An output that is unknown because the one it is compared with is not satisfied stays so.
         """
-        check, known = by_name.get(processor), self._context.pipeline.processors.get(processor)
-        if check is None or check.asked_at is None or check.verdict not in UNCERTAIN:
-            return check is not None and check.asked_at is not None
-        ratio = known.expect.ratio if known is not None and check.verdict is Verdict.UNKNOWN else None
-        if ratio is None or ratio.of not in by_name or by_name[ratio.of].satisfied:
+        check = by_name.get(processor)
+        if check is None or check.asked_at is None:
             return False
-        return self._is_decided(ratio.of, by_name)
+        if check.verdict not in UNCERTAIN:
+            return True
+        of = self._context.pipeline.references.get(processor, "")
+        waits = check.verdict is Verdict.UNKNOWN and of in by_name and not by_name[of].satisfied
+        return waits and self._is_decided(of, by_name)
 
 
 def held_by_operator(active_holds: Sequence[HoldRow]) -> dict[WaitReason, str]:

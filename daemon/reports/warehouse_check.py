@@ -19,8 +19,8 @@ from backfilld.daemon.preflight.findings import (
     exit_code,
     failed,
     passed,
+    result_of,
     warned,
-    worst,
 )
 from backfilld.daemon.warehouses.adapter import Answers, DescribedWarehouse, QueryError, WarehouseError
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
@@ -70,14 +70,16 @@ def warehouse_check(
         try:
             on_check("connection")
             connection = warehouse.catalog.describe_connection()
-            results.append(_result("connection", "connection", [passed(f"{connection} answers")]))
+            results.append(
+                result_of("warehouse", "connection", "connection", [passed(f"{connection} answers")])
+            )
             context = _context(pipeline, warehouse, _sample(start, end))
             for check, (title, run) in _CHECKS.items():
                 on_check(title)
-                results.append(_result(check, title, list(run(context))))
+                results.append(result_of("warehouse", check, title, list(run(context))))
         except WarehouseError as error:
             remedy = warehouse_adapter(pipeline.warehouse.kind).remedy
-            results.append(_result("answers", "answers", [failed(str(error), remedy)]))
+            results.append(result_of("warehouse", "answers", "answers", [failed(str(error), remedy)]))
     code = exit_code(results)
     words = {0: "the warehouse answers as it should", 1: "it does not", 2: "it does, with warnings"}
     return Preflight(results=results, exit_code=code, summary=words[code])
@@ -234,7 +236,3 @@ _CHECKS: Mapping[str, tuple[str, Callable[[_Context], Iterator[Finding]]]] = {
     "calendar": ("calendar", _calendar),
 }
 """The checks by name, in the order in which they run: title and function."""
-
-
-def _result(check: str, title: str, findings: Sequence[Finding]) -> Result:
-    return Result(group="warehouse", check=check, title=title, status=worst(findings), findings=findings)

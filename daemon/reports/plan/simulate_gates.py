@@ -23,6 +23,7 @@ from backfilld.daemon.reports.snapshot import (
 )
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, RunMode
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import Advance, Decision, Fail, GateContext, Start, Wait, WaitReason, Waiver
@@ -82,7 +83,6 @@ class _Simulator:
         self._machine = Machine(pipeline)
         self._seen = snapshot
         self._options = options
-        self._needed: frozenset[str] = frozenset()
         self._context = GateContext(
             now=snapshot.asked_at,
             entered_at=snapshot.asked_at,
@@ -98,8 +98,8 @@ class _Simulator:
 
     def run_date(self, day: Day) -> None:
         """Take one date through its states, as far as it gets."""
-        self._needed = needed_now(self._pipeline, self._options.selected, day)
-        self._context = replace(self._context, needed=self._needed)
+        needed = needed_now(self._pipeline, self._context.selected, day)
+        self._context = replace(self._context, needed=needed)
         checks = dict(self._seen.checks[day.date])
         if self._options.force:
             checks = {name: self._forced(check) for name, check in checks.items()}
@@ -167,7 +167,7 @@ class _Simulator:
         missing = tuple(p.name for p in phase.processor if not checks[p.name].satisfied)
         reason = blocked_reason(decision)
         if isinstance(decision, Wait) and decision.waiting is WaitReason.UNSELECTED:
-            names = [name for name in missing if name in self._needed]
+            names = [name for name in missing if name in self._context.needed]
             reason = f"not selected and not satisfied: {', '.join(names)}; --with-upstream adds it"
         self.result.blockers.append(
             Blocker(date=day.date, phase=phase.name, processors=missing, reason=reason)
@@ -185,7 +185,7 @@ class _Simulator:
     def _missing_of(self, stage: Stage, day: Day) -> dict[str, str]:
         """The processors of a state that need an earlier output which is missing, with the text about it."""
         found: dict[str, str] = {}
-        for processor in waited_for(stage.processors, self._options.selected, self._needed):
+        for processor in self._waited_for(stage):
             needs = self._graph.earlier([processor.name]) if self._pipeline.expects(processor, day) else ()
             missing = [m for need in needs if (m := self._first_missing(need, day.date))]
             if missing:
@@ -195,11 +195,13 @@ class _Simulator:
     def _entry_missing(self, stage: Stage, day: Day) -> str:
         """What keeps every processor of the next state back; empty where one of them may start."""
         following = self._following(stage, day)
-        missing = self._missing_of(following[0], day) if following else {}
-        entered = (
-            waited_for(following[0].processors, self._options.selected, self._needed) if following else []
-        )
-        return next(iter(missing.values())) if missing and len(missing) == len(entered) else ""
+        if not following:
+            return ""
+        missing = self._missing_of(following[0], day)
+        return next(iter(missing.values()), "") if len(missing) == len(self._waited_for(following[0])) else ""
+
+    def _waited_for(self, stage: Stage) -> list[Processor]:
+        return waited_for(stage.processors, self._context.selected, self._context.needed)
 
     def _first_missing(self, need: Need, date: dt.date) -> MissingUpstream | None:
         start, first = self._graph.start(need, date), None
