@@ -28,5 +28,5 @@ class RunOptions:
         return self.selection is None or processor in self.selection
 
 
-EVERYTHING = RunOptions()
+DEFAULT_OPTIONS = RunOptions()
 """All jobs of what is missing."""
