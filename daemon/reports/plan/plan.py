@@ -28,7 +28,7 @@ from backfilld.daemon.reports.plan.models import (
 from backfilld.daemon.reports.plan.simulate_gates import Blocker, SimulationResult, simulate
 from backfilld.daemon.reports.plan.stale_outputs import becomes_stale
 from backfilld.daemon.reports.plan.steps import Typical, ordered
-from backfilld.daemon.reports.run_options import DEFAULT_OPTIONS, RunOptions
+from backfilld.daemon.reports.request_options import DEFAULT_OPTIONS, RequestOptions
 from backfilld.daemon.reports.validation import Validation
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.adapters import LOCAL
@@ -63,7 +63,7 @@ def plan(
     validation: Validation,
     pipeline: Pipeline,
     *,
-    options: RunOptions = DEFAULT_OPTIONS,
+    options: RequestOptions = DEFAULT_OPTIONS,
     typical_seconds: Typical = unknown_durations,
     price: Price | None = None,
     stale: Sequence[Recompute] = (),
@@ -93,7 +93,7 @@ def compare(
     unusable = _unusable(pipeline, refused_options)
     choices = (Sources.ALL, Sources.CRITICAL, Sources.NONE)
     options = [
-        _plan(validation, pipeline, RunOptions(sources=sources), unusable, typical_seconds, price)
+        _plan(validation, pipeline, RequestOptions(sources=sources), unusable, typical_seconds, price)
         for sources in choices
     ]
     return Comparison(start=validation.start, end=validation.end, dates=validation.dates, options=options)
@@ -102,7 +102,7 @@ def compare(
 def _plan(
     validation: Validation,
     pipeline: Pipeline,
-    options: RunOptions,
+    options: RequestOptions,
     unusable: Mapping[str, str],
     typical: Typical,
     price: Price | None,
