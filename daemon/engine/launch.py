@@ -210,6 +210,7 @@ class Launcher:
         self, tx: Transaction, claims: Sequence[_Claim], date_rows: Mapping[dt.date, DateRow]
     ) -> None:
         """Record on checks and dates which attempts run for them."""
+        attempts.cover(tx, {claim.attempt: claim.dates for claim in claims})
         checks.claim(
             tx, {claim.attempt: [(date, claim.processor.name) for date in claim.dates] for claim in claims}
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
@@ -89,7 +89,7 @@ class AttemptEnd:
 
 
 def claim(tx: Connection, wanted: Claim, now: float) -> int:
-    """Insert a running attempt and return its id.
+    """Insert a running attempt and return its id. `cover` adds its dates.
 
     Raises:
         PhaseBusy: an attempt of this sequential phase is running.
@@ -116,9 +116,14 @@ def claim(tx: Connection, wanted: Claim, now: float) -> int:
                 raise rule(str(error.orig)) from error
         raise
     (number,) = result.inserted_primary_key or (0,)
-    covered = [{"attempt_id": number, "date": date} for date in wanted.dates]
-    tx.execute(_COVER, covered)
     return int(number)
+
+
+def cover(tx: Connection, dates: Mapping[int, Iterable[dt.date]]) -> None:
+    """Insert which dates new attempts cover."""
+    values = [{"attempt_id": number, "date": date} for number, covered in dates.items() for date in covered]
+    if values:
+        tx.execute(_COVER, values)
 
 
 def record_handles(tx: Connection, handles: Mapping[int, str], now: float) -> None:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
@@ -323,19 +324,27 @@ def claim(tx: Connection, taken: Mapping[int, Iterable[Pair]]) -> None:
         tx.execute(_CLAIM, values)
 
 
-def release(tx: Connection, results: Sequence[AttemptResult]) -> None:
-    """Record that attempts ended, and request a check of each pair."""
+def release(
+    tx: Connection, results: Sequence[AttemptResult], also: Mapping[Pair, float] = MappingProxyType({})
+) -> None:
+    """Record that attempts ended, and request a check of each pair, and of those in `also` at their times."""
     alike: dict[tuple[str, ...], list[dict[str, object]]] = defaultdict(list)
     for result in results:
         columns = {f"_{name}": value for name, value in result.values.items()}
-        alike[tuple(result.values)] += _pairs([result.pair], _attempt=result.attempt, **columns)
+        columns |= {"_attempt": result.attempt, "_at": result.query_due_at}
+        alike[tuple(result.values)] += _pairs([result.pair], **columns)
     for names, values in alike.items():
         tx.execute(_release(names), values)
-    _request(tx, {result.pair: result.query_due_at for result in results})
+    _request(tx, also, evaluated=True)
+    make_dates_due(tx, sorted({date for date, _ in [*also, *(r.pair for r in results)]}), IMMEDIATELY)
 
 
 @cache
 def _release(names: tuple[str, ...]) -> Update:
     here = (*_THIS, checks.c.attempt_id == bindparam("_attempt"))
     ended: dict[str, Any] = {name: bindparam(f"_{name}") for name in names}
-    return update(checks).where(*here).values(attempt_id=None, **ended)
+    return (
+        update(checks)
+        .where(*here)
+        .values(attempt_id=None, query_due_at=bindparam("_at"), **REQUESTED, **ended)
+    )

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Exists, bindparam, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Exists,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 
 from backfilld.state.pipeline.phase import PENDING
+from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store.holds import OVER, WAREHOUSE
 from backfilld.state.store.schema import IS_RUNNABLE, checks, dates, holds
 
@@ -34,6 +45,8 @@ class DueQueries(NamedTuple):
     """A pending date is due: its admission will request more queries."""
     held: bool
     """All queries are on hold, possibly past the end of the hold."""
+    without_calendar: bool
+    """A date waits for the calendar to be read."""
 
 
 def _any(table: Any, *conditions: ColumnElement[bool]) -> Exists:
@@ -45,6 +58,7 @@ _QUERIES = select(
     _any(checks, checks.c.query_due_at <= _NOW),
     _any(dates, _DUE, dates.c.state == PENDING),
     _any(holds, holds.c.kind == WAREHOUSE),
+    _any(dates, dates.c.waiting == literal_column(f"'{WaitReason.CALENDAR}'")),
 )
 _NEXT = select(
     select(func.min(dates.c.due_at)).where(dates.c.due_at.is_not(None)).scalar_subquery(),
