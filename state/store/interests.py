@@ -126,10 +126,11 @@ def widened(tx: Connection, live: Collection[dt.date], selection: Collection[str
     return wider
 
 
-def end(tx: Connection, row: DateRow, *, state: str, outcome: str, version: int) -> None:
-    """Record for all backfills that want a date how it ended."""
-    ended = {"_state": state, "_outcome": outcome, "_version": version}
-    tx.execute(_END, {"_date": row.date, **ended})
+def end(tx: Connection, ended: Sequence[tuple[dt.date, str, str, int]]) -> None:
+    """Record for all backfills that want dates how these ended: date, state, outcome and version of each."""
+    names = ("_date", "_state", "_outcome", "_version")
+    if ended:
+        tx.execute(_END, [dict(zip(names, values, strict=True)) for values in ended])
 
 
 def last_owners(tx: Connection, ended: Sequence[DateRow]) -> dict[dt.date, list[int]]:
