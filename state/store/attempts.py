@@ -15,6 +15,7 @@ from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
 from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.store import row_mappers
 from backfilld.state.store.schema import ENDED_WELL, IS_RUNNING, attempt_dates, attempts
+from backfilld.state.store.statements import execute, fetch
 
 
 class Busy(BackfilldError):
@@ -123,14 +124,14 @@ def cover(tx: Connection, dates: Mapping[int, Iterable[dt.date]]) -> None:
     """Insert which dates new attempts cover."""
     values = [{"attempt_id": number, "date": date} for number, covered in dates.items() for date in covered]
     if values:
-        tx.execute(_COVER, values)
+        execute(tx, _COVER, values)
 
 
 def record_handles(tx: Connection, handles: Mapping[int, str], now: float) -> None:
     """Note how to find the jobs again, and when they began."""
     values = [{"_id": number, "_handle": handle, "_now": now} for number, handle in handles.items()]
     if values:
-        tx.execute(_RECORD, values)
+        execute(tx, _RECORD, values)
 
 
 def mark_stopping(tx: Connection, numbers: Collection[int], why: AttemptStatus) -> None:
@@ -149,7 +150,7 @@ def close(tx: Connection, endings: Mapping[int, AttemptEnd]) -> list[int]:
     open_ones = [row.id for row in running(tx) if row.id in endings]
     values = [{**_ended(endings[number]), "_id": number} for number in open_ones]
     if values:
-        tx.execute(_CLOSE, values)
+        execute(tx, _CLOSE, values)
     return open_ones
 
 
@@ -166,7 +167,7 @@ def get(tx: Connection, number: int) -> AttemptRow | None:
 
 def running(tx: Connection) -> list[AttemptRow]:
     """All attempts under way, oldest first."""
-    return sorted((row_mappers.attempt(row) for row in tx.execute(_RUNNING)), key=lambda row: row.id)
+    return sorted((row_mappers.attempt(row) for row in fetch(tx, _RUNNING)), key=lambda row: row.id)
 
 
 def reassign(tx: Connection, leads: Mapping[int, int]) -> None:

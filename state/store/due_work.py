@@ -20,6 +20,7 @@ from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store.holds import OVER, WAREHOUSE
 from backfilld.state.store.schema import IS_RUNNABLE, checks, dates, holds
+from backfilld.state.store.statements import fetch
 
 _NOW: ColumnElement[float] = bindparam("_now")
 _DUE = dates.c.due_at <= _NOW
@@ -72,14 +73,14 @@ _NEXT = select(
 
 def due_transitions(tx: Connection, now: float) -> DueTransitions:
     """What the engine can do at `now`."""
-    return DueTransitions(*tx.execute(_TRANSITIONS, {"_now": now}).one())
+    return DueTransitions(*fetch(tx, _TRANSITIONS, {"_now": now})[0])
 
 
 def due_queries(tx: Connection, now: float) -> DueQueries:
     """What the validator can do at `now`."""
-    return DueQueries(*tx.execute(_QUERIES, {"_now": now}).one())
+    return DueQueries(*fetch(tx, _QUERIES, {"_now": now})[0])
 
 
 def next_wakeup(tx: Connection, now: float) -> float | None:
     """When the next date, query or end of a hold is due; None without any."""
-    return min((at for at in tx.execute(_NEXT, {"_now": now}).one() if at is not None), default=None)
+    return min((at for at in fetch(tx, _NEXT, {"_now": now})[0] if at is not None), default=None)

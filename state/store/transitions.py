@@ -15,7 +15,7 @@ from backfilld.state.rules.machine import FINAL, Trigger
 from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import interests, row_mappers
 from backfilld.state.store.schema import dates, transitions
-from backfilld.state.store.statements import select_by_dates
+from backfilld.state.store.statements import execute, select_by_dates
 
 # Statements are built once: building one costs more than SQLite takes to run it.
 _THIS = dates.c.date == bindparam("_date")
@@ -102,12 +102,14 @@ def move(tx: Connection, moves: Sequence[Move], *, actor: str, now: float) -> No
     """
     if not moves:
         return
-    changed = tx.execute(_MOVE, [_moved(each) for each in moves])
-    if changed.rowcount != len(moves):
+    changed = execute(tx, _MOVE, [_moved(each) for each in moves])
+    if changed != len(moves):
         moved_dates = [each.row.date for each in moves]
         raise StaleDate(min(moved_dates), max(moved_dates))
-    tx.execute(
-        _INSERT_TRANSITION, [{**step, "actor": actor, "at": now} for each in moves for step in each.history()]
+    execute(
+        tx,
+        _INSERT_TRANSITION,
+        [{**step, "actor": actor, "at": now} for each in moves for step in each.history()],
     )
     ended = [each for each in moves if each.state in FINAL]
     interests.end(tx, [(each.row.date, each.state, each.status.outcome, each.version) for each in ended])
