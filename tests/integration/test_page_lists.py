@@ -101,3 +101,10 @@ def test_the_pages_of_a_date_and_a_backfill_draw_their_attempts_and_the_pace(api
     assert 'aria-label="box: 6 attempts: 6 failed"' in page
     assert page.count('role="img" aria-label="1 date ended, up to 1 per ') == 2
     assert page.count('<tr><th scope="row">2') == 2
+    # Then the charts are not drawn again as long as nothing ends
+    charts = api.client.get("/backfills/2?part=charts")
+    headers = {"If-None-Match": charts.headers["ETag"]}
+    assert api.client.get("/backfills/2?part=charts", headers=headers).status_code == 304
+    api.post(f"/v1/dates/{FAILED[1]}/retry")
+    assert api.client.get("/backfills/2?part=charts", headers=headers).status_code == 200
+    assert "Pace" not in api.client.get("/backfills/2?part=main").text
