@@ -139,7 +139,7 @@ def test_a_file_of_dates_that_cannot_be_used_is_named(tmp_path: Path, text: str 
             "last_of: 'year' is not known; write 'week' or 'month'",
         ),
         ({"count": "trucks"}, "calendar.days[report_days].count: needs a calendar with query or file"),
-        ({"query": ""}, "calendar.days[report_days].query: is empty; fill it in"),
+        ({"query": ""}, "calendar.days[report_days].query: '' is empty; fill it in"),
         ({"query": "SELECT 1", "last_of": "month"}, "query excludes first_of and last_of; let the query"),
         ({"weekday": ["mon"]}, "unknown key 'weekday'; did you mean 'weekdays'?"),
     ],
