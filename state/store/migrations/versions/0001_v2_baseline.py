@@ -102,6 +102,7 @@ backfill_dates = Table(
     _text("outcome"),
     *(_flag(name) for name in ("live", "awaits_admission")), Column("ended_version", Integer),
     _partial("backfill_dates_live", "date", where="live = 1"),
+    _partial("backfill_dates_failed", "date", where="state = 'failed'"),
     Index("backfill_dates_state", "backfill_id", "live", "state", "outcome"),
 )
 
