@@ -19,7 +19,7 @@ from backfilld.api import current_activity, problems, serializers
 from backfilld.api.auth.request_guard import principal
 from backfilld.api.auth.tokens import Scope
 from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.endpoint import parse
+from backfilld.api.endpoint_definition import parse
 from backfilld.api.page import filters, grid_views, list_views, processor_view, view_models
 from backfilld.api.page.date_styles import DateStyles
 from backfilld.api.page.rendering import query_fields, render

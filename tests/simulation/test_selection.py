@@ -6,7 +6,7 @@ import pytest
 
 from backfilld.daemon.reports import stuck
 from backfilld.state.records import Mark
-from backfilld.state.rules.selection import resolve
+from backfilld.state.rules.processor_selection import resolve
 from backfilld.state.store import backfills, checks
 from tests.factories import phase, pipeline, processor
 from tests.simulation.external_events import retry_marked
