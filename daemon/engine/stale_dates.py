@@ -79,7 +79,7 @@ def mark_stale(
         for name, span in graph.needed_by(repair.processor, repair.date):
             names_by_span[span].append(name)
         for span, names in names_by_span.items():
-            date_marks.mark_stale(tx, repair.date, span, repair.at, names)
+            date_marks.mark_stale(tx, repair.date, repair.processor, span, repair.at, names)
     repaired = {repair.date for repair in repairs}.intersection(rows)
     cascades = sorted(d for d in repaired if rows[d].cascades and rows[d].state not in FINAL)
     return [move for date in cascades for move in requeue_stale(tx, context, date, actor=ACTOR)]
