@@ -180,7 +180,7 @@ def reassign(tx: Connection, leads: Mapping[int, int]) -> None:
 def covered(tx: Connection, numbers: Collection[int]) -> dict[int, list[dt.date]]:
     """The dates that each of some attempts covers, in order."""
     found: dict[int, list[dt.date]] = {number: [] for number in numbers}
-    for row in tx.execute(_COVERED, {"_ids": list(numbers)}):
+    for row in fetch(tx, _COVERED, {"_ids": list(numbers)}):
         found[row.attempt_id].append(row.date)
     return found
 

@@ -112,7 +112,7 @@ def owners(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, list[In
     if (last - first).days < DENSE * len(wanted):
         rows = fetch(tx, _BETWEEN, {"_start": first, "_end": last})
     else:
-        rows = tx.execute(_AMONG, {"_dates": list(wanted)}).all()
+        rows = fetch(tx, _AMONG, {"_dates": list(wanted)})
     for date, backfill_id, awaits_admission, priority in rows:
         if date in chosen:
             found[date].append(Interest(backfill_id, bool(awaits_admission), priority))

@@ -16,15 +16,15 @@ from sqlalchemy.sql.expression import CompoundSelect, UpdateBase
 DENSE = 5
 """Up to this many days per wanted date, reading the whole span is cheaper than a list of dates."""
 _SQLITE = sqlite.dialect()
-_NONE: Mapping[str, object] = MappingProxyType({})
-_Values = Mapping[str, object]
+_NONE: Mapping[str, Any] = MappingProxyType({})
+_Values = Mapping[str, Any]
 _Convert = Callable[[Any], Any]
 
 
 def fetch(
     tx: Connection, query: Select[*tuple[Any, ...]] | CompoundSelect[Any], values: _Values = _NONE
 ) -> Sequence[Any]:
-    """The rows of a query that is built once, as named tuples. It may have no expanding parameter.
+    """The rows of a query that is built once, as named tuples.
 
     SQLAlchemy takes several times as long as SQLite for each statement. Here it compiles the query once, and
     its types convert parameters and results. PostgreSQL's are sent by SQLAlchemy: the network takes longer.
@@ -32,7 +32,7 @@ def fetch(
     if tx.dialect.name != "sqlite":
         return tx.execute(query, values).all()
     statement, cursor = prepared(query), tx.connection.cursor()
-    cursor.execute(statement.sql, statement.parameters(values))
+    cursor.execute(*statement.filled(values))
     return [statement.row(row) for row in cursor.fetchall()]
 
 
@@ -44,7 +44,9 @@ def execute(tx: Connection, change: UpdateBase, values: Sequence[_Values]) -> in
         return int(tx.execute(change, values).rowcount)
     columns = tuple(values[0]) if isinstance(change, Insert) else ()
     statement, cursor = prepared(change, columns), tx.connection.cursor()
-    cursor.executemany(statement.sql, [statement.parameters(each) for each in values])
+    if statement.lists:
+        return sum(cursor.execute(*statement.filled(each)).rowcount for each in values)
+    cursor.executemany(statement.sql, [statement.filled(each)[1] for each in values])
     return cursor.rowcount
 
 
@@ -53,14 +55,26 @@ class Prepared(NamedTuple):
 
     sql: str
     names: Sequence[tuple[str, _Convert | None]]
+    lists: Collection[str]
+    """The parameters that are lists."""
     constants: _Values
     row_type: Callable[[Iterable[Any]], Any]
     converted: Sequence[tuple[int, _Convert]]
 
-    def parameters(self, values: _Values) -> list[object]:
-        """The values in the order of the text."""
+    def filled(self, values: _Values) -> tuple[str, list[object]]:
+        """The text, with a mark for each element of a list, and the parameters in its order."""
         known = {**self.constants, **values}
-        return [convert(known[name]) if convert else known[name] for name, convert in self.names]
+        if not self.lists:
+            return self.sql, [
+                convert(known[name]) if convert else known[name] for name, convert in self.names
+            ]
+        sql, flat = self.sql, list[object]()
+        for name, convert in self.names:
+            elements = known[name] if name in self.lists else [known[name]]
+            flat += map(convert, elements) if convert else elements
+        for name in self.lists:
+            sql = sql.replace(f"__[POSTCOMPILE_{name}]", ", ".join("?" * len(known[name])))
+        return sql, flat
 
     def row(self, values: tuple[Any, ...]) -> Any:
         """A row of the result."""
@@ -84,6 +98,7 @@ def prepared(statement: Any, columns: tuple[str, ...] = ()) -> Prepared:
     return Prepared(
         sql=str(compiled),
         names=[(name, types[name].bind_processor(_SQLITE)) for name in compiled.positiontup],
+        lists=[bind.key for bind in compiled.post_compile_params],
         constants={name: bind.value for name, bind in compiled.binds.items() if not bind.required},
         row_type=row_type._make,
         converted=[(index, convert) for index, convert in enumerate(results) if convert],
@@ -105,7 +120,7 @@ def select_by_dates(tx: Connection, table: Table, wanted: Collection[dt.date]) -
     first, last = min(wanted), max(wanted)
     if (last - first).days < DENSE * len(wanted):
         return fetch(tx, _between(table), {"_start": first, "_end": last})
-    return tx.execute(_listed(table), {"_dates": list(wanted)})
+    return fetch(tx, _listed(table), {"_dates": list(wanted)})
 
 
 # Statements are built once: building one costs more than SQLite takes to run it.
