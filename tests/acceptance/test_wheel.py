@@ -122,6 +122,6 @@ def test_the_demo_runs_from_the_wheel_to_its_end(installed, tmp_path):
     )
     assert "exit 0 · no rows, 2 times in a row" in no_data
     assert "exit 0 · untouched, nothing written. It ran again: exit 0 · 12 rows" in untouched
-    assert "7 bootstrap, 2 complete, 4 not_expected, 1 waived" in summary
+    assert "7 bootstrap, 4 not_expected, 2 complete, 1 waived" in summary
     assert "\x1b" not in output
     assert not overlaps(tmp_path / "demo" / "lake")
