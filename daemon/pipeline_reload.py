@@ -43,7 +43,7 @@ class PipelineReload:
         return {TARGET: self.refusal} if self.refusal else {}
 
     def accept(self) -> bool:
-        """Whether the file is right and differs from the one in force, and the daemon could start anew with it.
+        """Whether the file has changed, is right, and the daemon could start anew with it.
 
         Logs and audits what was found.
         """
