@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from backfilld.api.formatting import format_bytes, format_duration, format_total_duration
+from backfilld.api.formatting import format_bytes, format_total_duration
 from backfilld.daemon.reports.plan.plan import Comparison, Cost, Coverage, PhasePlan, Plan, Step
-from backfilld.state.formatting import format_date_ranges, format_utc, pluralize
+from backfilld.state.formatting import format_date_ranges, format_duration, format_utc, pluralize
 
 
 def lines(plan: Plan) -> Iterator[Text]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from flask import render_template
 
 from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.endpoint import parse
+from backfilld.api.endpoint_definition import parse
 from backfilld.api.page import chart
 from backfilld.api.page.chart import Bounds
 from backfilld.api.page.rendering import query_fields
@@ -64,7 +64,7 @@ def _bounds(
     counts: Mapping[dt.date, Mapping[str, int] | None],
 ) -> dict[dt.date, Bounds]:
     """The rows that each date may have by the pipeline file as it is now, without comparison with others."""
-    expectation = processor.expect.without_ratio
+    expectation = processor.expect.without_reference
     ranges = {
         date: expectation.row_range(service.pipeline.seasons.day(date, counts.get(date)), None)
         for date in dates

@@ -6,7 +6,7 @@ from flask import Response
 
 from backfilld.api import job_log, serializers
 from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.endpoint import Router
+from backfilld.api.endpoint_definition import Router
 from backfilld.api.problems import BadInput
 from backfilld.api.request_scope import date_scope
 from backfilld.api.schemas import requests, responses

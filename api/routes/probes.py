@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flask import Response, current_app, jsonify, request
 
 from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.endpoint import MEDIA_TYPE, Router
+from backfilld.api.endpoint_definition import MEDIA_TYPE, Router
 from backfilld.api.metrics import OPENMETRICS
 from backfilld.api.schemas import requests
 from backfilld.state.store import holds
@@ -36,7 +36,7 @@ def readyz(service: DaemonService, *, query: requests.Verbose) -> Response:
     """Whether the daemon accepts requests and works on them. Holds are listed but do not make it unready."""
     with service.context.db.read() as tx:
         rows = holds.all_holds(tx)
-    notes = {f"hold {hold.kind} {hold.key}".strip(): hold.reason or f"by {hold.actor}" for hold in rows}
+    notes = {f"hold {hold.kind} {hold.key}".strip(): hold.text for hold in rows}
     notes.update(current_app.extensions[HEALTH_NOTES]())
     return _health(service.health(), notes, verbose=query.verbose)
 

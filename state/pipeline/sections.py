@@ -41,8 +41,11 @@ OutputTable = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){1
 class WarehouseSettings(StrictModel):
     """Settings that every kind of warehouse has; an adapter adds its own in a subclass."""
 
+    has_partitions: ClassVar[bool] = False
+    """Whether this kind of warehouse can tell that the partition of a date exists."""
+
     kind: str
-    """The kind of warehouse, such as `bigquery`, `lake` or `postgresql`."""
+    """The kind of warehouse, such as `bigquery`, `duckdb`, `lake` or `postgresql`."""
     query_timeout: Duration = 120.0
     """The time limit of a query."""
     daily_bytes: int | None = Field(default=None, gt=0)

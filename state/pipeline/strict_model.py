@@ -14,10 +14,10 @@ from backfilld.state.suggestions import did_you_mean, nearest_name
 class StrictModel(BaseModel):
     """A frozen model that refuses unknown keys and does not convert types."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
 
     @classmethod
-    def keys(cls) -> list[str]:
+    def known_keys(cls) -> list[str]:
         """The known keys, as they are written in the file."""
         return [field.alias or name for name, field in cls.model_fields.items()]
 
@@ -28,7 +28,7 @@ class StrictModel(BaseModel):
 
         The value of a misspelt key is validated as that of the nearest key, which is then not missing too.
         """
-        known = cls.keys()
+        known = cls.known_keys()
         unknown = [key for key in data if key not in known] if isinstance(data, dict) else []
         if not unknown:
             return validate(data)
@@ -50,7 +50,7 @@ class StrictModel(BaseModel):
 
     @classmethod
     def _unknown(cls, key: object) -> str:
-        return f"unknown key '{key}'; {did_you_mean(str(key), cls.keys())}"
+        return f"unknown key '{key}'; {did_you_mean(str(key), cls.known_keys())}"
 
 
 def _error(kind: str, message: str, context: Mapping[str, Any]) -> PydanticCustomError:

@@ -17,13 +17,22 @@ from backfilld.state.store.attempt_verdicts import UNSATISFIED, followed_by, has
 from backfilld.state.store.attempts import running
 from backfilld.state.store.date_scope import EVERYTHING, DateScope
 from backfilld.state.store.dates import matching
-from backfilld.state.store.schema import ENDED_WELL, attempt_dates, attempts, dates
+from backfilld.state.store.schema import (
+    ENDED_WELL,
+    attempt_dates,
+    attempts,
+    backfill_dates,
+    dates,
+    transitions,
+)
 
 HAS_FAILED = and_(
     attempts.c.status.not_in([AttemptStatus.RUNNING.value, AttemptStatus.CANCELLED.value]),
     or_(attempts.c.exit_code.is_(None), not_(ENDED_WELL), followed_by(UNSATISFIED)),
 )
 """Condition: the attempt was not cancelled, and its job did not exit with 0 or left something unsatisfied."""
+
+_WITHOUT_WORK = (Outcome.NOT_EXPECTED.value, Outcome.CANCELLED.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +64,7 @@ def pace(tx: Connection, since: float, sample: int, scope: DateScope = EVERYTHIN
         .limit(sample)
         .subquery()
     )
-    worked = latest.c.outcome.not_in([Outcome.NOT_EXPECTED.value, Outcome.CANCELLED.value])
+    worked = latest.c.outcome.not_in(_WITHOUT_WORK)
     count = func.count()
     query = select(
         count.label("all"),
@@ -64,6 +73,22 @@ def pace(tx: Connection, since: float, sample: int, scope: DateScope = EVERYTHIN
     ).select_from(latest)
     row = tx.execute(query).one()
     return Pace(ended=row.ended, first_at=row.first_at, more=row.all == sample)
+
+
+def ends_of_backfill(tx: Connection, backfill_id: int) -> list[float]:
+    """When the dates of a backfill ended, oldest first, without those that ended without their work."""
+    ended = and_(
+        transitions.c.date == backfill_dates.c.date, transitions.c.version == backfill_dates.c.ended_version
+    )
+    query = select(transitions.c.at).select_from(backfill_dates.join(transitions, ended))
+    here = (backfill_dates.c.backfill_id == backfill_id, backfill_dates.c.outcome.not_in(_WITHOUT_WORK))
+    return list(tx.scalars(query.where(*here).order_by(transitions.c.at)))
+
+
+def attempts_of_backfill(tx: Connection, backfill_id: int, limit: int) -> list[AttemptRow]:
+    """Up to `limit` of the latest attempts that count for a backfill, newest first."""
+    query = select(attempts).where(attempts.c.backfill_id == backfill_id)
+    return [row_mappers.attempt(row) for row in tx.execute(query.order_by(attempts.c.id.desc()).limit(limit))]
 
 
 def covers(scope: DateScope) -> ColumnElement[bool]:

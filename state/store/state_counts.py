@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, not_, select, true
 
-from backfilld.state.pipeline.phase import PENDING
+from backfilld.state.pipeline.phase import DONE, PENDING
 from backfilld.state.store.date_scope import EVERYTHING, TAKEN, DateScope
 from backfilld.state.store.schema import IS_REGRESSED, IS_STALE, backfill_dates, check_counts, date_counts
 from backfilld.state.store.schema import checks as checks_table
@@ -128,8 +128,8 @@ def regressed(tx: Connection, scope: DateScope = EVERYTHING) -> int:
 
 
 def stale(tx: Connection, scope: DateScope = EVERYTHING) -> int:
-    """How many dates were computed before an earlier one was repaired; costs as much as there are."""
-    return _marked(tx, IS_STALE, scope)
+    """How many done dates were computed before an earlier one was repaired; costs as much as there are."""
+    return _marked(tx, and_(IS_STALE, dates_table.c.state == DONE), scope)
 
 
 def _marked(tx: Connection, mark: ColumnElement[bool], scope: DateScope) -> int:

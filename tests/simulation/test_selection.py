@@ -6,7 +6,7 @@ import pytest
 
 from backfilld.daemon.reports import stuck
 from backfilld.state.records import Mark
-from backfilld.state.rules.selection import resolve
+from backfilld.state.rules.processor_selection import resolve
 from backfilld.state.store import backfills, checks
 from tests.factories import phase, pipeline, processor
 from tests.simulation.external_events import retry_marked
@@ -135,6 +135,7 @@ def test_unselected_downstream_of_what_was_rewritten_is_stale_by_name_and_retry_
     assert world.dates()[OPENER].outcome == "complete"
     # Then what was computed from it is stale
     assert stale(world) == {"zones", "cache"}
+    assert world.dates()[OPENER].stale_upstream == "player"
     # When an operator pays the debt
     retry_marked(world.commands, Mark.STALE, OPENER, OPENER)
     world.run()
@@ -200,7 +201,10 @@ def test_what_only_a_paused_backfill_selects_waits_for_it(world):
     world.run()
     assert launched(world) == ["box"]
     (row,) = world.live()
-    assert (row.waiting, row.waiting_text) == ("paused", f"backfill {whole.id} is paused")
+    assert (row.waiting, row.waiting_text) == (
+        "paused",
+        f"backfill {whole.id} is paused; backfilld resume {whole.id}",
+    )
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ dates = Table(
     _text("regressed"),
     Column("swept_at", Double),
     Column("stale_by", Date),
+    _text("stale_upstream"),
     Column("stale_at", Double),
     _flag("cascades"),
     CheckConstraint("(state IN ('done', 'failed')) = (outcome <> '')", name="outcome_is_final"),
@@ -99,6 +100,7 @@ backfill_dates = Table(
     *map(_text, ("reason", "verdicts", "state", "outcome")),
     *(_flag(name) for name in ("live", "awaits_admission")), Column("ended_version", Integer),
     _partial("backfill_dates_live", "date", where="live = 1"),
+    _partial("backfill_dates_failed", "date", where="state = 'failed'"),
     Index("backfill_dates_state", "backfill_id", "live", "state", "outcome"),
 )
 
