@@ -81,7 +81,7 @@ class CauseReader:
 
     def _held(self, row: DateRow) -> Cause:
         """The hold, with the command that releases it where it does not end by itself."""
-        hold = next((h for h in self._holds if h.reason == row.waiting_text and h.until is None), None)
+        hold = next((h for h in self._holds if h.text == row.waiting_text and h.until is None), None)
         command = f"; backfilld release {hold.kind} {hold.key}" if hold and hold.key else ""
         return Cause(f"{row.waiting_text}{command}", hold is not None)
 
@@ -177,11 +177,8 @@ def held_by_operator(active_holds: Sequence[HoldRow]) -> dict[WaitReason, str]:
     """The waits that a hold makes last until an operator ends it, with the sentence of that hold."""
     found: dict[WaitReason, str] = {}
     for hold in active_holds:
-        reason = f": {hold.reason}" if hold.reason else ""
         if hold.kind == holds.EVERYTHING and hold.until is None:
-            text = f"everything is paused by {hold.actor}{reason}; backfilld resume"
-            found |= dict.fromkeys(_UNDER_PAUSE, text)
+            found |= dict.fromkeys(_UNDER_PAUSE, f"{hold.text}; backfilld resume")
         if hold.kind == holds.WAREHOUSE and hold.until is None:
-            text = f"the warehouse is held by {hold.actor}{reason}; backfilld release warehouse"
-            found |= dict.fromkeys(_UNDER_WAREHOUSE_HOLD, text)
+            found |= dict.fromkeys(_UNDER_WAREHOUSE_HOLD, f"{hold.text}; backfilld release warehouse")
     return found

@@ -105,7 +105,7 @@ def test_a_paused_processor_is_told_once_with_its_error(api, hooked, notifier):
     api.world.script = lambda job: Work(code=1)
     api.enqueue("2021-10-19", "2021-10-28")
     run_and_tell(api, notifier)
-    (paused,) = hooked.about("nba: box is paused")
+    (paused,) = hooked.about("nba: box is held")
     assert "the same error 5 times in a row" in paused
     assert "Live backfills: 1." in paused
     assert "backfilld release processor box" in paused
