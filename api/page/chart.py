@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 WIDTH, HEIGHT = 1000.0, 150.0
 """The drawing area, in the units of the picture."""
-_POINT = "m-2.5 0a2.5 2.5 0 1 0 5 0a2.5 2.5 0 1 0-5 0"
+_POINT = "h0"
+"""A line without length, drawn as a dot by its round ends: it stays round in a stretched picture."""
 
 Bounds = tuple[float, float | None]
 """The least and the most that a date may have; None: no upper limit."""
@@ -59,8 +60,11 @@ def draw(
 
 
 def _months(start: dt.date, end: dt.date, step: float) -> Iterator[tuple[float, str]]:
-    """Position and name of each month that begins within the chart, and of the first date."""
+    """Position in percent and name of each month that begins within the chart."""
+    named = False
     for number in range((end - start).days + 1):
         date = start + dt.timedelta(days=number)
-        if date.day == 1 or (number == 0 and date.day < 20):
-            yield number * step, f"{date:%b %Y}" if date.month == 1 or number == 0 else f"{date:%b}"
+        if date.day == 1 or (number == 0 and date.day < 6):
+            name = f"{date:%b}" if named and date.month != 1 else f"{date:%b %Y}"
+            yield round(100 * number * step / WIDTH, 1), name
+            named = True

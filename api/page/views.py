@@ -20,7 +20,15 @@ from backfilld.api.auth.request_guard import principal
 from backfilld.api.auth.tokens import Scope
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint_definition import parse
-from backfilld.api.page import filters, grid_views, list_views, processor_view, view_models
+from backfilld.api.page import (
+    backfill_view,
+    filters,
+    grid_views,
+    list_views,
+    processor_view,
+    timeline,
+    view_models,
+)
 from backfilld.api.page.date_styles import DateStyles
 from backfilld.api.page.rendering import query_fields, render
 from backfilld.api.routes import backfills, dates, reports
@@ -126,6 +134,7 @@ def date(service: DaemonService, date: str) -> AnyResponse:
         states=service.context.machine.states,
         passed=view_models.passed_states(shown),
         verdicts=view_models.by_phase(shown),
+        timeline=timeline.draw(shown.attempts, service.context.now()),
         acceptable=view_models.acceptable(service, path.date),
         rerunnable=view_models.rerunnable(service, shown),
     )
@@ -135,17 +144,6 @@ def backfill_list(service: DaemonService) -> AnyResponse:
     """All backfills."""
     query = parse(requests.BackfillsPage, {"limit": "50", **query_fields("cursor")})
     return render("backfills", backfills=backfills.list_backfills(service, query=query))
-
-
-def backfill(service: DaemonService, id: str) -> AnyResponse:  # noqa: A002 - the API's name for it
-    """One backfill with its dates."""
-    path = parse(requests.ById, {"id": id})
-    query = parse(requests.BackfillDatesPage, {"limit": "200", **query_fields("cursor")})
-    return render(
-        "backfill",
-        backfill=backfills.get_backfill(service, path=path),
-        page=backfills.list_backfill_dates(service, path=path, query=query),
-    )
 
 
 def enqueue(service: DaemonService) -> str:
@@ -192,7 +190,7 @@ _View = Callable[..., AnyResponse | str]
 _VIEWS: Mapping[str, _View] = {
     "/dates/<date>": date,
     "/backfills": backfill_list,
-    "/backfills/<id>": backfill,
+    "/backfills/<id>": backfill_view.backfill,
     "/processors/<name>": processor_view.processor,
     "/enqueue": enqueue,
     "/validation": validation,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Response
@@ -23,7 +23,16 @@ from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST
 from backfilld.daemon.engine.retries import Retry
 from backfilld.daemon.reports.waiting import waiting_on, with_pause
 from backfilld.state.records import CheckRow, DateRow
-from backfilld.state.store import attempts, calendar_days, checks, dates, interests, reporting, transitions
+from backfilld.state.store import (
+    attempts,
+    calendar_days,
+    checks,
+    date_marks,
+    dates,
+    interests,
+    reporting,
+    transitions,
+)
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.date_filters import DateFilter
 from backfilld.state.suggestions import did_you_mean
@@ -51,8 +60,7 @@ def list_dates(service: DaemonService, *, query: requests.DatesPage) -> response
             tx, start=first, end=end, states=states, mark=query.mark, more=more, limit=query.limit + 1
         )
         page = with_pause(tx, rows[: query.limit])
-        waits = waiting_on(tx, service.context, page)
-    items = [serializers.date_summary(row, waits.get(row.date)) for row in page]
+        items = _summaries(tx, service.context, page)
     following = next_cursor("date", rows, query.limit)
     return responses.Dates(start=query.start, end=query.end, dates=number, items=items, next_cursor=following)
 
@@ -204,9 +212,17 @@ def _status(tx: Transaction, context: EngineContext, row: DateRow | None) -> dic
     """State and marks of a date; all None if it was never enqueued and is only a lookback of later dates."""
     if row is None:
         return {"version": None, **dict.fromkeys(_STATUS_FIELDS)}
-    (shown,) = with_pause(tx, [row])
-    summary = serializers.date_summary(shown, waiting_on(tx, context, [row]).get(row.date))
+    (summary,) = _summaries(tx, context, with_pause(tx, [row]))
     return {"version": row.version, **summary.model_dump(include=_STATUS_FIELDS)}
+
+
+def _summaries(
+    tx: Transaction, context: EngineContext, rows: Sequence[DateRow]
+) -> list[responses.DateSummary]:
+    """The dates with what each waits for, and which of its outputs are stale."""
+    waits = waiting_on(tx, context, rows)
+    stale = date_marks.stale_outputs(tx, [row.date for row in rows if row.stale_at is not None])
+    return [serializers.date_summary(row, waits.get(row.date), stale.get(row.date, ())) for row in rows]
 
 
 def _in_order(context: EngineContext, checked: Mapping[str, CheckRow]) -> list[CheckRow]:

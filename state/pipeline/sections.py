@@ -45,7 +45,7 @@ class WarehouseSettings(StrictModel):
     """Whether this kind of warehouse can tell that the partition of a date exists."""
 
     kind: str
-    """The kind of warehouse, such as `bigquery`, `lake` or `postgresql`."""
+    """The kind of warehouse, such as `bigquery`, `duckdb`, `lake` or `postgresql`."""
     query_timeout: Duration = 120.0
     """The time limit of a query."""
     daily_bytes: int | None = Field(default=None, gt=0)

@@ -20,7 +20,7 @@ IMMEDIATELY = 0.0
 """Due before all dates that merely wait for their turn: something has just happened to this one."""
 
 _LIVE = dates.c.ended_at.is_(None)
-_MARKED = {Mark.REGRESSED: IS_REGRESSED, Mark.STALE: IS_STALE}
+_MARKED = {Mark.REGRESSED: IS_REGRESSED, Mark.STALE: and_(IS_STALE, dates.c.state == DONE)}
 
 # Statements are built once: building one costs more than SQLite takes to run it.
 _THIS = dates.c.date == bindparam("_date")

@@ -16,13 +16,15 @@ from backfilld.state.store import row_mappers
 from backfilld.state.store.attempt_verdicts import UNSATISFIED, followed_by, has_reason
 from backfilld.state.store.attempts import running
 from backfilld.state.store.dates import matching
-from backfilld.state.store.schema import ENDED_WELL, attempts, dates
+from backfilld.state.store.schema import ENDED_WELL, attempts, backfill_dates, dates, transitions
 
 HAS_FAILED = and_(
     attempts.c.status.not_in([AttemptStatus.RUNNING.value, AttemptStatus.CANCELLED.value]),
     or_(attempts.c.exit_code.is_(None), not_(ENDED_WELL), followed_by(UNSATISFIED)),
 )
 """Condition: the attempt was not cancelled, and its job did not exit with 0 or left something unsatisfied."""
+
+_WITHOUT_WORK = (Outcome.NOT_EXPECTED.value, Outcome.CANCELLED.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +56,7 @@ def pace(tx: Connection, since: float, sample: int) -> Pace:
         .limit(sample)
         .subquery()
     )
-    worked = latest.c.outcome.not_in([Outcome.NOT_EXPECTED.value, Outcome.CANCELLED.value])
+    worked = latest.c.outcome.not_in(_WITHOUT_WORK)
     count = func.count()
     query = select(
         count.label("all"),
@@ -63,6 +65,22 @@ def pace(tx: Connection, since: float, sample: int) -> Pace:
     ).select_from(latest)
     row = tx.execute(query).one()
     return Pace(ended=row.ended, first_at=row.first_at, more=row.all == sample)
+
+
+def ends_of_backfill(tx: Connection, backfill_id: int) -> list[float]:
+    """When the dates of a backfill ended, oldest first, without those that ended without their work."""
+    ended = and_(
+        transitions.c.date == backfill_dates.c.date, transitions.c.version == backfill_dates.c.ended_version
+    )
+    query = select(transitions.c.at).select_from(backfill_dates.join(transitions, ended))
+    here = (backfill_dates.c.backfill_id == backfill_id, backfill_dates.c.outcome.not_in(_WITHOUT_WORK))
+    return list(tx.scalars(query.where(*here).order_by(transitions.c.at)))
+
+
+def attempts_of_backfill(tx: Connection, backfill_id: int, limit: int) -> list[AttemptRow]:
+    """Up to `limit` of the latest attempts that count for a backfill, newest first."""
+    query = select(attempts).where(attempts.c.backfill_id == backfill_id)
+    return [row_mappers.attempt(row) for row in tx.execute(query.order_by(attempts.c.id.desc()).limit(limit))]
 
 
 def number_of_dates(

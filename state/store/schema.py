@@ -78,8 +78,9 @@ dates = Table(
     count("version"),
     text_column("regressed"),  # why a done date is no longer complete
     Column("swept_at", Double),  # when an ended date was last checked
-    # The earlier date that was repaired after this date was computed, and when.
+    # The date that was repaired after this date was computed, the processors repaired on it, and when.
     Column("stale_by", Date),
+    text_column("stale_upstream"),
     Column("stale_at", Double),
     # Whether its sequential phases run again even if complete, and the dates that this makes stale after it.
     flag("cascades"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
+from backfilld.state.pipeline.phase import DONE
 from backfilld.state.store.schema import IS_REGRESSED, IS_STALE, check_counts, date_counts
 from backfilld.state.store.schema import dates as dates_table
 
@@ -52,5 +53,6 @@ def regressed(tx: Connection) -> int:
 
 
 def stale(tx: Connection) -> int:
-    """How many dates were computed before an earlier one was repaired; costs as much as there are."""
-    return tx.execute(select(func.count()).select_from(dates_table).where(IS_STALE)).scalar_one()
+    """How many done dates were computed before an earlier one was repaired; costs as much as there are."""
+    here = (IS_STALE, dates_table.c.state == DONE)
+    return tx.execute(select(func.count()).select_from(dates_table).where(*here)).scalar_one()

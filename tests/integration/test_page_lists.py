@@ -85,3 +85,26 @@ def test_the_page_of_a_processor_draws_its_rows_and_seconds_over_the_dates(api: 
     assert 'class="band"' in page
     assert api.client.get("/processors/bx").status_code == 404
     assert "no date has been checked here" in api.client.get("/processors/box?start=2001-01-01").text
+
+
+def test_the_pages_of_a_date_and_a_backfill_draw_their_attempts_and_the_pace(api: Api) -> None:
+    # Given a failed date that is retried a week later
+    api.world.time += 7 * 86400
+    api.world.script = api.world.well
+    api.post(f"/v1/dates/{FAILED[0]}/retry")
+    api.world.run()
+    page = api.client.get(f"/dates/{FAILED[0]}").text
+    assert page.count("<strong>6 attempts</strong>") == 1
+    assert 'aria-label="box: 3 attempts: 3 failed"' in page
+    assert page.count('aria-label="box: attempt ') == 1
+    page = api.client.get("/backfills/2").text
+    assert 'aria-label="box: 6 attempts: 6 failed"' in page
+    assert page.count('role="img" aria-label="1 date ended, up to 1 per ') == 2
+    assert page.count('<tr><th scope="row">2') == 2
+    # Then the charts are not drawn again as long as nothing ends
+    charts = api.client.get("/backfills/2?part=charts")
+    headers = {"If-None-Match": charts.headers["ETag"]}
+    assert api.client.get("/backfills/2?part=charts", headers=headers).status_code == 304
+    api.post(f"/v1/dates/{FAILED[1]}/retry")
+    assert api.client.get("/backfills/2?part=charts", headers=headers).status_code == 200
+    assert "Pace" not in api.client.get("/backfills/2?part=main").text

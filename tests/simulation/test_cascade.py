@@ -294,7 +294,7 @@ def test_the_api_tells_marks_and_runs_them(api):
     world.run()
     # Given marks: each date tells its own, lists and counts agree
     told = api.get(f"/v1/dates/{LAST}")["stale"]
-    assert told.startswith(f"{REPAIRED} was repaired at 2025-")
+    assert told.startswith(f"cache, zones: computed before team of {REPAIRED} was repaired at 2025-")
     assert told in api.client.get(f"/dates/{LAST}").text
     shown = show_date.lines(api.get(f"/v1/dates/{LAST}"), dt.datetime.now(dt.UTC))
     assert f"  → backfilld retry {LAST} --cascade" in [line.plain for line in shown]
@@ -311,6 +311,29 @@ def test_the_api_tells_marks_and_runs_them(api):
     world.run()
     assert api.get("/v1/progress")["stale"] == 0
     assert api.post("/v1/dates/retry", {"mark": "stale"})["answers"] == []
+
+
+def test_a_date_that_computes_again_names_what_is_still_stale_until_it_has_run_and_is_in_no_count(api):
+    # Given stale dates, when they are computed again
+    world = api.world
+    damage(world)
+    world.commands.retry_date(REPAIRED, by=ME)
+    world.run()
+    retry_marked(world.commands, Mark.STALE, LAST, LAST)
+    named, counted = [], []
+    while world.dates()[LAST].state != "done":
+        world.step()
+        told = api.get(f"/v1/dates/{LAST}")["stale"]
+        named.append(told.split(":")[0] if told else None)
+        counted.append((api.get("/v1/progress")["stale"], api.get("/v1/dates?mark=stale")["dates"]))
+    # Then the sentence names ever less, and the count is of those that a retry would find
+    assert list(dict.fromkeys(named)) == ["cache, zones", "cache", None]
+    assert set(counted) == {(3, 3)}
+    # And the suggested retry has something to do as often as it is suggested
+    assert api.post("/v1/dates/retry", {"mark": "stale"})["changed"] == 3
+    world.run()
+    assert api.get("/v1/progress")["stale"] == 0
+    assert [one["stale"] for one in api.get("/v1/dates")["items"]] == [None] * len(SEASON)
 
 
 def test_marked_dates_are_retried_by_their_mark_over_http_and_it_is_recorded(api):

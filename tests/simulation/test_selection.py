@@ -135,6 +135,7 @@ def test_unselected_downstream_of_what_was_rewritten_is_stale_by_name_and_retry_
     assert world.dates()[OPENER].outcome == "complete"
     # Then what was computed from it is stale
     assert stale(world) == {"zones", "cache"}
+    assert world.dates()[OPENER].stale_upstream == "player"
     # When an operator pays the debt
     retry_marked(world.commands, Mark.STALE, OPENER, OPENER)
     world.run()

@@ -72,6 +72,7 @@ dates = Table(
     _text("regressed"),
     Column("swept_at", Double),
     Column("stale_by", Date),
+    _text("stale_upstream"),
     Column("stale_at", Double),
     _flag("cascades"),
     CheckConstraint("(state IN ('done', 'failed')) = (outcome <> '')", name="outcome_is_final"),

@@ -1,0 +1,81 @@
+"""The page of one backfill: its dates, a timeline of its attempts, and its pace and ETA over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask import Response, render_template, request
+
+from backfilld.api import serializers
+from backfilld.api.daemon_protocol import DaemonService
+from backfilld.api.endpoint_definition import parse
+from backfilld.api.page import pace, timeline
+from backfilld.api.page.rendering import query_fields, render
+from backfilld.api.routes import backfills
+from backfilld.api.schemas import requests, responses
+from backfilld.state.rules.machine import FINAL
+from backfilld.state.store import reporting
+
+MAX_ATTEMPTS = 500
+"""Attempts that the timeline draws, the latest of the backfill."""
+REDRAWN_EVERY = 10.0
+"""Seconds for which the charts of a live backfill stay as they are: drawing them costs more than the rest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charts:
+    """The charts of a backfill. `earlier`: it has attempts that the timeline does not draw."""
+
+    timeline: Sequence[timeline.Cluster]
+    earlier: bool
+    pace: Sequence[pace.PaceChart]
+
+
+def backfill(service: DaemonService, id: str) -> Response:  # noqa: A002 - the API's name for it
+    """One backfill with its dates. The charts are a part of their own, drawn only when they change."""
+    path = parse(requests.ById, {"id": id})
+    shown = backfills.get_backfill(service, path=path)
+    part = request.args.get("part")
+    if part == "charts":
+        return _charts_part(service, shown)
+    query = parse(requests.BackfillDatesPage, {"limit": "200", **query_fields("cursor")})
+    return render(
+        "backfill",
+        backfill=shown,
+        page=backfills.list_backfill_dates(service, path=path, query=query),
+        charts=None if part else _charts(service, shown),
+    )
+
+
+def _charts_part(service: DaemonService, shown: responses.Backfill) -> Response:
+    version = _version(shown, service.context.now())
+    if request.if_none_match.contains_weak(version):
+        response = Response(status=304)
+    else:
+        response = Response(render_template("parts/backfill_charts.html", charts=_charts(service, shown)))
+    response.set_etag(version)
+    return response
+
+
+def _version(shown: responses.Backfill, now: float) -> str:
+    """A word that differs whenever the charts do, and every `REDRAWN_EVERY` seconds of a live backfill."""
+    if _live(shown) or shown.running_attempts:
+        return f"live-{now // REDRAWN_EVERY:.0f}"
+    return "-".join(f"{outcome}-{n}" for outcome, n in shown.outcomes.items()) or "empty"
+
+
+def _charts(service: DaemonService, shown: responses.Backfill) -> Charts:
+    with service.context.db.read() as tx:
+        rows = reporting.attempts_of_backfill(tx, shown.id, MAX_ATTEMPTS + 1)
+        attempts = serializers.attempts(tx, rows[:MAX_ATTEMPTS])
+        ended = reporting.ends_of_backfill(tx, shown.id)
+    return Charts(
+        timeline=timeline.draw(attempts, service.context.now()),
+        earlier=len(rows) > MAX_ATTEMPTS,
+        pace=pace.draw(ended, _live(shown)),
+    )
+
+
+def _live(shown: responses.Backfill) -> int:
+    return sum(n for state, n in shown.states.items() if state not in FINAL)
