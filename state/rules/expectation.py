@@ -15,6 +15,7 @@ from pydantic import Field
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
+from backfilld.state.rules.expectations.change import Change
 from backfilld.state.rules.expectations.distinct import Distinct
 from backfilld.state.rules.expectations.figures import Aggregate
 from backfilld.state.rules.expectations.filled import Filled
@@ -48,6 +49,8 @@ class Expectation(StrictModel):
     """How many rows each group has."""
     volume: Volume | None = None
     """Rows relative to the median of the complete dates before."""
+    change: Change | None = None
+    """Measures relative to their medians on the complete dates before."""
     quality: Quality | None = None
     """A condition that enough rows must hold."""
     filled: Filled | None = None
@@ -79,6 +82,11 @@ class Expectation(StrictModel):
         """The rules that hold on a day: a step of the ramp replaces those that bound the rows."""
         ramped = self.ramp is not None and self.ramp.step(day) is not None
         return (rule for rule in self.rules.values() if not (ramped and isinstance(rule, RowBound)))
+
+    @cached_property
+    def days_compared(self) -> int:
+        """How many days before a date its rules compare with; 0 where they compare with none."""
+        return max((rule.days_compared() for rule in self.rules.values()), default=0)
 
     @cached_property
     def reference(self) -> str | None:

@@ -6,6 +6,7 @@ import duckdb
 
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.tables import columns, tables
+from backfilld.daemon.reports.warehouse_snapshot import take_snapshot
 from tests.conformance.builders import NEXT, box, rows
 from tests.factories import NOW
 from tests.integration.warehouses import DAY, LakeHouse
@@ -64,3 +65,28 @@ def test_one_drifted_file_of_keys_makes_its_own_date_unknown_and_is_named(lake_h
     assert list(errors) == [NEXT]
     assert str(file) in errors[NEXT]
     assert all(answers["box", date].keys for date in dates if date != NEXT)
+
+
+def test_half_of_the_usual_sum_is_degraded_by_the_complete_days_before(lake_house: LakeHouse) -> None:
+    # Given ten days of rows that are alike in number, with half of the amount on the last one
+    dates = [DAY + dt.timedelta(days=number) for number in range(10)]
+    for date in dates:
+        lake_house.put("nba.box", rows(2, date=date, amount=4 if date == dates[-1] else 9))
+    change = {"change": [{"of": "SUM(amount)", "days_back": 7, "min_days": 7, "min": 0.5}]}
+    phases, keys = box(**change), {"history": None, "calendar": {}}
+
+    # When the last two days are judged alone
+    snapshot = take_snapshot(
+        lake_house.pipeline(phases, **keys),
+        lake_house.open(phases, **keys),
+        dates[-2],
+        dates[-1],
+        now=NOW,
+        purpose="validation",
+    )
+
+    # Then the days before were judged for that
+    assert [snapshot.checks[date]["box"].verdict.value for date in dates[-2:]] == ["complete", "degraded"]
+    assert snapshot.checks[dates[-1]]["box"].reason.startswith(
+        "SUM(amount) is 8, 0.444 times the median of 18"
+    )

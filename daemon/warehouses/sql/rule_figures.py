@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from backfilld.daemon.warehouses.adapter import Purpose, QueryError
 from backfilld.daemon.warehouses.sql.backend import Row
 from backfilld.daemon.warehouses.sql.key_queries import key_queries
+from backfilld.daemon.warehouses.sql.measure_queries import measure_queries
 from backfilld.daemon.warehouses.sql.query_batches import Counts, Pair, TableQueries
 from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery, Wanted
 from backfilld.state.pipeline.processor import Processor
@@ -18,6 +19,7 @@ from backfilld.state.rules.evidence import Evidence
 def rule_queries(processors: Mapping[str, Processor], wanted: Wanted) -> Iterator[RuleQuery]:
     """The queries of the rules of wanted processors, beside those of rows and figures."""
     yield from key_queries(processors, wanted)
+    yield from measure_queries(processors, wanted)
 
 
 def with_rule_figures(

@@ -52,6 +52,10 @@ class Rule:
         """The processor that it compares with; None where it compares with none."""
         return None
 
+    def days_compared(self) -> int:
+        """How many days before a date it compares with; 0 where it compares with none."""
+        return 0
+
     def sql_texts(self) -> Mapping[str, str]:
         """The SQL of the pipeline file in it, by key; an empty key is the rule's own."""
         return {}
