@@ -260,6 +260,7 @@ def _partition_problems(where: str, processor: Processor, pipeline: Pipeline) ->
 def _sql_problems(pipeline: Pipeline) -> Iterator[str]:
     """SQL of the file that its warehouse does not take, by key."""
     texts = {"calendar.query": pipeline.calendar.query or ""}
+    texts |= {f"calendar.days[{days.name}].query": days.query or "" for days in pipeline.calendar.days}
     for phase in pipeline.phase:
         for processor in phase.processor:
             where = f"phase[{phase.name}].processor[{processor.name}].expect"
