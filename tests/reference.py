@@ -133,6 +133,7 @@ _KINDS: Mapping[str, str] = {
     "RowsPer": "table of lists of 1 or 2 numbers",
     **dict.fromkeys(("Distinct", "Ramp", "Change"), "tables of their own"),
     "str": "text",
+    "NoRows": "SQL",
     "int": "whole number",
     **dict.fromkeys(("float", "Share"), "number"),
     "bool": "true or false",

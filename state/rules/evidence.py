@@ -13,6 +13,7 @@ from backfilld.state.rules.expectations.figures import (
     EmptyValues,
     GroupCounts,
     KeyCounts,
+    OffendingRows,
     PassingRows,
 )
 
@@ -56,6 +57,8 @@ class Evidence:
     """The sizes of the groups of a date that has rows."""
     keys: KeyCounts | None = None
     """The keys of a date that has rows, against those of another table."""
+    offending: OffendingRows | None = None
+    """The rows that the SQL of `no_rows` finds."""
     earlier: tuple[EarlierDate, ...] = ()
     """The complete dates before, by earlier verdicts, which rules compare with."""
     measures: Mapping[str, float | None] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from backfilld.state.rules.expectations.distinct import Distinct
 from backfilld.state.rules.expectations.figures import Aggregate
 from backfilld.state.rules.expectations.filled import Filled
 from backfilld.state.rules.expectations.keys import Keys
+from backfilld.state.rules.expectations.no_rows import NoRows
 from backfilld.state.rules.expectations.quality import Quality
 from backfilld.state.rules.expectations.ramp import Ramp
 from backfilld.state.rules.expectations.ratio import Ratio
@@ -55,6 +56,8 @@ class Expectation(StrictModel):
     """A condition that enough rows must hold."""
     filled: Filled | None = None
     """Columns that must not be empty."""
+    no_rows: NoRows | None = None
+    """SQL with `@date` that must find nothing."""
     ramp: Ramp | None = None
     """Looser bounds for a season's first days."""
     empty: Literal["partition"] | None = None

@@ -76,6 +76,10 @@ class Rule:
         """
         return None
 
+    def check_empty(self, evidence: Evidence, day: Day) -> Finding | None:
+        """What is wrong with a partition that exists and has no rows; None where the rule accepts it."""
+        return None
+
     def unjudged(self, evidence: Evidence, day: Day) -> str:
         """Why the rule says nothing of these rows; empty where it was judged."""
         return ""
