@@ -120,7 +120,7 @@ NOT_A_COLUMN = "is not a column's name; write letters, digits and _, no digit fi
         ('of = "team" -> of = "zone"', "name a processor of an earlier state, or put it in after; did you mean 'zones'?"),
         ('until_day = 35 -> until_day = 0', f"{ZONES}.expect.ramp[0].until_day: 0 is too small; write more than 0"),
         ('rows = [0, 30] }] -> rows = [0, 30] }, { until_day = 5, rows = [0] }]', f"{ZONES}.expect.ramp: ramp steps must"),
-        ('file = "calendar.csv" -> ', f"{TEAM}.expect: rows_per and distinct need a calendar with query or"),
+        ('file = "calendar.csv" -> ', f"{TEAM}.expect: rows_per, distinct and per need a calendar with query or"),
         # references
         ('fallbacks = ["team"] -> fallbacks = ["teams"]', f"{PLAYER}.fallbacks: 'teams' is not another processor of"),
         ('fallbacks = ["team"] -> fallbacks = ["zones"]', f"{PLAYER}.fallbacks: 'zones' is not another processor of"),
