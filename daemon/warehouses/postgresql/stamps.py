@@ -80,6 +80,6 @@ def stamps_query(table: str, column: str, days: tuple[dt.date, ...]) -> Query:
         .group_by(exp.Literal.number(1))
     )
     select = Select(
-        statement=Statement(tree), partitions=PartitionFilter(table=table, column=column, dates=days)
+        statement=Statement(tree), partitions=(PartitionFilter(table=table, column=column, dates=days),)
     )
     return Query(selects=(select,), params=filters.params)

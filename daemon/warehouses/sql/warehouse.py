@@ -23,6 +23,8 @@ from backfilld.daemon.warehouses.sql import queries
 from backfilld.daemon.warehouses.sql.backend import Row, SqlBackend
 from backfilld.daemon.warehouses.sql.date_columns import DateColumns
 from backfilld.daemon.warehouses.sql.query_batches import Counts, Pair, RunHistory, TableQueries
+from backfilld.daemon.warehouses.sql.rule_figures import rule_queries, with_rule_figures
+from backfilld.daemon.warehouses.sql.rule_queries import whole
 from backfilld.daemon.warehouses.sql.run_history import Runs
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
@@ -81,13 +83,14 @@ class WarehouseClient:
         table_queries = queries.table_queries(self._processors, wanted)
         tables = self._tables.query(table_queries, purpose=purpose)
         _require_access(tables, runs if self._history else None)
-        return {
+        answers = {
             (name, date): replace(
                 _evidence(self._processors[name], date, tables, runs), write_stamp=written.get((name, date))
             )
             for name, dates in wanted.items()
             for date in dates
         }
+        return with_rule_figures(self._processors, self._tables, answers, purpose=purpose)
 
     def _write_stamps(self, wanted: Wanted, purpose: Purpose) -> Mapping[tuple[str, dt.date], str]:
         """The write stamps by (processor, date), without those of which the warehouse cannot tell."""
@@ -133,7 +136,8 @@ class WarehouseClient:
             return 0
         try:
             tables = map(self._tables.with_type, queries.table_queries(self._processors, wanted))
-            sent = [queries.evidence(tables)]
+            of_rules = [*map(self._tables.with_type, rule_queries(self._processors, wanted))]
+            sent = [queries.evidence(tables), *([queries.evidence(of_rules)] if of_rules else [])]
             if self._history:
                 sent.append(self._history.query(wanted))
             return sum(self._backend.estimate_bytes(query) for query in sent)
@@ -146,12 +150,18 @@ class WarehouseClient:
         Raises:
             WarehouseError: nothing can be queried now.
         """
-        tables = queries.table_queries(self._processors, {processor: [date]})
+        wanted = {processor: [date]}
+        tables = queries.table_queries(self._processors, wanted)
         try:
             own = [self._tables.with_type(table) for table in tables if table.processor.name == processor]
             self._backend.check(queries.evidence(own))
         except QueryError as error:
             return str(error)
+        for query in rule_queries(self._processors, wanted):
+            try:
+                self._backend.check(queries.evidence([self._tables.with_type(query)]))
+            except QueryError as error:
+                return f"{query.key}: {error}"
         return ""
 
     def close(self) -> None:
@@ -210,7 +220,7 @@ def _groups(
     row = _row(tables[queries.groups_name(processor.name)], date)
     if row is None:
         return None  # the rows came after the groups were counted
-    figures = [_whole(figure) for figure in row["figures"] or ()]
+    figures = [whole(figure) for figure in row["figures"] or ()]
     if len(figures) != len(dataclasses.fields(GroupCounts)):
         raise QueryError(f"its answer has {len(figures)} figures of groups")
     groups, too_small, too_large, smallest, largest = figures
@@ -229,22 +239,22 @@ def _figures(processor: Processor, row: Row | None) -> dict[Aggregate, int]:
     figures = [0] * len(aggregates) if row is None else list(row["figures"] or ())
     if len(figures) != len(aggregates):
         raise QueryError(f"its answer has {len(figures)} figures, not {len(aggregates)}")
-    return {aggregate: _whole(figure) for aggregate, figure in zip(aggregates, figures, strict=True)}
+    return {aggregate: whole(figure) for aggregate, figure in zip(aggregates, figures, strict=True)}
 
 
 def _reference(processor: Processor, date: dt.date, tables: Mapping[str, Counts | QueryError]) -> int | None:
-    """The rows that it is measured against; None without such a rule.
+    """The rows of the processor that it is compared with; None without one.
 
     Raises:
         QueryError: they are not known.
     """
-    ratio = processor.expect.ratio
-    if ratio is None:
+    of = processor.expect.reference
+    if of is None:
         return None
     try:
-        return _rows(_row(tables[ratio.of], date))
+        return _rows(_row(tables[of], date))
     except QueryError as error:
-        raise QueryError(f"{ratio.of}, which it is measured against, cannot be queried: {error}") from error
+        raise QueryError(f"{of}, which it is measured against, cannot be queried: {error}") from error
 
 
 def _row(counts: Counts | QueryError, date: dt.date) -> Row | None:
@@ -260,17 +270,4 @@ def _row(counts: Counts | QueryError, date: dt.date) -> Row | None:
 
 
 def _rows(row: Row | None) -> int:
-    return 0 if row is None else _whole(row["n"])
-
-
-def _whole(value: object) -> int:
-    """A figure of an answer. NULL is 0: an aggregate over no value counts nothing.
-
-    Raises:
-        QueryError: it is not a whole number.
-    """
-    if value is None:
-        return 0
-    if isinstance(value, int):
-        return value
-    raise QueryError(f"its answer has {value!r} where a whole number belongs")
+    return 0 if row is None else whole(row["n"])
