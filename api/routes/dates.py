@@ -13,6 +13,7 @@ from backfilld.api.auth.request_guard import current_actor
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint_definition import Reply, Router
 from backfilld.api.problems import BadInput
+from backfilld.api.request_scope import date_scope
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.calendar import Calendar
 from backfilld.api.schemas.fields import next_cursor
@@ -51,8 +52,9 @@ def list_dates(service: DaemonService, *, query: requests.DatesPage) -> response
     """Dates that were ever enqueued, oldest first."""
     start, end = query.start or EARLIEST, query.end or LATEST
     first = start if query.cursor is None else max(start, query.cursor + DAY)
-    states, more = _states(service.context, query.state), list(_filter(service.context, query).conditions())
+    states = _states(service.context, query.state)
     with service.context.db.read() as tx:
+        more = list(_filter(tx, service.context, query).conditions())
         number = reporting.number_of_dates(
             tx, start=start, end=end, states=states, mark=query.mark, more=more
         )
@@ -161,7 +163,7 @@ def _query(context: EngineContext, body: requests.DatesBody) -> DateQuery:
     )
 
 
-def _filter(context: EngineContext, query: requests.DatesPage) -> DateFilter:
+def _filter(tx: Transaction, context: EngineContext, query: requests.DatesPage) -> DateFilter:
     known = context.pipeline.processors
     if query.processor is not None and query.processor not in known:
         message = f"there is no processor '{query.processor}'; {did_you_mean(query.processor, known)}"
@@ -171,6 +173,7 @@ def _filter(context: EngineContext, query: requests.DatesPage) -> DateFilter:
         processors=(query.processor,) if query.processor else (),
         verdicts=query.verdict or (),
         reason=query.reason or "",
+        scope=date_scope(tx, context.pipeline, query),
     )
 
 

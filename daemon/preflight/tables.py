@@ -81,10 +81,10 @@ def _mistaken_dates(processor: Processor, info: TableInfo) -> Iterator[Finding]:
 
 def _refused_rules(context: PreflightContext, processor: Processor) -> Iterator[Finding]:
     """What the warehouse says of the query by which gates judge: the two cannot disagree."""
-    if not processor.expect.rules:
+    if not processor.expect.rules and not processor.expect.empty:
         return
     if problem := context.warehouse.rule_problem(processor.name, context.start):
-        stated = (f"expect.{key}" for key in processor.expect.rules)
+        stated = (f"expect.{key}" for key in (*processor.expect.rules, "empty"))
         key = next((key for key in stated if problem.startswith(f"{key}: ")), "")
         problem = problem.removeprefix(f"{key}: ")
         key = key or ("expect.quality.where" if processor.expect.quality else "expect")

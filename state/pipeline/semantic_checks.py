@@ -243,8 +243,18 @@ def _expectation_problems(pipeline: Pipeline) -> Iterator[str]:
                 yield f"{where}: rows_per and distinct need a calendar with query or file; use rows"
             if processor.expect.ramp and not pipeline.calendar.season:
                 yield f"{where}.ramp: counts days of a season; add [[calendar.season]]"
+            yield from _partition_problems(where, processor, pipeline)
             yield from comparison_problems(where, processor, pipeline, earlier)
         earlier |= {p.name for p in stage.processors}
+
+
+def _partition_problems(where: str, processor: Processor, pipeline: Pipeline) -> Iterator[str]:
+    if processor.expect.empty is None:
+        return
+    if not pipeline.warehouse.has_partitions:
+        yield f"{where}.empty: this kind of warehouse does not tell partitions; write expect.rows = [0]"
+    elif processor.table.endswith("*"):
+        yield f"{where}.empty: {processor.table} has a table for each date and no partitions; remove it"
 
 
 def _sql_problems(pipeline: Pipeline) -> Iterator[str]:

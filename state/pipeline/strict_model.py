@@ -13,7 +13,7 @@ from backfilld.state.suggestions import did_you_mean
 class StrictModel(BaseModel):
     """A frozen model that refuses unknown keys and does not convert types."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
 
     @classmethod
     def known_keys(cls) -> list[str]:

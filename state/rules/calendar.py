@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import calendar
 import datetime as dt
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -82,6 +83,23 @@ class Calendar:
         self._count_names = tuple(count_names)
         self._days_keys = tuple(map(days_key, queried_days))
         self._opens = [season.opens for season in self.seasons]
+
+    def named(self, text: str) -> Season | None:
+        """The season with this name, in any case of letters, or the only one of these years; else None.
+
+        Years are those of its first and last date: `2021`, `2021-22`, `2021/2022`.
+        """
+        by_name = [season for season in self.seasons if season.name.casefold() == text.casefold()]
+        years = re.fullmatch(r"(\d{4})(?:[-/](?:\d\d)?(\d\d))?", text)
+        if by_name or years is None:
+            return by_name[0] if by_name else None
+        opens, closes = int(years[1]), years[2]
+        of_years = [
+            season
+            for season in self.seasons
+            if season.opens.year == opens and closes in (None, f"{season.closes.year % 100:02}")
+        ]
+        return of_years[0] if len(of_years) == 1 else None
 
     def season(self, date: dt.date) -> Season | None:
         """The season a date lies in."""

@@ -67,6 +67,8 @@ class Evidence:
     write_stamp: str | None = None
     """Changes with every write of the date's partition; compared for equality only. None: the warehouse
     cannot tell, or was not asked."""
+    has_partition: bool | None = None
+    """Whether the date's partition exists, with rows or without; None: no rule asked for it."""
     error: str = ""
     """Why the warehouse could not be asked; the rest means nothing then."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Literal
 
 from pydantic import Field
 
@@ -53,6 +54,8 @@ class Expectation(StrictModel):
     """Columns that must not be empty."""
     ramp: Ramp | None = None
     """Looser bounds for a season's first days."""
+    empty: Literal["partition"] | None = None
+    """`"partition"`: a date without rows is complete where its partition exists and no run failed."""
     bootstrap_days: int | None = Field(default=None, ge=0, le=366)
     """Days of the season on which nothing is expected, in place of the calendar's."""
 

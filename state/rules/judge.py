@@ -122,10 +122,11 @@ def _judge_rules(evidence: Evidence, expectation: Expectation, day: Day, context
         verdict, reason = Verdict.RUNNING, f"a run is open in the history{_because(evidence.open)}, {since}"
     elif verdict is Verdict.NEVER_RAN:
         verdict, reason = _explain_absence(evidence, context, allowed)
-    elif context.rewrite and context.last_attempt:
-        verdict, reason = _judge_rewrite(evidence, context, context.last_attempt) or (verdict, reason)
-        if verdict is Verdict.COMPLETE and context.must_change and not _is_provable(evidence, context):
-            reason = "; ".join(filter(None, ("rewrite not provable here", reason)))
+        if evidence.has_partition and verdict in (Verdict.NEVER_RAN, Verdict.NO_DATA):
+            empty = Verdict.COMPLETE, "no rows, and the partition exists"
+            verdict, reason = _after_rewrite(evidence, context, empty)
+    else:
+        verdict, reason = _after_rewrite(evidence, context, (verdict, reason))
     return Judgement(verdict=verdict, rows=evidence.rows, expected=str(allowed), reason=reason)
 
 
@@ -162,6 +163,8 @@ def _not_counted(evidence: Evidence, expectation: Expectation, day: Day) -> str:
     for name in expectation.count_names:
         if name not in day.counts:
             return f"the calendar does not say how many {name} there are"
+    if expectation.empty and not evidence.rows and evidence.has_partition is None:
+        return "whether the partition exists was not read"
     absent = (rule.uncounted(evidence) for rule in expectation.rules.values()) if evidence.rows else ()
     return next(filter(None, absent), "")
 
@@ -216,6 +219,16 @@ def _explain_absence(evidence: Evidence, context: JudgeContext, allowed: Range) 
     if allowed.least == 0:
         return Verdict.COMPLETE, "no rows, and none are needed"
     return Verdict.NO_DATA, f"the latest run succeeded{_because(latest)}, but there are no rows"
+
+
+def _after_rewrite(evidence: Evidence, context: JudgeContext, finding: Finding) -> Finding:
+    """The finding of an output, or what a rerun that was to rewrite it did instead."""
+    if not context.rewrite or context.last_attempt is None:
+        return finding
+    verdict, reason = _judge_rewrite(evidence, context, context.last_attempt) or finding
+    if verdict is Verdict.COMPLETE and context.must_change and not _is_provable(evidence, context):
+        reason = "; ".join(filter(None, ("rewrite not provable here", reason)))
+    return verdict, reason
 
 
 def _judge_rewrite(evidence: Evidence, context: JudgeContext, attempt: HistoryRun) -> Finding | None:

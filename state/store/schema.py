@@ -117,6 +117,7 @@ backfill_dates = Table(
     # The version of the date that it ended with, so that a retry returns it to those who wanted it then.
     Column("ended_version", Integer),
     partial_index("backfill_dates_live", "date", where="live = 1"),
+    partial_index("backfill_dates_failed", "date", where=f"state = '{FAILED}'"),
     Index("backfill_dates_state", "backfill_id", "live", "state", "outcome"),
 )
 
@@ -335,4 +336,5 @@ IS_SWEPT = text("outcome IN ('complete', 'bootstrap', 'waived', 'selected', 'not
 """A done date that the sweep checks again from time to time."""
 LAST_CHECKED_AT = literal_column("coalesce(swept_at, ended_at)", Double)
 IS_WANTED = backfill_dates.c.live == literal_column("1")
+HAS_FAILED = backfill_dates.c.state == literal_column(f"'{FAILED}'")
 IS_UNSATISFIED = checks.c.satisfied == literal_column("0")

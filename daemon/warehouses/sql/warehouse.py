@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
 from backfilld.daemon.warehouses.adapter import (
     Answers,
     Catalog,
-    Partition,
     Purpose,
     QueryError,
     Wanted,
@@ -22,6 +20,7 @@ from backfilld.daemon.warehouses.calendar_counts import CalendarReader
 from backfilld.daemon.warehouses.sql import queries
 from backfilld.daemon.warehouses.sql.backend import Row, SqlBackend
 from backfilld.daemon.warehouses.sql.date_columns import DateColumns
+from backfilld.daemon.warehouses.sql.partitions import Partitions
 from backfilld.daemon.warehouses.sql.query_batches import Counts, Pair, RunHistory, TableQueries
 from backfilld.daemon.warehouses.sql.rule_figures import rule_queries, with_rule_figures
 from backfilld.daemon.warehouses.sql.rule_queries import whole
@@ -31,8 +30,6 @@ from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.calendar import Counts as CalendarCounts
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.figures import Aggregate, GroupCounts
-
-log = logging.getLogger(__name__)
 
 
 class WarehouseClient:
@@ -45,12 +42,12 @@ class WarehouseClient:
         self, pipeline: Pipeline, backend: SqlBackend, catalog: Catalog, stamps: WriteStamps | None = None
     ) -> None:
         self._processors = pipeline.processors
-        self._stamps = stamps
         self._backend = backend
         self.catalog = catalog
         self._calendar = CalendarReader(pipeline, backend)
-        self._columns = DateColumns(catalog)
-        self._tables = TableQueries(backend, self._columns)
+        columns = DateColumns(catalog)
+        self._tables = TableQueries(backend, columns)
+        self._partitions = Partitions(pipeline.processors, columns, stamps)
         self._history = None
         if pipeline.history:
             self._history = RunHistory(pipeline.history, pipeline.processors, backend)
@@ -79,51 +76,20 @@ class WarehouseClient:
         # round, its success would stand beside rows that were not there yet.
         runs = self._history.fetch(wanted, purpose=purpose) if self._history else {}
         # Before the rows: a write between the two is then noticed the next time.
-        written = self._write_stamps(stamps or {}, purpose)
+        written = self._partitions.write_stamps(stamps or {}, purpose)
+        existing = self._partitions.existing(wanted, purpose)
         table_queries = queries.table_queries(self._processors, wanted)
         tables = self._tables.query(table_queries, purpose=purpose)
         _require_access(tables, runs if self._history else None)
         answers = {
             (name, date): replace(
-                _evidence(self._processors[name], date, tables, runs), write_stamp=written.get((name, date))
+                _evidence(self._processors[name], date, tables, runs, existing.get((name, date))),
+                write_stamp=written.get((name, date)),
             )
             for name, dates in wanted.items()
             for date in dates
         }
         return with_rule_figures(self._processors, self._tables, answers, purpose=purpose)
-
-    def _write_stamps(self, wanted: Wanted, purpose: Purpose) -> Mapping[tuple[str, dt.date], str]:
-        """The write stamps by (processor, date), without those of which the warehouse cannot tell."""
-        if self._stamps is None:
-            return {}
-        partitions = {
-            (name, date): Partition(self._processors[name].table, self._processors[name].date_column, date)
-            for name, dates in wanted.items()
-            if self._has_partitions(name)
-            for date in dates
-        }
-        if not partitions:
-            return {}
-        try:
-            written = self._stamps.read(set(partitions.values()), purpose=purpose)
-        except QueryError as error:
-            log.warning("write stamps cannot be read: %s", error)
-            return {}
-        return {pair: written[partition] for pair, partition in partitions.items() if partition in written}
-
-    def _has_partitions(self, name: str) -> bool:
-        """Whether a date of a processor is a partition; those by instants are days of UTC.
-
-        False where its table cannot be described, which costs no other table its stamps.
-        """
-        try:
-            column = self._columns.of(self._processors[name])
-        except QueryError as error:
-            log.warning("%s: write stamps cannot be read: %s", name, error)
-            return False
-        if column.type == "suffix":
-            return False
-        return column.type != "timestamp" or column.timezone == "UTC"
 
     def estimate_bytes(self, wanted: Wanted) -> int:
         """About how many bytes `evidence` of the same pairs would be billed.
@@ -157,6 +123,9 @@ class WarehouseClient:
             self._backend.check(queries.evidence(own))
         except QueryError as error:
             return str(error)
+        for existing in self._partitions.existing(wanted, "preflight").values():
+            if isinstance(existing, QueryError):
+                return f"expect.empty: {existing}"
         for query in rule_queries(self._processors, wanted):
             try:
                 self._backend.check(queries.evidence([self._tables.with_type(query)]))
@@ -185,6 +154,7 @@ def _evidence(
     date: dt.date,
     tables: Mapping[str, Counts | QueryError],
     runs: Mapping[Pair, Runs] | QueryError,
+    has_partition: bool | QueryError | None,
 ) -> Evidence:
     """Rows beat history; where there are none, a history that cannot be read leaves everything open."""
     try:
@@ -202,8 +172,17 @@ def _evidence(
         if not rows:
             return Evidence(error=f"run history could not be read: {runs}")
         runs = {}
+    if isinstance(has_partition, QueryError) and not rows:
+        return Evidence(error=f"{processor.table}: expect.empty cannot be judged: {has_partition}")
     latest = runs.get((processor.name, date), Runs())
-    evidence = Evidence(rows=rows, groups=groups, reference=reference, closed=latest.closed, open=latest.open)
+    evidence = Evidence(
+        rows=rows,
+        groups=groups,
+        reference=reference,
+        closed=latest.closed,
+        open=latest.open,
+        has_partition=has_partition if isinstance(has_partition, bool) else None,
+    )
     return evidence.with_figures(figures)
 
 
