@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 EMULATOR := .venv-emulator/installed.txt
+NODE_TOOLS := .venv-node/installed.txt
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 CONSTRAINTS := constraints.txt
@@ -48,7 +49,7 @@ test: $(READY_DEV) $(EMULATOR)
 	$(PYTEST) -m "not packages and not hosts" $(T) || exit $$?; \
 	if [ $$checks = 1 ]; then echo "the tests passed, but make check did not: see above"; exit 1; fi
 
-test-packages: system-packages $(READY_DEV) $(EMULATOR)
+test-packages: system-packages $(READY_DEV) $(EMULATOR) $(NODE_TOOLS)
 	@$(PYTEST) -m "packages and not hosts" $(T)
 
 test-all: test test-packages
@@ -103,6 +104,13 @@ $(EMULATOR): tests/integration/emulator.py $(READY_DEV)
 	@$(BIN)/python -c "from tests.integration.emulator import installed; installed()"
 	@touch $@
 
+$(NODE_TOOLS): tests/html/package-lock.json
+	@command -v npm >/dev/null || { echo "there is no npm: install Node.js 20.19 or newer"; exit 1; }
+	@echo "adding an HTML validator for tests"
+	@mkdir -p .venv-node && cp tests/html/package.json tests/html/package-lock.json .venv-node/
+	@npm ci --prefix .venv-node --silent --no-audit --no-fund
+	@touch $@
+
 system-packages:
 	@command -v dpkg-query >/dev/null || \
 	  { echo "no Debian packages here: tests that need $(SYSTEM_PACKAGES) fail unless those are there"; exit 0; }; \
@@ -116,4 +124,4 @@ system-packages:
 	fi
 
 clean:
-	rm -rf $(VENV) .venv-emulator build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-emulator .venv-node build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
