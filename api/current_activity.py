@@ -14,6 +14,7 @@ from backfilld.state.records import AttemptRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store import dates, holds, state_counts
 from backfilld.state.store.database import Transaction
+from backfilld.state.store.date_scope import EVERYTHING, DateScope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +33,17 @@ def last_line(service: DaemonService, attempt: AttemptRow) -> str:
     return job_log.last_line(executor.log(attempt.id)) if executor else ""
 
 
-def waits(tx: Transaction, context: EngineContext) -> list[WaitGroup]:
-    """Live dates grouped by wait reason, largest group first."""
+def waits(tx: Transaction, context: EngineContext, scope: DateScope = EVERYTHING) -> list[WaitGroup]:
+    """Live dates of a scope grouped by wait reason, largest group first."""
     counts: dict[str, int] = {}
-    for count in state_counts.dates(tx):
+    for count in state_counts.dates(tx, scope):
         if count.waiting:
             counts[count.waiting] = counts.get(count.waiting, 0) + count.n
     active_holds = holds.all_holds(tx)
     stopped = {reason: n for reason, n in counts.items() if is_stopped(reason, active_holds)}
-    groups = [_group(tx, context, reason, n) for reason, n in counts.items() if reason not in stopped]
-    groups.append(_merged([_group(tx, context, reason, n) for reason, n in stopped.items()]))
+    grouped = {reason: _group(tx, context, reason, n, scope) for reason, n in counts.items()}
+    groups = [group for reason, group in grouped.items() if reason not in stopped]
+    groups.append(_merged([grouped[reason] for reason in stopped]))
     return sorted((group for group in groups if group is not None), key=lambda group: -group.n)
 
 
@@ -54,10 +56,11 @@ def _merged(groups: Sequence[WaitGroup | None]) -> WaitGroup | None:
     return replace(earliest, reason=WaitReason.PAUSED, n=sum(group.n for group in waiting))
 
 
-def _group(tx: Transaction, context: EngineContext, reason: str, n: int) -> WaitGroup | None:
+def _group(
+    tx: Transaction, context: EngineContext, reason: str, n: int, scope: DateScope
+) -> WaitGroup | None:
     """Reads one date alone: `waiting_on` of several dates reads every date between them."""
-    span = dates.span_waiting(tx, reason)
-    row = dates.get(tx, span[0]) if span is not None else None
+    row = next(iter(dates.waiting_for(tx, reason, 1, scope)), None)
     if row is None:
         return None
     text = waiting_on(tx, context, [row]).get(row.date)

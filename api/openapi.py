@@ -14,7 +14,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 from backfilld import __version__
 from backfilld.api import problems
 from backfilld.api.auth.request_guard import COOKIE
-from backfilld.api.endpoint import MEDIA_TYPE, Endpoint, Router, header_name
+from backfilld.api.endpoint_definition import MEDIA_TYPE, Endpoint, Router, header_name
 from backfilld.api.schemas.fields import ResponseModel
 from backfilld.api.schemas.responses import Problem
 from backfilld.state.pipeline.strict_model import StrictModel

@@ -6,7 +6,7 @@ from backfilld.api.problems import BadInput
 from backfilld.api.schemas.new_backfill import NewBackfill
 from backfilld.api.schemas.requests import PlanRange
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.selection import UnknownSelection, resolve
+from backfilld.state.rules.processor_selection import UnknownSelection, resolve
 
 
 def resolve_selection(pipeline: Pipeline, request: NewBackfill | PlanRange) -> tuple[str, ...] | None:

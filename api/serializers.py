@@ -13,7 +13,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.date_query import DateAnswers
 from backfilld.daemon.reports import stuck
 from backfilld.daemon.reports.progress import Progress, Running
-from backfilld.state.formatting import format_utc
+from backfilld.state.formatting import format_utc, join_truncated
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, BackfillRow, CheckRow, DateRow, HoldRow, TransitionRow
@@ -25,6 +25,9 @@ from backfilld.state.store.attempt_verdicts import AttemptVerdict
 from backfilld.state.store.attempts import covered
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.reporting import Cell
+
+NAMED = 3
+"""How many processors a sentence names before it counts the rest."""
 
 
 def backfill(tx: Transaction, context: EngineContext, row: BackfillRow, **more: int) -> responses.Backfill:
@@ -55,8 +58,8 @@ def backfill(tx: Transaction, context: EngineContext, row: BackfillRow, **more: 
     )
 
 
-def date_summary(row: DateRow, waiting_on: str | None) -> responses.DateSummary:
-    """One date in a list."""
+def date_summary(row: DateRow, waiting_on: str | None, stale_outputs: Sequence[str]) -> responses.DateSummary:
+    """One date in a list; `stale_outputs` are the processors that a repair made stale."""
     return responses.DateSummary(
         date=row.date,
         state=row.state,
@@ -67,7 +70,7 @@ def date_summary(row: DateRow, waiting_on: str | None) -> responses.DateSummary:
         season=row.season or None,
         backfill_id=row.backfill_id,
         regressed=row.regressed or None,
-        stale=stale(row),
+        stale=stale(row, stale_outputs),
     )
 
 
@@ -93,11 +96,12 @@ def calendar(version: str, cells: Sequence[Cell]) -> Calendar:
     return Calendar(version=version, dates=len(cells), start=start, end=end, groups=groups)
 
 
-def stale(row: DateRow) -> str | None:
-    """Why and since when a date is stale; None if it is not."""
-    if row.stale_by is None or row.stale_at is None:
+def stale(row: DateRow, outputs: Sequence[str]) -> str | None:
+    """Which outputs of a date are stale, since when and why; None where all have run again."""
+    if row.stale_by is None or row.stale_at is None or not outputs:
         return None
-    return f"{row.stale_by} was repaired at {format_utc(row.stale_at)}, after this date was computed"
+    repaired = f"{row.stale_upstream} of {row.stale_by} was repaired at {format_utc(row.stale_at)}"
+    return f"{join_truncated(outputs, NAMED)}: computed before {repaired}"
 
 
 def check(row: CheckRow, pipeline: Pipeline, now: float) -> responses.Check:

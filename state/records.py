@@ -152,6 +152,7 @@ class DateRow:
     regressed: str
     swept_at: float | None
     stale_by: dt.date | None
+    stale_upstream: str
     stale_at: float | None
     cascades: bool
 

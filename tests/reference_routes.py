@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from pydantic.fields import FieldInfo
 
-from backfilld.api.endpoint import Endpoint, Router, header_name
+from backfilld.api.endpoint_definition import Endpoint, Router, header_name
 from backfilld.api.routes import SECTIONS
 
 

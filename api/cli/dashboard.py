@@ -100,8 +100,9 @@ def title(view: Snapshot) -> str:
         why = f"; stuck on: {backfill['stuck_on']}" if backfill["stuck_on"] else ""
         return sanitize_line(f"{name}: {counts(backfill['states'])} of {span}{note}{why}")
     paused = ", paused" if view.progress["paused"] else ""
+    season = f"season {view.season}: " if view.season else ""
     done = f"{dates['done']} of {dates['total']} dates done"
-    return f"{done}, {dates['failed']} failed, {dates['live']} live{paused}"
+    return f"{season}{done}, {dates['failed']} failed, {dates['live']} live{paused}"
 
 
 def eta(progress: Json, at: dt.datetime) -> str:

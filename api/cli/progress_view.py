@@ -20,18 +20,36 @@ _RECENT = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What is followed: a backfill, a season, or everything."""
+
+    backfill: int | None = None
+    season: str | None = None
+
+    @property
+    def query(self) -> Json:
+        """The same as parameters of the API."""
+        return {"backfill": self.backfill, "season": self.season}
+
+
+EVERYTHING = Scope()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The progress at one moment, with one backfill if one is followed."""
+    """The progress at one moment of what is followed, with the backfill if it is one."""
 
     at: dt.datetime
     progress: Json
     activity: Json
     backfill: Json | None = None
+    season: str | None = None
 
     @property
     def document(self) -> Json:
         """All of it as JSON."""
-        return {"progress": self.progress, "activity": self.activity, "backfill": self.backfill}
+        season = {"season": self.season} if self.season else {}
+        return {"progress": self.progress, "activity": self.activity, "backfill": self.backfill, **season}
 
     @property
     def ended(self) -> bool:
@@ -49,17 +67,20 @@ class Snapshot:
         return not dates["live"] and not dates["failed"]
 
 
-def take_snapshot(client: Client, backfill: int | None = None) -> Snapshot:
-    """Read the progress from the daemon.
+def take_snapshot(client: Client, scope: Scope = EVERYTHING) -> Snapshot:
+    """Read the progress from the daemon, for the dates of a scope alone.
 
     Raises:
         ApiError: the daemon refused or did not answer.
     """
+    number = scope.backfill
+    backfill = client.get(f"/v1/backfills/{number}") if number is not None else None
     return Snapshot(
         at=dt.datetime.now(dt.UTC),
-        progress=client.get("/v1/progress"),
-        activity=client.get("/v1/activity"),
-        backfill=client.get(f"/v1/backfills/{backfill}") if backfill is not None else None,
+        progress=client.get("/v1/progress", **scope.query),
+        activity=client.get("/v1/activity", **scope.query),
+        backfill=backfill,
+        season=scope.season,
     )
 
 
@@ -71,6 +92,8 @@ class Failure:
     result: str
     reason: str
     command: str
+    document: Json
+    """The attempt, or the date, as the API gives it."""
     symbol: str = "✗"
     """The sign in front of it: that of the verdict where the job itself exited with 0."""
 
@@ -78,13 +101,23 @@ class Failure:
 class FailureTracker:
     """Yields each failure once. Failures from before its creation are not yielded."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, scope: Scope = EVERYTHING) -> None:
         self._client = client
+        self._scope = scope
         self._dates: set[str] = set()
         self._attempts: set[int] = set()
         self._failed_dates = -1
         self._running: list[int] = [-1]
-        list(self.new_failures(client.get("/v1/progress")))
+        list(self.new_failures(client.get("/v1/progress", **scope.query)))
+
+    def narrow(self, scope: Scope) -> None:
+        """Yield only failures of a scope from now on."""
+        self._scope = scope
+
+    def failed_dates(self) -> Iterator[Failure]:
+        """The dates that are failed now."""
+        for row in self._client.all("/v1/dates", state="failed", **self._scope.query):
+            yield date_failure(row)
 
     def new_failures(self, progress: Json) -> Iterator[Failure]:
         """What failed since the previous call: attempts, then dates. A date that fails again is new again."""
@@ -97,16 +130,16 @@ class FailureTracker:
             self._failed_dates = progress["dates"]["failed"]
 
     def _new_attempts(self) -> Iterator[Failure]:
-        failed = self._client.get("/v1/attempts", failed="true", limit=_RECENT)["items"]
+        failed = self._client.get("/v1/attempts", failed="true", limit=_RECENT, **self._scope.query)["items"]
         new = [attempt for attempt in reversed(failed) if attempt["id"] not in self._attempts]
         self._attempts.update(attempt["id"] for attempt in new)
         yield from map(attempt_failure, new)
 
     def _new_dates(self) -> Iterator[Failure]:
-        failed = {row["date"]: row for row in self._client.all("/v1/dates", state="failed")}
-        new = [row for date, row in failed.items() if date not in self._dates]
-        self._dates = set(failed)
-        yield from map(date_failure, new)
+        failed = list(self.failed_dates())
+        new = [failure for failure in failed if failure.subject not in self._dates]
+        self._dates = {failure.subject for failure in failed}
+        yield from new
 
 
 def attempt_failure(attempt: Json) -> Failure:
@@ -122,6 +155,7 @@ def attempt_failure(attempt: Json) -> Failure:
             result=format_attempt_result(attempt["status"], code, verdict, attempt["verdict_reason"]),
             reason="",
             command=f"backfilld logs {attempt['id']}",
+            document={"attempt": attempt},
             symbol=Verdict(verdict).symbol,
         )
     parts = [f"exit {code}" if code is not None else "", attempt["detail"], last_line(attempt["tail"])]
@@ -130,6 +164,7 @@ def attempt_failure(attempt: Json) -> Failure:
         result=attempt_result(attempt["status"], code),
         reason=": ".join(part for part in parts if part),
         command=f"backfilld logs {attempt['id']}",
+        document={"attempt": attempt},
     )
 
 
@@ -140,4 +175,5 @@ def date_failure(date: Json) -> Failure:
         result=date["outcome"] or "failed",
         reason=date["reason"] or "",
         command=f"backfilld status {date['date']}",
+        document={"date": date},
     )

@@ -17,9 +17,18 @@ from rich.text import Text
 from backfilld.api.cli import dashboard
 from backfilld.api.cli.client import ApiError, Client, Json
 from backfilld.api.cli.output import animated, console, print_json_line, sanitize_line
-from backfilld.api.cli.progress_view import Failure, FailureTracker, Snapshot, take_snapshot
+from backfilld.api.cli.progress_view import (
+    EVERYTHING,
+    Failure,
+    FailureTracker,
+    Scope,
+    Snapshot,
+    take_snapshot,
+)
 
 POLL_SECONDS = 0.5
+POLL_SHARE = 5
+"""The pause between two polls is at least this many times as long as a poll: that of many dates costs."""
 LINE_SECONDS = 10.0
 """Between two plain lines about the progress; failures and holds are printed at once."""
 RECONNECT_SECONDS = 2.0
@@ -46,22 +55,23 @@ def follow(
     failures: FailureTracker,
     display: Display,
     *,
-    backfill: int | None = None,
+    scope: Scope = EVERYTHING,
     to_end: bool = True,
     timeout: float = math.inf,
 ) -> Snapshot:
-    """Show a backfill, or everything, until it has ended or stays where it is; return the last snapshot.
+    """Show a backfill, a season, or everything, until it has ended or stays where it is.
 
-    After `timeout` seconds it returns the snapshot of that moment. While a daemon is being restarted, it
-    waits for the daemon.
+    It returns the last snapshot. After `timeout` seconds that is the one of that moment. While a daemon is
+    being restarted, it waits for the daemon.
 
     Raises:
         ApiError: the daemon refused, or did not answer until the timeout.
     """
     deadline = time.monotonic() + timeout
     while True:
+        started = time.monotonic()
         try:
-            view = take_snapshot(client, backfill)
+            view = take_snapshot(client, scope)
             for failure in failures.new_failures(view.progress):
                 display.show_failure(failure, view)
         except ApiError as error:
@@ -75,11 +85,15 @@ def follow(
         display.show_snapshot(view, last=last)
         if last:
             return view
-        time.sleep(min(POLL_SECONDS, max(deadline - time.monotonic(), 0.0)))
+        now = time.monotonic()
+        pause = max(POLL_SECONDS, POLL_SHARE * (now - started))
+        time.sleep(min(pause, max(deadline - now, 0.0)))
 
 
-def display(*, as_json: bool = False) -> AbstractContextManager[Display]:
-    """The display that suits the output: JSON lines, a live picture, or plain lines."""
+def display(*, as_json: bool = False, failures_only: bool = False) -> AbstractContextManager[Display]:
+    """The display that suits the output: JSON lines, a live picture, plain lines, or failures alone."""
+    if failures_only:
+        return nullcontext(FailureLines(as_json=as_json))
     if as_json:
         return nullcontext(JsonLines())
     return LivePicture() if animated() else nullcontext(PlainLines())
@@ -163,6 +177,28 @@ class PlainLines:
 
     def _print(self, at: dt.datetime, text: str) -> None:
         self._echo(f"{at.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ} {sanitize_line(text)}")
+
+
+class FailureLines:
+    """Each failure on a line of its own, as text with the time or as JSON, and nothing else."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._lines = PlainLines()
+        self._as_json = as_json
+
+    def show_failure(self, failure: Failure, view: Snapshot) -> None:
+        """Print it at once."""
+        if self._as_json:
+            print_json_line(failure.document)
+        else:
+            self._lines.show_failure(failure, view)
+
+    def show_snapshot(self, view: Snapshot, *, last: bool) -> None:
+        """Print nothing."""
+
+    def show_unavailable(self, error: ApiError) -> None:
+        """Print it once on stderr."""
+        self._lines.show_unavailable(error)
 
 
 class JsonLines:

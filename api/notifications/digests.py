@@ -13,11 +13,12 @@ from html import escape
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.reports import stuck
-from backfilld.daemon.reports.progress import progress
+from backfilld.daemon.reports.progress import estimated_end
 from backfilld.state.formatting import format_utc, pluralize
 from backfilld.state.records import BackfillRow, HoldRow
 from backfilld.state.store import attempt_verdicts, backfills, holds, sent_notifications
 from backfilld.state.store.database import Transaction
+from backfilld.state.store.date_scope import DateScope
 from backfilld.state.store.sent_notifications import ENDED, STUCK
 
 STEPS = (0, 25, 50, 75)
@@ -128,9 +129,9 @@ def _message(tx: Transaction, context: EngineContext, backfill: BackfillProgress
             f"started: {row.start}..{row.end}, {_counts(backfills.answers(tx, row.id))}{_requested_by(row)}"
         )
     if topic in implied_topics(ENDED):
-        eta = progress(tx, context).eta
+        eta = estimated_end(tx, context, DateScope(backfill=row.id))
         end = f"; ETA {format_utc(eta.at)}" if eta.at is not None else ""
-        return f"has passed {topic}: {_so_far(backfill)}. All backfills: {eta.method}{end}"
+        return f"has passed {topic}: {_so_far(backfill)}. {eta.method}{end}"
     if topic == STUCK:
         return f"is stuck: {backfill.stuck_on}; {_so_far(backfill)}"
     return f"is stopped: {row.stop_reason}; {_so_far(backfill)}. To resume: backfilld resume {row.id}"

@@ -9,7 +9,7 @@ from flask import Response, render_template, request
 
 from backfilld.api import serializers
 from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.endpoint import parse
+from backfilld.api.endpoint_definition import parse
 from backfilld.api.page import pace, timeline
 from backfilld.api.page.rendering import query_fields, render
 from backfilld.api.routes import backfills

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from backfilld.api import grid
 from backfilld.api.auth.request_guard import current_actor
 from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.endpoint import parse
+from backfilld.api.endpoint_definition import parse
 from backfilld.api.page import selection
 from backfilld.api.page.rendering import query_fields, render
 from backfilld.api.problems import BadInput

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from flask import render_template
 
 from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.endpoint import parse
+from backfilld.api.endpoint_definition import parse
 from backfilld.api.page import chart
 from backfilld.api.page.chart import Bounds
 from backfilld.api.page.rendering import query_fields

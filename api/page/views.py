@@ -19,7 +19,7 @@ from backfilld.api import current_activity, problems, serializers
 from backfilld.api.auth.request_guard import principal
 from backfilld.api.auth.tokens import Scope
 from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.endpoint import parse
+from backfilld.api.endpoint_definition import parse
 from backfilld.api.page import (
     backfill_view,
     filters,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backfilld.api.endpoint import Router
+from backfilld.api.endpoint_definition import Router
 from backfilld.api.routes import attempts, auth, backfills, dates, grid, holds, probes, progress, reports
 
 SECTIONS: tuple[Router, ...] = (

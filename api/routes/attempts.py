@@ -6,13 +6,15 @@ from flask import Response
 
 from backfilld.api import job_log, serializers
 from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.endpoint import Router
+from backfilld.api.endpoint_definition import Router
 from backfilld.api.problems import BadInput
+from backfilld.api.request_scope import date_scope
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.state.records import AttemptRow, AttemptStatus
 from backfilld.state.store import attempts, reporting
+from backfilld.state.store.reporting import AttemptFilter
 from backfilld.state.suggestions import did_you_mean
 
 section = Router("attempts", "Executions of jobs")
@@ -29,12 +31,15 @@ def list_attempts(service: DaemonService, *, query: requests.AttemptsPage) -> re
     with service.context.db.read() as tx:
         rows = reporting.attempts_page(
             tx,
+            AttemptFilter(
+                statuses=query.status or (),
+                failed=query.failed,
+                processor=query.processor or "",
+                verdicts=query.verdict or (),
+                reason=query.reason or "",
+                scope=date_scope(tx, service.pipeline, query),
+            ),
             below=query.cursor,
-            statuses=query.status or (),
-            failed=query.failed,
-            processor=query.processor or "",
-            verdicts=query.verdict or (),
-            reason=query.reason or "",
             limit=query.limit + 1,
         )
         items = serializers.attempts(tx, rows[: query.limit])

@@ -6,7 +6,7 @@ import datetime as dt
 
 from backfilld.api.auth import request_guard
 from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.endpoint import Reply, Router
+from backfilld.api.endpoint_definition import Reply, Router
 from backfilld.api.schemas import requests
 from backfilld.api.schemas.auth import Audit, AuditEntry, Identity, LoggedOut
 from backfilld.api.schemas.fields import next_cursor

@@ -7,7 +7,7 @@ from typing import Any
 from backfilld.api import serializers
 from backfilld.api.auth.request_guard import current_actor
 from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.endpoint import Reply, Router
+from backfilld.api.endpoint_definition import Reply, Router
 from backfilld.api.request_selection import resolve_selection
 from backfilld.api.schemas import enqueue_result, requests, responses
 from backfilld.api.schemas.fields import next_cursor
@@ -18,7 +18,7 @@ from backfilld.daemon.reports.waiting import waiting_on
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow, EnqueueOutcome
 from backfilld.state.rules.outcome import Outcome
-from backfilld.state.rules.selection import downstream
+from backfilld.state.rules.processor_selection import downstream
 from backfilld.state.store import backfills, dates
 from backfilld.state.store.backfills import BackfillDateRow
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Response
@@ -11,8 +11,9 @@ from flask import Response
 from backfilld.api import serializers
 from backfilld.api.auth.request_guard import current_actor
 from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.endpoint import Reply, Router
+from backfilld.api.endpoint_definition import Reply, Router
 from backfilld.api.problems import BadInput
+from backfilld.api.request_scope import date_scope
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.calendar import Calendar
 from backfilld.api.schemas.fields import next_cursor
@@ -23,7 +24,16 @@ from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST
 from backfilld.daemon.engine.retries import Retry
 from backfilld.daemon.reports.waiting import waiting_on, with_pause
 from backfilld.state.records import CheckRow, DateRow
-from backfilld.state.store import attempts, calendar_days, checks, dates, interests, reporting, transitions
+from backfilld.state.store import (
+    attempts,
+    calendar_days,
+    checks,
+    date_marks,
+    dates,
+    interests,
+    reporting,
+    transitions,
+)
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.date_filters import DateFilter
 from backfilld.state.suggestions import did_you_mean
@@ -42,8 +52,9 @@ def list_dates(service: DaemonService, *, query: requests.DatesPage) -> response
     """Dates that were ever enqueued, oldest first."""
     start, end = query.start or EARLIEST, query.end or LATEST
     first = start if query.cursor is None else max(start, query.cursor + DAY)
-    states, more = _states(service.context, query.state), list(_filter(service.context, query).conditions())
+    states = _states(service.context, query.state)
     with service.context.db.read() as tx:
+        more = list(_filter(tx, service.context, query).conditions())
         number = reporting.number_of_dates(
             tx, start=start, end=end, states=states, mark=query.mark, more=more
         )
@@ -51,8 +62,7 @@ def list_dates(service: DaemonService, *, query: requests.DatesPage) -> response
             tx, start=first, end=end, states=states, mark=query.mark, more=more, limit=query.limit + 1
         )
         page = with_pause(tx, rows[: query.limit])
-        waits = waiting_on(tx, service.context, page)
-    items = [serializers.date_summary(row, waits.get(row.date)) for row in page]
+        items = _summaries(tx, service.context, page)
     following = next_cursor("date", rows, query.limit)
     return responses.Dates(start=query.start, end=query.end, dates=number, items=items, next_cursor=following)
 
@@ -153,7 +163,7 @@ def _query(context: EngineContext, body: requests.DatesBody) -> DateQuery:
     )
 
 
-def _filter(context: EngineContext, query: requests.DatesPage) -> DateFilter:
+def _filter(tx: Transaction, context: EngineContext, query: requests.DatesPage) -> DateFilter:
     known = context.pipeline.processors
     if query.processor is not None and query.processor not in known:
         message = f"there is no processor '{query.processor}'; {did_you_mean(query.processor, known)}"
@@ -163,6 +173,7 @@ def _filter(context: EngineContext, query: requests.DatesPage) -> DateFilter:
         processors=(query.processor,) if query.processor else (),
         verdicts=query.verdict or (),
         reason=query.reason or "",
+        scope=date_scope(tx, context.pipeline, query),
     )
 
 
@@ -204,9 +215,17 @@ def _status(tx: Transaction, context: EngineContext, row: DateRow | None) -> dic
     """State and marks of a date; all None if it was never enqueued and is only a lookback of later dates."""
     if row is None:
         return {"version": None, **dict.fromkeys(_STATUS_FIELDS)}
-    (shown,) = with_pause(tx, [row])
-    summary = serializers.date_summary(shown, waiting_on(tx, context, [row]).get(row.date))
+    (summary,) = _summaries(tx, context, with_pause(tx, [row]))
     return {"version": row.version, **summary.model_dump(include=_STATUS_FIELDS)}
+
+
+def _summaries(
+    tx: Transaction, context: EngineContext, rows: Sequence[DateRow]
+) -> list[responses.DateSummary]:
+    """The dates with what each waits for, and which of its outputs are stale."""
+    waits = waiting_on(tx, context, rows)
+    stale = date_marks.stale_outputs(tx, [row.date for row in rows if row.stale_at is not None])
+    return [serializers.date_summary(row, waits.get(row.date), stale.get(row.date, ())) for row in rows]
 
 
 def _in_order(context: EngineContext, checked: Mapping[str, CheckRow]) -> list[CheckRow]:

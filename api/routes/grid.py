@@ -9,7 +9,7 @@ from flask import Response
 
 from backfilld.api import grid
 from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.endpoint import Reply, Router
+from backfilld.api.endpoint_definition import Reply, Router
 from backfilld.api.schemas import requests
 from backfilld.api.schemas.grid import Grid
 from backfilld.state.store import grid as store

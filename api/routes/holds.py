@@ -5,7 +5,7 @@ from __future__ import annotations
 from backfilld.api import serializers
 from backfilld.api.auth.request_guard import current_actor
 from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.endpoint import Router
+from backfilld.api.endpoint_definition import Router
 from backfilld.api.problems import BadInput
 from backfilld.api.schemas import requests, responses
 from backfilld.state.suggestions import did_you_mean

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flask import Response, current_app, jsonify, request
 
 from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.endpoint import MEDIA_TYPE, Router
+from backfilld.api.endpoint_definition import MEDIA_TYPE, Router
 from backfilld.api.metrics import OPENMETRICS
 from backfilld.api.schemas import requests
 from backfilld.state.store import holds

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from backfilld.api import current_activity, serializers
 from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.endpoint import Router
-from backfilld.api.schemas import responses
+from backfilld.api.endpoint_definition import Router
+from backfilld.api.request_scope import date_scope
+from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.activity import Activity, Job, WaitGroup
 from backfilld.daemon.reports import stuck
 from backfilld.daemon.reports.progress import progress, running
@@ -14,19 +15,25 @@ from backfilld.state.rules.gates import WaitReason
 section = Router("status", "Progress, activity and the pipeline")
 
 
-@section.get("/v1/progress", responses.Progress)
-def get_progress(service: DaemonService) -> responses.Progress:
-    """Counts, rate and ETA, with what the ETA is based on."""
+@section.get("/v1/progress", responses.Progress, query=requests.Scope)
+def get_progress(service: DaemonService, *, query: requests.Scope) -> responses.Progress:
+    """Counts, rate and ETA, with what the ETA is based on; each requested date counts once.
+
+    With `backfill` or `season` they are those of its dates alone; holds and budgets are always those of all.
+    """
     with service.context.db.read() as tx:
-        return serializers.progress(progress(tx, service.context), service.pipeline)
+        scope = date_scope(tx, service.pipeline, query)
+        return serializers.progress(progress(tx, service.context, scope), service.pipeline)
 
 
-@section.get("/v1/activity", Activity)
-def get_activity(service: DaemonService) -> Activity:
+@section.get("/v1/activity", Activity, query=requests.Scope)
+def get_activity(service: DaemonService, *, query: requests.Scope) -> Activity:
     """Running jobs with the last line of their output, and the reasons why dates wait."""
     with service.context.db.read() as tx:
-        now, attempts, waits = service.context.now(), running(tx), current_activity.waits(tx, service.context)
-        stands_still = stuck.everything_waits(tx, service.context)
+        scope = date_scope(tx, service.pipeline, query)
+        now, attempts = service.context.now(), running(tx, scope)
+        waits = current_activity.waits(tx, service.context, scope)
+        is_stuck = stuck.everything_waits(tx, service.context, scope)
     return Activity(
         running=[
             Job(**dict(job), last_line=current_activity.last_line(service, row.attempt))
@@ -38,7 +45,7 @@ def get_activity(service: DaemonService) -> Activity:
             )
             for wait in waits
         ],
-        stuck=stands_still,
+        stuck=is_stuck,
     )
 
 

@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 from werkzeug.exceptions import ServiceUnavailable
 
 from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.endpoint import Router
+from backfilld.api.endpoint_definition import Router
 from backfilld.api.request_selection import resolve_selection
 from backfilld.api.schemas import requests
 from backfilld.api.schemas.plans import Comparison, Plan
@@ -19,7 +19,7 @@ from backfilld.daemon.reports import blindness, state_lookup
 from backfilld.daemon.reports import quality as qualities
 from backfilld.daemon.reports import validation as validations
 from backfilld.daemon.reports.plan import plan as plans
-from backfilld.daemon.reports.run_options import RunOptions
+from backfilld.daemon.reports.request_options import RequestOptions
 
 section = Router("reports", "What exists for a range of dates, and what would run")
 MAX_CONCURRENT_REPORTS = 4
@@ -68,7 +68,7 @@ def get_plan(service: DaemonService, *, query: requests.PlanRange) -> Plan:
     Nothing is enqueued.
     """
     selection = resolve_selection(service.pipeline, query)
-    options = RunOptions(sources=query.sources, selection=selection, force=query.force)
+    options = RequestOptions(sources=query.sources, selection=selection, force=query.force)
     plan = plans.plan(
         _validate(service, query),
         service.pipeline,

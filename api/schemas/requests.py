@@ -111,7 +111,17 @@ class BackfillDatesPage(Page):
     cursor: DateCursor | None = None
 
 
-class DatesPage(Page):
+class Scope(StrictModel):
+    """Which dates: those that a backfill has enqueued or joined, those of a season, or all.
+
+    A season is named as in the pipeline file, or by its years: `2021-22`, `2021`.
+    """
+
+    backfill: Id | None = None
+    season: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+
+
+class DatesPage(Page, Scope):
     """A page of dates, oldest first; `state`, `outcome`, `verdict`: one value or a comma-separated list.
 
     `processor` with `verdict`: the processor that has it; alone: the one that is not satisfied. `reason` is a
@@ -157,7 +167,7 @@ class PlanRange(Range):
     force: Flag = False
 
 
-class AttemptsPage(Page):
+class AttemptsPage(Page, Scope):
     """A page of attempts, newest first; `status` and `verdict` are one value or a comma-separated list.
 
     `failed`: attempts that neither exited with code 0 nor were cancelled, and those whose output was not

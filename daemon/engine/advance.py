@@ -9,7 +9,12 @@ from dataclasses import replace
 from backfilld.daemon.engine import earlier_states, hold_placement, ratio_references, stale_dates, upstream
 from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.owning_backfills import forced_pairs, read_owners, stop_if_too_many_failed
+from backfilld.daemon.engine.owning_backfills import (
+    forced_pairs,
+    read_owners,
+    settle,
+    stop_if_too_many_failed,
+)
 from backfilld.daemon.engine.selected_processors import (
     mark_unselected_stale,
     needed_now,
@@ -19,7 +24,7 @@ from backfilld.daemon.engine.selected_processors import (
 )
 from backfilld.daemon.engine.transition_reasons import admission_reason, advance_reason
 from backfilld.daemon.engine.windows import WindowReader
-from backfilld.daemon.events import DateMoved, GateEvaluated
+from backfilld.daemon.events import GateEvaluated
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
 from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.rules.gates import (
@@ -93,6 +98,7 @@ class Advancer:
     def _finish(self, batch: AdvanceBatch) -> None:
         tx, now = batch.tx, self._context.now()
         dates.set_waiting(tx, batch.waits)  # first: later writes may make some of them due again
+        settle(tx, batch.ended)
         stale_dates.clear(tx, self._context, batch.ended)
         mark_unselected_stale(tx, self._context, batch.ended, batch.owners)
         dependents = sorted(row.date for row in (*batch.admitted, *batch.unchecked))
@@ -329,16 +335,4 @@ class Advancer:
 
     def _commit(self, batch: AdvanceBatch, walk: DateWalk, status: DateStatus) -> None:
         transitions.move(batch.tx, walk.row, walk.transitions, status, actor=ACTOR, now=self._context.now())
-        source = walk.row.state
-        for transition in walk.transitions:
-            batch.events.append(
-                DateMoved(
-                    date=walk.row.date,
-                    source=source,
-                    target=transition.target,
-                    trigger=transition.trigger,
-                    reason=transition.reason,
-                    actor=ACTOR,
-                )
-            )
-            source = transition.target
+        batch.events += walk.moves()

@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from backfilld.daemon.engine import upstream
-from backfilld.daemon.events import Event
+from backfilld.daemon.engine.context import ACTOR
+from backfilld.daemon.events import DateMoved, Event
 from backfilld.state.records import BackfillRow, CheckRow, DateRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.closed_hours import Closed
@@ -60,3 +61,18 @@ class DateWalk:
         """Add a transition and enter `target`."""
         self.transitions.append(Transition(trigger=trigger, target=target, reason=reason))
         self.state = target
+
+    def moves(self) -> list[DateMoved]:
+        """The events of the transitions, in order."""
+        sources = [self.row.state, *(transition.target for transition in self.transitions)]
+        return [
+            DateMoved(
+                date=self.row.date,
+                source=source,
+                target=transition.target,
+                trigger=transition.trigger,
+                reason=transition.reason,
+                actor=ACTOR,
+            )
+            for source, transition in zip(sources, self.transitions, strict=False)
+        ]

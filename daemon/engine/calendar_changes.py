@@ -2,6 +2,7 @@
 
 - A date that lost its counts is put back to `pending`, which dismisses it, unless it had attempts.
 - A done date that was not expected and now is, is marked as regressed.
+- Outputs that the file newly expects of done dates are queried.
 - Checks that rest on the old expectation are queried again, and the checks that live dates need are created
   again. Dates behind an earlier one are evaluated again.
 """
@@ -20,7 +21,7 @@ from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.store import calendar_days, checks, dates, upstream_checks
+from backfilld.state.store import calendar_days, check_resets, checks, dates, upstream_checks
 from backfilld.state.store.database import Transaction
 
 CHUNK = 5000
@@ -44,7 +45,7 @@ def apply_calendar_changes(
 
 
 def apply_pipeline_changes(tx: Transaction, context: EngineContext) -> list[Event]:
-    """Apply a changed pipeline file to live dates, and to done ones that were not expected or regressed."""
+    """Apply a changed pipeline file to live dates, and to done ones of which it expects more or less now."""
     live = admitted_days(tx, context)
     dates.set_season(tx, [(day.date, day.season or "") for day in live])
     graph = upstream.needs_graph(tx, context.pipeline)
@@ -53,10 +54,28 @@ def apply_pipeline_changes(tx: Transaction, context: EngineContext) -> list[Even
     upstream.create_needed_checks(tx, context, live)
     dismissed = [day.date for day in live if not day.expected]
     events = _readmit(tx, context, dates.get_many(tx, dismissed), checks.for_dates(tx, dismissed))
+    _query_newly_expected(tx, context)
     marked = dates.not_expected_or_regressed(tx)
     for first in range(0, len(marked), CHUNK):
         events += regressed_dates.update(tx, context, marked[first : first + CHUNK])
     return events
+
+
+def _query_newly_expected(tx: Transaction, context: EngineContext) -> None:
+    """Query the outputs that the file expects of done dates and that it did not expect when these ended.
+
+    Of a processor that was added, of an earlier `since`, of other `days`. Dates that are missing one are then
+    `regressed`.
+    """
+    pipeline = context.pipeline
+    pairs = [
+        (date, name)
+        for date, counts, known in upstream_checks.of_done_dates(tx, pipeline.processors)
+        if len(known) < len(pipeline.processors) and (day := pipeline.seasons.day(date, counts)).expected
+        for name, processor in pipeline.processors.items()
+        if name not in known and pipeline.expects(processor, day)
+    ]
+    check_resets.expect_anew(tx, pairs, context.now())
 
 
 def admitted_days(tx: Transaction, context: EngineContext) -> list[Day]:

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.requeue import requeue
+from backfilld.daemon.engine.requeue import lower_baselines, requeue
 from backfilld.daemon.events import DateMoved, Incident
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.phase import DONE, FAILED
@@ -123,6 +123,19 @@ def retry_failed(
     interests.elect_leads(tx, live)
     reason = f"retry of backfill {backfill.id}"
     return requeue(tx, context, ended, mode=RunMode.RETRY, actor=by.name, reason=reason)
+
+
+def settle(tx: Transaction, ended: Iterable[DateRow]) -> None:
+    """Record dates that are done now for the backfills for which they had failed.
+
+    Left out are dates that are done only as far as others selected, where the backfill selects more.
+    """
+    failed = interests.failed(tx, [row.date for row in ended])
+    for backfill in backfills.get_many(tx, sorted(failed)).values():
+        done = dates.get_many(tx, failed[backfill.id]).values()
+        narrow = _done_for_less(tx, backfill, done)
+        interests.settle(tx, backfill.id, [row for row in done if row not in narrow])
+    lower_baselines(tx, sorted(failed))
 
 
 def _done_for_less(tx: Transaction, backfill: BackfillRow, done: Collection[DateRow]) -> list[DateRow]:

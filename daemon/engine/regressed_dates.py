@@ -1,10 +1,11 @@
 """Regressions: done dates that are no longer complete, because of an expired partition or later damage.
 
-A date that was not expected regresses when the calendar expects something of it.
+A date that was not expected regresses when the calendar expects something of it. A date also regresses when
+the pipeline file expects another output of it than when it ended, and the warehouse does not hold that.
 
 Each time a done date is judged again (by the sweep, a request, or a later date's needs) its `regressed`
-text is updated. Uncertain verdicts do not count: an error proves nothing. The date stays done until an
-operator retries it. Later dates that need it wait for it.
+text is updated. Uncertain verdicts do not count where rows were seen before: an error proves nothing. The
+date stays done until an operator retries it. Later dates that need it wait for it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from backfilld.state.formatting import format_counts
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.outcome import Outcome
-from backfilld.state.rules.verdict import UNCERTAIN
+from backfilld.state.rules.verdict import UNCERTAIN, Verdict
 from backfilld.state.store import calendar_days, checks, date_marks
 from backfilld.state.store.database import Transaction
 
@@ -64,5 +65,11 @@ def _missing(
     """The unsatisfied ones of the selected processors (None: of all) with their verdicts, as text."""
     names = [n for n in context.pipeline.processors if selected is None or n in selected]
     checked = [date_checks[name] for name in names if name in date_checks]
-    unsatisfied = [check for check in checked if not check.satisfied and check.verdict not in UNCERTAIN]
+    unsatisfied = [check for check in checked if not check.satisfied and _is_missing(check)]
     return "; ".join(f"{c.processor} is {c.verdict}: {c.reason}".removesuffix(": ") for c in unsatisfied)
+
+
+def _is_missing(check: CheckRow) -> bool:
+    """Whether the output is known to be missing, or was queried and never seen."""
+    never_seen = check.verdict is Verdict.UNKNOWN and check.asked_at is not None and check.rows is None
+    return never_seen or check.verdict not in UNCERTAIN

@@ -44,11 +44,15 @@ def requeue(
     owners = interests.owners(tx, chosen_dates).values()
     numbers = sorted({interest.backfill_id for of_date in owners for interest in of_date})
     sent_notifications.reset_end(tx, numbers)
+    lower_baselines(tx, numbers)
+    return [requeued_event(row, trigger, actor=actor, reason=reason) for row in chosen]
+
+
+def lower_baselines(tx: Transaction, numbers: Sequence[int]) -> None:
+    """Leave no `failures_baseline` of these backfills above the failures that remain."""
     for backfill in backfills.get_many(tx, numbers).values():
-        # Requeued failures must not leave a baseline above the failures that remain.
         failed = backfills.failed_dates(tx, backfill.id)
         backfills.change(tx, backfill.id, {"failures_baseline": min(backfill.failures_baseline, failed)})
-    return [requeued_event(row, trigger, actor=actor, reason=reason) for row in chosen]
 
 
 def readmit(tx: Transaction, context: EngineContext, row: DateRow, reason: str) -> DateMoved:

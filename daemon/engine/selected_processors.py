@@ -6,13 +6,14 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.state.formatting import join_truncated
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.needs import Span
-from backfilld.state.rules.selection import downstream, upstream
+from backfilld.state.rules.processor_selection import downstream, upstream
 from backfilld.state.rules.shared_dates import Ownership
 from backfilld.state.store import checks, date_marks, dates
 from backfilld.state.store.database import Transaction
@@ -69,7 +70,8 @@ def mark_unselected_stale(
         stale = downstream(context.pipeline, rewritten, same_date=True) - narrow[date]
         if stale:
             at = max(c.last_attempt_ended_at or 0.0 for c in changed)
-            date_marks.mark_stale(tx, date, Span(date, date), at, sorted(stale))
+            repaired = join_truncated(rewritten, 3)
+            date_marks.mark_stale(tx, date, repaired, Span(date, date), at, sorted(stale))
 
 
 def unselected_missing(tx: Transaction, context: EngineContext) -> list[checks.Pair]:

@@ -76,7 +76,7 @@ def mark_stale(
         for name, span in graph.needed_by(repair.processor, repair.date):
             names_by_span[span].append(name)
         for span, names in names_by_span.items():
-            date_marks.mark_stale(tx, repair.date, span, repair.at, names)
+            date_marks.mark_stale(tx, repair.date, repair.processor, span, repair.at, names)
     cascades = [row.date for row in date_rows.values() if row.cascades and row.state not in FINAL]
     return [move for date in cascades for move in requeue_stale(tx, context, date, actor=ACTOR)]
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from backfilld.daemon.adapters import load_pipeline, warehouse_adapter
 from backfilld.daemon.host_limits import slot_warnings
-from backfilld.daemon.preflight import coverage, dry_run, executors, jobs, storage, tables
+from backfilld.daemon.preflight import coverage, dry_run_jobs, executors, jobs, storage, tables
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import (
     Finding,
@@ -73,7 +73,9 @@ GROUPS: Mapping[str, Sequence[Check]] = {
             name="others", title="others at work", run=coverage.foreign_runs, needs=("warehouse", "calendar")
         ),
     ),
-    "trial": (Check(name="dry-run", title="dry runs", run=dry_run.dry_run, needs=("programs", "calendar")),),
+    "trial": (
+        Check(name="dry-run", title="dry runs", run=dry_run_jobs.dry_run, needs=("programs", "calendar")),
+    ),
 }
 """All checks in the order in which they run, by group."""
 

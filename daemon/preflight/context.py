@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from backfilld.daemon.preflight.scripts import Scripts
-from backfilld.daemon.reports.snapshot import Snapshot, take_snapshot
+from backfilld.daemon.reports.warehouse_snapshot import Snapshot, take_snapshot
 from backfilld.daemon.warehouses.adapter import Catalog, QueryError, TableInfo, Warehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 

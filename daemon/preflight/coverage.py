@@ -39,6 +39,7 @@ def calendar(context: PreflightContext) -> Iterator[Finding]:
     for season in source.season:
         if season.closes >= context.start and season.opens <= context.end and (source.query or source.file):
             yield from _season(context, season, expected)
+    yield from _queried_days(context)
     yield passed(f"{len(expected)} dates are expected from {expected[0]} to {expected[-1]}")
 
 
@@ -103,6 +104,16 @@ def _season(context: PreflightContext, season: SeasonSettings, expected: list[dt
         line = f"{season.name} closes {season.closes}, the calendar's last date is {dates[-1]}"
         yield warned(line, "the end of the season may be missing from the calendar")
     yield from _breaks(context, season, dates)
+
+
+def _queried_days(context: PreflightContext) -> Iterator[Finding]:
+    """Days by name that a query names, and how many dates it names in the range."""
+    for days in context.pipeline.calendar.days:
+        if days.query is None:
+            continue
+        named = [day.date for day in context.snapshot.in_range() if day.named_days.get(days.name)]
+        line = f"the query of the days '{days.name}' names {pluralize(len(named), 'date')} of the range"
+        yield passed(line) if named else warned(line, f"check the rows of calendar.days[{days.name}].query")
 
 
 def _breaks(context: PreflightContext, season: SeasonSettings, dates: list[dt.date]) -> Iterator[Finding]:

@@ -1,6 +1,6 @@
-"""Overall progress, rate and estimated end.
+"""Progress, rate and estimated end of everything, of one backfill or of one season.
 
-All of it comes from kept counts and the latest ends: the cost does not grow with the number of dates.
+That of everything comes from kept counts and the latest ends: its cost does not grow with the dates.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from backfilld.daemon.engine.budgets import Budget
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.reports.waiting import is_stopped
 from backfilld.state.formatting import pluralize
-from backfilld.state.pipeline.phase import DONE, FAILED, PENDING
+from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, HoldRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.store import attempts, holds, reporting, state_counts
 from backfilld.state.store.database import Transaction
+from backfilld.state.store.date_scope import EVERYTHING, DateScope
 from backfilld.state.store.reporting import Pace
 from backfilld.state.store.state_counts import CheckCount, DateCount
 
@@ -93,7 +94,7 @@ class Progress:
 
     @property
     def total(self) -> int:
-        """How many dates were ever enqueued."""
+        """How many dates were requested."""
         return sum(self.states.values())
 
     @property
@@ -117,38 +118,57 @@ class Progress:
         return satisfied / total if total else 1.0
 
 
-def progress(tx: Transaction, context: EngineContext) -> Progress:
-    """Overall status now."""
+def progress(tx: Transaction, context: EngineContext, scope: DateScope = EVERYTHING) -> Progress:
+    """Status now of the requested dates of a scope, each counted once; holds and budgets are those of all."""
     now = context.now()
-    counts = state_counts.dates(tx)
+    counts = state_counts.dates(tx, scope)
     states = _sums((c.state, c.n) for c in counts)
-    waiting = _sums((c.waiting, c.n) for c in counts if c.waiting and c.state not in FINAL)
     active_holds = holds.all_holds(tx)
-    live = sum(n for state, n in states.items() if state not in FINAL)
     return Progress(
         now=now,
         states=states,
         outcomes=_sums((c.outcome, c.n) for c in counts if c.outcome),
         waiting=_sums(
             (WaitReason.PAUSED if is_stopped(reason, active_holds) else reason, n)
-            for reason, n in waiting.items()
+            for reason, n in _waiting(counts).items()
         ),
-        processors=_processors(context.pipeline, state_counts.checks(tx), states.get(PENDING, 0)),
+        processors=_processors(
+            context.pipeline,
+            state_counts.checks(tx, scope),
+            state_counts.pending_without_check(tx, list(context.pipeline.processors), scope),
+        ),
         seasons=_seasons(counts),
-        running=running(tx),
+        running=running(tx, scope),
         holds=active_holds,
         budgets=budgets.current_budgets(tx, context.pipeline, now),
-        last_progress_at=reporting.last_progress(tx),
-        regressed=state_counts.regressed(tx),
-        stale=state_counts.stale(tx),
-        eta=estimate(
-            reporting.pace(tx, now - WINDOW_SECONDS, SAMPLE),
-            live=live,
-            waiting=waiting,
-            holds=active_holds,
-            now=now,
-        ),
+        last_progress_at=reporting.last_progress(tx, scope),
+        regressed=state_counts.regressed(tx, scope),
+        stale=state_counts.stale(tx, scope),
+        eta=_estimated_end(tx, counts, active_holds, scope, now),
     )
+
+
+def estimated_end(tx: Transaction, context: EngineContext, scope: DateScope) -> Eta:
+    """The rate and the estimated end of the dates of a scope."""
+    counts, active_holds = state_counts.dates(tx, scope), holds.all_holds(tx)
+    return _estimated_end(tx, counts, active_holds, scope, context.now())
+
+
+def _estimated_end(
+    tx: Transaction, counts: Sequence[DateCount], holds: Sequence[HoldRow], scope: DateScope, now: float
+) -> Eta:
+    return estimate(
+        reporting.pace(tx, now - WINDOW_SECONDS, SAMPLE, scope),
+        live=sum(c.n for c in counts if c.state not in FINAL),
+        waiting=_waiting(counts),
+        holds=holds,
+        now=now,
+    )
+
+
+def _waiting(counts: Sequence[DateCount]) -> dict[str, int]:
+    """How many live dates wait for what."""
+    return _sums((c.waiting, c.n) for c in counts if c.waiting and c.state not in FINAL)
 
 
 def estimate(
@@ -227,15 +247,15 @@ def _sums(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
 
 
 def _processors(
-    pipeline: Pipeline, counts: Sequence[CheckCount], pending: int
+    pipeline: Pipeline, counts: Sequence[CheckCount], without: Mapping[str, int]
 ) -> tuple[ProcessorProgress, ...]:
-    """A date has checks since its admission; each pending date counts as one more."""
+    """A date has checks since its admission; each pending date without one counts as one more."""
     return tuple(
         ProcessorProgress(
             name=name,
             phase=pipeline.stage_of[name].phase.name,
             satisfied=sum(c.n for c in counts if c.processor == name and c.satisfied),
-            total=sum(c.n for c in counts if c.processor == name) + pending,
+            total=sum(c.n for c in counts if c.processor == name) + without[name],
             verdicts=_sums((c.verdict, c.n) for c in counts if c.processor == name),
         )
         for name in pipeline.processors
@@ -254,8 +274,11 @@ def _seasons(counts: Sequence[DateCount]) -> tuple[SeasonProgress, ...]:
     )
 
 
-def running(tx: Transaction) -> tuple[Running, ...]:
-    """The running attempts, oldest first."""
+def running(tx: Transaction, scope: DateScope = EVERYTHING) -> tuple[Running, ...]:
+    """The running attempts that have a date of a scope, oldest first."""
     rows = attempts.running(tx)
     covered = attempts.covered(tx, [attempt.id for attempt in rows])
+    if scope != EVERYTHING:
+        inside = scope.among(tx, {date for dates in covered.values() for date in dates})
+        rows = [attempt for attempt in rows if not inside.isdisjoint(covered[attempt.id])]
     return tuple(Running(attempt=attempt, dates=covered[attempt.id]) for attempt in rows)

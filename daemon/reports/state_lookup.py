@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from backfilld.daemon.engine.upstream import calendar_start
 from backfilld.daemon.reports.plan.plan import Recompute
-from backfilld.daemon.reports.snapshot import Known
+from backfilld.daemon.reports.warehouse_snapshot import Known
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, Mark
 from backfilld.state.store import attempts, checks, dates

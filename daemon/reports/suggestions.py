@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from backfilld.daemon.reports.blindness import CompleteDate, blindness_of, complete_dates, is_complete
-from backfilld.daemon.reports.snapshot import take_snapshot
+from backfilld.daemon.reports.warehouse_snapshot import take_snapshot
 from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor

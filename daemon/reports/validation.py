@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from backfilld.daemon.reports.next_action import PhaseStatus, next_action
-from backfilld.daemon.reports.snapshot import (
+from backfilld.daemon.reports.warehouse_snapshot import (
     Known,
     MissingUpstream,
     Snapshot,

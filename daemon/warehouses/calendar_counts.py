@@ -1,13 +1,13 @@
-"""The calendar's counts per date: by its SQL, by its CSV file, or none at all."""
+"""The calendar's counts per date by its SQL or its CSV file, if any, and the days that queries name."""
 
 from __future__ import annotations
 
 import csv
 import datetime as dt
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from backfilld.daemon.warehouses.adapter import QueryError, WarehouseError
 from backfilld.daemon.warehouses.sql.backend import Row, SqlBackend
@@ -15,8 +15,9 @@ from backfilld.daemon.warehouses.sql.pipeline_sql import user_sql
 from backfilld.daemon.warehouses.sql.queries import Query, Select, Statement
 from backfilld.state.pipeline.fields import IDENTIFIER
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.calendar import Counts
+from backfilld.state.rules.calendar import Counts, days_key
 
+_Answer = TypeVar("_Answer")
 CalendarCounts = Mapping[dt.date, Counts]
 
 
@@ -25,7 +26,8 @@ class CalendarReader:
 
     def __init__(self, pipeline: Pipeline, backend: SqlBackend) -> None:
         query = pipeline.calendar.query
-        self._query = Statement(user_sql(query.strip().rstrip(";"))) if query else None
+        self._query = _statement(query) if query else None
+        self._days = {days.name: _statement(days.query) for days in pipeline.calendar.days if days.query}
         self._path = pipeline.path.parent / pipeline.calendar.file if pipeline.calendar.file else None
         self._backend = backend
         self._read: tuple[tuple[int, int], CalendarCounts] | None = None
@@ -33,25 +35,37 @@ class CalendarReader:
     def counts(self, start: dt.date, end: dt.date) -> CalendarCounts:
         """Counts of the dates that the calendar names, both ends included; empty where it does not count.
 
+        A date that the query of some named days gives has 1 by their `days_key`.
+
         Raises:
-            WarehouseError: the query was not answered, or the answer or the file makes no sense.
+            WarehouseError: a query was not answered, or an answer or the file makes no sense.
         """
+        known: dict[dt.date, Counts] = {}
         if self._query:
-            known = self._ask(self._query, start, end)
+            known |= self._ask("calendar.query", self._query, _of_rows, start, end)
         elif self._path:
-            known = self._file(self._path)
-        else:
-            return {}
+            known |= self._file(self._path)
+        for name, query in self._days.items():
+            key = f"calendar.days[{name}].query"
+            for date in self._ask(key, query, _dates_of_rows, start, end):
+                known[date] = {**known.get(date, {}), days_key(name): 1}
         return {date: counts for date, counts in known.items() if start <= date <= end}
 
-    def _ask(self, query: Statement, start: dt.date, end: dt.date) -> CalendarCounts:
+    def _ask(
+        self,
+        key: str,
+        query: Statement,
+        parse: Callable[[Iterable[Row]], _Answer],
+        start: dt.date,
+        end: dt.date,
+    ) -> _Answer:
         try:
             sent = Query(selects=(Select(statement=query),), params={"start": start, "end": end})
-            return _of_rows(self._backend.query(sent, purpose="calendar"))
+            return parse(self._backend.query(sent, purpose="calendar"))
         except QueryError as refusal:
-            raise WarehouseError(f"calendar.query was refused: {refusal}") from refusal
+            raise WarehouseError(f"{key} was refused: {refusal}") from refusal
         except (TypeError, ValueError) as error:
-            raise WarehouseError(f"calendar.query: {error}") from error
+            raise WarehouseError(f"{key}: {error}") from error
 
     def _file(self, path: Path) -> CalendarCounts:
         """The file's dates, read again when it changed."""
@@ -66,6 +80,28 @@ class CalendarReader:
             raise WarehouseError(f"calendar.file {path} cannot be read: {error}") from error
 
 
+def _statement(text: str) -> Statement:
+    return Statement(user_sql(text.strip().rstrip(";")))
+
+
+def _dates_of_rows(rows: Iterable[Row]) -> set[dt.date]:
+    """The dates of a query's answer.
+
+    Raises:
+        ValueError: the answer has no column of dates.
+    """
+    return {_date_of(row) for row in rows}
+
+
+def _date_of(row: Row) -> dt.date:
+    if "date" not in row:
+        raise ValueError(f"must give the column date; it gives {', '.join(row)}")
+    date: object = row["date"]
+    if type(date) is not dt.date:
+        raise ValueError(f"date must be a DATE; {date!r} is none")
+    return date
+
+
 def _of_rows(rows: Iterable[Row]) -> CalendarCounts:
     """Counts by date of a query's answer.
 
@@ -77,9 +113,7 @@ def _of_rows(rows: Iterable[Row]) -> CalendarCounts:
         names = [name for name in row if name != "date"]
         if "date" not in row or not names:
             raise ValueError(f"must give the column date and at least one count; it gives {', '.join(row)}")
-        date = row["date"]
-        if type(date) is not dt.date:
-            raise ValueError(f"date must be a DATE; {date!r} is none")
+        date = _date_of(row)
         for name in names:
             if type(row[name]) is not int or row[name] < 0:
                 raise ValueError(f"{name} must be a whole number, 0 or more; {date} has {row[name]!r}")

@@ -28,6 +28,9 @@ class DaysSettings(StrictModel):
     """Dates that never count: a list, or the name of a CSV file with the column `date`."""
     dates: tuple[dt.date, ...] = Field(default=(), strict=False)
     """The dates that may count: a list, or the name of a CSV file with the column `date`."""
+    query: str | None = Field(default=None, min_length=1)
+    """SQL that gives the column `date` (a DATE) of the dates that may count, from `@start` to `@end`, in the
+    dialect of the warehouse. It is sent again whenever the calendar is read."""
     count: Column | None = None
     """A count of the calendar's query or file that must be above 0, such as `deliveries`."""
     first_of: Period | None = None
@@ -39,8 +42,10 @@ class DaysSettings(StrictModel):
     def _says_something(self) -> Self:
         if not any(getattr(self, key) for key in type(self).model_fields if key != "name"):
             raise ValueError(
-                "names every day; add weekdays, business, holidays, dates, count, first_of or last_of"
+                "names every day; add weekdays, business, holidays, dates, query, count, first_of or last_of"
             )
+        if self.query and (self.first_of or self.last_of):
+            raise ValueError("query excludes first_of and last_of; let the query name the first or last date")
         return self
 
     @property
@@ -53,6 +58,7 @@ class DaysSettings(StrictModel):
             holidays=frozenset(self.holidays),
             dates=frozenset(self.dates) if self.dates else None,
             count=self.count or "",
+            queried=self.query is not None,
             first_of=self.first_of,
             last_of=self.last_of,
         )

@@ -100,7 +100,8 @@ class Pipeline(StrictModel):
         counted = bool(self.calendar.query or self.calendar.file)
         of_rules = (name for p in self.processors.values() for name in p.expect.count_names)
         names = dict.fromkeys([*of_rules, *(days.count for days in self.calendar.days if days.count)])
-        return Calendar(entries, counted=counted, count_names=names)
+        queried = [days.name for days in self.calendar.days if days.query]
+        return Calendar(entries, counted=counted, count_names=names, queried_days=queried)
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:

@@ -42,7 +42,7 @@ class WarehouseSettings(StrictModel):
     """Settings that every kind of warehouse has; an adapter adds its own in a subclass."""
 
     kind: str
-    """The kind of warehouse, such as `bigquery`, `lake` or `postgresql`."""
+    """The kind of warehouse, such as `bigquery`, `duckdb`, `lake` or `postgresql`."""
     query_timeout: Duration = 120.0
     """The time limit of a query."""
     daily_bytes: int | None = Field(default=None, gt=0)

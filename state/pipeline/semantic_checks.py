@@ -255,6 +255,7 @@ def _expectation_problems(pipeline: Pipeline) -> Iterator[str]:
 def _sql_problems(pipeline: Pipeline) -> Iterator[str]:
     """SQL of the file that its warehouse does not take, by key."""
     texts = {"calendar.query": pipeline.calendar.query or ""}
+    texts |= {f"calendar.days[{days.name}].query": days.query or "" for days in pipeline.calendar.days}
     for phase in pipeline.phase:
         for processor in phase.processor:
             where = f"phase[{phase.name}].processor[{processor.name}].expect"

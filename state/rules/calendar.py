@@ -5,8 +5,9 @@ from __future__ import annotations
 import bisect
 import calendar
 import datetime as dt
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Since = Literal["season", "month", "week"]
@@ -16,6 +17,16 @@ is known (`past`), to a date, or a number of days."""
 
 Counts = Mapping[str, int]
 """What a calendar counts on one date, by the names of its columns: `{"games": 5}`."""
+
+_DAYS = "days:"
+
+
+def days_key(name: str) -> str:
+    """The key among the counts of a date that says, by 1 or 0, whether a query names it for days by name.
+
+    No column has such a name.
+    """
+    return _DAYS + name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +45,8 @@ class Day:
     date: dt.date
     counts: Counts = field(default_factory=dict)
     """What the calendar counts; empty where it does not count."""
+    named_days: Mapping[str, bool] = field(default_factory=dict)
+    """Whether a query names the date, by the name of its days; absent until that query was answered."""
     season: str | None = None
     season_day: int | None = None
     """Days since the opener, which is day 0; None out of season."""
@@ -53,14 +66,40 @@ class Day:
 class Calendar:
     """The seasons of a pipeline. Without any, every date is in season and none has a season day.
 
-    `counted` is whether the calendar counts something. `count_names` are the counts that rules refer to.
+    `counted` is whether the calendar counts something. `count_names` are the counts that rules refer to,
+    `queried_days` the names of days that queries name.
     """
 
-    def __init__(self, seasons: Sequence[Season], *, counted: bool, count_names: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        seasons: Sequence[Season],
+        *,
+        counted: bool,
+        count_names: Iterable[str] = (),
+        queried_days: Iterable[str] = (),
+    ) -> None:
         self.seasons = tuple(sorted(seasons, key=lambda season: season.opens))
         self.counted = counted
         self._count_names = tuple(count_names)
+        self._days_keys = tuple(map(days_key, queried_days))
         self._opens = [season.opens for season in self.seasons]
+
+    def named(self, text: str) -> Season | None:
+        """The season with this name, in any case of letters, or the only one of these years; else None.
+
+        Years are those of its first and last date: `2021`, `2021-22`, `2021/2022`.
+        """
+        by_name = [season for season in self.seasons if season.name.casefold() == text.casefold()]
+        years = re.fullmatch(r"(\d{4})(?:[-/](?:\d\d)?(\d\d))?", text)
+        if by_name or years is None:
+            return by_name[0] if by_name else None
+        opens, closes = int(years[1]), years[2]
+        of_years = [
+            season
+            for season in self.seasons
+            if season.opens.year == opens and closes in (None, f"{season.closes.year % 100:02}")
+        ]
+        return of_years[0] if len(of_years) == 1 else None
 
     def season(self, date: dt.date) -> Season | None:
         """The season a date lies in."""
@@ -72,25 +111,32 @@ class Calendar:
 
         Nothing is expected out of season, and where all counts are 0.
         """
-        season, known = self.season(date), dict(counts or {})
+        season, answer = self.season(date), dict(counts or {})
+        known = {name: count for name, count in answer.items() if not name.startswith(_DAYS)}
+        named = {name.removeprefix(_DAYS): bool(answer[name]) for name in answer.keys() - known.keys()}
+        day = Day(date=date, counts=known, named_days=named)
         if self.seasons and season is None:
-            return Day(date=date, counts=known, reason=self._out_of_season(date))
-        reason = _nothing_counted(known) if counts is not None and not any(known.values()) else ""
+            return replace(day, reason=self._out_of_season(date))
+        counted = counts is not None and (self.counted or not named)
+        reason = _nothing_counted(known) if counted and not any(known.values()) else ""
         if season is None:
-            return Day(date=date, counts=known, reason=reason)
+            return replace(day, reason=reason)
         number = (date - season.opens).days
-        return Day(date=date, counts=known, season=season.name, season_day=number, reason=reason)
+        return replace(day, season=season.name, season_day=number, reason=reason)
 
     def counts_of(
         self, dates: Iterable[dt.date], answer: Mapping[dt.date, Counts]
     ) -> dict[dt.date, Counts | None]:
         """The counts of each date by the calendar's answer: all 0 where the answer lacks the date.
 
-        None for every date where the calendar does not count.
+        None for every date where the calendar does not count, and no query names days.
         """
-        names = dict.fromkeys([*self._count_names, *(name for counts in answer.values() for name in counts)])
-        nothing = dict.fromkeys(names, 0)
-        return {date: answer.get(date, nothing) if self.counted else None for date in dates}
+        if not self.counted and not self._days_keys:
+            return dict.fromkeys(dates)
+        unnamed = dict.fromkeys(self._days_keys, 0)
+        names = (name for counts in answer.values() for name in counts if name not in unnamed)
+        nothing = dict.fromkeys([*self._count_names, *names], 0) if self.counted else {}
+        return {date: _filled(answer.get(date, {}), nothing, unnamed) for date in dates}
 
     def lookback_start(self, date: dt.date, lookback: Lookback) -> dt.date:
         """The first date of the lookback window that ends the day before `date`.
@@ -132,6 +178,11 @@ class Calendar:
         if following:
             return f"preseason: {following[0].name} opens {following[0].opens}"
         return f"out of season: {self.seasons[-1].name} closed {self.seasons[-1].closes}"
+
+
+def _filled(found: Counts, nothing: Counts, unnamed: Counts) -> Counts:
+    """The counts of a date, all 0 where the calendar has none, with 0 for the days that do not name it."""
+    return {**unnamed, **found} if found.keys() - unnamed.keys() else {**nothing, **unnamed, **found}
 
 
 def _nothing_counted(counts: Counts) -> str:

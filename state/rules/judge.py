@@ -71,8 +71,8 @@ def judge(evidence: Evidence, expectation: Expectation, day: Day, context: Judge
     """Say what the evidence means. Total: every evidence, expectation and day has a verdict."""
     if reason := day.reason or _off(day, context) or _bootstrap(day, context):
         return Judgement(verdict=Verdict.NOT_EXPECTED, rows=None, expected="0", reason=reason)
-    if evidence.error:
-        return Judgement(verdict=Verdict.UNKNOWN, rows=None, expected="", reason=evidence.error)
+    if doubt := (context.days.doubt(day) if context.days else "") or evidence.error:
+        return Judgement(verdict=Verdict.UNKNOWN, rows=None, expected="", reason=doubt)
     ratio = expectation.ratio if expectation.compares_on(day) else None
     doubt, unjudged = _reference_status(ratio, context.reference)
     if doubt or unjudged:

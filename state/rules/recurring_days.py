@@ -26,11 +26,20 @@ class RecurringDays:
     dates: frozenset[dt.date] | None = None
     count: str = ""
     """A count of the calendar that is above 0; empty where none matters."""
+    queried: bool = False
+    """Whether a query must name the date."""
     first_of: Period | None = None
     last_of: Period | None = None
 
+    def doubt(self, day: Day) -> str:
+        """Why it is not known whether a day is in the set; empty where it is known."""
+        unknown = self.queried and self.name not in day.named_days
+        return f"the query of the days '{self.name}' has not been answered for this date" if unknown else ""
+
     def exclusion(self, day: Day) -> str:
-        """Why a day is not in the set; empty where it is."""
+        """Why a day is not in the set; empty where it is, or where that is not known."""
+        if self.queried and not day.named_days.get(self.name, True):
+            return f"not one of the days '{self.name}', which a query names"
         if self.count and not day.counts.get(self.count, 0):
             return f"not one of the days '{self.name}': no {self.count} on this date"
         if self._is_candidate(day.date) and self._is_chosen(day.date):

@@ -7,12 +7,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, insert, or_, select, update
 
 from backfilld.state.pipeline.phase import FAILED
-from backfilld.state.records import BackfillRow, EnqueueOutcome
+from backfilld.state.records import BackfillRow
 from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import row_mappers
+from backfilld.state.store.date_scope import EVERYTHING, TAKEN, DateScope
 from backfilld.state.store.schema import IS_RUNNING, IS_WANTED, attempts, backfill_dates, backfills, dates
 
 _SOME = select(backfills).where(backfills.c.id.in_(bindparam("_ids", expanding=True)))
@@ -20,10 +21,20 @@ _DATES = (
     select(func.count()).select_from(backfill_dates).where(backfill_dates.c.backfill_id == bindparam("_id"))
 )
 _LIVE_DATES = _DATES.where(IS_WANTED)
-_HAS_WORK = or_(
-    exists().where(backfill_dates.c.backfill_id == backfills.c.id, IS_WANTED),
-    exists().where(attempts.c.backfill_id == backfills.c.id, IS_RUNNING),
-)
+
+
+def _has_work(scope: DateScope) -> ColumnElement[bool]:
+    """The condition that a backfill wants live dates, or has running attempts, of a scope."""
+    wanted = (
+        backfill_dates.c.backfill_id == backfills.c.id,
+        IS_WANTED,
+        scope.contains(backfill_dates.c.date),
+    )
+    running = (attempts.c.backfill_id == backfills.c.id, IS_RUNNING, scope.contains(attempts.c.date))
+    return or_(exists().where(*wanted), exists().where(*running))
+
+
+_HAS_WORK = _has_work(EVERYTHING)
 _ENDED = backfill_dates.c.live == 0
 _FAILED_DATES = _DATES.where(
     _ENDED, backfill_dates.c.state == FAILED, backfill_dates.c.outcome != Outcome.CANCELLED.value
@@ -144,9 +155,10 @@ def waits(tx: Connection, number: int) -> set[str]:
     return set(tx.scalars(query))
 
 
-def unended(tx: Connection) -> list[BackfillRow]:
-    """The backfills that want live dates or have running attempts."""
-    return [row_mappers.backfill(row) for row in tx.execute(select(backfills).where(_HAS_WORK))]
+def unended(tx: Connection, scope: DateScope = EVERYTHING) -> list[BackfillRow]:
+    """The backfills that want live dates, or have running attempts, of a scope."""
+    has_work = _HAS_WORK if scope == EVERYTHING else _has_work(scope)
+    return [row_mappers.backfill(row) for row in tx.execute(select(backfills).where(has_work))]
 
 
 def ended_counts(tx: Connection) -> dict[str, int]:
@@ -169,8 +181,7 @@ def status_counts(tx: Connection, number: int) -> tuple[dict[str, int], dict[str
     state = func.coalesce(func.nullif(backfill_dates.c.state, ""), dates.c.state).label("state")
     join = backfill_dates.join(dates, dates.c.date == backfill_dates.c.date)
     query = select(state, backfill_dates.c.outcome, func.count().label("n")).select_from(join)
-    wanted = backfill_dates.c.answer.in_((EnqueueOutcome.ENQUEUED.value, EnqueueOutcome.JOINED.value))
-    query = query.where(backfill_dates.c.backfill_id == number, wanted)
+    query = query.where(backfill_dates.c.backfill_id == number, TAKEN)
     states: dict[str, int] = {}
     outcomes: dict[str, int] = {}
     for row in tx.execute(query.group_by(state, backfill_dates.c.outcome)):

@@ -120,6 +120,17 @@ def reset_other_tables(tx: Connection, tables: Mapping[str, str], now: float) ->
             tx.execute(update(checks).where(*here).values(**_UNKNOWN, **REQUESTED, query_due_at=now))
 
 
+def expect_anew(tx: Connection, pairs: Sequence[Pair], now: float) -> None:
+    """Create the checks of pairs or forget what is known of them, and request a query of each.
+
+    What was accepted stays accepted.
+    """
+    if pairs:
+        new = upsert(tx, checks).on_conflict_do_update(index_elements=["date", "processor"], set_=_UNKNOWN)
+        tx.execute(new, [{"date": date, "processor": name} for date, name in pairs])
+        request_check(tx, pairs, now, evaluated=True)
+
+
 def request_live(tx: Connection, processors: Collection[str], now: float) -> None:
     """Request a check of everything that live dates have, except what is running."""
     live = select(dates.c.date).where(dates.c.ended_at.is_(None))

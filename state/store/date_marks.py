@@ -39,15 +39,19 @@ _DONE = select(dates).where(dates.c.state == DONE, _THESE)
 _SET_REGRESSED = update(dates).where(dates.c.date == bindparam("_date")).values(regressed=bindparam("_text"))
 
 
+def _ran_since(at: object) -> ColumnElement[bool]:
+    """Condition: a successful attempt started at or after `at`."""
+    return and_(checks.c.last_attempt_started_at >= at, checks.c.last_attempt_succeeded == 1)
+
+
 def _older(at: object) -> ColumnElement[bool]:
     """Condition: the check has output, and no successful attempt started at or after `at`."""
-    since = and_(checks.c.last_attempt_started_at >= at, checks.c.last_attempt_succeeded == 1)
     shows = or_(
         checks.c.rows > 0,
         checks.c.last_attempt_succeeded == 1,
         checks.c.asked_at < checks.c.last_attempt_ended_at,
     )
-    return and_(checks.c.verdict != Verdict.NOT_EXPECTED.value, shows, since.is_not(True))
+    return and_(checks.c.verdict != Verdict.NOT_EXPECTED.value, shows, _ran_since(at).is_not(True))
 
 
 _AT: BindParameter[float] = bindparam("_at")
@@ -65,7 +69,13 @@ _STALE_DATES = (
     update(dates)
     .where(dates.c.date.between(_FIRST, _LAST))
     .where(exists().where(checks.c.date == dates.c.date, _THEIRS, checks.c.stale_at == _AT))
-    .values(stale_by=_REPAIRED, stale_at=_AT)
+    .values(stale_by=_REPAIRED, stale_upstream=bindparam("_upstream"), stale_at=_AT)
+)
+_STALE_OUTPUTS = (
+    select(checks.c.date, checks.c.processor)
+    .where(checks.c.date.in_(bindparam("_dates", expanding=True)), checks.c.stale_at.is_not(None))
+    .where(_ran_since(checks.c.stale_at).is_not(True))
+    .order_by(checks.c.date, checks.c.processor)
 )
 
 
@@ -95,21 +105,37 @@ def set_regressed(tx: Connection, texts: Mapping[dt.date, str]) -> None:
         tx.execute(_SET_REGRESSED, [{"_date": date, "_text": text} for date, text in texts.items()])
 
 
-def mark_stale(tx: Connection, repaired: dt.date, span: Span, at: float, processors: Collection[str]) -> None:
+def mark_stale(
+    tx: Connection,
+    repaired: dt.date,
+    upstream: str,
+    span: Span,
+    at: float,
+    processors: Collection[str],
+) -> None:
     """Mark the dates of the span that have output of `processors` from before `at`.
 
-    Output that is being computed counts as such.
+    Output that is being computed counts as such. `upstream` names what was repaired.
     """
     here = {"_first": span.first, "_last": span.last, "_processors": list(processors), "_at": at}
     if tx.execute(_STALE_CHECKS, here).rowcount:
-        tx.execute(_STALE_DATES, {**here, "_repaired": repaired})
+        tx.execute(_STALE_DATES, {**here, "_repaired": repaired, "_upstream": upstream})
+
+
+def stale_outputs(tx: Connection, marked: Collection[dt.date]) -> dict[dt.date, list[str]]:
+    """The processors of each date whose output is stale, and that have not run again since; by name."""
+    found: dict[dt.date, list[str]] = {date: [] for date in marked}
+    if found:
+        for row in tx.execute(_STALE_OUTPUTS, {"_dates": list(found)}):
+            found[row.date].append(row.processor)
+    return found
 
 
 def clear_stale(tx: Connection, ended: Collection[dt.date], processors: Collection[str]) -> None:
     """Take the mark from outputs that were computed since, and from dates without another stale output."""
     its = (checks.c.date == dates.c.date, checks.c.processor.in_(processors), checks.c.stale_at.is_not(None))
     here = (dates.c.date.in_(ended), ~exists().where(*its, _older(checks.c.stale_at)))
-    tx.execute(update(dates).where(*here).values(stale_by=None, stale_at=None))
+    tx.execute(update(dates).where(*here).values(stale_by=None, stale_upstream="", stale_at=None))
     fresh = exists().where(dates.c.date == checks.c.date, ~IS_STALE)
     marked = (checks.c.date.in_(ended), checks.c.stale_at.is_not(None))
     computed_since = not_(_older(checks.c.stale_at))

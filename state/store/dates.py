@@ -12,6 +12,7 @@ from backfilld.state.pipeline.phase import DONE, PENDING
 from backfilld.state.records import DateRow, Mark
 from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import row_mappers
+from backfilld.state.store.date_scope import EVERYTHING, DateScope
 from backfilld.state.store.interests import wanted_dates
 from backfilld.state.store.schema import IS_REGRESSED, IS_STALE, checks, dates
 from backfilld.state.store.statements import select_by_dates
@@ -20,7 +21,7 @@ IMMEDIATELY = 0.0
 """Due before all dates that merely wait for their turn: something has just happened to this one."""
 
 _LIVE = dates.c.ended_at.is_(None)
-_MARKED = {Mark.REGRESSED: IS_REGRESSED, Mark.STALE: IS_STALE}
+_MARKED = {Mark.REGRESSED: IS_REGRESSED, Mark.STALE: and_(IS_STALE, dates.c.state == DONE)}
 
 # Statements are built once: building one costs more than SQLite takes to run it.
 _THIS = dates.c.date == bindparam("_date")
@@ -136,9 +137,9 @@ def span_waiting(tx: Connection, waiting: str) -> tuple[dt.date, dt.date] | None
     return (first, last) if first is not None else None
 
 
-def waiting_for(tx: Connection, waiting: str, limit: int) -> list[DateRow]:
-    """Up to `limit` live dates that wait for one thing, oldest first."""
-    query = select(dates).where(_WAITS).order_by(dates.c.date).limit(limit)
+def waiting_for(tx: Connection, waiting: str, limit: int, scope: DateScope = EVERYTHING) -> list[DateRow]:
+    """Up to `limit` live dates of a scope that wait for one thing, oldest first."""
+    query = select(dates).where(_WAITS, scope.contains(dates.c.date)).order_by(dates.c.date).limit(limit)
     return [row_mappers.date(row) for row in tx.execute(query, {"_waiting": waiting})]
 
 

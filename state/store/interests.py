@@ -18,7 +18,15 @@ from sqlalchemy import Connection, Select, bindparam, exists, select, update
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow
 from backfilld.state.rules.outcome import Outcome
-from backfilld.state.store.schema import IS_RUNNABLE, IS_WANTED, backfill_dates, backfills, checks, dates
+from backfilld.state.store.schema import (
+    HAS_FAILED,
+    IS_RUNNABLE,
+    IS_WANTED,
+    backfill_dates,
+    backfills,
+    checks,
+    dates,
+)
 from backfilld.state.store.statements import DENSE, select_by_dates
 
 _THIS_DATE = backfill_dates.c.date == bindparam("_date")
@@ -51,6 +59,11 @@ _REOPEN_LAST = (
     update(backfill_dates)
     .where(_THIS_DATE, backfill_dates.c.ended_version == bindparam("_version"), _NOT_CANCELLED)
     .values(_LIVE_AGAIN)
+)
+_FAILED = select(backfill_dates.c.backfill_id, backfill_dates.c.date).where(
+    HAS_FAILED,
+    backfill_dates.c.outcome != Outcome.CANCELLED.value,
+    backfill_dates.c.date.in_(bindparam("_dates", expanding=True)),
 )
 _OTHER = backfill_dates.alias("other")
 _UNWANTED = ~exists().where(_OTHER.c.date == bindparam("_date"), _OTHER.c.live == 1)
@@ -146,6 +159,15 @@ def last_owners(tx: Connection, ended: Sequence[DateRow]) -> dict[dt.date, list[
     cancelled = set(tx.execute(_CANCELLED.where(backfills.c.id.in_(numbers))).scalars()) if numbers else set()
     wanted = {date: [n for n in of_date if n not in cancelled] for date, of_date in found.items()}
     return {date: of_date for date, of_date in wanted.items() if of_date}
+
+
+def failed(tx: Connection, ended: Collection[dt.date]) -> dict[int, list[dt.date]]:
+    """The dates that failed for backfills, by backfill. What was cancelled did not fail."""
+    found: dict[int, list[dt.date]] = defaultdict(list)
+    if ended:
+        for row in tx.execute(_FAILED, {"_dates": list(ended)}):
+            found[row.backfill_id].append(row.date)
+    return found
 
 
 def settle(tx: Connection, backfill_id: int, ended: Sequence[DateRow]) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select, true
 
 from backfilld.state.records import AttemptRow, AttemptStatus, Mark
 from backfilld.state.rules.outcome import Outcome
@@ -15,8 +15,16 @@ from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
 from backfilld.state.store.attempt_verdicts import UNSATISFIED, followed_by, has_reason
 from backfilld.state.store.attempts import running
+from backfilld.state.store.date_scope import EVERYTHING, DateScope
 from backfilld.state.store.dates import matching
-from backfilld.state.store.schema import ENDED_WELL, attempts, backfill_dates, dates, transitions
+from backfilld.state.store.schema import (
+    ENDED_WELL,
+    attempt_dates,
+    attempts,
+    backfill_dates,
+    dates,
+    transitions,
+)
 
 HAS_FAILED = and_(
     attempts.c.status.not_in([AttemptStatus.RUNNING.value, AttemptStatus.CANCELLED.value]),
@@ -44,14 +52,14 @@ class Cell(NamedTuple):
     outcome: str
 
 
-def pace(tx: Connection, since: float, sample: int) -> Pace:
+def pace(tx: Connection, since: float, sample: int, scope: DateScope = EVERYTHING) -> Pace:
     """How dates have ended after `since`, by the latest `sample` of them; the cost does not grow beyond that.
 
     Dates on which nothing was expected, and cancelled ones, ended without their work and do not count.
     """
     latest = (
         select(dates.c.ended_at, dates.c.outcome)
-        .where(dates.c.ended_at > since)
+        .where(dates.c.ended_at > since, scope.contains(dates.c.date))
         .order_by(dates.c.ended_at.desc())
         .limit(sample)
         .subquery()
@@ -83,6 +91,14 @@ def attempts_of_backfill(tx: Connection, backfill_id: int, limit: int) -> list[A
     return [row_mappers.attempt(row) for row in tx.execute(query.order_by(attempts.c.id.desc()).limit(limit))]
 
 
+def covers(scope: DateScope) -> ColumnElement[bool]:
+    """The condition that an attempt has a date of a scope."""
+    if scope == EVERYTHING:
+        return true()
+    ids = select(attempt_dates.c.attempt_id).where(scope.contains(attempt_dates.c.date))
+    return attempts.c.id.in_(ids)
+
+
 def number_of_dates(
     tx: Connection,
     *,
@@ -97,58 +113,65 @@ def number_of_dates(
     return int(tx.execute(query).scalar_one())
 
 
-def last_progress(tx: Connection, sample: int = 1000) -> float | None:
+def last_progress(tx: Connection, scope: DateScope = EVERYTHING, sample: int = 1000) -> float | None:
     """When a date, or an attempt with code 0 among the latest `sample`, ended last; None without any."""
     latest = (
         select(attempts.c.ended_at, attempts.c.exit_code)
-        .where(attempts.c.ended_at.is_not(None))
+        .where(attempts.c.ended_at.is_not(None), covers(scope))
         .order_by(attempts.c.ended_at.desc())
         .limit(sample)
         .subquery()
     )
     good = select(func.max(latest.c.ended_at)).where(latest.c.exit_code == 0)
-    ends = (tx.execute(select(func.max(dates.c.ended_at))).scalar(), tx.execute(good).scalar())
+    latest_end = select(func.max(dates.c.ended_at)).where(scope.contains(dates.c.date))
+    ends = (tx.execute(latest_end).scalar(), tx.execute(good).scalar())
     return max((at for at in ends if at is not None), default=None)
 
 
-def attempts_page(
-    tx: Connection,
-    *,
-    below: int | None,
-    statuses: Collection[AttemptStatus] = (),
-    failed: bool | None = None,
-    processor: str = "",
-    verdicts: Collection[Verdict] = (),
-    reason: str = "",
-    limit: int,
-) -> list[AttemptRow]:
-    """Up to `limit` attempts, newest first, with ids below `below`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFilter:
+    """What an attempt must match; empty values match every attempt."""
 
-    `failed`: only those that failed, or only those that did not (`HAS_FAILED`). `reason` is a part of how the
-    job ended or of what its verdict rests on, in any case of letters.
-    """
-    if set(statuses) == {AttemptStatus.RUNNING} and not (failed or verdicts or reason):
+    statuses: Collection[AttemptStatus] = ()
+    failed: bool | None = None
+    """Only those that failed, or only those that did not (`HAS_FAILED`)."""
+    processor: str = ""
+    verdicts: Collection[Verdict] = ()
+    reason: str = ""
+    """A part of how the job ended or of what its verdict rests on, in any case of letters."""
+    scope: DateScope = EVERYTHING
+
+    def conditions(self) -> Iterator[ColumnElement[bool]]:
+        """The conditions on a row of `attempts`."""
+        yield covers(self.scope)
+        if self.statuses:
+            yield attempts.c.status.in_([status.value for status in self.statuses])
+        if self.failed is not None:
+            yield HAS_FAILED if self.failed else not_(HAS_FAILED)
+        if self.processor:
+            yield attempts.c.processor == self.processor
+        if self.verdicts:
+            yield followed_by([verdict.value for verdict in self.verdicts])
+        if self.reason:
+            yield or_(
+                attempts.c.detail.icontains(self.reason, autoescape=True),
+                attempts.c.tail.icontains(self.reason, autoescape=True),
+                has_reason(self.reason),
+            )
+
+
+def attempts_page(
+    tx: Connection, wanted: AttemptFilter, *, below: int | None, limit: int
+) -> list[AttemptRow]:
+    """Up to `limit` attempts, newest first, with ids below `below`."""
+    if wanted == AttemptFilter(statuses=wanted.statuses, processor=wanted.processor) and set(
+        wanted.statuses
+    ) == {AttemptStatus.RUNNING}:
         found = (row for row in reversed(running(tx)) if below is None or row.id < below)
-        return [row for row in found if processor in ("", row.processor)][:limit]
-    query = select(attempts).order_by(attempts.c.id.desc()).limit(limit)
+        return [row for row in found if wanted.processor in ("", row.processor)][:limit]
+    query = select(attempts).where(*wanted.conditions()).order_by(attempts.c.id.desc()).limit(limit)
     if below is not None:
         query = query.where(attempts.c.id < below)
-    if statuses:
-        query = query.where(attempts.c.status.in_([status.value for status in statuses]))
-    if failed is not None:
-        query = query.where(HAS_FAILED if failed else not_(HAS_FAILED))
-    if processor:
-        query = query.where(attempts.c.processor == processor)
-    if verdicts:
-        query = query.where(followed_by([verdict.value for verdict in verdicts]))
-    if reason:
-        query = query.where(
-            or_(
-                attempts.c.detail.icontains(reason, autoescape=True),
-                attempts.c.tail.icontains(reason, autoescape=True),
-                has_reason(reason),
-            )
-        )
     return [row_mappers.attempt(row) for row in tx.execute(query)]
 
 

@@ -78,8 +78,9 @@ dates = Table(
     count("version"),
     text_column("regressed"),  # why a done date is no longer complete
     Column("swept_at", Double),  # when an ended date was last checked
-    # The earlier date that was repaired after this date was computed, and when.
+    # The date that was repaired after this date was computed, the processors repaired on it, and when.
     Column("stale_by", Date),
+    text_column("stale_upstream"),
     Column("stale_at", Double),
     # Whether its sequential phases run again even if complete, and the dates that this makes stale after it.
     flag("cascades"),
@@ -116,6 +117,7 @@ backfill_dates = Table(
     # The version of the date that it ended with, so that a retry returns it to those who wanted it then.
     Column("ended_version", Integer),
     partial_index("backfill_dates_live", "date", where="live = 1"),
+    partial_index("backfill_dates_failed", "date", where=f"state = '{FAILED}'"),
     Index("backfill_dates_state", "backfill_id", "live", "state", "outcome"),
 )
 
@@ -334,4 +336,5 @@ IS_SWEPT = text("outcome IN ('complete', 'bootstrap', 'waived', 'selected', 'not
 """A done date that the sweep checks again from time to time."""
 LAST_CHECKED_AT = literal_column("coalesce(swept_at, ended_at)", Double)
 IS_WANTED = backfill_dates.c.live == literal_column("1")
+HAS_FAILED = backfill_dates.c.state == literal_column(f"'{FAILED}'")
 IS_UNSATISFIED = checks.c.satisfied == literal_column("0")

@@ -1,17 +1,21 @@
-"""Checks of the earlier dates that later ones need: creating them, and the first that is not satisfied."""
+"""Checks of dates that are not live: creating those that later dates need, and what is missing of them."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
+from itertools import groupby
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Connection, bindparam, func, select, union_all, update
+from sqlalchemy import CompoundSelect, Connection, and_, bindparam, func, select, union_all, update
 
+from backfilld.state.pipeline.phase import DONE
 from backfilld.state.rules.calendar import Counts
+from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.calendar_days import load_counts
-from backfilld.state.store.schema import IS_UNSATISFIED, calendar_days, checks
+from backfilld.state.store.schema import IS_UNSATISFIED, calendar_days, checks, dates
 from backfilld.state.store.statements import upsert
 
 _REQUEST_BETWEEN = (
@@ -28,6 +32,14 @@ _WITHOUT_CHECKS = (
         < bindparam("_number")
     )
     .order_by(calendar_days.c.date)
+)
+_IS_EXPECTED = and_(checks.c.date == dates.c.date, _NAMED, checks.c.verdict != Verdict.NOT_EXPECTED.value)
+_OF_DONE_DATES = (
+    select(dates.c.date, calendar_days.c.counts, checks.c.processor)
+    .join(calendar_days, calendar_days.c.date == dates.c.date)
+    .outerjoin(checks, _IS_EXPECTED)
+    .where(dates.c.state == DONE, dates.c.outcome != Outcome.NOT_EXPECTED.value)
+    .order_by(dates.c.date)
 )
 
 
@@ -54,6 +66,18 @@ def without_checks(
     """
     values = {"_processors": list(processors), "_number": len(processors), "_start": start, "_end": end}
     return {row.date: load_counts(row.counts) for row in tx.execute(_WITHOUT_CHECKS, values)}
+
+
+def of_done_dates(
+    tx: Connection, processors: Collection[str]
+) -> Iterator[tuple[dt.date, Counts | None, set[str]]]:
+    """The done dates that were expected, oldest first, with what the calendar counts on each.
+
+    And those of the processors that have a check of the date with another verdict than `not_expected`.
+    """
+    rows = tx.execute(_OF_DONE_DATES, {"_processors": list(processors)})
+    for (date, counts), of_date in groupby(rows, lambda row: (row.date, row.counts)):
+        yield date, load_counts(counts), {row.processor for row in of_date if row.processor is not None}
 
 
 def earliest_unsatisfied(

@@ -7,6 +7,7 @@ import pytest
 
 from tests.integration.api_world import Api, listening, make_api
 from tests.integration.command_line import CommandLine, beside
+from tests.integration.duckdb_house import DuckDBHouse
 from tests.integration.postgresql_house import PostgresqlHouse
 from tests.integration.warehouses import BigQueryHouse, House, LakeHouse
 
@@ -45,6 +46,14 @@ def lake_house(tmp_path: Path) -> Iterator[LakeHouse]:
 def bigquery_house(bigquery_endpoint: str, tmp_path: Path) -> Iterator[BigQueryHouse]:
     """A BigQuery project without tables."""
     house = BigQueryHouse(bigquery_endpoint, tmp_path)
+    yield house
+    house.close()
+
+
+@pytest.fixture
+def duckdb_house(tmp_path: Path) -> Iterator[DuckDBHouse]:
+    """A DuckDB file without tables."""
+    house = DuckDBHouse(tmp_path)
     yield house
     house.close()
 

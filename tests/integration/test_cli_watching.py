@@ -105,10 +105,10 @@ def test_a_daemon_that_is_restarted_is_waited_for(command, monkeypatch):
     # Given a daemon that answers no more for a while
     answers = iter([ApiError("no daemon answers"), ApiError("HTTP 503", 503)])
 
-    def unavailable_at_first(client, backfill=None):
+    def unavailable_at_first(client, scope):
         if (error := next(answers, None)) is not None:
             raise error
-        return take_snapshot(client, backfill)
+        return take_snapshot(client, scope)
 
     monkeypatch.setattr(watch_view, "take_snapshot", unavailable_at_first)
     # Then that is printed once, and the wait goes on

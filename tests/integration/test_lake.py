@@ -322,3 +322,15 @@ def test_a_partition_that_may_not_be_listed_has_no_stamp(
 
     monkeypatch.setattr(layout, "finished_files", denied)
     assert stamp(house) is None
+
+
+def test_a_table_that_cannot_be_described_costs_no_other_table_its_stamps(house: LakeHouse) -> None:
+    house.put("nba.torn", [{"game_date": DAY, "game_id": "a"}])
+    for file in partition(house).parent.parent.joinpath("torn").rglob("*.parquet"):
+        file.write_bytes(b"torn")
+    torn = processor("torn", date_column="made_at", date_timezone="UTC")
+    wanted = {"box": [DAY], "torn": [DAY]}
+    both = phase("raw", processor("box", date_column="game_date"), torn)
+    answers = house.open(both, history=None).evidence(wanted, purpose="gate", stamps=wanted)
+    assert answers["box", DAY].write_stamp is not None
+    assert (answers["torn", DAY].write_stamp, bool(answers["torn", DAY].error)) == (None, True)

@@ -3,7 +3,7 @@
 import pytest
 
 from backfilld.api.cli import show_plan
-from backfilld.daemon.reports.run_options import RunOptions
+from backfilld.daemon.reports.request_options import RequestOptions
 from tests.integration.api_world import make_api, refused
 from tests.unit.plans import order, planned, small
 
@@ -64,7 +64,7 @@ def test_a_selection_that_means_nothing_is_refused_by_its_field(done, query, fie
 
 def test_the_text_of_a_plan_states_the_three_rules_with_its_own_figures():
     pipeline, facts = small()
-    made = planned(pipeline, facts, "2021-10-19", options=RunOptions(selection=("nbac_team_boxscore",)))
+    made = planned(pipeline, facts, "2021-10-19", options=RequestOptions(selection=("nbac_team_boxscore",)))
     assert order(made) == ["2021-10-19 nbac_team_boxscore"]
     text = [line.plain for line in show_plan.lines(made)]
     assert text[2:6] == [

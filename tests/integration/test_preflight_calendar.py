@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from backfilld.state.rules.calendar import days_key
 from tests.checkout import END, START, make
-from tests.integration.preflight_fixture import Ground, statuses, troubles
+from tests.integration.preflight_fixture import GAMES, Ground, statuses, troubles
 
 
 @pytest.fixture
@@ -66,3 +67,12 @@ def test_without_dates_all_seasons_are_looked_at(ground: Ground) -> None:
     told = ground.ask(start=None, end=None)
     lines = [line for _, line in troubles(told, "calendar")]
     assert "the calendar knows no date of 2024-25 in the range" in lines
+
+
+def test_days_whose_query_names_no_date_are_a_warning(ground: Ground) -> None:
+    ground.edit("[jobs]\n", '[[calendar.days]]\nname = "closing"\nquery = "SELECT"\n\n[jobs]\n')
+    line = "the query of the days 'closing' names 0 dates of the range"
+    assert troubles(ground.ask(), "calendar") == [("warn", line)]
+    key = days_key("closing")
+    ground.facts.counts = lambda start, end: {date: {"games": 8, key: 1} for date in GAMES}  # type: ignore[method-assign]
+    assert troubles(ground.ask(), "calendar") == []

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.daemon.warehouses.adapter import DescribedWarehouse, WarehouseError
+from backfilld.state.rules.calendar import days_key
 from tests.factories import phase, processor
 from tests.integration.warehouses import DAY, House, LakeHouse
 
@@ -68,6 +69,43 @@ def test_a_calendar_that_makes_no_sense_is_no_answer(house: House, query: str) -
     schedule(house)
     with pytest.raises(WarehouseError, match=rf"calendar\.query.*{NONSENSE[query]}"):
         house.open(BOX, calendar={"query": query}).counts(DAY, DAY)
+
+
+def named_days(house: House, query: str) -> DescribedWarehouse:
+    days = [{"name": "played", "query": query}]
+    report = processor("report", days="played")
+    return house.open(BOX, phase("reports", report), calendar={"days": days})
+
+
+def test_a_query_names_days_whether_or_not_the_calendar_counts(house: House) -> None:
+    schedule(house)
+    query = "SELECT game_date AS date FROM nba.nbac_schedule WHERE game_date BETWEEN @start AND @end;"
+    played = days_key("played")
+    assert named_days(house, query).counts(after(1), after(9)) == {
+        after(1): {played: 1},
+        after(2): {played: 1},
+    }
+    both = {"query": QUERY, "days": [{"name": "played", "query": query}]}
+    assert house.open(BOX, calendar=both).counts(DAY, after(9)) == {
+        DAY: {"games": 2, played: 1},
+        after(1): {"games": 1, played: 1},
+        after(2): {played: 1},
+    }
+    assert house.queries == [("calendar", 0)] * 3
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("SELECT game_date AS day FROM nba.nbac_schedule", "must give the column date; it gives day"),
+        ("SELECT game_id AS date FROM nba.nbac_schedule", "date must be a DATE; '.' is none"),
+        ("SELECT game_date AS date FROM nba.nowhere", "nowhere"),
+    ],
+)
+def test_days_of_a_query_that_makes_no_sense_are_no_answer(house: House, query: str, problem: str) -> None:
+    schedule(house)
+    with pytest.raises(WarehouseError, match=rf"calendar\.days\[played\]\.query.*{problem}"):
+        named_days(house, query).counts(DAY, DAY)
 
 
 def filed(house: LakeHouse, text: str) -> Path:

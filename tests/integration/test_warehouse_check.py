@@ -125,7 +125,7 @@ def test_a_stamp_that_does_not_stay_is_a_warning(pipeline: Pipeline, monkeypatch
 
 
 @pytest.mark.parametrize(
-    "house", ["lake", pytest.param("postgresql", marks=pytest.mark.packages)], indirect=True
+    "house", ["lake", "duckdb", pytest.param("postgresql", marks=pytest.mark.packages)], indirect=True
 )
 def test_nothing_wrong_is_found_where_nothing_is(house: House) -> None:
     house.put("nba.box", rows(3, pct=0.5) + rows(2, date=NEXT, pct=None))

@@ -44,7 +44,7 @@ SCRAPE_EVERY = 10
 """Metrics are scraped at the end of one world in so many."""
 _TALLIES = {
     "dates": ("date_counts", "season, state, outcome, waiting"),
-    "checks": ("check_counts", "processor, verdict, satisfied"),
+    "checks NATURAL JOIN (SELECT date FROM dates)": ("check_counts", "processor, verdict, satisfied"),
 }
 
 

@@ -5,11 +5,9 @@ import itertools
 
 import pytest
 
-from backfilld.api.cli import show_date
 from backfilld.state.records import Mark
 from backfilld.state.store import transitions
 from tests.factories import phase, pipeline, processor
-from tests.integration.api_world import Api
 from tests.simulation.external_events import retry_marked
 from tests.simulation.season import fails
 from tests.simulation.world import ME, Work, World
@@ -280,60 +278,3 @@ def test_a_restart_in_the_middle_loses_neither_mark_nor_cascade(world):
         world.start()
     assert stale(world) == []
     assert set(steps(*DAYS[2:])) <= set(launched(world))
-
-
-@pytest.fixture
-def api(world) -> Api:
-    return Api(world)
-
-
-def test_the_api_tells_marks_and_runs_them(api):
-    world = api.world
-    damage(world)
-    api.post(f"/v1/dates/{REPAIRED}/retry")
-    world.run()
-    # Given marks: each date tells its own, lists and counts agree
-    told = api.get(f"/v1/dates/{LAST}")["stale"]
-    assert told.startswith(f"{REPAIRED} was repaired at 2025-")
-    assert told in api.client.get(f"/dates/{LAST}").text
-    shown = show_date.lines(api.get(f"/v1/dates/{LAST}"), dt.datetime.now(dt.UTC))
-    assert f"  → backfilld retry {LAST} --cascade" in [line.plain for line in shown]
-    assert "<strong>Stale</strong> 4 dates" in api.client.get("/").text
-    listed = api.get("/v1/dates?mark=stale")["items"]
-    assert [item["date"] for item in listed] == [str(date) for date in DAYS[2:]]
-    assert api.get("/v1/progress")["stale"] == 4
-    assert api.scrape()["backfilld_stale_dates"] == 4
-    plan = api.get(f"/v1/plan?start={FIRST}&end={LAST}")
-    assert [one["date"] for one in plan["stale"]] == [str(date) for date in DAYS[2:]]
-    assert not any(one["steps"] for one in plan["phases"])
-    # When one is run with what hangs on it, and the rest by their mark
-    api.post(f"/v1/dates/{REPAIRED}/retry", {"cascade": True})
-    world.run()
-    assert api.get("/v1/progress")["stale"] == 0
-    assert api.post("/v1/dates/retry", {"mark": "stale"})["answers"] == []
-
-
-def test_marked_dates_are_retried_by_their_mark_over_http_and_it_is_recorded(api):
-    world = api.world
-    damage(world, "zones")
-    world.time += 8 * 86400
-    world.engine.sweeper.run()
-    assert api.get("/v1/progress")["regressed"] == api.scrape()["backfilld_regressed_dates"] == 1
-    assert "<strong>Regressed</strong> 1 date" in api.client.get("/").text
-    told = api.post("/v1/dates/retry", {"mark": "regressed", "start": str(FIRST), "end": str(LAST)})
-    assert told["answers"] == [{"date": str(REPAIRED), "changed": True, "reason": ""}]
-    (change,) = api.get("/v1/audit?limit=1")["items"]
-    assert (change["action"], change["target"]) == ("retry", "regressed dates")
-    assert change["after"] == {"states": {"pending": 1}}
-    world.run()
-    assert retry_marked(world.commands, Mark.REGRESSED, FIRST, LAST) == []
-
-
-def test_stale_dates_that_are_run_by_their_mark_are_recorded_too(api):
-    damage(api.world)
-    api.post(f"/v1/dates/{REPAIRED}/retry")
-    api.world.run()
-    assert api.post("/v1/dates/retry", {"mark": "stale"})["changed"] == 4
-    (change,) = api.get("/v1/audit?limit=1")["items"]
-    assert change["target"] == "stale dates"
-    assert (change["before"], change["after"]) == ({"states": {"done": 4}}, {"states": {"pending": 4}})

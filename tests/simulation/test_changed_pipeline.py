@@ -6,8 +6,10 @@ import itertools
 import pytest
 
 from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.state.records import Mark
 from backfilld.state.store import dates
-from tests.factories import phase, pipeline, processor
+from tests.factories import phase, pipeline, pipeline_data, processor
+from tests.simulation.external_events import retry_marked
 from tests.simulation.world import ME, World
 
 DATES = [dt.date(2021, 10, 19) + dt.timedelta(days=n) for n in range(3)]
@@ -85,6 +87,71 @@ def test_a_done_date_that_lacks_a_new_output_stays_done_and_is_a_hole_until_it_i
     world.commands.retry_date(DATES[0], by=ME)
     world.run(limit=500)
     assert {row.outcome for row in world.dates().values()} == {"complete"}
+
+
+def done_before(world, changed, broken=()):
+    """What dates are missing that were done by the file as it was, once the daemon has the changed one."""
+    world.enqueue(DATES[0], DATES[-1])
+    world.run(limit=500)
+    world.executor.launched.clear()
+    world.warehouse.broken.update(broken)
+    world.pipeline = changed
+    world.start()
+    for _ in range(3):  # a table that cannot be queried is queried again and again
+        world.step()
+    return {date: row.regressed for date, row in world.dates().items()}
+
+
+@pytest.mark.parametrize(
+    ("before", "changed", "concerned"),
+    [
+        ({}, {}, DATES),
+        ({}, {"since": DATES[1]}, DATES[1:]),
+        ({}, {"until": DATES[0]}, DATES[:1]),
+        ({"since": DATES[2]}, {"since": DATES[1]}, DATES[1:2]),
+        ({}, {"days": "tuesdays"}, DATES[:1]),
+        ({"days": "wednesdays"}, {"days": "tuesdays"}, DATES[:1]),
+    ],
+    ids=["added", "added with since", "added with until", "earlier since", "added with days", "other days"],
+)
+def test_done_dates_of_which_the_changed_file_expects_more_are_regressed_and_run_it_on_request(
+    tmp_path, before, changed, concerned
+):
+    # Given done dates, when the file expects an output of them that it did not expect when they ended
+    days = [{"name": "tuesdays", "weekdays": ["tue"]}, {"name": "wednesdays", "weekdays": ["wed"]}]
+    box, team = phase("phase2", processor("box")), processor("team")
+    calendar = {**pipeline_data()["calendar"], "days": days}
+    old = [processor("player", **before)] if before else []
+    world = World(
+        pipeline(box, phase("phase3", team, *old), calendar=calendar), dict.fromkeys(DATES, 2), tmp_path
+    )
+    new = phase("phase3", team, processor("player", **changed))
+    # Then these dates say so, stay done, and nothing runs
+    missing = done_before(world, pipeline(box, new, calendar=calendar))
+    never_ran = "player is never_ran: no rows, no run recorded"
+    assert missing == {date: never_ran if date in concerned else "" for date in DATES}
+    assert {row.state for row in world.dates().values()} == {"done"}
+    assert not world.executor.launched
+    # And a retry of them runs that output alone
+    assert retry_marked(world.commands, Mark.REGRESSED, DATES[0], DATES[-1]) == list(concerned)
+    world.run(limit=500)
+    assert {job.env["BACKFILLD_PROCESSOR"] for job in world.executor.launched} == {"player"}
+    assert {row.regressed for row in world.dates().values()} == {""}
+
+
+def test_done_dates_are_complete_where_the_new_output_is_there_already(tmp_path):
+    world = World(shape(), dict.fromkeys(DATES, 2), tmp_path)
+    for date in DATES:
+        world.fill("player", date)
+    assert set(done_before(world, shape(summaries=("team", "player"))).values()) == {""}
+
+
+def test_a_new_output_whose_table_cannot_be_queried_is_missing_and_an_old_one_is_not(tmp_path):
+    # Given done dates, when a table that is new and one that is known cannot be queried
+    world = World(shape(), dict.fromkeys(DATES, 2), tmp_path)
+    broken = {"player": "no such table", "team": "permission denied"}
+    missing = done_before(world, shape(summaries=("team", "player")), broken)
+    assert set(missing.values()) == {"player is unknown: no such table"}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backfilld.daemon.reports.plan.plan import Plan, plan
-from backfilld.daemon.reports.run_options import RunOptions
+from backfilld.daemon.reports.request_options import RequestOptions
 from backfilld.daemon.reports.validation import validation
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Sources
@@ -80,7 +80,7 @@ def test_the_engine_runs_what_was_planned(tmp_path: Path, seed: int, sources: So
     scatter(world, random.Random(seed))
     start, end = sorted(GAMES)[seed + 1], max(GAMES)
     report = validation(world.pipeline, world.warehouse, start, end, now=world.time)
-    made = plan(report, world.pipeline, options=RunOptions(sources=sources))
+    made = plan(report, world.pipeline, options=RequestOptions(sources=sources))
     # When the engine gets the same dates, and every job does what it should
     world.enqueue(start, end, sources=sources)
     world.run()
@@ -96,12 +96,12 @@ def test_the_engine_runs_what_was_planned(tmp_path: Path, seed: int, sources: So
 @pytest.mark.parametrize(
     ("seed", "options"),
     [
-        (0, RunOptions(selection=("box", "players"), force=True)),
-        (1, RunOptions(selection=("offense", "zones", "cache"))),
+        (0, RequestOptions(selection=("box", "players"), force=True)),
+        (1, RequestOptions(selection=("offense", "zones", "cache"))),
     ],
 )
 def test_the_engine_runs_what_was_planned_of_a_selection(
-    tmp_path: Path, seed: int, options: RunOptions
+    tmp_path: Path, seed: int, options: RequestOptions
 ) -> None:
     world = World(platform(tmp_path, (0, 3, "season")[seed]), GAMES, tmp_path, seed=seed)
     start, end = sorted(GAMES)[seed + 1], max(GAMES)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backfilld.state.rules.calendar import Calendar, Season
+from backfilld.state.rules.calendar import Calendar, Season, days_key
 from tests.factories import day
 
 
@@ -167,3 +167,26 @@ def test_a_lookback_never_starts_after_its_date(any_date: dt.date, days: int) ->
 
 def test_the_tests_own_season_is_the_real_one() -> None:
     assert (day().season, day().season_day) == ("2021-22", 7)
+
+
+def test_days_that_a_query_names_are_no_counts_and_leave_an_uncounted_date_expected() -> None:
+    key = days_key("closing")
+    uncounted = Calendar([], counted=False, queried_days=["closing"])
+    answered = uncounted.counts_of([date("2024-05-01"), date("2024-05-02")], {date("2024-05-02"): {key: 1}})
+    assert [known and known[key] for known in answered.values()] == [0, 1]
+    for at, known in answered.items():
+        found = uncounted.day(at, known)
+        assert (found.expected, found.counts, found.named_days) == (
+            True,
+            {},
+            {"closing": bool(known and known[key])},
+        )
+
+
+def test_a_date_that_only_the_query_of_some_days_names_has_nothing_counted() -> None:
+    key, at, other = days_key("closing"), date("2024-05-01"), date("2024-05-02")
+    counted = Calendar([], counted=True, count_names=["trucks"], queried_days=["closing"])
+    answered = counted.counts_of([at, other], {at: {key: 1}, other: {"games": 2}})
+    assert answered == {at: {"trucks": 0, "games": 0, key: 1}, other: {key: 0, "games": 2}}
+    assert counted.day(at, answered[at]).reason == "no trucks and no games on this date"
+    assert counted.day(other, answered[other]).expected

@@ -1,13 +1,17 @@
 """The state database: its migrations, its transactions, and how it refuses."""
 
+import datetime as dt
 import os
 import threading
 
 import pytest
 import sqlalchemy as sa
 
+from backfilld.state.store import schema
 from backfilld.state.store.database import Database
 from backfilld.state.store.errors import DatabaseUnavailable
+
+DAY = dt.date(2021, 10, 19)
 
 
 @pytest.fixture
@@ -18,14 +22,34 @@ def db(state_url):
     database.close()
 
 
-def test_the_tallies_follow_every_change(db):
-    values = {"date": "2021-10-19", "processor": "p"}
-    with db.write() as tx:
-        tx.execute(sa.text("INSERT INTO checks (date, processor) VALUES (:date, :processor)"), values)
-        tx.execute(sa.text("UPDATE checks SET verdict = 'complete', satisfied = 1"))
+def counted_checks(db):
     with db.read() as tx:
-        counted = tx.execute(sa.text("SELECT verdict, n FROM check_counts WHERE n > 0")).all()
-    assert counted == [("complete", 1)]
+        counts = tx.execute(sa.text("SELECT verdict, SUM(n) FROM check_counts GROUP BY verdict")).all()
+    return {verdict: n for verdict, n in counts if n}
+
+
+def test_the_tallies_follow_every_change_of_requested_dates(db):
+    backfill = {"id": 1, "start": DAY, "end": DAY, "dates": 1, "sources": "all", "created_at": 0}
+    requested = {"date": DAY, "state": "pending", "backfill_id": 1, "entered_at": 0}
+    # Given checks of two dates, which no backfill has requested
+    with db.write() as tx:
+        for date in (DAY, DAY + dt.timedelta(days=1)):
+            for name in ("p", "q"):
+                tx.execute(sa.insert(schema.checks), {"date": date, "processor": name})
+    assert counted_checks(db) == {}
+    # When one of the dates is requested, then its checks count
+    with db.write() as tx:
+        tx.execute(sa.insert(schema.backfills), backfill)
+        tx.execute(sa.insert(schema.dates), requested)
+    assert counted_checks(db) == {"unknown": 2}
+    # And so do changes of them, later checks, and deletions
+    with db.write() as tx:
+        tx.execute(sa.update(schema.checks), {"verdict": "complete", "satisfied": 1})
+        tx.execute(sa.insert(schema.checks), {"date": DAY, "processor": "r", "verdict": "complete"})
+    assert counted_checks(db) == {"complete": 3}
+    with db.write() as tx:
+        tx.execute(sa.delete(schema.checks))
+    assert counted_checks(db) == {}
 
 
 def test_no_update_is_lost_between_threads(db):

@@ -14,7 +14,7 @@ import click
 import pytest
 
 from backfilld.api.cli.main import cli
-from backfilld.api.endpoint import Endpoint
+from backfilld.api.endpoint_definition import Endpoint
 from backfilld.api.routes import SECTIONS
 from backfilld.daemon.settings import VARIABLES
 from backfilld.state.pipeline.pipeline import Pipeline

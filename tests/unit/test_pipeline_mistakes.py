@@ -55,7 +55,7 @@ NOT_A_COLUMN = "is not a column's name; write letters, digits and _, no digit fi
         ('kind = "bigquery" -> ', "warehouse.kind: is required; add it"),
         ('project = "nba-props-platform" -> ', "warehouse.project: is required; add it"),
         ('kind = "bigquery" -> kind = "lake"', "warehouse: unknown key 'project'; known are kind, query_timeout, daily_bytes, path"),
-        ('kind = "bigquery" -> kind = "big-query"', "warehouse.kind: 'big-query' is not known; write 'bigquery' or 'lake' or 'postgresql'; did you mean 'bigquery'?"),
+        ('kind = "bigquery" -> kind = "big-query"', "warehouse.kind: 'big-query' is not known; write 'bigquery' or 'duckdb' or 'lake' or 'postgresql'; did you mean 'bigquery'?"),
         ('opens = 2021-10-19 -> ', "calendar.season[2021-22].opens: is required; add it"),
         # types
         ('slots = 8 -> slots = "8"', "jobs.slots: '8' is not a whole number; write it without quotes and point"),

@@ -7,7 +7,7 @@ import pytest
 
 from backfilld.api.schemas import plans
 from backfilld.daemon.reports.plan.plan import Recompute, compare
-from backfilld.daemon.reports.run_options import RunOptions
+from backfilld.daemon.reports.request_options import RequestOptions
 from backfilld.daemon.reports.validation import validation
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.records import Sources
@@ -275,7 +275,7 @@ def test_the_choices_are_shown_side_by_side_with_the_coverage_each_leads_to() ->
 def test_sources_none_goes_on_without_what_is_not_critical() -> None:
     small_nba, facts = small()
     facts.fill([TEAMS], [date("2021-10-19")])
-    made = planned(small_nba, facts, "2021-10-19", options=RunOptions(sources=Sources.NONE))
+    made = planned(small_nba, facts, "2021-10-19", options=RequestOptions(sources=Sources.NONE))
     assert [step.phase for step in made.steps] == ["phase3", "phase3"]
     (waiver,) = made.waivers
     assert (waiver.processor, waiver.by) == (PLAYS, "policy")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from backfilld.state.pipeline.days_settings import DaysSettings
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.calendar import Day, days_key
 from backfilld.state.rules.judge import judge
 from backfilld.state.rules.verdict import Verdict
 from tests.factories import NOW, phase, pipeline, processor, seen
@@ -76,6 +76,29 @@ def test_a_report_on_mondays_is_missing_on_a_monday_and_not_expected_on_other_da
     assert verdicts[1].reason == "not one of the days 'report_days': 2024-05-07 is a Tuesday"
 
 
+def test_days_that_a_query_names_are_unknown_before_it_was_answered_and_meet_the_other_conditions():
+    file = shop(query="SELECT date FROM ref.closing_days", business=True)
+    report = file.processors["report"]
+    context = file.judge_context(report, now=NOW)
+
+    def verdict(date: dt.date, counts: dict[str, int] | None) -> tuple[Verdict, str]:
+        found = judge(seen(rows=0), report.expect, file.seasons.day(date, counts), context)
+        return found.verdict, found.reason
+
+    key = days_key("report_days")
+    saturday, monday = MAY[3], MAY[5]
+    assert verdict(monday, {key: 1})[0] is Verdict.NEVER_RAN
+    assert verdict(saturday, {key: 1})[0] is Verdict.NOT_EXPECTED
+    assert verdict(monday, {key: 0}) == (
+        Verdict.NOT_EXPECTED,
+        "not one of the days 'report_days', which a query names",
+    )
+    assert verdict(monday, None) == (
+        Verdict.UNKNOWN,
+        "the query of the days 'report_days' has not been answered for this date",
+    )
+
+
 def test_holidays_and_dates_are_read_from_files_beside_the_pipeline_file(tmp_path: Path):
     (tmp_path / "holidays.csv").write_text("date,name\n2024-05-31,closed\n")
     file = shop(tmp_path / "pipeline.toml", business=True, last_of="month", holidays="holidays.csv")
@@ -116,6 +139,8 @@ def test_a_file_of_dates_that_cannot_be_used_is_named(tmp_path: Path, text: str 
             "last_of: 'year' is not known; write 'week' or 'month'",
         ),
         ({"count": "trucks"}, "calendar.days[report_days].count: needs a calendar with query or file"),
+        ({"query": ""}, "calendar.days[report_days].query: '' is empty; fill it in"),
+        ({"query": "SELECT 1", "last_of": "month"}, "query excludes first_of and last_of; let the query"),
         ({"weekday": ["mon"]}, "unknown key 'weekday'; did you mean 'weekdays'?"),
     ],
 )

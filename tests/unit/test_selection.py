@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from backfilld.state.rules.selection import UnknownSelection, downstream, resolve, upstream
+from backfilld.state.rules.processor_selection import UnknownSelection, downstream, resolve, upstream
 from tests.factories import phase, pipeline, processor
 
 PIPELINE = pipeline(

@@ -19,7 +19,7 @@ from backfilld.api.cli.output import (
     sanitize_line,
     url_option,
 )
-from backfilld.api.cli.progress_view import FailureTracker
+from backfilld.api.cli.progress_view import FailureTracker, Scope
 from backfilld.api.cli.watch_view import display, follow, on_interrupt
 from backfilld.state.formatting import format_date_ranges, pluralize
 
@@ -83,9 +83,11 @@ def enqueue(
 
 def _wait(client: Client, failures: FailureTracker, number: int, timeout: float, as_json: bool) -> None:
     """Follow a backfill until it has ended or stays where it is; exit with 1 unless it succeeded."""
+    scope = Scope(backfill=number)
+    failures.narrow(scope)
     message = f"the daemon continues backfill {number}; watch it with: backfilld watch {number}"
     with on_interrupt(message), display(as_json=as_json) as shown:
-        view = follow(client, failures, shown, backfill=number, timeout=timeout)
+        view = follow(client, failures, shown, scope=scope, timeout=timeout)
     if not view.ended:
         click.echo(f"not finished within --timeout; {message}", err=True)
     if not view.succeeded:

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from backfilld.api.cli import show_expectations
+from backfilld.api.cli import show_expect_reports
 from backfilld.api.cli.commands.report import ReportRange, opened_warehouse, range_arguments
 from backfilld.api.cli.output import example, json_option, print_json, print_lines, spinner
 from backfilld.api.schemas import reports
@@ -38,7 +38,7 @@ def blind(scope: ReportRange, fail_above: float | None, as_json: bool) -> None:
     if as_json:
         print_json(reports.Blindness.plain(result))
     else:
-        print_lines(show_expectations.blindness(result))
+        print_lines(show_expect_reports.blindness(result))
     worst = max(blindness.blind_ratios(result).values(), default=0.0)
     raise click.exceptions.Exit(1 if fail_above is not None and worst > fail_above else 0)
 
@@ -57,4 +57,4 @@ def suggest(scope: ReportRange, as_json: bool) -> None:
     if as_json:
         print_json(reports.Suggestions.plain(result))
     else:
-        print_lines(show_expectations.suggestions(result))
+        print_lines(show_expect_reports.suggestions(result))

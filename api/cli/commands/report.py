@@ -18,7 +18,7 @@ from backfilld.api.cli import show_plan, show_preflight, show_quality, show_vali
 from backfilld.api.cli.arguments import DATE
 from backfilld.api.cli.commands.pipeline import chosen_pipeline, pipeline_option
 from backfilld.api.cli.output import example, json_option, print_json, print_lines, spinner
-from backfilld.api.cli.run_options import RequestedRun, run_options
+from backfilld.api.cli.request_options import RequestedRun, request_options
 from backfilld.api.schemas import plans, reports
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.preflight.checklist import preflight as run_preflight
@@ -84,7 +84,7 @@ def ordered(start: str, end: str) -> tuple[dt.date, dt.date]:
 @range_arguments
 @state_option
 @click.option("--plan", "planned", is_flag=True, help="Also print what would run, in order, as commands.")
-@run_options
+@request_options
 @click.option(
     "--compare", "compared", is_flag=True, help="Also compare the plans with all, critical and no sources."
 )

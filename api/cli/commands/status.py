@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import shlex
 import sys
 
 import click
@@ -22,7 +23,7 @@ from backfilld.api.cli.output import (
     table,
     url_option,
 )
-from backfilld.api.cli.progress_view import FailureTracker, Snapshot, date_failure, take_snapshot
+from backfilld.api.cli.progress_view import FailureTracker, Scope, Snapshot, date_failure, take_snapshot
 from backfilld.api.cli.watch_view import display, follow, on_interrupt
 from backfilld.state.records import Mark
 from backfilld.state.rules.outcome import Outcome
@@ -100,36 +101,60 @@ def _print_snapshot(view: Snapshot) -> None:
             click.echo(line)
 
 
-@click.command(epilog=example("watch", "watch 7", "watch --until-done --json"))
+@click.command(epilog=example("watch", "watch 7", "watch --season 2021-22 --failures"))
 @click.argument("backfill", type=BACKFILL, required=False)
+@click.option("--season", metavar="NAME|YEARS", help="Only the dates of a season: 2021-22, or 2021.")
+@click.option("--failures", "failures_only", is_flag=True, help="Print failed dates and attempts alone.")
 @click.option("--once", is_flag=True, help="Print one snapshot and exit.")
 @click.option(
     "--until-done", is_flag=True, help="Exit when no date is live any more, or none moves by itself."
 )
 @json_option
 @url_option
-def watch(backfill: int | None, once: bool, until_done: bool, as_json: bool, url: str | None) -> None:
-    """Follow everything, or one backfill.
+def watch(
+    backfill: int | None,
+    season: str | None,
+    *,
+    failures_only: bool,
+    once: bool,
+    until_done: bool,
+    as_json: bool,
+    url: str | None,
+) -> None:
+    """Follow everything, the dates of a season, or one backfill.
 
-    It follows everything until Ctrl-C, and BACKFILL until it has ended. With --json it prints a JSON
+    It follows everything and a season until Ctrl-C, and BACKFILL until it has ended. With --failures it
+    prints the dates that are failed now, then each attempt and date that fails. With --json it prints a JSON
     document per line.
 
     Exit codes with BACKFILL or --until-done: 0 without a failed date; 1 with one, or if the backfill was
     cancelled, stopped or paused, or is stuck; without BACKFILL if all of them are. After Ctrl-C: 130. With
     --once: 0.
     """
-    client = Client(url)
-    if once:
-        view = take_snapshot(client, backfill)
+    client, scope = Client(url), Scope(backfill=backfill, season=season)
+    view = take_snapshot(client, scope)
+    if once and not failures_only:
         print_json(view.document) if as_json else _print_snapshot(view)
         return
-    failures = FailureTracker(client)
+    failures = FailureTracker(client, scope)
     to_end = until_done or backfill is not None
-    again = "backfilld watch" if backfill is None else f"backfilld watch {backfill}"
-    with on_interrupt(f"the daemon continues; watch again with: {again}"), display(as_json=as_json) as shown:
-        view = follow(client, failures, shown, backfill=backfill, to_end=to_end)
+    with (
+        on_interrupt(f"the daemon continues; watch again with: {_watch_command(scope)}"),
+        display(as_json=as_json, failures_only=failures_only) as shown,
+    ):
+        for failure in failures.failed_dates() if failures_only else ():
+            shown.show_failure(failure, view)
+        if once:
+            return
+        view = follow(client, failures, shown, scope=scope, to_end=to_end)
     if not view.succeeded:
         raise click.exceptions.Exit(1)
+
+
+def _watch_command(scope: Scope) -> str:
+    number = [str(scope.backfill)] if scope.backfill is not None else []
+    season = ["--season", shlex.quote(scope.season)] if scope.season else []
+    return " ".join(["backfilld watch", *number, *season])
 
 
 @click.command("list", epilog=example("list --state failed", "list --mark stale --since 2021-11-01 --csv"))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from backfilld.daemon.adapters import warehouse_adapter
 from backfilld.daemon.reports.plan.models import Cost, Step
-from backfilld.daemon.reports.snapshot import Snapshot
+from backfilld.daemon.reports.warehouse_snapshot import Snapshot
 from backfilld.daemon.warehouses.adapter import Wanted, WarehouseError
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.pipeline import Pipeline

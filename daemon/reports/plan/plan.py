@@ -13,7 +13,6 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from backfilld.daemon.job_script import program
-from backfilld.daemon.reports.plan.debt import becomes_stale
 from backfilld.daemon.reports.plan.estimates import Price, cost, wall_clock
 from backfilld.daemon.reports.plan.models import (
     CannotRun,
@@ -27,8 +26,9 @@ from backfilld.daemon.reports.plan.models import (
     Step,
 )
 from backfilld.daemon.reports.plan.simulate_gates import Blocker, SimulationResult, simulate
+from backfilld.daemon.reports.plan.stale_outputs import becomes_stale
 from backfilld.daemon.reports.plan.steps import Typical, ordered
-from backfilld.daemon.reports.run_options import EVERYTHING, RunOptions
+from backfilld.daemon.reports.request_options import DEFAULT_OPTIONS, RequestOptions
 from backfilld.daemon.reports.validation import Validation
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.adapters import LOCAL
@@ -63,7 +63,7 @@ def plan(
     validation: Validation,
     pipeline: Pipeline,
     *,
-    options: RunOptions = EVERYTHING,
+    options: RequestOptions = DEFAULT_OPTIONS,
     typical_seconds: Typical = unknown_durations,
     price: Price | None = None,
     stale: Sequence[Recompute] = (),
@@ -93,7 +93,7 @@ def compare(
     unusable = _unusable(pipeline, refused_options)
     choices = (Sources.ALL, Sources.CRITICAL, Sources.NONE)
     options = [
-        _plan(validation, pipeline, RunOptions(sources=sources), unusable, typical_seconds, price)
+        _plan(validation, pipeline, RequestOptions(sources=sources), unusable, typical_seconds, price)
         for sources in choices
     ]
     return Comparison(start=validation.start, end=validation.end, dates=validation.dates, options=options)
@@ -102,7 +102,7 @@ def compare(
 def _plan(
     validation: Validation,
     pipeline: Pipeline,
-    options: RunOptions,
+    options: RequestOptions,
     unusable: Mapping[str, str],
     typical: Typical,
     price: Price | None,

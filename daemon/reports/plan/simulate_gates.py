@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from backfilld.daemon.engine.selected_processors import needed_now, waited_for
-from backfilld.daemon.reports.run_options import RunOptions
-from backfilld.daemon.reports.snapshot import (
+from backfilld.daemon.reports.request_options import RequestOptions
+from backfilld.daemon.reports.warehouse_snapshot import (
     MissingUpstream,
     Snapshot,
     assume_complete,
@@ -66,7 +66,7 @@ class SimulationResult:
 
 
 def simulate(
-    pipeline: Pipeline, snapshot: Snapshot, options: RunOptions, unusable: Mapping[str, str]
+    pipeline: Pipeline, snapshot: Snapshot, options: RequestOptions, unusable: Mapping[str, str]
 ) -> SimulationResult:
     """Simulate the dates of the range, oldest first; `unusable` says why a processor's job cannot start."""
     simulator = _Simulator(pipeline, snapshot, options, unusable)
@@ -77,7 +77,7 @@ def simulate(
 
 class _Simulator:
     def __init__(
-        self, pipeline: Pipeline, snapshot: Snapshot, options: RunOptions, unusable: Mapping[str, str]
+        self, pipeline: Pipeline, snapshot: Snapshot, options: RequestOptions, unusable: Mapping[str, str]
     ) -> None:
         self._pipeline = pipeline
         self._machine = Machine(pipeline)

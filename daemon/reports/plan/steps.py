@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from backfilld.daemon.reports.plan.commands import command
 from backfilld.daemon.reports.plan.models import Step
 from backfilld.daemon.reports.plan.simulate_gates import Task
-from backfilld.daemon.reports.snapshot import Snapshot
+from backfilld.daemon.reports.warehouse_snapshot import Snapshot
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor

@@ -22,16 +22,14 @@ from backfilld.daemon.warehouses.lake.from_bigquery.exactness import quoted
 from backfilld.daemon.warehouses.lake.layout import TableFiles, locate, read_layout
 from backfilld.daemon.warehouses.lake.settings import Dialect
 from backfilld.daemon.warehouses.lake.sources import all_files, drifted_file, source_of
-from backfilld.daemon.warehouses.sql.backend import Row, require_dates
+from backfilld.daemon.warehouses.sql.backend import Row
 from backfilld.daemon.warehouses.sql.date_ranges import as_list
+from backfilld.daemon.warehouses.sql.duckdb_session import SETTINGS, fetch
 from backfilld.daemon.warehouses.sql.queries import Query, Select
 from backfilld.state.formatting import first_line
 
 _SETTINGS: Mapping[str, str | bool | int] = {
-    "threads": 2,
-    "memory_limit": "512MB",
-    "autoinstall_known_extensions": False,
-    "preserve_insertion_order": False,
+    **SETTINGS,
     # A file that was replaced must not be answered from its predecessor's pages.
     "enable_external_file_cache": False,
 }
@@ -168,18 +166,7 @@ class Lake:
 
     def _fetch(self, cursor: duckdb.DuckDBPyConnection, plan: _Plan, purpose: Purpose) -> list[Row]:
         self._hooks.on_query(purpose, 0)
-        guard = threading.Timer(self._timeout, cursor.interrupt)
-        guard.start()
-        try:
-            cursor.execute(plan.sql, plan.params)
-            description = cursor.description or ()
-            for name, kind, *_ in description:
-                if name == "date":
-                    require_dates(str(kind))
-            names = [column[0] for column in description]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-        finally:
-            guard.cancel()
+        return fetch(cursor, plan.sql, plan.params, self._timeout)
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         with self._lock:

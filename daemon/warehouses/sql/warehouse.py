@@ -93,17 +93,15 @@ class WarehouseClient:
         """The write stamps by (processor, date), without those of which the warehouse cannot tell."""
         if self._stamps is None:
             return {}
+        partitions = {
+            (name, date): Partition(self._processors[name].table, self._processors[name].date_column, date)
+            for name, dates in wanted.items()
+            if self._has_partitions(name)
+            for date in dates
+        }
+        if not partitions:
+            return {}
         try:
-            partitions = {
-                (name, date): Partition(
-                    self._processors[name].table, self._processors[name].date_column, date
-                )
-                for name, dates in wanted.items()
-                if self._has_partitions(name)
-                for date in dates
-            }
-            if not partitions:
-                return {}
             written = self._stamps.read(set(partitions.values()), purpose=purpose)
         except QueryError as error:
             log.warning("write stamps cannot be read: %s", error)
@@ -111,8 +109,15 @@ class WarehouseClient:
         return {pair: written[partition] for pair, partition in partitions.items() if partition in written}
 
     def _has_partitions(self, name: str) -> bool:
-        """Whether a date of a processor is a partition; those by instants are days of UTC."""
-        column = self._columns.of(self._processors[name])
+        """Whether a date of a processor is a partition; those by instants are days of UTC.
+
+        False where its table cannot be described, which costs no other table its stamps.
+        """
+        try:
+            column = self._columns.of(self._processors[name])
+        except QueryError as error:
+            log.warning("%s: write stamps cannot be read: %s", name, error)
+            return False
         if column.type == "suffix":
             return False
         return column.type != "timestamp" or column.timezone == "UTC"

@@ -22,6 +22,10 @@ def _text(name: str) -> Column[str]:
     return Column(name, Text, nullable=False, server_default="")
 
 
+def _required(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False)
+
+
 def _count(name: str) -> Column[int]:
     return Column(name, Integer, nullable=False, server_default="0")
 
@@ -41,8 +45,7 @@ backfills = Table(
     _flag("force"),
     _count("priority"),
     Column("max_failures", Integer),
-    _text("note"),
-    _text("actor"),
+    *map(_text, ("note", "actor")),
     Column("created_at", Double, nullable=False),
     *(Column(name, Double) for name in ("paused_at", "cancelled_at", "stopped_at")),
     _text("stop_reason"),
@@ -58,9 +61,7 @@ dates = Table(
     Column("date", Date, primary_key=True),
     Column("state", Text, nullable=False),
     _text("outcome"),
-    _text("reason"),
-    _text("waiting"),
-    _text("waiting_text"),
+    *map(_text, ("reason", "waiting", "waiting_text")),
     Column("due_at", Double),
     Column("backfill_id", ForeignKey("backfills.id"), nullable=False),
     _count("priority"),
@@ -72,6 +73,7 @@ dates = Table(
     _text("regressed"),
     Column("swept_at", Double),
     Column("stale_by", Date),
+    _text("stale_upstream"),
     Column("stale_at", Double),
     _flag("cascades"),
     CheckConstraint("(state IN ('done', 'failed')) = (outcome <> '')", name="outcome_is_final"),
@@ -95,12 +97,10 @@ backfill_dates = Table(
     Column("backfill_id", ForeignKey("backfills.id"), primary_key=True),
     Column("date", Date, primary_key=True),
     Column("answer", Text, nullable=False),
-    _text("reason"),
-    _text("verdicts"),
-    _text("state"),
-    _text("outcome"),
+    *map(_text, ("reason", "verdicts", "state", "outcome")),
     *(_flag(name) for name in ("live", "awaits_admission")), Column("ended_version", Integer),
     _partial("backfill_dates_live", "date", where="live = 1"),
+    _partial("backfill_dates_failed", "date", where="state = 'failed'"),
     Index("backfill_dates_state", "backfill_id", "live", "state", "outcome"),
 )
 
@@ -109,9 +109,7 @@ transitions = Table(
     metadata,
     Column("date", ForeignKey("dates.date"), primary_key=True),
     Column("version", Integer, primary_key=True),
-    Column("source", Text, nullable=False),
-    Column("target", Text, nullable=False),
-    Column("trigger", Text, nullable=False),
+    *map(_required, ("source", "target", "trigger")),
     _text("reason"),
     _text("actor"),
     Column("at", Double, nullable=False),
@@ -129,26 +127,19 @@ checks = Table(
     Column("rows", _BIG),
     _text("expected"),
     _text("reason"),
-    Column("asked_at", Double),
-    Column("query_due_at", Double),
-    _count("generation"),
-    _count("attempt_count"),
-    _count("clean_attempts"),
+    *(Column(name, Double) for name in ("asked_at", "query_due_at")),
+    *map(_count, ("generation", "attempt_count", "clean_attempts")),
     Column("retry_at", Double),
     _flag("runnable"),
     _count("priority"),
     _text("mode"),
     Column("attempt_id", Integer),
-    Column("last_attempt_started_at", Double),
-    Column("last_attempt_ended_at", Double),
+    *(Column(name, Double) for name in ("last_attempt_started_at", "last_attempt_ended_at")),
     _flag("last_attempt_succeeded"),
     _text("last_attempt_detail"),
     *(Column(name, Text) for name in ("write_stamp", "stamp_before")),
     Column("stale_at", Double),
-    _text("waived_by"),
-    _text("waiver_reason"),
-    _text("accepted_by"),
-    _text("accepted_reason"),
+    *map(_text, ("waived_by", "waiver_reason", "accepted_by", "accepted_reason")),
     _partial("checks_query_due", "query_due_at", "date", where="query_due_at IS NOT NULL"),
     _partial("checks_runnable", "processor", text("priority DESC"), "date", where="runnable = 1"),
     _partial("checks_unsatisfied", "processor", "date", where="satisfied = 0"),
@@ -160,16 +151,13 @@ attempts = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("date", Date, nullable=False),
-    Column("processor", Text, nullable=False),
-    Column("phase", Text, nullable=False),
+    *map(_required, ("processor", "phase")),
     Column("backfill_id", ForeignKey("backfills.id"), nullable=False),
-    Column("executor", Text, nullable=False),
-    Column("output", Text, nullable=False),
+    *map(_required, ("executor", "output")),
     Column("writer", Integer, nullable=False),
     Column("sequence", Text),
     Column("status", Text, nullable=False),
-    Column("handle", Text),
-    Column("stopping", Text),
+    *(Column(name, Text) for name in ("handle", "stopping")),
     Column("claimed_at", Double, nullable=False),
     Column("started_at", Double, nullable=False),
     Column("ended_at", Double),
@@ -244,10 +232,8 @@ audit = Table(
     Column("actor", Text, nullable=False),
     _text("address"),
     _text("request_id"),
-    Column("action", Text, nullable=False),
-    Column("target", Text, nullable=False),
-    Column("before", Text),
-    Column("after", Text),
+    *map(_required, ("action", "target")),
+    *(Column(name, Text) for name in ("before", "after")),
     sqlite_autoincrement=True,
 )
 
@@ -274,10 +260,7 @@ pipeline_versions = Table("pipeline_versions", metadata, Column("fingerprint", T
 date_counts = Table(
     "date_counts",
     metadata,
-    Column("season", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("outcome", Text, nullable=False),
-    Column("waiting", Text, nullable=False),
+    *map(_required, ("season", "state", "outcome", "waiting")),
     Column("n", Integer, nullable=False),
     UniqueConstraint("season", "state", "outcome", "waiting"),
 )
@@ -285,8 +268,7 @@ date_counts = Table(
 check_counts = Table(
     "check_counts",
     metadata,
-    Column("processor", Text, nullable=False),
-    Column("verdict", Text, nullable=False),
+    *map(_required, ("processor", "verdict")),
     Column("satisfied", Integer, nullable=False),
     Column("n", Integer, nullable=False),
     UniqueConstraint("processor", "verdict", "satisfied"),
@@ -301,31 +283,54 @@ _COUNTED = {
 
 def _triggers(dialect: str) -> Iterator[str]:
     for table, (tally, columns) in _COUNTED.items():
-        yield from (_sqlite if dialect == "sqlite" else _postgresql)(table, tally, columns)
+        if dialect == "sqlite":
+            yield from _sqlite(table, tally, columns)
+        else:
+            yield from _postgresql(table, tally, columns)
+    tally, columns = _COUNTED["checks"]
+    added = _added(tally, columns, f"SELECT {', '.join(columns)}, 1 FROM checks WHERE date = NEW.date", 1)
+    if dialect == "postgresql":
+        body = f"LANGUAGE plpgsql AS $$ BEGIN {added} RETURN NULL; END $$"
+        yield f"CREATE FUNCTION dates_requested() RETURNS trigger {body}"
+        added = "FOR EACH ROW EXECUTE FUNCTION dates_requested()"
+    else:
+        added = f"BEGIN {added} END"
+    yield f"CREATE TRIGGER dates_requested AFTER INSERT ON dates {added}"
 
 
-def _add(tally: str, columns: tuple[str, ...], row: str, by: int) -> str:
-    names = ", ".join(columns)
+def _tally(tally: str, columns: tuple[str, ...], row: str, by: int) -> str:
     values = ", ".join(f"{row}.{column}" for column in columns)
-    added = f"INSERT INTO {tally} ({names}, n) VALUES ({values}, {by})"
-    return f"{added} ON CONFLICT ({names}) DO UPDATE SET n = {tally}.n + {by};"
+    return _added(tally, columns, f"VALUES ({values}, {by})", by)
+
+
+def _added(tally: str, columns: tuple[str, ...], rows: str, by: int) -> str:
+    names = ", ".join(columns)
+    return (
+        f"INSERT INTO {tally} ({names}, n) {rows} ON CONFLICT ({names}) DO UPDATE SET n = {tally}.n + {by};"
+    )
+
+
+def _is_requested(table: str, rows: str) -> str:
+    return f"EXISTS (SELECT 1 FROM dates WHERE date IN ({rows}))" if table == "checks" else "1 = 1"
 
 
 def _sqlite(table: str, tally: str, columns: tuple[str, ...]) -> Iterator[str]:
-    add, drop = _add(tally, columns, "NEW", 1), _add(tally, columns, "OLD", -1)
+    add, drop = _tally(tally, columns, "NEW", 1), _tally(tally, columns, "OLD", -1)
     changed = " OR ".join(f"OLD.{column} <> NEW.{column}" for column in columns)
-    yield f"CREATE TRIGGER {table}_counted AFTER INSERT ON {table} BEGIN {add} END"
-    yield f"CREATE TRIGGER {table}_uncounted AFTER DELETE ON {table} BEGIN {drop} END"
+    is_new, was_old = _is_requested(table, "NEW.date"), _is_requested(table, "OLD.date")
+    yield f"CREATE TRIGGER {table}_counted AFTER INSERT ON {table} WHEN {is_new} BEGIN {add} END"
+    yield f"CREATE TRIGGER {table}_uncounted AFTER DELETE ON {table} WHEN {was_old} BEGIN {drop} END"
     yield (
         f"CREATE TRIGGER {table}_recounted AFTER UPDATE OF {', '.join(columns)} ON {table}"
-        f" WHEN {changed} BEGIN {drop} {add} END"
+        f" WHEN ({changed}) AND {is_new} BEGIN {drop} {add} END"
     )
 
 
 def _postgresql(table: str, tally: str, columns: tuple[str, ...]) -> Iterator[str]:
-    add, drop = _add(tally, columns, "NEW", 1), _add(tally, columns, "OLD", -1)
+    add, drop = _tally(tally, columns, "NEW", 1), _tally(tally, columns, "OLD", -1)
     yield (
         f"CREATE FUNCTION {table}_count() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" IF NOT {_is_requested(table, 'OLD.date, NEW.date')} THEN RETURN NULL; END IF;"
         f" IF TG_OP <> 'INSERT' THEN {drop} END IF; IF TG_OP <> 'DELETE' THEN {add} END IF;"
         " RETURN NULL; END $$"
     )

@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from backfilld.daemon.reports.plan.simulate_gates import Task
-from backfilld.daemon.reports.snapshot import Snapshot
+from backfilld.daemon.reports.warehouse_snapshot import Snapshot
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.needs import Span
-from backfilld.state.rules.selection import downstream
+from backfilld.state.rules.processor_selection import downstream
 
 
 def becomes_stale(

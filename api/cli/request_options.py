@@ -10,10 +10,10 @@ from typing import Any
 import click
 
 from backfilld.api.cli.arguments import terms_option
-from backfilld.daemon.reports.run_options import RunOptions
+from backfilld.daemon.reports.request_options import RequestOptions
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Sources
-from backfilld.state.rules.selection import UnknownSelection, resolve
+from backfilld.state.rules.processor_selection import UnknownSelection, resolve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class RequestedRun:
         """Whether any of them was stated."""
         return bool(self.sources or self.select or self.exclude or self.with_upstream or self.force)
 
-    def options(self, pipeline: Pipeline) -> RunOptions:
+    def options(self, pipeline: Pipeline) -> RequestOptions:
         """What they mean for a pipeline.
 
         Raises:
@@ -42,10 +42,10 @@ class RequestedRun:
         except UnknownSelection as error:
             raise click.BadParameter(str(error), param_hint=f"--{error.field}") from None
         sources = Sources(self.sources or Sources.ALL)
-        return RunOptions(sources=sources, selection=selection, force=self.force)
+        return RequestOptions(sources=sources, selection=selection, force=self.force)
 
 
-def run_options(command: Callable[..., None]) -> Callable[..., None]:
+def request_options(command: Callable[..., None]) -> Callable[..., None]:
     """`--sources`, `--select`, `--exclude`, `--with-upstream` and `--force` on a verb, as one value."""
 
     @click.option(

@@ -9,7 +9,7 @@ from backfilld.state.records import Sources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
+class RequestOptions:
     """The options of a request for dates that decide which jobs run."""
 
     sources: Sources = Sources.ALL
@@ -28,5 +28,5 @@ class RunOptions:
         return self.selection is None or processor in self.selection
 
 
-EVERYTHING = RunOptions()
+DEFAULT_OPTIONS = RequestOptions()
 """All jobs of what is missing."""

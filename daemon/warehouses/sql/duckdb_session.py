@@ -1,0 +1,41 @@
+"""How DuckDB is run in this process, for every kind of warehouse that it reads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import duckdb
+
+from backfilld.daemon.warehouses.sql.backend import Row, require_dates
+
+SETTINGS: Mapping[str, str | bool | int] = {
+    "threads": 2,
+    "memory_limit": "512MB",
+    "autoinstall_known_extensions": False,
+    "preserve_insertion_order": False,
+}
+
+
+def fetch(
+    cursor: duckdb.DuckDBPyConnection, text: str, params: Mapping[str, Any], timeout: float
+) -> list[Row]:
+    """The rows of the answer, interrupted after `timeout` seconds.
+
+    Raises:
+        duckdb.Error: DuckDB refuses the query, or was interrupted.
+        QueryError: the column `date` has times.
+    """
+    guard = threading.Timer(timeout, cursor.interrupt)
+    guard.start()
+    try:
+        cursor.execute(text, params)
+        description = cursor.description or ()
+        for name, kind, *_ in description:
+            if name == "date":
+                require_dates(str(kind))
+        names = [column[0] for column in description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    finally:
+        guard.cancel()
