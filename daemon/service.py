@@ -136,9 +136,11 @@ class Service:
     def _open_state(self) -> None:
         """As the new leader: check that the database is intact and not lost, and migrate it."""
         refuse_empty_database(self.db, self.settings.state_dir)
+        new = self.db.empty
         self.db.verify()
         self.db.upgrade()
-        self.db.verify_values()
+        if not new:
+            self.db.verify_values()
         self._refuse_other_pipeline()
 
     def _refuse_other_pipeline(self) -> None:

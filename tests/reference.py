@@ -44,6 +44,7 @@ from backfilld.state.records import AttemptStatus, EnqueueOutcome, Sources
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.expectations.distinct import DistinctColumn
 from backfilld.state.rules.expectations.filled import Filled
+from backfilld.state.rules.expectations.keys import Keys
 from backfilld.state.rules.expectations.quality import Quality
 from backfilld.state.rules.expectations.ramp import RampStep
 from backfilld.state.rules.expectations.ratio import Ratio
@@ -84,6 +85,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "distinct": DistinctColumn,
     "ramp": RampStep,
     "unique": Unique,
+    "keys": Keys,
     "rows_each": RowsEach,
     "volume": Volume,
 }

@@ -10,8 +10,6 @@ import threading
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
-import requests
-
 from backfilld.api.notifications import digests
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import Event
@@ -45,6 +43,8 @@ def post(url: str, text: str) -> None:
         MessageRejected: the webhook responds with another status than 2xx.
         DeliveryFailed: the webhook is unreachable or too slow.
     """
+    import requests  # noqa: PLC0415  most daemons have no webhook
+
     host = urlsplit(url).hostname
     try:
         # Only the status counts, and a redirect could send the text to another host.

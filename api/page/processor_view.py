@@ -64,7 +64,7 @@ def _bounds(
     counts: Mapping[dt.date, Mapping[str, int] | None],
 ) -> dict[dt.date, Bounds]:
     """The rows that each date may have by the pipeline file as it is now, without comparison with others."""
-    expectation = processor.expect.without_ratio
+    expectation = processor.expect.without_reference
     ranges = {
         date: expectation.row_range(service.pipeline.seasons.day(date, counts.get(date)), None)
         for date in dates

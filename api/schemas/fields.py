@@ -25,7 +25,7 @@ DATE_PATTERN = r"^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
 class ResponseModel(BaseModel):
     """A frozen response model. A field with a default is left out of the JSON unless it was set."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class ReportModel(ResponseModel):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -51,10 +51,16 @@ class PreflightContext:
         Raises:
             WarehouseError: the catalog could not be queried.
         """
-        names = dict.fromkeys(p.table for p in self.pipeline.processors.values())
+        names = dict.fromkeys([*(p.table for p in self.pipeline.processors.values()), *self.key_tables])
         if self.pipeline.history:
             names[self.pipeline.history.table] = None
         return {name: self._describe(name) for name in names}
+
+    @property
+    def key_tables(self) -> Sequence[str]:
+        """The tables that only `expect.keys` names; no job of the pipeline writes them."""
+        rules = (p.expect.keys for p in self.pipeline.processors.values())
+        return [keys.table for keys in rules if keys and keys.table]
 
     @cached_property
     def scripts(self) -> Scripts:

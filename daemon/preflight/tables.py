@@ -49,11 +49,14 @@ def columns(context: PreflightContext) -> Iterator[Finding]:
 
 def _absent(context: PreflightContext, names: Sequence[str]) -> Iterator[Finding]:
     """Tables that do not exist, unless the first job that writes them creates them."""
-    if names and "implicit_tables" in warehouse_adapter(context.pipeline.warehouse.kind).capabilities:
-        absent = "1 table is" if len(names) == 1 else f"{len(names)} tables are"
-        yield passed(f"{absent} not there yet; jobs create what they write")
-        return
-    for name in names:
+    missing = list(names)
+    if "implicit_tables" in warehouse_adapter(context.pipeline.warehouse.kind).capabilities:
+        missing = [name for name in names if name in context.key_tables]
+        created = len(names) - len(missing)
+        if created:
+            absent = "1 table is" if created == 1 else f"{created} tables are"
+            yield passed(f"{absent} not there yet; jobs create what they write")
+    for name in missing:
         yield failed(f"table {name} does not exist", "correct its name in the pipeline file, or create it")
 
 
@@ -78,10 +81,13 @@ def _mistaken_dates(processor: Processor, info: TableInfo) -> Iterator[Finding]:
 
 def _refused_rules(context: PreflightContext, processor: Processor) -> Iterator[Finding]:
     """What the warehouse says of the query by which gates judge: the two cannot disagree."""
-    if not processor.expect.rules:
+    if not processor.expect.rules and not processor.expect.empty:
         return
     if problem := context.warehouse.rule_problem(processor.name, context.start):
-        key = "expect.quality.where" if processor.expect.quality else "expect"
+        stated = (f"expect.{key}" for key in (*processor.expect.rules, "empty"))
+        key = next((key for key in stated if problem.startswith(f"{key}: ")), "")
+        problem = problem.removeprefix(f"{key}: ")
+        key = key or ("expect.quality.where" if processor.expect.quality else "expect")
         line = f"{processor.table} cannot be queried for {processor.name}.{key}: {problem}"
         yield failed(line, f"correct {key}, or the table")
 

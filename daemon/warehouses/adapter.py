@@ -217,12 +217,22 @@ class Warehouse(Protocol):
 
 
 class WriteStamps(Protocol):
-    """Reads when partitions were written. Called from several threads at once."""
+    """Reads when partitions were written, and whether they exist. Called from several threads at once."""
 
     def read(self, partitions: Collection[Partition], *, purpose: Purpose) -> Mapping[Partition, str]:
         """A text for each partition that changes with every write of it, also for one without rows.
 
         A partition of which the warehouse cannot tell is left out.
+
+        Raises:
+            QueryError: they cannot be read.
+            WarehouseError: nothing can be queried now.
+        """
+
+    def existing(self, partitions: Collection[Partition], *, purpose: Purpose) -> Mapping[Partition, bool]:
+        """Whether each partition exists, with rows or without.
+
+        A partition of which the warehouse cannot tell is left out, such as a date of a table without any.
 
         Raises:
             QueryError: they cannot be read.

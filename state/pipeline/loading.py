@@ -116,7 +116,7 @@ _WORDS = {
     "string_too_long": "is too long; write {max_length} characters or fewer",
 }
 _FORMS = {
-    "table": "is not a table's name; write dataset.table or project.dataset.table",
+    **dict.fromkeys(("table", "from"), "is not a table's name; write dataset.table or project.dataset.table"),
     "name": "is not a name; write small letters, digits and _, a letter first",
     "cloud_run_job": "is not the name of a Cloud Run job; write small letters, digits and -, a letter first",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -18,3 +19,9 @@ def repeated_names(key: str, names: Iterable[str]) -> Iterator[str]:
 def processor_key(pipeline: Pipeline, processor: Processor) -> str:
     """The key of a processor's table, as in `phase[raw].processor[box]`."""
     return f"phase[{pipeline.stage_of[processor.name].phase.name}].processor[{processor.name}]"
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """The end of a message that suggests the nearest of the known names; empty where none is near."""
+    match = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean '{match[0]}'?" if match else ""

@@ -125,8 +125,8 @@ class Pipeline(StrictModel):
 
     @cached_property
     def references(self) -> Mapping[str, str]:
-        """The processor that each processor with a ratio is compared with."""
-        return {name: p.expect.ratio.of for name, p in self.processors.items() if p.expect.ratio}
+        """The processor that each processor with a ratio, or keys of another one, is compared with."""
+        return {name: of for name, p in self.processors.items() if (of := p.expect.reference)}
 
     @cached_property
     def judging_order(self) -> tuple[str, ...]:

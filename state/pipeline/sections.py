@@ -41,6 +41,9 @@ OutputTable = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){1
 class WarehouseSettings(StrictModel):
     """Settings that every kind of warehouse has; an adapter adds its own in a subclass."""
 
+    has_partitions: ClassVar[bool] = False
+    """Whether this kind of warehouse can tell that the partition of a date exists."""
+
     kind: str
     """The kind of warehouse, such as `bigquery`, `duckdb`, `lake` or `postgresql`."""
     query_timeout: Duration = 120.0

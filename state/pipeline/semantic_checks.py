@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import graphlib
 import math
 import re
 from collections.abc import Iterator
 from typing import Any
 
+from backfilld.state.pipeline.comparison_checks import comparison_problems
 from backfilld.state.pipeline.fields import IDENTIFIER
 from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
+from backfilld.state.pipeline.name_checks import nearest
 from backfilld.state.pipeline.need_checks import need_problems, need_warnings
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Phase
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -163,7 +164,7 @@ def _executor_problems(where: str, name: str, pipeline: Pipeline) -> Iterator[st
         known = list(pipeline.executor)
         yield (
             f"{where}.executor: there is no [executor.{name}]; add it, or write {' or '.join(known)}"
-            f"{_nearest(name, known)}"
+            f"{nearest(name, known)}"
         )
 
 
@@ -213,7 +214,7 @@ def _reference_problems(pipeline: Pipeline) -> Iterator[str]:
                     if other not in names or other == processor.name:
                         yield (
                             f"phase[{phase.name}].processor[{processor.name}].{key}: '{other}' is not another"
-                            f" processor of this phase{_nearest(other, names)}"
+                            f" processor of this phase{nearest(other, names)}"
                         )
         yield from _cycle_problems(phase)
 
@@ -242,14 +243,18 @@ def _expectation_problems(pipeline: Pipeline) -> Iterator[str]:
                 yield f"{where}: rows_per and distinct need a calendar with query or file; use rows"
             if processor.expect.ramp and not pipeline.calendar.season:
                 yield f"{where}.ramp: counts days of a season; add [[calendar.season]]"
-            ratio = processor.expect.ratio
-            if ratio and ratio.of not in earlier | set(processor.after):
-                hint = _nearest(ratio.of, list(pipeline.processors))
-                yield (
-                    f"{where}.ratio.of: '{ratio.of}' is not settled before '{processor.name}'; name a"
-                    f" processor of an earlier state, or put it in after{hint}"
-                )
+            yield from _partition_problems(where, processor, pipeline)
+            yield from comparison_problems(where, processor, pipeline, earlier)
         earlier |= {p.name for p in stage.processors}
+
+
+def _partition_problems(where: str, processor: Processor, pipeline: Pipeline) -> Iterator[str]:
+    if processor.expect.empty is None:
+        return
+    if not pipeline.warehouse.has_partitions:
+        yield f"{where}.empty: this kind of warehouse does not tell partitions; write expect.rows = [0]"
+    elif processor.table.endswith("*"):
+        yield f"{where}.empty: {processor.table} has a table for each date and no partitions; remove it"
 
 
 def _sql_problems(pipeline: Pipeline) -> Iterator[str]:
@@ -259,8 +264,9 @@ def _sql_problems(pipeline: Pipeline) -> Iterator[str]:
     for phase in pipeline.phase:
         for processor in phase.processor:
             where = f"phase[{phase.name}].processor[{processor.name}].expect"
-            if processor.expect.quality:
-                texts[f"{where}.quality.where"] = processor.expect.quality.where
+            for key, rule in processor.expect.rules.items():
+                for name, text in rule.sql_texts().items():
+                    texts[".".join(filter(None, (where, key, name)))] = text
     for key, text in texts.items():
         if text and (problem := pipeline.warehouse.sql_problem(text)):
             yield f"{key}: {problem}"
@@ -272,8 +278,3 @@ def _table_problems(pipeline: Pipeline) -> Iterator[str]:
         for processor in phase.processor:
             if problem := pipeline.warehouse.table_problem(processor.table, processor.date_column):
                 yield f"phase[{phase.name}].processor[{processor.name}].table: {problem}"
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    match = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean '{match[0]}'?" if match else ""

@@ -13,10 +13,10 @@ from backfilld.state.suggestions import did_you_mean
 class StrictModel(BaseModel):
     """A frozen model that refuses unknown keys and does not convert types."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
 
     @classmethod
-    def keys(cls) -> list[str]:
+    def known_keys(cls) -> list[str]:
         """The known keys, as they are written in the file."""
         return [field.alias or name for name, field in cls.model_fields.items()]
 
@@ -24,7 +24,7 @@ class StrictModel(BaseModel):
     @classmethod
     def _refuse_unknown_keys(cls, data: Any) -> Any:
         if isinstance(data, dict):
-            known = cls.keys()
+            known = cls.known_keys()
             unknown = [key for key in data if key not in known]
             if unknown:
                 raise PydanticCustomError(
@@ -34,4 +34,4 @@ class StrictModel(BaseModel):
 
     @classmethod
     def _unknown(cls, key: object) -> str:
-        return f"unknown key '{key}'; {did_you_mean(str(key), cls.keys())}"
+        return f"unknown key '{key}'; {did_you_mean(str(key), cls.known_keys())}"

@@ -12,6 +12,7 @@ from backfilld.state.rules.expectations.figures import (
     DistinctValues,
     EmptyValues,
     GroupCounts,
+    KeyCounts,
     PassingRows,
 )
 
@@ -53,6 +54,8 @@ class Evidence:
     """The rows in which a column is empty, by column."""
     groups: GroupCounts | None = None
     """The sizes of the groups of a date that has rows."""
+    keys: KeyCounts | None = None
+    """The keys of a date that has rows, against those of another table."""
     earlier: tuple[EarlierDate, ...] = ()
     """The complete dates before, by earlier verdicts, which a volume compares with."""
     reference: int | None = None
@@ -64,6 +67,8 @@ class Evidence:
     write_stamp: str | None = None
     """Changes with every write of the date's partition; compared for equality only. None: the warehouse
     cannot tell, or was not asked."""
+    has_partition: bool | None = None
+    """Whether the date's partition exists, with rows or without; None: no rule asked for it."""
     error: str = ""
     """Why the warehouse could not be asked; the rest means nothing then."""
 

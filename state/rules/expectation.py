@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Literal
 
 from pydantic import Field
 
@@ -17,6 +18,7 @@ from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.distinct import Distinct
 from backfilld.state.rules.expectations.figures import Aggregate
 from backfilld.state.rules.expectations.filled import Filled
+from backfilld.state.rules.expectations.keys import Keys
 from backfilld.state.rules.expectations.quality import Quality
 from backfilld.state.rules.expectations.ramp import Ramp
 from backfilld.state.rules.expectations.ratio import Ratio
@@ -40,6 +42,8 @@ class Expectation(StrictModel):
     """How many different values columns have, for each of a count of the calendar."""
     unique: Unique | None = None
     """A key that no two rows share."""
+    keys: Keys | None = None
+    """Keys that another table has, each of which has a row."""
     rows_each: RowsEach | None = None
     """How many rows each group has."""
     volume: Volume | None = None
@@ -50,6 +54,8 @@ class Expectation(StrictModel):
     """Columns that must not be empty."""
     ramp: Ramp | None = None
     """Looser bounds for a season's first days."""
+    empty: Literal["partition"] | None = None
+    """`"partition"`: a date without rows is complete where its partition exists and no run failed."""
     bootstrap_days: int | None = Field(default=None, ge=0, le=366)
     """Days of the season on which nothing is expected, in place of the calendar's."""
 
@@ -74,18 +80,25 @@ class Expectation(StrictModel):
         ramped = self.ramp is not None and self.ramp.step(day) is not None
         return (rule for rule in self.rules.values() if not (ramped and isinstance(rule, RowBound)))
 
-    def compares_on(self, day: Day) -> bool:
-        """Whether the ratio holds on a day: stated, and not replaced by a step of the ramp."""
-        return any(rule is self.ratio for rule in self.rules_on(day))
+    @cached_property
+    def reference(self) -> str | None:
+        """The processor that rules compare with; None where none does."""
+        return next((name for rule in self.rules.values() if (name := rule.compared_with())), None)
+
+    def reference_on(self, day: Day) -> str | None:
+        """The processor that the rules of a day compare with: a step of the ramp replaces a ratio."""
+        return next((name for rule in self.rules_on(day) if (name := rule.compared_with())), None)
 
     def unjudged(self, evidence: Evidence, day: Day) -> str:
         """Why some of the rules of a day say nothing of its rows; empty where all were judged."""
         return "; ".join(filter(None, (rule.unjudged(evidence, day) for rule in self.rules_on(day))))
 
     @cached_property
-    def without_ratio(self) -> Expectation:
-        """The same without the ratio, for a date on which it cannot be judged."""
-        return Expectation(**{key: getattr(self, key) for key in type(self).model_fields if key != "ratio"})
+    def without_reference(self) -> Expectation:
+        """The same without the rules that compare with a processor, for a date on which they say nothing."""
+        compared = {key for key, rule in self.rules.items() if rule.compared_with()}
+        kept = {key: getattr(self, key) for key in type(self).model_fields if key not in compared}
+        return Expectation(**kept)
 
     def row_range(self, day: Day, reference: int | None) -> Range:
         """How many rows a date may have; `reference` are the rows of the table it is measured against."""

@@ -291,9 +291,9 @@ def _in_order(processor: Processor, steps: Mapping[str, _Step]) -> _Step:
 
     Until then a verdict that compares with one of them is unknown: what that one waits for is the cause.
     """
-    step, ratio = steps[processor.name], processor.expect.ratio
-    if step.waiting is WaitReason.WAREHOUSE and ratio and ratio.of in steps:
-        return step if steps[ratio.of].kind in _PASSED else replace(step, waiting=WaitReason.OTHER_PROCESSOR)
+    step, of = steps[processor.name], processor.expect.reference
+    if step.waiting is WaitReason.WAREHOUSE and of and of in steps:
+        return step if steps[of].kind in _PASSED else replace(step, waiting=WaitReason.OTHER_PROCESSOR)
     for name in processor.predecessors if step.kind in (_Kind.RUN, _Kind.ASK) else ():
         if name in steps and steps[name].kind not in _PASSED:
             return _Step(_Kind.WAIT, f"{processor.name} runs after {name}", WaitReason.OTHER_PROCESSOR)

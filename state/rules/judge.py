@@ -12,7 +12,6 @@ from backfilld.state.formatting import format_counts, format_utc, pluralize
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence, HistoryRun
 from backfilld.state.rules.expectation import Expectation
-from backfilld.state.rules.expectations.ratio import Ratio
 from backfilld.state.rules.expectations.rule import Finding, Range
 from backfilld.state.rules.recurring_days import RecurringDays
 from backfilld.state.rules.verdict import Verdict
@@ -27,12 +26,12 @@ class Judgement:
     expected: str
     reason: str = ""
     waits_for_reference: bool = False
-    """Whether it is unknown only because the reference of its ratio is not satisfied."""
+    """Whether it is unknown only because the processor that it is compared with is not satisfied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """The verdict of the processor that a ratio compares with, for the same date."""
+    """The verdict of the processor that rules compare with, for the same date."""
 
     verdict: Verdict
     reason: str = ""
@@ -64,7 +63,7 @@ class JudgeContext:
     days: RecurringDays | None = None
     """The days on which it has output; None: on each."""
     reference: Reference | None = None
-    """What is known of the processor that the ratio compares with. None: the reference counts as complete."""
+    """What is known of the processor that rules compare with. None: the reference counts as complete."""
 
 
 def judge(evidence: Evidence, expectation: Expectation, day: Day, context: JudgeContext) -> Judgement:
@@ -73,10 +72,9 @@ def judge(evidence: Evidence, expectation: Expectation, day: Day, context: Judge
         return Judgement(verdict=Verdict.NOT_EXPECTED, rows=None, expected="0", reason=reason)
     if doubt := (context.days.doubt(day) if context.days else "") or evidence.error:
         return Judgement(verdict=Verdict.UNKNOWN, rows=None, expected="", reason=doubt)
-    ratio = expectation.ratio if expectation.compares_on(day) else None
-    doubt, unjudged = _reference_status(ratio, context.reference)
+    doubt, unjudged = _reference_status(expectation.reference_on(day), context.reference)
     if doubt or unjudged:
-        expectation = expectation.without_ratio
+        expectation = expectation.without_reference
     judgement = _judge_rules(evidence, expectation, day, context)
     if judgement.verdict is not Verdict.COMPLETE:
         return judgement
@@ -97,20 +95,20 @@ def outside(day: Day, since: dt.date | None, until: dt.date | None) -> str:
     return f"after until {until}" if until is not None and day.date > until else ""
 
 
-def _reference_status(ratio: Ratio | None, reference: Reference | None) -> tuple[str, str]:
-    """Why a ratio cannot be judged yet, and why it never will be; empty where it can be judged.
+def _reference_status(of: str | None, reference: Reference | None) -> tuple[str, str]:
+    """Why a comparison with `of` cannot be judged yet, and why it never will be; empty where it can be.
 
     An incomplete reference says nothing until it is satisfied. One that is not expected, or that passes with
     a waiver, has no figure to compare with: the other rules judge alone.
     """
-    if ratio is None or reference is None or reference.verdict is Verdict.COMPLETE:
+    if of is None or reference is None or reference.verdict is Verdict.COMPLETE:
         return "", ""
     if reference.waiver:
-        return "", f"not compared with {ratio.of}, which passes with a waiver: {reference.waiver}"
+        return "", f"not compared with {of}, which passes with a waiver: {reference.waiver}"
     because = f": {reference.reason}" if reference.reason else ""
     if reference.verdict is Verdict.NOT_EXPECTED:
-        return "", f"not compared with {ratio.of}, which is not expected{because}"
-    return f"{ratio.of}, which it is compared with, is {reference.verdict}{because}", ""
+        return "", f"not compared with {of}, which is not expected{because}"
+    return f"{of}, which it is compared with, is {reference.verdict}{because}", ""
 
 
 def _judge_rules(evidence: Evidence, expectation: Expectation, day: Day, context: JudgeContext) -> Judgement:
@@ -124,10 +122,11 @@ def _judge_rules(evidence: Evidence, expectation: Expectation, day: Day, context
         verdict, reason = Verdict.RUNNING, f"a run is open in the history{_because(evidence.open)}, {since}"
     elif verdict is Verdict.NEVER_RAN:
         verdict, reason = _explain_absence(evidence, context, allowed)
-    elif context.rewrite and context.last_attempt:
-        verdict, reason = _judge_rewrite(evidence, context, context.last_attempt) or (verdict, reason)
-        if verdict is Verdict.COMPLETE and context.must_change and not _is_provable(evidence, context):
-            reason = "; ".join(filter(None, ("rewrite not provable here", reason)))
+        if evidence.has_partition and verdict in (Verdict.NEVER_RAN, Verdict.NO_DATA):
+            empty = Verdict.COMPLETE, "no rows, and the partition exists"
+            verdict, reason = _after_rewrite(evidence, context, empty)
+    else:
+        verdict, reason = _after_rewrite(evidence, context, (verdict, reason))
     return Judgement(verdict=verdict, rows=evidence.rows, expected=str(allowed), reason=reason)
 
 
@@ -145,6 +144,8 @@ def _nonsense(evidence: Evidence, day: Day) -> str:
     """What is impossible in the answers of warehouse and calendar; empty where nothing is."""
     parts = [*evidence.distinct.values(), evidence.distinct_keys, evidence.passing_rows]
     parts += evidence.empty_counts.values()
+    if keys := evidence.keys:
+        parts += (keys.extra,)
     if groups := evidence.groups:
         parts += (groups.groups, groups.too_small, groups.too_large, groups.smallest, groups.largest)
     counts = [count for count in parts if count is not None]
@@ -162,12 +163,10 @@ def _not_counted(evidence: Evidence, expectation: Expectation, day: Day) -> str:
     for name in expectation.count_names:
         if name not in day.counts:
             return f"the calendar does not say how many {name} there are"
-    for aggregate in expectation.aggregates if evidence.rows else ():
-        if evidence.figure(aggregate) is None:
-            return f"{aggregate} were not counted"
-    if expectation.rows_each and evidence.rows and evidence.groups is None:
-        return "the groups of rows_each were not counted"
-    return ""
+    if expectation.empty and not evidence.rows and evidence.has_partition is None:
+        return "whether the partition exists was not read"
+    absent = (rule.uncounted(evidence) for rule in expectation.rules.values()) if evidence.rows else ()
+    return next(filter(None, absent), "")
 
 
 def _judge_rows(evidence: Evidence, expectation: Expectation, day: Day, allowed: Range) -> Finding:
@@ -180,9 +179,10 @@ def _judge_rows(evidence: Evidence, expectation: Expectation, day: Day, allowed:
     if allowed.most is not None and rows > allowed.most:
         counts = f" for {format_counts(day.counts)}" if day.counts else ""
         return Verdict.EXCESS, f"{rows} rows, at most {allowed.most}{counts}"
-    findings = (rule.check(evidence, day) for rule in expectation.rules_on(day))
-    complete = Verdict.COMPLETE, expectation.unjudged(evidence, day)
-    return next((finding for finding in findings if finding), complete)
+    findings = [found for rule in expectation.rules_on(day) if (found := rule.check(evidence, day))]
+    # A rule that cannot be judged hides no rule that is broken.
+    findings.sort(key=lambda finding: finding[0] is Verdict.UNKNOWN)
+    return findings[0] if findings else (Verdict.COMPLETE, expectation.unjudged(evidence, day))
 
 
 def _floor(allowed: Range) -> str:
@@ -219,6 +219,16 @@ def _explain_absence(evidence: Evidence, context: JudgeContext, allowed: Range) 
     if allowed.least == 0:
         return Verdict.COMPLETE, "no rows, and none are needed"
     return Verdict.NO_DATA, f"the latest run succeeded{_because(latest)}, but there are no rows"
+
+
+def _after_rewrite(evidence: Evidence, context: JudgeContext, finding: Finding) -> Finding:
+    """The finding of an output, or what a rerun that was to rewrite it did instead."""
+    if not context.rewrite or context.last_attempt is None:
+        return finding
+    verdict, reason = _judge_rewrite(evidence, context, context.last_attempt) or finding
+    if verdict is Verdict.COMPLETE and context.must_change and not _is_provable(evidence, context):
+        reason = "; ".join(filter(None, ("rewrite not provable here", reason)))
+    return verdict, reason
 
 
 def _judge_rewrite(evidence: Evidence, context: JudgeContext, attempt: HistoryRun) -> Finding | None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectation import Expectation
-from backfilld.state.rules.expectations.figures import GroupCounts
+from backfilld.state.rules.expectations.figures import GroupCounts, KeyCounts
 
 _Scale = Callable[[int], int]
 
@@ -64,6 +64,7 @@ def _unit_lost(evidence: Evidence, units: int) -> Evidence:
         passing_rows=_if_known(evidence.passing_rows, left),
         empty_counts={column: count - count // units for column, count in evidence.empty_counts.items()},
         groups=replace(groups, groups=left(groups.groups)) if groups else None,
+        keys=_keys_left(evidence.keys, left),
     )
 
 
@@ -78,6 +79,7 @@ def _fewer(evidence: Evidence, lost: int, expect: Expectation) -> Evidence:
         evidence,
         rows=rows,
         distinct={column: min(count, rows) for column, count in evidence.distinct.items()},
+        keys=_keys_left(evidence.keys, lambda keys: min(keys, rows)),
         distinct_keys=_if_known(evidence.distinct_keys, scaled),
         passing_rows=_if_known(evidence.passing_rows, scaled),
         empty_counts={column: scaled(count) for column, count in evidence.empty_counts.items()},
@@ -116,6 +118,7 @@ def _key_doubled(evidence: Evidence, expect: Expectation) -> Evidence:
             for column, count in evidence.distinct.items()
         },
         distinct_keys=_if_known(evidence.distinct_keys, lambda keys: keys - 1),
+        keys=_keys_left(evidence.keys, lambda keys: keys - 1 if keys == evidence.rows else keys),
         groups=groups,
     )
 
@@ -135,7 +138,23 @@ def _emptied(evidence: Evidence, expect: Expectation) -> Iterator[Evidence]:
             distinct_keys=1
             if expect.unique and expect.unique.columns == (column,)
             else evidence.distinct_keys,
+            keys=_without_values(evidence.keys)
+            if expect.keys and column in expect.keys.columns
+            else evidence.keys,
         )
+
+
+def _keys_left(keys: KeyCounts | None, left: _Scale) -> KeyCounts | None:
+    """The keys after rows were lost; each row has a key of the other table."""
+    if keys is None:
+        return None
+    present = keys.expected - keys.missing
+    return replace(keys, missing=keys.missing + present - left(present))
+
+
+def _without_values(keys: KeyCounts | None) -> KeyCounts | None:
+    """The keys after a column of them was emptied: no row has a key of the other table."""
+    return replace(keys, missing=keys.expected, extra=1) if keys else None
 
 
 def _resized(groups: GroupCounts | None, expect: Expectation, scaled: _Scale) -> GroupCounts | None:

@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from backfilld.state.store import postgresql
 from backfilld.state.store.errors import DatabaseUnavailable, translate
 from backfilld.state.store.integrity import damaged_values
+from backfilld.state.store.schema_creation import create_schema
 from backfilld.state.store.schema_version import MIGRATIONS, current_revision, schema_version
 
 Transaction = Connection
@@ -231,6 +232,11 @@ class Database:
             return
         if version.current is not None and self.sqlite:
             self.backup(self.path.with_name(f"{self.path.name}.before-{version.newest}"))
+        if version.current is None and migrations == MIGRATIONS:
+            with self._engine.begin() as connection:
+                self._begin_writing(connection)
+                create_schema(connection, version.newest)
+            return
         from alembic import command  # noqa: PLC0415  only an upgrade needs it
         from alembic.config import Config  # noqa: PLC0415
 

@@ -1,5 +1,6 @@
 """A PostgreSQL database to ask the same questions as the other warehouses."""
 
+import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -52,6 +53,12 @@ class PostgresqlHouse(Recorded):
     def add_column(self, table: str, column: str) -> None:
         self.run(f"ALTER TABLE {table} ADD COLUMN {column} TEXT")
         self.run(f"UPDATE {table} SET {column} = 'x' WHERE game_date = '{DAY}'")
+
+    def empty_partition(self) -> None:
+        self.run("CREATE TABLE nba.box (game_date DATE, x INT) PARTITION BY RANGE (game_date)")
+        bounds = f"FROM ('{DAY}') TO ('{DAY + dt.timedelta(days=1)}')"
+        self.run(f"CREATE TABLE nba.box_of_day PARTITION OF nba.box FOR VALUES {bounds}")
+        self.run("CREATE TABLE nba.box_of_others PARTITION OF nba.box DEFAULT")
 
     def pipeline(self, *phases: Any, **keys: Any) -> Pipeline:
         stated: Mapping[str, Any] = keys.get("warehouse", {})

@@ -137,6 +137,14 @@ class LakeHouse(Recorded):
     def add_column(self, table: str, column: str) -> None:
         self.put(table, [{"game_date": DAY, "game_id": "g", column: "x"}])
 
+    def empty_partition(self) -> None:
+        directory = self.root / "nba" / "box" / f"game_date={DAY}"
+        directory.mkdir(parents=True)
+        with duckdb.connect() as connection:
+            connection.execute(
+                f"COPY (SELECT 1 AS x LIMIT 0) TO '{directory}/part-0.parquet' (FORMAT parquet)"
+            )
+
     def open_unreachable(self, *phases: Any) -> DescribedWarehouse:
         return self.open(*phases, warehouse={"kind": "lake", "path": "nowhere"})
 

@@ -1,16 +1,15 @@
-"""The migrations, run one after another, make the schema that schema.py and triggers.py describe."""
+"""The migrations, run one after another, make the schema that a new database gets from schema.py."""
 
 import ast
 import itertools
 import re
+import shutil
 
 import pytest
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
-from backfilld.state.store.counter_triggers import statements
 from backfilld.state.store.database import Database
-from backfilld.state.store.schema import metadata
 from backfilld.state.store.schema_version import MIGRATIONS, _revisions
 
 # The text of such an index is compared as it stands in sqlite_master.
@@ -34,8 +33,7 @@ def schema(database):
         inspector = sa.inspect(tx)
         tables = {name: table(inspector, name) for name in inspector.get_table_names()}
         others = [row for query in NOT_TABLES[tx.dialect.name] for row in tx.execute(sa.text(query))]
-        rest = {name: normal(sql) for name, sql in others if sql and "alembic" not in name}
-    tables.pop("alembic_version", None)
+        rest = {name: normal(sql) for name, sql in others if sql}
     return tables | rest
 
 
@@ -64,9 +62,9 @@ def new_url(request, tmp_path):
 
 
 @pytest.fixture
-def migrated(new_url):
+def migrated(new_url, tmp_path):
     database = Database(new_url())
-    database.upgrade()
+    database.upgrade(shutil.copytree(MIGRATIONS, tmp_path / "migrations"))
     yield database
     database.close()
 
@@ -74,10 +72,7 @@ def migrated(new_url):
 @pytest.fixture
 def described(new_url):
     database = Database(new_url())
-    with database.write() as tx:
-        metadata.create_all(tx)
-        for statement in statements(tx.dialect.name):
-            tx.exec_driver_sql(statement)
+    database.upgrade()
     yield database
     database.close()
 

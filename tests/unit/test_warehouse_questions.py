@@ -92,7 +92,7 @@ def test_tables_asked_about_the_same_dates_share_their_parameters() -> None:
 
 def test_a_table_is_named_once_with_its_own_dates_and_those_it_is_measured_on() -> None:
     question = ask({"box": after(0), "summary": after(1)}, distinct=[{"column": "game_id", "per": "games"}])
-    assert [select.partitions and select.partitions.dates for select in question.selects] == [
+    assert [part.dates for select in question.selects for part in select.partitions] == [
         tuple(after(0, 1)),
         tuple(after(1)),
     ]

@@ -235,7 +235,7 @@ def _param(name: str, value: Param) -> bigquery.ScalarQueryParameter | bigquery.
 def _tables(query: Query) -> int:
     """How many tables a query names; in SQL of the pipeline file they are counted by its keywords."""
     return sum(
-        1 if select.partitions else max(len(_READ.findall(select.statement.sql(DIALECT))), 1)
+        len(select.partitions) or max(len(_READ.findall(select.statement.sql(DIALECT))), 1)
         for select in query.selects
     )
 

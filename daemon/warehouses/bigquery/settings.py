@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from backfilld.state.pipeline.sections import WarehouseSettings
@@ -12,6 +14,8 @@ SUFFIX = "_TABLE_SUFFIX"
 
 class BigQuerySettings(WarehouseSettings):
     """A project of BigQuery."""
+
+    has_partitions: ClassVar[bool] = True
 
     project: str = Field(min_length=1)
     """The BigQuery project."""

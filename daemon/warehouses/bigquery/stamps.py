@@ -61,6 +61,15 @@ class BigQueryStamps:
                 stamps |= stamps_of(rows, wanted)
         return stamps
 
+    def existing(self, partitions: Collection[Partition], *, purpose: Purpose) -> Mapping[Partition, bool]:
+        """Whether BigQuery reports each partition.
+
+        Raises:
+            WarehouseError: nothing can be queried now.
+        """
+        stamps = self.read(partitions, purpose=purpose)
+        return {partition: stamp != NO_PARTITION for partition, stamp in stamps.items()}
+
     def _is_daily(self, table: str, column: str) -> bool:
         try:
             return self._catalog.is_partitioned_by_day(table, column)

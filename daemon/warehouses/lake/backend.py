@@ -25,7 +25,7 @@ from backfilld.daemon.warehouses.lake.sources import all_files, drifted_file, so
 from backfilld.daemon.warehouses.sql.backend import Row
 from backfilld.daemon.warehouses.sql.date_ranges import as_list
 from backfilld.daemon.warehouses.sql.duckdb_session import SETTINGS, fetch
-from backfilld.daemon.warehouses.sql.queries import Query, Select
+from backfilld.daemon.warehouses.sql.queries import PartitionFilter, Query, Select
 from backfilld.state.formatting import first_line
 
 _SETTINGS: Mapping[str, str | bool | int] = {
@@ -52,13 +52,14 @@ class _Plan:
     params: dict[str, Any] = field(default_factory=dict)
     views: set[tuple[str, str]] = field(default_factory=set)
     """The tables that SQL of the pipeline file reads, as (schema, name)."""
-    files: list[str] = field(default_factory=list)
+    files: list[Sequence[str]] = field(default_factory=list)
+    """The files of each table."""
 
     def source(self, located: TableFiles, column: str) -> str:
         """The rows of a table's files, with the date column; their paths become a parameter."""
         number = sum(name.startswith("files") for name in self.params)
         self.params[f"files{number}"] = list(located.files)
-        self.files += located.files
+        self.files.append(located.files)
         if located.kind == "mapped":
             self.params[f"dates_of{number}"] = list(located.dates)
         return source_of(located.kind, f"$files{number}", column, f"$dates_of{number}")
@@ -156,8 +157,7 @@ class Lake:
             if not all(located.files for located in found.values()):
                 continue  # no partition of its tables is there: no rows
             sources = {
-                table: plan.source(located, select.partitions.column if select.partitions else "")
-                for table, located in found.items()
+                table: plan.source(located, _date_column(select, table)) for table, located in found.items()
             }
             plan.selects.append(rendered.with_tables(sources))
             plan.views |= rendered.views
@@ -197,16 +197,18 @@ class Lake:
 
     def _files(self, table: str, select: Select) -> TableFiles:
         """The files of the dates of a SELECT."""
-        part = select.partitions
+        directory, part = self.root.joinpath(*table.split(".")), _partitions(select, table)
         if part is None:
             return TableFiles(kind="column", files=())
-        return locate(self.root.joinpath(*table.split(".")), part.column, part.dates)
+        if part.column is None:
+            return TableFiles(kind="column", files=all_files(directory))
+        return locate(directory, part.column, part.dates)
 
     def _some_files(self, table: str, select: Select) -> TableFiles:
         """The files of the dates of a SELECT, else those of the latest date of the table."""
-        directory, part = self.root.joinpath(*table.split(".")), select.partitions
+        directory, part = self.root.joinpath(*table.split(".")), _partitions(select, table)
         located = self._files(table, select)
-        if located.files or part is None:
+        if located.files or part is None or part.column is None:
             return located
         dates = read_layout(directory, part.column).dates
         return locate(directory, part.column, [max(dates)]) if dates else located
@@ -238,16 +240,28 @@ def _named_files(plan: _Plan) -> Iterator[None]:
         raise  # not caused by what is in a file
     except duckdb.Error as error:
         text, of_query = first_line(str(error)), isinstance(error, _QUERY_ERRORS)
-        if len(plan.selects) != 1 or any(path in text for path in plan.files):
+        files = [path for of_table in plan.files for path in of_table]
+        if len(plan.selects) != 1 or any(path in text for path in files):
             raise
-        if len(plan.files) == 1:
-            text = f"{text} ({plan.files[0]})"
+        if files and all(len(of_table) == 1 for of_table in plan.files):
+            # A processor's own file comes first, and was read for its rows before.
+            text = f"{text} ({' or '.join(reversed(files))})"
             raise QueryError(text, date_scoped=True, file_scoped=not of_query) from error
-        drifted = drifted_file(plan.files) if of_query and plan.files else None
+        found = (drifted_file([*of_table]) for of_table in plan.files if of_table) if of_query else ()
+        drifted = next(filter(None, found), None)
         if drifted is None:
             raise
         text = f"{text} ({drifted} has other columns than the other files)"
         raise QueryError(text, date_scoped=True, file_scoped=True) from error
+
+
+def _partitions(select: Select, table: str) -> PartitionFilter | None:
+    return next((part for part in select.partitions if part.table == table), None)
+
+
+def _date_column(select: Select, table: str) -> str:
+    part = _partitions(select, table)
+    return (part and part.column) or ""
 
 
 def missing_lake(root: Path) -> WarehouseError:

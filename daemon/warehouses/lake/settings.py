@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,8 @@ Dialect = Literal["duckdb", "bigquery"]
 
 class LakeSettings(WarehouseSettings):
     """A directory of Parquet partitions."""
+
+    has_partitions: ClassVar[bool] = True
 
     path: str = Field(min_length=1)
     """The lake's directory, relative to the pipeline file."""

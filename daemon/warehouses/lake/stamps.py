@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from backfilld.daemon.warehouses.adapter import Partition, Purpose, QueryError
-from backfilld.daemon.warehouses.lake.layout import locate
+from backfilld.daemon.warehouses.lake.delta import is_delta
+from backfilld.daemon.warehouses.lake.layout import TableFiles, locate
 
 
 class LakeStamps:
@@ -26,27 +27,51 @@ class LakeStamps:
             QueryError: a directory cannot be read.
         """
         del purpose
+        stamps: dict[Partition, str] = {}
+        for same, located in self._located(partitions):
+            if located.kind == "column":
+                stamps |= dict.fromkeys(same, _hash(located.files))
+            else:
+                files = _by_date(located)
+                stamps |= {partition: _hash(files[partition.date]) for partition in same}
+        return stamps
+
+    def existing(self, partitions: Collection[Partition], *, purpose: Purpose) -> Mapping[Partition, bool]:
+        """Whether a partition has a finished file; not of a table whose directories name no dates.
+
+        Raises:
+            QueryError: a directory cannot be read.
+        """
+        del purpose
+        existing: dict[Partition, bool] = {}
+        for same, located in self._located(partitions):
+            if located.kind != "column":
+                files = _by_date(located)
+                existing |= {partition: bool(files[partition.date]) for partition in same}
+            elif not located.files and not is_delta(self._directory(same[0])):
+                existing |= dict.fromkeys(same, False)
+        return existing
+
+    def _located(self, partitions: Collection[Partition]) -> Iterator[tuple[Sequence[Partition], TableFiles]]:
+        """The partitions of each table, whose files are located once."""
         by_column: dict[tuple[str, str], list[Partition]] = defaultdict(list)
         for partition in partitions:
             by_column[partition.table, partition.column].append(partition)
         try:
-            return {p: stamp for same in by_column.values() for p, stamp in self._stamps(same)}
+            for same in by_column.values():
+                yield same, locate(self._directory(same[0]), same[0].column, [p.date for p in same])
         except OSError as error:
             raise QueryError(str(error), inaccessible=True, file_scoped=True) from error
 
-    def _stamps(self, partitions: Sequence[Partition]) -> Iterator[tuple[Partition, str]]:
-        """The stamps of partitions of one table, whose files are located once."""
-        first = partitions[0]
-        directory = self._root.joinpath(*first.table.split("."))
-        located = locate(directory, first.column, [p.date for p in partitions])
-        if located.kind == "column":
-            yield from dict.fromkeys(partitions, _hash(located.files)).items()
-            return
-        files: dict[dt.date, list[str]] = defaultdict(list)
-        for path, date in zip(located.files, located.dates, strict=True):
-            files[date].append(path)
-        for partition in partitions:
-            yield partition, _hash(files[partition.date])
+    def _directory(self, partition: Partition) -> Path:
+        return self._root.joinpath(*partition.table.split("."))
+
+
+def _by_date(located: TableFiles) -> Mapping[dt.date, Sequence[str]]:
+    files: dict[dt.date, list[str]] = defaultdict(list)
+    for path, date in zip(located.files, located.dates, strict=True):
+        files[date].append(path)
+    return files
 
 
 def _hash(files: Collection[str]) -> str:

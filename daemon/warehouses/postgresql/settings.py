@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar, Self
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -14,6 +14,8 @@ _SECRETS = ("password", "sslpassword")
 
 class PostgresqlSettings(WarehouseSettings):
     """A PostgreSQL database."""
+
+    has_partitions: ClassVar[bool] = True
 
     url: str | None = None
     """Where the database is, without a password: `postgresql://reader@db.example/platform`. libpq's own

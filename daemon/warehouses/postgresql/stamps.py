@@ -16,6 +16,7 @@ from sqlglot import exp
 
 from backfilld.daemon.warehouses.adapter import Partition, Purpose, QueryError
 from backfilld.daemon.warehouses.postgresql.backend import Postgresql
+from backfilld.daemon.warehouses.postgresql.daily_partitions import existing_partitions
 from backfilld.daemon.warehouses.postgresql.relation import TABLES, read_relation
 from backfilld.daemon.warehouses.sql.date_ranges import DateColumn, DateFilter
 from backfilld.daemon.warehouses.sql.queries import (
@@ -44,11 +45,8 @@ class PostgresqlStamps:
         Raises:
             WarehouseError: nothing can be queried now.
         """
-        dates: dict[tuple[str, str], set[dt.date]] = defaultdict(set)
-        for partition in partitions:
-            dates[partition.table, partition.column].add(partition.date)
         stamps: dict[Partition, str] = {}
-        for (table, column), days in dates.items():
+        for (table, column), days in _by_table(partitions).items():
             try:
                 written = self._written(table, column, tuple(sorted(days)), purpose)
             except QueryError as error:
@@ -56,6 +54,20 @@ class PostgresqlStamps:
             else:
                 stamps |= {Partition(table, column, day): stamp for day, stamp in written.items()}
         return stamps
+
+    def existing(self, partitions: Collection[Partition], *, purpose: Purpose) -> Mapping[Partition, bool]:
+        """Whether each date has a partition of its own, by the catalog.
+
+        Raises:
+            QueryError: the catalog may not be read.
+            WarehouseError: nothing can be queried now.
+        """
+        del purpose
+        return {
+            Partition(table, column, day): exists
+            for (table, column), days in _by_table(partitions).items()
+            for day, exists in existing_partitions(self._backend, table, column, days).items()
+        }
 
     def _written(
         self, table: str, column: str, days: tuple[dt.date, ...], purpose: Purpose
@@ -65,6 +77,14 @@ class PostgresqlStamps:
             return {}
         rows = self._backend.query(stamps_query(table, column, days), purpose=purpose)
         return {**dict.fromkeys(days, NO_ROWS), **{row["date"]: row["stamp"] for row in rows}}
+
+
+def _by_table(partitions: Collection[Partition]) -> Mapping[tuple[str, str], set[dt.date]]:
+    """The dates by table and column."""
+    dates: dict[tuple[str, str], set[dt.date]] = defaultdict(set)
+    for partition in partitions:
+        dates[partition.table, partition.column].add(partition.date)
+    return dates
 
 
 def stamps_query(table: str, column: str, days: tuple[dt.date, ...]) -> Query:
@@ -80,6 +100,6 @@ def stamps_query(table: str, column: str, days: tuple[dt.date, ...]) -> Query:
         .group_by(exp.Literal.number(1))
     )
     select = Select(
-        statement=Statement(tree), partitions=PartitionFilter(table=table, column=column, dates=days)
+        statement=Statement(tree), partitions=(PartitionFilter(table=table, column=column, dates=days),)
     )
     return Query(selects=(select,), params=filters.params)

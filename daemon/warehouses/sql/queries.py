@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from sqlglot import exp
@@ -34,10 +34,10 @@ CACHED = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionFilter:
-    """The partitions of a table that a SELECT reads."""
+    """The partitions of a table that a SELECT reads; without a column, the whole table."""
 
     table: str
-    column: str
+    column: str | None
     dates: tuple[dt.date, ...]
 
 
@@ -55,10 +55,10 @@ class Statement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Select:
-    """One SELECT. `partitions` is None for a query of the pipeline file, which may read anything."""
+    """One SELECT, with its tables. A query of the pipeline file has none: it may read anything."""
 
     statement: Statement
-    partitions: PartitionFilter | None = None
+    partitions: tuple[PartitionFilter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +98,27 @@ class TableQuery:
         """The figures that are counted, in the answer's order."""
         return () if self.count_only else self.processor.expect.aggregates
 
+    def with_columns(self, column_of: Callable[[Processor], DateColumn]) -> TableQuery:
+        """The query with the types of its date columns."""
+        return replace(self, date_column=column_of(self.processor))
+
+    def selects(self, dates: DateFilter) -> Iterator[Select]:
+        """The SELECTs of the query; their parameters are added to `dates`."""
+        processor = self.processor
+        where = dates.add(self.dates, self.date_column or DateColumn(processor.date_column))
+        if self.groups:
+            statement = _groups_statement(self.name, processor.table, self.groups, where)
+        else:
+            statement = _statement(processor.name, processor.table, self.aggregates, where)
+        yield Select(statement=statement, partitions=(self.partitions,))
+
+    @property
+    def partitions(self) -> PartitionFilter:
+        """The partitions of its own table."""
+        return PartitionFilter(
+            table=self.processor.table, column=self.processor.date_column, dates=self.dates
+        )
+
 
 def table_queries(
     processors: Mapping[str, Processor], wanted: Mapping[str, Collection[dt.date]]
@@ -105,9 +126,9 @@ def table_queries(
     """One query per table: the wanted processors', and those that they are measured against."""
     dates = {name: set(days) for name, days in wanted.items() if days}
     for name, days in wanted.items():
-        ratio = processors[name].expect.ratio
-        if ratio and days:
-            dates.setdefault(ratio.of, set()).update(days)
+        reference = processors[name].expect.reference
+        if reference and days:
+            dates.setdefault(reference, set()).update(days)
     tables = [
         TableQuery(processor=processors[name], dates=tuple(sorted(days)), count_only=not wanted.get(name))
         for name, days in dates.items()
@@ -129,19 +150,8 @@ def groups_name(processor: str) -> str:
 def evidence(tables: Iterable[TableQuery]) -> Query:
     """One query over all tables: a row per (processor, date) that has rows."""
     dates = DateFilter()
-    selects = [_select(table, dates) for table in tables]
-    return Query(selects=tuple(selects), params=dates.params)
-
-
-def _select(table: TableQuery, dates: DateFilter) -> Select:
-    processor = table.processor
-    where = dates.add(table.dates, table.date_column or DateColumn(processor.date_column))
-    if table.groups:
-        statement = _groups_statement(table.name, processor.table, table.groups, where)
-    else:
-        statement = _statement(processor.name, processor.table, table.aggregates, where)
-    part = PartitionFilter(table=processor.table, column=processor.date_column, dates=table.dates)
-    return Select(statement=statement, partitions=part)
+    selects = tuple(select for table in tables for select in table.selects(dates))
+    return Query(selects=selects, params=dates.params)
 
 
 @lru_cache(maxsize=CACHED)
@@ -178,8 +188,8 @@ def _groups_statement(name: str, table: str, sizes: GroupSizes, dates: DateRange
     )
     figures = [
         exp.Count(this=exp.Star()),
-        _count_where(exp.LT(this=size.copy(), expression=exp.Literal.number(sizes.least))),
-        _count_where(too_large),
+        count_where(exp.LT(this=size.copy(), expression=exp.Literal.number(sizes.least))),
+        count_where(too_large),
         exp.Min(this=size.copy()),
         exp.Max(this=size.copy()),
     ]
@@ -198,15 +208,15 @@ def _figure(aggregate: Aggregate) -> exp.Expr:
         case DistinctValues(column):
             return exp.Count(this=exp.Distinct(expressions=[exp.column(column, quoted=True)]))
         case DistinctKeys(columns):
-            return exp.Count(this=exp.Distinct(expressions=[_key(columns)]))
+            return exp.Count(this=exp.Distinct(expressions=[key_of(columns)]))
         case PassingRows(where):
             # On lines of its own: a comment at its end must not swallow the bracket.
-            return _count_where(exp.Paren(this=user_sql(f"\n{where}\n")))
+            return count_where(exp.Paren(this=user_sql(f"\n{where}\n")))
         case EmptyValues(column, zero):
-            return _count_where(_is_empty(exp.column(column, quoted=True), zero=zero))
+            return count_where(_is_empty(exp.column(column, quoted=True), zero=zero))
 
 
-def _key(columns: Sequence[str]) -> exp.Expr:
+def key_of(columns: Sequence[str]) -> exp.Expr:
     """A text that is the same for the same values, and no other. NULL differs from every text."""
     parts: list[exp.Expr] = []
     for column in columns:
@@ -227,7 +237,7 @@ def _is_empty(value: exp.Column, *, zero: bool) -> exp.Expr:
     return exp.or_(value.is_(exp.null()), exp.Trim(this=text).eq(""), *zeros, exp.IsNan(this=number.copy()))
 
 
-def _count_where(predicate: exp.Expr) -> exp.Expr:
+def count_where(predicate: exp.Expr) -> exp.Expr:
     """The rows that hold a predicate. Never NULL: COUNTIF is, in some dialects, where it holds nowhere."""
     return exp.Count(this=exp.Case(ifs=[exp.If(this=predicate, true=exp.Literal.number(1))]))
 

@@ -62,7 +62,7 @@ class TableQueries:
             QueryError: the table's metadata may not be read.
             WarehouseError: nothing can be queried now.
         """
-        return replace(table, date_column=self._columns.of(table.processor))
+        return table.with_columns(self._columns.of)
 
     def _with_types(
         self, tables: Sequence[TableQuery]

@@ -67,7 +67,7 @@ def runs_query(
     words = tuple(word.lower() for word in history.running)
     params = {**filters.params, "names": tuple(sorted(set(names))), "running": words}
     part = PartitionFilter(table=history.table, column=history.date, dates=days)
-    return Query(selects=(Select(statement=statement, partitions=part),), params=params)
+    return Query(selects=(Select(statement=statement, partitions=(part,)),), params=params)
 
 
 @lru_cache(maxsize=CACHED)

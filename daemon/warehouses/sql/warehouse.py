@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
 from backfilld.daemon.warehouses.adapter import (
     Answers,
     Catalog,
-    Partition,
     Purpose,
     QueryError,
     Wanted,
@@ -22,15 +20,16 @@ from backfilld.daemon.warehouses.calendar_counts import CalendarReader
 from backfilld.daemon.warehouses.sql import queries
 from backfilld.daemon.warehouses.sql.backend import Row, SqlBackend
 from backfilld.daemon.warehouses.sql.date_columns import DateColumns
+from backfilld.daemon.warehouses.sql.partitions import Partitions
 from backfilld.daemon.warehouses.sql.query_batches import Counts, Pair, RunHistory, TableQueries
+from backfilld.daemon.warehouses.sql.rule_figures import rule_queries, with_rule_figures
+from backfilld.daemon.warehouses.sql.rule_queries import whole
 from backfilld.daemon.warehouses.sql.run_history import Runs
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.calendar import Counts as CalendarCounts
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.figures import Aggregate, GroupCounts
-
-log = logging.getLogger(__name__)
 
 
 class WarehouseClient:
@@ -43,12 +42,12 @@ class WarehouseClient:
         self, pipeline: Pipeline, backend: SqlBackend, catalog: Catalog, stamps: WriteStamps | None = None
     ) -> None:
         self._processors = pipeline.processors
-        self._stamps = stamps
         self._backend = backend
         self.catalog = catalog
         self._calendar = CalendarReader(pipeline, backend)
-        self._columns = DateColumns(catalog)
-        self._tables = TableQueries(backend, self._columns)
+        columns = DateColumns(catalog)
+        self._tables = TableQueries(backend, columns)
+        self._partitions = Partitions(pipeline.processors, columns, stamps)
         self._history = None
         if pipeline.history:
             self._history = RunHistory(pipeline.history, pipeline.processors, backend)
@@ -77,50 +76,20 @@ class WarehouseClient:
         # round, its success would stand beside rows that were not there yet.
         runs = self._history.fetch(wanted, purpose=purpose) if self._history else {}
         # Before the rows: a write between the two is then noticed the next time.
-        written = self._write_stamps(stamps or {}, purpose)
+        written = self._partitions.write_stamps(stamps or {}, purpose)
+        existing = self._partitions.existing(wanted, purpose)
         table_queries = queries.table_queries(self._processors, wanted)
         tables = self._tables.query(table_queries, purpose=purpose)
         _require_access(tables, runs if self._history else None)
-        return {
+        answers = {
             (name, date): replace(
-                _evidence(self._processors[name], date, tables, runs), write_stamp=written.get((name, date))
+                _evidence(self._processors[name], date, tables, runs, existing.get((name, date))),
+                write_stamp=written.get((name, date)),
             )
             for name, dates in wanted.items()
             for date in dates
         }
-
-    def _write_stamps(self, wanted: Wanted, purpose: Purpose) -> Mapping[tuple[str, dt.date], str]:
-        """The write stamps by (processor, date), without those of which the warehouse cannot tell."""
-        if self._stamps is None:
-            return {}
-        partitions = {
-            (name, date): Partition(self._processors[name].table, self._processors[name].date_column, date)
-            for name, dates in wanted.items()
-            if self._has_partitions(name)
-            for date in dates
-        }
-        if not partitions:
-            return {}
-        try:
-            written = self._stamps.read(set(partitions.values()), purpose=purpose)
-        except QueryError as error:
-            log.warning("write stamps cannot be read: %s", error)
-            return {}
-        return {pair: written[partition] for pair, partition in partitions.items() if partition in written}
-
-    def _has_partitions(self, name: str) -> bool:
-        """Whether a date of a processor is a partition; those by instants are days of UTC.
-
-        False where its table cannot be described, which costs no other table its stamps.
-        """
-        try:
-            column = self._columns.of(self._processors[name])
-        except QueryError as error:
-            log.warning("%s: write stamps cannot be read: %s", name, error)
-            return False
-        if column.type == "suffix":
-            return False
-        return column.type != "timestamp" or column.timezone == "UTC"
+        return with_rule_figures(self._processors, self._tables, answers, purpose=purpose)
 
     def estimate_bytes(self, wanted: Wanted) -> int:
         """About how many bytes `evidence` of the same pairs would be billed.
@@ -133,7 +102,8 @@ class WarehouseClient:
             return 0
         try:
             tables = map(self._tables.with_type, queries.table_queries(self._processors, wanted))
-            sent = [queries.evidence(tables)]
+            of_rules = [*map(self._tables.with_type, rule_queries(self._processors, wanted))]
+            sent = [queries.evidence(tables), *([queries.evidence(of_rules)] if of_rules else [])]
             if self._history:
                 sent.append(self._history.query(wanted))
             return sum(self._backend.estimate_bytes(query) for query in sent)
@@ -146,12 +116,21 @@ class WarehouseClient:
         Raises:
             WarehouseError: nothing can be queried now.
         """
-        tables = queries.table_queries(self._processors, {processor: [date]})
+        wanted = {processor: [date]}
+        tables = queries.table_queries(self._processors, wanted)
         try:
             own = [self._tables.with_type(table) for table in tables if table.processor.name == processor]
             self._backend.check(queries.evidence(own))
         except QueryError as error:
             return str(error)
+        for existing in self._partitions.existing(wanted, "preflight").values():
+            if isinstance(existing, QueryError):
+                return f"expect.empty: {existing}"
+        for query in rule_queries(self._processors, wanted):
+            try:
+                self._backend.check(queries.evidence([self._tables.with_type(query)]))
+            except QueryError as error:
+                return f"{query.key}: {error}"
         return ""
 
     def close(self) -> None:
@@ -175,6 +154,7 @@ def _evidence(
     date: dt.date,
     tables: Mapping[str, Counts | QueryError],
     runs: Mapping[Pair, Runs] | QueryError,
+    has_partition: bool | QueryError | None,
 ) -> Evidence:
     """Rows beat history; where there are none, a history that cannot be read leaves everything open."""
     try:
@@ -192,8 +172,17 @@ def _evidence(
         if not rows:
             return Evidence(error=f"run history could not be read: {runs}")
         runs = {}
+    if isinstance(has_partition, QueryError) and not rows:
+        return Evidence(error=f"{processor.table}: expect.empty cannot be judged: {has_partition}")
     latest = runs.get((processor.name, date), Runs())
-    evidence = Evidence(rows=rows, groups=groups, reference=reference, closed=latest.closed, open=latest.open)
+    evidence = Evidence(
+        rows=rows,
+        groups=groups,
+        reference=reference,
+        closed=latest.closed,
+        open=latest.open,
+        has_partition=has_partition if isinstance(has_partition, bool) else None,
+    )
     return evidence.with_figures(figures)
 
 
@@ -210,7 +199,7 @@ def _groups(
     row = _row(tables[queries.groups_name(processor.name)], date)
     if row is None:
         return None  # the rows came after the groups were counted
-    figures = [_whole(figure) for figure in row["figures"] or ()]
+    figures = [whole(figure) for figure in row["figures"] or ()]
     if len(figures) != len(dataclasses.fields(GroupCounts)):
         raise QueryError(f"its answer has {len(figures)} figures of groups")
     groups, too_small, too_large, smallest, largest = figures
@@ -229,22 +218,22 @@ def _figures(processor: Processor, row: Row | None) -> dict[Aggregate, int]:
     figures = [0] * len(aggregates) if row is None else list(row["figures"] or ())
     if len(figures) != len(aggregates):
         raise QueryError(f"its answer has {len(figures)} figures, not {len(aggregates)}")
-    return {aggregate: _whole(figure) for aggregate, figure in zip(aggregates, figures, strict=True)}
+    return {aggregate: whole(figure) for aggregate, figure in zip(aggregates, figures, strict=True)}
 
 
 def _reference(processor: Processor, date: dt.date, tables: Mapping[str, Counts | QueryError]) -> int | None:
-    """The rows that it is measured against; None without such a rule.
+    """The rows of the processor that it is compared with; None without one.
 
     Raises:
         QueryError: they are not known.
     """
-    ratio = processor.expect.ratio
-    if ratio is None:
+    of = processor.expect.reference
+    if of is None:
         return None
     try:
-        return _rows(_row(tables[ratio.of], date))
+        return _rows(_row(tables[of], date))
     except QueryError as error:
-        raise QueryError(f"{ratio.of}, which it is measured against, cannot be queried: {error}") from error
+        raise QueryError(f"{of}, which it is measured against, cannot be queried: {error}") from error
 
 
 def _row(counts: Counts | QueryError, date: dt.date) -> Row | None:
@@ -260,17 +249,4 @@ def _row(counts: Counts | QueryError, date: dt.date) -> Row | None:
 
 
 def _rows(row: Row | None) -> int:
-    return 0 if row is None else _whole(row["n"])
-
-
-def _whole(value: object) -> int:
-    """A figure of an answer. NULL is 0: an aggregate over no value counts nothing.
-
-    Raises:
-        QueryError: it is not a whole number.
-    """
-    if value is None:
-        return 0
-    if isinstance(value, int):
-        return value
-    raise QueryError(f"its answer has {value!r} where a whole number belongs")
+    return 0 if row is None else whole(row["n"])

@@ -67,3 +67,18 @@ class GroupCounts:
     too_large: int
     smallest: int
     largest: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyCounts:
+    """The keys that another table has of a date, and those of the date's own rows."""
+
+    expected: int
+    """Different keys of the other table."""
+    missing: int
+    """Those among them that no row has."""
+    extra: int
+    """Different keys of the rows that the other table does not have."""
+    missing_key: str = ""
+    extra_key: str = ""
+    """One of each, as text."""

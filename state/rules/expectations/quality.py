@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import Field
 
 from backfilld.state.pipeline.fields import Share
@@ -23,6 +25,9 @@ class Quality(StrictModel, Rule):
 
     def aggregates(self) -> tuple[Aggregate, ...]:
         return (PassingRows(self.where),)
+
+    def sql_texts(self) -> Mapping[str, str]:
+        return {"where": self.where}
 
     def check(self, evidence: Evidence, day: Day) -> Finding | None:
         passing, rows = evidence.passing_rows or 0, evidence.rows

@@ -31,6 +31,9 @@ class Ratio(StrictModel, RowBound):
         check_order((self.min, self.max))
         return self
 
+    def compared_with(self) -> str | None:
+        return self.of
+
     def ranges(self, day: Day, reference: int | None) -> Iterator[Range]:
         if reference:
             most = None if self.max is None else math.floor(as_written(self.max) * reference)

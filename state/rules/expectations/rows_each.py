@@ -29,6 +29,9 @@ class RowsEach(StrictModel, Rule):
         """The figures that it needs of the groups."""
         return GroupSizes(self.group_by, *self.rows)
 
+    def uncounted(self, evidence: Evidence) -> str:
+        return "" if evidence.groups else "the groups of rows_each were not counted"
+
     def check(self, evidence: Evidence, day: Day) -> Finding | None:
         """A group that is too small is `partial`, one that is too large is `excess`."""
         counts = evidence.groups

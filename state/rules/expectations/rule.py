@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -47,6 +47,19 @@ class Rule:
     def aggregates(self) -> tuple[Aggregate, ...]:
         """The figures that it needs of a date that has rows."""
         return ()
+
+    def compared_with(self) -> str | None:
+        """The processor that it compares with; None where it compares with none."""
+        return None
+
+    def sql_texts(self) -> Mapping[str, str]:
+        """The SQL of the pipeline file in it, by key; an empty key is the rule's own."""
+        return {}
+
+    def uncounted(self, evidence: Evidence) -> str:
+        """The figure that it needs of a date with rows and that is absent; empty where it can be judged."""
+        absent = [aggregate for aggregate in self.aggregates() if evidence.figure(aggregate) is None]
+        return f"{absent[0]} were not counted" if absent else ""
 
     def ranges(self, day: Day, reference: int | None) -> Iterator[Range]:
         """The numbers of rows that it allows, beside a table with `reference` rows."""

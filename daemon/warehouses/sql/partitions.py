@@ -1,0 +1,89 @@
+"""The partitions of wanted dates: when they were written, and whether they exist."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Mapping
+
+from backfilld.daemon.warehouses.adapter import Partition, Purpose, QueryError, Wanted, WriteStamps
+from backfilld.daemon.warehouses.sql.date_columns import DateColumns
+from backfilld.state.pipeline.processor import Processor
+
+log = logging.getLogger(__name__)
+
+Pair = tuple[str, dt.date]
+
+
+class Partitions:
+    """Reads the partitions of processors' tables. Without `stamps` the warehouse cannot tell of any."""
+
+    def __init__(
+        self, processors: Mapping[str, Processor], columns: DateColumns, stamps: WriteStamps | None
+    ) -> None:
+        self._processors = processors
+        self._columns = columns
+        self._stamps = stamps
+
+    def write_stamps(self, wanted: Wanted, purpose: Purpose) -> Mapping[Pair, str]:
+        """The write stamps by (processor, date), without those of which the warehouse cannot tell.
+
+        Raises:
+            WarehouseError: nothing can be queried now.
+        """
+        partitions = self._partitions(wanted)
+        if self._stamps is None or not partitions:
+            return {}
+        try:
+            written = self._stamps.read(set(partitions.values()), purpose=purpose)
+        except QueryError as error:
+            log.warning("write stamps cannot be read: %s", error)
+            return {}
+        return {pair: written[partition] for pair, partition in partitions.items() if partition in written}
+
+    def existing(self, wanted: Wanted, purpose: Purpose) -> Mapping[Pair, bool | QueryError]:
+        """Whether the partition exists, or why that is not known: of the wanted pairs with `expect.empty`.
+
+        Raises:
+            WarehouseError: nothing can be queried now.
+        """
+        asked = {name: dates for name, dates in wanted.items() if self._processors[name].expect.empty}
+        partitions = self._partitions(asked)
+        existing: Mapping[Partition, bool] = {}
+        if self._stamps and partitions:
+            try:
+                existing = self._stamps.existing(set(partitions.values()), purpose=purpose)
+            except QueryError as error:
+                return {(name, date): error for name, dates in asked.items() for date in dates}
+        answers: dict[Pair, bool | QueryError] = {}
+        for name, dates in asked.items():
+            for date in dates:
+                known = existing.get(partitions[name, date]) if (name, date) in partitions else None
+                answers[name, date] = self._unknown(name) if known is None else known
+        return answers
+
+    def _unknown(self, name: str) -> QueryError:
+        column = self._processors[name].date_column
+        return QueryError(f"the table has no partition for each date of {column}; remove expect.empty")
+
+    def _partitions(self, wanted: Wanted) -> Mapping[Pair, Partition]:
+        return {
+            (name, date): Partition(self._processors[name].table, self._processors[name].date_column, date)
+            for name, dates in wanted.items()
+            if self._has_partitions(name)
+            for date in dates
+        }
+
+    def _has_partitions(self, name: str) -> bool:
+        """Whether a date of a processor is a partition; those by instants are days of UTC.
+
+        False where its table cannot be described, which costs no other table its partitions.
+        """
+        try:
+            column = self._columns.of(self._processors[name])
+        except QueryError as error:
+            log.warning("%s: its partitions cannot be read: %s", name, error)
+            return False
+        if column.type == "suffix":
+            return False
+        return column.type != "timestamp" or column.timezone == "UTC"

@@ -1,0 +1,63 @@
+"""The queries of rules that the rows and figures of a table cannot answer. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from backfilld.daemon.warehouses.adapter import QueryError
+from backfilld.daemon.warehouses.sql.backend import Row
+from backfilld.daemon.warehouses.sql.queries import TableQuery
+from backfilld.state.pipeline.processor import Processor
+from backfilld.state.rules.evidence import Evidence
+
+Wanted = Mapping[str, Collection[dt.date]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleQuery(TableQuery, ABC):
+    """The query of one rule of a processor. `judged` are the dates whose evidence it completes."""
+
+    judged: tuple[dt.date, ...]
+
+    @property
+    @abstractmethod
+    def key(self) -> str:
+        """The rule's key in the pipeline file, such as `expect.keys`."""
+
+    @property
+    def name(self) -> str:
+        """The name of its rows in the answer; no processor has such a name."""
+        return f"{self.processor.name}:{self.key}"
+
+    @abstractmethod
+    def added_to(self, evidence: Evidence, date: dt.date, rows: Mapping[dt.date, Row]) -> Evidence:
+        """The evidence of a judged date with what the answer says of it; dates without an answer are absent.
+
+        Raises:
+            QueryError: the answer cannot be read.
+        """
+
+
+def dates_of(
+    processors: Mapping[str, Processor], wanted: Wanted
+) -> Iterator[tuple[Processor, tuple[dt.date, ...]]]:
+    """The wanted processors with their dates in order; none without dates."""
+    for name, days in wanted.items():
+        if days:
+            yield processors[name], tuple(sorted(days))
+
+
+def whole(value: object) -> int:
+    """A figure of an answer. NULL is 0: an aggregate over no value counts nothing.
+
+    Raises:
+        QueryError: it is not a whole number.
+    """
+    if value is None:
+        return 0
+    if isinstance(value, int):
+        return value
+    raise QueryError(f"its answer has {value!r} where a whole number belongs")

@@ -1,0 +1,66 @@
+"""Rules with queries of their own, on a lake: in preflight, and with a file that spoils its own date."""
+
+import datetime as dt
+
+import duckdb
+
+from backfilld.daemon.preflight.context import PreflightContext
+from backfilld.daemon.preflight.tables import columns, tables
+from tests.conformance.builders import NEXT, box, rows
+from tests.factories import NOW
+from tests.integration.warehouses import DAY, LakeHouse
+
+KEYS = {"columns": ["game_id"], "from": "nba.ref"}
+
+
+def preflight_failures(house: LakeHouse, **expect: object) -> list[str]:
+    """What the checks of tables and columns find wrong."""
+    warehouse = house.open(box(**expect), history=None)
+    context = PreflightContext(
+        pipeline=house.pipeline(box(**expect), history=None),
+        warehouse=warehouse,
+        catalog=warehouse.catalog,
+        start=DAY,
+        end=DAY,
+        state_dir=None,
+        database_url=None,
+        now=NOW,
+    )
+    found = [*tables(context), *columns(context)]
+    return [finding.line for finding in found if finding.status.value == "fail"]
+
+
+def test_preflight_names_a_table_of_keys_that_does_not_exist(lake_house: LakeHouse) -> None:
+    lake_house.put("nba.box", rows(1))
+    assert preflight_failures(lake_house, keys=KEYS) == ["table nba.ref does not exist"]
+
+
+def test_preflight_names_a_column_that_the_table_of_keys_does_not_have(lake_house: LakeHouse) -> None:
+    lake_house.put("nba.box", rows(1))
+    lake_house.put("nba.ref", rows(1))
+    assert preflight_failures(lake_house, keys=KEYS) == []
+    (line,) = preflight_failures(lake_house, keys={**KEYS, "where": "is_open"})
+    assert line.startswith("nba.box cannot be queried for box.expect.keys: ")
+    assert "is_open" in line
+
+
+def test_one_drifted_file_of_keys_makes_its_own_date_unknown_and_is_named(lake_house: LakeHouse) -> None:
+    # Given a file of the other table that has a text where the others have a number
+    dates = [DAY + dt.timedelta(days=number) for number in range(6)]
+    for date in dates:
+        lake_house.put("nba.box", rows(2, date=date))
+        lake_house.put("nba.ref", rows(2, date=date, open=1))
+    (file,) = (lake_house.root / "nba" / "ref" / f"game_date={NEXT}").iterdir()
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY (SELECT 'g0' AS game_id, 'yes' AS open) TO '{file}' (FORMAT parquet)")
+
+    # When
+    answers = lake_house.open(box(keys={**KEYS, "where": "open > 0"}), history=None).evidence(
+        {"box": dates}, purpose="gate"
+    )
+
+    # Then
+    errors = {date: answers["box", date].error for date in dates if answers["box", date].error}
+    assert list(errors) == [NEXT]
+    assert str(file) in errors[NEXT]
+    assert all(answers["box", date].keys for date in dates if date != NEXT)
