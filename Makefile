@@ -23,7 +23,7 @@ SYSTEM_PACKAGES := chromium postgresql prometheus systemd
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-packages test-all test-hosts check lint format docs simulate setup lock system-packages clean
+.PHONY: help demo test test-packages test-all test-hosts check lint format docs docs-site simulate setup lock system-packages clean
 
 help:
 	@echo "make demo             see three faults caught on real NBA dates (STAY=1 keeps the daemon running)"
@@ -34,6 +34,7 @@ help:
 	@echo "make check            lint, format and types alone; make lint leaves out the types"
 	@echo "make format           fix what a tool can fix"
 	@echo "make docs             write the tables of docs/reference/ from the code"
+	@echo "make docs-site        build the documentation as a site in build/docs/site"
 	@echo "make simulate         the engine in simulated worlds (SEEDS=$(SEEDS))"
 	@echo "make setup            set up $(VENV) alone (PYTHON=$(PYTHON), 3.11 or newer)"
 	@echo "make lock             write the newest versions that fit to $(CONSTRAINTS); needs uv"
@@ -71,6 +72,9 @@ format: $(READY_DEV)
 
 docs: $(READY_DEV)
 	@$(BIN)/python -m tests.reference
+
+docs-site: $(READY_DEV)
+	@$(BIN)/python -m tests.docs_site build/docs && echo "the site is in build/docs/site"
 
 simulate: $(READY_DEV)
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
