@@ -50,7 +50,7 @@ class NeedsGraph:
 
     def starting(self, first: dt.date | None) -> NeedsGraph:
         """The same graph where `past` begins at `first`, the first date that is known; None: at no date."""
-        return _starting(self, first) if self._needs_past else self
+        return _starting(self, first) if self.needs_past else self
 
     def resolved(self, first: dt.date | None) -> NeedsGraph:
         """A new graph where `past` begins at `first`."""
@@ -62,7 +62,8 @@ class NeedsGraph:
         return NeedsGraph(needs, self._calendar)
 
     @cached_property
-    def _needs_past(self) -> bool:
+    def needs_past(self) -> bool:
+        """Whether a need reaches back to the first date that is known."""
         return any(need.lookback == "past" for need in self.all_earlier)
 
     def direct(self, processor: str) -> tuple[Need, ...]:
