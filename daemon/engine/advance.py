@@ -9,12 +9,7 @@ from dataclasses import replace
 from backfilld.daemon.engine import earlier_states, hold_placement, ratio_references, stale_dates, upstream
 from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.owning_backfills import (
-    forced_pairs,
-    read_owners,
-    settle,
-    stop_if_too_many_failed,
-)
+from backfilld.daemon.engine.owning_backfills import forced_pairs, read_owners, record_failure, settle
 from backfilld.daemon.engine.selected_processors import (
     mark_unselected_stale,
     needed_now,
@@ -116,7 +111,7 @@ class Advancer:
             tx, ratio_references.waiting_pairs(self._pipeline, batch.waived), now, evaluated=True
         )
         for _, backfill in sorted(batch.failed_in.items()):
-            batch.events += stop_if_too_many_failed(tx, self._context, backfill)
+            batch.events += record_failure(tx, self._context, backfill)
 
     def _process(self, batch: AdvanceBatch, row: DateRow) -> None:
         owners = batch.owners[row.date]

@@ -278,12 +278,12 @@ class Validator:
             return checks.for_dates(tx, compared)
 
     def _complete_dates(self, due: Sequence[CheckRow]) -> volumes.CompleteDates:
-        """The stored complete dates that the volumes of these checks compare with."""
+        """The stored complete dates that the rules of these checks compare with."""
         processors = self._context.pipeline.processors
         pairs = [
             (check.date, check.processor)
             for check in due
-            if check.processor in processors and processors[check.processor].expect.volume
+            if check.processor in processors and processors[check.processor].expect.days_compared
         ]
         if not pairs:
             return volumes.CompleteDates()

@@ -43,7 +43,8 @@ def requeue(
     )
     owners = interests.owners(tx, chosen_dates).values()
     numbers = sorted({interest.backfill_id for of_date in owners for interest in of_date})
-    sent_notifications.reset_end(tx, numbers)
+    if actor != ACTOR:  # a refresh is no request of an operator: only its failure is sent
+        sent_notifications.reset_end(tx, numbers, now)
     lower_baselines(tx, numbers)
     return [requeued_event(row, trigger, actor=actor, reason=reason) for row in chosen]
 

@@ -125,6 +125,12 @@ def live_span(tx: Connection) -> tuple[dt.date, dt.date] | None:
     return (first, last) if first is not None else None
 
 
+def states_between(tx: Connection, start: dt.date, end: dt.date) -> dict[dt.date, str]:
+    """The states of the dates from `start` to `end`, both included, that were ever enqueued."""
+    query = select(dates.c.date, dates.c.state).where(dates.c.date.between(start, end))
+    return {row.date: row.state for row in tx.execute(query)}
+
+
 def not_expected_or_regressed(tx: Connection) -> list[dt.date]:
     """All done dates on which nothing was expected, or which are no longer complete."""
     not_expected = and_(dates.c.state == DONE, dates.c.outcome == Outcome.NOT_EXPECTED.value)

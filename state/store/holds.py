@@ -50,6 +50,13 @@ def place(
     return tx.execute(statement.on_conflict_do_nothing()).rowcount == 1
 
 
+def take_over(tx: Connection, kind: str, key: str, *, reason: str, actor: str, of: str) -> bool:
+    """Make a hold that `of` placed that of another actor, without an end. Returns False if there is none."""
+    here = (holds.c.kind == kind, holds.c.key == key, holds.c.actor == of)
+    values = {"reason": reason, "actor": actor, "until": None, "absolute": 0}
+    return tx.execute(update(holds).where(*here).values(values)).rowcount == 1
+
+
 def prolong(
     tx: Connection, kind: str, key: str, *, actor: str, reason: str, until: float, absolute: bool = False
 ) -> None:
