@@ -31,7 +31,8 @@ Missing = tuple[dt.date, str]
 
 def needs_graph(tx: Transaction, pipeline: Pipeline) -> NeedsGraph:
     """The graph of needs, where the past begins on the first date that was ever enqueued."""
-    return pipeline.needs.starting(dates.first(tx))
+    needs = pipeline.needs
+    return needs.starting(dates.first(tx)) if needs.needs_past else needs
 
 
 class UpstreamReader:
