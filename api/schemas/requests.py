@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -165,6 +166,30 @@ class PlanRange(Range):
     exclude: TermList | None = None
     with_upstream: Flag = False
     force: Flag = False
+
+
+class ComparisonRange(Range):
+    """The range of a comparison, and the test window within it; by default two weeks are chosen."""
+
+    window_start: PlainDate | None = None
+    window_end: PlainDate | None = None
+
+    @property
+    def window(self) -> tuple[dt.date, dt.date] | None:
+        """The test window, where one is stated."""
+        if self.window_start is None:
+            return None
+        return self.window_start, self.window_end or self.window_start
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        if self.window_start is None and self.window_end is not None:
+            raise fault("window_start", "is missing; give both ends of the window")
+        if self.window and self.window[1] < self.window[0]:
+            raise fault("window_end", f"{self.window[1]} is before window_start {self.window[0]}")
+        if self.window and not self.start <= self.window[0] <= self.window[1] <= (self.end or self.start):
+            raise fault("window_start", f"{self.window[0]}..{self.window[1]} is not within the range")
+        return self
 
 
 class AttemptsPage(Page, Scope):
