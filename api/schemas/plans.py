@@ -111,5 +111,5 @@ class Comparison(ReportModel):
     dates: int
     options: list[PlanOption]
     starting_points: StartingPoints | None = Field(
-        description="null where the range is no longer than a test window"
+        description="null where nothing is to run, or the range is no longer than a test window"
     )

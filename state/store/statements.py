@@ -28,8 +28,8 @@ def select_by_dates(tx: Connection, table: Table, wanted: Collection[dt.date]) -
         return ()
     first, last = min(wanted), max(wanted)
     if (last - first).days < DENSE * len(wanted):
-        return tx.execute(_between(table), {"_start": first, "_end": last})
-    return tx.execute(_listed(table), {"_dates": list(wanted)})
+        return tx.execute(_between(table), {"_start": first, "_end": last}).all()
+    return tx.execute(_listed(table), {"_dates": list(wanted)}).all()
 
 
 # Statements are built once: building one costs more than SQLite takes to run it.

@@ -195,4 +195,4 @@ class Comparison:
     dates: int
     options: Sequence[Plan]
     starting_points: StartingPoints | None
-    """None where the range is no longer than a test window."""
+    """None where nothing is to run, or the range is no longer than a test window."""

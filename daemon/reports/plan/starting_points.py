@@ -63,7 +63,7 @@ def starting_points(
     price: Price | None,
     window: Window | None = None,
 ) -> StartingPoints | None:
-    """The three ways to start the jobs of a simulation; None where no window is shorter than the range.
+    """The three ways to start the jobs of a simulation; None without jobs, and for a range of two weeks.
 
     `window`: the first and last date of the test window; by default the one that is easiest to test with.
 
@@ -73,7 +73,7 @@ def starting_points(
     if window is not None and not snapshot.start <= window[0] <= window[1] <= snapshot.end:
         raise ValueError(f"{window[0]}..{window[1]} is not within {snapshot.start}..{snapshot.end}")
     chosen = window or easiest_window(pipeline, snapshot)
-    if chosen is None:
+    if chosen is None or not result.tasks:
         return None
     required = _required(pipeline, snapshot, chosen)
     in_window = [task for task in result.tasks if (task.processor, task.date) in required]
