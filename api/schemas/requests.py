@@ -41,7 +41,7 @@ class ByDate(StrictModel):
 
 
 def _without_key(kind: object) -> object:
-    if kind in ("processor", "table"):
+    if kind in ("processor", "table", "window", "pool"):
         raise ValueError(f"needs the name of the {kind}: DELETE /v1/holds/{kind}/KEY")
     return kind
 
@@ -53,9 +53,9 @@ class ByKind(StrictModel):
 
 
 class ByHold(StrictModel):
-    """The hold of a processor or an output table, in a path."""
+    """The hold of a processor or an output table, or a derived one, in a path."""
 
-    kind: Literal["processor", "table"]
+    kind: Literal["processor", "table", "window", "pool"]
     key: Annotated[Text, Field(min_length=1)]
 
 
