@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, or_, select
 from backfilld.state.records import HoldRow
 from backfilld.state.store import row_mappers
 from backfilld.state.store.schema import holds
-from backfilld.state.store.statements import upsert
+from backfilld.state.store.statements import fetch, upsert
 
 EVERYTHING = "all"
 WAREHOUSE = "warehouse"
@@ -26,7 +26,7 @@ _IN_FORCE = select(holds.c.key).where(
 
 def all_holds(tx: Connection) -> list[HoldRow]:
     """All holds, oldest first."""
-    return [row_mappers.hold(row) for row in tx.execute(_ALL)]
+    return [row_mappers.hold(row) for row in fetch(tx, _ALL)]
 
 
 def place(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +10,16 @@ import pytest
 from tests.integration.api_world import Api, make_api, refused
 
 
+@pytest.fixture(scope="module")
+def empty_api(tmp_path_factory: pytest.TempPathFactory) -> Api:
+    """One API for all tests: none of them may change it."""
+    return make_api(tmp_path_factory.mktemp("api"))
+
+
 @pytest.fixture
-def api(tmp_path: Path) -> Iterator[Api]:
+def api(empty_api: Api) -> Iterator[Api]:
     """An API of which nothing may be stored, whatever a test sends."""
-    api = make_api(tmp_path)
+    api = empty_api
     yield api
     assert api.get("/v1/backfills")["items"] == []
     assert api.get("/v1/dates")["items"] == []

@@ -125,6 +125,7 @@ def test_the_new_end_after_a_retry_is_told(api, hooked, notifier):
     run_and_tell(api, notifier)
     # Then its new end is told, and nothing else
     (end,) = hooked.told
+    assert "backfill 1 finished again (100 %): dates ran again, started " in end
     assert end.splitlines()[-2].split() == ["complete", "1"]
 
 
