@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 EMULATOR := .venv-emulator/installed.txt
+DBT := .venv-dbt/installed.txt
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 CONSTRAINTS := constraints.txt
@@ -48,7 +49,7 @@ test: $(READY_DEV) $(EMULATOR)
 	$(PYTEST) -m "not packages and not hosts" $(T) || exit $$?; \
 	if [ $$checks = 1 ]; then echo "the tests passed, but make check did not: see above"; exit 1; fi
 
-test-packages: system-packages $(READY_DEV) $(EMULATOR)
+test-packages: system-packages $(READY_DEV) $(EMULATOR) $(DBT)
 	@$(PYTEST) -m "packages and not hosts" $(T)
 
 test-all: test test-packages
@@ -98,9 +99,14 @@ lock:
 	  --custom-compile-command "make lock" --output-file $(CONSTRAINTS) pyproject.toml
 
 # Installed before the tests, so that none of them waits for a network.
-$(EMULATOR): tests/integration/emulator.py $(READY_DEV)
+$(EMULATOR): tests/integration/emulator.py tests/environments.py $(READY_DEV)
 	@echo "adding a BigQuery emulator for tests"
 	@$(BIN)/python -c "from tests.integration.emulator import installed; installed()"
+	@touch $@
+
+$(DBT): tests/acceptance/dbt.py tests/environments.py $(READY_DEV)
+	@echo "adding dbt for the test of an example"
+	@$(BIN)/python -c "from tests.acceptance.dbt import installed; installed()"
 	@touch $@
 
 system-packages:
@@ -116,4 +122,4 @@ system-packages:
 	fi
 
 clean:
-	rm -rf $(VENV) .venv-emulator build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-emulator .venv-dbt build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -42,11 +42,14 @@ _FAULT = re.compile(r"^\| (?P<date>\d{4}-\d\d-\d\d) \| [^|]+ \| `(?P<sentence>[^
 class ExamplePlatform:
     """A daemon's engine over a copy of an example."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, *setup: str) -> None:
+        """`setup` is a command that follows `make_data.py`."""
         self.folder = folder / name
         shutil.copytree(ROOT / "examples" / name, self.folder)
         self.page = (self.folder / "README.md").read_text(encoding="utf-8")
         self.python("make_data.py")
+        if setup:
+            subprocess.run(setup, cwd=self.folder, check=True)
         self.pipeline = load_pipeline(self.folder / f"{name}.toml")
         self.db = Database(migrated.copy(folder / "state.db"))
         self.events: list[Event] = []

@@ -1,6 +1,7 @@
 """The examples run for three months of dates: each planted fault is caught with the sentence of its page."""
 
 import datetime as dt
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from backfilld.daemon.events import ForeignWrites
 from backfilld.state.records import Mark
+from tests.acceptance import dbt
 from tests.acceptance.example_platform import ExamplePlatform, faults
 
 QUARTER = ("2024-01-01", "2024-03-31")
@@ -77,3 +79,13 @@ def users(example: ExamplePlatform) -> set[int]:
     file = example.folder / "lake/derived/sessions/date=2024-03-12/part-0.parquet"
     with duckdb.connect() as connection:
         return {user for (user,) in connection.read_parquet(str(file)).project("user_id").fetchall()}
+
+
+@pytest.mark.packages
+def test_the_dbt_project_shows_each_of_its_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{dbt.installed()}{os.pathsep}{os.environ['PATH']}")
+    example = ExamplePlatform("dbt", tmp_path, "dbt", "run", "--empty")
+    example.enqueue(*QUARTER)
+    assert example.sentences() == faults(example.page)
+    assert sum(row.outcome == "complete" for row in example.dates().values()) == 88
+    example.close()
