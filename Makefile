@@ -12,6 +12,7 @@ READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 EMULATOR := .venv-emulator/installed.txt
 DBT := .venv-dbt/installed.txt
+NODE_TOOLS := .venv-node/installed.txt
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 CONSTRAINTS := constraints.txt
@@ -23,7 +24,7 @@ SYSTEM_PACKAGES := chromium postgresql prometheus systemd
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-packages test-all test-hosts check lint format docs simulate setup lock system-packages clean
+.PHONY: help demo test test-packages test-all test-hosts check lint format docs docs-site simulate setup lock system-packages clean
 
 help:
 	@echo "make demo             see three faults caught on real NBA dates (STAY=1 keeps the daemon running)"
@@ -34,6 +35,7 @@ help:
 	@echo "make check            lint, format and types alone; make lint leaves out the types"
 	@echo "make format           fix what a tool can fix"
 	@echo "make docs             write the tables of docs/reference/ from the code"
+	@echo "make docs-site        build the documentation as a site in build/docs/site"
 	@echo "make simulate         the engine in simulated worlds (SEEDS=$(SEEDS))"
 	@echo "make setup            set up $(VENV) alone (PYTHON=$(PYTHON), 3.11 or newer)"
 	@echo "make lock             write the newest versions that fit to $(CONSTRAINTS); needs uv"
@@ -49,7 +51,7 @@ test: $(READY_DEV) $(EMULATOR)
 	$(PYTEST) -m "not packages and not hosts" $(T) || exit $$?; \
 	if [ $$checks = 1 ]; then echo "the tests passed, but make check did not: see above"; exit 1; fi
 
-test-packages: system-packages $(READY_DEV) $(EMULATOR) $(DBT)
+test-packages: system-packages $(READY_DEV) $(EMULATOR) $(DBT) $(NODE_TOOLS)
 	@$(PYTEST) -m "packages and not hosts" $(T)
 
 test-all: test test-packages
@@ -71,6 +73,9 @@ format: $(READY_DEV)
 
 docs: $(READY_DEV)
 	@$(BIN)/python -m tests.reference
+
+docs-site: $(READY_DEV)
+	@$(BIN)/python -m tests.docs_site build/docs && echo "the site is in build/docs/site"
 
 simulate: $(READY_DEV)
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
@@ -109,6 +114,13 @@ $(DBT): tests/acceptance/dbt.py tests/environments.py $(READY_DEV)
 	@$(BIN)/python -c "from tests.acceptance.dbt import installed; installed()"
 	@touch $@
 
+$(NODE_TOOLS): tests/html/package-lock.json
+	@command -v npm >/dev/null || { echo "there is no npm: install Node.js 20.19 or newer"; exit 1; }
+	@echo "adding an HTML validator for tests"
+	@mkdir -p .venv-node && cp tests/html/package.json tests/html/package-lock.json .venv-node/
+	@npm ci --prefix .venv-node --silent --no-audit --no-fund
+	@touch $@
+
 system-packages:
 	@command -v dpkg-query >/dev/null || \
 	  { echo "no Debian packages here: tests that need $(SYSTEM_PACKAGES) fail unless those are there"; exit 0; }; \
@@ -122,4 +134,8 @@ system-packages:
 	fi
 
 clean:
+<<<<<<< HEAD
 	rm -rf $(VENV) .venv-emulator .venv-dbt build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+=======
+	rm -rf $(VENV) .venv-emulator .venv-node build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+>>>>>>> main

@@ -71,21 +71,25 @@ def publish(client: bigquery.Client, file: Path, *, replacing: bool) -> None:
             job_retry=None,  # type: ignore[arg-type]
             wait_timeout=REQUEST_SECONDS,
         )
-    copy = file.with_name(f".{file.name}.bigquery.{os.getpid()}")
     with duckdb.connect(config={"threads": 1}) as connection:
-        connection.from_parquet(str(file), hive_partitioning=True).write_parquet(str(copy))
-    try:
-        _load(client, table, copy)
-    finally:
-        copy.unlink()
+        rows = connection.from_parquet(str(file), hive_partitioning=True)
+        load(client, table, rows, file.with_name(f".{file.name}.bigquery.{os.getpid()}"))
 
 
-def _load(client: bigquery.Client, table: str, file: Path) -> None:
+def load(client: bigquery.Client, table: str, rows: duckdb.DuckDBPyRelation, scratch: Path) -> None:
+    """Append rows to a table by the file `scratch`, which is removed.
+
+    Raises the errors of google.api_core or requests if the emulator fails.
+    """
     config = bigquery.LoadJobConfig(source_format="PARQUET", write_disposition="WRITE_APPEND")
-    with file.open("rb") as rows:
-        job = client.load_table_from_file(
-            rows, f"{PROJECT}.{table}", job_config=config, num_retries=0, timeout=REQUEST_SECONDS
-        )
+    rows.write_parquet(str(scratch))
+    try:
+        with scratch.open("rb") as file:
+            job = client.load_table_from_file(
+                file, f"{PROJECT}.{table}", job_config=config, num_retries=0, timeout=REQUEST_SECONDS
+            )
+    finally:
+        scratch.unlink()
     job.result(retry=None, timeout=REQUEST_SECONDS)
 
 

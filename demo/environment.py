@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 
 from backfilld.demo import faults, lake
-from backfilld.demo.bigquery_copy import PROJECT, connect, create_table, publish
+from backfilld.demo.bigquery_copy import PROJECT, connect, create_table, load
 from backfilld.demo.job import rows_of
 from backfilld.demo.processors import PROCESSORS, SEASON_OPENS
 
@@ -75,8 +75,7 @@ def _create_tables(folder: Path, endpoint: str) -> None:
         files = sorted(lake.table_folder(folder, lake.SCHEDULE).glob("*/*.parquet"))
         schedule = connection.from_parquet([str(file) for file in files], hive_partitioning=True)
         create_table(client, lake.SCHEDULE, "game_date", schedule)
-        for file in files:
-            publish(client, file, replacing=False)
+        load(client, lake.SCHEDULE, schedule, folder / ".schedule.parquet")
         create_table(client, lake.HISTORY, "data_date", lake.history_rows(_A_RUN, connection))
         for processor in PROCESSORS.values():
             with lake.connect() as scratch:

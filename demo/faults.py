@@ -9,8 +9,8 @@ from pathlib import Path
 
 from backfilld.demo import misbehaviour
 
-START, END = date(2021, 10, 15), date(2021, 10, 31)
-OUTCOMES: Mapping[str, int] = {"not_expected": 4, "bootstrap": 7, "complete": 5, "waived": 1}
+START, END = date(2021, 10, 15), date(2021, 10, 28)
+OUTCOMES: Mapping[str, int] = {"not_expected": 4, "bootstrap": 7, "complete": 2, "waived": 1}
 """The outcomes of the dates from START to END, once the faults are resolved."""
 
 
@@ -41,7 +41,7 @@ PARTIAL = Fault(
 """2 of 16 teams are written: the date has 8 games."""
 NO_DATA = Fault(
     processor="bettingpros_player_points_props",
-    date=date(2021, 10, 28),
+    date=date(2021, 10, 27),
     kind="nothing",
     times=None,
     verdicts=("no_data", "no_data"),

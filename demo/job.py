@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from argparse import Namespace
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -51,9 +52,8 @@ class Job:
         return PROCESSORS[self.name]
 
 
-def run(name: str, command_line: CommandLine, description: str | None, **options: bool) -> int:
-    """Run the job for the dates of its command line and return the exit code; `options` are logged."""
-    arguments = command_line.parser(description).parse_args()
+def run(name: str, command_line: CommandLine, arguments: Namespace, **options: bool) -> int:
+    """Run the job for the dates of its parsed command line and return the exit code; `options` are logged."""
     job = Job(
         name=name,
         lake=Path(os.environ.get("DEMO_LAKE", "lake")),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,12 +25,15 @@ HISTORY = "nba_reference.processor_run_history"
 # Dates and numbers of games are real, the pairings are not. A game has three rows (scheduled, live, final):
 # counting rows counts too many games.
 _SCHEDULE_ROWS = """
-SELECT '00221' || lpad(($first_game + game_no)::VARCHAR, 5, '0') AS game_id, game_status,
+SELECT game_date, '00221' || lpad((first_game + game_no)::VARCHAR, 5, '0') AS game_id, game_status,
        ['scheduled', 'live', 'final'][game_status] AS game_status_text, '2021-22' AS season,
-       list_extract($teams, 1 + ($rotation + 2 * game_no)::INTEGER % 30) AS home_team_tricode,
-       list_extract($teams, 1 + ($rotation + 2 * game_no + 1)::INTEGER % 30) AS away_team_tricode,
+       list_extract($teams, 1 + (rotation + 2 * game_no)::INTEGER % 30) AS home_team_tricode,
+       list_extract($teams, 1 + (rotation + 2 * game_no + 1)::INTEGER % 30) AS away_team_tricode,
        true AS is_regular_season, false AS is_playoffs
-FROM range($games) AS g (game_no), range(1, 4) AS s (game_status) ORDER BY game_no, game_status
+FROM (
+    SELECT game_date, first_game, rotation, unnest(range(games)) AS game_no
+    FROM (SELECT unnest($days, recursive := true))
+), range(1, 4) AS s (game_status) ORDER BY game_date, game_no, game_status
 """
 
 _HISTORY_ROW = """
@@ -79,18 +83,23 @@ def create(lake: Path, *, games: Mapping[date, int] | None = None) -> None:
         raise FileExistsError(f"{lake} is not empty")
     for table in (HISTORY, SCHEDULE, *(processor.table for processor in PROCESSORS.values())):
         table_folder(lake, table).mkdir(parents=True)
-    first_game = 1
+    days = _days(calendar() if games is None else games)
+    if not days:
+        return
     with connect() as connection:
-        for day, count in sorted((calendar() if games is None else games).items()):
-            figures = {
-                "first_game": first_game,
-                "games": count,
-                "rotation": 7 * season_day(day),
-                "teams": TEAMS,
-            }
-            rows = connection.sql(_SCHEDULE_ROWS, params=figures)
-            write_partition(rows, partition(lake, SCHEDULE, "game_date", day))
-            first_game += count
+        rows = connection.sql(_SCHEDULE_ROWS, params={"days": days, "teams": TEAMS})
+        folder = str(table_folder(lake, SCHEDULE))
+        # One file for each date, named as by write_partition
+        rows.write_parquet(folder, partition_by=["game_date"], filename_pattern="part-{i}", overwrite=True)
+
+
+def _days(games: Mapping[date, int]) -> list[dict[str, object]]:
+    """Each date with its games, the number of its first game, and the rotation of the teams."""
+    numbers = itertools.accumulate((games[day] for day in sorted(games)), initial=1)
+    return [
+        {"game_date": day, "games": games[day], "first_game": first, "rotation": 7 * season_day(day)}
+        for day, first in zip(sorted(games), numbers, strict=False)
+    ]
 
 
 def season_day(day: date) -> int:

@@ -16,6 +16,8 @@ PACKAGED = frozenset({"chromium", "postgresql_server"})
 """Fixtures whose servers come from Debian packages."""
 COSTLY = frozenset({"cluster", "every_case", "filled", "opened", "wheel"})
 """Fixtures of a module that take seconds: tests that share one run in the same worker."""
+SHARED = {"calm": "dask", "chromium": "chromium"}
+"""Fixtures of more than a module, and the group of tests that share one: each worker would start its own."""
 BIGQUERY_FOLDERS = frozenset({"conformance", "integration"})
 """Their tests of BigQuery share one emulator in one worker: it uses a tenth of a core while it is idle."""
 POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.packages)
@@ -40,8 +42,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.packages)
         if "bigquery" in item.nodeid.lower() and BIGQUERY_FOLDERS & set(item.path.parts):
             item.add_marker(pytest.mark.xdist_group("bigquery"))
+        elif shared := fixtures & SHARED.keys():
+            item.add_marker(pytest.mark.xdist_group(SHARED[min(shared)]))
         elif COSTLY & fixtures:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Fail where groups are without effect, which costs minutes and shows nowhere else."""
+    if getattr(session.config.option, "loadgroup", False):
+        for item in session.items:
+            assert not list(item.iter_markers("xdist_group")) or "@" in item.nodeid, item.nodeid
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from tests.timeouts import PATIENCE
 _USER = "postgres"
 _TEMPLATE = "migrated"
 # Speed instead of safety, unless a test is about just that.
-_HASTY = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+_HASTY = ("fsync=off", "autovacuum=off", "synchronous_commit=off", "full_page_writes=off")
 _ALWAYS = ("listen_addresses=", "max_connections=60", "shared_buffers=16MB")
 
 
@@ -77,7 +77,7 @@ class Server:
 
     def _new(self, template: str) -> str:
         name = f"state{next(self._numbers)}"
-        self.ask("postgres", f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.ask("postgres", f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         return self.url(name)
 
     def _run(self, program: str, *words: str) -> None:

@@ -6,7 +6,7 @@ Wants its dates in a file, one a line, and knows no range at all.
 import sys
 
 from backfilld.demo.command_line import CommandLine
-from backfilld.demo.job import run
+from backfilld.demo.script import run
 
 COMMAND_LINE = CommandLine(
     start=None,

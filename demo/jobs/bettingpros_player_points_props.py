@@ -7,7 +7,7 @@ from January to June.
 import sys
 
 from backfilld.demo.command_line import CommandLine
-from backfilld.demo.job import run
+from backfilld.demo.script import run
 
 COMMAND_LINE = CommandLine(
     dates="--dates",

@@ -7,7 +7,7 @@ refused by argparse, which exits with 2.
 import sys
 
 from backfilld.demo.command_line import CommandLine
-from backfilld.demo.job import run
+from backfilld.demo.script import run
 
 COMMAND_LINE = CommandLine(
     end=None,

@@ -6,7 +6,7 @@ Accepts `--parallel` and does not care.
 import sys
 
 from backfilld.demo.command_line import CommandLine
-from backfilld.demo.job import run
+from backfilld.demo.script import run
 
 COMMAND_LINE = CommandLine(
     dates="--dates", switches=("--no-resume", "--skip-preflight", "--parallel"), values={"--workers": "15"}

@@ -6,7 +6,7 @@ Knows neither `--parallel` nor `--workers`.
 import sys
 
 from backfilld.demo.command_line import CommandLine
-from backfilld.demo.job import run
+from backfilld.demo.script import run
 
 COMMAND_LINE = CommandLine(dates="--dates", switches=("--no-resume", "--skip-preflight"))
 

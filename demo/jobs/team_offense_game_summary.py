@@ -3,7 +3,7 @@
 import sys
 
 from backfilld.demo.command_line import CommandLine
-from backfilld.demo.job import run
+from backfilld.demo.script import run
 
 COMMAND_LINE = CommandLine(
     dates="--dates", switches=("--no-resume", "--parallel"), values={"--workers": "15"}

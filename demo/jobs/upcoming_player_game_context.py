@@ -6,7 +6,7 @@ Knows no list of dates; the start is required by argparse.
 import sys
 
 from backfilld.demo.command_line import CommandLine
-from backfilld.demo.job import run
+from backfilld.demo.script import run
 
 COMMAND_LINE = CommandLine(required=True, switches=("--no-resume", "--parallel"), values={"--workers": "15"})
 

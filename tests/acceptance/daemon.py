@@ -96,11 +96,15 @@ class Daemon:
         return (self.folder / "daemon.log").read_text(errors="replace")
 
     def wait_for(self, condition: Callable[[], T], what: str) -> T:
-        """Poll until something is true and return it, or fail saying what was not."""
-        end = time.monotonic() + PATIENCE
+        """Poll until something is true and return it, or fail saying what was not.
+
+        The longer it takes, the rarer are the polls, which keep both processes busy.
+        """
+        begin = time.monotonic()
+        end = begin + PATIENCE
         while not (found := condition()):
             assert time.monotonic() < end, f"not {what} within {PATIENCE} s\n{self.log()[-3000:]}"
-            time.sleep(0.05)
+            time.sleep(min(0.05 + (time.monotonic() - begin) / 20, 0.5))
         return found
 
     def enqueue(self, start: str, end: str, **options: object) -> int:

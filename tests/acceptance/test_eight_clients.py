@@ -28,7 +28,7 @@ from tests.timeouts import PATIENCE
 
 SECONDS = float(os.environ.get("EIGHT_CLIENTS_SECONDS", "3"))
 NAMES = tuple(f"client-{number}" for number in range(8))
-DATES = tuple(f"2021-10-{day}" for day in range(19, 23))
+DATES = tuple(f"2021-10-{day}" for day in range(19, 22))
 ENDED = ("finished", "cancelled")
 
 

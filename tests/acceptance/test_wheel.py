@@ -121,7 +121,7 @@ def test_the_demo_runs_from_the_wheel_to_its_end(installed, tmp_path):
         "nbac_team_boxscore on 2021-10-23: exit 0 · 2 of 16 rows. It ran again: exit 0 · 16 rows" in partial
     )
     assert "exit 0 · no rows, 2 times in a row" in no_data
-    assert "exit 0 · untouched, nothing written. It ran again: exit 0 · 10 rows" in untouched
-    assert "7 bootstrap, 5 complete, 4 not_expected, 1 waived" in summary
+    assert "exit 0 · untouched, nothing written. It ran again: exit 0 · 12 rows" in untouched
+    assert "7 bootstrap, 4 not_expected, 2 complete, 1 waived" in summary
     assert "\x1b" not in output
     assert not overlaps(tmp_path / "demo" / "lake")

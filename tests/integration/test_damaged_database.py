@@ -5,9 +5,11 @@ DAMAGES=1000 tries that many.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,6 +80,34 @@ def remove(*suffixes: str) -> Damage:
     return damage
 
 
+def garbage(rng: random.Random, path: Path) -> None:
+    """Write a file that is no database."""
+    path.write_bytes(b"not a database at all" * 1000)
+
+
+def halve(rng: random.Random, path: Path) -> None:
+    """Cut off the second half."""
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def empty(rng: random.Random, path: Path) -> None:
+    """Leave an empty file."""
+    os.truncate(path, 0)
+
+
+def from_the_future(rng: random.Random, path: Path) -> None:
+    """Give it a version that is not known."""
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE alembic_version SET version_num = '9999'")
+
+
+REFUSALS: dict[Damage, str] = {
+    garbage: "no database at all; restore the latest good backup",
+    halve: "damaged",
+    empty: "state.db is missing or empty, but attempts beside it are not: restore",
+    remove(""): "state.db is missing or empty, but attempts beside it are not: restore",
+    from_the_future: "schema version 9999, which this backfilld does not know",
+}
 KINDS: dict[str, Damage] = {
     "one bit": flip(1),
     "20 bits": flip(20),
@@ -152,3 +182,13 @@ def test_a_damaged_database_is_refused_with_a_remedy_or_served_whole(
     refusal = served(folder)
     if refusal:
         assert "restore the latest" in refusal or "start afresh" in refusal, (kind, refusal)
+
+
+@pytest.mark.parametrize(("damage", "refusal"), REFUSALS.items())
+def test_an_unusable_database_is_refused_with_its_remedy(
+    template: Path, tmp_path: Path, damage: Damage, refusal: str
+) -> None:
+    folder = tmp_path / "state"
+    shutil.copytree(template, folder)
+    damage(random.Random(0), folder / "state.db")
+    assert refusal in served(folder)

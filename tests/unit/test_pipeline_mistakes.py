@@ -119,7 +119,7 @@ NOT_A_COLUMN = "is not a column's name; write letters, digits and _, no digit fi
         ('of = "team" -> of = "zone"', "name a processor of an earlier state, or put it in after; did you mean 'zones'?"),
         ('until_day = 35 -> until_day = 0', f"{ZONES}.expect.ramp[0].until_day: 0 is too small; write more than 0"),
         ('rows = [0, 30] }] -> rows = [0, 30] }, { until_day = 5, rows = [0] }]', f"{ZONES}.expect.ramp: ramp steps must"),
-        ('file = "calendar.csv" -> ', f"{TEAM}.expect: rows_per and distinct need a calendar with query or"),
+        ('file = "calendar.csv" -> ', f"{TEAM}.expect: rows_per, distinct and per need a calendar with query or"),
         # references
         ('fallbacks = ["team"] -> fallbacks = ["teams"]', f"{PLAYER}.fallbacks: 'teams' is not another processor of"),
         ('fallbacks = ["team"] -> fallbacks = ["zones"]', f"{PLAYER}.fallbacks: 'zones' is not another processor of"),
@@ -245,21 +245,6 @@ def test_a_fallback_that_waits_for_what_it_stands_in_for_is_a_circle() -> None:
 def test_two_processors_may_stand_in_for_each_other() -> None:
     both = phase("p", processor("a", fallbacks=["b"]), processor("b", fallbacks=["a"]))
     assert set(pipeline(both).processors) == {"a", "b"}
-
-
-def test_all_mistakes_are_told_at_once() -> None:
-    found = complaints(edited("slots = 8 -> slots = 0", '"game_id" -> "game id"', '"30s" -> "soon"'))
-    keys = {line.split(":")[0] for line in found}
-    assert keys == {"jobs.slots", "jobs.backoff", f"{TEAM}.expect.distinct[0].column"}
-
-
-def test_a_mistake_in_jobs_is_told_once_and_not_for_every_processor() -> None:
-    for change in (
-        'timeout = "30m" -> timeout = "x"',
-        'LEVEL = "1" -> LEVEL = 1',
-        'cwd = "." -> cwd = "\\u0000"',
-    ):
-        assert len(complaints(edited(change))) == 1
 
 
 def test_a_file_of_dates_is_not_on_the_workers_of_a_cluster() -> None:

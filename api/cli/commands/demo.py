@@ -51,7 +51,7 @@ START_SECONDS = 180.0
 def demo(folder: str, listen: str, pace: float, bigquery: str, clean: bool, stay: bool) -> None:
     """Run a small NBA platform, with three faults.
 
-    It backfills 2021-10-15..2021-10-31. One job exits 0 with 2 of 16 teams, one source has no data and is
+    It backfills 2021-10-15..2021-10-28. One job exits 0 with 2 of 16 teams, one source has no data and is
     accepted with a reason, one rerun writes nothing. Exit codes: 0 if each is caught and resolved, 1
     otherwise.
     """

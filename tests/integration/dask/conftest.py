@@ -9,9 +9,9 @@ from tests.integration.dask_cluster import Cluster, driver_of, running
 from tests.integration.executor_driver import ExecutorDriver
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster that nothing happens to."""
+    """A cluster that nothing happens to. It ends with this folder: an idle one takes 4 % of a core."""
     with running(tmp_path_factory.mktemp("dask")) as cluster:
         yield cluster
 
