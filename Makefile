@@ -134,8 +134,4 @@ system-packages:
 	fi
 
 clean:
-<<<<<<< HEAD
-	rm -rf $(VENV) .venv-emulator .venv-dbt build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
-=======
-	rm -rf $(VENV) .venv-emulator .venv-node build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
->>>>>>> main
+	rm -rf $(VENV) .venv-emulator .venv-dbt .venv-node build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
