@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 EMULATOR := .venv-emulator/installed.txt
+NODE_TOOLS := .venv-node/installed.txt
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 CONSTRAINTS := constraints.txt
@@ -22,7 +23,7 @@ SYSTEM_PACKAGES := chromium postgresql prometheus systemd
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-packages test-all test-hosts check lint format docs simulate setup lock system-packages clean
+.PHONY: help demo test test-packages test-all test-hosts check lint format docs docs-site simulate setup lock system-packages clean
 
 help:
 	@echo "make demo             see three faults caught on real NBA dates (STAY=1 keeps the daemon running)"
@@ -33,6 +34,7 @@ help:
 	@echo "make check            lint, format and types alone; make lint leaves out the types"
 	@echo "make format           fix what a tool can fix"
 	@echo "make docs             write the tables of docs/reference/ from the code"
+	@echo "make docs-site        build the documentation as a site in build/docs/site"
 	@echo "make simulate         the engine in simulated worlds (SEEDS=$(SEEDS))"
 	@echo "make setup            set up $(VENV) alone (PYTHON=$(PYTHON), 3.11 or newer)"
 	@echo "make lock             write the newest versions that fit to $(CONSTRAINTS); needs uv"
@@ -48,7 +50,7 @@ test: $(READY_DEV) $(EMULATOR)
 	$(PYTEST) -m "not packages and not hosts" $(T) || exit $$?; \
 	if [ $$checks = 1 ]; then echo "the tests passed, but make check did not: see above"; exit 1; fi
 
-test-packages: system-packages $(READY_DEV) $(EMULATOR)
+test-packages: system-packages $(READY_DEV) $(EMULATOR) $(NODE_TOOLS)
 	@$(PYTEST) -m "packages and not hosts" $(T)
 
 test-all: test test-packages
@@ -70,6 +72,9 @@ format: $(READY_DEV)
 
 docs: $(READY_DEV)
 	@$(BIN)/python -m tests.reference
+
+docs-site: $(READY_DEV)
+	@$(BIN)/python -m tests.docs_site build/docs && echo "the site is in build/docs/site"
 
 simulate: $(READY_DEV)
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
@@ -103,6 +108,13 @@ $(EMULATOR): tests/integration/emulator.py $(READY_DEV)
 	@$(BIN)/python -c "from tests.integration.emulator import installed; installed()"
 	@touch $@
 
+$(NODE_TOOLS): tests/html/package-lock.json
+	@command -v npm >/dev/null || { echo "there is no npm: install Node.js 20.19 or newer"; exit 1; }
+	@echo "adding an HTML validator for tests"
+	@mkdir -p .venv-node && cp tests/html/package.json tests/html/package-lock.json .venv-node/
+	@npm ci --prefix .venv-node --silent --no-audit --no-fund
+	@touch $@
+
 system-packages:
 	@command -v dpkg-query >/dev/null || \
 	  { echo "no Debian packages here: tests that need $(SYSTEM_PACKAGES) fail unless those are there"; exit 0; }; \
@@ -116,4 +128,4 @@ system-packages:
 	fi
 
 clean:
-	rm -rf $(VENV) .venv-emulator build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-emulator .venv-node build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

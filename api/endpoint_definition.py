@@ -89,6 +89,8 @@ class Endpoint:
             arguments["path"] = parse(self.path, dict(_readable(values.items())))
         if self.query is not None:
             arguments["query"] = parse(self.query, dict(_readable(_query())))
+        else:
+            _refuse_parameters()
         if self.header is not None:
             arguments["header"] = parse(self.header, dict(_headers(self.header)), rename_field=header_name)
         if self.body is not None:
@@ -172,6 +174,12 @@ def parse(model: type[RequestT], data: object, *, rename_field: Callable[[str], 
         return model.model_validate(data)
     except ValidationError as error:
         raise BadInput.from_pydantic(error, rename_field) from error
+
+
+def _refuse_parameters() -> None:
+    """Refuse the parameters of a path that takes none."""
+    for name in request.args:
+        raise BadInput.for_field(name, "unknown parameter; this path takes none, leave it out")
 
 
 def _query() -> Iterator[tuple[str, str]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from backfilld.state.formatting import format_duration
+
 _LEFT: Mapping[str, str] = {
     "no_data": "no rows",
     "never_ran": "no rows",
@@ -13,18 +15,6 @@ _LEFT: Mapping[str, str] = {
     "running": "running elsewhere",
 }
 """What an attempt left, where the reason of the verdict is a sentence and no figure."""
-
-
-def format_duration(seconds: float | None) -> str:
-    """A duration: `42 s`, `3 min 10 s`, `2 h 5 min`, or `unknown` for None."""
-    if seconds is None:
-        return "unknown"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def format_total_duration(seconds: float, unknown: int) -> str:

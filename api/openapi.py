@@ -153,9 +153,7 @@ def _responses(endpoint: Endpoint, schemas: _Schemas) -> Json:
 
 
 def _problems(endpoint: Endpoint, schemas: _Schemas) -> Json:
-    statuses = {*_ALWAYS, *(_GUARDED if endpoint.scope else ()), *endpoint.problems}
-    if any((endpoint.path, endpoint.query, endpoint.body, endpoint.header)):
-        statuses.add(422)
+    statuses = {422, *_ALWAYS, *(_GUARDED if endpoint.scope else ()), *endpoint.problems}
     if endpoint.body is not None:
         statuses |= {400, 413, 415}
     content = {problems.MEDIA_TYPE: {"schema": schemas.response(Problem)}}

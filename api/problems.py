@@ -29,8 +29,29 @@ LONGEST = 300
 """Characters of a message. A client may have sent more."""
 
 _FORWARDED_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
-_PLAIN_MESSAGES = {"model_type": "should be a JSON object", "tuple_type": "should be a list"}
-"""Messages by pydantic's error type, where its own text speaks of Python types."""
+_MESSAGES = {
+    "missing": "is missing; add it",
+    "model_type": "is not a JSON object; put it in {{ }}",
+    "tuple_type": "is not a list; put it in [ ]",
+    "string_type": "is not a text; put it in double quotes",
+    "bool_type": "is neither true nor false; write one of them, without quotes",
+    "int_type": "is not a whole number; write it without quotes and point",
+    "int_parsing": "is not a whole number; write it without letters and signs",
+    "int_parsing_size": "is not a whole number; write it with fewer digits",
+    "int_from_float": "is not a whole number; write it without a point",
+    "greater_than_equal": "is too small; use {ge} or more",
+    "less_than_equal": "is too large; use {le} or less",
+    "too_short": "is empty; give at least one item",
+    "too_long": "has too many items; give {max_length} or fewer",
+    "string_too_short": "is empty; fill it in or leave it out",
+    "string_too_long": "is too long; use {max_length} characters or fewer",
+    "string_pattern_mismatch": "is not 1 to 255 letters, digits and signs; use no spaces",
+    "literal_error": "is not known; use {expected}",
+    "enum": "is not known; use {expected}",
+}
+"""Messages by pydantic's error type: its own texts speak of Python and name no remedy."""
+_NAMES_VALUE = ("literal_error", "enum")
+"""Errors whose message begins with the value."""
 
 
 class BadInput(BackfilldError):
@@ -146,7 +167,12 @@ def _field(details: Mapping[str, Any]) -> str:
 def _message(details: Mapping[str, Any]) -> str:
     if details["type"] == "value_error":
         return str(details["ctx"]["error"])
-    return _PLAIN_MESSAGES.get(details["type"]) or str(details["msg"]).removeprefix("Input ")
+    template = _MESSAGES.get(details["type"])
+    if template is None:
+        return str(details["msg"])
+    value = details["input"]
+    shown = f"'{value}' " if details["type"] in _NAMES_VALUE and isinstance(value, str) else ""
+    return shown + template.format(**details.get("ctx") or {})
 
 
 def _shortened(text: str) -> str:

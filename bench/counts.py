@@ -24,6 +24,7 @@ from sqlalchemy import Engine, event
 from backfilld.daemon.executors.adapter import Job
 from backfilld.daemon.executors.local.executor import LocalExecutor
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.store import statements
 from bench.arguments import parser
 from bench.makespan import in_memory
 from bench.shape import PHASES, SLOTS
@@ -57,11 +58,17 @@ def counted() -> Iterator[Counter[str]]:
     def executed(*_: Any) -> None:
         counts["statements"] += 1
 
+    def prepared(statement: Any, *columns: Any) -> Any:
+        executed()
+        return prepare(statement, *columns)
+
+    prepare = statements.prepared
     listeners = (("connect", connected), ("before_cursor_execute", executed))
     for name, listener in listeners:
         event.listen(Engine, name, listener)
     try:
-        yield counts
+        with mock.patch.object(statements, "prepared", prepared):
+            yield counts
     finally:
         for name, listener in listeners:
             event.remove(Engine, name, listener)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from backfilld.daemon import log_retention
@@ -31,8 +31,10 @@ TARGET = "pipeline file"
 class PipelineReload:
     """Compares the pipeline file with the one in force. The daemon then starts anew with a changed file."""
 
-    def __init__(self, context: EngineContext) -> None:
+    def __init__(self, context: EngineContext, start_checks: Sequence[Callable[[], object]] = ()) -> None:
+        """`start_checks` raise BackfilldError where another part of the daemon could not start anew."""
         self._context = context
+        self._start_checks = start_checks
         self.refusal = ""
         """Why the latest file was refused, in one line; empty if it was not."""
 
@@ -41,7 +43,10 @@ class PipelineReload:
         return {TARGET: self.refusal} if self.refusal else {}
 
     def accept(self) -> bool:
-        """Whether the file is right and differs from the one in force. Logs and audits what was found."""
+        """Whether the file has changed, is right, and the daemon could start anew with it.
+
+        Logs and audits what was found.
+        """
         path, running = self._context.pipeline.path, self._context.pipeline
         try:
             new = self._checked()
@@ -49,6 +54,8 @@ class PipelineReload:
                 self.refusal = ""
                 log.info("SIGHUP: %s has not changed", path)
                 return False
+            for check in self._start_checks:
+                check()
             changes = PipelineChanges.between(running, new)
             self._record(changes.facts)
         except BackfilldError as error:

@@ -19,6 +19,18 @@ def format_utc(at: float) -> str:
     return dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def format_duration(seconds: float | None) -> str:
+    """A duration: `42 s`, `3 min 10 s`, `2 h 5 min`, or `unknown` for None."""
+    if seconds is None:
+        return "unknown"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 def pluralize(n: int, noun: str) -> str:
     """A number with its noun: `1 date`, `3 dates`."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -10,6 +10,9 @@ from typing import Any
 from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.rules.verdict import Verdict
 
+ENGINE = "engine"
+"""The actor of what the engine does by itself."""
+
 
 class RunMode(StrEnum):
     """How a date treats processors that are complete, accepted, or without data where that is trusted."""
@@ -294,6 +297,19 @@ class HoldRow:
     until: float | None
     absolute: bool = False
     """Whether `until` is a time of the calendar, such as midnight."""
+
+    @property
+    def text(self) -> str:
+        """The hold as a sentence: what is held, by whom and why. The engine's reasons name what they hold."""
+        because = f": {self.reason}" if self.reason else ""
+        if self.actor == ENGINE and self.kind != "warehouse":
+            return self.reason or f"{self.kind} {self.key} is held"
+        if self.actor == ENGINE:
+            return f"the warehouse is not queried{because}"
+        if self.kind == "all":
+            return f"everything is paused by {self.actor}{because}"
+        held = "the warehouse" if self.kind == "warehouse" else f"{self.kind} {self.key}"
+        return f"{held} is held by {self.actor}{because}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

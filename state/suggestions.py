@@ -15,8 +15,14 @@ def did_you_mean(name: str, known: Iterable[str], *, prefix: str = "") -> str:
 
     A `prefix` that all names share does not count for the distance.
     """
+    names = list(known)
+    if nearest := nearest_name(name, names, prefix=prefix):
+        return f"did you mean '{nearest}'?"
+    return f"known are {textwrap.shorten(', '.join(names), LONGEST, placeholder=' ...')}"
+
+
+def nearest_name(name: str, known: Iterable[str], *, prefix: str = "") -> str:
+    """The nearest of the known names, as `did_you_mean` finds it; empty where none is near."""
     names = {candidate.removeprefix(prefix): candidate for candidate in known}
     nearest = difflib.get_close_matches(name.removeprefix(prefix), names, n=1)
-    if nearest:
-        return f"did you mean '{names[nearest[0]]}'?"
-    return f"known are {textwrap.shorten(', '.join(names.values()), LONGEST, placeholder=' ...')}"
+    return names[nearest[0]] if nearest else ""

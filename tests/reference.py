@@ -42,6 +42,7 @@ from backfilld.state.pipeline.sections import (
 from backfilld.state.pipeline.window_settings import WindowSettings
 from backfilld.state.records import AttemptStatus, EnqueueOutcome, Sources
 from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.expectations.change import Measure
 from backfilld.state.rules.expectations.distinct import DistinctColumn
 from backfilld.state.rules.expectations.filled import Filled
 from backfilld.state.rules.expectations.keys import Keys
@@ -88,6 +89,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "keys": Keys,
     "rows_each": RowsEach,
     "volume": Volume,
+    "change": Measure,
 }
 """The tables of the pipeline file, by the names of their tables in the reference."""
 
@@ -129,8 +131,9 @@ _KINDS: Mapping[str, str] = {
     "Size": "size",
     **dict.fromkeys(("Bounds", "Rows"), "list of 1 or 2 numbers"),
     "RowsPer": "table of lists of 1 or 2 numbers",
-    **dict.fromkeys(("Distinct", "Ramp"), "tables of their own"),
+    **dict.fromkeys(("Distinct", "Ramp", "Change"), "tables of their own"),
     "str": "text",
+    "NoRows": "SQL",
     "int": "whole number",
     **dict.fromkeys(("float", "Share"), "number"),
     "bool": "true or false",

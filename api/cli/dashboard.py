@@ -15,8 +15,7 @@ from backfilld.api.cli.arguments import attempt_dates
 from backfilld.api.cli.client import Json
 from backfilld.api.cli.output import counts, sanitize_line, sign
 from backfilld.api.cli.progress_view import Failure, Snapshot
-from backfilld.api.formatting import format_duration
-from backfilld.state.formatting import pluralize
+from backfilld.state.formatting import format_duration, pluralize
 from backfilld.state.rules.verdict import Verdict
 
 MAX_JOBS = 8
@@ -86,8 +85,8 @@ def release_command(hold: Json) -> str:
 
 
 def hold_reason(hold: Json) -> str:
-    """Why a hold is in force, or who placed it."""
-    return sanitize_line(hold["reason"]) or f"by {hold['actor']}"
+    """What is held, by whom and why."""
+    return sanitize_line(hold["text"])
 
 
 def title(view: Snapshot) -> str:

@@ -11,9 +11,9 @@ from rich.text import Text
 from backfilld.api.cli.client import Json
 from backfilld.api.cli.output import coloured, sanitize_line, sign
 from backfilld.api.cli.progress_view import attempt_failure
-from backfilld.api.formatting import format_attempt_result, format_duration
+from backfilld.api.formatting import format_attempt_result
 from backfilld.daemon.reports.remedies import helpful_command
-from backfilld.state.formatting import format_counts
+from backfilld.state.formatting import format_counts, format_duration
 from backfilld.state.rules.verdict import Verdict
 
 _NONE = "–"
@@ -50,8 +50,7 @@ def _head(date: Json) -> Iterator[Text]:
     ]
     yield Text(", ".join(word for word in about if word), style="dim")
     if date["waiting_on"]:
-        prefix = "" if date["waiting_on"].startswith("blocked by") else "waits for "
-        yield Text.assemble((prefix, "yellow"), sanitize_line(date["waiting_on"]))
+        yield Text.assemble(("waiting: ", "yellow"), sanitize_line(date["waiting_on"]))
     for mark, option in (("regressed", ""), ("stale", " --cascade")):
         if date[mark]:
             yield Text.assemble((f"{mark}: ", "yellow"), sanitize_line(date[mark]))

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from backfilld.api.formatting import format_bytes, format_duration, format_total_duration
+from backfilld.api.formatting import format_bytes, format_total_duration
+from backfilld.daemon.reports.plan.models import Opening
 from backfilld.daemon.reports.plan.plan import Comparison, Cost, Coverage, PhasePlan, Plan, Step
-from backfilld.state.formatting import format_date_ranges, format_utc, pluralize
+from backfilld.state.formatting import format_date_ranges, format_duration, format_utc, pluralize
 
 
 def lines(plan: Plan) -> Iterator[Text]:
@@ -34,17 +35,36 @@ def lines(plan: Plan) -> Iterator[Text]:
     for one in plan.stale:
         since = f"{one.repaired} was repaired at {format_utc(one.at)}"
         yield _comment(f"stale: {one.date}: {since}; backfilld retry --stale recomputes it", "yellow")
-    if plan.steps:
-        yield _comment(f"time: {format_total_duration(plan.seconds, plan.unknown_steps)}, phase after phase")
-    if plan.unknown_steps:
-        yield _comment(
-            "durations come from the --state-dir of a daemon that ran the job, or from `estimate` in the file"
-        )
+    yield from _time(plan)
     yield _comment(f"warehouse: {_cost(plan.cost)}")
     covered = ", ".join(f"{one.phase} {_share(one)}" for one in plan.coverage)
     yield _comment(f"coverage afterwards: {covered}")
     if plan.steps:
         yield _comment("an exit code proves nothing: validate again after each phase", "bold")
+
+
+def _time(plan: Plan) -> Iterator[Text]:
+    """How long it takes, which steps wait for windows, and the earliest finish with them."""
+    if plan.steps:
+        yield _comment(f"time: {format_total_duration(plan.seconds, plan.unknown_steps)}, phase after phase")
+    yield from map(_opening, plan.openings)
+    if plan.openings and plan.finish_at is not None:
+        yield _comment(f"earliest finish: {format_utc(plan.finish_at)}, as the windows allow")
+    if plan.unknown_steps:
+        yield _comment(
+            "durations come from the --state-dir of a daemon that ran the job, or from `estimate` in the file"
+        )
+
+
+def _opening(opening: Opening) -> Text:
+    """The steps that wait for a window, and its opening."""
+    steps = f"{pluralize(len(opening.steps), 'step')} of {', '.join(opening.processors)}"
+    if opening.opens_at is None:
+        remedy = "is never open for that long; give it more hours in the pipeline file"
+        return _comment(f"never starts: {steps}: the window {opening.window} {remedy}", "red")
+    return _comment(
+        f"waits for the window {opening.window} to open at {format_utc(opening.opens_at)}: {steps}"
+    )
 
 
 def _selection(plan: Plan, select: Sequence[str]) -> Iterator[Text]:

@@ -19,7 +19,7 @@ from backfilld.state.records import BackfillRow, HoldRow
 from backfilld.state.store import attempt_verdicts, backfills, holds, sent_notifications
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.date_scope import DateScope
-from backfilld.state.store.sent_notifications import ENDED, STUCK
+from backfilld.state.store.sent_notifications import AGAIN, ENDED, STUCK
 
 STEPS = (0, 25, 50, 75)
 """Percent of ended dates at which a digest is sent; 0 is the start. The end has its own topic."""
@@ -75,9 +75,8 @@ def due(tx: Transaction, context: EngineContext) -> Iterator[Digest]:
             old = (
                 backfill.over and not sent[subject] and backfill.row.created_at < context.now() - OLD_SECONDS
             )
-            text = (
-                "" if old else f"{context.pipeline.name}: {subject} {_message(tx, context, backfill, topic)}"
-            )
+            message = "" if old else _message(tx, context, backfill, topic, again=AGAIN in sent[subject])
+            text = f"{context.pipeline.name}: {subject} {message}" if message else ""
             yield Digest(subject=subject, topics=implied_topics(topic), text=escape(text, quote=False))
     live = [backfill.row.id for backfill in progresses if backfill.live]
     yield from _breakers(tx, context, live)
@@ -118,10 +117,14 @@ def _backfill_progress(tx: Transaction, context: EngineContext, row: BackfillRow
     return BackfillProgress(row=row, status=status, live=live, outcomes=outcomes, stuck_on=stuck_on)
 
 
-def _message(tx: Transaction, context: EngineContext, backfill: BackfillProgress, topic: str) -> str:
+def _message(
+    tx: Transaction, context: EngineContext, backfill: BackfillProgress, topic: str, *, again: bool
+) -> str:
+    """`again`: its end was sent before, and dates of it have run again since."""
     row = backfill.row
     if topic == ENDED:
-        result = "finished (100 %)" if backfill.status == "finished" else "was cancelled"
+        finished = "finished again (100 %): dates ran again" if again else "finished (100 %)"
+        result = finished if backfill.status == "finished" else "was cancelled"
         wrong = _wrong_attempts(tx, row.id)
         return f"{result}, started {format_utc(row.created_at)}{wrong}\n{_table(tx, backfill)}"
     if topic == _step(0):

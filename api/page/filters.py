@@ -10,12 +10,11 @@ from zoneinfo import ZoneInfo
 from backfilld.api.formatting import (
     format_attempt_result,
     format_bytes,
-    format_duration,
     format_total_duration,
 )
 from backfilld.api.schemas.fields import iso
 from backfilld.api.schemas.responses import Attempt
-from backfilld.state.formatting import format_counts, format_date_ranges
+from backfilld.state.formatting import format_counts, format_date_ranges, format_duration
 from backfilld.state.records import AttemptStatus
 
 _SYMBOLS: Mapping[str, str] = {

@@ -14,7 +14,7 @@ MOST_TICKS = 5
 MOST_AXES = 8
 SHORTEST_GAP = 300.0
 """Seconds without activity that a break needs at least."""
-LAST_TICK = 88.0
+LAST_TICK = 84.0
 """Percent of the width: a label that starts later would not fit."""
 MINUTE, HOUR, DAY = 60, 3600, 86400
 STEPS = (

@@ -124,8 +124,8 @@ def retry_dates(service: DaemonService, *, body: requests.RetryDates) -> respons
 def accept_dates(service: DaemonService, *, body: requests.AcceptDates) -> responses.DateAnswers:
     """Waive missing outputs of dates; each date has its own answer.
 
-    Without `processors` every output that is missing, and that a job has tried. A list of dates with
-    `processors` also waives in advance.
+    Without `processors` every output that is missing, and that a job has tried. One date or a list of dates,
+    with `processors`, also waives in advance: before the date is enqueued, or before its turn.
     """
     query = _query(service.context, body)
     answers = service.commands.accept_dates(query, body.processors, by=current_actor(), reason=body.reason)

@@ -22,7 +22,7 @@ METRICS, DOCUMENT, HEALTH_NOTES = "backfilld-metrics", "backfilld-openapi", "bac
 def livez(service: DaemonService, *, query: requests.Verbose) -> Response:
     """Whether the engine loop is alive. Nothing outside the daemon counts."""
     checks = {"engine": "" if service.alive else "the engine loop is stuck"}
-    return _health(checks, {}, verbose=query.verbose is not None)
+    return _health(checks, {}, verbose=query.verbose)
 
 
 @section.get("/healthz", (PLAIN,), query=requests.Verbose, status=(200, 503), public=True)
@@ -36,9 +36,9 @@ def readyz(service: DaemonService, *, query: requests.Verbose) -> Response:
     """Whether the daemon accepts requests and works on them. Holds are listed but do not make it unready."""
     with service.context.db.read() as tx:
         rows = holds.all_holds(tx)
-    notes = {f"hold {hold.kind} {hold.key}".strip(): hold.reason or f"by {hold.actor}" for hold in rows}
+    notes = {f"hold {hold.kind} {hold.key}".strip(): hold.text for hold in rows}
     notes.update(current_app.extensions[HEALTH_NOTES]())
-    return _health(service.health(), notes, verbose=query.verbose is not None)
+    return _health(service.health(), notes, verbose=query.verbose)
 
 
 @section.get("/metrics", (PLAIN, OPENMETRICS))

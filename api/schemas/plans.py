@@ -20,6 +20,15 @@ class Recompute(ReportModel):
     at: Time
 
 
+class Opening(ReportModel):
+    """The opening of a window that steps wait for; `opens_at` is null where it is never open that long."""
+
+    window: str
+    opens_at: Time | None
+    processors: list[str]
+    steps: list[int]
+
+
 class PlanResult(ReportModel):
     """What a plan leads to, how long it takes and what it costs."""
 
@@ -44,6 +53,12 @@ class Plan(PlanResult):
     phases: list[PhasePlan]
     stale: list[Recompute]
     select: list[str] | None = Field(description="the selected processors; null: all of them")
+    openings: list[Opening] = Field(
+        description="the openings of windows that steps wait for if the plan starts now, the earliest first"
+    )
+    finish_at: Time | None = Field(
+        description="when the last step ends at the earliest; null where a window never lets one start"
+    )
     becomes_stale: dict[str, int] = Field(
         description="by processor that is not selected: on how many dates of the range it becomes stale"
     )

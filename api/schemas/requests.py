@@ -197,10 +197,18 @@ class LogPart(StrictModel):
         return self
 
 
-class Verbose(StrictModel):
-    """With any value of `verbose` every check is listed."""
+def _verbose(value: object) -> bool:
+    """Whether the probe is verbose: `?verbose` alone is, as for the probes of Kubernetes."""
+    words = {"": True, "true": True, "1": True, "false": False, "0": False}
+    if value not in words:
+        raise ValueError(f"'{value}' is neither true nor false; write ?verbose or ?verbose=true")
+    return words[str(value)]
 
-    verbose: Annotated[str, Field(max_length=10)] | None = None
+
+class Verbose(StrictModel):
+    """With `verbose` every check is listed."""
+
+    verbose: Annotated[bool, BeforeValidator(_verbose)] = False
 
 
 class Pause(StrictModel):

@@ -224,6 +224,7 @@ class Hold(ReportModel):
     actor: str
     since: Time
     until: Time | None
+    text: str = Field(description="what is held, by whom and why")
 
 
 class Holds(ResponseModel):

@@ -98,7 +98,7 @@ def _acceptable(
     open_dates = [date for date in found.dates if date not in refused]
     stored = checks.for_dates(tx, open_dates)
     chosen: dict[dt.date, list[str]] = {}
-    named = bool(processors) and query.dates is not None
+    named = bool(processors) and query.names_dates
     for date, refusals in _refusals(tx, context, open_dates, stored, named=named).items():
         names = _wanted_names(query, processors, stored[date], refusals)
         if accepted := [name for name in names if not refusals[name]]:

@@ -9,12 +9,7 @@ from dataclasses import replace
 from backfilld.daemon.engine import earlier_states, hold_placement, ratio_references, stale_dates, upstream
 from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.owning_backfills import (
-    forced_pairs,
-    read_owners,
-    settle,
-    stop_if_too_many_failed,
-)
+from backfilld.daemon.engine.owning_backfills import forced_pairs, read_owners, record_failure, settle
 from backfilld.daemon.engine.selected_processors import (
     mark_unselected_stale,
     needed_now,
@@ -24,7 +19,7 @@ from backfilld.daemon.engine.selected_processors import (
 )
 from backfilld.daemon.engine.transition_reasons import admission_reason, advance_reason
 from backfilld.daemon.engine.windows import WindowReader
-from backfilld.daemon.events import GateEvaluated
+from backfilld.daemon.events import Event, GateEvaluated
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
 from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.rules.gates import (
@@ -44,7 +39,7 @@ from backfilld.state.rules.shared_dates import Ownership
 from backfilld.state.store import calendar_days, check_resets, checks, dates, holds, interests, transitions
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
-from backfilld.state.store.transitions import DateStatus
+from backfilld.state.store.transitions import DateStatus, Move
 
 
 class Advancer:
@@ -54,22 +49,25 @@ class Advancer:
         self._context = context
         self._pipeline = context.pipeline
 
-    def run(self) -> int:
-        """Process the dates that are due, oldest first. Returns how many: at most `EngineContext.batch`."""
-        with self._context.db.write() as tx:
-            due = dates.due(tx, self._context.now(), self._context.batch)
-            batch = self._read(tx, due)
-            # Admissions first: they reset outputs that other dates of the batch may need.
-            for row in due:
-                if row.state == PENDING:
-                    self._process(batch, row)
-            self._store_admissions(batch)
-            for row in due:
-                if row.state != PENDING:
-                    self._process(batch, row)
-            self._finish(batch)
-        self._context.emit_all(batch.events)
-        return len(due)
+    def advance(self, tx: Transaction) -> tuple[int, list[Event]]:
+        """Process the dates that are due, oldest first. Returns how many, and the events to emit.
+
+        They are at most `EngineContext.batch`.
+        """
+        due = dates.due(tx, self._context.now(), self._context.batch)
+        if not due:
+            return 0, []
+        batch = self._read(tx, due)
+        # Admissions first: they reset outputs that other dates of the batch may need.
+        for row in due:
+            if row.state == PENDING:
+                self._process(batch, row)
+        self._store_admissions(batch)
+        for row in due:
+            if row.state != PENDING:
+                self._process(batch, row)
+        self._finish(batch)
+        return len(due), batch.events
 
     def _read(self, tx: Transaction, due: list[DateRow]) -> AdvanceBatch:
         due_dates = [row.date for row in due]
@@ -97,7 +95,9 @@ class Advancer:
 
     def _finish(self, batch: AdvanceBatch) -> None:
         tx, now = batch.tx, self._context.now()
-        dates.set_waiting(tx, batch.waits)  # first: later writes may make some of them due again
+        transitions.move(tx, batch.moves, actor=ACTOR, now=now)
+        dates.set_waiting(tx, batch.waits)  # later writes may make some of them due again
+        dates.set_season(tx, batch.seasons)
         settle(tx, batch.ended)
         stale_dates.clear(tx, self._context, batch.ended)
         mark_unselected_stale(tx, self._context, batch.ended, batch.owners)
@@ -111,7 +111,7 @@ class Advancer:
             tx, ratio_references.waiting_pairs(self._pipeline, batch.waived), now, evaluated=True
         )
         for _, backfill in sorted(batch.failed_in.items()):
-            batch.events += stop_if_too_many_failed(tx, self._context, backfill)
+            batch.events += record_failure(tx, self._context, backfill)
 
     def _process(self, batch: AdvanceBatch, row: DateRow) -> None:
         owners = batch.owners[row.date]
@@ -172,7 +172,7 @@ class Advancer:
             walk = DateWalk(row, row.state, self._context.now())
             walk.step(Trigger.ADMIT, first, admission_reason(day))
             batch.admitted.append(row)
-            dates.set_season(batch.tx, [(row.date, day.season or "")])
+            batch.seasons.append((row.date, day.season or ""))
             self._commit(batch, walk, DateStatus(waiting=WaitReason.VERDICT, entered_at=walk.entered_at))
 
     def _advance_through_gates(self, batch: AdvanceBatch, row: DateRow) -> None:
@@ -334,5 +334,5 @@ class Advancer:
         batch.to_query += [(date, c.processor) for c in known.values() if c.waived_by or not c.satisfied]
 
     def _commit(self, batch: AdvanceBatch, walk: DateWalk, status: DateStatus) -> None:
-        transitions.move(batch.tx, walk.row, walk.transitions, status, actor=ACTOR, now=self._context.now())
+        batch.moves.append(Move(row=walk.row, steps=walk.transitions, status=status))
         batch.events += walk.moves()

@@ -17,7 +17,7 @@ from backfilld.state.rules.shared_dates import Ownership
 from backfilld.state.store import checks
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
-from backfilld.state.store.transitions import Transition
+from backfilld.state.store.transitions import Move, Transition
 
 
 @dataclass(slots=True)
@@ -33,6 +33,9 @@ class AdvanceBatch:
     without_calendar: Collection[dt.date]
     upstream: upstream.UpstreamReader
     admitted: list[DateRow] = field(default_factory=list)
+    seasons: list[tuple[dt.date, str]] = field(default_factory=list)
+    """The seasons of admitted dates."""
+    moves: list[Move] = field(default_factory=list)
     unchecked: list[DateRow] = field(default_factory=list)
     """The dates that wait for an earlier one, which may have no check yet."""
     waits: list[WaitStatus] = field(default_factory=list)

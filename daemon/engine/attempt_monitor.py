@@ -13,12 +13,13 @@ from backfilld.daemon.clock_steps import STEP_SECONDS
 from backfilld.daemon.engine import budgets
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.ended_attempts import ClosedAttempt, release
-from backfilld.daemon.events import AttemptEnded
+from backfilld.daemon.events import AttemptEnded, Event
 from backfilld.daemon.executors.adapter import Executor, JobLog, JobResult, JobStatus
 from backfilld.state.formatting import format_utc
 from backfilld.state.records import AttemptRow, AttemptStatus
 from backfilld.state.store import attempts, checks
 from backfilld.state.store.attempts import AttemptEnd
+from backfilld.state.store.database import Transaction
 from backfilld.state.store.errors import DatabaseUnavailable
 
 TAIL_BYTES = 2000
@@ -29,9 +30,12 @@ was restarted there has killed it, or the host is down."""
 
 
 @dataclass(frozen=True, slots=True)
-class _EndedAttempt:
-    attempt: AttemptRow
+class EndedAttempt:
+    """A running attempt whose job has ended, or cannot be running any more."""
+
+    row: AttemptRow
     exit: JobResult
+    end: AttemptEnd
 
 
 class AttemptMonitor:
@@ -52,16 +56,15 @@ class AttemptMonitor:
         """After a restart: pass every running attempt to its executor, which adopts it or reports its end."""
         self._adopt(self._running())
 
-    def run(self) -> int:
-        """Check every running attempt once. Returns how many ended."""
-        running = self._running()
-        ended = self._enforce_and_close(self._poll_and_adopt(running, supervised=running), fenced=True)
-        return ended + self._abandon_unsupervised(running)
+    def poll(self, running: Mapping[int, AttemptRow]) -> list[EndedAttempt]:
+        """Check every running attempt once, and stop those over their limits. Returns those that ended."""
+        ended = self._enforce_limits(self._poll_and_adopt(running, supervised=running), fenced=True)
+        return [*ended, *self._unsupervised(running)]
 
     def close_unprepared(self, ends: Mapping[int, JobResult]) -> None:
         """Close attempts whose jobs could not be prepared."""
         running = self._running()
-        self._close([_EndedAttempt(running[n], end) for n, end in ends.items()], fenced=True)
+        self._close_now([self._ended(running[number], end) for number, end in ends.items()], fenced=True)
 
     def supervise_standby(self) -> None:
         """On a standby: supervise the jobs that run on this host, which the leader cannot see.
@@ -76,16 +79,16 @@ class AttemptMonitor:
             for row, job in self._poll_and_adopt(running, supervised=supervised)
             if not job.unreachable_at
         ]
-        self._enforce_and_close(local, fenced=False)
+        self._close_now(self._enforce_limits(local, fenced=False), fenced=False)
 
-    def _enforce_and_close(self, jobs: Sequence[tuple[AttemptRow, JobStatus]], *, fenced: bool) -> int:
+    def _enforce_limits(
+        self, jobs: Sequence[tuple[AttemptRow, JobStatus]], *, fenced: bool
+    ) -> list[EndedAttempt]:
+        """Stop the jobs over their limits. Returns the attempts that ended."""
         watched = [(row, job) for row, job in jobs if job.result is None and not job.unreachable_at]
         self._stop_overdue(watched, fenced=fenced)
         endings = [(row, job.result or self._presumed_lost(row, job)) for row, job in jobs]
-        ended_attempts = [_EndedAttempt(row, end) for row, end in endings if end is not None]
-        if ended_attempts:
-            self._close(ended_attempts, fenced=fenced)
-        return len(ended_attempts)
+        return [self._ended(row, end) for row, end in endings if end is not None]
 
     def _poll_and_adopt(
         self, running: Mapping[int, AttemptRow], *, supervised: Mapping[int, AttemptRow]
@@ -131,17 +134,14 @@ class AttemptMonitor:
             return None
         return JobResult.lost(f"it ran out of sight, at {job.unreachable_at}", at=now)
 
-    def _abandon_unsupervised(self, running: Mapping[int, AttemptRow]) -> int:
-        """Close attempts whose executor left the pipeline file: when cancelled, or at their limits."""
-        unsupervised = [row for row in running.values() if row.executor not in self._executors]
-        given_up = [
-            row
-            for row in unsupervised
-            if row.stopping is not None or self._context.now() >= self._given_up_at(row)
+    def _unsupervised(self, running: Mapping[int, AttemptRow]) -> list[EndedAttempt]:
+        """Attempts whose executor left the pipeline file: they end when cancelled, or at their limits."""
+        return [
+            self._ended(row, self._abandoned(row))
+            for row in running.values()
+            if row.executor not in self._executors
+            and (row.stopping is not None or self._context.now() >= self._given_up_at(row))
         ]
-        if given_up:
-            self._close([_EndedAttempt(row, self._abandoned(row)) for row in given_up], fenced=True)
-        return len(given_up)
 
     def _given_up_at(self, row: AttemptRow) -> float:
         """When an attempt that no executor supervises counts as lost, in epoch seconds."""
@@ -204,38 +204,52 @@ class AttemptMonitor:
         comparable = self._clock_valid_from <= at <= self._context.now() + STEP_SECONDS
         return at if comparable else self._limits_from
 
-    def _close(self, ended_attempts: list[_EndedAttempt], *, fenced: bool) -> None:
-        ends = {ended.attempt.id: self._attempt_end(ended) for ended in ended_attempts}
+    def _close_now(self, ended_attempts: Sequence[EndedAttempt], *, fenced: bool) -> None:
+        """Close attempts in a transaction of their own."""
+        if not ended_attempts:
+            return
         with self._context.db.write(fenced=fenced) as tx:
-            closed_ids = set(attempts.close(tx, ends))
-            covered = attempts.covered(tx, closed_ids)
-            incidents, closed = [], []
-            for ended in ended_attempts:
-                row = ended.attempt
-                if row.id not in closed_ids:
-                    continue
-                if reason := budgets.quota_refusal(self._context, row, ends[row.id]):
-                    incidents.append(budgets.hold_spent_table(tx, self._context, row.output, reason))
-                closed.append(
-                    ClosedAttempt(
-                        row=row,
-                        end=ends[row.id],
-                        dates=covered[row.id],
-                        began=ended.exit.began,
-                        counts=ended.exit.counts_as_attempt and not reason,
-                    )
-                )
-            checks_by_date = checks.for_dates(tx, {date for attempt in closed for date in attempt.dates})
-            release(tx, self._context, closed, checks_by_date)
-        for attempt in closed:
-            with suppress(OSError):  # a leftover file does no harm
-                self._context.dates_file(attempt.row.id).unlink()
-        self._context.emit_all([*map(_ended_event, closed), *incidents])
+            events = self.close(tx, ended_attempts)
+        self.finish(events)
 
-    def _attempt_end(self, ended: _EndedAttempt) -> AttemptEnd:
-        row, exit_ = ended.attempt, ended.exit
+    def close(self, tx: Transaction, ended_attempts: Sequence[EndedAttempt]) -> list[Event]:
+        """Close attempts that are still open, and release their checks. `finish` takes the events."""
+        if not ended_attempts:
+            return []
+        closed_ids = set(attempts.close(tx, {ended.row.id: ended.end for ended in ended_attempts}))
+        covered = attempts.covered(tx, closed_ids)
+        closed, incidents = [], list[Event]()
+        for ended in ended_attempts:
+            row = ended.row
+            if row.id not in closed_ids:
+                continue
+            if reason := budgets.quota_refusal(self._context, row, ended.end):
+                incidents.append(budgets.hold_spent_table(tx, self._context, row.output, reason))
+            closed.append(
+                ClosedAttempt(
+                    row=row,
+                    end=ended.end,
+                    dates=covered[row.id],
+                    began=ended.exit.began,
+                    counts=ended.exit.counts_as_attempt and not reason,
+                )
+            )
+        checks_by_date = checks.for_dates(tx, {date for attempt in closed for date in attempt.dates})
+        release(tx, self._context, closed, checks_by_date)
+        return [*map(_ended_event, closed), *incidents]
+
+    def finish(self, events: Sequence[Event]) -> None:
+        """After the commit of `close`: remove the files of the ended attempts, and emit the events."""
+        for event in events:
+            if isinstance(event, AttemptEnded):
+                with suppress(OSError):  # a leftover file does no harm
+                    self._context.dates_file(event.attempt).unlink()
+        self._context.emit_all(events)
+
+    def _ended(self, row: AttemptRow, exit_: JobResult) -> EndedAttempt:
+        """The attempt with its end as it is recorded, read from its log before any transaction."""
         executor = self._executors.get(row.executor)
-        return AttemptEnd(
+        end = AttemptEnd(
             status=_status(row, exit_) if executor else AttemptStatus.LOST,
             # A file's modification time may be from before the clock was set back.
             ended_at=max(min(exit_.ended_at, self._context.now()), row.started_at),
@@ -245,6 +259,7 @@ class AttemptMonitor:
             max_rss_bytes=exit_.max_rss_bytes,
             cpu_seconds=exit_.cpu_seconds,
         )
+        return EndedAttempt(row, exit_, end)
 
 
 def _status(row: AttemptRow, exit_: JobResult) -> AttemptStatus:

@@ -67,7 +67,7 @@ def _count_error(tx: Transaction, context: EngineContext, result: CheckResult, l
     length = circuit_breaker.extend(tx, name, _signature(error))
     if length < limit:
         return []
-    reason = f"{name} is paused: the same error {length} times in a row: {error}"
+    reason = f"{name} is held: the same error {length} times in a row: {error}"
     if not hold_placement.place_hold(tx, context, "processor", name, reason=reason):
         return []
     circuit_breaker.reset(tx, name)

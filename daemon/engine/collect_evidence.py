@@ -26,6 +26,7 @@ from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.ratio_references import new_reference, stored_reference
 from backfilld.daemon.events import Incident
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
+from backfilld.state.pipeline.phase import DONE
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
@@ -73,7 +74,7 @@ class Validator:
             todo = due_work.due_queries(tx, now)
             if todo.held and holds.in_force(tx, holds.WAREHOUSE, now):
                 return 0
-            without_calendar = dates.span_waiting(tx, WaitReason.CALENDAR)
+            without_calendar = dates.span_waiting(tx, WaitReason.CALENDAR) if todo.without_calendar else None
             admitting = todo.admitting and not checks.batch_is_full(tx, now, limit)
             may_query = todo.wanted and not admitting and not without_calendar
             due = (
@@ -191,9 +192,11 @@ class Validator:
                 if not c.satisfied and (r.judgement.verdict.satisfied or c.accepted_reason)
             ]
             incidents = circuit_breaker.count(tx, self._context, saved)
-            moves = stale_dates.mark_stale(tx, self._context, saved)
-            moves += recovered_dates.update(tx, self._context, saved)
-            incidents += regressed_dates.update(tx, self._context, judged_dates)
+            rows = dates.get_many(tx, judged_dates)
+            moves = stale_dates.mark_stale(tx, self._context, saved, rows)
+            moves += recovered_dates.update(tx, self._context, saved, rows)
+            done = [date for date, row in rows.items() if row.state == DONE]
+            incidents += regressed_dates.update(tx, self._context, done)
             dates.make_dates_due(tx, judged_dates, dates.IMMEDIATELY)
             upstream.wake_unblocked(tx, self._context, satisfied)
             changed = {
@@ -275,12 +278,12 @@ class Validator:
             return checks.for_dates(tx, compared)
 
     def _complete_dates(self, due: Sequence[CheckRow]) -> volumes.CompleteDates:
-        """The stored complete dates that the volumes of these checks compare with."""
+        """The stored complete dates that the rules of these checks compare with."""
         processors = self._context.pipeline.processors
         pairs = [
             (check.date, check.processor)
             for check in due
-            if check.processor in processors and processors[check.processor].expect.volume
+            if check.processor in processors and processors[check.processor].expect.days_compared
         ]
         if not pairs:
             return volumes.CompleteDates()

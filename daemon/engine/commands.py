@@ -13,7 +13,7 @@ from backfilld.daemon.engine.acceptances import accept_dates
 from backfilld.daemon.engine.audited_change import Conflict as Conflict  # noqa: PLC0414 - a part of this interface
 from backfilld.daemon.engine.audited_change import NotFound as NotFound  # noqa: PLC0414 - a part of this interface
 from backfilld.daemon.engine.audited_change import Snapshotter, audited
-from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.date_query import BEING_CANCELLED, DateAnswers, DateQuery, raise_refusal
 from backfilld.daemon.engine.hold_placement import place_hold
 from backfilld.daemon.engine.owning_backfills import cancel_unwanted, retry_failed
@@ -50,13 +50,18 @@ class Commands:
     def hold(self, kind: str, key: str, *, by: Actor, reason: str) -> None:
         """Hold a processor, a table, or the warehouse (without a key) until an operator releases it.
 
+        A hold that the engine has placed, such as that of an outage, becomes the operator's.
+
         Raises:
-            Conflict: it is held already.
+            Conflict: an operator holds it already.
         """
         hold_name = f"{kind} {key}".strip()
         with audited(self._context, by, Action.HOLD, hold_name, _hold_facts(kind, key)) as tx:
-            if not place_hold(tx, self._context, kind, key, reason=reason, actor=by.name):
-                raise Conflict(f"{hold_name} is held already; release it first")
+            if place_hold(tx, self._context, kind, key, reason=reason, actor=by.name):
+                return
+            if not holds.take_over(tx, kind, key, reason=reason, actor=by.name, of=ACTOR):
+                raise Conflict(f"{hold_name} is held already; to change the reason, release it first")
+            dates.make_waiting_due(tx, WaitReason.HELD, self._context.now())
 
     def release(self, kind: str, key: str, *, by: Actor, extra: int | None = None) -> int | None:
         """Release the hold of a processor, a table, or the warehouse.

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from backfilld.daemon.events import Event, EventSink
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.records import ENGINE
 from backfilld.state.rules.machine import Machine
 from backfilld.state.store.database import Database
 
-ACTOR = "engine"
+ACTOR = ENGINE
 """The actor of transitions that no operator requested."""
 
 

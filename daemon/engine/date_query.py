@@ -34,6 +34,12 @@ class DateQuery:
     more: DateFilter = field(default_factory=DateFilter)
 
     @property
+    def names_dates(self) -> bool:
+        """Whether an operator names each date: one, or a list of them."""
+        alone = self.start is not None and self.end in (None, self.start) and not self.filtered
+        return alone or self.dates is not None
+
+    @property
     def filtered(self) -> bool:
         """Whether a filter is stated."""
         return bool(self.states or self.mark or self.more != DateFilter())

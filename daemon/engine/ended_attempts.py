@@ -13,7 +13,7 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
 from backfilld.state.store import checks
 from backfilld.state.store.attempts import AttemptEnd
-from backfilld.state.store.checks import AttemptResult
+from backfilld.state.store.checks import AttemptResult, Pair
 from backfilld.state.store.database import Transaction
 
 _REFUSALS = ("Read-only file system", "Permission denied", "Operation not permitted")
@@ -41,7 +41,8 @@ def release(
 ) -> None:
     """Let the checks of closed attempts be queried, and run again once their backoff is over."""
     closed_ids = {attempt.row.id for attempt in closed}
-    results = []
+    results: list[AttemptResult] = []
+    related: dict[Pair, float] = {}
     for attempt in closed:
         # One factor for all its dates, so that they stay one batch.
         jitter = context.rng.uniform(0.75, 1.25)
@@ -49,8 +50,9 @@ def release(
             date_checks = checks_by_date[date]
             due_at = _query_due_at(context.pipeline, attempt, closed_ids, date_checks)
             results.append(_result(context, attempt, date_checks[attempt.row.processor], due_at, jitter))
-            _request_related_checks(tx, context.pipeline, attempt.row.processor, date, date_checks, due_at)
-    checks.release(tx, results)
+            names = _related(context.pipeline, attempt.row.processor, date_checks)
+            related |= {(date, name): due_at for name in names}
+    checks.release(tx, results, related)
 
 
 def _query_due_at(
@@ -128,18 +130,10 @@ def _detail(context: EngineContext, end: AttemptEnd, processor: str) -> str:
     return detail
 
 
-def _request_related_checks(
-    tx: Transaction,
-    pipeline: Pipeline,
-    processor: str,
-    date: dt.date,
-    date_checks: Mapping[str, CheckRow],
-    due_at: float,
-) -> None:
-    """Let one query also answer for outputs compared with this one and for the next state's."""
+def _related(pipeline: Pipeline, processor: str, date_checks: Mapping[str, CheckRow]) -> list[str]:
+    """What the same query also answers for: outputs compared with this one, and those of the next state."""
     names = {*compared_with(pipeline, processor), *_next_state(pipeline, processor, date_checks)}
-    idle = [name for name in sorted(names) if name in date_checks and date_checks[name].attempt_id is None]
-    checks.request_check(tx, [(date, name) for name in idle], due_at)
+    return [name for name in sorted(names) if name in date_checks and date_checks[name].attempt_id is None]
 
 
 def _next_state(pipeline: Pipeline, processor: str, date_checks: Mapping[str, CheckRow]) -> Iterator[str]:

@@ -59,13 +59,16 @@ class Engine:
         """Run one pass. Returns whether anything changed, so that the caller ticks again.
 
         1. If the clock was set: restart job limits and shift deadlines.
-        2. Close attempts that ended; stop those over their limits.
-        3. Release holds that have expired.
-        4. Advance due dates through satisfied gates, at most one batch.
-        5. Launch runnable checks within slots, writers, holds and budgets.
+        2. Poll the running attempts; stop those over their limits.
+        3. Close attempts that ended.
+        4. Release holds that have expired.
+        5. Advance due dates through satisfied gates, at most one batch.
+        6. Claim attempts of runnable checks within slots, writers, holds and budgets.
+        7. Launch their jobs.
 
-        Each step commits by itself, so a kill between any two of them loses nothing. Steps 3 to 5 are skipped
-        while there is nothing for them. Queries to the warehouse are not part of a tick (`validate`).
+        Steps 3 to 6 are one transaction, and none while there is nothing for them: a kill loses nothing, and
+        an attempt that ended is closed with all that follows from it. Queries to the warehouse are not part
+        of a tick (`validate`).
         """
         if clock_step := self._clock_steps.poll():
             self.attempt_monitor.restart_limits()
@@ -73,13 +76,22 @@ class Engine:
             self._shift_deadlines_back(-clock_step)
         with self.context.db.read() as tx:
             todo = due_work.due_transitions(tx, self.context.now())
+            running = {row.id: row for row in attempts.running(tx)}
         # Even with none running: a job whose attempt another leader closed may still run here.
-        ended = self.attempt_monitor.run()
-        if todo.over:
-            self._release_expired_holds()
-        advanced = self.advancer.run() if ended or todo.over or todo.due else 0
-        started = self.launcher.run() if advanced or todo.runnable else 0
-        return bool(clock_step or ended or advanced or started)
+        ended = self.attempt_monitor.poll(running)
+        if not (ended or any(todo)):
+            return bool(clock_step)
+        with self.context.db.write() as tx:
+            ends = self.attempt_monitor.close(tx, ended)
+            if todo.over:
+                self._release_expired_holds(tx)
+            advanced, moves = self.advancer.advance(tx) if ended or todo.over or todo.due else (0, [])
+            over = {attempt.row.id for attempt in ended}
+            claims, incidents = self.launcher.claim(tx, [r for n, r in running.items() if n not in over])
+        self.attempt_monitor.finish(ends)
+        self.context.emit_all([*moves, *incidents])
+        self.launcher.launch(claims)
+        return bool(clock_step or ended or advanced or claims)
 
     def supervise_standby(self) -> None:
         """In place of a tick, while another daemon leads: supervise the jobs that run on this host."""
@@ -144,12 +156,11 @@ class Engine:
         with self.context.db.write() as tx:
             recovered_dates.recheck(tx, self.context)
 
-    def _release_expired_holds(self) -> None:
+    def _release_expired_holds(self, tx: Transaction) -> None:
         now = self.context.now()
-        with self.context.db.write() as tx:
-            for hold in holds.release_expired(tx, now):
-                if hold.kind in ("processor", "table"):
-                    dates.make_waiting_due(tx, WaitReason.HELD, now)
+        for hold in holds.release_expired(tx, now):
+            if hold.kind in ("processor", "table"):
+                dates.make_waiting_due(tx, WaitReason.HELD, now)
 
     def _shift_deadlines_back(self, seconds: float = 0.0) -> None:
         """Move deadlines earlier by the seconds the clock was set back, or by the skew in the database."""

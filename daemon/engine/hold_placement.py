@@ -37,8 +37,8 @@ def place_hold(
 
 
 def held_processors(pipeline: Pipeline, active_holds: Iterable[HoldRow]) -> Mapping[str, str]:
-    """Held processors, with the reason of each hold."""
-    reasons = {(hold.kind, hold.key): hold.reason for hold in active_holds}
+    """Held processors, each with the sentence of its hold."""
+    reasons = {(hold.kind, hold.key): hold.text for hold in active_holds}
     return {
         name: reasons[hold_key]
         for name, processor in pipeline.processors.items()

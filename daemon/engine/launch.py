@@ -20,7 +20,7 @@ from backfilld.daemon.executors.attempt_files import private_opener
 from backfilld.daemon.host_limits import Shortage
 from backfilld.daemon.job_command import job_command, needs_dates_file
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.records import CheckRow, DateRow
+from backfilld.state.records import AttemptRow, CheckRow, DateRow
 from backfilld.state.rules.batching import batches
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store import attempts, calendar_days, checks, dates, holds, interests
@@ -32,7 +32,9 @@ REFRESH_TOGETHER = 50
 
 
 @dataclass(frozen=True, slots=True)
-class _Claim:
+class Claim:
+    """An attempt that was claimed and is to be launched."""
+
     attempt: int
     processor: Processor
     dates: tuple[dt.date, ...]
@@ -65,59 +67,49 @@ class Launcher:
         left = self._shortage.seconds_left
         return self._context.now() + left if left else None
 
-    def run(self) -> int:
-        """Claim and launch what may run within the slots. Returns how many attempts were started."""
+    def _limits(self, tx: Transaction, free: FreeSlots, closed: Collection[str]) -> dict[str, int]:
+        """How many attempts of each processor may start, where any may: by slots, holds and windows."""
+        limits = {
+            name: free.count(processor)
+            for name, processor in self._processors.items()
+            if not (name in closed or self._is_unavailable(name))
+        }
+        if not any(limits.values()):
+            return {}
+        active_holds = holds.all_holds(tx)
+        if any(hold.kind in (holds.EVERYTHING, holds.WAREHOUSE) for hold in active_holds):
+            return {}
+        held_processors = hold_placement.held_processors(self._context.pipeline, active_holds)
+        return {name: limit for name, limit in limits.items() if limit > 0 and name not in held_processors}
+
+    def _is_unavailable(self, name: str) -> bool:
+        """Whether the processor's executor cannot start jobs now, so that an attempt would be wasted."""
+        return bool(self._context.unavailable.get(self._processors[name].executor))
+
+    def claim(self, tx: Transaction, running: Sequence[AttemptRow]) -> tuple[list[Claim], list[Event]]:
+        """Claim what may run beside the running attempts, by priority and date. Returns events to emit.
+
+        Pauses and holds are read in the same transaction. Holds each table that has work but has used up its
+        daily attempts.
+        """
         self._context.unavailable.update(
             {
                 name: executor.unavailable_reason or self._shortage.reason
                 for name, executor in self._executors.items()
             }
         )
-        with self._context.db.read() as tx:
-            closed = WindowReader(tx, self._context).closed()
-            limits = self._limits(tx, self._free_slots(tx), closed)
-            if not checks.runnable(tx, dict.fromkeys([*limits, *closed], 1)):
-                return 0
-        with self._context.db.write() as tx:
-            claims, incidents = self._claim(tx)
-        self._launch(claims)
-        self._context.emit_all([*(_started_event(claim) for claim in claims), *incidents])
-        return len(claims)
-
-    def _limits(self, tx: Transaction, free: FreeSlots, closed: Collection[str]) -> dict[str, int]:
-        """How many attempts of each processor may start, where any may: by slots, holds and windows."""
-        active_holds = holds.all_holds(tx)
-        if any(hold.kind in (holds.EVERYTHING, holds.WAREHOUSE) for hold in active_holds):
-            return {}
-        held_processors = hold_placement.held_processors(self._context.pipeline, active_holds)
-        limits = {
-            name: free.count(processor)
-            for name, processor in self._processors.items()
-            if not (name in held_processors or name in closed or self._is_unavailable(name))
-        }
-        return {name: limit for name, limit in limits.items() if limit > 0}
-
-    def _free_slots(self, tx: Transaction) -> FreeSlots:
-        return FreeSlots(self._context.pipeline, attempts.running(tx))
-
-    def _is_unavailable(self, name: str) -> bool:
-        """Whether the processor's executor cannot start jobs now, so that an attempt would be wasted."""
-        return bool(self._context.unavailable.get(self._processors[name].executor))
-
-    def _claim(self, tx: Transaction) -> tuple[list[_Claim], list[Event]]:
-        """Claim in the order of priority and date. Pauses and holds are read in the same transaction.
-
-        Holds each table that has work but has used up its daily attempts.
-        """
-        free, windows = self._free_slots(tx), WindowReader(tx, self._context)
+        free, windows = FreeSlots(self._context.pipeline, running), WindowReader(tx, self._context)
         closed = windows.closed()
-        # Dates that were about to start a job when a window closed become due, so that they show the reason.
-        dates.make_dates_due(tx, checks.clear_runnable_by(tx, closed), self._context.now())
+        if closed:
+            # Dates that were about to start a job when a window closed become due, and show the reason.
+            dates.make_dates_due(tx, checks.clear_runnable_by(tx, closed), self._context.now())
         limits = self._limits(tx, free, closed)
         limits_by_dates = {name: limit * self._processors[name].batch for name, limit in limits.items()}
         candidates = self._with_satisfied_needs(tx, self._with_fresh_evidence(tx, limits_by_dates))
+        if not candidates:
+            return [], []
         date_rows = dates.get_many(tx, [candidate.date for candidate in candidates])
-        claims: list[_Claim] = []
+        claims: list[Claim] = []
         table_budgets = budgets.table_budgets(tx, self._context)
         remaining: dict[str, float] = {table: budget.left for table, budget in table_budgets.items()}
         used_up: set[str] = set()
@@ -187,7 +179,7 @@ class Launcher:
         batch: Sequence[CheckRow],
         date_rows: Mapping[dt.date, DateRow],
         writer: int,
-    ) -> _Claim:
+    ) -> Claim:
         processor = self._processors[batch[0].processor]
         batch_dates = tuple(check.date for check in batch)
         attempt_id = attempts.claim(
@@ -204,12 +196,13 @@ class Launcher:
             ),
             self._context.now(),
         )
-        return _Claim(attempt_id, processor, batch_dates)
+        return Claim(attempt_id, processor, batch_dates)
 
     def _record_claims(
-        self, tx: Transaction, claims: Sequence[_Claim], date_rows: Mapping[dt.date, DateRow]
+        self, tx: Transaction, claims: Sequence[Claim], date_rows: Mapping[dt.date, DateRow]
     ) -> None:
         """Record on checks and dates which attempts run for them."""
+        attempts.cover(tx, {claim.attempt: claim.dates for claim in claims})
         checks.claim(
             tx, {claim.attempt: [(date, claim.processor.name) for date in claim.dates] for claim in claims}
         )
@@ -218,7 +211,8 @@ class Launcher:
             tx, [WaitStatus(row=row, waiting=WaitReason.ATTEMPT, due_at=row.due_at) for row in rows]
         )
 
-    def _launch(self, claims: Sequence[_Claim]) -> None:
+    def launch(self, claims: Sequence[Claim]) -> None:
+        """Start the jobs of claims that are committed."""
         jobs: dict[str, list[Job]] = defaultdict(list)
         unprepared: dict[int, JobResult] = {}
         for claim in claims:
@@ -231,6 +225,7 @@ class Launcher:
         for name, executor in self._executors.items():
             if jobs[name]:
                 executor.launch(jobs[name], self._record)
+        self._context.emit_all([_started_event(claim) for claim in claims])
 
     def _without_dates_file(self, error: OSError) -> JobResult:
         """The end of an attempt whose file of dates cannot be written. A shortage of this host costs none."""
@@ -243,7 +238,7 @@ class Launcher:
         with self._context.db.write() as tx:
             attempts.record_handles(tx, handles, self._context.now())
 
-    def _job(self, claim: _Claim) -> Job:
+    def _job(self, claim: Claim) -> Job:
         dates_file = self._write_dates_file(claim) if needs_dates_file(claim.processor) else None
         command = job_command(self._context.pipeline, claim.processor, claim.dates, dates_file)
         return Job(
@@ -257,7 +252,7 @@ class Launcher:
             resources=claim.processor.resources,
         )
 
-    def _write_dates_file(self, claim: _Claim) -> Path:
+    def _write_dates_file(self, claim: Claim) -> Path:
         path = self._context.dates_file(claim.attempt)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         with open(path, "w", encoding="utf-8", opener=private_opener) as file:
@@ -265,5 +260,5 @@ class Launcher:
         return path
 
 
-def _started_event(claim: _Claim) -> AttemptStarted:
+def _started_event(claim: Claim) -> AttemptStarted:
     return AttemptStarted(attempt=claim.attempt, processor=claim.processor.name, dates=claim.dates)

@@ -15,7 +15,7 @@ from backfilld.state.records import Actor, AttemptStatus, BackfillRow, DateRow, 
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.shared_dates import Ownership
-from backfilld.state.store import attempts, backfills, checks, dates, interests
+from backfilld.state.store import attempts, backfills, checks, dates, interests, sent_notifications
 from backfilld.state.store.checks import Pair
 from backfilld.state.store.database import Transaction
 
@@ -52,8 +52,12 @@ def forced_pairs(
     return forced
 
 
-def stop_if_too_many_failed(tx: Transaction, context: EngineContext, backfill: BackfillRow) -> list[Incident]:
-    """Stop a backfill of which `max_failures` dates have failed. Returns the incident, if it does."""
+def record_failure(tx: Transaction, context: EngineContext, backfill: BackfillRow) -> list[Incident]:
+    """After dates of a backfill have failed: stop it at `max_failures`. Returns the incident, if it does.
+
+    Where its end was sent already, as before a refresh, it is sent again.
+    """
+    sent_notifications.reset_end(tx, [backfill.id], context.now(), also_stuck=False)
     if backfill.max_failures is None or backfill.stopped_at is not None:
         return []
     failed = backfills.failed_dates(tx, backfill.id) - backfill.failures_baseline

@@ -17,9 +17,11 @@ from backfilld.daemon.engine.owning_backfills import read_last_owners
 from backfilld.daemon.engine.requeue import requeue
 from backfilld.daemon.engine.selected_processors import needed_now, selected_now
 from backfilld.daemon.events import DateMoved
+from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import CheckRow, DateRow, RunMode
 from backfilld.state.rules.gates import Fail, GateContext, decide
 from backfilld.state.rules.machine import Trigger
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.shared_dates import Ownership
 from backfilld.state.store import backfills, checks, failed_dates, transitions
 from backfilld.state.store.checks import CheckResult
@@ -48,17 +50,24 @@ def recheck(tx: Transaction, context: EngineContext) -> None:
 
 
 def update(
-    tx: Transaction, context: EngineContext, judged: Iterable[tuple[CheckRow, CheckResult]]
+    tx: Transaction,
+    context: EngineContext,
+    judged: Iterable[tuple[CheckRow, CheckResult]],
+    rows: Mapping[dt.date, DateRow],
 ) -> list[DateMoved]:
     """Requeue the failed dates whose missing output has just appeared.
 
-    Returns their moves. The caller emits them after the commit.
+    `rows` are those of the judged dates. Returns their moves. The caller emits them after the commit.
     """
     appeared: dict[dt.date, list[str]] = defaultdict(list)
     for check, result in judged:
         if result.judgement.verdict.satisfied and not (check.satisfied or check.verdict.satisfied):
             appeared[check.date].append(check.processor)
-    failed = failed_dates.among(tx, appeared) if appeared else []
+    failed = [
+        rows[date]
+        for date in appeared
+        if date in rows and rows[date].state == FAILED and rows[date].outcome != Outcome.CANCELLED
+    ]
     moves = []
     for row, names in _recovered(tx, context, failed, appeared):
         reason = f"{', '.join(names)} appeared"

@@ -27,7 +27,7 @@ from backfilld.state.store.database import Transaction
 
 def update(tx: Transaction, context: EngineContext, judged_dates: Collection[dt.date]) -> list[Incident]:
     """Update what the done ones of the judged dates are missing. Returns an incident for new regressions."""
-    before = date_marks.done_dates(tx, judged_dates)
+    before = date_marks.done_dates(tx, judged_dates) if judged_dates else {}
     if not before:
         return []
     checks_by_date, counts = checks.for_dates(tx, before), calendar_days.for_dates(tx, before)

@@ -13,7 +13,7 @@ from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import Trigger
 from backfilld.state.store import backfills, interests, sent_notifications, transitions
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.transitions import DateStatus, Transition
+from backfilld.state.store.transitions import DateStatus, Move, Transition
 
 
 def requeue(
@@ -43,7 +43,8 @@ def requeue(
     )
     owners = interests.owners(tx, chosen_dates).values()
     numbers = sorted({interest.backfill_id for of_date in owners for interest in of_date})
-    sent_notifications.reset_end(tx, numbers)
+    if actor != ACTOR:  # a refresh is no request of an operator: only its failure is sent
+        sent_notifications.reset_end(tx, numbers, now)
     lower_baselines(tx, numbers)
     return [requeued_event(row, trigger, actor=actor, reason=reason) for row in chosen]
 
@@ -60,7 +61,7 @@ def readmit(tx: Transaction, context: EngineContext, row: DateRow, reason: str) 
     now = context.now()
     transition = Transition(trigger=Trigger.READMIT, target=PENDING, reason=reason)
     status = DateStatus(waiting=WaitReason.ENGINE, due_at=now, entered_at=now)
-    transitions.move(tx, row, [transition], status, actor=ACTOR, now=now)
+    transitions.move(tx, [Move(row=row, steps=[transition], status=status)], actor=ACTOR, now=now)
     return requeued_event(row, Trigger.READMIT, actor=ACTOR, reason=reason)
 
 

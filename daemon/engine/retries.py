@@ -101,7 +101,7 @@ def _refusals(
     ended = [row for row in found.rows.values() if row.state in FINAL]
     cancelling = {} if how.processors else being_cancelled(tx, ended)
     off = single_processors.off_reasons(tx, context, [row.date for row in ended], how.processors)
-    only_failed = not (query.dates is not None or query.filtered or how.force or how.processors)
+    only_failed = not (query.names_dates or query.filtered or how.force or how.processors)
     refused: dict[dt.date, str] = dict.fromkeys(found.unmatched, UNMATCHED)
     for date in found.dates:
         row = found.rows.get(date)

@@ -71,12 +71,15 @@ class Sweeper:
         now = self._context.now()
         with self._context.db.read() as tx:
             oldest = date_marks.next_unchecked(tx)
-            if oldest is None or oldest > now - revalidate_within:
+            # Due is also what would be late at the next look.
+            late = now - revalidate_within + TICK_SECONDS
+            if oldest is None or oldest >= late:
                 return {}
             todo = due_work.due_queries(tx, now)
             if todo.held or todo.wanted:
                 return {}
-            rows = date_marks.unchecked_since(tx, now - revalidate_within * (1 - 1 / ROUNDS), BATCH)
+            early = max(late, now - revalidate_within * (1 - 1 / ROUNDS))
+            rows = date_marks.unchecked_since(tx, early, BATCH)
             due_checks = checks.for_dates(tx, [row.date for row in rows])
         return {row.date: due_checks[row.date].values() for row in rows}
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from backfilld.daemon.engine import upstream
@@ -60,24 +60,28 @@ def rewritten(tx: Transaction, pipeline: Pipeline, admitted: Iterable[DateRow]) 
 
 
 def mark_stale(
-    tx: Transaction, context: EngineContext, judged: Iterable[tuple[CheckRow, CheckResult]]
+    tx: Transaction,
+    context: EngineContext,
+    judged: Iterable[tuple[CheckRow, CheckResult]],
+    rows: Mapping[dt.date, DateRow],
 ) -> list[DateMoved]:
     """Mark dates that repairs among new verdicts make stale, and requeue those in a requested cascade.
 
-    Returns the moves of the requeued dates. The caller emits them after the commit.
+    `rows` are those of the judged dates. Returns the moves of the requeued dates. The caller emits them after
+    the commit.
     """
     repairs = sorted(_repairs(judged), key=lambda repair: (repair.date, repair.at))
     if not repairs:
         return []
     graph = upstream.needs_graph(tx, context.pipeline)
-    date_rows = dates.get_many(tx, {repair.date for repair in repairs})
     for repair in repairs:
         names_by_span: dict[Span, list[str]] = defaultdict(list)
         for name, span in graph.needed_by(repair.processor, repair.date):
             names_by_span[span].append(name)
         for span, names in names_by_span.items():
             date_marks.mark_stale(tx, repair.date, repair.processor, span, repair.at, names)
-    cascades = [row.date for row in date_rows.values() if row.cascades and row.state not in FINAL]
+    repaired = {repair.date for repair in repairs}.intersection(rows)
+    cascades = sorted(d for d in repaired if rows[d].cascades and rows[d].state not in FINAL)
     return [move for date in cascades for move in requeue_stale(tx, context, date, actor=ACTOR)]
 
 

@@ -18,6 +18,7 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.expectations.earlier_dates import window
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.needs import Need, NeedsGraph
@@ -30,7 +31,8 @@ Missing = tuple[dt.date, str]
 
 def needs_graph(tx: Transaction, pipeline: Pipeline) -> NeedsGraph:
     """The graph of needs, where the past begins on the first date that was ever enqueued."""
-    return pipeline.needs.starting(dates.first(tx))
+    needs = pipeline.needs
+    return needs.starting(dates.first(tx)) if needs.needs_past else needs
 
 
 class UpstreamReader:
@@ -263,7 +265,8 @@ def _first_between(sorted_dates: Sequence[dt.date], start: dt.date, end: dt.date
 def calendar_start(pipeline: Pipeline, graph: NeedsGraph, date: dt.date) -> dt.date:
     """The first date whose calendar must be known to handle `date` and those after it.
 
-    A volume compares with the dates of its window, and a need waits for those of its own.
+    A rule may compare with the days before, and a need waits for those of its window.
     """
-    volumes = (p.expect.volume.window(date)[0] for p in pipeline.processors.values() if p.expect.volume)
-    return min([date, *volumes, *(graph.start(need, date) for need in graph.all_earlier)])
+    days = max((p.expect.days_compared for p in pipeline.processors.values()), default=0)
+    compared = [window(date, days)[0]] if days else []
+    return min([date, *compared, *(graph.start(need, date) for need in graph.all_earlier)])

@@ -1,4 +1,4 @@
-"""The complete dates that a volume compares with: earlier verdicts, those of the same answer included."""
+"""The complete dates that rules compare with: earlier verdicts, those of the same answer included."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.evidence import EarlierDate, Evidence
+from backfilld.state.rules.expectations.earlier_dates import window
 from backfilld.state.rules.judge import Judgement
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import calendar_days, checks
@@ -27,7 +28,7 @@ class CompleteDates:
         self, processor: Processor, date: dt.date, judgement: Judgement | CheckRow, counts: Counts | None
     ) -> None:
         """Record a new verdict: only a complete date with rows is compared with."""
-        if processor.expect.volume is None:
+        if not processor.expect.days_compared:
             return
         self._rows[processor.name].pop(date, None)
         if judgement.verdict is Verdict.COMPLETE and judgement.rows:
@@ -38,10 +39,10 @@ class CompleteDates:
         self._rows[processor][date.date] = date
 
     def compared(self, processor: Processor, date: dt.date, evidence: Evidence) -> Evidence:
-        """The evidence of a date with the dates that its volume compares with."""
-        if processor.expect.volume is None:
+        """The evidence of a date with the dates that its rules compare with."""
+        if not processor.expect.days_compared:
             return evidence
-        first, last = processor.expect.volume.window(date)
+        first, last = window(date, processor.expect.days_compared)
         known = self._rows[processor.name]
         within = (dt.date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1))
         return replace(evidence, earlier=tuple(known[other] for other in within if other in known))
@@ -54,9 +55,9 @@ def stored(
     complete = CompleteDates()
     for name, dates in _dates_by_name(judged).items():
         processor = processors.get(name)
-        if processor is None or processor.expect.volume is None:
+        if processor is None or not processor.expect.days_compared:
             continue
-        first, last = processor.expect.volume.window(min(dates))[0], max(dates)
+        first, last = window(min(dates), processor.expect.days_compared)[0], max(dates)
         counts = calendar_days.between(tx, first, last)
         for date, rows in checks.complete_rows(tx, name, processor.table, first, last):
             complete.add(name, EarlierDate(date=date, rows=rows, counts=counts.get(date) or {}))

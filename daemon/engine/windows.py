@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache, partial
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.state.formatting import format_utc, pluralize
+from backfilld.state.formatting import format_duration, format_utc
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.closed_hours import Closed, Delay, delay, open_seconds
 from backfilld.state.store import attempts
@@ -31,7 +31,9 @@ class WindowReader:
         for name, windows in self._pipeline.windows_of.items():
             processor = self._pipeline.processors[name]
             if wait := self._delay(windows, seconds=0.0):
-                found[name] = Closed(f"window {wait.closure.window}: {_until(wait)}", wait.until)
+                found[name] = Closed(
+                    f"the window {wait.closure.window} is closed; {_until(wait)}", wait.until
+                )
             elif wait := self._delay(windows, seconds=self._usual_seconds(processor)):
                 found[name] = Closed(self._too_long(processor, wait), wait.until)
         return found
@@ -58,10 +60,10 @@ class WindowReader:
         return min(usual or 0.0, processor.timeout)
 
     def _too_long(self, processor: Processor, wait: Delay) -> str:
-        usual = pluralize(math.ceil(self._usual_seconds(processor) / 60), "minute")
+        usual = format_duration(self._usual_seconds(processor))
         closes = format_utc(wait.closure.start)
         why = f"closes at {closes}, and {processor.name} usually takes {usual}"
-        return f"window {wait.closure.window}: {why}; {_until(wait)}"
+        return f"the window {wait.closure.window} {why}; {_until(wait)}"
 
 
 def _until(wait: Delay) -> str:

@@ -6,13 +6,14 @@ A date behind an earlier date waits for what that one waits for, so the chain is
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.owning_backfills import read_owners
 from backfilld.daemon.engine.selected_processors import needed_now, selected_now, waited_for
 from backfilld.daemon.engine.upstream import Missing, UpstreamReader
+from backfilld.daemon.reports.missing_ranges import fill_command
 from backfilld.daemon.reports.remedies import helpful_command
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import CheckRow, DateRow, HoldRow
@@ -59,6 +60,8 @@ class CauseReader:
         self._by_hold = held_by_operator(active_holds)
         self._upstream = UpstreamReader(tx, context)
         self._causes: dict[Missing, Cause] = {}
+        self._ahead: dict[dt.date, Collection[str]] = {}
+        """The processors of the states that a waiting date has not passed."""
         self._blockers = self._read_blockers(rows)
 
     def cause(self, row: DateRow) -> Cause:
@@ -78,20 +81,21 @@ class CauseReader:
 
     def _held(self, row: DateRow) -> Cause:
         """The hold, with the command that releases it where it does not end by itself."""
-        hold = next((h for h in self._holds if h.reason == row.waiting_text and h.until is None), None)
+        hold = next((h for h in self._holds if h.text == row.waiting_text and h.until is None), None)
         command = f"; backfilld release {hold.kind} {hold.key}" if hold and hold.key else ""
         return Cause(f"{row.waiting_text}{command}", hold is not None)
 
     def _behind(self, row: DateRow) -> Cause:
         """The cause of the date that blocks this one. A chain of blocked dates is read from its end."""
         blocker = first = self._blocker(row)
-        chain: list[Missing] = []
-        while blocker is not None and blocker not in self._causes:
-            chain.append(blocker)
-            blocking = dates.get(self._tx, blocker[0])
-            blocker = self._blocker(blocking) if blocking is not None else None
-        for missing in reversed(chain):
-            self._causes[missing] = self._missing(*missing)
+        chain: list[tuple[Missing, dt.date]] = []
+        waiting: DateRow | None = row
+        while waiting is not None and blocker is not None and blocker not in self._causes:
+            chain.append((blocker, waiting.date))
+            waiting = dates.get(self._tx, blocker[0])
+            blocker = self._blocker(waiting) if waiting is not None else None
+        for missing, blocked_date in reversed(chain):
+            self._causes[missing] = self._missing(*missing, blocked_date)
         return self._causes[first] if first else Cause("", needs_operator=False)
 
     def _blocker(self, row: DateRow) -> Missing | None:
@@ -125,11 +129,14 @@ class CauseReader:
         for other in (stage, *pipeline.stages[self._context.machine.after(stage, day) :][:1]):
             here = waited_for(other.processors, selected, needed)
             if missing := self._upstream.missing_of(here, day, stored):
+                ahead = [p for later in pipeline.stages[stage.index :] for p in later.processors]
+                expected = [p for p in waited_for(ahead, selected, needed) if pipeline.expects(p, day)]
+                self._ahead[row.date] = [processor.name for processor in expected]
                 return min(missing.values())
         return None
 
-    def _missing(self, date: dt.date, processor: str) -> Cause:
-        """Why an earlier date is not satisfied. Only a live one is filled by itself."""
+    def _missing(self, date: dt.date, processor: str, blocked_date: dt.date) -> Cause:
+        """Why a date that `blocked_date` needs is not satisfied. Only a live one is filled by itself."""
         by_name = checks.for_dates(self._tx, [date])[date]
         row, check = dates.get(self._tx, date), by_name.get(processor)
         shown = f"{processor} is {check.verdict if check else 'unknown'}"
@@ -139,11 +146,11 @@ class CauseReader:
             unsatisfied = {name: c.verdict for name, c in by_name.items() if not c.satisfied}
             command = helpful_command(date, row.outcome, unsatisfied)
             return Cause(f"blocked by {date}, which failed: {row.reason}; {command}", needs_operator=True)
-        if row is None:
-            text = f"blocked by {date}, which was never enqueued: {shown}; backfilld enqueue {date}"
-            return Cause(text, self._is_decided(processor, by_name))
-        if row.state == DONE:
-            text = f"blocked by {date}, which is done, but {shown}; backfilld retry {date}"
+        if row is None or row.state == DONE:
+            names, graph = self._ahead[blocked_date], self._upstream.graph
+            command = fill_command(self._tx, self._context, graph, names, blocked_date)
+            state = "was never enqueued:" if row is None else "is done, but"
+            text = f"blocked by {date}, which {state} {shown}; {command or f'backfilld enqueue {date}'}"
             return Cause(text, self._is_decided(processor, by_name))
         inner = self.cause(row)
         if row.waiting == WaitReason.EARLIER_DATE and inner.text:
@@ -170,11 +177,8 @@ def held_by_operator(active_holds: Sequence[HoldRow]) -> dict[WaitReason, str]:
     """The waits that a hold makes last until an operator ends it, with the sentence of that hold."""
     found: dict[WaitReason, str] = {}
     for hold in active_holds:
-        reason = f": {hold.reason}" if hold.reason else ""
         if hold.kind == holds.EVERYTHING and hold.until is None:
-            text = f"everything is paused by {hold.actor}{reason}; backfilld resume"
-            found |= dict.fromkeys(_UNDER_PAUSE, text)
+            found |= dict.fromkeys(_UNDER_PAUSE, f"{hold.text}; backfilld resume")
         if hold.kind == holds.WAREHOUSE and hold.until is None:
-            text = f"the warehouse is held by {hold.actor}{reason}; backfilld release warehouse"
-            found |= dict.fromkeys(_UNDER_WAREHOUSE_HOLD, text)
+            found |= dict.fromkeys(_UNDER_WAREHOUSE_HOLD, f"{hold.text}; backfilld release warehouse")
     return found

@@ -215,7 +215,7 @@ def _stuck_on(by_kind: Mapping[str, HoldRow], waits: Mapping[WaitReason, int]) -
         return "behind an earlier date that is not satisfied"
     hold = by_kind.get("processor") or by_kind.get("table")
     behind = ", or behind one that is" if behind_earlier else ""
-    return f"held{behind}{f': {hold.reason}' if hold else ''}"
+    return f"held{behind}{f': {hold.text}' if hold else ''}"
 
 
 def _rate(pace: Pace, now: float) -> tuple[float | None, str]:

@@ -88,7 +88,8 @@ def quality(
 
 
 def _has_quality_rules(processor: Processor) -> bool:
-    return processor.expect.quality is not None or processor.expect.filled is not None
+    expect = processor.expect
+    return any((expect.quality, expect.filled, expect.change, expect.no_rows))
 
 
 def _processor(pipeline: Pipeline, processor: Processor, snapshot: Snapshot) -> ProcessorQuality:
@@ -124,7 +125,7 @@ def _dates(processor: Processor, snapshot: Snapshot) -> Iterator[tuple[dt.date, 
             continue
         check = snapshot.checks[day.date][processor.name]
         below, empty_counts = _below(evidence), {name: n for name, n in evidence.empty_counts.items() if n}
-        if below or empty_counts or check.verdict is Verdict.UNKNOWN:
+        if below or empty_counts or check.verdict in (Verdict.DEGRADED, Verdict.UNKNOWN):
             quality_of_date = DateQuality(
                 rows=evidence.rows,
                 below=below,

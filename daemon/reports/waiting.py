@@ -81,7 +81,7 @@ def with_pause(tx: Transaction, rows: Sequence[DateRow]) -> list[DateRow]:
 def _sentence(context: WaitContext, row: DateRow) -> str:
     everything = context.hold(holds.EVERYTHING)
     if everything is not None and row.waiting in _STOPPED_BY_PAUSE:
-        return f"everything is paused by {everything.actor}{_because(everything.reason)}"
+        return f"{everything.text}; backfilld resume"
     describe = _DESCRIBERS.get(row.waiting)
     described = describe(context, row, context.checks.get(row.date, {})) if describe else row.waiting_text
     return described or "the engine's next turn"
@@ -105,8 +105,9 @@ def _warehouse_hold(context: WaitContext) -> str:
     hold = context.hold(holds.WAREHOUSE)
     if hold is None:
         return ""
-    again = f", asked again at {format_utc(hold.until)}" if hold.until is not None else ""
-    return f"the warehouse: {hold.reason}{again}"
+    if hold.until is None:
+        return f"{hold.text}; backfilld release warehouse"
+    return f"{hold.text}; it is queried again at {format_utc(hold.until)}"
 
 
 def _attempt(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -> str:

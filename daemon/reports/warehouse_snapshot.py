@@ -21,6 +21,7 @@ from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, RunMode
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
+from backfilld.state.rules.expectations.earlier_dates import window
 from backfilld.state.rules.gates import Advance, Decision, Fail, GateContext, Wait, WaitReason, decide
 from backfilld.state.rules.judge import Judgement, judge
 from backfilld.state.rules.verdict import Verdict
@@ -178,8 +179,8 @@ def _wanted(pipeline: Pipeline, days: Mapping[dt.date, Day], start: dt.date) -> 
     graph = pipeline.needs.starting(start)
     for processor in pipeline.processors.values():
         expected = {date for date, day in days.items() if date >= start and pipeline.expects(processor, day)}
-        volume = processor.expect.volume
-        compared_from = volume.window(start)[0] if volume else start
+        days_compared = processor.expect.days_compared
+        compared_from = window(start, days_compared)[0] if days_compared else start
         windows = [(processor.name, compared_from)]
         for need in graph.earlier([processor.name]) if expected else ():
             earliest = graph.start(need, min(expected))

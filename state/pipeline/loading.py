@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from backfilld.state.errors import UserError
 from backfilld.state.pipeline.adapters import Adapters
 from backfilld.state.pipeline.days_settings import read_date_files
 from backfilld.state.pipeline.jobs import JobSettings
+from backfilld.state.pipeline.partial_checks import remaining_problems
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.semantic_checks import Location, key_path, lookup, validate
 
@@ -51,18 +53,19 @@ def parse(data: dict[str, Any], path: Path, *, adapters: Adapters) -> Pipeline:
     Raises:
         PipelineError: it says something impossible.
     """
+    problems = []
     if "path" in data:
-        raise PipelineError(path, ["top level: unknown key 'path'; the lake's belongs under [warehouse]"])
+        problems.append("top level: unknown key 'path'; the lake's belongs under [warehouse]")
     calendar, unreadable = read_date_files(data.get("calendar"), path.absolute().parent)
-    if unreadable:
-        raise PipelineError(path, unreadable)
     data = {**data, "calendar": calendar} if calendar is not None else data
+    tables = {**_with_defaults(data), "path": path.absolute()}
+    parse_tables = partial(Pipeline.model_validate, context=adapters)
     try:
-        tables = {**_with_defaults(data), "path": path.absolute()}
-        pipeline = Pipeline.model_validate(tables, context=adapters)
+        pipeline = parse_tables(tables)
     except ValidationError as error:
-        raise PipelineError(path, _complaints(error, data)) from error
-    if problems := list(validate(pipeline)):
+        remaining = remaining_problems(tables, error, parse_tables)
+        raise PipelineError(path, [*problems, *unreadable, *_complaints(error, data), *remaining]) from error
+    if problems := [*problems, *unreadable, *validate(pipeline)]:
         raise PipelineError(path, problems)
     return pipeline
 

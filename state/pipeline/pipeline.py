@@ -52,7 +52,7 @@ class EngineSettings(StrictModel):
     """The longest that the query after a successful job waits for further queries, where its date has other
     jobs to run: one query then serves several jobs."""
     revalidate_within: Duration = 7 * 86400.0
-    """The period in which every done date is validated again; `"0s"`: never."""
+    """The period in which every done date is validated again, at most 200 dates a minute; `"0s"`: never."""
     log_retention: Duration = 0.0
     """How long a job's log is kept after its last line; `"0s"`: without limit."""
     max_log_bytes: Size = Field(default=10**9, ge=1000)

@@ -240,7 +240,7 @@ def _expectation_problems(pipeline: Pipeline) -> Iterator[str]:
         for processor in stage.processors:
             where = f"phase[{stage.phase.name}].processor[{processor.name}].expect"
             if processor.expect.count_names and not pipeline.seasons.counted:
-                yield f"{where}: rows_per and distinct need a calendar with query or file; use rows"
+                yield f"{where}: rows_per, distinct and per need a calendar with query or file; use rows"
             if processor.expect.ramp and not pipeline.calendar.season:
                 yield f"{where}.ramp: counts days of a season; add [[calendar.season]]"
             yield from _partition_problems(where, processor, pipeline)
@@ -266,7 +266,7 @@ def _sql_problems(pipeline: Pipeline) -> Iterator[str]:
             where = f"phase[{phase.name}].processor[{processor.name}].expect"
             for key, rule in processor.expect.rules.items():
                 for name, text in rule.sql_texts().items():
-                    texts[".".join(filter(None, (where, key, name)))] = text
+                    texts[f"{where}.{key}.{name}".rstrip(".").replace(".[", "[")] = text
     for key, text in texts.items():
         if text and (problem := pipeline.warehouse.sql_problem(text)):
             yield f"{key}: {problem}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from backfilld.state.suggestions import did_you_mean
+from backfilld.state.suggestions import did_you_mean, nearest_name
 
 
 class StrictModel(BaseModel):
@@ -20,18 +21,37 @@ class StrictModel(BaseModel):
         """The known keys, as they are written in the file."""
         return [field.alias or name for name, field in cls.model_fields.items()]
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _refuse_unknown_keys(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            known = cls.known_keys()
-            unknown = [key for key in data if key not in known]
-            if unknown:
-                raise PydanticCustomError(
-                    "unknown_key", "{message}", {"key": str(unknown[0]), "message": cls._unknown(unknown[0])}
+    def _refuse_unknown_keys(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Refuse unknown keys together with all other mistakes of the table.
+
+        The value of a misspelt key is validated as that of the nearest key, which is then not missing too.
+        """
+        known = cls.known_keys()
+        unknown = [key for key in data if key not in known] if isinstance(data, dict) else []
+        if not unknown:
+            return validate(data)
+        errors = [
+            InitErrorDetails(type=_error("unknown_key", cls._unknown(key), {"key": str(key)}), input=data)
+            for key in unknown
+        ]
+        meant = {nearest: data[key] for key in unknown if (nearest := nearest_name(str(key), known))}
+        try:
+            validate({**meant, **{key: data[key] for key in data if key in known}})
+        except ValidationError as error:
+            errors += [
+                InitErrorDetails(
+                    type=_error(e["type"], e["msg"], e.get("ctx", {})), loc=e["loc"], input=e["input"]
                 )
-        return data
+                for e in error.errors(include_url=False)
+            ]
+        raise ValidationError.from_exception_data(cls.__name__, errors)
 
     @classmethod
     def _unknown(cls, key: object) -> str:
         return f"unknown key '{key}'; {did_you_mean(str(key), cls.known_keys())}"
+
+
+def _error(kind: str, message: str, context: Mapping[str, Any]) -> PydanticCustomError:
+    return PydanticCustomError(kind, "{message}", {**context, "message": message})

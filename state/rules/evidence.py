@@ -13,6 +13,7 @@ from backfilld.state.rules.expectations.figures import (
     EmptyValues,
     GroupCounts,
     KeyCounts,
+    OffendingRows,
     PassingRows,
 )
 
@@ -56,8 +57,14 @@ class Evidence:
     """The sizes of the groups of a date that has rows."""
     keys: KeyCounts | None = None
     """The keys of a date that has rows, against those of another table."""
+    offending: OffendingRows | None = None
+    """The rows that the SQL of `no_rows` finds."""
     earlier: tuple[EarlierDate, ...] = ()
-    """The complete dates before, by earlier verdicts, which a volume compares with."""
+    """The complete dates before, by earlier verdicts, which rules compare with."""
+    measures: Mapping[str, float | None] = field(default_factory=dict)
+    """The measures of a date that has rows, by their SQL; None for NULL."""
+    measures_before: Mapping[dt.date, Mapping[str, float | None]] = field(default_factory=dict)
+    """The measures of the days before that have rows, complete or not."""
     reference: int | None = None
     """The rows of the table that a ratio measures against."""
     closed: HistoryRun | None = None

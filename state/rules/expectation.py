@@ -15,10 +15,12 @@ from pydantic import Field
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
+from backfilld.state.rules.expectations.change import Change
 from backfilld.state.rules.expectations.distinct import Distinct
 from backfilld.state.rules.expectations.figures import Aggregate
 from backfilld.state.rules.expectations.filled import Filled
 from backfilld.state.rules.expectations.keys import Keys
+from backfilld.state.rules.expectations.no_rows import NoRows
 from backfilld.state.rules.expectations.quality import Quality
 from backfilld.state.rules.expectations.ramp import Ramp
 from backfilld.state.rules.expectations.ratio import Ratio
@@ -48,10 +50,14 @@ class Expectation(StrictModel):
     """How many rows each group has."""
     volume: Volume | None = None
     """Rows relative to the median of the complete dates before."""
+    change: Change | None = None
+    """Measures relative to their medians on the complete dates before."""
     quality: Quality | None = None
     """A condition that enough rows must hold."""
     filled: Filled | None = None
     """Columns that must not be empty."""
+    no_rows: NoRows | None = None
+    """SQL with `@date` that must find nothing."""
     ramp: Ramp | None = None
     """Looser bounds for a season's first days."""
     empty: Literal["partition"] | None = None
@@ -79,6 +85,11 @@ class Expectation(StrictModel):
         """The rules that hold on a day: a step of the ramp replaces those that bound the rows."""
         ramped = self.ramp is not None and self.ramp.step(day) is not None
         return (rule for rule in self.rules.values() if not (ramped and isinstance(rule, RowBound)))
+
+    @cached_property
+    def days_compared(self) -> int:
+        """How many days before a date its rules compare with; 0 where they compare with none."""
+        return max((rule.days_compared() for rule in self.rules.values()), default=0)
 
     @cached_property
     def reference(self) -> str | None:

@@ -123,8 +123,7 @@ def _judge_rules(evidence: Evidence, expectation: Expectation, day: Day, context
     elif verdict is Verdict.NEVER_RAN:
         verdict, reason = _explain_absence(evidence, context, allowed)
         if evidence.has_partition and verdict in (Verdict.NEVER_RAN, Verdict.NO_DATA):
-            empty = Verdict.COMPLETE, "no rows, and the partition exists"
-            verdict, reason = _after_rewrite(evidence, context, empty)
+            verdict, reason = _after_rewrite(evidence, context, _judge_empty(evidence, expectation, day))
     else:
         verdict, reason = _after_rewrite(evidence, context, (verdict, reason))
     return Judgement(verdict=verdict, rows=evidence.rows, expected=str(allowed), reason=reason)
@@ -183,6 +182,13 @@ def _judge_rows(evidence: Evidence, expectation: Expectation, day: Day, allowed:
     # A rule that cannot be judged hides no rule that is broken.
     findings.sort(key=lambda finding: finding[0] is Verdict.UNKNOWN)
     return findings[0] if findings else (Verdict.COMPLETE, expectation.unjudged(evidence, day))
+
+
+def _judge_empty(evidence: Evidence, expectation: Expectation, day: Day) -> Finding:
+    """The verdict of a partition that exists and has no rows, by the rules that concern it."""
+    findings = (rule.check_empty(evidence, day) for rule in expectation.rules_on(day))
+    complete = Verdict.COMPLETE, "no rows, and the partition exists"
+    return next((finding for finding in findings if finding), complete)
 
 
 def _floor(allowed: Range) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
@@ -50,7 +50,7 @@ class NeedsGraph:
 
     def starting(self, first: dt.date | None) -> NeedsGraph:
         """The same graph where `past` begins at `first`, the first date that is known; None: at no date."""
-        return _starting(self, first) if self._needs_past else self
+        return _starting(self, first) if self.needs_past else self
 
     def resolved(self, first: dt.date | None) -> NeedsGraph:
         """A new graph where `past` begins at `first`."""
@@ -62,7 +62,8 @@ class NeedsGraph:
         return NeedsGraph(needs, self._calendar)
 
     @cached_property
-    def _needs_past(self) -> bool:
+    def needs_past(self) -> bool:
+        """Whether a need reaches back to the first date that is known."""
         return any(need.lookback == "past" for need in self.all_earlier)
 
     def direct(self, processor: str) -> tuple[Need, ...]:
@@ -107,6 +108,32 @@ class NeedsGraph:
     def downstream(self, processors: Iterable[str]) -> set[str]:
         """What needs one of these processors, on any date, directly or through another; without them."""
         return closure(processors, lambda name: (other for other, _ in self._needed_by.get(name, ())))
+
+    def missing_upstream(
+        self, processors: Collection[str], date: dt.date, is_missing: Callable[[str, dt.date], bool]
+    ) -> dict[str, set[dt.date]]:
+        """The missing dates that a date of processors needs, directly or through others, by processor.
+
+        `is_missing` tells whether an output is missing. Only the needs of missing outputs are followed. A
+        need of a processor's own dates by a number of days has no beginning and is followed once.
+        """
+        found: dict[str, set[dt.date]] = defaultdict(set)
+        for name in reversed(self._needs):
+            first = {date} if name in processors else set()
+            for need in sorted(self._needs[name], key=lambda need: name not in need.of):
+                window = self._window(need, sorted(first | found[name]))
+                for upstream in need.of:
+                    found[upstream] |= {day for day in window if is_missing(upstream, day)}
+        return {name: dates for name, dates in found.items() if dates}
+
+    def _window(self, need: Need, sorted_dates: Sequence[dt.date]) -> list[dt.date]:
+        """The dates that a need of some dates includes, oldest first."""
+        window: list[dt.date] = []
+        for date in sorted_dates:
+            last = date.toordinal() - (not need.same_date)
+            first = max(self.start(need, date).toordinal(), window[-1].toordinal() + 1 if window else 0)
+            window += map(dt.date.fromordinal, range(first, last + 1))
+        return window
 
     def computed_over_dates(self) -> set[str]:
         """The processors that an earlier date may make stale: with a need of one, or downstream of such."""

@@ -69,5 +69,5 @@ def _runs(owner: BackfillRow) -> bool:
 
 def _pause(owner: BackfillRow) -> str:
     if owner.stopped_at is not None:
-        return f"backfill {owner.id} is stopped: {owner.stop_reason}"
-    return f"backfill {owner.id} is paused"
+        return f"backfill {owner.id} is stopped: {owner.stop_reason}; backfilld resume {owner.id}"
+    return f"backfill {owner.id} is paused; backfilld resume {owner.id}"

@@ -5,6 +5,7 @@ A damage is known by its figures alone, so it costs no query. Where a figure was
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
@@ -14,6 +15,9 @@ from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.expectations.figures import GroupCounts, KeyCounts
 
 _Scale = Callable[[int], int]
+
+_IS_ADDITIVE = re.compile(r"\s*(SUM|COUNT)\s*\((?!\s*DISTINCT\b)", re.IGNORECASE)
+"""Measures that are proportional to the rows."""
 
 LOSSES = (5, 10, 20, 30, 50)
 """The shares of rows that are lost, in percent."""
@@ -65,6 +69,7 @@ def _unit_lost(evidence: Evidence, units: int) -> Evidence:
         empty_counts={column: count - count // units for column, count in evidence.empty_counts.items()},
         groups=replace(groups, groups=left(groups.groups)) if groups else None,
         keys=_keys_left(evidence.keys, left),
+        measures=_scaled_measures(evidence, 1 - 1 / units),
     )
 
 
@@ -80,6 +85,7 @@ def _fewer(evidence: Evidence, lost: int, expect: Expectation) -> Evidence:
         rows=rows,
         distinct={column: min(count, rows) for column, count in evidence.distinct.items()},
         keys=_keys_left(evidence.keys, lambda keys: min(keys, rows)),
+        measures=_scaled_measures(evidence, rows / evidence.rows),
         distinct_keys=_if_known(evidence.distinct_keys, scaled),
         passing_rows=_if_known(evidence.passing_rows, scaled),
         empty_counts={column: scaled(count) for column, count in evidence.empty_counts.items()},
@@ -101,6 +107,7 @@ def _more(evidence: Evidence, more: int, expect: Expectation, *, each: bool) -> 
         passing_rows=_if_known(evidence.passing_rows, scaled),
         empty_counts={column: scaled(count) for column, count in evidence.empty_counts.items()},
         groups=groups,
+        measures=_scaled_measures(evidence, rows / evidence.rows),
     )
 
 
@@ -142,6 +149,14 @@ def _emptied(evidence: Evidence, expect: Expectation) -> Iterator[Evidence]:
             if expect.keys and column in expect.keys.columns
             else evidence.keys,
         )
+
+
+def _scaled_measures(evidence: Evidence, share: float) -> Mapping[str, float | None]:
+    """The measures after rows were lost or doubled: sums and counts change with them, others stay."""
+    return {
+        of: value * share if value is not None and _IS_ADDITIVE.match(of) else value
+        for of, value in evidence.measures.items()
+    }
 
 
 def _keys_left(keys: KeyCounts | None, left: _Scale) -> KeyCounts | None:

@@ -13,6 +13,7 @@ from backfilld.state.records import CheckRow
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.schema import ENDED_WELL, attempt_dates, attempts
+from backfilld.state.store.statements import execute
 
 NOT_THERE = (Verdict.NEVER_RAN, Verdict.NO_DATA, Verdict.FAILED, Verdict.RUNNING, Verdict.UNKNOWN)
 """Verdicts that a later query of the same request may replace: output can appear late."""
@@ -70,7 +71,7 @@ def record(tx: Connection, results: Iterable[tuple[CheckRow, CheckResult]]) -> N
         if _follows_attempt(check)
     ]
     if values:
-        tx.execute(_RECORD, values)
+        execute(tx, _RECORD, values)
 
 
 def _follows_attempt(check: CheckRow) -> bool:

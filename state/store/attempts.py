@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
@@ -15,6 +15,7 @@ from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
 from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.store import row_mappers
 from backfilld.state.store.schema import ENDED_WELL, IS_RUNNING, attempt_dates, attempts
+from backfilld.state.store.statements import execute, fetch
 
 
 class Busy(BackfilldError):
@@ -89,7 +90,7 @@ class AttemptEnd:
 
 
 def claim(tx: Connection, wanted: Claim, now: float) -> int:
-    """Insert a running attempt and return its id.
+    """Insert a running attempt and return its id. `cover` adds its dates.
 
     Raises:
         PhaseBusy: an attempt of this sequential phase is running.
@@ -116,16 +117,21 @@ def claim(tx: Connection, wanted: Claim, now: float) -> int:
                 raise rule(str(error.orig)) from error
         raise
     (number,) = result.inserted_primary_key or (0,)
-    covered = [{"attempt_id": number, "date": date} for date in wanted.dates]
-    tx.execute(_COVER, covered)
     return int(number)
+
+
+def cover(tx: Connection, dates: Mapping[int, Iterable[dt.date]]) -> None:
+    """Insert which dates new attempts cover."""
+    values = [{"attempt_id": number, "date": date} for number, covered in dates.items() for date in covered]
+    if values:
+        execute(tx, _COVER, values)
 
 
 def record_handles(tx: Connection, handles: Mapping[int, str], now: float) -> None:
     """Note how to find the jobs again, and when they began."""
     values = [{"_id": number, "_handle": handle, "_now": now} for number, handle in handles.items()]
     if values:
-        tx.execute(_RECORD, values)
+        execute(tx, _RECORD, values)
 
 
 def mark_stopping(tx: Connection, numbers: Collection[int], why: AttemptStatus) -> None:
@@ -144,7 +150,7 @@ def close(tx: Connection, endings: Mapping[int, AttemptEnd]) -> list[int]:
     open_ones = [row.id for row in running(tx) if row.id in endings]
     values = [{**_ended(endings[number]), "_id": number} for number in open_ones]
     if values:
-        tx.execute(_CLOSE, values)
+        execute(tx, _CLOSE, values)
     return open_ones
 
 
@@ -161,7 +167,7 @@ def get(tx: Connection, number: int) -> AttemptRow | None:
 
 def running(tx: Connection) -> list[AttemptRow]:
     """All attempts under way, oldest first."""
-    return sorted((row_mappers.attempt(row) for row in tx.execute(_RUNNING)), key=lambda row: row.id)
+    return sorted((row_mappers.attempt(row) for row in fetch(tx, _RUNNING)), key=lambda row: row.id)
 
 
 def reassign(tx: Connection, leads: Mapping[int, int]) -> None:
@@ -174,7 +180,7 @@ def reassign(tx: Connection, leads: Mapping[int, int]) -> None:
 def covered(tx: Connection, numbers: Collection[int]) -> dict[int, list[dt.date]]:
     """The dates that each of some attempts covers, in order."""
     found: dict[int, list[dt.date]] = {number: [] for number in numbers}
-    for row in tx.execute(_COVERED, {"_ids": list(numbers)}):
+    for row in fetch(tx, _COVERED, {"_ids": list(numbers)}):
         found[row.attempt_id].append(row.date)
     return found
 

@@ -15,6 +15,7 @@ from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import row_mappers
 from backfilld.state.store.date_scope import EVERYTHING, TAKEN, DateScope
 from backfilld.state.store.schema import IS_RUNNING, IS_WANTED, attempts, backfill_dates, backfills, dates
+from backfilld.state.store.statements import fetch
 
 _SOME = select(backfills).where(backfills.c.id.in_(bindparam("_ids", expanding=True)))
 _DATES = (
@@ -109,7 +110,8 @@ def page(tx: Connection, *, below: int | None, limit: int, live: bool | None = N
 
 def get_many(tx: Connection, numbers: Sequence[int]) -> dict[int, BackfillRow]:
     """Backfills by id."""
-    return {row.id: row_mappers.backfill(row) for row in tx.execute(_SOME, {"_ids": list(numbers)})}
+    rows = fetch(tx, _SOME, {"_ids": list(numbers)}) if numbers else ()
+    return {row.id: row_mappers.backfill(row) for row in rows}
 
 
 def change(tx: Connection, number: int, values: dict[str, object]) -> None:

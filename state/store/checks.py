@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
@@ -30,7 +31,7 @@ from backfilld.state.store import row_mappers
 from backfilld.state.store.dates import IMMEDIATELY, make_dates_due
 from backfilld.state.store.interests import wanted_dates
 from backfilld.state.store.schema import IS_RUNNABLE, checks, dates
-from backfilld.state.store.statements import select_by_dates, upsert
+from backfilld.state.store.statements import execute, fetch, select_by_dates, upsert
 
 Pair = tuple[dt.date, str]
 """A date and a processor."""
@@ -162,14 +163,14 @@ def request_check(tx: Connection, pairs: Iterable[Pair], at: float, *, evaluated
 def _request(tx: Connection, requests: Mapping[Pair, float], *, evaluated: bool = False) -> None:
     values = [{"_date": date, "_processor": name, "_at": at} for (date, name), at in requests.items()]
     if values:
-        tx.execute(_REQUEST, values)
+        execute(tx, _REQUEST, values)
     if not evaluated:
         make_dates_due(tx, sorted({date for date, _ in requests}), IMMEDIATELY)
 
 
 def due_checks(tx: Connection, now: float, limit: int) -> list[CheckRow]:
     """The checks whose query is due, oldest date first."""
-    return [row_mappers.check(row) for row in tx.execute(_DUE_CHECKS, {"_now": now, "_limit": limit})]
+    return [row_mappers.check(row) for row in fetch(tx, _DUE_CHECKS, {"_now": now, "_limit": limit})]
 
 
 def batch_is_full(tx: Connection, now: float, most: int) -> bool:
@@ -186,7 +187,7 @@ def save(tx: Connection, answers: Collection[CheckResult]) -> set[Pair]:
     known = {(row.date, row.processor): row for row in rows}
     kept = [answer for answer in answers if _is_current(answer, known.get((answer.date, answer.processor)))]
     if kept:
-        tx.execute(_SAVE, [_saved(answer) for answer in kept])
+        execute(tx, _SAVE, [_saved(answer) for answer in kept])
     return {(answer.date, answer.processor) for answer in kept}
 
 
@@ -225,7 +226,7 @@ def set_satisfied(tx: Connection, pairs: Iterable[Pair]) -> None:
     """Count complete checks as satisfied that no job of the request may rewrite: nothing is owed."""
     values = _pairs(pairs)
     if values:
-        tx.execute(_SET_SATISFIED, values)
+        execute(tx, _SET_SATISFIED, values)
 
 
 def set_mode(tx: Connection, pairs: Iterable[Pair], mode: RunMode) -> None:
@@ -257,14 +258,14 @@ def set_runnable(tx: Connection, pairs: Iterable[Pair]) -> None:
     """Let pairs start when there is a free slot."""
     values = _pairs(pairs)
     if values:
-        tx.execute(_SET_RUNNABLE, values)
+        execute(tx, _SET_RUNNABLE, values)
 
 
 def clear_runnable(tx: Connection, pairs: Iterable[Pair]) -> None:
     """Keep pairs from starting."""
     values = _pairs(pairs)
     if values:
-        tx.execute(_CLEAR_RUNNABLE, values)
+        execute(tx, _CLEAR_RUNNABLE, values)
 
 
 def clear_runnable_of(tx: Connection, backfill_id: int) -> None:
@@ -296,7 +297,7 @@ def runnable(tx: Connection, limits: Mapping[str, int]) -> list[CheckRow]:
     values: dict[str, object] = {}
     for number, (name, limit) in enumerate(wanted):
         values |= {f"_processor{number}": name, f"_limit{number}": limit}
-    found = [row_mappers.check(row) for row in tx.execute(_runnable(len(wanted)), values)]
+    found = [row_mappers.check(row) for row in fetch(tx, _runnable(len(wanted)), values)]
     return sorted(found, key=lambda row: (-row.priority, row.date))
 
 
@@ -320,22 +321,30 @@ def claim(tx: Connection, taken: Mapping[int, Iterable[Pair]]) -> None:
     """Record which attempt runs for which pairs."""
     values = [one for number, pairs in taken.items() for one in _pairs(pairs, _attempt=number)]
     if values:
-        tx.execute(_CLAIM, values)
+        execute(tx, _CLAIM, values)
 
 
-def release(tx: Connection, results: Sequence[AttemptResult]) -> None:
-    """Record that attempts ended, and request a check of each pair."""
+def release(
+    tx: Connection, results: Sequence[AttemptResult], also: Mapping[Pair, float] = MappingProxyType({})
+) -> None:
+    """Record that attempts ended, and request a check of each pair, and of those in `also` at their times."""
     alike: dict[tuple[str, ...], list[dict[str, object]]] = defaultdict(list)
     for result in results:
         columns = {f"_{name}": value for name, value in result.values.items()}
-        alike[tuple(result.values)] += _pairs([result.pair], _attempt=result.attempt, **columns)
+        columns |= {"_attempt": result.attempt, "_at": result.query_due_at}
+        alike[tuple(result.values)] += _pairs([result.pair], **columns)
     for names, values in alike.items():
-        tx.execute(_release(names), values)
-    _request(tx, {result.pair: result.query_due_at for result in results})
+        execute(tx, _release(names), values)
+    _request(tx, also, evaluated=True)
+    make_dates_due(tx, sorted({date for date, _ in [*also, *(r.pair for r in results)]}), IMMEDIATELY)
 
 
 @cache
 def _release(names: tuple[str, ...]) -> Update:
     here = (*_THIS, checks.c.attempt_id == bindparam("_attempt"))
     ended: dict[str, Any] = {name: bindparam(f"_{name}") for name in names}
-    return update(checks).where(*here).values(attempt_id=None, **ended)
+    return (
+        update(checks)
+        .where(*here)
+        .values(attempt_id=None, query_due_at=bindparam("_at"), **REQUESTED, **ended)
+    )

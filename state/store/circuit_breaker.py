@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, bindparam, case, delete, select
 
 from backfilld.state.store.schema import breaker_counts
-from backfilld.state.store.statements import upsert
+from backfilld.state.store.statements import execute, upsert
 
 _RESET = delete(breaker_counts).where(breaker_counts.c.processor == bindparam("_processor"))
 
@@ -25,4 +25,4 @@ def extend(tx: Connection, processor: str, error: str) -> int:
 
 def reset(tx: Connection, processor: str) -> None:
     """End the series of errors: an attempt succeeded, or an operator released the processor."""
-    tx.execute(_RESET, {"_processor": processor})
+    execute(tx, _RESET, [{"_processor": processor}])

@@ -25,6 +25,7 @@ from backfilld.state.rules.needs import Span
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
 from backfilld.state.store.schema import HAS_OUTPUT, IS_STALE, IS_SWEPT, LAST_CHECKED_AT, checks, dates
+from backfilld.state.store.statements import execute, fetch
 
 _NEXT = select(LAST_CHECKED_AT).select_from(dates).where(IS_SWEPT).order_by(LAST_CHECKED_AT).limit(1)
 _UNCHECKED_SINCE = (
@@ -96,7 +97,7 @@ def mark_swept(tx: Connection, looked_at: Collection[dt.date], now: float) -> No
 
 def done_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, DateRow]:
     """The done ones of some dates."""
-    return {row.date: row_mappers.date(row) for row in tx.execute(_DONE, {"_dates": list(wanted)})}
+    return {row.date: row_mappers.date(row) for row in fetch(tx, _DONE, {"_dates": list(wanted)})}
 
 
 def set_regressed(tx: Connection, texts: Mapping[dt.date, str]) -> None:
@@ -118,7 +119,7 @@ def mark_stale(
     Output that is being computed counts as such. `upstream` names what was repaired.
     """
     here = {"_first": span.first, "_last": span.last, "_processors": list(processors), "_at": at}
-    if tx.execute(_STALE_CHECKS, here).rowcount:
+    if execute(tx, _STALE_CHECKS, [here]):
         tx.execute(_STALE_DATES, {**here, "_repaired": repaired, "_upstream": upstream})
 
 

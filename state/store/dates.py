@@ -15,7 +15,7 @@ from backfilld.state.store import row_mappers
 from backfilld.state.store.date_scope import EVERYTHING, DateScope
 from backfilld.state.store.interests import wanted_dates
 from backfilld.state.store.schema import IS_REGRESSED, IS_STALE, checks, dates
-from backfilld.state.store.statements import select_by_dates
+from backfilld.state.store.statements import execute, fetch, select_by_dates
 
 IMMEDIATELY = 0.0
 """Due before all dates that merely wait for their turn: something has just happened to this one."""
@@ -105,7 +105,7 @@ def create(tx: Connection, values: Sequence[dict[str, object]]) -> None:
 
 def due(tx: Connection, now: float, limit: int) -> list[DateRow]:
     """Dates to be looked at now."""
-    return [row_mappers.date(row) for row in tx.execute(_DUE, {"_now": now, "_limit": limit})]
+    return [row_mappers.date(row) for row in fetch(tx, _DUE, {"_now": now, "_limit": limit})]
 
 
 def live(tx: Connection) -> list[DateRow]:
@@ -123,6 +123,12 @@ def live_span(tx: Connection) -> tuple[dt.date, dt.date] | None:
     """The first and the last live date; None without any."""
     first, last = tx.execute(_LIVE_SPAN).one()
     return (first, last) if first is not None else None
+
+
+def states_between(tx: Connection, start: dt.date, end: dt.date) -> dict[dt.date, str]:
+    """The states of the dates from `start` to `end`, both included, that were ever enqueued."""
+    query = select(dates.c.date, dates.c.state).where(dates.c.date.between(start, end))
+    return {row.date: row.state for row in tx.execute(query)}
 
 
 def not_expected_or_regressed(tx: Connection) -> list[dt.date]:
@@ -145,7 +151,9 @@ def waiting_for(tx: Connection, waiting: str, limit: int, scope: DateScope = EVE
 
 def first(tx: Connection) -> dt.date | None:
     """The first date that was ever enqueued; None without any."""
-    return tx.execute(_FIRST).scalar()
+    (earliest,) = fetch(tx, _FIRST)
+    found: dt.date | None = earliest[0]
+    return found
 
 
 def first_waiting(tx: Connection, waiting: str, after: dt.date) -> DateRow | None:
@@ -185,14 +193,14 @@ def set_waiting(tx: Connection, parked: Iterable[WaitStatus]) -> None:
         for one in parked
     ]
     if values:
-        tx.execute(_PARK, values)
+        execute(tx, _PARK, values)
 
 
 def set_season(tx: Connection, seasons: Iterable[tuple[dt.date, str]]) -> None:
     """Note the season of dates."""
     values = [{"_date": date, "_season": season} for date, season in seasons]
     if values:
-        tx.execute(_SET_SEASON, values)
+        execute(tx, _SET_SEASON, values)
 
 
 def make_due(tx: Connection, now: float, *conditions: ColumnElement[bool]) -> int:
@@ -204,7 +212,7 @@ def make_dates_due(tx: Connection, wanted: Iterable[dt.date], at: float) -> None
     """Have some dates looked at, now or IMMEDIATELY, where they are live."""
     values = [{"_date": date, "_at": at} for date in wanted]
     if values:
-        tx.execute(_WAKE, values)
+        execute(tx, _WAKE, values)
 
 
 def make_backfill_due(tx: Connection, backfill_id: int, now: float) -> int:

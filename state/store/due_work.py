@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Exists, bindparam, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Exists,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 
 from backfilld.state.pipeline.phase import PENDING
+from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store.holds import OVER, WAREHOUSE
 from backfilld.state.store.schema import IS_RUNNABLE, checks, dates, holds
+from backfilld.state.store.statements import fetch
 
 _NOW: ColumnElement[float] = bindparam("_now")
 _DUE = dates.c.due_at <= _NOW
@@ -34,6 +46,8 @@ class DueQueries(NamedTuple):
     """A pending date is due: its admission will request more queries."""
     held: bool
     """All queries are on hold, possibly past the end of the hold."""
+    without_calendar: bool
+    """A date waits for the calendar to be read."""
 
 
 def _any(table: Any, *conditions: ColumnElement[bool]) -> Exists:
@@ -45,6 +59,7 @@ _QUERIES = select(
     _any(checks, checks.c.query_due_at <= _NOW),
     _any(dates, _DUE, dates.c.state == PENDING),
     _any(holds, holds.c.kind == WAREHOUSE),
+    _any(dates, dates.c.waiting == literal_column(f"'{WaitReason.CALENDAR}'")),
 )
 _NEXT = select(
     select(func.min(dates.c.due_at)).where(dates.c.due_at.is_not(None)).scalar_subquery(),
@@ -58,14 +73,14 @@ _NEXT = select(
 
 def due_transitions(tx: Connection, now: float) -> DueTransitions:
     """What the engine can do at `now`."""
-    return DueTransitions(*tx.execute(_TRANSITIONS, {"_now": now}).one())
+    return DueTransitions(*fetch(tx, _TRANSITIONS, {"_now": now})[0])
 
 
 def due_queries(tx: Connection, now: float) -> DueQueries:
     """What the validator can do at `now`."""
-    return DueQueries(*tx.execute(_QUERIES, {"_now": now}).one())
+    return DueQueries(*fetch(tx, _QUERIES, {"_now": now})[0])
 
 
 def next_wakeup(tx: Connection, now: float) -> float | None:
     """When the next date, query or end of a hold is due; None without any."""
-    return min((at for at in tx.execute(_NEXT, {"_now": now}).one() if at is not None), default=None)
+    return min((at for at in fetch(tx, _NEXT, {"_now": now})[0] if at is not None), default=None)

@@ -29,7 +29,6 @@ _DUE = (
 )
 _THESE = dates.c.date.in_(bindparam("_dates", expanding=True))
 _CHECKED = update(dates).where(_THESE).values(swept_at=bindparam("_now"))
-_AMONG = select(dates).where(*_LACKS_OUTPUT, _THESE)
 
 
 def due(tx: Connection, now: float, interval: float, limit: int) -> list[DateRow]:
@@ -42,8 +41,3 @@ def due(tx: Connection, now: float, interval: float, limit: int) -> list[DateRow
 def mark_checked(tx: Connection, checked: Collection[dt.date], now: float) -> None:
     """Record that failed dates are queried again."""
     tx.execute(_CHECKED, {"_dates": list(checked), "_now": now})
-
-
-def among(tx: Connection, wanted: Collection[dt.date]) -> list[DateRow]:
-    """The dates that failed without being cancelled."""
-    return [row_mappers.date(row) for row in tx.execute(_AMONG, {"_dates": list(wanted)})]

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, or_, select
 from backfilld.state.records import HoldRow
 from backfilld.state.store import row_mappers
 from backfilld.state.store.schema import holds
-from backfilld.state.store.statements import upsert
+from backfilld.state.store.statements import fetch, upsert
 
 EVERYTHING = "all"
 WAREHOUSE = "warehouse"
@@ -26,7 +26,7 @@ _IN_FORCE = select(holds.c.key).where(
 
 def all_holds(tx: Connection) -> list[HoldRow]:
     """All holds, oldest first."""
-    return [row_mappers.hold(row) for row in tx.execute(_ALL)]
+    return [row_mappers.hold(row) for row in fetch(tx, _ALL)]
 
 
 def place(
@@ -48,6 +48,13 @@ def place(
         kind=kind, key=key, reason=reason, actor=actor, since=now, until=until, absolute=int(absolute)
     )
     return tx.execute(statement.on_conflict_do_nothing()).rowcount == 1
+
+
+def take_over(tx: Connection, kind: str, key: str, *, reason: str, actor: str, of: str) -> bool:
+    """Make a hold that `of` placed that of another actor, without an end. Returns False if there is none."""
+    here = (holds.c.kind == kind, holds.c.key == key, holds.c.actor == of)
+    values = {"reason": reason, "actor": actor, "until": None, "absolute": 0}
+    return tx.execute(update(holds).where(*here).values(values)).rowcount == 1
 
 
 def prolong(

@@ -27,7 +27,7 @@ from backfilld.state.store.schema import (
     checks,
     dates,
 )
-from backfilld.state.store.statements import DENSE, select_by_dates
+from backfilld.state.store.statements import DENSE, execute, fetch, select_by_dates
 
 _THIS_DATE = backfill_dates.c.date == bindparam("_date")
 _BACKFILL = backfill_dates.c.backfill_id == bindparam("_backfill")
@@ -110,9 +110,9 @@ def owners(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, list[In
     first, last = min(wanted), max(wanted)
     chosen = set(wanted)
     if (last - first).days < DENSE * len(wanted):
-        rows = tx.execute(_BETWEEN, {"_start": first, "_end": last})
+        rows = fetch(tx, _BETWEEN, {"_start": first, "_end": last})
     else:
-        rows = tx.execute(_AMONG, {"_dates": list(wanted)})
+        rows = fetch(tx, _AMONG, {"_dates": list(wanted)})
     for date, backfill_id, awaits_admission, priority in rows:
         if date in chosen:
             found[date].append(Interest(backfill_id, bool(awaits_admission), priority))
@@ -139,10 +139,11 @@ def widened(tx: Connection, live: Collection[dt.date], selection: Collection[str
     return wider
 
 
-def end(tx: Connection, row: DateRow, *, state: str, outcome: str, version: int) -> None:
-    """Record for all backfills that want a date how it ended."""
-    ended = {"_state": state, "_outcome": outcome, "_version": version}
-    tx.execute(_END, {"_date": row.date, **ended})
+def end(tx: Connection, ended: Sequence[tuple[dt.date, str, str, int]]) -> None:
+    """Record for all backfills that want dates how these ended: date, state, outcome and version of each."""
+    names = ("_date", "_state", "_outcome", "_version")
+    if ended:
+        execute(tx, _END, [dict(zip(names, values, strict=True)) for values in ended])
 
 
 def last_owners(tx: Connection, ended: Sequence[DateRow]) -> dict[dt.date, list[int]]:

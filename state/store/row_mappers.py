@@ -23,9 +23,13 @@ from backfilld.state.records import (
 from backfilld.state.rules.verdict import Verdict
 
 
+def _values(row: Any) -> dict[str, Any]:
+    return dict(zip(row._fields, row, strict=True))
+
+
 def backfill(row: Row[Any]) -> BackfillRow:
     """A row of `backfills`."""
-    values = dict(row._mapping)
+    values = _values(row)
     for name in ("request_key", "request_hash"):
         values.pop(name, None)
     selection = values["selection"]
@@ -35,7 +39,7 @@ def backfill(row: Row[Any]) -> BackfillRow:
 
 def date(row: Row[Any]) -> DateRow:
     """A row of `dates`."""
-    values = dict(row._mapping)
+    values = _values(row)
     values["mode"] = RunMode(values["mode"])
     values["cascades"] = bool(values["cascades"])
     return DateRow(**values)
@@ -43,7 +47,7 @@ def date(row: Row[Any]) -> DateRow:
 
 def check(row: Row[Any]) -> CheckRow:
     """A row of `checks`."""
-    values = dict(row._mapping)
+    values = _values(row)
     values["verdict"] = Verdict(values["verdict"])
     for name in ("satisfied", "runnable", "last_attempt_succeeded"):
         values[name] = bool(values[name])
@@ -52,26 +56,26 @@ def check(row: Row[Any]) -> CheckRow:
 
 def attempt(row: Row[Any]) -> AttemptRow:
     """A row of `attempts`."""
-    values = dict(row._mapping)
+    values = _values(row)
     values["status"] = AttemptStatus(values["status"])
     return AttemptRow(**values)
 
 
 def transition(row: Row[Any]) -> TransitionRow:
     """A row of `transitions`."""
-    return TransitionRow(**row._mapping)
+    return TransitionRow(**_values(row))
 
 
 def hold(row: Row[Any]) -> HoldRow:
     """A row of `holds`."""
-    values = dict(row._mapping)
+    values = _values(row)
     values["absolute"] = bool(values["absolute"])
     return HoldRow(**values)
 
 
 def audit(row: Row[Any]) -> AuditRow:
     """A row of `audit`."""
-    values = dict(row._mapping)
+    values = _values(row)
     values["action"] = Action(values["action"])
     for name in ("before", "after"):
         values[name] = values[name] and json.loads(values[name])

@@ -14,6 +14,8 @@ from backfilld.state.store.statements import upsert
 
 ENDED = "ended"
 """The topic of the last notification of a backfill."""
+AGAIN = "again"
+"""Not a message: its end was sent, and it has dates to run again since."""
 STUCK = "stuck"
 """The topic of a backfill that cannot move by itself."""
 
@@ -37,12 +39,15 @@ def mark_sent(tx: Connection, subject: str, topics: Iterable[str], now: float) -
     tx.execute(upsert(tx, notifications).values(values).on_conflict_do_nothing())
 
 
-def reset_end(tx: Connection, numbers: Iterable[int]) -> None:
+def reset_end(tx: Connection, numbers: Iterable[int], now: float, *, also_stuck: bool = True) -> None:
     """Let the end of these backfills be sent again, because they continue; also that they are stuck."""
-    subjects = [of_backfill(number) for number in numbers]
+    of_these = notifications.c.subject.in_([of_backfill(number) for number in numbers])
+    ended = tx.execute(select(notifications.c.subject).where(of_these, notifications.c.topic == ENDED))
+    for subject in ended.scalars().all():
+        mark_sent(tx, subject, [AGAIN], now)
     tx.execute(
         delete(notifications).where(
-            notifications.c.subject.in_(subjects), notifications.c.topic.in_((ENDED, STUCK))
+            of_these, notifications.c.topic.in_((ENDED, STUCK) if also_stuck else (ENDED,))
         )
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -15,7 +15,7 @@ from backfilld.state.rules.machine import FINAL, Trigger
 from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import interests, row_mappers
 from backfilld.state.store.schema import dates, transitions
-from backfilld.state.store.statements import select_by_dates
+from backfilld.state.store.statements import execute, select_by_dates
 
 # Statements are built once: building one costs more than SQLite takes to run it.
 _THIS = dates.c.date == bindparam("_date")
@@ -32,10 +32,11 @@ _INSERT_TRANSITION = insert(transitions)
 
 
 class StaleDate(BackfilldError):
-    """Another transaction moved the date since it was read."""
+    """Another transaction moved a date since it was read."""
 
-    def __init__(self, date: dt.date) -> None:
-        super().__init__(f"{date} moved meanwhile")
+    def __init__(self, first: dt.date, last: dt.date) -> None:
+        span = f"{first}" if first == last else f"a date from {first} to {last}"
+        super().__init__(f"{span} moved meanwhile")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,40 +61,64 @@ class DateStatus:
     ended_at: float | None = None
 
 
-def move(
-    tx: Connection, row: DateRow, steps: Sequence[Transition], status: DateStatus, *, actor: str, now: float
-) -> None:
-    """Take a date through `steps`: one compare-and-set, and one row of history for each step.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One or more steps of a date, as its row was read, and its columns after the last one."""
 
-    Raises:
-        StaleDate: the date is no longer at the version that `row` was read at.
-    """
-    version, source = row.version, row.state
-    history = []
-    for step in steps:
-        version += 1
-        history.append(
-            {
-                "date": row.date,
-                "version": version,
+    row: DateRow
+    steps: Sequence[Transition]
+    status: DateStatus
+
+    @property
+    def state(self) -> str:
+        """The state after the last step."""
+        return self.steps[-1].target
+
+    @property
+    def version(self) -> int:
+        """The version after the last step."""
+        return self.row.version + len(self.steps)
+
+    def history(self) -> Iterator[dict[str, object]]:
+        """The row of history of each step, without actor and time."""
+        source = self.row.state
+        for number, step in enumerate(self.steps, start=1):
+            yield {
+                "date": self.row.date,
+                "version": self.row.version + number,
                 "source": source,
                 "target": step.target,
                 "trigger": step.trigger.value,
                 "reason": step.reason,
-                "actor": actor,
-                "at": now,
             }
-        )
-        source = step.target
-    columns = {f"_{name}": getattr(status, name) for name in _STATUS_COLUMNS}
-    changed = tx.execute(
-        _MOVE, {"_date": row.date, "_version": row.version, "_new": version, "_state": source, **columns}
+            source = step.target
+
+
+def move(tx: Connection, moves: Sequence[Move], *, actor: str, now: float) -> None:
+    """Take dates through their steps: one compare-and-set each, and one row of history for each step.
+
+    Raises:
+        StaleDate: a date is no longer at the version that its row was read at.
+    """
+    if not moves:
+        return
+    changed = execute(tx, _MOVE, [_moved(each) for each in moves])
+    if changed != len(moves):
+        moved_dates = [each.row.date for each in moves]
+        raise StaleDate(min(moved_dates), max(moved_dates))
+    execute(
+        tx,
+        _INSERT_TRANSITION,
+        [{**step, "actor": actor, "at": now} for each in moves for step in each.history()],
     )
-    if changed.rowcount != 1:
-        raise StaleDate(row.date)
-    tx.execute(_INSERT_TRANSITION, history)
-    if source in FINAL:
-        interests.end(tx, row, state=source, outcome=status.outcome, version=version)
+    ended = [each for each in moves if each.state in FINAL]
+    interests.end(tx, [(each.row.date, each.state, each.status.outcome, each.version) for each in ended])
+
+
+def _moved(each: Move) -> dict[str, object]:
+    columns = {f"_{name}": getattr(each.status, name) for name in _STATUS_COLUMNS}
+    key = {"_date": each.row.date, "_version": each.row.version}
+    return {**key, "_new": each.version, "_state": each.state, **columns}
 
 
 def restart(

@@ -8,7 +8,7 @@ from functools import cache
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Connection, and_, bindparam, func, select, union_all, update
+from sqlalchemy import CompoundSelect, Connection, and_, bindparam, func, or_, select, union_all, update
 
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.rules.calendar import Counts
@@ -66,6 +66,17 @@ def without_checks(
     """
     values = {"_processors": list(processors), "_number": len(processors), "_start": start, "_end": end}
     return {row.date: load_counts(row.counts) for row in tx.execute(_WITHOUT_CHECKS, values)}
+
+
+def settled_between(
+    tx: Connection, processors: Collection[str], start: dt.date, end: dt.date
+) -> set[tuple[str, dt.date]]:
+    """The pairs from `start` to `end`, both included, that are satisfied, or that an attempt is filling."""
+    here = (_NAMED, checks.c.date.between(start, end))
+    settled = select(checks.c.processor, checks.c.date).where(
+        *here, or_(checks.c.satisfied == 1, checks.c.attempt_id.is_not(None))
+    )
+    return {(row.processor, row.date) for row in tx.execute(settled, {"_processors": list(processors)})}
 
 
 def of_done_dates(

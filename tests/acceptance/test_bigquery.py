@@ -74,7 +74,7 @@ def test_a_warehouse_that_goes_away_in_the_middle_fails_nothing(tmp_path: Path) 
         def told() -> list[str]:
             return [d["waiting_on"] or "" for d in one.client.all("/v1/dates", start=RANGE[0], end=RANGE[1])]
 
-        away = "the warehouse: BigQuery cannot be reached"
+        away = "the warehouse is not queried: BigQuery cannot be reached"
         one.wait_for(lambda: all(text.startswith(away) for text in told()), "waiting for the warehouse")
         assert one.status(number) == "active"
 

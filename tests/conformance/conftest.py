@@ -7,6 +7,8 @@ pytest.register_assert_rewrite(
     "tests.conformance.platform_suite",
     "tests.conformance.date_suite",
     "tests.conformance.key_suite",
+    "tests.conformance.measure_suite",
+    "tests.conformance.no_rows_suite",
     "tests.conformance.partition_suite",
     "tests.conformance.write_stamp_suite",
 )

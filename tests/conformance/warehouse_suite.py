@@ -18,6 +18,8 @@ from backfilld.state.rules.verdict import Verdict
 from tests.conformance.builders import NEXT, ask, box, measured, rows
 from tests.conformance.date_suite import DateSuite
 from tests.conformance.key_suite import KeySuite
+from tests.conformance.measure_suite import MeasureSuite
+from tests.conformance.no_rows_suite import NoRowsSuite
 from tests.conformance.rule_suite import RuleSuite
 from tests.factories import about, day, phase, processor
 from tests.integration.warehouses import DAY, HISTORY, House, closed
@@ -28,7 +30,7 @@ BROKEN = {
 }
 
 
-class WarehouseSuite(RuleSuite, KeySuite, DateSuite):
+class WarehouseSuite(RuleSuite, KeySuite, MeasureSuite, NoRowsSuite, DateSuite):
     """The tests that each warehouse inherits; its class has a fixture `house`."""
 
     def test_rows_are_counted_per_date_and_a_date_without_any_has_none(self, house: House) -> None:

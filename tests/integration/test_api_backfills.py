@@ -170,7 +170,8 @@ def test_pause_and_resume_can_be_repeated(api: Api) -> None:
     assert api.post(f"/v1/backfills/{number}/pause")["status"] == "paused"
     api.world.run()
     assert (
-        api.get(f"/v1/backfills/{number}/dates")["items"][0]["waiting_on"] == f"backfill {number} is paused"
+        api.get(f"/v1/backfills/{number}/dates")["items"][0]["waiting_on"]
+        == f"backfill {number} is paused; backfilld resume {number}"
     )
     assert api.post(f"/v1/backfills/{number}/resume")["status"] == "active"
     assert api.post(f"/v1/backfills/{number}/resume")["status"] == "active"

@@ -188,7 +188,10 @@ def test_everything_is_paused_and_resumed_also_twice(api: Api) -> None:
     # When the engine goes on, no job starts, and the date says why
     api.world.run()
     assert api.world.executor.launched == []
-    assert api.get("/v1/dates/2021-10-19")["waiting_on"] == "everything is paused by anonymous: quota"
+    assert (
+        api.get("/v1/dates/2021-10-19")["waiting_on"]
+        == "everything is paused by anonymous: quota; backfilld resume"
+    )
     # Then a resume lets it go on
     assert api.post("/v1/resume") == {"paused": False, "holds": []}
     assert api.post("/v1/resume")["paused"] is False

@@ -24,7 +24,9 @@ def test_a_held_processor_or_table_starts_no_job_until_it_is_released(command: C
     command("enqueue", "2021-10-28")
     api.world.run()
     assert not api.get("/v1/attempts?processor=box")["items"]
-    assert "being repaired" in api.get("/v1/dates/2021-10-28")["waiting_on"]
+    waiting_on = api.get("/v1/dates/2021-10-28")["waiting_on"]
+    name = " ".join(key)
+    assert waiting_on == f"{name} is held by anonymous: being repaired; backfilld release {name}"
     # Then it ends well after the release
     assert command("release", *key).out == f"{' '.join(key)} is released\n"
     api.world.run()
@@ -36,11 +38,28 @@ def test_a_held_warehouse_is_not_queried_until_it_is_released(command: CommandLi
     command("enqueue", "2021-10-28")
     api.world.run()
     shown = api.get("/v1/dates/2021-10-28")
-    assert "the warehouse: migration of the project" in shown["waiting_on"]
+    assert (
+        "the warehouse is held by anonymous: migration of the project; backfilld release warehouse"
+        in shown["waiting_on"]
+    )
     assert not shown["attempts"]
     command("release", "warehouse")
     api.world.run()
     assert api.get("/v1/dates/2021-10-28")["outcome"] == "complete"
+
+
+def test_an_operator_takes_over_the_hold_of_an_outage_which_then_lasts(command: CommandLine, api: Api):
+    # Given a warehouse that does not answer
+    api.world.engine.validator.pause_queries(WarehouseError("503 from the warehouse"))
+    (outage,) = api.get("/v1/holds")["items"]
+    assert outage["text"] == "the warehouse is not queried: 503 from the warehouse"
+    # When an operator holds it, the hold is the operator's, and no answer ends it
+    assert command("hold", "warehouse", "--reason", "migration").code == 0
+    command("enqueue", "2021-10-28")
+    api.world.run()
+    (hold,) = api.get("/v1/holds")["items"]
+    assert (hold["actor"], hold["until"]) == ("anonymous", None)
+    assert hold["text"] == "the warehouse is held by anonymous: migration"
 
 
 def test_an_outage_does_not_change_the_hold_of_an_operator(command: CommandLine, api: Api):
@@ -63,7 +82,10 @@ def test_a_hold_is_audited_with_its_actor_and_reason(command: CommandLine, api: 
 def test_what_is_held_already_is_a_conflict_and_keeps_its_reason(command: CommandLine, api: Api):
     command("hold", "processor", "box", "--reason", "first")
     again = command("hold", "processor", "box", "--reason", "second")
-    assert (again.code, again.err) == (1, "backfilld: processor box is held already; release it first\n")
+    assert (again.code, again.err) == (
+        1,
+        "backfilld: processor box is held already; to change the reason, release it first\n",
+    )
     assert [hold["reason"] for hold in api.get("/v1/holds")["items"]] == ["first"]
 
 

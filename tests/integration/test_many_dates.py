@@ -136,9 +136,20 @@ def test_a_named_processor_is_accepted_where_it_was_tried_and_refused_with_what_
         "2021-10-20": "zones is not due yet; there is no gap to accept",
         "2021-10-21": "zones is satisfied; there is no gap to accept",
     }
-    # A list of dates with a processor accepts in advance
-    listed = {"dates": ["2021-10-20"], "processors": ["zones"], "reason": "lost"}
-    assert answers(api.post("/v1/dates/accept", listed)) == {"2021-10-20": "zones"}
+
+
+@pytest.mark.parametrize("date", ["2021-10-20", "2021-11-01"], ids=["before its turn", "never enqueued"])
+@pytest.mark.parametrize("processors", [["zones"], ["box", "zones"]], ids=["one", "two"])
+@pytest.mark.parametrize("key", ["dates", "start", "end"])
+def test_one_date_and_a_list_of_dates_accept_named_processors_in_advance(api, date, processors, key):
+    dates = {"dates": {"dates": [date]}, "start": {"start": date}, "end": {"start": date, "end": date}}[key]
+    body = {**dates, "processors": processors, "reason": "lost"}
+    assert answers(api.post("/v1/dates/accept", body)) == {date: ", ".join(processors)}
+
+
+@pytest.mark.parametrize("dates", [{"dates": ["2021-10-21"]}, {"start": "2021-10-21"}])
+def test_one_date_is_retried_alike_however_it_is_named(api, dates):
+    assert answers(api.post(BULK, dates)) == {"2021-10-21": ""}
 
 
 def test_the_page_and_the_grid_agree_with_it_on_what_can_be_accepted(unchanged):

@@ -170,6 +170,7 @@ def test_whatever_is_sent_is_answered_within_the_document(
         answer = case.call(headers=headers)
         # Then no answer is outside of it, none is a server's error, and who may not is always refused
         case.validate_response(answer, checks=CHECKS)
+        assert not re.search("[Ii]nput should|should (be|have|match)|Value error", answer.text)
         if needed is not None and who in ("nobody", "stranger"):
             assert answer.status_code == 401
         elif needed is Scope.OPERATE and who == "read":

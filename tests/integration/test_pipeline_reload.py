@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backfilld.api.auth.tokens import Scope, Tokens, mint
 from backfilld.daemon import adapters
 from backfilld.daemon.executors.adapter import ExecutorAdapter
 from backfilld.daemon.pipeline_reload import PipelineReload
@@ -106,6 +108,26 @@ def test_a_file_that_is_wrong_is_refused_with_key_and_remedy(
     write(service, FILE)
     assert not reload.accept()
     assert reload.health_notes() == {}
+
+
+def test_a_changed_file_is_refused_while_another_part_of_the_daemon_could_not_start_anew(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given a file of tokens that was right when the daemon started, and is not any more
+    tokens = service.settings.state_dir / "tokens"
+    tokens.write_text(mint("ci", Scope.READ)[1])
+    reload = PipelineReload(service.context, [partial(Tokens, tokens)])
+    tokens.write_text("ci read\n")
+    # When the pipeline file changes
+    write(service, FILE.replace("[1, 9]", "[5, 9]"))
+    # Then the daemon stays as it is, and says why
+    assert not reload.accept()
+    assert f"line 1 of the token file {tokens} is not NAME SCOPE" in reload.refusal
+    assert "the earlier one stays in force" in reload.refusal
+    assert "line 1 of the token file" in str(audited(service))
+    # And takes the file once the tokens are right
+    tokens.write_text(mint("ci", Scope.READ)[1])
+    assert reload.accept()
 
 
 def test_every_mistake_of_a_refused_file_is_logged_and_the_note_counts_them(

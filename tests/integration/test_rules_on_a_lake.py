@@ -6,6 +6,8 @@ import duckdb
 
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.tables import columns, tables
+from backfilld.daemon.reports.warehouse_snapshot import take_snapshot
+from backfilld.daemon.warehouses.sql.offending_queries import DATES_PER_QUERY
 from tests.conformance.builders import NEXT, box, rows
 from tests.factories import NOW
 from tests.integration.warehouses import DAY, LakeHouse
@@ -64,3 +66,39 @@ def test_one_drifted_file_of_keys_makes_its_own_date_unknown_and_is_named(lake_h
     assert list(errors) == [NEXT]
     assert str(file) in errors[NEXT]
     assert all(answers["box", date].keys for date in dates if date != NEXT)
+
+
+def test_half_of_the_usual_sum_is_degraded_by_the_complete_days_before(lake_house: LakeHouse) -> None:
+    # Given ten days of rows that are alike in number, with half of the amount on the last one
+    dates = [DAY + dt.timedelta(days=number) for number in range(10)]
+    for date in dates:
+        lake_house.put("nba.box", rows(2, date=date, amount=4 if date == dates[-1] else 9))
+    change = {"change": [{"of": "SUM(amount)", "days_back": 7, "min_days": 7, "min": 0.5}]}
+    phases, keys = box(**change), {"history": None, "calendar": {}}
+
+    # When the last two days are judged alone
+    snapshot = take_snapshot(
+        lake_house.pipeline(phases, **keys),
+        lake_house.open(phases, **keys),
+        dates[-2],
+        dates[-1],
+        now=NOW,
+        purpose="validation",
+    )
+
+    # Then the days before were judged for that
+    assert [snapshot.checks[date]["box"].verdict.value for date in dates[-2:]] == ["complete", "degraded"]
+    assert snapshot.checks[dates[-1]]["box"].reason.startswith(
+        "SUM(amount) is 8, 0.444 times the median of 18"
+    )
+
+
+def test_more_dates_than_one_query_of_no_rows_has_are_all_answered(lake_house: LakeHouse) -> None:
+    dates = [DAY + dt.timedelta(days=number) for number in range(DATES_PER_QUERY + 10)]
+    lake_house.put("nba.box", [{"game_date": date, "game_id": "g", "n": date.day} for date in dates])
+    sql = "SELECT n FROM nba.box WHERE game_date = @date AND n = 13"
+    answers = lake_house.open(box(no_rows=sql), history=None).evidence({"box": dates}, purpose="gate")
+    found = {date: answers["box", date].offending for date in dates}
+    assert {date for date, one in found.items() if one and one.rows} == {d for d in dates if d.day == 13}
+    assert None not in found.values()
+    assert len(lake_house.queries) == 3

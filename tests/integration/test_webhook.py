@@ -105,7 +105,7 @@ def test_a_paused_processor_is_told_once_with_its_error(api, hooked, notifier):
     api.world.script = lambda job: Work(code=1)
     api.enqueue("2021-10-19", "2021-10-28")
     run_and_tell(api, notifier)
-    (paused,) = hooked.about("nba: box is paused")
+    (paused,) = hooked.about("nba: box is held")
     assert "the same error 5 times in a row" in paused
     assert "Live backfills: 1." in paused
     assert "backfilld release processor box" in paused
@@ -125,6 +125,7 @@ def test_the_new_end_after_a_retry_is_told(api, hooked, notifier):
     run_and_tell(api, notifier)
     # Then its new end is told, and nothing else
     (end,) = hooked.told
+    assert "backfill 1 finished again (100 %): dates ran again, started " in end
     assert end.splitlines()[-2].split() == ["complete", "1"]
 
 

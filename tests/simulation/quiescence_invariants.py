@@ -245,7 +245,7 @@ class QuiescenceInvariants:
             if any(window.concerns(n, self._sim.pipeline.processors[n].pool) for n in self._own(row))
         ]
         opens_later = row["due_at"] is not None and row["due_at"] > self._sim.time
-        return opens_later and any(row["waiting_text"].startswith(f"window {name}: ") for name in names)
+        return opens_later and any(row["waiting_text"].startswith(f"the window {name} ") for name in names)
 
     # Counts
 

@@ -156,7 +156,8 @@ def test_a_date_behind_one_that_was_never_enqueued_says_so(world):
     for _ in range(60):
         world.step()
     assert sentence_of(world, DAY).startswith(f"blocked by {OPENER}, which was never enqueued: ")
-    assert sentence_of(world, DAY).endswith(f"; backfilld enqueue {OPENER}")
+    command = f"; backfilld enqueue {OPENER} 2021-10-25 --select team,player --with-upstream"
+    assert sentence_of(world, DAY).endswith(command)
 
 
 def test_a_date_that_bypasses_a_phase_waits_for_what_the_state_that_it_enters_needs(tmp_path):

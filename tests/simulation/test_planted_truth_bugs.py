@@ -87,7 +87,7 @@ def start_on_old_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def wait_for_a_lost_executor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(AttemptMonitor, "_abandon_unsupervised", lambda *_: 0)
+    monkeypatch.setattr(AttemptMonitor, "_unsupervised", lambda *_: [])
 
 
 def move_midnight(monkeypatch: pytest.MonkeyPatch) -> None:

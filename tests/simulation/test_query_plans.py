@@ -1,10 +1,12 @@
 """No statement of a running daemon reads a whole table that grows with the dates."""
 
 import datetime as dt
+import sqlite3
 
 import pytest
 from sqlalchemy import event
 
+from backfilld.state.store import statements
 from tests.factories import phase, pipeline, processor
 from tests.integration.api_world import Api
 from tests.simulation.world import World
@@ -31,18 +33,29 @@ def world(tmp_path):
 
 
 @pytest.fixture
-def plans(world):
+def plans(world, monkeypatch):
     """How SQLite goes about each statement, by statement; to be filled while the world goes on."""
     found = {}
+    explaining = sqlite3.connect(world.db.path, check_same_thread=False)
 
-    @event.listens_for(world.db._engine, "before_cursor_execute")
-    def explain(connection, cursor, statement, values, context, many):
+    def explain(statement, parameters):
         if statement not in found and statement.split()[0] in ("SELECT", "UPDATE", "DELETE"):
-            driver = connection.connection.dbapi_connection
-            steps = driver.execute(f"EXPLAIN QUERY PLAN {statement}", values[0] if many else values)
+            steps = explaining.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
             found[statement] = [step[3] for step in steps]
 
-    return found
+    @event.listens_for(world.db._engine, "before_cursor_execute")
+    def sent(connection, cursor, statement, values, context, many):
+        explain(statement, values[0] if many else values)
+
+    def prepared(*statement):
+        known = prepare(*statement)
+        explain(known.sql, [None] * len(known.names))
+        return known
+
+    prepare = statements.prepared
+    monkeypatch.setattr(statements, "prepared", prepared)
+    yield found
+    explaining.close()
 
 
 def test_engine_and_api_read_through_an_index_whatever_grows(world, plans):

@@ -120,8 +120,8 @@ def never_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def trust_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    def release(tx, released):
-        original(tx, released)
+    def release(tx, released, also):
+        original(tx, released, also)
         for one in released:
             tx.execute(forget, {"_date": one.pair[0], "_processor": one.pair[1]})
 

@@ -201,7 +201,10 @@ def test_what_only_a_paused_backfill_selects_waits_for_it(world):
     world.run()
     assert launched(world) == ["box"]
     (row,) = world.live()
-    assert (row.waiting, row.waiting_text) == ("paused", f"backfill {whole.id} is paused")
+    assert (row.waiting, row.waiting_text) == (
+        "paused",
+        f"backfill {whole.id} is paused; backfilld resume {whole.id}",
+    )
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,10 @@ def test_when_both_are_paused_the_wait_names_both(world):
         world.commands.pause(receipt.id, by=ME)
     world.run()
     (row,) = world.live()
-    assert row.waiting_text == "backfill 1 is paused; backfill 2 is paused"
+    assert (
+        row.waiting_text
+        == "backfill 1 is paused; backfilld resume 1; backfill 2 is paused; backfilld resume 2"
+    )
 
 
 def test_the_widest_sources_of_all_owners_count(slow):
@@ -194,7 +197,11 @@ def test_a_source_that_only_a_paused_backfill_lets_run_waits_for_it(slow):
     slow.commands.resume_everything(by=ME)
     slow.run()
     (row,) = slow.live()
-    assert (row.waiting, row.waiting_text, launched(slow, "box")) == ("paused", "backfill 1 is paused", 0)
+    assert (row.waiting, row.waiting_text, launched(slow, "box")) == (
+        "paused",
+        "backfill 1 is paused; backfilld resume 1",
+        0,
+    )
 
 
 def test_force_on_a_live_date_runs_it_once_more_after_what_runs_now(slow):

@@ -83,6 +83,23 @@ def test_the_next_date_is_found_by_one_seek_of_an_index(world):
             assert any("INDEX dates_last_checked" in line for line in plan), plan
 
 
+@pytest.mark.parametrize("within", ["1m", "90s", "10m"])
+def test_no_done_date_is_unchecked_for_longer_than_the_period_where_the_sweep_looks_once_a_minute(
+    tmp_path, within
+):
+    # Given a daemon whose sweep looks each minute, and not when a date comes due
+    world = done(World(shape(engine={"revalidate_within": within}), SEASON, tmp_path))
+    longest, limit = 0.0, world.pipeline.engine.revalidate_within
+    world.time += 31
+    for _ in range(25):
+        with world.db.read() as tx:
+            longest = max(longest, world.time - date_marks.next_unchecked(tx))
+        world.engine.sweeper.run()
+        world.time += 60
+    # Then no check is older than the period, and none is made more often than needed
+    assert limit - 60 <= longest <= limit
+
+
 def test_the_sweep_can_be_switched_off(tmp_path):
     world = done(World(shape(engine={"revalidate_within": "0s"}), SEASON, tmp_path))
     world.time += 100 * WEEK

@@ -57,7 +57,10 @@ def test_no_job_starts_while_the_warehouse_is_away_for_nobody_could_check_it(wor
 
     # Then only what began before anybody knew has begun, and every date says why it waits
     assert len(world.executor.launched) - begun <= world.pipeline.jobs.slots
-    assert all(text.startswith("the warehouse: connection refused, asked again at ") for text in told(world))
+    assert all(
+        text.startswith("the warehouse is not queried: connection refused; it is queried again at ")
+        for text in told(world)
+    )
 
     # And when it is back, nothing was paused and all end well
     world.warehouse.down = ""
@@ -85,6 +88,7 @@ def test_a_spent_quota_parks_the_asking_until_it_begins_anew_and_says_so(world: 
     world.warehouse.down = "BigQuery: Quota exceeded: your project exceeded quota for query usage per day"
     world.warehouse.retry_at = world.time + 9 * HOUR
     midnight = dt.datetime.fromtimestamp(world.warehouse.retry_at, dt.UTC)
+    again = f"it is queried again at {midnight:%Y-%m-%dT%H:%M:%SZ}"
     world.enqueue(OPENER, LAST)
     world.settle()
     asked = world.warehouse.questions
@@ -96,9 +100,7 @@ def test_a_spent_quota_parks_the_asking_until_it_begins_anew_and_says_so(world: 
 
     # Then nobody asks, and everybody knows until when
     assert world.warehouse.questions == asked
-    assert told(world) == {
-        f"the warehouse: {world.warehouse.down}, asked again at {midnight:%Y-%m-%dT%H:%M:%SZ}"
-    }
+    assert told(world) == {f"the warehouse is not queried: {world.warehouse.down}; {again}"}
 
     # And with the new day all end well
     world.warehouse.down = ""

@@ -59,7 +59,7 @@ def test_nothing_starts_while_a_window_is_closed_and_what_runs_goes_on(world_of)
     assert world.time > CLOSES
     # Then it counts, and the other dates name the window and its opening
     assert world.attempts(OPENER) == [("box", "exited 0")]
-    assert set(waits(world).values()) == {"window night_load: it opens at 2025-10-09T17:00:00Z"}
+    assert set(waits(world).values()) == {"the window night_load is closed; it opens at 2025-10-09T17:00:00Z"}
     assert {row.waiting for row in world.live()} == {"window"}
     assert {row.due_at for row in world.live()} == {OPENS}
     # And nothing starts before that
@@ -73,7 +73,7 @@ def test_a_job_that_would_reach_into_a_window_waits_until_it_opens(world_of):
     world.enqueue(OPENER, OPENER)
     world.settle()
     assert waits(world)[OPENER] == (
-        "window night_load: closes at 2025-10-09T09:00:00Z, and box usually takes 60 minutes;"
+        "the window night_load closes at 2025-10-09T09:00:00Z, and box usually takes 1 h 0 min;"
         " it opens at 2025-10-09T17:00:00Z"
     )
     world.run()
@@ -105,7 +105,7 @@ def test_a_window_for_one_processor_leaves_the_others_alone(world_of):
     world.step()
     world.settle()
     assert world.attempts(OPENER) == [("odds", "exited 0")]
-    assert waits(world)[OPENER].startswith("window night_load: it opens at")
+    assert waits(world)[OPENER].startswith("the window night_load is closed; it opens at")
 
 
 def test_a_clock_that_is_set_back_opens_a_window_that_is_open_by_it(world_of):
@@ -131,7 +131,7 @@ def test_a_backfill_that_fits_no_opening_is_stuck_and_says_why(world_of):
     with world.db.read() as tx:
         status, why = stuck.status(tx, world.context, backfills.get(tx, 1))
     assert status == "stuck"
-    assert "box usually takes 1020 minutes; it is never open for that long" in why
+    assert "box usually takes 17 h 0 min; it is never open for that long" in why
 
 
 def test_while_all_dates_wait_for_a_window_there_is_no_estimate_of_the_end(world_of):

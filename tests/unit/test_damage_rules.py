@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from backfilld.state.rules.evidence import EarlierDate, Evidence
 from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.expectations.earlier_dates import window
 from backfilld.state.rules.expectations.figures import EmptyValues, GroupCounts
 from backfilld.state.rules.judge import judge
 from tests.factories import about, day, expectation, seen
@@ -126,9 +127,7 @@ def test_a_ramp_replaces_the_volume_in_the_first_days() -> None:
 
 
 def test_the_first_dates_of_the_calendar_have_a_window() -> None:
-    volume = USUAL.volume
-    assert volume is not None
-    assert volume.window(dt.date(1, 1, 3)) == (dt.date(1, 1, 1), dt.date(1, 1, 2))
+    assert window(dt.date(1, 1, 3), 28) == (dt.date(1, 1, 1), dt.date(1, 1, 2))
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_an_eta_that_nobody_can_tell_is_none_with_the_reason(keys: dict[str, obj
 
 
 def test_where_every_live_date_is_held_there_is_no_end_and_the_hold_is_the_reason() -> None:
-    breaker = hold("processor", "box is paused: the same error 5 times in a row")
+    breaker = hold("processor", "box is held: the same error 5 times in a row")
     all_held = eta(pace(31, minutes=60), live=10, held=10, holds=(breaker,))
     assert all_held.at is None
     assert all_held.method == f"unknown: 10 dates left, all held: {breaker.reason}"

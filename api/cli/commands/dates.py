@@ -113,7 +113,8 @@ def accept(
     """Waive missing outputs of dates.
 
     The dates then pass without a complete output of PROCESSOR; without one, of every processor whose output
-    is missing after its job was tried.
+    is missing after its job was tried. One date, or a list of dates, with processors is also waived in
+    advance: before it is enqueued, or before its turn.
 
     Each date has its own answer. Exit codes: 0 changed, 1 if every date was refused.
     """

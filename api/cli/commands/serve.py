@@ -9,11 +9,13 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import click
 
 from backfilld.api.app import create_app
 from backfilld.api.auth.request_guard import guard_of
+from backfilld.api.auth.tokens import Tokens
 from backfilld.api.cli import logging_config
 from backfilld.api.cli.output import example
 from backfilld.api.http.server import Server
@@ -109,7 +111,7 @@ def run(chosen: Settings) -> None:
     metrics = Metrics()
     service = _open(chosen, metrics, manager)
     notifier = _notifier(chosen, service, metrics)
-    reload = PipelineReload(service.context)
+    reload = PipelineReload(service.context, [partial(Tokens, chosen.tokens)] if chosen.tokens else [])
     notes = notifier.health_notes if notifier else dict
     app = create_app(service, metrics, health_notes=lambda: {**reload.health_notes(), **notes()})
     with _threads_and_memory():

@@ -59,7 +59,7 @@ async function explain(date, name) {
   const response = await fetch(`/v1/dates?start=${date}&end=${date}`);
   const [details] = response.ok ? (await response.json()).items : [];
   if (details === undefined || current === null || dateOf(current) !== date) return;
-  const reason = details.waiting_on ? `waiting on ${details.waiting_on}` : details.reason;
+  const reason = details.waiting_on ? `waiting: ${details.waiting_on}` : details.reason;
   tip.write(name, [details.outcome?.replaceAll("_", " ") ?? details.state, reason].filter(Boolean).join(": "));
 }
 

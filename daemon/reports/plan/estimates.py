@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from backfilld.daemon.adapters import warehouse_adapter
 from backfilld.daemon.reports.plan.models import Cost, Step
+from backfilld.daemon.reports.plan.openings import Schedule
 from backfilld.daemon.reports.warehouse_snapshot import Snapshot
 from backfilld.daemon.warehouses.adapter import Wanted, WarehouseError
 from backfilld.state.pipeline.phase import Phase
@@ -23,25 +22,10 @@ DOLLARS_PER_TIB = 6.25
 def wall_clock(pipeline: Pipeline, phase: Phase, steps: Sequence[Step]) -> float:
     """Seconds from the first start to the last end of a phase's steps; a step of unknown time counts 0.
 
-    A sequential phase takes the sum. In a parallel phase each step starts, in the order of the plan, as soon
-    as a slot, a slot of its pool and a writer of its table are free, and the steps that it needs have ended.
+    Each step starts, in the order of the plan, as soon as a slot, a slot of its pool and a writer of its
+    table are free, and the steps that it needs have ended. Closed windows do not count.
     """
-    if phase.sequential:
-        return sum(step.seconds or 0.0 for step in steps)
-    slots = [0.0] * pipeline.jobs.slots
-    pools = {name: [0.0] * size for name, size in pipeline.pool_sizes.items()}
-    writers: dict[str, list[float]] = {}
-    ends: dict[int, float] = defaultdict(float)
-    for step in steps:
-        processor = pipeline.processors[step.processor]
-        shared = [slots, writers.setdefault(processor.table, [0.0] * processor.writers)]
-        shared += [pools[processor.pool]] if processor.pool else []
-        start = max(*map(heapq.heappop, shared), *(ends[n] for n in step.needs))
-        end = start + (step.seconds or 0.0)
-        ends[step.number] = end
-        for free in shared:
-            heapq.heappush(free, end)
-    return max(ends.values(), default=0.0)
+    return Schedule(pipeline, 0.0).end_of(phase, steps)
 
 
 def cost(pipeline: Pipeline, snapshot: Snapshot, steps: Sequence[Step], price: Price | None) -> Cost:

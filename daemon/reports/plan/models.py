@@ -101,6 +101,16 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """The opening of a window that steps wait for. `opens_at` is None where it is never open that long."""
+
+    window: str
+    opens_at: float | None
+    processors: Sequence[str]
+    steps: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What would run for a range of dates, in order."""
 
@@ -127,6 +137,10 @@ class Plan:
     """Phase after phase; the engine overlaps phases and is faster."""
     unknown_steps: int
     """How many steps have no known time; they count 0 in `seconds`."""
+    openings: Sequence[Opening]
+    """The openings of windows that steps wait for, the earliest first, if the plan starts now."""
+    finish_at: float | None
+    """When the last step ends at the earliest, in epoch seconds; None where a window never lets one start."""
     cost: Cost
     summary: str
 

@@ -25,6 +25,7 @@ from backfilld.daemon.reports.plan.models import (
     Recompute,
     Step,
 )
+from backfilld.daemon.reports.plan.openings import openings
 from backfilld.daemon.reports.plan.simulate_gates import Blocker, SimulationResult, simulate
 from backfilld.daemon.reports.plan.stale_outputs import becomes_stale
 from backfilld.daemon.reports.plan.steps import Typical, ordered
@@ -112,6 +113,7 @@ def _plan(
     steps = ordered(pipeline, snapshot, result.tasks, typical)
     stale_dates, stale_until = becomes_stale(pipeline, snapshot, result.tasks, options.selected)
     phases = [_phase(pipeline, phase, steps) for phase in pipeline.phase]
+    waits, finish_at = openings(pipeline, phases, snapshot.asked_at)
     return Plan(
         start=validation.start,
         end=validation.end,
@@ -129,6 +131,8 @@ def _plan(
         done_dates=validation.expected_dates - len(result.blockers),
         seconds=sum(phase.seconds for phase in phases),
         unknown_steps=sum(phase.unknown_steps for phase in phases),
+        openings=waits,
+        finish_at=finish_at,
         cost=cost(pipeline, snapshot, steps, price),
         summary=_summary(validation, phases, len(result.blockers)),
     )

@@ -18,7 +18,12 @@ from sqlglot import exp
 from backfilld.daemon.warehouses.adapter import QueryError
 from backfilld.daemon.warehouses.lake.from_bigquery.queries import to_duckdb
 from backfilld.daemon.warehouses.lake.settings import Dialect
-from backfilld.daemon.warehouses.sql.pipeline_sql import user_texts, with_parameters, with_user_sql
+from backfilld.daemon.warehouses.sql.pipeline_sql import (
+    named_parameters,
+    user_texts,
+    with_parameters,
+    with_user_sql,
+)
 from backfilld.daemon.warehouses.sql.queries import CACHED, Statement
 
 DIALECT = "duckdb"
@@ -41,6 +46,8 @@ class Rendered:
         return _SLOT.sub(lambda match: sources[self.tables[int(match[1])]], self.text)
 
 
+_NUMBER = re.compile(r"\$date\d+\b")
+"""The parameter of one of many dates, whose SQL is parsed once for all of them."""
 _SLOT = re.compile(r'"lake slot (\d+)"')
 
 
@@ -55,10 +62,8 @@ def render(statement: Statement, written_in: Dialect) -> Rendered:
     tables = _slots(tree)
     params = {node.name for node in tree.find_all(exp.Parameter)}
     texts = user_texts(tree)
-    for name in ("start", "end"):
-        if any(f"${name}" in text for text in texts):
-            params.add(name)
-    views = frozenset(view for text in texts for view in tables_in(text))
+    params |= {name for text in texts for name in named_parameters(text)}
+    views = frozenset(view for text in texts for view in tables_in(_NUMBER.sub("$date", text)))
     return Rendered(text=tree.sql(DIALECT), tables=tables, params=frozenset(params), views=views)
 
 
@@ -66,6 +71,7 @@ def _own(text: str, written_in: Dialect) -> str:
     return to_duckdb(text) if written_in == "bigquery" else with_parameters(text, "$")
 
 
+@lru_cache(maxsize=512)
 def tables_in(text: str) -> frozenset[tuple[str, str]]:
     """The tables that a predicate or a query in DuckDB's SQL reads, as (schema, name), by DuckDB's parser.
 

@@ -108,6 +108,7 @@ class DateFilter:
     """The parameters of a query's dates: one set per distinct set of dates and way to compare them."""
 
     params: dict[str, Param] = field(default_factory=dict)
+    _dates: dict[dt.date, str] = field(default_factory=dict)
     _numbers: dict[tuple[tuple[dt.date, ...], str, str], int] = field(default_factory=dict)
 
     def add(self, dates: tuple[dt.date, ...], column: DateColumn) -> DateRange:
@@ -118,6 +119,12 @@ class DateFilter:
         if sparse := 2 * len(dates) < (dates[-1] - dates[0]).days + 1:
             self.params[f"dates{number}"] = dates
         return DateRange(number, sparse, column)
+
+    def add_date(self, date: dt.date) -> str:
+        """The name of the parameter for one date, which is part of the query from now on."""
+        name = self._dates.setdefault(date, f"date{len(self._dates)}")
+        self.params[name] = date
+        return name
 
 
 def parameter(name: str) -> exp.Parameter:

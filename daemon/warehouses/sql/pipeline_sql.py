@@ -7,13 +7,12 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
+from backfilld.state.pipeline.sql_parameters import replace_parameters
+
 _MARK = "written in the pipeline file"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
-_PARAMETER = re.compile(
-    r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* | /\*.*?\*/ | @(?P<name>start|end)\b""",
-    re.VERBOSE | re.DOTALL,
-)
-"""A parameter outside of texts, quoted names and comments."""
+_GIVEN = re.compile(r"start|end|date\d*")
+"""The parameters that SQL of the pipeline file is given."""
 
 
 def user_sql(text: str) -> exp.Expr:
@@ -38,10 +37,15 @@ def with_user_sql(tree: exp.Expr, change: Callable[[str], str]) -> exp.Expr:
 
 
 def with_parameters(text: str, before: str, after: str = "") -> str:
-    """The text with `@start` and `@end` in the warehouse's own writing, such as `$start` or `%(start)s`."""
-    return _PARAMETER.sub(
-        lambda match: f"{before}{match['name']}{after}" if match["name"] else match[0], text
+    """The text with its parameters in the warehouse's own writing, such as `$start` or `%(start)s`."""
+    return replace_parameters(
+        text, lambda name: f"{before}{name}{after}" if _GIVEN.fullmatch(name) else f"@{name}"
     )
+
+
+def named_parameters(text: str) -> set[str]:
+    """The parameters of a text in which they are written with a `$`."""
+    return {name for name in re.findall(r"\$(\w+)", text) if _GIVEN.fullmatch(name)}
 
 
 def strip_colors(text: str) -> str:

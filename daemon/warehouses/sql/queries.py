@@ -94,6 +94,11 @@ class TableQuery:
         return groups_name(self.processor.name) if self.groups else self.processor.name
 
     @property
+    def is_separate(self) -> bool:
+        """Whether it is sent in a query of its own."""
+        return False
+
+    @property
     def aggregates(self) -> tuple[Aggregate, ...]:
         """The figures that are counted, in the answer's order."""
         return () if self.count_only else self.processor.expect.aggregates

@@ -45,9 +45,9 @@ class TableQueries:
             WarehouseError: no query can be answered now.
         """
         typed, answers = self._with_types(tables)
-        healthy = [table for table in typed if _key(table) not in self._broken]
-        broken = [[table] for table in typed if _key(table) in self._broken]
-        answers |= self._in_parallel([healthy, *broken] if healthy else broken, purpose)
+        healthy = [table for table in typed if not table.is_separate and _key(table) not in self._broken]
+        alone = [[table] for table in typed if table.is_separate or _key(table) in self._broken]
+        answers |= self._in_parallel([healthy, *alone] if healthy else alone, purpose)
         failed = {_key(table) for table in tables if _is_broken(answers[table.name])}
         for table in tables:
             if _key(table) in failed:

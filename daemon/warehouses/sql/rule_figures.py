@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from backfilld.daemon.warehouses.adapter import Purpose, QueryError
 from backfilld.daemon.warehouses.sql.backend import Row
 from backfilld.daemon.warehouses.sql.key_queries import key_queries
+from backfilld.daemon.warehouses.sql.measure_queries import measure_queries
+from backfilld.daemon.warehouses.sql.offending_queries import offending_queries
 from backfilld.daemon.warehouses.sql.query_batches import Counts, Pair, TableQueries
 from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery, Wanted
 from backfilld.state.pipeline.processor import Processor
@@ -18,6 +20,8 @@ from backfilld.state.rules.evidence import Evidence
 def rule_queries(processors: Mapping[str, Processor], wanted: Wanted) -> Iterator[RuleQuery]:
     """The queries of the rules of wanted processors, beside those of rows and figures."""
     yield from key_queries(processors, wanted)
+    yield from measure_queries(processors, wanted)
+    yield from offending_queries(processors, wanted)
 
 
 def with_rule_figures(
@@ -27,19 +31,21 @@ def with_rule_figures(
     *,
     purpose: Purpose,
 ) -> dict[Pair, Evidence]:
-    """The evidence with what such rules need of the pairs that have rows: one query for all of them.
+    """The evidence with what such rules need of the pairs that have rows, or an empty partition.
+
+    One query for all of them; SQL of the pipeline file is asked in queries of its own.
 
     Where it cannot be queried, the evidence has an `error` that names the rule.
 
     Raises:
         WarehouseError: no query can be answered now.
     """
-    with_rows: dict[str, list[dt.date]] = defaultdict(list)
+    present: dict[str, list[dt.date]] = defaultdict(list)
     for (name, date), evidence in answers.items():
-        if evidence.rows and not evidence.error:
-            with_rows[name].append(date)
+        if (evidence.rows or evidence.has_partition) and not evidence.error:
+            present[name].append(date)
     completed = dict(answers)
-    queries = list(rule_queries(processors, with_rows))
+    queries = list(rule_queries(processors, present))
     answered = tables.query(queries, purpose=purpose) if queries else {}
     for query in queries:
         for date in query.judged:

@@ -102,8 +102,11 @@ class WarehouseClient:
             return 0
         try:
             tables = map(self._tables.with_type, queries.table_queries(self._processors, wanted))
+            sent = [queries.evidence(tables)]
             of_rules = [*map(self._tables.with_type, rule_queries(self._processors, wanted))]
-            sent = [queries.evidence(tables), *([queries.evidence(of_rules)] if of_rules else [])]
+            if shared := [query for query in of_rules if not query.is_separate]:
+                sent.append(queries.evidence(shared))
+            sent += (queries.evidence([query]) for query in of_rules if query.is_separate)
             if self._history:
                 sent.append(self._history.query(wanted))
             return sum(self._backend.estimate_bytes(query) for query in sent)

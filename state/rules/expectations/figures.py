@@ -82,3 +82,11 @@ class KeyCounts:
     missing_key: str = ""
     extra_key: str = ""
     """One of each, as text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OffendingRows:
+    """The rows that SQL finds and must not find: how many, and up to two of them as texts."""
+
+    rows: int
+    examples: tuple[str, ...] = ()

@@ -94,6 +94,14 @@ class Keys(StrictModel, Rule):
             return Verdict.EXCESS, found
         return None
 
+    def check_empty(self, evidence: Evidence, day: Day) -> Finding | None:
+        """No rows are right where the other table has no keys of the date."""
+        if self.every_date:
+            return Verdict.PARTIAL, f"no rows, and the keys of {self.source} belong to every date"
+        if absent := self.uncounted(evidence):
+            return Verdict.UNKNOWN, absent
+        return self.check(evidence, day) if evidence.keys and evidence.keys.expected else None
+
 
 def _example(key: str) -> str:
     return f", such as {key}" if key else ""

@@ -52,6 +52,10 @@ class Rule:
         """The processor that it compares with; None where it compares with none."""
         return None
 
+    def days_compared(self) -> int:
+        """How many days before a date it compares with; 0 where it compares with none."""
+        return 0
+
     def sql_texts(self) -> Mapping[str, str]:
         """The SQL of the pipeline file in it, by key; an empty key is the rule's own."""
         return {}
@@ -70,6 +74,10 @@ class Rule:
 
         The evidence has at least one row and every figure of `aggregates`, the day every count.
         """
+        return None
+
+    def check_empty(self, evidence: Evidence, day: Day) -> Finding | None:
+        """What is wrong with a partition that exists and has no rows; None where the rule accepts it."""
         return None
 
     def unjudged(self, evidence: Evidence, day: Day) -> str:

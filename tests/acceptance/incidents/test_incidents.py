@@ -74,7 +74,7 @@ def test_incident_4_every_request_of_a_scraper_was_a_404(tmp_path: Path) -> None
     world.enqueue(OPENER, max(games))
     world.run()
     (hold,) = world.commands.holds()
-    assert hold.reason.startswith("box is paused: the same error 5 times in a row")
+    assert hold.reason.startswith("box is held: the same error 5 times in a row")
     assert launched(world)["box"] < 40, "it stopped long before every date was spent"
 
 

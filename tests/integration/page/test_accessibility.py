@@ -1,9 +1,13 @@
-"""Every page by what screen readers, keyboards and fingers need: headers, regions and targets."""
+"""Every page by axe-core and html-validate, narrow and wide, light and dark."""
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
-from playwright.sync_api import Browser
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Browser, Page
 
 from tests.browser import browse
 from tests.integration.api_world import Api
@@ -11,51 +15,47 @@ from tests.integration.page.page_driver import failing
 
 PAGES = (
     "/",
-    "/grid",
     "/grid?start=2021-10-18&first=2021-10-19&last=2021-10-21&do=accept",
     "/dates?state=failed",
+    "/dates?state=done&reason=nothing",
     "/attempts",
     "/dates/2021-10-19",
+    "/dates/2021-10-22",
+    "/dates/2031-01-01",
     "/backfills",
     "/backfills/1",
+    "/processors/box",
     "/enqueue?start=2021-10-19&end=2021-10-22",
+    "/enqueue?start=2021-10-19&end=2021-10-01",
     "/validation?start=2021-10-19&end=2021-10-22",
+    "/login",
 )
-FAULTS = """
+DIALOGS = {"/": "Pause everything", "/dates/2021-10-19": "Accept"}
+"""A button of a page that opens a dialog."""
+RULES = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
+COLOURS = {"resultTypes": ["violations"], "runOnly": ["color-contrast"]}
+WIDE_OR_SMALL = """
 () => {
   const shown = (one) => one.checkVisibility() && one.getBoundingClientRect().width > 1;
-  const all = (what) => [...document.querySelectorAll(what)].filter(shown);
-  const name = (one) => one.outerHTML.slice(0, 80);
-  const faults = [];
-  for (const one of all("th")) {
-    if (!one.textContent.trim()) faults.push(`empty header: ${name(one)}`);
-    if (!one.scope) faults.push(`header without scope: ${name(one)}`);
-  }
-  for (const one of all("body *")) {
-    const style = getComputedStyle(one);
-    const scrolls = ["auto", "scroll"].includes(style.overflowX) && one.scrollWidth > one.clientWidth + 1;
-    if (scrolls && one.tabIndex < 0) faults.push(`scrolls without focus: ${name(one)}`);
-  }
-  const targets = all("a, button, input, select, summary").filter((one) => !one.closest(".skip"));
+  const targets = [...document.querySelectorAll("a, button, input, select, summary")].filter(shown);
   const box = (one) => (one.closest("label") ?? one).getBoundingClientRect();
   const inText = (one) => one.tagName === "A" && getComputedStyle(one).display === "inline";
-  for (const one of targets) {
-    const { width, height } = box(one);
-    const small = width < 24 || height < 24;
-    if (small && !inText(one)) faults.push(`target of ${width} x ${height}: ${name(one)}`);
-  }
+  const small = (one) => Math.min(box(one).width, box(one).height) < 24 && !inText(one);
+  const faults = targets.filter((one) => !one.closest(".skip") && small(one));
+  const names = faults.map((one) => `small: ${one.outerHTML.slice(0, 80)}`);
   const { scrollWidth } = document.documentElement;
-  if (scrollWidth > innerWidth) faults.push(`wide: ${scrollWidth}`);
-  return faults;
+  return scrollWidth > innerWidth ? [...names, `wide: ${scrollWidth}`] : names;
 }
 """
+HTML = Path(__file__).parents[2] / "html"
+VALIDATOR = (
+    Path(__file__).parents[3] / ".venv-node" / "node_modules" / "html-validate" / "bin" / "html-validate.mjs"
+)
 
 
-@pytest.mark.parametrize("width", [390, 1440])
-def test_every_page_has_named_headers_focusable_regions_and_targets_of_24_pixels(
-    chromium: Browser, api: Api, url: str, width: int
-) -> None:
-    # Given dates that failed, that are done, and one whose job runs
+@pytest.fixture
+def filled(api: Api) -> Api:
+    """Dates that failed, one that is done, and one whose jobs run."""
     api.world.script = failing
     api.enqueue("2021-10-19", "2021-10-20")
     api.world.run()
@@ -64,8 +64,43 @@ def test_every_page_has_named_headers_focusable_regions_and_targets_of_24_pixels
     api.world.run()
     api.enqueue("2021-10-22")
     api.world.settle()
-    with browse(chromium, url, viewport={"width": width, "height": 844}) as page:
+    return api
+
+
+def violations(page: Page, options: dict[str, object]) -> list[str]:
+    found: list[str] = page.evaluate(
+        """options => axe.run(options).then(({ violations }) => violations.flatMap(({ id, nodes }) =>
+          nodes.map(({ html }) => `${id}: ${html.slice(0, 120)}`)))""",
+        options,
+    )
+    return found
+
+
+def test_every_page_and_its_dialogs_can_be_seen_read_and_reached(
+    chromium: Browser, filled: Api, url: str
+) -> None:
+    with browse(chromium, url) as page:
+        page.add_init_script(AXE_SCRIPT)
         for path in PAGES:
+            page.emulate_media(color_scheme="light")
             page.goto(path)
             page.locator("html[data-polls]").wait_for()
-            assert page.evaluate(FAULTS) == [], path
+            for width in (1440, 390):
+                page.set_viewport_size({"width": width, "height": 844})
+                assert page.evaluate(WIDE_OR_SMALL) == [], path
+            assert violations(page, RULES) == [], path
+            page.emulate_media(color_scheme="dark")
+            assert violations(page, COLOURS) == [], f"{path}, dark"
+            if path in DIALOGS:
+                page.get_by_role("button", name=DIALOGS[path], exact=True).first.click()
+                page.get_by_role("dialog").wait_for()
+                assert violations(page, RULES) == [], f"the dialog of {path}"
+
+
+@pytest.mark.packages
+def test_every_page_is_valid_html(filled: Api, tmp_path: Path) -> None:
+    for number, path in enumerate(PAGES):
+        (tmp_path / f"{number}.html").write_text(filled.client.get(path).text, encoding="utf-8")
+    command = ["node", VALIDATOR, "--config", HTML / ".htmlvalidate.json", "--formatter", "text", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout + done.stderr == ""

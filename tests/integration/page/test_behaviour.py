@@ -105,7 +105,7 @@ def test_a_square_tells_and_opens_its_date(api: Api, page: Page) -> None:
     assert box is not None
     unit = box["height"] / 79
     # The second Tuesday: nobody enqueued it; the first one somebody did
-    for week, words in ((1, "26 Oct 2021 never enqueued"), (0, "19 Oct 2021 pending: waiting on")):
+    for week, words in ((1, "26 Oct 2021 never enqueued"), (0, "19 Oct 2021 pending: waiting: ")):
         page.mouse.move(box["x"] + (10 * week + 4) * unit, box["y"] + (9 + 14) * unit)
         expect(page.locator("#tip")).to_contain_text(words)
     page.mouse.down()

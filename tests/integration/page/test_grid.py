@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import browse, wait_for_poll
 from tests.integration.api_world import Api, make_api, small_pipeline
-from tests.integration.page.page_driver import failing
+from tests.integration.page.page_driver import failing, press
 
 DATES = [f"2021-10-{day}" for day in range(19, 29)]
 MARKED = "30 outputs: 10 dates × 3 processors"
@@ -69,14 +69,25 @@ def test_a_rectangle_is_marked_by_keyboard_and_kept_in_the_url(api: Api, page: P
     retry(page, api)
 
 
-def test_a_shift_click_extends_the_rectangle(api: Api, page: Page) -> None:
+def test_a_shift_click_extends_the_rectangle_which_is_enqueued_as_a_selection(api: Api, page: Page) -> None:
     page.goto("/grid")
     page.locator("html[data-polls]").wait_for()
     page.mouse.click(*cell(page, "box", DATES[0]))
     page.keyboard.down("Shift")
-    page.mouse.click(*cell(page, "zones", DATES[-1]))
+    page.mouse.click(*cell(page, "extra", DATES[-1]))
     page.keyboard.up("Shift")
-    expect(page.locator("#marked-count")).to_have_text(MARKED)
+    expect(page.locator("#marked-count")).to_have_text("20 outputs: 10 dates × 2 processors")
+    # When the rectangle is enqueued, its plan is shown first, for the marked processors alone
+    page.get_by_role("button", name="Enqueue", exact=True).click()
+    expect(page.get_by_label("Select", exact=True)).to_have_value("box,extra")
+    expect(page.locator(".plan .figures")).to_contain_text("Jobs20")
+    press(page, "Enqueue 10 dates")
+    page.wait_for_url("**/backfills/2")
+    # Then as many jobs run as the plan has
+    api.world.script = api.world.well
+    api.world.run()
+    expect(page.get_by_text("20 attempts", exact=True)).to_be_visible()
+    assert [row["outcome"] for row in api.get("/v1/dates")["items"]] == ["selected"] * 10
 
 
 def test_a_rectangle_is_chosen_and_retried_without_a_script(chromium: Browser, api: Api, url: str) -> None:

@@ -1,0 +1,103 @@
+"""The query of `expect.change`: measures of dates, and of the days that they are compared with. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache, reduce
+
+from sqlglot import exp
+
+from backfilld.daemon.warehouses.adapter import QueryError
+from backfilld.daemon.warehouses.sql.backend import Row
+from backfilld.daemon.warehouses.sql.date_ranges import DateColumn, DateFilter, DateRange
+from backfilld.daemon.warehouses.sql.pipeline_sql import user_sql
+from backfilld.daemon.warehouses.sql.queries import CACHED, Select, Statement, table_of
+from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery, Wanted, dates_of
+from backfilld.state.pipeline.processor import Processor
+from backfilld.state.rules.evidence import Evidence
+from backfilld.state.rules.expectations.change import Change
+from backfilld.state.rules.expectations.earlier_dates import window
+
+_SEPARATOR = ";"
+"""Between the measures of an answer, which are texts of numbers: NaN and infinity are some."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureQuery(RuleQuery):
+    """The measures of dates. `dates` are the judged ones and the days that they are compared with."""
+
+    change: Change
+
+    @property
+    def key(self) -> str:
+        """The rule's key in the pipeline file."""
+        return "expect.change"
+
+    def selects(self, dates: DateFilter) -> Iterator[Select]:
+        """One SELECT; its parameters are added to `dates`."""
+        where = dates.add(self.dates, self.date_column or DateColumn(self.processor.date_column))
+        statement = _statement(self.name, self.processor.table, self.change.measures, where)
+        yield Select(statement=statement, partitions=(self.partitions,))
+
+    def added_to(self, evidence: Evidence, date: dt.date, rows: Mapping[dt.date, Row]) -> Evidence:
+        """The evidence with the measures of a date and of the days before.
+
+        Raises:
+            QueryError: the answer cannot be read.
+        """
+        if date not in rows:
+            return evidence  # the rows came after the measures were taken
+        first, last = window(date, self.change.days_compared())
+        before = {
+            day: self._measures(row) for day, row in rows.items() if first <= day <= last and day < date
+        }
+        return replace(evidence, measures=self._measures(rows[date]), measures_before=before)
+
+    def _measures(self, row: Row) -> Mapping[str, float | None]:
+        texts = str(row["text"]).split(_SEPARATOR)
+        try:
+            values = [float(text) if text else None for text in texts]
+            return dict(zip(self.change.measures, values, strict=True))
+        except ValueError as error:
+            raise QueryError(f"its answer has {row['text']!r} where measures belong") from error
+
+
+def measure_queries(processors: Mapping[str, Processor], wanted: Wanted) -> Iterator[MeasureQuery]:
+    """One query for each wanted processor that states a change."""
+    for processor, judged in dates_of(processors, wanted):
+        if change := processor.expect.change:
+            days = {day for date in judged for day in _days_before(date, change.days_compared())}
+            yield MeasureQuery(
+                processor=processor, dates=tuple(sorted({*judged, *days})), judged=judged, change=change
+            )
+
+
+def _days_before(date: dt.date, days_back: int) -> Iterator[dt.date]:
+    first, last = window(date, days_back)
+    return (dt.date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1))
+
+
+@lru_cache(maxsize=CACHED)
+def _statement(name: str, table: str, measures: tuple[str, ...], dates: DateRange) -> Statement:
+    columns = {
+        "processor": exp.Literal.string(name),
+        "date": dates.column.date,
+        "n": exp.Count(this=exp.Star()),
+        "figures": exp.Array(expressions=[]),
+        "text": reduce(_joined, map(_text, measures)),
+    }
+    aliased = (exp.alias_(column, alias) for alias, column in columns.items())
+    tree = exp.select(*aliased).from_(table_of(table)).where(dates.predicate)
+    return Statement(tree.group_by(exp.Literal.number(2)))
+
+
+def _text(measure: str) -> exp.Expr:
+    # On lines of its own: a comment at its end must not swallow the bracket.
+    number = exp.cast(exp.Paren(this=user_sql(f"\n{measure}\n")), "DOUBLE")
+    return exp.func("COALESCE", exp.cast(number, "TEXT"), exp.Literal.string(""))
+
+
+def _joined(left: exp.Expr, right: exp.Expr) -> exp.Expr:
+    return exp.DPipe(this=exp.DPipe(this=left, expression=exp.Literal.string(_SEPARATOR)), expression=right)
