@@ -44,6 +44,7 @@ _PARK = (
     .where(*_AS_READ)
     .values(waiting=bindparam("_waiting"), waiting_text=bindparam("_text"), due_at=bindparam("_due_at"))
 )
+_INSERT = insert(dates)
 _ALL_LIVE = select(dates).where(_LIVE)
 _LIVE_SPAN = select(func.min(dates.c.date), func.max(dates.c.date)).where(_LIVE)
 _SET_SEASON = update(dates).where(_THIS).values(season=bindparam("_season"))
@@ -105,8 +106,7 @@ def matching(
 
 def create(tx: Connection, values: Sequence[dict[str, object]]) -> None:
     """Put new dates into the database."""
-    if values:
-        tx.execute(insert(dates), list(values))
+    execute(tx, _INSERT, values)
 
 
 def due(tx: Connection, now: float, limit: int) -> list[DateRow]:

@@ -181,7 +181,7 @@ def _test_window(
 @click.argument("end", type=DATE, required=False)
 @pipeline_option
 @state_option
-@click.option("--quick", is_flag=True, help="Skip the dry runs of jobs.")
+@click.option("--quick", is_flag=True, help="Skip the dry runs of jobs and the platform's own checks.")
 @click.option("--service", help="Check in the sandbox of the systemd service backfilld@NAME.")
 @json_option
 def preflight(
