@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -40,7 +41,7 @@ class ByDate(StrictModel):
 
 
 def _without_key(kind: object) -> object:
-    if kind in ("processor", "table"):
+    if kind in ("processor", "table", "window", "pool"):
         raise ValueError(f"needs the name of the {kind}: DELETE /v1/holds/{kind}/KEY")
     return kind
 
@@ -52,9 +53,9 @@ class ByKind(StrictModel):
 
 
 class ByHold(StrictModel):
-    """The hold of a processor or an output table, in a path."""
+    """The hold of a processor or an output table, or a derived one, in a path."""
 
-    kind: Literal["processor", "table"]
+    kind: Literal["processor", "table", "window", "pool"]
     key: Annotated[Text, Field(min_length=1)]
 
 
@@ -165,6 +166,30 @@ class PlanRange(Range):
     exclude: TermList | None = None
     with_upstream: Flag = False
     force: Flag = False
+
+
+class ComparisonRange(Range):
+    """The range of a comparison, and the test window within it; by default two weeks are chosen."""
+
+    window_start: PlainDate | None = None
+    window_end: PlainDate | None = None
+
+    @property
+    def window(self) -> tuple[dt.date, dt.date] | None:
+        """The test window, where one is stated."""
+        if self.window_start is None:
+            return None
+        return self.window_start, self.window_end or self.window_start
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        if self.window_start is None and self.window_end is not None:
+            raise fault("window_start", "is missing; give both ends of the window")
+        if self.window and self.window[1] < self.window[0]:
+            raise fault("window_end", f"{self.window[1]} is before window_start {self.window[0]}")
+        if self.window and not self.start <= self.window[0] <= self.window[1] <= (self.end or self.start):
+            raise fault("window_start", f"{self.window[0]}..{self.window[1]} is not within the range")
+        return self
 
 
 class AttemptsPage(Page, Scope):

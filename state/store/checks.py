@@ -84,6 +84,7 @@ _CLAIM = (
     .values(
         attempt_id=bindparam("_attempt"),
         runnable=0,
+        satisfied=0,  # a refresh and a rewrite run complete outputs: no date is computed from one meanwhile
         attempt_count=checks.c.attempt_count + 1,
         stamp_before=checks.c.write_stamp,
         # Not known until it is read after the attempt: an attempt may write without changing any count.
