@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 EMULATOR := .venv-emulator/installed.txt
+DBT := .venv-dbt/installed.txt
 NODE_TOOLS := .venv-node/installed.txt
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
@@ -50,7 +51,7 @@ test: $(READY_DEV) $(EMULATOR)
 	$(PYTEST) -m "not packages and not hosts" $(T) || exit $$?; \
 	if [ $$checks = 1 ]; then echo "the tests passed, but make check did not: see above"; exit 1; fi
 
-test-packages: system-packages $(READY_DEV) $(EMULATOR) $(NODE_TOOLS)
+test-packages: system-packages $(READY_DEV) $(EMULATOR) $(DBT) $(NODE_TOOLS)
 	@$(PYTEST) -m "packages and not hosts" $(T)
 
 test-all: test test-packages
@@ -103,9 +104,14 @@ lock:
 	  --custom-compile-command "make lock" --output-file $(CONSTRAINTS) pyproject.toml
 
 # Installed before the tests, so that none of them waits for a network.
-$(EMULATOR): tests/integration/emulator.py $(READY_DEV)
+$(EMULATOR): tests/integration/emulator.py tests/environments.py $(READY_DEV)
 	@echo "adding a BigQuery emulator for tests"
 	@$(BIN)/python -c "from tests.integration.emulator import installed; installed()"
+	@touch $@
+
+$(DBT): tests/acceptance/dbt.py tests/environments.py $(READY_DEV)
+	@echo "adding dbt for the test of an example"
+	@$(BIN)/python -c "from tests.acceptance.dbt import installed; installed()"
 	@touch $@
 
 $(NODE_TOOLS): tests/html/package-lock.json
@@ -128,4 +134,4 @@ system-packages:
 	fi
 
 clean:
-	rm -rf $(VENV) .venv-emulator .venv-node build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-emulator .venv-dbt .venv-node build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -31,6 +31,7 @@ from backfilld.state.pipeline.need_settings import NeedSettings
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.pipeline import EngineSettings, Pipeline
 from backfilld.state.pipeline.pool_settings import PoolSettings
+from backfilld.state.pipeline.preflight_settings import PreflightCheckSettings, PreflightSettings
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.sections import (
     CalendarSettings,
@@ -79,6 +80,8 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "need": NeedSettings,
     "pool": PoolSettings,
     "window": WindowSettings,
+    "preflight": PreflightSettings,
+    "preflight_check": PreflightCheckSettings,
     "expect": Expectation,
     "ratio": Ratio,
     "quality": Quality,

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -26,6 +27,7 @@ from backfilld.daemon.preflight.findings import (
     skipped,
     warned,
 )
+from backfilld.daemon.preflight.platform_checks import platform_check
 from backfilld.daemon.preflight.sandbox import sandbox
 from backfilld.daemon.service_unit import ServiceUnit
 from backfilld.daemon.settings import SettingsError, state_database
@@ -153,7 +155,7 @@ def _open(pipeline: Pipeline) -> Iterator[tuple[Warehouse, Catalog]]:
 
 def _results(context: PreflightContext, on_check: Callable[[str], None]) -> Iterator[Result]:
     failed_checks: set[str] = set()
-    for group, checks in GROUPS.items():
+    for group, checks in {**GROUPS, "platform": tuple(_of_the_platform(context))}.items():
         for check in (*checks, *(_of_this_kind(context) if group == "warehouse" else ())):
             on_check(check.title)
             unmet = [need for need in check.needs if need in failed_checks]
@@ -168,6 +170,12 @@ def _of_this_kind(context: PreflightContext) -> Iterator[Check]:
     """The checks that only the pipeline's kind of warehouse has."""
     for check in context.catalog.preflight_checks():
         yield Check(name=check.name, title=check.title, run=check.run, needs=("warehouse",))
+
+
+def _of_the_platform(context: PreflightContext) -> Iterator[Check]:
+    """The checks that the pipeline file states."""
+    for check in context.pipeline.preflight.check:
+        yield Check(name=check.name, title=check.name, run=partial(platform_check, check=check))
 
 
 def _run_check(check: Check, context: PreflightContext) -> Iterator[Finding]:

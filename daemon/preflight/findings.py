@@ -34,7 +34,7 @@ class Result:
     """One check with its findings; its status is the worst of theirs."""
 
     group: str
-    """Its group: pipeline, daemon, jobs, warehouse, data, trial."""
+    """Its group: pipeline, daemon, jobs, warehouse, data, trial, platform."""
     check: str
     title: str
     status: FindingStatus

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from backfilld.state.pipeline.processor import Processor
 
 HELP_SECONDS = 15.0
 DRY_RUN_SECONDS = 60.0
+OUTPUT_BYTES = 256 * 1024
+"""The end of a program's output that is kept."""
 
 _COMPILES = "import sys; compile(open(sys.argv[1], 'rb').read(), sys.argv[1], 'exec', dont_inherit=True)"
 
@@ -30,6 +33,8 @@ class CommandResult:
 
     code: int | None
     output: str
+    """Its last bytes, up to `OUTPUT_BYTES`; or why there are none."""
+    started: bool = True
 
     @property
     def last_line(self) -> str:
@@ -40,26 +45,28 @@ class CommandResult:
 
 def run(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], seconds: float) -> CommandResult:
     """Run a program until it ends or has run for `seconds`."""
-    try:
-        process = subprocess.Popen(  # noqa: S603 - the pipeline file's command, by no shell
-            argv,
-            cwd=cwd,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        return CommandResult(code=None, output=str(error))
-    try:
-        output, _ = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        return CommandResult(code=None, output=f"it did not end within {seconds:g} s")
-    finally:
-        if process.returncode is None:  # Ctrl-C does not reach its session
-            _end_group(process)
-    return CommandResult(code=process.returncode, output=output.decode("utf-8", "replace"))
+    with tempfile.TemporaryFile() as output:
+        try:
+            process = subprocess.Popen(  # noqa: S603 - the pipeline file's command, by no shell
+                argv,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            return CommandResult(code=None, output=str(error), started=False)
+        try:
+            process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return CommandResult(code=None, output=f"it did not end within {seconds:g} s")
+        finally:
+            if process.returncode is None:  # Ctrl-C does not reach its session
+                _end_group(process)
+        output.seek(max(output.seek(0, os.SEEK_END) - OUTPUT_BYTES, 0))
+        return CommandResult(code=process.returncode, output=output.read().decode("utf-8", "replace"))
 
 
 def run_attached(argv: Sequence[str]) -> int:
@@ -70,6 +77,11 @@ def run_attached(argv: Sequence[str]) -> int:
 def job_environment(processor: Processor, cwd: Path, argv: Sequence[str]) -> dict[str, str]:
     """The environment of the processor's jobs, without bytecode files beside the scripts."""
     job = Job(attempt=0, argv=tuple(argv), cwd=cwd, env=processor.env, pass_env=processor.pass_env)
+    return environment_of(job)
+
+
+def environment_of(job: Job) -> dict[str, str]:
+    """The environment of a job, without bytecode files beside the scripts."""
     return {**environment(job, "preflight"), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200"}
 
 
@@ -82,5 +94,4 @@ def compiles_elsewhere(interpreter: str, script: Path, env: Mapping[str, str]) -
 def _end_group(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    with suppress(subprocess.TimeoutExpired):  # a process that left the group may still hold the pipe
-        process.communicate(timeout=1.0)
+    process.wait()

@@ -21,6 +21,7 @@ from backfilld.state.pipeline.fields import Name, TimeZone
 from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
 from backfilld.state.pipeline.phase import Phase, Stage
 from backfilld.state.pipeline.pool_settings import PoolSettings
+from backfilld.state.pipeline.preflight_settings import PreflightSettings
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.sections import (
     DEFAULT_QUOTA_TIMEZONE,
@@ -82,6 +83,8 @@ class Pipeline(StrictModel):
     """Hours during which no job starts."""
     executor: ExecutorSections = Field(default_factory=dict, validate_default=True)
     """Where jobs run, by name; `local`, this machine, needs no table."""
+    preflight: PreflightSettings = PreflightSettings()
+    """What preflight checks beside its own checks."""
     engine: EngineSettings = EngineSettings()
     """How often the engine queries the warehouse."""
     phase: tuple[Phase, ...] = Field(default=(), strict=False)

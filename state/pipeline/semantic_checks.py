@@ -11,7 +11,7 @@ from typing import Any
 from backfilld.state.pipeline.comparison_checks import comparison_problems
 from backfilld.state.pipeline.fields import IDENTIFIER
 from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
-from backfilld.state.pipeline.name_checks import nearest
+from backfilld.state.pipeline.name_checks import nearest, repeated_names
 from backfilld.state.pipeline.need_checks import need_problems, need_warnings
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Phase
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -31,6 +31,7 @@ def validate(pipeline: Pipeline) -> Iterator[str]:
     yield from _name_problems(pipeline)
     yield from _reference_problems(pipeline)
     yield from _expectation_problems(pipeline)
+    yield from repeated_names("preflight.check", (check.name for check in pipeline.preflight.check))
     yield from need_problems(pipeline)
     yield from pool_problems(pipeline)
     yield from window_problems(pipeline)

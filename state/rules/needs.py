@@ -114,7 +114,7 @@ class NeedsGraph:
     ) -> dict[str, set[dt.date]]:
         """The missing dates that a date of processors needs, directly or through others, by processor.
 
-        `is_missing` tells whether an output is missing. Only the needs of missing outputs are followed. A
+        `is_missing` says whether an output is missing. Only the needs of missing outputs are followed. A
         need of a processor's own dates by a number of days has no beginning and is followed once.
         """
         found: dict[str, set[dt.date]] = defaultdict(set)

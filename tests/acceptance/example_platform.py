@@ -34,17 +34,22 @@ from tests.documents import ROOT
 from tests.timeouts import PATIENCE
 
 ME = Actor(name="me")
+MOST_WAITED = 3600.0
+"""Seconds that nothing in an example waits for."""
 _FAULT = re.compile(r"^\| (?P<date>\d{4}-\d\d-\d\d) \| [^|]+ \| `(?P<sentence>[^`]+)` \|$", re.MULTILINE)
 
 
 class ExamplePlatform:
     """A daemon's engine over a copy of an example."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, *setup: str) -> None:
+        """`setup` is a command that follows `make_data.py`."""
         self.folder = folder / name
         shutil.copytree(ROOT / "examples" / name, self.folder)
         self.page = (self.folder / "README.md").read_text(encoding="utf-8")
         self.python("make_data.py")
+        if setup:
+            subprocess.run(setup, cwd=self.folder, check=True)
         self.pipeline = load_pipeline(self.folder / f"{name}.toml")
         self.db = Database(migrated.copy(folder / "state.db"))
         self.events: list[Event] = []
@@ -99,10 +104,16 @@ class ExamplePlatform:
         self.run()
         return changed
 
+    def sweep(self) -> None:
+        """Validate all done dates again, as the daemon does within `revalidate_within`."""
+        self.moved += self.pipeline.engine.revalidate_within
+        assert self.engine.sweeper.run() == len(self.dates())
+        self.run()
+
     def run(self) -> None:
         """Go on until nothing can happen by itself; where no job runs, the clock moves to what comes next."""
-        give_up_at = time.monotonic() + PATIENCE
-        while time.monotonic() < give_up_at:
+        give_up_at, farthest = time.monotonic() + PATIENCE, self.moved + MOST_WAITED
+        while time.monotonic() < give_up_at and self.moved < farthest:
             self._ended.clear()
             if self.engine.tick() or self.engine.validate():
                 continue

@@ -1,44 +1,91 @@
 """The examples run for three months of dates: each planted fault is caught with the sentence of its page."""
 
+import datetime as dt
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
+from backfilld.daemon.events import ForeignWrites
 from backfilld.state.records import Mark
+from tests.acceptance import dbt
 from tests.acceptance.example_platform import ExamplePlatform, faults
 
 QUARTER = ("2024-01-01", "2024-03-31")
 
 
 @pytest.fixture
-def shops(tmp_path: Path) -> Iterator[ExamplePlatform]:
-    found = ExamplePlatform("shops", tmp_path)
+def example(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ExamplePlatform]:
+    found = ExamplePlatform(request.param, tmp_path)
     yield found
     found.close()
 
 
-def test_the_shops_show_each_of_their_faults(shops: ExamplePlatform) -> None:
-    told, late = faults(shops.page), {"2024-02-12": "computed before returns of 2024-02-12 was repaired"}
+@pytest.mark.parametrize("example", ["shops"], indirect=True)
+def test_the_shops_show_each_of_their_faults(example: ExamplePlatform) -> None:
+    told, late = faults(example.page), {"2024-02-12": "computed before returns of 2024-02-12 was repaired"}
     assert len(told) == 7
     assert late.items() <= told.items()
     # The first run finds what the sources have wrong
-    assert shops.enqueue(*QUARTER).outcomes == {"enqueued": 91}
-    failed = {str(date) for date, row in shops.dates().items() if row.state == "failed"}
+    assert example.enqueue(*QUARTER).outcomes == {"enqueued": 91}
+    failed = {str(date) for date, row in example.dates().items() if row.state == "failed"}
     assert failed == {"2024-01-17", "2024-02-08", "2024-02-20", "2024-03-11"}
-    assert {date: shops.sentences()[date] for date in failed} == {date: told[date] for date in failed}
+    assert {date: example.sentences()[date] for date in failed} == {date: told[date] for date in failed}
     # With the sources repaired, a balance fails, and the next one does not pass it
-    shops.python("make_data.py", "repaired")
-    assert {str(date) for date in shops.retry(*QUARTER)} == failed
-    assert shops.sentences() == {date: told[date] for date in ("2024-02-29", "2024-03-29")}
-    corrections = shops.folder / "source" / "corrections.csv"
+    example.python("make_data.py", "repaired")
+    assert {str(date) for date in example.retry(*QUARTER)} == failed
+    assert example.sentences() == {date: told[date] for date in ("2024-02-29", "2024-03-29")}
+    corrections = example.folder / "source" / "corrections.csv"
     corrections.write_text(corrections.read_text().replace("1O0", "100"))
-    shops.retry("2024-02-29")
-    assert shops.sentences() == {}
+    example.retry("2024-02-29")
+    assert example.sentences() == {}
     # A late return makes stale what was computed without it, and nothing else
-    with (shops.folder / "source" / "returns.csv").open("a") as returns:
+    with (example.folder / "source" / "returns.csv").open("a") as returns:
         returns.write("2024-02-12,3,30\n")
-    shops.retry("2024-02-12", processors=("returns",))
-    assert shops.sentences() == late
-    assert {str(date) for date in shops.retry(*QUARTER, mark=Mark.STALE)} == late.keys()
-    assert {row.outcome for row in shops.dates().values()} == {"complete"}
+    example.retry("2024-02-12", processors=("returns",))
+    assert example.sentences() == late
+    assert {str(date) for date in example.retry(*QUARTER, mark=Mark.STALE)} == late.keys()
+    assert {row.outcome for row in example.dates().values()} == {"complete"}
+
+
+@pytest.mark.parametrize("example", ["events"], indirect=True)
+def test_the_events_show_each_of_their_faults(example: ExamplePlatform) -> None:
+    told = faults(example.page)
+    erased = {date: sentence for date, sentence in told.items() if sentence.startswith("computed before")}
+    # The first run finds what the export has wrong, and what waits for it
+    example.enqueue(*QUARTER)
+    assert example.sentences() == {date: told[date] for date in told if date not in erased}
+    example.python("make_data.py", "complete")
+    example.retry(*QUARTER)
+    assert example.sentences() == {}
+    # An erasure beside the daemon shows by the write stamps of the sweep
+    example.sweep()
+    assert 5 in users(example)
+    example.python("erase.py", "5", "2024-03-10", "2024-03-12")
+    example.sweep()
+    assert example.sentences() == erased
+    assert [event.dates for event in example.events if isinstance(event, ForeignWrites)] == [
+        tuple(dt.date(2024, 3, day) for day in (10, 11, 12))
+    ]
+    assert {str(date) for date in example.retry(*QUARTER, mark=Mark.STALE)} == erased.keys()
+    assert example.sentences() == {}
+    assert 5 not in users(example)
+
+
+def users(example: ExamplePlatform) -> set[int]:
+    """The users of the sessions that end on 2024-03-12."""
+    file = example.folder / "lake/derived/sessions/date=2024-03-12/part-0.parquet"
+    with duckdb.connect() as connection:
+        return {user for (user,) in connection.read_parquet(str(file)).project("user_id").fetchall()}
+
+
+@pytest.mark.packages
+def test_the_dbt_project_shows_each_of_its_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{dbt.installed()}{os.pathsep}{os.environ['PATH']}")
+    example = ExamplePlatform("dbt", tmp_path, "dbt", "run", "--empty")
+    example.enqueue(*QUARTER)
+    assert example.sentences() == faults(example.page)
+    assert sum(row.outcome == "complete" for row in example.dates().values()) == 88
+    example.close()

@@ -3,17 +3,16 @@
 It wants another DuckDB than ours, hence an environment of its own beside the checkout's.
 """
 
-import fcntl
 import os
 import socket
 import subprocess
 import sys
 import time
-import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests import environments
 from tests.ports import free_port
 from tests.timeouts import PATIENCE
 
@@ -70,29 +69,11 @@ def running(scratch: Path) -> Iterator[Emulator]:
 
 def installed() -> str:
     """The interpreter that has the emulator; installs it first where it is not, once for all workers."""
-    ENVIRONMENT.mkdir(exist_ok=True)
-    python = str(ENVIRONMENT / "bin" / "python")
-    done = ENVIRONMENT / "installed.txt"
-    wanted = "\n".join(REQUIREMENTS)
-    lock = os.open(ENVIRONMENT, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not done.exists() or done.read_text() != wanted:
-            venv.create(ENVIRONMENT, with_pip=True, symlinks=True)
-            pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            pip += ["--retries", "10", "--timeout", "60"]
-            pip += ["--no-compile"]  # most of what comes along is never imported
-            _run([*pip, *REQUIREMENTS], env=None)  # with the user's own settings of pip
-            _run([python, "-c", _SPATIAL], env=_environment())
-            done.write_text(wanted)
-    finally:
-        os.close(lock)
-    return python
+    return environments.installed(ENVIRONMENT, REQUIREMENTS, _add_spatial)
 
 
-def _run(command: list[str], *, env: dict[str, str] | None) -> None:
-    ended = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, f"the BigQuery emulator could not be installed:\n{ended.stderr[-3000:]}"
+def _add_spatial(python: str) -> None:
+    environments.run([python, "-c", _SPATIAL], env=_environment())
 
 
 def _environment() -> dict[str, str]:

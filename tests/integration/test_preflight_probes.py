@@ -15,7 +15,7 @@ PATIENCE = 60.0
 
 def test_ctrl_c_ends_what_is_being_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a program in a session of its own, which no Ctrl-C reaches
-    pid, plain = tmp_path / "pid", subprocess.Popen.communicate
+    pid, plain = tmp_path / "pid", subprocess.Popen.wait
 
     def interrupted(self: Any, *args: Any, timeout: float | None = None) -> Any:
         if timeout != PATIENCE:
@@ -23,7 +23,7 @@ def test_ctrl_c_ends_what_is_being_tried(tmp_path: Path, monkeypatch: pytest.Mon
         until(lambda: pid.exists() and pid.read_text().endswith("\n"), "the program to begin")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(subprocess.Popen, "communicate", interrupted)
+    monkeypatch.setattr(subprocess.Popen, "wait", interrupted)
 
     # When
     path = {"PATH": os.environ["PATH"]}

@@ -89,9 +89,9 @@ def test_the_sections_of_the_picture_are_plain_lines():
 
 def test_a_hold_is_printed_once_with_the_command_that_releases_it():
     hold = {"actor": "engine", "since": "2021-10-19T11:00:00.000Z", "until": None}
-    placed = view(holds=[{**hold, "kind": "processor", "key": "box", "reason": "exit 1 five times"}])
+    placed = view(holds=[{**hold, "kind": "processor", "key": "box", "text": "box: exit 1 five times"}])
     held = [line for line in printed(placed, placed) if "held" in line]
-    assert held == ["2021-10-19T12:00:00Z held: exit 1 five times → backfilld release processor box"]
+    assert held == ["2021-10-19T12:00:00Z held: box: exit 1 five times → backfilld release processor box"]
     assert release_command({**hold, "kind": "all", "key": "all"}) == "backfilld resume"
     assert release_command({**hold, "kind": "warehouse", "key": ""}) == "backfilld release warehouse"
 
@@ -116,13 +116,13 @@ def test_an_attempt_that_exited_0_is_printed_with_what_it_left():
 
 
 def test_a_failed_date_has_its_reason_and_the_command_that_shows_it():
-    assert date_failure({"date": "2021-10-19", "outcome": "exhausted", "reason": "box: 2 of 12 rows"}) == (
-        Failure(
-            subject="2021-10-19",
-            result="exhausted",
-            reason="box: 2 of 12 rows",
-            command="backfilld status 2021-10-19",
-        )
+    date = {"date": "2021-10-19", "outcome": "exhausted", "reason": "box: 2 of 12 rows"}
+    assert date_failure(date) == Failure(
+        subject="2021-10-19",
+        result="exhausted",
+        reason="box: 2 of 12 rows",
+        command="backfilld status 2021-10-19",
+        document={"date": date},
     )
 
 
@@ -137,7 +137,7 @@ def test_a_failed_date_has_its_reason_and_the_command_that_shows_it():
 )
 def test_no_text_of_a_job_moves_the_cursor(said, shown):
     assert sanitize_line(said) == shown
-    failure = Failure(subject="box", result="lost", reason=said, command="backfilld logs 1")
+    failure = Failure(subject="box", result="lost", reason=said, command="backfilld logs 1", document={})
     assert all(line.isprintable() for line in printed(view(), failures=(failure,)))
 
 

@@ -121,7 +121,7 @@ def watch(
     as_json: bool,
     url: str | None,
 ) -> None:
-    """Follow everything, the dates of a season, or one backfill.
+    """Follow everything, a season or a backfill.
 
     It follows everything and a season until Ctrl-C, and BACKFILL until it has ended. With --failures it
     prints the dates that are failed now, then each attempt and date that fails. With --json it prints a JSON

@@ -38,8 +38,7 @@ backfills = Table(
     "backfills",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("start", Date, nullable=False),
-    Column("end", Date, nullable=False),
+    *(Column(name, Date, nullable=False) for name in ("start", "end")),
     Column("dates", Integer, nullable=False),
     Column("sources", Text, CheckConstraint("sources IN ('all', 'critical', 'none')"), nullable=False),
     _flag("force"),
@@ -269,8 +268,7 @@ check_counts = Table(
     "check_counts",
     metadata,
     *map(_required, ("processor", "verdict")),
-    Column("satisfied", Integer, nullable=False),
-    Column("n", Integer, nullable=False),
+    *(Column(name, Integer, nullable=False) for name in ("satisfied", "n")),
     UniqueConstraint("processor", "verdict", "satisfied"),
 )
 

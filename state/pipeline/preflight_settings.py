@@ -1,0 +1,56 @@
+"""The platform's own checks of preflight, `[[preflight.check]]`."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from backfilld.state.pipeline.sections import Duration
+from backfilld.state.pipeline.strict_model import StrictModel
+
+PLACEHOLDERS = ("start", "end", "python")
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+
+
+class PreflightCheckSettings(StrictModel):
+    """A command of the platform that preflight runs: exit code 0 is a pass."""
+
+    name: str = Field(min_length=1, max_length=80)
+    """What it checks, as preflight shows it."""
+    command: tuple[str, ...] = Field(min_length=1, strict=False)
+    """The program and its arguments, without a shell. `{start}` and `{end}` are the dates of the preflight,
+    `{python}` the interpreter that runs backfilld. `cwd`, `env` and `pass_env` are those of `[jobs]`."""
+    timeout: Duration = 60.0
+    """The longest that it may run. Then its process group is ended."""
+    severity: Literal["fail", "warn"] = "fail"
+    """What another exit code, or no end in time, is. A command that cannot start is always a failure."""
+
+    @field_validator("command")
+    @classmethod
+    def _known_placeholders(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        for word in _PLACEHOLDER.findall(" ".join(command)):
+            if word not in PLACEHOLDERS:
+                raise ValueError(f"unknown placeholder {{{word}}}; known are {', '.join(PLACEHOLDERS)}")
+        if not command[0].strip():
+            raise ValueError("the first word is empty; write the program there")
+        return command
+
+    @field_validator("timeout")
+    @classmethod
+    def _some_time(cls, timeout: float) -> float:
+        if not timeout:
+            raise ValueError("ends the command at once; write a longer time")
+        return timeout
+
+    def argv(self, words: dict[str, str]) -> tuple[str, ...]:
+        """The command with its placeholders replaced by `words`."""
+        return tuple(_PLACEHOLDER.sub(lambda match: words[match[1]], part) for part in self.command)
+
+
+class PreflightSettings(StrictModel):
+    """What preflight checks beside its own checks."""
+
+    check: tuple[PreflightCheckSettings, ...] = Field(default=(), strict=False)
+    """The platform's own checks, in the order in which they run."""
