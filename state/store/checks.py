@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
-    CompoundSelect,
     Connection,
     Row,
     Update,
@@ -20,7 +19,6 @@ from sqlalchemy import (
     case,
     or_,
     select,
-    union_all,
     update,
 )
 
@@ -283,37 +281,6 @@ def clear_runnable_by(tx: Connection, processors: Collection[str]) -> set[dt.dat
 def clear_all_runnable(tx: Connection) -> None:
     """Keep every check from starting until its date is evaluated again."""
     tx.execute(update(checks).where(IS_RUNNABLE).values(runnable=0))
-
-
-def runnable(tx: Connection, limits: Mapping[str, int]) -> list[CheckRow]:
-    """The runnable checks that come first, at most `limits[processor]` of each: by priority, then date.
-
-    One seek per processor, so what waits behind a busy table costs nothing.
-    """
-    wanted = [limit for limit in limits.items() if limit[1] > 0]
-    if not wanted:
-        return []
-    values: dict[str, object] = {}
-    for number, (name, limit) in enumerate(wanted):
-        values |= {f"_processor{number}": name, f"_limit{number}": limit}
-    found = [row_mappers.check(row) for row in fetch(tx, _runnable(len(wanted)), values)]
-    return sorted(found, key=lambda row: (-row.priority, row.date))
-
-
-@cache
-def _runnable(branches: int) -> CompoundSelect[Any]:
-    return union_all(
-        *(
-            select(
-                select(checks)
-                .where(IS_RUNNABLE, checks.c.processor == bindparam(f"_processor{number}"))
-                .order_by(checks.c.priority.desc(), checks.c.date)
-                .limit(bindparam(f"_limit{number}"))
-                .subquery()
-            )
-            for number in range(branches)
-        )
-    )
 
 
 def claim(tx: Connection, taken: Mapping[int, Iterable[Pair]]) -> None:

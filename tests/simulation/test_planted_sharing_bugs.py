@@ -28,12 +28,12 @@ def stop_what_others_want(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tell_only_the_lead(monkeypatch: pytest.MonkeyPatch) -> None:
-    def end(tx: Any, all_ended: Any) -> None:
-        for date, state, outcome, version in all_ended:
+    def end(tx: Any, ended: Any) -> None:
+        for date, state, outcome, version in ended:
             lead = sa.select(dates.c.backfill_id).where(dates.c.date == date).scalar_subquery()
             here = (backfill_dates.c.date == date, backfill_dates.c.backfill_id == lead)
-            ended = {"live": 0, "awaits_admission": 0, "ended_version": version}
-            tx.execute(sa.update(backfill_dates).where(*here).values(**ended, state=state, outcome=outcome))
+            columns = {"live": 0, "awaits_admission": 0, "ended_version": version}
+            tx.execute(sa.update(backfill_dates).where(*here).values(**columns, state=state, outcome=outcome))
 
     monkeypatch.setattr(transitions.interests, "end", end)
 
