@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from backfilld.api.schemas.fields import (
     Bytes,
     DateCursor,
+    DateList,
     Flag,
     Id,
     Limit,
@@ -22,8 +23,12 @@ from backfilld.api.schemas.fields import (
     whole_number,
 )
 from backfilld.api.schemas.filters import Outcomes, ProcessorName, ReasonPart, Statuses, TermList, Verdicts
-from backfilld.api.schemas.ranges import refuse_contradiction, refuse_reversed, refuse_wide
-from backfilld.daemon.engine.enqueue_request import MOST_DATES
+from backfilld.api.schemas.ranges import (
+    refuse_contradiction,
+    refuse_list_and_range,
+    refuse_reversed,
+    refuse_wide,
+)
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.records import Action, Mark, Sources
 
@@ -265,9 +270,7 @@ class DatesBody(StrictModel):
     `state`, `outcome` and `verdict` are one value or a comma-separated list. `mark` is for done dates.
     """
 
-    dates: (
-        Annotated[tuple[PlainDate, ...], Field(min_length=1, max_length=MOST_DATES, strict=False)] | None
-    ) = None
+    dates: DateList | None = None
     start: PlainDate | None = None
     end: PlainDate | None = None
     state: Annotated[str, Field(min_length=1, max_length=500)] | None = None
@@ -279,8 +282,7 @@ class DatesBody(StrictModel):
     @model_validator(mode="after")
     def _some_dates(self) -> Self:
         refuse_reversed(self.start, self.end)
-        if self.dates is not None and (self.start or self.end):
-            raise fault("dates", "excludes start and end; give either dates or a range")
+        refuse_list_and_range(self.dates, self.start, self.end)
         if self.mark and self.state:
             raise fault("mark", "is for done dates; leave state out")
         if not (self.dates or self.start or self.state or self.outcome or self.mark or self.verdict):
