@@ -7,7 +7,8 @@ start.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter as Counts
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -28,6 +29,7 @@ from backfilld.daemon.events import (
     IncidentKind,
 )
 from backfilld.daemon.reports import stuck
+from backfilld.daemon.reports.derived_holds import DerivedHold, derived_holds
 from backfilld.daemon.reports.progress import Progress, progress
 from backfilld.daemon.warehouses.adapter import Purpose
 from backfilld.state.records import AttemptStatus
@@ -73,6 +75,8 @@ HOLDS: Mapping[str, str] = {
     "processor": "A processor is held by the circuit breaker or an operator.",
     "table": "An output table is held: by an operator, or its daily attempts or its quota are used up.",
     "warehouse": "Warehouse queries are held: by an operator, an outage, or a used-up `daily_bytes`.",
+    "window": "A `[[window]]` is closed.",
+    "pool": "A `[[pool]]` has no free slot.",
 }
 """Kinds of holds."""
 RESULTS: Mapping[str, str] = {
@@ -208,13 +212,14 @@ class _StateCollector:
             with self._service.context.db.read() as tx:
                 report = progress(tx, self._service.context)
                 statuses = stuck.counts(tx, self._service.context)
+                derived = derived_holds(tx, self._service.context)
         except DatabaseUnavailable as error:
             log.warning("a scrape has no gauges of the state: %s", error)
             self._on_error()
             return
         yield from self._dates(report)
         yield _by_label("backfills", "Backfills by status.", "status", _all(BackfillStatus, statuses))
-        yield from self._work(report)
+        yield from self._work(report, derived)
         yield from self._timestamps(report)
         healthy = {check: float(not wrong) for check, wrong in self._service.health().items()}
         yield _by_label("healthy", "1 while a health check of the daemon passes.", "check", healthy)
@@ -235,7 +240,7 @@ class _StateCollector:
                 verdicts.add_metric([processor.phase, processor.name, verdict], n)
         yield verdicts
 
-    def _work(self, report: Progress) -> Iterator[Metric]:
+    def _work(self, report: Progress, derived: Sequence[DerivedHold]) -> Iterator[Metric]:
         phases = [phase.name for phase in self._service.pipeline.phase]
         ratios = {phase: report.ratio(phase) for phase in phases}
         yield _by_label("phase_progress_ratio", "Satisfied share of a phase, 0 to 1.", "phase", ratios)
@@ -244,8 +249,8 @@ class _StateCollector:
         held_processors = {hold.key for hold in report.holds if hold.kind == "processor"}
         paused = {name: float(name in held_processors) for name in self._service.pipeline.processors}
         yield _by_label("processor_paused", "1 while a processor is held.", "processor", paused)
-        kinds = {kind: sum(hold.kind == kind for hold in report.holds) for kind in HOLDS}
-        yield _by_label("holds", "Holds, by kind.", "kind", kinds)
+        kinds = Counts([hold.kind for hold in report.holds] + [hold.kind for hold in derived])
+        yield _by_label("holds", "Holds, by kind.", "kind", {kind: kinds[kind] for kind in HOLDS})
         known = self._service.context.blind_ratios
         blind = {name: known.get(name, UNKNOWN) for name in self._service.pipeline.processors}
         help_text = "Share of damages that the rules miss, 0 to 1, by the latest report; NaN before."

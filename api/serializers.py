@@ -12,6 +12,7 @@ from backfilld.api.schemas.fields import BackfillStatus
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.date_query import DateAnswers
 from backfilld.daemon.reports import stuck
+from backfilld.daemon.reports.derived_holds import DerivedHold
 from backfilld.daemon.reports.progress import Progress, Running
 from backfilld.state.formatting import format_utc, join_truncated
 from backfilld.state.pipeline.phase import DONE, FAILED
@@ -180,9 +181,21 @@ def transition(row: TransitionRow) -> responses.Transition:
     return responses.Transition.model_validate(row)
 
 
-def holds(rows: Sequence[HoldRow]) -> list[responses.Hold]:
-    """All holds."""
-    return [responses.Hold.model_validate(row) for row in rows]
+def holds(rows: Sequence[HoldRow | DerivedHold]) -> list[responses.Hold]:
+    """Holds that were placed, and those that follow from the pipeline file."""
+    return [
+        responses.Hold(
+            kind=row.kind,  # type: ignore[arg-type]  # the database and the type of a derived hold allow no other
+            key=row.key,
+            reason=row.reason,
+            actor=row.actor,
+            since=row.since,
+            until=row.until,
+            text=row.text,
+            derived=isinstance(row, DerivedHold),
+        )
+        for row in rows
+    ]
 
 
 def progress(report: Progress, pipeline: Pipeline) -> responses.Progress:

@@ -3,4 +3,4 @@
 The folders beside this package are linked into it, so that everything is imported under one name.
 """
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"

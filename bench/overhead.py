@@ -4,12 +4,14 @@ python -m bench.overhead [DATES ...] [--only RUNNER ...] [--rounds N]
 
 Every runner does the same jobs, at most 8 at once where it can: `loop` starts one process after another with
 two SQLite commits for each; `make` has the graph as a Makefile; `luigi` has it as tasks of one worker with 8
-processes, in an environment of its own; `backfilld` is the daemon with everything it promises.
+processes, in an environment of its own; `backfilld` is the daemon with everything it promises, and `daemon
+CPU` the CPU time that it takes without its jobs.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import resource
 import sqlite3
 import statistics
 import subprocess
@@ -116,13 +118,21 @@ RUNNERS: dict[str, Callable[[int, Path], float]] = {
 }  # fmt: skip
 
 
-def measure(runner: str, number: int, rounds: int) -> float:
-    """Milliseconds per job, the median of some rounds."""
-    times = []
+def measure(runner: str, number: int, rounds: int) -> tuple[float, float]:
+    """Milliseconds per job, and those of CPU time of this process, the medians of some rounds."""
+    times, cpu_times = [], []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
+            before = _cpu_seconds()
             times.append(RUNNERS[runner](number, Path(folder)))
-    return 1000 * statistics.median(times) / (number * JOBS)
+            cpu_times.append(_cpu_seconds() - before)
+    jobs = number * JOBS
+    return 1000 * statistics.median(times) / jobs, 1000 * statistics.median(cpu_times) / jobs
+
+
+def _cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def main() -> None:
@@ -135,10 +145,12 @@ def main() -> None:
     print(
         f"{conditions()}, SQLite {sqlite3.sqlite_version}; milliseconds per job, medians of {chosen.rounds}"
     )
-    print(" ".join(["  dates    jobs", *(f"{name:>10}" for name in chosen.only)]))
+    print(" ".join(["  dates    jobs", *(f"{name:>10}" for name in [*chosen.only, "daemon CPU"])]))
     for number in chosen.dates:
-        times = [measure(name, number, chosen.rounds) for name in chosen.only]
-        print(f"{number:>7} {number * JOBS:>7}", *(f"{ms:>10.2f}" for ms in times), flush=True)
+        times = {name: measure(name, number, chosen.rounds) for name in chosen.only}
+        cpu = times["backfilld"][1] if "backfilld" in times else 0.0
+        columns = [*(wall for wall, _ in times.values()), cpu]
+        print(f"{number:>7} {number * JOBS:>7}", *(f"{ms:>10.2f}" for ms in columns), flush=True)
 
 
 if __name__ == "__main__":

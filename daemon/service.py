@@ -140,7 +140,7 @@ class Service:
         self.db.verify()
         self.db.upgrade()
         if not new:
-            self.db.verify_values()
+            self.db.verify_content()
         self._refuse_other_pipeline()
 
     def _refuse_other_pipeline(self) -> None:

@@ -68,10 +68,14 @@ def last_line(output: str) -> str:
     return strip_control(lines[-1]).strip()[:_LINE] if lines else ""
 
 
+SEARCHED_CHARACTERS = 400
+"""Of each line: the time of a search grows with a power of its length."""
+
+
 def matching_line(output: str, pattern: str) -> str:
     """The last line of a job's output that a regular expression matches; empty where none does."""
-    matching = [line for line in output.splitlines() if re.search(pattern, line)]
-    return last_line("\n".join(matching))
+    lines = (line[:SEARCHED_CHARACTERS] for line in reversed(output.splitlines()))
+    return last_line(next((line for line in lines if re.search(pattern, line)), ""))
 
 
 def strip_control(text: str) -> str:

@@ -29,6 +29,11 @@ def _plain_date(text: str) -> str:
     return text
 
 
+def begins_like_date(word: str) -> bool:
+    """Whether a word stands for a date: names of processors do not begin with a digit."""
+    return word[:1].isdecimal()
+
+
 class DateArgument(click.ParamType[str]):
     """A plain date."""
 
@@ -90,14 +95,14 @@ class ProcessorArgument(click.types.StringParamType):
 
 
 class DateOrProcessor(DateArgument):
-    """A plain date, or the name of a processor, which does not begin with a digit."""
+    """A plain date, or the name of a processor."""
 
     name = "date or processor"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The date as the API takes it, or the name."""
         text = str(value)
-        return super().convert(text, param, ctx) if text[:1].isdecimal() else text
+        return super().convert(text, param, ctx) if begins_like_date(text) else text
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str

@@ -50,7 +50,8 @@ def _head(date: Json) -> Iterator[Text]:
     ]
     yield Text(", ".join(word for word in about if word), style="dim")
     if date["waiting_on"]:
-        yield Text.assemble(("waiting: ", "yellow"), sanitize_line(date["waiting_on"]))
+        prefix = "" if date["waiting_on"].startswith("blocked by") else "waiting: "
+        yield Text.assemble((prefix, "yellow"), sanitize_line(date["waiting_on"]))
     for mark, option in (("regressed", ""), ("stale", " --cascade")):
         if date[mark]:
             yield Text.assemble((f"{mark}: ", "yellow"), sanitize_line(date[mark]))

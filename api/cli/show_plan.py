@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from backfilld.api.formatting import format_bytes, format_total_duration
-from backfilld.daemon.reports.plan.models import Opening
+from backfilld.daemon.reports.plan.models import Opening, StartingPoints
 from backfilld.daemon.reports.plan.plan import Comparison, Cost, Coverage, PhasePlan, Plan, Step
 from backfilld.state.formatting import format_date_ranges, format_duration, format_utc, pluralize
 
@@ -94,12 +94,47 @@ def comparison_lines(comparison: Comparison) -> Iterator[Text]:
         ["waivers", *(str(sum(len(waiver.dates) for waiver in one.waivers)) for one in options)],
         ["dates done", *(f"{one.done_dates}/{one.expected_dates}" for one in options)],
     ]
+    yield from _columns(rows)
+    yield from (Text(f"  {line}", style="red") for line in _undone(options))
+    if comparison.starting_points is not None:
+        yield from _starting_points(comparison.starting_points)
+
+
+def _starting_points(starts: StartingPoints) -> Iterator[Text]:
+    """Where to start, a column for each way, then what each proves and what the window needs."""
+    options = starts.options
+    rows = [
+        ["where to start", *(one.start for one in options)],
+        ["dates with jobs", *(str(one.dates) for one in options)],
+        ["jobs", *(str(one.steps) for one in options)],
+        ["time", *(format_total_duration(one.seconds, one.unknown_steps) for one in options)],
+        ["warehouse", *(_bill(one.cost) for one in options)],
+        ["dates done", *(str(one.done_dates) for one in options)],
+    ]
+    yield from _columns(rows)
+    for one in options:
+        yield Text(f"  {one.start} proves: {one.proves}")
+    yield Text(
+        f"  test window: {starts.window_start}..{starts.window_end}; --window START END states another"
+    )
+    for need in starts.needs:
+        lacking = f", of which {len(need.missing)} are missing" if need.missing else ", all present"
+        span = f"{need.dates[0]}..{need.dates[-1]}"
+        yield Text(f"  it needs {need.processor} of {span}: {pluralize(len(need.dates), 'date')}{lacking}")
+    if not starts.needs:
+        yield Text("  it needs no earlier date")
+    if starts.before_range:
+        ranges = format_date_ranges(starts.before_range)
+        yield Text(f"  it needs dates before the range, which no way runs: {ranges}", style="red")
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> Iterator[Text]:
+    """Rows with aligned columns, the first one bold."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     yield Text()
     for number, row in enumerate(rows):
         line = "   ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
         yield Text(line.rstrip(), style="" if number else "bold")
-    yield from (Text(f"  {line}", style="red") for line in _undone(options))
 
 
 def _undone(options: Sequence[Plan]) -> Iterator[str]:

@@ -34,8 +34,8 @@ def _problems(one: ProcessorQuality) -> Iterator[str]:
     if not one.rows:
         yield "no rows"
     elif one.where:
-        share = "" if one.percent_good is None else f" ({one.percent_good:.1f}% good)"
-        yield f"{one.below} of {one.rows} rows do not hold {one.where}{share}"
+        share = "" if one.percent_good is None else f" ({one.percent_good:.1f}%)"
+        yield f"{one.rows - one.below} of {one.rows} rows hold {one.where}{share}"
     yield from (f"{column} is empty in {n} of {one.rows}" for column, n in one.empty_counts.items() if n)
 
 

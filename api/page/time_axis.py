@@ -12,7 +12,7 @@ UNITS = 1000
 """Width of an axis in the units of its pictures."""
 MOST_TICKS = 5
 MOST_AXES = 8
-SHORTEST_GAP = 300.0
+SHORTEST_GAP = 120.0
 """Seconds without activity that a break needs at least."""
 LAST_TICK = 84.0
 """Percent of the width: a label that starts later would not fit."""

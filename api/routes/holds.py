@@ -8,6 +8,8 @@ from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint_definition import Router
 from backfilld.api.problems import BadInput
 from backfilld.api.schemas import requests, responses
+from backfilld.daemon.engine.commands import Conflict, NotFound
+from backfilld.daemon.reports.derived_holds import POOL, WINDOW, derived_holds
 from backfilld.state.suggestions import did_you_mean
 
 section = Router("holds", "What may not start: the global pause, processors, output tables, the warehouse")
@@ -29,8 +31,13 @@ def resume_all(service: DaemonService, *, body: requests.EmptyBody) -> responses
 
 @section.get("/v1/holds", responses.Holds)
 def list_holds(service: DaemonService) -> responses.Holds:
-    """All holds with their reasons: global pause, processors, output tables, warehouse queries."""
-    return responses.Holds(items=serializers.holds(service.commands.holds()))
+    """All holds with their reasons: global pause, processors, output tables, warehouse queries.
+
+    Closed windows and full pools follow, `derived`: they cannot be released.
+    """
+    with service.context.db.read() as tx:
+        derived = derived_holds(tx, service.context)
+    return responses.Holds(items=serializers.holds([*service.commands.holds(), *derived]))
 
 
 @section.post("/v1/holds", responses.Holds, body=requests.PlaceHold, problems=(409,))
@@ -63,7 +70,7 @@ def place_hold(service: DaemonService, *, body: requests.PlaceHold) -> responses
 def release_hold(
     service: DaemonService, *, path: requests.ByHold, query: requests.Extra
 ) -> responses.Released:
-    """Release the hold of a processor or an output table.
+    """Release the hold of a processor or an output table. A window or a pool cannot be released (409).
 
     If the daily attempts of the table are used up, `extra` more are allowed until the quota day ends, by
     default a tenth of the limit.
@@ -86,9 +93,28 @@ def release_warehouse_hold(
 
 
 def _release(service: DaemonService, kind: str, key: str, query: requests.Extra) -> responses.Released:
+    if kind in (WINDOW, POOL):
+        _refuse_derived(service, kind, key)
     allowed = service.commands.release(kind, key, by=current_actor(), extra=query.extra)
     more = {} if allowed is None else {"allowed": allowed}
     return responses.Released(released=True, **more)
+
+
+def _refuse_derived(service: DaemonService, kind: str, key: str) -> None:
+    """Say why a window or a pool cannot be released.
+
+    Raises:
+        NotFound: the pipeline file has no such window or pool.
+        Conflict: it has.
+    """
+    names = [one.name for one in (service.pipeline.window if kind == WINDOW else service.pipeline.pool)]
+    if key not in names:
+        raise NotFound(f"there is no {kind} '{key}'; {did_you_mean(key, names)}")
+    how = "its hours" if kind == WINDOW else "its size"
+    raise Conflict(
+        f"the {kind} {key} cannot be released: it follows from [[{kind}]] of the pipeline file;"
+        f" change {how} there, and reload the daemon"
+    )
 
 
 def _paused(service: DaemonService) -> responses.Paused:

@@ -80,15 +80,19 @@ def get_plan(service: DaemonService, *, query: requests.PlanRange) -> Plan:
     return Plan.model_validate(plan)
 
 
-@section.get("/v1/plan/comparison", Comparison, query=requests.Range, problems=(503,))
+@section.get("/v1/plan/comparison", Comparison, query=requests.ComparisonRange, problems=(503,))
 @_limited
-def get_plan_comparison(service: DaemonService, *, query: requests.Range) -> Comparison:
-    """The plans with all, only critical, and no sources: steps, time, cost and coverage of each."""
+def get_plan_comparison(service: DaemonService, *, query: requests.ComparisonRange) -> Comparison:
+    """The plans with all, only critical, and no sources: steps, time, cost and coverage of each.
+
+    `starting_points` sets the range in order, a test window alone, and the window first side by side.
+    """
     comparison = plans.compare(
         _validate(service, query),
         service.pipeline,
         typical_seconds=state_lookup.typical_seconds(service.context.db, service.pipeline).get,
         price=service.warehouse.estimate_bytes,
+        window=query.window,
     )
     return Comparison.model_validate(comparison)
 

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST
+from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST, MOST_DATES
 
 LARGEST = 2**63 - 1
 """Largest integer of the state database."""
@@ -169,6 +169,8 @@ PlainDate = Annotated[
     WithJsonSchema({"type": "string", "format": "date", "pattern": DATE_PATTERN}, mode="validation"),
 ]
 """A date of a request."""
+DateList = Annotated[tuple[PlainDate, ...], Field(min_length=1, max_length=MOST_DATES, strict=False)]
+"""The dates of a request, one by one."""
 Id = Annotated[int, Field(ge=1, le=LARGEST), BeforeValidator(whole_number)]
 """The number of a backfill or an attempt, in a URL."""
 Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(whole_number)]

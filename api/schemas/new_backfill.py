@@ -8,8 +8,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from backfilld.api.schemas.fields import PlainDate, Text, fault
-from backfilld.api.schemas.ranges import refuse_reversed, refuse_wide
+from backfilld.api.schemas.fields import DateList, PlainDate, Text, fault
+from backfilld.api.schemas.ranges import refuse_list_and_range, refuse_reversed, refuse_wide
 from backfilld.daemon.engine.enqueue_request import EARLIEST, MOST_DATES
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.records import Sources
@@ -28,9 +28,7 @@ class NewBackfill(StrictModel):
 
     start: PlainDate | None = None
     end: PlainDate | None = None
-    dates: (
-        Annotated[tuple[PlainDate, ...], Field(min_length=1, max_length=MOST_DATES, strict=False)] | None
-    ) = None
+    dates: DateList | None = None
     sources: Annotated[Sources, Field(strict=False)] = Sources.ALL
     select: Terms = ()
     exclude: Terms = ()
@@ -43,9 +41,8 @@ class NewBackfill(StrictModel):
 
     @model_validator(mode="after")
     def _range_or_list(self) -> Self:
+        refuse_list_and_range(self.dates, self.start, self.end)
         if self.dates is not None:
-            if self.start is not None or self.end is not None:
-                raise fault("dates", "excludes start and end; give either dates or a range")
             refuse_wide("dates", min(self.dates), max(self.dates))
         elif self.start is None:
             raise fault("start", "is missing; give start and end, or dates")

@@ -8,7 +8,14 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from backfilld.api.schemas.fields import ReportModel, Time
-from backfilld.daemon.reports.plan.models import CannotRun, Cost, Coverage, PhasePlan, PlannedWaiver
+from backfilld.daemon.reports.plan.models import (
+    CannotRun,
+    Cost,
+    Coverage,
+    PhasePlan,
+    PlannedWaiver,
+    WindowNeed,
+)
 from backfilld.state.records import Sources
 
 
@@ -73,10 +80,36 @@ class PlanOption(PlanResult):
     steps: Annotated[int, BeforeValidator(len)]
 
 
+class StartingPoint(ReportModel):
+    """One way to start: what it runs, how long it takes, what it costs, and what it proves."""
+
+    start: str
+    dates: int = Field(description="on how many dates a job runs")
+    steps: int
+    seconds: float
+    unknown_steps: int
+    cost: Cost
+    done_dates: int
+    proves: str
+
+
+class StartingPoints(ReportModel):
+    """The whole range in order, a test window alone, and the window first, with what the window needs."""
+
+    window_start: dt.date
+    window_end: dt.date
+    needs: list[WindowNeed]
+    before_range: list[dt.date] = Field(description="missing dates that it needs and no option runs")
+    options: list[StartingPoint]
+
+
 class Comparison(ReportModel):
-    """One plan for each choice of sources: all, critical, none."""
+    """One plan for each choice of sources: all, critical, none; and where to start."""
 
     start: dt.date
     end: dt.date
     dates: int
     options: list[PlanOption]
+    starting_points: StartingPoints | None = Field(
+        description="null where nothing is to run, or the range is no longer than a test window"
+    )

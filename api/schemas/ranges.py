@@ -21,6 +21,12 @@ def refuse_wide(field: str, first: dt.date, last: dt.date) -> None:
         raise fault(field, f"{first} to {last} is {days} days; one request takes at most {MOST_DATES}")
 
 
+def refuse_list_and_range(dates: object, start: dt.date | None, end: dt.date | None) -> None:
+    """Raises a fault of `dates` where a list is given beside a range."""
+    if dates is not None and (start is not None or end is not None):
+        raise fault("dates", "excludes start and end; give either dates or a range")
+
+
 def refuse_contradiction(field: str, stated: bool, **others: object) -> None:
     """Raises a fault of `field` where it is stated with one of the other ones."""
     for name in [name for name, value in others.items() if stated and value]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -9,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from backfilld.api.schemas.fields import (
     Bytes,
     DateCursor,
+    DateList,
     Flag,
     Id,
     Limit,
@@ -21,8 +23,12 @@ from backfilld.api.schemas.fields import (
     whole_number,
 )
 from backfilld.api.schemas.filters import Outcomes, ProcessorName, ReasonPart, Statuses, TermList, Verdicts
-from backfilld.api.schemas.ranges import refuse_contradiction, refuse_reversed, refuse_wide
-from backfilld.daemon.engine.enqueue_request import MOST_DATES
+from backfilld.api.schemas.ranges import (
+    refuse_contradiction,
+    refuse_list_and_range,
+    refuse_reversed,
+    refuse_wide,
+)
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.records import Action, Mark, Sources
 
@@ -40,7 +46,7 @@ class ByDate(StrictModel):
 
 
 def _without_key(kind: object) -> object:
-    if kind in ("processor", "table"):
+    if kind in ("processor", "table", "window", "pool"):
         raise ValueError(f"needs the name of the {kind}: DELETE /v1/holds/{kind}/KEY")
     return kind
 
@@ -52,9 +58,9 @@ class ByKind(StrictModel):
 
 
 class ByHold(StrictModel):
-    """The hold of a processor or an output table, in a path."""
+    """The hold of a processor or an output table, or a derived one, in a path."""
 
-    kind: Literal["processor", "table"]
+    kind: Literal["processor", "table", "window", "pool"]
     key: Annotated[Text, Field(min_length=1)]
 
 
@@ -167,6 +173,30 @@ class PlanRange(Range):
     force: Flag = False
 
 
+class ComparisonRange(Range):
+    """The range of a comparison, and the test window within it; by default two weeks are chosen."""
+
+    window_start: PlainDate | None = None
+    window_end: PlainDate | None = None
+
+    @property
+    def window(self) -> tuple[dt.date, dt.date] | None:
+        """The test window, where one is stated."""
+        if self.window_start is None:
+            return None
+        return self.window_start, self.window_end or self.window_start
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        if self.window_start is None and self.window_end is not None:
+            raise fault("window_start", "is missing; give both ends of the window")
+        if self.window and self.window[1] < self.window[0]:
+            raise fault("window_end", f"{self.window[1]} is before window_start {self.window[0]}")
+        if self.window and not self.start <= self.window[0] <= self.window[1] <= (self.end or self.start):
+            raise fault("window_start", f"{self.window[0]}..{self.window[1]} is not within the range")
+        return self
+
+
 class AttemptsPage(Page, Scope):
     """A page of attempts, newest first; `status` and `verdict` are one value or a comma-separated list.
 
@@ -240,9 +270,7 @@ class DatesBody(StrictModel):
     `state`, `outcome` and `verdict` are one value or a comma-separated list. `mark` is for done dates.
     """
 
-    dates: (
-        Annotated[tuple[PlainDate, ...], Field(min_length=1, max_length=MOST_DATES, strict=False)] | None
-    ) = None
+    dates: DateList | None = None
     start: PlainDate | None = None
     end: PlainDate | None = None
     state: Annotated[str, Field(min_length=1, max_length=500)] | None = None
@@ -254,8 +282,7 @@ class DatesBody(StrictModel):
     @model_validator(mode="after")
     def _some_dates(self) -> Self:
         refuse_reversed(self.start, self.end)
-        if self.dates is not None and (self.start or self.end):
-            raise fault("dates", "excludes start and end; give either dates or a range")
+        refuse_list_and_range(self.dates, self.start, self.end)
         if self.mark and self.state:
             raise fault("mark", "is for done dates; leave state out")
         if not (self.dates or self.start or self.state or self.outcome or self.mark or self.verdict):

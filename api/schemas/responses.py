@@ -216,15 +216,16 @@ class DateAnswers(ResponseModel):
 
 
 class Hold(ReportModel):
-    """Something that may not start until it is released."""
+    """Something that may not start: until it is released, or a window opens, or a pool has a free slot."""
 
-    kind: Literal["all", "processor", "table", "warehouse"]
+    kind: Literal["all", "processor", "table", "warehouse", "window", "pool"]
     key: str
     reason: str
     actor: str
     since: Time
     until: Time | None
     text: str = Field(description="what is held, by whom and why")
+    derived: bool = Field(description="whether it follows from the pipeline file: no verb releases it")
 
 
 class Holds(ResponseModel):

@@ -118,8 +118,7 @@ class Enqueuer:
         if request.force:
             return ""
         with self._context.db.read() as tx:
-            done = [row.date for row in dates.get_many(tx, request.dates).values() if row.state == DONE]
-            stored_checks = checks.for_dates(tx, done)
+            stored_checks = checks.for_dates(tx, dates.done_between(tx, request.dates))
         try:
             self._validator.revalidate(
                 [check for date_checks in stored_checks.values() for check in date_checks.values()]
@@ -135,17 +134,17 @@ class Enqueuer:
         existing: Mapping[dt.date, DateRow],
         warning: str,
     ) -> list[DateResult]:
-        wanted = interests.owners(tx, [row.date for row in existing.values() if row.state not in FINAL])
+        wanted = interests.wanted_among(tx, [row.date for row in existing.values() if row.state not in FINAL])
         counts_by_date = calendar_days.between(tx, request.dates[0], request.dates[-1])
         stored_checks = checks.for_dates(tx, [row.date for row in existing.values() if row.state == DONE])
         details = []
         for date in request.dates:
-            known = date in counts_by_date
-            day = self._context.pipeline.seasons.day(date, counts_by_date[date]) if known else None
             row = existing.get(date)
             if row is not None and row.state not in FINAL:
                 details.append(_outcome_of_live(row, joined=date in wanted))
                 continue
+            known = date in counts_by_date
+            day = self._context.pipeline.seasons.day(date, counts_by_date[date]) if known else None
             details.append(self._outcome(request, day, date, row, stored_checks.get(date, {}), warning))
         return details
 

@@ -20,12 +20,13 @@ from backfilld.daemon.executors.attempt_files import private_opener
 from backfilld.daemon.host_limits import Shortage
 from backfilld.daemon.job_command import job_command, needs_dates_file
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.records import AttemptRow, CheckRow, DateRow
+from backfilld.state.records import AttemptRow, DateRow
 from backfilld.state.rules.batching import batches
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.store import attempts, calendar_days, checks, dates, holds, interests
+from backfilld.state.store import attempts, calendar_days, checks, dates, holds, interests, runnable_checks
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
+from backfilld.state.store.runnable_checks import RunnableCheck
 
 REFRESH_TOGETHER = 50
 """How many checks of a processor are queried together when the evidence of its first is too old."""
@@ -130,22 +131,24 @@ class Launcher:
             for table in sorted(used_up)
         ]
 
-    def _with_fresh_evidence(self, tx: Transaction, limits: Mapping[str, int]) -> list[CheckRow]:
+    def _with_fresh_evidence(self, tx: Transaction, limits: Mapping[str, int]) -> list[RunnableCheck]:
         """Runnable checks whose evidence is recent enough. Those ahead of them are queried again."""
         # Evidence is as old as its query. A query that takes longer than the limit must not keep jobs back.
         query_seconds = self._context.latest_query.get("seconds", 0.0)
         max_age = self._context.pipeline.engine.max_evidence_age + query_seconds
         oldest = max(self._context.now() - max_age, self._evidence_from)
-        candidates = checks.runnable(tx, limits)
+        candidates = runnable_checks.first(tx, limits)
         outdated_processors = {c.processor for c in candidates if (c.asked_at or 0.0) < oldest}
         if outdated_processors:
-            next_in_line = checks.runnable(tx, dict.fromkeys(outdated_processors, REFRESH_TOGETHER))
+            next_in_line = runnable_checks.first(tx, dict.fromkeys(outdated_processors, REFRESH_TOGETHER))
             outdated = [(c.date, c.processor) for c in next_in_line if (c.asked_at or 0.0) < oldest]
             checks.request_check(tx, outdated, self._context.now())
-            candidates = checks.runnable(tx, limits)
+            candidates = runnable_checks.first(tx, limits)
         return [c for c in candidates if (c.asked_at or 0.0) >= oldest]
 
-    def _with_satisfied_needs(self, tx: Transaction, candidates: Sequence[CheckRow]) -> list[CheckRow]:
+    def _with_satisfied_needs(
+        self, tx: Transaction, candidates: Sequence[RunnableCheck]
+    ) -> list[RunnableCheck]:
         """The candidates whose upstream is satisfied still; dates of the other ones are evaluated again."""
         reader = upstream.UpstreamReader(tx, self._context)
         blocked = [c for c in candidates if reader.blocks(c.processor, c.date)]
@@ -154,8 +157,8 @@ class Launcher:
         return [c for c in candidates if c not in blocked] if blocked else list(candidates)
 
     def _batches(
-        self, tx: Transaction, candidates: Sequence[CheckRow], date_rows: Mapping[dt.date, DateRow]
-    ) -> list[list[CheckRow]]:
+        self, tx: Transaction, candidates: Sequence[RunnableCheck], date_rows: Mapping[dt.date, DateRow]
+    ) -> list[list[RunnableCheck]]:
         """The candidates as attempts; an attempt takes only dates that the same backfills want."""
         owners = interests.owners(tx, date_rows)
         return batches(
@@ -176,7 +179,7 @@ class Launcher:
     def _claim_one(
         self,
         tx: Transaction,
-        batch: Sequence[CheckRow],
+        batch: Sequence[RunnableCheck],
         date_rows: Mapping[dt.date, DateRow],
         writer: int,
     ) -> Claim:

@@ -11,7 +11,7 @@ from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
 from backfilld.daemon.reports.validation import PhaseReport, report
 from backfilld.daemon.warehouses.adapter import QueryError, TableInfo
-from backfilld.state.formatting import format_date_ranges, join_truncated, pluralize
+from backfilld.state.formatting import format_date_ranges, format_duration, join_truncated, pluralize
 from backfilld.state.pipeline.sections import SeasonSettings
 from backfilld.state.rules.evidence import HistoryRun
 
@@ -130,11 +130,11 @@ def _breaks(context: PreflightContext, season: SeasonSettings, dates: list[dt.da
 def _freshness(context: PreflightContext, table: str, info: TableInfo) -> Finding:
     if info.modified_at is None:
         return passed(f"{table} can be read")
-    days = (context.now - info.modified_at) / 86_400
-    if days > STALE_HISTORY_DAYS:
-        line = f"{table} was last written {days:.0f} days ago"
+    age = context.now - info.modified_at
+    if age / 86_400 > STALE_HISTORY_DAYS:
+        line = f"{table} was last written {age / 86_400:.0f} days ago"
         return warned(line, "if its writer is off, runs leave no trace and read as never ran")
-    return passed(f"{table} was last written {days:.1f} days ago")
+    return passed(f"{table} was last written {format_duration(age)} ago")
 
 
 def _unknown(phase: PhaseReport) -> Iterator[Finding]:

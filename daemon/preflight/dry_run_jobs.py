@@ -55,7 +55,7 @@ def _try(context: PreflightContext, phase: Phase, processor: Processor) -> Findi
 def _finding(processor: Processor, result: CommandResult) -> Finding:
     what = f"{processor.name} {DRY_RUN}"
     if result.code == 0:
-        return passed(f"{what} ended well")
+        return passed(f"{what} exited with 0")
     if result.code is None:
-        return warned(f"{what}: {result.last_line}", "try it by hand")
-    return failed(f"{what} ended with exit code {result.code}: {result.last_line}", "try it by hand")
+        return warned(f"{what}: {result.last_line}", "run the command by hand")
+    return failed(f"{what} exited with {result.code}: {result.last_line}", "run the command by hand")

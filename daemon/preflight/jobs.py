@@ -77,7 +77,7 @@ def _options(context: PreflightContext, name: str, script: Script) -> Iterator[F
     matches, where = context.scripts.matches(name), str(script.program.script)
     if matches is None:
         options = ", ".join(dict.fromkeys(script.program.options))
-        line = f"{name}: whether it takes {options} is unknown: its --help cannot be asked"
+        line = f"{name}: whether it takes {options} is unknown: its --help cannot be read"
         yield warned(line, "try it by hand: preflight runs no script that may not know --help", where=where)
     for option, match in (matches or {}).items():
         if not match:

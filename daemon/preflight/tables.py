@@ -8,7 +8,7 @@ from backfilld.daemon.adapters import warehouse_adapter
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
 from backfilld.daemon.warehouses.adapter import QueryError, TableInfo
-from backfilld.state.formatting import join_truncated
+from backfilld.state.formatting import join_truncated, pluralize
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.sections import HistorySettings
 
@@ -44,7 +44,7 @@ def columns(context: PreflightContext) -> Iterator[Finding]:
     if history and isinstance(info := context.tables[history.table], TableInfo):
         checked += 1
         yield from _missing_history(history, info)
-    yield passed(f"checked {checked} tables")
+    yield passed(f"{pluralize(checked, 'table')} have the columns that the pipeline file names")
 
 
 def _absent(context: PreflightContext, names: Sequence[str]) -> Iterator[Finding]:
@@ -101,7 +101,7 @@ def _missing_history(history: HistorySettings, info: TableInfo) -> Iterator[Find
             yield failed(f"{history.table} has no column {column}", hint)
     for column in optional:
         if column.lower() not in info.columns:
-            yield warned(f"{history.table} has no column {column}; it is done without", hint)
+            yield warned(f"{history.table} has no column {column}; it is not used", hint)
 
 
 def _some(columns: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from backfilld.daemon.reports.warehouse_snapshot import Snapshot, take_snapshot
 from backfilld.daemon.warehouses.adapter import Warehouse
+from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.evidence import Evidence
@@ -144,5 +145,6 @@ def _summary(checked: Sequence[ProcessorQuality], broken: int, unknown: int) -> 
     below, rows = sum(p.below for p in checked), sum(p.rows for p in checked)
     if not rows and not unknown:
         return "there are no rows to check"
-    line = f"{below} of {rows} rows are below their standard; {broken} (processor, date) pairs break a rule"
+    pairs = f"{pluralize(broken, '(processor, date) pair')} {'breaks' if broken == 1 else 'break'} a rule"
+    line = f"{below} of {rows} rows are below their standard; {pairs if broken else 'no rule is broken'}"
     return line + (f", {unknown} could not be queried" if unknown else "")

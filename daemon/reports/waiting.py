@@ -113,7 +113,8 @@ def _warehouse_hold(context: WaitContext) -> str:
 def _attempt(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -> str:
     running = [(c.attempt_id, c.processor) for c in by_name.values() if c.attempt_id is not None]
     messages = context.engine.status_messages
-    return ", ".join(f"attempt {n} of {name}{_because(messages.get(n, ''))}" for n, name in running)
+    attempts = ", ".join(f"attempt {n} of {name}{_because(messages.get(n, ''))}" for n, name in running)
+    return "; ".join(filter(None, [attempts, row.waiting_text]))
 
 
 def _slot(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -> str:

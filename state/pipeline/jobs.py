@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
+from backfilld.state.pipeline.patterns import Pattern
 from backfilld.state.pipeline.sections import Duration
 from backfilld.state.pipeline.strict_model import StrictModel
-
-
-def _usable_pattern(text: str) -> str:
-    """The text as it is.
-
-    Raises:
-        ValueError: it is no regular expression.
-    """
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"{text!r} is not a regular expression: {error}; correct it") from None
-    return text
-
-
-Pattern = Annotated[str, AfterValidator(_usable_pattern)]
 
 
 class NoData(StrEnum):
@@ -71,7 +54,8 @@ class JobSettings(StrictModel):
     """A failed job with one of these texts in its last lines holds its table until the quota day ends."""
     error_pattern: Pattern | None = None
     """A regular expression. The last line of a failed job's log that it matches is shown as the reason, in
-    place of the log's last line; the last 2,000 bytes are searched."""
+    place of the log's last line. The last 2,000 bytes are searched, and of each line 400 characters. A
+    repeat within a repeat, such as `(a+)+`, is refused: a text could make it slow."""
     executor: str = "local"
     """The executor that runs the job: `local`, this machine, or the NAME of an `[executor.NAME]`."""
 

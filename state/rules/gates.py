@@ -304,9 +304,8 @@ def _fail(step: _Step, steps: Mapping[str, _Step]) -> Decision:
     """Fail, but not before running attempts have ended."""
     running = [name for name, other in steps.items() if other.kind is _Kind.RUNNING]
     if running:
-        return Wait(
-            waiting=WaitReason.ATTEMPT, text=f"{', '.join(running)} to end; then it fails: {step.text}"
-        )
+        text = f"then the date fails: {step.text}"
+        return Wait(waiting=WaitReason.ATTEMPT, text=text)
     return Fail(outcome=step.outcome, reason=step.text)
 
 

@@ -15,12 +15,13 @@ from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import row_mappers
 from backfilld.state.store.date_scope import EVERYTHING, TAKEN, DateScope
 from backfilld.state.store.schema import IS_RUNNING, IS_WANTED, attempts, backfill_dates, backfills, dates
-from backfilld.state.store.statements import fetch
+from backfilld.state.store.statements import execute, fetch
 
 _SOME = select(backfills).where(backfills.c.id.in_(bindparam("_ids", expanding=True)))
 _DATES = (
     select(func.count()).select_from(backfill_dates).where(backfill_dates.c.backfill_id == bindparam("_id"))
 )
+_ADD_DATES = insert(backfill_dates)
 _LIVE_DATES = _DATES.where(IS_WANTED)
 
 
@@ -81,8 +82,7 @@ def add_dates(tx: Connection, number: int, answered: Sequence[BackfillDateRow]) 
         }
         for a in answered
     ]
-    if values:
-        tx.execute(insert(backfill_dates), values)
+    execute(tx, _ADD_DATES, values)
 
 
 def get(tx: Connection, number: int) -> BackfillRow | None:

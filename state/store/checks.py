@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
-    CompoundSelect,
     Connection,
     Row,
     Update,
@@ -20,7 +19,6 @@ from sqlalchemy import (
     case,
     or_,
     select,
-    union_all,
     update,
 )
 
@@ -76,6 +74,8 @@ _SAVE = (
 )
 _DATE_PRIORITY = select(dates.c.priority).where(dates.c.date == checks.c.date).scalar_subquery()
 _SET_SATISFIED = update(checks).where(*_THIS).values(satisfied=1, mode=RunMode.NORMAL.value)
+_SET_MODE = update(checks).where(*_THIS).values(mode=bindparam("_mode"))
+_CLEAR_WAIVERS = update(checks).where(*_THIS).values(waived_by="", waiver_reason="")
 _SET_RUNNABLE = update(checks).where(*_THIS).values(runnable=1, priority=_DATE_PRIORITY)
 _CLEAR_RUNNABLE = update(checks).where(*_THIS, IS_RUNNABLE).values(runnable=0)
 _CLAIM = (
@@ -84,6 +84,7 @@ _CLAIM = (
     .values(
         attempt_id=bindparam("_attempt"),
         runnable=0,
+        satisfied=0,  # a refresh and a rewrite run complete outputs: no date is computed from one meanwhile
         attempt_count=checks.c.attempt_count + 1,
         stamp_before=checks.c.write_stamp,
         # Not known until it is read after the attempt: an attempt may write without changing any count.
@@ -94,6 +95,12 @@ _CLAIM = (
 
 def _pairs(pairs: Iterable[Pair], **beside: object) -> list[dict[str, object]]:
     return [{"_date": date, "_processor": processor, **beside} for date, processor in pairs]
+
+
+def _update(tx: Connection, change: Update, pairs: Iterable[Pair], **beside: object) -> None:
+    values = _pairs(pairs, **beside)
+    if values:
+        execute(tx, change, values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,23 +231,17 @@ def waive(tx: Connection, date: dt.date, processor: str, *, by: str, reason: str
 
 def set_satisfied(tx: Connection, pairs: Iterable[Pair]) -> None:
     """Count complete checks as satisfied that no job of the request may rewrite: nothing is owed."""
-    values = _pairs(pairs)
-    if values:
-        execute(tx, _SET_SATISFIED, values)
+    _update(tx, _SET_SATISFIED, pairs)
 
 
 def set_mode(tx: Connection, pairs: Iterable[Pair], mode: RunMode) -> None:
     """Set how pairs treat an output that is complete, whatever the mode of their dates is."""
-    values = _pairs(pairs, _mode=mode.value)
-    if values:
-        tx.execute(update(checks).where(*_THIS).values(mode=bindparam("_mode")), values)
+    _update(tx, _SET_MODE, pairs, _mode=mode.value)
 
 
 def clear_waivers(tx: Connection, pairs: Iterable[Pair]) -> None:
     """Take back the waivers of outputs that are satisfied by themselves."""
-    values = _pairs(pairs)
-    if values:
-        tx.execute(update(checks).where(*_THIS).values(waived_by="", waiver_reason=""), values)
+    _update(tx, _CLEAR_WAIVERS, pairs)
 
 
 def accept(tx: Connection, date: dt.date, processor: str, *, actor: str, reason: str, now: float) -> None:
@@ -256,16 +257,12 @@ def accept(tx: Connection, date: dt.date, processor: str, *, actor: str, reason:
 
 def set_runnable(tx: Connection, pairs: Iterable[Pair]) -> None:
     """Let pairs start when there is a free slot."""
-    values = _pairs(pairs)
-    if values:
-        execute(tx, _SET_RUNNABLE, values)
+    _update(tx, _SET_RUNNABLE, pairs)
 
 
 def clear_runnable(tx: Connection, pairs: Iterable[Pair]) -> None:
     """Keep pairs from starting."""
-    values = _pairs(pairs)
-    if values:
-        execute(tx, _CLEAR_RUNNABLE, values)
+    _update(tx, _CLEAR_RUNNABLE, pairs)
 
 
 def clear_runnable_of(tx: Connection, backfill_id: int) -> None:
@@ -284,37 +281,6 @@ def clear_runnable_by(tx: Connection, processors: Collection[str]) -> set[dt.dat
 def clear_all_runnable(tx: Connection) -> None:
     """Keep every check from starting until its date is evaluated again."""
     tx.execute(update(checks).where(IS_RUNNABLE).values(runnable=0))
-
-
-def runnable(tx: Connection, limits: Mapping[str, int]) -> list[CheckRow]:
-    """The runnable checks that come first, at most `limits[processor]` of each: by priority, then date.
-
-    One seek per processor, so what waits behind a busy table costs nothing.
-    """
-    wanted = [limit for limit in limits.items() if limit[1] > 0]
-    if not wanted:
-        return []
-    values: dict[str, object] = {}
-    for number, (name, limit) in enumerate(wanted):
-        values |= {f"_processor{number}": name, f"_limit{number}": limit}
-    found = [row_mappers.check(row) for row in fetch(tx, _runnable(len(wanted)), values)]
-    return sorted(found, key=lambda row: (-row.priority, row.date))
-
-
-@cache
-def _runnable(branches: int) -> CompoundSelect[Any]:
-    return union_all(
-        *(
-            select(
-                select(checks)
-                .where(IS_RUNNABLE, checks.c.processor == bindparam(f"_processor{number}"))
-                .order_by(checks.c.priority.desc(), checks.c.date)
-                .limit(bindparam(f"_limit{number}"))
-                .subquery()
-            )
-            for number in range(branches)
-        )
-    )
 
 
 def claim(tx: Connection, taken: Mapping[int, Iterable[Pair]]) -> None:

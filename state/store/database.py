@@ -18,11 +18,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from backfilld.state.store import postgresql
 from backfilld.state.store.errors import DatabaseUnavailable, translate
-from backfilld.state.store.integrity import damaged_values
+from backfilld.state.store.integrity import damaged_schema, damaged_values
 from backfilld.state.store.schema_creation import create_schema
 from backfilld.state.store.schema_version import MIGRATIONS, current_revision, schema_version
 
@@ -187,20 +187,33 @@ class Database:
         with self.read() as tx:
             result = tx.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one()
         if result != "ok":
-            raise DatabaseUnavailable(f"{self.path} is damaged ({result}); restore the latest good backup")
+            raise self._damaged(result)
 
-    def verify_values(self) -> None:
-        """Check the values of an SQLite database of the newest version: not all damage is one of structure.
+    def verify_content(self) -> None:
+        """Check schema and values of an SQLite database of the newest version, which `verify` does not.
 
         Raises:
             DatabaseUnavailable: it is damaged.
         """
         if not self.sqlite:
             return
-        with self.read() as tx:
-            damage = damaged_values(tx)
+        with self._failed_statements_as_damage(), self.read() as tx:
+            damage = damaged_schema(tx) or damaged_values(tx)
         if damage:
-            raise DatabaseUnavailable(f"{self.path} is damaged ({damage}); restore the latest good backup")
+            raise self._damaged(damage)
+
+    @contextlib.contextmanager
+    def _failed_statements_as_damage(self) -> Iterator[None]:
+        """Raise DatabaseUnavailable where an SQLite database lacks what each statement of a start needs."""
+        try:
+            yield
+        except OperationalError as error:
+            if not self.sqlite:
+                raise
+            raise self._damaged(str(error.orig)) from error
+
+    def _damaged(self, how: str) -> DatabaseUnavailable:
+        return DatabaseUnavailable(f"{self.path} is damaged ({how}); restore the latest good backup")
 
     def upgrade(self, migrations: Path = MIGRATIONS) -> None:
         """Bring the schema to the newest version, in one transaction; copy an SQLite file first.
@@ -224,7 +237,11 @@ class Database:
             raise translated from error
 
     def _upgrade(self, migrations: Path) -> None:
-        with self._engine.connect() as connection:
+        with (
+            self._failed_statements_as_damage(),
+            self.translate_errors(),
+            self._engine.connect() as connection,
+        ):
             version = schema_version(connection, migrations)
         if version.problem:
             raise DatabaseUnavailable(version.problem)
@@ -233,7 +250,11 @@ class Database:
         if version.current is not None and self.sqlite:
             self.backup(self.path.with_name(f"{self.path.name}.before-{version.newest}"))
         if version.current is None and migrations == MIGRATIONS:
-            with self._engine.begin() as connection:
+            with (
+                self._failed_statements_as_damage(),  # as of tables without a version
+                self.translate_errors(),
+                self._engine.begin() as connection,
+            ):
                 self._begin_writing(connection)
                 create_schema(connection, version.newest)
             return

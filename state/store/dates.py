@@ -44,6 +44,7 @@ _PARK = (
     .where(*_AS_READ)
     .values(waiting=bindparam("_waiting"), waiting_text=bindparam("_text"), due_at=bindparam("_due_at"))
 )
+_INSERT = insert(dates)
 _ALL_LIVE = select(dates).where(_LIVE)
 _LIVE_SPAN = select(func.min(dates.c.date), func.max(dates.c.date)).where(_LIVE)
 _SET_SEASON = update(dates).where(_THIS).values(season=bindparam("_season"))
@@ -68,6 +69,12 @@ def get_many(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, DateR
     return {
         row.date: row_mappers.date(row) for row in select_by_dates(tx, dates, chosen) if row.date in chosen
     }
+
+
+def done_between(tx: Connection, wanted: Collection[dt.date]) -> set[dt.date]:
+    """Those of the dates that are done."""
+    here = (dates.c.state == DONE, dates.c.date.between(min(wanted), max(wanted)))
+    return set(tx.scalars(select(dates.c.date).where(*here))).intersection(wanted)
 
 
 def page(
@@ -99,8 +106,7 @@ def matching(
 
 def create(tx: Connection, values: Sequence[dict[str, object]]) -> None:
     """Put new dates into the database."""
-    if values:
-        tx.execute(insert(dates), list(values))
+    execute(tx, _INSERT, values)
 
 
 def due(tx: Connection, now: float, limit: int) -> list[DateRow]:

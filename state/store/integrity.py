@@ -1,8 +1,8 @@
-"""Values of an SQLite database that no program wrote: damage that the structure of the file does not show."""
+"""Schema and values of an SQLite database that no program wrote: damage that its structure does not show."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 from sqlalchemy import (
@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     cast,
+    create_engine,
     false,
     func,
     literal,
@@ -41,6 +42,7 @@ from backfilld.state.store.schema import (
     metadata,
     transitions,
 )
+from backfilld.state.store.schema_creation import create_schema
 
 _LATEST = 253_402_300_799.0
 """The last second of the year 9999, the last one that Python can show."""
@@ -60,6 +62,38 @@ _ENUMERATIONS: dict[Column[str], type[StrEnum]] = {
 """Columns with a member of an enumeration, or an empty text."""
 _JSON = (audit.c.before, audit.c.after, backfills.c.selection, calendar_days.c.counts)
 _BEYOND_ASCII = "*[^ -~]*"
+
+
+def damaged_schema(tx: Connection) -> str:
+    """The first part of the schema that differs from that of a new database; empty if none does.
+
+    Raises:
+        OperationalError: a table is missing, or a constraint or trigger of it cannot be used.
+    """
+    for table in metadata.sorted_tables:
+        columns = {row.name for row in tx.exec_driver_sql(f'PRAGMA table_info("{table.name}")')}
+        if columns != set(table.columns.keys()):
+            return f"the table {table.name} has other columns"
+        # Compiles all constraints and triggers, and runs nothing.
+        tx.exec_driver_sql(f'EXPLAIN INSERT INTO "{table.name}" DEFAULT VALUES')
+    found, expected = _indexes_and_triggers(tx), _expected_indexes_and_triggers()
+    differing = {name for name, sql in expected.items() if found.get(name) != sql}
+    return f"the index or trigger {min(differing)} is not as it was made" if differing else ""
+
+
+def _expected_indexes_and_triggers() -> Mapping[str, str]:
+    engine = create_engine("sqlite://")
+    with engine.begin() as tx:
+        create_schema(tx, version="")
+        expected = _indexes_and_triggers(tx)
+    engine.dispose()
+    return expected
+
+
+def _indexes_and_triggers(tx: Connection) -> Mapping[str, str]:
+    """The SQL of each, whatever its layout and quotes are: migrations may have made it otherwise."""
+    query = "SELECT name, sql FROM sqlite_master WHERE type IN ('index', 'trigger') AND sql IS NOT NULL"
+    return {name: " ".join(sql.replace('"', "").split()) for name, sql in tx.exec_driver_sql(query)}
 
 
 def damaged_values(tx: Connection) -> str:

@@ -44,6 +44,16 @@ _OWNERS = (
 )
 _BETWEEN = _OWNERS.where(backfill_dates.c.date.between(bindparam("_start"), bindparam("_end")))
 _AMONG = _OWNERS.where(backfill_dates.c.date.in_(bindparam("_dates", expanding=True)))
+_WANTED_BETWEEN = (
+    select(backfill_dates.c.date)
+    .where(IS_WANTED, backfill_dates.c.date.between(bindparam("_start"), bindparam("_end")))
+    .where(
+        backfill_dates.c.backfill_id.not_in(
+            select(backfills.c.id).where(backfills.c.cancelled_at.is_not(None))
+        )
+    )
+    .distinct()
+)
 _ENDED: dict[str, Any] = {
     "live": 0,
     "awaits_admission": 0,
@@ -117,6 +127,14 @@ def owners(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, list[In
         if date in chosen:
             found[date].append(Interest(backfill_id, bool(awaits_admission), priority))
     return found
+
+
+def wanted_among(tx: Connection, chosen: Collection[dt.date]) -> set[dt.date]:
+    """Those of some dates that a backfill wants which is not being cancelled."""
+    if not chosen:
+        return set()
+    between = {"_start": min(chosen), "_end": max(chosen)}
+    return set(tx.scalars(_WANTED_BETWEEN, between)).intersection(chosen)
 
 
 def widened(tx: Connection, live: Collection[dt.date], selection: Collection[str] | None) -> set[dt.date]:

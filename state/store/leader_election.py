@@ -226,7 +226,15 @@ def _application_name(holder: Holder, since: float) -> str:
 
 def _refusal(path: Path, holder: Holder | None) -> str:
     who = str(holder) if holder else f"unknown, see `fuser {path}`"
-    return (
-        f"another daemon serves the state directory {path.parent}: {who};"
-        " stop that one first, or start this one with another --state-dir"
-    )
+    refusal = f"another daemon serves the state directory {path.parent}: {who};"
+    if holder and holder.host == socket.gethostname() and _is_suspended(holder.pid):
+        return f"{refusal} it is suspended, and ends only after `kill -CONT {holder.pid}`"
+    return f"{refusal} stop that one first, or start this one with another --state-dir"
+
+
+def _is_suspended(pid: int) -> bool:
+    """Whether a process is stopped, such as by SIGSTOP; False if it cannot be read."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()[0] in "Tt"
+    except (OSError, IndexError):
+        return False

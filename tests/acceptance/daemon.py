@@ -42,6 +42,7 @@ class Daemon:
         self.lake = folder / "lake"
         self.state = folder / "state"
         self.options = options
+        self.program: tuple[str, ...] = ("-m", "backfilld")
         self.port = free_port()
         self.client = Client(f"http://127.0.0.1:{self.port}")
         self.process: subprocess.Popen[bytes] | None = None
@@ -62,7 +63,7 @@ class Daemon:
     def words(self) -> list[str]:
         """The command line that starts it."""
         serve = ["serve", "--pipeline", str(self.pipeline), "--state-dir", str(self.state), *self.options]
-        return [sys.executable, "-m", "backfilld", *serve, "--listen", f"127.0.0.1:{self.port}"]
+        return [sys.executable, *self.program, *serve, "--listen", f"127.0.0.1:{self.port}"]
 
     @property
     def environment(self) -> dict[str, str]:

@@ -19,9 +19,6 @@ from tests.documents import Command, File, steps
 from tests.ports import free_port
 from tests.timeouts import PATIENCE
 
-ASKED_AGAIN = ("backfilld status", "backfilld validate")
-"""Whoever reads the page looks until what he waits for is there."""
-
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 """Colours, and movements of the cursor."""
 
@@ -59,22 +56,15 @@ class Reader:
         elif command.text.startswith("backfilld serve"):
             self._serve(command.text)
         else:
-            self._until(command, PATIENCE if command.text.startswith(ASKED_AGAIN) else 0.0)
+            printed = self._run(command.text)
+            shown = f"the page shows:\n{command.output}"
+            assert command.prints(printed), f"{command.text}\n\nprints:\n{printed}\n{shown}"
 
     def leave(self) -> None:
         """End the daemon as Ctrl-C does."""
         if self.daemon is not None:
             self.daemon.send_signal(signal.SIGINT)
             assert self.daemon.wait(PATIENCE) == 0
-
-    def _until(self, command: Command, patience: float) -> None:
-        end = time.monotonic() + patience
-        printed = self._run(command.text)
-        while not command.prints(printed):
-            shown = f"the page shows:\n{command.output}"
-            assert time.monotonic() < end, f"{command.text}\n\nprints:\n{printed}\n{shown}"
-            time.sleep(0.2)
-            printed = self._run(command.text)
 
     def _run(self, text: str) -> str:
         """What a command prints on a terminal, then its complaints; without colours."""

@@ -18,6 +18,14 @@ def test_a_second_daemon_is_refused_by_name_and_a_killed_one_does_not_keep_the_l
         assert f"pid {first.process.pid} on {socket.gethostname()}, since 20" in refusal
         assert f"at http://127.0.0.1:{first.port}" in refusal
         assert first.status(number) in ("active", "finished")
+        # Also while the first is suspended, which the refusal says, and which changes nothing
+        first.process.send_signal(signal.SIGSTOP)
+        try:
+            refusal = first.refusal()
+            assert f"it is suspended, and ends only after `kill -CONT {first.process.pid}`" in refusal
+        finally:
+            first.process.send_signal(signal.SIGCONT)
+        assert first.status(number) in ("active", "finished")
         # And when it is killed, neither its file nor its jobs keep a successor out
         first.signal(signal.SIGKILL)
         assert lock.read_text(), "the killed daemon left its lock file"

@@ -125,3 +125,37 @@ def test_a_standby_replaces_a_killed_leader_within_seconds_and_nothing_runs_twic
     assert overlaps(url) == []
     assert took < 60
     assert set(two.outcomes("2021-10-19", "2021-10-20").values()) == {"bootstrap"}
+
+
+SOON = """
+from backfilld.state.store import leader_election
+leader_election.IDLE_SECONDS = 20.0
+from backfilld.api.cli.main import main
+main()
+"""
+"""The program, which waits 20 s for a leader that does not run, and not 5 minutes."""
+
+
+def test_a_suspended_leader_is_replaced_and_never_writes_beside_its_successor(tmp_path, postgresql_server):
+    url = postgresql_server.empty()
+    with at(tmp_path / "one", url, pace="1") as one, at(tmp_path / "two", url, pace="1") as two:
+        one.program = two.program = ("-c", SOON)
+        two.pipeline = one.pipeline
+        one.start()
+        two.launch()
+        two.wait_for(lambda: standing_by(two), "standing by")
+        # Given a leader that is suspended while its jobs run
+        number = one.enqueue(DAY, DAY)
+        one.wait_for(lambda: running(url), "running")
+        one.process.send_signal(signal.SIGSTOP)
+        # Then the standby names it, and leads once the server has ended its session
+        assert f":{one.process.pid} since " in two.ready()
+        two.wait_for(lambda: leads(two), "leading")
+        # When it goes on, it knows that it leads no longer, and tells how its own jobs ended
+        one.process.send_signal(signal.SIGCONT)
+        one.wait_for(lambda: standing_by(one), "standing by")
+        assert f":{two.process.pid} since " in one.ready()
+        assert "leadership is lost" in one.log()
+        two.finish(number)
+        assert overlaps(url) == []
+        assert set(two.outcomes(DAY, DAY).values()) == {"bootstrap"}

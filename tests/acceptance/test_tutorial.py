@@ -1,4 +1,4 @@
-"""The tutorials work as they are written: their files, their commands, and what they print."""
+"""The tutorials work as they are written, pasted at once: files, commands, and what these print."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -189,6 +189,8 @@ TOO_LARGE = str(2**63)
         ("/v1/progress?backfill=seven", "backfill"),
         ("/v1/activity?season=", "season"),
         ("/metrics?name=x", "name"),
+        ("/v1/plan/comparison?start=2021-10-19&window_end=2021-10-19", "window_start"),
+        ("/v1/plan/comparison?start=2021-10-19&window_start=2021-10-18", "window_start"),
     ],
 )
 def test_a_bad_question_is_refused_with_the_field_at_fault(api: Api, path: str, field: str) -> None:

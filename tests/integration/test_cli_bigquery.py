@@ -151,7 +151,7 @@ def test_preflight_looks_at_checkout_and_tables_and_tries_a_job_of_each_phase(
     ], printed.out
     assert printed.rows(f"in {platform.script(CONTEXT)}:")
     assert printed.rows("✓ tables 15 of 15 tables are there")
-    assert printed.rows("nbac_gamebook_player_stats --dry-run ended well")
+    assert printed.rows("nbac_gamebook_player_stats --dry-run exited with 0")
     # And once it is mended only the data so far is a warning
     platform.spoil(CONTEXT, '"backfill_mode": True', '"skip_downstream_trigger": True')
     again = command("preflight", *CHECKED, "--quick", "--state-dir", tmp_path / "state")

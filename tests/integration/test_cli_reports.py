@@ -277,7 +277,7 @@ def test_preflight_of_what_is_there_is_ready(command: CommandLine, filled: Path,
         "data",
         "trial",
     ]
-    assert printed.rows("✓ dry runs", "nbac_gamebook_player_stats --dry-run ended well")
+    assert printed.rows("✓ dry runs", "nbac_gamebook_player_stats --dry-run exited with 0")
 
 
 def test_preflight_with_warnings_is_a_2_and_quick_leaves_the_dry_runs_out(
@@ -328,7 +328,7 @@ def test_rows_below_their_standard_are_listed_by_date(command: CommandLine, stag
     printed = command("quality", OPENER)
     # Then
     assert printed.code == 1
-    assert printed.rows("⚠ upcoming_team_game_context: 4 of 4 rows do not hold completeness_percentage >= 95")
+    assert printed.rows("⚠ upcoming_team_game_context: 0 of 4 rows hold completeness_percentage >= 95 (0.0%)")
     assert printed.rows("2021-10-19 ⚠ degraded: 0 of 4 rows")
     assert printed.rows("– player_daily_cache: no rows")
     assert printed.rows("no quality standard configured: nbac_gamebook_player_stats")
@@ -337,7 +337,7 @@ def test_rows_below_their_standard_are_listed_by_date(command: CommandLine, stag
 def test_good_rows_are_a_0(command: CommandLine, filled: Path) -> None:
     printed = command("quality", OPENER)
     assert printed.code == 0
-    assert printed.rows("✓ upcoming_team_game_context: 0 of 4 rows do not hold", "(100.0% good)")
+    assert printed.rows("✓ upcoming_team_game_context: 4 of 4 rows hold", "(100.0%)")
     assert json.loads(command("quality", OPENER, "--json").out)["good"] is True
 
 

@@ -54,9 +54,13 @@ def test_a_request_that_joins_a_paused_one_is_not_paused_by_it(command, api, mon
 
 
 def test_a_wait_ends_with_1_when_the_backfill_stops_itself(command, api):
-    api.world.script = lambda job: Work(code=1)
+    def script(job):
+        return Work(code=1) if job.env["BACKFILLD_DATE"] == RANGE[0] else Work(seconds=3600)
+
+    api.world.script = script
     ended = command(*WAIT, "--max-failures", "1")
     assert ended.code == 1
+    assert "backfill 1 is stopped" in ended.out.splitlines()[-1]
 
 
 def test_a_wait_that_is_stuck_says_what_helps(command):

@@ -101,12 +101,42 @@ def from_the_future(rng: random.Random, path: Path) -> None:
         db.execute("UPDATE alembic_version SET version_num = '9999'")
 
 
+def edit_schema(old: str, new: str) -> Damage:
+    """Change texts of the schema, as a flipped bit does: the structure of the file stays right."""
+
+    def damage(rng: random.Random, path: Path) -> None:
+        with contextlib.closing(sqlite3.connect(path)) as db, db:
+            db.execute("PRAGMA writable_schema = ON")
+            edit = "UPDATE sqlite_master SET sql = replace(sql, ?, ?) WHERE instr(sql, ?)"
+            assert db.execute(edit, (old, new, old)).rowcount
+
+    return damage
+
+
+def forget(what: str) -> Damage:
+    """Drop a part of the schema."""
+
+    def damage(rng: random.Random, path: Path) -> None:
+        with contextlib.closing(sqlite3.connect(path)) as db, db:
+            db.execute(f"DROP {what}")
+
+    return damage
+
+
 REFUSALS: dict[Damage, str] = {
     garbage: "no database at all; restore the latest good backup",
     halve: "damaged",
     empty: "state.db is missing or empty, but attempts beside it are not: restore",
     remove(""): "state.db is missing or empty, but attempts beside it are not: restore",
     from_the_future: "schema version 9999, which this backfilld does not know",
+    edit_schema("address", "addrdss"): "the table audit has other columns",
+    edit_schema("version_num", "vershon_num"): "damaged (no such column: ",
+    edit_schema("alembic_version", "alembic_persion"): "malformed database schema",
+    edit_schema(".n + ", ".n * "): "is not as it was made); restore the latest good backup",
+    edit_schema("SET n =", "SET m ="): "damaged (no such column: m); restore",
+    forget("TABLE alembic_version"): "already exists); restore",
+    forget("TABLE holds"): "the table holds has other columns); restore",
+    forget("TRIGGER dates_recounted"): "dates_recounted is not as it was made); restore",
 }
 KINDS: dict[str, Damage] = {
     "one bit": flip(1),
@@ -150,7 +180,7 @@ def served(folder: Path) -> str:
         refuse_empty_database(db, folder)
         db.verify()
         db.upgrade()
-        db.verify_values()
+        db.verify_content()
     except DatabaseUnavailable as error:
         return str(error)
     finally:

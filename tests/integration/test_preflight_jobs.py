@@ -215,7 +215,7 @@ def test_a_script_that_may_not_know_help_is_never_run(checkout: Checkout, tmp_pa
     found = troubles(asked(checkout), "options")
     assert [status for status, _, _ in found] == ["warn"]
     assert found[0][1] == (
-        f"{TEAMS}: whether it takes --start-date, --end-date is unknown: its --help cannot be asked"
+        f"{TEAMS}: whether it takes --start-date, --end-date is unknown: its --help cannot be read"
     )
     assert not trace.exists()
 
@@ -232,9 +232,9 @@ def test_a_script_that_hangs_on_help_is_ended(checkout: Checkout, monkeypatch: p
 def test_one_job_of_each_phase_is_tried_dry(checkout: Checkout) -> None:
     lines = [f.line for f in result(asked(checkout, quick=False), "dry-run").findings]
     assert lines == [
-        "nbac_gamebook_player_stats --dry-run ended well",
-        "player_game_summary --dry-run ended well",
-        "team_defense_zone_analysis --dry-run ended well",
+        "nbac_gamebook_player_stats --dry-run exited with 0",
+        "player_game_summary --dry-run exited with 0",
+        "team_defense_zone_analysis --dry-run exited with 0",
     ]
 
 
@@ -243,7 +243,7 @@ def test_a_dry_run_that_fails_tells_the_last_line(checkout: Checkout) -> None:
     (trouble,) = troubles(asked(checkout, quick=False), "dry-run")
     assert trouble[:2] == (
         "fail",
-        "player_game_summary --dry-run ended with exit code 1: no module named shared",
+        "player_game_summary --dry-run exited with 1: no module named shared",
     )
 
 
@@ -254,8 +254,8 @@ def test_a_job_that_takes_no_dry_run_is_not_tried(checkout: Checkout, tmp_path: 
         checkout.spoil(name, "    opts =", f"    open({str(trace)!r}, 'w')\n    opts =")
     lines = [f.line for f in result(asked(checkout, quick=False), "dry-run").findings]
     assert lines[:2] == [
-        "nbac_team_boxscore --dry-run ended well",
-        "team_defense_game_summary --dry-run ended well",
+        "nbac_team_boxscore --dry-run exited with 0",
+        "team_defense_game_summary --dry-run exited with 0",
     ]
     assert not trace.exists()
 
@@ -269,7 +269,7 @@ def test_dry_run_and_parallel_never_go_together(checkout: Checkout) -> None:
         )
     told = result(asked(checkout, quick=False), "dry-run").findings
     assert [(f.status.value, f.line.partition(":")[0]) for f in told] == [
-        ("pass", "nbac_gamebook_player_stats --dry-run ended well"),
+        ("pass", "nbac_gamebook_player_stats --dry-run exited with 0"),
         ("skip", "phase3"),
         ("skip", "phase4"),
     ]

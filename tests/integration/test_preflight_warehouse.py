@@ -111,8 +111,8 @@ def test_a_history_without_an_optional_column_is_done_without(ground: Ground) ->
     columns = {"data_date", "processor_name", "status", "started_at", "processed_at", "errors"}
     ground.tables.change(HISTORY, columns=frozenset(columns))
     assert troubles(ground.ask(), "columns") == [
-        ("warn", f"{HISTORY} has no column run_id; it is done without"),
-        ("warn", f"{HISTORY} has no column trigger_source; it is done without"),
+        ("warn", f"{HISTORY} has no column run_id; it is not used"),
+        ("warn", f"{HISTORY} has no column trigger_source; it is not used"),
     ]
 
 

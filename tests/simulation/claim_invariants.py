@@ -147,7 +147,7 @@ class ClaimInvariants:
         if check["asked_at"] < self._sim.started_at and not self._sim.scenario.sets_clock:
             raise Violation("validation first", f"{told} by an answer from before the daemon's start")
         pair, attempt_count = (date, processor.name), self._invariants.attempt_count[date, processor.name]
-        rewrites = check["mode"] == "force" and (
+        rewrites = check["mode"] in ("force", "refresh") and (
             check["attempt_count"] == 1 or check["verdict"] in ("untouched", "failed")
         )
         if self._invariants.is_complete(check, evidence) and not rewrites:

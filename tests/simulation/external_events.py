@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from backfilld.daemon.engine.commands import Commands, Conflict, NotFound
-from backfilld.daemon.engine.date_query import DateQuery
+from backfilld.daemon.engine.date_query import DateAnswers, DateQuery
 from backfilld.daemon.engine.enqueue_request import EnqueueRequest, EnqueueResult
 from backfilld.daemon.engine.retries import Retry
 from backfilld.state.records import Actor, Mark, Sources
@@ -28,7 +28,8 @@ def apply_event(sim: Simulation, one: ExternalEvent) -> str:
     if fault is not None:
         fault(sim, **one.args)
         return ""
-    sim.invariants.truth.asking(one.verb, one.args)
+    args = _REWRITES.get(one.verb, dict)(one.args)
+    sim.invariants.truth.asking(one.verb, args)
     try:
         answer = _REQUESTS.get(one.verb, _ask)(sim, one)
     except (NotFound, Conflict) as refusal:
@@ -37,7 +38,9 @@ def apply_event(sim: Simulation, one: ExternalEvent) -> str:
     if isinstance(answer, EnqueueResult):
         dates = [detail.date for detail in answer.details if detail.outcome == "enqueued"]
         number = answer.id
-    sim.invariants.truth.asked(one.args, dates, number)
+    if isinstance(answer, DateAnswers):
+        dates, number = answer.changed, answer.backfill_id
+    sim.invariants.truth.asked(args, dates, number)
     return ""
 
 
@@ -55,6 +58,18 @@ def retry_marked(commands: Commands, mark: Mark, start: dt.date, end: dt.date) -
     return commands.retry_dates(query, Retry(), by=OPERATOR).changed
 
 
+def _retry_processor(sim: Simulation, date: dt.date, processor: str) -> DateAnswers:
+    retry = Retry(processors=(processor,))
+    return sim.commands.retry_dates(DateQuery(dates=(date,)), retry, by=OPERATOR)
+
+
+_REWRITES: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "retry_processor": lambda args: {**args, "force": True, "selection": (args["processor"],)},
+    "refresh": lambda args: {**args, "force": True},
+}
+"""Requests that run complete outputs once more, in the terms of a forced one."""
+
+
 def _ask(sim: Simulation, one: ExternalEvent) -> None:
     getattr(sim.commands, one.verb)(**one.args, by=OPERATOR)
 
@@ -62,6 +77,8 @@ def _ask(sim: Simulation, one: ExternalEvent) -> None:
 _REQUESTS: Mapping[str, Callable[[Simulation, ExternalEvent], object]] = {
     "enqueue": lambda sim, one: enqueue(sim, **one.args),
     "accept": lambda sim, one: sim.commands.accept(**one.args, by=OPERATOR, reason="arena closed"),
+    "retry_processor": lambda sim, one: _retry_processor(sim, **one.args),
+    "refresh": lambda sim, one: sim.engine.refresh_provisional(),
     "retry_marked": lambda sim, one: retry_marked(sim.commands, **one.args),
     "sweep": lambda sim, one: sim.engine.sweeper.run(),
     "pause_everything": lambda sim, one: sim.commands.pause_everything(by=OPERATOR, reason="lunch"),

@@ -239,10 +239,12 @@ class Invariants:
         return target
 
     def _asked_for(self, move: Row) -> None:
-        """Only people put ended dates back, and the cascade that they asked for."""
+        """Only people put ended dates back, the cascade that they asked for, and refreshes by the file."""
         cascade = move["reason"].removeprefix("cascade of ")
         asked = move["actor"] != ACTOR or (cascade in self.dates and self.dates[cascade]["cascades"])
-        if not asked:
+        provisional = move["reason"].removeprefix("refresh of ").partition(", which ")[0].split(", ")
+        processors = self._sim.pipeline.processors
+        if not asked and not all(n in processors and processors[n].refresh for n in provisional):
             raise Violation("retried only if asked", f"{move['date']} {move['reason']} by {move['actor']}")
 
     def _passed(self, date: str, stage: Stage, trigger: Trigger) -> None:

@@ -66,8 +66,17 @@ class NeedsInvariants:
                 continue
             for other, name in (*self._earlier(own, processor), *self._same_date(own, processor)):
                 source = self._invariants.checks.get((str(other), name))
-                if source and _was_run(source) and _began_before(output, source):
+                if not source or not _was_run(source) or self._was_left_unchanged(source):
+                    continue
+                if _began_before(output, source):
                     yield f"{processor.name} of {date} began before {name} of {other} ended, without a mark"
+
+    def _was_left_unchanged(self, source: Row) -> bool:
+        """Whether a refresh found nothing new: what was computed before it is as good as what comes after."""
+        processor = self._sim.pipeline.processors.get(source["processor"])
+        is_provisional = processor is not None and bool(processor.refresh)
+        stamp = source["write_stamp"]
+        return is_provisional and stamp is not None and source["stamp_before"] == stamp
 
     def _is_ours(self, output: Row) -> bool:
         foreign = self._invariants.pair(output) in self._sim.platform.foreign

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.pipeline.processor import Processor
-from tests.simulation.quiescence_invariants import Violation, day_of
+from tests.simulation.quiescence_invariants import Row, Violation, day_of
 
 if TYPE_CHECKING:
     from tests.simulation.invariants import Invariants
@@ -34,7 +34,7 @@ class StalenessInvariants:
             known = [self._invariants.checks.get((date, name)) for name in self._sim.pipeline.processors]
             selected = self._invariants.sharing.selected_at_end(date)
             own = [c for c in known if c and (selected is None or c["processor"] in selected)]
-            lacking = [c["processor"] for c in own if not c["satisfied"] and c["verdict"] not in UNCERTAIN]
+            lacking = [c["processor"] for c in own if not c["satisfied"] and self._is_missing(c)]
             if bool(lacking) != bool(row["regressed"]):
                 told = f"{date} lacks {lacking} and tells: '{row['regressed']}'"
                 raise Violation("a done date tells what it lacks", told)
@@ -45,6 +45,12 @@ class StalenessInvariants:
                 and (why := next(self._invariants.needs.outdated(date), ""))
             ):
                 raise Violation("what is computed from older rows is stale", why)
+
+    @staticmethod
+    def _is_missing(check: Row) -> bool:
+        """Whether an output is known to be missing, or was queried and never counted."""
+        never_seen = check["verdict"] == "unknown" and check["asked_at"] is not None and check["rows"] is None
+        return never_seen or check["verdict"] not in UNCERTAIN
 
     def nothing_lacks(self) -> None:
         """At the very end no date is marked, and the tables show why: all is right.

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from backfilld.state.formatting import matching_line
+from backfilld.state.formatting import last_line, matching_line
 from backfilld.state.pipeline.loading import PipelineError
 from tests.factories import phase, pipeline, processor
 from tests.simulation.fakes import Work
@@ -61,6 +61,30 @@ def test_the_last_line_that_matches_is_the_reason(pattern, line):
 def test_a_pattern_that_is_no_regular_expression_is_refused():
     with pytest.raises(PipelineError, match=r"error_pattern: '\(' is not a regular expression"):
         pipeline(phase("raw", processor("box", error_pattern="(")))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "problem"),
+    [
+        ("(a+)+$", "repeats what is repeated or has alternatives"),
+        (r"(\w+\s?)*:", "repeats what is repeated or has alternatives"),
+        ("(?:a|aa)+b", "repeats what is repeated or has alternatives"),
+        ("((?=x*)y)*", "repeats what is repeated or has alternatives"),
+        (".*a.*b.*c.*d", "has 4 unbounded repeats, at most 3 may be; write bounded ones, such as .{0,80}"),
+    ],
+)
+def test_a_pattern_that_a_text_can_make_slow_is_refused(pattern, problem):
+    with pytest.raises(PipelineError) as raised:
+        pipeline(phase("raw", processor("box", error_pattern=pattern)))
+    assert f"phase[raw].processor[box].error_pattern: {pattern!r} {problem}" in raised.value.problems[0]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(?i)error|fatal", r"^\S+ .*(Error|Exception): .+$", "(a{1,9}b){2,9}", "é+"]
+)
+def test_usual_patterns_are_taken_and_are_quick_on_any_line(pattern):
+    assert pipeline(phase("raw", processor("box", error_pattern=pattern)))
+    assert matching_line("ab " * 100_000, pattern) in ("", last_line("ab " * 134))
 
 
 def test_where_a_source_has_no_data_the_command_that_loads_it_is_shown_and_not_run(tmp_path):

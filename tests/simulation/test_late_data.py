@@ -68,6 +68,35 @@ def test_a_provisional_output_is_computed_once_more_at_each_of_its_ages_and_alon
     assert refreshed(world, MIDNIGHT + 20 * DAY) == []
 
 
+def test_nothing_is_computed_from_an_output_while_its_refresh_writes_it(tmp_path):
+    # Given a later date whose sessions need the events of the date, and a refresh of these that runs
+    needs = [{"of": "events", "days_back": 1}]
+    file = pipeline(
+        phase("raw", processor("events", **LATE)),
+        phase("derived", processor("sessions", needs=needs)),
+        calendar={},
+    )
+    world = World(file, CALENDAR, tmp_path)
+    world.enqueue(DATE - dt.timedelta(days=1), DATE)
+    world.run()
+    world.executor.launched.clear()
+    later = DATE + dt.timedelta(days=1)
+    world.fill("events", later)
+    world.time = MIDNIGHT
+    world.script = lambda job: Work(seconds=100.0, talks=100.0, effect=world.well(job).effect)
+    world.engine.refresh_provisional()
+    world.settle()
+    world.enqueue(later, later)
+    for _ in range(5):
+        world.settle()
+    # Then the sessions wait for its end
+    assert [job.env["BACKFILLD_PROCESSOR"] for job in world.executor.launched] == ["events"]
+    assert world.dates()[later].waiting == "earlier_date"
+    world.run()
+    assert world.dates()[later].outcome == "complete"
+    assert world.dates()[later].stale_at is None
+
+
 def test_its_move_says_what_is_refreshed(done):
     world = done()
     refreshed(world, MIDNIGHT)

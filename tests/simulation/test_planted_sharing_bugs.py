@@ -12,7 +12,7 @@ from backfilld.daemon.engine import commands, enqueue_store
 from backfilld.state.records import AttemptStatus
 from backfilld.state.rules.shared_dates import Ownership
 from backfilld.state.store import attempts, transitions
-from backfilld.state.store.schema import backfill_dates
+from backfilld.state.store.schema import backfill_dates, dates
 from tests.simulation.generators import generate
 from tests.simulation.quiescence_invariants import Violation
 from tests.simulation.run import Simulator
@@ -28,10 +28,12 @@ def stop_what_others_want(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tell_only_the_lead(monkeypatch: pytest.MonkeyPatch) -> None:
-    def end(tx: Any, row: Any, *, state: str, outcome: str, version: int) -> None:
-        here = (backfill_dates.c.date == row.date, backfill_dates.c.backfill_id == row.backfill_id)
-        ended = {"live": 0, "awaits_admission": 0, "ended_version": version}
-        tx.execute(sa.update(backfill_dates).where(*here).values(**ended, state=state, outcome=outcome))
+    def end(tx: Any, ended: Any) -> None:
+        for date, state, outcome, version in ended:
+            lead = sa.select(dates.c.backfill_id).where(dates.c.date == date).scalar_subquery()
+            here = (backfill_dates.c.date == date, backfill_dates.c.backfill_id == lead)
+            columns = {"live": 0, "awaits_admission": 0, "ended_version": version}
+            tx.execute(sa.update(backfill_dates).where(*here).values(**columns, state=state, outcome=outcome))
 
     monkeypatch.setattr(transitions.interests, "end", end)
 

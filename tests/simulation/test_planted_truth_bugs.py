@@ -19,7 +19,7 @@ from backfilld.daemon.engine.revalidation import Sweeper
 from backfilld.state.records import CheckRow
 from backfilld.state.rules import gates, judge
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import check_resets, checks, clock_skew, date_marks
+from backfilld.state.store import check_resets, checks, clock_skew, date_marks, runnable_checks
 from backfilld.state.store.schema import holds
 from tests.simulation import directed, harder
 from tests.simulation.quiescence_invariants import Violation
@@ -83,7 +83,9 @@ def keep_the_older_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def start_on_old_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Launcher, "_with_fresh_evidence", lambda _, tx, limits: checks.runnable(tx, limits))
+    monkeypatch.setattr(
+        Launcher, "_with_fresh_evidence", lambda _, tx, limits: runnable_checks.first(tx, limits)
+    )
 
 
 def wait_for_a_lost_executor(monkeypatch: pytest.MonkeyPatch) -> None:

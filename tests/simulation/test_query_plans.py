@@ -49,7 +49,7 @@ def plans(world, monkeypatch):
 
     def prepared(*statement):
         known = prepare(*statement)
-        explain(known.sql, [None] * len(known.names))
+        explain(*known.filled({name: [None] if name in known.lists else None for name, _ in known.names}))
         return known
 
     prepare = statements.prepared

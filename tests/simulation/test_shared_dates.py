@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event
 
 from backfilld.state.records import Sources
-from backfilld.state.store import backfills, interests, transitions
+from backfilld.state.store import backfills, interests, row_mappers, transitions
 from tests.factories import phase, pipeline, processor
 from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
 from tests.simulation.world import ME, Work, World
@@ -307,8 +307,12 @@ def test_dates_that_five_backfills_share_are_joined_in_one_transaction(tmp_path,
     write = world.db.write
     monkeypatch.setattr(world.db, "write", lambda: written.append(1) or write())
     # When one more asks for them, with a higher priority
+    read = []
+    mapped = row_mappers.date
+    monkeypatch.setattr(row_mappers, "date", lambda row: read.append(1) or mapped(row))
     receipt = world.enqueue(start, OPENER, priority=5)
-    # Then one transaction joins them all
+    # Then one transaction joins them all, and reads each date once
+    assert len(read) == 1_000
     assert receipt.outcomes == {"joined": 1_000}
     assert len(written) == 1
     assert {row.priority for row in world.dates().values()} == {5}

@@ -22,7 +22,6 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Actor, DateRow, attempt_result
 from backfilld.state.rules.machine import FINAL, Machine
 from backfilld.state.store import attempts, dates, transitions
-from backfilld.state.store.database import Database
 from tests import migrated
 from tests.simulation.fakes import Script, SimExecutor, SimWarehouse, Work
 
@@ -45,7 +44,7 @@ class World:
         url: str | None = None,
     ) -> None:
         """`url` is of the state database; without it, that is a file in `folder`."""
-        self.db = Database(url or migrated.copy(folder / "state.db"))
+        self.db = migrated.opened(url or migrated.copy(folder / "state.db"))
         # Closed with the world: since Python 3.13, an open connection that is collected is a ResourceWarning.
         weakref.finalize(self, self.db.close)
         self.pipeline = pipeline

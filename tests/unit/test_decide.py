@@ -228,6 +228,7 @@ def test_the_other_processors_of_its_state_start_meanwhile():
 def test_a_date_never_fails_under_a_running_attempt():
     decision = decided(PHASE3, check("team", Verdict.NO_DATA, **TRIED), check("player", attempt_id=7))
     assert decision.waiting is WaitReason.ATTEMPT
+    assert decision.text.startswith("then the date fails: team: no data")
 
 
 def compared_and(box, lines=None):

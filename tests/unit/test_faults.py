@@ -1,9 +1,11 @@
 """What keeps the database from being used is told in plain words, with whoever is in the way."""
 
 import contextlib
+import dataclasses
 import datetime as dt
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -176,6 +178,26 @@ def test_backups_go_on_when_the_clock_is_set_back_and_new_ones_are_kept(db):
     assert not backups.is_due(DAY)
     backups.prune(2)
     assert new.exists()
+
+
+def test_a_holder_that_is_suspended_on_this_host_is_said_to_be(tmp_path):
+    with subprocess.Popen(["sleep", "600"]) as process:
+        me = Holder.me(since=NOON, listen="127.0.0.1:8484")
+        sleeper = dataclasses.replace(me, pid=process.pid)
+        for holder, suspended in (
+            (sleeper, True),
+            (dataclasses.replace(sleeper, host="far"), False),
+            (me, False),
+        ):
+            lock = FileLock(tmp_path / FILE, holder)
+            assert lock.acquire() == ""
+            process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+            with pytest.raises(AlreadyRunning, match=f"pid {holder.pid} on {holder.host}") as refused:
+                FileLock(tmp_path / FILE, me).acquire()
+            lock.release()
+            assert (f"ends only after `kill -CONT {process.pid}`" in str(refused.value)) is suspended
+        process.kill()
 
 
 def test_who_holds_the_lock_is_told_even_if_he_has_not_said_so(db):

@@ -37,7 +37,7 @@ def test_rows_below_the_predicate_are_counted_by_date() -> None:
         20: (40, Verdict.DEGRADED),
     }
     assert (told.good, context.degraded_dates) == (False, 1)
-    assert told.summary == "45 of 400 rows are below their standard; 1 (processor, date) pairs break a rule"
+    assert told.summary == "45 of 400 rows are below their standard; 1 (processor, date) pair breaks a rule"
 
 
 def test_a_processor_without_a_standard_is_named_as_unchecked() -> None:

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from backfilld.daemon.warehouses.adapter import QueryError
+from backfilld.daemon.warehouses.sql.key_queries import key_queries
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.figures import KeyCounts
@@ -11,6 +13,7 @@ from backfilld.state.rules.judge import Reference, judge
 from backfilld.state.rules.simulated_damage import damaged
 from backfilld.state.rules.verdict import Verdict
 from tests.factories import about, day, expectation, phase, pipeline, processor, run, seen
+from tests.integration.warehouses import DAY
 
 SHOPS = {"columns": ["shop_id"], "from": "ref.shop_days"}
 
@@ -135,3 +138,14 @@ def test_one_processor_is_compared_with_one_other() -> None:
         pipeline(first, phase("made", processor("box", expect=rules)))
     rules["ratio"]["of"] = "shops"
     assert pipeline(first, phase("made", processor("box", expect=rules))).references == {"box": "shops"}
+
+
+def test_an_example_can_be_stored_whatever_a_key_has() -> None:
+    known = pipeline(phase("raw", processor("box", expect={"keys": SHOPS}))).processors
+    (query,) = key_queries(known, {"box": [DAY]})
+    answer = {DAY: {"figures": [2, 1, 1], "text": "a\0b\tc\td"}}
+    assert query.added_to(seen(rows=1), DAY, answer).keys == KeyCounts(
+        expected=2, missing=1, extra=1, missing_key="ab", extra_key="c\td"
+    )
+    with pytest.raises(QueryError, match="its answer has 1 figures of keys"):
+        query.added_to(seen(rows=1), DAY, {DAY: {"figures": [2], "text": None}})

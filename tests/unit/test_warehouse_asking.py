@@ -191,6 +191,19 @@ def test_a_price_is_that_of_both_questions() -> None:
     assert warehouse.estimate_bytes({}) == 0
 
 
+def test_the_queries_of_rules_are_estimated_too() -> None:
+    # Given a table with keys, a measure, and SQL that is asked for each of 60 dates
+    rules = {
+        "keys": {"columns": ["id"], "from": "ref.days"},
+        "change": [{"of": "SUM(x)", "min": 0.5}],
+        "no_rows": "SELECT 1 FROM nba.box WHERE date = @date",
+    }
+    ours = pipeline(phase("raw", processor("box", expect=rules)), history=None)
+    warehouse = WarehouseClient(ours, Scripted(lambda sql: None), NO_CATALOG)
+    dates = [DAY + dt.timedelta(days=number) for number in range(60)]
+    assert warehouse.estimate_bytes({"box": dates}) == 1 + 1 + 1 + 60
+
+
 def answering(backend: Scripted, name: str, **figures: object) -> None:
     """Have the answer for one table hold other figures."""
     plain = backend.query

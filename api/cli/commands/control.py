@@ -156,11 +156,12 @@ def cancel(backfill: int, as_json: bool, url: str | None) -> None:
     change_backfill(Client(url), backfill, "cancel", as_json)
 
 
-KIND = click.argument("kind", metavar="KIND", type=click.Choice(["processor", "table", "warehouse"]))
+HELD = ("processor", "table", "warehouse")
+"""What an operator can hold."""
 
 
 @click.command(epilog=example('hold table nba_raw.nbac_team_boxscore --reason "being repaired"'))
-@KIND
+@click.argument("kind", metavar="KIND", type=click.Choice(HELD))
 @click.argument("key", default="")
 @click.option("--reason", required=True, help="Why it is held; shown to whoever waits for it.")
 @json_option
@@ -179,7 +180,7 @@ def hold(kind: str, key: str, reason: str, as_json: bool, url: str | None) -> No
 @click.command(
     epilog=example("release processor nbac_team_boxscore", "release warehouse --extra 50000000000")
 )
-@KIND
+@click.argument("kind", metavar="KIND", type=click.Choice([*HELD, "window", "pool"]))
 @click.argument("key", default="")
 @click.option("--extra", type=int, help="Attempts or bytes beyond a used-up daily budget; default: a tenth.")
 @json_option
@@ -188,7 +189,8 @@ def release(kind: str, key: str, extra: int | None, as_json: bool, url: str | No
     """Release a hold.
 
     KIND is processor, table or warehouse; KEY is the name of the processor or table. An operator, the
-    circuit breaker, a daily budget or an outage may have placed the hold.
+    circuit breaker, a daily budget or an outage may have placed the hold. A window or a pool cannot be
+    released: it follows from the pipeline file.
     """
     _check_key("release", kind, key)
     path = f"/v1/holds/{kind}/{key}" if key else f"/v1/holds/{kind}"

@@ -8,7 +8,13 @@ from typing import Any, TypeVar
 
 import click
 
-from backfilld.api.cli.arguments import DATE, DATE_OR_BACKFILL, DATE_OR_PROCESSOR, terms_option
+from backfilld.api.cli.arguments import (
+    DATE,
+    DATE_OR_BACKFILL,
+    DATE_OR_PROCESSOR,
+    begins_like_date,
+    terms_option,
+)
 from backfilld.api.cli.client import Client, Json
 from backfilld.api.cli.commands.control import change_backfill
 from backfilld.api.cli.output import (
@@ -118,8 +124,8 @@ def accept(
 
     Each date has its own answer. Exit codes: 0 changed, 1 if every date was refused.
     """
-    days = [word for word in what if word[:1].isdecimal()]
-    names = [word for word in what if not word[:1].isdecimal()]
+    days = [word for word in what if begins_like_date(word)]
+    names = [word for word in what if word not in days]
     if len(days) > 2 or len(names) > 1 or what != (*days, *names):
         raise click.UsageError("give START, END and PROCESSOR in this order; name more by --processor")
     processors = [*names, *processor]

@@ -86,7 +86,16 @@ def ordered(start: str, end: str) -> tuple[dt.date, dt.date]:
 @click.option("--plan", "planned", is_flag=True, help="Also print what would run, in order, as commands.")
 @request_options
 @click.option(
-    "--compare", "compared", is_flag=True, help="Also compare the plans with all, critical and no sources."
+    "--compare",
+    "compared",
+    is_flag=True,
+    help="Also compare the plans with all, critical and no sources, and where to start.",
+)
+@click.option(
+    "--window",
+    type=(DATE, DATE),
+    metavar="START END",
+    help="With --compare: the test window of `where to start`; default: two weeks with complete sources.",
 )
 @click.option("--dates", "per_date", is_flag=True, help="Also print each date in each phase.")
 @json_option
@@ -96,6 +105,7 @@ def validate(
     planned: bool,
     requested: RequestedRun,
     compared: bool,
+    window: tuple[str, str] | None,
     per_date: bool,
     as_json: bool,
 ) -> None:
@@ -104,6 +114,7 @@ def validate(
     It judges START to END by the gates of the engine. With --state-dir it includes the attempts and waivers
     of a daemon, and its measured durations. Exit codes: 0 ready, 1 not ready or with warnings.
     """
+    tested = _test_window(window, scope, compared=compared)
     pipeline = load_pipeline(scope.path)
     options = requested.options(pipeline)
     planned = planned or requested.stated
@@ -136,6 +147,7 @@ def validate(
                 typical_seconds=typical,
                 price=warehouse.estimate_bytes,
                 refused_options=refused,
+                window=tested,
             )
     if as_json:
         print_json(_as_json(report, planned_steps, comparison))
@@ -144,6 +156,24 @@ def validate(
         print_lines(show_plan.lines(planned_steps) if planned_steps else ())
         print_lines(show_plan.comparison_lines(comparison) if comparison else ())
     raise click.exceptions.Exit(0 if report.ready and not report.warnings else 1)
+
+
+def _test_window(
+    window: tuple[str, str] | None, scope: ReportRange, *, compared: bool
+) -> tuple[dt.date, dt.date] | None:
+    """The test window, where one is stated.
+
+    Raises:
+        click.UsageError: it is not in the range, or nothing is compared.
+    """
+    if window is None:
+        return None
+    first, last = ordered(*window)
+    if not compared:
+        raise click.UsageError("--window is for --compare; add it, or leave --window out")
+    if not scope.start <= first <= last <= scope.end:
+        raise click.UsageError(f"--window {first} {last} is not within {scope.start}..{scope.end}")
+    return first, last
 
 
 @click.command(epilog=example("preflight", "preflight 2021-10-19 2022-06-16 --quick"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
@@ -94,6 +95,20 @@ class WorkerReport:
     chunk: bytes
 
 
+class _Run:
+    """A job that runs, and becomes its result, when it is unpickled.
+
+    Dask closes a worker that cannot unpickle a task, with all that runs there. The task of a job is therefore
+    `pickle.loads` of some bytes: in a worker without this package, only that task fails.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def __reduce__(self) -> tuple[Callable[[Job], object], tuple[Job]]:
+        return worker_module.run, (self._job,)
+
+
 class DaskClient:
     """A connection to one scheduler process. Calls raise one of UNAVAILABLE when it does not answer.
 
@@ -108,6 +123,10 @@ class DaskClient:
         self._client = connect(settings.scheduler)
         self._gates: dict[str, Queue] = {}
         self._futures: dict[str, Future] = {}
+        self.able_workers: set[str] = set()
+        """The workers that can import this package."""
+        self.unable_workers: dict[str, str] = {}
+        """Those that cannot, with the error."""
         with ExitStack() as undo:
             undo.callback(self.close)
             self.scheduler = self._scheduler_id()
@@ -118,12 +137,36 @@ class DaskClient:
         if self._scheduler_id() != self.scheduler:
             raise ConnectionError("the scheduler was restarted")
 
+    def probe_workers(self) -> str:
+        """Find out which workers can import this package.
+
+        Returns the error if none of those that answer can, else empty.
+        """
+        workers = set(self._call(self._client.nthreads))
+        self.able_workers &= workers
+        self.unable_workers = {
+            worker: why for worker, why in self.unable_workers.items() if worker in workers
+        }
+        new = list(workers - self.able_workers - self.unable_workers.keys())
+        for worker, answer in zip(new, self._call(self._ask_all, new, {}, {}), strict=True):
+            if isinstance(answer, dict):
+                self.able_workers.add(worker)
+            elif isinstance(answer, Exception) and not isinstance(answer, OSError):  # one that is gone
+                self.unable_workers[worker] = str(answer)
+        return "" if self.able_workers else next(iter(self.unable_workers.values()), "")
+
     def submit(self, job: Job, key: str) -> Future:
         """Submit the job under the key. It does not begin before `start`."""
         self._gate(key)
         resources = {**self._resources, **job.resources}
         future = self._client.submit(
-            worker_module.run, job, key=key, pure=False, retries=0, resources=resources or None
+            pickle.loads,
+            pickle.dumps(_Run(job)),
+            key=key,
+            pure=False,
+            retries=0,
+            resources=resources or None,
+            workers=sorted(self.able_workers) if self.unable_workers else None,
         )
         self._call(self._client.publish_dataset, future, name=key)
         return self._watch(future)
@@ -157,10 +200,11 @@ class DaskClient:
         reports = {
             key: WorkerReport(worker=worker, chunk=chunk)
             for worker, answer in answers.items()
-            if answer is not None
+            if isinstance(answer, dict)
             for key, chunk in answer.items()
         }
-        return reports, {worker for worker, answer in answers.items() if answer is None}
+        unable = self.unable_workers.keys()
+        return reports, {w for w, answer in answers.items() if not isinstance(answer, dict)} - unable
 
     def revoke(self, key: str) -> bool:
         """Take the permit back from a job that no worker runs; False when that fails."""
@@ -211,17 +255,16 @@ class DaskClient:
         result: _T = self._client.sync(awaited, callback_timeout=_ANSWER_SECONDS)
         return result
 
-    async def _ask_all(self, workers: Collection[str], *args: object) -> list[dict[str, bytes] | None]:
+    async def _ask_all(self, workers: Collection[str], *args: object) -> list[object]:
         return await asyncio.gather(*(self._ask(worker, *args) for worker in workers))
 
-    async def _ask(self, worker: str, *args: object) -> dict[str, bytes] | None:
-        """The report of one worker; None when it does not answer in time."""
+    async def _ask(self, worker: str, *args: object) -> object:
+        """The report of one worker, or the error that it raised; None when it does not answer in time."""
         run = self._client.run(worker_module.report, *args, workers=[worker], on_error="return")
         try:
-            answer = (await asyncio.wait_for(run, _WORKER_SECONDS)).get(worker)
+            return (await asyncio.wait_for(run, _WORKER_SECONDS)).get(worker)
         except TimeoutError:
             return None
-        return answer if isinstance(answer, dict) else None
 
     def _gate(self, key: str) -> Queue:
         if key not in self._gates:
@@ -268,6 +311,9 @@ def task_outcome(future: Future, *, at: float) -> worker_module.Outcome:
     if future.status != "error":
         raise ConnectionError("the connection was lost, or another client cancelled the task")
     raised = future.exception(timeout=_ANSWER_SECONDS)
+    if isinstance(raised, ModuleNotFoundError):
+        why = f"its worker cannot import backfilld ({raised}): install it there"
+        return worker_module.Outcome(result=JobResult.never_began(why, at=at))
     gone = isinstance(raised, KilledWorker)
     why = f"its worker {raised.last_worker.address} is gone" if gone else f"{type(raised).__name__}: {raised}"
     return worker_module.Outcome(result=JobResult.lost(why, at=at))

@@ -49,14 +49,20 @@ class DaskExecutor:
         self._on_end = on_end
         self._now = now
         self._client: DaskClient | None = None
+        self._import_error = ""
+        """Why no worker can import this package; empty while one can, or there is none."""
         self._attempts = DaskAttempts(self._files)
         self._thread = PollThread("Dask", self._poll, interval=_POLL_SECONDS)
         self._thread.start()
 
     @property
     def unavailable_reason(self) -> str:
-        """That no scheduler answers; empty while one does."""
-        return "" if self._client else f"a Dask scheduler that answers at {self._settings.scheduler}"
+        """That no scheduler answers, or none of its workers can run a job; else empty."""
+        if self._client is None:
+            return f"a Dask scheduler that answers at {self._settings.scheduler}"
+        if self._import_error:
+            return f"a Dask worker that can import backfilld: install it there ({self._import_error})"
+        return ""
 
     @property
     def fault(self) -> str:
@@ -153,7 +159,7 @@ class DaskExecutor:
         except UNAVAILABLE:
             self._thread.progress()
             if self._client is None:
-                self._refuse_launches()
+                self._refuse_launches(f"no Dask scheduler answers at {self._settings.scheduler}")
             self._disconnect()
         return False
 
@@ -161,6 +167,7 @@ class DaskExecutor:
         """Connect, submit, adopt, collect results, copy output, pass on stops."""
         client = self._client or self._connect()
         client.check()
+        self._probe(client)
         self._forget_closed()
         self._submit_launches(client)
         for attempt, run in self._attempts.running.items():
@@ -187,6 +194,14 @@ class DaskExecutor:
         self._on_end()  # dates that wait for the scheduler can go on
         return client
 
+    def _probe(self, client: DaskClient) -> None:
+        """Notice whether a worker can run jobs, and have dates go on that waited for that."""
+        before, self._import_error = self._import_error, client.probe_workers()
+        if self._import_error:
+            self._refuse_launches(f"no Dask worker can import backfilld ({self._import_error})")
+        elif before:
+            self._on_end()
+
     def _disconnect(self) -> None:
         """Drop the connection; every attempt is unreachable then."""
         client, self._client = self._client, None
@@ -194,10 +209,10 @@ class DaskExecutor:
         if client is not None:
             client.close()
 
-    def _refuse_launches(self) -> None:
-        """Without a scheduler, jobs that wait to be submitted cannot start; no attempt is used up."""
+    def _refuse_launches(self, why: str) -> None:
+        """Report that the jobs that wait to be submitted cannot start; no attempt is used up."""
         while self._attempts.next_launch():
-            self._end_launch(f"no Dask scheduler answers at {self._settings.scheduler}")
+            self._end_launch(why)
 
     def _submit_launches(self, client: DaskClient) -> None:
         for attempt in self._attempts.stopped_before_submission():

@@ -19,6 +19,7 @@ RUN = "BACKFILLD_RUN"
 ATTEMPT = "BACKFILLD_ATTEMPT"
 
 _KERNEL_THREAD_OR_EXITING = 0x00200000 | 0x00000004
+_PREFIXES = tuple(f"{name}=".encode() for name in (RUN, ATTEMPT))
 _CACHE_SECONDS = 1.0
 _EXEC_SECONDS = 0.25
 _RETRY_SECONDS = 0.0005
@@ -184,8 +185,7 @@ def _read_variables(pid: str, *, wait: bool) -> bytes:
         time.sleep(_RETRY_SECONDS)
         variables = _environment(pid)
     run, attempt = (
-        next((entry for entry in variables if entry.startswith(f"{name}=".encode())), b"")
-        for name in (RUN, ATTEMPT)
+        next((entry for entry in variables if entry.startswith(prefix)), b"") for prefix in _PREFIXES
     )
     return run + b"\0" + attempt if run and attempt else b""
 

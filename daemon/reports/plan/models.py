@@ -151,10 +151,48 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StartOption:
+    """One way to start: what it runs, how long it takes, what it costs, and what it proves."""
+
+    start: str
+    dates: int
+    """On how many dates a job runs, those that the window needs included."""
+    steps: int
+    seconds: float
+    unknown_steps: int
+    cost: Cost
+    done_dates: int
+    proves: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowNeed:
+    """The earlier dates of a processor that a test window needs, and those that are not satisfied."""
+
+    processor: str
+    dates: Sequence[dt.date]
+    missing: Sequence[dt.date]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartingPoints:
+    """The whole range in order, a test window alone, and the window first: side by side."""
+
+    window_start: dt.date
+    window_end: dt.date
+    needs: Sequence[WindowNeed]
+    before_range: Sequence[dt.date]
+    """Missing dates that the window needs and that lie before the range: no option runs them."""
+    options: Sequence[StartOption]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The plans for each choice of sources: all, critical, none."""
+    """The plans for each choice of sources: all, critical, none; and where to start with all of them."""
 
     start: dt.date
     end: dt.date
     dates: int
     options: Sequence[Plan]
+    starting_points: StartingPoints | None
+    """None where nothing is to run, or the range is no longer than a test window."""

@@ -28,6 +28,7 @@ from backfilld.daemon.reports.plan.models import (
 from backfilld.daemon.reports.plan.openings import openings
 from backfilld.daemon.reports.plan.simulate_gates import Blocker, SimulationResult, simulate
 from backfilld.daemon.reports.plan.stale_outputs import becomes_stale
+from backfilld.daemon.reports.plan.starting_points import Window, starting_points
 from backfilld.daemon.reports.plan.steps import Typical, ordered
 from backfilld.daemon.reports.request_options import DEFAULT_OPTIONS, RequestOptions
 from backfilld.daemon.reports.validation import Validation
@@ -89,15 +90,32 @@ def compare(
     typical_seconds: Typical = unknown_durations,
     price: Price | None = None,
     refused_options: Mapping[str, str] = MappingProxyType({}),
+    window: Window | None = None,
 ) -> Comparison:
-    """A plan for each choice of sources: all, the critical ones only, none."""
+    """A plan for each choice of sources: all, the critical ones only, none; and where to start with all.
+
+    `window` is the first and last date of a test window; by default the easiest one.
+
+    Raises:
+        ValueError: the window does not lie in the range.
+    """
     unusable = _unusable(pipeline, refused_options)
     choices = (Sources.ALL, Sources.CRITICAL, Sources.NONE)
     options = [
         _plan(validation, pipeline, RequestOptions(sources=sources), unusable, typical_seconds, price)
         for sources in choices
     ]
-    return Comparison(start=validation.start, end=validation.end, dates=validation.dates, options=options)
+    snapshot = validation.snapshot
+    result = simulate(pipeline, snapshot, DEFAULT_OPTIONS, unusable)
+    return Comparison(
+        start=validation.start,
+        end=validation.end,
+        dates=validation.dates,
+        options=options,
+        starting_points=starting_points(
+            pipeline, snapshot, result, typical=typical_seconds, price=price, window=window
+        ),
+    )
 
 
 def _plan(

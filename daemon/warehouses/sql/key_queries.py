@@ -23,6 +23,7 @@ from backfilld.daemon.warehouses.sql.queries import (
     table_of,
 )
 from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery, Wanted, dates_of, whole
+from backfilld.state.formatting import strip_unstorable
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.figures import KeyCounts
@@ -83,7 +84,7 @@ class KeyQuery(RuleQuery):
         figures = [whole(figure) for figure in row["figures"] or ()]
         if len(figures) != 3:
             raise QueryError(f"its answer has {len(figures)} figures of keys")
-        missing_key, _, extra_key = str(row["text"] or "").partition(_SEPARATOR)
+        missing_key, _, extra_key = strip_unstorable(str(row["text"] or "")).partition(_SEPARATOR)
         expected, missing, extra = figures
         counts = KeyCounts(
             expected=expected, missing=missing, extra=extra, missing_key=missing_key, extra_key=extra_key

@@ -1,0 +1,61 @@
+"""Runnable checks: those that come first, of which the engine claims attempts."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import CompoundSelect, Connection, bindparam, select, union_all
+
+from backfilld.state.store.schema import IS_RUNNABLE, checks
+from backfilld.state.store.statements import fetch
+
+_BRANCHES = 50
+"""How many processors one query covers at most; SQLite allows 500."""
+
+
+class RunnableCheck(NamedTuple):
+    """A check that may start, and when its evidence was queried."""
+
+    date: dt.date
+    processor: str
+    priority: int
+    asked_at: float | None
+
+
+def first(tx: Connection, limits: Mapping[str, int]) -> list[RunnableCheck]:
+    """The runnable checks that come first, at most `limits[processor]` of each: by priority, then date.
+
+    One seek per processor, so what waits behind a busy table costs nothing.
+    """
+    wanted = [limit for limit in limits.items() if limit[1] > 0]
+    found: list[RunnableCheck] = []
+    for start in range(0, len(wanted), _BRANCHES):
+        values: dict[str, object] = {}
+        chunk = wanted[start : start + _BRANCHES]
+        for number, (name, limit) in enumerate(chunk):
+            values |= {f"_processor{number}": name, f"_limit{number}": limit}
+        found += [RunnableCheck(*row) for row in fetch(tx, _first(len(chunk)), values)]
+    return sorted(found, key=lambda row: (-row.priority, row.date))
+
+
+# Compiling a column of a branch takes longer than SQLite takes to read it.
+_COLUMNS = [checks.c[name] for name in RunnableCheck._fields]
+
+
+@cache
+def _first(branches: int) -> CompoundSelect[Any]:
+    return union_all(
+        *(
+            select(
+                select(*_COLUMNS)
+                .where(IS_RUNNABLE, checks.c.processor == bindparam(f"_processor{number}"))
+                .order_by(checks.c.priority.desc(), checks.c.date)
+                .limit(bindparam(f"_limit{number}"))
+                .subquery()
+            )
+            for number in range(branches)
+        )
+    )
