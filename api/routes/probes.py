@@ -36,7 +36,8 @@ def readyz(service: DaemonService, *, query: requests.Verbose) -> Response:
     """Whether the daemon accepts requests and works on them. Holds are listed but do not make it unready."""
     with service.context.db.read() as tx:
         rows = holds.all_holds(tx)
-    notes = {f"hold {hold.kind} {hold.key}".strip(): hold.text for hold in rows}
+    keys = {hold: hold.key if hold.kind != holds.EVERYTHING else "" for hold in rows}
+    notes = {f"hold {hold.kind} {key}".strip(): hold.text for hold, key in keys.items()}
     notes.update(current_app.extensions[HEALTH_NOTES]())
     return _health(service.health(), notes, verbose=query.verbose)
 

@@ -107,9 +107,7 @@ class Advancer:
         checks.clear_runnable(tx, batch.not_startable)
         checks.set_runnable(tx, batch.startable)
         upstream.wake_unblocked(tx, self._context, [*batch.waived, *batch.not_owed])
-        checks.request_check(
-            tx, ratio_references.waiting_pairs(self._pipeline, batch.waived), now, evaluated=True
-        )
+        checks.request_check(tx, ratio_references.waiting_pairs(self._pipeline, batch.waived), now)
         for _, backfill in sorted(batch.failed_in.items()):
             batch.events += record_failure(tx, self._context, backfill)
 

@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -35,6 +35,10 @@ longer than any pass of a living engine."""
 
 class AlreadyRunning(UserError):
     """Another daemon serves this state database; the message names it."""
+
+
+class TransactionPooler(UserError):
+    """A pooler gives each transaction to another session of the server, so that none can hold the lead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,13 +168,17 @@ class AdvisoryLock:
         self._name = ""
 
     def acquire(self) -> str:
-        """Acquire the lock if it is free; empty, or which daemon leads. Raises DatabaseUnavailable."""
+        """Acquire the lock if it is free; empty, or which daemon leads.
+
+        Raises DatabaseUnavailable or TransactionPooler.
+        """
         self.release()
         with self._database.translate_errors():
             session = self._session = self._database.session()
             if not session.exec_driver_sql("SELECT pg_try_advisory_lock(%s, %s)", LEADER).scalar_one():
                 self.release()
                 return f"leader is {self._leader() or 'not known yet'}"
+            self._refuse_transaction_pooler(session)
             self._name = _application_name(self._holder, time.time())
             session.exec_driver_sql("SELECT set_config('application_name', %s, false)", (self._name,))
             session.exec_driver_sql(f"SET idle_session_timeout = {round(IDLE_SECONDS * 1000)}")
@@ -209,9 +217,32 @@ class AdvisoryLock:
                     session.exec_driver_sql("SELECT pg_advisory_unlock(%s, %s)", LEADER)
         self._session, self._name = None, ""
 
+    def _refuse_transaction_pooler(self, session: Connection) -> None:
+        """Release the lead and raise TransactionPooler if its session is not always the same."""
+        locked = _backend_pid(session)
+        driver: Any = session.connection.dbapi_connection
+        if driver.info.backend_pid == locked:
+            return
+        # A pooler is between. One for transactions gives the session of the lead to the next transaction.
+        with self._database.read() as tx:
+            _backend_pid(tx)
+            moved = _backend_pid(session) != locked
+        if moved:
+            with suppress(DBAPIError):  # it may be this very session
+                session.exec_driver_sql("SELECT pg_terminate_backend(%s)", (locked,))
+            self.release()
+            raise TransactionPooler(
+                f"{self._database.name} is a pooler in transaction mode, which cannot hold the lead:"
+                " connect to the server itself, or to a pooler in session mode"
+            )
+
     def _leader(self) -> str:
         with self._database.read() as tx:
             return _leader(tx)
+
+
+def _backend_pid(tx: Connection) -> int:
+    return int(tx.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
 
 
 def _leader(tx: Connection) -> str:

@@ -128,8 +128,8 @@ def test_what_is_held_is_shown_and_does_not_make_it_unready(api: Api) -> None:
     assert response.text.splitlines() == [
         "[+] engine ok",
         "[+] warehouse ok",
-        "[!] hold warehouse: no route to host",
-        "[!] hold all all: quota",
+        "[!] hold warehouse: the warehouse is not queried: no route to host",
+        "[!] hold all: everything is paused by anonymous: quota",
         "ok",
     ]
 

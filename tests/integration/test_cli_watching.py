@@ -136,7 +136,8 @@ def test_a_hold_is_printed_when_it_is_placed_with_the_command_that_ends_it(comma
     monkeypatch.setattr(watch_view.time, "sleep", step)
     ended = command(*WAIT)
     (hold,) = ended.rows("held: ")
-    assert hold.endswith("held: warehouse maintenance → backfilld resume")
+    words = "held: everything is paused by anonymous: warehouse maintenance → backfilld resume"
+    assert hold.endswith(words)
 
 
 def test_status_is_plain_text_with_every_section(command, api):

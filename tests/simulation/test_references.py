@@ -4,6 +4,7 @@ import datetime as dt
 
 import pytest
 
+from backfilld.state.records import Sources
 from backfilld.state.store import checks
 from tests.factories import phase, pipeline, processor
 from tests.simulation.fakes import Work
@@ -76,6 +77,20 @@ def test_a_reference_that_a_priority_waives_is_not_compared_with_and_nothing_wai
     row = world.dates()[DATES[0]]
     assert row.outcome == "waived"
     assert verdicts(world, DATES[0]) == {"players": "partial", "cache": "complete"}
+
+
+def test_what_is_compared_with_a_waived_reference_waits_for_the_warehouse_and_not_for_a_slot(tmp_path):
+    # Given a reference that may not run and is waived, and a warehouse that gives no answer after that
+    world = world_of(tmp_path, two_phases(priority="fallback"))
+    world.enqueue(DATES[0], DATES[0], sources=Sources.CRITICAL)
+    world.engine.tick()
+    world.engine.validate()
+    world.warehouse.down = "connection refused"
+    while world.engine.tick():
+        pass
+    # Then what is compared with it is queried once more before it runs, and its date says so
+    assert world.dates()[DATES[0]].state == "last"
+    assert world.dates()[DATES[0]].waiting == "verdict"
 
 
 @pytest.mark.parametrize("shape", [two_phases, one_phase])

@@ -1,6 +1,7 @@
 """PostgreSQL as the state database: its faults in plain words, and the one daemon that leads."""
 
 import contextlib
+import itertools
 import threading
 import time
 
@@ -13,7 +14,7 @@ from backfilld.daemon.settings import SettingsError, settings
 from backfilld.state.store import leader_election
 from backfilld.state.store.database import Database
 from backfilld.state.store.errors import DatabaseUnavailable, NotLeader
-from backfilld.state.store.leader_election import Holder, open_lock
+from backfilld.state.store.leader_election import Holder, TransactionPooler, open_lock
 from backfilld.state.store.postgresql import WRITER
 from tests import postgresql
 from tests.timeouts import PATIENCE
@@ -118,6 +119,19 @@ def test_a_leader_that_does_not_run_loses_the_lead_and_cannot_write(url, monkeyp
             write(one.db, "late")
         assert not one.lock.held()
         assert keys(other.db) == set()
+
+
+def test_a_pooler_that_moves_the_session_is_refused_and_the_lead_is_free(url, monkeypatch):
+    # Given sessions as behind a pooler in transaction mode: another server process for each transaction
+    processes = itertools.count(2_000_000_000)
+    monkeypatch.setattr(leader_election, "_backend_pid", lambda tx: next(processes))
+    with contextlib.closing(Daemon(url, "night")) as one, contextlib.closing(Daemon(url, "day")) as other:
+        with pytest.raises(TransactionPooler, match="is a pooler in transaction mode"):
+            one.lock.acquire()
+        # A pooler in session mode has another process than the driver knows, and always the same
+        monkeypatch.setattr(leader_election, "_backend_pid", lambda tx: 2_000_000_000)
+        assert other.lock.acquire() == ""
+        write(other.db, "leader")
 
 
 def test_a_leader_that_runs_keeps_the_lead(url, monkeypatch):
