@@ -149,12 +149,20 @@ class Launcher:
     def _with_satisfied_needs(
         self, tx: Transaction, candidates: Sequence[RunnableCheck]
     ) -> list[RunnableCheck]:
-        """The candidates whose upstream is satisfied still; dates of the other ones are evaluated again."""
+        """The candidates whose upstream is satisfied still; dates of the other ones are evaluated again.
+
+        A candidate that needs another one, which is complete and is to be rewritten, waits for that.
+        """
         reader = upstream.UpstreamReader(tx, self._context)
-        blocked = [c for c in candidates if reader.blocks(c.processor, c.date)]
+        rewrites = [(c.processor, c.date) for c in candidates if c.satisfied]
+        blocked = {
+            c
+            for c in candidates
+            if reader.blocks(c.processor, c.date) or reader.needs_any(c.processor, c.date, rewrites)
+        }
         checks.clear_runnable(tx, [(c.date, c.processor) for c in blocked])
         dates.make_dates_due(tx, sorted({c.date for c in blocked}), dates.IMMEDIATELY)
-        return [c for c in candidates if c not in blocked] if blocked else list(candidates)
+        return [c for c in candidates if c not in blocked]
 
     def _batches(
         self, tx: Transaction, candidates: Sequence[RunnableCheck], date_rows: Mapping[dt.date, DateRow]

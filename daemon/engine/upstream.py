@@ -73,6 +73,15 @@ class UpstreamReader:
         """Whether a processor's date needs an earlier one that is not satisfied."""
         return any(self.missing(need, date) is not None for need in self.graph.earlier([processor]))
 
+    def needs_any(self, processor: str, date: dt.date, outputs: Sequence[tuple[str, dt.date]]) -> bool:
+        """Whether a processor's date needs one of some outputs of earlier dates."""
+        needs = self.graph.earlier([processor]) if outputs else ()
+        return any(
+            name in need.of and self.graph.start(need, date) <= earlier < date
+            for need in needs
+            for name, earlier in outputs
+        )
+
     def missing_texts(
         self, processors: Iterable[Processor], day: Day, stored: Mapping[str, CheckRow]
     ) -> dict[str, str]:

@@ -17,12 +17,13 @@ _BRANCHES = 50
 
 
 class RunnableCheck(NamedTuple):
-    """A check that may start, and when its evidence was queried."""
+    """A check that may start, when its evidence was queried, and whether its output is complete already."""
 
     date: dt.date
     processor: str
     priority: int
     asked_at: float | None
+    satisfied: int
 
 
 def first(tx: Connection, limits: Mapping[str, int]) -> list[RunnableCheck]:

@@ -47,7 +47,7 @@ class Invariants:
         self.covered: dict[int, list[str]] = {}
         self.placed: list[Row] = []
         self.held: list[Row] = []
-        """The holds that were placed before this commit, which may itself spend a budget."""
+        """The holds that were placed before this commit, which may itself spend a budget, and go on."""
         self.requests: dict[int, Row] = {}
         self.admitted: dict[str, float] = {}
         self.versions: Counter[str] = Counter()
@@ -150,7 +150,9 @@ class Invariants:
         under_way = "SELECT d.* FROM attempt_dates d JOIN attempts a ON a.id = d.attempt_id"
         for row in self.rows(f"{under_way} WHERE a.status = 'running' ORDER BY d.date"):
             self.covered[row["attempt_id"]].append(row["date"])
-        self.held, self.placed = self.placed, self.rows("SELECT * FROM holds")
+        # A hold that ends by now is released in the commit that starts what it held.
+        self.held = [hold for hold in self.placed if not hold["until"] or hold["until"] > self._sim.time]
+        self.placed = self.rows("SELECT * FROM holds")
         self.requests = {row["id"]: row for row in self.rows("SELECT * FROM backfills")}
         if self._sim.scenario.changes_calendar:
             known = self.rows("SELECT date, counts FROM calendar_days")

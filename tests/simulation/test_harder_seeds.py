@@ -18,6 +18,7 @@ BROKEN_ONCE = {
     200179: "a cancelled backfill is retried after its date ended as far as a narrower one selected",
     300070: "the source of a forced date appears, which its request does not run",
     400489: "the season opens later and a processor is added while a job of a date runs",
+    125520994: "a refresh starts together with what needs its output",
     219676687: "a date is retried and admitted in the pass in which a later one passes by its waiver",
 }
 """Seeds of worlds in which an invariant once broke, with what happens there."""

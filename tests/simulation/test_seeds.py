@@ -45,6 +45,7 @@ BROKEN_ONCE = {
     93367: "the clock is set back, and the daemon killed before it has noted that",
     96450: "the clock is set forward during a long query while a job hangs",
     99450: "the clock is set back as a job ends, and the daemon killed before it has noted that",
+    125521037: "a table goes on at the end of its quota day in the commit that starts its job",
     219676687: "a date is retried and admitted in the pass in which a later one passes by its waiver",
 }
 """Seeds of worlds in which an invariant once broke, with what happens there."""
