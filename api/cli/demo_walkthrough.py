@@ -53,9 +53,7 @@ def walk_through(client: Client, lake: Path, backfill: int) -> None:
         scope = Scope(backfill=backfill)
         view = follow(client, failures, operator, scope=scope)
         if view.backfill is not None and view.backfill["status"] == "stuck":
-            follow(
-                client, failures, operator, scope=Scope(backfill=backfill)
-            )  # the accepted date has continued
+            follow(client, failures, operator, scope=scope)  # the accepted date has continued
         UNTOUCHED.switch_on(lake)
         _say(f"backfilld retry {UNTOUCHED.date} --force")
         client.post(f"/v1/dates/{UNTOUCHED.date}/retry", {"force": True})

@@ -22,7 +22,7 @@ class EnqueueRequest:
     sources: Sources = Sources.ALL
     force: bool = False
     selection: tuple[str, ...] | None = None
-    """The processors that it lets run (`state.rules.selection`); None: all."""
+    """The processors that it lets run (`state.rules.processor_selection`); None: all."""
     priority: int = 0
     max_failures: int | None = None
     note: str = ""

@@ -1,7 +1,7 @@
-"""Ratios: which processors are compared with which, and when a comparison must be judged again.
+"""Which processors are compared with which, by a ratio or by keys, and when that must be judged again.
 
-A ratio says nothing while the verdict of its reference is not satisfied. So a reference is judged before what
-is compared with it, and when its verdict changes, what is compared with it is queried again.
+A comparison says nothing while the verdict of its reference is not satisfied. So a reference is judged before
+what is compared with it, and when its verdict changes, what is compared with it is queried again.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def with_references(pipeline: Pipeline, names: Iterable[str]) -> list[str]:
 
 
 def compared_with(pipeline: Pipeline, reference: str) -> Iterator[str]:
-    """The processors whose ratio refers to `reference`: its verdict changes theirs."""
+    """The processors with a rule that refers to `reference`: its verdict changes theirs."""
     return (name for name, of in pipeline.references.items() if of == reference)
 
 

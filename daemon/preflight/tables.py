@@ -33,18 +33,20 @@ def tables(context: PreflightContext) -> Iterator[Finding]:
 
 def columns(context: PreflightContext) -> Iterator[Finding]:
     """Every column that the pipeline names is in its table."""
-    checked = 0
+    sound = 0
     for processor in context.pipeline.processors.values():
         info = context.tables[processor.table]
         if isinstance(info, TableInfo):
-            checked += 1
             missing = [*_missing_columns(processor, info), *_mistaken_dates(processor, info)]
+            sound += not missing
             yield from missing or _refused_rules(context, processor)
     history = context.pipeline.history
     if history and isinstance(info := context.tables[history.table], TableInfo):
-        checked += 1
-        yield from _missing_history(history, info)
-    yield passed(f"{pluralize(checked, 'table')} have the columns that the pipeline file names")
+        missing = list(_missing_history(history, info))
+        sound += not missing
+        yield from missing
+    have = "has" if sound == 1 else "have"
+    yield passed(f"{pluralize(sound, 'table')} {have} the columns that the pipeline file names")
 
 
 def _absent(context: PreflightContext, names: Sequence[str]) -> Iterator[Finding]:

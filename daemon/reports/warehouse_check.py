@@ -149,6 +149,8 @@ def _faults(context: _Context) -> Iterator[Finding]:
     with closing(open_warehouse(_with_faults(context.pipeline, processor))) as warehouse:
         wanted = dict.fromkeys((name, NO_TABLE, NO_COLUMN), (date,))
         answers = warehouse.evidence(wanted, purpose="preflight")
+    if (keys := processor.expect.keys) and keys.of:  # the pipeline with the faults has no other processor
+        evidence = replace(evidence, keys=None)
     yield from _difference(name, date, evidence, answers[name, date], "beside faults")
     kind = warehouse_adapter(context.pipeline.warehouse.kind)
     if not answers[NO_TABLE, date].error and "implicit_tables" not in kind.capabilities:
@@ -163,7 +165,7 @@ def _with_faults(pipeline: Pipeline, sound: Processor) -> Pipeline:
     table = f"{sound.table.rpartition('.')[0]}.{NO_TABLE}"
     no_column = Expectation(filled=Filled(columns=(NO_COLUMN,)))
     processors = (
-        sound.model_copy(update={"expect": sound.expect.model_copy(update={"ratio": None})}),
+        sound.model_copy(update={"expect": sound.expect.without_reference}),
         sound.model_copy(update={"name": NO_TABLE, "table": table, "expect": Expectation()}),
         sound.model_copy(update={"name": NO_COLUMN, "expect": no_column}),
     )

@@ -107,6 +107,18 @@ def test_a_column_that_the_pipeline_names_and_the_table_lacks_is_critical(
     assert any(status == "fail" and text.startswith(line) for status, text in found), found
 
 
+def test_a_table_that_lacks_a_column_is_not_counted_among_those_that_have_them(ground: Ground) -> None:
+    def counted() -> int:
+        columns = next(result for result in ground.ask().results if result.check == "columns")
+        return int(
+            columns.findings[-1].line.removesuffix(" tables have the columns that the pipeline file names")
+        )
+
+    before = counted()
+    ground.tables.change(HISTORY, columns=frozenset({"data_date"}))
+    assert counted() == before - 1
+
+
 def test_a_history_without_an_optional_column_is_done_without(ground: Ground) -> None:
     columns = {"data_date", "processor_name", "status", "started_at", "processed_at", "errors"}
     ground.tables.change(HISTORY, columns=frozenset(columns))

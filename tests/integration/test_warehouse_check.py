@@ -19,6 +19,7 @@ from backfilld.daemon.warehouses.open_warehouse import open_warehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.evidence import Evidence
 from tests.conformance.builders import NEXT, box, rows
+from tests.factories import phase, processor
 from tests.integration.warehouses import DAY, HISTORY, House, LakeHouse, closed
 
 Falsify = Callable[[Answers], Answers]
@@ -139,6 +140,20 @@ def test_nothing_wrong_is_found_where_nothing_is(house: House) -> None:
     lines = [finding.line for result in found.results for finding in result.findings]
     assert (found.exit_code, found.summary) == (0, "the warehouse answers as it should"), lines
     assert "1 of 1 tables, 2 dates, 5 rows" in lines
+
+
+@pytest.mark.parametrize(
+    "rule", [{"ratio": {"of": "box", "min": 0.5}}, {"keys": {"of": "box", "columns": ["game_id"]}}]
+)
+def test_a_table_that_is_compared_with_an_empty_one_is_queried_beside_faults(
+    lake_house: LakeHouse, rule: dict[str, Any]
+) -> None:
+    lake_house.put("nba.team", rows(3) + rows(2, date=NEXT))
+    team = processor("team", table="nba.team", date_column="game_date", expect=rule)
+    compared = lake_house.pipeline(box(), phase("analytics", team), calendar={}, history=None)
+    results = {result.check: result for result in warehouse_check(compared, DAY, NEXT).results}
+    lines = [finding.line for finding in results["faults"].findings]
+    assert lines == ["a missing table and a missing column are errors of their own"]
 
 
 def test_a_calendar_that_depends_on_the_range_is_found(lake_house: LakeHouse) -> None:
