@@ -96,3 +96,15 @@ def test_a_file_that_is_no_database_is_told_with_the_remedy(tmp_path):
     path.write_bytes(b"not a database at all" * 100)
     with pytest.raises(DatabaseUnavailable, match="damaged"):
         Database(f"sqlite:///{path}").upgrade()
+
+
+def test_each_new_database_has_the_same_layout(tmp_path):
+    database = Database(f"sqlite:///{tmp_path / 'state.db'}")
+    database.upgrade()
+    query = "SELECT tbl_name, name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL ORDER BY rowid"
+    with database.read() as tx:
+        made = tx.exec_driver_sql(query).all()
+    database.close()
+    for table in {table for table, _ in made}:
+        names = [name for of, name in made if of == table]
+        assert names == sorted(names)
