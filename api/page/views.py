@@ -156,7 +156,7 @@ def enqueue(service: DaemonService) -> str:
     body = parse(NewBackfill, {**values, "dry_run": True})
     result = backfills.create_backfill(service, body=body, header=requests.IdempotencyKey()).body
     query: dict[str, str] = {name: fields[name] for name in _PLANNED if name in fields}
-    query |= {name: ",".join(values[name]) for name in _TERMS if values[name]}
+    query |= {name: ",".join(values[name]) for name in _TERMS if name in values}
     query |= {name: "true" for name in _FLAGS if values[name]}
     plan = reports.get_plan(service, query=parse(requests.PlanRange, query))
     return render_template(
@@ -204,7 +204,7 @@ _FORMS = {"page.enqueue": "enqueue.html", "page.validation": "validation.html"}
 def _request_values(fields: Mapping[str, str]) -> dict[str, Any]:
     """The fields of the enqueue form as a request body."""
     numbers = {name: _number(fields[name]) for name in ("priority", "max_failures") if name in fields}
-    terms = {name: fields.get(name, "").replace(",", " ").split() for name in _TERMS}
+    terms = {name: fields[name].replace(",", " ").split() for name in _TERMS if name in fields}
     return {**fields, **numbers, **terms, **{name: name in fields for name in _FLAGS}}
 
 

@@ -30,7 +30,7 @@ class NewBackfill(StrictModel):
     end: PlainDate | None = None
     dates: DateList | None = None
     sources: Annotated[Sources, Field(strict=False)] = Sources.ALL
-    select: Terms = ()
+    select: Annotated[Terms, Field(min_length=1)] = ()
     exclude: Terms = ()
     with_upstream: bool = False
     force: bool = False

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.events import DateMoved
-from backfilld.state.pipeline.phase import PENDING
+from backfilld.state.pipeline.phase import FAILED, PENDING
 from backfilld.state.records import DateRow, RunMode
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import Trigger
@@ -31,15 +31,16 @@ def requeue(
 
     The caller emits the moves after the commit. Where all of these were cancelled, the lead of the date
     becomes active again for it. Left out are dates whose lead is still being cancelled: it must stay so until
-    its live dates have ended.
+    its live dates have ended. A cascade that failed goes on.
     """
     chosen = _return_to_lead(tx, ended)
     interests.reopen(tx, chosen)
     chosen_dates = [row.date for row in chosen]
     interests.elect_leads(tx, chosen_dates)
     now = context.now()
+    cascading = {row.date for row in chosen if cascades or (row.cascades and row.state == FAILED)}
     transitions.restart(
-        tx, chosen, mode=mode, actor=actor, reason=reason, now=now, cascades=cascades, trigger=trigger
+        tx, chosen, mode=mode, actor=actor, reason=reason, now=now, cascading=cascading, trigger=trigger
     )
     owners = interests.owners(tx, chosen_dates).values()
     numbers = sorted({interest.backfill_id for of_date in owners for interest in of_date})

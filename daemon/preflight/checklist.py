@@ -182,7 +182,7 @@ def _run_check(check: Check, context: PreflightContext) -> Iterator[Finding]:
     try:
         yield from check.run(context)
     except WarehouseError as error:
-        yield failed(str(error), warehouse_adapter(context.pipeline.warehouse.kind).remedy)
+        yield failed(str(error), error.hint or warehouse_adapter(context.pipeline.warehouse.kind).remedy)
 
 
 def _configuration(findings: Sequence[Finding]) -> Result:

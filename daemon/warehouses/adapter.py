@@ -48,9 +48,9 @@ class WarehouseError(BackfilldError):
     `retry_at` (epoch seconds) is set when a query before then is useless, as with an exhausted quota.
     """
 
-    def __init__(self, message: str, *, retry_at: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_at: float | None = None, hint: str = "") -> None:
         self.retry_at = retry_at
-        super().__init__(message)
+        super().__init__(message, hint=hint)
 
 
 class QueryError(BackfilldError):

@@ -63,9 +63,9 @@ class CalendarReader:
             sent = Query(selects=(Select(statement=query),), params={"start": start, "end": end})
             return parse(self._backend.query(sent, purpose="calendar"))
         except QueryError as refusal:
-            raise WarehouseError(f"{key} was refused: {refusal}") from refusal
+            raise WarehouseError(f"{key} was refused: {refusal}", hint=f"correct {key}") from refusal
         except (TypeError, ValueError) as error:
-            raise WarehouseError(f"{key}: {error}") from error
+            raise WarehouseError(f"{key}: {error}", hint=f"correct {key}") from error
 
     def _file(self, path: Path) -> CalendarCounts:
         """The file's dates, read again when it changed."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from backfilld.state.store import postgresql
 from backfilld.state.store.errors import DatabaseUnavailable, translate
@@ -184,7 +184,7 @@ class Database:
         """
         if not self.sqlite:
             return
-        with self.read() as tx:
+        with self._failed_statements_as_damage(), self.read() as tx:
             result = tx.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one()
         if result != "ok":
             raise self._damaged(result)
@@ -207,7 +207,7 @@ class Database:
         """Raise DatabaseUnavailable where an SQLite database lacks what each statement of a start needs."""
         try:
             yield
-        except OperationalError as error:
+        except DBAPIError as error:
             if not self.sqlite:
                 raise
             raise self._damaged(str(error.orig)) from error

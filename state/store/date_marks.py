@@ -41,8 +41,10 @@ _SET_REGRESSED = update(dates).where(dates.c.date == bindparam("_date")).values(
 
 
 def _ran_since(at: object) -> ColumnElement[bool]:
-    """Condition: a successful attempt started at or after `at`."""
-    return and_(checks.c.last_attempt_started_at >= at, checks.c.last_attempt_succeeded == 1)
+    """Condition: a successful attempt started at or after `at`, and it is not known to have left the rows."""
+    left_rows = checks.c.stamp_before == checks.c.write_stamp
+    succeeded = and_(checks.c.last_attempt_started_at >= at, checks.c.last_attempt_succeeded == 1)
+    return and_(succeeded, left_rows.is_not(True))
 
 
 def _older(at: object) -> ColumnElement[bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from pathlib import Path
 
@@ -23,6 +24,12 @@ _REMEDIES = {
     sqlite3.SQLITE_NOTADB: "it is damaged, no database at all; restore the latest good backup",
 }
 
+_SCHEMA_DAMAGE = re.compile(
+    "unsupported file format|no such (table|column|index|collation sequence)|has no column named"
+    "|foreign key mismatch|ON CONFLICT clause does not match|already exists"
+)
+"""What SQLite says of a damaged header or schema, with the code of a wrong statement. The statements of the
+store are fixed, so one that its own schema refuses shows damage. Limits of a statement do not match."""
 _UNDECODABLE = "Could not decode to UTF-8"
 _WAITS = "work continues by itself once that is fixed"
 _SERVER_REMEDIES = {
@@ -70,6 +77,8 @@ def translate(where: str, path: Path | None, error: Exception) -> DatabaseUnavai
         return DatabaseUnavailable(
             f"{where}: another process has locked it{_lock_holders(path)}; work waits for it"
         )
+    if code == sqlite3.SQLITE_ERROR and _SCHEMA_DAMAGE.search(str(cause)):
+        code = sqlite3.SQLITE_CORRUPT
     remedy = _REMEDIES.get(code)
     return DatabaseUnavailable(f"{where}: {remedy} ({cause})") if remedy else None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 
 from sqlalchemy import (
@@ -61,6 +62,8 @@ _ENUMERATIONS: dict[Column[str], type[StrEnum]] = {
 }
 """Columns with a member of an enumeration, or an empty text."""
 _JSON = (audit.c.before, audit.c.after, backfills.c.selection, calendar_days.c.counts)
+_WORD = re.compile(r'\w+|[^\s\w"]')
+"""A word of SQL, or one of its signs without quotes of names, which a migration may write or leave out."""
 _BEYOND_ASCII = "*[^ -~]*"
 
 
@@ -76,24 +79,27 @@ def damaged_schema(tx: Connection) -> str:
             return f"the table {table.name} has other columns"
         # Compiles all constraints and triggers, and runs nothing.
         tx.exec_driver_sql(f'EXPLAIN INSERT INTO "{table.name}" DEFAULT VALUES')
-    found, expected = _indexes_and_triggers(tx), _expected_indexes_and_triggers()
-    differing = {name for name, sql in expected.items() if found.get(name) != sql}
-    return f"the index or trigger {min(differing)} is not as it was made" if differing else ""
+    found, expected = _definitions(tx), _expected_definitions()
+    differing = {name for name, words in expected.items() if found.get(name) != words}
+    return f"the table, index or trigger {min(differing)} is not as it was made" if differing else ""
 
 
-def _expected_indexes_and_triggers() -> Mapping[str, str]:
+def _expected_definitions() -> Mapping[str, Sequence[str]]:
     engine = create_engine("sqlite://")
     with engine.begin() as tx:
         create_schema(tx, version="")
-        expected = _indexes_and_triggers(tx)
+        expected = _definitions(tx)
     engine.dispose()
     return expected
 
 
-def _indexes_and_triggers(tx: Connection) -> Mapping[str, str]:
-    """The SQL of each, whatever its layout and quotes are: migrations may have made it otherwise."""
-    query = "SELECT name, sql FROM sqlite_master WHERE type IN ('index', 'trigger') AND sql IS NOT NULL"
-    return {name: " ".join(sql.replace('"', "").split()) for name, sql in tx.exec_driver_sql(query)}
+def _definitions(tx: Connection) -> Mapping[str, Sequence[str]]:
+    """The words of the SQL of each table, index and trigger, in the order of the alphabet.
+
+    Migrations may have made it in another layout, or have added a column behind the constraints.
+    """
+    query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+    return {name: sorted(_WORD.findall(sql)) for name, sql in tx.exec_driver_sql(query)}
 
 
 def damaged_values(tx: Connection) -> str:

@@ -10,10 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import CompoundSelect, Connection, bindparam, select, union_all
 
 from backfilld.state.store.schema import IS_RUNNABLE, checks
-from backfilld.state.store.statements import fetch
-
-_BRANCHES = 50
-"""How many processors one query covers at most; SQLite allows 500."""
+from backfilld.state.store.statements import chunked, fetch
 
 
 class RunnableCheck(NamedTuple):
@@ -33,9 +30,8 @@ def first(tx: Connection, limits: Mapping[str, int]) -> list[RunnableCheck]:
     """
     wanted = [limit for limit in limits.items() if limit[1] > 0]
     found: list[RunnableCheck] = []
-    for start in range(0, len(wanted), _BRANCHES):
+    for chunk in chunked(wanted):
         values: dict[str, object] = {}
-        chunk = wanted[start : start + _BRANCHES]
         for number, (name, limit) in enumerate(chunk):
             values |= {f"_processor{number}": name, f"_limit{number}": limit}
         found += [RunnableCheck(*row) for row in fetch(tx, _first(len(chunk)), values)]

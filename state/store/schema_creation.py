@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from backfilld.state.store import counter_triggers
 from backfilld.state.store.schema import metadata
@@ -18,7 +19,11 @@ _VERSION = Table(
 
 def create_schema(tx: Connection, version: str) -> None:
     """Create all tables, indexes and triggers, and record the version: alembic need not be imported."""
-    metadata.create_all(tx, checkfirst=False)
+    for table in metadata.sorted_tables:
+        tx.execute(CreateTable(table))
+        # The indexes of a table are a set: in a fixed order, each new database has the same layout.
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            tx.execute(CreateIndex(index))
     for statement in counter_triggers.statements(tx.dialect.name):
         tx.exec_driver_sql(statement)
     _VERSION.create(tx)

@@ -58,10 +58,10 @@ def schema_version(tx: Connection, migrations: Path = MIGRATIONS) -> SchemaVersi
 
 
 def current_revision(tx: Connection) -> str | None:
-    """The version of a database; None without a schema."""
+    """The version of a database; None without a schema. More than one, which is damage, are listed."""
     if not inspect(tx).has_table(_VERSIONS.name):
         return None
-    return tx.execute(select(_VERSIONS.c.version_num)).scalar_one_or_none()
+    return ", ".join(sorted(map(str, tx.execute(select(_VERSIONS.c.version_num)).scalars()))) or None
 
 
 @functools.cache

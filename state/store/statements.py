@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import namedtuple
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Insert, Select, Table, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,6 +15,9 @@ from sqlalchemy.sql.expression import CompoundSelect, UpdateBase
 
 DENSE = 5
 """Up to this many days per wanted date, reading the whole span is cheaper than a list of dates."""
+_BRANCHES = 50
+"""How many parts a compound query has at most; SQLite allows 500."""
+_Item = TypeVar("_Item")
 _SQLITE = sqlite.dialect()
 _NONE: Mapping[str, Any] = MappingProxyType({})
 _Values = Mapping[str, Any]
@@ -103,6 +106,11 @@ def prepared(statement: Any, columns: tuple[str, ...] = ()) -> Prepared:
         row_type=row_type._make,
         converted=[(index, convert) for index, convert in enumerate(results) if convert],
     )
+
+
+def chunked(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    """The items in chunks, for each of which one compound query with a part per item is allowed."""
+    return (items[start : start + _BRANCHES] for start in range(0, len(items), _BRANCHES))
 
 
 def upsert(tx: Connection, table: Table) -> sqlite.Insert:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -129,17 +129,30 @@ def restart(
     actor: str,
     reason: str,
     now: float,
-    cascades: bool = False,
+    cascading: Collection[dt.date] = (),
     trigger: Trigger = Trigger.RETRY,
 ) -> None:
-    """Move `done` or `failed` dates back to `pending`. The same writing transaction must have read them."""
+    """Move `done` or `failed` dates back to `pending`. The same writing transaction must have read them.
+
+    On the dates of `cascading`, what is stale runs again.
+    """
     if not ended:
         return
     again = {"state": PENDING, "outcome": "", "reason": "", "waiting": "engine", "waiting_text": ""}
     fresh = {"due_at": now, "entered_at": now, "ended_at": None, "mode": mode.value}
-    fresh |= {"regressed": "", "swept_at": None, "cascades": int(cascades)}
-    statement = update(dates).where(*_AS_READ).values(version=dates.c.version + 1, **again, **fresh)
-    tx.execute(statement, [{"_date": row.date, "_version": row.version} for row in ended])
+    fresh |= {"regressed": "", "swept_at": None}
+    statement = (
+        update(dates)
+        .where(*_AS_READ)
+        .values(version=dates.c.version + 1, cascades=bindparam("_cascades"), **again, **fresh)
+    )
+    tx.execute(
+        statement,
+        [
+            {"_date": row.date, "_version": row.version, "_cascades": int(row.date in cascading)}
+            for row in ended
+        ],
+    )
     step = {"target": PENDING, "trigger": trigger.value, "reason": reason, "actor": actor, "at": now}
     rows_of_history = [
         {"date": row.date, "version": row.version + 1, "source": row.state, **step} for row in ended

@@ -16,7 +16,7 @@ from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.calendar_days import load_counts
 from backfilld.state.store.schema import IS_UNSATISFIED, calendar_days, checks, dates
-from backfilld.state.store.statements import upsert
+from backfilld.state.store.statements import chunked, upsert
 
 _REQUEST_BETWEEN = (
     update(checks)
@@ -95,9 +95,12 @@ def earliest_unsatisfied(
     tx: Connection, processors: Sequence[str], start: dt.date
 ) -> tuple[dt.date, str] | None:
     """The first date from `start` on with an unsatisfied check of the processors, and its processor."""
-    values: dict[str, object] = {f"_processor{n}": name for n, name in enumerate(processors)}
-    rows = tx.execute(_first_unsatisfied(len(processors)), {**values, "_start": start})
-    return min(((row.date, row.processor) for row in rows), default=None)
+    found: list[tuple[dt.date, str]] = []
+    for chunk in chunked(processors):
+        values: dict[str, object] = {f"_processor{n}": name for n, name in enumerate(chunk)}
+        rows = tx.execute(_first_unsatisfied(len(chunk)), {**values, "_start": start})
+        found += [(row.date, row.processor) for row in rows]
+    return min(found, default=None)
 
 
 @cache

@@ -89,5 +89,6 @@ class DateSuite:
             "SELECT made_at AS date, COUNT(*) AS games FROM nba.events"
             " WHERE made_at BETWEEN @start AND @end GROUP BY 1"
         )
-        with pytest.raises(WarehouseError, match=r"calendar\.query was refused: .*DATE"):
+        with pytest.raises(WarehouseError, match=r"calendar\.query was refused: .*DATE") as refusal:
             house.open(phase("raw", processor("events")), calendar={"query": query}).counts(DAY, DAY)
+        assert refusal.value.hint == "correct calendar.query"

@@ -49,6 +49,7 @@ GOOD = {"start": "2021-10-19"}
         ({"start": "1900-01-01", "end": "2173-10-15"}, "end", "100000 days; one request takes at most 20000"),
         ({"dates": ["1900-01-01", "2199-12-31"]}, "dates", "one request takes at most 20000"),
         ({"dates": []}, "dates", "is empty; give at least one item"),
+        ({**GOOD, "select": []}, "select", "is empty; give at least one item"),
         ({"dates": ["2021-10-19", "2021-02-30"]}, "dates.1", "there is no date 2021-02-30"),
         ({"dates": "2021-10-19"}, "dates", "is not a list; put it in [ ]"),
         ({"dates": ["2021-10-19"], "start": "2021-10-19"}, "dates", "excludes start and end"),

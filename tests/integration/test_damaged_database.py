@@ -85,6 +85,17 @@ def garbage(rng: random.Random, path: Path) -> None:
     path.write_bytes(b"not a database at all" * 1000)
 
 
+def write_byte(at: int, value: int) -> Damage:
+    """Write one byte of the file."""
+
+    def damage(rng: random.Random, path: Path) -> None:
+        with path.open("r+b") as file:
+            file.seek(at)
+            file.write(bytes([value]))
+
+    return damage
+
+
 def halve(rng: random.Random, path: Path) -> None:
     """Cut off the second half."""
     os.truncate(path, path.stat().st_size // 2)
@@ -99,6 +110,12 @@ def from_the_future(rng: random.Random, path: Path) -> None:
     """Give it a version that is not known."""
     with contextlib.closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE alembic_version SET version_num = '9999'")
+
+
+def second_version(rng: random.Random, path: Path) -> None:
+    """Record another version beside the first one."""
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("INSERT INTO alembic_version VALUES ('9999')")
 
 
 def edit_schema(old: str, new: str) -> Damage:
@@ -128,13 +145,20 @@ REFUSALS: dict[Damage, str] = {
     halve: "damaged",
     empty: "state.db is missing or empty, but attempts beside it are not: restore",
     remove(""): "state.db is missing or empty, but attempts beside it are not: restore",
+    write_byte(47, 5): "restore the latest good backup (unsupported file format)",
     from_the_future: "schema version 9999, which this backfilld does not know",
+    second_version: "schema version 9999, v2_0001, which this backfilld does not know",
     edit_schema("address", "addrdss"): "the table audit has other columns",
-    edit_schema("version_num", "vershon_num"): "damaged (no such column: ",
+    edit_schema("version_num", "vershon_num"): "restore the latest good backup (no such column: ",
     edit_schema("alembic_version", "alembic_persion"): "malformed database schema",
+    edit_schema(
+        "DEFAULT 'unknown'", "DEFAULT 'unknoun'"
+    ): "table, index or trigger checks is not as it was made",
+    edit_schema("INTEGER DEFAULT '0'", "INTEGER DEFAUDT '0'"): "is not as it was made); restore",
+    edit_schema("'running'", "'runnine'"): "index or trigger attempts is not as it was made); restore",
     edit_schema(".n + ", ".n * "): "is not as it was made); restore the latest good backup",
-    edit_schema("SET n =", "SET m ="): "damaged (no such column: m); restore",
-    forget("TABLE alembic_version"): "already exists); restore",
+    edit_schema("SET n =", "SET m ="): "restore the latest good backup (no such column: m)",
+    forget("TABLE alembic_version"): "restore the latest good backup (table audit already exists)",
     forget("TABLE holds"): "the table holds has other columns); restore",
     forget("TRIGGER dates_recounted"): "dates_recounted is not as it was made); restore",
 }

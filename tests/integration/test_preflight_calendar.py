@@ -1,10 +1,12 @@
 """Preflight looks at the calendar: does it know the seasons, and has it gaps."""
 
 import datetime as dt
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.rules.calendar import days_key
 from tests.checkout import END, START, make
 from tests.integration.preflight_fixture import GAMES, Ground, statuses, troubles
@@ -20,6 +22,19 @@ def test_a_range_without_expected_dates_is_critical(ground: Ground) -> None:
     told = ground.ask()
     assert troubles(told, "calendar") == [("fail", "no date from 2021-11-15 to 2021-11-24 is expected")]
     assert statuses(told)["data"] == "skip"
+
+
+def test_a_refused_query_of_the_calendar_is_what_to_correct(ground: Ground) -> None:
+    def refused(*ends: dt.date) -> Mapping[dt.date, Mapping[str, int]]:
+        raise WarehouseError("calendar.query was refused: no column d", hint="correct calendar.query")
+
+    ground.facts.counts = refused  # type: ignore[method-assign]
+    (result,) = [one for one in ground.ask().results if one.check == "calendar"]
+    (finding,) = result.findings
+    assert (finding.line, finding.hint) == (
+        "calendar.query was refused: no column d",
+        "correct calendar.query",
+    )
 
 
 def test_a_season_that_the_calendar_does_not_know_is_critical(ground: Ground) -> None:

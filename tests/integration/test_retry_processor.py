@@ -157,3 +157,49 @@ def test_the_page_of_an_ended_date_has_the_button_and_that_of_a_live_one_has_not
     page = api.client.get(f"/dates/{DATE}").text
     assert page.count(">Run again<") == 4
     assert f'data-call="POST /v1/dates/{DATE}/retry"' in page
+
+
+def test_a_stale_output_that_no_job_rewrote_is_not_complete_after_a_plain_retry(api):
+    # Given zones, computed from a box that ran again, and jobs of zones that write nothing
+    done(api, DATE)
+    api.post(f"/v1/dates/{DATE}/retry", {"processor": "box"})
+    api.world.run()
+    api.world.script = lambda job: (
+        Work() if job.env["BACKFILLD_PROCESSOR"] == "zones" else api.world.well(job)
+    )
+    api.post("/v1/dates/retry", {"mark": "stale"})
+    api.world.run()
+    assert api.get(f"/v1/dates/{DATE}")["reason"].startswith("zones: untouched")
+    # When the date is retried
+    api.world.executor.launched.clear()
+    api.world.script = api.world.well
+    api.post(f"/v1/dates/{DATE}/retry", {})
+    api.world.run()
+    # Then zones runs again, and the cache that is computed from it
+    assert ran(api) == ["zones", "cache"]
+    assert api.get(f"/v1/dates/{DATE}")["outcome"] == "complete"
+    assert api.get(f"/v1/dates/{DATE}")["stale"] is None
+
+
+def test_a_stale_output_that_no_job_rewrote_stays_stale_whoever_enqueues_its_date(api):
+    # Given zones, which is stale, and whose jobs wrote nothing
+    done(api, DATE)
+    api.post(f"/v1/dates/{DATE}/retry", {"processor": "box"})
+    api.world.run()
+    api.world.script = lambda job: (
+        Work() if job.env["BACKFILLD_PROCESSOR"] == "zones" else api.world.well(job)
+    )
+    api.post("/v1/dates/retry", {"mark": "stale"})
+    api.world.run()
+    api.world.script = api.world.well
+    # When the date is enqueued anew, which runs nothing that has its rows
+    api.world.executor.launched.clear()
+    api.enqueue(DATE)
+    api.world.run()
+    # Then it says so still, and its retry runs zones
+    assert (ran(api), api.get(f"/v1/dates/{DATE}")["outcome"]) == ([], "complete")
+    assert "zones" in api.get(f"/v1/dates/{DATE}")["stale"]
+    api.post("/v1/dates/retry", {"mark": "stale"})
+    api.world.run()
+    assert ran(api)[0] == "zones"
+    assert api.get(f"/v1/dates/{DATE}")["stale"] is None

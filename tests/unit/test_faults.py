@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from backfilld.daemon.backups import Backups
 from backfilld.daemon.settings import SettingsError, settings
+from backfilld.state.store import schema
 from backfilld.state.store.database import Database
 from backfilld.state.store.errors import DatabaseUnavailable
 from backfilld.state.store.leader_election import FILE, AlreadyRunning, FileLock, Holder
@@ -98,8 +99,16 @@ def test_an_error_of_a_statement_is_not_taken_for_one_of_the_database(db):
         tx.exec_driver_sql(
             "INSERT INTO calendar_days (date, asked_at) VALUES ('2021-10-19', 0), ('2021-10-19', 0)"
         )
-    with pytest.raises(sa.exc.OperationalError, match="no such table"), db.read() as tx:
-        tx.exec_driver_sql("SELECT * FROM nowhere")
+    with pytest.raises(sa.exc.OperationalError, match="syntax error"), db.read() as tx:
+        tx.exec_driver_sql("SELECT date calendar_days FROM WHERE")
+
+
+@pytest.mark.parametrize("damage", ["DROP TABLE holds", "ALTER TABLE holds RENAME COLUMN reason TO reasom"])
+def test_a_schema_that_is_damaged_while_the_daemon_serves_is_reported_with_the_remedy(db, damage):
+    with contextlib.closing(sqlite3.connect(db.path)) as other, other:
+        other.execute(damage)
+    with pytest.raises(DatabaseUnavailable, match="damaged; stop the daemon and restore"), db.read() as tx:
+        tx.execute(sa.select(schema.holds.c.reason)).all()
 
 
 def test_a_damaged_database_pushes_no_good_backup_out(db):

@@ -1,32 +1,63 @@
-"""Which runnable checks come first."""
+"""Which checks come first, of more processors than one query can cover."""
 
 import datetime as dt
 
-from backfilld.state.store import backfills, checks, dates, runnable_checks, upstream_checks
+import pytest
+import sqlalchemy as sa
+
+from backfilld.state.store import backfills, checks, dates, runnable_checks, schema, upstream_checks
 from backfilld.state.store.database import Database
 
 DATE, NEXT = dt.date(2021, 10, 26), dt.date(2021, 10, 27)
 
 
-def test_the_first_dates_of_more_processors_than_one_query_can_cover_are_found_by_their_limits(state_url):
-    # Given two dates with runnable checks of 600 processors, and a limit for each
-    names = [f"p{number}" for number in range(600)]
+NAMES = [f"p{number}" for number in range(600)]
+"""More processors than the 500 that one compound query may cover."""
+
+
+@pytest.fixture
+def database(state_url):
+    """Two dates with checks of all processors."""
     database = Database(state_url)
     database.upgrade()
     with database.write() as tx:
         request = {"start": DATE, "end": NEXT, "dates": 2, "sources": "all", "created_at": 0.0}
         row = {"state": "phase2", "backfill_id": backfills.create(tx, request), "entered_at": 0.0}
         dates.create(tx, [{**row, "date": date} for date in (DATE, NEXT)])
-        upstream_checks.create(tx, [DATE, NEXT], names, 0.0)
-        checks.set_runnable(tx, [(date, name) for date in (DATE, NEXT) for name in names])
-    limits = {**dict.fromkeys(names, 1), "p0": 2, "p599": 0}
+        upstream_checks.create(tx, [DATE, NEXT], NAMES, 0.0)
+    yield database
+    database.close()
+
+
+def test_the_first_dates_of_more_processors_than_one_query_can_cover_are_found_by_their_limits(database):
+    # Given that all checks are runnable, and a limit for each processor
+    with database.write() as tx:
+        checks.set_runnable(tx, [(date, name) for date in (DATE, NEXT) for name in NAMES])
+    limits = {**dict.fromkeys(NAMES, 1), "p0": 2, "p599": 0}
     # When the first are read
     with database.read() as tx:
         found = runnable_checks.first(tx, limits)
-    database.close()
     # Then each processor has its oldest date, one of them both, and one none
     assert [(row.date, row.processor) for row in found if row.processor == "p0"] == [
         (DATE, "p0"), (NEXT, "p0"),
     ]  # fmt: skip
-    assert {row.processor for row in found if row.date == DATE} == {*names} - {"p599"}
+    assert {row.processor for row in found if row.date == DATE} == {*NAMES} - {"p599"}
     assert len(found) == 600
+
+
+def test_the_earliest_unsatisfied_check_of_more_processors_than_one_query_can_cover_is_found(database):
+    # Given that the first date is complete but for the last processor, and the next one not at all
+    complete = sa.update(schema.checks).where(
+        schema.checks.c.date == DATE, schema.checks.c.processor != "p599"
+    )
+    with database.write() as tx:
+        tx.execute(complete.values(satisfied=1))
+    # Then the date of the last processor comes before those of the others
+    with database.read() as tx:
+        assert upstream_checks.earliest_unsatisfied(tx, NAMES, DATE) == (DATE, "p599")
+        assert upstream_checks.earliest_unsatisfied(tx, NAMES[:-1], DATE) == (NEXT, "p0")
+        assert upstream_checks.earliest_unsatisfied(tx, NAMES, NEXT + dt.timedelta(days=1)) is None
+        assert upstream_checks.earliest_unsatisfied(tx, [], DATE) is None
+        # And the lists of names have no such limit
+        settled = upstream_checks.settled_between(tx, NAMES, DATE, NEXT)
+        assert settled == {(name, DATE) for name in NAMES[:-1]}

@@ -71,7 +71,8 @@ def enqueue(
     if timeout is not None and not wait:
         raise click.UsageError("--timeout is for --wait; add it, or leave --timeout out")
     client = Client(url)
-    body = {"start": start, "end": end or start, **options}
+    stated = {name: value for name, value in options.items() if value not in ((), [])}
+    body = {"start": start, "end": end or start, **stated}
     failures = FailureTracker(client) if wait and not options["dry_run"] else None
     result = client.post("/v1/backfills", body)
     if failures is None:
