@@ -26,10 +26,11 @@ class NoRowsSuite:
         answers = warehouse.evidence({"box": [DAY, NEXT, later]}, purpose="gate")
 
         # Then
-        found = {date: answers["box", date].offending for date in (DAY, NEXT)}
-        assert [offending and offending.rows for offending in found.values()] == [3, 0]
-        assert found[DAY] is not None
-        assert [example.replace(" ", "") for example in found[DAY].examples] == [
+        first, second = (answers["box", date].offending for date in (DAY, NEXT))
+        assert first is not None
+        assert second is not None
+        assert (first.rows, second.rows) == (3, 0)
+        assert [example.replace(" ", "") for example in first.examples] == [
             '{"game_id":"g2"}',
             '{"game_id":"g4"}',
         ]

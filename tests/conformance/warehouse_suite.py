@@ -245,7 +245,9 @@ class WarehouseSuite(RuleSuite, KeySuite, MeasureSuite, NoRowsSuite, DateSuite):
         season = [dt.date(2021, 10, 19) + dt.timedelta(days=number) for number in range(250)]
 
         # When
-        answers = house.open(phase("raw", *processors)).evidence(dict.fromkeys(names, season), purpose="plan")
+        answers = house.open(phase("raw", *processors)).evidence(
+            dict.fromkeys(names, season), purpose="validation"
+        )
 
         # Then
         assert len(answers) == 14 * 250
@@ -253,7 +255,7 @@ class WarehouseSuite(RuleSuite, KeySuite, MeasureSuite, NoRowsSuite, DateSuite):
             found.rows == found.distinct["game_id"] == found.passing_rows == 1 for found in answers.values()
         )
         assert answers["table_3", DAY].closed is not None
-        assert [purpose for purpose, _ in house.queries] == ["plan", "plan"]
+        assert [purpose for purpose, _ in house.queries] == ["validation", "validation"]
 
     def test_null_predicates_and_columns_without_any_empty_row_are_figures(self, house: House) -> None:
         """An aggregate over nothing but NULL is NULL in some dialects, and a figure here."""

@@ -83,7 +83,7 @@ class Cluster:
     def disturb_a_greeting(self) -> None:
         """Have the next client greeted together with other news, as when another cancels a task just then."""
 
-        class Disturbance(SchedulerPlugin):
+        class Disturbance(SchedulerPlugin):  # type: ignore[misc]
             def add_client(self, scheduler: Scheduler, client: str) -> None:
                 scheduler.remove_plugin("disturbance")
                 scheduler.loop.add_callback(scheduler.report, {"op": "cancelled-keys", "keys": []})

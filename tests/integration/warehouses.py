@@ -175,7 +175,7 @@ class BigQueryHouse(Recorded):
         self._made: set[str] = set()
         self.client = bigquery.Client(
             project=self.project,
-            credentials=AnonymousCredentials(),
+            credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
             client_options={"api_endpoint": endpoint},
         )
         for dataset in ("nba", "nba_reference"):
@@ -218,7 +218,7 @@ class BigQueryHouse(Recorded):
 
     def close(self) -> None:
         super().close()
-        self.client.close()
+        self.client.close()  # type: ignore[no-untyped-call]
 
 
 def typed(rows: Sequence[Row], types: Row | None) -> dict[str, str]:

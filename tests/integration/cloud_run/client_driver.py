@@ -44,4 +44,9 @@ def dead_launcher(handle: str) -> str:
 
 def on_run(does: Callable[[], object]) -> Callable[[str, str], None]:
     """For the stub: do something at each request to run a job."""
-    return lambda method, path: does() if path.endswith(":run") else None
+
+    def hook(method: str, path: str) -> None:
+        if path.endswith(":run"):
+            does()
+
+    return hook
