@@ -179,11 +179,11 @@ class PlainLines:
         self._echo(f"{at.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ} {sanitize_line(text)}")
 
 
-class FailureLines:
+class FailureLines(PlainLines):
     """Each failure on a line of its own, as text with the time or as JSON, and nothing else."""
 
     def __init__(self, *, as_json: bool) -> None:
-        self._lines = PlainLines()
+        super().__init__()
         self._as_json = as_json
 
     def show_failure(self, failure: Failure, view: Snapshot) -> None:
@@ -191,14 +191,11 @@ class FailureLines:
         if self._as_json:
             print_json_line(failure.document)
         else:
-            self._lines.show_failure(failure, view)
+            super().show_failure(failure, view)
 
     def show_snapshot(self, view: Snapshot, *, last: bool) -> None:
         """Print nothing."""
-
-    def show_unavailable(self, error: ApiError) -> None:
-        """Print it once on stderr."""
-        self._lines.show_unavailable(error)
+        self._available = True
 
 
 class JsonLines:

@@ -10,7 +10,7 @@ from flask import Response, render_template, request
 from backfilld.api import serializers
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint_definition import parse
-from backfilld.api.page import pace, timeline
+from backfilld.api.page import attempt_timeline, pace
 from backfilld.api.page.rendering import query_fields, render
 from backfilld.api.routes import backfills
 from backfilld.api.schemas import requests, responses
@@ -27,7 +27,7 @@ REDRAWN_EVERY = 10.0
 class Charts:
     """The charts of a backfill. `earlier`: it has attempts that the timeline does not draw."""
 
-    timeline: Sequence[timeline.Cluster]
+    timeline: Sequence[attempt_timeline.Cluster]
     earlier: bool
     pace: Sequence[pace.PaceChart]
 
@@ -71,7 +71,7 @@ def _charts(service: DaemonService, shown: responses.Backfill) -> Charts:
         attempts = serializers.attempts(tx, rows[:MAX_ATTEMPTS])
         ended = reporting.ends_of_backfill(tx, shown.id)
     return Charts(
-        timeline=timeline.draw(attempts, service.context.now()),
+        timeline=attempt_timeline.draw(attempts, service.context.now()),
         earlier=len(rows) > MAX_ATTEMPTS,
         pace=pace.draw(ended, _live(shown)),
     )

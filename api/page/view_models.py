@@ -12,7 +12,7 @@ from backfilld.api.page import calendar_grid
 from backfilld.api.page.date_styles import DateStyle, DateStyles
 from backfilld.api.schemas.plans import Plan
 from backfilld.api.schemas.responses import Check, DateDetail
-from backfilld.daemon.engine import single_processors
+from backfilld.daemon.engine import retry_processors
 from backfilld.daemon.engine.acceptances import acceptances
 from backfilld.daemon.reports.plan.models import Step
 from backfilld.state.pipeline.phase import PENDING
@@ -91,7 +91,7 @@ def rerunnable(service: DaemonService, date: DateDetail) -> set[str]:
         return set()
     names = service.pipeline.processors
     with service.context.db.read() as tx:
-        off = single_processors.off_by_processor(tx, service.context, [date.date], names)
+        off = retry_processors.off_by_processor(tx, service.context, [date.date], names)
     return {name for name in names if not off.get(date.date, {}).get(name)}
 
 

@@ -21,12 +21,12 @@ from backfilld.api.auth.tokens import Scope
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint_definition import parse
 from backfilld.api.page import (
+    attempt_timeline,
     backfill_view,
     filters,
     grid_views,
     list_views,
     processor_view,
-    timeline,
     view_models,
 )
 from backfilld.api.page.date_styles import DateStyles
@@ -134,7 +134,7 @@ def date(service: DaemonService, date: str) -> AnyResponse:
         states=service.context.machine.states,
         passed=view_models.passed_states(shown),
         verdicts=view_models.by_phase(shown),
-        timeline=timeline.draw(shown.attempts, service.context.now()),
+        timeline=attempt_timeline.draw(shown.attempts, service.context.now()),
         acceptable=view_models.acceptable(service, path.date),
         rerunnable=view_models.rerunnable(service, shown),
     )

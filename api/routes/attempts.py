@@ -6,9 +6,9 @@ from flask import Response
 
 from backfilld.api import job_log, serializers
 from backfilld.api.daemon_protocol import DaemonService
+from backfilld.api.dates_of_request import date_scope
 from backfilld.api.endpoint_definition import Router
 from backfilld.api.problems import BadInput
-from backfilld.api.request_scope import date_scope
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.daemon.engine.commands import NotFound

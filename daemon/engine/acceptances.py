@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 from backfilld.daemon.engine import ratio_references, regressed_dates, upstream
+from backfilld.daemon.engine.audited_dates import recorded_dates
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.date_audit import recorded_dates
 from backfilld.daemon.engine.date_query import (
     BEING_CANCELLED,
     NEVER_ENQUEUED,

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import replace
 
-from backfilld.daemon.engine import earlier_states, hold_placement, ratio_references, stale_dates, upstream
+from backfilld.daemon.engine import hold_placement, passed_states, ratio_references, stale_dates, upstream
 from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.owning_backfills import forced_pairs, read_owners, record_failure, settle
@@ -178,11 +178,11 @@ class Advancer:
         walk = DateWalk(row, row.state, row.entered_at)
         date_checks = batch.checks_by_date.get(row.date, {})
         stage = self._pipeline.stage[row.state]
-        if wait := earlier_states.wait(self._pipeline, stage, date_checks):
+        if wait := passed_states.wait(self._pipeline, stage, date_checks):
             batch.not_startable += [(row.date, c.processor) for c in date_checks.values() if c.runnable]
             self._wait(batch, walk, wait)
             return
-        if missing := earlier_states.missing_again(self._pipeline, stage, date_checks):
+        if missing := passed_states.missing_again(self._pipeline, stage, date_checks):
             self._readmit(batch, row, f"{missing.processor} is {missing.verdict}: {missing.reason}")
             return
         while walk.state not in FINAL:

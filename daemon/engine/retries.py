@@ -6,9 +6,9 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from backfilld.daemon.engine import single_processors, stale_dates
+from backfilld.daemon.engine import retry_processors, stale_dates
+from backfilld.daemon.engine.audited_dates import recorded_dates
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.date_audit import recorded_dates
 from backfilld.daemon.engine.date_query import (
     BEING_CANCELLED,
     NEVER_ENQUEUED,
@@ -68,7 +68,7 @@ def retry_dates(context: EngineContext, query: DateQuery, how: Retry, *, by: Act
         changes = {row.date: () for row in chosen}
         with recorded_dates(tx, context, by, Action.RETRY, query, changes, how.facts):
             if how.processors:
-                backfill_id, moves = single_processors.run(tx, context, chosen, how.processors, by)
+                backfill_id, moves = retry_processors.run(tx, context, chosen, how.processors, by)
             else:
                 moves = _requeue(tx, context, query, how, chosen, by)
     context.emit_all(moves)
@@ -100,7 +100,7 @@ def _refusals(
     """Why dates cannot be retried."""
     ended = [row for row in found.rows.values() if row.state in FINAL]
     cancelling = {} if how.processors else being_cancelled(tx, ended)
-    off = single_processors.off_reasons(tx, context, [row.date for row in ended], how.processors)
+    off = retry_processors.off_reasons(tx, context, [row.date for row in ended], how.processors)
     only_failed = not (query.names_dates or query.filtered or how.force or how.processors)
     refused: dict[dt.date, str] = dict.fromkeys(found.unmatched, UNMATCHED)
     for date in found.dates:

@@ -13,8 +13,8 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.owning_backfills import read_owners
 from backfilld.daemon.engine.selected_processors import needed_now, selected_now, waited_for
 from backfilld.daemon.engine.upstream import Missing, UpstreamReader
-from backfilld.daemon.reports.missing_ranges import fill_command
 from backfilld.daemon.reports.remedies import helpful_command
+from backfilld.daemon.reports.upstream_remedy import fill_command
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import CheckRow, DateRow, HoldRow
 from backfilld.state.rules.calendar import Day

@@ -54,12 +54,14 @@ def _closed_windows(context: EngineContext) -> Iterator[DerivedHold]:
         names = [name for name, p in pipeline.processors.items() if window.concerns(name, p.pool)]
         if wait is None or wait.closure.start > now or not names:
             continue
-        whom = "all processors" if len(names) == len(pipeline.processors) else join_truncated(names, _NAMED)
+        concerned = (
+            "all processors" if len(names) == len(pipeline.processors) else join_truncated(names, _NAMED)
+        )
         opens = f"until {format_utc(wait.until)}" if wait.until is not None else "for good"
         yield DerivedHold(
             kind=WINDOW,
             key=window.name,
-            reason=f"is closed {opens}: no job of {whom} starts",
+            reason=f"is closed {opens}: no job of {concerned} starts",
             since=wait.closure.start,
             until=wait.until,
         )

@@ -6,7 +6,7 @@ Wants its dates in a file, one a line, and knows no range at all.
 import sys
 
 from backfilld.demo.command_line import CommandLine
-from backfilld.demo.script import run
+from backfilld.demo.job_command_line import run
 
 COMMAND_LINE = CommandLine(
     start=None,

@@ -6,7 +6,7 @@ Accepts `--parallel` and does not care.
 import sys
 
 from backfilld.demo.command_line import CommandLine
-from backfilld.demo.script import run
+from backfilld.demo.job_command_line import run
 
 COMMAND_LINE = CommandLine(
     dates="--dates", switches=("--no-resume", "--skip-preflight", "--parallel"), values={"--workers": "15"}

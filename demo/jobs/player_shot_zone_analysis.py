@@ -6,7 +6,7 @@ Knows neither `--parallel` nor `--workers`.
 import sys
 
 from backfilld.demo.command_line import CommandLine
-from backfilld.demo.script import run
+from backfilld.demo.job_command_line import run
 
 COMMAND_LINE = CommandLine(dates="--dates", switches=("--no-resume", "--skip-preflight"))
 

@@ -3,7 +3,7 @@
 import sys
 
 from backfilld.demo.command_line import CommandLine
-from backfilld.demo.script import run
+from backfilld.demo.job_command_line import run
 
 COMMAND_LINE = CommandLine(
     dates="--dates", switches=("--no-resume", "--parallel"), values={"--workers": "15"}

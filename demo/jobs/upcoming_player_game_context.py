@@ -6,7 +6,7 @@ Knows no list of dates; the start is required by argparse.
 import sys
 
 from backfilld.demo.command_line import CommandLine
-from backfilld.demo.script import run
+from backfilld.demo.job_command_line import run
 
 COMMAND_LINE = CommandLine(required=True, switches=("--no-resume", "--parallel"), values={"--workers": "15"})
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from backfilld.daemon.engine import calendar_changes, collect_evidence, earlier_states, upstream
+from backfilld.daemon.engine import calendar_changes, collect_evidence, passed_states, upstream
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.daemon.engine.launch import Launcher
 from backfilld.daemon.engine.revalidation import Sweeper
@@ -136,8 +136,8 @@ def read_the_calendar_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def stay_where_an_edit_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(earlier_states, "wait", lambda *_: None)
-    monkeypatch.setattr(earlier_states, "missing_again", lambda *_: None)
+    monkeypatch.setattr(passed_states, "wait", lambda *_: None)
+    monkeypatch.setattr(passed_states, "missing_again", lambda *_: None)
 
 
 def keep_failed_dates_to_their_calendar(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from backfilld.api.page import timeline
+from backfilld.api.page import attempt_timeline
 from backfilld.api.page.time_axis import MOST_AXES, Axis, axes
 from backfilld.api.schemas.responses import Attempt
 from backfilld.state.records import AttemptStatus
@@ -36,7 +36,7 @@ def attempt(number: int, start: float, end: float | None, verdict: Verdict | Non
 
 def test_a_retry_a_week_later_has_an_axis_of_its_own():
     first = [attempt(1, 0, 60, Verdict.PARTIAL), attempt(2, 90, 150, Verdict.PARTIAL)]
-    drawn = timeline.draw([*first, attempt(3, WEEK, WEEK + 30, Verdict.COMPLETE)], NOW)
+    drawn = attempt_timeline.draw([*first, attempt(3, WEEK, WEEK + 30, Verdict.COMPLETE)], NOW)
     assert [(cluster.attempts, cluster.axis) for cluster in drawn] == [
         (2, Axis(0, 150)),
         (1, Axis(WEEK, WEEK + 30)),
@@ -69,7 +69,7 @@ def test_of_many_gaps_the_longest_ones_count():
 
 
 def test_a_running_attempt_reaches_to_now_and_attempts_side_by_side_share_an_axis():
-    (cluster,) = timeline.draw(
+    (cluster,) = attempt_timeline.draw(
         [attempt(2, 50, None, None, "zones"), attempt(1, 0, 100, Verdict.COMPLETE)], now=200.0
     )
     assert [lane.name for lane in cluster.lanes] == ["box", "zones"]
@@ -78,7 +78,7 @@ def test_a_running_attempt_reaches_to_now_and_attempts_side_by_side_share_an_axi
 
 
 def test_a_lane_says_in_words_what_it_shows():
-    (cluster,) = timeline.draw(
+    (cluster,) = attempt_timeline.draw(
         [
             attempt(1, 0, 10, Verdict.PARTIAL),
             attempt(2, 20, 30, Verdict.COMPLETE),
@@ -94,14 +94,14 @@ def test_a_lane_says_in_words_what_it_shows():
 
 
 def test_an_attempt_without_length_is_a_bar_that_can_be_seen_even_at_the_edge():
-    (cluster,) = timeline.draw([attempt(1, 0, 0, None), attempt(2, 100, 100, None)], NOW)
+    (cluster,) = attempt_timeline.draw([attempt(1, 0, 0, None), attempt(2, 100, 100, None)], NOW)
     assert cluster.lanes[0].bars == {"v-unknown": "M0 0h4v12h-4zM996 0h4v12h-4z"}
-    (single,) = timeline.draw([attempt(1, 5, 5, None)], NOW)
+    (single,) = attempt_timeline.draw([attempt(1, 5, 5, None)], NOW)
     assert single.axis.position(5) == 0
 
 
 def test_without_attempts_there_is_no_axis():
-    assert timeline.draw([], NOW) == []
+    assert attempt_timeline.draw([], NOW) == []
 
 
 @pytest.mark.parametrize(

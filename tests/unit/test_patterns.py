@@ -2,7 +2,7 @@
 
 import pytest
 
-from backfilld.state.pipeline.patterns import check_pattern
+from backfilld.state.pipeline.safe_regex import check_pattern
 
 
 @pytest.mark.parametrize(

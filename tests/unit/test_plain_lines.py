@@ -4,10 +4,11 @@ import datetime as dt
 
 import pytest
 
+from backfilld.api.cli.client import ApiError
 from backfilld.api.cli.dashboard import plain_lines, release_command
 from backfilld.api.cli.output import sanitize_line, table
 from backfilld.api.cli.progress_view import Failure, Snapshot, attempt_failure, date_failure
-from backfilld.api.cli.watch_view import PlainLines
+from backfilld.api.cli.watch_view import FailureLines, PlainLines
 
 NOON = dt.datetime(2021, 10, 19, 12, tzinfo=dt.UTC)
 LATER = (NOON + dt.timedelta(minutes=4)).astimezone()
@@ -170,3 +171,14 @@ def test_everything_succeeded_when_no_date_is_live_or_failed():
     assert view(dates=quiet).succeeded
     assert not view(dates={**quiet, "failed": 1, "done": 3}).succeeded
     assert not view(dates={**quiet, "live": 1}).ended
+
+
+def test_failures_alone_name_each_outage_of_the_daemon_once(capsys: pytest.CaptureFixture[str]) -> None:
+    display = FailureLines(as_json=False)
+    view = Snapshot(at=NOON, progress=PROGRESS, activity=ACTIVITY)
+    for _ in range(2):
+        display.show_unavailable(ApiError("no daemon answers"))
+        display.show_unavailable(ApiError("no daemon answers"))
+        display.show_snapshot(view, last=False)
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", 2 * "no daemon answers; trying again\n")

@@ -139,7 +139,7 @@ def watch(
     failures = FailureTracker(client, scope)
     to_end = until_done or backfill is not None
     with (
-        on_interrupt(f"the daemon continues; watch again with: {_watch_command(scope)}"),
+        on_interrupt(f"the daemon continues; watch again with: {_watch_command(scope, failures_only)}"),
         display(as_json=as_json, failures_only=failures_only) as shown,
     ):
         for failure in failures.failed_dates() if failures_only else ():
@@ -151,10 +151,10 @@ def watch(
         raise click.exceptions.Exit(1)
 
 
-def _watch_command(scope: Scope) -> str:
+def _watch_command(scope: Scope, failures_only: bool) -> str:
     number = [str(scope.backfill)] if scope.backfill is not None else []
     season = ["--season", shlex.quote(scope.season)] if scope.season else []
-    return " ".join(["backfilld watch", *number, *season])
+    return " ".join(["backfilld watch", *number, *season, *(["--failures"] if failures_only else [])])
 
 
 @click.command("list", epilog=example("list --state failed", "list --mark stale --since 2021-11-01 --csv"))
