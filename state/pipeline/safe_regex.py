@@ -21,7 +21,7 @@ MOST_REPEATS = 3
 """Each unbounded repeat multiplies the time by the length of a line."""
 _BOUNDED = 100
 """A repeat of at most this many counts as bounded."""
-_MOST_WAYS = 10**9
+_MOST_WAYS = 10_000
 """In how many ways a repeat may match a text; each of them is tried where the rest does not match."""
 
 

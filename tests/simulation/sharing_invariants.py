@@ -129,9 +129,12 @@ class SharingInvariants:
 
     def selected_at_end(self, date: str) -> set[str] | None:
         """The processors that were selected when a date was done as far as that; None for other dates."""
+        done_so_far = self._invariants.dates[date]["outcome"] == "selected"
+        return self.wanted_at_end(date) if done_so_far else None
+
+    def wanted_at_end(self, date: str) -> set[str]:
+        """The processors that the backfills select that wanted a date when it ended."""
         row = self._invariants.dates[date]
-        if row["outcome"] != "selected":
-            return None
         query = "SELECT backfill_id FROM backfill_dates WHERE date = ? AND ended_version = ?"
         ended = [r["backfill_id"] for r in self._invariants.rows(query, date, row["version"])]
         owners = [self._invariants.requests[number] for number in ended]

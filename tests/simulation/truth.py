@@ -181,10 +181,12 @@ class Truth:
         if number is not None and self._invariants.requests[number]["cancelled_at"] is not None:
             return
         request = self._invariants.requests[self._invariants.dates[date]["backfill_id"]]
+        wanted = self._invariants.sharing.wanted_at_end(date)
         for phase in self._facts.phases(day_of(date)) if writes else ():
-            unselected = phase is self._sim.pipeline.phase[0] and request["sources"] != "all"
+            no_source = phase is self._sim.pipeline.phase[0] and request["sources"] != "all"
             for processor in phase.processor:
                 name, table = processor.name, processor.table
+                unselected = no_source or name not in wanted
                 if unselected or table not in writes or self._is_waived(date, name):
                     continue
                 jobs = [job for job in self._facts.jobs(name, date) if job.started >= since]
