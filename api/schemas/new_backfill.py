@@ -30,7 +30,7 @@ class NewBackfill(StrictModel):
     end: PlainDate | None = None
     dates: DateList | None = None
     sources: Annotated[Sources, Field(strict=False)] = Sources.ALL
-    select: Annotated[Terms, Field(min_length=1)] = ()
+    select: Annotated[Terms, Field(min_length=1)] | None = None
     exclude: Terms = ()
     with_upstream: bool = False
     force: bool = False

@@ -4,7 +4,7 @@ The rule. What a date is computed from is in the graph of needs (`state.rules.ne
 
 - An output is *repaired* when its rows change: when an attempt ends whose rows are satisfied from then on,
   when a verdict counts another number of rows, whoever wrote them, or when the sweep sees a foreign write.
-  A refresh of a provisional output repairs nothing where rows and write stamp are as they were.
+  An attempt repairs nothing where rows and write stamp are as they were.
 - A repair marks as *stale* every date with an output that needs the repaired one and has rows without a
   successful attempt started since the repair, or that an attempt is computing now. Output of a successful
   attempt counts even before its rows are visible. What has not run yet has no output and is not marked. So a
@@ -113,9 +113,9 @@ def _repairs(judged: Iterable[tuple[CheckRow, CheckResult]]) -> Iterator[_Repair
 
 
 def _left_unchanged(check: CheckRow, result: CheckResult) -> bool:
-    """Whether a refresh is known to have left the partition as it was."""
-    is_refresh = check.follows_rewrite and not check.must_change
-    return is_refresh and check.stamp_before is not None and check.stamp_before == result.write_stamp
+    """Whether the last attempt is known to have left the partition as it was."""
+    stamp = result.write_stamp or check.write_stamp
+    return stamp is not None and stamp == check.stamp_before
 
 
 def _changed_at(check: CheckRow, result: CheckResult) -> float | None:

@@ -203,3 +203,18 @@ def test_a_stale_output_that_no_job_rewrote_stays_stale_whoever_enqueues_its_dat
     api.world.run()
     assert ran(api)[0] == "zones"
     assert api.get(f"/v1/dates/{DATE}")["stale"] is None
+
+
+def test_a_rerun_that_wrote_nothing_repairs_nothing_when_its_date_is_enqueued_anew(api):
+    # Given a date on which a rerun of box wrote nothing
+    done(api, DATE)
+    api.world.script = lambda job: Work()
+    api.post(f"/v1/dates/{DATE}/retry", {"processor": "box"})
+    api.world.run()
+    assert api.get(f"/v1/dates/{DATE}")["processors"][0]["verdict"] == "untouched"
+    # When the date is enqueued anew, and done with the rows of before
+    api.enqueue(DATE)
+    api.world.run()
+    # Then nothing that is computed from them is stale
+    told = api.get(f"/v1/dates/{DATE}")
+    assert (told["outcome"], told["stale"]) == ("complete", None)
