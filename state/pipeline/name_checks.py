@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.processor import Processor
+from backfilld.state.suggestions import nearest_name
 
 
 def repeated_names(key: str, names: Iterable[str]) -> Iterator[str]:
@@ -16,12 +16,12 @@ def repeated_names(key: str, names: Iterable[str]) -> Iterator[str]:
         yield f"{key}[{name}]: the name is used twice; rename one"
 
 
-def processor_key(pipeline: Pipeline, processor: Processor) -> str:
+def processor_key(phase: Phase, processor: Processor) -> str:
     """The key of a processor's table, as in `phase[raw].processor[box]`."""
-    return f"phase[{pipeline.stage_of[processor.name].phase.name}].processor[{processor.name}]"
+    return f"phase[{phase.name}].processor[{processor.name}]"
 
 
-def nearest(name: str, known: list[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a message that suggests the nearest of the known names; empty where none is near."""
-    match = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean '{match[0]}'?" if match else ""
+    match = nearest_name(name, known)
+    return f"; did you mean '{match}'?" if match else ""

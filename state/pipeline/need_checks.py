@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 
-from backfilld.state.pipeline.name_checks import processor_key, repeated_names
+from backfilld.state.pipeline.name_checks import nearest, processor_key, repeated_names
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
+from backfilld.state.suggestions import did_you_mean
 
 
 def need_problems(pipeline: Pipeline) -> Iterator[str]:
@@ -20,7 +20,7 @@ def need_problems(pipeline: Pipeline) -> Iterator[str]:
             yield f"phase[{phase.name}].lookback: there is no season; add [[calendar.season]] or give days"
         for processor in phase.processor:
             yield from _processor_problems(pipeline, phase, processor)
-            yield from _days_problems(pipeline, processor)
+            yield from _days_problems(pipeline, phase, processor)
     yield from repeated_names("calendar.days", (days.name for days in pipeline.calendar.days))
     for days in pipeline.calendar.days:
         if days.count and not pipeline.seasons.counted:
@@ -31,14 +31,15 @@ def need_warnings(pipeline: Pipeline) -> Iterator[str]:
     """One line for each processor whose past has no stated begin."""
     for processor in pipeline.processors.values():
         if any(need.lookback == "past" for need in pipeline.needs.earlier([processor.name])):
+            where = processor_key(pipeline.stage_of[processor.name].phase, processor)
             yield (
-                f"{processor_key(pipeline, processor)}: without since or a season, its past begins on the"
-                " first date that was ever enqueued; write since, its first date"
+                f"{where}: without since or a season, its past begins on the first date that was ever"
+                " enqueued; write since, its first date"
             )
 
 
 def _processor_problems(pipeline: Pipeline, phase: Phase, processor: Processor) -> Iterator[str]:
-    where = processor_key(pipeline, processor)
+    where = processor_key(phase, processor)
     own = pipeline.stage_of[processor.name]
     for number, need in enumerate(processor.needs or ()):
         key = f"{where}.needs[{number}]"
@@ -50,11 +51,8 @@ def _processor_problems(pipeline: Pipeline, phase: Phase, processor: Processor) 
         if need.of == processor.name:
             yield f"{key}.of: '{need.of}' is the processor itself; write self = true"
         elif stage is None:
-            match = difflib.get_close_matches(need.of, pipeline.processors, n=1)
-            hint = (
-                f"; did you mean '{match[0]}'?" if match else f"; known are {', '.join(pipeline.processors)}"
-            )
-            yield f"{key}.of: there is no processor '{need.of}'{hint}"
+            hint = did_you_mean(need.of, pipeline.processors)
+            yield f"{key}.of: there is no processor '{need.of}'; {hint}"
         elif stage.index > own.index:
             yield (
                 f"{key}.of: '{need.of}' is in {stage.name}, which comes after {own.name}; name a processor of"
@@ -64,11 +62,9 @@ def _processor_problems(pipeline: Pipeline, phase: Phase, processor: Processor) 
         yield f"{where}.batch: each date waits for the one before, so write 1, or remove the need of itself"
 
 
-def _days_problems(pipeline: Pipeline, processor: Processor) -> Iterator[str]:
+def _days_problems(pipeline: Pipeline, phase: Phase, processor: Processor) -> Iterator[str]:
     if processor.days is not None and processor.days not in pipeline.recurring_days:
-        match = difflib.get_close_matches(processor.days, pipeline.recurring_days, n=1)
-        hint = f"; did you mean '{match[0]}'?" if match else ""
-        where = processor_key(pipeline, processor)
+        where, hint = processor_key(phase, processor), nearest(processor.days, pipeline.recurring_days)
         yield f"{where}.days: there are no [[calendar.days]] named '{processor.days}'; add them{hint}"
 
 

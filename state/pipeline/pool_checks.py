@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from backfilld.state.pipeline.name_checks import repeated_names
+from backfilld.state.pipeline.name_checks import processor_key, repeated_names
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.suggestions import did_you_mean
 
@@ -15,7 +15,7 @@ def pool_problems(pipeline: Pipeline) -> Iterator[str]:
     for stage in pipeline.stages:
         for processor in stage.processors:
             if processor.pool is not None and processor.pool not in pipeline.pool_sizes:
-                where = f"phase[{stage.phase.name}].processor[{processor.name}].pool"
+                where = f"{processor_key(stage.phase, processor)}.pool"
                 yield f"{where}: {_unknown(processor.pool, pipeline)}"
 
 

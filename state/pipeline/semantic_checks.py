@@ -11,7 +11,7 @@ from typing import Any
 from backfilld.state.pipeline.comparison_checks import comparison_problems
 from backfilld.state.pipeline.fields import IDENTIFIER
 from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
-from backfilld.state.pipeline.name_checks import nearest, repeated_names
+from backfilld.state.pipeline.name_checks import nearest, processor_key, repeated_names
 from backfilld.state.pipeline.need_checks import need_problems, need_warnings
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Phase
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -43,7 +43,7 @@ def warnings(pipeline: Pipeline) -> Iterator[str]:
     """One line for each rule that accepts more than it seems to, and each past without a stated begin."""
     for phase in pipeline.phase:
         for processor in phase.processor:
-            where = f"phase[{phase.name}].processor[{processor.name}].expect"
+            where = f"{processor_key(phase, processor)}.expect"
             for key, days in _silent_zeros(processor.expect):
                 yield (
                     f"{where}.{key}: a minimum of 0 rows accepts a silent zero{days}: a run that succeeds and"
@@ -139,7 +139,7 @@ def _job_problems(pipeline: Pipeline) -> Iterator[str]:
     shared = {key: getattr(pipeline.jobs, key) for key in JobSettings.model_fields}
     for stage in pipeline.stages:
         for processor in stage.processors:
-            where = f"phase[{stage.phase.name}].processor[{processor.name}]"
+            where = processor_key(stage.phase, processor)
             yield from _limit_problems(where, processor, shared)
             yield from _command_problems(where, processor)
             yield from _placeholder_problems(where, processor, pipeline)
@@ -214,7 +214,7 @@ def _reference_problems(pipeline: Pipeline) -> Iterator[str]:
                 for other in others:
                     if other not in names or other == processor.name:
                         yield (
-                            f"phase[{phase.name}].processor[{processor.name}].{key}: '{other}' is not another"
+                            f"{processor_key(phase, processor)}.{key}: '{other}' is not another"
                             f" processor of this phase{nearest(other, names)}"
                         )
         yield from _cycle_problems(phase)
@@ -239,7 +239,7 @@ def _expectation_problems(pipeline: Pipeline) -> Iterator[str]:
     earlier: set[str] = set()
     for stage in pipeline.stages:
         for processor in stage.processors:
-            where = f"phase[{stage.phase.name}].processor[{processor.name}].expect"
+            where = f"{processor_key(stage.phase, processor)}.expect"
             if processor.expect.count_names and not pipeline.seasons.counted:
                 yield f"{where}: rows_per, distinct and per need a calendar with query or file; use rows"
             if processor.expect.ramp and not pipeline.calendar.season:
@@ -264,7 +264,7 @@ def _sql_problems(pipeline: Pipeline) -> Iterator[str]:
     texts |= {f"calendar.days[{days.name}].query": days.query or "" for days in pipeline.calendar.days}
     for phase in pipeline.phase:
         for processor in phase.processor:
-            where = f"phase[{phase.name}].processor[{processor.name}].expect"
+            where = f"{processor_key(phase, processor)}.expect"
             for key, rule in processor.expect.rules.items():
                 for name, text in rule.sql_texts().items():
                     texts[f"{where}.{key}.{name}".rstrip(".").replace(".[", "[")] = text
@@ -278,4 +278,4 @@ def _table_problems(pipeline: Pipeline) -> Iterator[str]:
     for phase in pipeline.phase:
         for processor in phase.processor:
             if problem := pipeline.warehouse.table_problem(processor.table, processor.date_column):
-                yield f"phase[{phase.name}].processor[{processor.name}].table: {problem}"
+                yield f"{processor_key(phase, processor)}.table: {problem}"
