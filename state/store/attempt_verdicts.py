@@ -70,8 +70,7 @@ def record(tx: Connection, results: Iterable[tuple[CheckRow, CheckResult]]) -> N
         for check, result in results
         if _follows_attempt(check)
     ]
-    if values:
-        execute(tx, _RECORD, values)
+    execute(tx, _RECORD, values)
 
 
 def _follows_attempt(check: CheckRow) -> bool:

@@ -123,15 +123,13 @@ def claim(tx: Connection, wanted: Claim, now: float) -> int:
 def cover(tx: Connection, dates: Mapping[int, Iterable[dt.date]]) -> None:
     """Insert which dates new attempts cover."""
     values = [{"attempt_id": number, "date": date} for number, covered in dates.items() for date in covered]
-    if values:
-        execute(tx, _COVER, values)
+    execute(tx, _COVER, values)
 
 
 def record_handles(tx: Connection, handles: Mapping[int, str], now: float) -> None:
     """Note how to find the jobs again, and when they began."""
     values = [{"_id": number, "_handle": handle, "_now": now} for number, handle in handles.items()]
-    if values:
-        execute(tx, _RECORD, values)
+    execute(tx, _RECORD, values)
 
 
 def mark_stopping(tx: Connection, numbers: Collection[int], why: AttemptStatus) -> None:
@@ -149,8 +147,7 @@ def close(tx: Connection, endings: Mapping[int, AttemptEnd]) -> list[int]:
     """Close running attempts; those that were not closed already."""
     open_ones = [row.id for row in running(tx) if row.id in endings]
     values = [{**_ended(endings[number]), "_id": number} for number in open_ones]
-    if values:
-        execute(tx, _CLOSE, values)
+    execute(tx, _CLOSE, values)
     return open_ones
 
 

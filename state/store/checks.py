@@ -98,9 +98,7 @@ def _pairs(pairs: Iterable[Pair], **beside: object) -> list[dict[str, object]]:
 
 
 def _update(tx: Connection, change: Update, pairs: Iterable[Pair], **beside: object) -> None:
-    values = _pairs(pairs, **beside)
-    if values:
-        execute(tx, change, values)
+    execute(tx, change, _pairs(pairs, **beside))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,8 +167,7 @@ def request_check(tx: Connection, pairs: Iterable[Pair], at: float, *, evaluated
 
 def _request(tx: Connection, requests: Mapping[Pair, float], *, evaluated: bool = False) -> None:
     values = [{"_date": date, "_processor": name, "_at": at} for (date, name), at in requests.items()]
-    if values:
-        execute(tx, _REQUEST, values)
+    execute(tx, _REQUEST, values)
     if not evaluated:
         make_dates_due(tx, sorted({date for date, _ in requests}), IMMEDIATELY)
 
@@ -193,8 +190,7 @@ def save(tx: Connection, answers: Collection[CheckResult]) -> set[Pair]:
     rows = select_by_dates(tx, checks, {answer.date for answer in answers})
     known = {(row.date, row.processor): row for row in rows}
     kept = [answer for answer in answers if _is_current(answer, known.get((answer.date, answer.processor)))]
-    if kept:
-        execute(tx, _SAVE, [_saved(answer) for answer in kept])
+    execute(tx, _SAVE, [_saved(answer) for answer in kept])
     return {(answer.date, answer.processor) for answer in kept}
 
 
@@ -286,8 +282,7 @@ def clear_all_runnable(tx: Connection) -> None:
 def claim(tx: Connection, taken: Mapping[int, Iterable[Pair]]) -> None:
     """Record which attempt runs for which pairs."""
     values = [one for number, pairs in taken.items() for one in _pairs(pairs, _attempt=number)]
-    if values:
-        execute(tx, _CLAIM, values)
+    execute(tx, _CLAIM, values)
 
 
 def release(

@@ -198,15 +198,13 @@ def set_waiting(tx: Connection, parked: Iterable[WaitStatus]) -> None:
         }
         for one in parked
     ]
-    if values:
-        execute(tx, _PARK, values)
+    execute(tx, _PARK, values)
 
 
 def set_season(tx: Connection, seasons: Iterable[tuple[dt.date, str]]) -> None:
     """Note the season of dates."""
     values = [{"_date": date, "_season": season} for date, season in seasons]
-    if values:
-        execute(tx, _SET_SEASON, values)
+    execute(tx, _SET_SEASON, values)
 
 
 def make_due(tx: Connection, now: float, *conditions: ColumnElement[bool]) -> int:
@@ -217,8 +215,7 @@ def make_due(tx: Connection, now: float, *conditions: ColumnElement[bool]) -> in
 def make_dates_due(tx: Connection, wanted: Iterable[dt.date], at: float) -> None:
     """Have some dates looked at, now or IMMEDIATELY, where they are live."""
     values = [{"_date": date, "_at": at} for date in wanted]
-    if values:
-        execute(tx, _WAKE, values)
+    execute(tx, _WAKE, values)
 
 
 def make_backfill_due(tx: Connection, backfill_id: int, now: float) -> int:

@@ -160,8 +160,7 @@ def widened(tx: Connection, live: Collection[dt.date], selection: Collection[str
 def end(tx: Connection, ended: Sequence[tuple[dt.date, str, str, int]]) -> None:
     """Record for all backfills that want dates how these ended: date, state, outcome and version of each."""
     names = ("_date", "_state", "_outcome", "_version")
-    if ended:
-        execute(tx, _END, [dict(zip(names, values, strict=True)) for values in ended])
+    execute(tx, _END, [dict(zip(names, values, strict=True)) for values in ended])
 
 
 def last_owners(tx: Connection, ended: Sequence[DateRow]) -> dict[dt.date, list[int]]:

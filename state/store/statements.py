@@ -40,7 +40,10 @@ def fetch(
 
 
 def execute(tx: Connection, change: UpdateBase, values: Sequence[_Values]) -> int:
-    """Run a change that is built once, with each of some parameters. Returns how many rows changed."""
+    """Run a change that is built once, with each of some parameters, if there are any.
+
+    Returns how many rows changed.
+    """
     if not values:
         return 0
     if tx.dialect.name != "sqlite":
