@@ -150,7 +150,7 @@ def _plan(
         unknown_steps=sum(phase.unknown_steps for phase in phases),
         openings=waits,
         finish_at=finish_at,
-        cost=cost(pipeline, snapshot, steps, price),
+        cost=cost(pipeline, snapshot.wanted, steps, price),
         summary=_summary(validation, phases, len(result.blockers)),
     )
 

@@ -21,6 +21,8 @@ Window = tuple[dt.date, dt.date]
 """The first and the last date of a test window."""
 Pair = tuple[str, dt.date]
 
+_DAY = dt.timedelta(days=1)
+
 
 class _Estimator:
     """Orders tasks into steps, and sums their time and cost."""
@@ -49,9 +51,9 @@ class _Estimator:
 
     def _cost(self, tasks: Sequence[Task], steps: Sequence[Step]) -> Cost:
         dates = {task.date for task in tasks}
-        wanted = {name: [d for d in of_one if d in dates] for name, of_one in self._snapshot.wanted.items()}
-        queried = replace(self._snapshot, wanted={name: of_one for name, of_one in wanted.items() if of_one})
-        return cost(self._pipeline, queried, steps, self._price)
+        of_tasks = {name: [d for d in days if d in dates] for name, days in self._snapshot.wanted.items()}
+        wanted = {name: days for name, days in of_tasks.items() if days}
+        return cost(self._pipeline, wanted, steps, self._price)
 
 
 def starting_points(
@@ -124,7 +126,7 @@ def _required(pipeline: Pipeline, snapshot: Snapshot, window: Window) -> set[Pai
         found.add(pair)
         for upstream, span in graph.needs(name, date):
             known = covered.get((upstream, span.first))
-            first = span.first if known is None else known + dt.timedelta(days=1)
+            first = span.first if known is None else known + _DAY
             if first <= span.last:
                 todo += [(upstream, needed) for needed in _expected(snapshot, first, span.last)]
                 covered[upstream, span.first] = span.last
@@ -149,9 +151,6 @@ def _needs(pipeline: Pipeline, snapshot: Snapshot, window: Window) -> Iterator[W
         missing = [date for date, check in checks.items() if check is not None and not check.satisfied]
         if checks:
             yield WindowNeed(processor=name, dates=list(checks), missing=missing)
-
-
-_DAY = dt.timedelta(days=1)
 
 
 def _options(
@@ -192,12 +191,12 @@ def _options(
     return [whole, alone, both]
 
 
-def _sum(one: Cost, other: Cost) -> Cost:
-    known = one.bytes is not None and other.bytes is not None
-    priced = one.dollars is not None and other.dollars is not None
+def _sum(first: Cost, second: Cost) -> Cost:
+    known = first.bytes is not None and second.bytes is not None
+    priced = first.dollars is not None and second.dollars is not None
     return Cost(
-        queries=one.queries + other.queries,
-        bytes=(one.bytes or 0) + (other.bytes or 0) if known else None,
-        dollars=round((one.dollars or 0) + (other.dollars or 0), 4) if priced else None,
-        note=one.note or other.note,
+        queries=first.queries + second.queries,
+        bytes=(first.bytes or 0) + (second.bytes or 0) if known else None,
+        dollars=round((first.dollars or 0) + (second.dollars or 0), 4) if priced else None,
+        note=first.note or second.note,
     )
