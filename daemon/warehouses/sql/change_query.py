@@ -49,10 +49,8 @@ class MeasureQuery(RuleQuery):
         """
         if date not in rows:
             return evidence  # the rows came after the measures were taken
-        first, last = window(date, self.change.days_compared())
-        before = {
-            day: self._measures(row) for day, row in rows.items() if first <= day <= last and day < date
-        }
+        days = _days_before(date, self.change.days_compared())
+        before = {day: self._measures(rows[day]) for day in days if day in rows and day < date}
         return replace(evidence, measures=self._measures(rows[date]), measures_before=before)
 
     def _measures(self, row: Row) -> Mapping[str, float | None]:
