@@ -22,6 +22,12 @@ def user_sql(text: str) -> exp.Expr:
     return node
 
 
+def bracketed(text: str) -> exp.Expr:
+    """A predicate or a query of the pipeline file in brackets, as part of a query."""
+    # On lines of its own: a comment at its end must not swallow the bracket.
+    return exp.Paren(this=user_sql(f"\n{text}\n"))
+
+
 def user_texts(tree: exp.Expr) -> list[str]:
     """The SQL of the pipeline file in a query."""
     return [node.name for node in tree.find_all(exp.Var) if node.meta.get(_MARK)]
