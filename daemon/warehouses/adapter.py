@@ -26,7 +26,10 @@ Purpose = Literal["gate", "sweep", "calendar", "validation", "quality", "preflig
 Wanted = Mapping[str, Collection[dt.date]]
 """The dates to query, by processor."""
 
-Answers = Mapping[tuple[str, dt.date], Evidence]
+Pair = tuple[str, dt.date]
+"""A processor and a date."""
+
+Answers = Mapping[Pair, Evidence]
 """Evidence by (processor, date): one for every pair that was wanted."""
 
 Capability = Literal["price", "cancel", "write_stamp", "implicit_tables"]

@@ -12,6 +12,7 @@ from backfilld.daemon.reports.plan.models import Cost, StartingPoints, StartOpti
 from backfilld.daemon.reports.plan.simulate_gates import SimulationResult, Task
 from backfilld.daemon.reports.plan.steps import Typical, ordered
 from backfilld.daemon.reports.warehouse_snapshot import Snapshot, enters
+from backfilld.daemon.warehouses.adapter import Pair
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.pipeline import Pipeline
 
@@ -19,8 +20,6 @@ WINDOW_DAYS = 14
 """Days of a test window that the user has not stated."""
 Window = tuple[dt.date, dt.date]
 """The first and the last date of a test window."""
-Pair = tuple[str, dt.date]
-
 _DAY = dt.timedelta(days=1)
 
 
@@ -117,7 +116,7 @@ def _required(pipeline: Pipeline, snapshot: Snapshot, window: Window) -> set[Pai
     graph = pipeline.needs.starting(snapshot.start)
     todo = [(name, date) for date in _expected(snapshot, *window) for name in pipeline.processors]
     found: set[Pair] = set()
-    covered: dict[tuple[str, dt.date], dt.date] = {}  # by processor and first date of a span: its last date
+    covered: dict[Pair, dt.date] = {}  # by processor and first date of a span: its last date
     while todo:
         name, date = pair = todo.pop()
         check = snapshot.checks.get(date, {}).get(name)

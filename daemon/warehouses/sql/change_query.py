@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from sqlglot import exp
 
-from backfilld.daemon.warehouses.adapter import QueryError
+from backfilld.daemon.warehouses.adapter import QueryError, Wanted
 from backfilld.daemon.warehouses.sql.backend import Row
 from backfilld.daemon.warehouses.sql.date_ranges import DateFilter, DateRange
 from backfilld.daemon.warehouses.sql.pipeline_sql import bracketed
@@ -19,10 +19,11 @@ from backfilld.daemon.warehouses.sql.queries import (
     Statement,
     answer_columns,
     by_date,
+    dates_of,
     joined,
     table_of,
 )
-from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery, Wanted, dates_of
+from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.change import Change

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from sqlglot import exp
 
-from backfilld.daemon.warehouses.adapter import QueryError
+from backfilld.daemon.warehouses.adapter import QueryError, Wanted
 from backfilld.daemon.warehouses.sql.backend import Row
 from backfilld.daemon.warehouses.sql.date_ranges import DateColumn, DateFilter, DateRange
 from backfilld.daemon.warehouses.sql.pipeline_sql import bracketed
@@ -21,11 +21,12 @@ from backfilld.daemon.warehouses.sql.queries import (
     answer_columns,
     by_date,
     count_where,
+    dates_of,
     joined,
     key_of,
     table_of,
 )
-from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery, Wanted, dates_of, whole
+from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery, whole
 from backfilld.state.formatting import strip_unstorable
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.evidence import Evidence

@@ -13,11 +13,19 @@ from functools import lru_cache
 
 from sqlglot import exp
 
+from backfilld.daemon.warehouses.adapter import Wanted
 from backfilld.daemon.warehouses.sql.backend import Row
 from backfilld.daemon.warehouses.sql.date_ranges import DateColumn, DateFilter, parameter
 from backfilld.daemon.warehouses.sql.pipeline_sql import bracketed
-from backfilld.daemon.warehouses.sql.queries import CACHED, Select, Statement, answer_columns, joined
-from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery, Wanted, dates_of, whole
+from backfilld.daemon.warehouses.sql.queries import (
+    CACHED,
+    Select,
+    Statement,
+    answer_columns,
+    dates_of,
+    joined,
+)
+from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery, whole
 from backfilld.state.formatting import strip_unstorable
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.sql_parameters import replace_parameters

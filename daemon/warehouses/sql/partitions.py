@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from collections.abc import Mapping
 
-from backfilld.daemon.warehouses.adapter import Partition, Purpose, QueryError, Wanted, WriteStamps
+from backfilld.daemon.warehouses.adapter import Pair, Partition, Purpose, QueryError, Wanted, WriteStamps
 from backfilld.daemon.warehouses.sql.date_columns import DateColumns
 from backfilld.state.pipeline.processor import Processor
 
 log = logging.getLogger(__name__)
-
-Pair = tuple[str, dt.date]
 
 
 class Partitions:

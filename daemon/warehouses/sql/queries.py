@@ -6,12 +6,13 @@ Dates are always query parameters and never part of the text, so that one text s
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, reduce
 
 from sqlglot import exp
 
+from backfilld.daemon.warehouses.adapter import Wanted
 from backfilld.daemon.warehouses.sql.date_ranges import DateColumn, DateFilter, DateRange, Param
 from backfilld.daemon.warehouses.sql.pipeline_sql import bracketed
 from backfilld.state.pipeline.processor import Processor
@@ -127,9 +128,16 @@ class TableQuery:
         )
 
 
-def table_queries(
-    processors: Mapping[str, Processor], wanted: Mapping[str, Collection[dt.date]]
-) -> list[TableQuery]:
+def dates_of(
+    processors: Mapping[str, Processor], wanted: Wanted
+) -> Iterator[tuple[Processor, tuple[dt.date, ...]]]:
+    """The wanted processors with their dates in order; none without dates."""
+    for name, days in wanted.items():
+        if days:
+            yield processors[name], tuple(sorted(days))
+
+
+def table_queries(processors: Mapping[str, Processor], wanted: Wanted) -> list[TableQuery]:
     """One query per table: the wanted processors', and those that they are measured against."""
     dates = {name: set(days) for name, days in wanted.items() if days}
     for name, days in wanted.items():
@@ -140,10 +148,9 @@ def table_queries(
         TableQuery(processor=processors[name], dates=tuple(sorted(days)), count_only=not wanted.get(name))
         for name, days in dates.items()
     ]
-    grouped = ((processors[name], tuple(sorted(days))) for name, days in wanted.items() if days)
     groups = [
         TableQuery(processor=processor, dates=days, groups=processor.expect.rows_each.sizes)
-        for processor, days in grouped
+        for processor, days in dates_of(processors, wanted)
         if processor.expect.rows_each
     ]
     return tables + groups
