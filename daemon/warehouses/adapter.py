@@ -225,7 +225,7 @@ class WriteStamps(Protocol):
     def read(self, partitions: Collection[Partition], *, purpose: Purpose) -> Mapping[Partition, str]:
         """A text for each partition that changes with every write of it, also for one without rows.
 
-        A partition of which the warehouse cannot tell is left out.
+        A partition without a known stamp is left out.
 
         Raises:
             QueryError: they cannot be read.
@@ -235,7 +235,7 @@ class WriteStamps(Protocol):
     def existing(self, partitions: Collection[Partition], *, purpose: Purpose) -> Mapping[Partition, bool]:
         """Whether each partition exists, with rows or without.
 
-        A partition of which the warehouse cannot tell is left out, such as a date of a table without any.
+        Dates that are no partitions are left out, such as those of a table without any.
 
         Raises:
             QueryError: they cannot be read.

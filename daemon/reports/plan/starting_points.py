@@ -64,9 +64,9 @@ def starting_points(
     price: Price | None,
     window: Window | None = None,
 ) -> StartingPoints | None:
-    """The three ways to start the jobs of a simulation; None without jobs, and for a range of two weeks.
+    """The three ways to start the jobs of a simulation; None without jobs, or without a window.
 
-    `window`: the first and last date of the test window; by default the one that is easiest to test with.
+    `window`: the first and last date of the test window; by default `easiest_window`.
 
     Raises:
         ValueError: the window does not lie in the range.
@@ -91,7 +91,10 @@ def starting_points(
 
 
 def easiest_window(pipeline: Pipeline, snapshot: Snapshot) -> Window | None:
-    """The earliest window with the most complete sources, and then the most dates of the last phase."""
+    """The window with the most complete sources, then the most dates of the last phase, then the earliest.
+
+    None for a range that is no longer than a window.
+    """
     days, first, last = list(snapshot.in_range()), pipeline.phase[0], pipeline.phase[-1]
     if len(days) <= WINDOW_DAYS:
         return None

@@ -36,7 +36,7 @@ from backfilld.state.rules.expectations.figures import Aggregate, GroupCounts
 class WarehouseClient:
     """The warehouse of a pipeline, over the SQL backend and the catalog that hold its data.
 
-    Without `stamps` it cannot tell when a partition was written.
+    Without `stamps` it does not know when a partition was written, nor whether it exists.
     """
 
     def __init__(
