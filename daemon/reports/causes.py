@@ -6,7 +6,7 @@ A date behind an earlier date waits for what that one waits for, so the chain is
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backfilld.daemon.engine.context import EngineContext
@@ -43,6 +43,16 @@ class Cause:
     needs_operator: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Blocker:
+    """The earliest missing upstream of a date, which blocks it."""
+
+    date: dt.date
+    missing: Missing
+    ahead: Sequence[str]
+    """The processors of the states that the date has not passed."""
+
+
 class CauseReader:
     """Reads the causes of waits in one transaction. Dates behind the same date share its cause."""
 
@@ -60,8 +70,6 @@ class CauseReader:
         self._by_hold = held_by_operator(active_holds)
         self._upstream = UpstreamReader(tx, context)
         self._causes: dict[Missing, Cause] = {}
-        self._ahead: dict[dt.date, Collection[str]] = {}
-        """The processors of the states that a waiting date has not passed."""
         self._blockers = self._read_blockers(rows)
 
     def cause(self, row: DateRow) -> Cause:
@@ -88,31 +96,30 @@ class CauseReader:
     def _behind(self, row: DateRow) -> Cause:
         """The cause of the date that blocks this one. A chain of blocked dates is read from its end."""
         blocker = first = self._blocker(row)
-        chain: list[tuple[Missing, dt.date]] = []
-        waiting: DateRow | None = row
-        while waiting is not None and blocker is not None and blocker not in self._causes:
-            chain.append((blocker, waiting.date))
-            waiting = dates.get(self._tx, blocker[0])
-            blocker = self._blocker(waiting) if waiting is not None else None
-        for missing, blocked_date in reversed(chain):
-            self._causes[missing] = self._missing(*missing, blocked_date)
-        return self._causes[first] if first else Cause("", needs_operator=False)
+        chain: list[_Blocker] = []
+        while blocker is not None and blocker.missing not in self._causes:
+            chain.append(blocker)
+            blocking = dates.get(self._tx, blocker.missing[0])
+            blocker = self._blocker(blocking) if blocking is not None else None
+        for link in reversed(chain):
+            self._causes[link.missing] = self._missing(link)
+        return self._causes[first.missing] if first else Cause("", needs_operator=False)
 
-    def _blocker(self, row: DateRow) -> Missing | None:
-        """The earliest missing upstream of a date that waits for an earlier one; None if it has none."""
+    def _blocker(self, row: DateRow) -> _Blocker | None:
+        """What blocks a date that waits for an earlier one; None if nothing does."""
         if row.state in FINAL or row.waiting != WaitReason.EARLIER_DATE:
             return None
         if row.date not in self._blockers:
             self._blockers |= self._read_blockers([row])
         return self._blockers[row.date]
 
-    def _read_blockers(self, rows: Sequence[DateRow]) -> dict[dt.date, Missing | None]:
-        """The earliest missing upstream of each waiting date, in its state or in the one that follows."""
+    def _read_blockers(self, rows: Sequence[DateRow]) -> dict[dt.date, _Blocker | None]:
+        """What blocks each waiting date, in its state or in the one that follows."""
         behind = [row for row in rows if row.state not in FINAL and row.waiting == WaitReason.EARLIER_DATE]
         wanted = [row.date for row in behind]
         counts, stored = calendar_days.for_dates(self._tx, wanted), checks.for_dates(self._tx, wanted)
         owners = read_owners(self._tx, wanted)
-        found: dict[dt.date, Missing | None] = dict.fromkeys(wanted)
+        found: dict[dt.date, _Blocker | None] = dict.fromkeys(wanted)
         for row in behind:
             if row.date in counts and row.state in self._context.pipeline.stage:
                 day = self._context.pipeline.seasons.day(row.date, counts[row.date])
@@ -121,7 +128,7 @@ class CauseReader:
 
     def _first_missing(
         self, row: DateRow, day: Day, stored: Mapping[str, CheckRow], owners: Ownership
-    ) -> Missing | None:
+    ) -> _Blocker | None:
         pipeline = self._context.pipeline
         stage = pipeline.stage[row.state]
         selected = selected_now(row, owners, stored)
@@ -131,12 +138,12 @@ class CauseReader:
             if missing := self._upstream.missing_of(here, day, stored):
                 ahead = [p for later in pipeline.stages[stage.index :] for p in later.processors]
                 expected = [p for p in waited_for(ahead, selected, needed) if pipeline.expects(p, day)]
-                self._ahead[row.date] = [processor.name for processor in expected]
-                return min(missing.values())
+                return _Blocker(row.date, min(missing.values()), [processor.name for processor in expected])
         return None
 
-    def _missing(self, date: dt.date, processor: str, blocked_date: dt.date) -> Cause:
-        """Why a date that `blocked_date` needs is not satisfied. Only a live one is filled by itself."""
+    def _missing(self, blocker: _Blocker) -> Cause:
+        """Why a date that another one needs is not satisfied. Only a live one is filled by itself."""
+        date, processor = blocker.missing
         by_name = checks.for_dates(self._tx, [date])[date]
         row, check = dates.get(self._tx, date), by_name.get(processor)
         shown = f"{processor} is {check.verdict if check else 'unknown'}"
@@ -147,8 +154,8 @@ class CauseReader:
             command = helpful_command(date, row.outcome, unsatisfied)
             return Cause(f"blocked by {date}, which failed: {row.reason}; {command}", needs_operator=True)
         if row is None or row.state == DONE:
-            names, graph = self._ahead[blocked_date], self._upstream.graph
-            command = fill_command(self._tx, self._context, graph, names, blocked_date)
+            graph = self._upstream.graph
+            command = fill_command(self._tx, self._context, graph, blocker.ahead, blocker.date)
             state = "was never enqueued:" if row is None else "is done, but"
             text = f"blocked by {date}, which {state} {shown}; {command or f'backfilld enqueue {date}'}"
             return Cause(text, self._is_decided(processor, by_name))
@@ -159,7 +166,7 @@ class CauseReader:
         return Cause(f"blocked by {date} in {row.state}: {shown}{because}", inner.needs_operator)
 
     def _is_decided(self, processor: str, by_name: Mapping[str, CheckRow]) -> bool:
-        """Whether the warehouse has answered, so that it is not asked again soon.
+        """Whether the warehouse has answered, so that it is not queried again soon.
 
         An output that is unknown because the one it is compared with is not satisfied stays so.
         """

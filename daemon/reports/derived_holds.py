@@ -73,11 +73,11 @@ def _full_pools(tx: Transaction, context: EngineContext) -> Iterator[DerivedHold
     for name, size in pipeline.pool_sizes.items():
         users = in_pool(pipeline, name, running)
         if len(users) >= size:
-            taken = join_truncated([f"attempt {one.id} of {one.processor}" for one in users], _NAMED)
+            taken = join_truncated([f"attempt {user.id} of {user.processor}" for user in users], _NAMED)
             yield DerivedHold(
                 kind=POOL,
                 key=name,
                 reason=f"is full: {len(users)} of {size} slots are taken by {taken}",
-                since=max(one.claimed_at for one in users),
+                since=max(user.claimed_at for user in users),
                 until=None,
             )

@@ -24,7 +24,7 @@ def fill_command(
     missing = _missing(tx, context, graph, processors, date)
     if not missing:
         return ""
-    direct = {name for other in processors for need in graph.earlier([other]) for name in need.of}
+    direct = {name for need in graph.earlier(processors) for name in need.of}
     names = [name for name in context.pipeline.processors if name in direct & missing.keys()]
     found = set(chain(*missing.values()))
     span = " ".join(dict.fromkeys([str(min(found)), str(max(found))]))

@@ -26,7 +26,10 @@ Purpose = Literal["gate", "sweep", "calendar", "validation", "quality", "preflig
 Wanted = Mapping[str, Collection[dt.date]]
 """The dates to query, by processor."""
 
-Answers = Mapping[tuple[str, dt.date], Evidence]
+Pair = tuple[str, dt.date]
+"""A processor and a date."""
+
+Answers = Mapping[Pair, Evidence]
 """Evidence by (processor, date): one for every pair that was wanted."""
 
 Capability = Literal["price", "cancel", "write_stamp", "implicit_tables"]
@@ -222,7 +225,7 @@ class WriteStamps(Protocol):
     def read(self, partitions: Collection[Partition], *, purpose: Purpose) -> Mapping[Partition, str]:
         """A text for each partition that changes with every write of it, also for one without rows.
 
-        A partition of which the warehouse cannot tell is left out.
+        A partition without a known stamp is left out.
 
         Raises:
             QueryError: they cannot be read.
@@ -232,7 +235,7 @@ class WriteStamps(Protocol):
     def existing(self, partitions: Collection[Partition], *, purpose: Purpose) -> Mapping[Partition, bool]:
         """Whether each partition exists, with rows or without.
 
-        A partition of which the warehouse cannot tell is left out, such as a date of a table without any.
+        Dates that are no partitions are left out, such as those of a table without any.
 
         Raises:
             QueryError: they cannot be read.

@@ -195,7 +195,7 @@ class DaskExecutor:
         return client
 
     def _probe(self, client: DaskClient) -> None:
-        """Notice whether a worker can run jobs, and have dates go on that waited for that."""
+        """Check whether a worker can run jobs. Dates that waited for such a worker go on."""
         before, self._import_error = self._import_error, client.probe_workers()
         if self._import_error:
             self._refuse_launches(f"no Dask worker can import backfilld ({self._import_error})")

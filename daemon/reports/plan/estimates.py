@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from backfilld.daemon.adapters import warehouse_adapter
 from backfilld.daemon.reports.plan.models import Cost, Step
 from backfilld.daemon.reports.plan.openings import Schedule
-from backfilld.daemon.reports.warehouse_snapshot import Snapshot
 from backfilld.daemon.warehouses.adapter import Wanted, WarehouseError
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -28,14 +27,14 @@ def wall_clock(pipeline: Pipeline, phase: Phase, steps: Sequence[Step]) -> float
     return Schedule(pipeline, 0.0).end_of(phase, steps)
 
 
-def cost(pipeline: Pipeline, snapshot: Snapshot, steps: Sequence[Step], price: Price | None) -> Cost:
-    """One calendar query, one query of everything, and one query of each step's pairs after its end."""
+def cost(pipeline: Pipeline, wanted: Wanted, steps: Sequence[Step], price: Price | None) -> Cost:
+    """One calendar query, one query of `wanted`, and one query of each step's pairs after its end."""
     per_query = 2 if pipeline.history else 1
     queries = 1 + per_query * (1 + len(steps))
     if price is None:
         return Cost(queries=queries, bytes=None, dollars=None, note="the price of a query is not known")
     try:
-        total = price(snapshot.wanted) if snapshot.wanted else 0
+        total = price(wanted) if wanted else 0
         if steps:
             # One query of every planned table gives the average price of a query of one table.
             sample = {step.processor: [step.dates[0]] for step in steps}

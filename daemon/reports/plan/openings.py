@@ -21,7 +21,7 @@ Waits = dict[tuple[str, float], list[Step]]
 class Schedule:
     """Steps in time: each starts as soon as what it shares with others is free, and its windows are open.
 
-    Times are in seconds, from any begin; the windows count where that is epoch seconds.
+    Times are in seconds: epoch seconds `with_windows`, else from any `begin`.
     """
 
     pipeline: Pipeline

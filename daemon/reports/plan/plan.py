@@ -79,7 +79,8 @@ def plan(
     a job is not planned.
     """
     unusable = _unusable(pipeline, refused_options)
-    made = _plan(validation, pipeline, options, unusable, typical_seconds, price)
+    result = simulate(pipeline, validation.snapshot, options, unusable)
+    made = _plan(validation, pipeline, options, result, typical_seconds, price)
     return replace(made, stale=stale)
 
 
@@ -100,20 +101,19 @@ def compare(
         ValueError: the window does not lie in the range.
     """
     unusable = _unusable(pipeline, refused_options)
-    choices = (Sources.ALL, Sources.CRITICAL, Sources.NONE)
-    options = [
-        _plan(validation, pipeline, RequestOptions(sources=sources), unusable, typical_seconds, price)
-        for sources in choices
-    ]
     snapshot = validation.snapshot
-    result = simulate(pipeline, snapshot, DEFAULT_OPTIONS, unusable)
+    choices = [RequestOptions(sources=sources) for sources in (Sources.ALL, Sources.CRITICAL, Sources.NONE)]
+    results = [simulate(pipeline, snapshot, options, unusable) for options in choices]
     return Comparison(
         start=validation.start,
         end=validation.end,
         dates=validation.dates,
-        options=options,
+        options=[
+            _plan(validation, pipeline, options, result, typical_seconds, price)
+            for options, result in zip(choices, results, strict=True)
+        ],
         starting_points=starting_points(
-            pipeline, snapshot, result, typical=typical_seconds, price=price, window=window
+            pipeline, snapshot, results[0], typical=typical_seconds, price=price, window=window
         ),
     )
 
@@ -122,12 +122,11 @@ def _plan(
     validation: Validation,
     pipeline: Pipeline,
     options: RequestOptions,
-    unusable: Mapping[str, str],
+    result: SimulationResult,
     typical: Typical,
     price: Price | None,
 ) -> Plan:
     snapshot = validation.snapshot
-    result = simulate(pipeline, snapshot, options, unusable)
     steps = ordered(pipeline, snapshot, result.tasks, typical)
     stale_dates, stale_until = becomes_stale(pipeline, snapshot, result.tasks, options.selected)
     phases = [_phase(pipeline, phase, steps) for phase in pipeline.phase]
@@ -151,7 +150,7 @@ def _plan(
         unknown_steps=sum(phase.unknown_steps for phase in phases),
         openings=waits,
         finish_at=finish_at,
-        cost=cost(pipeline, snapshot, steps, price),
+        cost=cost(pipeline, snapshot.wanted, steps, price),
         summary=_summary(validation, phases, len(result.blockers)),
     )
 

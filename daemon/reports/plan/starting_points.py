@@ -12,6 +12,7 @@ from backfilld.daemon.reports.plan.models import Cost, StartingPoints, StartOpti
 from backfilld.daemon.reports.plan.simulate_gates import SimulationResult, Task
 from backfilld.daemon.reports.plan.steps import Typical, ordered
 from backfilld.daemon.reports.warehouse_snapshot import Snapshot, enters
+from backfilld.daemon.warehouses.adapter import Pair
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.pipeline import Pipeline
 
@@ -19,7 +20,7 @@ WINDOW_DAYS = 14
 """Days of a test window that the user has not stated."""
 Window = tuple[dt.date, dt.date]
 """The first and the last date of a test window."""
-Pair = tuple[str, dt.date]
+_DAY = dt.timedelta(days=1)
 
 
 class _Estimator:
@@ -49,9 +50,9 @@ class _Estimator:
 
     def _cost(self, tasks: Sequence[Task], steps: Sequence[Step]) -> Cost:
         dates = {task.date for task in tasks}
-        wanted = {name: [d for d in of_one if d in dates] for name, of_one in self._snapshot.wanted.items()}
-        queried = replace(self._snapshot, wanted={name: of_one for name, of_one in wanted.items() if of_one})
-        return cost(self._pipeline, queried, steps, self._price)
+        of_tasks = {name: [d for d in days if d in dates] for name, days in self._snapshot.wanted.items()}
+        wanted = {name: days for name, days in of_tasks.items() if days}
+        return cost(self._pipeline, wanted, steps, self._price)
 
 
 def starting_points(
@@ -63,9 +64,9 @@ def starting_points(
     price: Price | None,
     window: Window | None = None,
 ) -> StartingPoints | None:
-    """The three ways to start the jobs of a simulation; None without jobs, and for a range of two weeks.
+    """The three ways to start the jobs of a simulation; None without jobs, or without a window.
 
-    `window`: the first and last date of the test window; by default the one that is easiest to test with.
+    `window`: the first and last date of the test window; by default `easiest_window`.
 
     Raises:
         ValueError: the window does not lie in the range.
@@ -90,7 +91,10 @@ def starting_points(
 
 
 def easiest_window(pipeline: Pipeline, snapshot: Snapshot) -> Window | None:
-    """The earliest window with the most complete sources, and then the most dates of the last phase."""
+    """The window with the most complete sources, then the most dates of the last phase, then the earliest.
+
+    None for a range that is no longer than a window.
+    """
     days, first, last = list(snapshot.in_range()), pipeline.phase[0], pipeline.phase[-1]
     if len(days) <= WINDOW_DAYS:
         return None
@@ -115,7 +119,7 @@ def _required(pipeline: Pipeline, snapshot: Snapshot, window: Window) -> set[Pai
     graph = pipeline.needs.starting(snapshot.start)
     todo = [(name, date) for date in _expected(snapshot, *window) for name in pipeline.processors]
     found: set[Pair] = set()
-    covered: dict[tuple[str, dt.date], dt.date] = {}  # by processor and first date of a span: its last date
+    covered: dict[Pair, dt.date] = {}  # by processor and first date of a span: its last date
     while todo:
         name, date = pair = todo.pop()
         check = snapshot.checks.get(date, {}).get(name)
@@ -124,7 +128,7 @@ def _required(pipeline: Pipeline, snapshot: Snapshot, window: Window) -> set[Pai
         found.add(pair)
         for upstream, span in graph.needs(name, date):
             known = covered.get((upstream, span.first))
-            first = span.first if known is None else known + dt.timedelta(days=1)
+            first = span.first if known is None else known + _DAY
             if first <= span.last:
                 todo += [(upstream, needed) for needed in _expected(snapshot, first, span.last)]
                 covered[upstream, span.first] = span.last
@@ -149,9 +153,6 @@ def _needs(pipeline: Pipeline, snapshot: Snapshot, window: Window) -> Iterator[W
         missing = [date for date, check in checks.items() if check is not None and not check.satisfied]
         if checks:
             yield WindowNeed(processor=name, dates=list(checks), missing=missing)
-
-
-_DAY = dt.timedelta(days=1)
 
 
 def _options(
@@ -192,12 +193,12 @@ def _options(
     return [whole, alone, both]
 
 
-def _sum(one: Cost, other: Cost) -> Cost:
-    known = one.bytes is not None and other.bytes is not None
-    priced = one.dollars is not None and other.dollars is not None
+def _sum(first: Cost, second: Cost) -> Cost:
+    known = first.bytes is not None and second.bytes is not None
+    priced = first.dollars is not None and second.dollars is not None
     return Cost(
-        queries=one.queries + other.queries,
-        bytes=(one.bytes or 0) + (other.bytes or 0) if known else None,
-        dollars=round((one.dollars or 0) + (other.dollars or 0), 4) if priced else None,
-        note=one.note or other.note,
+        queries=first.queries + second.queries,
+        bytes=(first.bytes or 0) + (second.bytes or 0) if known else None,
+        dollars=round((first.dollars or 0) + (second.dollars or 0), 4) if priced else None,
+        note=first.note or second.note,
     )

@@ -1,4 +1,4 @@
-"""When the partitions of BigQuery tables were written, by `INFORMATION_SCHEMA.PARTITIONS`.
+"""When the partitions of BigQuery tables were written, and which exist, by `INFORMATION_SCHEMA.PARTITIONS`.
 
 Written from Google's documentation, not run against BigQuery: the emulator of the tests has the view, but one
 time for all partitions of a table, which a write of equal rows does not change. One query for each dataset,

@@ -19,7 +19,7 @@ from pathlib import Path
 import duckdb
 
 from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.daemon.warehouses.sql.duckdb_session import SETTINGS
+from backfilld.daemon.warehouses.sql.duckdb_session import SETTINGS, restrict
 from backfilld.state.formatting import first_line
 
 LOCK_WAIT = 5.0
@@ -91,9 +91,7 @@ class Snapshots:
 def _connected(copy: Path) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(str(copy), read_only=True, config=dict(SETTINGS))
     connection.execute("SET temp_directory = $folder", {"folder": f"{copy.parent}.spill"})
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
+    restrict(connection)
     return connection
 
 

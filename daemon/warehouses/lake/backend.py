@@ -24,7 +24,7 @@ from backfilld.daemon.warehouses.lake.settings import Dialect
 from backfilld.daemon.warehouses.lake.sources import all_files, drifted_file, source_of
 from backfilld.daemon.warehouses.sql.backend import Row
 from backfilld.daemon.warehouses.sql.date_ranges import as_list
-from backfilld.daemon.warehouses.sql.duckdb_session import SETTINGS, fetch
+from backfilld.daemon.warehouses.sql.duckdb_session import SETTINGS, fetch, restrict
 from backfilld.daemon.warehouses.sql.queries import PartitionFilter, Query, Select
 from backfilld.state.formatting import first_line
 
@@ -272,12 +272,8 @@ def missing_lake(root: Path) -> WarehouseError:
 def _connected(root: Path) -> duckdb.DuckDBPyConnection:
     """A database in memory that may read below `root` and nowhere else."""
     connection = duckdb.connect(":memory:", config=dict(_SETTINGS))
-    connection.execute(
-        "SET TimeZone = 'UTC'"
-    )  # not among the settings: older versions know no zones yet there
     connection.execute("SET allowed_directories = [$root]", {"root": str(root)})
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
+    restrict(connection)
     return connection
 
 

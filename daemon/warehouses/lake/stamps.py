@@ -1,4 +1,4 @@
-"""When the partitions of a lake were written, by the names, sizes, times and inodes of their files."""
+"""When the partitions of a lake were written, and whether they exist, by the status of their files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class LakeStamps:
         return stamps
 
     def existing(self, partitions: Collection[Partition], *, purpose: Purpose) -> Mapping[Partition, bool]:
-        """Whether a partition has a finished file; not of a table whose directories name no dates.
+        """Whether each partition has a finished file, for tables whose directories name dates.
 
         Raises:
             QueryError: a directory cannot be read.

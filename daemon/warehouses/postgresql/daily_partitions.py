@@ -22,9 +22,10 @@ _LIST = re.compile(rf"FOR VALUES IN \({_DATE}\)")
 def existing_partitions(
     backend: Postgresql, table: str, column: str, dates: Collection[dt.date]
 ) -> Mapping[dt.date, bool]:
-    """Whether each date has a partition; none where a partition holds other dates too.
+    """Whether each date has a partition of its own.
 
-    Empty for a table that is not partitioned by the column.
+    Dates in a partition of several dates are left out, as are all of a table that is not partitioned by the
+    column.
 
     Raises:
         QueryError: the catalog may not be read.

@@ -56,7 +56,7 @@ class PostgresqlStamps:
         return stamps
 
     def existing(self, partitions: Collection[Partition], *, purpose: Purpose) -> Mapping[Partition, bool]:
-        """Whether each date has a partition of its own, by the catalog.
+        """Whether each date has a partition of its own, by the bounds in the catalog.
 
         Raises:
             QueryError: the catalog may not be read.

@@ -5,16 +5,25 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache, reduce
+from functools import lru_cache
 
 from sqlglot import exp
 
-from backfilld.daemon.warehouses.adapter import QueryError
+from backfilld.daemon.warehouses.adapter import QueryError, Wanted
 from backfilld.daemon.warehouses.sql.backend import Row
-from backfilld.daemon.warehouses.sql.date_ranges import DateColumn, DateFilter, DateRange
-from backfilld.daemon.warehouses.sql.pipeline_sql import user_sql
-from backfilld.daemon.warehouses.sql.queries import CACHED, Select, Statement, table_of
-from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery, Wanted, dates_of
+from backfilld.daemon.warehouses.sql.date_ranges import DateFilter, DateRange
+from backfilld.daemon.warehouses.sql.pipeline_sql import bracketed
+from backfilld.daemon.warehouses.sql.queries import (
+    CACHED,
+    Select,
+    Statement,
+    answer_columns,
+    by_date,
+    dates_of,
+    joined,
+    table_of,
+)
+from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.change import Change
@@ -37,8 +46,7 @@ class MeasureQuery(RuleQuery):
 
     def selects(self, dates: DateFilter) -> Iterator[Select]:
         """One SELECT; its parameters are added to `dates`."""
-        where = dates.add(self.dates, self.date_column or DateColumn(self.processor.date_column))
-        statement = _statement(self.name, self.processor.table, self.change.measures, where)
+        statement = _statement(self.name, self.processor.table, self.change.measures, self.date_range(dates))
         yield Select(statement=statement, partitions=(self.partitions,))
 
     def added_to(self, evidence: Evidence, date: dt.date, rows: Mapping[dt.date, Row]) -> Evidence:
@@ -49,10 +57,8 @@ class MeasureQuery(RuleQuery):
         """
         if date not in rows:
             return evidence  # the rows came after the measures were taken
-        first, last = window(date, self.change.days_compared())
-        before = {
-            day: self._measures(row) for day, row in rows.items() if first <= day <= last and day < date
-        }
+        days = _days_before(date, self.change.days_compared())
+        before = {day: self._measures(rows[day]) for day in days if day in rows and day < date}
         return replace(evidence, measures=self._measures(rows[date]), measures_before=before)
 
     def _measures(self, row: Row) -> Mapping[str, float | None]:
@@ -81,23 +87,11 @@ def _days_before(date: dt.date, days_back: int) -> Iterator[dt.date]:
 
 @lru_cache(maxsize=CACHED)
 def _statement(name: str, table: str, measures: tuple[str, ...], dates: DateRange) -> Statement:
-    columns = {
-        "processor": exp.Literal.string(name),
-        "date": dates.column.date,
-        "n": exp.Count(this=exp.Star()),
-        "figures": exp.Array(expressions=[]),
-        "text": reduce(_joined, map(_text, measures)),
-    }
-    aliased = (exp.alias_(column, alias) for alias, column in columns.items())
-    tree = exp.select(*aliased).from_(table_of(table)).where(dates.predicate)
-    return Statement(tree.group_by(exp.Literal.number(2)))
+    texts = joined(map(_text, measures), _SEPARATOR)
+    tree = answer_columns(name, dates.column.date, text=texts).from_(table_of(table)).where(dates.predicate)
+    return Statement(by_date(tree))
 
 
 def _text(measure: str) -> exp.Expr:
-    # On lines of its own: a comment at its end must not swallow the bracket.
-    number = exp.cast(exp.Paren(this=user_sql(f"\n{measure}\n")), "DOUBLE")
+    number = exp.cast(bracketed(measure), "DOUBLE")
     return exp.func("COALESCE", exp.cast(number, "TEXT"), exp.Literal.string(""))
-
-
-def _joined(left: exp.Expr, right: exp.Expr) -> exp.Expr:
-    return exp.DPipe(this=exp.DPipe(this=left, expression=exp.Literal.string(_SEPARATOR)), expression=right)

@@ -5,24 +5,28 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, reduce
+from functools import lru_cache
 
 from sqlglot import exp
 
-from backfilld.daemon.warehouses.adapter import QueryError
+from backfilld.daemon.warehouses.adapter import QueryError, Wanted
 from backfilld.daemon.warehouses.sql.backend import Row
 from backfilld.daemon.warehouses.sql.date_ranges import DateColumn, DateFilter, DateRange
-from backfilld.daemon.warehouses.sql.pipeline_sql import user_sql
+from backfilld.daemon.warehouses.sql.pipeline_sql import bracketed
 from backfilld.daemon.warehouses.sql.queries import (
     CACHED,
     PartitionFilter,
     Select,
     Statement,
+    answer_columns,
+    by_date,
     count_where,
+    dates_of,
+    joined,
     key_of,
     table_of,
 )
-from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery, Wanted, dates_of, whole
+from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery, whole
 from backfilld.state.formatting import strip_unstorable
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.evidence import Evidence
@@ -64,7 +68,7 @@ class KeyQuery(RuleQuery):
         statement = _statement(
             self.name,
             self.processor.table,
-            dates.add(self.dates, self.date_column or DateColumn(self.processor.date_column)),
+            self.date_range(dates),
             table,
             dates.add(self.dates, source) if source else None,
             self.keys,
@@ -114,18 +118,15 @@ def _statement(
 ) -> Statement:
     """Each key once, with whether the rows have it and whether the other table does; counted by date."""
     own = _keys(dates.column.date, keys.columns, table, mine=1).where(dates.predicate)
+    other = _keys(source_dates.column.date if source_dates else None, keys.source_columns, source, mine=0)
     if source_dates:
-        other = _keys(source_dates.column.date, keys.source_columns, source, mine=0).where(
-            source_dates.predicate
-        )
-    else:
+        other = other.where(source_dates.predicate)
+    if keys.where:
+        other = other.where(bracketed(keys.where))
+    if not source_dates:
         known = exp.select(exp.alias_(dates.column.date, "date")).distinct().from_(table_of(table))
         days = known.where(dates.predicate).subquery("days")
-        keyed = _keys(None, keys.source_columns, source, mine=0)
-        other = keyed if keys.where is None else keyed.where(_condition(keys.where))
         other = exp.select("date", *_KEYED).from_(days).join(other.subquery("keyed"), join_type="cross")
-    if source_dates and keys.where:
-        other = other.where(_condition(keys.where))
     both = exp.union(own, other, distinct=False, copy=False).subquery("keyed")
     by_key = exp.select(
         "date",
@@ -135,21 +136,10 @@ def _statement(
     )
     counted = by_key.from_(both).group_by("date", "named")
     missing, extra = (exp.column(column).eq(value) for column, value in (("mine", 0), ("only_mine", 1)))
-    columns = {
-        "processor": exp.Literal.string(name),
-        "date": exp.column("date"),
-        "n": exp.Count(this=exp.Star()),
-        "figures": exp.Array(
-            expressions=[
-                count_where(exp.column("only_mine").eq(0)),
-                count_where(missing),
-                count_where(extra),
-            ]
-        ),
-        "text": _joined([_example(missing), _example(extra)], _SEPARATOR),
-    }
-    aliased = (exp.alias_(column, alias) for alias, column in columns.items())
-    return Statement(exp.select(*aliased).from_(counted.subquery("counted")).group_by(exp.Literal.number(2)))
+    figures = [count_where(exp.column("only_mine").eq(0)), count_where(missing), count_where(extra)]
+    examples = joined([_example(missing), _example(extra)], _SEPARATOR)
+    tree = answer_columns(name, exp.column("date"), figures, examples).from_(counted.subquery("counted"))
+    return Statement(by_date(tree))
 
 
 _KEYED = ("named", "shown", "mine")
@@ -166,25 +156,8 @@ def _keys(date: exp.Expr | None, columns: Sequence[str], table: str, *, mine: in
 def _shown(columns: Sequence[str]) -> exp.Expr:
     """A key as people read it."""
     null = exp.Literal.string("NULL")
-    texts: list[exp.Expr] = [
-        exp.func("COALESCE", exp.cast(exp.column(column, quoted=True), "TEXT"), null.copy())
-        for column in columns
-    ]
-    return _joined(texts, ", ")
-
-
-def _joined(texts: Sequence[exp.Expr], separator: str) -> exp.Expr:
-    def join(left: exp.Expr, right: exp.Expr) -> exp.Expr:
-        return exp.DPipe(
-            this=exp.DPipe(this=left, expression=exp.Literal.string(separator)), expression=right
-        )
-
-    return reduce(join, texts)
-
-
-def _condition(where: str) -> exp.Expr:
-    # On lines of its own: a comment at its end must not swallow the bracket.
-    return exp.Paren(this=user_sql(f"\n{where}\n"))
+    texts = (exp.cast(exp.column(column, quoted=True), "TEXT") for column in columns)
+    return joined((exp.func("COALESCE", text, null.copy()) for text in texts), ", ")
 
 
 def _example(condition: exp.Expr) -> exp.Expr:

@@ -13,11 +13,19 @@ from functools import lru_cache
 
 from sqlglot import exp
 
+from backfilld.daemon.warehouses.adapter import Wanted
 from backfilld.daemon.warehouses.sql.backend import Row
 from backfilld.daemon.warehouses.sql.date_ranges import DateColumn, DateFilter, parameter
-from backfilld.daemon.warehouses.sql.pipeline_sql import user_sql
-from backfilld.daemon.warehouses.sql.queries import CACHED, Select, Statement
-from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery, Wanted, dates_of, whole
+from backfilld.daemon.warehouses.sql.pipeline_sql import bracketed
+from backfilld.daemon.warehouses.sql.queries import (
+    CACHED,
+    Select,
+    Statement,
+    answer_columns,
+    dates_of,
+    joined,
+)
+from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery, whole
 from backfilld.state.formatting import strip_unstorable
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.sql_parameters import replace_parameters
@@ -92,21 +100,11 @@ def offending_queries(processors: Mapping[str, Processor], wanted: Wanted) -> It
 def _statement(name: str, sql: str, date: str) -> Statement:
     """One row for one date, also where nothing is found."""
     text = replace_parameters(sql.strip().rstrip(";"), lambda name: f"@{date if name == 'date' else name}")
-    # On lines of its own: a comment at its end must not swallow the bracket.
-    found = exp.alias_(exp.Paren(this=user_sql(f"\n{text}\n")), _ROW)
+    found = exp.alias_(bracketed(text), _ROW)
     json = exp.JSONFormat(this=exp.column(_ROW))
     rows = exp.select(exp.alias_(json, "shown")).from_(found).subquery("offending")
-    columns = {
-        "processor": exp.Literal.string(name),
-        "date": exp.cast(parameter(date), "DATE"),
-        "n": exp.Count(this=exp.Star()),
-        "figures": exp.Array(expressions=[]),
-        "text": exp.DPipe(
-            this=exp.DPipe(this=_short(exp.Min), expression=exp.Literal.string(_SEPARATOR)),
-            expression=_short(exp.Max),
-        ),
-    }
-    return Statement(exp.select(*(exp.alias_(value, alias) for alias, value in columns.items())).from_(rows))
+    examples = joined([_short(exp.Min), _short(exp.Max)], _SEPARATOR)
+    return Statement(answer_columns(name, exp.cast(parameter(date), "DATE"), text=examples).from_(rows))
 
 
 def _short(extreme: type[exp.Min] | type[exp.Max]) -> exp.Expr:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from collections.abc import Mapping
 
-from backfilld.daemon.warehouses.adapter import Partition, Purpose, QueryError, Wanted, WriteStamps
+from backfilld.daemon.warehouses.adapter import Pair, Partition, Purpose, QueryError, Wanted, WriteStamps
 from backfilld.daemon.warehouses.sql.date_columns import DateColumns
 from backfilld.state.pipeline.processor import Processor
 
 log = logging.getLogger(__name__)
 
-Pair = tuple[str, dt.date]
-
 
 class Partitions:
-    """Reads the partitions of processors' tables. Without `stamps` the warehouse cannot tell of any."""
+    """Reads the partitions of processors' tables. Without `stamps` nothing is known of them."""
 
     def __init__(
         self, processors: Mapping[str, Processor], columns: DateColumns, stamps: WriteStamps | None
@@ -26,7 +23,7 @@ class Partitions:
         self._stamps = stamps
 
     def write_stamps(self, wanted: Wanted, purpose: Purpose) -> Mapping[Pair, str]:
-        """The write stamps by (processor, date), without those of which the warehouse cannot tell.
+        """The write stamps by (processor, date), as far as the warehouse knows them.
 
         Raises:
             WarehouseError: nothing can be queried now.
@@ -47,16 +44,16 @@ class Partitions:
         Raises:
             WarehouseError: nothing can be queried now.
         """
-        asked = {name: dates for name, dates in wanted.items() if self._processors[name].expect.empty}
-        partitions = self._partitions(asked)
+        wanted = {name: dates for name, dates in wanted.items() if self._processors[name].expect.empty}
+        partitions = self._partitions(wanted)
         existing: Mapping[Partition, bool] = {}
         if self._stamps and partitions:
             try:
                 existing = self._stamps.existing(set(partitions.values()), purpose=purpose)
             except QueryError as error:
-                return {(name, date): error for name, dates in asked.items() for date in dates}
+                return {(name, date): error for name, dates in wanted.items() for date in dates}
         answers: dict[Pair, bool | QueryError] = {}
-        for name, dates in asked.items():
+        for name, dates in wanted.items():
             for date in dates:
                 known = existing.get(partitions[name, date]) if (name, date) in partitions else None
                 answers[name, date] = self._unknown(name) if known is None else known

@@ -11,8 +11,8 @@ from backfilld.state.pipeline.sql_parameters import replace_parameters
 
 _MARK = "written in the pipeline file"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
-_GIVEN = re.compile(r"start|end|date\d*")
-"""The parameters that SQL of the pipeline file is given."""
+_PARAMETER = re.compile(r"start|end|date\d*")
+"""The parameters of SQL of the pipeline file."""
 
 
 def user_sql(text: str) -> exp.Expr:
@@ -20,6 +20,12 @@ def user_sql(text: str) -> exp.Expr:
     node = exp.var(text)
     node.meta[_MARK] = True
     return node
+
+
+def bracketed(text: str) -> exp.Expr:
+    """A predicate or a query of the pipeline file in brackets, as part of a query."""
+    # On lines of its own: a comment at its end must not swallow the bracket.
+    return exp.Paren(this=user_sql(f"\n{text}\n"))
 
 
 def user_texts(tree: exp.Expr) -> list[str]:
@@ -39,13 +45,13 @@ def with_user_sql(tree: exp.Expr, change: Callable[[str], str]) -> exp.Expr:
 def with_parameters(text: str, before: str, after: str = "") -> str:
     """The text with its parameters in the warehouse's own writing, such as `$start` or `%(start)s`."""
     return replace_parameters(
-        text, lambda name: f"{before}{name}{after}" if _GIVEN.fullmatch(name) else f"@{name}"
+        text, lambda name: f"{before}{name}{after}" if _PARAMETER.fullmatch(name) else f"@{name}"
     )
 
 
 def named_parameters(text: str) -> set[str]:
     """The parameters of a text in which they are written with a `$`."""
-    return {name for name in re.findall(r"\$(\w+)", text) if _GIVEN.fullmatch(name)}
+    return {name for name in re.findall(r"\$(\w+)", text) if _PARAMETER.fullmatch(name)}
 
 
 def strip_colors(text: str) -> str:

@@ -6,15 +6,15 @@ Dates are always query parameters and never part of the text, so that one text s
 from __future__ import annotations
 
 import datetime as dt
-import functools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 from sqlglot import exp
 
+from backfilld.daemon.warehouses.adapter import Wanted
 from backfilld.daemon.warehouses.sql.date_ranges import DateColumn, DateFilter, DateRange, Param
-from backfilld.daemon.warehouses.sql.pipeline_sql import user_sql
+from backfilld.daemon.warehouses.sql.pipeline_sql import bracketed
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.expectations.figures import (
     Aggregate,
@@ -109,13 +109,16 @@ class TableQuery:
 
     def selects(self, dates: DateFilter) -> Iterator[Select]:
         """The SELECTs of the query; their parameters are added to `dates`."""
-        processor = self.processor
-        where = dates.add(self.dates, self.date_column or DateColumn(processor.date_column))
+        table, where = self.processor.table, self.date_range(dates)
         if self.groups:
-            statement = _groups_statement(self.name, processor.table, self.groups, where)
+            statement = _groups_statement(self.name, table, self.groups, where)
         else:
-            statement = _statement(processor.name, processor.table, self.aggregates, where)
+            statement = _statement(self.name, table, self.aggregates, where)
         yield Select(statement=statement, partitions=(self.partitions,))
+
+    def date_range(self, dates: DateFilter) -> DateRange:
+        """The range of its dates in its own table; the parameters are added to `dates`."""
+        return dates.add(self.dates, self.date_column or DateColumn(self.processor.date_column))
 
     @property
     def partitions(self) -> PartitionFilter:
@@ -125,9 +128,16 @@ class TableQuery:
         )
 
 
-def table_queries(
-    processors: Mapping[str, Processor], wanted: Mapping[str, Collection[dt.date]]
-) -> list[TableQuery]:
+def dates_of(
+    processors: Mapping[str, Processor], wanted: Wanted
+) -> Iterator[tuple[Processor, tuple[dt.date, ...]]]:
+    """The wanted processors with their dates in order; none without dates."""
+    for name, days in wanted.items():
+        if days:
+            yield processors[name], tuple(sorted(days))
+
+
+def table_queries(processors: Mapping[str, Processor], wanted: Wanted) -> list[TableQuery]:
     """One query per table: the wanted processors', and those that they are measured against."""
     dates = {name: set(days) for name, days in wanted.items() if days}
     for name, days in wanted.items():
@@ -138,10 +148,9 @@ def table_queries(
         TableQuery(processor=processors[name], dates=tuple(sorted(days)), count_only=not wanted.get(name))
         for name, days in dates.items()
     ]
-    grouped = ((processors[name], tuple(sorted(days))) for name, days in wanted.items() if days)
     groups = [
         TableQuery(processor=processor, dates=days, groups=processor.expect.rows_each.sizes)
-        for processor, days in grouped
+        for processor, days in dates_of(processors, wanted)
         if processor.expect.rows_each
     ]
     return tables + groups
@@ -161,20 +170,30 @@ def evidence(tables: Iterable[TableQuery]) -> Query:
 
 @lru_cache(maxsize=CACHED)
 def _statement(processor: str, table: str, aggregates: tuple[Aggregate, ...], dates: DateRange) -> Statement:
-    columns = {
-        "processor": exp.Literal.string(processor),
-        "date": dates.column.date,
+    figures = [_figure(aggregate) for aggregate in aggregates]
+    tree = answer_columns(processor, dates.column.date, figures).from_(table_of(table)).where(dates.predicate)
+    return Statement(by_date(tree))
+
+
+def answer_columns(
+    name: str, date: exp.Expr, figures: Sequence[exp.Expr] = (), text: exp.Expr | None = None
+) -> exp.Select:
+    """The columns of an answer, without their source: name, date, rows, figures and perhaps a text."""
+    columns: dict[str, exp.Expr] = {
+        "processor": exp.Literal.string(name),
+        "date": date,
         "n": exp.Count(this=exp.Star()),
-        "figures": exp.Array(expressions=[_figure(aggregate) for aggregate in aggregates]),
+        "figures": exp.Array(expressions=[*figures]),
     }
-    tree = (
-        exp.select(*(exp.alias_(column, name) for name, column in columns.items()))
-        .from_(table_of(table))
-        .where(dates.predicate)
-        # By position: a name could be that of another column.
-        .group_by(exp.Literal.number(2))
-    )
-    return Statement(tree)
+    if text is not None:
+        columns["text"] = text
+    return exp.select(*(exp.alias_(column, alias) for alias, column in columns.items()))
+
+
+def by_date(tree: exp.Select) -> exp.Select:
+    """An answer with a row for each date."""
+    # By position: a name could be that of another column.
+    return tree.group_by(exp.Literal.number(2))
 
 
 @lru_cache(maxsize=CACHED)
@@ -198,14 +217,8 @@ def _groups_statement(name: str, table: str, sizes: GroupSizes, dates: DateRange
         exp.Min(this=size.copy()),
         exp.Max(this=size.copy()),
     ]
-    columns = {
-        "processor": exp.Literal.string(name),
-        "date": exp.column("date"),
-        "n": exp.Count(this=exp.Star()),
-        "figures": exp.Array(expressions=figures),
-    }
-    aliased = (exp.alias_(column, alias) for alias, column in columns.items())
-    return Statement(exp.select(*aliased).from_(groups.subquery("sizes")).group_by(exp.Literal.number(2)))
+    tree = answer_columns(name, exp.column("date"), figures).from_(groups.subquery("sizes"))
+    return Statement(by_date(tree))
 
 
 def _figure(aggregate: Aggregate) -> exp.Expr:
@@ -215,8 +228,7 @@ def _figure(aggregate: Aggregate) -> exp.Expr:
         case DistinctKeys(columns):
             return exp.Count(this=exp.Distinct(expressions=[key_of(columns)]))
         case PassingRows(where):
-            # On lines of its own: a comment at its end must not swallow the bracket.
-            return count_where(exp.Paren(this=user_sql(f"\n{where}\n")))
+            return count_where(bracketed(where))
         case EmptyValues(column, zero):
             return count_where(_is_empty(exp.column(column, quoted=True), zero=zero))
 
@@ -228,9 +240,18 @@ def key_of(columns: Sequence[str]) -> exp.Expr:
         text = exp.cast(exp.column(column, quoted=True), "TEXT")
         # With its length in front no value runs into the next one.
         length = exp.cast(exp.Length(this=text.copy()), "TEXT")
-        value = exp.DPipe(this=exp.DPipe(this=length, expression=exp.Literal.string(":")), expression=text)
-        parts.append(exp.func("COALESCE", value, exp.Literal.string("-")))
-    return functools.reduce(lambda left, right: exp.DPipe(this=left, expression=right), parts)
+        parts.append(exp.func("COALESCE", joined([length, text], ":"), exp.Literal.string("-")))
+    return reduce(_concatenated, parts)
+
+
+def joined(texts: Iterable[exp.Expr], separator: str) -> exp.Expr:
+    """Texts as one, with a separator between them."""
+    between = exp.Literal.string(separator)
+    return reduce(lambda left, right: _concatenated(_concatenated(left, between.copy()), right), texts)
+
+
+def _concatenated(left: exp.Expr, right: exp.Expr) -> exp.Expr:
+    return exp.DPipe(this=left, expression=right)
 
 
 def _is_empty(value: exp.Column, *, zero: bool) -> exp.Expr:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 
-from backfilld.daemon.warehouses.adapter import Purpose, QueryError, Wanted
+from backfilld.daemon.warehouses.adapter import Pair, Purpose, QueryError, Wanted
 from backfilld.daemon.warehouses.sql import queries, run_history
 from backfilld.daemon.warehouses.sql.backend import Row, SqlBackend
 from backfilld.daemon.warehouses.sql.date_columns import DateColumns
@@ -20,8 +20,6 @@ from backfilld.state.pipeline.sections import HistorySettings
 
 Counts = Mapping[dt.date, Row | QueryError]
 """The figures of a table by date. Dates without rows are absent; dates that cannot be read have an error."""
-
-Pair = tuple[str, dt.date]
 
 PARALLEL_QUERIES = 16
 """How many queries of single tables run at once, after one query of all tables failed."""

@@ -6,13 +6,13 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from backfilld.daemon.warehouses.adapter import Purpose, QueryError
+from backfilld.daemon.warehouses.adapter import Pair, Purpose, QueryError, Wanted
 from backfilld.daemon.warehouses.sql.backend import Row
 from backfilld.daemon.warehouses.sql.change_query import measure_queries
 from backfilld.daemon.warehouses.sql.key_queries import key_queries
 from backfilld.daemon.warehouses.sql.offending_queries import offending_queries
-from backfilld.daemon.warehouses.sql.query_batches import Counts, Pair, TableQueries
-from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery, Wanted
+from backfilld.daemon.warehouses.sql.query_batches import Counts, TableQueries
+from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.evidence import Evidence
 
@@ -33,9 +33,8 @@ def with_rule_figures(
 ) -> dict[Pair, Evidence]:
     """The evidence with what such rules need of the pairs that have rows, or an empty partition.
 
-    One query for all of them; SQL of the pipeline file is asked in queries of its own.
-
-    Where it cannot be queried, the evidence has an `error` that names the rule.
+    One query for all of them; SQL of the pipeline file is sent in queries of its own. Evidence of a pair
+    whose query fails has an `error` that names the rule.
 
     Raises:
         WarehouseError: no query can be answered now.
@@ -48,27 +47,33 @@ def with_rule_figures(
     queries = list(rule_queries(processors, present))
     answered = tables.query(queries, purpose=purpose) if queries else {}
     for query in queries:
+        rows, errors = _rows_and_errors(query, answered[query.name])
         for date in query.judged:
             pair = query.processor.name, date
-            completed[pair] = _completed(query, date, completed[pair], answered[query.name])
+            completed[pair] = _completed(query, date, completed[pair], rows, errors.get(date))
     return completed
 
 
-def _completed(query: RuleQuery, date: dt.date, evidence: Evidence, found: Counts | QueryError) -> Evidence:
-    try:
-        return query.added_to(evidence, date, _rows(found, date))
-    except QueryError as error:
-        return Evidence(error=f"{query.processor.table}: {query.key} cannot be queried: {error}")
+def _completed(
+    query: RuleQuery,
+    date: dt.date,
+    evidence: Evidence,
+    rows: Mapping[dt.date, Row],
+    error: QueryError | None,
+) -> Evidence:
+    if error is None:
+        try:
+            return query.added_to(evidence, date, rows)
+        except QueryError as unreadable:
+            error = unreadable
+    return Evidence(error=f"{query.processor.table}: {query.key} cannot be queried: {error}")
 
 
-def _rows(found: Counts | QueryError, date: dt.date) -> Mapping[dt.date, Row]:
-    """The rows of an answer, by date.
-
-    Raises:
-        QueryError: the query, or its part of this date, was not answered.
-    """
-    if isinstance(found, QueryError):
-        raise found
-    if isinstance(error := found.get(date), QueryError):
-        raise error
-    return {date: row for date, row in found.items() if not isinstance(row, QueryError)}
+def _rows_and_errors(
+    query: RuleQuery, answer: Counts | QueryError
+) -> tuple[Mapping[dt.date, Row], Mapping[dt.date, QueryError]]:
+    """The rows of an answer by date, and the errors of the dates that were not answered."""
+    if isinstance(answer, QueryError):
+        return {}, dict.fromkeys(query.judged, answer)
+    errors = {date: row for date, row in answer.items() if isinstance(row, QueryError)}
+    return {date: row for date, row in answer.items() if not isinstance(row, QueryError)}, errors

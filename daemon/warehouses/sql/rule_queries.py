@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backfilld.daemon.warehouses.adapter import QueryError
 from backfilld.daemon.warehouses.sql.backend import Row
 from backfilld.daemon.warehouses.sql.queries import TableQuery
-from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.evidence import Evidence
-
-Wanted = Mapping[str, Collection[dt.date]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,15 +36,6 @@ class RuleQuery(TableQuery, ABC):
         Raises:
             QueryError: the answer cannot be read.
         """
-
-
-def dates_of(
-    processors: Mapping[str, Processor], wanted: Wanted
-) -> Iterator[tuple[Processor, tuple[dt.date, ...]]]:
-    """The wanted processors with their dates in order; none without dates."""
-    for name, days in wanted.items():
-        if days:
-            yield processors[name], tuple(sorted(days))
 
 
 def whole(value: object) -> int:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from backfilld.daemon.warehouses.adapter import (
     Answers,
     Catalog,
+    Pair,
     Purpose,
     QueryError,
     Wanted,
@@ -21,7 +22,7 @@ from backfilld.daemon.warehouses.sql import queries
 from backfilld.daemon.warehouses.sql.backend import Row, SqlBackend
 from backfilld.daemon.warehouses.sql.date_columns import DateColumns
 from backfilld.daemon.warehouses.sql.partitions import Partitions
-from backfilld.daemon.warehouses.sql.query_batches import Counts, Pair, RunHistory, TableQueries
+from backfilld.daemon.warehouses.sql.query_batches import Counts, RunHistory, TableQueries
 from backfilld.daemon.warehouses.sql.rule_figures import rule_queries, with_rule_figures
 from backfilld.daemon.warehouses.sql.rule_queries import whole
 from backfilld.daemon.warehouses.sql.run_history import Runs
@@ -35,7 +36,7 @@ from backfilld.state.rules.expectations.figures import Aggregate, GroupCounts
 class WarehouseClient:
     """The warehouse of a pipeline, over the SQL backend and the catalog that hold its data.
 
-    Without `stamps` it cannot tell when a partition was written.
+    Without `stamps` it does not know when a partition was written, nor whether it exists.
     """
 
     def __init__(
