@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flask import Response, render_template, request
+from flask import Response, request
 
 from backfilld.api import serializers
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint_definition import parse
 from backfilld.api.page import attempt_timeline, pace
-from backfilld.api.page.rendering import query_fields, render
+from backfilld.api.page.rendering import query_fields, render, render_part
 from backfilld.api.routes import backfills
 from backfilld.api.schemas import requests, responses
 from backfilld.state.rules.machine import FINAL
@@ -38,7 +38,8 @@ def backfill(service: DaemonService, id: str) -> Response:  # noqa: A002 - the A
     shown = backfills.get_backfill(service, path=path)
     part = request.args.get("part")
     if part == "charts":
-        return _charts_part(service, shown)
+        version = _version(shown, service.context.now())
+        return render_part("backfill_charts", version, lambda: {"charts": _charts(service, shown)})
     query = parse(requests.BackfillDatesPage, {"limit": "200", **query_fields("cursor")})
     return render(
         "backfill",
@@ -46,16 +47,6 @@ def backfill(service: DaemonService, id: str) -> Response:  # noqa: A002 - the A
         page=backfills.list_backfill_dates(service, path=path, query=query),
         charts=None if part else _charts(service, shown),
     )
-
-
-def _charts_part(service: DaemonService, shown: responses.Backfill) -> Response:
-    version = _version(shown, service.context.now())
-    if request.if_none_match.contains_weak(version):
-        response = Response(status=304)
-    else:
-        response = Response(render_template("parts/backfill_charts.html", charts=_charts(service, shown)))
-    response.set_etag(version)
-    return response
 
 
 def _version(shown: responses.Backfill, now: float) -> str:
