@@ -38,7 +38,7 @@ def backfill(service: DaemonService, id: str) -> Response:  # noqa: A002 - the A
     shown = backfills.get_backfill(service, path=path)
     part = request.args.get("part")
     if part == "charts":
-        version = _version(shown, service.context.now())
+        version = _version(service, shown)
         return render_part("backfill_charts", version, lambda: {"charts": _charts(service, shown)})
     query = parse(requests.BackfillDatesPage, {"limit": "200", **query_fields("cursor")})
     return render(
@@ -49,11 +49,12 @@ def backfill(service: DaemonService, id: str) -> Response:  # noqa: A002 - the A
     )
 
 
-def _version(shown: responses.Backfill, now: float) -> str:
+def _version(service: DaemonService, shown: responses.Backfill) -> str:
     """A word that differs whenever the charts do, and every `REDRAWN_EVERY` seconds of a live backfill."""
     if _live(shown) or shown.running_attempts:
-        return f"live-{now // REDRAWN_EVERY:.0f}"
-    return "-".join(f"{outcome}-{n}" for outcome, n in shown.outcomes.items()) or "empty"
+        return f"live-{service.context.now() // REDRAWN_EVERY:.0f}"
+    with service.context.db.read() as tx:
+        return reporting.ends_version(tx, shown.id)
 
 
 def _charts(service: DaemonService, shown: responses.Backfill) -> Charts:

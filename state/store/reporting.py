@@ -85,6 +85,14 @@ def ends_of_backfill(tx: Connection, backfill_id: int) -> list[float]:
     return list(tx.scalars(query.where(*here).order_by(transitions.c.at)))
 
 
+def ends_version(tx: Connection, backfill_id: int) -> str:
+    """A word that differs whenever a date of a backfill has ended, also where it had ended so before."""
+    versions = backfill_dates.c.ended_version
+    query = select(func.count(versions), func.sum(versions))
+    ended, moves = tx.execute(query.where(backfill_dates.c.backfill_id == backfill_id)).one()
+    return f"{ended}-{moves or 0}"
+
+
 def attempts_of_backfill(tx: Connection, backfill_id: int, limit: int) -> list[AttemptRow]:
     """Up to `limit` of the latest attempts that count for a backfill, newest first."""
     query = select(attempts).where(attempts.c.backfill_id == backfill_id)
