@@ -17,14 +17,7 @@ from rich.text import Text
 from backfilld.api.cli import dashboard
 from backfilld.api.cli.client import ApiError, Client, Json
 from backfilld.api.cli.output import animated, console, print_json_line, sanitize_line
-from backfilld.api.cli.progress_view import (
-    EVERYTHING,
-    Failure,
-    FailureTracker,
-    Scope,
-    Snapshot,
-    take_snapshot,
-)
+from backfilld.api.cli.progress_view import Failure, FailureTracker, Snapshot, take_snapshot
 
 POLL_SECONDS = 0.5
 POLL_SHARE = 5
@@ -55,11 +48,10 @@ def follow(
     failures: FailureTracker,
     display: Display,
     *,
-    scope: Scope = EVERYTHING,
     to_end: bool = True,
     timeout: float = math.inf,
 ) -> Snapshot:
-    """Show a backfill, a season, or everything, until it has ended or stays where it is.
+    """Show the scope of `failures`, such as a backfill, until it has ended or stays where it is.
 
     It returns the last snapshot. After `timeout` seconds that is the one of that moment. While a daemon is
     being restarted, it waits for the daemon.
@@ -71,7 +63,7 @@ def follow(
     while True:
         started = time.monotonic()
         try:
-            view = take_snapshot(client, scope)
+            view = take_snapshot(client, failures.scope)
             for failure in failures.new_failures(view.progress):
                 display.show_failure(failure, view)
         except ApiError as error:

@@ -84,11 +84,10 @@ def enqueue(
 
 def _wait(client: Client, failures: FailureTracker, number: int, timeout: float, as_json: bool) -> None:
     """Follow a backfill until it has ended or stays where it is; exit with 1 unless it succeeded."""
-    scope = Scope(backfill=number)
-    failures.narrow(scope)
+    failures.scope = Scope(backfill=number)
     message = f"the daemon continues backfill {number}; watch it with: backfilld watch {number}"
     with on_interrupt(message), display(as_json=as_json) as shown:
-        view = follow(client, failures, shown, scope=scope, timeout=timeout)
+        view = follow(client, failures, shown, timeout=timeout)
     if not view.ended:
         click.echo(f"not finished within --timeout; {message}", err=True)
     if not view.succeeded:

@@ -81,7 +81,7 @@ def _run_clean(client: Client, lake: Path) -> bool:
     """Backfill without faults, and list all dates."""
     started, backfill = time.monotonic(), _enqueue(client, environment.START, environment.END)
     with display() as shown:
-        follow(client, FailureTracker(client), shown, scope=Scope(backfill=backfill))
+        follow(client, FailureTracker(client, Scope(backfill=backfill)), shown)
     return _report(client, time.monotonic() - started)
 
 

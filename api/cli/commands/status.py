@@ -146,7 +146,7 @@ def watch(
             shown.show_failure(failure, view)
         if once:
             return
-        view = follow(client, failures, shown, scope=scope, to_end=to_end)
+        view = follow(client, failures, shown, to_end=to_end)
     if not view.succeeded:
         raise click.exceptions.Exit(1)
 
