@@ -129,49 +129,55 @@ class LivePicture:
         self._live.update(Text(f"{error}; trying again", style="red"), refresh=True)
 
 
-class PlainLines:
+class OutageLines:
+    """The part that all displays of lines share: each outage of the daemon once, on stderr."""
+
+    def __init__(self) -> None:
+        self._available = True
+
+    def show_snapshot(self, view: Snapshot, *, last: bool) -> None:
+        """Print nothing. The daemon answers, so the next outage is a new one."""
+        self._available = True
+
+    def show_unavailable(self, error: ApiError) -> None:
+        """Print the first error of an outage."""
+        if self._available:
+            click.echo(f"{error}; trying again", err=True)
+        self._available = False
+
+
+class PlainLines(OutageLines):
     """Lines with a time: each failure and hold at once, the progress from time to time if it changed."""
 
     def __init__(self, echo: Callable[[str], None] = click.echo) -> None:
+        super().__init__()
         self._echo = echo
         self._progress = ""
         self._progress_at = float("-inf")
         self._holds: set[str] = set()
-        self._available = True
 
     def show_failure(self, failure: Failure, view: Snapshot) -> None:
         """Print it at once."""
-        reason = f": {failure.reason}" if failure.reason else ""
-        head = f"{failure.symbol} {failure.subject} {failure.result}{reason}"
-        self._print(view.at, f"{head} → {failure.command}")
+        self._echo(_failure_line(failure, view.at))
 
     def show_snapshot(self, view: Snapshot, *, last: bool) -> None:
         """Print new holds at once; the progress every `LINE_SECONDS`, and at the end."""
-        self._available = True
+        super().show_snapshot(view, last=last)
         holds = {
             f"held: {dashboard.hold_reason(hold)} → {dashboard.release_command(hold)}"
             for hold in view.progress["holds"]
         }
         for hold in sorted(holds - self._holds):
-            self._print(view.at, hold)
+            self._echo(_line(view.at, hold))
         self._holds = holds
         if last or time.monotonic() - self._progress_at >= LINE_SECONDS:
             progress = _progress_line(view)
             if progress != self._progress:
-                self._print(view.at, progress)
+                self._echo(_line(view.at, progress))
             self._progress, self._progress_at = progress, time.monotonic()
 
-    def show_unavailable(self, error: ApiError) -> None:
-        """Print it once on stderr."""
-        if self._available:
-            click.echo(f"{error}; trying again", err=True)
-        self._available = False
 
-    def _print(self, at: dt.datetime, text: str) -> None:
-        self._echo(f"{at.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ} {sanitize_line(text)}")
-
-
-class FailureLines(PlainLines):
+class FailureLines(OutageLines):
     """Each failure on a line of its own, as text with the time or as JSON, and nothing else."""
 
     def __init__(self, *, as_json: bool) -> None:
@@ -183,17 +189,14 @@ class FailureLines(PlainLines):
         if self._as_json:
             print_json_line(failure.document)
         else:
-            super().show_failure(failure, view)
-
-    def show_snapshot(self, view: Snapshot, *, last: bool) -> None:
-        """Print nothing."""
-        self._available = True
+            click.echo(_failure_line(failure, view.at))
 
 
-class JsonLines:
+class JsonLines(OutageLines):
     """A JSON document on a line of its own, from time to time and at the end."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._printed_at = float("-inf")
 
     def show_failure(self, failure: Failure, view: Snapshot) -> None:
@@ -201,13 +204,20 @@ class JsonLines:
 
     def show_snapshot(self, view: Snapshot, *, last: bool) -> None:
         """Print the whole snapshot."""
+        super().show_snapshot(view, last=last)
         if last or time.monotonic() - self._printed_at >= LINE_SECONDS:
             print_json_line(view.document)
             self._printed_at = time.monotonic()
 
-    def show_unavailable(self, error: ApiError) -> None:
-        """Print it on stderr, apart from the JSON."""
-        click.echo(f"{error}; trying again", err=True)
+
+def _line(at: dt.datetime, text: str) -> str:
+    return f"{at.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ} {sanitize_line(text)}"
+
+
+def _failure_line(failure: Failure, at: dt.datetime) -> str:
+    reason = f": {failure.reason}" if failure.reason else ""
+    head = f"{failure.symbol} {failure.subject} {failure.result}{reason}"
+    return _line(at, f"{head} → {failure.command}")
 
 
 def _progress_line(view: Snapshot) -> str:
