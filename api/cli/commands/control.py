@@ -71,8 +71,8 @@ def enqueue(
     if timeout is not None and not wait:
         raise click.UsageError("--timeout is for --wait; add it, or leave --timeout out")
     client = Client(url)
-    stated = {name: value for name, value in options.items() if value not in ((), [])}
-    body = {"start": start, "end": end or start, **stated}
+    # The API refuses an empty selection: a request without one leaves it out.
+    body = {"start": start, "end": end or start, **options, "select": options["select"] or None}
     failures = FailureTracker(client) if wait and not options["dry_run"] else None
     result = client.post("/v1/backfills", body)
     if failures is None:
