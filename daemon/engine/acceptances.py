@@ -6,7 +6,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
-from backfilld.daemon.engine import ratio_references, regressed_dates, upstream
+from backfilld.daemon.engine import references, regressed_dates, upstream
 from backfilld.daemon.engine.audited_dates import recorded_dates
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.date_query import (
@@ -134,7 +134,7 @@ def _accept(
     regressed_dates.update(tx, context, list(chosen))
     dates.make_dates_due(tx, list(chosen), now)
     upstream.wake_unblocked(tx, context, pairs)
-    compared = ratio_references.waiting_pairs(context.pipeline, pairs)
+    compared = references.waiting_pairs(context.pipeline, pairs)
     checks.request_check(tx, compared, now)
     return moves
 

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import replace
 
-from backfilld.daemon.engine import hold_placement, passed_states, ratio_references, stale_dates, upstream
+from backfilld.daemon.engine import hold_placement, passed_states, references, stale_dates, upstream
 from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.owning_backfills import forced_pairs, read_owners, record_failure, settle
@@ -107,7 +107,7 @@ class Advancer:
         checks.clear_runnable(tx, batch.not_startable)
         checks.set_runnable(tx, batch.startable)
         upstream.wake_unblocked(tx, self._context, [*batch.waived, *batch.not_owed])
-        checks.request_check(tx, ratio_references.waiting_pairs(self._pipeline, batch.waived), now)
+        checks.request_check(tx, references.waiting_pairs(self._pipeline, batch.waived), now)
         for _, backfill in sorted(batch.failed_in.items()):
             batch.events += record_failure(tx, self._context, backfill)
 
@@ -308,7 +308,7 @@ class Advancer:
         date_checks = batch.checks_by_date.get(walk.row.date, {})
         for name, waiver in wait.waivers.items():
             new = date_checks[name].waiver_reason != waiver.reason
-            if new and names.intersection(ratio_references.compared_with(self._pipeline, name)):
+            if new and names.intersection(references.compared_with(self._pipeline, name)):
                 checks.waive(batch.tx, walk.row.date, name, by=waiver.by, reason=waiver.reason)
                 batch.waived.append((walk.row.date, name))
 

@@ -86,8 +86,9 @@ class Engine:
             if todo.over:
                 self._release_expired_holds(tx)
             advanced, moves = self.advancer.advance(tx) if ended or todo.over or todo.due else (0, [])
-            over = {attempt.row.id for attempt in ended}
-            claims, incidents = self.launcher.claim(tx, [r for n, r in running.items() if n not in over])
+            ended_ids = {attempt.row.id for attempt in ended}
+            others = [row for number, row in running.items() if number not in ended_ids]
+            claims, incidents = self.launcher.claim(tx, others)
         self.attempt_monitor.finish(ends)
         self.context.emit_all([*moves, *incidents])
         self.launcher.launch(claims)

@@ -118,7 +118,7 @@ class Enqueuer:
         if request.force:
             return ""
         with self._context.db.read() as tx:
-            stored_checks = checks.for_dates(tx, dates.done_between(tx, request.dates))
+            stored_checks = checks.for_dates(tx, dates.done_among(tx, request.dates))
         try:
             self._validator.revalidate(
                 [check for date_checks in stored_checks.values() for check in date_checks.values()]

@@ -106,7 +106,8 @@ class Launcher:
             dates.make_dates_due(tx, checks.clear_runnable_by(tx, closed), self._context.now())
         limits = self._limits(tx, free, closed)
         limits_by_dates = {name: limit * self._processors[name].batch for name, limit in limits.items()}
-        candidates = self._with_satisfied_needs(tx, self._with_fresh_evidence(tx, limits_by_dates))
+        fresh = self._with_fresh_evidence(tx, limits_by_dates)
+        candidates = self._with_satisfied_needs(tx, fresh) if fresh else []
         if not candidates:
             return [], []
         date_rows = dates.get_many(tx, [candidate.date for candidate in candidates])
@@ -158,7 +159,8 @@ class Launcher:
         blocked = {
             c
             for c in candidates
-            if reader.blocks(c.processor, c.date) or reader.needs_any(c.processor, c.date, rewrites)
+            if reader.blocks(c.processor, c.date)
+            or (rewrites and reader.needs_any(c.processor, c.date, rewrites))
         }
         checks.clear_runnable(tx, [(c.date, c.processor) for c in blocked])
         dates.make_dates_due(tx, sorted({c.date for c in blocked}), dates.IMMEDIATELY)

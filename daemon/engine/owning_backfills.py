@@ -57,7 +57,7 @@ def record_failure(tx: Transaction, context: EngineContext, backfill: BackfillRo
 
     Where its end was sent already, as before a refresh, it is sent again.
     """
-    sent_notifications.reset_end(tx, [backfill.id], context.now(), also_stuck=False)
+    sent_notifications.reset_end(tx, [backfill.id], context.now())
     if backfill.max_failures is None or backfill.stopped_at is not None:
         return []
     failed = backfills.failed_dates(tx, backfill.id) - backfill.failures_baseline

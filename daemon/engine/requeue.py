@@ -44,8 +44,11 @@ def requeue(
     )
     owners = interests.owners(tx, chosen_dates).values()
     numbers = sorted({interest.backfill_id for of_date in owners for interest in of_date})
-    if actor != ACTOR:  # a refresh is no request of an operator: only its failure is sent
+    # A refresh is no request of an operator: only its failure is sent.
+    if actor != ACTOR:
         sent_notifications.reset_end(tx, numbers, now)
+    if actor != ACTOR or trigger is Trigger.RECOVER:
+        sent_notifications.reset_stuck(tx, numbers)
     lower_baselines(tx, numbers)
     return [requeued_event(row, trigger, actor=actor, reason=reason) for row in chosen]
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.ratio_references import with_references
+from backfilld.daemon.engine.references import with_references
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
@@ -75,11 +75,9 @@ class UpstreamReader:
 
     def needs_any(self, processor: str, date: dt.date, outputs: Sequence[tuple[str, dt.date]]) -> bool:
         """Whether a processor's date needs one of some outputs of earlier dates."""
-        needs = self.graph.earlier([processor]) if outputs else ()
+        windows = [(need.of, self.graph.start(need, date)) for need in self.graph.earlier([processor])]
         return any(
-            name in need.of and self.graph.start(need, date) <= earlier < date
-            for need in needs
-            for name, earlier in outputs
+            name in of and start <= earlier < date for of, start in windows for name, earlier in outputs
         )
 
     def missing_texts(

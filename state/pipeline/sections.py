@@ -42,7 +42,7 @@ class WarehouseSettings(StrictModel):
     """Settings that every kind of warehouse has; an adapter adds its own in a subclass."""
 
     has_partitions: ClassVar[bool] = False
-    """Whether this kind of warehouse can tell that the partition of a date exists."""
+    """Whether this kind of warehouse reports that the partition of a date exists."""
 
     kind: str
     """The kind of warehouse, such as `bigquery`, `duckdb`, `lake` or `postgresql`."""

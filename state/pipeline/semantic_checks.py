@@ -253,7 +253,7 @@ def _partition_problems(where: str, processor: Processor, pipeline: Pipeline) ->
     if processor.expect.empty is None:
         return
     if not pipeline.warehouse.has_partitions:
-        yield f"{where}.empty: this kind of warehouse does not tell partitions; write expect.rows = [0]"
+        yield f"{where}.empty: this kind of warehouse does not report partitions; write expect.rows = [0]"
     elif processor.table.endswith("*"):
         yield f"{where}.empty: {processor.table} has a table for each date and no partitions; remove it"
 

@@ -73,9 +73,9 @@ class Evidence:
     """The latest run of the history that did not end."""
     write_stamp: str | None = None
     """Changes with every write of the date's partition; compared for equality only. None: the warehouse
-    cannot tell, or was not asked."""
+    reports none, or it was not read."""
     has_partition: bool | None = None
-    """Whether the date's partition exists, with rows or without; None: no rule asked for it."""
+    """Whether the date's partition exists, with rows or without; None: no rule needs it."""
     error: str = ""
     """Why the warehouse could not be asked; the rest means nothing then."""
 

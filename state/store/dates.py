@@ -71,7 +71,7 @@ def get_many(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, DateR
     }
 
 
-def done_between(tx: Connection, wanted: Collection[dt.date]) -> set[dt.date]:
+def done_among(tx: Connection, wanted: Collection[dt.date]) -> set[dt.date]:
     """Those of the dates that are done."""
     here = (dates.c.state == DONE, dates.c.date.between(min(wanted), max(wanted)))
     return set(tx.scalars(select(dates.c.date).where(*here))).intersection(wanted)

@@ -19,7 +19,7 @@ from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow
 from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store.schema import (
-    HAS_FAILED,
+    IS_FAILED,
     IS_RUNNABLE,
     IS_WANTED,
     backfill_dates,
@@ -71,7 +71,7 @@ _REOPEN_LAST = (
     .values(_LIVE_AGAIN)
 )
 _FAILED = select(backfill_dates.c.backfill_id, backfill_dates.c.date).where(
-    HAS_FAILED,
+    IS_FAILED,
     backfill_dates.c.outcome != Outcome.CANCELLED.value,
     backfill_dates.c.date.in_(bindparam("_dates", expanding=True)),
 )

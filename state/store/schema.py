@@ -336,5 +336,5 @@ IS_SWEPT = text("outcome IN ('complete', 'bootstrap', 'waived', 'selected', 'not
 """A done date that the sweep checks again from time to time."""
 LAST_CHECKED_AT = literal_column("coalesce(swept_at, ended_at)", Double)
 IS_WANTED = backfill_dates.c.live == literal_column("1")
-HAS_FAILED = backfill_dates.c.state == literal_column(f"'{FAILED}'")
+IS_FAILED = backfill_dates.c.state == literal_column(f"'{FAILED}'")
 IS_UNSATISFIED = checks.c.satisfied == literal_column("0")

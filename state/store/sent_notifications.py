@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
-from sqlalchemy import Connection, Text, cast, delete, exists, literal, select
+from sqlalchemy import ColumnElement, Connection, Text, and_, cast, delete, exists, literal, select
 
 from backfilld.state.records import BackfillRow
 from backfilld.state.store import row_mappers
@@ -39,17 +39,23 @@ def mark_sent(tx: Connection, subject: str, topics: Iterable[str], now: float) -
     tx.execute(upsert(tx, notifications).values(values).on_conflict_do_nothing())
 
 
-def reset_end(tx: Connection, numbers: Iterable[int], now: float, *, also_stuck: bool = True) -> None:
-    """Let the end of these backfills be sent again, because they continue; also that they are stuck."""
-    of_these = notifications.c.subject.in_([of_backfill(number) for number in numbers])
-    ended = tx.execute(select(notifications.c.subject).where(of_these, notifications.c.topic == ENDED))
-    for subject in ended.scalars().all():
+def reset_end(tx: Connection, numbers: Iterable[int], now: float) -> None:
+    """Let the end of these backfills be sent again, because they continue."""
+    ended = _is(ENDED, numbers)
+    for subject in tx.scalars(select(notifications.c.subject).where(ended)).all():
         mark_sent(tx, subject, [AGAIN], now)
-    tx.execute(
-        delete(notifications).where(
-            of_these, notifications.c.topic.in_((ENDED, STUCK) if also_stuck else (ENDED,))
-        )
-    )
+    tx.execute(delete(notifications).where(ended))
+
+
+def reset_stuck(tx: Connection, numbers: Iterable[int]) -> None:
+    """Let it be sent again that these backfills are stuck, because they move."""
+    tx.execute(delete(notifications).where(_is(STUCK, numbers)))
+
+
+def _is(topic: str, numbers: Iterable[int]) -> ColumnElement[bool]:
+    """Condition: a notification of one of these backfills has the topic."""
+    subjects = [of_backfill(number) for number in numbers]
+    return and_(notifications.c.subject.in_(subjects), notifications.c.topic == topic)
 
 
 def open_backfills(tx: Connection) -> list[BackfillRow]:

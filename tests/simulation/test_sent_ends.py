@@ -85,3 +85,23 @@ def test_a_processor_that_runs_again_ends_a_backfill_of_its_own(world):
     retry(world, Retry(processors=("events",)), dates=(DAYS[1],))
     (message,) = sent(world)
     assert message.startswith("nba: backfill 2 finished (100 %), started ")
+
+
+def test_a_backfill_that_is_stuck_again_after_it_recovered_says_so_again(tmp_path):
+    # Given a balance of which each date needs the one before, and whose jobs fail
+    jobs = {"backoff": "10s", "breaker_threshold": 100}
+    balance = phase("raw", processor("balance", depends_on_past=True))
+    file = pipeline(balance, calendar={}, jobs=jobs)
+    world = World(file, {}, tmp_path)
+    world.script = lambda job: Work(code=1)
+    world.enqueue(DAYS[0], DAYS[-1])
+    first, second = *sent(world), *sent(world)
+    assert ("stuck" in first, "stuck" in second) == (True, False)
+    # When the rows of its first date appear, and the next date fails
+    world.fill("balance", DAYS[0])
+    world.time += 3600
+    world.engine.recheck_failed()
+    (message,) = sent(world)
+    # Then it is stuck again, and says so
+    assert [world.dates()[day].state for day in DAYS[:2]] == ["done", "failed"]
+    assert "stuck" in message

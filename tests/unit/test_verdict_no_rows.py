@@ -56,7 +56,7 @@ def test_an_empty_partition_holds_the_rules_that_concern_it() -> None:
         ("SELECT '@date' FROM nba.box -- @date", "does not say which date it is about"),
         (
             "SELECT 1 FROM nba.box WHERE date BETWEEN @start AND @end",
-            "is asked for each date alone, so there is no @start; write @date",
+            "is sent for each date alone, so there is no @start; write @date",
         ),
         ("", "is empty; fill it in"),
         ("SELECT QUALIFY FROM nba.box WHERE date = @date", "write it in DuckDB's SQL"),

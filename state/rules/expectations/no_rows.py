@@ -23,7 +23,7 @@ def _of_one_date(sql: str) -> str:
     names = parameter_names(sql)
     for name in ("start", "end", "dates"):
         if name in names:
-            raise ValueError(f"is asked for each date alone, so there is no @{name}; write @date")
+            raise ValueError(f"is sent for each date alone, so there is no @{name}; write @date")
     if "date" not in names:
         raise ValueError("does not say which date it is about; write WHERE date = @date")
     return sql
