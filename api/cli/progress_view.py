@@ -20,7 +20,7 @@ _RECENT = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
+class WatchScope:
     """What is followed: a backfill, a season, or everything."""
 
     backfill: int | None = None
@@ -32,7 +32,7 @@ class Scope:
         return {"backfill": self.backfill, "season": self.season}
 
 
-EVERYTHING = Scope()
+ALL_DATES = WatchScope()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class Snapshot:
         return not dates["live"] and not dates["failed"]
 
 
-def take_snapshot(client: Client, scope: Scope = EVERYTHING) -> Snapshot:
+def take_snapshot(client: Client, scope: WatchScope = ALL_DATES) -> Snapshot:
     """Read the progress from the daemon, for the dates of a scope alone.
 
     Raises:
@@ -101,7 +101,7 @@ class Failure:
 class FailureTracker:
     """Yields each failure of a scope once. Failures from before its creation are not yielded."""
 
-    def __init__(self, client: Client, scope: Scope = EVERYTHING) -> None:
+    def __init__(self, client: Client, scope: WatchScope = ALL_DATES) -> None:
         self.scope = scope
         """Can be changed: a backfill has no number before it is requested."""
         self._client = client

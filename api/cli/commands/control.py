@@ -19,7 +19,7 @@ from backfilld.api.cli.output import (
     sanitize_line,
     url_option,
 )
-from backfilld.api.cli.progress_view import FailureTracker, Scope
+from backfilld.api.cli.progress_view import FailureTracker, WatchScope
 from backfilld.api.cli.watch_view import display, follow, on_interrupt
 from backfilld.state.formatting import format_date_ranges, pluralize
 
@@ -84,7 +84,7 @@ def enqueue(
 
 def _wait(client: Client, failures: FailureTracker, number: int, timeout: float, as_json: bool) -> None:
     """Follow a backfill until it has ended or stays where it is; exit with 1 unless it succeeded."""
-    failures.scope = Scope(backfill=number)
+    failures.scope = WatchScope(backfill=number)
     message = f"the daemon continues backfill {number}; watch it with: backfilld watch {number}"
     with on_interrupt(message), display(as_json=as_json) as shown:
         view = follow(client, failures, shown, timeout=timeout)
