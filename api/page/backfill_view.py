@@ -10,7 +10,7 @@ from flask import Response, request
 from backfilld.api import serializers
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint_definition import parse
-from backfilld.api.page import attempt_timeline, pace
+from backfilld.api.page import attempt_timeline, pace_chart
 from backfilld.api.page.rendering import query_fields, render, render_part
 from backfilld.api.routes import backfills
 from backfilld.api.schemas import requests, responses
@@ -29,7 +29,7 @@ class Charts:
 
     timeline: Sequence[attempt_timeline.Cluster]
     earlier: bool
-    pace: Sequence[pace.PaceChart]
+    pace: Sequence[pace_chart.PaceChart]
 
 
 def backfill(service: DaemonService, id: str) -> Response:  # noqa: A002 - the API's name for it
@@ -65,7 +65,7 @@ def _charts(service: DaemonService, shown: responses.Backfill) -> Charts:
     return Charts(
         timeline=attempt_timeline.draw(attempts, service.context.now()),
         earlier=len(rows) > MAX_ATTEMPTS,
-        pace=pace.draw(ended, _live(shown)),
+        pace=pace_chart.draw(ended, _live(shown)),
     )
 
 
