@@ -20,8 +20,8 @@ from backfilld.api.cli.output import animated, console, print_json_line, sanitiz
 from backfilld.api.cli.progress_view import Failure, FailureTracker, Snapshot, take_snapshot
 
 POLL_SECONDS = 0.5
-POLL_SHARE = 5
-"""The pause between two polls is at least this many times as long as a poll: that of many dates costs."""
+PAUSE_FACTOR = 5
+"""A pause is at least this many times as long as the poll before it: polls of many dates are expensive."""
 LINE_SECONDS = 10.0
 """Between two plain lines about the progress; failures and holds are printed at once."""
 RECONNECT_SECONDS = 2.0
@@ -78,7 +78,7 @@ def follow(
         if last:
             return view
         now = time.monotonic()
-        pause = max(POLL_SECONDS, POLL_SHARE * (now - started))
+        pause = max(POLL_SECONDS, PAUSE_FACTOR * (now - started))
         time.sleep(min(pause, max(deadline - now, 0.0)))
 
 
@@ -164,7 +164,7 @@ class PlainLines(OutageLines):
         """Print new holds at once; the progress every `LINE_SECONDS`, and at the end."""
         super().show_snapshot(view, last=last)
         holds = {
-            f"held: {dashboard.hold_reason(hold)} → {dashboard.release_command(hold)}"
+            f"held: {dashboard.hold_text(hold)} → {dashboard.release_command(hold)}"
             for hold in view.progress["holds"]
         }
         for hold in sorted(holds - self._holds):
