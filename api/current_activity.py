@@ -14,7 +14,7 @@ from backfilld.state.records import AttemptRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store import dates, holds, state_counts
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.date_scope import EVERYTHING, DateScope
+from backfilld.state.store.date_scope import ALL_DATES, DateScope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ def last_line(service: DaemonService, attempt: AttemptRow) -> str:
     return job_log.last_line(executor.log(attempt.id)) if executor else ""
 
 
-def waits(tx: Transaction, context: EngineContext, scope: DateScope = EVERYTHING) -> list[WaitGroup]:
+def waits(tx: Transaction, context: EngineContext, scope: DateScope = ALL_DATES) -> list[WaitGroup]:
     """Live dates of a scope grouped by wait reason, largest group first."""
     counts: dict[str, int] = {}
     for count in state_counts.dates(tx, scope):

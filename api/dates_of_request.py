@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from backfilld.api.problems import BadInput
-from backfilld.api.schemas.requests import Scope
+from backfilld.api.schemas.requests import DateScopeQuery
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.store import backfills
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.date_scope import DateScope
 
 
-def date_scope(tx: Transaction, pipeline: Pipeline, query: Scope) -> DateScope:
+def date_scope(tx: Transaction, pipeline: Pipeline, query: DateScopeQuery) -> DateScope:
     """The scope of a query.
 
     Raises:

@@ -183,19 +183,7 @@ def transition(row: TransitionRow) -> responses.Transition:
 
 def holds(rows: Sequence[HoldRow | DerivedHold]) -> list[responses.Hold]:
     """Holds that were placed, and those that follow from the pipeline file."""
-    return [
-        responses.Hold(
-            kind=row.kind,  # type: ignore[arg-type]  # the database and the type of a derived hold allow no other
-            key=row.key,
-            reason=row.reason,
-            actor=row.actor,
-            since=row.since,
-            until=row.until,
-            text=row.text,
-            derived=isinstance(row, DerivedHold),
-        )
-        for row in rows
-    ]
+    return [responses.Hold.model_validate(row) for row in rows]
 
 
 def progress(report: Progress, pipeline: Pipeline) -> responses.Progress:

@@ -8,7 +8,7 @@ turn on its misbehaviour. Nothing here imports the daemon.
 * `command_line`: the date options of each job, which differ
 * `lake`: partitions, the game schedule and the run history
 * `bigquery_copy`: copies the output of jobs to a BigQuery emulator
-* `script`, `job`: run a job; `jobs/` has the fourteen command lines
+* `job_command_line`, `job`: parse the command line of a job, and run it; `jobs/` has the fourteen of them
 * `misbehaviour`: switches the misbehaviour of a job on
 * `faults`: the three faults that `backfilld demo` shows
 * `run_log`: start and end of every job, for tests

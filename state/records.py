@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.rules.verdict import Verdict
@@ -297,6 +297,8 @@ class HoldRow:
     until: float | None
     absolute: bool = False
     """Whether `until` is a time of the calendar, such as midnight."""
+    derived: ClassVar[bool] = False
+    """Whether it follows from the pipeline file, as closed windows and full pools do."""
 
     @property
     def text(self) -> str:

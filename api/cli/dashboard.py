@@ -84,7 +84,7 @@ def release_command(hold: Json) -> str:
     return f"backfilld release {hold['kind']} {hold['key']}".rstrip()
 
 
-def hold_reason(hold: Json) -> str:
+def hold_text(hold: Json) -> str:
     """What is held, by whom and why."""
     return sanitize_line(hold["text"])
 
@@ -195,7 +195,7 @@ def _details(view: Snapshot) -> Iterator[tuple[str, Text]]:
         many = Text(f"{wait['dates']:>5} ", style="yellow")
         yield "waiting", Text.assemble(many, words, no_wrap=True, overflow="ellipsis")
     for hold in progress["holds"]:
-        yield "held", Text(hold_reason(hold), style="red", overflow="fold")
+        yield "held", Text(hold_text(hold), style="red", overflow="fold")
         yield "held", Text(f"→ {release_command(hold)}", style="dim")
     for mark in ("regressed", "stale"):
         if progress[mark]:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from backfilld.api.cli.client import ApiError, Client, Json
 from backfilld.api.cli.output import console, counts
-from backfilld.api.cli.progress_view import Failure, FailureTracker, Scope, Snapshot
+from backfilld.api.cli.progress_view import ALL_DATES, Failure, FailureTracker, Snapshot, WatchScope
 from backfilld.api.cli.watch_view import Display, display, follow
 from backfilld.api.formatting import format_attempt_result
 from backfilld.demo import faults
@@ -47,16 +47,16 @@ class Operator:
 
 def walk_through(client: Client, lake: Path, backfill: int) -> None:
     """Follow the backfill to its end, then rerun its last date, whose job writes nothing at first."""
-    failures = FailureTracker(client)
+    failures = FailureTracker(client, WatchScope(backfill=backfill))
     with display() as shown:
         operator = Operator(client, shown)
-        scope = Scope(backfill=backfill)
-        view = follow(client, failures, operator, scope=scope)
+        view = follow(client, failures, operator)
         if view.backfill is not None and view.backfill["status"] == "stuck":
-            follow(client, failures, operator, scope=scope)  # the accepted date has continued
+            follow(client, failures, operator)  # the accepted date has continued
         UNTOUCHED.switch_on(lake)
         _say(f"backfilld retry {UNTOUCHED.date} --force")
         client.post(f"/v1/dates/{UNTOUCHED.date}/retry", {"force": True})
+        failures.scope = ALL_DATES
         follow(client, failures, operator)
 
 

@@ -20,7 +20,7 @@ _RECENT = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
+class WatchScope:
     """What is followed: a backfill, a season, or everything."""
 
     backfill: int | None = None
@@ -32,7 +32,7 @@ class Scope:
         return {"backfill": self.backfill, "season": self.season}
 
 
-EVERYTHING = Scope()
+ALL_DATES = WatchScope()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class Snapshot:
         return not dates["live"] and not dates["failed"]
 
 
-def take_snapshot(client: Client, scope: Scope = EVERYTHING) -> Snapshot:
+def take_snapshot(client: Client, scope: WatchScope = ALL_DATES) -> Snapshot:
     """Read the progress from the daemon, for the dates of a scope alone.
 
     Raises:
@@ -99,24 +99,21 @@ class Failure:
 
 
 class FailureTracker:
-    """Yields each failure once. Failures from before its creation are not yielded."""
+    """Yields each failure of a scope once. Failures from before its creation are not yielded."""
 
-    def __init__(self, client: Client, scope: Scope = EVERYTHING) -> None:
+    def __init__(self, client: Client, scope: WatchScope = ALL_DATES) -> None:
+        self.scope = scope
+        """Can be changed: a backfill has no number before it is requested."""
         self._client = client
-        self._scope = scope
         self._dates: set[str] = set()
         self._attempts: set[int] = set()
         self._failed_dates = -1
         self._running: list[int] = [-1]
         list(self.new_failures(client.get("/v1/progress", **scope.query)))
 
-    def narrow(self, scope: Scope) -> None:
-        """Yield only failures of a scope from now on."""
-        self._scope = scope
-
     def failed_dates(self) -> Iterator[Failure]:
         """The dates that are failed now."""
-        for row in self._client.all("/v1/dates", state="failed", **self._scope.query):
+        for row in self._client.all("/v1/dates", state="failed", **self.scope.query):
             yield date_failure(row)
 
     def new_failures(self, progress: Json) -> Iterator[Failure]:
@@ -130,7 +127,7 @@ class FailureTracker:
             self._failed_dates = progress["dates"]["failed"]
 
     def _new_attempts(self) -> Iterator[Failure]:
-        failed = self._client.get("/v1/attempts", failed="true", limit=_RECENT, **self._scope.query)["items"]
+        failed = self._client.get("/v1/attempts", failed="true", limit=_RECENT, **self.scope.query)["items"]
         new = [attempt for attempt in reversed(failed) if attempt["id"] not in self._attempts]
         self._attempts.update(attempt["id"] for attempt in new)
         yield from map(attempt_failure, new)

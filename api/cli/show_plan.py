@@ -101,7 +101,7 @@ def comparison_lines(comparison: Comparison) -> Iterator[Text]:
 
 
 def _starting_points(starts: StartingPoints) -> Iterator[Text]:
-    """Where to start, a column for each way, then what each proves and what the window needs."""
+    """Where to start, a column for each option, then what each proves and what the window needs."""
     options = starts.options
     rows = [
         ["where to start", *(one.start for one in options)],
@@ -118,14 +118,14 @@ def _starting_points(starts: StartingPoints) -> Iterator[Text]:
         f"  test window: {starts.window_start}..{starts.window_end}; --window START END states another"
     )
     for need in starts.needs:
-        lacking = f", of which {len(need.missing)} are missing" if need.missing else ", all present"
+        missing = f", of which {len(need.missing)} are missing" if need.missing else ", all present"
         span = f"{need.dates[0]}..{need.dates[-1]}"
-        yield Text(f"  it needs {need.processor} of {span}: {pluralize(len(need.dates), 'date')}{lacking}")
+        yield Text(f"  it needs {need.processor} of {span}: {pluralize(len(need.dates), 'date')}{missing}")
     if not starts.needs:
         yield Text("  it needs no earlier date")
     if starts.before_range:
         ranges = format_date_ranges(starts.before_range)
-        yield Text(f"  it needs dates before the range, which no way runs: {ranges}", style="red")
+        yield Text(f"  it needs dates before the range, which no option runs: {ranges}", style="red")
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> Iterator[Text]:

@@ -17,18 +17,11 @@ from rich.text import Text
 from backfilld.api.cli import dashboard
 from backfilld.api.cli.client import ApiError, Client, Json
 from backfilld.api.cli.output import animated, console, print_json_line, sanitize_line
-from backfilld.api.cli.progress_view import (
-    EVERYTHING,
-    Failure,
-    FailureTracker,
-    Scope,
-    Snapshot,
-    take_snapshot,
-)
+from backfilld.api.cli.progress_view import Failure, FailureTracker, Snapshot, take_snapshot
 
 POLL_SECONDS = 0.5
-POLL_SHARE = 5
-"""The pause between two polls is at least this many times as long as a poll: that of many dates costs."""
+PAUSE_FACTOR = 5
+"""A pause is at least this many times as long as the poll before it: polls of many dates are expensive."""
 LINE_SECONDS = 10.0
 """Between two plain lines about the progress; failures and holds are printed at once."""
 RECONNECT_SECONDS = 2.0
@@ -55,11 +48,10 @@ def follow(
     failures: FailureTracker,
     display: Display,
     *,
-    scope: Scope = EVERYTHING,
     to_end: bool = True,
     timeout: float = math.inf,
 ) -> Snapshot:
-    """Show a backfill, a season, or everything, until it has ended or stays where it is.
+    """Show the scope of `failures`, such as a backfill, until it has ended or stays where it is.
 
     It returns the last snapshot. After `timeout` seconds that is the one of that moment. While a daemon is
     being restarted, it waits for the daemon.
@@ -71,7 +63,7 @@ def follow(
     while True:
         started = time.monotonic()
         try:
-            view = take_snapshot(client, scope)
+            view = take_snapshot(client, failures.scope)
             for failure in failures.new_failures(view.progress):
                 display.show_failure(failure, view)
         except ApiError as error:
@@ -86,7 +78,7 @@ def follow(
         if last:
             return view
         now = time.monotonic()
-        pause = max(POLL_SECONDS, POLL_SHARE * (now - started))
+        pause = max(POLL_SECONDS, PAUSE_FACTOR * (now - started))
         time.sleep(min(pause, max(deadline - now, 0.0)))
 
 
@@ -137,49 +129,55 @@ class LivePicture:
         self._live.update(Text(f"{error}; trying again", style="red"), refresh=True)
 
 
-class PlainLines:
-    """Lines with a time: each failure and hold at once, the progress from time to time if it changed."""
+class OutageLines:
+    """The part that all displays of lines share: each outage of the daemon once, on stderr."""
 
-    def __init__(self, echo: Callable[[str], None] = click.echo) -> None:
-        self._echo = echo
-        self._progress = ""
-        self._progress_at = float("-inf")
-        self._holds: set[str] = set()
+    def __init__(self) -> None:
         self._available = True
-
-    def show_failure(self, failure: Failure, view: Snapshot) -> None:
-        """Print it at once."""
-        reason = f": {failure.reason}" if failure.reason else ""
-        head = f"{failure.symbol} {failure.subject} {failure.result}{reason}"
-        self._print(view.at, f"{head} → {failure.command}")
 
     def show_snapshot(self, view: Snapshot, *, last: bool) -> None:
-        """Print new holds at once; the progress every `LINE_SECONDS`, and at the end."""
+        """Print nothing. The daemon answers, so the next outage is a new one."""
         self._available = True
-        holds = {
-            f"held: {dashboard.hold_reason(hold)} → {dashboard.release_command(hold)}"
-            for hold in view.progress["holds"]
-        }
-        for hold in sorted(holds - self._holds):
-            self._print(view.at, hold)
-        self._holds = holds
-        if last or time.monotonic() - self._progress_at >= LINE_SECONDS:
-            progress = _progress_line(view)
-            if progress != self._progress:
-                self._print(view.at, progress)
-            self._progress, self._progress_at = progress, time.monotonic()
 
     def show_unavailable(self, error: ApiError) -> None:
-        """Print it once on stderr."""
+        """Print the first error of an outage."""
         if self._available:
             click.echo(f"{error}; trying again", err=True)
         self._available = False
 
-    def _print(self, at: dt.datetime, text: str) -> None:
-        self._echo(f"{at.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ} {sanitize_line(text)}")
+
+class PlainLines(OutageLines):
+    """Lines with a time: each failure and hold at once, the progress from time to time if it changed."""
+
+    def __init__(self, echo: Callable[[str], None] = click.echo) -> None:
+        super().__init__()
+        self._echo = echo
+        self._progress = ""
+        self._progress_at = float("-inf")
+        self._holds: set[str] = set()
+
+    def show_failure(self, failure: Failure, view: Snapshot) -> None:
+        """Print it at once."""
+        self._echo(_failure_line(failure, view.at))
+
+    def show_snapshot(self, view: Snapshot, *, last: bool) -> None:
+        """Print new holds at once; the progress every `LINE_SECONDS`, and at the end."""
+        super().show_snapshot(view, last=last)
+        holds = {
+            f"held: {dashboard.hold_text(hold)} → {dashboard.release_command(hold)}"
+            for hold in view.progress["holds"]
+        }
+        for hold in sorted(holds - self._holds):
+            self._echo(_line(view.at, hold))
+        self._holds = holds
+        if last or time.monotonic() - self._progress_at >= LINE_SECONDS:
+            progress = _progress_line(view)
+            if progress != self._progress:
+                self._echo(_line(view.at, progress))
+            self._progress, self._progress_at = progress, time.monotonic()
 
 
-class FailureLines(PlainLines):
+class FailureLines(OutageLines):
     """Each failure on a line of its own, as text with the time or as JSON, and nothing else."""
 
     def __init__(self, *, as_json: bool) -> None:
@@ -191,17 +189,14 @@ class FailureLines(PlainLines):
         if self._as_json:
             print_json_line(failure.document)
         else:
-            super().show_failure(failure, view)
-
-    def show_snapshot(self, view: Snapshot, *, last: bool) -> None:
-        """Print nothing."""
-        self._available = True
+            click.echo(_failure_line(failure, view.at))
 
 
-class JsonLines:
+class JsonLines(OutageLines):
     """A JSON document on a line of its own, from time to time and at the end."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._printed_at = float("-inf")
 
     def show_failure(self, failure: Failure, view: Snapshot) -> None:
@@ -209,13 +204,20 @@ class JsonLines:
 
     def show_snapshot(self, view: Snapshot, *, last: bool) -> None:
         """Print the whole snapshot."""
+        super().show_snapshot(view, last=last)
         if last or time.monotonic() - self._printed_at >= LINE_SECONDS:
             print_json_line(view.document)
             self._printed_at = time.monotonic()
 
-    def show_unavailable(self, error: ApiError) -> None:
-        """Print it on stderr, apart from the JSON."""
-        click.echo(f"{error}; trying again", err=True)
+
+def _line(at: dt.datetime, text: str) -> str:
+    return f"{at.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ} {sanitize_line(text)}"
+
+
+def _failure_line(failure: Failure, at: dt.datetime) -> str:
+    reason = f": {failure.reason}" if failure.reason else ""
+    head = f"{failure.symbol} {failure.subject} {failure.result}{reason}"
+    return _line(at, f"{head} → {failure.command}")
 
 
 def _progress_line(view: Snapshot) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backfilld.api.page import filters, time_axis
-from backfilld.api.page.time_axis import UNITS, Axis
+from backfilld.api.page.time_axis import UNITS, Axis, Interval
 from backfilld.api.schemas.responses import Attempt
 
 HEIGHT = 12
@@ -60,14 +60,14 @@ def draw(attempts: Sequence[Attempt], now: float) -> list[Cluster]:
 
 
 def _lane(name: str, attempts: Sequence[Attempt], ends: Mapping[int, float], axis: Axis) -> Lane:
-    spans: dict[tuple[bool, str], list[tuple[int, int]]] = defaultdict(list)
+    spans: dict[tuple[bool, str], list[Interval]] = defaultdict(list)
     for attempt in attempts:
         start = min(axis.position(attempt.started_at), UNITS - SHORTEST)
         end = max(axis.position(ends[attempt.id]), start + SHORTEST)
         spans[not _is_satisfied(attempt), filters.attempt_class(attempt)].append((start, end))
     return Lane(
         name=name,
-        bars={name: _path(group, 0 if bad else _INSET) for (bad, name), group in sorted(spans.items())},
+        bars={style: _path(group, 0 if bad else _INSET) for (bad, style), group in sorted(spans.items())},
         summary=summarize(attempts),
     )
 
@@ -85,13 +85,9 @@ def _is_satisfied(attempt: Attempt) -> bool:
     return attempt.verdict is not None and attempt.verdict.satisfied
 
 
-def _path(spans: Iterable[tuple[int, int]], inset: int) -> str:
-    """One path for all bars of a kind; bars that overlap are drawn once."""
-    bars: list[tuple[int, int]] = []
-    for start, end in spans:
-        if bars and start <= bars[-1][1]:
-            bars[-1] = (bars[-1][0], max(bars[-1][1], end))
-        else:
-            bars.append((start, end))
+def _path(spans: Sequence[Interval], inset: int) -> str:
+    """One path for all bars of a class; bars that overlap are drawn once."""
     height = HEIGHT - 2 * inset
-    return "".join(f"M{start} {inset}h{end - start}v{height}h{start - end}z" for start, end in bars)
+    return "".join(
+        f"M{start} {inset}h{end - start}v{height}h{start - end}z" for start, end in time_axis.merged(spans)
+    )

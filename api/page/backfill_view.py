@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flask import Response, render_template, request
+from flask import Response, request
 
 from backfilld.api import serializers
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint_definition import parse
-from backfilld.api.page import attempt_timeline, pace
-from backfilld.api.page.rendering import query_fields, render
+from backfilld.api.page import attempt_timeline, pace_chart
+from backfilld.api.page.rendering import query_fields, render, render_part
 from backfilld.api.routes import backfills
 from backfilld.api.schemas import requests, responses
 from backfilld.state.rules.machine import FINAL
@@ -29,7 +29,7 @@ class Charts:
 
     timeline: Sequence[attempt_timeline.Cluster]
     earlier: bool
-    pace: Sequence[pace.PaceChart]
+    pace: Sequence[pace_chart.PaceChart]
 
 
 def backfill(service: DaemonService, id: str) -> Response:  # noqa: A002 - the API's name for it
@@ -38,7 +38,8 @@ def backfill(service: DaemonService, id: str) -> Response:  # noqa: A002 - the A
     shown = backfills.get_backfill(service, path=path)
     part = request.args.get("part")
     if part == "charts":
-        return _charts_part(service, shown)
+        version = _version(service, shown)
+        return render_part("backfill_charts", version, lambda: {"charts": _charts(service, shown)})
     query = parse(requests.BackfillDatesPage, {"limit": "200", **query_fields("cursor")})
     return render(
         "backfill",
@@ -48,21 +49,12 @@ def backfill(service: DaemonService, id: str) -> Response:  # noqa: A002 - the A
     )
 
 
-def _charts_part(service: DaemonService, shown: responses.Backfill) -> Response:
-    version = _version(shown, service.context.now())
-    if request.if_none_match.contains_weak(version):
-        response = Response(status=304)
-    else:
-        response = Response(render_template("parts/backfill_charts.html", charts=_charts(service, shown)))
-    response.set_etag(version)
-    return response
-
-
-def _version(shown: responses.Backfill, now: float) -> str:
+def _version(service: DaemonService, shown: responses.Backfill) -> str:
     """A word that differs whenever the charts do, and every `REDRAWN_EVERY` seconds of a live backfill."""
     if _live(shown) or shown.running_attempts:
-        return f"live-{now // REDRAWN_EVERY:.0f}"
-    return "-".join(f"{outcome}-{n}" for outcome, n in shown.outcomes.items()) or "empty"
+        return f"live-{service.context.now() // REDRAWN_EVERY:.0f}"
+    with service.context.db.read() as tx:
+        return reporting.ends_version(tx, shown.id)
 
 
 def _charts(service: DaemonService, shown: responses.Backfill) -> Charts:
@@ -73,7 +65,7 @@ def _charts(service: DaemonService, shown: responses.Backfill) -> Charts:
     return Charts(
         timeline=attempt_timeline.draw(attempts, service.context.now()),
         earlier=len(rows) > MAX_ATTEMPTS,
-        pace=pace.draw(ended, _live(shown)),
+        pace=pace_chart.draw(ended, _live(shown)),
     )
 
 

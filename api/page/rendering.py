@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Response, render_template, request
@@ -12,6 +13,16 @@ def render(name: str, **context: Any) -> Response:
     folder = "parts/" if request.args.get("part") else ""
     response = Response(render_template(f"{folder}{name}.html", **context))
     response.add_etag()
+    return response
+
+
+def render_part(name: str, version: str, context: Callable[[], Mapping[str, Any]]) -> Response:
+    """A part of a page at a version; 304, and not drawn, if the script has that version already."""
+    if request.if_none_match.contains_weak(version):
+        response = Response(status=304)
+    else:
+        response = Response(render_template(f"parts/{name}.html", **context()))
+    response.set_etag(version)
     return response
 
 

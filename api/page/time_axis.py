@@ -26,7 +26,7 @@ STEPS = (
 """Seconds between two ticks."""
 
 Interval = tuple[float, float]
-"""Start and end, in epoch seconds."""
+"""Start and end: in epoch seconds, or as positions on an axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,10 @@ class Axis:
 def axes(intervals: Sequence[Interval]) -> list[Axis]:
     """One axis per cluster of activity, oldest first, at most `MOST_AXES`.
 
-    A gap breaks the axis if it is longer than all activity together, and than `SHORTEST_GAP`. Where too many
-    gaps are, the longest ones count.
+    A gap breaks the axis if it is longer than all activity together, and than `SHORTEST_GAP`. Of too many gaps,
+    only the longest break it.
     """
-    busy = _merged(intervals)
+    busy = merged(intervals)
     shortest = max(SHORTEST_GAP, sum(end - start for start, end in busy))
     gaps = [
         (after[0] - before[1], number)
@@ -77,12 +77,12 @@ def axes(intervals: Sequence[Interval]) -> list[Axis]:
     return [Axis(busy[first][0], busy[last - 1][1]) for first, last in pairwise(edges) if first < last]
 
 
-def _merged(intervals: Sequence[Interval]) -> list[Interval]:
-    """The same time as intervals that do not overlap, oldest first."""
-    merged: list[Interval] = []
+def merged(intervals: Sequence[Interval]) -> list[Interval]:
+    """The same intervals, oldest first, those that overlap or touch as one."""
+    joined: list[Interval] = []
     for start, end in sorted(intervals):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
         else:
-            merged.append((start, end))
-    return merged
+            joined.append((start, end))
+    return joined

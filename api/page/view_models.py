@@ -18,7 +18,6 @@ from backfilld.daemon.reports.plan.models import Step
 from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.store import attempts, reporting
-from backfilld.state.store.database import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +31,8 @@ class PlannedJobs:
 
 @dataclass(frozen=True, slots=True)
 class CalendarImage:
-    """The calendar grid at `version`."""
+    """The calendar grid."""
 
-    version: str
     rows: Sequence[calendar_grid.Row]
 
     @property
@@ -46,22 +44,17 @@ class CalendarImage:
 def calendar_image_version(service: DaemonService) -> str:
     """Changes whenever the image does: a date changed its state, a job started or ended."""
     with service.context.db.read() as tx:
-        return _version(tx, [row.id for row in attempts.running(tx)])
+        running = [str(row.id) for row in attempts.running(tx)]
+        return "-".join([reporting.calendar_version(tx), *running])
 
 
 def calendar_image(service: DaemonService, styles: DateStyles) -> CalendarImage:
     """The calendar grid of all dates."""
     with service.context.db.read() as tx:
-        running_ids = [row.id for row in attempts.running(tx)]
-        version = _version(tx, running_ids)
         cells = reporting.calendar(tx)
-        covered = attempts.covered(tx, running_ids)
+        covered = attempts.covered(tx, [row.id for row in attempts.running(tx)])
     running = {date for dates in covered.values() for date in dates}
-    return CalendarImage(version, calendar_grid.rows(cells, service.pipeline.seasons, styles, running))
-
-
-def _version(tx: Transaction, running_ids: Sequence[int]) -> str:
-    return "-".join((reporting.calendar_version(tx), *map(str, running_ids)))
+    return CalendarImage(calendar_grid.rows(cells, service.pipeline.seasons, styles, running))
 
 
 def passed_states(date: DateDetail) -> set[str]:

@@ -30,7 +30,7 @@ from backfilld.api.page import (
     view_models,
 )
 from backfilld.api.page.date_styles import DateStyles
-from backfilld.api.page.rendering import query_fields, render
+from backfilld.api.page.rendering import query_fields, render, render_part
 from backfilld.api.routes import backfills, dates, reports
 from backfilld.api.schemas import requests
 from backfilld.api.schemas.fields import whole_number
@@ -94,7 +94,8 @@ def overview(service: DaemonService, styles: DateStyles) -> AnyResponse:
     """The overview. The calendar is a part of its own, rendered only when it changes."""
     part = request.args.get("part")
     if part == "calendar":
-        return _calendar(service, styles)
+        version = view_models.calendar_image_version(service)
+        return render_part("calendar", version, lambda: {"grid": view_models.calendar_image(service, styles)})
     with service.context.db.read() as tx:
         report, waits = progress(tx, service.context), current_activity.waits(tx, service.context)
     jobs = [job.attempt for job in report.running[:MAX_JOBS]]
@@ -108,18 +109,6 @@ def overview(service: DaemonService, styles: DateStyles) -> AnyResponse:
         waits=waits,
         failed=dates.list_dates(service, query=parse(requests.DatesPage, FAILED_DATES)).items,
     )
-
-
-def _calendar(service: DaemonService, styles: DateStyles) -> Response:
-    version = view_models.calendar_image_version(service)
-    if request.if_none_match.contains_weak(version):
-        unchanged = Response(status=304)
-        unchanged.set_etag(version)
-        return unchanged
-    grid = view_models.calendar_image(service, styles)
-    response = Response(render_template("parts/calendar.html", grid=grid))
-    response.set_etag(grid.version)
-    return response
 
 
 def date(service: DaemonService, date: str) -> AnyResponse:

@@ -10,6 +10,7 @@ from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint_definition import MEDIA_TYPE, Router
 from backfilld.api.metrics import OPENMETRICS
 from backfilld.api.schemas import requests
+from backfilld.state.records import HoldRow
 from backfilld.state.store import holds
 
 section = Router("probes", "Health, metrics and this document")
@@ -36,8 +37,7 @@ def readyz(service: DaemonService, *, query: requests.Verbose) -> Response:
     """Whether the daemon accepts requests and works on them. Holds are listed but do not make it unready."""
     with service.context.db.read() as tx:
         rows = holds.all_holds(tx)
-    keys = {hold: hold.key if hold.kind != holds.EVERYTHING else "" for hold in rows}
-    notes = {f"hold {hold.kind} {key}".strip(): hold.text for hold, key in keys.items()}
+    notes = {_title(hold): hold.text for hold in rows}
     notes.update(current_app.extensions[HEALTH_NOTES]())
     return _health(service.health(), notes, verbose=query.verbose)
 
@@ -53,6 +53,12 @@ def get_metrics(service: DaemonService) -> Response:
 def get_openapi(service: DaemonService) -> Response:
     """This document."""
     return jsonify(current_app.extensions[DOCUMENT]())
+
+
+def _title(hold: HoldRow) -> str:
+    """`hold processor odds`, `hold warehouse`, `hold all`: the key of a global pause repeats its kind."""
+    key = hold.key if hold.kind != holds.EVERYTHING else ""
+    return f"hold {hold.kind} {key}".strip()
 
 
 def _health(checks: Mapping[str, str], notes: Mapping[str, str], *, verbose: bool) -> Response:

@@ -15,8 +15,8 @@ from backfilld.state.rules.gates import WaitReason
 section = Router("status", "Progress, activity and the pipeline")
 
 
-@section.get("/v1/progress", responses.Progress, query=requests.Scope)
-def get_progress(service: DaemonService, *, query: requests.Scope) -> responses.Progress:
+@section.get("/v1/progress", responses.Progress, query=requests.DateScopeQuery)
+def get_progress(service: DaemonService, *, query: requests.DateScopeQuery) -> responses.Progress:
     """Counts, rate and ETA, with what the ETA is based on; each requested date counts once.
 
     With `backfill` or `season` they are those of its dates alone; holds and budgets are always those of all.
@@ -26,8 +26,8 @@ def get_progress(service: DaemonService, *, query: requests.Scope) -> responses.
         return serializers.progress(progress(tx, service.context, scope), service.pipeline)
 
 
-@section.get("/v1/activity", Activity, query=requests.Scope)
-def get_activity(service: DaemonService, *, query: requests.Scope) -> Activity:
+@section.get("/v1/activity", Activity, query=requests.DateScopeQuery)
+def get_activity(service: DaemonService, *, query: requests.DateScopeQuery) -> Activity:
     """Running jobs with the last line of their output, and the reasons why dates wait."""
     with service.context.db.read() as tx:
         scope = date_scope(tx, service.pipeline, query)

@@ -14,7 +14,7 @@ from backfilld.daemon.reports.plan.models import (
     Coverage,
     PhasePlan,
     PlannedWaiver,
-    WindowNeed,
+    StartingPoints,
 )
 from backfilld.state.records import Sources
 
@@ -78,29 +78,6 @@ class PlanOption(PlanResult):
     """The result of running all, only critical, or no sources."""
 
     steps: Annotated[int, BeforeValidator(len)]
-
-
-class StartingPoint(ReportModel):
-    """One way to start: what it runs, how long it takes, what it costs, and what it proves."""
-
-    start: str
-    dates: int = Field(description="on how many dates a job runs")
-    steps: int
-    seconds: float
-    unknown_steps: int
-    cost: Cost
-    done_dates: int
-    proves: str
-
-
-class StartingPoints(ReportModel):
-    """The whole range in order, a test window alone, and the window first, with what the window needs."""
-
-    window_start: dt.date
-    window_end: dt.date
-    needs: list[WindowNeed]
-    before_range: list[dt.date] = Field(description="missing dates that it needs and no option runs")
-    options: list[StartingPoint]
 
 
 class Comparison(ReportModel):

@@ -117,7 +117,7 @@ class BackfillDatesPage(Page):
     cursor: DateCursor | None = None
 
 
-class Scope(StrictModel):
+class DateScopeQuery(StrictModel):
     """Which dates: those that a backfill has enqueued or joined, those of a season, or all.
 
     A season is named as in the pipeline file, or by its years: `2021-22`, `2021`.
@@ -127,7 +127,7 @@ class Scope(StrictModel):
     season: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
 
-class DatesPage(Page, Scope):
+class DatesPage(Page, DateScopeQuery):
     """A page of dates, oldest first; `state`, `outcome`, `verdict`: one value or a comma-separated list.
 
     `processor` with `verdict`: the processor that has it; alone: the one that is not satisfied. `reason` is a
@@ -197,7 +197,7 @@ class ComparisonRange(Range):
         return self
 
 
-class AttemptsPage(Page, Scope):
+class AttemptsPage(Page, DateScopeQuery):
     """A page of attempts, newest first; `status` and `verdict` are one value or a comma-separated list.
 
     `failed`: attempts that neither exited with code 0 nor were cancelled, and those whose output was not

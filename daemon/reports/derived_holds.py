@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.free_slots import in_pool
@@ -22,7 +23,7 @@ _NAMED = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DerivedHold:
-    """A closed window or a full pool: the fields of a hold. Times are epoch seconds."""
+    """A closed window or a full pool: the fields of a `HoldRow`. Times are epoch seconds."""
 
     kind: str
     key: str
@@ -30,11 +31,8 @@ class DerivedHold:
     since: float
     until: float | None
     """When the window opens; None for a pool, and for a window that never opens."""
-
-    @property
-    def actor(self) -> str:
-        """What has placed it: always the pipeline file."""
-        return "pipeline file"
+    actor: ClassVar[str] = "pipeline file"
+    derived: ClassVar[bool] = True
 
     @property
     def text(self) -> str:

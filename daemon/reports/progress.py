@@ -22,7 +22,7 @@ from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.store import attempts, holds, reporting, state_counts
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.date_scope import EVERYTHING, DateScope
+from backfilld.state.store.date_scope import ALL_DATES, DateScope
 from backfilld.state.store.reporting import Pace
 from backfilld.state.store.state_counts import CheckCount, DateCount
 
@@ -118,7 +118,7 @@ class Progress:
         return satisfied / total if total else 1.0
 
 
-def progress(tx: Transaction, context: EngineContext, scope: DateScope = EVERYTHING) -> Progress:
+def progress(tx: Transaction, context: EngineContext, scope: DateScope = ALL_DATES) -> Progress:
     """Status now of the requested dates of a scope, each counted once; holds and budgets are those of all."""
     now = context.now()
     counts = state_counts.dates(tx, scope)
@@ -274,11 +274,11 @@ def _seasons(counts: Sequence[DateCount]) -> tuple[SeasonProgress, ...]:
     )
 
 
-def running(tx: Transaction, scope: DateScope = EVERYTHING) -> tuple[Running, ...]:
+def running(tx: Transaction, scope: DateScope = ALL_DATES) -> tuple[Running, ...]:
     """The running attempts that have a date of a scope, oldest first."""
     rows = attempts.running(tx)
     covered = attempts.covered(tx, [attempt.id for attempt in rows])
-    if scope != EVERYTHING:
+    if scope != ALL_DATES:
         inside = scope.among(tx, {date for dates in covered.values() for date in dates})
         rows = [attempt for attempt in rows if not inside.isdisjoint(covered[attempt.id])]
     return tuple(Running(attempt=attempt, dates=covered[attempt.id]) for attempt in rows)

@@ -15,7 +15,7 @@ from backfilld.state.records import BackfillRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store import backfills, dates, holds
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.date_scope import EVERYTHING, DateScope
+from backfilld.state.store.date_scope import ALL_DATES, DateScope
 
 STUCK = "stuck"
 _STAND_STILL = (STUCK, "paused", "stopped")
@@ -36,7 +36,7 @@ def status(tx: Transaction, context: EngineContext, row: BackfillRow) -> tuple[s
     return (STUCK, stuck_on) if stuck_on else (plain, None)
 
 
-def everything_waits(tx: Transaction, context: EngineContext, scope: DateScope = EVERYTHING) -> bool:
+def everything_waits(tx: Transaction, context: EngineContext, scope: DateScope = ALL_DATES) -> bool:
     """Whether dates are live and none moves by itself: each backfill of one is stuck, paused or stopped."""
     unended = backfills.unended(tx, scope)
     return bool(unended) and all(status(tx, context, row)[0] in _STAND_STILL for row in unended)

@@ -13,7 +13,7 @@ from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import BackfillRow
 from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import row_mappers
-from backfilld.state.store.date_scope import EVERYTHING, TAKEN, DateScope
+from backfilld.state.store.date_scope import ALL_DATES, TAKEN, DateScope
 from backfilld.state.store.schema import IS_RUNNING, IS_WANTED, attempts, backfill_dates, backfills, dates
 from backfilld.state.store.statements import execute, fetch
 
@@ -36,7 +36,7 @@ def _has_work(scope: DateScope) -> ColumnElement[bool]:
     return or_(exists().where(*wanted), exists().where(*running))
 
 
-_HAS_WORK = _has_work(EVERYTHING)
+_HAS_WORK = _has_work(ALL_DATES)
 _ENDED = backfill_dates.c.live == 0
 _FAILED_DATES = _DATES.where(
     _ENDED, backfill_dates.c.state == FAILED, backfill_dates.c.outcome != Outcome.CANCELLED.value
@@ -157,9 +157,9 @@ def waits(tx: Connection, number: int) -> set[str]:
     return set(tx.scalars(query))
 
 
-def unended(tx: Connection, scope: DateScope = EVERYTHING) -> list[BackfillRow]:
+def unended(tx: Connection, scope: DateScope = ALL_DATES) -> list[BackfillRow]:
     """The backfills that want live dates, or have running attempts, of a scope."""
-    has_work = _HAS_WORK if scope == EVERYTHING else _has_work(scope)
+    has_work = _HAS_WORK if scope == ALL_DATES else _has_work(scope)
     return [row_mappers.backfill(row) for row in tx.execute(select(backfills).where(has_work))]
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, or_, select
 
 from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store.date_scope import EVERYTHING, DateScope
+from backfilld.state.store.date_scope import ALL_DATES, DateScope
 from backfilld.state.store.schema import IS_UNSATISFIED, checks, dates
 
 
@@ -24,7 +24,7 @@ class DateFilter:
     reason: str = ""
     """A part of why the date ended or of the reason of an unsatisfied verdict, in any case of letters."""
 
-    scope: DateScope = EVERYTHING
+    scope: DateScope = ALL_DATES
 
     def conditions(self) -> Iterator[ColumnElement[bool]]:
         """The conditions on a row of `dates`."""

@@ -43,4 +43,4 @@ class DateScope:
         return of_season if self.backfill is None else of_season.where(dates.c.date.in_(of_backfill))
 
 
-EVERYTHING = DateScope()
+ALL_DATES = DateScope()

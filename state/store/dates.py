@@ -12,7 +12,7 @@ from backfilld.state.pipeline.phase import DONE, PENDING
 from backfilld.state.records import DateRow, Mark
 from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import row_mappers
-from backfilld.state.store.date_scope import EVERYTHING, DateScope
+from backfilld.state.store.date_scope import ALL_DATES, DateScope
 from backfilld.state.store.interests import wanted_dates
 from backfilld.state.store.schema import IS_REGRESSED, IS_STALE, checks, dates
 from backfilld.state.store.statements import execute, fetch, select_by_dates
@@ -149,7 +149,7 @@ def span_waiting(tx: Connection, waiting: str) -> tuple[dt.date, dt.date] | None
     return (first, last) if first is not None else None
 
 
-def waiting_for(tx: Connection, waiting: str, limit: int, scope: DateScope = EVERYTHING) -> list[DateRow]:
+def waiting_for(tx: Connection, waiting: str, limit: int, scope: DateScope = ALL_DATES) -> list[DateRow]:
     """Up to `limit` live dates of a scope that wait for one thing, oldest first."""
     query = select(dates).where(_WAITS, scope.contains(dates.c.date)).order_by(dates.c.date).limit(limit)
     return [row_mappers.date(row) for row in tx.execute(query, {"_waiting": waiting})]

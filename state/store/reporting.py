@@ -15,7 +15,7 @@ from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
 from backfilld.state.store.attempt_verdicts import UNSATISFIED, followed_by, has_reason
 from backfilld.state.store.attempts import running
-from backfilld.state.store.date_scope import EVERYTHING, DateScope
+from backfilld.state.store.date_scope import ALL_DATES, DateScope
 from backfilld.state.store.dates import matching
 from backfilld.state.store.schema import (
     ENDED_WELL,
@@ -52,7 +52,7 @@ class Cell(NamedTuple):
     outcome: str
 
 
-def pace(tx: Connection, since: float, sample: int, scope: DateScope = EVERYTHING) -> Pace:
+def pace(tx: Connection, since: float, sample: int, scope: DateScope = ALL_DATES) -> Pace:
     """How dates have ended after `since`, by the latest `sample` of them; the cost does not grow beyond that.
 
     Dates on which nothing was expected, and cancelled ones, ended without their work and do not count.
@@ -85,6 +85,14 @@ def ends_of_backfill(tx: Connection, backfill_id: int) -> list[float]:
     return list(tx.scalars(query.where(*here).order_by(transitions.c.at)))
 
 
+def ends_version(tx: Connection, backfill_id: int) -> str:
+    """A word that differs whenever a date of a backfill has ended, also where it had ended so before."""
+    versions = backfill_dates.c.ended_version
+    query = select(func.count(versions), func.sum(versions))
+    ended, moves = tx.execute(query.where(backfill_dates.c.backfill_id == backfill_id)).one()
+    return f"{ended}-{moves or 0}"
+
+
 def attempts_of_backfill(tx: Connection, backfill_id: int, limit: int) -> list[AttemptRow]:
     """Up to `limit` of the latest attempts that count for a backfill, newest first."""
     query = select(attempts).where(attempts.c.backfill_id == backfill_id)
@@ -93,7 +101,7 @@ def attempts_of_backfill(tx: Connection, backfill_id: int, limit: int) -> list[A
 
 def covers(scope: DateScope) -> ColumnElement[bool]:
     """The condition that an attempt has a date of a scope."""
-    if scope == EVERYTHING:
+    if scope == ALL_DATES:
         return true()
     ids = select(attempt_dates.c.attempt_id).where(scope.contains(attempt_dates.c.date))
     return attempts.c.id.in_(ids)
@@ -113,7 +121,7 @@ def number_of_dates(
     return int(tx.execute(query).scalar_one())
 
 
-def last_progress(tx: Connection, scope: DateScope = EVERYTHING, sample: int = 1000) -> float | None:
+def last_progress(tx: Connection, scope: DateScope = ALL_DATES, sample: int = 1000) -> float | None:
     """When a date, or an attempt with code 0 among the latest `sample`, ended last; None without any."""
     latest = (
         select(attempts.c.ended_at, attempts.c.exit_code)
@@ -139,7 +147,7 @@ class AttemptFilter:
     verdicts: Collection[Verdict] = ()
     reason: str = ""
     """A part of how the job ended or of what its verdict rests on, in any case of letters."""
-    scope: DateScope = EVERYTHING
+    scope: DateScope = ALL_DATES
 
     def conditions(self) -> Iterator[ColumnElement[bool]]:
         """The conditions on a row of `attempts`."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, and_, case, func, not_, select, true
 
 from backfilld.state.pipeline.phase import DONE, PENDING
-from backfilld.state.store.date_scope import EVERYTHING, TAKEN, DateScope
+from backfilld.state.store.date_scope import ALL_DATES, TAKEN, DateScope
 from backfilld.state.store.schema import IS_REGRESSED, IS_STALE, backfill_dates, check_counts, date_counts
 from backfilld.state.store.schema import checks as checks_table
 from backfilld.state.store.schema import dates as dates_table
@@ -39,7 +39,7 @@ class CheckCount:
     n: int
 
 
-def dates(tx: Connection, scope: DateScope = EVERYTHING) -> list[DateCount]:
+def dates(tx: Connection, scope: DateScope = ALL_DATES) -> list[DateCount]:
     """Counts of the requested dates. A date that has ended for a backfill counts there as it ended."""
     if scope.backfill is not None:
         return _dates_of_backfill(tx, scope)
@@ -66,12 +66,12 @@ def _dates_of_backfill(tx: Connection, scope: DateScope) -> list[DateCount]:
     return [DateCount(**row._mapping) for row in tx.execute(query.group_by(*columns))]
 
 
-def checks(tx: Connection, scope: DateScope = EVERYTHING) -> list[CheckCount]:
+def checks(tx: Connection, scope: DateScope = ALL_DATES) -> list[CheckCount]:
     """Counts of the checks of requested dates.
 
     For a scope the cost grows with its dates, or with the other ones where they are fewer.
     """
-    if scope == EVERYTHING:
+    if scope == ALL_DATES:
         return _check_counts(_kept_checks(tx))
     inside = scope.contains(dates_table.c.date)
     if 2 * _number(tx, inside) <= _number(tx, true()):
@@ -108,7 +108,7 @@ def _number(tx: Connection, of_dates: ColumnElement[bool]) -> int:
 
 
 def pending_without_check(
-    tx: Connection, processors: Collection[str], scope: DateScope = EVERYTHING
+    tx: Connection, processors: Collection[str], scope: DateScope = ALL_DATES
 ) -> dict[str, int]:
     """How many pending dates have no check of each processor yet.
 
@@ -122,12 +122,12 @@ def pending_without_check(
     return {name: pending - checked.get(name, 0) for name in processors}
 
 
-def regressed(tx: Connection, scope: DateScope = EVERYTHING) -> int:
+def regressed(tx: Connection, scope: DateScope = ALL_DATES) -> int:
     """How many ended dates were found to be complete no longer."""
     return _marked(tx, IS_REGRESSED, scope)
 
 
-def stale(tx: Connection, scope: DateScope = EVERYTHING) -> int:
+def stale(tx: Connection, scope: DateScope = ALL_DATES) -> int:
     """How many done dates were computed before an earlier one was repaired; costs as much as there are."""
     return _marked(tx, and_(IS_STALE, dates_table.c.state == DONE), scope)
 

@@ -105,6 +105,10 @@ def test_the_pages_of_a_date_and_a_backfill_draw_their_attempts_and_the_pace(api
     charts = api.client.get("/backfills/2?part=charts")
     headers = {"If-None-Match": charts.headers["ETag"]}
     assert api.client.get("/backfills/2?part=charts", headers=headers).status_code == 304
+    # A date that runs again draws them anew, also where it ends as before between two polls
+    api.post(f"/v1/dates/{FAILED[0]}/retry", {"force": True})
+    api.world.run()
+    assert api.client.get("/backfills/2?part=charts", headers=headers).status_code == 200
     api.post(f"/v1/dates/{FAILED[1]}/retry")
     assert api.client.get("/backfills/2?part=charts", headers=headers).status_code == 200
     assert "Pace" not in api.client.get("/backfills/2?part=main").text

@@ -8,7 +8,7 @@ from backfilld.api.cli.client import ApiError
 from backfilld.api.cli.dashboard import plain_lines, release_command
 from backfilld.api.cli.output import sanitize_line, table
 from backfilld.api.cli.progress_view import Failure, Snapshot, attempt_failure, date_failure
-from backfilld.api.cli.watch_view import FailureLines, PlainLines
+from backfilld.api.cli.watch_view import FailureLines, JsonLines, PlainLines
 
 NOON = dt.datetime(2021, 10, 19, 12, tzinfo=dt.UTC)
 LATER = (NOON + dt.timedelta(minutes=4)).astimezone()
@@ -182,3 +182,11 @@ def test_failures_alone_name_each_outage_of_the_daemon_once(capsys: pytest.Captu
         display.show_snapshot(view, last=False)
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", 2 * "no daemon answers; trying again\n")
+
+
+def test_json_lines_name_an_outage_once_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    display = JsonLines()
+    display.show_unavailable(ApiError("no daemon answers"))
+    display.show_unavailable(ApiError("no daemon answers"))
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "no daemon answers; trying again\n")

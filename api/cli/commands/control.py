@@ -19,7 +19,7 @@ from backfilld.api.cli.output import (
     sanitize_line,
     url_option,
 )
-from backfilld.api.cli.progress_view import FailureTracker, Scope
+from backfilld.api.cli.progress_view import FailureTracker, WatchScope
 from backfilld.api.cli.watch_view import display, follow, on_interrupt
 from backfilld.state.formatting import format_date_ranges, pluralize
 
@@ -71,8 +71,8 @@ def enqueue(
     if timeout is not None and not wait:
         raise click.UsageError("--timeout is for --wait; add it, or leave --timeout out")
     client = Client(url)
-    stated = {name: value for name, value in options.items() if value not in ((), [])}
-    body = {"start": start, "end": end or start, **stated}
+    # The API refuses an empty selection: a request without one leaves it out.
+    body = {"start": start, "end": end or start, **options, "select": options["select"] or None}
     failures = FailureTracker(client) if wait and not options["dry_run"] else None
     result = client.post("/v1/backfills", body)
     if failures is None:
@@ -84,11 +84,10 @@ def enqueue(
 
 def _wait(client: Client, failures: FailureTracker, number: int, timeout: float, as_json: bool) -> None:
     """Follow a backfill until it has ended or stays where it is; exit with 1 unless it succeeded."""
-    scope = Scope(backfill=number)
-    failures.narrow(scope)
+    failures.scope = WatchScope(backfill=number)
     message = f"the daemon continues backfill {number}; watch it with: backfilld watch {number}"
     with on_interrupt(message), display(as_json=as_json) as shown:
-        view = follow(client, failures, shown, scope=scope, timeout=timeout)
+        view = follow(client, failures, shown, timeout=timeout)
     if not view.ended:
         click.echo(f"not finished within --timeout; {message}", err=True)
     if not view.succeeded:

@@ -14,7 +14,7 @@ import click
 from backfilld.api.cli.client import ApiError, Client
 from backfilld.api.cli.demo_walkthrough import summarize, walk_through
 from backfilld.api.cli.output import coloured, counts, example, table
-from backfilld.api.cli.progress_view import FailureTracker, Scope
+from backfilld.api.cli.progress_view import FailureTracker, WatchScope
 from backfilld.api.cli.watch_view import display, follow
 from backfilld.demo import environment, faults
 from backfilld.state.formatting import pluralize
@@ -81,7 +81,7 @@ def _run_clean(client: Client, lake: Path) -> bool:
     """Backfill without faults, and list all dates."""
     started, backfill = time.monotonic(), _enqueue(client, environment.START, environment.END)
     with display() as shown:
-        follow(client, FailureTracker(client), shown, scope=Scope(backfill=backfill))
+        follow(client, FailureTracker(client, WatchScope(backfill=backfill)), shown)
     return _report(client, time.monotonic() - started)
 
 

@@ -23,7 +23,7 @@ from backfilld.api.cli.output import (
     table,
     url_option,
 )
-from backfilld.api.cli.progress_view import FailureTracker, Scope, Snapshot, date_failure, take_snapshot
+from backfilld.api.cli.progress_view import FailureTracker, Snapshot, WatchScope, date_failure, take_snapshot
 from backfilld.api.cli.watch_view import display, follow, on_interrupt
 from backfilld.state.records import Mark
 from backfilld.state.rules.outcome import Outcome
@@ -131,7 +131,7 @@ def watch(
     cancelled, stopped or paused, or is stuck; without BACKFILL if all of them are. After Ctrl-C: 130. With
     --once: 0.
     """
-    client, scope = Client(url), Scope(backfill=backfill, season=season)
+    client, scope = Client(url), WatchScope(backfill=backfill, season=season)
     view = take_snapshot(client, scope)
     if once and not failures_only:
         print_json(view.document) if as_json else _print_snapshot(view)
@@ -146,12 +146,12 @@ def watch(
             shown.show_failure(failure, view)
         if once:
             return
-        view = follow(client, failures, shown, scope=scope, to_end=to_end)
+        view = follow(client, failures, shown, to_end=to_end)
     if not view.succeeded:
         raise click.exceptions.Exit(1)
 
 
-def _watch_command(scope: Scope, failures_only: bool) -> str:
+def _watch_command(scope: WatchScope, failures_only: bool) -> str:
     number = [str(scope.backfill)] if scope.backfill is not None else []
     season = ["--season", shlex.quote(scope.season)] if scope.season else []
     return " ".join(["backfilld watch", *number, *season, *(["--failures"] if failures_only else [])])

@@ -152,11 +152,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartOption:
-    """One way to start: what it runs, how long it takes, what it costs, and what it proves."""
+    """One way to start: on how many `dates` a job runs, how long it takes, what it costs, what it proves."""
 
     start: str
     dates: int
-    """On how many dates a job runs, those that the window needs included."""
+    """Those that the window needs are included."""
     steps: int
     seconds: float
     unknown_steps: int
@@ -176,13 +176,15 @@ class WindowNeed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartingPoints:
-    """The whole range in order, a test window alone, and the window first: side by side."""
+    """The whole range in order, a test window alone, and the window first: side by side.
+
+    No option runs `before_range`: missing dates that the window needs and that lie before the range.
+    """
 
     window_start: dt.date
     window_end: dt.date
     needs: Sequence[WindowNeed]
     before_range: Sequence[dt.date]
-    """Missing dates that the window needs and that lie before the range: no option runs them."""
     options: Sequence[StartOption]
 
 
