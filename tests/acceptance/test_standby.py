@@ -151,7 +151,7 @@ def test_a_suspended_leader_is_replaced_and_never_writes_beside_its_successor(tm
         # Then the standby names it, and leads once the server has ended its session
         assert f":{one.process.pid} since " in two.ready()
         two.wait_for(lambda: leads(two), "leading")
-        # When it goes on, it knows that it leads no longer, and tells how its own jobs ended
+        # When it continues, it becomes a standby, and reports how its own jobs ended
         one.process.send_signal(signal.SIGCONT)
         one.wait_for(lambda: standing_by(one), "standing by")
         assert f":{two.process.pid} since " in one.ready()
