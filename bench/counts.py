@@ -29,6 +29,7 @@ from bench.arguments import parser
 from bench.makespan import in_memory
 from bench.shape import PHASES, SLOTS
 from tests.factories import phase, pipeline, processor
+from tests.integration.real_jobs import until
 from tests.simulation.season import OPENER, SEASON
 from tests.simulation.world import World
 
@@ -99,9 +100,13 @@ def processes(folder: Path) -> Mapping[str, float]:
     jobs = [Job(attempt=number, argv=("/bin/true",), cwd=folder) for number in range(STARTED)]
     with mock.patch("subprocess.Popen", started):
         executor.launch(jobs, lambda handles: None)
-    left = set(range(STARTED))
-    while left:
-        left -= {job.attempt for job in executor.poll() if job.result is not None}
+    ended: set[int] = set()
+
+    def all_ended() -> bool:
+        ended.update(job.attempt for job in executor.poll() if job.result is not None)
+        return len(ended) == STARTED
+
+    until(all_ended, "the jobs to end")
     executor.close()
     return {"processes": started.call_count / STARTED}
 

@@ -56,7 +56,7 @@ mondays = [date for date in DATES if date.weekday() == 0]
 if FAULTY:  # without a target, the join of the report finds nothing
     mondays.remove(dt.date(2024, 3, 11))
 write("targets", "date target", [[date, 150_000] for date in mondays])
-# A letter in a number, which nobody has noticed yet.
+# A letter in a number, which only the job of the balance meets.
 write("corrections", "date amount", [["2024-01-31", "-100"], ["2024-02-29", "1O0"], ["2024-03-29", "50"]])
 
 # What the accountants and the head office keep in the lake.

@@ -18,25 +18,25 @@ QUARTER = ("2024-01-01", "2024-03-31")
 
 @pytest.fixture
 def example(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ExamplePlatform]:
-    found = ExamplePlatform(request.param, tmp_path)
-    yield found
-    found.close()
+    platform = ExamplePlatform(request.param, tmp_path)
+    yield platform
+    platform.close()
 
 
 @pytest.mark.parametrize("example", ["shops"], indirect=True)
 def test_the_shops_show_each_of_their_faults(example: ExamplePlatform) -> None:
-    told, late = faults(example.page), {"2024-02-12": "computed before returns of 2024-02-12 was repaired"}
-    assert len(told) == 7
-    assert late.items() <= told.items()
+    planted, late = faults(example.page), {"2024-02-12": "computed before returns of 2024-02-12 was repaired"}
+    assert len(planted) == 7
+    assert late.items() <= planted.items()
     # The first run finds what the sources have wrong
     assert example.enqueue(*QUARTER).outcomes == {"enqueued": 91}
     failed = {str(date) for date, row in example.dates().items() if row.state == "failed"}
     assert failed == {"2024-01-17", "2024-02-08", "2024-02-20", "2024-03-11"}
-    assert {date: example.sentences()[date] for date in failed} == {date: told[date] for date in failed}
+    assert {date: example.sentences()[date] for date in failed} == {date: planted[date] for date in failed}
     # With the sources repaired, a balance fails, and the next one does not pass it
     example.python("make_data.py", "repaired")
     assert {str(date) for date in example.retry(*QUARTER)} == failed
-    assert example.sentences() == {date: told[date] for date in ("2024-02-29", "2024-03-29")}
+    assert example.sentences() == {date: planted[date] for date in ("2024-02-29", "2024-03-29")}
     corrections = example.folder / "source" / "corrections.csv"
     corrections.write_text(corrections.read_text().replace("1O0", "100"))
     example.retry("2024-02-29")
@@ -52,11 +52,11 @@ def test_the_shops_show_each_of_their_faults(example: ExamplePlatform) -> None:
 
 @pytest.mark.parametrize("example", ["events"], indirect=True)
 def test_the_events_show_each_of_their_faults(example: ExamplePlatform) -> None:
-    told = faults(example.page)
-    erased = {date: sentence for date, sentence in told.items() if sentence.startswith("computed before")}
+    planted = faults(example.page)
+    erased = {date: sentence for date, sentence in planted.items() if sentence.startswith("computed before")}
     # The first run finds what the export has wrong, and what waits for it
     example.enqueue(*QUARTER)
-    assert example.sentences() == {date: told[date] for date in told if date not in erased}
+    assert example.sentences() == {date: planted[date] for date in planted if date not in erased}
     example.python("make_data.py", "complete")
     example.retry(*QUARTER)
     assert example.sentences() == {}

@@ -27,10 +27,11 @@ def at(folder, url, **options):
 
 
 @pytest.fixture
-def pair(tmp_path, postgresql_server):
-    """Two daemons of one pipeline: the first leads and the second stands by."""
+def pair(request, tmp_path, postgresql_server):
+    """Two daemons of one pipeline: the first leads and the second stands by. The parameter is their program."""
     url = postgresql_server.empty()
     with at(tmp_path / "one", url, pace="1") as one, at(tmp_path / "two", url, pace="1") as two:
+        one.program = two.program = getattr(request, "param", one.program)
         # One lake for both, and so one pipeline file
         two.pipeline = one.pipeline
         one.start()
@@ -136,26 +137,21 @@ main()
 """The program, which waits 20 s for a leader that does not run, and not 5 minutes."""
 
 
-def test_a_suspended_leader_is_replaced_and_never_writes_beside_its_successor(tmp_path, postgresql_server):
-    url = postgresql_server.empty()
-    with at(tmp_path / "one", url, pace="1") as one, at(tmp_path / "two", url, pace="1") as two:
-        one.program = two.program = ("-c", SOON)
-        two.pipeline = one.pipeline
-        one.start()
-        two.launch()
-        two.wait_for(lambda: standing_by(two), "standing by")
-        # Given a leader that is suspended while its jobs run
-        number = one.enqueue(DAY, DAY)
-        one.wait_for(lambda: running(url), "running")
-        one.process.send_signal(signal.SIGSTOP)
-        # Then the standby names it, and leads once the server has ended its session
-        assert f":{one.process.pid} since " in two.ready()
-        two.wait_for(lambda: leads(two), "leading")
-        # When it goes on, it knows that it leads no longer, and tells how its own jobs ended
-        one.process.send_signal(signal.SIGCONT)
-        one.wait_for(lambda: standing_by(one), "standing by")
-        assert f":{two.process.pid} since " in one.ready()
-        assert "leadership is lost" in one.log()
-        two.finish(number)
-        assert overlaps(url) == []
-        assert set(two.outcomes(DAY, DAY).values()) == {"bootstrap"}
+@pytest.mark.parametrize("pair", [("-c", SOON)], indirect=True, ids=["soon"])
+def test_a_suspended_leader_is_replaced_and_never_writes_beside_its_successor(pair):
+    one, two, url = pair
+    # Given a leader that is suspended while its jobs run
+    number = one.enqueue(DAY, DAY)
+    one.wait_for(lambda: running(url), "running")
+    one.process.send_signal(signal.SIGSTOP)
+    # Then the standby names it, and leads once the server has ended its session
+    assert f":{one.process.pid} since " in two.ready()
+    two.wait_for(lambda: leads(two), "leading")
+    # When it continues, it becomes a standby, and reports how its own jobs ended
+    one.process.send_signal(signal.SIGCONT)
+    one.wait_for(lambda: standing_by(one), "standing by")
+    assert f":{two.process.pid} since " in one.ready()
+    assert "leadership is lost" in one.log()
+    two.finish(number)
+    assert overlaps(url) == []
+    assert set(two.outcomes(DAY, DAY).values()) == {"bootstrap"}

@@ -15,7 +15,7 @@ ORPHANS = (
 class NoRowsSuite:
     """The part of `WarehouseSuite` that concerns SQL that must find nothing."""
 
-    def test_each_date_is_asked_for_its_own_rows_and_two_of_them_are_named(self, house: House) -> None:
+    def test_each_date_has_its_own_rows_and_two_of_them_are_named(self, house: House) -> None:
         # Given three orphans on one date, none on the next, and a date without rows
         house.put("nba.box", rows(5) + rows(2, date=NEXT))
         house.put("nba.games", [{"game_id": name} for name in ("g0", "g1")], by=None)

@@ -1,4 +1,4 @@
-"""What a warehouse that tells partitions must answer for `expect.empty = "partition"`."""
+"""What a warehouse that lists its partitions must answer for `expect.empty = "partition"`."""
 
 from typing import Protocol
 
@@ -16,7 +16,7 @@ class PartitionedHouse(House, Protocol):
 
 
 class PartitionSuite:
-    """The tests that a warehouse inherits besides, if its kind can tell that a partition exists."""
+    """The tests that a warehouse inherits besides, if its kind knows which partitions exist."""
 
     def test_a_partition_without_rows_exists_and_a_date_without_one_has_none(
         self, house: PartitionedHouse

@@ -1,6 +1,5 @@
-"""A DuckDB file to ask the same questions as the other warehouses."""
+"""A DuckDB file that is queried as the other warehouses are."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,7 @@ import duckdb
 from backfilld.daemon.warehouses.adapter import DescribedWarehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 from tests import factories
-from tests.integration.warehouses import DAY, FIRST_DAY, LAST_DAY, Recorded, Row, typed
-
-_TYPES = {"INT64": "BIGINT", "FLOAT64": "DOUBLE", "STRING": "VARCHAR", "BOOL": "BOOLEAN"}
-_TYPES |= {"TIMESTAMP": "TIMESTAMPTZ", "DATETIME": "TIMESTAMP"}
+from tests.integration.warehouses import DAY, DUCKDB_DATES, Recorded, Row, insert, typed
 
 
 class DuckDBHouse(Recorded):
@@ -29,18 +25,11 @@ class DuckDBHouse(Recorded):
     def put(
         self, table: str, rows: Sequence[Row], *, by: str | None = "game_date", types: Row | None = None
     ) -> None:
-        known = typed(rows, types)
-        columns = ", ".join(f"{name} {_TYPES.get(kind, kind)}" for name, kind in known.items())
-        named, places = ", ".join(known), ", ".join("?" * len(known))
-        values = [[_value(row.get(name), kind) for name, kind in known.items()] for row in rows]
         with duckdb.connect(str(self.file)) as connection:
-            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
-            connection.executemany(f"INSERT INTO {table} ({named}) VALUES ({places})", values)
+            insert(connection, table, rows, typed(rows, types))
 
     def fill(self, table: str, select: str, *, by: str = "game_date") -> None:
-        series = f"generate_series(DATE '{FIRST_DAY}', DATE '{LAST_DAY}', INTERVAL 1 DAY)"
-        dates = f"(SELECT unnest({series})::DATE AS day)"
-        self.run(f"CREATE TABLE {table} AS {select.format(dates=dates, double='DOUBLE')}")
+        self.run(f"CREATE TABLE {table} AS {select.format(dates=DUCKDB_DATES, double='DOUBLE')}")
 
     def rewrite(self, table: str, date: Any, *, by: str = "game_date") -> None:
         self.run(f"UPDATE {table} SET {by} = {by} WHERE {by} = DATE '{date}'")
@@ -64,7 +53,3 @@ class DuckDBHouse(Recorded):
         """The answer of a statement of a writer that opens the file and closes it."""
         with duckdb.connect(str(self.file)) as connection:
             return connection.execute(statement).fetchall()
-
-
-def _value(value: Any, kind: str) -> Any:
-    return json.dumps(value) if kind == "JSON" and value is not None else value

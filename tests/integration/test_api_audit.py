@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,13 +11,8 @@ from backfilld.daemon.executors.adapter import Job
 from backfilld.state.records import Actor
 from backfilld.state.store import audit
 from backfilld.state.store.database import DatabaseUnavailable
-from tests.integration.api_world import Api, make_api, refused
+from tests.integration.api_world import Api, refused
 from tests.simulation.fakes import Work
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Api:
-    return make_api(tmp_path)
 
 
 def entries(api: Api, query: str = "") -> list[dict[str, Any]]:

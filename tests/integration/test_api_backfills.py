@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from backfilld.daemon.executors.adapter import Job
-from tests.integration.api_world import Api, make_api, refused
+from tests.integration.api_world import Api, refused
 from tests.simulation.fakes import Work
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Api:
-    return make_api(tmp_path)
 
 
 def failing(job: Job) -> Work:

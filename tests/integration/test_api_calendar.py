@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.integration.api_world import Api, make_api
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Api:
-    return make_api(tmp_path)
+from tests.integration.api_world import Api
 
 
 def groups(calendar: dict[str, Any]) -> dict[str, tuple[int, list[list[str]]]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
-import pytest
 import sqlalchemy as sa
 
 from backfilld.daemon.executors.adapter import Job
@@ -13,11 +12,6 @@ from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.store import backfills, dates
 from tests.integration.api_world import OPENER, Api, make_api, refused
 from tests.simulation.fakes import Work
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Api:
-    return make_api(tmp_path)
 
 
 def failing(job: Job) -> Work:

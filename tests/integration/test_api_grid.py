@@ -10,17 +10,12 @@ import pytest
 
 from backfilld.state.store import grid
 from tests.factories import phase, pipeline, processor
-from tests.integration.api_world import Api, make_api, refused
+from tests.integration.api_world import Api, refused
 from tests.simulation.world import World
 
 DATE = dt.date(2021, 10, 19)
 DAY = dt.timedelta(days=1)
 GRID = "/v1/grid?start=2021-10-18&end=2021-10-20"
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Api:
-    return make_api(tmp_path)
 
 
 def letters(api: Api, path: str = GRID) -> dict[str, str]:

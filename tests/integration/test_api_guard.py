@@ -15,11 +15,6 @@ from tests.integration.api_world import Api, make_api, refused
 TOKEN = "bfd_" + 43 * "x"
 
 
-@pytest.fixture
-def api(tmp_path: Path) -> Api:
-    return make_api(tmp_path)
-
-
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8484", "127.0.0.1", "127.0.0.1:9999", "[::1]:8484"])
 def test_this_machine_is_let_in_under_its_own_names(api: Api, host: str) -> None:
     assert api.client.get("/v1/progress", headers={"Host": host}).status_code == 200

@@ -13,11 +13,6 @@ from tests.factories import nba
 from tests.integration.api_world import Api, make_api
 
 
-@pytest.fixture
-def api(tmp_path: Path) -> Api:
-    return make_api(tmp_path)
-
-
 def test_progress_of_nothing_is_whole_and_says_why_there_is_no_eta(api: Api) -> None:
     told = api.get("/v1/progress")
     assert told["dates"] == {"total": 0, "done": 0, "failed": 0, "live": 0}

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import pytest
 import requests
 
 from backfilld.daemon.warehouses.adapter import Answers, Wanted
@@ -16,11 +15,6 @@ from tests.integration.api_world import OPENER, Api, make_api, refused
 from tests.timeouts import PATIENCE
 
 MOST_AT_ONCE = 4
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Api:
-    return make_api(tmp_path)
 
 
 def test_a_validation_tells_what_exists_and_what_is_next(api: Api) -> None:

@@ -6,13 +6,7 @@ import pytest
 
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from tests.integration.api_world import Api
-from tests.integration.command_line import CommandLine, beside
-
-
-@pytest.fixture
-def command(api, monkeypatch, capsys):
-    with beside(api, monkeypatch, capsys) as line:
-        yield line
+from tests.integration.command_line import CommandLine
 
 
 @pytest.mark.parametrize("key", [("processor", "box"), ("table", "nba.box")])

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.integration.api_world import Api, make_api
-from tests.integration.command_line import CommandLine, beside
+from tests.integration.command_line import CommandLine
 from tests.simulation.world import Work
 
 RANGE = ("2021-10-27", "2021-10-29")
@@ -25,13 +25,6 @@ def api(tmp_path_factory) -> Api:
     api.enqueue(*RANGE)
     api.world.run()
     return api
-
-
-@pytest.fixture
-def command(api, monkeypatch, capsys):
-    """The command line beside that daemon."""
-    with beside(api, monkeypatch, capsys) as line:
-        yield line
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,5 @@
 """`enqueue --select`, against the real API of a simulated world."""
 
-import pytest
-
-from tests.integration.api_world import make_api
-from tests.integration.command_line import beside
-
-
-@pytest.fixture
-def command(tmp_path, monkeypatch, capsys):
-    with beside(make_api(tmp_path), monkeypatch, capsys) as found:
-        yield found
-
 
 def test_terms_are_separated_by_commas_or_repeated(command):
     for words in (("--select", "phase:phase2,zones"), ("--select", "phase:phase2", "--select", "zones")):

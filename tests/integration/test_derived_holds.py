@@ -1,4 +1,4 @@
-"""Closed windows and full pools are holds that everybody can read and no verb releases."""
+"""Closed windows and full pools are listed as holds, and no verb releases them."""
 
 import pytest
 

@@ -10,6 +10,7 @@ from backfilld.daemon.preflight.checklist import preflight
 from backfilld.daemon.preflight.findings import Finding, Result
 from backfilld.state.pipeline.loading import PipelineError
 from tests.factories import NOW, phase, pipeline, processor
+from tests.integration.real_jobs import lives, until
 from tests.timeouts import PATIENCE
 
 FILE = """
@@ -42,13 +43,6 @@ def findings(folder: Path, *commands: str) -> list[tuple[str, str]]:
     return [(finding.status.value, finding.line) for finding in found]
 
 
-def runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def test_exit_codes_are_a_pass_a_failure_or_a_warning_with_the_last_line(tmp_path: Path) -> None:
     assert findings(
         tmp_path,
@@ -72,8 +66,7 @@ def test_a_command_that_does_not_end_is_ended_with_its_children(tmp_path: Path) 
     assert findings(tmp_path, command) == [("fail", "it did not end within 1 s")]
     assert time.monotonic() - started < PATIENCE
     child = int((tmp_path / "child").read_text())
-    while runs(child):
-        time.sleep(0.01)
+    until(lambda: not lives(child), "the end of the child")
 
 
 def test_a_flood_of_output_keeps_its_last_line(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`retry --processor`: one processor of an ended date runs again alone; what is computed from it is stale."""
 
 from tests.integration.api_world import Api, refused
+from tests.simulation.season import fails
 from tests.simulation.world import Work
 
 DATE = "2021-10-28"
@@ -18,11 +19,17 @@ def ran(api: Api) -> list[str]:
     return [job.env["BACKFILLD_PROCESSOR"] for job in api.world.executor.launched]
 
 
-def fails(api: Api, name: str) -> None:
-    def script(job):
-        return Work(code=1) if job.env["BACKFILLD_PROCESSOR"] == name else api.world.well(job)
-
-    api.world.script = script
+def zones_left_stale(api: Api) -> None:
+    """Given a date whose zones were computed from a box that ran again, and that no job rewrote since."""
+    done(api, DATE)
+    api.post(f"/v1/dates/{DATE}/retry", {"processor": "box"})
+    api.world.run()
+    fails(api.world, "zones")
+    api.post("/v1/dates/retry", {"mark": "stale"})
+    api.world.run()
+    assert api.get(f"/v1/dates/{DATE}")["reason"].startswith("zones: untouched")
+    api.world.executor.launched.clear()
+    api.world.script = api.world.well
 
 
 def test_r5_one_complete_processor_of_a_done_date_runs_again_and_nothing_else(api):
@@ -62,7 +69,7 @@ def test_a_rerun_that_writes_nothing_fails_the_date_although_its_rows_are_there(
 
 def test_the_gate_of_a_processor_stays_closed_where_its_upstream_is_missing(api):
     # Given a date whose first phase failed
-    fails(api, "box")
+    fails(api.world, "box", code=1)
     api.enqueue(DATE)
     api.world.run()
     api.world.executor.launched.clear()
@@ -78,10 +85,11 @@ def test_the_gate_of_a_processor_stays_closed_where_its_upstream_is_missing(api)
 
 def test_what_was_accepted_of_other_processors_stays_accepted(api):
     # Given a date that failed for one processor, whose gap is accepted, and then for another
-    fails(api, "box")
+    fails(api.world, "box", code=1)
     api.enqueue(DATE)
     api.world.run()
-    fails(api, "zones")
+    api.world.script = api.world.well
+    fails(api.world, "zones", code=1)
     api.post(f"/v1/dates/{DATE}/accept", {"processor": "box", "reason": "lost"})
     api.world.run()
     assert api.get(f"/v1/dates/{DATE}")["reason"].startswith("zones")
@@ -160,19 +168,8 @@ def test_the_page_of_an_ended_date_has_the_button_and_that_of_a_live_one_has_not
 
 
 def test_a_stale_output_that_no_job_rewrote_is_not_complete_after_a_plain_retry(api):
-    # Given zones, computed from a box that ran again, and jobs of zones that write nothing
-    done(api, DATE)
-    api.post(f"/v1/dates/{DATE}/retry", {"processor": "box"})
-    api.world.run()
-    api.world.script = lambda job: (
-        Work() if job.env["BACKFILLD_PROCESSOR"] == "zones" else api.world.well(job)
-    )
-    api.post("/v1/dates/retry", {"mark": "stale"})
-    api.world.run()
-    assert api.get(f"/v1/dates/{DATE}")["reason"].startswith("zones: untouched")
+    zones_left_stale(api)
     # When the date is retried
-    api.world.executor.launched.clear()
-    api.world.script = api.world.well
     api.post(f"/v1/dates/{DATE}/retry", {})
     api.world.run()
     # Then zones runs again, and the cache that is computed from it
@@ -182,18 +179,8 @@ def test_a_stale_output_that_no_job_rewrote_is_not_complete_after_a_plain_retry(
 
 
 def test_a_stale_output_that_no_job_rewrote_stays_stale_whoever_enqueues_its_date(api):
-    # Given zones, which is stale, and whose jobs wrote nothing
-    done(api, DATE)
-    api.post(f"/v1/dates/{DATE}/retry", {"processor": "box"})
-    api.world.run()
-    api.world.script = lambda job: (
-        Work() if job.env["BACKFILLD_PROCESSOR"] == "zones" else api.world.well(job)
-    )
-    api.post("/v1/dates/retry", {"mark": "stale"})
-    api.world.run()
-    api.world.script = api.world.well
+    zones_left_stale(api)
     # When the date is enqueued anew, which runs nothing that has its rows
-    api.world.executor.launched.clear()
     api.enqueue(DATE)
     api.world.run()
     # Then it says so still, and its retry runs zones

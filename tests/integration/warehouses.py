@@ -32,6 +32,8 @@ _DUCKDB = {"INT64": "BIGINT", "FLOAT64": "DOUBLE", "STRING": "VARCHAR", "BOOL": 
 _DUCKDB |= {"TIMESTAMP": "TIMESTAMPTZ", "DATETIME": "TIMESTAMP"}
 FIRST_DAY, LAST_DAY = "2021-10-19", "2022-06-25"
 """The days that `fill` fills: 250."""
+_SERIES = f"generate_series(DATE '{FIRST_DAY}', DATE '{LAST_DAY}', INTERVAL 1 DAY)"
+DUCKDB_DATES = f"(SELECT unnest({_SERIES})::DATE AS day)"
 
 
 class House(Protocol):
@@ -105,12 +107,8 @@ class LakeHouse(Recorded):
     ) -> None:
         known = typed(rows, types)
         known.setdefault("loaded_by", "STRING")  # a file needs a column beside the partition's
-        columns = ", ".join(f"{name} {_DUCKDB.get(kind, kind)}" for name, kind in known.items())
         with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.execute(f"CREATE TABLE t ({columns})")
-            duckdb_types = {name: _DUCKDB.get(kind, kind) for name, kind in known.items()}
-            connection.execute(f"INSERT INTO t VALUES {_values(rows, duckdb_types, '{}::JSON')}")
+            insert(connection, "t", rows, known)
             self._write(connection, "t", table, by)
 
     def rewrite(self, table: str, date: dt.date, *, by: str = "game_date") -> None:
@@ -120,10 +118,8 @@ class LakeHouse(Recorded):
             written.replace(file)
 
     def fill(self, table: str, select: str, *, by: str = "game_date") -> None:
-        series = f"generate_series(DATE '{FIRST_DAY}', DATE '{LAST_DAY}', INTERVAL 1 DAY)"
-        dates = f"(SELECT unnest({series})::DATE AS day)"
         with duckdb.connect() as connection:
-            connection.execute(f"CREATE TABLE t AS {select.format(dates=dates, double='DOUBLE')}")
+            connection.execute(f"CREATE TABLE t AS {select.format(dates=DUCKDB_DATES, double='DOUBLE')}")
             self._write(connection, "t", table, by)
 
     def pipeline(self, *phases: Any, **keys: Any) -> Pipeline:
@@ -241,6 +237,17 @@ def _kind(value: Any) -> str:
         dt.date: "DATE",
     }
     return next(name for kind, name in kinds.items() if isinstance(value, kind))
+
+
+def insert(
+    connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Row], types: Mapping[str, str]
+) -> None:
+    """Insert rows into a table of DuckDB, which is created if it is missing; the types are BigQuery's."""
+    kinds = {name: _DUCKDB.get(kind, kind) for name, kind in types.items()}
+    connection.execute("SET TimeZone = 'UTC'")
+    columns = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
+    connection.execute(f"INSERT INTO {table} ({', '.join(kinds)}) VALUES {_values(rows, kinds, '{}::JSON')}")
 
 
 def _values(rows: Sequence[Row], types: Mapping[str, str], as_json: str) -> str:

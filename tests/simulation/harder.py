@@ -115,15 +115,15 @@ class _Draw:
 
     def _with_processor(self, file: PipelineFile, **keys: Any) -> PipelineFile:
         chosen = self._name(file)
-        return _each_processor(file, lambda one: {**one, **keys} if one["name"] == chosen else one)
+        return file.with_processors(lambda one: {**one, **keys} if one["name"] == chosen else one)
 
     def _with_table(self, file: PipelineFile, number: int) -> PipelineFile:
         chosen = self._name(file)
         table = {"table": f"nba.{chosen}_{number}"}
-        return _each_processor(file, lambda one: {**one, **table} if one["name"] == chosen else one)
+        return file.with_processors(lambda one: {**one, **table} if one["name"] == chosen else one)
 
     def _name(self, file: PipelineFile) -> str:
-        return str(self._rng.choice([one["name"] for phase in file.phases for one in phase["processor"]]))
+        return str(self._rng.choice(file.names))
 
     def _with_settings(self, file: PipelineFile) -> PipelineFile:
         section, key, values = self._rng.choice(
@@ -142,14 +142,14 @@ class _Draw:
         return replace(file, settings={**file.settings, section: changed})
 
     def _with_spare(self, file: PipelineFile) -> PipelineFile:
-        moved = self._rng.choice([one["name"] for phase in file.phases for one in phase["processor"]])
-        changed = _each_processor(
-            file, lambda one: {**one, "executor": "dask"} if one["name"] == moved else one
+        moved = self._rng.choice(file.names)
+        changed = file.with_processors(
+            lambda one: {**one, "executor": "dask"} if one["name"] == moved else one
         )
         return replace(changed, settings={**file.settings, "executor": SPARE})
 
     def _without_spare(self, file: PipelineFile) -> PipelineFile:
-        changed = _each_processor(file, lambda one: {k: v for k, v in one.items() if k != "executor"})
+        changed = file.with_processors(lambda one: {k: v for k, v in one.items() if k != "executor"})
         return replace(changed, settings={k: v for k, v in file.settings.items() if k != "executor"})
 
     # What happens
@@ -165,7 +165,7 @@ class _Draw:
             yield self._at("kill", point=point, for_seconds=down, edits=True)
 
     def _events(self) -> Iterator[ExternalEvent]:
-        names = [one["name"] for phase in self._base.files[0].phases for one in phase["processor"]]
+        names = self._base.files[0].names
         for _ in range(self._rng.choice((0, 1, 2, 4, 8))):
             pair = {"processor": self._rng.choice(names), "date": self._rng.choice(self._span)}
             verb = self._rng.choice(("damage", "damage", "rewrite", "history", "forget_history"))
@@ -186,7 +186,7 @@ class _Draw:
     def _lies(self) -> Iterator[JobFault]:
         """Jobs of one output end well and write nothing, one after another."""
         rng = random.Random(f"lying jobs {self._base.seed}")
-        names = [one["name"] for phase in self._base.files[0].phases for one in phase["processor"]]
+        names = self._base.files[0].names
         name, date = rng.choice(names), rng.choice(self._span)
         for nth in range(rng.choice((1, 2, 3, 4))):
             yield JobFault(processor=name, date=date, nth=nth, kind="lies")
@@ -195,7 +195,7 @@ class _Draw:
         """A table cannot be asked while done dates are looked at again."""
         rng = random.Random(f"failed sweep {self._base.seed}")
         at = round(rng.uniform(1500.0, 5000.0), 1)
-        names = [one["name"] for phase in self._base.files[0].phases for one in phase["processor"]]
+        names = self._base.files[0].names
         broken = {"processor": rng.choice(names), "for_seconds": 120.0}
         yield ExternalEvent(at=at, skip=0, verb="broken", args=broken, point=AT_REST)
         yield ExternalEvent(at=at + 1.0, skip=0, verb="sweep", point=AT_REST)
@@ -212,8 +212,7 @@ def _with_compared_siblings(file: PipelineFile) -> PipelineFile:
 
     What is compared with another output, or is compared with, stays as it is: the oracle follows no chains.
     """
-    drawn = [one for phase in file.phases for one in phase["processor"]]
-    rules = {one["name"]: one.get("expect", {}) for one in drawn}
+    rules = {one["name"]: one.get("expect", {}) for one in file.processors}
     ratios = {name: of_one["ratio"]["of"] for name, of_one in rules.items() if "ratio" in of_one}
 
     def compared(one: Table) -> Table:
@@ -223,9 +222,4 @@ def _with_compared_siblings(file: PipelineFile) -> PipelineFile:
         ratios[one["name"]] = of
         return {**one, "expect": {"ratio": {"of": of, "min": 0.5}}}
 
-    return _each_processor(file, compared)
-
-
-def _each_processor(file: PipelineFile, change: Callable[[Table], Table]) -> PipelineFile:
-    phases = [{**p, "processor": [change(one) for one in p["processor"]]} for p in file.phases]
-    return replace(file, phases=tuple(phases))
+    return file.with_processors(compared)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from backfilld.state.rules.late_data import date_end
@@ -23,7 +22,7 @@ def drawn(
 ) -> tuple[tuple[PipelineFile, ...], list[ExternalEvent]]:
     """The files and events of a world: in some, processors are retried alone, or outputs are refreshed."""
     rng = random.Random(f"reruns {base.seed}")
-    names = [one["name"] for phase in files[0].phases for one in phase["processor"]]
+    names = files[0].names
     events = list(_retries(rng, names, span)) if rng.random() < 0.25 else []
     if rng.random() < 0.25 and (ages := _ages(rng, base.start, span)):
         chosen = set(rng.choices(names, k=rng.choice((1, 1, 2))))
@@ -52,14 +51,7 @@ def _ages(rng: random.Random, start: float, span: Sequence[dt.date]) -> list[int
 
 def _with_refresh(file: PipelineFile, names: Collection[str], ages: Sequence[int]) -> PipelineFile:
     late = {"final_after": f"{max(ages)}s", "refresh": [f"{age}s" for age in ages]}
-    phases = [
-        {
-            **phase,
-            "processor": [{**one, **late} if one["name"] in names else one for one in phase["processor"]],
-        }
-        for phase in file.phases
-    ]
-    return replace(file, phases=tuple(phases))
+    return file.with_processors(lambda one: {**one, **late} if one["name"] in names else one)
 
 
 def _at(rng: random.Random, verb: str, point: str, **args: object) -> ExternalEvent:

@@ -6,8 +6,8 @@ Everything that happens is written down beforehand, so that a story can be told 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -107,6 +107,21 @@ class PipelineFile:
     settings: Table
     bootstrap_days: int
     opens: dt.date = OPENER
+
+    @property
+    def processors(self) -> list[Table]:
+        """The tables of all processors, in order."""
+        return [one for phase in self.phases for one in phase["processor"]]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all processors, in order."""
+        return [one["name"] for one in self.processors]
+
+    def with_processors(self, change: Callable[[Table], Table]) -> PipelineFile:
+        """The file with each processor as `change` returns it."""
+        phases = [{**p, "processor": [change(one) for one in p["processor"]]} for p in self.phases]
+        return replace(self, phases=tuple(phases))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ def _smaller(scenario: Scenario) -> Iterator[Scenario]:
     yield from (replace(scenario, **{part: ()}) for part in _LISTS if getattr(scenario, part))
     if len(scenario.games) > 1:
         yield from (_without_date(scenario, date) for date in scenario.games)
-    names = [one["name"] for phase in scenario.files[0].phases for one in phase["processor"]]
+    names = scenario.files[0].names
     yield from (smaller for name in names if (smaller := _without_processor(scenario, name)))
     for part in _LISTS:
         entries = getattr(scenario, part)

@@ -3,7 +3,6 @@
 import pytest
 
 from backfilld.daemon.engine.commands import Conflict
-from backfilld.state.store import backfills
 from tests.simulation.season import OPENER, SEASON, fails, shape
 from tests.simulation.world import ME, World
 
@@ -13,38 +12,28 @@ def world(tmp_path):
     return World(shape(breaker_threshold=50), SEASON, tmp_path)
 
 
-def status(world, receipt):
-    with world.db.read() as tx:
-        return backfills.status(tx, backfills.get(tx, receipt.id))
-
-
-def ended(world, receipt):
-    with world.db.read() as tx:
-        return backfills.status_counts(tx, receipt.id)
-
-
 @pytest.mark.parametrize("repair", ["another backfill", "a retry of another backfill", "another that joined"])
 def test_a_backfill_has_the_outcome_of_a_failed_date_that_another_one_repaired(world, repair):
     # Given a date that failed for a backfill, when other backfills ask for it until it is done
     fails(world, "box", times=6 if repair == "a retry of another backfill" else 3, code=1)
     first = world.enqueue(OPENER, OPENER)
     world.run()
-    assert ended(world, first)[0] == {"failed": 1}
+    assert world.ended(first)[0] == {"failed": 1}
     other = world.enqueue(OPENER, OPENER)
     if repair == "another that joined":
         world.enqueue(OPENER, OPENER)
     world.run()
     if repair == "a retry of another backfill":
-        assert ended(world, first)[0] == {"failed": 1}
+        assert world.ended(first)[0] == {"failed": 1}
         world.commands.retry(other.id, by=ME)
         world.run()
     # Then the date is done for the first one too, which has nothing left to retry
-    assert ended(world, first)[0] == {"done": 1}
+    assert world.ended(first)[0] == {"done": 1}
     with pytest.raises(Conflict, match="no date that failed or is live"):
         world.commands.retry(first.id, by=ME)
     # And a later retry of the date returns it to both
     world.commands.retry_date(OPENER, by=ME, force=True)
-    assert status(world, first) == status(world, other) == "active"
+    assert world.status(first) == world.status(other) == "active"
 
 
 def test_a_date_that_failed_for_a_backfill_is_not_done_for_it_where_less_was_selected(world):
@@ -52,13 +41,13 @@ def test_a_date_that_failed_for_a_backfill_is_not_done_for_it_where_less_was_sel
     fails(world, "player", times=3, code=1)
     first = world.enqueue(OPENER, OPENER)
     world.run()
-    assert ended(world, first)[0] == {"failed": 1}
+    assert world.ended(first)[0] == {"failed": 1}
     # When another one is done with the sources alone
     narrow = world.enqueue(OPENER, OPENER, selection=("box", "pbp"))
     world.run()
-    assert ended(world, narrow)[1] == {"selected": 1}
+    assert world.ended(narrow)[1] == {"selected": 1}
     # Then it is as it was for the first one, until the rest is done too
-    assert ended(world, first)[0] == {"failed": 1}
+    assert world.ended(first)[0] == {"failed": 1}
     wide = world.enqueue(OPENER, OPENER)
     world.run()
-    assert ended(world, wide)[1] == ended(world, first)[1] == {"bootstrap": 1}
+    assert world.ended(wide)[1] == world.ended(first)[1] == {"bootstrap": 1}

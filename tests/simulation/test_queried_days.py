@@ -61,7 +61,7 @@ def test_a_processor_has_output_on_the_days_that_the_query_names_and_on_no_other
     assert [date for date in DAYS if "report" in dict(world.attempts(date))] == [DAYS[2]]
 
 
-def test_a_done_date_that_the_query_names_later_is_regressed_and_runs_when_asked_for(world):
+def test_a_done_date_that_the_query_names_later_is_regressed_and_runs_when_requested(world):
     world.enqueue(DAYS[0], DAYS[4])
     world.run(limit=300)
     world.named.add(DAYS[1])
@@ -93,7 +93,7 @@ def test_a_live_date_is_unknown_until_the_query_of_a_changed_file_is_answered(tm
     world.enqueue(DAYS[0], DAYS[0])
     world.settle()
     assert world.dates()[DAYS[0]].state == "raw"
-    # When the file gains the query, and that cannot be asked
+    # When the file gains the query, and that cannot be answered
     world.refusal = "no"
     world.pipeline = shop(days="closing")
     world.start()

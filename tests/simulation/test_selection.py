@@ -190,8 +190,7 @@ def test_cancel_stops_the_jobs_that_only_the_cancelled_backfill_selects(world):
     assert [process.job.env["BACKFILLD_PROCESSOR"] for process in world.executor.alive.values()] == ["box"]
     world.run()
     assert world.dates()[OPENER].outcome == "selected"
-    with world.db.read() as tx:
-        assert backfills.status(tx, backfills.get(tx, narrow.id)) == "finished"
+    assert world.status(narrow) == "finished"
 
 
 def test_what_only_a_paused_backfill_selects_waits_for_it(world):
@@ -224,5 +223,4 @@ def test_the_retry_of_a_cancelled_backfill_runs_what_a_narrower_one_left_out_sin
     assert world.dates()[OPENER].outcome == again
     expected = {(): 6, ("player",): 3, ("box",): 1}
     assert len(launched(world)) == expected[wanted]
-    with world.db.read() as tx:
-        assert backfills.status(tx, backfills.get(tx, cancelled.id)) == "finished"
+    assert world.status(cancelled) == "finished"

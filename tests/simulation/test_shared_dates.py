@@ -6,7 +6,7 @@ import re
 import pytest
 
 from backfilld.state.records import Sources
-from backfilld.state.store import backfills, interests, row_mappers, transitions
+from backfilld.state.store import interests, row_mappers, transitions
 from tests.factories import phase, pipeline, processor
 from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
 from tests.simulation.world import ME, Work, World
@@ -33,16 +33,6 @@ def slow(tmp_path):
     return found
 
 
-def status(world, receipt):
-    with world.db.read() as tx:
-        return backfills.status(tx, backfills.get(tx, receipt.id))
-
-
-def ended(world, receipt):
-    with world.db.read() as tx:
-        return backfills.status_counts(tx, receipt.id)
-
-
 def launched(world, name):
     return sum(job.env["BACKFILLD_PROCESSOR"] == name for job in world.executor.launched)
 
@@ -55,10 +45,10 @@ def test_the_second_request_joins_and_finishes_only_when_the_date_has_ended(worl
     second = world.enqueue(OPENER, OPENER)
     # Then it joins, and is active until the date has ended for both
     assert second.outcomes == {"joined": 1}
-    assert status(world, second) == "active"
+    assert world.status(second) == "active"
     world.run()
-    assert [status(world, one) for one in (first, second)] == ["finished", "finished"]
-    assert ended(world, second) == ended(world, first) == ({"done": 1}, {"bootstrap": 1})
+    assert [world.status(one) for one in (first, second)] == ["finished", "finished"]
+    assert world.ended(second) == world.ended(first) == ({"done": 1}, {"bootstrap": 1})
     assert launched(world, "box") == 1
 
 
@@ -66,12 +56,12 @@ def test_both_backfills_get_the_failure_of_a_shared_date_and_its_recovery(world)
     fails(world, "box", times=3, code=1)
     receipts = [world.enqueue(OPENER, OPENER) for _ in range(2)]
     world.run()
-    assert [ended(world, one)[0] for one in receipts] == [{"failed": 1}, {"failed": 1}]
+    assert [world.ended(one)[0] for one in receipts] == [{"failed": 1}, {"failed": 1}]
     # When an operator retries the date, it ends well for both
     world.commands.retry_date(OPENER, by=ME)
-    assert [status(world, one) for one in receipts] == ["active", "active"]
+    assert [world.status(one) for one in receipts] == ["active", "active"]
     world.run()
-    assert [ended(world, one)[0] for one in receipts] == [{"done": 1}, {"done": 1}]
+    assert [world.ended(one)[0] for one in receipts] == [{"done": 1}, {"done": 1}]
 
 
 def test_cancel_withdraws_one_interest_and_the_date_goes_on_for_the_other(slow):
@@ -84,12 +74,12 @@ def test_cancel_withdraws_one_interest_and_the_date_goes_on_for_the_other(slow):
     slow.settle()
     # Then the job goes on, and only the cancelled one has ended
     assert len(slow.executor.alive) == running > 0
-    assert status(slow, first) == "cancelled"
-    assert ended(slow, first) == ({"failed": 1}, {"cancelled": 1})
+    assert slow.status(first) == "cancelled"
+    assert slow.ended(first) == ({"failed": 1}, {"cancelled": 1})
     assert slow.dates()[OPENER].backfill_id == second.id
     slow.run()
-    assert ended(slow, second) == ({"done": 1}, {"complete": 1})
-    assert ended(slow, first) == ({"failed": 1}, {"cancelled": 1})
+    assert slow.ended(second) == ({"done": 1}, {"complete": 1})
+    assert slow.ended(first) == ({"failed": 1}, {"cancelled": 1})
 
 
 def test_a_date_is_cancelled_with_the_last_backfill_that_wants_it(slow):
@@ -101,7 +91,7 @@ def test_a_date_is_cancelled_with_the_last_backfill_that_wants_it(slow):
         slow.settle()
     slow.run()
     assert slow.dates()[OPENER].outcome == "cancelled"
-    assert {status(slow, one) for one in receipts} == {"cancelled"}
+    assert {slow.status(one) for one in receipts} == {"cancelled"}
 
 
 def test_a_request_takes_over_a_date_whose_backfill_is_being_cancelled(slow):
@@ -109,7 +99,7 @@ def test_a_request_takes_over_a_date_whose_backfill_is_being_cancelled(slow):
     first = slow.enqueue(OPENER, OPENER)
     slow.settle()
     slow.commands.cancel(first.id, by=ME)
-    assert status(slow, first) == "cancelling"
+    assert slow.status(first) == "cancelling"
     # When another one asks for the date
     second = slow.enqueue(OPENER, OPENER)
     # Then the date is its own, and ends well
@@ -120,7 +110,7 @@ def test_a_request_takes_over_a_date_whose_backfill_is_being_cancelled(slow):
     )
     slow.run()
     assert slow.dates()[OPENER].outcome == "complete"
-    assert (status(slow, first), status(slow, second)) == ("cancelled", "finished")
+    assert (slow.status(first), slow.status(second)) == ("cancelled", "finished")
 
 
 def test_the_highest_priority_of_all_owners_counts_and_goes_with_its_backfill(tmp_path):
@@ -141,7 +131,7 @@ def test_the_highest_priority_of_all_owners_counts_and_goes_with_its_backfill(tm
     # Then the urgent one is next, and the others keep their order
     order = [job.env["BACKFILLD_DATES"] for job in world.executor.launched]
     assert order == [str(span[n]) for n in (0, 3, 1, 2)]
-    assert status(world, urgent) == "finished"
+    assert world.status(urgent) == "finished"
 
 
 def test_a_pause_holds_only_dates_whose_every_owner_is_paused(world):
@@ -152,7 +142,7 @@ def test_a_pause_holds_only_dates_whose_every_owner_is_paused(world):
     # Then the shared date goes on for the other, and the own one waits
     assert world.dates()[OPENER].waiting == "paused"
     assert world.dates()[NEXT].outcome == "bootstrap"
-    assert (status(world, first), status(world, second)) == ("paused", "finished")
+    assert (world.status(first), world.status(second)) == ("paused", "finished")
 
 
 def test_a_date_of_a_paused_backfill_goes_on_when_another_asks_for_it(world):
@@ -216,7 +206,7 @@ def test_force_on_a_live_date_runs_it_once_more_after_what_runs_now(slow):
     assert len(slow.executor.alive) == 2
     slow.run()
     assert (launched(slow, "box"), launched(slow, "lines")) == (2, 2)
-    assert ended(slow, forced) == ({"done": 1}, {"complete": 1})
+    assert slow.ended(forced) == ({"done": 1}, {"complete": 1})
     assert slow.path(OPENER).count("pending") == 2
 
 
@@ -241,9 +231,9 @@ def test_a_retry_of_a_cancelled_backfill_joins_what_others_want_and_counts_what_
     # Then it has the one, and joins the other
     with slow.db.read() as tx:
         assert [i.backfill_id for i in interests.owners(tx, [NEXT])[NEXT]] == [1, 3]
-    assert ended(slow, first)[1] == {"complete": 1}
+    assert slow.ended(first)[1] == {"complete": 1}
     slow.run()
-    assert ended(slow, first) == ({"done": 2}, {"complete": 2})
+    assert slow.ended(first) == ({"done": 2}, {"complete": 2})
 
 
 def test_the_retry_of_a_forced_backfill_that_joins_a_live_date_rewrites_it_once_more(slow):
@@ -260,7 +250,7 @@ def test_the_retry_of_a_forced_backfill_that_joins_a_live_date_rewrites_it_once_
     slow.run()
     # Then what runs ends first, and the date starts again for it
     assert (launched(slow, "box"), launched(slow, "lines")) == (1, 2)
-    assert [ended(slow, one)[0] for one in (forced, plain)] == [{"done": 1}, {"done": 1}]
+    assert [slow.ended(one)[0] for one in (forced, plain)] == [{"done": 1}, {"done": 1}]
 
 
 def test_the_retry_of_a_wider_backfill_that_joins_a_live_date_runs_what_the_other_left_out(slow):
@@ -293,8 +283,8 @@ def test_every_owner_is_stopped_by_its_own_limit_of_failures(tmp_path):
     strict = world.enqueue(OPENER, DAY, max_failures=1)
     patient = world.enqueue(OPENER, DAY)
     world.run()
-    assert status(world, strict) == "finished" or "stopped" in status(world, strict)
-    assert ended(world, patient)[0]["failed"] == 1
+    assert world.status(strict) == "finished" or "stopped" in world.status(strict)
+    assert world.ended(patient)[0]["failed"] == 1
     assert not [row for row in world.live() if row.waiting == "paused"]
 
 

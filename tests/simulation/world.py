@@ -21,7 +21,7 @@ from backfilld.daemon.executors.adapter import Job
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Actor, DateRow, attempt_result
 from backfilld.state.rules.machine import FINAL, Machine
-from backfilld.state.store import attempts, dates, transitions
+from backfilld.state.store import attempts, backfills, dates, transitions
 from tests import migrated
 from tests.simulation.fakes import Script, SimExecutor, SimWarehouse, Work
 
@@ -141,3 +141,13 @@ class World:
         with self.db.read() as tx:
             rows = attempts.for_date(tx, date)
         return [(row.processor, attempt_result(row.status, row.exit_code)) for row in rows]
+
+    def status(self, receipt: EnqueueResult) -> str:
+        """The status of a backfill, such as `finished`; stuck ones are `active`."""
+        with self.db.read() as tx:
+            return backfills.status(tx, backfills.get(tx, receipt.id))  # type: ignore[arg-type]
+
+    def ended(self, receipt: EnqueueResult) -> tuple[dict[str, int], dict[str, int]]:
+        """How many dates of a backfill are in which state, and how many have which outcome."""
+        with self.db.read() as tx:
+            return backfills.status_counts(tx, receipt.id)  # type: ignore[arg-type]

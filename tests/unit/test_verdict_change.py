@@ -30,57 +30,57 @@ def evidence(value: float | None, *before: float | None, games: int = 5, incompl
     )
 
 
-def told(found: Evidence, **measure: Any) -> tuple[str, str]:
-    judged = judge(found, expectation(change=[{**TWICE, **measure}]), day(str(TODAY), games=5), about())
-    return judged.verdict.value, judged.reason
+def judged(found: Evidence, **measure: Any) -> tuple[str, str]:
+    judgement = judge(found, expectation(change=[{**TWICE, **measure}]), day(str(TODAY), games=5), about())
+    return judgement.verdict.value, judgement.reason
 
 
 def test_a_measure_out_of_bounds_is_degraded_with_the_figures() -> None:
-    assert told(evidence(49.0, 90, 100, 110)) == (
+    assert judged(evidence(49.0, 90, 100, 110)) == (
         "degraded",
         "SUM(amount) is 49, 0.49 times the median of 100 on 3 complete dates before, at least 0.5",
     )
-    assert told(evidence(201.0, 90, 100, 110))[1].endswith("before, at most 2")
-    assert told(evidence(50.0, 90, 100, 110)) == ("complete", "")
-    assert told(evidence(200.0, 90, 100, 110)) == ("complete", "")
+    assert judged(evidence(201.0, 90, 100, 110))[1].endswith("before, at most 2")
+    assert judged(evidence(50.0, 90, 100, 110)) == ("complete", "")
+    assert judged(evidence(200.0, 90, 100, 110)) == ("complete", "")
 
 
 def test_only_complete_dates_are_compared_with() -> None:
-    assert told(evidence(100.0, 100, 100, 100, 1, 1, 1, 1, incomplete=4)) == ("complete", "")
+    assert judged(evidence(100.0, 100, 100, 100, 1, 1, 1, 1, incomplete=4)) == ("complete", "")
 
 
 def test_too_few_dates_are_not_judged_and_that_is_said() -> None:
-    assert told(evidence(1.0, 100, 100)) == (
+    assert judged(evidence(1.0, 100, 100)) == (
         "complete",
         "change of SUM(amount) not judged: 2 complete dates in the 10 days before, at least 3 needed",
     )
-    assert told(evidence(None, 100, None, math.nan, 100))[0] == "complete"
+    assert judged(evidence(None, 100, None, math.nan, 100))[0] == "complete"
 
 
 def test_a_measure_that_is_no_number_is_degraded() -> None:
-    assert told(evidence(None, 90, 100, 110)) == ("degraded", "SUM(amount) is NULL")
-    assert told(evidence(math.nan, 90, 100, 110)) == ("degraded", "SUM(amount) is nan")
-    assert told(evidence(math.inf, 90, 100, 110))[0] == "degraded"
+    assert judged(evidence(None, 90, 100, 110)) == ("degraded", "SUM(amount) is NULL")
+    assert judged(evidence(math.nan, 90, 100, 110)) == ("degraded", "SUM(amount) is nan")
+    assert judged(evidence(math.inf, 90, 100, 110))[0] == "degraded"
 
 
 def test_a_median_of_zero_says_nothing() -> None:
-    assert told(evidence(7.0, 0, 0, 0)) == ("complete", "change of SUM(amount) not judged: its median is 0")
+    assert judged(evidence(7.0, 0, 0, 0)) == ("complete", "change of SUM(amount) not judged: its median is 0")
 
 
 def test_losses_are_compared_like_gains() -> None:
-    assert told(evidence(-60.0, -90, -100, -110))[0] == "complete"
-    assert told(evidence(-40.0, -90, -100, -110))[0] == "degraded"
-    assert told(evidence(60.0, -90, -100, -110))[0] == "degraded"
+    assert judged(evidence(-60.0, -90, -100, -110))[0] == "complete"
+    assert judged(evidence(-40.0, -90, -100, -110))[0] == "degraded"
+    assert judged(evidence(60.0, -90, -100, -110))[0] == "degraded"
 
 
 def test_a_measure_is_divided_by_a_count_of_the_calendar() -> None:
     # Given five games today and ten on each day before
-    assert told(evidence(100.0, 200, 200, 200, games=10), per="games", min=1.0, max=1.0) == ("complete", "")
-    assert told(evidence(100.0, 200, 200, 200, games=10), min=0.9)[0] == "degraded"
+    assert judged(evidence(100.0, 200, 200, 200, games=10), per="games", min=1.0, max=1.0) == ("complete", "")
+    assert judged(evidence(100.0, 200, 200, 200, games=10), min=0.9)[0] == "degraded"
 
 
 def test_a_measure_that_was_not_counted_is_unknown() -> None:
-    assert told(seen(rows=10)) == ("unknown", "SUM(amount) was not counted")
+    assert judged(seen(rows=10)) == ("unknown", "SUM(amount) was not counted")
 
 
 def test_lost_rows_change_a_sum_and_no_mean() -> None:

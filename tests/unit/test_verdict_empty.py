@@ -17,41 +17,41 @@ EMPTY = seen(has_partition=True)
 COMPLETE = ("complete", "no rows, and the partition exists")
 
 
-def told(evidence: Evidence, context: JudgeContext | None = None) -> tuple[str, str]:
+def judged(evidence: Evidence, context: JudgeContext | None = None) -> tuple[str, str]:
     found = judge(evidence, expectation(empty="partition", rows=[5]), day(), context or about())
     return found.verdict.value, found.reason
 
 
 @pytest.mark.parametrize("closed", [None, run()])
 def test_an_existing_partition_without_rows_is_complete_whatever_rows_says(closed: object) -> None:
-    assert told(replace(EMPTY, closed=closed)) == COMPLETE
+    assert judged(replace(EMPTY, closed=closed)) == COMPLETE
 
 
 def test_without_the_partition_a_date_is_judged_as_without_the_rule() -> None:
     absent = seen(has_partition=False)
-    assert told(absent)[0] == "never_ran"
-    assert told(replace(absent, closed=run()))[0] == "no_data"
+    assert judged(absent)[0] == "never_ran"
+    assert judged(replace(absent, closed=run()))[0] == "no_data"
 
 
 def test_a_failed_or_open_run_explains_an_empty_partition() -> None:
-    assert told(replace(EMPTY, closed=run(succeeded=False)))[0] == "failed"
-    assert told(replace(EMPTY, open=open_run()))[0] == "running"
-    assert told(replace(EMPTY, open=open_run(hours_ago=9))) == COMPLETE
+    assert judged(replace(EMPTY, closed=run(succeeded=False)))[0] == "failed"
+    assert judged(replace(EMPTY, open=open_run()))[0] == "running"
+    assert judged(replace(EMPTY, open=open_run(hours_ago=9))) == COMPLETE
 
 
 def test_too_few_rows_are_partial_in_an_existing_partition() -> None:
-    assert told(seen(rows=4, has_partition=True))[0] == "partial"
+    assert judged(seen(rows=4, has_partition=True))[0] == "partial"
 
 
 def test_a_partition_that_was_not_read_is_unknown() -> None:
-    assert told(seen()) == ("unknown", "whether the partition exists was not read")
+    assert judged(seen()) == ("unknown", "whether the partition exists was not read")
 
 
 def test_a_rerun_that_leaves_the_empty_partition_alone_is_untouched() -> None:
     stamped = replace(EMPTY, write_stamp="s1")
     rerun = about(last_attempt=run(), rewrite=True, stamp_before="s1")
-    assert told(stamped, rerun)[0] == "untouched"
-    assert told(replace(stamped, write_stamp="s2"), rerun) == COMPLETE
+    assert judged(stamped, rerun)[0] == "untouched"
+    assert judged(replace(stamped, write_stamp="s2"), rerun) == COMPLETE
 
 
 def test_bigquery_reports_a_partition_without_rows() -> None:

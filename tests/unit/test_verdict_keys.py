@@ -126,9 +126,9 @@ def refused(first: dict[str, Any] | None = None, **keys: Any) -> str:
     ],
 )
 def test_a_mistake_is_refused_with_its_remedy(keys: dict[str, Any], problem: str) -> None:
-    told = refused(**{**SHOPS, **keys})
-    assert told.startswith("phase[made].processor[box].expect.keys")
-    assert problem in told
+    problems = refused(**{**SHOPS, **keys})
+    assert problems.startswith("phase[made].processor[box].expect.keys")
+    assert problem in problems
 
 
 def test_one_processor_is_compared_with_one_other() -> None:

@@ -12,7 +12,7 @@ from tests.factories import about, day, expectation, phase, pipeline, processor,
 SQL = "SELECT id FROM nba.box WHERE date = @date AND amount < 0"
 
 
-def told(evidence: Evidence, **rules: object) -> tuple[str, str]:
+def judged(evidence: Evidence, **rules: object) -> tuple[str, str]:
     found = judge(evidence, expectation(no_rows=SQL, **rules), day(), about())
     return found.verdict.value, found.reason
 
@@ -22,31 +22,31 @@ def finding(rows: int, *examples: str, count: int = 9, **figures: object) -> Evi
 
 
 def test_any_row_that_is_found_is_degraded_and_named() -> None:
-    assert told(finding(0)) == ("complete", "")
-    assert told(finding(1, '{"id":7}')) == ("degraded", 'no_rows finds 1 row: {"id":7}')
-    assert told(finding(30, '{"id":7}', '{"id":9}')) == (
+    assert judged(finding(0)) == ("complete", "")
+    assert judged(finding(1, '{"id":7}')) == ("degraded", 'no_rows finds 1 row: {"id":7}')
+    assert judged(finding(30, '{"id":7}', '{"id":9}')) == (
         "degraded",
         'no_rows finds 30 rows: {"id":7} and {"id":9}',
     )
 
 
-def test_what_was_not_asked_is_unknown() -> None:
-    assert told(seen(rows=9)) == ("unknown", "the rows of no_rows were not counted")
+def test_what_was_not_queried_is_unknown() -> None:
+    assert judged(seen(rows=9)) == ("unknown", "the rows of no_rows were not counted")
 
 
 def test_an_empty_partition_holds_the_rules_that_concern_it() -> None:
     def empty(rows: int, **figures: object) -> Evidence:
         return finding(rows, count=0, has_partition=True, **figures)
 
-    assert told(empty(0), empty="partition")[0] == "complete"
-    assert told(empty(2), empty="partition") == ("degraded", "no_rows finds 2 rows")
-    assert told(seen(has_partition=True), empty="partition")[0] == "unknown"
+    assert judged(empty(0), empty="partition")[0] == "complete"
+    assert judged(empty(2), empty="partition") == ("degraded", "no_rows finds 2 rows")
+    assert judged(seen(has_partition=True), empty="partition")[0] == "unknown"
     keys = {"columns": ["shop_id"], "from": "ref.shops"}
     none, three = (KeyCounts(expected=n, missing=n, extra=0) for n in (0, 3))
-    assert told(empty(0, keys=none), empty="partition", keys=keys)[0] == "complete"
-    assert told(empty(0, keys=three), empty="partition", keys=keys)[0] == "partial"
+    assert judged(empty(0, keys=none), empty="partition", keys=keys)[0] == "complete"
+    assert judged(empty(0, keys=three), empty="partition", keys=keys)[0] == "partial"
     always = {**keys, "every_date": True}
-    assert told(empty(0, keys=none), empty="partition", keys=always)[0] == "partial"
+    assert judged(empty(0, keys=none), empty="partition", keys=always)[0] == "partial"
 
 
 @pytest.mark.parametrize(

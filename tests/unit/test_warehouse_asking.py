@@ -192,7 +192,7 @@ def test_a_price_is_that_of_both_questions() -> None:
 
 
 def test_the_queries_of_rules_are_estimated_too() -> None:
-    # Given a table with keys, a measure, and SQL that is asked for each of 60 dates
+    # Given a table with keys, a measure, and SQL that is sent for each of 60 dates
     rules = {
         "keys": {"columns": ["id"], "from": "ref.days"},
         "change": [{"of": "SUM(x)", "min": 0.5}],
