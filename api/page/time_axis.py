@@ -62,8 +62,8 @@ class Axis:
 def axes(intervals: Sequence[Interval]) -> list[Axis]:
     """One axis per cluster of activity, oldest first, at most `MOST_AXES`.
 
-    A gap breaks the axis if it is longer than all activity together, and than `SHORTEST_GAP`. Of too many gaps,
-    only the longest break it.
+    A gap breaks the axis if it is longer than all activity together, and than `SHORTEST_GAP`. Of too many
+    gaps, only the longest break it.
     """
     busy = merged(intervals)
     shortest = max(SHORTEST_GAP, sum(end - start for start, end in busy))

@@ -28,7 +28,7 @@ def at(folder, url, **options):
 
 @pytest.fixture
 def pair(request, tmp_path, postgresql_server):
-    """Two daemons of one pipeline: the first leads and the second stands by. The parameter is their program."""
+    """Two daemons of one pipeline, the first leads, the second stands by; their program is the parameter."""
     url = postgresql_server.empty()
     with at(tmp_path / "one", url, pace="1") as one, at(tmp_path / "two", url, pace="1") as two:
         one.program = two.program = getattr(request, "param", one.program)
