@@ -25,6 +25,7 @@ from backfilld.api.metrics import GATE_RESULTS, HOLDS, INCIDENTS, PURPOSES, RESU
 from backfilld.api.schemas.fields import BackfillStatus
 from backfilld.daemon.adapters import installed
 from backfilld.daemon.settings import DEFAULT_LISTEN, VARIABLES, Settings
+from backfilld.state.pipeline.closed_hours_settings import WindowSettings
 from backfilld.state.pipeline.days_settings import DaysSettings
 from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
 from backfilld.state.pipeline.need_settings import NeedSettings
@@ -40,8 +41,8 @@ from backfilld.state.pipeline.sections import (
     SeasonSettings,
     WarehouseSettings,
 )
-from backfilld.state.pipeline.window_settings import WindowSettings
 from backfilld.state.records import AttemptStatus, EnqueueOutcome, Sources
+from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.expectations.change import Measure
 from backfilld.state.rules.expectations.distinct import DistinctColumn
@@ -55,7 +56,6 @@ from backfilld.state.rules.expectations.unique import Unique
 from backfilld.state.rules.expectations.volume import Volume
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import Trigger
-from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 from tests.documents import ROOT
 from tests.integration.api_world import make_api, small_pipeline

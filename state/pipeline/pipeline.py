@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from backfilld.state.pipeline.adapters import ExecutorSections, WarehouseSection
+from backfilld.state.pipeline.closed_hours_settings import WindowSettings
 from backfilld.state.pipeline.fields import Name, TimeZone
 from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
 from backfilld.state.pipeline.phase import Phase, Stage
@@ -32,13 +33,12 @@ from backfilld.state.pipeline.sections import (
     Size,
 )
 from backfilld.state.pipeline.strict_model import StrictModel
-from backfilld.state.pipeline.window_settings import WindowSettings
 from backfilld.state.rules.calendar import Calendar, Day, Lookback, Season
 from backfilld.state.rules.closed_hours import ClosedHours
 from backfilld.state.rules.judge import JudgeContext, outside
-from backfilld.state.rules.late_data import date_end
-from backfilld.state.rules.needs import Need, NeedsGraph
+from backfilld.state.rules.needs_graph import Need, NeedsGraph
 from backfilld.state.rules.recurring_days import RecurringDays
+from backfilld.state.rules.refresh_schedule import date_end
 
 
 class EngineSettings(StrictModel):
