@@ -141,7 +141,7 @@ def stay_where_an_edit_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def keep_failed_dates_to_their_calendar(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collect_evidence.failed_dates, "due", lambda *_: [])
+    monkeypatch.setattr(collect_evidence.failed_date_rechecks, "due", lambda *_: [])
 
 
 FOUND = [
