@@ -23,7 +23,7 @@ from backfilld.api.http import listening_socket
 from backfilld.api.http.server import Server
 from backfilld.api.metrics import Metrics
 from backfilld.api.notifications.webhook import Notifier
-from backfilld.daemon.container_environment import jobs_end_with_daemon
+from backfilld.daemon.container_init import jobs_end_with_daemon
 from backfilld.daemon.events import AttemptEnded, AttemptStarted, DateMoved, Event, ForeignWrites, Incident
 from backfilld.daemon.host_limits import raise_open_files
 from backfilld.daemon.pipeline_reload import PipelineReload
