@@ -1,0 +1,137 @@
+"""A lake whose tables are Iceberg, written by pyiceberg with a catalog in a file beside it."""
+
+import datetime as dt
+import itertools
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.partitioning import PartitionSpec
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.update.snapshot import _OverwriteFiles
+from pyiceberg.transforms import IdentityTransform
+from pyiceberg.typedef import Record
+
+from tests.integration.warehouses import DAY, DUCKDB_DATES, LakeHouse, Row, insert, typed
+
+
+class IcebergHouse(LakeHouse):
+    """A lake of Iceberg tables in the test's own directory."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.catalog = SqlCatalog("tests", uri="sqlite://", warehouse=f"file://{self.root}")
+        self.catalog.create_namespace("nba")
+        self.catalog.create_namespace("nba_reference")
+        self._numbers = itertools.count()
+
+    def close(self) -> None:
+        super().close()
+        self.catalog.close()
+
+    def table(self, name: str = "nba.box") -> Table:
+        return self.catalog.load_table(name)
+
+    def put(
+        self, table: str, rows: Sequence[Row], *, by: str | None = "game_date", types: Row | None = None
+    ) -> None:
+        with duckdb.connect() as connection:
+            insert(connection, "t", rows, typed(rows, types))
+            self.append(table, arrow(connection, "t"), by=by)
+
+    def fill(self, table: str, select: str, *, by: str = "game_date") -> None:
+        with duckdb.connect() as connection:
+            connection.execute(f"CREATE TABLE t AS {select.format(dates=DUCKDB_DATES, double='DOUBLE')}")
+            self.append(table, arrow(connection, "t"), by=by)
+
+    def rewrite(self, table: str, date: dt.date, *, by: str = "game_date") -> None:
+        written, of_date = self.table(table), f"{by} = '{date}'"
+        written.overwrite(written.scan(of_date).to_arrow(), overwrite_filter=of_date)
+
+    def append(self, name: str, rows: pa.Table, *, by: str | None = "date", transform: Any = None) -> Table:
+        """Append rows to a table, which is made, or gets further columns, where that is needed."""
+        try:
+            table = self.table(name)
+        except NoSuchTableError:
+            table = self.make(name, rows.schema, by=by, transform=transform)
+        if not {*rows.column_names} <= {*table.schema().column_names}:
+            with table.update_schema() as update:
+                update.union_by_name(rows.schema)
+        table.append(rows)
+        return table
+
+    def make(
+        self, name: str, schema: pa.Schema, *, by: str | None = "date", transform: Any = None
+    ) -> Table:
+        """A new table, partitioned by the transform of a column."""
+        location = f"file://{self.root.joinpath(*name.split('.'))}"
+        table = self.catalog.create_table(name, schema, location=location)
+        if by:
+            with table.update_spec() as update:
+                update.add_field(by, transform or IdentityTransform(), f"{by}_part" if transform else by)
+        return table
+
+    def empty_partition(self) -> None:
+        with duckdb.connect() as connection:
+            self.make("nba.box", arrow(connection, f"(SELECT DATE '{DAY}' AS game_date)").schema, by="game_date")
+            path = self.root / "nba" / "box" / "data" / "empty.parquet"
+            path.parent.mkdir()
+            ids = "FIELD_IDS {game_date: 1}"
+            connection.execute(f"COPY (SELECT DATE '{DAY}' AS game_date LIMIT 0) TO '{path}' (FORMAT parquet, {ids})")
+        table = self.table()
+        with table.transaction() as transaction, transaction.update_snapshot().fast_append() as append:
+            append.append_data_file(data_file(table, path, (DAY - dt.date(1970, 1, 1)).days, rows=0))
+
+    def compact(self, name: str = "nba.box", where: str = "date = '2024-03-01'") -> None:
+        """Write the rows of some files into one, as Spark's `rewrite_data_files` does."""
+        table = self.table(name)
+        old = [task.file for task in table.scan(where).plan_files()]
+        path = Path(old[0].file_path.removeprefix("file://")).with_name(f"{uuid.uuid4()}.parquet")
+        paths = ", ".join(f"'{file.file_path.removeprefix('file://')}'" for file in old)
+        ids = ", ".join(f"{field.name}: {field.field_id}" for field in table.schema().fields)
+        with duckdb.connect() as connection:
+            rows = f"SELECT * FROM read_parquet([{paths}], hive_partitioning = false)"
+            connection.execute(f"COPY ({rows}) TO '{path}' (FORMAT parquet, FIELD_IDS {{{ids}}})")
+        with table.transaction() as transaction:
+            replace = _OverwriteFiles(operation=Operation.REPLACE, transaction=transaction, io=table.io)
+            with replace:
+                for file in old:
+                    replace.delete_data_file(file)
+                count = sum(file.record_count for file in old)
+                replace.append_data_file(data_file(table, path, *old[0].partition, rows=count))
+
+
+def arrow(connection: duckdb.DuckDBPyConnection, relation: str) -> pa.Table:
+    """A table or a query as Arrow."""
+    return connection.sql(f"FROM {relation}").to_arrow_table()
+
+
+def data_file(table: Table, path: Path, *partition: Any, rows: int, content: Any = DataFileContent.DATA) -> DataFile:
+    """A file of a table that pyiceberg did not write itself."""
+    file = DataFile.from_args(
+        content=content,
+        file_path=f"file://{path}",
+        file_format=FileFormat.PARQUET,
+        partition=Record(*partition),
+        record_count=rows,
+        file_size_in_bytes=path.stat().st_size,
+        column_sizes=None,
+        value_counts=None,
+        null_value_counts=None,
+        nan_value_counts=None,
+        lower_bounds=None,
+        upper_bounds=None,
+        key_metadata=None,
+        split_offsets=None,
+        equality_ids=None,
+        sort_order_id=None,
+    )
+    file.spec_id = table.spec().spec_id
+    return file
