@@ -11,11 +11,11 @@ import duckdb
 import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NoSuchTableError
-from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestContent, ManifestWriter
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.table import Table
-from pyiceberg.table.snapshots import Operation
-from pyiceberg.table.update.snapshot import _OverwriteFiles
+from pyiceberg.table.snapshots import Operation, Summary
+from pyiceberg.table.update.snapshot import _FastAppendFiles, _OverwriteFiles
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.typedef import Record
 
@@ -67,9 +67,7 @@ class IcebergHouse(LakeHouse):
         table.append(rows)
         return table
 
-    def make(
-        self, name: str, schema: pa.Schema, *, by: str | None = "date", transform: Any = None
-    ) -> Table:
+    def make(self, name: str, schema: pa.Schema, *, by: str | None = "date", transform: Any = None) -> Table:
         """A new table, partitioned by the transform of a column."""
         location = f"file://{self.root.joinpath(*name.split('.'))}"
         table = self.catalog.create_table(name, schema, location=location)
@@ -80,14 +78,40 @@ class IcebergHouse(LakeHouse):
 
     def empty_partition(self) -> None:
         with duckdb.connect() as connection:
-            self.make("nba.box", arrow(connection, f"(SELECT DATE '{DAY}' AS game_date)").schema, by="game_date")
+            self.make(
+                "nba.box", arrow(connection, f"(SELECT DATE '{DAY}' AS game_date)").schema, by="game_date"
+            )
             path = self.root / "nba" / "box" / "data" / "empty.parquet"
             path.parent.mkdir()
             ids = "FIELD_IDS {game_date: 1}"
-            connection.execute(f"COPY (SELECT DATE '{DAY}' AS game_date LIMIT 0) TO '{path}' (FORMAT parquet, {ids})")
+            connection.execute(
+                f"COPY (SELECT DATE '{DAY}' AS game_date LIMIT 0) TO '{path}' (FORMAT parquet, {ids})"
+            )
         table = self.table()
         with table.transaction() as transaction, transaction.update_snapshot().fast_append() as append:
             append.append_data_file(data_file(table, path, (DAY - dt.date(1970, 1, 1)).days, rows=0))
+
+    def delete_by_file(
+        self,
+        *,
+        content: DataFileContent = DataFileContent.POSITION_DELETES,
+        kind: FileFormat = FileFormat.PARQUET,
+    ) -> None:
+        """Delete the first row of each file of 2024-03-01 by a file of deletes, as Trino and Flink do."""
+        table, path = self.table(), self.root / "nba" / "box" / "data" / f"{uuid.uuid4()}-deletes.parquet"
+        files = [task.file for task in table.scan("date = '2024-03-01'").plan_files()]
+        with duckdb.connect() as connection:
+            names = [file.file_path for file in files]
+            connection.execute(
+                "CREATE TABLE t AS SELECT unnest($1::VARCHAR[]) AS file_path, 0::BIGINT AS pos", [names]
+            )
+            ids = "FIELD_IDS {file_path: 2147483546, pos: 2147483545}"
+            connection.execute(f"COPY t TO '{path}' (FORMAT parquet, {ids})")
+        deletes = data_file(table, path, *partition_of(files[0]), rows=len(files), content=content, kind=kind)
+        with table.transaction() as transaction:
+            delta = _RowDelta(operation=Operation.DELETE, transaction=transaction, io=table.io)
+            with delta:
+                delta.append_data_file(deletes)
 
     def compact(self, name: str = "nba.box", where: str = "date = '2024-03-01'") -> None:
         """Write the rows of some files into one, as Spark's `rewrite_data_files` does."""
@@ -100,12 +124,28 @@ class IcebergHouse(LakeHouse):
             rows = f"SELECT * FROM read_parquet([{paths}], hive_partitioning = false)"
             connection.execute(f"COPY ({rows}) TO '{path}' (FORMAT parquet, FIELD_IDS {{{ids}}})")
         with table.transaction() as transaction:
-            replace = _OverwriteFiles(operation=Operation.REPLACE, transaction=transaction, io=table.io)
+            replace = _Rewrite(operation=Operation.REPLACE, transaction=transaction, io=table.io)
             with replace:
                 for file in old:
                     replace.delete_data_file(file)
                 count = sum(file.record_count for file in old)
-                replace.append_data_file(data_file(table, path, *old[0].partition, rows=count))
+                replace.append_data_file(data_file(table, path, *partition_of(old[0]), rows=count))
+
+
+class _RowDelta(_FastAppendFiles):
+    """A commit of a file of deletes, which pyiceberg reads and does not write."""
+
+    def new_manifest_writer(self, spec: PartitionSpec) -> ManifestWriter:
+        writer = super().new_manifest_writer(spec)
+        writer.content = lambda: ManifestContent.DELETES  # type: ignore[method-assign]
+        return writer
+
+
+class _Rewrite(_OverwriteFiles):
+    """A commit that changes no rows, whose summary pyiceberg does not know."""
+
+    def _summary(self, snapshot_properties: dict[str, str] | None = None) -> Summary:
+        return Summary(operation=Operation.REPLACE, **(snapshot_properties or {}))
 
 
 def arrow(connection: duckdb.DuckDBPyConnection, relation: str) -> pa.Table:
@@ -113,12 +153,24 @@ def arrow(connection: duckdb.DuckDBPyConnection, relation: str) -> pa.Table:
     return connection.sql(f"FROM {relation}").to_arrow_table()
 
 
-def data_file(table: Table, path: Path, *partition: Any, rows: int, content: Any = DataFileContent.DATA) -> DataFile:
+def partition_of(file: DataFile) -> Sequence[Any]:
+    """The values of a file's partition."""
+    return [file.partition[place] for place in range(len(file.partition))]
+
+
+def data_file(
+    table: Table,
+    path: Path,
+    *partition: Any,
+    rows: int,
+    content: DataFileContent = DataFileContent.DATA,
+    kind: FileFormat = FileFormat.PARQUET,
+) -> DataFile:
     """A file of a table that pyiceberg did not write itself."""
     file = DataFile.from_args(
         content=content,
         file_path=f"file://{path}",
-        file_format=FileFormat.PARQUET,
+        file_format=kind,
         partition=Record(*partition),
         record_count=rows,
         file_size_in_bytes=path.stat().st_size,

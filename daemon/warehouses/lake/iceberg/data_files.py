@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyiceberg.io import FileIO
-from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestEntry, ManifestEntryStatus
+from pyiceberg.manifest import (
+    DataFile,
+    DataFileContent,
+    FileFormat,
+    ManifestEntryStatus,
+    ManifestFile,
+)
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table.metadata import TableMetadata
@@ -63,8 +69,6 @@ class IcebergFile:
     name: str
     """Its name in the manifests; it is never given to another file."""
     is_delete: bool
-    snapshot_id: int | None
-    """The snapshot that added it."""
     spans: Mapping[int, DateSpan]
     """By the field id of columns of dates and times."""
 
@@ -81,13 +85,22 @@ def live_files(
 
     Raises:
         QueryError: it has a file that is not Parquet, or deletes rows by their values.
+        ValueError: a manifest has other files than its list says.
     """
     reader = _FileReader(metadata)
+    manifests = snapshot.manifests(io)
+    total = snapshot.summary.additional_properties.get("total-data-files") if snapshot.summary else None
+    if not manifests and total not in (None, "0"):
+        raise ValueError(f"the snapshot has {total} data files, but its list of manifests is empty")
     files: dict[str, Sequence[IcebergFile]] = {}
-    for manifest in snapshot.manifests(io):
+    for manifest in manifests:
         of_manifest = known.get(manifest.manifest_path)
         if of_manifest is None:
-            of_manifest = [reader.file(entry) for entry in manifest.fetch_manifest_entry(io)]
+            found = [entry.data_file for entry in manifest.fetch_manifest_entry(io)]
+            _require_count(manifest, len(found))
+            for file in found:
+                _require_readable(file)
+            of_manifest = [reader.file(file) for file in found]
         files[manifest.manifest_path] = of_manifest
     return files
 
@@ -102,13 +115,18 @@ def changed_files(
         if manifest.added_snapshot_id != snapshot.snapshot_id:
             continue
         for entry in manifest.fetch_manifest_entry(io, discard_deleted=False):
-            if entry.snapshot_id == snapshot.snapshot_id:
-                changed[entry.status].append(reader.file(entry))
+            changed[entry.status].append(reader.file(entry.data_file))
     return changed[ManifestEntryStatus.ADDED], changed[ManifestEntryStatus.DELETED]
 
 
+def _require_count(manifest: ManifestFile, found: int) -> None:
+    added, existing = manifest.added_files_count, manifest.existing_files_count
+    if added is not None and existing is not None and added + existing != found:
+        raise ValueError(f"{manifest.manifest_path} has {found} files, not {added + existing}")
+
+
 class _FileReader:
-    """Reads the files of a table from the entries of its manifests."""
+    """Reads the files of a table from the rows of its manifests."""
 
     def __init__(self, metadata: TableMetadata) -> None:
         schema = metadata.schema()
@@ -119,14 +137,8 @@ class _FileReader:
             number: [*partition_dates(spec, schema)] for number, spec in metadata.specs().items()
         }
 
-    def file(self, entry: ManifestEntry) -> IcebergFile:
-        """The file of an entry.
-
-        Raises:
-            QueryError: DuckDB cannot read it, or it deletes rows by their values.
-        """
-        file = entry.data_file
-        _require_readable(file)
+    def file(self, file: DataFile) -> IcebergFile:
+        """The file by its row of a manifest."""
         spans = {
             field_id: span
             for field_id, unit in self._times.items()
@@ -142,12 +154,16 @@ class _FileReader:
         return IcebergFile(
             name=file.file_path,
             is_delete=file.content != DataFileContent.DATA,
-            snapshot_id=entry.snapshot_id,
             spans=spans,
         )
 
 
 def _require_readable(file: DataFile) -> None:
+    """Refuse what would be counted wrong.
+
+    Raises:
+        QueryError: DuckDB cannot read the file, or it deletes rows by their values.
+    """
     if file.content == DataFileContent.EQUALITY_DELETES:
         raise QueryError("it has equality deletes, which are not read; compact it")
     if file.file_format != FileFormat.PARQUET:

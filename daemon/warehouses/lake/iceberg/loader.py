@@ -6,17 +6,19 @@ import gzip
 import json
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pyiceberg.exceptions import ValidationError
+from pyiceberg.io import FileIO
 from pyiceberg.io.fsspec import FsspecFileIO, FsspecInputFile
 from pyiceberg.table.metadata import TableMetadata, TableMetadataUtil
 from pyiceberg.table.snapshots import Operation, Snapshot
 
 from backfilld.daemon.warehouses.adapter import QueryError
+from backfilld.daemon.warehouses.lake.iceberg.avro_files import require_whole
 from backfilld.daemon.warehouses.lake.iceberg.columns import columns_of
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import HINT, MetadataFile
 from backfilld.daemon.warehouses.lake.iceberg.data_files import (
@@ -54,14 +56,16 @@ class DamagedError(BackfilldError):
 
 
 class _LocalFiles(FsspecFileIO):
-    """Reads the files of a table at their places here; it opens no other file system."""
+    """Reads the manifests of a table at their places here; it opens no other file system."""
 
     def __init__(self, locations: Locations) -> None:
         super().__init__({})
         self._locations = locations
 
     def new_input(self, location: str) -> FsspecInputFile:
-        return super().new_input(self._locations.path(location))
+        path = self._locations.path(location)
+        require_whole(path)
+        return super().new_input(path)
 
 
 def load(
@@ -96,7 +100,7 @@ def load(
         with _damage("its manifests"):
             io = _LocalFiles(locations)
             manifests = live_files(metadata, snapshot, io, known=known.manifests if known else {})
-            compactions = [*_compactions(metadata, manifests, io)]
+            compactions = [*_compactions(metadata, snapshot, io, known=known.compactions if known else ())]
     with _damage(current.name):
         columns = columns_of(metadata.schema(), metadata.schemas)
         names = {column.field_id: name for name, column in columns.items()}
@@ -150,20 +154,20 @@ def _require_older(
 
 
 def _compactions(
-    metadata: TableMetadata, manifests: Mapping[str, Sequence[IcebergFile]], io: _LocalFiles
+    metadata: TableMetadata, current: Snapshot, io: FileIO, *, known: Iterable[Compaction]
 ) -> Iterator[Compaction]:
-    """The compactions in the history of the files, the latest one first."""
-    ids = {file.snapshot_id for files in manifests.values() for file in files}
-    for snapshot in sorted(metadata.snapshots, key=_order, reverse=True):
-        if _changes_no_rows(snapshot) and snapshot.snapshot_id in ids:
+    """The compactions in the table's history, the latest one first."""
+    of_snapshots = {compaction.snapshot_id: compaction for compaction in known}
+    snapshot: Snapshot | None = current
+    while snapshot:
+        number, parent = snapshot.snapshot_id, snapshot.parent_snapshot_id
+        if number in of_snapshots:
+            yield of_snapshots[number]
+        elif _changes_no_rows(snapshot):
             added, removed = changed_files(metadata, snapshot, io)
-            ids |= {file.snapshot_id for file in removed}
-            yield Compaction(added=added, removed=removed)
+            yield Compaction(snapshot_id=number, added=added, removed=removed)
+        snapshot = metadata.snapshot_by_id(parent) if parent is not None else None
 
 
 def _changes_no_rows(snapshot: Snapshot) -> bool:
     return snapshot.summary is not None and snapshot.summary.operation == Operation.REPLACE
-
-
-def _order(snapshot: Snapshot) -> tuple[int, int]:
-    return snapshot.sequence_number or 0, snapshot.timestamp_ms

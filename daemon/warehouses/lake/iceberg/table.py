@@ -22,6 +22,7 @@ _DAY = dt.timedelta(days=1)
 class Compaction:
     """The files that a snapshot added and removed which changed no rows."""
 
+    snapshot_id: int
     added: Sequence[IcebergFile]
     removed: Sequence[IcebergFile]
 
