@@ -1,6 +1,6 @@
 """Cascades: dates computed before what they need was repaired are stale and can be computed again.
 
-The rule. What a date is computed from is in the graph of needs (`state.rules.needs`).
+The rule. What a date is computed from is in the graph of needs (`state.rules.needs_graph`).
 
 - An output is *repaired* when its rows change: when an attempt ends whose rows are satisfied from then on,
   when a verdict counts another number of rows, whoever wrote them, or when the sweep sees a foreign write.
@@ -33,7 +33,7 @@ from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, DateRow, RunMode
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.rules.needs import Span
+from backfilld.state.rules.needs_graph import Span
 from backfilld.state.rules.stale_inputs import StaleInputs
 from backfilld.state.store import checks, dates, stale_marks
 from backfilld.state.store.checks import CheckResult, Pair

@@ -7,7 +7,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
-from backfilld.state.rules.needs import NeedsGraph
+from backfilld.state.rules.needs_graph import NeedsGraph
 
 Pair = tuple[dt.date, str]
 """A date and a processor."""
