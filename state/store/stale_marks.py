@@ -92,8 +92,10 @@ _OUTPUTS = (
     .where(checks.c.date.between(bindparam("_first"), bindparam("_last")))
     .where(checks.c.verdict != Verdict.NOT_EXPECTED.value, text(f"({HAS_OUTPUT})"))
 )
-_STALE = select(checks.c.date, checks.c.processor).where(
-    _IS_MARKED, checks.c.date <= bindparam("_last"), _older(checks.c.stale_at)
+_STALE = (
+    select(checks.c.date, checks.c.processor)
+    .where(_IS_MARKED, checks.c.date <= bindparam("_last"), _older(checks.c.stale_at))
+    .where(exists().where(dates.c.date == checks.c.date))
 )
 _OF_OUTPUT = and_(stale_causes.c.date == checks.c.date, stale_causes.c.processor == checks.c.processor)
 _CAUSES = (
@@ -170,7 +172,10 @@ def rerun_in_cascades(tx: Connection, date: dt.date, names: Collection[str], now
 
 
 def stale_pairs(tx: Connection, last: dt.date) -> set[Pair]:
-    """The stale outputs up to a date, which no attempt has computed since."""
+    """The stale outputs up to a date that no attempt has computed since.
+
+    Dates that were never enqueued are left out: no retry could compute theirs.
+    """
     return {(row.date, row.processor) for row in fetch(tx, _STALE, {"_last": last})}
 
 
