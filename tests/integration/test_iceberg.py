@@ -8,7 +8,9 @@ import duckdb
 import pytest
 from pyiceberg.transforms import DayTransform, MonthTransform
 
+from backfilld.daemon.reports.warehouse_conformance import warehouse_check
 from backfilld.daemon.warehouses.lake.catalog import LakeCatalog
+from tests.factories import phase, processor
 from tests.integration.iceberg_house import IcebergHouse
 from tests.integration.iceberg_tables import (
     DATES,
@@ -171,3 +173,17 @@ def test_a_table_is_described_by_its_current_schema(house: IcebergHouse) -> None
     assert info is not None
     assert (info.columns, info.partition_column) == ({"date", "at", "x"}, "date")
     assert info.time_columns == {"at": "datetime"}
+
+
+def test_the_check_of_a_warehouse_holds_for_partitions_times_and_deletes(house: IcebergHouse) -> None:
+    # Given a table with deletes, and one of times
+    house.append("nba.box", days(3, 2))
+    house.delete_by_file()
+    times = made("SELECT TIMESTAMP '2024-03-01' + INTERVAL (n) HOUR AS at FROM range(30) AS r (n)")
+    house.append("nba.times", times, by="at", transform=DayTransform())
+    both = (processor("box", date_column="date"), processor("times", date_column="at", date_timezone="UTC"))
+    # Then
+    calendar = {"query": "SELECT date, COUNT(*) AS games FROM nba.box GROUP BY 1"}
+    pipeline = house.pipeline(phase("raw", *both), history=None, calendar=calendar)
+    found = warehouse_check(pipeline, DAY, THIRD)
+    assert (found.exit_code, found.summary) == (0, "the warehouse answers as it should"), str(found.results)

@@ -1,4 +1,4 @@
-"""Iceberg tables that are not read, or not where their metadata says: unknown by name, never counted wrong."""
+"""Iceberg tables that are not read, or not where their metadata says: unknown by name, not counted wrong."""
 
 import json
 import os
