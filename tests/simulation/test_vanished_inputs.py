@@ -3,8 +3,8 @@
 import datetime as dt
 
 import pytest
-from backfilld.daemon.reports.waiting_on import waiting_on
 
+from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.store import transitions
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import ME, Work, World
