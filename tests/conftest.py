@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,6 +36,17 @@ def pytest_report_header() -> str:
     return seeds.described()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect no garbage meanwhile or in it later: all that is imported and collected stays to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a Debian package by the fixture that starts it; keep together what shares one."""
@@ -67,11 +78,7 @@ def interleaved(items: list[pytest.Item]) -> Iterator[pytest.Item]:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Fail where groups are without effect, which costs minutes and shows nowhere else.
-
-    What was imported and collected stays to the end, so no garbage collection goes through it again.
-    """
-    gc.freeze()
+    """Fail where groups are without effect, which costs minutes and shows nowhere else."""
     if getattr(session.config.option, "loadgroup", False):
         for item in session.items:
             assert not list(item.iter_markers("xdist_group")) or "@" in item.nodeid, item.nodeid
