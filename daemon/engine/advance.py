@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import replace
 
-from backfilld.daemon.engine import hold_placement, passed_states, references, stale_dates, upstream
+from backfilld.daemon.engine import hold_placement, passed_states, periods, references, stale_dates, upstream
 from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.owning_backfills import forced_pairs, read_owners, record_failure, settle
@@ -21,7 +21,7 @@ from backfilld.daemon.engine.transition_reasons import admission_reason, advance
 from backfilld.daemon.engine.windows import WindowReader
 from backfilld.daemon.events import Event, GateEvaluated
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
-from backfilld.state.records import CheckRow, DateRow
+from backfilld.state.records import CheckRow, DateRow, Runnable
 from backfilld.state.rules.gates import (
     Advance,
     Decision,
@@ -67,6 +67,7 @@ class Advancer:
             if row.state != PENDING:
                 self._process(batch, row)
         self._finish(batch)
+        periods.settle(tx, self._context, periods.touched(self._pipeline, due, batch.await_period))
         return len(due), batch.events
 
     def _read(self, tx: Transaction, due: list[DateRow]) -> AdvanceBatch:
@@ -106,6 +107,8 @@ class Advancer:
         checks.request_check(tx, batch.to_query, now, evaluated=True)
         checks.clear_runnable(tx, batch.not_startable)
         checks.set_runnable(tx, batch.startable)
+        checks.set_runnable(tx, batch.await_period, Runnable.WITH_PERIOD)
+        periods.create_checks(tx, self._context, [row.date for row in batch.admitted])
         upstream.wake_unblocked(tx, self._context, [*batch.waived, *batch.not_owed])
         checks.request_check(tx, references.waiting_pairs(self._pipeline, batch.waived), now)
         for _, backfill in sorted(batch.failed_in.items()):
@@ -291,7 +294,13 @@ class Advancer:
         date = walk.row.date
         self._waive_references(batch, walk, wait)
         if isinstance(decision, Start):
-            batch.startable += [(date, name) for name in decision.processors]
+            together = periods.awaiting(
+                self._pipeline, decision.processors, batch.checks_by_date.get(date, {})
+            )
+            batch.await_period += [(date, name) for name in decision.processors if name in together]
+            batch.startable += [(date, name) for name in decision.processors if name not in together]
+            if together.issuperset(decision.processors) and wait.waiting is WaitReason.SLOT:
+                wait = replace(wait, waiting=WaitReason.PERIOD)
         batch.to_query += [(date, name) for name in wait.ask]
         status = DateStatus(
             waiting=wait.waiting, waiting_text=wait.text, due_at=wait.until, entered_at=walk.entered_at

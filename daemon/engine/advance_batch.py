@@ -41,6 +41,8 @@ class AdvanceBatch:
     waits: list[WaitStatus] = field(default_factory=list)
     to_query: list[checks.Pair] = field(default_factory=list)
     startable: list[checks.Pair] = field(default_factory=list)
+    await_period: list[checks.Pair] = field(default_factory=list)
+    """Those that may start with the other dates of their period."""
     not_startable: list[checks.Pair] = field(default_factory=list)
     waived: list[checks.Pair] = field(default_factory=list)
     not_owed: list[checks.Pair] = field(default_factory=list)
