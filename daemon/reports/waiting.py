@@ -188,6 +188,7 @@ _DESCRIBERS: Mapping[str, Describer] = {
     WaitReason.RETRY: _retry,
     WaitReason.HELD: _cause,
     WaitReason.EARLIER_DATE: _cause,
+    WaitReason.PERIOD: _cause,
 }
 
 
