@@ -9,17 +9,17 @@ from collections.abc import Mapping, Sequence
 from backfilld.api.schemas import responses
 from backfilld.api.schemas.calendar import Calendar, CalendarGroup
 from backfilld.api.schemas.fields import BackfillStatus
+from backfilld.daemon.engine.bulk_request import DateAnswers
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.date_query import DateAnswers
-from backfilld.daemon.reports import stuck
-from backfilld.daemon.reports.derived_holds import DerivedHold
+from backfilld.daemon.reports import stuck_backfills
 from backfilld.daemon.reports.progress import Progress, Running
+from backfilld.daemon.reports.window_and_pool_holds import DerivedHold
 from backfilld.state.formatting import format_utc, join_truncated
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, BackfillRow, CheckRow, DateRow, HoldRow, TransitionRow
+from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import attempt_verdicts, backfills
 from backfilld.state.store.attempt_verdicts import AttemptVerdict
@@ -33,7 +33,7 @@ NAMED = 3
 
 def backfill(tx: Transaction, context: EngineContext, row: BackfillRow, **more: int) -> responses.Backfill:
     """A backfill with its counts."""
-    status, stuck_on = stuck.status(tx, context, row)
+    status, stuck_on = stuck_backfills.status(tx, context, row)
     states, outcomes = backfills.status_counts(tx, row.id)
     return responses.Backfill(
         id=row.id,

@@ -17,12 +17,12 @@ from backfilld.api.problems import BadInput
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.calendar import Calendar
 from backfilld.api.schemas.fields import next_cursor
+from backfilld.daemon.engine.bulk_request import DateQuery
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.date_query import DateQuery
 from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST
-from backfilld.daemon.engine.retries import Retry
-from backfilld.daemon.reports.waiting import waiting_on, with_pause
+from backfilld.daemon.engine.retry_dates import Retry
+from backfilld.daemon.reports.waiting_on import waiting_on, with_pause
 from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.store import (
     attempts,

@@ -6,8 +6,16 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import replace
 
-from backfilld.daemon.engine import hold_placement, passed_states, periods, references, stale_dates, upstream
+from backfilld.daemon.engine import (
+    compared_processors,
+    hold_placement,
+    passed_state_checks,
+    periods,
+    stale_dates,
+    upstream,
+)
 from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
+from backfilld.daemon.engine.closed_hours import WindowReader
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.owning_backfills import forced_pairs, read_owners, record_failure, settle
 from backfilld.daemon.engine.selected_processors import (
@@ -18,10 +26,10 @@ from backfilld.daemon.engine.selected_processors import (
     waited_for,
 )
 from backfilld.daemon.engine.transition_reasons import admission_reason, advance_reason
-from backfilld.daemon.engine.windows import WindowReader
 from backfilld.daemon.events import Event, GateEvaluated
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
 from backfilld.state.records import CheckRow, DateRow, Runnable
+from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.gates import (
     Advance,
     Decision,
@@ -34,7 +42,6 @@ from backfilld.state.rules.gates import (
     decide,
 )
 from backfilld.state.rules.machine import FINAL, Trigger
-from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.shared_dates import Ownership
 from backfilld.state.store import calendar_days, check_resets, checks, dates, holds, interests, transitions
 from backfilld.state.store.database import Transaction
@@ -110,7 +117,7 @@ class Advancer:
         checks.set_runnable(tx, batch.await_period, Runnable.WITH_PERIOD)
         periods.create_checks(tx, self._context, [row.date for row in batch.admitted])
         upstream.wake_unblocked(tx, self._context, [*batch.waived, *batch.not_owed])
-        checks.request_check(tx, references.waiting_pairs(self._pipeline, batch.waived), now)
+        checks.request_check(tx, compared_processors.waiting_pairs(self._pipeline, batch.waived), now)
         for _, backfill in sorted(batch.failed_in.items()):
             batch.events += record_failure(tx, self._context, backfill)
 
@@ -181,11 +188,11 @@ class Advancer:
         walk = DateWalk(row, row.state, row.entered_at)
         date_checks = batch.checks_by_date.get(row.date, {})
         stage = self._pipeline.stage[row.state]
-        if wait := passed_states.wait(self._pipeline, stage, date_checks):
+        if wait := passed_state_checks.wait(self._pipeline, stage, date_checks):
             batch.not_startable += [(row.date, c.processor) for c in date_checks.values() if c.runnable]
             self._wait(batch, walk, wait)
             return
-        if missing := passed_states.missing_again(self._pipeline, stage, date_checks):
+        if missing := passed_state_checks.missing_again(self._pipeline, stage, date_checks):
             self._readmit(batch, row, f"{missing.processor} is {missing.verdict}: {missing.reason}")
             return
         while walk.state not in FINAL:
@@ -293,14 +300,10 @@ class Advancer:
         wait = decision.wait if isinstance(decision, Start) else decision
         date = walk.row.date
         self._waive_references(batch, walk, wait)
-        if isinstance(decision, Start):
-            together = periods.awaiting(
-                self._pipeline, decision.processors, batch.checks_by_date.get(date, {})
+        if isinstance(decision, Start) and batch.let_start(self._pipeline, date, decision.processors):
+            wait = replace(
+                wait, waiting=WaitReason.PERIOD if wait.waiting is WaitReason.SLOT else wait.waiting
             )
-            batch.await_period += [(date, name) for name in decision.processors if name in together]
-            batch.startable += [(date, name) for name in decision.processors if name not in together]
-            if together.issuperset(decision.processors) and wait.waiting is WaitReason.SLOT:
-                wait = replace(wait, waiting=WaitReason.PERIOD)
         batch.to_query += [(date, name) for name in wait.ask]
         status = DateStatus(
             waiting=wait.waiting, waiting_text=wait.text, due_at=wait.until, entered_at=walk.entered_at
@@ -317,7 +320,7 @@ class Advancer:
         date_checks = batch.checks_by_date.get(walk.row.date, {})
         for name, waiver in wait.waivers.items():
             new = date_checks[name].waiver_reason != waiver.reason
-            if new and names.intersection(references.compared_with(self._pipeline, name)):
+            if new and names.intersection(compared_processors.compared_with(self._pipeline, name)):
                 checks.waive(batch.tx, walk.row.date, name, by=waiver.by, reason=waiver.reason)
                 batch.waived.append((walk.row.date, name))
 

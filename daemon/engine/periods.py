@@ -17,9 +17,9 @@ from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, DateRow, Runnable
 from backfilld.state.rules.attempt_limits import attempts_of
 from backfilld.state.rules.calendar import Counts
-from backfilld.state.rules.late_data import date_end
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.periods import PeriodDate, PeriodStatus, period_bounds, period_status
+from backfilld.state.rules.refresh_schedule import date_end
 from backfilld.state.store import (
     calendar_days,
     checks,

@@ -31,7 +31,7 @@ from backfilld.state.pipeline.phase import DONE
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, DateRow, Mark, RunMode
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.rules.needs import Span
+from backfilld.state.rules.needs_graph import Span
 from backfilld.state.store import checks, date_marks, dates
 from backfilld.state.store.checks import CheckResult, Pair
 from backfilld.state.store.database import Transaction

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from backfilld.daemon.engine import budgets
 from backfilld.daemon.engine.budgets import Budget
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.reports.waiting import is_stopped
+from backfilld.daemon.reports.waiting_on import is_stopped
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.pipeline import Pipeline

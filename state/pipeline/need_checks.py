@@ -8,7 +8,7 @@ from backfilld.state.pipeline.name_checks import nearest, processor_key, repeate
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.rules.needs import closure
+from backfilld.state.rules.needs_graph import closure
 from backfilld.state.suggestions import did_you_mean
 
 

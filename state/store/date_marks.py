@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.records import DateRow
-from backfilld.state.rules.needs import Span
+from backfilld.state.rules.needs_graph import Span
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
 from backfilld.state.store.schema import HAS_OUTPUT, IS_STALE, IS_SWEPT, LAST_CHECKED_AT, checks, dates

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select, true
 
 from backfilld.state.records import AttemptRow, AttemptStatus, Mark
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
 from backfilld.state.store.attempt_verdicts import UNSATISFIED, followed_by, has_reason

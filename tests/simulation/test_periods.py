@@ -4,8 +4,8 @@ import datetime as dt
 
 import pytest
 
-from backfilld.daemon.reports import stuck
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports import stuck_backfills
+from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.store import backfills
 from tests.factories import phase, pipeline, processor
 from tests.simulation.fakes import Work
@@ -57,7 +57,7 @@ def waits(world, date):
 
 def status(world, receipt):
     with world.db.read() as tx:
-        return stuck.status(tx, world.context, backfills.get(tx, receipt.id))
+        return stuck_backfills.status(tx, world.context, backfills.get(tx, receipt.id))
 
 
 def days(first, last):

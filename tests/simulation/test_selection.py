@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from backfilld.daemon.reports import stuck
+from backfilld.daemon.reports import stuck_backfills
 from backfilld.state.records import Mark
 from backfilld.state.rules.processor_selection import resolve
 from backfilld.state.store import backfills, checks
@@ -70,7 +70,7 @@ def test_a_missing_upstream_that_is_not_selected_is_waited_for_by_name_and_is_st
     assert row.waiting_text.startswith("lines: never_ran")
     assert row.waiting_text.endswith(f"backfilld enqueue {OPENER} --select lines")
     with world.db.read() as tx:
-        assert stuck.status(tx, world.context, backfills.get(tx, receipt.id))[0] == "stuck"
+        assert stuck_backfills.status(tx, world.context, backfills.get(tx, receipt.id))[0] == "stuck"
 
 
 @pytest.mark.parametrize("limit", [{"since": OPENER + DAY}, {"until": OPENER - DAY}])

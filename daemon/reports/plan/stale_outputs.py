@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from backfilld.daemon.reports.plan.simulate_gates import Task
 from backfilld.daemon.reports.warehouse_snapshot import Snapshot
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.needs import Span
+from backfilld.state.rules.needs_graph import Span
 from backfilld.state.rules.processor_selection import downstream
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from backfilld.daemon.preflight.findings import FindingStatus
-from backfilld.daemon.preflight.sandbox import sandbox
-from backfilld.daemon.service_unit import ServiceUnit
+from backfilld.daemon.preflight.service_sandbox import sandbox
+from backfilld.daemon.read_service_unit import ServiceUnit
 from backfilld.daemon.settings import SettingsError
 from backfilld.state.pipeline.pipeline import Pipeline
 from tests.deploy import DEPLOY

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from backfilld.daemon.engine import retry_processors, stale_dates
 from backfilld.daemon.engine.audited_dates import recorded_dates
-from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.date_query import (
+from backfilld.daemon.engine.bulk_request import (
     BEING_CANCELLED,
     NEVER_ENQUEUED,
     UNMATCHED,
@@ -20,6 +19,7 @@ from backfilld.daemon.engine.date_query import (
     candidates,
     refuse_unknown,
 )
+from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.requeue import being_cancelled, requeue
 from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.phase import DONE
