@@ -16,7 +16,7 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, DateRow, Runnable
 from backfilld.state.rules.attempt_limits import attempts_of
-from backfilld.state.rules.calendar import Counts
+from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.periods import PeriodDate, PeriodStatus, period_bounds, period_status
 from backfilld.state.rules.refresh_schedule import date_end
@@ -48,11 +48,12 @@ def period_key(processor: Processor, date: dt.date) -> PeriodKey:
 
 
 def expected_dates(
-    pipeline: Pipeline, key: PeriodKey, counts: Mapping[dt.date, Counts | None], now: float
+    pipeline: Pipeline, key: PeriodKey, days: Mapping[dt.date, Day], now: float
 ) -> tuple[list[dt.date], list[dt.date]]:
     """The dates of a period on which its processor has output, and those that may still come to be expected.
 
-    The latter are not over, and only what the calendar counts keeps them from being expected.
+    The latter are not over, and only what the calendar counts keeps them from being expected. `days` are
+    those of the period, as far as the calendar is known.
     """
     name, first, last = key
     processor, seasons = pipeline.processors[name], pipeline.seasons
@@ -60,7 +61,7 @@ def expected_dates(
     expected, undecided = [], []
     for number in range(first.toordinal(), last.toordinal() + 1):
         date = dt.date.fromordinal(number)
-        day = seasons.day(date, counts.get(date))
+        day = days.get(date) or seasons.day(date, None)
         if pipeline.bypassed(stage, day):
             continue
         if pipeline.expects(processor, day):
@@ -68,6 +69,11 @@ def expected_dates(
         elif date >= today and pipeline.expects(processor, seasons.day(date, None)):
             undecided.append(date)
     return expected, undecided
+
+
+def _days(tx: Transaction, pipeline: Pipeline, key: PeriodKey) -> dict[dt.date, Day]:
+    known = calendar_days.between(tx, key[1], key[2])
+    return {date: pipeline.seasons.day(date, counts) for date, counts in known.items()}
 
 
 def read_status(tx: Transaction, context: EngineContext, key: PeriodKey) -> PeriodStatus:
@@ -78,12 +84,9 @@ def read_status(tx: Transaction, context: EngineContext, key: PeriodKey) -> Peri
 def _status(
     tx: Transaction, context: EngineContext, key: PeriodKey, of_period: Iterable[CheckRow]
 ) -> PeriodStatus:
-    name, first, last = key
-    processor = context.pipeline.processors[name]
-    stored = {check.date: check for check in of_period}
-    expected, undecided = expected_dates(
-        context.pipeline, key, calendar_days.between(tx, first, last), context.now()
-    )
+    pipeline = context.pipeline
+    processor, stored = pipeline.processors[key[0]], {check.date: check for check in of_period}
+    expected, undecided = expected_dates(pipeline, key, _days(tx, pipeline, key), context.now())
     failed = _failed(tx, [c for date in expected if (c := stored.get(date)) and c.attempt_count])
     return period_status([_member(processor, d, stored.get(d), failed) for d in expected], undecided)
 
@@ -229,7 +232,7 @@ def create_checks(tx: Transaction, context: EngineContext, admitted: Iterable[dt
         for key in dict.fromkeys(period_key(processor, date) for date in admitted_dates):
             name, first, last = key
             unchecked = upstream_checks.without_checks(tx, [name], first, last)
-            expected, _ = expected_dates(pipeline, key, calendar_days.between(tx, first, last), now)
+            expected, _ = expected_dates(pipeline, key, _days(tx, pipeline, key), now)
             upstream_checks.create(tx, [date for date in expected if date in unchecked], [name], now)
 
 
