@@ -146,8 +146,9 @@ class Launcher:
         if outdated_processors:
             together = dict.fromkeys(outdated_processors, REFRESH_TOGETHER)
             next_in_line = periods.first_runnable(tx, self._context.pipeline, together)
-            outdated = [(c.date, c.processor) for c in next_in_line if (c.asked_at or 0.0) < oldest]
-            checks.request_check(tx, outdated, self._context.now())
+            outdated = [c for c in next_in_line if (c.asked_at or 0.0) < oldest]
+            pairs = periods.with_their_periods(self._context.pipeline, next_in_line, outdated)
+            checks.request_check(tx, pairs, self._context.now())
             candidates = periods.first_runnable(tx, self._context.pipeline, limits)
         return [c for c in candidates if (c.asked_at or 0.0) >= oldest]
 

@@ -176,6 +176,22 @@ def first_runnable(tx: Transaction, pipeline: Pipeline, limits: Mapping[str, int
     return sorted([*alone, *together], key=lambda check: (-check.priority, check.date)) if together else found
 
 
+def with_their_periods(
+    pipeline: Pipeline, runnable: Iterable[RunnableCheck], chosen: Iterable[RunnableCheck]
+) -> list[Pair]:
+    """The chosen of the runnable checks with all of their periods, as pairs.
+
+    Evidence of a period is queried at once: else one date's would be too old when another one's arrives.
+    """
+    processors = pipeline.processors
+    keys = {period_key(processors[check.processor], check.date) for check in chosen}
+    return [
+        (check.date, check.processor)
+        for check in runnable
+        if period_key(processors[check.processor], check.date) in keys
+    ]
+
+
 def whole_periods(
     tx: Transaction, context: EngineContext, candidates: Sequence[RunnableCheck]
 ) -> list[RunnableCheck]:

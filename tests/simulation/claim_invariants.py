@@ -173,12 +173,10 @@ class ClaimInvariants:
         phase = self._sim.pipeline.stage_of[processor.name].phase
         rivals = [p.name for p in phase.processor] if phase.sequential else [processor.name]
         covered = self._invariants.covered[attempt["id"]]
-        own = (
-            -max(self._invariants.checks[date, processor.name]["priority"] for date in covered),
-            covered[0],
-        )
+        together = self._invariants.periods.ready_together(processor, covered)
+        own = (-max(self._invariants.checks[d, processor.name]["priority"] for d in together), covered[0])
         for (date, name), check in self._invariants.checks.items():
-            if name not in rivals:
+            if name not in rivals or (name == processor.name and date in together):
                 continue
             held = any(
                 self._holds(hold, self._sim.pipeline.processors[name]) for hold in self._invariants.placed

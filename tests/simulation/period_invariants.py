@@ -7,7 +7,7 @@ command can name them.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from backfilld.state.pipeline.processor import Processor
@@ -47,6 +47,13 @@ class PeriodInvariants:
                 raise Violation(
                     "one attempt for a period", f"{processor.name} of {covered} leaves {ready} out"
                 )
+
+    def ready_together(self, processor: Processor, covered: Sequence[str]) -> set[str]:
+        """The dates of an attempt, and those of its period that are ready: all come where the first does."""
+        if processor.period is None:
+            return set(covered)
+        ready = [c["date"] for c in self._of_period(processor, covered[0]) if c["runnable"] == 1]
+        return {*covered, *ready}
 
     def waits(self, row: Row) -> bool:
         """Whether a date waits for its period with reason: another date of it is not ready."""
