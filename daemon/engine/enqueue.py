@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from backfilld.daemon.engine.collect_evidence import Validator
 from backfilld.daemon.engine.commands import Conflict
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.cut_periods import with_cut_periods
 from backfilld.daemon.engine.enqueue_request import MOST_DATES, DateResult, EnqueueRequest, EnqueueResult
 from backfilld.daemon.engine.enqueue_store import store
 from backfilld.daemon.warehouses.adapter import WarehouseError
@@ -146,7 +147,7 @@ class Enqueuer:
             known = date in counts_by_date
             day = self._context.pipeline.seasons.day(date, counts_by_date[date]) if known else None
             details.append(self._outcome(request, day, date, row, stored_checks.get(date, {}), warning))
-        return details
+        return with_cut_periods(tx, self._context, details, request.selection)
 
     def _outcome(
         self,

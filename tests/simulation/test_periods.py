@@ -93,11 +93,15 @@ def test_a_week_goes_from_monday_to_sunday(make):
 def test_a_month_that_another_backfill_completes_waits_for_it_and_names_the_command(make):
     world = make()
     receipt = world.enqueue(FIRST, FIRST + 4 * DAY)
+    # The answer to the request says so before anything runs
+    cut = "statement takes November 2021 as a whole, and no backfill has 2021-11-06..2021-11-12 of it"
+    assert {detail.reason for detail in receipt.details} == {cut}
     world.run()
     assert taken(world) == []
     remedy = "no backfill fills 2021-11-06..2021-11-12; backfilld enqueue 2021-11-06 2021-11-12"
     assert status(world, receipt) == ("stuck", f"the other dates of November 2021 for statement: {remedy}")
-    world.enqueue(FIRST + 5 * DAY, LAST, priority=7)
+    other = world.enqueue(FIRST + 5 * DAY, LAST, priority=7)
+    assert {detail.reason for detail in other.details} == {""}
     world.run()
     # One attempt serves both
     assert taken(world) == [days(1, 12)]
