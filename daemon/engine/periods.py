@@ -10,11 +10,12 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
+from backfilld.daemon.engine.compared_processors import with_references
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.records import CheckRow, DateRow, Runnable
+from backfilld.state.records import CheckRow, DateRow, RunMode, Runnable
 from backfilld.state.rules.attempt_limits import attempts_of
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.machine import FINAL
@@ -109,7 +110,8 @@ def _member(
     none_left = date in failed or attempts >= limit or check.attempt_count >= processor.max_attempts
     return PeriodDate(
         date=date,
-        satisfied=check.satisfied,
+        # In a cascade, a complete output passes its gate, although it satisfies no need yet.
+        satisfied=check.satisfied or (check.mode == RunMode.CASCADE and check.verdict.satisfied),
         ready=check.runnable != Runnable.NO,
         used_up=check.attempt_count > 0 and check.attempt_id is None and none_left,
     )
@@ -247,18 +249,21 @@ def create_checks(tx: Transaction, context: EngineContext, admitted: Iterable[dt
     for processor in with_period(pipeline):
         for key in dict.fromkeys(period_key(processor, date) for date in admitted_dates):
             name, first, last = key
-            unchecked = upstream_checks.without_checks(tx, [name], first, last)
+            names = with_references(pipeline, [name])
+            unchecked = upstream_checks.without_checks(tx, names, first, last)
             expected, _ = expected_dates(pipeline, key, _days(tx, pipeline, key), now)
-            upstream_checks.create(tx, [date for date in expected if date in unchecked], [name], now)
+            upstream_checks.create(tx, [date for date in expected if date in unchecked], names, now)
 
 
 def orphaned(tx: Transaction, context: EngineContext) -> list[Pair]:
-    """Outputs that a period waits for and no live date fills: they are queried again from time to time."""
-    return [
-        (date, key[0])
-        for key in _waiting_periods(tx, context.pipeline)
-        for date in _without_live_date(tx, read_status(tx, context, key).waits_for)
-    ]
+    """Unsatisfied outputs that a period waits for and no live date fills, with what they are compared with."""
+    found: list[Pair] = []
+    for key in _waiting_periods(tx, context.pipeline):
+        names = with_references(context.pipeline, [key[0]])
+        waits_for = _without_live_date(tx, read_status(tx, context, key).waits_for)
+        for date, known in checks.for_dates(tx, waits_for).items():
+            found += [(date, name) for name in names if name in known and not known[name].satisfied]
+    return found
 
 
 def _waiting_periods(tx: Transaction, pipeline: Pipeline) -> Iterator[PeriodKey]:

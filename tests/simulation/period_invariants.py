@@ -70,7 +70,7 @@ class PeriodInvariants:
             if not (self._invariants.expected(other) and self._invariants.asks(str(other), processor)):
                 continue
             check = self._invariants.checks.get((str(other), processor.name))
-            settled = check is not None and (check["satisfied"] or check["runnable"])
+            settled = check is not None and (check["satisfied"] or check["runnable"] or _passes(check))
             if not settled and (tried or check is None or not check["attempt_count"]):
                 yield str(other)
 
@@ -78,6 +78,11 @@ class PeriodInvariants:
         for other in _period(processor, day_of(date)):
             if check := self._invariants.checks.get((str(other), processor.name)):
                 yield check
+
+
+def _passes(check: Row) -> bool:
+    """Whether an output that may become stale in a cascade is complete: no job is needed as it is."""
+    return check["mode"] == "cascade" and check["verdict"] in ("complete", "not_expected")
 
 
 def _period(processor: Processor, date: dt.date) -> Iterator[dt.date]:
