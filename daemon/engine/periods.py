@@ -256,7 +256,7 @@ def create_checks(tx: Transaction, context: EngineContext, admitted: Iterable[dt
 
 
 def orphaned(tx: Transaction, context: EngineContext) -> list[Pair]:
-    """Unsatisfied outputs that a period waits for and no live date fills, with what they are compared with."""
+    """What a period waits for and no live date fills, with what that is compared with: not satisfied."""
     found: list[Pair] = []
     for key in _waiting_periods(tx, context.pipeline):
         names = with_references(context.pipeline, [key[0]])
