@@ -10,6 +10,7 @@ from dataclasses import replace
 from backfilld.daemon.engine.collect_evidence import Validator
 from backfilld.daemon.engine.commands import Conflict
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.cut_periods import with_cut_periods
 from backfilld.daemon.engine.enqueue_request import MOST_DATES, DateResult, EnqueueRequest, EnqueueResult
 from backfilld.daemon.engine.enqueue_store import store
 from backfilld.daemon.engine.withdrawn_waivers import withdrawal
@@ -150,7 +151,7 @@ class Enqueuer:
                 outcome = self._outcome(request, day, date, row, stored_checks.get(date, {}), warning)
             text = _withdrawal(request, row, outcome, stored_checks.get(date, {}))
             details.append(replace(outcome, reason="; ".join(filter(None, (outcome.reason, text)))))
-        return details
+        return with_cut_periods(tx, self._context, details, request.selection)
 
     def _outcome(
         self,
