@@ -24,6 +24,7 @@ from tests.simulation.quiescence_invariants import QuiescenceInvariants, Row, Vi
 from tests.simulation.revalidation_invariants import RevalidationInvariants
 from tests.simulation.rewrite_invariants import RewriteInvariants
 from tests.simulation.sharing_invariants import SharingInvariants
+from tests.simulation.stale_truth import StaleTruth
 from tests.simulation.staleness_invariants import StalenessInvariants
 from tests.simulation.truth import Truth
 
@@ -61,6 +62,7 @@ class Invariants:
         self.rewrites = RewriteInvariants(sim, self)
         self.sharing = SharingInvariants(sim, self)
         self.needs = NeedsInvariants(sim, self)
+        self.stale_truth = StaleTruth(sim, self)
         self.truth = Truth(sim, self)
         self.revalidation = RevalidationInvariants(sim, self)
         marked = StalenessInvariants(sim, self)
@@ -129,6 +131,7 @@ class Invariants:
             self.truth.moved(move, last=self.versions[move["date"]] == self.dates[move["date"]]["version"])
         self._claims.look()
         self.needs.claimed()
+        self.stale_truth.claimed()
         self.truth.look()
         self.revalidation.look()
 
