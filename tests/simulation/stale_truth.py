@@ -91,18 +91,25 @@ class StaleTruth:
         ran_since = started >= check["stale_at"] and check["last_attempt_succeeded"] and not unchanged
         return bool(check["rows"]) and check["verdict"] != "not_expected" and not ran_since
 
-    def _is_justified(self, date: str, name: str, seen: frozenset[Pair] = frozenset()) -> bool:
-        """Whether an input was written after the output's latest job began, or is stale or newer itself."""
+    def _is_justified(self, date: str, name: str) -> bool:
+        """Whether an input was written after the job began that computed it further on."""
         if self._sim.scenario.edits_windows or self._sim.scenario.sets_clock or self._restores():
             return True
-        processor, began = self._sim.pipeline.processors[name], self._began(date, name)
-        for day, of in self._invariants.needs.inputs(day_of(date), processor, siblings=True):
-            pair = (str(day), of)
-            if pair in seen or pair == (date, name):
-                continue
-            if self._written(pair) > began or self._is_justified(*pair, seen | {(date, name), pair}):
+        seen, todo = {(date, name)}, [(date, name)]
+        while todo:
+            output = todo.pop()
+            began, inputs = self._began(*output), self._inputs(*output)
+            if any(self._written(pair) > began for pair in inputs):
                 return True
+            todo += inputs - seen
+            seen |= inputs
         return False
+
+    def _inputs(self, date: str, name: str) -> set[Pair]:
+        """What an output is computed from, as far as the daemon knows of it, and what it runs after."""
+        processor = self._sim.pipeline.processors[name]
+        inputs = self._invariants.needs.inputs(day_of(date), processor, siblings=True)
+        return {(str(day), of) for day, of in inputs}.intersection(self._invariants.checks)
 
     def _restores(self) -> bool:
         """Whether the daemon forgets what it has run."""
