@@ -17,6 +17,7 @@ from backfilld.daemon.engine import (
     compared_processors,
     comparison_dates,
     foreign_writes,
+    periods,
     recovered_dates,
     regressed_dates,
     stale_dates,
@@ -104,6 +105,7 @@ class Validator:
         with self._context.db.read() as tx:
             graph = upstream.needs_graph(tx, self._context.pipeline)
         first = upstream.calendar_start(self._context.pipeline, graph, start)
+        end = periods.calendar_bounds(self._context.pipeline, end)[1]
         answer = self._warehouse.counts(first, end)
         span = (dt.date.fromordinal(n) for n in range(first.toordinal(), end.toordinal() + 1))
         counts = self._context.pipeline.seasons.counts_of(span, answer)

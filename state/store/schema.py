@@ -150,11 +150,12 @@ checks = Table(
     # When to query; NULL: not at all. A request raises the generation, which outdates queries under way.
     Column("query_due_at", Double),
     count("generation"),
-    # Attempts of this request, those that exited with 0, when the next may start, whether only a slot lacks.
+    # Attempts of this request, those that exited with 0, when the next may start, and a Runnable: 1 where a
+    # slot lacks, 2 where other dates of its period lack too.
     count("attempt_count"),
     count("clean_attempts"),
     Column("retry_at", Double),
-    flag("runnable"),
+    Column("runnable", Integer, CheckConstraint("runnable IN (0, 1, 2)"), nullable=False, server_default="0"),
     count("priority"),
     text_column("mode"),
     Column("attempt_id", Integer),
@@ -172,6 +173,7 @@ checks = Table(
     *map(text_column, ("waived_by", "waiver_reason", "accepted_by", "accepted_reason")),
     partial_index("checks_query_due", "query_due_at", "date", where="query_due_at IS NOT NULL"),
     partial_index("checks_runnable", "processor", text("priority DESC"), "date", where="runnable = 1"),
+    partial_index("checks_awaiting_period", "processor", "date", where="runnable = 2"),
     partial_index("checks_unsatisfied", "processor", "date", where="satisfied = 0"),
     partial_index("checks_with_output", "processor", "date", where=HAS_OUTPUT),
     partial_index("checks_stale", "date", where="stale_at IS NOT NULL"),
@@ -338,6 +340,7 @@ check_counts = Table(
 IS_RUNNING = attempts.c.status == literal_column("'running'")
 ENDED_WELL = attempts.c.exit_code == literal_column("0")
 IS_RUNNABLE = checks.c.runnable == literal_column("1")
+AWAITS_PERIOD = checks.c.runnable == literal_column("2")
 IS_REGRESSED = dates.c.regressed != literal_column("''")
 IS_STALE = dates.c.stale_at.is_not(None)
 IS_SWEPT = text("outcome IN ('complete', 'bootstrap', 'waived', 'selected', 'not_expected')")
