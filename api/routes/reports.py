@@ -64,7 +64,8 @@ def get_validation(service: DaemonService, *, query: requests.Range) -> Validati
 def get_plan(service: DaemonService, *, query: requests.PlanRange) -> Plan:
     """The jobs that would run for the range, in order, with exact commands, expected time and cost.
 
-    `becomes_stale` counts what is computed from them and not selected. Durations come from past attempts.
+    `becomes_stale` counts what is computed from them and not selected, and what they compute from that.
+    Durations come from past attempts.
     Nothing is enqueued.
     """
     selection = resolve_selection(service.pipeline, query)

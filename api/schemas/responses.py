@@ -97,7 +97,7 @@ class DateSummary(ResponseModel):
     season: str | None
     backfill_id: int
     regressed: str | None = Field(description="why the date is no longer complete")
-    stale: str | None = Field(description="outputs that were computed before what they need was repaired")
+    stale: str | None = Field(description="stale outputs with their causes: inputs repaired since, or stale")
 
 
 class Dates(ResponseModel):

@@ -93,10 +93,11 @@ class Advancer:
 
     def _store_admissions(self, batch: AdvanceBatch) -> None:
         tx, now, admitted = batch.tx, self._context.now(), batch.admitted
-        again = stale_dates.rewritten(tx, self._pipeline, admitted)
+        again = stale_dates.rewritten(tx, admitted)
         readmitted = transitions.readmitted(tx, admitted)
         forced = forced_pairs(self._pipeline, admitted, batch.owners)
         check_resets.reset_for(tx, admitted, self._pipeline.processors, now, again, readmitted, forced)
+        stale_dates.hold_back(tx, self._pipeline, admitted)
         interests.admitted(tx, [row.date for row in admitted])
 
     def _finish(self, batch: AdvanceBatch) -> None:
@@ -105,8 +106,10 @@ class Advancer:
         dates.set_waiting(tx, batch.waits)  # later writes may make some of them due again
         dates.set_season(tx, batch.seasons)
         settle(tx, batch.ended)
-        stale_dates.clear(tx, self._context, batch.ended)
         mark_unselected_stale(tx, self._context, batch.ended, batch.owners)
+        stale_dates.settle(tx, self._context, batch.ended, batch.checks_by_date)
+        ended = [move.row for move in batch.moves if move.state in FINAL]
+        batch.not_owed += stale_dates.release(tx, ended, batch.checks_by_date)
         dependents = sorted(row.date for row in (*batch.admitted, *batch.unchecked))
         upstream.create_needed_checks(tx, self._context, [batch.days[date] for date in dependents])
         checks.request_check(tx, batch.to_query, now, evaluated=True)

@@ -74,7 +74,7 @@ class JobResult:
 
     @classmethod
     def preempted(cls, why: str, *, at: float) -> JobResult:
-        """The end of a job that its cluster stopped to free resources. It does not count as an attempt."""
+        """The end of a job that its cluster or machine stopped in order. It does not count as an attempt."""
         return cls(code=None, ended_at=at, detail=f"preempted: {why}", counts_as_attempt=False)
 
 

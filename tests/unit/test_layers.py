@@ -43,6 +43,7 @@ FENCES = {
     "psycopg": ("daemon/warehouses/postgresql/*",),
     "pydantic": ("state/*", "api/*", "daemon/*/settings.py"),
     "pydantic_core": ("state/*", "api/*"),
+    "pyiceberg": ("daemon/warehouses/lake/iceberg/*",),
     "requests": (
         "api/*",
         "daemon/warehouses/*",

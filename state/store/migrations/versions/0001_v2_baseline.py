@@ -59,8 +59,7 @@ dates = Table(
     metadata,
     Column("date", Date, primary_key=True),
     Column("state", Text, nullable=False),
-    _text("outcome"),
-    *map(_text, ("reason", "waiting", "waiting_text")),
+    *map(_text, ("outcome", "reason", "waiting", "waiting_text")),
     Column("due_at", Double),
     Column("backfill_id", ForeignKey("backfills.id"), nullable=False),
     _count("priority"),
@@ -71,8 +70,6 @@ dates = Table(
     _count("version"),
     _text("regressed"),
     Column("swept_at", Double),
-    Column("stale_by", Date),
-    _text("stale_upstream"),
     Column("stale_at", Double),
     _flag("cascades"),
     CheckConstraint("(state IN ('done', 'failed')) = (outcome <> '')", name="outcome_is_final"),
@@ -109,8 +106,7 @@ transitions = Table(
     Column("date", ForeignKey("dates.date"), primary_key=True),
     Column("version", Integer, primary_key=True),
     *map(_required, ("source", "target", "trigger")),
-    _text("reason"),
-    _text("actor"),
+    *map(_text, ("reason", "actor")),
     Column("at", Double, nullable=False),
     CheckConstraint("source <> target", name="state_changes"),
 )
@@ -143,6 +139,16 @@ checks = Table(
     _partial("checks_runnable", "processor", text("priority DESC"), "date", where="runnable = 1"),
     _partial("checks_unsatisfied", "processor", "date", where="satisfied = 0"),
     _partial("checks_with_output", "processor", "date", where="rows > 0 OR last_attempt_ended_at IS NOT NULL OR attempt_id IS NOT NULL"),
+    _partial("checks_stale", "date", where="stale_at IS NOT NULL"),
+)
+
+stale_causes = Table(
+    "stale_causes",
+    metadata,
+    *(Column(name, Date, primary_key=True) for name in ("date", "upstream_date")),
+    *(Column(name, Text, primary_key=True) for name in ("processor", "upstream")),
+    *(Column("at", Double, nullable=False), _flag("was_stale")),
+    Index("stale_causes_upstream", "upstream_date"),
 )
 
 attempts = Table(
@@ -161,8 +167,7 @@ attempts = Table(
     Column("started_at", Double, nullable=False),
     Column("ended_at", Double),
     Column("exit_code", Integer),
-    _text("detail"),
-    _text("tail"),
+    *map(_text, ("detail", "tail")),
     Column("max_rss_bytes", _BIG),
     Column("cpu_seconds", Double),
     CheckConstraint(
@@ -171,12 +176,7 @@ attempts = Table(
     CheckConstraint("exit_code IS NULL OR exit_code <> 0 OR status = 'exited'", name="code_0_has_exited"),
     CheckConstraint("status <> 'exited' OR exit_code IS NOT NULL", name="exited_has_a_code"),
     CheckConstraint("(status = 'running') = (ended_at IS NULL)", name="running_has_no_end"),
-    _partial(
-        "one_attempt_per_sequential_phase",
-        "sequence",
-        where="status = 'running' AND sequence IS NOT NULL",
-        unique=True,
-    ),
+    _partial("one_attempt_per_sequential_phase", "sequence", where="status = 'running' AND sequence IS NOT NULL", unique=True),
     _partial("one_writer_per_table", "output", "writer", where="status = 'running'", unique=True),
     Index("attempts_processor", "processor", "ended_at"),
     Index("attempts_ended", "ended_at"),
@@ -208,8 +208,7 @@ holds = Table(
         "kind", Text, CheckConstraint("kind IN ('all', 'processor', 'table', 'warehouse')"), primary_key=True
     ),
     Column("key", Text, primary_key=True),
-    _text("reason"),
-    _text("actor"),
+    *map(_text, ("reason", "actor")),
     Column("since", Double, nullable=False),
     Column("until", Double),
     _flag("absolute"),
@@ -229,8 +228,7 @@ audit = Table(
     Column("id", Integer, primary_key=True),
     Column("at", Double, nullable=False),
     Column("actor", Text, nullable=False),
-    _text("address"),
-    _text("request_id"),
+    *map(_text, ("address", "request_id")),
     *map(_required, ("action", "target")),
     *(Column(name, Text) for name in ("before", "after")),
     sqlite_autoincrement=True,
