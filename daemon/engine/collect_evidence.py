@@ -13,6 +13,7 @@ from typing import Any
 
 from backfilld.daemon.engine import (
     calendar_changes,
+    check_runs,
     circuit_breaker,
     complete_dates,
     foreign_writes,
@@ -150,7 +151,8 @@ class Validator:
     def _query(self, due: Sequence[CheckRow], *, purpose: Purpose = "gate", certain: bool = False) -> int:
         asked_at = self._context.now()
         known = [check for check in due if check.processor in self._context.pipeline.processors]
-        stamped = [check for check in known if foreign_writes.reads_stamp(check, purpose)]
+        checked = self._context.pipeline.check_commands
+        stamped = [c for c in known if c.processor in checked or foreign_writes.reads_stamp(c, purpose)]
         answers = self._warehouse.evidence(
             _dates_by_processor(known), purpose=purpose, stamps=_dates_by_processor(stamped)
         )
@@ -160,8 +162,10 @@ class Validator:
         if any(evidence.open for evidence in answers.values()):
             with self._context.db.read() as tx:
                 due = attempts.with_attempt_history(tx, due)
+        due, answers = check_runs.with_runs(self._context, due, answers)
         days = self._days({check.date for check in due})
         judged = self._judge(due, answers, days, asked_at, purpose)
+        check_runs.request(self._context, zip(due, judged, strict=True), answers)
         for first in range(0, len(due), CHUNK):
             chunk = due[first : first + CHUNK]
             results = zip(chunk, judged[first : first + CHUNK], strict=True)
@@ -183,6 +187,7 @@ class Validator:
             saved = [
                 (check, result) for check, result in results if (result.date, result.processor) in saved_pairs
             ]
+            incidents = circuit_breaker.count(tx, self._context, saved)
             if purpose == "gate":
                 attempt_verdicts.record(tx, saved)
             judged_dates = sorted({date for date, _ in saved_pairs})
@@ -191,7 +196,6 @@ class Validator:
                 for c, r in saved
                 if not c.satisfied and (r.judgement.verdict.satisfied or c.accepted_reason)
             ]
-            incidents = circuit_breaker.count(tx, self._context, saved)
             rows = dates.get_many(tx, judged_dates)
             moves = stale_dates.mark_stale(tx, self._context, saved, rows)
             moves += recovered_dates.update(tx, self._context, saved, rows)

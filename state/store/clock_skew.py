@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ColumnElement, Connection, func, select, true, update
 
-from backfilld.state.store.schema import IS_RUNNING, attempts, calendar_days, checks, dates, holds
+from backfilld.state.store.schema import IS_RUNNING, attempts, calendar_days, check_runs, checks, dates, holds
 
 _TOLD = (
     *(dates.c[name] for name in ("entered_at", "ended_at", "swept_at")),
@@ -20,7 +20,8 @@ _KNOWN = tuple(
     checks.c[name] for name in ("asked_at", "last_attempt_started_at", "last_attempt_ended_at", "stale_at")
 )
 """What is only ever set to the present, of checks."""
-_COMPARED = (*_KNOWN, checks.c.query_due_at, checks.c.retry_at)
+_OF_RUNS = tuple(check_runs.c[name] for name in ("requested_at", "started_at", "ended_at"))
+_COMPARED = (*_KNOWN, checks.c.query_due_at, checks.c.retry_at, *_OF_RUNS)
 """What is known of a check: which of it came first must stay so."""
 
 

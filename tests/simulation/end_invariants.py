@@ -46,7 +46,7 @@ def end(sim: Simulation) -> None:
 def _calm_down(sim: Simulation) -> None:
     """From now on nothing goes wrong."""
     sim.emit("the faults stop")
-    sim.platform.calm = True
+    sim.platform.calm_down()
     for process in sim.executor.alive.values():
         process.work.dies_after = 0.0
     sim.warehouse.down, sim.warehouse.retry_at, sim.warehouse.budget = "", None, None

@@ -109,8 +109,7 @@ transitions = Table(
     Column("date", ForeignKey("dates.date"), primary_key=True),
     Column("version", Integer, primary_key=True),
     *map(_required, ("source", "target", "trigger")),
-    _text("reason"),
-    _text("actor"),
+    *map(_text, ("reason", "actor")),
     Column("at", Double, nullable=False),
     CheckConstraint("source <> target", name="state_changes"),
 )
@@ -124,14 +123,11 @@ checks = Table(
     Column("verdict", Text, nullable=False, server_default="unknown"),
     _flag("satisfied"),
     Column("rows", _BIG),
-    _text("expected"),
-    _text("reason"),
+    *map(_text, ("expected", "reason")),
     *(Column(name, Double) for name in ("asked_at", "query_due_at")),
     *map(_count, ("generation", "attempt_count", "clean_attempts")),
     Column("retry_at", Double),
-    _flag("runnable"),
-    _count("priority"),
-    _text("mode"),
+    _flag("runnable"), _count("priority"), _text("mode"),
     Column("attempt_id", Integer),
     *(Column(name, Double) for name in ("last_attempt_started_at", "last_attempt_ended_at")),
     _flag("last_attempt_succeeded"),
@@ -157,12 +153,10 @@ attempts = Table(
     Column("sequence", Text),
     Column("status", Text, nullable=False),
     *(Column(name, Text) for name in ("handle", "stopping")),
-    Column("claimed_at", Double, nullable=False),
-    Column("started_at", Double, nullable=False),
+    *(Column(name, Double, nullable=False) for name in ("claimed_at", "started_at")),
     Column("ended_at", Double),
     Column("exit_code", Integer),
-    _text("detail"),
-    _text("tail"),
+    *map(_text, ("detail", "tail")),
     Column("max_rss_bytes", _BIG),
     Column("cpu_seconds", Double),
     CheckConstraint(
@@ -171,12 +165,7 @@ attempts = Table(
     CheckConstraint("exit_code IS NULL OR exit_code <> 0 OR status = 'exited'", name="code_0_has_exited"),
     CheckConstraint("status <> 'exited' OR exit_code IS NOT NULL", name="exited_has_a_code"),
     CheckConstraint("(status = 'running') = (ended_at IS NULL)", name="running_has_no_end"),
-    _partial(
-        "one_attempt_per_sequential_phase",
-        "sequence",
-        where="status = 'running' AND sequence IS NOT NULL",
-        unique=True,
-    ),
+    _partial("one_attempt_per_sequential_phase", "sequence", where="status = 'running' AND sequence IS NOT NULL", unique=True),
     _partial("one_writer_per_table", "output", "writer", where="status = 'running'", unique=True),
     Index("attempts_processor", "processor", "ended_at"),
     Index("attempts_ended", "ended_at"),
@@ -191,6 +180,18 @@ attempt_dates = Table(
     *(Column(name, Text) for name in ("verdict", "verdict_reason")),
     Index("attempt_dates_attempt", "attempt_id"),
     _partial("attempt_dates_verdict", "verdict", where="verdict <> 'complete'"),
+)
+
+check_runs = Table(
+    "check_runs",
+    metadata,
+    Column("date", Date, primary_key=True),
+    Column("processor", Text, primary_key=True),
+    _required("subject"),
+    Column("requested_at", Double, nullable=False),
+    *(Column(name, Double) for name in ("started_at", "ended_at")),
+    Column("exit_code", Integer), _text("detail"),
+    _partial("check_runs_open", "processor", "date", where="ended_at IS NULL"),
 )
 
 calendar_days = Table(
@@ -208,8 +209,7 @@ holds = Table(
         "kind", Text, CheckConstraint("kind IN ('all', 'processor', 'table', 'warehouse')"), primary_key=True
     ),
     Column("key", Text, primary_key=True),
-    _text("reason"),
-    _text("actor"),
+    *map(_text, ("reason", "actor")),
     Column("since", Double, nullable=False),
     Column("until", Double),
     _flag("absolute"),
@@ -242,8 +242,7 @@ budgets = Table(
     Column("kind", Text, CheckConstraint("kind IN ('table', 'warehouse')"), primary_key=True),
     Column("key", Text, primary_key=True),
     Column("day", Date, primary_key=True),
-    Column("spent", BigInteger, nullable=False, server_default="0"),
-    Column("extra", BigInteger, nullable=False, server_default="0"),
+    *(Column(name, BigInteger, nullable=False, server_default="0") for name in ("spent", "extra")),
 )
 
 notifications = Table(
