@@ -28,7 +28,7 @@ class Judgement:
     waits_for_reference: bool = False
     """Whether it is unknown only because the processor that it is compared with is not satisfied."""
     awaits_check: bool = False
-    """Whether it is unknown only because the check command has no result about this output."""
+    """Whether all other rules hold, and the check command has no result about this output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,9 +145,8 @@ def _judge_check(
     if check is None or not present or judgement.verdict is not Verdict.COMPLETE:
         return judgement
     if run is None and not context.runs_checks:
-        return replace(
-            judgement, reason="; ".join(filter(None, (judgement.reason, f"{check.name(day.date)} not run")))
-        )
+        reason = "; ".join(filter(None, (judgement.reason, f"{check.name(day.date)} not run")))
+        return replace(judgement, reason=reason, awaits_check=True)
     verdict, reason = check.judge_run(run, day.date) or (judgement.verdict, judgement.reason)
     if verdict is Verdict.DEGRADED and evidence.open and _is_open(evidence.open, context):
         verdict, reason = _open_run(evidence.open, context)

@@ -80,12 +80,12 @@ def test_a_check_that_takes_too_long_is_ended_with_its_children(checks, tmp_path
     script = "trap '' TERM; sleep 600 & echo $! > child; wait; wait"
     code, reason = result(checks, command(tmp_path, script, timeout=0.5))
     assert (code, reason) == (None, "did not end within 0.5 s; raise its timeout, or run it by hand")
-    assert not alive(int((tmp_path / "child").read_text()))
+    wait_for(lambda: not alive(int((tmp_path / "child").read_text())))
 
 
 def test_what_a_check_leaves_behind_is_ended_with_it(checks, tmp_path):
     assert result(checks, command(tmp_path, "sleep 600 & echo $! > child; exit 0")) == (0, "")
-    assert not alive(int((tmp_path / "child").read_text()))
+    wait_for(lambda: not alive(int((tmp_path / "child").read_text())))
 
 
 def test_the_words_of_a_command_are_no_script_and_its_environment_is_the_one_of_jobs(
