@@ -24,7 +24,7 @@ SYSTEM_PACKAGES := chromium postgresql prometheus systemd
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-packages test-all test-hosts check lint format docs docs-site simulate setup lock system-packages clean
+.PHONY: help demo test test-packages test-all test-hosts test-systemd check lint format docs docs-site simulate setup lock system-packages clean
 
 help:
 	@echo "make demo             see three faults caught on real NBA dates (STAY=1 keeps the daemon running)"
@@ -32,6 +32,7 @@ help:
 	@echo "make test-packages    the tests that need Debian packages ($(SYSTEM_PACKAGES)), which it installs"
 	@echo "make test-all         both"
 	@echo "make test-hosts       jobs on several hosts, which are network namespaces: as root, with iproute2"
+	@echo "make test-systemd     the service on a machine that systemd boots: as root, with debootstrap; takes minutes"
 	@echo "make check            lint, format and types alone; make lint leaves out the types"
 	@echo "make format           fix what a tool can fix"
 	@echo "make docs             write the tables of docs/reference/ from the code"
@@ -48,17 +49,22 @@ demo: $(READY)
 # The tests run even if a check fails, and their summary comes last: one run shows everything.
 test: $(READY_DEV) $(EMULATOR)
 	@checks=0; $(MAKE) --no-print-directory check || checks=1; \
-	$(PYTEST) -m "not packages and not hosts" $(T) || exit $$?; \
+	$(PYTEST) -m "not packages and not hosts and not boot" $(T) || exit $$?; \
 	if [ $$checks = 1 ]; then echo "the tests passed, but make check did not: see above"; exit 1; fi
 
 test-packages: system-packages $(READY_DEV) $(EMULATOR) $(DBT) $(NODE_TOOLS)
-	@$(PYTEST) -m "packages and not hosts" $(T)
+	@$(PYTEST) -m "packages and not hosts and not boot" $(T)
 
 test-all: test test-packages
 
 # Apart from the others: not every machine lets its user make network namespaces.
 test-hosts: $(READY_DEV)
 	@$(BIN)/python -m pytest -m hosts tests/acceptance/test_hosts.py
+
+# Apart from the others: it takes minutes, and a few hundred megabytes from the Debian mirror the first time.
+test-systemd: $(READY_DEV)
+	@$(MAKE) --no-print-directory system-packages SYSTEM_PACKAGES="debootstrap systemd-container"
+	@$(BIN)/python -m pytest -n 0 -m boot tests/acceptance/boot $(T)
 
 check: lint
 	@$(BIN)/mypy
@@ -134,4 +140,4 @@ system-packages:
 	fi
 
 clean:
-	rm -rf $(VENV) .venv-emulator .venv-dbt .venv-node build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-emulator .venv-dbt .venv-node .venv-machine build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -23,6 +23,8 @@ class RunMode(StrEnum):
     """After a retry: accepted gaps count no more, and `no_data = "trust"` holds only after an attempt."""
     FORCE = "force"
     """Every processor rewrites its output once, also where that is complete."""
+    CASCADE = "cascade"
+    """Of one processor: its output may become stale, and satisfies no need until its date has passed it."""
     REFRESH = "refresh"
     """Of one processor: its provisional output is computed once more, and may turn out the same."""
 
@@ -155,8 +157,6 @@ class DateRow:
     version: int
     regressed: str
     swept_at: float | None
-    stale_by: dt.date | None
-    stale_upstream: str
     stale_at: float | None
     cascades: bool
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from backfilld.api.cli.client import ApiError
+from backfilld.api.cli.logging_config import error_lines
 from backfilld.api.cli.output import sanitize
 from backfilld.state.errors import BackfilldError, UserError
 
@@ -23,7 +24,7 @@ def print_error(error: BackfilldError) -> int:
     else:
         text, code = f"the warehouse could not be queried: {_warehouse_error(error)}", 1
     # The text may quote a foreign one, whose control characters are replaced.
-    click.echo(sanitize(f"backfilld: {text}"), err=True)
+    click.echo(error_lines(sanitize(f"backfilld: {text}")), err=True)
     return code
 
 

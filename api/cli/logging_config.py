@@ -19,6 +19,11 @@ def handler(environment: Mapping[str, str] = os.environ) -> logging.Handler:
     return made
 
 
+def error_lines(text: str, environment: Mapping[str, str] = os.environ) -> str:
+    """A text for stderr, with the priority of an error before each line if stderr is the journal."""
+    return _with_priority(text, logging.ERROR) if _is_journal(environment) else text
+
+
 class LineFormatter(logging.Formatter):
     """Lines with a timestamp in UTC. Tokens are removed."""
 
@@ -42,9 +47,12 @@ class JournalFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record with its priority before each line, as the journal takes each for an entry."""
-        priority = next((number for level, number in _PRIORITIES if record.levelno >= level), 7)
-        lines = redacted(super().format(record)).splitlines()
-        return "\n".join(f"<{priority}>{line}" for line in lines)
+        return _with_priority(redacted(super().format(record)), record.levelno)
+
+
+def _with_priority(text: str, level: int) -> str:
+    priority = next((number for least, number in _PRIORITIES if level >= least), 7)
+    return "\n".join(f"<{priority}>{line}" for line in text.splitlines())
 
 
 def _is_journal(environment: Mapping[str, str]) -> bool:

@@ -16,9 +16,12 @@ from backfilld.api.routes import backfills
 from backfilld.api.schemas import requests, responses
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.store import reporting
+from backfilld.state.store.date_scope import DateScope
 
 MAX_ATTEMPTS = 500
 """Attempts that the timeline draws, the latest of the backfill."""
+MAX_JOBS = 20_000
+"""Attempts whose times the pace is computed from, the latest of the backfill."""
 REDRAWN_EVERY = 10.0
 """Seconds for which the charts of a live backfill stay as they are: drawing them costs more than the rest."""
 
@@ -62,10 +65,12 @@ def _charts(service: DaemonService, shown: responses.Backfill) -> Charts:
         rows = reporting.attempts_of_backfill(tx, shown.id, MAX_ATTEMPTS + 1)
         attempts = serializers.attempts(tx, rows[:MAX_ATTEMPTS])
         ended = reporting.ends_of_backfill(tx, shown.id)
+        now = service.context.now()
+        jobs = reporting.latest_jobs(tx, 0.0, now, MAX_JOBS, DateScope(backfill=shown.id))
     return Charts(
-        timeline=attempt_timeline.draw(attempts, service.context.now()),
+        timeline=attempt_timeline.draw(attempts, now),
         earlier=len(rows) > MAX_ATTEMPTS,
-        pace=pace_chart.draw(ended, _live(shown)),
+        pace=pace_chart.draw(ended, _live(shown), jobs),
     )
 
 

@@ -14,10 +14,10 @@ from backfilld.api.schemas.fields import next_cursor
 from backfilld.api.schemas.new_backfill import NewBackfill
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.enqueue_request import DateResult, EnqueueRequest, EnqueueResult
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow, EnqueueOutcome
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.processor_selection import downstream
 from backfilld.state.store import backfills, dates
 from backfilld.state.store.backfills import BackfillDateRow

@@ -15,16 +15,16 @@ from backfilld.daemon.engine import (
     calendar_changes,
     check_runs,
     circuit_breaker,
-    complete_dates,
+    compared_processors,
+    comparison_dates,
     foreign_writes,
     recovered_dates,
-    references,
     regressed_dates,
     stale_dates,
     upstream,
 )
+from backfilld.daemon.engine.compared_processors import new_reference, stored_reference
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.references import new_reference, stored_reference
 from backfilld.daemon.events import Incident
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
 from backfilld.state.pipeline.phase import DONE
@@ -42,7 +42,7 @@ from backfilld.state.store import (
     checks,
     dates,
     due_work,
-    failed_dates,
+    failed_date_rechecks,
     holds,
 )
 from backfilld.state.store.checks import CheckResult
@@ -122,7 +122,7 @@ class Validator:
         now, interval = self._context.now(), self._context.pipeline.engine.recheck_interval
         with self._context.db.read() as tx:
             live = dates.live_span(tx)
-            failed = [row.date for row in failed_dates.due(tx, now, interval, recovered_dates.BATCH)]
+            failed = [row.date for row in failed_date_rechecks.due(tx, now, interval, recovered_dates.BATCH)]
             held = holds.in_force(tx, holds.WAREHOUSE, now)
         spans = [live] if live else []
         if failed and not (live and live[0] <= failed[0] and failed[-1] <= live[1]):
@@ -281,7 +281,7 @@ class Validator:
         with self._context.db.read() as tx:
             return checks.for_dates(tx, compared)
 
-    def _complete_dates(self, due: Sequence[CheckRow]) -> complete_dates.CompleteDates:
+    def _complete_dates(self, due: Sequence[CheckRow]) -> comparison_dates.CompleteDates:
         """The stored complete dates that the rules of these checks compare with."""
         processors = self._context.pipeline.processors
         pairs = [
@@ -290,15 +290,15 @@ class Validator:
             if check.processor in processors and processors[check.processor].expect.days_compared
         ]
         if not pairs:
-            return complete_dates.CompleteDates()
+            return comparison_dates.CompleteDates()
         with self._context.db.read() as tx:
-            return complete_dates.stored(tx, processors, pairs)
+            return comparison_dates.stored(tx, processors, pairs)
 
     def _request_compared(
         self, tx: Transaction, changed: Collection[checks.Pair], saved: Collection[checks.Pair]
     ) -> None:
         """Query again what waits for a reference that has another verdict now, or is satisfied."""
-        compared = references.waiting_pairs(self._context.pipeline, changed)
+        compared = compared_processors.waiting_pairs(self._context.pipeline, changed)
         pairs = [pair for pair in compared if pair not in saved]
         if not pairs:
             return
@@ -316,7 +316,7 @@ class Validator:
         """Query a reference again whose stored verdict rests on another row count than it has now."""
         stored = self._stored_references(due)
         queried = {(check.date, check.processor) for check in due}
-        pairs = references.outdated(self._context.pipeline, queried, stored, answers)
+        pairs = compared_processors.outdated(self._context.pipeline, queried, stored, answers)
         if pairs:
             with self._context.db.write() as tx:
                 checks.request_check(tx, pairs, self._context.now())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from backfilld.daemon.engine.compared_processors import compared_with
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.references import compared_with
 from backfilld.state.formatting import last_line, matching_line
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
@@ -16,8 +17,11 @@ from backfilld.state.store.attempts import AttemptEnd
 from backfilld.state.store.checks import AttemptResult, Pair
 from backfilld.state.store.database import Transaction
 
-_REFUSALS = ("Read-only file system", "Permission denied", "Operation not permitted")
-"""What jobs print of EROFS, EACCES and EPERM, with which a sandbox refuses."""
+_REFUSAL = re.compile(
+    r"Read-only file system|Permission denied|Operation not permitted"
+    r"|cannot start: No such file or directory: /(?:home|root|run/user)/"
+)
+"""Messages of EROFS, EACCES and EPERM, with which a sandbox refuses, and of a directory that it hides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +129,7 @@ def _detail(context: EngineContext, end: AttemptEnd, processor: str) -> str:
     line = matching_line(end.tail, pattern) if pattern and not end.ended_well else ""
     detail = ": ".join(word for word in (status, code, line or last_line(end.tail)) if word)
     service = context.service
-    if service and not end.ended_well and any(words in end.tail for words in _REFUSALS):
+    if service and not end.ended_well and _REFUSAL.search(f"{end.detail}\n{end.tail}"):
         return f"{detail}; if the sandbox of {service} refuses that, open it with deploy/systemd/jobs.conf"
     return detail
 

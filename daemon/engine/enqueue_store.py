@@ -15,7 +15,7 @@ from backfilld.state.pipeline.phase import DONE, FAILED, PENDING
 from backfilld.state.records import Action, DateRow, EnqueueOutcome, RunMode
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL, Trigger
-from backfilld.state.store import audit, backfills, dates, interests, pending_rewrites, transitions
+from backfilld.state.store import audit, backfills, dates, forced_checks, interests, transitions
 from backfilld.state.store.backfills import BackfillDateRow
 from backfilld.state.store.database import Transaction
 
@@ -185,7 +185,7 @@ def _take_over(
 ) -> list[DateMoved]:
     """Requeue ended dates under this backfill, in the mode of the state that each ended in."""
     reason, now = f"backfill {backfill_id}", context.now()
-    pending_rewrites.forget(tx, [row.date for row in ended])
+    forced_checks.forget(tx, [row.date for row in ended])
     for state, mode in modes.items():
         ended_in_state = [row for row in ended if row.state == state]
         transitions.restart(tx, ended_in_state, mode=mode, actor=request.by.name, reason=reason, now=now)

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from backfilld.daemon.engine import budgets, hold_placement, upstream
+from backfilld.daemon.engine.closed_hours import WindowReader
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.free_slots import FreeSlots
-from backfilld.daemon.engine.windows import WindowReader
 from backfilld.daemon.events import AttemptStarted, Event
 from backfilld.daemon.executors.adapter import Executor, Handle, Job, JobResult
 from backfilld.daemon.executors.attempt_files import private_opener

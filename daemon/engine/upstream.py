@@ -12,8 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from backfilld.daemon.engine.compared_processors import with_references
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.references import with_references
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
@@ -21,7 +21,7 @@ from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.expectations.earlier_dates import window
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.rules.needs import Need, NeedsGraph
+from backfilld.state.rules.needs_graph import Need, NeedsGraph
 from backfilld.state.store import calendar_days, checks, dates, upstream_checks
 from backfilld.state.store.database import Transaction
 

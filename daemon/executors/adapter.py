@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 from backfilld.daemon.preflight.findings import Finding
+from backfilld.state.pipeline.executor_settings import ExecutorSettings
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.pipeline.sections import ExecutorSettings
 
 Handle = str
 """What an executor needs to find a job after a restart. Only the executor that wrote the text parses it."""
@@ -74,7 +74,7 @@ class JobResult:
 
     @classmethod
     def preempted(cls, why: str, *, at: float) -> JobResult:
-        """The end of a job that its cluster stopped to free resources. It does not count as an attempt."""
+        """The end of a job that its cluster or machine stopped in order. It does not count as an attempt."""
         return cls(code=None, ended_at=at, detail=f"preempted: {why}", counts_as_attempt=False)
 
 

@@ -13,17 +13,19 @@ from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
 from backfilld.daemon.preflight.python_source import option_settings
 from backfilld.daemon.preflight.scripts import Script
 from backfilld.daemon.preflight.subprocesses import compiles_elsewhere, job_environment
+from backfilld.state.formatting import join_truncated
 
 
 def programs(context: PreflightContext) -> Iterator[Finding]:
     """Program, working directory and script of each job exist, and the script is not empty."""
     scripts = context.scripts.by_processor
     bad = {name: script.program for name, script in scripts.items() if script.program.problem}
-    for name, program in bad.items():
+    for program in dict.fromkeys(bad.values()):
+        names = [name for name, other in bad.items() if other == program]
         where = str(program.script) if program.script else ""
         exists = program.script is not None and os.path.isfile(program.script)
         hint = "restore the script" if exists else "correct command or cwd in the pipeline file"
-        yield failed(f"{name}: {program.problem}", hint, where=where)
+        yield failed(f"{join_truncated(names, 3)}: {program.problem}", hint, where=where)
     elsewhere = [name for name in context.pipeline.processors if name not in scripts]
     if elsewhere:
         yield passed(f"{len(elsewhere)} jobs run by another executor, which alone knows their programs")

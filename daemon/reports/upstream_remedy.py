@@ -8,7 +8,7 @@ from itertools import chain
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.phase import DONE
-from backfilld.state.rules.needs import NeedsGraph
+from backfilld.state.rules.needs_graph import NeedsGraph
 from backfilld.state.store import calendar_days, dates, upstream_checks
 from backfilld.state.store.database import Transaction
 

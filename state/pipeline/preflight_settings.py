@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from backfilld.state.pipeline.fields import Duration
 from backfilld.state.pipeline.placeholders import PLACEHOLDER, refuse_unknown
-from backfilld.state.pipeline.sections import Duration
 from backfilld.state.pipeline.strict_model import StrictModel
 
 PLACEHOLDERS = ("start", "end", "python")

@@ -11,11 +11,10 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from backfilld.state.pipeline.fields import Column, Name, TimeZone
+from backfilld.state.pipeline.fields import Column, Duration, Name, OutputTable, TimeZone
 from backfilld.state.pipeline.jobs import JobSettings
 from backfilld.state.pipeline.need_settings import NeedSettings
 from backfilld.state.pipeline.placeholders import PLACEHOLDER, refuse_unknown
-from backfilld.state.pipeline.sections import Duration, OutputTable
 from backfilld.state.rules.expectation import Expectation
 
 PLACEHOLDERS = ("date", "dates", "start", "end", "dates_file", "python")

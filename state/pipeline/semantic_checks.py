@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from backfilld.state.pipeline.closed_hours_checks import window_problems
 from backfilld.state.pipeline.comparison_checks import comparison_problems
 from backfilld.state.pipeline.fields import IDENTIFIER
 from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
@@ -18,7 +19,6 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.placeholders import command_problems
 from backfilld.state.pipeline.pool_checks import pool_problems
 from backfilld.state.pipeline.processor import PLACEHOLDERS, Processor
-from backfilld.state.pipeline.window_checks import window_problems
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.expectations.check import PLACEHOLDERS as CHECK_PLACEHOLDERS
 

@@ -16,7 +16,7 @@ from backfilld.state.pipeline.processor import Priority, Processor
 from backfilld.state.records import CheckRow, Sources
 from backfilld.state.rules.attempt_limits import after_attempt, attempts_of, confirmation_due, figures
 from backfilld.state.rules.closed_hours import Closed
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.shared_dates import source_may_run
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.rules.wait_reason import URGENCY

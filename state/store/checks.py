@@ -46,11 +46,11 @@ _IS_WRITTEN = checks.c.attempt_id.is_not(None)
 """An attempt writes the output: whatever its rows are now and whoever waived it, it satisfies no need yet."""
 _HAS_WAIVER = or_(checks.c.accepted_reason != "", checks.c.waived_by != "")
 _OWES_REWRITE = and_(
-    checks.c.mode == RunMode.FORCE.value,
+    or_(checks.c.mode == RunMode.FORCE.value, checks.c.mode == RunMode.CASCADE.value),
     bindparam("_verdict") == Verdict.COMPLETE.value,
     bindparam("_is_rewritten") == 0,
 )
-"""What a request is to rewrite does not satisfy a need of it before that."""
+"""What a request is to rewrite, or may have to, does not satisfy a need of it before that is settled."""
 _SAVE = (
     update(checks)
     .where(*_THIS)

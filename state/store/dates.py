@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert,
 
 from backfilld.state.pipeline.phase import DONE, PENDING
 from backfilld.state.records import DateRow, Mark
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.store import row_mappers
 from backfilld.state.store.date_scope import ALL_DATES, DateScope
 from backfilld.state.store.interests import wanted_dates

@@ -1,7 +1,6 @@
 """The wheel, installed where no checkout is: it has all its files, and the demo runs from it to its end."""
 
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -15,27 +14,12 @@ import pytest
 from backfilld import __version__
 from tests.acceptance.audit import overlaps
 from tests.ports import free_port
-
-ROOT = Path(__file__).parents[2]
-FOLDERS = ("state", "daemon", "api", "demo")
-SOURCES = (*FOLDERS, "backfilld", "pipelines", "deploy", "pyproject.toml", "README.md", "LICENSE")
-LEFT = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
+from tests.wheel import FOLDERS, ROOT, build
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel, built from a copy: a build leaves things behind."""
-    folder = tmp_path_factory.mktemp("source")
-    for name in SOURCES:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name, ignore=LEFT, symlinks=True)
-        else:
-            shutil.copy(ROOT / name, folder)
-    out = tmp_path_factory.mktemp("wheel")
-    words = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(out), str(folder)]
-    run(sys.executable, "-m", "pip", *words)
-    (built,) = out.glob("*.whl")
-    return built
+    return build(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,8 @@
 """A daemon dies at any moment: its jobs live on, the next daemon finds them, and no job runs unrecorded."""
 
+import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -130,6 +132,76 @@ def test_an_adopted_wrapper_that_was_killed_is_lost(driver: ExecutorDriver) -> N
     end = recovered(driver, recorded_handles(driver)[1])
     assert end.code is None
     assert end.detail.startswith("lost: its process ")
+
+
+# ---- a machine or container that is stopped in order, after its daemon
+
+
+def restarted_machine(driver: ExecutorDriver, script: str, **fields: object) -> None:
+    """Stop the daemon, then the job, and start a daemon whose machine has another boot, or other `fields`."""
+    driver.shell(script)
+    leader = driver.pid("leader")
+    driver.executor.close()
+    (driver.cwd / "end").touch()
+    until(lambda: not lives(leader), "the job to end")
+    handle = changed(driver.handles[1], **(fields or {"boot": "another"}))
+    driver.restart().recover({1: handle})
+
+
+KILLED = "echo $$ >leader; until test -e end; do sleep 0.01; done; kill -KILL $PPID $$"
+"""Its wrapper writes no exit status."""
+
+
+@pytest.mark.parametrize(
+    ("script", "fields", "detail"),
+    [
+        (KILLED, {}, "preempted: the machine was restarted"),
+        (KILLED, {"namespace": "pid:[1]"}, "preempted: its machine or container was stopped"),
+        # What a job makes of SIGTERM, or of a network that goes before it
+        (WAITS.replace("exit 7", "exit 143"), {}, "preempted: the machine was restarted, exit 143"),
+        (WAITS.replace("exit 7", "exit 1"), {}, "preempted: the machine was restarted, exit 1"),
+    ],
+)
+def test_a_job_that_ends_with_its_machine_after_the_daemon_loses_no_attempt(
+    driver: ExecutorDriver, script: str, fields: dict[str, str], detail: str
+) -> None:
+    restarted_machine(driver, script, **fields)
+    end = driver.result()
+    assert (end.code, end.detail, end.counts_as_attempt) == (None, detail, False)
+
+
+def test_a_job_that_succeeded_before_its_machine_was_restarted_has_succeeded(driver: ExecutorDriver) -> None:
+    restarted_machine(driver, WAITS.replace("exit 7", "exit 0"))
+    end = driver.result()
+    assert (end.code, end.detail, end.counts_as_attempt) == (0, "", True)
+
+
+def test_a_job_that_fails_while_no_daemon_runs_has_failed(driver: ExecutorDriver) -> None:
+    restarted_machine(driver, WAITS, at=0.0)
+    end = driver.result()
+    assert (end.code, end.counts_as_attempt) == (7, True)
+
+
+def test_a_job_of_a_machine_that_lost_power_has_lost_an_attempt(driver: ExecutorDriver) -> None:
+    with earlier_daemon(driver, WAITS) as daemon:
+        leader = driver.pid("leader")
+        daemon.kill()
+    os.killpg(os.getpgid(leader), signal.SIGKILL)
+    until(lambda: not lives(leader), "the job to end")
+    end = recovered(driver, changed(recorded_handles(driver)[1], boot="another"))
+    assert (end.code, end.detail, end.counts_as_attempt) == (None, "lost: the machine was restarted", True)
+
+
+def test_a_stop_in_order_excuses_no_later_crash(driver: ExecutorDriver) -> None:
+    driver.shell(WAITS)
+    leader = driver.pid("leader")
+    driver.executor.close()
+    # The next daemon adopts the job and dies without closing anything; then the machine does
+    driver.restart()
+    os.killpg(os.getpgid(leader), signal.SIGKILL)
+    until(lambda: not lives(leader), "the job to end")
+    driver.restart().recover({1: changed(driver.handles[1], boot="another")})
+    assert driver.result().counts_as_attempt
 
 
 # ---- handles that lie

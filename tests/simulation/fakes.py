@@ -182,6 +182,8 @@ class Work:
     """Seconds that it lives on after SIGTERM, if its grace is that long."""
     starts: bool = True
     """False: the machine cannot start it."""
+    refusal: str = "No such file"
+    """Why it cannot."""
 
 
 @dataclass
@@ -243,8 +245,8 @@ class SimExecutor:
         work = {job.attempt: self.script(job) for job in jobs}
         for job in jobs:
             if not work[job.attempt].starts:
-                end = JobResult(code=None, ended_at=self.clock(), detail="cannot start: No such file")
-                self.refused[job.attempt] = end
+                why = work[job.attempt].refusal
+                self.refused[job.attempt] = JobResult.cannot_start(why, at=self.clock())
                 self.on_end()
         able = [job for job in jobs if work[job.attempt].starts]
         if able:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from backfilld.daemon.reports.progress import progress
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.store import backfills, dates

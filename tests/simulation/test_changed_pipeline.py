@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.records import Mark
 from backfilld.state.store import dates
 from tests.factories import phase, pipeline, pipeline_data, processor

@@ -4,10 +4,10 @@ import datetime as dt
 
 import pytest
 
-from backfilld.daemon.reports import stuck
+from backfilld.daemon.reports import stuck_backfills
 from backfilld.state.records import Mark
 from backfilld.state.rules.processor_selection import resolve
-from backfilld.state.store import backfills, checks
+from backfilld.state.store import backfills, checks, stale_marks
 from tests.factories import phase, pipeline, processor
 from tests.simulation.external_events import retry_marked
 from tests.simulation.season import OPENER, SEASON
@@ -70,7 +70,7 @@ def test_a_missing_upstream_that_is_not_selected_is_waited_for_by_name_and_is_st
     assert row.waiting_text.startswith("lines: never_ran")
     assert row.waiting_text.endswith(f"backfilld enqueue {OPENER} --select lines")
     with world.db.read() as tx:
-        assert stuck.status(tx, world.context, backfills.get(tx, receipt.id))[0] == "stuck"
+        assert stuck_backfills.status(tx, world.context, backfills.get(tx, receipt.id))[0] == "stuck"
 
 
 @pytest.mark.parametrize("limit", [{"since": OPENER + DAY}, {"until": OPENER - DAY}])
@@ -135,7 +135,12 @@ def test_unselected_downstream_of_what_was_rewritten_is_stale_by_name_and_retry_
     assert world.dates()[OPENER].outcome == "complete"
     # Then what was computed from it is stale
     assert stale(world) == {"zones", "cache"}
-    assert world.dates()[OPENER].stale_upstream == "player"
+    with world.db.read() as tx:
+        causes = stale_marks.stale_outputs(tx, [OPENER])[OPENER]
+    assert {name: [cause.processor for cause in of_one] for name, of_one in causes.items()} == {
+        "zones": ["player"],
+        "cache": ["player"],
+    }
     # When an operator pays the debt
     retry_marked(world.commands, Mark.STALE, OPENER, OPENER)
     world.run()

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.rules.processor_selection import resolve
 from tests.factories import phase, pipeline, pipeline_data, processor
 from tests.simulation.world import World

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from backfilld.api.cli import logging_config
-from backfilld.api.cli.logging_config import JournalFormatter, LineFormatter
+from backfilld.api.cli.logging_config import JournalFormatter, LineFormatter, error_lines
 
 
 def record(level: int, message: str) -> logging.LogRecord:
@@ -35,6 +35,15 @@ def test_only_a_stderr_that_is_the_journal_gets_priorities() -> None:
     # Such as a terminal, or a file into which the service's output is redirected
     assert isinstance(logging_config.handler({"JOURNAL_STREAM": "8:1"}).formatter, LineFormatter)
     assert isinstance(logging_config.handler({}).formatter, LineFormatter)
+
+
+def test_what_ends_the_command_is_an_error_in_the_journal_and_plain_elsewhere() -> None:
+    facts = os.fstat(2)
+    journal = {"JOURNAL_STREAM": f"{facts.st_dev}:{facts.st_ino}"}
+    assert (
+        error_lines("backfilld: a.toml: first\nsecond", journal) == "<3>backfilld: a.toml: first\n<3>second"
+    )
+    assert error_lines("backfilld: a.toml: first\nsecond", {}) == "backfilld: a.toml: first\nsecond"
 
 
 def test_no_token_reaches_the_journal() -> None:

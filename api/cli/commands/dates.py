@@ -25,7 +25,7 @@ from backfilld.api.cli.output import (
     url_option,
 )
 from backfilld.state.formatting import format_date_ranges, pluralize
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

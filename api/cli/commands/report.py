@@ -6,7 +6,7 @@ import datetime as dt
 import functools
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,20 +16,20 @@ import click
 
 from backfilld.api.cli import show_plan, show_preflight, show_quality, show_validation
 from backfilld.api.cli.arguments import DATE
+from backfilld.api.cli.backfill_options import RequestedRun, request_options
 from backfilld.api.cli.commands.pipeline import chosen_pipeline, pipeline_option
 from backfilld.api.cli.output import example, json_option, print_json, print_lines, spinner
-from backfilld.api.cli.request_options import RequestedRun, request_options
 from backfilld.api.schemas import plans, reports
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.preflight.checklist import preflight as run_preflight
 from backfilld.daemon.preflight.checklist import with_sandbox
 from backfilld.daemon.preflight.scripts import refused_options
 from backfilld.daemon.preflight.subprocesses import run_attached
+from backfilld.daemon.read_service_unit import ServiceUnit
 from backfilld.daemon.reports import quality as quality_reports
 from backfilld.daemon.reports import state_lookup
 from backfilld.daemon.reports.plan.plan import Comparison, Plan, compare, plan, unknown_durations
 from backfilld.daemon.reports.validation import Validation, validation
-from backfilld.daemon.service_unit import ServiceUnit
 from backfilld.daemon.settings import state_database
 from backfilld.daemon.warehouses.adapter import DescribedWarehouse
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
@@ -183,6 +183,7 @@ def _test_window(
 @state_option
 @click.option("--quick", is_flag=True, help="Skip the dry runs of jobs and the platform's own checks.")
 @click.option("--service", help="Check in the sandbox of the systemd service backfilld@NAME.")
+@click.option("--in-sandbox", is_flag=True, hidden=True, help="With --service: already in it.")
 @json_option
 def preflight(
     start: str | None,
@@ -191,6 +192,7 @@ def preflight(
     state_dir: str | None,
     quick: bool,
     service: str | None,
+    in_sandbox: bool,
     as_json: bool,
 ) -> None:
     """Check that a range of dates can start.
@@ -204,8 +206,9 @@ def preflight(
     first, last = ordered(start, end or start) if start else (None, None)
     unit = ServiceUnit.load(service) if service else None
     if unit is not None:
-        if os.path.isdir("/run/systemd/system"):
-            again = _preflight_again(start, end, path, state_dir, quick=quick, as_json=as_json)
+        if os.path.isdir("/run/systemd/system") and not in_sandbox:
+            options = {"--pipeline": path, "--state-dir": state_dir, "--service": service}
+            again = _preflight_again(start, end, options, quick=quick, as_json=as_json)
             raise click.exceptions.Exit(run_attached(unit.in_its_sandbox(again)))
         path = path or unit.environment().get("BACKFILLD_PIPELINE")
         state_dir = state_dir or unit.environment().get("BACKFILLD_STATE_DIR")
@@ -229,12 +232,11 @@ def preflight(
 
 
 def _preflight_again(
-    start: str | None, end: str | None, path: str | None, state_dir: str | None, *, quick: bool, as_json: bool
+    start: str | None, end: str | None, options: Mapping[str, str | None], *, quick: bool, as_json: bool
 ) -> list[str]:
-    """The same verb without --service."""
-    options = {"--pipeline": path, "--state-dir": state_dir}
+    """The same verb with these options, for a process in the sandbox."""
     given = [word for option, value in options.items() if value for word in (option, value)]
-    flags = {"--quick": quick, "--json": as_json}
+    flags = {"--quick": quick, "--json": as_json, "--in-sandbox": True}
     return ["preflight", *filter(None, (start, end)), *given, *(flag for flag in flags if flags[flag])]
 
 

@@ -12,13 +12,20 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from backfilld.daemon.container_environment import reap_orphans
+from backfilld.daemon.container_init import reap_orphans
 from backfilld.daemon.executors.adapter import Handle, Job, JobResult, JobStatus, RecordHandles
 from backfilld.daemon.executors.attempt_files import FileLog, OpenLog, attempt_file
 from backfilld.daemon.executors.local import launcher
 from backfilld.daemon.executors.local.exit_notifier import ExitNotifier
 from backfilld.daemon.executors.local.process_finder import Marks, ProcessFinder, run_token
-from backfilld.daemon.executors.local.recovery import exit_file, locate, lock_directory, open_log
+from backfilld.daemon.executors.local.recovery import (
+    exit_file,
+    keep_left_running,
+    locate,
+    lock_directory,
+    open_log,
+    take_left_running,
+)
 from backfilld.daemon.executors.process_identity import Identity, ended, executor_id, exists, reap, same_group
 from backfilld.daemon.host_limits import PAUSE_SECONDS, Shortage
 
@@ -41,6 +48,8 @@ class _LocalAttempt:
     killed: bool = False
     remote: bool = False
     """Whether it runs where this executor cannot observe it, on another host or in another container."""
+    preempted: bool = False
+    """Whether the daemon had stopped in order and the job ended with its machine or container after that."""
     began: bool = True
     """False when it was never started. Files of its number are from before a restored backup then."""
 
@@ -71,6 +80,7 @@ class LocalExecutor:
         self._max_log_bytes = max_log_bytes
         self._executor_id = executor_id(self._root)
         self._directory = lock_directory(self._root)
+        self._left_running = take_left_running(self._root)
         self._finder = ProcessFinder()
         self._shortage = Shortage()
         self._lock = threading.Lock()
@@ -163,6 +173,7 @@ class LocalExecutor:
         self._notifier.close()
         with self._lock:
             if self._directory >= 0:
+                keep_left_running(self._root, self._running)
                 os.close(self._directory)
             self._directory = -1
             self._close_ended_logs()
@@ -186,7 +197,9 @@ class LocalExecutor:
         try:
             pidfd = locate(identity, log=log, root=self._root)
         except ProcessLookupError as error:
-            return _LocalAttempt(identity=identity, lost=str(error), log=open_log(identity, log))
+            preempted = attempt in self._left_running and not identity.visible
+            found = open_log(identity, log)
+            return _LocalAttempt(identity=identity, lost=str(error), log=found, preempted=preempted)
         if pidfd is None:
             return _LocalAttempt(identity=identity, remote=True)
         return _LocalAttempt(identity=identity, pidfd=pidfd, log=open_log(identity, log))
@@ -253,6 +266,9 @@ class LocalExecutor:
         if run.began:
             file = exit_file(run.identity, self._file(attempt, "exit"))
             result = launcher.read_result(file, status=status, lost=run.lost, at=self._now())
+        if run.preempted and result.began and result.code != 0:
+            why = run.lost if result.code is None else f"{run.lost}, exit {result.code}"
+            result = JobResult.preempted(why, at=result.ended_at)
         memory = usage.ru_maxrss if usage and usage.ru_maxrss > run.memory_floor else None
         result = replace(
             result,

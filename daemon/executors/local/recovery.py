@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import stat
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-from backfilld.daemon.executors.attempt_files import OpenLog, attempt_file, open_plain
+from backfilld.daemon.executors.attempt_files import OpenLog, attempt_file, open_plain, replace
 from backfilld.daemon.executors.process_identity import Identity, boot_id, executor_id
+
+_LEFT_RUNNING = "left-running.json"
 
 
 def lock_directory(root: Path) -> int:
@@ -18,6 +22,29 @@ def lock_directory(root: Path) -> int:
     with suppress(OSError):  # a filesystem without locks
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     return fd
+
+
+def keep_left_running(root: Path, attempts: Collection[int]) -> None:
+    """Record which attempts run on while the daemon stops in order, for `take_left_running` of the next one.
+
+    Without it, as on a full disk, they are treated as after a crash of the daemon.
+    """
+    if not attempts:
+        return
+    with suppress(OSError):
+        replace(root / _LEFT_RUNNING, json.dumps(sorted(attempts)))
+
+
+def take_left_running(root: Path) -> frozenset[int]:
+    """The recorded attempts, once: a daemon that crashes later leaves none."""
+    path = root / _LEFT_RUNNING
+    try:
+        with open(open_plain(path), encoding="ascii") as file:
+            found = json.load(file)
+        path.unlink()
+    except (OSError, ValueError):
+        return frozenset()
+    return frozenset(number for number in found if isinstance(number, int))
 
 
 def locate(identity: Identity, *, log: Path, root: Path) -> int | None:

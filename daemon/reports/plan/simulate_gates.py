@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from backfilld.daemon.engine.selected_processors import needed_now, waited_for
-from backfilld.daemon.reports.request_options import RequestOptions
+from backfilld.daemon.reports.backfill_options import RequestOptions
 from backfilld.daemon.reports.warehouse_snapshot import (
     MissingUpstream,
     Snapshot,
@@ -28,7 +28,7 @@ from backfilld.state.records import CheckRow, RunMode
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import Advance, Decision, Fail, GateContext, Start, Wait, WaitReason, Waiver
 from backfilld.state.rules.machine import Machine
-from backfilld.state.rules.needs import Need
+from backfilld.state.rules.needs_graph import Need
 from backfilld.state.rules.verdict import Verdict
 
 _WORDS = {Verdict.NEVER_RAN: "never ran", Verdict.NO_DATA: "ran, but there is no data"}

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from backfilld.state.pipeline.sections import WarehouseSettings
+from backfilld.state.pipeline.warehouse_settings import WarehouseSettings
 
 SUFFIX = "_TABLE_SUFFIX"
 """The column by which BigQuery distinguishes the tables of `events_*`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from backfilld.state.pipeline.sections import WarehouseSettings
+from backfilld.state.pipeline.warehouse_settings import WarehouseSettings
 
 
 class DuckDBSettings(WarehouseSettings):

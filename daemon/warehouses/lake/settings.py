@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from backfilld.state.pipeline.sections import WarehouseSettings
+from backfilld.state.pipeline.warehouse_settings import WarehouseSettings
 
 Dialect = Literal["duckdb", "bigquery"]
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from backfilld.state.pipeline.sections import WarehouseSettings
+from backfilld.state.pipeline.warehouse_settings import WarehouseSettings
 
 _SECRETS = ("password", "sslpassword")
 

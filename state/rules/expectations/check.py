@@ -6,11 +6,10 @@ import datetime as dt
 import hashlib
 import shlex
 from collections.abc import Mapping
-from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import Field, field_validator
 
-from backfilld.state.pipeline.durations import parse_duration
+from backfilld.state.pipeline.fields import Duration
 from backfilld.state.pipeline.placeholders import PLACEHOLDER, refuse_unknown
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.check_run import CheckRun
@@ -28,7 +27,7 @@ class CommandCheck(StrictModel, Rule):
 
     command: tuple[str, ...] = Field(min_length=1, strict=False)
     """The program and its arguments, without a shell, with the placeholders of a job of one date."""
-    timeout: Annotated[float, BeforeValidator(parse_duration)] = 5 * 60.0
+    timeout: Duration = 5 * 60.0
     """The longest that it may run. Then its process group is ended."""
 
     @field_validator("command")

@@ -59,8 +59,7 @@ dates = Table(
     metadata,
     Column("date", Date, primary_key=True),
     Column("state", Text, nullable=False),
-    _text("outcome"),
-    *map(_text, ("reason", "waiting", "waiting_text")),
+    *map(_text, ("outcome", "reason", "waiting", "waiting_text")),
     Column("due_at", Double),
     Column("backfill_id", ForeignKey("backfills.id"), nullable=False),
     _count("priority"),
@@ -71,8 +70,6 @@ dates = Table(
     _count("version"),
     _text("regressed"),
     Column("swept_at", Double),
-    Column("stale_by", Date),
-    _text("stale_upstream"),
     Column("stale_at", Double),
     _flag("cascades"),
     CheckConstraint("(state IN ('done', 'failed')) = (outcome <> '')", name="outcome_is_final"),
@@ -139,6 +136,16 @@ checks = Table(
     _partial("checks_runnable", "processor", text("priority DESC"), "date", where="runnable = 1"),
     _partial("checks_unsatisfied", "processor", "date", where="satisfied = 0"),
     _partial("checks_with_output", "processor", "date", where="rows > 0 OR last_attempt_ended_at IS NOT NULL OR attempt_id IS NOT NULL"),
+    _partial("checks_stale", "date", where="stale_at IS NOT NULL"),
+)
+
+stale_causes = Table(
+    "stale_causes",
+    metadata,
+    *(Column(name, Date, primary_key=True) for name in ("date", "upstream_date")),
+    *(Column(name, Text, primary_key=True) for name in ("processor", "upstream")),
+    *(Column("at", Double, nullable=False), _flag("was_stale")),
+    Index("stale_causes_upstream", "upstream_date"),
 )
 
 attempts = Table(
@@ -229,8 +236,7 @@ audit = Table(
     Column("id", Integer, primary_key=True),
     Column("at", Double, nullable=False),
     Column("actor", Text, nullable=False),
-    _text("address"),
-    _text("request_id"),
+    *map(_text, ("address", "request_id")),
     *map(_required, ("action", "target")),
     *(Column(name, Text) for name in ("before", "after")),
     sqlite_autoincrement=True,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from backfilld.daemon.reports.blindness import BlindnessReport, DamageCount, blindness
+from backfilld.daemon.reports.expectation_blindness import BlindnessReport, DamageCount, blindness
 from backfilld.daemon.reports.suggestions import Suggestion, suggest
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.evidence import Evidence

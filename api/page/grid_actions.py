@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.schemas.grid import GridAction, GridSelection
 from backfilld.daemon.engine.acceptances import acceptances
-from backfilld.daemon.engine.date_query import DateAnswers, DateQuery
-from backfilld.daemon.engine.retries import Retry
+from backfilld.daemon.engine.bulk_request import DateAnswers, DateQuery
+from backfilld.daemon.engine.retry_dates import Retry
 from backfilld.state.records import Actor, DateRow
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.verdict import Verdict

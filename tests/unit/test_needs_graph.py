@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.needs import NeedsGraph
+from backfilld.state.rules.needs_graph import NeedsGraph
 from tests.factories import SEASON, phase, pipeline, processor
 
 DAY = dt.date(2022, 3, 16)  # a Wednesday

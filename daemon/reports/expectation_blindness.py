@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from backfilld.daemon.engine.complete_dates import CompleteDates
+from backfilld.daemon.engine.comparison_dates import CompleteDates
 from backfilld.daemon.reports.warehouse_snapshot import Snapshot, take_snapshot
 from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.state.pipeline.pipeline import Pipeline

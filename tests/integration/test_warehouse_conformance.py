@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from backfilld.api.cli.main import cli
-from backfilld.daemon.reports import warehouse_check as module
-from backfilld.daemon.reports.warehouse_check import NO_COLUMN, warehouse_check
+from backfilld.daemon.reports import warehouse_conformance as module
+from backfilld.daemon.reports.warehouse_conformance import NO_COLUMN, warehouse_check
 from backfilld.daemon.warehouses.adapter import Answers, DescribedWarehouse
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
 from backfilld.state.pipeline.pipeline import Pipeline

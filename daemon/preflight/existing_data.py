@@ -12,7 +12,7 @@ from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
 from backfilld.daemon.reports.validation import PhaseReport, report
 from backfilld.daemon.warehouses.adapter import QueryError, TableInfo
 from backfilld.state.formatting import format_date_ranges, format_duration, join_truncated, pluralize
-from backfilld.state.pipeline.sections import SeasonSettings
+from backfilld.state.pipeline.calendar_settings import SeasonSettings
 from backfilld.state.rules.evidence import HistoryRun
 
 STALE_HISTORY_DAYS = 7

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from backfilld.daemon.engine import retry_processors, stale_dates
 from backfilld.daemon.engine.audited_dates import recorded_dates
-from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.date_query import (
+from backfilld.daemon.engine.bulk_request import (
     BEING_CANCELLED,
     NEVER_ENQUEUED,
     UNMATCHED,
@@ -20,6 +19,7 @@ from backfilld.daemon.engine.date_query import (
     candidates,
     refuse_unknown,
 )
+from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.requeue import being_cancelled, requeue
 from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.phase import DONE
@@ -38,7 +38,7 @@ class Retry:
     force: bool = False
     """Every processor runs once, whatever its verdict."""
     cascades: bool = False
-    """The sequential phases run once, and those of every later date that is stale because of it."""
+    """What is stale of them runs once, and what is stale of later dates because of it."""
     processors: tuple[str, ...] = ()
     """Only these run, once, whatever their verdicts; empty: whatever is missing."""
 
@@ -90,7 +90,9 @@ def _requeue(
     mode = RunMode.FORCE if how.force else kept
     moves = requeue(tx, context, chosen, mode=mode, actor=by.name, reason=reason, cascades=cascades)
     for row in chosen if how.cascades else ():
-        moves += stale_dates.requeue_stale(tx, context, row.date, actor=by.name)
+        moves += stale_dates.requeue_stale(
+            tx, context, row.date, list(context.pipeline.processors), actor=by.name
+        )
     return moves
 
 

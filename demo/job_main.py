@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backfilld.demo.command_line import CommandLine
+from backfilld.demo.job_options import CommandLine
 
 
 def run(name: str, command_line: CommandLine, description: str | None, **options: bool) -> int:

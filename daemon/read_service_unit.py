@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,6 +55,18 @@ class ServiceUnit:
                 value = text.replace("%i", instance).replace("%S", _STATE).replace("%%", "%")
                 settings[key] = [*settings.get(key, []), value] if value else []
         return cls(f"backfilld@{instance}.service", settings)
+
+    @property
+    def user(self) -> str:
+        """The name of the user that the daemon and its jobs run as."""
+        return self._last("User") or "root"
+
+    def runs_as_this_user(self) -> bool:
+        """Whether this process has that user, so that it may write what the service may write."""
+        try:
+            return pwd.getpwnam(self.user).pw_uid == os.geteuid()
+        except KeyError:
+            return False
 
     def environment(self) -> dict[str, str]:
         """The variables of Environment=, then those of the files of EnvironmentFile= that can be read."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from backfilld.daemon.job_command import cwd_of
 from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
 from backfilld.daemon.preflight.scripts import Scripts
-from backfilld.daemon.service_unit import ServiceUnit
+from backfilld.daemon.read_service_unit import ServiceUnit
 from backfilld.state.pipeline.adapters import LOCAL
 from backfilld.state.pipeline.pipeline import Pipeline
 
@@ -38,6 +39,9 @@ def _writes(pipeline: Pipeline, unit: ServiceUnit, dropin: str) -> Iterator[Find
         if setting := unit.protecting(path):
             line = f"the lake {path} cannot be written in {unit.name}: {setting}"
             yield failed(line, f"write ReadWritePaths={path} to {dropin}")
+        elif path.exists() and unit.runs_as_this_user() and not os.access(path, os.W_OK, effective_ids=True):
+            line = f"the lake {path} cannot be written by {unit.user}, the user of {unit.name}"
+            yield failed(line, f"chown -R {unit.user}: {path}, or add the group that may write it")
     home = unit.environment().get("HOME", "")
     if local and (not home or unit.protecting(Path(home))):
         line = f"HOME of jobs, {home or 'that of the user'}, cannot be written in {unit.name}"

@@ -1,16 +1,19 @@
 """What a service lets its jobs do, read from its unit and drop-ins as systemd reads them."""
 
+import os
+import pwd
 from pathlib import Path
 
 import pytest
 
 from backfilld.daemon.preflight.findings import FindingStatus
-from backfilld.daemon.preflight.sandbox import sandbox
-from backfilld.daemon.service_unit import ServiceUnit
+from backfilld.daemon.preflight.service_sandbox import sandbox
+from backfilld.daemon.read_service_unit import ServiceUnit
 from backfilld.daemon.settings import SettingsError
 from backfilld.state.pipeline.pipeline import Pipeline
 from tests.deploy import DEPLOY
 from tests.factories import phase, pipeline, processor
+from tests.permissions import without_root_file_access
 
 UNIT = (DEPLOY / "systemd" / "backfilld@.service").read_text(encoding="utf-8")
 
@@ -74,10 +77,29 @@ def test_a_home_that_cannot_be_written_is_warned_of(installed: Path) -> None:
     assert line == "HOME of jobs, /srv/home, cannot be written in backfilld@nba.service"
 
 
+def test_a_lake_that_the_services_own_user_cannot_write_names_that_user(
+    installed: Path, tmp_path: Path
+) -> None:
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    dropin(installed, f"User={user}\nBindPaths=\nReadWritePaths={tmp_path}")
+    box = pipeline(phase("raw", processor("box", cwd="/srv")), at=tmp_path / "nba.toml")
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    assert lines(box, installed) == []
+    lake.chmod(0o500)
+    with without_root_file_access():
+        (line,) = lines(box, installed)
+    assert line == f"the lake {lake} cannot be written by {user}, the user of backfilld@nba.service"
+    # Another user than that of the service does not know what the service may write
+    dropin(installed, "User=nobody", "backfilld@nba.service.d/z.conf")
+    with without_root_file_access():
+        assert lines(box, installed) == []
+
+
 def test_under_systemd_the_same_checks_run_with_the_units_own_properties(installed: Path) -> None:
     words = unit(installed).in_its_sandbox(["preflight", "--quick"])
     assert words[0] == "systemd-run"
-    assert {"--property=ProtectHome=yes", "--property=User=backfilld"} <= set(words)
+    assert {"--property=ProtectHome=yes", "--property=User=backfilld-nba"} <= set(words)
     assert "--property=LoadCredential=tokens:backfilld.nba.tokens" in words
     assert "--property=StateDirectory=backfilld/nba backfilld/nba/home backfilld/nba/tmp" in words
     assert not [word for word in words if word.startswith(("--property=Type", "--property=Restart"))]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfilld.state.pipeline.loading import PipelineError
-from backfilld.state.rules.late_data import CATCH_UP, date_end, missed_refresh, refresh_dates
+from backfilld.state.rules.refresh_schedule import CATCH_UP, date_end, missed_refresh, refresh_dates
 from tests.factories import phase, pipeline, processor
 
 NEW_YORK = ZoneInfo("America/New_York")
