@@ -9,7 +9,7 @@ The rule. What a date is computed from is in the graph of needs (`state.rules.ne
   successful attempt started since the repair, or that an attempt is computing now. Output of a successful
   attempt counts even before its rows are visible. What has not run yet has no output and is not marked. So a
   first backfill marks none, because its gates hold later dates back until earlier ones are satisfied.
-- A stale input waits for nobody: what needs it is computed from it. When a date is done, its outputs that
+- A stale input delays no job: what needs it is computed from it. When a date is done, its outputs that
   were computed from a stale one, directly or through others, are stale too.
 - The mark of an output names every input that made it stale. It stays until the date is done again and the
   output comes from a successful attempt started since those inputs were repaired.
