@@ -10,9 +10,11 @@ import pytest
 
 from backfilld.daemon.executors.check_executor import CheckCommand
 from backfilld.daemon.executors.local.check_processes import LOG_BYTES, CheckProcesses, log_file
+from tests.integration.real_jobs import lives, until
 from tests.timeouts import PATIENCE
 
 PAIR = dt.date(2024, 3, 1), "box"
+NAMES = ("one", "two")
 
 
 @pytest.fixture
@@ -80,12 +82,12 @@ def test_a_check_that_takes_too_long_is_ended_with_its_children(checks, tmp_path
     script = "trap '' TERM; sleep 600 & echo $! > child; wait; wait"
     code, reason = result(checks, command(tmp_path, script, timeout=0.5))
     assert (code, reason) == (None, "did not end within 0.5 s; raise its timeout, or run it by hand")
-    wait_for(lambda: not alive(int((tmp_path / "child").read_text())))
+    until(lambda: not lives(int((tmp_path / "child").read_text())))
 
 
 def test_what_a_check_leaves_behind_is_ended_with_it(checks, tmp_path):
     assert result(checks, command(tmp_path, "sleep 600 & echo $! > child; exit 0")) == (0, "")
-    wait_for(lambda: not alive(int((tmp_path / "child").read_text())))
+    until(lambda: not lives(int((tmp_path / "child").read_text())))
 
 
 def test_the_words_of_a_command_are_no_script_and_its_environment_is_the_one_of_jobs(
@@ -132,31 +134,11 @@ def test_checks_end_with_the_daemon_whether_it_is_stopped_or_killed(checks, tmp_
         "sys.stdin.read()\n"
     )
     with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdin=subprocess.PIPE) as other:
-        pids = [
-            wait_for(lambda name=name: (tmp_path / name).exists() and (tmp_path / name).read_text())
-            for name in ("one", "two")
-        ]
+        until(lambda: all((tmp_path / name).exists() and (tmp_path / name).read_text() for name in NAMES))
+        pids = [int((tmp_path / name).read_text()) for name in NAMES]
         # When this one stops, and the other one is killed
         checks.close()
         other.send_signal(signal.SIGKILL)
     # Then neither is left
     for pid in pids:
-        wait_for(lambda pid=pid: not alive(int(pid)))
-
-
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def wait_for(condition):
-    """Poll until something is true, and return it."""
-    pause = threading.Event()
-    for _ in range(int(PATIENCE / 0.05)):
-        if found := condition():
-            return found
-        pause.wait(0.05)
-    raise AssertionError("it does not come true")
+        until(lambda pid=pid: not lives(pid))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.store import checks, holds
 from tests.factories import phase, pipeline, processor
 from tests.simulation.check_fakes import CheckResult
