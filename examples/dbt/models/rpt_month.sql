@@ -1,4 +1,5 @@
-select last_day(date) as date, segment, count(*) as orders, sum(amount) as revenue
+{% set month_end = env_var('BACKFILLD_DATE', '1900-01-01') %}
+select date '{{ month_end }}' as date, segment, count(*) as orders, sum(amount) as revenue
 from {{ ref('fct_orders') }}
-where last_day(date) between date '{{ var("start", "1900-01-01") }}' and date '{{ var("end", "1900-01-01") }}'
-group by all
+where last_day(date) = date '{{ month_end }}'
+group by segment

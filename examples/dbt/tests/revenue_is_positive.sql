@@ -1,2 +1,2 @@
 select * from {{ ref('rpt_month') }}
-where date = date '{{ var("date", "1900-01-01") }}' and revenue <= 0
+where date = date '{{ env_var("BACKFILLD_DATE", "1900-01-01") }}' and revenue <= 0
