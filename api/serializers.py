@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from backfilld.api.schemas import responses
 from backfilld.api.schemas.calendar import Calendar, CalendarGroup
@@ -32,7 +33,7 @@ NAMED = 3
 """How many processors a sentence names before it counts the rest."""
 
 
-def backfill(tx: Transaction, context: EngineContext, row: BackfillRow, **more: int) -> responses.Backfill:
+def backfill(tx: Transaction, context: EngineContext, row: BackfillRow, **more: Any) -> responses.Backfill:
     """A backfill with its counts."""
     status, stuck_on = stuck_backfills.status(tx, context, row)
     states, outcomes = backfills.status_counts(tx, row.id)

@@ -58,6 +58,7 @@ class Backfill(ResponseModel):
     outcomes: Counts = Field(description="ended dates by outcome")
     running_attempts: int
     retried: int = Field(default=0, description="failed dates that this retry put back")
+    withdrawn: list[str] = Field(default=[], description="dates of this retry with the waivers it withdraws")
 
 
 class Backfills(ResponseModel):

@@ -12,6 +12,7 @@ from backfilld.daemon.engine import (
     passed_state_checks,
     stale_dates,
     upstream,
+    vanished_inputs,
 )
 from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
 from backfilld.daemon.engine.closed_hours import WindowReader
@@ -192,6 +193,7 @@ class Advancer:
             self._wait(batch, walk, wait)
             return
         if missing := passed_state_checks.missing_again(self._pipeline, stage, date_checks):
+            vanished_inputs.forget_attempts(batch, row.date, stage, date_checks)
             self._readmit(batch, row, f"{missing.processor} is {missing.verdict}: {missing.reason}")
             return
         while walk.state not in FINAL:
@@ -231,6 +233,8 @@ class Advancer:
             closed=batch.closed,
         )
         decision = decide(stage, date_checks, context)
+        if wait := vanished_inputs.wait(batch, self._context, walk.row, stage, decision):
+            return wait
         if not isinstance(decision, Advance | Start):
             return decision
         day = batch.days[walk.row.date]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,9 @@ from backfilld.state.pipeline.strict_model import StrictModel
 
 DEFAULT_QUOTA_TIMEZONE = "America/Los_Angeles"
 """BigQuery's daily quotas begin anew at midnight Pacific time (its quota documentation)."""
+
+SqlKind = Literal["expression", "query"]
+"""What SQL of the pipeline file is: a part of a query, such as a condition on a row, or a whole query."""
 
 
 class WarehouseSettings(StrictModel):
@@ -29,6 +32,11 @@ class WarehouseSettings(StrictModel):
     def sql_problem(self, text: str) -> str:
         """Why SQL of the file cannot be used on this warehouse; empty where only a query can show it."""
         del text
+        return ""
+
+    def syntax_problem(self, text: str, kind: SqlKind) -> str:
+        """Why a text of the file is not one expression or one query; empty where only a query can show it."""
+        del text, kind
         return ""
 
     def table_problem(self, table: str, date_column: str) -> str:

@@ -74,6 +74,7 @@ _SAVE = (
 )
 _DATE_PRIORITY = select(dates.c.priority).where(dates.c.date == checks.c.date).scalar_subquery()
 _SET_SATISFIED = update(checks).where(*_THIS).values(satisfied=1, mode=RunMode.NORMAL.value)
+_FORGET_ATTEMPTS = update(checks).where(*_THIS).values(attempt_count=0, clean_attempts=0, retry_at=None)
 _SET_MODE = update(checks).where(*_THIS).values(mode=bindparam("_mode"))
 _CLEAR_WAIVERS = update(checks).where(*_THIS).values(waived_by="", waiver_reason="")
 _SET_RUNNABLE = update(checks).where(*_THIS).values(runnable=1, priority=_DATE_PRIORITY)
@@ -233,6 +234,11 @@ def set_satisfied(tx: Connection, pairs: Iterable[Pair]) -> None:
 def set_mode(tx: Connection, pairs: Iterable[Pair], mode: RunMode) -> None:
     """Set how pairs treat an output that is complete, whatever the mode of their dates is."""
     _update(tx, _SET_MODE, pairs, _mode=mode.value)
+
+
+def forget_attempts(tx: Connection, pairs: Iterable[Pair]) -> None:
+    """Count no attempts of pairs that this request has made so far."""
+    _update(tx, _FORGET_ATTEMPTS, pairs)
 
 
 def clear_waivers(tx: Connection, pairs: Iterable[Pair]) -> None:

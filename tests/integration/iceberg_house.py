@@ -11,8 +11,10 @@ import duckdb
 import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.io.pyarrow import _pyarrow_to_schema_without_ids
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestContent, ManifestWriter
-from pyiceberg.partitioning import PartitionSpec
+from pyiceberg.partitioning import PartitionField, PartitionSpec
+from pyiceberg.schema import assign_fresh_schema_ids
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Summary
 from pyiceberg.table.update.snapshot import _FastAppendFiles, _OverwriteFiles
@@ -69,12 +71,16 @@ class IcebergHouse(LakeHouse):
 
     def make(self, name: str, schema: pa.Schema, *, by: str | None = "date", transform: Any = None) -> Table:
         """A new table, partitioned by the transform of a column."""
-        location = f"file://{self.root.joinpath(*name.split('.'))}"
-        table = self.catalog.create_table(name, schema, location=location)
+        fresh = assign_fresh_schema_ids(_pyarrow_to_schema_without_ids(schema))
+        fields = []
         if by:
-            with table.update_spec() as update:
-                update.add_field(by, transform or IdentityTransform(), f"{by}_part" if transform else by)
-        return table
+            of_time = f"{by}_part" if transform else by
+            number = fresh.find_field(by).field_id
+            fields = [PartitionField(number, 1000, transform or IdentityTransform(), of_time)]
+        location = f"file://{self.root.joinpath(*name.split('.'))}"
+        return self.catalog.create_table(
+            name, fresh, location=location, partition_spec=PartitionSpec(*fields)
+        )
 
     def empty_partition(self) -> None:
         with duckdb.connect() as connection:

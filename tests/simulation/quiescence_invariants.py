@@ -248,6 +248,18 @@ class QuiescenceInvariants:
         opens_later = row["due_at"] is not None and row["due_at"] > self._sim.time
         return opens_later and any(row["waiting_text"].startswith(f"the window {name} ") for name in names)
 
+    def _names_what_lacks(self, date: str, text: str) -> None:
+        """A date that waits for an earlier one names one that is still to be waited for."""
+        earlier = text.removeprefix("blocked by ")[:10]
+        row = self._invariants.dates.get(earlier)
+        if row is None or not text.startswith("blocked by ") or row["state"] != DONE:
+            return
+        lacks = [
+            n for (day, n), c in self._invariants.checks.items() if day == earlier and not c["satisfied"]
+        ]
+        if not lacks:
+            raise Violation("every wait is true", f"{date} is {text}, and that date lacks nothing")
+
     # Counts
 
     def _counts_equal_rows(self) -> None:
@@ -269,6 +281,8 @@ class QuiescenceInvariants:
         vague = [date for date, text in told.items() if not text or text == "the engine's next turn"]
         if vague or {str(date) for date in told} != set(self._invariants.live()):
             raise Violation("every wait has a name", f"of {vague}: {told}")
+        for date, text in told.items():
+            self._names_what_lacks(str(date), text)
         if Counter(row["state"] for row in rows.values()) != Counter(standing.states):
             raise Violation("counts equal rows", f"progress tells {standing.states}")
         for number, status in statuses.items():

@@ -68,9 +68,26 @@ def test_a_missing_upstream_that_is_not_selected_is_waited_for_by_name_and_is_st
     (row,) = world.live()
     assert (row.waiting, launched(world)) == ("unselected", [])
     assert row.waiting_text.startswith("lines: never_ran")
-    assert row.waiting_text.endswith(f"backfilld enqueue {OPENER} --select lines")
+    remedy = f"backfilld enqueue {OPENER} --select player --with-upstream"
+    assert row.waiting_text.endswith(f"not selected; {remedy}")
     with world.db.read() as tx:
         assert stuck_backfills.status(tx, world.context, backfills.get(tx, receipt.id))[0] == "stuck"
+
+
+@pytest.mark.parametrize("terms", [("cache",), ("zones", "team"), ("phase:features", "player")])
+def test_the_one_command_of_the_wait_fills_all_that_is_missing_upstream_in_every_state(world, terms):
+    # Given a date without any output, of which only late processors are selected
+    select(world, *terms)
+    world.run()
+    command = world.dates()[OPENER].waiting_text.split("; ")[-1]
+    words = command.removesuffix(" --with-upstream").split(" ")
+    assert words[:4] == ["backfilld", "enqueue", str(OPENER), "--select"]
+    # When what the wait says is done
+    select(world, *words[4].split(","), with_upstream=True)
+    world.run()
+    # Then nothing waits any more, whichever states the missing outputs belong to
+    assert world.dates()[OPENER].outcome in ("complete", "selected")
+    assert set(launched(world)) >= set(resolve(world.pipeline, terms))
 
 
 @pytest.mark.parametrize("limit", [{"since": OPENER + DAY}, {"until": OPENER - DAY}])

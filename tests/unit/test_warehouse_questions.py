@@ -48,8 +48,8 @@ def test_every_name_is_quoted() -> None:
 
 
 def test_a_predicate_stands_on_lines_of_its_own() -> None:
-    assert "COUNT(CASE WHEN (\npct >= 95 -- enough\n) THEN 1 END)" in ask(
-        {"box": [DAY]}, quality={"where": "pct >= 95 -- enough"}
+    assert "COUNT(CASE WHEN (\npct >= 95\n) THEN 1 END)" in ask(
+        {"box": [DAY]}, quality={"where": "pct >= 95"}
     ).sql("bigquery")
 
 
