@@ -28,7 +28,7 @@ def lines(date: Json, now: dt.datetime) -> Iterator[Text]:
         heading = phase or "no longer in the pipeline"
         yield Text.assemble("\n", (heading, "bold"), (_checked(checks, now), "dim"))
         for check in checks:
-            yield from _check(check, longest, now)
+            yield from _check(check, date["date"], longest, now)
     if date["attempts"]:
         yield Text("\nattempts", style="bold")
     for attempt in date["attempts"]:
@@ -62,11 +62,13 @@ def _head(date: Json) -> Iterator[Text]:
         yield Text(f"  → {helpful_command(date['date'], date['outcome'], unsatisfied)}", style="dim")
 
 
-def _check(check: Json, longest: int, now: dt.datetime) -> Iterator[Text]:
+def _check(check: Json, date: str, longest: int, now: dt.datetime) -> Iterator[Text]:
     name = f" {check['processor']:<{longest}}  {check['verdict']:<12}  "
     yield Text.assemble("  ", sign(check["symbol"]), name, _rows(check))
     if check["reason"]:
         yield Text(f"      {sanitize_line(check['reason'])}")
+    if check["check_log"]:
+        yield Text(f"      log of its check: backfilld logs {date} {check['processor']} --check", style="dim")
     if final_at := check["provisional_until"]:
         yield Text(f"      provisional until {_clock(final_at, now)}", style="dim")
     if waiver := check["waiver"]:

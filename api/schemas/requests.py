@@ -45,6 +45,12 @@ class ByDate(StrictModel):
     date: PlainDate
 
 
+class ByOutput(ByDate):
+    """A date and a processor in a path."""
+
+    processor: str
+
+
 def _without_key(kind: object) -> object:
     if kind in ("processor", "table", "window", "pool"):
         raise ValueError(f"needs the name of the {kind}: DELETE /v1/holds/{kind}/KEY")

@@ -12,6 +12,7 @@ from backfilld.state.store.schema import (
     IS_RUNNING,
     attempts,
     calendar_days,
+    check_runs,
     checks,
     dates,
     holds,
@@ -28,7 +29,8 @@ _KNOWN = tuple(
     checks.c[name] for name in ("asked_at", "last_attempt_started_at", "last_attempt_ended_at", "stale_at")
 )
 """What is only ever set to the present, of checks."""
-_COMPARED = (*_KNOWN, checks.c.query_due_at, checks.c.retry_at)
+_OF_RUNS = tuple(check_runs.c[name] for name in ("requested_at", "started_at", "ended_at"))
+_COMPARED = (*_KNOWN, checks.c.query_due_at, checks.c.retry_at, *_OF_RUNS)
 """What is known of a check: which of it came first must stay so."""
 
 

@@ -308,8 +308,9 @@ class Invariants:
             raise Violation("no holes in the lookback", f"{date} entered {stage.name} before {blocked}")
 
     def in_pool(self, pool: str | None, besides: int | None = None) -> int:
-        """How many running attempts take a slot of a pool, `besides` one of them."""
+        """How many running attempts and check commands take a slot of a pool, `besides` one attempt."""
         running = [row["processor"] for row in self.running.values() if row["id"] != besides]
+        running += [name for _, name in self._sim.platform.checks.running]
         return sum(self._sim.pipeline.pool_of(name) == pool for name in running)
 
     def day(self, date: dt.date) -> Day:
