@@ -147,8 +147,7 @@ checks = Table(
     # When to query; NULL: not at all. A request raises the generation, which outdates queries under way.
     Column("query_due_at", Double),
     count("generation"),
-    # Attempts of this request, those that exited with 0, when the next may start, and a Runnable: 1 where a
-    # slot lacks, 2 where other dates of its period lack too.
+    # Attempts of this request, those that exited with 0, when the next may start, and a Runnable.
     count("attempt_count"),
     count("clean_attempts"),
     Column("retry_at", Double),
