@@ -54,7 +54,7 @@ class Mark(StrEnum):
     REGRESSED = "regressed"
     """It is no longer complete."""
     STALE = "stale"
-    """It was computed before an earlier date was repaired."""
+    """An input of one of its outputs was repaired after that was computed, or is stale itself."""
 
 
 class EnqueueOutcome(StrEnum):
