@@ -16,9 +16,19 @@ NODE_TOOLS := .venv-node/installed.txt
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 CONSTRAINTS := constraints.txt
+PARALLEL = $(MAKE) --no-print-directory --keep-going --jobs 4
 
 # Debian packages that some tests need; make test-packages installs those that are missing, as root or by sudo.
 SYSTEM_PACKAGES := chromium postgresql prometheus systemd
+
+define CHECK_PYTHON
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+  { echo "$(PYTHON) is missing or older than 3.11: name another, such as make PYTHON=python3.12"; exit 1; }; \
+$(PYTHON) -c 'import ensurepip, venv' || \
+  { echo "$(PYTHON) cannot make environments: on Debian, apt-get install python3-venv"; exit 1; }
+endef
+# The interpreter of $(VENV) where there is one: it is recent enough, whatever $(PYTHON) is.
+INTERPRETER = $(if $(wildcard $(READY)),$(BIN)/python,$(PYTHON))
 
 # The tests start hundreds of processes, and each would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -47,12 +57,15 @@ demo: $(READY)
 	@$(BIN)/backfilld demo $(if $(filter-out 0,$(STAY)),--stay)
 
 # The tests run even if a check fails, and their summary comes last: one run shows everything.
-test: $(READY_DEV) $(EMULATOR)
-	@checks=0; $(MAKE) --no-print-directory check || checks=1; \
+# The emulator's environment is made beside the other one and the checks, which use one processor each.
+test:
+	@checks=0; $(PARALLEL) check $(EMULATOR) || checks=1; \
+	$(MAKE) --no-print-directory $(READY_DEV) $(EMULATOR) || exit $$?; \
 	$(PYTEST) -m "not packages and not hosts and not boot" $(T) || exit $$?; \
 	if [ $$checks = 1 ]; then echo "the tests passed, but make check did not: see above"; exit 1; fi
 
-test-packages: system-packages $(READY_DEV) $(EMULATOR) $(DBT) $(NODE_TOOLS)
+test-packages:
+	@$(PARALLEL) system-packages $(READY_DEV) $(EMULATOR) $(DBT) $(NODE_TOOLS)
 	@$(PYTEST) -m "packages and not hosts and not boot" $(T)
 
 test-all: test test-packages
@@ -90,10 +103,7 @@ simulate: $(READY_DEV)
 setup: $(READY_DEV)
 
 $(READY): pyproject.toml $(CONSTRAINTS)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "$(PYTHON) is missing or older than 3.11: name another, such as make PYTHON=python3.12"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' || \
-	  { echo "$(PYTHON) cannot make environments: on Debian, apt-get install python3-venv"; exit 1; }
+	@$(CHECK_PYTHON)
 	@echo "setting up $(VENV); the first time takes a minute"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install --upgrade "pip>=25.1"
@@ -110,15 +120,17 @@ lock:
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --group dev --no-annotate \
 	  --custom-compile-command "make lock" --output-file $(CONSTRAINTS) pyproject.toml
 
-# Installed before the tests, so that none of them waits for a network.
-$(EMULATOR): tests/integration/emulator.py tests/environments.py $(READY_DEV)
+# Installed before the tests, so that none of them waits for a network. These environments do not need $(VENV).
+$(EMULATOR): tests/integration/emulator.py tests/environments.py
+	@test -e $(READY) || { $(CHECK_PYTHON); }
 	@echo "adding a BigQuery emulator for tests"
-	@$(BIN)/python -c "from tests.integration.emulator import installed; installed()"
+	@$(INTERPRETER) -c "from tests.integration.emulator import installed; installed()"
 	@touch $@
 
-$(DBT): tests/acceptance/dbt.py tests/environments.py $(READY_DEV)
+$(DBT): tests/acceptance/dbt.py tests/environments.py
+	@test -e $(READY) || { $(CHECK_PYTHON); }
 	@echo "adding dbt for the test of an example"
-	@$(BIN)/python -c "from tests.acceptance.dbt import installed; installed()"
+	@$(INTERPRETER) -c "from tests.acceptance.dbt import installed; installed()"
 	@touch $@
 
 $(NODE_TOOLS): tests/html/package-lock.json

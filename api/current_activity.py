@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from backfilld.api import job_log
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.reports.waiting import is_stopped, waiting_on
+from backfilld.daemon.reports.waiting_on import is_stopped, waiting_on
 from backfilld.state.records import AttemptRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store import dates, holds, state_counts

@@ -28,13 +28,13 @@ from backfilld.daemon.events import (
     Incident,
     IncidentKind,
 )
-from backfilld.daemon.reports import stuck
-from backfilld.daemon.reports.derived_holds import DerivedHold, derived_holds
+from backfilld.daemon.reports import stuck_backfills
 from backfilld.daemon.reports.progress import Progress, progress
+from backfilld.daemon.reports.window_and_pool_holds import DerivedHold, derived_holds
 from backfilld.daemon.warehouses.adapter import Purpose
 from backfilld.state.records import AttemptStatus
+from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.errors import DatabaseUnavailable
 
@@ -211,7 +211,7 @@ class _StateCollector:
         try:
             with self._service.context.db.read() as tx:
                 report = progress(tx, self._service.context)
-                statuses = stuck.counts(tx, self._service.context)
+                statuses = stuck_backfills.counts(tx, self._service.context)
                 derived = derived_holds(tx, self._service.context)
         except DatabaseUnavailable as error:
             log.warning("a scrape has no gauges of the state: %s", error)

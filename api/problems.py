@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.http import HTTP_STATUS_CODES
 
-from backfilld.api.auth.tokens import redacted
+from backfilld.api.auth.redaction import redacted
 from backfilld.api.schemas.responses import Fault, Problem
 from backfilld.daemon.engine.commands import Conflict, NotFound
 from backfilld.daemon.engine.enqueue import KeyReused

@@ -5,35 +5,37 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from backfilld.api.schemas import responses
 from backfilld.api.schemas.calendar import Calendar, CalendarGroup
 from backfilld.api.schemas.fields import BackfillStatus
+from backfilld.daemon.engine.bulk_request import DateAnswers
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.date_query import DateAnswers
-from backfilld.daemon.reports import stuck
-from backfilld.daemon.reports.derived_holds import DerivedHold
+from backfilld.daemon.reports import stuck_backfills
 from backfilld.daemon.reports.progress import Progress, Running
+from backfilld.daemon.reports.window_and_pool_holds import DerivedHold
 from backfilld.state.formatting import format_utc, join_truncated
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, BackfillRow, CheckRow, DateRow, HoldRow, TransitionRow
+from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import attempt_verdicts, backfills
 from backfilld.state.store.attempt_verdicts import AttemptVerdict
 from backfilld.state.store.attempts import covered
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.reporting import Cell
+from backfilld.state.store.stale_marks import StaleCause
 
 NAMED = 3
 """How many processors a sentence names before it counts the rest."""
 
 
-def backfill(tx: Transaction, context: EngineContext, row: BackfillRow, **more: int) -> responses.Backfill:
+def backfill(tx: Transaction, context: EngineContext, row: BackfillRow, **more: Any) -> responses.Backfill:
     """A backfill with its counts."""
-    status, stuck_on = stuck.status(tx, context, row)
+    status, stuck_on = stuck_backfills.status(tx, context, row)
     states, outcomes = backfills.status_counts(tx, row.id)
     return responses.Backfill(
         id=row.id,
@@ -59,8 +61,10 @@ def backfill(tx: Transaction, context: EngineContext, row: BackfillRow, **more: 
     )
 
 
-def date_summary(row: DateRow, waiting_on: str | None, stale_outputs: Sequence[str]) -> responses.DateSummary:
-    """One date in a list; `stale_outputs` are the processors that a repair made stale."""
+def date_summary(
+    row: DateRow, waiting_on: str | None, stale_outputs: Mapping[str, Sequence[StaleCause]]
+) -> responses.DateSummary:
+    """One date in a list; `stale_outputs` are its stale outputs with their causes, by processor."""
     return responses.DateSummary(
         date=row.date,
         state=row.state,
@@ -71,7 +75,7 @@ def date_summary(row: DateRow, waiting_on: str | None, stale_outputs: Sequence[s
         season=row.season or None,
         backfill_id=row.backfill_id,
         regressed=row.regressed or None,
-        stale=stale(row, stale_outputs),
+        stale=stale(stale_outputs),
     )
 
 
@@ -97,12 +101,31 @@ def calendar(version: str, cells: Sequence[Cell]) -> Calendar:
     return Calendar(version=version, dates=len(cells), start=start, end=end, groups=groups)
 
 
-def stale(row: DateRow, outputs: Sequence[str]) -> str | None:
-    """Which outputs of a date are stale, since when and why; None where all have run again."""
-    if row.stale_by is None or row.stale_at is None or not outputs:
-        return None
-    repaired = f"{row.stale_upstream} of {row.stale_by} was repaired at {format_utc(row.stale_at)}"
-    return f"{join_truncated(outputs, NAMED)}: computed before {repaired}"
+def stale(outputs: Mapping[str, Sequence[StaleCause]]) -> str | None:
+    """Which outputs of a date are stale and why, those with the same causes together; None without any."""
+    names_by_reason: dict[str, list[str]] = defaultdict(list)
+    for name, causes in sorted(outputs.items()):
+        names_by_reason[_stale_reason(causes)].append(name)
+    parts = [f"{join_truncated(names, NAMED)}: {reason}" for reason, names in names_by_reason.items()]
+    return "; ".join(parts) or None
+
+
+def _stale_reason(causes: Sequence[StaleCause]) -> str:
+    """What made an output stale: the repairs of its inputs, and its inputs that were stale."""
+    repaired = [
+        f"{cause.processor} of {cause.date} was repaired at {format_utc(cause.at)}"
+        for cause in causes
+        if not cause.was_stale
+    ]
+    stale_inputs = [f"{cause.processor} of {cause.date}" for cause in causes if cause.was_stale]
+    return ", and ".join(
+        f"{words} {join_truncated(named, NAMED)}{end}"
+        for words, named, end in (
+            ("computed before", repaired, ""),
+            ("computed from", stale_inputs, f", which {'is' if len(stale_inputs) == 1 else 'are'} stale"),
+        )
+        if named
+    )
 
 
 def check(row: CheckRow, pipeline: Pipeline, now: float) -> responses.Check:

@@ -13,10 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
-from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
-from apscheduler.schedulers.background import BackgroundScheduler
 
 from backfilld.daemon import log_retention
 from backfilld.daemon.adapters import load_pipeline
@@ -31,6 +28,7 @@ from backfilld.daemon.engine.revalidation import TICK_SECONDS
 from backfilld.daemon.events import Event, EventSink, Incident
 from backfilld.daemon.executors.open_executors import open_executors
 from backfilld.daemon.leadership import Leadership
+from backfilld.daemon.periodic_jobs import new_scheduler
 from backfilld.daemon.settings import Settings, prepare
 from backfilld.daemon.systemd import Manager
 from backfilld.daemon.warehouses.adapter import DescribedWarehouse, Purpose, noop
@@ -110,8 +108,9 @@ class Service:
         self.commands = Commands(self.context)
         self.enqueuer = Enqueuer(self.context, self.validator)
         self.ready = False
+        self._stopping = self._ended = False
         self._timers_checked_at = time.monotonic()
-        self._scheduler = _scheduler()
+        self._scheduler = new_scheduler()
         self._clock = ClockMonitor(ClockStepDetector(time.time, time.monotonic), self._on_clock_step)
 
     def _new_engine_worker(self, manager: Manager) -> Worker:
@@ -175,12 +174,22 @@ class Service:
         self.ready = True
 
     def stop(self, timeout: float = 30.0) -> bool:
-        """Stop all threads. Running jobs go on and are adopted at the next start.
+        """Stop all threads and close everything. Running jobs go on and are adopted at the next start.
+
+        Returns whether every thread ended within `timeout` seconds.
+        """
+        self.ready = False
+        ended = self.stop_workers(timeout)
+        self.close()
+        return ended
+
+    def stop_workers(self, timeout: float = 30.0) -> bool:
+        """Stop all threads. The API can still read, and commands are recorded for the next start.
 
         Returns whether every thread ended within `timeout` seconds. A thread that did not may still write, so
         the lock is then kept until the process ends.
         """
-        self.ready = False
+        self._stopping = True
         self._clock.stop()
         shutdown = threading.Thread(target=self._scheduler.shutdown, name="ticks", daemon=True)
         shutdown.start()  # ends with the periodic job that is running
@@ -188,14 +197,17 @@ class Service:
             worker.stop()
         ended = [worker.join(timeout) for worker in (self._engine_worker, self._warehouse_worker)]
         shutdown.join(timeout)
-        ended.append(not shutdown.is_alive())
+        self._ended = all(ended) and not shutdown.is_alive()
+        return self._ended
+
+    def close(self) -> None:
+        """Close what the stopped threads used, and release the lock."""
         for executor in self.executors.values():
             executor.close()
         self.warehouse.close()
         self.db.close()
-        if all(ended):
+        if self._ended:
             self._lock.release()
-        return all(ended)
 
     def wake(self) -> None:
         """Run both workers now: something has happened."""
@@ -210,8 +222,8 @@ class Service:
         """By health check: what is wrong, empty if nothing is."""
         return {
             "started": "" if self.ready else "not started, or stopping",
-            "engine": self._engine_worker.problem,
-            "warehouse": self._warehouse_worker.problem,
+            "engine": "" if self._stopping else self._engine_worker.problem,
+            "warehouse": "" if self._stopping else self._warehouse_worker.problem,
             "timers": self._timers_problem(),
             "database": self.db.lost_file(),
             **{f"executor {name}": executor.fault for name, executor in self.executors.items()},
@@ -331,19 +343,3 @@ class Service:
             return
         when = dt.datetime.fromtimestamp(max(at, time.time()), dt.UTC)
         self._scheduler.add_job(self.wake, "date", run_date=when, id="wakeup", replace_existing=True)
-
-
-def _scheduler() -> BackgroundScheduler:
-    """A scheduler in UTC and in memory. A late job runs late, is never dropped and never overlaps itself."""
-    scheduler = BackgroundScheduler(
-        timezone=dt.UTC,
-        executors={"default": ThreadPoolExecutor(2)},
-        job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
-    )
-    scheduler.add_listener(_report, EVENT_JOB_ERROR)
-    return scheduler
-
-
-def _report(event: JobExecutionEvent) -> None:
-    if not isinstance(event.exception, DatabaseUnavailable):  # the workers log that
-        log.error("the periodic job %s failed: %s", event.job_id, event.exception)

@@ -21,7 +21,7 @@ import duckdb
 
 from backfilld.demo import lake as lakes
 from backfilld.demo import misbehaviour, run_log
-from backfilld.demo.command_line import BadDates, CommandLine
+from backfilld.demo.job_options import BadDates, CommandLine
 from backfilld.demo.processors import (
     BASE_TABLES,
     BOOTSTRAP_DAYS,

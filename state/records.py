@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any, ClassVar
 
 from backfilld.state.rules.evidence import HistoryRun
@@ -22,8 +22,19 @@ class RunMode(StrEnum):
     """After a retry: accepted gaps count no more, and `no_data = "trust"` holds only after an attempt."""
     FORCE = "force"
     """Every processor rewrites its output once, also where that is complete."""
+    CASCADE = "cascade"
+    """Of one processor: its output may become stale, and satisfies no need until its date has passed it."""
     REFRESH = "refresh"
     """Of one processor: its provisional output is computed once more, and may turn out the same."""
+
+
+class Runnable(IntEnum):
+    """Whether a check may start its job: not, when there is a free slot, or with its whole period."""
+
+    NO = 0
+    NOW = 1
+    WITH_PERIOD = 2
+    """Decided as `NOW`; other dates of the period that one attempt computes are not ready."""
 
 
 class Sources(StrEnum):
@@ -154,8 +165,6 @@ class DateRow:
     version: int
     regressed: str
     swept_at: float | None
-    stale_by: dt.date | None
-    stale_upstream: str
     stale_at: float | None
     cascades: bool
 
@@ -181,7 +190,8 @@ class CheckRow:
     clean_attempts: int
     """The attempts among them that exited with 0."""
     retry_at: float | None
-    runnable: bool
+    runnable: int
+    """A `Runnable`."""
     priority: int
     mode: str
     attempt_id: int | None

@@ -1,5 +1,6 @@
 """What all tests share: how far property tests look; servers and a browser for each worker."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +50,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Fail where groups are without effect, which costs minutes and shows nowhere else."""
+    """Fail where groups are without effect, which costs minutes and shows nowhere else.
+
+    What was imported and collected stays to the end, so no garbage collection goes through it again.
+    """
+    gc.freeze()
     if getattr(session.config.option, "loadgroup", False):
         for item in session.items:
             assert not list(item.iter_markers("xdist_group")) or "@" in item.nodeid, item.nodeid

@@ -16,8 +16,9 @@ from werkzeug.exceptions import Forbidden, ServiceUnavailable, TooManyRequests, 
 from werkzeug.http import parse_cookie
 
 from backfilld.api.auth.rate_limit import TokenBuckets
+from backfilld.api.auth.redaction import redacted
 from backfilld.api.auth.sessions import LIFETIME_SECONDS, Sessions
-from backfilld.api.auth.tokens import ANONYMOUS, Scope, Token, Tokens, redacted
+from backfilld.api.auth.tokens import ANONYMOUS, Scope, Token, Tokens
 from backfilld.api.http.lanes import Lane, lane_of
 from backfilld.daemon.engine.commands import Conflict
 from backfilld.daemon.settings import Settings, SettingsError

@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from backfilld.api.auth.redaction import SHAPE
 from backfilld.daemon.engine.context import ACTOR
 from backfilld.daemon.settings import SettingsError
 
 ANONYMOUS = "anonymous"
 """Actor of changes while the daemon has no tokens."""
-SHAPE = re.compile(r"bfd_[A-Za-z0-9_-]{43}")
-"""Shape of a token: a prefix that secret scanners can find, and 256 bits."""
 _NAME = r"[A-Za-z0-9._-]{1,80}"
 _LINE = re.compile(rf"(?P<name>{_NAME})\s+(?P<scope>read|operate)\s+sha256:(?P<hex>[0-9a-f]{{64}})")
 _RESERVED = (ACTOR, ANONYMOUS)
@@ -65,11 +64,6 @@ def mint(name: str, scope: Scope) -> tuple[str, str]:
 def digest(token: str) -> bytes:
     """The SHA-256 hash of a token or a session id."""
     return hashlib.sha256(token.encode()).digest()
-
-
-def redacted(text: str) -> str:
-    """The text with every token replaced, for example one that a client put into a path."""
-    return SHAPE.sub("bfd_...", text)
 
 
 class Tokens:

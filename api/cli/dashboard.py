@@ -14,7 +14,7 @@ from rich.text import Text
 from backfilld.api.cli.arguments import attempt_dates
 from backfilld.api.cli.client import Json
 from backfilld.api.cli.output import counts, sanitize_line, sign
-from backfilld.api.cli.progress_view import Failure, Snapshot
+from backfilld.api.cli.watch_snapshot import Failure, Snapshot
 from backfilld.state.formatting import format_duration, pluralize
 from backfilld.state.rules.verdict import Verdict
 

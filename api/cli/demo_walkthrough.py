@@ -10,7 +10,7 @@ from rich.text import Text
 
 from backfilld.api.cli.client import ApiError, Client, Json
 from backfilld.api.cli.output import console, counts
-from backfilld.api.cli.progress_view import ALL_DATES, Failure, FailureTracker, Snapshot, WatchScope
+from backfilld.api.cli.watch_snapshot import ALL_DATES, Failure, FailureTracker, Snapshot, WatchScope
 from backfilld.api.cli.watch_view import Display, display, follow
 from backfilld.api.formatting import format_attempt_result
 from backfilld.demo import faults

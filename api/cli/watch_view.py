@@ -17,7 +17,7 @@ from rich.text import Text
 from backfilld.api.cli import dashboard
 from backfilld.api.cli.client import ApiError, Client, Json
 from backfilld.api.cli.output import animated, console, print_json_line, sanitize_line
-from backfilld.api.cli.progress_view import Failure, FailureTracker, Snapshot, take_snapshot
+from backfilld.api.cli.watch_snapshot import Failure, FailureTracker, Snapshot, take_snapshot
 
 POLL_SECONDS = 0.5
 PAUSE_FACTOR = 5

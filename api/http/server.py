@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
 import socket
@@ -19,13 +18,15 @@ from backfilld.api.auth.request_guard import EVERYONE, LARGEST_BODY, Principal
 from backfilld.api.auth.tokens import Scope
 from backfilld.api.http.connections import CHECK_SECONDS, Channel, ConnectionServer
 from backfilld.api.http.lanes import Lane, lane_of
+from backfilld.api.http.listening_socket import bind
 from backfilld.api.http.threads import Lanes
-from backfilld.daemon.settings import SettingsError
 
 CLOSE_SECONDS = 10.0
 """How long a closing server waits for requests in flight."""
 POLL_SECONDS = 0.02
 """How often a closing server checks whether requests are in flight."""
+FIRST_REQUEST_SECONDS = 1.0
+"""How long a closing server waits for the first request of a connection that it has just accepted."""
 LARGEST_HEAD = 32 << 10
 """Bytes of the request line and headers."""
 
@@ -37,15 +38,21 @@ class Server:
     """Listens once it is created; serves requests after `start`. Port 0 takes any free port."""
 
     def __init__(
-        self, app: Flask, host: str, port: int, identify: Identify = lambda authorization, cookie: EVERYONE
+        self,
+        app: Flask,
+        host: str,
+        port: int,
+        identify: Identify = lambda authorization, cookie: EVERYONE,
+        *,
+        inherited: socket.socket | None = None,
     ) -> None:
-        """Bind the address.
+        """Bind the address, or take the listening socket that is `inherited` from before a reload.
 
         Raises:
             SettingsError: the address is in use or does not belong to this machine.
         """
         self._identify = identify
-        bound = _bound(host, port)
+        bound = inherited or bind(host, port)
         settings = Adjustments(
             sockets=[bound],
             ident="",
@@ -57,6 +64,8 @@ class Server:
             max_request_body_size=2 * LARGEST_BODY,
             clear_untrusted_proxy_headers=True,
         )
+        self.socket = bound
+        """The listening socket."""
         self._lanes = Lanes(self._place)
         address = (bound.family, bound.type, bound.proto, bound.getsockname())
         self._server = ConnectionServer(
@@ -89,9 +98,10 @@ class Server:
         name = client.name if client is not None else ""
         return lane, (address, name, request.path if lane is Lane.PROBE else "")
 
-    def close(self, grace: float = CLOSE_SECONDS) -> None:
+    def close(self, grace: float = CLOSE_SECONDS, *, keep_listening: bool = False) -> None:
         """Accept no more requests, finish those in flight within `grace` seconds, and stop.
 
+        With `keep_listening`, connections queue in the listening socket until another server takes it.
         Connections belong to the thread of the server. That thread closes each of them as soon as it is
         idle; the trigger that wakes the thread is closed last.
         """
@@ -99,7 +109,7 @@ class Server:
         logging.getLogger("waitress").addFilter(noise_filter)
         self._lanes.hurry()
         if self._thread.is_alive():
-            self._run_on_server_thread(self._stop_listening)
+            self._run_on_server_thread(self._stop_accepting if keep_listening else self._stop_listening)
             self._drain(time.monotonic() + grace)
         self._lanes.shutdown(timeout=1)
         if self._thread.is_alive():
@@ -118,33 +128,23 @@ class Server:
     def _run_on_server_thread(self, task: object) -> None:
         self._server.trigger.pull_trigger(task)
 
+    def _stop_accepting(self) -> None:
+        self._server.del_channel()
+
     def _stop_listening(self) -> None:
         wasyncore.dispatcher.close(self._server)
 
     def _close_idle(self) -> None:
+        """Close the connections without a request. A client that has just connected sends one at once."""
+        recently = time.time() - FIRST_REQUEST_SECONDS
         for channel in list(self._server.active_channels.values()):
-            if channel.idle:
+            if channel.idle and (channel.answered or channel.creation_time < recently):
                 channel.will_close = True
 
     def _end(self) -> None:
         """Close everything except the trigger, which `close` may still use."""
         self._server.trigger.del_channel()
         wasyncore.close_all(self._server._map, ignore_all=True)
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """One listening socket, on the first address of a name."""
-    with contextlib.ExitStack() as undo:
-        try:
-            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            bound = undo.enter_context(socket.socket(family, kind, protocol))
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind(address)
-        except (OSError, UnicodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "that is not a host name"
-            raise SettingsError(f"cannot listen on {host}:{port}: {reason}; choose --listen") from error
-        undo.pop_all()
-        return bound
 
 
 class _NoiseFilter(logging.Filter):

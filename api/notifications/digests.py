@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.reports import stuck
+from backfilld.daemon.reports import stuck_backfills
 from backfilld.daemon.reports.progress import estimated_end
 from backfilld.state.formatting import format_utc, pluralize
 from backfilld.state.records import BackfillRow, HoldRow
@@ -89,7 +89,7 @@ def due_topic(backfill: BackfillProgress, sent: Collection[str]) -> str | None:
     stop = f"stopped {backfill.row.stopped_at}"
     if backfill.status == "stopped" and stop not in sent:
         return stop
-    if backfill.status == stuck.STUCK and STUCK not in sent:
+    if backfill.status == stuck_backfills.STUCK and STUCK not in sent:
         return STUCK
     if backfill.status == "cancelling" or not backfill.total:
         return None
@@ -113,7 +113,7 @@ def _step(percent: int) -> str:
 def _backfill_progress(tx: Transaction, context: EngineContext, row: BackfillRow) -> BackfillProgress:
     _, outcomes = backfills.status_counts(tx, row.id)
     live = backfills.live_dates(tx, row.id)
-    status, stuck_on = stuck.status(tx, context, row)
+    status, stuck_on = stuck_backfills.status(tx, context, row)
     return BackfillProgress(row=row, status=status, live=live, outcomes=outcomes, stuck_on=stuck_on)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backfilld.api.page import filters, time_axis
-from backfilld.api.page.time_axis import UNITS, Axis, Interval
+from backfilld.api.page.time_axis import UNITS, Axis
 from backfilld.api.schemas.responses import Attempt
+from backfilld.state.rules.intervals import Interval, merged
 
 HEIGHT = 12
 """Height of a lane in the units of the picture."""
@@ -88,6 +89,4 @@ def _is_satisfied(attempt: Attempt) -> bool:
 def _path(spans: Sequence[Interval], inset: int) -> str:
     """One path for all bars of a class; bars that overlap are drawn once."""
     height = HEIGHT - 2 * inset
-    return "".join(
-        f"M{start} {inset}h{end - start}v{height}h{start - end}z" for start, end in time_axis.merged(spans)
-    )
+    return "".join(f"M{start} {inset}h{end - start}v{height}h{start - end}z" for start, end in merged(spans))

@@ -15,7 +15,7 @@ from backfilld.api import grid
 from backfilld.api.auth.request_guard import current_actor
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint_definition import parse
-from backfilld.api.page import selection
+from backfilld.api.page import grid_actions
 from backfilld.api.page.rendering import query_fields, render
 from backfilld.api.problems import BadInput
 from backfilld.api.routes.grid import read
@@ -71,7 +71,7 @@ def show(service: DaemonService) -> AnyResponse:
     context = _context(service, window, request.args)
     if request.args.get("do") and not request.args.get("part"):
         marked = _selection(service, request.args)
-        context |= {"marked": marked, "preview": selection.preview(service, marked)}
+        context |= {"marked": marked, "preview": grid_actions.preview(service, marked)}
     return render("grid", **context)
 
 
@@ -80,7 +80,7 @@ def change(service: DaemonService) -> str:
     marked = _selection(service, request.form)
     if marked.do is GridAction.ACCEPT and not marked.reason:
         raise BadInput.for_field("reason", "is missing; say why the dates may pass without these outputs")
-    applied = selection.apply(service, marked, current_actor())
+    applied = grid_actions.apply(service, marked, current_actor())
     context = _context(service, _window(service), request.form)
     return render_template("grid.html", applied=applied, marked=marked, **context)
 

@@ -8,12 +8,12 @@ from werkzeug.wrappers import Response as AnyResponse
 from backfilld.api.auth.request_guard import current_actor
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint_definition import parse
-from backfilld.api.page import selection
+from backfilld.api.page import grid_actions
 from backfilld.api.page.rendering import query_fields, render
 from backfilld.api.routes import attempts, dates
 from backfilld.api.schemas import requests
 from backfilld.state.records import AttemptStatus, Mark
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 
 DATE_FILTERS = ("start", "end", "state", "outcome", "mark", "processor", "verdict", "reason")
@@ -29,7 +29,7 @@ def date_list(service: DaemonService) -> AnyResponse:
 def change_dates(service: DaemonService) -> str:
     """Retry the chosen dates, and show the answer of each."""
     chosen = [parse(requests.ByDate, {"date": date}).date for date in request.form.getlist("date")]
-    applied = selection.retry_dates(service, chosen, current_actor())
+    applied = grid_actions.retry_dates(service, chosen, current_actor())
     return render_template("dates.html", applied=applied, **_dates(service))
 
 

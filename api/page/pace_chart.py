@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from backfilld.api.page.time_axis import DAY, HOUR, MINUTE, STEPS, Axis
-from backfilld.daemon.reports.progress import WINDOW_SECONDS, estimate
-from backfilld.state.store.reporting import Pace
+from backfilld.daemon.reports.pace import Work
+from backfilld.daemon.reports.progress import estimate
+from backfilld.state.rules.intervals import Interval
 
 HEIGHT = 60
 """Height of a picture in its units."""
@@ -59,14 +60,17 @@ class PaceChart:
         return f"{self.width} s"
 
 
-def draw(ended: Sequence[float], left: int) -> list[PaceChart]:
-    """The charts, oldest first, by the times at which dates ended and the number of dates that have not."""
+def draw(ended: Sequence[float], left: int, jobs: Sequence[Interval] = ()) -> list[PaceChart]:
+    """The charts, oldest first, by the times at which dates ended and the number of dates that have not.
+
+    `jobs` are the times in which jobs ran: only these count for a rate.
+    """
     ends = sorted(ended)
     if not ends:
         return []
     width = _width(ends)
     charts: list[list[Bucket]] = []
-    for bucket in _buckets(ends, left, width):
+    for bucket in _buckets(ends, left, width, Work(ends, jobs, ends[-1])):
         if charts and bucket.start - charts[-1][-1].start <= (LONGEST_GAP + 1) * width:
             charts[-1].append(bucket)
         else:
@@ -87,16 +91,14 @@ def _width(ends: Sequence[float]) -> int:
     return STEPS[-1]
 
 
-def _buckets(ends: Sequence[float], left: int, width: int) -> Iterator[Bucket]:
+def _buckets(ends: Sequence[float], left: int, width: int, work: Work) -> Iterator[Bucket]:
     done = 0
     while done < len(ends):
         start = ends[done] // width * width
         after = bisect_left(ends, start + width)
         last = ends[after - 1]
-        first = bisect_left(ends, last - WINDOW_SECONDS)
-        sample = Pace(ended=after - first, first_at=ends[first], more=False)
         remaining = left + len(ends) - after
-        eta = estimate(sample, live=remaining, waiting={}, holds=(), now=last)
+        eta = estimate(work.pace(last), live=remaining, waiting={}, holds=(), now=last)
         yield Bucket(
             start=start,
             at=last,

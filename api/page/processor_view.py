@@ -9,8 +9,8 @@ from flask import render_template
 
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint_definition import parse
-from backfilld.api.page import date_chart
-from backfilld.api.page.date_chart import Bounds
+from backfilld.api.page import per_date_chart
+from backfilld.api.page.per_date_chart import Bounds
 from backfilld.api.page.rendering import query_fields
 from backfilld.api.schemas.requests import ByDate
 from backfilld.daemon.engine.commands import NotFound
@@ -41,8 +41,8 @@ def processor(service: DaemonService, name: str) -> str:
         end=end,
         before=start - SPAN,
         after=start + SPAN,
-        rows=date_chart.draw(start, end, rows, _bounds(service, known[name], rows, counts)),
-        seconds=date_chart.draw(start, end, seconds),
+        rows=per_date_chart.draw(start, end, rows, _bounds(service, known[name], rows, counts)),
+        seconds=per_date_chart.draw(start, end, seconds),
     )
 
 

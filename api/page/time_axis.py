@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from backfilld.state.rules.intervals import Interval, merged
+
 UNITS = 1000
 """Width of an axis in the units of its pictures."""
 MOST_TICKS = 5
@@ -24,9 +26,6 @@ STEPS = (
     *(DAY * n for n in (1, 2, 7, 14, 28, 84, 364)),
 )
 """Seconds between two ticks."""
-
-Interval = tuple[float, float]
-"""Start and end: in epoch seconds, or as positions on an axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +74,3 @@ def axes(intervals: Sequence[Interval]) -> list[Axis]:
     breaks = sorted(number for _, number in sorted(gaps, reverse=True)[: MOST_AXES - 1])
     edges = [0, *breaks, len(busy)]
     return [Axis(busy[first][0], busy[last - 1][1]) for first, last in pairwise(edges) if first < last]
-
-
-def merged(intervals: Sequence[Interval]) -> list[Interval]:
-    """The same intervals, oldest first, those that overlap or touch as one."""
-    joined: list[Interval] = []
-    for start, end in sorted(intervals):
-        if joined and start <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
-        else:
-            joined.append((start, end))
-    return joined

@@ -17,21 +17,21 @@ from backfilld.api.problems import BadInput
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.calendar import Calendar
 from backfilld.api.schemas.fields import next_cursor
+from backfilld.daemon.engine.bulk_request import DateQuery
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.date_query import DateQuery
 from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST
-from backfilld.daemon.engine.retries import Retry
-from backfilld.daemon.reports.waiting import waiting_on, with_pause
+from backfilld.daemon.engine.retry_dates import Retry
+from backfilld.daemon.reports.waiting_on import waiting_on, with_pause
 from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.store import (
     attempts,
     calendar_days,
     checks,
-    date_marks,
     dates,
     interests,
     reporting,
+    stale_marks,
     transitions,
 )
 from backfilld.state.store.database import Transaction
@@ -112,8 +112,8 @@ def retry_date(
 def retry_dates(service: DaemonService, *, body: requests.RetryDates) -> responses.DateAnswers:
     """Put ended dates back to `pending`; each date has its own answer.
 
-    Regressed dates run what is missing, dates with the mark `stale` run their sequential phases once. A range
-    without a filter is for its failed and regressed dates.
+    Regressed dates run what is missing. Dates with the mark `stale` run what is stale of them once, and then
+    what becomes stale by that. A range without a filter is for its failed and regressed dates.
     """
     how = Retry(force=body.force, cascades=body.cascade, processors=body.processors)
     query = _query(service.context, body)
@@ -224,8 +224,8 @@ def _summaries(
 ) -> list[responses.DateSummary]:
     """The dates with what each waits for, and which of its outputs are stale."""
     waits = waiting_on(tx, context, rows)
-    stale = date_marks.stale_outputs(tx, [row.date for row in rows if row.stale_at is not None])
-    return [serializers.date_summary(row, waits.get(row.date), stale.get(row.date, ())) for row in rows]
+    stale = stale_marks.stale_outputs(tx, [row.date for row in rows if row.stale_at is not None])
+    return [serializers.date_summary(row, waits.get(row.date), stale.get(row.date, {})) for row in rows]
 
 
 def _in_order(context: EngineContext, checked: Mapping[str, CheckRow]) -> list[CheckRow]:

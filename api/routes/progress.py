@@ -8,7 +8,7 @@ from backfilld.api.dates_of_request import date_scope
 from backfilld.api.endpoint_definition import Router
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.activity import Activity, Job, WaitGroup
-from backfilld.daemon.reports import stuck
+from backfilld.daemon.reports import stuck_backfills
 from backfilld.daemon.reports.progress import progress, running
 from backfilld.state.rules.gates import WaitReason
 
@@ -33,7 +33,7 @@ def get_activity(service: DaemonService, *, query: requests.DateScopeQuery) -> A
         scope = date_scope(tx, service.pipeline, query)
         now, attempts = service.context.now(), running(tx, scope)
         waits = current_activity.waits(tx, service.context, scope)
-        is_stuck = stuck.everything_waits(tx, service.context, scope)
+        is_stuck = stuck_backfills.everything_waits(tx, service.context, scope)
     return Activity(
         running=[
             Job(**dict(job), last_line=current_activity.last_line(service, row.attempt))

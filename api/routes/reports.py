@@ -15,11 +15,11 @@ from backfilld.api.request_selection import resolve_selection
 from backfilld.api.schemas import requests
 from backfilld.api.schemas.plans import Comparison, Plan
 from backfilld.api.schemas.reports import Blindness, Quality, Validation
-from backfilld.daemon.reports import blindness, state_lookup
+from backfilld.daemon.reports import expectation_blindness, state_lookup
 from backfilld.daemon.reports import quality as qualities
 from backfilld.daemon.reports import validation as validations
+from backfilld.daemon.reports.backfill_options import RequestOptions
 from backfilld.daemon.reports.plan import plan as plans
-from backfilld.daemon.reports.request_options import RequestOptions
 
 section = Router("reports", "What exists for a range of dates, and what would run")
 MAX_CONCURRENT_REPORTS = 4
@@ -64,7 +64,8 @@ def get_validation(service: DaemonService, *, query: requests.Range) -> Validati
 def get_plan(service: DaemonService, *, query: requests.PlanRange) -> Plan:
     """The jobs that would run for the range, in order, with exact commands, expected time and cost.
 
-    `becomes_stale` counts what is computed from them and not selected. Durations come from past attempts.
+    `becomes_stale` counts what is computed from them and not selected, and what they compute from that.
+    Durations come from past attempts.
     Nothing is enqueued.
     """
     selection = resolve_selection(service.pipeline, query)
@@ -114,8 +115,10 @@ def get_blindness(service: DaemonService, *, query: requests.Range) -> Blindness
     Their figures are damaged in memory and judged. The shares become the metric `backfilld_blind_ratio`.
     """
     start, end = query.start, query.end or query.start
-    found = blindness.blindness(service.pipeline, service.warehouse, start, end, now=service.context.now())
-    service.context.blind_ratios.update(blindness.blind_ratios(found))
+    found = expectation_blindness.blindness(
+        service.pipeline, service.warehouse, start, end, now=service.context.now()
+    )
+    service.context.blind_ratios.update(expectation_blindness.blind_ratios(found))
     return Blindness.model_validate(found)
 
 

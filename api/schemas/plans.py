@@ -67,7 +67,7 @@ class Plan(PlanResult):
         description="when the last step ends at the earliest; null where a window never lets one start"
     )
     becomes_stale: dict[str, int] = Field(
-        description="by processor that is not selected: on how many dates of the range it becomes stale"
+        description="by processor: on how many dates of the range its output becomes stale"
     )
     stale_until: dt.date | None = Field(
         description="the last date after the range of which an output may become stale"

@@ -6,7 +6,7 @@ import datetime as dt
 
 from backfilld.api.schemas.fields import ReportModel
 from backfilld.daemon.preflight.findings import Result
-from backfilld.daemon.reports.blindness import ProcessorBlindness
+from backfilld.daemon.reports.expectation_blindness import ProcessorBlindness
 from backfilld.daemon.reports.quality import ProcessorQuality
 from backfilld.daemon.reports.suggestions import Suggestion
 from backfilld.daemon.reports.validation import PhaseReport

@@ -9,9 +9,9 @@ from pydantic import Field
 
 from backfilld.api.schemas.fields import BackfillStatus, ReportModel, ResponseModel, Time
 from backfilld.state.records import AttemptStatus, EnqueueOutcome, Sources
+from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import Trigger
-from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 
 Counts = dict[str, int]
@@ -58,6 +58,7 @@ class Backfill(ResponseModel):
     outcomes: Counts = Field(description="ended dates by outcome")
     running_attempts: int
     retried: int = Field(default=0, description="failed dates that this retry put back")
+    withdrawn: list[str] = Field(default=[], description="dates of this retry with the waivers it withdraws")
 
 
 class Backfills(ResponseModel):
@@ -97,7 +98,7 @@ class DateSummary(ResponseModel):
     season: str | None
     backfill_id: int
     regressed: str | None = Field(description="why the date is no longer complete")
-    stale: str | None = Field(description="outputs that were computed before what they need was repaired")
+    stale: str | None = Field(description="stale outputs with their causes: inputs repaired since, or stale")
 
 
 class Dates(ResponseModel):

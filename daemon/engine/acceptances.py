@@ -6,10 +6,9 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
-from backfilld.daemon.engine import references, regressed_dates, upstream
+from backfilld.daemon.engine import compared_processors, regressed_dates, upstream
 from backfilld.daemon.engine.audited_dates import recorded_dates
-from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.date_query import (
+from backfilld.daemon.engine.bulk_request import (
     BEING_CANCELLED,
     NEVER_ENQUEUED,
     UNMATCHED,
@@ -20,6 +19,7 @@ from backfilld.daemon.engine.date_query import (
     candidates,
     refuse_unknown,
 )
+from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.requeue import being_cancelled, requeue
 from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.phase import FAILED
@@ -134,7 +134,7 @@ def _accept(
     regressed_dates.update(tx, context, list(chosen))
     dates.make_dates_due(tx, list(chosen), now)
     upstream.wake_unblocked(tx, context, pairs)
-    compared = references.waiting_pairs(context.pipeline, pairs)
+    compared = compared_processors.waiting_pairs(context.pipeline, pairs)
     checks.request_check(tx, compared, now)
     return moves
 

@@ -6,8 +6,17 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import replace
 
-from backfilld.daemon.engine import hold_placement, passed_states, references, stale_dates, upstream
+from backfilld.daemon.engine import (
+    compared_processors,
+    hold_placement,
+    passed_state_checks,
+    periods,
+    stale_dates,
+    upstream,
+    vanished_inputs,
+)
 from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
+from backfilld.daemon.engine.closed_hours import WindowReader
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.owning_backfills import forced_pairs, read_owners, record_failure, settle
 from backfilld.daemon.engine.selected_processors import (
@@ -18,10 +27,10 @@ from backfilld.daemon.engine.selected_processors import (
     waited_for,
 )
 from backfilld.daemon.engine.transition_reasons import admission_reason, advance_reason
-from backfilld.daemon.engine.windows import WindowReader
 from backfilld.daemon.events import Event, GateEvaluated
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
-from backfilld.state.records import CheckRow, DateRow
+from backfilld.state.records import CheckRow, DateRow, Runnable
+from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.gates import (
     Advance,
     Decision,
@@ -34,7 +43,6 @@ from backfilld.state.rules.gates import (
     decide,
 )
 from backfilld.state.rules.machine import FINAL, Trigger
-from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.shared_dates import Ownership
 from backfilld.state.store import calendar_days, check_resets, checks, dates, holds, interests, transitions
 from backfilld.state.store.database import Transaction
@@ -67,6 +75,7 @@ class Advancer:
             if row.state != PENDING:
                 self._process(batch, row)
         self._finish(batch)
+        periods.settle(tx, self._context, periods.touched(self._pipeline, due, batch.await_period))
         return len(due), batch.events
 
     def _read(self, tx: Transaction, due: list[DateRow]) -> AdvanceBatch:
@@ -87,10 +96,11 @@ class Advancer:
 
     def _store_admissions(self, batch: AdvanceBatch) -> None:
         tx, now, admitted = batch.tx, self._context.now(), batch.admitted
-        again = stale_dates.rewritten(tx, self._pipeline, admitted)
+        again = stale_dates.rewritten(tx, admitted)
         readmitted = transitions.readmitted(tx, admitted)
         forced = forced_pairs(self._pipeline, admitted, batch.owners)
         check_resets.reset_for(tx, admitted, self._pipeline.processors, now, again, readmitted, forced)
+        stale_dates.hold_back(tx, self._pipeline, admitted)
         interests.admitted(tx, [row.date for row in admitted])
 
     def _finish(self, batch: AdvanceBatch) -> None:
@@ -99,15 +109,19 @@ class Advancer:
         dates.set_waiting(tx, batch.waits)  # later writes may make some of them due again
         dates.set_season(tx, batch.seasons)
         settle(tx, batch.ended)
-        stale_dates.clear(tx, self._context, batch.ended)
         mark_unselected_stale(tx, self._context, batch.ended, batch.owners)
+        stale_dates.settle(tx, self._context, batch.ended, batch.checks_by_date)
+        ended = [move.row for move in batch.moves if move.state in FINAL]
+        batch.not_owed += stale_dates.release(tx, ended, batch.checks_by_date)
         dependents = sorted(row.date for row in (*batch.admitted, *batch.unchecked))
         upstream.create_needed_checks(tx, self._context, [batch.days[date] for date in dependents])
         checks.request_check(tx, batch.to_query, now, evaluated=True)
         checks.clear_runnable(tx, batch.not_startable)
         checks.set_runnable(tx, batch.startable)
+        checks.set_runnable(tx, batch.await_period, Runnable.WITH_PERIOD)
+        periods.create_checks(tx, self._context, [row.date for row in batch.admitted])
         upstream.wake_unblocked(tx, self._context, [*batch.waived, *batch.not_owed])
-        checks.request_check(tx, references.waiting_pairs(self._pipeline, batch.waived), now)
+        checks.request_check(tx, compared_processors.waiting_pairs(self._pipeline, batch.waived), now)
         for _, backfill in sorted(batch.failed_in.items()):
             batch.events += record_failure(tx, self._context, backfill)
 
@@ -178,11 +192,12 @@ class Advancer:
         walk = DateWalk(row, row.state, row.entered_at)
         date_checks = batch.checks_by_date.get(row.date, {})
         stage = self._pipeline.stage[row.state]
-        if wait := passed_states.wait(self._pipeline, stage, date_checks):
+        if wait := passed_state_checks.wait(self._pipeline, stage, date_checks):
             batch.not_startable += [(row.date, c.processor) for c in date_checks.values() if c.runnable]
             self._wait(batch, walk, wait)
             return
-        if missing := passed_states.missing_again(self._pipeline, stage, date_checks):
+        if missing := passed_state_checks.missing_again(self._pipeline, stage, date_checks):
+            vanished_inputs.forget_attempts(batch, row.date, stage, date_checks)
             self._readmit(batch, row, f"{missing.processor} is {missing.verdict}: {missing.reason}")
             return
         while walk.state not in FINAL:
@@ -222,6 +237,8 @@ class Advancer:
             closed=batch.closed,
         )
         decision = decide(stage, date_checks, context)
+        if wait := vanished_inputs.wait(batch, self._context, walk.row, stage, decision):
+            return wait
         if not isinstance(decision, Advance | Start):
             return decision
         day = batch.days[walk.row.date]
@@ -290,8 +307,10 @@ class Advancer:
         wait = decision.wait if isinstance(decision, Start) else decision
         date = walk.row.date
         self._waive_references(batch, walk, wait)
-        if isinstance(decision, Start):
-            batch.startable += [(date, name) for name in decision.processors]
+        if isinstance(decision, Start) and batch.let_start(self._pipeline, date, decision.processors):
+            wait = replace(
+                wait, waiting=WaitReason.PERIOD if wait.waiting is WaitReason.SLOT else wait.waiting
+            )
         batch.to_query += [(date, name) for name in wait.ask]
         status = DateStatus(
             waiting=wait.waiting, waiting_text=wait.text, due_at=wait.until, entered_at=walk.entered_at
@@ -308,7 +327,7 @@ class Advancer:
         date_checks = batch.checks_by_date.get(walk.row.date, {})
         for name, waiver in wait.waivers.items():
             new = date_checks[name].waiver_reason != waiver.reason
-            if new and names.intersection(references.compared_with(self._pipeline, name)):
+            if new and names.intersection(compared_processors.compared_with(self._pipeline, name)):
                 checks.waive(batch.tx, walk.row.date, name, by=waiver.by, reason=waiver.reason)
                 batch.waived.append((walk.row.date, name))
 

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from backfilld.daemon.engine.audited_change import Snapshotter, recorded
+from backfilld.daemon.engine.bulk_request import DateQuery
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.date_query import DateQuery
 from backfilld.state.formatting import format_date_ranges
 from backfilld.state.records import Action, Actor
 from backfilld.state.store import audit, checks, dates

@@ -14,16 +14,17 @@ from typing import Any
 from backfilld.daemon.engine import (
     calendar_changes,
     circuit_breaker,
-    complete_dates,
+    compared_processors,
+    comparison_dates,
     foreign_writes,
+    periods,
     recovered_dates,
-    references,
     regressed_dates,
     stale_dates,
     upstream,
 )
+from backfilld.daemon.engine.compared_processors import new_reference, stored_reference
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.references import new_reference, stored_reference
 from backfilld.daemon.events import Incident
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
 from backfilld.state.pipeline.phase import DONE
@@ -41,7 +42,7 @@ from backfilld.state.store import (
     checks,
     dates,
     due_work,
-    failed_dates,
+    failed_date_rechecks,
     holds,
 )
 from backfilld.state.store.checks import CheckResult
@@ -104,6 +105,7 @@ class Validator:
         with self._context.db.read() as tx:
             graph = upstream.needs_graph(tx, self._context.pipeline)
         first = upstream.calendar_start(self._context.pipeline, graph, start)
+        end = periods.calendar_bounds(self._context.pipeline, end)[1]
         answer = self._warehouse.counts(first, end)
         span = (dt.date.fromordinal(n) for n in range(first.toordinal(), end.toordinal() + 1))
         counts = self._context.pipeline.seasons.counts_of(span, answer)
@@ -121,7 +123,7 @@ class Validator:
         now, interval = self._context.now(), self._context.pipeline.engine.recheck_interval
         with self._context.db.read() as tx:
             live = dates.live_span(tx)
-            failed = [row.date for row in failed_dates.due(tx, now, interval, recovered_dates.BATCH)]
+            failed = [row.date for row in failed_date_rechecks.due(tx, now, interval, recovered_dates.BATCH)]
             held = holds.in_force(tx, holds.WAREHOUSE, now)
         spans = [live] if live else []
         if failed and not (live and live[0] <= failed[0] and failed[-1] <= live[1]):
@@ -277,7 +279,7 @@ class Validator:
         with self._context.db.read() as tx:
             return checks.for_dates(tx, compared)
 
-    def _complete_dates(self, due: Sequence[CheckRow]) -> complete_dates.CompleteDates:
+    def _complete_dates(self, due: Sequence[CheckRow]) -> comparison_dates.CompleteDates:
         """The stored complete dates that the rules of these checks compare with."""
         processors = self._context.pipeline.processors
         pairs = [
@@ -286,15 +288,15 @@ class Validator:
             if check.processor in processors and processors[check.processor].expect.days_compared
         ]
         if not pairs:
-            return complete_dates.CompleteDates()
+            return comparison_dates.CompleteDates()
         with self._context.db.read() as tx:
-            return complete_dates.stored(tx, processors, pairs)
+            return comparison_dates.stored(tx, processors, pairs)
 
     def _request_compared(
         self, tx: Transaction, changed: Collection[checks.Pair], saved: Collection[checks.Pair]
     ) -> None:
         """Query again what waits for a reference that has another verdict now, or is satisfied."""
-        compared = references.waiting_pairs(self._context.pipeline, changed)
+        compared = compared_processors.waiting_pairs(self._context.pipeline, changed)
         pairs = [pair for pair in compared if pair not in saved]
         if not pairs:
             return
@@ -312,7 +314,7 @@ class Validator:
         """Query a reference again whose stored verdict rests on another row count than it has now."""
         stored = self._stored_references(due)
         queried = {(check.date, check.processor) for check in due}
-        pairs = references.outdated(self._context.pipeline, queried, stored, answers)
+        pairs = compared_processors.outdated(self._context.pipeline, queried, stored, answers)
         if pairs:
             with self._context.db.write() as tx:
                 checks.request_check(tx, pairs, self._context.now())

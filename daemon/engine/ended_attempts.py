@@ -7,8 +7,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from backfilld.daemon.engine.compared_processors import compared_with
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.references import compared_with
 from backfilld.state.formatting import last_line, matching_line
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from backfilld import __version__
 from backfilld.daemon.clock_steps import STEP_SECONDS, ClockStepDetector
-from backfilld.daemon.engine import late_data, recovered_dates, upstream
+from backfilld.daemon.engine import periods, recovered_dates, scheduled_refreshes, upstream
 from backfilld.daemon.engine.advance import Advancer
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.daemon.engine.calendar_changes import apply_pipeline_changes
@@ -25,9 +25,9 @@ from backfilld.state.store import (
     attempts,
     check_resets,
     checks,
-    clock_skew,
     dates,
     due_work,
+    future_times,
     holds,
     pipeline_versions,
 )
@@ -139,7 +139,11 @@ class Engine:
     def recheck_missing_upstream(self) -> None:
         """Query missing upstream again that no live date will fill: earlier dates, unselected outputs."""
         with self.context.db.read() as tx:
-            orphaned = [*upstream.orphaned_missing(tx, self.context), *unselected_missing(tx, self.context)]
+            orphaned = [
+                *upstream.orphaned_missing(tx, self.context),
+                *unselected_missing(tx, self.context),
+                *periods.orphaned(tx, self.context),
+            ]
         if orphaned:
             with self.context.db.write() as tx:
                 checks.request_check(tx, orphaned, self.context.now())
@@ -149,7 +153,7 @@ class Engine:
         if not any(processor.refresh for processor in self.context.pipeline.processors.values()):
             return
         with self.context.db.write() as tx:
-            moves = late_data.requeue_refreshes(tx, self.context)
+            moves = scheduled_refreshes.requeue_refreshes(tx, self.context)
         self.context.emit_all(moves)
 
     def recheck_failed(self) -> None:
@@ -167,10 +171,10 @@ class Engine:
         """Move deadlines earlier by the seconds the clock was set back, or by the skew in the database."""
         now = self.context.now()
         with self.context.db.read() as tx:
-            skew = max(seconds, clock_skew.skew_seconds(tx, now))
+            skew = max(seconds, future_times.skew_seconds(tx, now))
         if skew > STEP_SECONDS:
             with self.context.db.write() as tx:
-                clock_skew.shift_back(tx, now, skew)
+                future_times.shift_back(tx, now, skew)
                 dates.make_waiting_due(tx, WaitReason.WINDOW, now)  # it may be open by the clock as it is now
             text = f"the clock is {skew:.0f} s behind recorded times; deadlines were moved earlier by as much"
             self.context.emit(Incident(kind="clock", text=text))

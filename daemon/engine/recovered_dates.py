@@ -19,11 +19,11 @@ from backfilld.daemon.engine.selected_processors import needed_now, selected_now
 from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import CheckRow, DateRow, RunMode
+from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.gates import Fail, GateContext, decide
 from backfilld.state.rules.machine import Trigger
-from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.shared_dates import Ownership
-from backfilld.state.store import backfills, checks, failed_dates, transitions
+from backfilld.state.store import backfills, checks, failed_date_rechecks, transitions
 from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
 
@@ -34,7 +34,7 @@ BATCH = 500
 def recheck(tx: Transaction, context: EngineContext) -> None:
     """Request checks of what failed dates lack, where they are due."""
     now = context.now()
-    failed = failed_dates.due(tx, now, context.pipeline.engine.recheck_interval, BATCH)
+    failed = failed_date_rechecks.due(tx, now, context.pipeline.engine.recheck_interval, BATCH)
     if not failed:
         return
     states = transitions.failed_in(tx, failed)
@@ -46,7 +46,7 @@ def recheck(tx: Transaction, context: EngineContext) -> None:
         if not check.satisfied
     ]
     checks.request_check(tx, lacking, now)
-    failed_dates.mark_checked(tx, [row.date for row in failed], now)
+    failed_date_rechecks.mark_checked(tx, [row.date for row in failed], now)
 
 
 def update(

@@ -19,7 +19,7 @@ from backfilld.daemon.events import Incident
 from backfilld.state.formatting import format_counts
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Day
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.verdict import UNCERTAIN, Verdict
 from backfilld.state.store import calendar_days, checks, date_marks
 from backfilld.state.store.database import Transaction

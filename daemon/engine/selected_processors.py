@@ -6,16 +6,15 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.state.formatting import join_truncated
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.needs import Span
+from backfilld.state.rules.needs_graph import Span
 from backfilld.state.rules.processor_selection import downstream, upstream
 from backfilld.state.rules.shared_dates import Ownership
-from backfilld.state.store import checks, date_marks, dates
+from backfilld.state.store import checks, dates, stale_marks
 from backfilld.state.store.database import Transaction
 
 BATCH = 500
@@ -66,12 +65,12 @@ def mark_unselected_stale(
     narrow = {date: selected for date, selected in partly.items() if selected is not None}
     for date, date_checks in checks.for_dates(tx, narrow).items():
         changed = [c for c in date_checks.values() if c.attempt_count and c.last_attempt_succeeded]
-        rewritten = [check.processor for check in changed]
-        stale = downstream(context.pipeline, rewritten, same_date=True) - narrow[date]
-        if stale:
-            at = max(c.last_attempt_ended_at or 0.0 for c in changed)
-            repaired = join_truncated(rewritten, 3)
-            date_marks.mark_stale(tx, date, repaired, Span(date, date), at, sorted(stale))
+        for check in changed:
+            at = check.last_attempt_ended_at or 0.0
+            stale = downstream(context.pipeline, [check.processor], same_date=True) - narrow[date]
+            if stale:
+                repaired = (date, check.processor)
+                stale_marks.mark_stale(tx, repaired, Span(date, date), at, sorted(stale))
 
 
 def unselected_missing(tx: Transaction, context: EngineContext) -> list[checks.Pair]:

@@ -1,6 +1,6 @@
 """Cascades: dates computed before what they need was repaired are stale and can be computed again.
 
-The rule. What a date is computed from is in the graph of needs (`state.rules.needs`).
+The rule. What a date is computed from is in the graph of needs (`state.rules.needs_graph`).
 
 - An output is *repaired* when its rows change: when an attempt ends whose rows are satisfied from then on,
   when a verdict counts another number of rows, whoever wrote them, or when the sweep sees a foreign write.
@@ -9,11 +9,14 @@ The rule. What a date is computed from is in the graph of needs (`state.rules.ne
   successful attempt started since the repair, or that an attempt is computing now. Output of a successful
   attempt counts even before its rows are visible. What has not run yet has no output and is not marked. So a
   first backfill marks none, because its gates hold later dates back until earlier ones are satisfied.
-- The mark names the latest repair. It stays until the date is done again and every output that a repair made
-  stale comes from a successful attempt started since that repair.
-- A mark starts nothing by itself. A retry with `cascade` reruns the date and every stale done date in its
-  reach, whether stale now or through what this retry repairs. All phases are validated as usual. Outputs that
-  are stale, that need earlier dates, or that are downstream of such run once whatever their verdicts.
+- A stale input delays no job: what needs it is computed from it. When a date is done, its outputs that
+  were computed from a stale one, directly or through others, are stale too.
+- The mark of an output names every input that made it stale. It stays until the date is done again and the
+  output comes from a successful attempt started since those inputs were repaired.
+- A mark starts nothing by itself. A retry with `cascade` reruns what is stale of the date, and of the later
+  done dates that are stale because of it, now or through what this retry repairs. All phases are validated as
+  usual; what is complete and not stale does not run. What may become stale satisfies no need until its date
+  has passed it, so that each output runs once, after those that it is computed from.
 """
 
 from __future__ import annotations
@@ -27,14 +30,18 @@ from backfilld.daemon.engine import upstream
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.requeue import requeue
 from backfilld.daemon.events import DateMoved
-from backfilld.state.pipeline.phase import DONE
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.records import CheckRow, DateRow, Mark, RunMode
+from backfilld.state.records import CheckRow, DateRow, RunMode
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.rules.needs import Span
-from backfilld.state.store import checks, date_marks, dates
+from backfilld.state.rules.needs_graph import Span
+from backfilld.state.rules.stale_inputs import StaleInputs
+from backfilld.state.store import checks, dates, stale_marks
 from backfilld.state.store.checks import CheckResult, Pair
 from backfilld.state.store.database import Transaction
+from backfilld.state.store.stale_marks import StaleCause
+
+_JUST_AFTER = 0.001
+"""Seconds after the start of an attempt: a later attempt starts after that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +53,26 @@ class _Repair:
     at: float
 
 
-def rewritten(tx: Transaction, pipeline: Pipeline, admitted: Iterable[DateRow]) -> set[Pair]:
-    """What runs once whatever its verdict, on those of the admitted dates that cascade."""
+def rewritten(tx: Transaction, admitted: Iterable[DateRow]) -> set[Pair]:
+    """The stale outputs of the admitted dates that cascade: they run once whatever their verdicts."""
     cascading = [row.date for row in admitted if row.cascades]
-    if not cascading:
-        return set()
-    always, graph = pipeline.needs.computed_over_dates(), pipeline.needs
-    pairs = {(date, name) for date in cascading for name in always}
-    for date, by_name in checks.for_dates(tx, cascading).items():
-        stale = {name for name, check in by_name.items() if check.stale_at is not None}
-        pairs |= {(date, name) for name in stale | graph.downstream(stale)}
-    return pairs
+    stored = checks.for_dates(tx, cascading) if cascading else {}
+    return {(c.date, c.processor) for of_date in stored.values() for c in of_date.values() if c.stale_at}
+
+
+def hold_back(tx: Transaction, pipeline: Pipeline, admitted: Iterable[DateRow]) -> None:
+    """Have outputs that may become stale satisfy no need yet, on admitted dates that cascade.
+
+    They are those downstream of what runs, as far as that is known; else all of the date.
+    """
+    cascading = [row.date for row in admitted if row.cascades]
+    pairs: list[Pair] = []
+    for date, by_name in checks.for_dates(tx, cascading).items() if cascading else ():
+        once = {name for name, check in by_name.items() if check.awaits_rewrite}
+        runs = once | {name for name, check in by_name.items() if not check.verdict.satisfied}
+        later = pipeline.needs.downstream(runs) if runs else set(pipeline.processors)
+        pairs += [(date, name) for name in sorted(later - once)]
+    checks.set_mode(tx, pairs, RunMode.CASCADE)
 
 
 def mark_stale(
@@ -79,27 +95,86 @@ def mark_stale(
         for name, span in graph.needed_by(repair.processor, repair.date):
             names_by_span[span].append(name)
         for span, names in names_by_span.items():
-            date_marks.mark_stale(tx, repair.date, repair.processor, span, repair.at, names)
-    repaired = {repair.date for repair in repairs}.intersection(rows)
-    cascades = sorted(d for d in repaired if rows[d].cascades and rows[d].state not in FINAL)
-    return [move for date in cascades for move in requeue_stale(tx, context, date, actor=ACTOR)]
+            stale_marks.mark_stale(tx, (repair.date, repair.processor), span, repair.at, names)
+    names_by_date: dict[dt.date, set[str]] = defaultdict(set)
+    for repair in repairs:
+        row = rows.get(repair.date)
+        if row is not None and row.cascades and row.state not in FINAL:
+            names_by_date[repair.date].add(repair.processor)
+    return [move for date, of_date in names_by_date.items() for move in _continue(tx, context, date, of_date)]
 
 
-def clear(tx: Transaction, context: EngineContext, ended: Collection[DateRow]) -> None:
-    """Clear the mark of dates that are done again, with every stale output computed since the repair."""
-    stale = [row.date for row in ended if row.stale_at is not None]
+def _continue(
+    tx: Transaction, context: EngineContext, date: dt.date, names: Collection[str]
+) -> list[DateMoved]:
+    """Have a cascade rerun what these outputs of a date made stale."""
+    again = stale_marks.rerun_in_cascades(tx, date, names, context.now())
+    dates.make_dates_due(tx, sorted(again), dates.IMMEDIATELY)
+    return requeue_stale(tx, context, date, names, actor=ACTOR)
+
+
+def release(
+    tx: Transaction, ended: Iterable[DateRow], checks_by_date: Mapping[dt.date, Mapping[str, CheckRow]]
+) -> list[Pair]:
+    """Have what may have become stale satisfy needs again, on cascading dates that have ended.
+
+    Returns the outputs that are satisfied now and were held back.
+    """
+    known = [c for row in ended if row.cascades for c in checks_by_date.get(row.date, {}).values()]
+    held_back = [check for check in known if check.mode == RunMode.CASCADE]
+    complete = [(c.date, c.processor) for c in held_back if c.verdict.satisfied and not c.satisfied]
+    checks.set_mode(tx, [(check.date, check.processor) for check in held_back], RunMode.NORMAL)
+    checks.set_satisfied(tx, complete)
+    return complete
+
+
+def settle(
+    tx: Transaction,
+    context: EngineContext,
+    ended: Collection[DateRow],
+    checks_by_date: Mapping[dt.date, Mapping[str, CheckRow]],
+) -> None:
+    """Mark what done dates have computed from stale outputs, and clear what ran since repairs.
+
+    `checks_by_date` are the checks of the dates.
+    """
+    done = {row.date: checks_by_date.get(row.date, {}) for row in ended}
+    stale = stale_marks.stale_pairs(tx, max(done)) if done else set()
     if stale:
-        date_marks.clear_stale(tx, stale, context.pipeline.processors)
+        _mark_computed_from(tx, context, stale, done)
+    was_marked = any(row.stale_at is not None for row in ended) or any(
+        check.stale_at is not None for of_date in done.values() for check in of_date.values()
+    )
+    if stale or was_marked:
+        stale_marks.settle(tx, list(done), list(context.pipeline.processors))
 
 
-def requeue_stale(tx: Transaction, context: EngineContext, date: dt.date, *, actor: str) -> list[DateMoved]:
-    """Requeue the stale done dates after `date` that need it, directly."""
-    graph = upstream.needs_graph(tx, context.pipeline)
-    end = max((graph.end(need, date) for need in graph.all_earlier), default=date)
-    if end <= date:
-        return []
-    first, reach = date + dt.timedelta(days=1), (end - date).days
-    stale_rows = dates.page(tx, start=first, end=end, states=[DONE], mark=Mark.STALE, limit=reach)
+def _mark_computed_from(
+    tx: Transaction,
+    context: EngineContext,
+    stale: set[Pair],
+    done: Mapping[dt.date, Mapping[str, CheckRow]],
+) -> None:
+    """Mark the outputs of done dates that were computed from stale ones, and are not stale by themselves."""
+    outputs = stale_marks.outputs(tx, min(stale)[0], max(done))
+    inputs = StaleInputs(upstream.needs_graph(tx, context.pipeline), stale, outputs)
+    causes: dict[Pair, list[StaleCause]] = {}
+    for date, name in outputs - stale:
+        check = done.get(date, {}).get(name)
+        if check is None or name not in context.pipeline.processors:
+            continue
+        started = check.last_attempt_started_at
+        at = context.now() if started is None else started + _JUST_AFTER
+        if pairs := inputs.of(name, date):
+            causes[date, name] = [StaleCause(day, of, at, was_stale=True) for day, of in pairs]
+    stale_marks.mark_computed_from_stale(tx, causes)
+
+
+def requeue_stale(
+    tx: Transaction, context: EngineContext, date: dt.date, names: Collection[str], *, actor: str
+) -> list[DateMoved]:
+    """Requeue the later done dates with an output that is stale because of these of `date`."""
+    stale_rows = stale_marks.made_stale_by(tx, date, names)
     reason = f"cascade of {date}"
     # What an operator has accepted of them stays accepted.
     return requeue(tx, context, stale_rows, mode=RunMode.NORMAL, actor=actor, reason=reason, cascades=True)

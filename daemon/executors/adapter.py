@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 from backfilld.daemon.preflight.findings import Finding
+from backfilld.state.pipeline.executor_settings import ExecutorSettings
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.pipeline.sections import ExecutorSettings
 
 Handle = str
 """What an executor needs to find a job after a restart. Only the executor that wrote the text parses it."""

@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 
 from backfilld.daemon.adapters import load_pipeline, warehouse_adapter
 from backfilld.daemon.host_limits import slot_warnings
-from backfilld.daemon.preflight import coverage, dry_run_jobs, executors, jobs, storage, tables
+from backfilld.daemon.preflight import dry_run_jobs, executors, existing_data, jobs, storage, tables
 from backfilld.daemon.preflight.context import PreflightContext
+from backfilld.daemon.preflight.custom_checks import platform_check
 from backfilld.daemon.preflight.findings import (
     Finding,
     FindingStatus,
@@ -27,9 +28,8 @@ from backfilld.daemon.preflight.findings import (
     skipped,
     warned,
 )
-from backfilld.daemon.preflight.platform_checks import platform_check
-from backfilld.daemon.preflight.sandbox import sandbox
-from backfilld.daemon.service_unit import ServiceUnit
+from backfilld.daemon.preflight.service_sandbox import sandbox
+from backfilld.daemon.read_service_unit import ServiceUnit
 from backfilld.daemon.settings import SettingsError, state_database
 from backfilld.daemon.warehouses.adapter import Catalog, Warehouse, WarehouseError
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
@@ -68,11 +68,14 @@ GROUPS: Mapping[str, Sequence[Check]] = {
         Check(name="columns", title="columns", run=tables.columns, needs=("warehouse",)),
     ),
     "data": (
-        Check(name="calendar", title="calendar", run=coverage.calendar, needs=("warehouse",)),
-        Check(name="history", title="run history", run=coverage.history, needs=("warehouse",)),
-        Check(name="data", title="data so far", run=coverage.data, needs=("warehouse", "calendar")),
+        Check(name="calendar", title="calendar", run=existing_data.calendar, needs=("warehouse",)),
+        Check(name="history", title="run history", run=existing_data.history, needs=("warehouse",)),
+        Check(name="data", title="data so far", run=existing_data.data, needs=("warehouse", "calendar")),
         Check(
-            name="others", title="others at work", run=coverage.foreign_runs, needs=("warehouse", "calendar")
+            name="others",
+            title="others at work",
+            run=existing_data.foreign_runs,
+            needs=("warehouse", "calendar"),
         ),
     ),
     "trial": (

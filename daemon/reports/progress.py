@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from backfilld.daemon.engine import budgets
 from backfilld.daemon.engine.budgets import Budget
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.reports.waiting import is_stopped
+from backfilld.daemon.reports.pace import OLDEST_SECONDS, Pace, Work
+from backfilld.daemon.reports.waiting_on import is_stopped
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -23,16 +24,17 @@ from backfilld.state.rules.machine import FINAL
 from backfilld.state.store import attempts, holds, reporting, state_counts
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.date_scope import ALL_DATES, DateScope
-from backfilld.state.store.reporting import Pace
 from backfilld.state.store.state_counts import CheckCount, DateCount
 
-WINDOW_SECONDS = 3600.0
-"""The rate is that of this many seconds."""
 SAMPLE = 2000
-"""The rate uses at most this many of the latest ends."""
-SHORTEST_SECONDS = 60.0
-"""A rate needs at least this many seconds between the first end and now."""
-_WITHOUT_PACE = (WaitReason.EARLIER_DATE, WaitReason.HELD, WaitReason.WINDOW, WaitReason.UNSELECTED)
+"""The rate uses at most this many of the latest ends of dates, and of attempts."""
+_WITHOUT_PACE = (
+    WaitReason.EARLIER_DATE,
+    WaitReason.HELD,
+    WaitReason.WINDOW,
+    WaitReason.UNSELECTED,
+    WaitReason.PERIOD,
+)
 """Waits that end at no pace: where all dates that are left wait so, there is no estimate."""
 
 
@@ -158,12 +160,20 @@ def _estimated_end(
     tx: Transaction, counts: Sequence[DateCount], holds: Sequence[HoldRow], scope: DateScope, now: float
 ) -> Eta:
     return estimate(
-        reporting.pace(tx, now - WINDOW_SECONDS, SAMPLE, scope),
+        _pace(tx, scope, now),
         live=sum(c.n for c in counts if c.state not in FINAL),
         waiting=_waiting(counts),
         holds=holds,
         now=now,
     )
+
+
+def _pace(tx: Transaction, scope: DateScope, now: float) -> Pace:
+    """How fast the dates of a scope end while jobs run, by the latest ends."""
+    jobs = reporting.latest_jobs(tx, now - OLDEST_SECONDS, now, SAMPLE, scope)
+    since = min(end for _, end in jobs) if len(jobs) == SAMPLE else now - OLDEST_SECONDS
+    ends, more = reporting.latest_ends(tx, since, SAMPLE, scope)
+    return Work(ends, jobs, now).pace(now, more=more or len(jobs) == SAMPLE)
 
 
 def _waiting(counts: Sequence[DateCount]) -> dict[str, int]:
@@ -175,14 +185,14 @@ def estimate(
     pace: Pace, *, live: int, waiting: Mapping[str, int], holds: Sequence[HoldRow], now: float
 ) -> Eta:
     """The rate, and the end of the live dates at this rate. `waiting`: how many of them wait for what."""
-    rate, basis = _rate(pace, now)
+    rate = pace.per_hour
     why = _why_unknown({hold.kind: hold for hold in holds}, live, waiting)
     if why or rate is None:
-        return Eta(rate_per_hour=rate, at=None, method=why or f"unknown: {basis}")
+        return Eta(rate_per_hour=rate, at=None, method=why or f"unknown: {pace.basis}")
     paused = waiting.get(WaitReason.PAUSED, 0)
     left = live - paused
     excluded = f"; {pluralize(paused, 'date')} of paused or stopped backfills not counted" if paused else ""
-    method = f"{pluralize(left, 'date')} left at {rate:.1f} an hour: {basis}{excluded}"
+    method = f"{pluralize(left, 'date')} left at {rate:.1f} an hour: {pace.basis}{excluded}"
     return Eta(rate_per_hour=rate, at=now + left / rate * 3600, method=method)
 
 
@@ -204,39 +214,20 @@ def _why_unknown(by_kind: Mapping[str, HoldRow], live: int, waiting: Mapping[str
 
 
 def _stuck_on(by_kind: Mapping[str, HoldRow], waits: Mapping[WaitReason, int]) -> str:
-    """What keeps all dates that are left back: windows, holds, unselected outputs, or earlier dates."""
+    """What keeps all dates that are left back: windows, holds, unselected outputs, periods, earlier dates."""
     held, behind_earlier = waits[WaitReason.HELD], waits[WaitReason.EARLIER_DATE]
     others = ", held or behind an earlier date" if behind_earlier or held else ""
     if waits[WaitReason.WINDOW]:
         return f"behind a closed window{others}"
     if waits[WaitReason.UNSELECTED]:
         return f"without an output that no backfill has selected{others}"
+    if waits[WaitReason.PERIOD]:
+        return f"behind other dates of their week or month{others}"
     if not held:
         return "behind an earlier date that is not satisfied"
     hold = by_kind.get("processor") or by_kind.get("table")
     behind = ", or behind one that is" if behind_earlier else ""
     return f"held{behind}{f': {hold.text}' if hold else ''}"
-
-
-def _rate(pace: Pace, now: float) -> tuple[float | None, str]:
-    """Dates per hour since the first end of the sample, and what it is based on or why it is unknown."""
-    if pace.ended < 2 or pace.first_at is None:
-        return None, "fewer than two dates have ended within the last hour"
-    span = now - pace.first_at
-    if span < SHORTEST_SECONDS:
-        return None, "the first date ended less than a minute ago"
-    since = pace.ended - 1
-    rate = since / span * 3600
-    if pace.more:
-        return rate, f"the latest {pluralize(since, 'date')} ended within {_minutes(span)}"
-    if span >= WINDOW_SECONDS - SHORTEST_SECONDS:
-        return rate, f"{pluralize(since, 'date')} ended within the last hour"
-    return rate, f"{pluralize(since, 'date')} ended since the first end {_minutes(span)} ago"
-
-
-def _minutes(seconds: float) -> str:
-    minutes = max(round(seconds / 60), 1)
-    return "1 minute" if minutes == 1 else f"{minutes} minutes"
 
 
 def _sums(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:

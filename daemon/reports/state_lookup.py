@@ -6,19 +6,21 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping
 
+from backfilld.daemon.engine.periods import calendar_bounds
 from backfilld.daemon.engine.upstream import calendar_start
 from backfilld.daemon.reports.plan.plan import Recompute
 from backfilld.daemon.reports.warehouse_snapshot import Known
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, Mark
-from backfilld.state.store import attempts, checks, dates
+from backfilld.state.store import attempts, checks, dates, stale_marks
 from backfilld.state.store.database import Database
 
 
 def known_checks(db: Database, pipeline: Pipeline, start: dt.date, end: dt.date) -> Known:
-    """The checks of the range, both ends included, and of what it needs, by date and processor."""
+    """The checks of the range, both ends included, and of what it needs or completes its periods."""
     first = calendar_start(pipeline, pipeline.needs.starting(start), start)
-    span = [dt.date.fromordinal(number) for number in range(first.toordinal(), end.toordinal() + 1)]
+    last = calendar_bounds(pipeline, end)[1]
+    span = [dt.date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1)]
     with db.read() as tx:
         stored = [check for by_name in checks.for_dates(tx, span).values() for check in by_name.values()]
         by_date: dict[dt.date, dict[str, CheckRow]] = defaultdict(dict)
@@ -31,8 +33,10 @@ def stale_dates(db: Database, start: dt.date, end: dt.date) -> list[Recompute]:
     """The stale dates of the range, both ends included: computed before an earlier date was repaired."""
     with db.read() as tx:
         rows = dates.page(tx, start=start, end=end, mark=Mark.STALE, limit=(end - start).days + 1)
-    marked = ((row.date, row.stale_by, row.stale_at) for row in rows)
-    return [Recompute(date=date, repaired=by, at=at) for date, by, at in marked if by and at is not None]
+        outputs = stale_marks.stale_outputs(tx, [row.date for row in rows])
+    causes = {date: [c for of_one in by_name.values() for c in of_one] for date, by_name in outputs.items()}
+    latest = {date: max(found, key=lambda cause: cause.at) for date, found in causes.items() if found}
+    return [Recompute(date=date, repaired=cause.date, at=cause.at) for date, cause in latest.items()]
 
 
 def typical_seconds(db: Database, pipeline: Pipeline) -> Mapping[str, float | None]:

@@ -9,7 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from backfilld.daemon.reports.blindness import CompleteDate, blindness_of, complete_dates, is_complete
+from backfilld.daemon.reports.expectation_blindness import (
+    CompleteDate,
+    blindness_of,
+    complete_dates,
+    is_complete,
+)
 from backfilld.daemon.reports.warehouse_snapshot import take_snapshot
 from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.state.pipeline.pipeline import Pipeline

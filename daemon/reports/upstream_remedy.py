@@ -8,7 +8,8 @@ from itertools import chain
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.phase import DONE
-from backfilld.state.rules.needs import NeedsGraph
+from backfilld.state.rules.needs_graph import NeedsGraph
+from backfilld.state.rules.processor_selection import upstream_command
 from backfilld.state.store import calendar_days, dates, upstream_checks
 from backfilld.state.store.database import Transaction
 
@@ -26,10 +27,7 @@ def fill_command(
         return ""
     direct = {name for need in graph.earlier(processors) for name in need.of}
     names = [name for name in context.pipeline.processors if name in direct & missing.keys()]
-    found = set(chain(*missing.values()))
-    span = " ".join(dict.fromkeys([str(min(found)), str(max(found))]))
-    with_upstream = " --with-upstream" if missing.keys() - direct else ""
-    return f"backfilld enqueue {span} --select {','.join(names)}{with_upstream}"
+    return upstream_command(set(chain(*missing.values())), names)
 
 
 def _missing(

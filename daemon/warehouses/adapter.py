@@ -16,7 +16,7 @@ from backfilld.daemon.preflight.findings import Finding
 from backfilld.state.errors import BackfilldError
 from backfilld.state.formatting import first_line
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.pipeline.sections import DEFAULT_QUOTA_TIMEZONE, WarehouseSettings
+from backfilld.state.pipeline.warehouse_settings import DEFAULT_QUOTA_TIMEZONE, WarehouseSettings
 from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.evidence import Evidence
 

@@ -5,8 +5,8 @@ Wants its dates in a file, one a line, and knows no range at all.
 
 import sys
 
-from backfilld.demo.command_line import CommandLine
-from backfilld.demo.job_command_line import run
+from backfilld.demo.job_main import run
+from backfilld.demo.job_options import CommandLine
 
 COMMAND_LINE = CommandLine(
     start=None,

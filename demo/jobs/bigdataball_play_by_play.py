@@ -5,8 +5,8 @@ Its options have underscores where all the others have hyphens, and no dates mea
 
 import sys
 
-from backfilld.demo.command_line import CommandLine
-from backfilld.demo.job_command_line import run
+from backfilld.demo.job_main import run
+from backfilld.demo.job_options import CommandLine
 
 COMMAND_LINE = CommandLine(
     start="--start_date", end="--end_date", values={"--service-url": "demo", "--bucket": "demo"}

@@ -5,8 +5,8 @@ Takes a range inside the chosen seasons; no range at all means everything.
 
 import sys
 
-from backfilld.demo.command_line import CommandLine
-from backfilld.demo.job_command_line import run
+from backfilld.demo.job_main import run
+from backfilld.demo.job_options import CommandLine
 
 COMMAND_LINE = CommandLine(
     values={"--service-url": "demo", "--seasons": "2021", "--bucket": "demo", "--limit": "0"}

@@ -2,8 +2,8 @@
 
 import sys
 
-from backfilld.demo.command_line import CommandLine
-from backfilld.demo.job_command_line import run
+from backfilld.demo.job_main import run
+from backfilld.demo.job_options import CommandLine
 
 COMMAND_LINE = CommandLine(
     dates="--dates",

@@ -5,8 +5,8 @@ Reads the team offense of the same date for the usage rate, so that must be ther
 
 import sys
 
-from backfilld.demo.command_line import CommandLine
-from backfilld.demo.job_command_line import run
+from backfilld.demo.job_main import run
+from backfilld.demo.job_options import CommandLine
 
 COMMAND_LINE = CommandLine(
     dates="--dates", switches=("--no-resume", "--parallel"), values={"--workers": "15"}

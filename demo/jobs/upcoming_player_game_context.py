@@ -5,8 +5,8 @@ Knows no list of dates; the start is required by argparse.
 
 import sys
 
-from backfilld.demo.command_line import CommandLine
-from backfilld.demo.job_command_line import run
+from backfilld.demo.job_main import run
+from backfilld.demo.job_options import CommandLine
 
 COMMAND_LINE = CommandLine(required=True, switches=("--no-resume", "--parallel"), values={"--workers": "15"})
 

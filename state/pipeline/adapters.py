@@ -12,7 +12,8 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from backfilld.state.pipeline.sections import ExecutorSettings, WarehouseSettings
+from backfilld.state.pipeline.executor_settings import ExecutorSettings
+from backfilld.state.pipeline.warehouse_settings import WarehouseSettings
 from backfilld.state.suggestions import did_you_mean
 
 Settings = TypeVar("Settings", WarehouseSettings, ExecutorSettings)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
+
+from backfilld.state.pipeline.durations import parse_duration
 
 IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
@@ -55,3 +58,23 @@ def check_zone(name: str) -> str:
 
 TimeZone = Annotated[str, AfterValidator(check_zone)]
 """The name of a time zone."""
+
+
+def parse_size(text: object) -> object:
+    """`"64KB"`, `"100MB"` or `"1GB"` in bytes, with units of 1,000.
+
+    Raises:
+        ValueError: the text is not a size.
+    """
+    match = re.fullmatch(r"(\d+)(KB|MB|GB|TB)", text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError(f'{text!r} is not a size; write it like "100MB" or "1GB"')
+    return int(match[1]) * 1000 ** (1 + ("KB", "MB", "GB", "TB").index(match[2]))
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+Size = Annotated[int, BeforeValidator(parse_size)]
+TableName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){1,2}$")]
+
+OutputTable = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){1,2}\*?$")]
+"""A table, or all tables whose names begin so: `dataset.events_*`."""

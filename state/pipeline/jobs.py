@@ -7,8 +7,8 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from backfilld.state.pipeline.fields import Duration
 from backfilld.state.pipeline.safe_regex import Pattern
-from backfilld.state.pipeline.sections import Duration
 from backfilld.state.pipeline.strict_model import StrictModel
 
 

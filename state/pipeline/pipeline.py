@@ -17,28 +17,24 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from backfilld.state.pipeline.adapters import ExecutorSections, WarehouseSection
-from backfilld.state.pipeline.fields import Name, TimeZone
+from backfilld.state.pipeline.calendar_settings import CalendarSettings
+from backfilld.state.pipeline.closed_hours_settings import WindowSettings
+from backfilld.state.pipeline.executor_settings import ExecutorSettings
+from backfilld.state.pipeline.fields import Duration, Name, Size, TimeZone
+from backfilld.state.pipeline.history_settings import HistorySettings
 from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
 from backfilld.state.pipeline.phase import Phase, Stage
 from backfilld.state.pipeline.pool_settings import PoolSettings
 from backfilld.state.pipeline.preflight_settings import PreflightSettings
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.pipeline.sections import (
-    DEFAULT_QUOTA_TIMEZONE,
-    CalendarSettings,
-    Duration,
-    ExecutorSettings,
-    HistorySettings,
-    Size,
-)
 from backfilld.state.pipeline.strict_model import StrictModel
-from backfilld.state.pipeline.window_settings import WindowSettings
+from backfilld.state.pipeline.warehouse_settings import DEFAULT_QUOTA_TIMEZONE
 from backfilld.state.rules.calendar import Calendar, Day, Lookback, Season
 from backfilld.state.rules.closed_hours import ClosedHours
 from backfilld.state.rules.judge import JudgeContext, outside
-from backfilld.state.rules.late_data import date_end
-from backfilld.state.rules.needs import Need, NeedsGraph
+from backfilld.state.rules.needs_graph import Need, NeedsGraph
 from backfilld.state.rules.recurring_days import RecurringDays
+from backfilld.state.rules.refresh_schedule import date_end
 
 
 class EngineSettings(StrictModel):

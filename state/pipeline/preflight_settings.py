@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from backfilld.state.pipeline.sections import Duration
+from backfilld.state.pipeline.fields import Duration
 from backfilld.state.pipeline.strict_model import StrictModel
 
 PLACEHOLDERS = ("start", "end", "python")

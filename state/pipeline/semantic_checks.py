@@ -5,9 +5,10 @@ from __future__ import annotations
 import graphlib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from backfilld.state.pipeline.closed_hours_checks import window_problems
 from backfilld.state.pipeline.comparison_checks import comparison_problems
 from backfilld.state.pipeline.fields import IDENTIFIER
 from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
@@ -17,7 +18,7 @@ from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Phase
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.pool_checks import pool_problems
 from backfilld.state.pipeline.processor import PLACEHOLDERS, Processor
-from backfilld.state.pipeline.window_checks import window_problems
+from backfilld.state.pipeline.warehouse_settings import SqlKind
 from backfilld.state.rules.expectation import Expectation
 
 Location = tuple[int | str, ...]
@@ -259,18 +260,26 @@ def _partition_problems(where: str, processor: Processor, pipeline: Pipeline) ->
 
 
 def _sql_problems(pipeline: Pipeline) -> Iterator[str]:
-    """SQL of the file that its warehouse does not take, by key."""
-    texts = {"calendar.query": pipeline.calendar.query or ""}
-    texts |= {f"calendar.days[{days.name}].query": days.query or "" for days in pipeline.calendar.days}
+    """SQL of the file that its warehouse does not take, or that would not keep to itself, by key."""
+    for key, (text, kind) in _sql_texts(pipeline).items():
+        warehouse = pipeline.warehouse
+        if problem := warehouse.syntax_problem(text, kind) or warehouse.sql_problem(text):
+            yield f"{key}: {problem}"
+
+
+def _sql_texts(pipeline: Pipeline) -> Mapping[str, tuple[str, SqlKind]]:
+    """The SQL of the file, by key."""
+    calendars = {"calendar": pipeline.calendar.query}
+    calendars |= {f"calendar.days[{days.name}]": days.query for days in pipeline.calendar.days}
+    texts: dict[str, tuple[str, SqlKind]]
+    texts = {f"{where}.query": (query, "query") for where, query in calendars.items() if query}
     for phase in pipeline.phase:
         for processor in phase.processor:
             where = f"{processor_key(phase, processor)}.expect"
             for key, rule in processor.expect.rules.items():
                 for name, text in rule.sql_texts().items():
-                    texts[f"{where}.{key}.{name}".rstrip(".").replace(".[", "[")] = text
-    for key, text in texts.items():
-        if text and (problem := pipeline.warehouse.sql_problem(text)):
-            yield f"{key}: {problem}"
+                    texts[f"{where}.{key}.{name}".rstrip(".").replace(".[", "[")] = (text, rule.sql_kind)
+    return texts
 
 
 def _table_problems(pipeline: Pipeline) -> Iterator[str]:

@@ -16,7 +16,8 @@ from backfilld.state.pipeline.processor import Priority, Processor
 from backfilld.state.records import CheckRow, Sources
 from backfilld.state.rules.attempt_limits import after_attempt, attempts_of, confirmation_due, figures
 from backfilld.state.rules.closed_hours import Closed
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcome import Outcome
+from backfilld.state.rules.processor_selection import upstream_command
 from backfilld.state.rules.shared_dates import source_may_run
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.rules.wait_reason import URGENCY
@@ -176,7 +177,7 @@ def _unselected(processor: Processor, check: CheckRow, context: GateContext) -> 
     if step is None and check.verdict.satisfied:
         return _behind_earlier(processor, _Step(_Kind.SATISFIED), context)
     if processor.name in context.needed:
-        text = f"{figures(check)} and not selected; backfilld enqueue {check.date} --select {processor.name}"
+        text = f"{figures(check)} and not selected; {upstream_command([check.date], context.selected or ())}"
         return step or _Step(_Kind.WAIT, f"{processor.name}: {text}", WaitReason.UNSELECTED)
     return step if step and step.waiting not in _WITHOUT_END else _Step(_Kind.UNSELECTED)
 

@@ -6,12 +6,13 @@ downstream.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from backfilld.state.errors import BackfilldError
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.needs import closure
+from backfilld.state.rules.needs_graph import closure
 from backfilld.state.suggestions import did_you_mean
 
 _PHASE = "phase:"
@@ -42,6 +43,12 @@ def resolve(
     if not chosen:
         raise UnknownSelection("exclude", "leaves no processor selected; exclude less")
     return tuple(name for name in pipeline.processors if name in chosen)
+
+
+def upstream_command(dates: Collection[dt.date], names: Iterable[str]) -> str:
+    """The one command that fills whatever the outputs of `names` need on some dates and miss."""
+    span = " ".join(dict.fromkeys([str(min(dates)), str(max(dates))]))
+    return f"backfilld enqueue {span} --select {','.join(sorted(names))} --with-upstream"
 
 
 def upstream(pipeline: Pipeline, names: Iterable[str], *, same_date: bool = False) -> set[str]:

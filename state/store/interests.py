@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Select, bindparam, exists, select, update
 
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.store.schema import (
     IS_FAILED,
     IS_RUNNABLE,

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select, true
 
 from backfilld.state.records import AttemptRow, AttemptStatus, Mark
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcome import Outcome
+from backfilld.state.rules.intervals import Interval
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
 from backfilld.state.store.attempt_verdicts import UNSATISFIED, followed_by, has_reason
@@ -35,15 +36,6 @@ HAS_FAILED = and_(
 _WITHOUT_WORK = (Outcome.NOT_EXPECTED.value, Outcome.CANCELLED.value)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """The latest ends of dates: how many, the first of them, and whether there were more than looked at."""
-
-    ended: int
-    first_at: float | None
-    more: bool
-
-
 class Cell(NamedTuple):
     """One date in the calendar of all dates; `outcome` is empty while it is live."""
 
@@ -52,27 +44,32 @@ class Cell(NamedTuple):
     outcome: str
 
 
-def pace(tx: Connection, since: float, sample: int, scope: DateScope = ALL_DATES) -> Pace:
-    """How dates have ended after `since`, by the latest `sample` of them; the cost does not grow beyond that.
+def latest_ends(
+    tx: Connection, since: float, sample: int, scope: DateScope = ALL_DATES
+) -> tuple[list[float], bool]:
+    """When the latest `sample` dates ended, after `since` and oldest first, and whether there may be more.
 
-    Dates on which nothing was expected, and cancelled ones, ended without their work and do not count.
+    Dates on which nothing was expected, and cancelled ones, ended without their work and are left out.
     """
-    latest = (
-        select(dates.c.ended_at, dates.c.outcome)
-        .where(dates.c.ended_at > since, scope.contains(dates.c.date))
-        .order_by(dates.c.ended_at.desc())
-        .limit(sample)
-        .subquery()
+    query = select(dates.c.ended_at, dates.c.outcome).where(
+        dates.c.ended_at > since, scope.contains(dates.c.date)
     )
-    worked = latest.c.outcome.not_in(_WITHOUT_WORK)
-    count = func.count()
-    query = select(
-        count.label("all"),
-        count.filter(worked).label("ended"),
-        func.min(latest.c.ended_at).filter(worked).label("first_at"),
-    ).select_from(latest)
-    row = tx.execute(query).one()
-    return Pace(ended=row.ended, first_at=row.first_at, more=row.all == sample)
+    latest = tx.execute(query.order_by(dates.c.ended_at.desc()).limit(sample)).all()
+    worked = [row.ended_at for row in reversed(latest) if row.outcome not in _WITHOUT_WORK]
+    return worked, len(latest) == sample
+
+
+def latest_jobs(
+    tx: Connection, since: float, now: float, sample: int, scope: DateScope = ALL_DATES
+) -> list[Interval]:
+    """When the latest `sample` attempts of a scope ran that ended after `since`, or that run until `now`."""
+    running_now = select(attempts.c.started_at).where(attempts.c.ended_at.is_(None), covers(scope))
+    begun = [(at, max(at, now)) for at in tx.scalars(running_now)]
+    query = select(attempts.c.started_at, attempts.c.ended_at).where(
+        attempts.c.ended_at > since, covers(scope)
+    )
+    query = query.order_by(attempts.c.ended_at.desc()).limit(max(sample - len(begun), 0))
+    return begun + [(row.started_at, row.ended_at) for row in tx.execute(query)]
 
 
 def ends_of_backfill(tx: Connection, backfill_id: int) -> list[float]:

@@ -78,11 +78,9 @@ dates = Table(
     count("version"),
     text_column("regressed"),  # why a done date is no longer complete
     Column("swept_at", Double),  # when an ended date was last checked
-    # The date that was repaired after this date was computed, the processors repaired on it, and when.
-    Column("stale_by", Date),
-    text_column("stale_upstream"),
+    # When an input of one of its outputs was repaired after that was computed.
     Column("stale_at", Double),
-    # Whether its sequential phases run again even if complete, and the dates that this makes stale after it.
+    # Whether what is stale of it runs again, and the dates that this makes stale after it.
     flag("cascades"),
     CheckConstraint(f"(state IN ('{DONE}', '{FAILED}')) = (outcome <> '')", name="outcome_is_final"),
     CheckConstraint(f"(state IN ('{DONE}', '{FAILED}')) = (ended_at IS NOT NULL)", name="end_is_final"),
@@ -152,11 +150,12 @@ checks = Table(
     # When to query; NULL: not at all. A request raises the generation, which outdates queries under way.
     Column("query_due_at", Double),
     count("generation"),
-    # Attempts of this request, those that exited with 0, when the next may start, whether only a slot lacks.
+    # Attempts of this request, those that exited with 0, when the next may start, and a Runnable: 1 where a
+    # slot lacks, 2 where other dates of its period lack too.
     count("attempt_count"),
     count("clean_attempts"),
     Column("retry_at", Double),
-    flag("runnable"),
+    Column("runnable", Integer, CheckConstraint("runnable IN (0, 1, 2)"), nullable=False, server_default="0"),
     count("priority"),
     text_column("mode"),
     Column("attempt_id", Integer),
@@ -167,15 +166,28 @@ checks = Table(
     text_column("last_attempt_detail"),
     # The write stamp of the partition, and as of the claim of the latest attempt that is to rewrite it.
     *(Column(name, Text) for name in ("write_stamp", "stamp_before")),
-    # When the input of this output was repaired after the output was computed. NULL: not as far as known.
+    # When the latest input of it was repaired after it was computed (`stale_causes`). NULL: none was.
     Column("stale_at", Double),
     # Why the date passes although the output is incomplete. waived_by: a fallback, the policy or an
     # operator, until the date is admitted again. accepted_*: an operator, until it is retried or forced.
     *map(text_column, ("waived_by", "waiver_reason", "accepted_by", "accepted_reason")),
     partial_index("checks_query_due", "query_due_at", "date", where="query_due_at IS NOT NULL"),
     partial_index("checks_runnable", "processor", text("priority DESC"), "date", where="runnable = 1"),
+    partial_index("checks_awaiting_period", "processor", "date", where="runnable = 2"),
     partial_index("checks_unsatisfied", "processor", "date", where="satisfied = 0"),
     partial_index("checks_with_output", "processor", "date", where=HAS_OUTPUT),
+    partial_index("checks_stale", "date", where="stale_at IS NOT NULL"),
+)
+
+stale_causes = Table(
+    "stale_causes",
+    metadata,
+    # The stale output, and its input that was repaired at a time, or that was stale itself.
+    *(Column(name, Date, primary_key=True) for name in ("date", "upstream_date")),
+    *(Column(name, Text, primary_key=True) for name in ("processor", "upstream")),
+    Column("at", Double, nullable=False),
+    flag("was_stale"),
+    Index("stale_causes_upstream", "upstream_date"),
 )
 
 attempts = Table(
@@ -198,8 +210,7 @@ attempts = Table(
     Column("started_at", Double, nullable=False),
     Column("ended_at", Double),
     Column("exit_code", Integer),
-    text_column("detail"),
-    text_column("tail"),
+    *map(text_column, ("detail", "tail")),
     Column("max_rss_bytes", BIG),
     Column("cpu_seconds", Double),
     CheckConstraint(
@@ -270,8 +281,7 @@ audit = Table(
     Column("at", Double, nullable=False),
     # Who requested the change, from which address, in which HTTP request.
     Column("actor", Text, nullable=False),
-    text_column("address"),
-    text_column("request_id"),
+    *map(text_column, ("address", "request_id")),
     # The change, with the object before and after as JSON. NULL: the object did not exist.
     Column("action", Text, nullable=False),
     Column("target", Text, nullable=False),
@@ -330,6 +340,7 @@ check_counts = Table(
 IS_RUNNING = attempts.c.status == literal_column("'running'")
 ENDED_WELL = attempts.c.exit_code == literal_column("0")
 IS_RUNNABLE = checks.c.runnable == literal_column("1")
+AWAITS_PERIOD = checks.c.runnable == literal_column("2")
 IS_REGRESSED = dates.c.regressed != literal_column("''")
 IS_STALE = dates.c.stale_at.is_not(None)
 IS_SWEPT = text("outcome IN ('complete', 'bootstrap', 'waived', 'selected', 'not_expected')")

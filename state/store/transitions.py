@@ -11,8 +11,8 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from backfilld.state.errors import BackfilldError
 from backfilld.state.pipeline.phase import DONE, PENDING
 from backfilld.state.records import DateRow, RunMode, TransitionRow
+from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.machine import FINAL, Trigger
-from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import interests, row_mappers
 from backfilld.state.store.schema import dates, transitions
 from backfilld.state.store.statements import execute, select_by_dates

@@ -12,7 +12,7 @@ from sqlalchemy import CompoundSelect, Connection, and_, bindparam, func, or_, s
 
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.rules.calendar import Counts
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.calendar_days import load_counts
 from backfilld.state.store.schema import IS_UNSATISFIED, calendar_days, checks, dates

@@ -22,19 +22,19 @@ CLOCK_SLACK = 0.5
 """Seconds by which a file's time may lag behind a clock reading: the kernel stamps files by its ticks."""
 
 
-def expected(dates: Sequence[dt.date]) -> list[tuple[str, dt.date]]:
-    """The (processor, date) pairs that must have run: all, save for phase 4 in bootstrap."""
+def expected(lake: Path, dates: Sequence[dt.date]) -> list[tuple[str, dt.date]]:
+    """The (processor, date) pairs of the pipeline file that must have run: not phase 4 in bootstrap."""
     return [
         (name, date)
         for date in dates
-        for name, processor in PROCESSORS.items()
-        if not (processor.skips_bootstrap and lakes.season_day(date) < BOOTSTRAP_DAYS)
+        for name in load_pipeline(lake.parent / "pipeline.toml").processors
+        if not (PROCESSORS[name].skips_bootstrap and lakes.season_day(date) < BOOTSTRAP_DAYS)
     ]
 
 
 def wrong_partitions(lake: Path, dates: Sequence[dt.date]) -> list[str]:
     """Partitions that do not hold exactly the rows which their job computes from the rest of the lake."""
-    pairs = expected(dates)
+    pairs = expected(lake, dates)
     wrong = [
         f"{name} {date}: {rows} rows differ" for name, date in pairs if (rows := _differing(lake, name, date))
     ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +24,14 @@ T = TypeVar("T")
 
 PATIENT = {'timeout = "60s"': 'timeout = "15m"', 'idle_timeout = "20s"': 'idle_timeout = "5m"'}
 """No job of the demo is ended for its time, however slow the machine is."""
+
+FEW = (
+    "nbac_team_boxscore",
+    "team_defense_game_summary",
+    "team_offense_game_summary",
+    "team_defense_zone_analysis",
+)
+"""Some of each phase, which read each other: every job is a process, and a test rarely needs all fourteen."""
 
 
 class Daemon:
@@ -152,18 +161,22 @@ def daemon(
     *,
     bigquery: str = "",
     changes: Mapping[str, str] | None = None,
+    processors: Collection[str] = (),
     options: tuple[str, ...] = (),
     database: str = "",
     start: bool = True,
 ) -> Iterator[Daemon]:
     """A daemon, started unless told otherwise, ended with the context; so are jobs that it left behind.
 
-    `changes` are texts of the pipeline file, and what stands in their place; `options` go to `serve`;
-    `database` is where the state is, if not in a file of the state directory.
+    `changes` are texts of the pipeline file, and what stands in their place; `processors` are those that
+    stay in it, and all do if none is named; `options` go to `serve`; `database` is where the state is, if
+    not in a file of the state directory.
     """
     one = Daemon(folder, pace, bigquery=bigquery, options=options, database=database)
     for old, new in {**PATIENT, **(changes or {})}.items():
         one.pipeline.write_text(one.pipeline.read_text().replace(old, new))
+    if processors:
+        one.pipeline.write_text(with_processors(one.pipeline.read_text(), processors))
     try:
         if start:
             one.start()
@@ -174,6 +187,17 @@ def daemon(
         for number in jobs_alive(folder):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
+
+
+def with_processors(text: str, names: Collection[str]) -> str:
+    """A pipeline file with these processors alone, and without phases that have none of them."""
+    head, *phases = re.split(r"(?m)^(?=\[\[phase\]\])", text)
+    kept = [head]
+    for phase in phases:
+        table, *processors = re.split(r"(?m)^(?=\[\[phase\.processor\]\])", phase)
+        if some := [one for one in processors if re.findall(r'(?m)^name = "(.*)"', one)[0] in names]:
+            kept += [table, *some]
+    return "".join(kept)
 
 
 def jobs_alive(folder: Path) -> list[int]:

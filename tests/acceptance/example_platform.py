@@ -14,20 +14,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from backfilld.daemon.adapters import load_pipeline
+from backfilld.daemon.engine.bulk_request import DateQuery
 from backfilld.daemon.engine.commands import Commands
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.date_query import DateQuery
 from backfilld.daemon.engine.engine import Engine
 from backfilld.daemon.engine.enqueue import Enqueuer
 from backfilld.daemon.engine.enqueue_request import EnqueueRequest, EnqueueResult
-from backfilld.daemon.engine.retries import Retry
+from backfilld.daemon.engine.retry_dates import Retry
 from backfilld.daemon.events import Event
 from backfilld.daemon.executors.open_executors import open_executors
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
 from backfilld.state.records import Actor, DateRow
 from backfilld.state.rules.machine import FINAL, Machine
-from backfilld.state.store import dates
+from backfilld.state.store import dates, stale_marks
 from backfilld.state.store.database import Database
 from tests import migrated
 from tests.documents import ROOT
@@ -136,12 +136,14 @@ class ExamplePlatform:
         live = [row for row in rows.values() if row.state not in FINAL]
         with self.db.read() as tx:
             waiting = waiting_on(tx, self.context, live)
+            stale = stale_marks.stale_outputs(tx, rows)
+        causes = {date: [c for of_one in by_name.values() for c in of_one] for date, by_name in stale.items()}
+        latest = {date: max(found, key=lambda c: (c.at, c.date)) for date, found in causes.items() if found}
         said = {str(date): row.reason or "" for date, row in rows.items() if row.state == "failed"}
         said |= {str(date): text for date, text in waiting.items()}
         return said | {
-            str(date): f"computed before {row.stale_upstream} of {row.stale_by} was repaired"
-            for date, row in rows.items()
-            if row.stale_by
+            str(date): f"computed before {cause.processor} of {cause.date} was repaired"
+            for date, cause in latest.items()
         }
 
 

@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import threading
 
-from tests.acceptance.daemon import daemon
+from tests.acceptance.daemon import FEW, daemon
 from tests.integration.cloud_run.stub import refuse, serving
 
 DAY, NEXT = "2021-10-19", "2021-10-20"
@@ -59,7 +59,7 @@ def refusing(status, message):
 def test_an_execution_begins_once_though_the_daemon_dies_and_the_api_is_away(tmp_path):
     with (
         serving(tmp_path / "d", *(name.replace("_", "-") for name in REMOTE)) as api,
-        daemon(tmp_path / "d", changes=changes_for(api.address)) as one,
+        daemon(tmp_path / "d", changes=changes_for(api.address), processors=FEW) as one,
     ):
         # When the daemon is killed after the first execution has begun, and before it hears of it
         heard = threading.Event()

@@ -6,7 +6,7 @@ import signal
 import time
 
 from backfilld.demo import misbehaviour
-from tests.acceptance.daemon import daemon, jobs_alive
+from tests.acceptance.daemon import FEW, daemon, jobs_alive
 
 SEASON = ("2021-10-19", "2021-10-27")
 MISBEHAVIOURS = {
@@ -27,7 +27,7 @@ TOLERANT = {
 
 
 def test_every_misbehaviour_ends_where_it_should_with_figures_and_no_process_is_left(tmp_path):
-    with daemon(tmp_path / "d", changes=TOLERANT) as one:
+    with daemon(tmp_path / "d", changes=TOLERANT, processors=FEW) as one:
         # Given a job of each date that misbehaves, one that hangs, and one that writes no history
         for date, (kind, _, _) in MISBEHAVIOURS.items():
             misbehaviour.switch(one.lake, "team_offense_game_summary", dt.date.fromisoformat(date), kind)
@@ -46,7 +46,7 @@ def test_every_misbehaviour_ends_where_it_should_with_figures_and_no_process_is_
 
 
 def test_a_pause_survives_a_restart_and_cancel_leaves_no_process(tmp_path):
-    with daemon(tmp_path / "d", pace="0.5") as one:
+    with daemon(tmp_path / "d", pace="0.5", processors=FEW) as one:
         number = one.enqueue(*SEASON)
         one.wait_for(lambda: one.client.get("/v1/attempts", status="running")["items"], "running")
         one.client.post("/v1/pause", {"reason": "lunch"})

@@ -23,7 +23,7 @@ import requests
 from backfilld.api.auth.tokens import Scope, mint
 from backfilld.api.cli.client import ApiError, Client
 from tests.acceptance.audit import asking, overlaps, wrong_rows
-from tests.acceptance.daemon import Daemon, daemon, jobs_alive
+from tests.acceptance.daemon import FEW, Daemon, daemon, jobs_alive
 from tests.timeouts import PATIENCE
 
 SECONDS = float(os.environ.get("EIGHT_CLIENTS_SECONDS", "3"))
@@ -79,7 +79,8 @@ def guarded(folder: Path, pace: str, database: str) -> Iterator[tuple[Daemon, li
     file = folder / "tokens"
     file.touch(mode=0o600)
     file.write_text("\n".join(line for _, line in made.values()))
-    with daemon(folder / "d", pace=pace, options=("--tokens", str(file)), database=database) as one:
+    options = ("--tokens", str(file))
+    with daemon(folder / "d", pace=pace, processors=FEW, options=options, database=database) as one:
         token, _ = made[NAMES[0]]
         one.client = Client(one.client.url, token)
         people = [

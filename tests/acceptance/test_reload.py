@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -59,6 +62,25 @@ def notes(one: Daemon) -> str:
     return requests.get(f"http://127.0.0.1:{one.port}/readyz?verbose", timeout=PATIENCE).text
 
 
+@contextlib.contextmanager
+def requests_meanwhile(one: Daemon) -> Iterator[list[int]]:
+    """One request after the other until the context ends. A refused one is an error at its end."""
+    answers: list[int] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            answers.append(requests.get(f"http://127.0.0.1:{one.port}/readyz", timeout=PATIENCE).status_code)
+
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask)
+        try:
+            yield answers
+        finally:
+            over.set()
+        asking.result(PATIENCE)
+
+
 def children(pid: int) -> list[str]:
     """The states of a process's children; Z is one that was not reaped."""
     pids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -86,12 +108,15 @@ def test_a_reload_refuses_a_wrong_file_and_applies_a_right_one_while_a_job_runs(
     # When one is read that expects more rows, and the signal comes more than once
     one.pipeline.write_text(PIPELINE.replace("[1, 9]", "[5, 9]"))
     listener.lines.clear()
-    one.process.send_signal(signal.SIGHUP)
-    listener.wait_for("STATUS=reading the pipeline file again")
-    one.process.send_signal(signal.SIGHUP)
-    listener.wait_for("STATUS=adopting running jobs")
-    listener.wait_for("READY=1")
-    # Then the same process serves, the job runs on, and nothing is refused any more
+    with requests_meanwhile(one) as answers:
+        one.process.send_signal(signal.SIGHUP)
+        listener.wait_for("STATUS=reading the pipeline file again")
+        one.process.send_signal(signal.SIGHUP)
+        listener.wait_for("STATUS=adopting running jobs")
+        listener.wait_for("READY=1")
+    # Then requests were answered all the time, those in between too
+    assert set(answers) == {200}
+    # And the same process serves, the job runs on, and nothing is refused any more
     assert one.process.poll() is None
     assert len(children(pid)) == 1
     assert "pipeline file" not in notes(one)

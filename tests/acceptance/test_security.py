@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from backfilld.api.auth.tokens import SHAPE, Scope, mint
+from backfilld.api.auth.redaction import SHAPE
+from backfilld.api.auth.tokens import Scope, mint
 from backfilld.api.cli.client import Client
 from backfilld.daemon.settings import prepare
-from tests.acceptance.daemon import Daemon, daemon, jobs_alive
+from tests.acceptance.daemon import FEW, Daemon, daemon, jobs_alive
 from tests.timeouts import PATIENCE
 
 DATES = ("2021-10-19", "2021-10-19")
@@ -93,7 +94,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             patch.setenv(name, PLANTED)
         before = os.umask(0)
         try:
-            with daemon(folder / "d", pace="0.5", options=("--tokens", str(file))) as one:
+            options = ("--tokens", str(file))
+            with daemon(folder / "d", pace="0.5", processors=FEW, options=options) as one:
                 os.umask(before)
                 one.client = Client(one.client.url, token)
                 stage = Stage(one, token, folder, [], [])

@@ -7,7 +7,7 @@ from tests.conformance.builders import NEXT, ask, box, rows
 from tests.factories import phase, processor
 from tests.integration.warehouses import DAY, House
 
-TOTAL, SPREAD = "SUM(pct)", "MAX(pct) - MIN(pct) -- of a day"
+TOTAL, SPREAD = "SUM(pct)", "MAX(pct) - MIN(pct)"
 CHANGE = {"change": [{"of": of, "days_back": 3, "min_days": 1, "min": 0.5} for of in (TOTAL, SPREAD)]}
 
 

@@ -22,6 +22,7 @@ from backfilld.daemon.settings import Settings
 from backfilld.daemon.warehouses.adapter import Wanted
 from backfilld.state.pipeline.pipeline import Pipeline
 from tests.factories import phase, pipeline, processor
+from tests.integration.compiled_rules import share_compiled_rules
 from tests.simulation.fakes import SimWarehouse
 from tests.simulation.world import World
 
@@ -97,6 +98,7 @@ class Api:
         self.world = world
         self.behind = Behind(world, **keys)
         self.metrics = Metrics()
+        share_compiled_rules()
         self.app: Flask = create_app(self.behind, self.metrics)
         self.client: FlaskClient = self.app.test_client()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import logging
+import os
 import re
 import socket
 import threading
@@ -16,9 +18,11 @@ import pytest
 import requests
 from flask import Flask
 
+from backfilld.api.http import listening_socket
 from backfilld.api.http.server import Server
 from backfilld.daemon.settings import SettingsError
 from tests.integration.api_world import Api
+from tests.integration.real_jobs import until
 from tests.timeouts import PATIENCE
 
 OF_THREADS = re.compile("Task queue depth is|thread\\(s\\) still running")
@@ -189,3 +193,45 @@ def test_a_taken_address_is_named() -> None:
 
 def test_a_server_that_never_started_can_be_closed() -> None:
     Server(Flask("never"), "127.0.0.1", 0).close()
+
+
+def one_word(word: str) -> Flask:
+    app = Flask(word)
+    app.add_url_rule("/", "word", lambda: word)
+    return app
+
+
+def test_requests_during_a_reload_wait_for_the_next_server_and_none_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given a server, and a client that has connected and not sent its request yet
+    monkeypatch.setattr("backfilld.api.http.server.FIRST_REQUEST_SECONDS", PATIENCE)
+    old = Server(one_word("old"), "127.0.0.1", 0)
+    old.start()
+    url = f"http://127.0.0.1:{old.port}/"
+    early = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE)
+    early.connect()
+    until(lambda: old._server.active_channels, "accepted")
+    with ThreadPoolExecutor(1) as pool, contextlib.closing(early):
+        # When the server closes, and its socket is handed over
+        closing = pool.submit(old.close, PATIENCE, keep_listening=True)
+        early.request("GET", "/")
+        assert early.getresponse().read() == b"old"
+        closing.result(PATIENCE)
+        late = pool.submit(requests.get, url, timeout=PATIENCE)
+        environment = listening_socket.hand_over(old.socket)
+        inherited = listening_socket.inherited(environment)
+        # Then the request that arrives in between is answered by the next one, at the same address
+        new = Server(one_word("new"), "127.0.0.1", 0, inherited=inherited)
+        new.start()
+        assert late.result(PATIENCE).text == "new"
+    assert (environment, new.port, new.socket.get_inheritable()) == ({}, old.port, False)
+    new.close()
+    old.socket.detach()
+
+
+@pytest.mark.parametrize("variable", ["", "1:3", "3", f"{os.getpid()}:", f"{os.getpid()}:x"])
+def test_a_socket_that_no_earlier_program_of_this_process_handed_over_is_not_used(variable: str) -> None:
+    environment = {listening_socket.VARIABLE: variable}
+    assert listening_socket.inherited(environment) is None
+    assert environment == {}

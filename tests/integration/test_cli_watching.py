@@ -16,7 +16,7 @@ from rich.console import Console
 from backfilld.api.cli import dashboard, output, watch_view
 from backfilld.api.cli.client import ApiError, Client
 from backfilld.api.cli.main import cli
-from backfilld.api.cli.progress_view import take_snapshot
+from backfilld.api.cli.watch_snapshot import take_snapshot
 from backfilld.daemon.executors.attempt_files import FileLog
 from tests.integration.api_world import listening
 from tests.simulation.world import Work

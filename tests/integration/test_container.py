@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from backfilld.daemon import container_environment
+from backfilld.daemon import container_init
 from tests.timeouts import PATIENCE
 
 FIRST_PROCESS = """
 import os, sys, threading
 from pathlib import Path
-from backfilld.daemon.container_environment import jobs_end_with_daemon
+from backfilld.daemon.container_init import jobs_end_with_daemon
 from backfilld.daemon.executors.adapter import Job
 from backfilld.daemon.executors.local.executor import LocalExecutor
 from backfilld.daemon.executors.process_identity import stat
@@ -53,6 +53,6 @@ def test_the_first_process_of_a_container_leaves_no_zombie_of_a_job(tmp_path: Pa
 def test_jobs_end_with_a_container_and_with_nothing_else(
     monkeypatch: pytest.MonkeyPatch, namespace: str, parent: int, service: str, ends: bool
 ) -> None:
-    monkeypatch.setattr(container_environment, "pid_namespace", lambda: namespace)
+    monkeypatch.setattr(container_init, "pid_namespace", lambda: namespace)
     monkeypatch.setattr(os, "getppid", lambda: parent)
-    assert container_environment.jobs_end_with_daemon(service) is ends
+    assert container_init.jobs_end_with_daemon(service) is ends

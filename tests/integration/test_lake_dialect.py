@@ -41,7 +41,7 @@ def days(lake_house: LakeHouse) -> LakeHouse:
 def test_the_lakes_own_sql_is_not_translated(lake_house: LakeHouse) -> None:
     lake_house.put("nba.box", [{"game_date": DAY, "parts": "a/b", "n": n} for n in range(3)])
     assert passing(lake_house, "string_split(parts, '/')[2] = 'b' AND n // 2 = 1").passing_rows == 1
-    assert passing(lake_house, "CAST(n AS DOUBLE) / 0 > 5 -- no error here").passing_rows == 3
+    assert passing(lake_house, "CAST(n AS DOUBLE) / 0 > 5").passing_rows == 3
 
 
 def test_a_calendar_in_duckdbs_sql_has_its_own_days_of_the_week_and_named_dates(days: LakeHouse) -> None:
@@ -102,7 +102,6 @@ def test_an_unknown_parameter_is_refused_by_name(days: LakeHouse) -> None:
     [
         ("SAFE_CAST(num AS BOOL)", "SAFE_CAST(num AS BOOL)"),
         ("pct >= 95 AND a / b > 1", "a / b"),
-        ("SELECT FROM", "Expected"),
     ],
 )
 def test_what_is_not_carried_exactly_is_refused_with_key_and_remedy(

@@ -237,10 +237,8 @@ def test_a_delta_table_has_the_rows_of_its_log(lake_house: LakeHouse) -> None:
 
 
 def test_a_format_that_is_not_read_is_refused_by_name(lake_house: LakeHouse) -> None:
-    metadata = lake_house.root / "nba" / "box" / "metadata"
-    metadata.mkdir(parents=True)
-    (metadata / "v1.metadata.json").write_text("{}")
-    assert "is an Iceberg table, which a lake does not read" in evidence(lake_house)[DAY].error
+    (lake_house.root / "nba" / "box" / ".hoodie").mkdir(parents=True)
+    assert "is a Hudi table, which a lake does not read" in evidence(lake_house)[DAY].error
     assert findings(lake_house)[0][0] == "fail"
 
 

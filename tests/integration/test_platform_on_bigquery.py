@@ -2,11 +2,9 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.reports.validation import PhaseReport, Readiness, Validation, validation
@@ -33,7 +31,7 @@ def fill(
     nothing = "STRUCT(DATE '1970-01-01' AS day, 0 AS n)"
     house.client.create_dataset(table.partition(".")[0], exists_ok=True)
     house.run(
-        f"CREATE TABLE {table} PARTITION BY {by} AS SELECT day AS {by}, number {columns} FROM"
+        f"CREATE OR REPLACE TABLE {table} PARTITION BY {by} AS SELECT day AS {by}, number {columns} FROM"
         f" UNNEST([{days or nothing}]), UNNEST(GENERATE_ARRAY(1, n)) AS number, UNNEST({times}) AS time"
     )
 
@@ -71,30 +69,32 @@ GAME_DAYS = {
 """The calendar as it was: the schedule's, and the season opened on 2021-10-19."""
 
 
-def validated(
-    house: BigQueryHouse,
-    calendar: dict[str, Any],
-    there: Mapping[str, Iterable[dt.date]],
-    start: str,
-    end: str,
-) -> Validation:
-    """The report over a platform that holds one row for each of these (source, date), and nothing else."""
+Report = Callable[[dict[str, Any], str, str], Validation]
+"""The report by a calendar, from a date to a date."""
+
+
+def validator(house: BigQueryHouse, there: Mapping[str, Iterable[dt.date]]) -> Report:
+    """Reports over a platform that holds one row for each of these (source, date), and nothing else."""
     source = {"kind": "bigquery", "project": house.project, "endpoint": house.endpoint}
-    ours = platform(calendar, warehouse=source)
     for name in (*SOURCES, *ANALYTICS, *PRECOMPUTE):
         fill(house, f"nba.{name}", "date", dict.fromkeys(there.get(name, ()), 1))
     schedule(house, {**OPENING, **WINDOW})
     history(house)
-    first, last = dt.date.fromisoformat(start), dt.date.fromisoformat(end)
-    return validation(ours, house.opened(ours), first, last, now=NOW)
+
+    def validated(calendar: dict[str, Any], start: str, end: str) -> Validation:
+        ours = platform(calendar, warehouse=source)
+        first, last = dt.date.fromisoformat(start), dt.date.fromisoformat(end)
+        return validation(ours, house.opened(ours), first, last, now=NOW)
+
+    return validated
 
 
-def test_example_1_on_2021_10_15_alone_there_is_1_source_of_5_and_phase_4_is_0_of_0(
+def test_example_1_on_2021_10_15_there_is_1_source_of_5_and_by_the_schedule_nothing_is_missing(
     bigquery_house: BigQueryHouse,
 ) -> None:
     day = dt.date(2021, 10, 15)
-    told = validated(bigquery_house, EVERY_DAY, {GAMEBOOK: [day]}, "2021-10-15", "2021-10-15")
-    phase2, phase3, phase4 = told.phases
+    validated = validator(bigquery_house, {GAMEBOOK: [day]})
+    phase2, phase3, phase4 = validated(EVERY_DAY, "2021-10-15", "2021-10-15").phases
     assert [(p.symbol, p.complete, p.expected, p.status) for p in phase2.processors] == [
         ("✓", 1, 1, "complete"),
         *[("○", 0, 1, "never ran")] * 4,
@@ -104,32 +104,23 @@ def test_example_1_on_2021_10_15_alone_there_is_1_source_of_5_and_phase_4_is_0_o
     assert {(p.complete, p.expected, p.note) for p in phase4.processors} == {
         (0, 0, "1 date in the season's bootstrap")
     }
-
-
-def test_example_1_by_the_schedule_was_a_preseason_date_of_which_nothing_is_missing(
-    bigquery_house: BigQueryHouse,
-) -> None:
-    day = dt.date(2021, 10, 15)
-    told = validated(bigquery_house, GAME_DAYS, {GAMEBOOK: [day]}, "2021-10-15", "2021-10-15")
+    # By the schedule it was a preseason date
+    told = validated(GAME_DAYS, "2021-10-15", "2021-10-15")
     assert told.off_dates == {day: "preseason: 2021-22 opens 2021-10-19"}
     assert (told.expected_dates, told.ready) == (0, True)
     assert {p.status for phase in told.phases for p in phase.processors} == {"nothing expected"}
 
 
-def test_example_2_the_first_two_weeks_show_71_percent_of_phase_2_and_0_of_7_in_phase_4(
+def test_example_2_the_first_two_weeks_show_71_percent_of_phase_2_and_by_the_schedule_all_of_it(
     bigquery_house: BigQueryHouse,
 ) -> None:
-    there = dict.fromkeys(SOURCES, OPENING)
-    told = validated(bigquery_house, EVERY_DAY, there, "2021-10-15", "2021-10-28")
+    validated = validator(bigquery_house, dict.fromkeys(SOURCES, OPENING))
+    told = validated(EVERY_DAY, "2021-10-15", "2021-10-28")
     assert phase_of(told, "phase2").percent == 71.4
     assert {(p.complete, p.expected, p.bootstrap) for p in phase_of(told, "phase4").processors} == {(0, 7, 7)}
-
-
-def test_example_2_by_the_schedule_phase_2_was_there_from_opening_night(
-    bigquery_house: BigQueryHouse,
-) -> None:
-    there = dict.fromkeys(SOURCES, OPENING)
-    told = validated(bigquery_house, GAME_DAYS, there, "2021-10-15", "2021-10-28")
+    # By the schedule, phase 2 was there from opening night
+    bigquery_house.queries.clear()
+    told = validated(GAME_DAYS, "2021-10-15", "2021-10-28")
     assert phase_of(told, "phase2").percent == 100.0
     assert {(p.complete, p.expected, p.off) for p in phase_of(told, "phase2").processors} == {(10, 10, 4)}
     assert {(p.expected, p.bootstrap) for p in phase_of(told, "phase4").processors} == {(3, 7)}
@@ -137,22 +128,23 @@ def test_example_2_by_the_schedule_phase_2_was_there_from_opening_night(
     assert Counter(purpose for purpose, _ in bigquery_house.queries) == {"calendar": 1, "validation": 2}
 
 
-@pytest.mark.parametrize("calendar", [EVERY_DAY, GAME_DAYS], ids=["every day", "by the schedule"])
 def test_example_3_the_test_window_has_phase_2_and_phases_3_and_4_are_to_be_filled(
-    bigquery_house: BigQueryHouse, calendar: dict[str, Any]
+    bigquery_house: BigQueryHouse,
 ) -> None:
-    there = dict.fromkeys(SOURCES, WINDOW)
-    told = validated(bigquery_house, calendar, there, "2024-01-15", "2024-01-28")
-    assert [(p.percent, p.ready, p.expected_dates) for p in told.phases] == [
-        (100.0, True, 14),
-        (0.0, False, 14),
-        (0.0, False, 14),
-    ]
+    validated = validator(bigquery_house, dict.fromkeys(SOURCES, WINDOW))
+    for calendar in (EVERY_DAY, GAME_DAYS):
+        told = validated(calendar, "2024-01-15", "2024-01-28")
+        assert [(p.percent, p.ready, p.expected_dates) for p in told.phases] == [
+            (100.0, True, 14),
+            (0.0, False, 14),
+            (0.0, False, 14),
+        ]
 
 
 # -------------------------------------------------------- November 2021, through the real pipeline's own SQL
 
 QUALITY = ", 100.0 AS completeness_percentage, FALSE AS backfill_bootstrap_mode, FALSE AS early_season_flag"
+TEAMS = [name for name in TABLES if "team_" in name and name.endswith("game_summary")]
 FILLED = ", FALSE AS is_dnp, 30 AS minutes_played, 0.2 AS usage_rate"
 
 
@@ -170,7 +162,7 @@ def identities(games: Rows) -> str:
     )
 
 
-def as_found(house: BigQueryHouse, folder: Path, team_rows_on_the_15th: int = 88) -> Pipeline:
+def as_found(house: BigQueryHouse, folder: Path) -> Pipeline:
     """The platform's own pipeline file, on a warehouse that holds that month as it was found."""
     text = NBA.read_text().replace("nba-props-platform", house.project)
     file = folder / "nba.toml"
@@ -182,26 +174,34 @@ def as_found(house: BigQueryHouse, folder: Path, team_rows_on_the_15th: int = 88
         least = source.expect.rows_per.root["games"][0] if source.expect.rows_per else 1
         rows = {day: least * n for day, n in games.items()}
         fill(house, source.table, source.date_column, rows, columns=identities(games))
-    for column, name in enumerate(TABLES):
-        target = pipeline.processors[name]
-        rows = {november(day): counts[column] for day, (_, counts) in FOUND.items()}
-        if "team_" in name and name.endswith("game_summary"):
-            rows[november(15)] = team_rows_on_the_15th
-        columns = QUALITY + FILLED + identities(games)
-        fill(house, target.table, target.date_column, rows, columns=columns)
+    fill_targets(house, pipeline, TABLES, team_rows_on_the_15th=88)
     schedule(house, games)
     history(house)
     return pipeline
+
+
+def fill_targets(
+    house: BigQueryHouse, pipeline: Pipeline, names: Iterable[str], *, team_rows_on_the_15th: int
+) -> None:
+    """The tables of these processors as that month left them, but for the teams of one date."""
+    columns = QUALITY + FILLED + identities({november(day): count for day, (count, _) in FOUND.items()})
+    for name in names:
+        target, number = pipeline.processors[name], list(TABLES).index(name)
+        rows = {november(day): counts[number] for day, (_, counts) in FOUND.items()}
+        if name in TEAMS:
+            rows[november(15)] = team_rows_on_the_15th
+        fill(house, target.table, target.date_column, rows, columns=columns)
 
 
 def november_report(house: BigQueryHouse, pipeline: Pipeline) -> Validation:
     return validation(pipeline, house.opened(pipeline), november(15), november(30), now=NOW)
 
 
-def test_in_november_2021_phase_4_is_refused_on_every_date(
+def test_in_november_2021_phase_4_is_refused_until_a_date_has_all_five_tables(
     bigquery_house: BigQueryHouse, tmp_path: Path
 ) -> None:
-    told = november_report(bigquery_house, as_found(bigquery_house, tmp_path))
+    pipeline = as_found(bigquery_house, tmp_path)
+    told = november_report(bigquery_house, pipeline)
     phase2, phase3, phase4 = told.phases
 
     # The sources are there; the gate before phase 4 is closed on every date with games
@@ -221,11 +221,8 @@ def test_in_november_2021_phase_4_is_refused_on_every_date(
     # All that took three queries
     assert [purpose for purpose, _ in bigquery_house.queries] == ["calendar", "validation", "validation"]
 
-
-def test_in_november_2021_phase_4_is_open_to_the_one_date_that_has_all_five_tables(
-    bigquery_house: BigQueryHouse, tmp_path: Path
-) -> None:
     # Given the 15th without its duplicates: the one date whose five tables had anything in them
-    told = november_report(bigquery_house, as_found(bigquery_house, tmp_path, team_rows_on_the_15th=22))
+    fill_targets(bigquery_house, pipeline, TEAMS, team_rows_on_the_15th=22)
+    told = november_report(bigquery_house, pipeline)
     assert {date.day for date, how in told.phases[1].dates.items() if how is Readiness.READY} == {15}
     assert told.phases[2].dates[november(15)] is Readiness.READY

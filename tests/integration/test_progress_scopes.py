@@ -1,6 +1,8 @@
 """Progress, watch and lists count each requested date once: of everything, of a backfill, of a season."""
 
 import json
+import re
+from dataclasses import replace
 
 import pytest
 
@@ -73,6 +75,35 @@ def test_progress_of_a_backfill_is_that_of_its_own_dates(api):
         "2021-10-23",
         "2021-10-24",
     }
+
+
+def test_a_pause_of_hours_changes_neither_rate_nor_remaining_time_anywhere(command, api):
+    # Given a backfill with jobs of a minute, of which half has run, in both scopes
+    world = api.world
+    world.script = lambda job: replace(world.well(job), seconds=60.0)
+    api.enqueue("2021-10-19", "2021-11-10")
+    while api.get("/v1/progress")["dates"]["done"] < 12:
+        world.step()
+    before = api.get("/v1/progress?backfill=1")["rate_per_hour"]
+    # When it is paused for nine hours, and goes on for some minutes
+    api.post("/v1/backfills/1/pause")
+    world.run()
+    world.time += 9 * 3600
+    api.post("/v1/backfills/1/resume")
+    while api.get("/v1/progress")["dates"]["done"] < 15:
+        world.step()
+    shown, everything = api.get("/v1/progress?backfill=1"), api.get("/v1/progress")
+    # Then its rate is as before, and its end is not days away
+    assert shown["rate_per_hour"] == pytest.approx(before, rel=0.25)
+    assert "9 hours without jobs not counted" in shown["eta_method"]
+    # And progress of everything, the metric, watch and the page's chart say the same
+    assert everything["eta"] == shown["eta"]
+    remaining = api.scrape()["backfilld_eta_timestamp_seconds"] - world.time
+    assert remaining == pytest.approx(8 / shown["rate_per_hour"] * 3600, abs=1)
+    assert shown["eta_method"] in command("watch", "1", "--once").out.replace("\n", " ")
+    charts = api.client.get("/backfills/1?part=charts").text
+    drawn = [float(text) for text in re.findall(r'class="number">(\d+\.\d)</td>', charts)]
+    assert drawn[-1] == pytest.approx(shown["rate_per_hour"], rel=0.25)
 
 
 def test_watch_shows_the_dates_of_its_backfill_alone(command, api):

@@ -7,6 +7,7 @@ import pytest
 
 from backfilld.daemon.service import LATE_TIMERS_SECONDS, Service
 from backfilld.daemon.settings import Settings
+from backfilld.state.records import Actor
 from backfilld.state.store.leader_election import FILE, AlreadyRunning, FileLock, Holder
 
 PIPELINE = """
@@ -80,6 +81,14 @@ def test_a_worker_whose_thread_has_ended_shows_in_the_health(service):
     assert service._warehouse_worker.join(60)
     assert service.health()["warehouse"] == "its thread has ended: restart the daemon"
     service.stop()
+
+
+def test_a_daemon_whose_workers_stop_for_a_reload_is_ready_and_takes_commands_until_it_closes(service):
+    service.start()
+    assert service.stop_workers()
+    assert not any(service.health().values())
+    service.commands.pause_everything(by=Actor(name="ana"), reason="")
+    service.close()
 
 
 @pytest.mark.parametrize(("suffix", "remedy"), [("-wal", "restart the daemon with SIGTERM"), ("", "restore")])

@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.rules.evidence import HistoryRun
 from tests.factories import phase, pipeline, processor
 from tests.simulation.fakes import Work

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from backfilld.daemon.reports.progress import progress
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.store import backfills, dates
@@ -121,6 +121,7 @@ class QuiescenceInvariants:
             "earlier_date": self._for_earlier,
             "open_run": lambda row: any(self._is_open(c) for c in self._own(row).values()),
             "other_processor": self._for_other,
+            "period": self._invariants.periods.waits,
             "held": self._for_hold,
             "window": self._for_window,
             "unselected": self._invariants.sharing.waits_for_unselected,
@@ -196,7 +197,7 @@ class QuiescenceInvariants:
 
     def _for_slot(self, row: Row) -> bool:
         """Whether nothing that it could start finds room."""
-        runnable = [self._sim.pipeline.processors[n] for n, c in self._own(row).items() if c["runnable"]]
+        runnable = [self._sim.pipeline.processors[n] for n, c in self._own(row).items() if c["runnable"] == 1]
         running = self._invariants.running.values()
         if not runnable:
             return False
@@ -247,6 +248,18 @@ class QuiescenceInvariants:
         opens_later = row["due_at"] is not None and row["due_at"] > self._sim.time
         return opens_later and any(row["waiting_text"].startswith(f"the window {name} ") for name in names)
 
+    def _names_what_lacks(self, date: str, text: str) -> None:
+        """A date that waits for an earlier one names one that is still to be waited for."""
+        earlier = text.removeprefix("blocked by ")[:10]
+        row = self._invariants.dates.get(earlier)
+        if row is None or not text.startswith("blocked by ") or row["state"] != DONE:
+            return
+        lacks = [
+            n for (day, n), c in self._invariants.checks.items() if day == earlier and not c["satisfied"]
+        ]
+        if not lacks:
+            raise Violation("every wait is true", f"{date} is {text}, and that date lacks nothing")
+
     # Counts
 
     def _counts_equal_rows(self) -> None:
@@ -268,6 +281,8 @@ class QuiescenceInvariants:
         vague = [date for date, text in told.items() if not text or text == "the engine's next turn"]
         if vague or {str(date) for date in told} != set(self._invariants.live()):
             raise Violation("every wait has a name", f"of {vague}: {told}")
+        for date, text in told.items():
+            self._names_what_lacks(str(date), text)
         if Counter(row["state"] for row in rows.values()) != Counter(standing.states):
             raise Violation("counts equal rows", f"progress tells {standing.states}")
         for number, status in statuses.items():

@@ -10,7 +10,7 @@ import random
 from collections.abc import Collection, Iterator, Sequence
 from zoneinfo import ZoneInfo
 
-from backfilld.state.rules.late_data import date_end
+from backfilld.state.rules.refresh_schedule import date_end
 from tests.simulation.scenario import AT_REST, ExternalEvent, PipelineFile, Scenario
 
 WITHIN = 3000.0

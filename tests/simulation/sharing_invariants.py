@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from backfilld.daemon.reports import stuck
+from backfilld.daemon.reports import stuck_backfills
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.store import backfills
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
 _INTERESTS = "SELECT * FROM backfill_dates WHERE live = 1"
-_AT_REST = ("finished", "cancelled", "stopped", "paused", stuck.STUCK)
+_AT_REST = ("finished", "cancelled", "stopped", "paused", stuck_backfills.STUCK)
 _REQUESTED = "SELECT * FROM backfill_dates WHERE answer IN ('enqueued', 'joined')"
 
 
@@ -206,8 +206,8 @@ class SharingInvariants:
             return
         with self._sim.db.read() as tx:
             rows = {number: backfills.get(tx, number) for number in self._invariants.requests}
-            told = {n: stuck.status(tx, self._sim.context, row) for n, row in rows.items() if row}
+            told = {n: stuck_backfills.status(tx, self._sim.context, row) for n, row in rows.items() if row}
         active = [number for number, (status, _) in told.items() if status not in _AT_REST]
         if active:
             raise Violation("what cannot go on says so", f"{active} of {told}")
-        self.stuck += sum(status == stuck.STUCK for status, _ in told.values())
+        self.stuck += sum(status == stuck_backfills.STUCK for status, _ in told.values())

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.records import Mark, Sources
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.store import checks

@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from backfilld.state.records import Mark
-from backfilld.state.store import transitions
+from backfilld.state.store import stale_marks, transitions
 from tests.factories import phase, pipeline, processor
 from tests.simulation.external_events import retry_marked
 from tests.simulation.season import fails
@@ -45,6 +45,13 @@ def stale(world: World) -> list[dt.date]:
     return [date for date, row in world.dates().items() if row.stale_at is not None]
 
 
+def causes(world: World, date: dt.date) -> dict[str, list[tuple[dt.date, str]]]:
+    """What made each output of a date stale."""
+    with world.db.read() as tx:
+        outputs = stale_marks.stale_outputs(tx, [date])[date]
+    return {name: [(cause.date, cause.processor) for cause in of_one] for name, of_one in outputs.items()}
+
+
 def launched(world: World) -> list[tuple[str, str]]:
     return [(job.env["BACKFILLD_DATE"], job.env["BACKFILLD_PROCESSOR"]) for job in world.executor.launched]
 
@@ -69,7 +76,8 @@ def test_repairing_a_date_marks_it_and_the_later_ones_that_look_back_at_it(world
     assert launched(world) == [(str(REPAIRED), "team")]
     assert stale(world) == DAYS[2:]
     row = world.dates()[LAST]
-    assert (row.state, row.stale_by) == ("done", REPAIRED)
+    assert row.state == "done"
+    assert causes(world, LAST) == {"zones": [(REPAIRED, "team")], "cache": [(REPAIRED, "team")]}
     assert row.stale_at == pytest.approx(world.time, abs=60)
 
 
@@ -249,7 +257,7 @@ def test_a_second_repair_while_dates_are_computed_again_marks_them_anew(world):
     world.run()
     # Then what began before is stale again
     assert NEXT in stale(world)
-    assert world.dates()[NEXT].stale_by == FIRST
+    assert set(itertools.chain(*causes(world, NEXT).values())) == {(FIRST, "team")}
 
 
 def test_where_one_sequential_phase_follows_another_a_cascade_leaves_no_mark(tmp_path):

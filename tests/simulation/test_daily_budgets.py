@@ -7,13 +7,13 @@ import pytest
 
 from backfilld.api.cli.dashboard import picture
 from backfilld.api.cli.output import console
-from backfilld.api.cli.progress_view import Snapshot
+from backfilld.api.cli.watch_snapshot import Snapshot
 from backfilld.daemon.engine import budgets
 from backfilld.daemon.engine.budgets import BytesLedger
 from backfilld.daemon.engine.commands import Conflict, NotFound
 from backfilld.daemon.events import Incident
 from backfilld.daemon.executors.attempt_files import FileLog
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.daemon.warehouses.billing_budget import DailyBudget
 from backfilld.state.rules.quota_day import next_midnight, quota_day

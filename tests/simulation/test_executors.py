@@ -3,7 +3,7 @@
 import pytest
 
 from backfilld.daemon.executors.adapter import JobResult
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.pipeline.loading import PipelineError
 from tests.factories import phase, pipeline, processor
 from tests.simulation.season import DAY, OPENER, SEASON, shape

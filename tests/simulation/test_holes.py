@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from backfilld.daemon.engine.enqueue_request import EnqueueRequest
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.store import checks
 from tests.factories import phase, pipeline, processor
 from tests.simulation.fakes import Work

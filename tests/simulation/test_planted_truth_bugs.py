@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from backfilld.daemon.engine import calendar_changes, collect_evidence, passed_states, upstream
+from backfilld.daemon.engine import calendar_changes, collect_evidence, passed_state_checks, upstream
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.daemon.engine.launch import Launcher
 from backfilld.daemon.engine.revalidation import Sweeper
 from backfilld.state.records import CheckRow
 from backfilld.state.rules import gates, judge
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import check_resets, checks, clock_skew, date_marks, runnable_checks
+from backfilld.state.store import check_resets, checks, date_marks, future_times, runnable_checks
 from backfilld.state.store.schema import holds
 from tests.simulation import directed, harder
 from tests.simulation.quiescence_invariants import Violation
@@ -97,8 +97,8 @@ def move_midnight(monkeypatch: pytest.MonkeyPatch) -> None:
         original(tx, now, ahead)
         tx.execute(holds.update().where(holds.c.absolute == 1).values(until=holds.c.until - ahead))
 
-    original = clock_skew.shift_back
-    monkeypatch.setattr(clock_skew, "shift_back", shift_back)
+    original = future_times.shift_back
+    monkeypatch.setattr(future_times, "shift_back", shift_back)
 
 
 def count_attempts_of_another_table(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,12 +136,12 @@ def read_the_calendar_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def stay_where_an_edit_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passed_states, "wait", lambda *_: None)
-    monkeypatch.setattr(passed_states, "missing_again", lambda *_: None)
+    monkeypatch.setattr(passed_state_checks, "wait", lambda *_: None)
+    monkeypatch.setattr(passed_state_checks, "missing_again", lambda *_: None)
 
 
 def keep_failed_dates_to_their_calendar(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collect_evidence.failed_dates, "due", lambda *_: [])
+    monkeypatch.setattr(collect_evidence.failed_date_rechecks, "due", lambda *_: [])
 
 
 FOUND = [

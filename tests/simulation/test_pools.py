@@ -3,7 +3,7 @@
 import re
 
 from backfilld.daemon.engine.free_slots import in_pool
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.store import attempts
 from tests.factories import phase, pipeline, processor
 from tests.simulation.season import DAY, OPENER, SEASON

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.records import Mark
 from backfilld.state.rules.calendar import days_key

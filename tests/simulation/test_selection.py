@@ -4,10 +4,10 @@ import datetime as dt
 
 import pytest
 
-from backfilld.daemon.reports import stuck
+from backfilld.daemon.reports import stuck_backfills
 from backfilld.state.records import Mark
 from backfilld.state.rules.processor_selection import resolve
-from backfilld.state.store import backfills, checks
+from backfilld.state.store import backfills, checks, stale_marks
 from tests.factories import phase, pipeline, processor
 from tests.simulation.external_events import retry_marked
 from tests.simulation.season import OPENER, SEASON
@@ -68,9 +68,26 @@ def test_a_missing_upstream_that_is_not_selected_is_waited_for_by_name_and_is_st
     (row,) = world.live()
     assert (row.waiting, launched(world)) == ("unselected", [])
     assert row.waiting_text.startswith("lines: never_ran")
-    assert row.waiting_text.endswith(f"backfilld enqueue {OPENER} --select lines")
+    remedy = f"backfilld enqueue {OPENER} --select player --with-upstream"
+    assert row.waiting_text.endswith(f"not selected; {remedy}")
     with world.db.read() as tx:
-        assert stuck.status(tx, world.context, backfills.get(tx, receipt.id))[0] == "stuck"
+        assert stuck_backfills.status(tx, world.context, backfills.get(tx, receipt.id))[0] == "stuck"
+
+
+@pytest.mark.parametrize("terms", [("cache",), ("zones", "team"), ("phase:features", "player")])
+def test_the_one_command_of_the_wait_fills_all_that_is_missing_upstream_in_every_state(world, terms):
+    # Given a date without any output, of which only late processors are selected
+    select(world, *terms)
+    world.run()
+    command = world.dates()[OPENER].waiting_text.split("; ")[-1]
+    words = command.removesuffix(" --with-upstream").split(" ")
+    assert words[:4] == ["backfilld", "enqueue", str(OPENER), "--select"]
+    # When what the wait says is done
+    select(world, *words[4].split(","), with_upstream=True)
+    world.run()
+    # Then nothing waits any more, whichever states the missing outputs belong to
+    assert world.dates()[OPENER].outcome in ("complete", "selected")
+    assert set(launched(world)) >= set(resolve(world.pipeline, terms))
 
 
 @pytest.mark.parametrize("limit", [{"since": OPENER + DAY}, {"until": OPENER - DAY}])
@@ -135,7 +152,12 @@ def test_unselected_downstream_of_what_was_rewritten_is_stale_by_name_and_retry_
     assert world.dates()[OPENER].outcome == "complete"
     # Then what was computed from it is stale
     assert stale(world) == {"zones", "cache"}
-    assert world.dates()[OPENER].stale_upstream == "player"
+    with world.db.read() as tx:
+        causes = stale_marks.stale_outputs(tx, [OPENER])[OPENER]
+    assert {name: [cause.processor for cause in of_one] for name, of_one in causes.items()} == {
+        "zones": ["player"],
+        "cache": ["player"],
+    }
     # When an operator pays the debt
     retry_marked(world.commands, Mark.STALE, OPENER, OPENER)
     world.run()

@@ -5,8 +5,8 @@ import datetime as dt
 import pytest
 
 from backfilld.api.notifications import digests
-from backfilld.daemon.engine.date_query import DateQuery
-from backfilld.daemon.engine.retries import Retry
+from backfilld.daemon.engine.bulk_request import DateQuery
+from backfilld.daemon.engine.retry_dates import Retry
 from backfilld.state.records import Mark
 from backfilld.state.store import sent_notifications
 from tests.factories import phase, pipeline, processor

@@ -5,7 +5,7 @@ import errno
 
 from backfilld.daemon.engine import launch
 from backfilld.daemon.executors.attempt_files import private_opener
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports.waiting_on import waiting_on
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import World
 

@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from backfilld.daemon.engine.commands import Conflict
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.store import dates
 from tests.factories import phase, pipeline, processor
 from tests.simulation.season import DAY, OPENER, SEASON, fails, shape

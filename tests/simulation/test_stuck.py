@@ -5,8 +5,8 @@ import datetime as dt
 import pytest
 
 from backfilld.api.notifications import digests
-from backfilld.daemon.reports import stuck
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports import stuck_backfills
+from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.store import backfills, sent_notifications
 from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
 from tests.simulation.world import ME, Work, World
@@ -23,7 +23,7 @@ def world(tmp_path):
 
 def status(world, receipt):
     with world.db.read() as tx:
-        return stuck.status(tx, world.context, backfills.get(tx, receipt.id))
+        return stuck_backfills.status(tx, world.context, backfills.get(tx, receipt.id))
 
 
 def blocked(world):

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.rules.processor_selection import resolve
 from tests.factories import phase, pipeline, pipeline_data, processor
 from tests.simulation.world import World
@@ -115,5 +115,5 @@ def test_a_done_date_for_which_less_was_selected_is_filled_by_its_processor(tmp_
     world.enqueue(LAST, LAST)
     world.run(limit=300)
     assert sentence(world).startswith(f"blocked by {MAY[-2]}, which is done, but weekly is never_ran")
-    assert run_command(world) == "2024-05-19 --select weekly"
+    assert run_command(world) == "2024-05-19 --select weekly --with-upstream"
     assert world.dates()[LAST].outcome == "complete"

@@ -7,7 +7,7 @@ import pytest
 
 from backfilld.daemon.engine.collect_evidence import FIRST_PAUSE
 from backfilld.daemon.executors.adapter import Job
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.daemon.warehouses.adapter import Answers, Wanted, WarehouseError
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.evidence import HistoryRun

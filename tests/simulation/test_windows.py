@@ -4,9 +4,9 @@ import datetime as dt
 
 import pytest
 
-from backfilld.daemon.reports import stuck
+from backfilld.daemon.reports import stuck_backfills
 from backfilld.daemon.reports.progress import progress
-from backfilld.daemon.reports.waiting import waiting_on
+from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.store import attempts, backfills
 from tests.factories import phase, pipeline, processor
 from tests.simulation.fakes import Work
@@ -129,7 +129,7 @@ def test_a_backfill_that_fits_no_opening_is_stuck_and_says_why(world_of):
     world.run(limit=100)
     # Then its first date is done, and the rest is stuck
     with world.db.read() as tx:
-        status, why = stuck.status(tx, world.context, backfills.get(tx, 1))
+        status, why = stuck_backfills.status(tx, world.context, backfills.get(tx, 1))
     assert status == "stuck"
     assert "box usually takes 17 h 0 min; it is never open for that long" in why
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backfilld.demo.command_line import BadDates, CommandLine
+from backfilld.demo.job_options import BadDates, CommandLine
 
 SEASON = [date(2021, 10, 19), date(2021, 10, 20), date(2021, 10, 22)]
 

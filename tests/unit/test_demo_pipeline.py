@@ -12,7 +12,7 @@ import pytest
 import backfilld.demo
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.demo import environment
-from backfilld.demo.command_line import CommandLine
+from backfilld.demo.job_options import CommandLine
 from backfilld.demo.processors import PROCESSORS
 
 PIPELINE = load_pipeline(Path(backfilld.demo.__file__).parent / "pipeline.toml")

@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from backfilld.api.page.date_chart import HEIGHT, WIDTH, draw
+from backfilld.api.page.per_date_chart import HEIGHT, WIDTH, draw
 
 START, END = dt.date(2021, 10, 1), dt.date(2021, 10, 10)
 

@@ -24,7 +24,7 @@ def test_a_steady_backfill_has_one_chart_whose_time_left_falls_to_nothing():
 
 def test_a_slow_down_shows_in_the_estimate():
     fast, slow = [60.0 * n for n in range(60)], [HOUR + 600.0 * n for n in range(12)]
-    (chart,) = pace_chart.draw([*fast, *slow], left=60)
+    (chart,) = pace_chart.draw([*fast, *slow], left=60, jobs=[(0.0, slow[-1])])
     estimates = [bucket.eta for bucket in chart.buckets if bucket.eta is not None]
     assert estimates[-1] > estimates[0] + 4 * HOUR
 
@@ -42,6 +42,14 @@ def test_dates_that_end_hours_apart_stay_in_one_chart():
     assert (chart.unit, chart.most, len(chart.buckets)) == ("3 h", 1, 10)
     # Then nothing is estimated: fewer than two dates ended within an hour
     assert (chart.longest, chart.line) == (None, "")
+
+
+def test_hours_without_jobs_change_no_estimate():
+    # Given a date every minute, and five idle hours in the middle
+    ends = [60.0 * n for n in range(60)] + [5 * HOUR + 60.0 * n for n in range(60)]
+    buckets = [bucket for chart in pace_chart.draw(ends, left=60) for bucket in chart.buckets]
+    rates = [bucket.rate_per_hour for bucket in buckets if bucket.rate_per_hour is not None]
+    assert rates == pytest.approx([60.0] * len(rates), rel=0.1)
 
 
 def test_a_bar_is_as_high_as_its_share_of_the_highest_one():

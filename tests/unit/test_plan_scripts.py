@@ -110,7 +110,7 @@ def test_a_module_that_is_installed_beside_us_is_found_for_our_own_interpreter(f
     assert told.script is not None
     assert told.script.name == "player_game_summary.py"
     # And its neighbours are found too
-    assert any((place / "demo" / "command_line.py").exists() for place in told.places)
+    assert any((place / "demo" / "job_options.py").exists() for place in told.places)
 
 
 def test_a_script_that_refuses_an_option_of_its_command_is_not_planned(folder: Path) -> None:

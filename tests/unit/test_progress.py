@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from backfilld.daemon.reports.pace import IDLE_SECONDS, OLDEST_SECONDS, Pace, Work
 from backfilld.daemon.reports.progress import SAMPLE, Eta, estimate
 from backfilld.state.records import HoldRow
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.store.reporting import Pace
+from backfilld.state.rules.intervals import Interval
 
 NOW = 1_760_000_000.0
 HOUR = 3600.0
 
 
-def pace(ended: int, *, minutes: float, more: bool = False) -> Pace:
-    """Ends of which the first was so long ago."""
-    return Pace(ended=ended, first_at=NOW - minutes * 60 if ended else None, more=more)
+def pace(ended: int, *, minutes: float, idle: float = 0.0, more: bool = False) -> Pace:
+    """Ends since so many minutes of work, and the minutes without work."""
+    return Pace(ended=ended, seconds=minutes * 60, idle_seconds=idle * 60, more=more)
 
 
 def hold(kind: str, reason: str = "") -> HoldRow:
@@ -50,14 +51,65 @@ def test_a_fast_hour_is_judged_by_its_latest_ends() -> None:
 @pytest.mark.parametrize(
     ("seen", "why"),
     [
-        (pace(0, minutes=0), "unknown: fewer than two dates have ended within the last hour"),
-        (pace(1, minutes=50), "unknown: fewer than two dates have ended within the last hour"),
-        (pace(50, minutes=0.5), "unknown: the first date ended less than a minute ago"),
-        (pace(2, minutes=-5), "unknown: the first date ended less than a minute ago"),
+        (pace(0, minutes=0), "unknown: fewer than two dates have ended within the last hour of work"),
+        (pace(1, minutes=50), "unknown: fewer than two dates have ended within the last hour of work"),
+        (pace(50, minutes=0.5), "unknown: jobs have run for less than a minute since the first date ended"),
+        (pace(2, minutes=-5), "unknown: jobs have run for less than a minute since the first date ended"),
     ],
 )
 def test_too_little_is_no_rate(seen: Pace, why: str) -> None:
     assert eta(seen) == Eta(rate_per_hour=None, at=None, method=why)
+
+
+def test_hours_without_jobs_are_not_counted_and_that_is_said() -> None:
+    found = eta(pace(31, minutes=30, idle=600), live=15)
+    assert (found.rate_per_hour, found.at) == (60.0, NOW + HOUR / 4)
+    assert found.method.endswith(
+        "30 dates ended within 30 minutes of work; 10 hours without jobs not counted"
+    )
+
+
+def work(minutes: float, until: float) -> tuple[list[float], list[Interval]]:
+    """A job of a minute after the other for so long, each of which ends a date."""
+    starts = [until - 60 * n for n in range(round(minutes), 0, -1)]
+    return [at + 60 for at in starts], [(at, at + 60) for at in starts]
+
+
+@pytest.mark.parametrize("hours", [0.5, 3, 20], ids=["paused", "behind a window", "waited for an operator"])
+@pytest.mark.parametrize("after", [0, 5], ids=["still idle", "goes on"])
+def test_the_pace_is_the_same_before_and_after_hours_without_work(hours: float, after: float) -> None:
+    earlier, later = work(30, NOW - hours * HOUR - after * 60), work(after, NOW)
+    found = Work(earlier[0] + later[0], earlier[1] + later[1], NOW).pace(NOW)
+    assert found.per_hour == pytest.approx(60, rel=0.06)
+    assert found.ended == 30 + after
+    assert found.idle_seconds == pytest.approx(hours * HOUR, abs=60)
+
+
+def test_jobs_side_by_side_count_once_and_a_running_one_until_now() -> None:
+    ends, jobs = work(30, NOW - 600)
+    side_by_side = Work(ends, [*jobs, *jobs, (ends[0], NOW)], NOW).pace(NOW)
+    assert side_by_side.seconds == pytest.approx(39 * 60)
+    assert side_by_side.idle_seconds == 0
+
+
+def test_short_times_between_jobs_belong_to_the_work() -> None:
+    jobs = [(NOW - n * (1 + IDLE_SECONDS), NOW - n * (1 + IDLE_SECONDS) + 1) for n in range(9, 0, -1)]
+    found = Work([end for _, end in jobs], jobs, NOW).pace(NOW)
+    assert found.idle_seconds == 0
+    assert found.seconds == pytest.approx(8 * (1 + IDLE_SECONDS) + IDLE_SECONDS)
+
+
+def test_dates_that_are_complete_without_a_job_have_a_pace() -> None:
+    ends, _ = work(30, NOW)
+    assert Work(ends, [], NOW).pace(NOW).per_hour == pytest.approx(60)
+
+
+@pytest.mark.parametrize("ago", [OLDEST_SECONDS + 60, 7 * OLDEST_SECONDS])
+def test_dates_of_another_day_and_too_little_work_since_are_no_pace(ago: float) -> None:
+    (earlier, jobs), later = work(60, NOW - ago), [NOW - 50, NOW - 20]
+    found = Work([*earlier, *later], [*jobs, (NOW - 90, NOW)], NOW).pace(NOW)
+    assert (found.ended, found.per_hour) == (2, None)
+    assert found.basis == "jobs have run for less than a minute since the first date ended"
 
 
 def test_dates_behind_closed_windows_have_no_estimate() -> None:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from backfilld.daemon.warehouses.sql import queries, run_history
 from backfilld.daemon.warehouses.sql.date_ranges import DateColumn, DateFilter
 from backfilld.daemon.warehouses.sql.queries import Query
+from backfilld.state.pipeline.history_settings import HistorySettings
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.pipeline.sections import HistorySettings
 from tests.factories import phase, pipeline, processor
 
 DAY = dt.date(2021, 10, 26)
@@ -48,8 +48,8 @@ def test_every_name_is_quoted() -> None:
 
 
 def test_a_predicate_stands_on_lines_of_its_own() -> None:
-    assert "COUNT(CASE WHEN (\npct >= 95 -- enough\n) THEN 1 END)" in ask(
-        {"box": [DAY]}, quality={"where": "pct >= 95 -- enough"}
+    assert "COUNT(CASE WHEN (\npct >= 95\n) THEN 1 END)" in ask(
+        {"box": [DAY]}, quality={"where": "pct >= 95"}
     ).sql("bigquery")
 
 

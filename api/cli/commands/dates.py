@@ -25,7 +25,7 @@ from backfilld.api.cli.output import (
     url_option,
 )
 from backfilld.state.formatting import format_date_ranges, pluralize
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -150,8 +150,10 @@ def _query(start: str | int | None, end: str | None, filters: Mapping[str, Any])
 
 def _retried_date(date: Json, processor: list[str]) -> str:
     """What the retry of one date did."""
+    retries = [move["reason"] for move in date["transitions"] if move["trigger"] == "retry"]
+    withdrawal = sanitize_line("".join(retries[-1:]).partition("; ")[2])
     if not processor:
-        return f"{date['date']} put back to pending"
+        return "; ".join(filter(None, (f"{date['date']} put back to pending", withdrawal)))
     stale = "what is computed from it becomes stale: backfilld retry --stale"
     return f"{date['date']}: {processor[0]} runs again as backfill {date['backfill_id']}; {stale}"
 

@@ -14,7 +14,7 @@ import click
 from backfilld.api.cli.client import ApiError, Client
 from backfilld.api.cli.demo_walkthrough import summarize, walk_through
 from backfilld.api.cli.output import coloured, counts, example, table
-from backfilld.api.cli.progress_view import FailureTracker, WatchScope
+from backfilld.api.cli.watch_snapshot import FailureTracker, WatchScope
 from backfilld.api.cli.watch_view import display, follow
 from backfilld.demo import environment, faults
 from backfilld.state.formatting import pluralize

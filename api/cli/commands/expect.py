@@ -11,7 +11,7 @@ from backfilld.api.cli.commands.report import ReportRange, opened_warehouse, ran
 from backfilld.api.cli.output import example, json_option, print_json, print_lines, spinner
 from backfilld.api.schemas import reports
 from backfilld.daemon.adapters import load_pipeline
-from backfilld.daemon.reports import blindness, suggestions
+from backfilld.daemon.reports import expectation_blindness, suggestions
 
 
 @click.group()
@@ -34,12 +34,12 @@ def blind(scope: ReportRange, fail_above: float | None, as_json: bool) -> None:
     """
     pipeline = load_pipeline(scope.path)
     with opened_warehouse(pipeline) as warehouse, spinner("counting rows"):
-        result = blindness.blindness(pipeline, warehouse, scope.start, scope.end, now=time.time())
+        result = expectation_blindness.blindness(pipeline, warehouse, scope.start, scope.end, now=time.time())
     if as_json:
         print_json(reports.Blindness.plain(result))
     else:
         print_lines(show_expect_reports.blindness(result))
-    worst = max(blindness.blind_ratios(result).values(), default=0.0)
+    worst = max(expectation_blindness.blind_ratios(result).values(), default=0.0)
     raise click.exceptions.Exit(1 if fail_above is not None and worst > fail_above else 0)
 
 

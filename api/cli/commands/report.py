@@ -16,20 +16,20 @@ import click
 
 from backfilld.api.cli import show_plan, show_preflight, show_quality, show_validation
 from backfilld.api.cli.arguments import DATE
+from backfilld.api.cli.backfill_options import RequestedRun, request_options
 from backfilld.api.cli.commands.pipeline import chosen_pipeline, pipeline_option
 from backfilld.api.cli.output import example, json_option, print_json, print_lines, spinner
-from backfilld.api.cli.request_options import RequestedRun, request_options
 from backfilld.api.schemas import plans, reports
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.preflight.checklist import preflight as run_preflight
 from backfilld.daemon.preflight.checklist import with_sandbox
 from backfilld.daemon.preflight.scripts import refused_options
 from backfilld.daemon.preflight.subprocesses import run_attached
+from backfilld.daemon.read_service_unit import ServiceUnit
 from backfilld.daemon.reports import quality as quality_reports
 from backfilld.daemon.reports import state_lookup
 from backfilld.daemon.reports.plan.plan import Comparison, Plan, compare, plan, unknown_durations
 from backfilld.daemon.reports.validation import Validation, validation
-from backfilld.daemon.service_unit import ServiceUnit
 from backfilld.daemon.settings import state_database
 from backfilld.daemon.warehouses.adapter import DescribedWarehouse
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse

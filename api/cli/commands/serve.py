@@ -6,6 +6,7 @@ import contextlib
 import faulthandler
 import logging
 import os
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,10 +19,11 @@ from backfilld.api.auth.request_guard import guard_of
 from backfilld.api.auth.tokens import Tokens
 from backfilld.api.cli import logging_config
 from backfilld.api.cli.output import example
+from backfilld.api.http import listening_socket
 from backfilld.api.http.server import Server
 from backfilld.api.metrics import Metrics
 from backfilld.api.notifications.webhook import Notifier
-from backfilld.daemon.container_environment import jobs_end_with_daemon
+from backfilld.daemon.container_init import jobs_end_with_daemon
 from backfilld.daemon.events import AttemptEnded, AttemptStarted, DateMoved, Event, ForeignWrites, Incident
 from backfilld.daemon.host_limits import raise_open_files
 from backfilld.daemon.pipeline_reload import PipelineReload
@@ -78,6 +80,7 @@ def serve(
     adopts them; in a container they end with the daemon.
     """
     logging.basicConfig(level=logging.INFO, handlers=[logging_config.handler()])
+    inherited = listening_socket.inherited()
     for noisy in ("apscheduler", "alembic", "waitress"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     run(
@@ -90,15 +93,17 @@ def serve(
             backup_every=backup_every,
             backup_keep=backup_keep,
             environment={**os.environ, "BACKFILLD_WEBHOOK": webhook} if webhook else os.environ,
-        )
+        ),
+        inherited,
     )
 
 
-def run(chosen: Settings) -> None:
-    """Start in order (state, recovery, API), wait for a signal, stop in the opposite order.
+def run(chosen: Settings, inherited: socket.socket | None = None) -> None:
+    """Start in order (state, recovery, API), wait for a signal, stop.
 
     A changed pipeline file then starts the daemon anew in the same process: one code path applies it, and no
-    thread, connection or cache of the old file can survive.
+    thread, connection or cache of the old file can survive. Only the listening socket does: a request that
+    arrives meanwhile waits for the new program, which finds the socket as `inherited`.
     """
     raise_open_files()
     faulthandler.enable()  # prints the stacks of all threads if a watchdog aborts the process
@@ -115,7 +120,7 @@ def run(chosen: Settings) -> None:
     notes = notifier.health_notes if notifier else dict
     app = create_app(service, metrics, health_notes=lambda: {**reload.health_notes(), **notes()})
     with _threads_and_memory():
-        server = Server(app, chosen.host, chosen.port, guard_of(app).identify)
+        server = Server(app, chosen.host, chosen.port, guard_of(app).identify, inherited=inherited)
     manager.status("adopting running jobs")
     with _threads_and_memory():
         service.start()
@@ -128,13 +133,15 @@ def run(chosen: Settings) -> None:
     start_anew = _wait(signals, server, reload, manager, address)
     if not start_anew:
         manager.stopping(f"stopping; {outlook}")
-    server.close()
+        service.ready = False
+    service.stop_workers()  # the API answers until they have ended
+    server.close(keep_listening=start_anew)
     if notifier:
         notifier.stop()
-    service.stop()
+    service.close()
     if start_anew and not signals.stopping:
         log.info("starting anew with the changed pipeline file; running jobs continue")
-        signals.start_anew(manager.variables)
+        signals.start_anew({**manager.variables, **listening_socket.hand_over(server.socket)})
     log.info("stopped")
     if not signals.stopping:
         raise DaemonFailed(

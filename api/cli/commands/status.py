@@ -23,10 +23,10 @@ from backfilld.api.cli.output import (
     table,
     url_option,
 )
-from backfilld.api.cli.progress_view import FailureTracker, Snapshot, WatchScope, date_failure, take_snapshot
+from backfilld.api.cli.watch_snapshot import FailureTracker, Snapshot, WatchScope, date_failure, take_snapshot
 from backfilld.api.cli.watch_view import display, follow, on_interrupt
 from backfilld.state.records import Mark
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcome import Outcome
 
 MAX_FAILURES = 5
 """The most failed dates that `status` shows one by one."""

@@ -9,7 +9,7 @@ from backfilld.api.cli.commands.report import ReportRange, range_arguments
 from backfilld.api.cli.output import example, json_option, print_json, print_lines, spinner
 from backfilld.api.schemas import reports
 from backfilld.daemon.adapters import load_pipeline
-from backfilld.daemon.reports.warehouse_check import warehouse_check
+from backfilld.daemon.reports.warehouse_conformance import warehouse_check
 
 
 @click.group()

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from backfilld.state.pipeline.sections import Duration, ExecutorSettings
+from backfilld.state.pipeline.executor_settings import ExecutorSettings
+from backfilld.state.pipeline.fields import Duration
 
 
 class CloudRunSettings(ExecutorSettings):

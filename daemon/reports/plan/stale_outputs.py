@@ -1,39 +1,56 @@
-"""What a plan leaves behind: outputs that are computed from what it rewrites, and not selected."""
+"""What a plan leaves behind: unselected outputs from before its jobs, and what it computes from them."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from backfilld.daemon.reports.plan.simulate_gates import Task
 from backfilld.daemon.reports.warehouse_snapshot import Snapshot
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.needs import Span
+from backfilld.state.rules.needs_graph import Span
 from backfilld.state.rules.processor_selection import downstream
+from backfilld.state.rules.stale_inputs import Pair, StaleInputs
 
 
 def becomes_stale(
     pipeline: Pipeline, snapshot: Snapshot, tasks: Iterable[Task], selected: frozenset[str] | None
 ) -> tuple[Mapping[str, int], dt.date | None]:
-    """By processor that is not selected: on how many dates of the range it has rows that become stale.
+    """By processor: on how many dates of the range its output becomes stale.
 
-    And the last date after the range that is computed from what runs; None where no later date is.
+    It is not selected, and computed from what runs; or it runs, and is computed from such an output. And the
+    last date after the range that is computed from what runs; None where no later date is.
     """
     if selected is None:
         return {}, None
+    tasks = list(tasks)
     spans: dict[str, list[Span]] = defaultdict(list)
     last = snapshot.end
     for name, span in _spans(pipeline, snapshot.start, tasks):
         last = max(last, span.last)
         if name not in selected:
             spans[name].append(span)
-    counts = {
-        name: sum(_has_rows(snapshot, date, name) for date in _dates(spans[name], snapshot.end))
-        for name in pipeline.processors
-        if name in spans
+    stale = {
+        (date, name)
+        for name, of_name in spans.items()
+        for date in _dates(of_name, snapshot.end)
+        if _has_rows(snapshot, date, name)
     }
-    return {name: n for name, n in counts.items() if n}, last if last > snapshot.end else None
+    stale |= _computed_from(pipeline, snapshot, tasks, stale)
+    counts = Counter(name for _, name in stale)
+    return {name: counts[name] for name in pipeline.processors if name in counts}, (
+        last if last > snapshot.end else None
+    )
+
+
+def _computed_from(
+    pipeline: Pipeline, snapshot: Snapshot, tasks: Sequence[Task], stale: set[Pair]
+) -> set[Pair]:
+    """What runs and is computed from outputs that become stale, directly or through others."""
+    runs = {(task.date, task.processor) for task in tasks}
+    inputs = StaleInputs(pipeline.needs.starting(snapshot.start), stale, runs)
+    return {(date, name) for date, name in runs if inputs.of(name, date)}
 
 
 def _spans(pipeline: Pipeline, start: dt.date, tasks: Iterable[Task]) -> Iterator[tuple[str, Span]]:

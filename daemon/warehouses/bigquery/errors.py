@@ -7,7 +7,7 @@ from google.api_core import exceptions
 from backfilld.daemon.google_errors import root_cause
 from backfilld.daemon.warehouses.adapter import QueryError, WarehouseError
 from backfilld.state.formatting import first_line
-from backfilld.state.pipeline.sections import DEFAULT_QUOTA_TIMEZONE
+from backfilld.state.pipeline.warehouse_settings import DEFAULT_QUOTA_TIMEZONE
 from backfilld.state.rules.quota_day import next_midnight
 
 QUOTA_SECONDS = 3600.0

@@ -6,16 +6,17 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from backfilld.state.pipeline.sections import WarehouseSettings
+from backfilld.daemon.warehouses.sql.settings import SqlWarehouseSettings
 
 SUFFIX = "_TABLE_SUFFIX"
 """The column by which BigQuery distinguishes the tables of `events_*`."""
 
 
-class BigQuerySettings(WarehouseSettings):
+class BigQuerySettings(SqlWarehouseSettings):
     """A project of BigQuery."""
 
     has_partitions: ClassVar[bool] = True
+    sql_dialect: ClassVar[str] = "bigquery"
 
     project: str = Field(min_length=1)
     """The BigQuery project."""

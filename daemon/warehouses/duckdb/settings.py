@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
-from backfilld.state.pipeline.sections import WarehouseSettings
+from backfilld.daemon.warehouses.sql.settings import SqlWarehouseSettings
 
 
-class DuckDBSettings(WarehouseSettings):
+class DuckDBSettings(SqlWarehouseSettings):
     """A DuckDB file, whose schemas are the datasets."""
+
+    sql_dialect: ClassVar[str] = "duckdb"
 
     file: str = Field(min_length=1)
     """The file, relative to the pipeline file."""

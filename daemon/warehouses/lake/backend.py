@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +19,11 @@ import duckdb
 from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
 from backfilld.daemon.warehouses.lake.dialect import render
 from backfilld.daemon.warehouses.lake.from_bigquery.exactness import quoted
-from backfilld.daemon.warehouses.lake.layout import TableFiles, locate, read_layout
+from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
+from backfilld.daemon.warehouses.lake.layout import locate, read_layout
 from backfilld.daemon.warehouses.lake.settings import Dialect
-from backfilld.daemon.warehouses.lake.sources import all_files, drifted_file, source_of
+from backfilld.daemon.warehouses.lake.sources import drifted_file, source_of, whole_table
+from backfilld.daemon.warehouses.lake.table_files import TableFiles
 from backfilld.daemon.warehouses.sql.backend import Row
 from backfilld.daemon.warehouses.sql.date_ranges import as_list
 from backfilld.daemon.warehouses.sql.duckdb_session import SETTINGS, fetch, restrict
@@ -58,11 +60,14 @@ class _Plan:
     def source(self, located: TableFiles, column: str) -> str:
         """The rows of a table's files, with the date column; their paths become a parameter."""
         number = sum(name.startswith("files") for name in self.params)
-        self.params[f"files{number}"] = list(located.files)
-        self.files.append(located.files)
-        if located.kind == "mapped":
-            self.params[f"dates_of{number}"] = list(located.dates)
-        return source_of(located.kind, f"$files{number}", column, f"$dates_of{number}")
+        if not located.schema:  # whose files may have other columns than each other
+            self.files.append(located.files)
+
+        def bind(name: str, values: Sequence[Any]) -> str:
+            self.params[f"{name}{number}"] = list(values)
+            return f"${name}{number}"
+
+        return source_of(located, bind, column)
 
     @property
     def sql(self) -> str:
@@ -186,12 +191,12 @@ class Lake:
         """
         with _connected(self.root) as connection:
             for schema, table in tables:
-                files = all_files(self.root / schema / table)
-                if not files:
+                located = whole_table(self.root / schema / table)
+                if not located.files:
                     raise QueryError(f"{schema}.{table} has no files in the lake", inaccessible=True)
                 connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
                 name = f"{quoted(schema)}.{quoted(table)}"
-                view = f"CREATE VIEW {name} AS SELECT * FROM {source_of('column', _listed(files))}"  # noqa: S608  quoted
+                view = f"CREATE VIEW {name} AS SELECT * FROM {source_of(located, _literal)}"  # noqa: S608  quoted
                 connection.execute(view)
             yield connection
 
@@ -201,7 +206,7 @@ class Lake:
         if part is None:
             return TableFiles(kind="column", files=())
         if part.column is None:
-            return TableFiles(kind="column", files=all_files(directory))
+            return whole_table(directory)
         return locate(directory, part.column, part.dates)
 
     def _some_files(self, table: str, select: Select) -> TableFiles:
@@ -210,6 +215,8 @@ class Lake:
         located = self._files(table, select)
         if located.files or part is None or part.column is None:
             return located
+        if is_iceberg(directory):
+            return whole_table(directory)
         dates = read_layout(directory, part.column).dates
         return locate(directory, part.column, [max(dates)]) if dates else located
 
@@ -277,5 +284,7 @@ def _connected(root: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _listed(paths: Collection[str]) -> str:
-    return "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in paths) + "]"
+def _literal(name: str, values: Sequence[str]) -> str:
+    """A list of paths in SQL, for a view, which takes no parameters."""
+    del name
+    return "[" + ", ".join("'" + value.replace("'", "''") + "'" for value in values) + "]"

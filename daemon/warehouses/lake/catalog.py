@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -21,8 +22,14 @@ from backfilld.daemon.warehouses.adapter import (
 )
 from backfilld.daemon.warehouses.lake.backend import missing_lake
 from backfilld.daemon.warehouses.lake.delta import is_delta
+from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
+from backfilld.daemon.warehouses.lake.iceberg.reader import read as read_iceberg
 from backfilld.daemon.warehouses.lake.layout import foreign_format, is_doubled, read_layout
 from backfilld.daemon.warehouses.lake.sources import all_files
+from backfilld.state.pipeline.processor import Processor
+
+if TYPE_CHECKING:
+    from backfilld.daemon.warehouses.lake.iceberg.table import IcebergTable
 
 
 class LakeCatalog:
@@ -47,10 +54,12 @@ class LakeCatalog:
         """The columns of the table's newest file and of its directories' names; None without a file.
 
         Raises:
-            QueryError: the newest file cannot be read.
+            QueryError: the newest file, or the metadata of an Iceberg table, cannot be read.
         """
         directory = self._root.joinpath(*table.split("."))
         try:
+            if is_iceberg(directory):
+                return _describe_iceberg(read_iceberg(directory))
             newest = max(_files(directory), default=None)
         except OSError as error:
             raise QueryError(str(error), inaccessible=True) from error
@@ -80,6 +89,16 @@ class LakeCatalog:
         )
 
 
+def _describe_iceberg(table: IcebergTable) -> TableInfo:
+    times = {name: kind for name, column in table.columns.items() if (kind := column.time_type)}
+    return TableInfo(
+        columns=frozenset(table.columns),
+        time_columns=times,
+        partition_column=table.partition_column,
+        modified_at=table.changed_at,
+    )
+
+
 def _time_columns(types: Mapping[str, str], keys: Sequence[str]) -> Mapping[str, TimeType]:
     """The columns of times by DuckDB's types. What directories name are dates, whatever the files have."""
     if {"year", "month", "day"} <= {key.lower() for key in keys}:
@@ -98,15 +117,34 @@ def _unread_files(scope: PreflightScope, *, root: Path) -> Iterator[Finding]:
         directory = root.joinpath(*processor.table.split("."))
         if is_delta(directory):
             continue
+        if is_iceberg(directory):
+            findings += _iceberg_findings(processor, directory)
+            continue
         findings += _layout_findings(processor.table, processor.date_column, directory)
     yield from findings
     if not findings:
         yield passed("every file belongs to a date")
 
 
+def _iceberg_findings(processor: Processor, directory: Path) -> Iterator[Finding]:
+    table, column = processor.table, processor.date_column
+    try:
+        partition_column = read_iceberg(directory).partition_column
+    except QueryError as error:
+        yield failed(f"{table}: {error}", "repair the table, or write its output in another format")
+        return
+    if partition_column != column.lower():
+        line = (
+            f"{table}: the Iceberg table has no partition for each date of {column}; queries read more files"
+        )
+        yield warned(line, f"partition it by {column}, or by day({column})")
+
+
 def _layout_findings(table: str, column: str, directory: Path) -> Iterator[Finding]:
     if kind := foreign_format(directory):
-        yield failed(f"{table} is {kind} table, which a lake does not read", "write Parquet or Delta")
+        yield failed(
+            f"{table} is {kind} table, which a lake does not read", "write Parquet, Delta or Iceberg"
+        )
         return
     layout = read_layout(directory, column)
     hint = f"move it to {column}=2024-03-01, or correct date_column"

@@ -8,35 +8,24 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import re
 import time
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 from urllib.parse import unquote
 
 from backfilld.daemon.warehouses.adapter import QueryError
 from backfilld.daemon.warehouses.lake import delta
+from backfilld.daemon.warehouses.lake.date_names import date_of, date_or_none
 from backfilld.daemon.warehouses.lake.finished_files import entries, finished_files, is_finished
+from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
+from backfilld.daemon.warehouses.lake.iceberg.reader import read as read_iceberg
+from backfilld.daemon.warehouses.lake.table_files import TableFiles
 
-Kind = Literal["hive", "mapped", "column"]
-"""How a date is known: by DuckDB from a directory's name, by this module, or by a column of the files."""
-
-_DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})([ T]00:00(:00(\.0+)?)?(Z|\+00:?00)?)?")
 _PARTS = ("year", "month", "day")
 _SETTLED = 2_000_000_000
 """Nanoseconds after which a directory's time of change shows every later change."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableFiles:
-    """The files of some dates of a table; `dates` has the date of each file where `kind` is `mapped`."""
-
-    kind: Kind
-    files: Sequence[str]
-    dates: Sequence[dt.date] = ()
 
 
 @dataclass(slots=True)
@@ -63,6 +52,8 @@ def locate(directory: Path, column: str, dates: Collection[dt.date]) -> TableFil
     """
     if delta.is_delta(directory):
         return _of_delta(directory, column, dates)
+    if is_iceberg(directory):
+        return read_iceberg(directory).files(column, dates)
     require_readable(directory)
     layout = read_layout(directory, column)
     if layout.dates:
@@ -76,16 +67,15 @@ def locate(directory: Path, column: str, dates: Collection[dt.date]) -> TableFil
 def require_readable(directory: Path) -> None:
     """Raise a QueryError for a directory in a table format that is not read."""
     if kind := foreign_format(directory):
-        raise QueryError(f"{directory} is {kind} table, which a lake does not read; write Parquet or Delta")
+        raise QueryError(
+            f"{directory} is {kind} table, which a lake does not read; write Parquet, Delta or Iceberg"
+        )
 
 
 def foreign_format(directory: Path) -> str:
     """The table format, with its article, by which a directory is kept and that is not read; else empty."""
     if (directory / ".hoodie").is_dir():
         return "a Hudi"
-    metadata = directory / "metadata"
-    if metadata.is_dir() and any(name.endswith(".metadata.json") for name in os.listdir(metadata)):
-        return "an Iceberg"
     return ""
 
 
@@ -118,7 +108,7 @@ def _scan(directory: str, column: str, parts: Mapping[str, int], layout: Layout)
         elif key.lower() in _PARTS and value.isdigit():
             known = {**parts, key.lower(): int(value)}
             if len(known) == len(_PARTS):
-                _record(layout, _date(*(known[part] for part in _PARTS)), entry.path)
+                _record(layout, date_or_none(*(known[part] for part in _PARTS)), entry.path)
             else:
                 layout.is_flat = False
                 _scan(entry.path, column, known, layout)
@@ -132,19 +122,6 @@ def _record(layout: Layout, date: dt.date | None, path: str) -> None:
         layout.undated_directories.append(path)
     else:
         layout.dates[date].append(path)
-
-
-def date_of(text: str) -> dt.date | None:
-    """The date of a directory's value: `2024-03-01`, `20240301` or a midnight; None for all else."""
-    match = _DATE.fullmatch(text)
-    return _date(*map(int, match.group(1, 2, 3))) if match else None
-
-
-def _date(year: int, month: int, day: int) -> dt.date | None:
-    try:
-        return dt.date(year, month, day)
-    except ValueError:
-        return None
 
 
 def is_doubled(directories: Sequence[str]) -> bool:

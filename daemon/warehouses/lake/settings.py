@@ -6,21 +6,27 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from backfilld.state.pipeline.sections import WarehouseSettings
+from backfilld.daemon.warehouses.sql.settings import SqlWarehouseSettings
 
 Dialect = Literal["duckdb", "bigquery"]
 
 
-class LakeSettings(WarehouseSettings):
+class LakeSettings(SqlWarehouseSettings):
     """A directory of Parquet partitions."""
 
     has_partitions: ClassVar[bool] = True
+    sql_dialect: ClassVar[str] = "duckdb"
 
     path: str = Field(min_length=1)
     """The lake's directory, relative to the pipeline file."""
     dialect: Dialect = "duckdb"
     """The dialect of the SQL in this file. `bigquery` is carried to DuckDB's where that is exact, and refused
     otherwise."""
+
+    @property
+    def file_dialect(self) -> str:
+        """The dialect of the SQL in the pipeline file."""
+        return self.dialect
 
     def sql_problem(self, text: str) -> str:
         """Why SQL of the file is not carried to the lake; empty where it is, and for the lake's own SQL."""

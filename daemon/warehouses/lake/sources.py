@@ -2,29 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from backfilld.daemon.warehouses.lake import delta
 from backfilld.daemon.warehouses.lake.finished_files import finished_files
-from backfilld.daemon.warehouses.lake.layout import Kind, require_readable
+from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
+from backfilld.daemon.warehouses.lake.iceberg.reader import read as read_iceberg
+from backfilld.daemon.warehouses.lake.layout import require_readable
+from backfilld.daemon.warehouses.lake.table_files import TableFiles
+
+Bind = Callable[[str, Sequence[Any]], str]
+"""Takes a name and a list of values; returns an expression for the list."""
 
 
-def source_of(kind: Kind, files: str, column: str = "", dates: str = "") -> str:
-    """The rows of files; `files` is an expression for their paths, `dates` one for the date of each."""
+def source_of(located: TableFiles, bind: Bind, column: str = "") -> str:
+    """The rows of a table's files, with the date column `column`."""
+    files = bind("files", located.files)
     options = "hive_partitioning = true, union_by_name = true"
-    if kind == "hive":
+    if located.schema:
+        options = f"hive_partitioning = false, schema = {located.schema}"
+    if located.kind == "hive":
         return f"read_parquet({files}, {options}, hive_types = {{'{column}': DATE}})"
-    if kind == "column":
+    if located.deletes:
+        rows = _without_deleted(located, files, options, bind)
+    elif located.kind == "column":
         return f"read_parquet({files}, {options})"
-    date = f'map_extract(MAP({files}, {dates}), filename)[1] AS "{column}"'
+    else:
+        rows = f"SELECT * FROM read_parquet({files}, filename = true, {options})"  # noqa: S608
+    if located.kind == "column":
+        return f"(SELECT * EXCLUDE (filename) FROM ({rows}))"  # noqa: S608
+    date = f'map_extract(MAP({files}, {bind("dates_of", located.dates)}), filename)[1] AS "{column}"'
     others = f"COLUMNS(lambda name: lower(name) NOT IN ('{column.lower()}', 'filename'))"
-    return f"(SELECT {others}, {date} FROM read_parquet({files}, filename = true, {options}))"  # noqa: S608
+    return f"(SELECT {others}, {date} FROM ({rows}))"  # noqa: S608
+
+
+def _without_deleted(located: TableFiles, files: str, options: str, bind: Bind) -> str:
+    """The rows of files but for those whose positions were deleted, with the path of their file."""
+    deletes, names = bind("deletes", located.deletes), bind("names", located.names)
+    positions = (
+        f"SELECT path, pos FROM read_parquet({deletes}, hive_partitioning = false, union_by_name = true)"  # noqa: S608
+        f" JOIN (SELECT unnest({names}) AS name, unnest({files}) AS path) ON file_path = name"
+    )
+    numbered = "filename = true, file_row_number = true"
+    rows = f"SELECT * FROM read_parquet({files}, {numbered}, {options})"  # noqa: S608
+    deleted = "deleted.path = rows.filename AND deleted.pos = rows.file_row_number"
+    kept = f"({rows}) AS rows ANTI JOIN ({positions}) AS deleted ON {deleted}"
+    return f"SELECT rows.* EXCLUDE (file_row_number) FROM {kept}"  # noqa: S608
+
+
+def whole_table(directory: Path) -> TableFiles:
+    """Every file of a table, whatever its date.
+
+    Raises:
+        QueryError: the table is of a format that is not read, or its metadata cannot be read.
+        OSError: a directory cannot be read.
+    """
+    if is_iceberg(directory):
+        return read_iceberg(directory).whole()
+    return TableFiles(kind="column", files=all_files(directory))
 
 
 def all_files(directory: Path) -> list[str]:
-    """Every file of a table, whatever its date.
+    """Every file of a table of plain files or of a Delta table.
 
     Raises:
         QueryError: the table is of a format that is not read.

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from backfilld.daemon.warehouses.adapter import Partition, Purpose, QueryError
 from backfilld.daemon.warehouses.lake.delta import is_delta
-from backfilld.daemon.warehouses.lake.layout import TableFiles, locate
+from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
+from backfilld.daemon.warehouses.lake.iceberg.reader import read as read_iceberg
+from backfilld.daemon.warehouses.lake.layout import locate
+from backfilld.daemon.warehouses.lake.table_files import TableFiles
+
+if TYPE_CHECKING:
+    from backfilld.daemon.warehouses.lake.iceberg.table import IcebergTable
+
+log = logging.getLogger(__name__)
 
 
 class LakeStamps:
@@ -21,50 +31,64 @@ class LakeStamps:
         self._root = root
 
     def read(self, partitions: Collection[Partition], *, purpose: Purpose) -> Mapping[Partition, str]:
-        """A hash of each partition's files.
-
-        Raises:
-            QueryError: a directory cannot be read.
-        """
+        """A hash of each partition's files. Tables that cannot be read are left out."""
         del purpose
         stamps: dict[Partition, str] = {}
         for same, located in self._located(partitions):
-            if located.kind == "column":
-                stamps |= dict.fromkeys(same, _hash(located.files))
+            if isinstance(located, TableFiles):
+                stamps |= _stamps_of_files(same, located)
             else:
-                files = _by_date(located)
-                stamps |= {partition: _hash(files[partition.date]) for partition in same}
+                stamps |= {partition: located.stamp(partition.column, partition.date) for partition in same}
         return stamps
 
     def existing(self, partitions: Collection[Partition], *, purpose: Purpose) -> Mapping[Partition, bool]:
-        """Whether each partition has a finished file, for tables whose directories name dates.
+        """Whether each partition has a finished file, for tables whose directories or partitions are dates.
 
-        Raises:
-            QueryError: a directory cannot be read.
+        Tables that cannot be read are left out.
         """
         del purpose
         existing: dict[Partition, bool] = {}
         for same, located in self._located(partitions):
-            if located.kind != "column":
+            if not isinstance(located, TableFiles):
+                known = {p: located.has_partition(p.column, p.date) for p in same}
+                existing |= {
+                    partition: is_there for partition, is_there in known.items() if is_there is not None
+                }
+            elif located.kind != "column":
                 files = _by_date(located)
                 existing |= {partition: bool(files[partition.date]) for partition in same}
             elif not located.files and not is_delta(self._directory(same[0])):
                 existing |= dict.fromkeys(same, False)
         return existing
 
-    def _located(self, partitions: Collection[Partition]) -> Iterator[tuple[Sequence[Partition], TableFiles]]:
-        """The partitions of each table, whose files are located once."""
+    def _located(
+        self, partitions: Collection[Partition]
+    ) -> Iterator[tuple[Sequence[Partition], TableFiles | IcebergTable]]:
+        """The partitions of each table that can be read, whose files are located once."""
         by_column: dict[tuple[str, str], list[Partition]] = defaultdict(list)
         for partition in partitions:
             by_column[partition.table, partition.column].append(partition)
-        try:
-            for same in by_column.values():
-                yield same, locate(self._directory(same[0]), same[0].column, [p.date for p in same])
-        except OSError as error:
-            raise QueryError(str(error), inaccessible=True, file_scoped=True) from error
+        for same in by_column.values():
+            directory = self._directory(same[0])
+            try:
+                located: TableFiles | IcebergTable
+                if is_iceberg(directory):
+                    located = read_iceberg(directory)
+                else:
+                    located = locate(directory, same[0].column, [partition.date for partition in same])
+                yield same, located
+            except (OSError, QueryError) as error:
+                log.warning("%s: its partitions cannot be read: %s", same[0].table, error)
 
     def _directory(self, partition: Partition) -> Path:
         return self._root.joinpath(*partition.table.split("."))
+
+
+def _stamps_of_files(partitions: Sequence[Partition], located: TableFiles) -> Mapping[Partition, str]:
+    if located.kind == "column":
+        return dict.fromkeys(partitions, _hash(located.files))
+    files = _by_date(located)
+    return {partition: _hash(files[partition.date]) for partition in partitions}
 
 
 def _by_date(located: TableFiles) -> Mapping[dt.date, Sequence[str]]:

@@ -7,15 +7,16 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from backfilld.state.pipeline.sections import WarehouseSettings
+from backfilld.daemon.warehouses.sql.settings import SqlWarehouseSettings
 
 _SECRETS = ("password", "sslpassword")
 
 
-class PostgresqlSettings(WarehouseSettings):
+class PostgresqlSettings(SqlWarehouseSettings):
     """A PostgreSQL database."""
 
     has_partitions: ClassVar[bool] = True
+    sql_dialect: ClassVar[str] = "postgres"
 
     url: str | None = None
     """Where the database is, without a password: `postgresql://reader@db.example/platform`. libpq's own

@@ -49,6 +49,11 @@ def with_parameters(text: str, before: str, after: str = "") -> str:
     )
 
 
+def without_parameters(text: str) -> str:
+    """The text with NULL in place of its parameters, as any parser reads it."""
+    return replace_parameters(text, lambda name: "NULL" if _PARAMETER.fullmatch(name) else f"@{name}")
+
+
 def named_parameters(text: str) -> set[str]:
     """The parameters of a text in which they are written with a `$`."""
     return {name for name in re.findall(r"\$(\w+)", text) if _PARAMETER.fullmatch(name)}

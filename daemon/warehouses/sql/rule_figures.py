@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 
 from backfilld.daemon.warehouses.adapter import Pair, Purpose, QueryError, Wanted
 from backfilld.daemon.warehouses.sql.backend import Row
-from backfilld.daemon.warehouses.sql.change_query import measure_queries
 from backfilld.daemon.warehouses.sql.key_queries import key_queries
+from backfilld.daemon.warehouses.sql.measure_queries import measure_queries
 from backfilld.daemon.warehouses.sql.offending_queries import offending_queries
 from backfilld.daemon.warehouses.sql.query_batches import Counts, TableQueries
 from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery

@@ -7,8 +7,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from backfilld.state.pipeline.fields import Column
-from backfilld.state.pipeline.sections import TableName
+from backfilld.state.pipeline.fields import Column, TableName
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence

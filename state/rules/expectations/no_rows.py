@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field, RootModel
 
 from backfilld.state.pipeline.sql_parameters import parameter_names
+from backfilld.state.pipeline.warehouse_settings import SqlKind
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.rule import Finding, Rule
@@ -33,6 +34,7 @@ class NoRows(RootModel[str], Rule):
     """`no_rows = "SELECT id FROM shop.orders WHERE date = @date AND amount < 0"`."""
 
     model_config = ConfigDict(frozen=True, strict=True)
+    sql_kind: ClassVar[SqlKind] = "query"
 
     root: Annotated[str, Field(min_length=1), AfterValidator(_of_one_date)]
 

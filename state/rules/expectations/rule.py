@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import ClassVar
 
+from backfilld.state.pipeline.warehouse_settings import SqlKind
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.figures import Aggregate
@@ -35,6 +37,9 @@ class Range:
 
 class Rule:
     """A rule of the pipeline file about the rows of one processor for one date. Pure."""
+
+    sql_kind: ClassVar[SqlKind] = "expression"
+    """What its `sql_texts` are."""
 
     def column_names(self) -> tuple[str, ...]:
         """The columns of the table that it names."""

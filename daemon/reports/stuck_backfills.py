@@ -1,0 +1,73 @@
+"""Stuck backfills: active ones that cannot move by themselves.
+
+A backfill is stuck when each of its live dates waits for a failed date, for a hold without an end, or for an
+operator. That follows from the same facts as `waiting_on`, never from a timer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.reports.causes import CauseReader, held_by_operator
+from backfilld.state.records import BackfillRow
+from backfilld.state.rules.gates import WaitReason
+from backfilld.state.store import backfills, dates, holds
+from backfilld.state.store.database import Transaction
+from backfilld.state.store.date_scope import ALL_DATES, DateScope
+
+STUCK = "stuck"
+_STAND_STILL = (STUCK, "paused", "stopped")
+_MAY_LAST = (
+    WaitReason.HELD,
+    WaitReason.WINDOW,
+    WaitReason.EARLIER_DATE,
+    WaitReason.PAUSED,
+    WaitReason.UNSELECTED,
+    WaitReason.PERIOD,
+)
+"""Waits that only an operator may be able to end."""
+
+
+def status(tx: Transaction, context: EngineContext, row: BackfillRow) -> tuple[str, str | None]:
+    """The status of a backfill, and what it is stuck on with the remedy, if it is stuck."""
+    plain = backfills.status(tx, row)
+    stuck_on = _stuck_on(tx, context, row.id) if plain == "active" else None
+    return (STUCK, stuck_on) if stuck_on else (plain, None)
+
+
+def everything_waits(tx: Transaction, context: EngineContext, scope: DateScope = ALL_DATES) -> bool:
+    """Whether dates are live and none moves by itself: each backfill of one is stuck, paused or stopped."""
+    unended = backfills.unended(tx, scope)
+    return bool(unended) and all(status(tx, context, row)[0] in _STAND_STILL for row in unended)
+
+
+def counts(tx: Transaction, context: EngineContext) -> dict[str, int]:
+    """How many backfills have which status."""
+    unended = Counter(status(tx, context, row)[0] for row in backfills.unended(tx))
+    return dict(unended + Counter(backfills.ended_counts(tx)))
+
+
+def _stuck_on(tx: Transaction, context: EngineContext, number: int) -> str | None:
+    active_holds = holds.all_holds(tx)
+    waits = backfills.waits(tx, number)
+    by_hold = held_by_operator(active_holds)
+    if not set(waits) <= {*_MAY_LAST, *by_hold}:
+        return None
+    rows = dates.wanted_by(tx, number)
+    reader = CauseReader(tx, context, active_holds, rows)
+    found = []
+    for row in rows:
+        cause = reader.cause(row)
+        if not cause.needs_operator:
+            return None
+        found.append(cause.text)
+    return _sentence(found)
+
+
+def _sentence(causes: Sequence[str]) -> str:
+    """The cause of the earliest date, and how many other causes there are."""
+    others = len(set(causes)) - 1
+    more = f" (and {others} other {'cause' if others == 1 else 'causes'})" if others else ""
+    return f"{causes[0]}{more}"

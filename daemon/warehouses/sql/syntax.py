@@ -1,0 +1,97 @@
+"""Whether SQL of the pipeline file keeps to itself: it becomes a part of the product's own queries. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+import duckdb
+import sqlglot
+from sqlglot import TokenType
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.errors import ParseError, TokenError
+
+from backfilld.daemon.warehouses.sql.pipeline_sql import strip_colors, without_parameters
+from backfilld.state.pipeline.warehouse_settings import SqlKind
+
+_OPENED_BY = {
+    TokenType.R_PAREN: TokenType.L_PAREN,
+    TokenType.R_BRACKET: TokenType.L_BRACKET,
+    TokenType.R_BRACE: TokenType.L_BRACE,
+}
+_CACHED = 4096
+_IS_QUERY = re.compile(r"\s*(SELECT|WITH|FROM)\b", re.IGNORECASE)
+_CLASS = re.compile(r"<class '(?:\w+\.)*(\w+)'>")
+"""How an error of sqlglot names a kind of expression."""
+_Words = Sequence[tuple[TokenType, str]]
+
+
+@lru_cache(maxsize=_CACHED)
+def syntax_problem(text: str, dialect: str, kind: SqlKind) -> str:
+    """What keeps a text from being one expression, or one query, of a dialect; empty where nothing does.
+
+    A query is sent almost as it was written: of it only quotes, brackets and semicolons are checked. An
+    expression is put between brackets, and has to parse alone as well as there.
+    """
+    try:
+        tokens = Dialect.get_or_raise(dialect).tokenize(text)
+    except TokenError:
+        return "has a quote or a comment that is not closed; close it"
+    if kind == "expression" and any(token.comments for token in tokens):
+        return "has a comment, which could hide what follows; write it after a # outside of the text"
+    words = [(token.token_type, token.text) for token in tokens]
+    if kind == "query" and words and words[-1][0] is TokenType.SEMICOLON:
+        words.pop()
+    if not words:
+        return "has no SQL; fill it in"
+    if any(word is TokenType.SEMICOLON for word, _ in words):
+        return f"has a semicolon, and must be one {kind}; remove it"
+    is_query = kind == "query" or _IS_QUERY.match(text) is not None
+    return _bracket_problem(words, commas=is_query) or (
+        _parse_problem(without_parameters(text), dialect) if kind == "expression" else ""
+    )
+
+
+def _bracket_problem(words: _Words, *, commas: bool) -> str:
+    """Whether brackets are not in pairs, or without `commas`, a comma is in none."""
+    opened: list[tuple[TokenType, str]] = []
+    for word, text in words:
+        if word in _OPENED_BY.values():
+            opened.append((word, text))
+        opener = _OPENED_BY.get(word)
+        if opener and (not opened or opened.pop()[0] is not opener):
+            return f"closes a bracket with {text} that it does not open; correct its brackets"
+        if word is TokenType.COMMA and not opened and not commas:
+            return "is more than one expression: it has a comma outside of brackets; write one"
+    return f"opens a bracket with {opened[-1][1]} and does not close it; close it" if opened else ""
+
+
+def _parse_problem(text: str, dialect: str) -> str:
+    """Why a text is no expression. It must be one alone, and in brackets, where no clause can follow."""
+    alone = text if _IS_QUERY.match(text) else f"SELECT 1 WHERE {text}"
+    for query in (alone, f"SELECT 1 WHERE ({text})"):
+        error = _sqlglot_error(query, dialect)
+        if error and dialect == "duckdb":  # its own parser knows more, and takes longer
+            error = _duckdb_error(query)
+        if error:
+            return f"is not one expression of the SQL of {dialect}: {error}; correct it"
+    return ""
+
+
+def _sqlglot_error(query: str, dialect: str) -> str:
+    try:
+        sqlglot.parse_one(query, read=dialect)
+    except ParseError as error:
+        words = strip_colors(str(error.errors[0].get("description") if error.errors else error))
+        return _CLASS.sub(r"\1", words).partition(" but got <")[0].rstrip(".")
+    return ""
+
+
+def _duckdb_error(query: str) -> str:
+    """What DuckDB's own parser says against a query."""
+    with duckdb.connect() as connection:
+        (answer,) = connection.execute("SELECT json_serialize_sql($1::VARCHAR)", [query]).fetchall()[0]
+    parsed = json.loads(answer)
+    return str(parsed.get("error_message") or "it is no SQL") if parsed["error"] else ""

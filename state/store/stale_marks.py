@@ -1,0 +1,213 @@
+"""Stale outputs: the marks of outputs and their dates, with the inputs that made each output stale."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Float,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
+
+from backfilld.state.pipeline.phase import DONE
+from backfilld.state.records import DateRow, RunMode
+from backfilld.state.rules.needs_graph import Span
+from backfilld.state.rules.verdict import Verdict
+from backfilld.state.store import row_mappers
+from backfilld.state.store.checks import REQUESTED, Pair
+from backfilld.state.store.schema import HAS_OUTPUT, checks, dates, stale_causes
+from backfilld.state.store.statements import execute, fetch, upsert
+
+
+@dataclass(frozen=True, slots=True)
+class StaleCause:
+    """An input of a stale output: it was repaired at a time in epoch seconds, or was stale itself."""
+
+    date: dt.date
+    processor: str
+    at: float
+    was_stale: bool = False
+
+
+def _ran_since(at: object) -> ColumnElement[bool]:
+    """Condition: a successful attempt started at or after `at`, and it is not known to have left the rows."""
+    left_rows = checks.c.stamp_before == checks.c.write_stamp
+    succeeded = and_(checks.c.last_attempt_started_at >= at, checks.c.last_attempt_succeeded == 1)
+    return and_(succeeded, left_rows.is_not(True))
+
+
+def _older(at: object) -> ColumnElement[bool]:
+    """Condition: the check has output, and no successful attempt started at or after `at`."""
+    shows = or_(
+        checks.c.rows > 0,
+        checks.c.last_attempt_succeeded == 1,
+        checks.c.asked_at < checks.c.last_attempt_ended_at,
+    )
+    return and_(checks.c.verdict != Verdict.NOT_EXPECTED.value, shows, _ran_since(at).is_not(True))
+
+
+def _latest(column: ColumnElement[float | None], at: ColumnElement[float]) -> ColumnElement[float]:
+    """The later one of a column, which may be NULL, and `at`."""
+    return case((column > at, column), else_=at)
+
+
+_AT: BindParameter[float] = bindparam("_at", type_=Float())
+_IS_MARKED = checks.c.stale_at.is_not(None)
+_THEIRS = checks.c.processor.in_(bindparam("_processors", expanding=True))
+_COMPUTED_BEFORE = (
+    checks.c.date.between(bindparam("_first"), bindparam("_last")),
+    _THEIRS,
+    text(f"({HAS_OUTPUT})"),
+    or_(_older(_AT), checks.c.attempt_id.is_not(None)),
+)
+"""The outputs of a span of dates from before a repair. Output that is being computed counts as such."""
+_MARK_CHECKS = update(checks).where(*_COMPUTED_BEFORE).values(stale_at=_latest(checks.c.stale_at, _AT))
+_MARK_DATES = (
+    update(dates)
+    .where(dates.c.date.between(bindparam("_first"), bindparam("_last")))
+    .where(exists().where(checks.c.date == dates.c.date, *_COMPUTED_BEFORE))
+    .values(stale_at=_latest(dates.c.stale_at, _AT))
+)
+_COLUMNS = ("date", "processor", "upstream_date", "upstream", "at", "was_stale")
+_KEY = _COLUMNS[:4]
+_OF_DATES = checks.c.date.in_(bindparam("_dates", expanding=True))
+_OUTPUTS = (
+    select(checks.c.date, checks.c.processor)
+    .where(checks.c.date.between(bindparam("_first"), bindparam("_last")))
+    .where(checks.c.verdict != Verdict.NOT_EXPECTED.value, text(f"({HAS_OUTPUT})"))
+)
+_STALE = (
+    select(checks.c.date, checks.c.processor)
+    .where(_IS_MARKED, checks.c.date <= bindparam("_last"), _older(checks.c.stale_at))
+    .where(exists().where(dates.c.date == checks.c.date))
+)
+_OF_OUTPUT = and_(stale_causes.c.date == checks.c.date, stale_causes.c.processor == checks.c.processor)
+_CAUSES = (
+    select(stale_causes)
+    .join(checks, _OF_OUTPUT)
+    .where(_OF_DATES, _IS_MARKED)
+    .where(or_(_older(stale_causes.c.at), checks.c.attempt_id.is_not(None)))
+    .order_by(*(stale_causes.c[name] for name in ("date", "processor", "upstream_date", "upstream")))
+)
+_BY_REPAIR = and_(
+    _OF_OUTPUT,
+    stale_causes.c.upstream_date == bindparam("_date"),
+    stale_causes.c.upstream.in_(bindparam("_names", expanding=True)),
+    _older(stale_causes.c.at),
+)
+"""Condition: a cause of a stale check is one of some outputs of a date."""
+_MADE_STALE = (
+    select(dates)
+    .where(dates.c.date > bindparam("_date"), dates.c.state == DONE)
+    .where(dates.c.date.in_(select(stale_causes.c.date).join(checks, _BY_REPAIR).where(_IS_MARKED)))
+    .order_by(dates.c.date)
+)
+_RERUN = (
+    update(checks)
+    .where(_IS_MARKED, checks.c.attempt_id.is_(None), checks.c.mode != RunMode.FORCE.value)
+    .where(exists().where(_BY_REPAIR))
+    .where(checks.c.date.in_(select(dates.c.date).where(dates.c.cascades == 1, dates.c.ended_at.is_(None))))
+    .values(mode=RunMode.FORCE.value, satisfied=0, accepted_by="", accepted_reason="", waived_by="")
+    .values(waiver_reason="", query_due_at=bindparam("_now"), **REQUESTED)
+    .returning(checks.c.date)
+)
+
+
+def mark_stale(tx: Connection, repaired: Pair, span: Span, at: float, processors: Collection[str]) -> None:
+    """Mark what dates of the span have of `processors` from before `at`, when `repaired` was repaired."""
+    here = {"_first": span.first, "_last": span.last, "_processors": list(processors), "_at": at}
+    if not execute(tx, _MARK_CHECKS, [here]):
+        return
+    tx.execute(_MARK_DATES, here)
+    date, upstream = repaired
+    cause = (literal(date).label("upstream_date"), literal(upstream), literal(at), literal(0))
+    marked = select(checks.c.date, checks.c.processor, *cause).where(*_COMPUTED_BEFORE)
+    new = upsert(tx, stale_causes).from_select(_COLUMNS, marked)
+    latest = case((stale_causes.c.at > new.excluded.at, stale_causes.c.at), else_=new.excluded.at)
+    changes = {"at": latest, "was_stale": 0}
+    tx.execute(new.on_conflict_do_update(index_elements=_KEY, set_=changes), here)
+
+
+def mark_computed_from_stale(tx: Connection, causes: Mapping[Pair, Collection[StaleCause]]) -> None:
+    """Mark outputs that were computed from stale ones. Their dates are marked once they have ended."""
+    rows = [
+        {"date": date, "processor": name, "upstream_date": cause.date, "upstream": cause.processor}
+        | {"at": cause.at, "was_stale": int(cause.was_stale)}
+        for (date, name), of_output in causes.items()
+        for cause in of_output
+    ]
+    if not rows:
+        return
+    tx.execute(upsert(tx, stale_causes).on_conflict_do_nothing(), rows)
+    here = (checks.c.date == bindparam("_date"), checks.c.processor == bindparam("_processor"))
+    marks = [
+        {"_date": date, "_processor": name, "_at": max(cause.at for cause in of_output)}
+        for (date, name), of_output in causes.items()
+    ]
+    tx.execute(update(checks).where(*here).values(stale_at=_latest(checks.c.stale_at, _AT)), marks)
+
+
+def rerun_in_cascades(tx: Connection, date: dt.date, names: Collection[str], now: float) -> set[dt.date]:
+    """Have live dates that cascade rewrite what these outputs of a date made stale, after a query.
+
+    Returns the dates concerned.
+    """
+    return set(tx.execute(_RERUN, {"_date": date, "_names": list(names), "_now": now}).scalars())
+
+
+def stale_pairs(tx: Connection, last: dt.date) -> set[Pair]:
+    """The stale outputs up to a date that no attempt has computed since.
+
+    Dates that were never enqueued are left out: no retry could compute theirs.
+    """
+    return {(row.date, row.processor) for row in fetch(tx, _STALE, {"_last": last})}
+
+
+def outputs(tx: Connection, first: dt.date, last: dt.date) -> set[Pair]:
+    """The expected outputs from `first` to `last`, both included, that exist or may exist."""
+    return {(row.date, row.processor) for row in tx.execute(_OUTPUTS, {"_first": first, "_last": last})}
+
+
+def stale_outputs(tx: Connection, marked: Collection[dt.date]) -> dict[dt.date, dict[str, list[StaleCause]]]:
+    """The stale outputs of each date with their causes, by processor; without those that ran since."""
+    found: dict[dt.date, dict[str, list[StaleCause]]] = {date: defaultdict(list) for date in marked}
+    if found:
+        for row in tx.execute(_CAUSES, {"_dates": list(found)}):
+            cause = StaleCause(row.upstream_date, row.upstream, row.at, bool(row.was_stale))
+            found[row.date][row.processor].append(cause)
+    return found
+
+
+def made_stale_by(tx: Connection, date: dt.date, names: Collection[str]) -> list[DateRow]:
+    """The done dates after `date` with an output that is stale because of these of it, oldest first."""
+    return [row_mappers.date(row) for row in tx.execute(_MADE_STALE, {"_date": date, "_names": list(names)})]
+
+
+def settle(tx: Connection, ended: Collection[dt.date], processors: Iterable[str]) -> None:
+    """Take the mark from outputs of ended dates that were computed since; mark the dates of the others.
+
+    Processors that the pipeline file no longer has leave no mark.
+    """
+    of_dates = checks.c.date.in_(ended)
+    removed, computed = checks.c.processor.not_in(processors), _older(checks.c.stale_at).is_not(True)
+    tx.execute(update(checks).where(of_dates, _IS_MARKED, or_(removed, computed)).values(stale_at=None))
+    left = exists().where(_OF_OUTPUT, _IS_MARKED)
+    tx.execute(delete(stale_causes).where(stale_causes.c.date.in_(ended), ~left))
+    latest = select(func.max(checks.c.stale_at)).where(checks.c.date == dates.c.date).scalar_subquery()
+    tx.execute(update(dates).where(dates.c.date.in_(ended)).values(stale_at=latest))

@@ -1,0 +1,218 @@
+"""Outputs that are computed from stale ones are stale too and name their causes; the debt is paid once."""
+
+import datetime as dt
+from collections import Counter
+
+import pytest
+
+from backfilld.api import serializers
+from backfilld.state.records import Mark
+from backfilld.state.store import stale_marks
+from tests.factories import phase, pipeline, processor
+from tests.simulation.external_events import retry_marked
+from tests.simulation.test_cascade import (
+    DAYS,
+    FIRST,
+    LAST,
+    NEXT,
+    REPAIRED,
+    SEASON,
+    causes,
+    damage,
+    done,
+    launched,
+    shape,
+    stale,
+    steps,
+)
+from tests.simulation.world import ME, Work, World
+
+NEW = LAST + dt.timedelta(days=1)
+WITH_NEW = {**SEASON, NEW: 5}
+
+
+def sentence(world: World, date: dt.date) -> str:
+    with world.db.read() as tx:
+        return serializers.stale(stale_marks.stale_outputs(tx, [date])[date]) or ""
+
+
+def repair(world: World, name: str, date: dt.date) -> None:
+    """The rows of an output are lost, and written again by a plain retry of the date."""
+    damage(world, name, date)
+    world.commands.retry_date(date, by=ME)
+    world.run()
+    world.executor.launched.clear()
+    world.time += 60
+
+
+def run_new_day(world: World, date: dt.date = NEW) -> None:
+    world.enqueue(date, date)
+    world.run()
+    assert world.dates()[date].outcome == "complete"
+
+
+def pay(world: World) -> list[tuple[str, str]]:
+    """What a retry of all that is stale runs."""
+    world.executor.launched.clear()
+    retry_marked(world.commands, Mark.STALE, FIRST, NEW)
+    world.run()
+    return launched(world)
+
+
+@pytest.fixture
+def world(tmp_path):
+    world = World(shape(), WITH_NEW, tmp_path)
+    world.enqueue(FIRST, LAST)
+    world.run()
+    world.executor.launched.clear()
+    world.time += 3600
+    return world
+
+
+def test_a_new_day_computed_from_a_stale_input_does_not_wait_for_it_and_is_stale_by_name(world):
+    repair(world, "box", REPAIRED)
+    # When a new day needs the summaries of that date, which are stale
+    run_new_day(world)
+    # Then it is done, and says from what it was computed
+    of_date = [(REPAIRED, "player"), (REPAIRED, "team")]
+    assert causes(world, NEW) == {"zones": of_date, "cache": of_date}
+    assert sentence(world, NEW) == (
+        f"cache, zones: computed from player of {REPAIRED}, team of {REPAIRED}, which are stale"
+    )
+    # And the debt is paid once, in order: the summaries, then each later date
+    ran = pay(world)
+    assert sorted(ran[:2]) == [(str(REPAIRED), "player"), (str(REPAIRED), "team")]
+    assert sorted(ran[2:]) == sorted(steps(*DAYS[2:], NEW))
+    assert [date for date, name in ran if name == "zones"] == [str(date) for date in (*DAYS[2:], NEW)]
+    assert stale(world) == []
+
+
+def test_what_is_complete_on_a_date_whose_input_is_stale_carries_the_mark_on(world):
+    # Given stale summaries, of which one passes the gate of a later retry without running
+    repair(world, "box", REPAIRED)
+    damage(world, "cache", REPAIRED)
+    world.commands.retry_date(REPAIRED, by=ME)
+    world.run()
+    # Then only what was lost ran, and all of the date that was computed from stale rows says so
+    assert launched(world) == [(str(REPAIRED), "cache")]
+    assert set(causes(world, REPAIRED)) == {"team", "player", "zones", "cache"}
+
+
+def test_an_output_computed_while_its_input_becomes_stale_is_stale(world):
+    # Given a new day whose last step runs
+    world.enqueue(NEW, NEW)
+    while (str(NEW), "cache") not in launched(world):
+        assert world.step()
+    # When the source of an earlier date is written again meanwhile
+    world.fill("box", REPAIRED, rows=2)
+    world.time += 8 * 86400
+    world.engine.sweeper.run()
+    world.run()
+    # Then what the new day has of it is stale, by the summaries that are
+    assert (REPAIRED, "team") in causes(world, NEW)["cache"]
+
+
+def test_a_balance_computed_from_a_stale_balance_is_stale_and_waits_only_while_that_is_rerun(tmp_path):
+    days = {FIRST + dt.timedelta(days=n): 5 for n in range(3)}
+    ledger = pipeline(
+        phase("raw", processor("moves")), phase("books", processor("balance", depends_on_past=True))
+    )
+    world = World(ledger, days, tmp_path)
+    first, second, third = sorted(days)
+    world.enqueue(first, second)
+    world.run()
+    world.time += 3600
+    repair(world, "moves", first)
+    run_new_day(world, third)
+    assert causes(world, third) == {"balance": [(first, "balance")]}
+    assert causes(world, second) == {}
+    # When the debt is paid, each balance is computed once, after the one before it
+    assert pay(world) == [(str(day), "balance") for day in (first, second, third)]
+    assert stale(world) == []
+
+
+def test_each_output_names_the_repairs_of_its_own_inputs(tmp_path):
+    world = done(
+        World(
+            pipeline(
+                phase("raw", processor("orders"), processor("visits")),
+                phase(
+                    "marts",
+                    processor("revenue", needs=[{"of": "orders", "days_back": 1}]),
+                    processor("traffic", needs=[{"of": "visits", "days_back": 1}]),
+                    processor("rate", needs=[{"of": "orders"}, {"of": "visits", "days_back": 1}]),
+                ),
+            ),
+            SEASON,
+            tmp_path,
+        )
+    )
+    # Given repairs of two inputs that meet on one date
+    repair(world, "orders", REPAIRED)
+    repair(world, "visits", NEXT)
+    # Then each output of that date names what it was computed from
+    assert causes(world, NEXT) == {
+        "revenue": [(REPAIRED, "orders"), (NEXT, "visits")],
+        "traffic": [(NEXT, "visits")],
+        "rate": [(NEXT, "visits")],
+    }
+
+
+def test_a_retry_of_what_is_stale_runs_nothing_beside_it_in_a_parallel_phase(tmp_path):
+    world = done(
+        World(
+            pipeline(
+                phase("raw", processor("orders"), processor("visits")),
+                phase(
+                    "marts",
+                    processor("revenue", needs=[{"of": "orders", "days_back": 1}]),
+                    processor("traffic", needs=[{"of": "visits", "days_back": 1}]),
+                ),
+                phase("export", processor("report")),
+            ),
+            SEASON,
+            tmp_path,
+        )
+    )
+    with world.db.write() as tx:
+        stale_marks.mark_stale(
+            tx, (REPAIRED, "orders"), stale_marks.Span(REPAIRED, NEXT), world.time, ["revenue"]
+        )
+    world.time += 60
+    assert stale(world) == [REPAIRED, NEXT]
+    # Then the marked outputs run, and what is computed from them
+    ran = pay(world)
+    assert Counter(ran) == Counter(
+        (str(date), name) for date in (REPAIRED, NEXT) for name in ("revenue", "report")
+    )
+    assert stale(world) == []
+
+
+def test_a_retry_of_one_stale_date_leaves_other_debt_alone(tmp_path):
+    world = done(World(shape(lookback=1), SEASON, tmp_path))
+    repair(world, "team", FIRST)
+    repair(world, "team", REPAIRED)
+    assert stale(world) == [*DAYS[:2], REPAIRED, NEXT]
+    world.executor.launched.clear()
+    retry_marked(world.commands, Mark.STALE, FIRST, FIRST)
+    world.run()
+    assert sorted(launched(world)) == sorted(steps(FIRST))
+    assert stale(world) == [DAYS[1], REPAIRED, NEXT]
+
+
+def test_a_failed_rerun_of_what_is_stale_leaves_complete_outputs_in_reach(world):
+    # Given stale summaries, because another writer changed their source, and a rerun that fails
+    world.fill("box", REPAIRED, rows=2)
+    world.time += 8 * 86400
+    world.engine.sweeper.run()
+    assert set(causes(world, REPAIRED)) == {"team", "player"}
+    world.script = lambda job: Work(code=1)
+    retry_marked(world.commands, Mark.STALE, REPAIRED, REPAIRED)
+    world.run()
+    assert world.dates()[REPAIRED].state == "failed"
+    # Then what might have become stale by it satisfies needs as before
+    with world.db.read() as tx:
+        rows = tx.exec_driver_sql(
+            f"SELECT processor FROM checks WHERE date = '{REPAIRED}' AND satisfied = 0"
+        ).scalars()
+        assert set(rows) == {"team", "player"}
