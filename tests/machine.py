@@ -150,16 +150,24 @@ def base() -> Path:
     assert os.geteuid() == 0, "only root can boot a machine: sudo make test-systemd"
     for tool, package in _TOOLS.items():
         assert shutil.which(tool), f"there is no {tool}: apt-get install {package}"
-    root, done = BASE / "root", BASE / "installed.txt"
-    contents = "\n".join([_codename(), *_PACKAGES, *_dependencies(), _CONSTRAINTS.read_text("utf-8")])
-    if not done.exists() or done.read_text("utf-8") != contents:
+    root = BASE / "root"
+    system = "\n".join([_codename(), *_PACKAGES])
+    if not _is_made(BASE / "system.txt", system):
         shutil.rmtree(BASE, ignore_errors=True)
         BASE.mkdir()
         packages = ",".join(_PACKAGES)
         _run("debootstrap", "--variant=minbase", f"--include={packages}", _codename(), str(root), _mirror())
+        (BASE / "system.txt").write_text(system, encoding="utf-8")
+    dependencies = "\n".join([*_dependencies(), _CONSTRAINTS.read_text("utf-8")])
+    if not _is_made(BASE / "installed.txt", dependencies):
+        shutil.rmtree(root / PREFIX.lstrip("/"), ignore_errors=True)
         _install_dependencies(root)
-        done.write_text(contents, encoding="utf-8")
+        (BASE / "installed.txt").write_text(dependencies, encoding="utf-8")
     return root
+
+
+def _is_made(mark: Path, contents: str) -> bool:
+    return mark.exists() and mark.read_text("utf-8") == contents
 
 
 def _install_dependencies(root: Path) -> None:
@@ -167,6 +175,7 @@ def _install_dependencies(root: Path) -> None:
     inside = ["chroot", str(root)]
     version = _run(*inside, "python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
     packages = root / "root" / "packages"
+    shutil.rmtree(packages, ignore_errors=True)
     words = ["download", "--quiet", "--only-binary=:all:", "--python-version", version]
     words += ["--constraint", str(_CONSTRAINTS), "--dest", str(packages), *_dependencies()]
     _run(sys.executable, "-m", "pip", *words)
