@@ -142,6 +142,12 @@ def states_between(tx: Connection, start: dt.date, end: dt.date) -> dict[dt.date
     return {row.date: row.state for row in tx.execute(query)}
 
 
+def expected_and_done(tx: Connection) -> list[dt.date]:
+    """All done dates on which something was expected, oldest first."""
+    expected = and_(dates.c.state == DONE, dates.c.outcome != Outcome.NOT_EXPECTED.value)
+    return list(tx.execute(select(dates.c.date).where(expected).order_by(dates.c.date)).scalars())
+
+
 def not_expected_or_regressed(tx: Connection) -> list[dt.date]:
     """All done dates on which nothing was expected, or which are no longer complete."""
     not_expected = and_(dates.c.state == DONE, dates.c.outcome == Outcome.NOT_EXPECTED.value)

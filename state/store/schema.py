@@ -124,11 +124,8 @@ transitions = Table(
     metadata,
     Column("date", ForeignKey("dates.date"), primary_key=True),
     Column("version", Integer, primary_key=True),
-    Column("source", Text, nullable=False),
-    Column("target", Text, nullable=False),
-    Column("trigger", Text, nullable=False),
-    text_column("reason"),
-    text_column("actor"),
+    *(Column(name, Text, nullable=False) for name in ("source", "target", "trigger")),
+    *map(text_column, ("reason", "actor")),
     Column("at", Double, nullable=False),
     CheckConstraint("source <> target", name="state_changes"),
 )
@@ -243,6 +240,21 @@ attempt_dates = Table(
     partial_index("attempt_dates_verdict", "verdict", where="verdict <> 'complete'"),
 )
 
+# The latest run of each check command (`expect.check`), or the request for one.
+check_runs = Table(
+    "check_runs",
+    metadata,
+    Column("date", Date, primary_key=True),
+    Column("processor", Text, primary_key=True),
+    # A hash of the command, and of the output that it is about.
+    Column("subject", Text, nullable=False),
+    Column("requested_at", Double, nullable=False),
+    *(Column(name, Double) for name in ("started_at", "ended_at")),
+    Column("exit_code", Integer),
+    text_column("detail"),
+    partial_index("check_runs_open", "processor", "date", where="ended_at IS NULL"),
+)
+
 calendar_days = Table(
     "calendar_days",
     metadata,
@@ -318,10 +330,7 @@ pipeline_versions = Table("pipeline_versions", metadata, Column("fingerprint", T
 date_counts = Table(
     "date_counts",
     metadata,
-    Column("season", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("outcome", Text, nullable=False),
-    Column("waiting", Text, nullable=False),
+    *(Column(name, Text, nullable=False) for name in ("season", "state", "outcome", "waiting")),
     Column("n", Integer, nullable=False),
     UniqueConstraint("season", "state", "outcome", "waiting"),
 )
@@ -343,6 +352,7 @@ IS_RUNNABLE = checks.c.runnable == literal_column("1")
 AWAITS_PERIOD = checks.c.runnable == literal_column("2")
 IS_REGRESSED = dates.c.regressed != literal_column("''")
 IS_STALE = dates.c.stale_at.is_not(None)
+IS_UNENDED = check_runs.c.ended_at.is_(None)
 IS_SWEPT = text("outcome IN ('complete', 'bootstrap', 'waived', 'selected', 'not_expected')")
 """A done date that the sweep checks again from time to time."""
 LAST_CHECKED_AT = literal_column("coalesce(swept_at, ended_at)", Double)

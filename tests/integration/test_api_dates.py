@@ -57,6 +57,7 @@ def test_a_date_tells_its_whole_story(api: Api) -> None:
         "waiver": None,
         "attempts": 1,
         "attempt_id": None,
+        "check_log": None,
     }
     assert [(move["from"], move["to"], move["trigger"]) for move in told["transitions"]] == [
         ("pending", "phase2", "admit"),
