@@ -36,7 +36,7 @@ def logs(
     as_json: bool,
     url: str | None,
 ) -> None:
-    """Print the log of an attempt, or of a check command.
+    """Print the log of an attempt or check.
 
     WHAT is the number of an attempt, or a date; for a date it is the latest attempt of PROCESSOR. With --json
     it prints the attempt with its log as `log`.
