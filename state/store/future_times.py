@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ColumnElement, Connection, func, select, true, update
 
+from backfilld.state.store.index_conditions import IS_RUNNING
 from backfilld.state.store.schema import (
-    IS_RUNNING,
     attempts,
     calendar_days,
     check_runs,
