@@ -81,10 +81,15 @@ def _attempt(attempt: Json, longest: int) -> Iterator[Text]:
     result = format_attempt_result(attempt["status"], attempt["exit_code"], verdict, reason)
     symbol = sign(Verdict(verdict).symbol) if verdict else (" ", "")
     name = f" #{attempt['id']:<5} {attempt['processor']:<{longest}}  "
-    yield Text.assemble(" ", symbol, name, (result, symbol[1]), f"  {took}")
+    yield Text.assemble(" ", symbol, name, (result, symbol[1]), f"  {took}{_covered(attempt['dates'])}")
     if attempt["status"] != "running" and attempt["exit_code"] != 0:
         failure = attempt_failure(attempt)
         yield Text.assemble(f"      {sanitize_line(failure.reason)}  ", (f"→ {failure.command}", "dim"))
+
+
+def _covered(dates: list[str]) -> str:
+    """The dates of an attempt that takes several, such as those of a month; empty for one date."""
+    return f"  {dates[0]} to {dates[-1]}, {len(dates)} dates" if len(dates) > 1 else ""
 
 
 def _transition(row: Json) -> Text:

@@ -256,7 +256,7 @@ class Pause(StrictModel):
 class RetryDate(StrictModel):
     """How a date is retried: `force` runs every processor once, whatever its verdict.
 
-    `cascade` runs those of sequential phases once, on this date and on every date stale because of it.
+    `cascade` runs what is stale once, on this date and on every date that is stale because of it.
     `processor` runs that one alone, once, whatever its verdict.
     """
 

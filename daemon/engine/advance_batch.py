@@ -6,9 +6,10 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from backfilld.daemon.engine import upstream
+from backfilld.daemon.engine import periods, upstream
 from backfilld.daemon.engine.context import ACTOR
 from backfilld.daemon.events import DateMoved, Event
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import BackfillRow, CheckRow, DateRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.closed_hours import Closed
@@ -41,6 +42,8 @@ class AdvanceBatch:
     waits: list[WaitStatus] = field(default_factory=list)
     to_query: list[checks.Pair] = field(default_factory=list)
     startable: list[checks.Pair] = field(default_factory=list)
+    await_period: list[checks.Pair] = field(default_factory=list)
+    """Those that may start with the other dates of their period."""
     not_startable: list[checks.Pair] = field(default_factory=list)
     waived: list[checks.Pair] = field(default_factory=list)
     not_owed: list[checks.Pair] = field(default_factory=list)
@@ -49,6 +52,13 @@ class AdvanceBatch:
     failed_in: dict[int, BackfillRow] = field(default_factory=dict)
     """The backfills that want a date that has failed."""
     events: list[Event] = field(default_factory=list)
+
+    def let_start(self, pipeline: Pipeline, date: dt.date, names: Collection[str]) -> bool:
+        """Let processors of a date start. Returns whether all of them await the rest of their period."""
+        together = periods.awaiting(pipeline, names, self.checks_by_date.get(date, {}))
+        self.await_period += [(date, name) for name in names if name in together]
+        self.startable += [(date, name) for name in names if name not in together]
+        return together.issuperset(names)
 
 
 @dataclass(slots=True)

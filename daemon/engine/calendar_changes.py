@@ -2,7 +2,8 @@
 
 - A date that lost its counts is put back to `pending`, which dismisses it, unless it had attempts.
 - A done date that was not expected and now is, is marked as regressed.
-- Outputs that the file newly expects of done dates are queried.
+- Outputs that the file newly expects of done dates are queried, and those that regressed dates are missing.
+- Done dates whose stored row counts mean something else by the changed rules get another verdict.
 - Checks that rest on the old expectation are queried again, and the checks that live dates need are created
   again. Dates behind an earlier one are evaluated again.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 
-from backfilld.daemon.engine import regressed_dates, upstream
+from backfilld.daemon.engine import changed_rules, periods, regressed_dates, upstream
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.requeue import readmit
 from backfilld.daemon.events import Event
@@ -40,7 +41,10 @@ def apply_calendar_changes(
     events = _readmit(tx, context, rows, stored)
     events += regressed_dates.update(tx, context, sorted(rows))
     dates.make_waiting_due(tx, WaitReason.EARLIER_DATE, now)
-    upstream.create_needed_checks(tx, context, admitted_days(tx, context))
+    periods.wake_all(tx, context)
+    admitted = admitted_days(tx, context)
+    upstream.create_needed_checks(tx, context, admitted)
+    periods.create_checks(tx, context, [day.date for day in admitted])
     return events
 
 
@@ -52,10 +56,13 @@ def apply_pipeline_changes(tx: Transaction, context: EngineContext) -> list[Even
     for start, end in upstream.spans(context.pipeline, graph, live):
         upstream_checks.request_between(tx, start, end, context.now())
     upstream.create_needed_checks(tx, context, live)
+    periods.create_checks(tx, context, [day.date for day in live])
     dismissed = [day.date for day in live if not day.expected]
     events = _readmit(tx, context, dates.get_many(tx, dismissed), checks.for_dates(tx, dismissed))
     _query_newly_expected(tx, context)
     marked = dates.not_expected_or_regressed(tx)
+    changed_rules.query_regressed(tx, context, marked)
+    marked = sorted({*marked, *changed_rules.judge_done_dates(tx, context)})
     for first in range(0, len(marked), CHUNK):
         events += regressed_dates.update(tx, context, marked[first : first + CHUNK])
     return events

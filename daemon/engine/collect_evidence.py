@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backfilld.daemon.engine import (
@@ -18,6 +18,7 @@ from backfilld.daemon.engine import (
     compared_processors,
     comparison_dates,
     foreign_writes,
+    periods,
     recovered_dates,
     regressed_dates,
     stale_dates,
@@ -29,12 +30,12 @@ from backfilld.daemon.events import Incident
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.records import CheckRow
-from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.calendar import CountsByDate, Day
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.judge import Judgement, judge
-from backfilld.state.rules.verdict import UNCERTAIN, Verdict
+from backfilld.state.rules.verdict import UNCERTAIN
 from backfilld.state.store import (
     attempt_verdicts,
     attempts,
@@ -46,7 +47,6 @@ from backfilld.state.store import (
     holds,
 )
 from backfilld.state.store.checks import CheckResult
-from backfilld.state.store.database import Transaction
 
 CHUNK = 5000
 """How many verdicts one transaction stores, so that the engine worker can write in between."""
@@ -96,8 +96,8 @@ class Validator:
             return max(judged_count, 1)
         return judged_count
 
-    def refresh_calendar(self, start: dt.date, end: dt.date) -> None:
-        """Read the calendar for the dates and those that they need, and make the dates due that wait for it.
+    def read_calendar(self, start: dt.date, end: dt.date) -> CountsByDate:
+        """What the calendar counts on the dates and those that they need. Stores nothing.
 
         Raises:
             WarehouseError: the calendar could not be read.
@@ -105,12 +105,20 @@ class Validator:
         with self._context.db.read() as tx:
             graph = upstream.needs_graph(tx, self._context.pipeline)
         first = upstream.calendar_start(self._context.pipeline, graph, start)
+        end = periods.calendar_bounds(self._context.pipeline, end)[1]
         answer = self._warehouse.counts(first, end)
         span = (dt.date.fromordinal(n) for n in range(first.toordinal(), end.toordinal() + 1))
-        counts = self._context.pipeline.seasons.counts_of(span, answer)
-        now = self._context.now()
+        return self._context.pipeline.seasons.counts_of(span, answer)
+
+    def refresh_calendar(self, start: dt.date, end: dt.date) -> None:
+        """Read and store the calendar, and make the dates due that wait for it.
+
+        Raises:
+            WarehouseError: the calendar could not be read.
+        """
+        counts, now = self.read_calendar(start, end), self._context.now()
         with self._context.db.write() as tx:
-            known = calendar_days.between(tx, first, end)
+            known = calendar_days.between(tx, min(counts), end)
             calendar_days.save(tx, counts, now)
             dates.make_waiting_due(tx, WaitReason.CALENDAR, now)
             changed = [date for date in counts if date in known and known[date] != counts[date]]
@@ -148,7 +156,33 @@ class Validator:
         current = [check for check in stored if check.processor in self._context.pipeline.processors]
         return self._query(current, purpose=purpose, certain=certain) if current else 0
 
+    def preview(self, stored: Sequence[CheckRow], counts: CountsByDate) -> list[CheckResult]:
+        """What a query of checks would store, with newer counts of the calendar. Stores nothing.
+
+        Raises:
+            WarehouseError: the warehouse could not be queried.
+        """
+        known = [check for check in stored if check.processor in self._context.pipeline.processors]
+        _, _, results = self._ask(known, "gate", counts)
+        return results
+
     def _query(self, due: Sequence[CheckRow], *, purpose: Purpose = "gate", certain: bool = False) -> int:
+        due, answers, judged = self._ask(due, purpose, {})
+        if judged:
+            check_runs.request(self._context, zip(due, judged, strict=True), answers)
+        for first in range(0, len(judged), CHUNK):
+            chunk = due[first : first + CHUNK]
+            results = zip(chunk, judged[first : first + CHUNK], strict=True)
+            kept = [(c, r) for c, r in results if not certain or r.judgement.verdict not in UNCERTAIN]
+            self._save(kept, answers, purpose)
+        if judged:
+            self._request_outdated_references(due, answers)
+        return len(due)
+
+    def _ask(
+        self, due: Sequence[CheckRow], purpose: Purpose, counts: CountsByDate
+    ) -> tuple[Sequence[CheckRow], Answers, list[CheckResult]]:
+        """The checks, the warehouse's answers and the results; without results if the clock was set back."""
         asked_at = self._context.now()
         known = [check for check in due if check.processor in self._context.pipeline.processors]
         checked = self._context.pipeline.check_commands
@@ -157,26 +191,18 @@ class Validator:
             _dates_by_processor(known), purpose=purpose, stamps=_dates_by_processor(stamped)
         )
         if self._context.now() < asked_at:
-            return len(due)  # the clock was set back meanwhile, so the evidence has no usable time
+            return due, answers, []  # the evidence has no usable time
         self._context.latest_query["seconds"] = self._context.now() - asked_at
         if any(evidence.open for evidence in answers.values()):
             with self._context.db.read() as tx:
                 due = attempts.with_attempt_history(tx, due)
         due, answers = check_runs.with_runs(self._context, due, answers)
-        days = self._days({check.date for check in due})
-        judged = self._judge(due, answers, days, asked_at, purpose)
-        check_runs.request(self._context, zip(due, judged, strict=True), answers)
-        for first in range(0, len(due), CHUNK):
-            chunk = due[first : first + CHUNK]
-            results = zip(chunk, judged[first : first + CHUNK], strict=True)
-            kept = [(c, r) for c, r in results if not certain or r.judgement.verdict not in UNCERTAIN]
-            self._save(kept, answers, purpose)
-        self._request_outdated_references(due, answers)
-        return len(due)
+        days = self._days({check.date for check in due}, counts)
+        return due, answers, self._judge(due, answers, days, asked_at, purpose)
 
-    def _days(self, judged_dates: set[dt.date]) -> Mapping[dt.date, Day]:
+    def _days(self, judged_dates: set[dt.date], newer: CountsByDate) -> Mapping[dt.date, Day]:
         with self._context.db.read() as tx:
-            counts = calendar_days.for_dates(tx, judged_dates)
+            counts = {**calendar_days.for_dates(tx, judged_dates), **newer}
         return {date: self._context.pipeline.seasons.day(date, counts.get(date)) for date in judged_dates}
 
     def _save(
@@ -208,7 +234,8 @@ class Validator:
                 for c, r in saved
                 if r.judgement.verdict.satisfied or r.judgement.verdict is not c.verdict
             }
-            self._request_compared(tx, changed, saved_pairs)
+            pipeline, now = self._context.pipeline, self._context.now()
+            compared_processors.request_waiting(tx, pipeline, changed, saved_pairs, now)
         self._context.emit_all([*moves, *incidents, *foreign_writes.events(saved, answers)])
 
     def _judge(
@@ -284,33 +311,10 @@ class Validator:
     def _complete_dates(self, due: Sequence[CheckRow]) -> comparison_dates.CompleteDates:
         """The stored complete dates that the rules of these checks compare with."""
         processors = self._context.pipeline.processors
-        pairs = [
-            (check.date, check.processor)
-            for check in due
-            if check.processor in processors and processors[check.processor].expect.days_compared
-        ]
-        if not pairs:
+        if not any(processor.expect.days_compared for processor in processors.values()):
             return comparison_dates.CompleteDates()
         with self._context.db.read() as tx:
-            return comparison_dates.stored(tx, processors, pairs)
-
-    def _request_compared(
-        self, tx: Transaction, changed: Collection[checks.Pair], saved: Collection[checks.Pair]
-    ) -> None:
-        """Query again what waits for a reference that has another verdict now, or is satisfied."""
-        compared = compared_processors.waiting_pairs(self._context.pipeline, changed)
-        pairs = [pair for pair in compared if pair not in saved]
-        if not pairs:
-            return
-        stored = checks.for_dates(tx, {date for date, _ in pairs})
-        waiting = [
-            (date, name)
-            for date, name in pairs
-            if (check := stored[date].get(name))
-            and check.verdict is Verdict.UNKNOWN
-            and check.attempt_id is None
-        ]
-        checks.request_check(tx, waiting, self._context.now())
+            return comparison_dates.stored(tx, processors, [(c.date, c.processor) for c in due])
 
     def _request_outdated_references(self, due: Sequence[CheckRow], answers: Answers) -> None:
         """Query a reference again whose stored verdict rests on another row count than it has now."""

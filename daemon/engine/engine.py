@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from backfilld import __version__
 from backfilld.daemon.clock_steps import STEP_SECONDS, ClockStepDetector
-from backfilld.daemon.engine import recovered_dates, scheduled_refreshes, upstream
+from backfilld.daemon.engine import periods, recovered_dates, scheduled_refreshes, upstream
 from backfilld.daemon.engine.advance import Advancer
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.daemon.engine.calendar_changes import apply_pipeline_changes
@@ -148,7 +148,11 @@ class Engine:
     def recheck_missing_upstream(self) -> None:
         """Query missing upstream again that no live date will fill: earlier dates, unselected outputs."""
         with self.context.db.read() as tx:
-            orphaned = [*upstream.orphaned_missing(tx, self.context), *unselected_missing(tx, self.context)]
+            orphaned = [
+                *upstream.orphaned_missing(tx, self.context),
+                *unselected_missing(tx, self.context),
+                *periods.orphaned(tx, self.context),
+            ]
         if orphaned:
             with self.context.db.write() as tx:
                 checks.request_check(tx, orphaned, self.context.now())

@@ -6,6 +6,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping
 
+from backfilld.daemon.engine.periods import calendar_bounds
 from backfilld.daemon.engine.upstream import calendar_start
 from backfilld.daemon.reports.plan.plan import Recompute
 from backfilld.daemon.reports.warehouse_snapshot import Known
@@ -16,9 +17,10 @@ from backfilld.state.store.database import Database
 
 
 def known_checks(db: Database, pipeline: Pipeline, start: dt.date, end: dt.date) -> Known:
-    """The checks of the range, both ends included, and of what it needs, by date and processor."""
+    """The checks of the range, both ends included, and of what it needs or completes its periods."""
     first = calendar_start(pipeline, pipeline.needs.starting(start), start)
-    span = [dt.date.fromordinal(number) for number in range(first.toordinal(), end.toordinal() + 1)]
+    last = calendar_bounds(pipeline, end)[1]
+    span = [dt.date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1)]
     with db.read() as tx:
         stored = [check for by_name in checks.for_dates(tx, span).values() for check in by_name.values()]
         by_date: dict[dt.date, dict[str, CheckRow]] = defaultdict(dict)

@@ -15,7 +15,7 @@ from backfilld.daemon.engine.free_slots import checks_in_pool, in_pool
 from backfilld.daemon.reports.causes import CauseReader
 from backfilld.state.formatting import format_utc
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.records import AttemptRow, CheckRow, DateRow, HoldRow
+from backfilld.state.records import AttemptRow, CheckRow, DateRow, HoldRow, Runnable
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.store import attempts, check_runs, checks, holds
@@ -125,7 +125,7 @@ def _slot(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -
     """The slot that is taken: of the sequential phase, of an output table, or of `slots`."""
     if hold := _warehouse_hold(context):
         return hold
-    runnable = [check.processor for check in by_name.values() if check.runnable]
+    runnable = [check.processor for check in by_name.values() if check.runnable == Runnable.NOW]
     pipeline = context.engine.pipeline
     stage = pipeline.stage.get(row.state)
     if not runnable or stage is None:
@@ -197,6 +197,7 @@ _DESCRIBERS: Mapping[str, Describer] = {
     WaitReason.RETRY: _retry,
     WaitReason.HELD: _cause,
     WaitReason.EARLIER_DATE: _cause,
+    WaitReason.PERIOD: _cause,
 }
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from backfilld.daemon.engine.check_runs import current_run
 from backfilld.daemon.engine.compared_processors import stored_reference, with_references
 from backfilld.daemon.engine.comparison_dates import CompleteDates
+from backfilld.daemon.engine.periods import calendar_bounds, period_key
 from backfilld.daemon.engine.upstream import calendar_start
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Wanted, Warehouse
 from backfilld.state.pipeline.phase import Phase, Stage
@@ -58,14 +59,14 @@ class Snapshot:
     end: dt.date
     asked_at: float
     days: Mapping[dt.date, Day]
-    """Every date, from the first that the range needs on."""
+    """Every date, from the first that the range needs to the last of its weeks and months."""
     wanted: Wanted
     """The expected dates that were queried, by processor."""
     answers: Answers
     unexpected_rows: Mapping[str, Mapping[dt.date, int]] = field(default_factory=dict)
     """Rows by processor and date on dates of the range that the calendar does not expect."""
     checks: Known = field(default_factory=dict)
-    """The verdicts of every date of the range, and of the queried dates before it."""
+    """The verdicts of every date of the range, and of the queried dates around it."""
     unchecked: Wanted = field(default_factory=dict)
     """By processor, the dates that are complete by the other rules, and whose check command has not run."""
 
@@ -110,9 +111,10 @@ def take_snapshot(
     if start > end:
         raise ValueError(f"start {start} is after end {end}")
     first = calendar_start(pipeline, pipeline.needs.starting(start), start)
-    counts = pipeline.seasons.counts_of(_span(first, end), warehouse.counts(first, end))
+    last = calendar_bounds(pipeline, end)[1]
+    counts = pipeline.seasons.counts_of(_span(first, last), warehouse.counts(first, last))
     days = {date: pipeline.seasons.day(date, count) for date, count in counts.items()}
-    wanted = _wanted(pipeline, days, start)
+    wanted = _wanted(pipeline, days, start, end)
     off = [date for date in _span(start, end) if not days[date].expected and purpose == "validation"]
     queried = {name: [*wanted.get(name, ()), *off] for name in (pipeline.processors if off else wanted)}
     # The result of a check command is about one state of an output, which its write stamp shows.
@@ -179,25 +181,38 @@ def _span(start: dt.date, end: dt.date) -> Sequence[dt.date]:
     return [dt.date.fromordinal(number) for number in range(start.toordinal(), end.toordinal() + 1)]
 
 
-def _wanted(pipeline: Pipeline, days: Mapping[dt.date, Day], start: dt.date) -> dict[str, list[dt.date]]:
-    """The dates to query: the range for every processor, and before it what it needs or is compared with."""
+def _wanted(
+    pipeline: Pipeline, days: Mapping[dt.date, Day], start: dt.date, end: dt.date
+) -> dict[str, list[dt.date]]:
+    """The dates to query: the range for every processor, and around it what it needs or is compared with."""
     wanted: dict[str, set[dt.date]] = defaultdict(set)
     graph = pipeline.needs.starting(start)
     for processor in pipeline.processors.values():
-        expected = {date for date, day in days.items() if date >= start and pipeline.expects(processor, day)}
+        expected = {
+            date for date, day in days.items() if start <= date <= end and pipeline.expects(processor, day)
+        }
         days_compared = processor.expect.days_compared
         compared_from = window(start, days_compared)[0] if days_compared else start
         windows = [(processor.name, compared_from)]
         for need in graph.earlier([processor.name]) if expected else ():
             earliest = graph.start(need, min(expected))
             windows += [(name, earliest) for name in with_references(pipeline, need.of)]
-        wanted[processor.name] |= expected
+        wanted[processor.name] |= expected | _of_periods(pipeline, processor, days, expected)
         for name, earliest in windows:
             upstream = pipeline.processors[name]
             wanted[name].update(
                 d for d, day in days.items() if earliest <= d < start and pipeline.expects(upstream, day)
             )
     return {name: sorted(dates) for name, dates in wanted.items() if dates}
+
+
+def _of_periods(
+    pipeline: Pipeline, processor: Processor, days: Mapping[dt.date, Day], expected: Iterable[dt.date]
+) -> set[dt.date]:
+    """The dates of the periods of some dates, on which a processor with `period` has output."""
+    bounds = {period_key(processor, date)[1:] for date in expected} if processor.period else set()
+    spans = (_span(first, last) for first, last in bounds)
+    return {date for span in spans for date in span if pipeline.expects(processor, days[date])}
 
 
 def _rows_on(dates: Sequence[dt.date], answers: Answers) -> dict[str, dict[dt.date, int]]:
@@ -217,7 +232,7 @@ def _judge_all(pipeline: Pipeline, snapshot: Snapshot, known: Known) -> tuple[Kn
     for date, day in sorted(snapshot.days.items()):
         judged: dict[str, CheckRow] = {}
         for name in pipeline.judging_order:
-            if date < snapshot.start and (name, date) not in queried:
+            if not snapshot.start <= date <= snapshot.end and (name, date) not in queried:
                 continue
             processor, stored = pipeline.processors[name], known.get(date, {}).get(name)
             evidence = snapshot.answers.get((name, date), _NOT_QUERIED)

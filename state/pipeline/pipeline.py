@@ -48,7 +48,7 @@ class EngineSettings(StrictModel):
     """Time between queries about an open run, a failed query or a missing upstream that no backfill fills."""
     batch_window: Duration = 10.0
     """The longest that the query after a successful job waits for further queries, where its date has other
-    jobs to run: one query then serves several jobs."""
+    jobs to run, or jobs of other dates may fill a batch that follows: one query then serves several jobs."""
     revalidate_within: Duration = 7 * 86400.0
     """The period in which every done date is validated again, at most 200 dates a minute; `"0s"`: never."""
     check_slots: int = Field(default=2, ge=1, le=100)

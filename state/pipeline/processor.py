@@ -16,6 +16,7 @@ from backfilld.state.pipeline.jobs import JobSettings
 from backfilld.state.pipeline.need_settings import NeedSettings
 from backfilld.state.pipeline.placeholders import PLACEHOLDER, refuse_unknown
 from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.periods import MOST_DATES, Period
 
 PLACEHOLDERS = ("date", "dates", "start", "end", "dates_file", "python")
 BATCH_PLACEHOLDERS = ("dates", "start", "end", "dates_file")
@@ -76,6 +77,9 @@ class Processor(JobSettings):
     """The `[[pool]]` of which each of its attempts takes one slot."""
     batch: int = Field(default=1, ge=1, le=1000)
     """The most dates that one attempt works on."""
+    period: Period | None = None
+    """`"week"` (Monday to Sunday) or `"month"`: one attempt works on all its expected dates that need a job,
+    once each of them is ready. See *Batches and periods*."""
     estimate: Duration | None = None
     """The usual duration of one date, which the plan uses until attempts have shown it."""
     resources: Mapping[str, float | str] = Field(default_factory=dict)
@@ -107,6 +111,19 @@ class Processor(JobSettings):
         return self
 
     @model_validator(mode="after")
+    def _period_fits(self) -> Self:
+        if self.period is None:
+            return self
+        if self.batch > 1:
+            raise ValueError(f"period = {self.period!r} takes all dates of the {self.period}; remove batch")
+        if "date" in self.placeholders or not set(self.placeholders) & set(BATCH_PLACEHOLDERS):
+            raise ValueError(
+                f"period = {self.period!r} gives the command many dates; use {{start}} and {{end}}, {{dates}}"
+                " or {dates_file} in place of {date}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _since_before_until(self) -> Self:
         if self.since and self.until and self.since > self.until:
             raise ValueError(f"since {self.since} is after until {self.until}; correct one of them")
@@ -119,6 +136,11 @@ class Processor(JobSettings):
         if any(age > (self.final_after or 0.0) for age in self.refresh):
             raise ValueError("refresh has an age above final_after; remove it, or raise final_after")
         return self
+
+    @property
+    def dates_per_attempt(self) -> int:
+        """The most dates that one attempt works on."""
+        return MOST_DATES[self.period] if self.period else self.batch
 
     @property
     def predecessors(self) -> tuple[str, ...]:

@@ -31,6 +31,9 @@ from backfilld.state.rules.expectations.rule import Range, RowBound, Rule
 from backfilld.state.rules.expectations.unique import Unique
 from backfilld.state.rules.expectations.volume import Volume
 
+_ABOUT_ROWS = ("rows", "rows_per", "ramp", "empty", "bootstrap_days")
+"""The keys for which the number of rows is all that has to be known of a date that has rows."""
+
 
 class Expectation(StrictModel):
     """All that is expected of one processor's rows for one date. A field that holds a `Rule` is a rule."""
@@ -106,6 +109,14 @@ class Expectation(StrictModel):
     def unjudged(self, evidence: Evidence, day: Day) -> str:
         """Why some of the rules of a day say nothing of its rows; empty where all were judged."""
         return "; ".join(filter(None, (rule.unjudged(evidence, day) for rule in self.rules_on(day))))
+
+    @cached_property
+    def about_rows(self) -> Expectation:
+        """The same with its bounds of rows alone; the expectation itself where it has no other rule."""
+        stated = {key: getattr(self, key) for key in type(self).model_fields}
+        if not any(value is not None for key, value in stated.items() if key not in _ABOUT_ROWS):
+            return self
+        return Expectation(**{key: value for key, value in stated.items() if key in _ABOUT_ROWS})
 
     @cached_property
     def without_reference(self) -> Expectation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -22,13 +22,13 @@ from sqlalchemy import (
     update,
 )
 
-from backfilld.state.records import CheckRow, RunMode
+from backfilld.state.records import CheckRow, RunMode, Runnable
 from backfilld.state.rules.judge import Judgement
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
 from backfilld.state.store.dates import IMMEDIATELY, make_dates_due
 from backfilld.state.store.interests import wanted_dates
-from backfilld.state.store.schema import IS_RUNNABLE, checks, dates
+from backfilld.state.store.schema import AWAITS_PERIOD, IS_RUNNABLE, checks, dates
 from backfilld.state.store.statements import execute, fetch, select_by_dates, upsert
 
 Pair = tuple[dt.date, str]
@@ -77,8 +77,9 @@ _SET_SATISFIED = update(checks).where(*_THIS).values(satisfied=1, mode=RunMode.N
 _FORGET_ATTEMPTS = update(checks).where(*_THIS).values(attempt_count=0, clean_attempts=0, retry_at=None)
 _SET_MODE = update(checks).where(*_THIS).values(mode=bindparam("_mode"))
 _CLEAR_WAIVERS = update(checks).where(*_THIS).values(waived_by="", waiver_reason="")
-_SET_RUNNABLE = update(checks).where(*_THIS).values(runnable=1, priority=_DATE_PRIORITY)
-_CLEAR_RUNNABLE = update(checks).where(*_THIS, IS_RUNNABLE).values(runnable=0)
+_SET_RUNNABLE = update(checks).where(*_THIS).values(runnable=bindparam("_runnable"), priority=_DATE_PRIORITY)
+_IS_READY = or_(IS_RUNNABLE, AWAITS_PERIOD)
+_CLEAR_RUNNABLE = update(checks).where(*_THIS, _IS_READY).values(runnable=0)
 _CLAIM = (
     update(checks)
     .where(*_THIS)
@@ -119,6 +120,13 @@ class CheckResult:
     write_stamp: str | None = None
     is_rewritten: bool = False
     """Whether the output is what an attempt that was to rewrite it has made of it."""
+
+    def applied_to(self, check: CheckRow) -> CheckRow:
+        """The check of a done date as it would be stored with this result."""
+        verdict = self.judgement.verdict
+        satisfied = bool(check.accepted_reason or check.waived_by) or verdict.satisfied
+        return replace(check, verdict=verdict, satisfied=satisfied, reason=self.judgement.reason)
+
     foreign_write: bool = False
     """Whether the partition of a done date was written, and not by an attempt."""
 
@@ -257,9 +265,9 @@ def accept(tx: Connection, date: dt.date, processor: str, *, actor: str, reason:
     tx.execute(new.on_conflict_do_update(index_elements=["date", "processor"], set_=changed))
 
 
-def set_runnable(tx: Connection, pairs: Iterable[Pair]) -> None:
-    """Let pairs start when there is a free slot."""
-    _update(tx, _SET_RUNNABLE, pairs)
+def set_runnable(tx: Connection, pairs: Iterable[Pair], runnable: Runnable = Runnable.NOW) -> None:
+    """Let pairs start when there is a free slot, or with the other dates of their period."""
+    _update(tx, _SET_RUNNABLE, pairs, _runnable=runnable.value)
 
 
 def clear_runnable(tx: Connection, pairs: Iterable[Pair]) -> None:
@@ -269,20 +277,20 @@ def clear_runnable(tx: Connection, pairs: Iterable[Pair]) -> None:
 
 def clear_runnable_of(tx: Connection, backfill_id: int) -> None:
     """Keep all checks of the dates that a backfill wants from starting, until these are evaluated again."""
-    here = (IS_RUNNABLE, checks.c.date.in_(wanted_dates(backfill_id)))
+    here = (_IS_READY, checks.c.date.in_(wanted_dates(backfill_id)))
     tx.execute(update(checks).where(*here).values(runnable=0))
 
 
 def clear_runnable_by(tx: Connection, processors: Collection[str]) -> set[dt.date]:
     """Keep all checks of these processors from starting; the dates that had a runnable one."""
-    here = (IS_RUNNABLE, checks.c.processor.in_(processors))
+    here = (_IS_READY, checks.c.processor.in_(processors))
     cleared = update(checks).where(*here).values(runnable=0).returning(checks.c.date)
     return set(tx.execute(cleared).scalars())
 
 
 def clear_all_runnable(tx: Connection) -> None:
     """Keep every check from starting until its date is evaluated again."""
-    tx.execute(update(checks).where(IS_RUNNABLE).values(runnable=0))
+    tx.execute(update(checks).where(_IS_READY).values(runnable=0))
 
 
 def claim(tx: Connection, taken: Mapping[int, Iterable[Pair]]) -> None:

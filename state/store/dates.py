@@ -49,6 +49,11 @@ _ALL_LIVE = select(dates).where(_LIVE)
 _LIVE_SPAN = select(func.min(dates.c.date), func.max(dates.c.date)).where(_LIVE)
 _SET_SEASON = update(dates).where(_THIS).values(season=bindparam("_season"))
 _WAKE = update(dates).where(_LIVE, _THIS).values(due_at=bindparam("_at"))
+_WAKE_BY = (
+    update(dates)
+    .where(_LIVE, _THIS, or_(dates.c.due_at.is_(None), dates.c.due_at > bindparam("_at")))
+    .values(due_at=bindparam("_at"))
+)
 _WAKE_WAITING = update(dates).where(_LIVE, _WAITS).values(due_at=bindparam("_now"))
 _WAKE_ADMITTED = (
     update(dates)
@@ -137,6 +142,12 @@ def states_between(tx: Connection, start: dt.date, end: dt.date) -> dict[dt.date
     return {row.date: row.state for row in tx.execute(query)}
 
 
+def expected_and_done(tx: Connection) -> list[dt.date]:
+    """All done dates on which something was expected, oldest first."""
+    expected = and_(dates.c.state == DONE, dates.c.outcome != Outcome.NOT_EXPECTED.value)
+    return list(tx.execute(select(dates.c.date).where(expected).order_by(dates.c.date)).scalars())
+
+
 def not_expected_or_regressed(tx: Connection) -> list[dt.date]:
     """All done dates on which nothing was expected, or which are no longer complete."""
     not_expected = and_(dates.c.state == DONE, dates.c.outcome == Outcome.NOT_EXPECTED.value)
@@ -216,6 +227,11 @@ def make_dates_due(tx: Connection, wanted: Iterable[dt.date], at: float) -> None
     """Have some dates looked at, now or IMMEDIATELY, where they are live."""
     values = [{"_date": date, "_at": at} for date in wanted]
     execute(tx, _WAKE, values)
+
+
+def make_dates_due_by(tx: Connection, wanted: Iterable[dt.date], at: float) -> None:
+    """Have some dates looked at at `at`, where they are live and not due before."""
+    execute(tx, _WAKE_BY, [{"_date": date, "_at": at} for date in wanted])
 
 
 def make_backfill_due(tx: Connection, backfill_id: int, now: float) -> int:

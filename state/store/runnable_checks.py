@@ -39,7 +39,7 @@ def first(tx: Connection, limits: Mapping[str, int]) -> list[RunnableCheck]:
 
 
 # Compiling a column of a branch takes longer than SQLite takes to read it.
-_COLUMNS = [checks.c[name] for name in RunnableCheck._fields]
+COLUMNS = [checks.c[name] for name in RunnableCheck._fields]
 
 
 @cache
@@ -47,7 +47,7 @@ def _first(branches: int) -> CompoundSelect[Any]:
     return union_all(
         *(
             select(
-                select(*_COLUMNS)
+                select(*COLUMNS)
                 .where(IS_RUNNABLE, checks.c.processor == bindparam(f"_processor{number}"))
                 .order_by(checks.c.priority.desc(), checks.c.date)
                 .limit(bindparam(f"_limit{number}"))

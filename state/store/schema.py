@@ -60,11 +60,9 @@ dates = Table(
     metadata,
     Column("date", Date, primary_key=True),
     Column("state", Text, nullable=False),
-    text_column("outcome"),
-    text_column("reason"),
+    *map(text_column, ("outcome", "reason")),
     # What a live date waits for: a WaitReason, and its sentence when that is fixed. Empty once it has ended.
-    text_column("waiting"),
-    text_column("waiting_text"),
+    *map(text_column, ("waiting", "waiting_text")),
     # When the engine evaluates the date again. NULL: only after an event.
     Column("due_at", Double),
     Column("backfill_id", ForeignKey("backfills.id"), nullable=False),
@@ -85,8 +83,7 @@ dates = Table(
     CheckConstraint(f"(state IN ('{DONE}', '{FAILED}')) = (outcome <> '')", name="outcome_is_final"),
     CheckConstraint(f"(state IN ('{DONE}', '{FAILED}')) = (ended_at IS NOT NULL)", name="end_is_final"),
     partial_index("dates_due", "due_at", text("priority DESC"), "date", where="due_at IS NOT NULL"),
-    Index("dates_state", "state", "date"),
-    Index("dates_waiting", "waiting", "date"),
+    *(Index(f"dates_{name}", name, "date") for name in ("state", "waiting")),
     Index("dates_ended", "ended_at"),
     partial_index(
         "dates_last_checked",
@@ -104,10 +101,7 @@ backfill_dates = Table(
     Column("date", Date, primary_key=True),
     # An EnqueueOutcome with its reason and verdict counts; state and outcome once the date has ended.
     Column("answer", Text, nullable=False),
-    text_column("reason"),
-    text_column("verdicts"),
-    text_column("state"),
-    text_column("outcome"),
+    *map(text_column, ("reason", "verdicts", "state", "outcome")),
     # Whether the backfill wants the date: until the date ends, or until it is cancelled for this backfill.
     flag("live"),
     # Whether the date is to be admitted for this request: a live date is, once what runs now has ended.
@@ -141,17 +135,17 @@ checks = Table(
     Column("verdict", Text, nullable=False, server_default="unknown"),
     flag("satisfied"),
     Column("rows", BIG),
-    text_column("expected"),
-    text_column("reason"),
+    *map(text_column, ("expected", "reason")),
     Column("asked_at", Double),
     # When to query; NULL: not at all. A request raises the generation, which outdates queries under way.
     Column("query_due_at", Double),
     count("generation"),
-    # Attempts of this request, those that exited with 0, when the next may start, whether only a slot lacks.
+    # Attempts of this request, those that exited with 0, when the next may start, and a Runnable: 1 where a
+    # slot lacks, 2 where other dates of its period lack too.
     count("attempt_count"),
     count("clean_attempts"),
     Column("retry_at", Double),
-    flag("runnable"),
+    Column("runnable", Integer, CheckConstraint("runnable IN (0, 1, 2)"), nullable=False, server_default="0"),
     count("priority"),
     text_column("mode"),
     Column("attempt_id", Integer),
@@ -169,6 +163,7 @@ checks = Table(
     *map(text_column, ("waived_by", "waiver_reason", "accepted_by", "accepted_reason")),
     partial_index("checks_query_due", "query_due_at", "date", where="query_due_at IS NOT NULL"),
     partial_index("checks_runnable", "processor", text("priority DESC"), "date", where="runnable = 1"),
+    partial_index("checks_awaiting_period", "processor", "date", where="runnable = 2"),
     partial_index("checks_unsatisfied", "processor", "date", where="satisfied = 0"),
     partial_index("checks_with_output", "processor", "date", where=HAS_OUTPUT),
     partial_index("checks_stale", "date", where="stale_at IS NOT NULL"),
@@ -190,19 +185,16 @@ attempts = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("date", Date, nullable=False),
-    Column("processor", Text, nullable=False),
-    Column("phase", Text, nullable=False),
+    *(Column(name, Text, nullable=False) for name in ("processor", "phase")),
     Column("backfill_id", ForeignKey("backfills.id"), nullable=False),
-    Column("executor", Text, nullable=False),
-    Column("output", Text, nullable=False),
+    *(Column(name, Text, nullable=False) for name in ("executor", "output")),
     Column("writer", Integer, nullable=False),
     # The phase name in a sequential phase, else NULL.
     Column("sequence", Text),
     Column("status", Text, nullable=False),
     Column("handle", Text),
     Column("stopping", Text),
-    Column("claimed_at", Double, nullable=False),
-    Column("started_at", Double, nullable=False),
+    *(Column(name, Double, nullable=False) for name in ("claimed_at", "started_at")),
     Column("ended_at", Double),
     Column("exit_code", Integer),
     *map(text_column, ("detail", "tail")),
@@ -269,8 +261,7 @@ holds = Table(
         "kind", Text, CheckConstraint("kind IN ('all', 'processor', 'table', 'warehouse')"), primary_key=True
     ),
     Column("key", Text, primary_key=True),
-    text_column("reason"),
-    text_column("actor"),
+    *map(text_column, ("reason", "actor")),
     Column("since", Double, nullable=False),
     Column("until", Double),
     flag("absolute"),  # `until` is a time such as midnight, which a clock step does not move
@@ -347,6 +338,7 @@ check_counts = Table(
 IS_RUNNING = attempts.c.status == literal_column("'running'")
 ENDED_WELL = attempts.c.exit_code == literal_column("0")
 IS_RUNNABLE = checks.c.runnable == literal_column("1")
+AWAITS_PERIOD = checks.c.runnable == literal_column("2")
 IS_REGRESSED = dates.c.regressed != literal_column("''")
 IS_STALE = dates.c.stale_at.is_not(None)
 IS_UNENDED = check_runs.c.ended_at.is_(None)

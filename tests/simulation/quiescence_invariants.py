@@ -122,6 +122,7 @@ class QuiescenceInvariants:
             "earlier_date": self._for_earlier,
             "open_run": lambda row: any(self._is_open(c) for c in self._own(row).values()),
             "other_processor": self._for_other,
+            "period": self._invariants.periods.waits,
             "held": self._for_hold,
             "window": self._for_window,
             "unselected": self._invariants.sharing.waits_for_unselected,
@@ -197,7 +198,7 @@ class QuiescenceInvariants:
 
     def _for_slot(self, row: Row) -> bool:
         """Whether nothing that it could start finds room."""
-        runnable = [self._sim.pipeline.processors[n] for n, c in self._own(row).items() if c["runnable"]]
+        runnable = [self._sim.pipeline.processors[n] for n, c in self._own(row).items() if c["runnable"] == 1]
         running = self._invariants.running.values()
         if not runnable:
             return False

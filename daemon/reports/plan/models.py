@@ -72,7 +72,7 @@ class PlannedWaiver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recompute:
-    """A stale date: its sequential phases must run again, as an earlier date was repaired at `at`."""
+    """A stale date: what is stale of it must run again. The latest cause is of `repaired`, at `at`."""
 
     date: dt.date
     repaired: dt.date

@@ -75,8 +75,7 @@ dates = Table(
     CheckConstraint("(state IN ('done', 'failed')) = (outcome <> '')", name="outcome_is_final"),
     CheckConstraint("(state IN ('done', 'failed')) = (ended_at IS NOT NULL)", name="end_is_final"),
     _partial("dates_due", "due_at", text("priority DESC"), "date", where="due_at IS NOT NULL"),
-    Index("dates_state", "state", "date"),
-    Index("dates_waiting", "waiting", "date"),
+    *(Index(f"dates_{name}", name, "date") for name in ("state", "waiting")),
     Index("dates_ended", "ended_at"),
     _partial(
         "dates_last_checked",
@@ -124,16 +123,17 @@ checks = Table(
     *(Column(name, Double) for name in ("asked_at", "query_due_at")),
     *map(_count, ("generation", "attempt_count", "clean_attempts")),
     Column("retry_at", Double),
-    _flag("runnable"), _count("priority"), _text("mode"),
+    Column("runnable", Integer, CheckConstraint("runnable IN (0, 1, 2)"), nullable=False, server_default="0"),
+    _count("priority"), _text("mode"),
     Column("attempt_id", Integer),
     *(Column(name, Double) for name in ("last_attempt_started_at", "last_attempt_ended_at")),
     _flag("last_attempt_succeeded"),
     _text("last_attempt_detail"),
     *(Column(name, Text) for name in ("write_stamp", "stamp_before")),
-    Column("stale_at", Double),
-    *map(_text, ("waived_by", "waiver_reason", "accepted_by", "accepted_reason")),
+    Column("stale_at", Double), *map(_text, ("waived_by", "waiver_reason", "accepted_by", "accepted_reason")),
     _partial("checks_query_due", "query_due_at", "date", where="query_due_at IS NOT NULL"),
     _partial("checks_runnable", "processor", text("priority DESC"), "date", where="runnable = 1"),
+    _partial("checks_awaiting_period", "processor", "date", where="runnable = 2"),
     _partial("checks_unsatisfied", "processor", "date", where="satisfied = 0"),
     _partial("checks_with_output", "processor", "date", where="rows > 0 OR last_attempt_ended_at IS NOT NULL OR attempt_id IS NOT NULL"),
     _partial("checks_stale", "date", where="stale_at IS NOT NULL"),
@@ -156,9 +156,7 @@ attempts = Table(
     *map(_required, ("processor", "phase")),
     Column("backfill_id", ForeignKey("backfills.id"), nullable=False),
     *map(_required, ("executor", "output")),
-    Column("writer", Integer, nullable=False),
-    Column("sequence", Text),
-    Column("status", Text, nullable=False),
+    Column("writer", Integer, nullable=False), Column("sequence", Text), Column("status", Text, nullable=False),
     *(Column(name, Text) for name in ("handle", "stopping")),
     *(Column(name, Double, nullable=False) for name in ("claimed_at", "started_at")),
     Column("ended_at", Double),
@@ -217,17 +215,14 @@ holds = Table(
     ),
     Column("key", Text, primary_key=True),
     *map(_text, ("reason", "actor")),
-    Column("since", Double, nullable=False),
-    Column("until", Double),
-    _flag("absolute"),
+    Column("since", Double, nullable=False), Column("until", Double), _flag("absolute"),
 )
 
 breaker_counts = Table(
     "breaker_counts",
     metadata,
     Column("processor", Text, primary_key=True),
-    Column("error", Text, nullable=False),
-    Column("length", Integer, nullable=False),
+    Column("error", Text, nullable=False), Column("length", Integer, nullable=False),
 )
 
 audit = Table(
@@ -254,8 +249,7 @@ budgets = Table(
 notifications = Table(
     "notifications",
     metadata,
-    Column("subject", Text, primary_key=True),
-    Column("topic", Text, primary_key=True),
+    *(Column(name, Text, primary_key=True) for name in ("subject", "topic")),
     Column("at", Double, nullable=False),
 )
 
