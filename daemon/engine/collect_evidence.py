@@ -78,11 +78,8 @@ class Validator:
             without_calendar = dates.span_waiting(tx, WaitReason.CALENDAR) if todo.without_calendar else None
             admitting = todo.admitting and not checks.batch_is_full(tx, now, limit)
             may_query = todo.wanted and not admitting and not without_calendar
-            due = (
-                checks.due_checks(tx, now + self._context.pipeline.engine.batch_window, limit)
-                if may_query
-                else []
-            )
+            until = now + self._context.pipeline.engine.batch_window
+            due = checks.due_checks(tx, until, limit) if may_query else []
         try:
             judged_count = self._query(due) if due else 0
             if without_calendar:
@@ -118,7 +115,7 @@ class Validator:
         """
         counts, now = self.read_calendar(start, end), self._context.now()
         with self._context.db.write() as tx:
-            known = calendar_days.between(tx, min(counts), end)
+            known = calendar_days.between(tx, min(counts), max(counts))
             calendar_days.save(tx, counts, now)
             dates.make_waiting_due(tx, WaitReason.CALENDAR, now)
             changed = [date for date in counts if date in known and known[date] != counts[date]]
@@ -132,11 +129,11 @@ class Validator:
             live = dates.live_span(tx)
             failed = [row.date for row in failed_date_rechecks.due(tx, now, interval, recovered_dates.BATCH)]
             held = holds.in_force(tx, holds.WAREHOUSE, now)
+        if held:
+            return
         spans = [live] if live else []
         if failed and not (live and live[0] <= failed[0] and failed[-1] <= live[1]):
             spans.append((failed[0], failed[-1]))
-        if held:
-            return
         try:
             for span in spans:
                 self.refresh_calendar(*span)
@@ -163,20 +160,19 @@ class Validator:
             WarehouseError: the warehouse could not be queried.
         """
         known = [check for check in stored if check.processor in self._context.pipeline.processors]
-        _, _, results = self._ask(known, "gate", counts)
-        return results
+        return self._ask(known, "gate", counts)[2]
 
     def _query(self, due: Sequence[CheckRow], *, purpose: Purpose = "gate", certain: bool = False) -> int:
         due, answers, judged = self._ask(due, purpose, {})
-        if judged:
-            check_runs.request(self._context, zip(due, judged, strict=True), answers)
+        if not judged:
+            return len(due)
+        check_runs.request(self._context, zip(due, judged, strict=True), answers)
         for first in range(0, len(judged), CHUNK):
             chunk = due[first : first + CHUNK]
             results = zip(chunk, judged[first : first + CHUNK], strict=True)
             kept = [(c, r) for c, r in results if not certain or r.judgement.verdict not in UNCERTAIN]
             self._save(kept, answers, purpose)
-        if judged:
-            self._request_outdated_references(due, answers)
+        self._request_outdated_references(due, answers)
         return len(due)
 
     def _ask(
@@ -234,8 +230,8 @@ class Validator:
                 for c, r in saved
                 if r.judgement.verdict.satisfied or r.judgement.verdict is not c.verdict
             }
-            pipeline, now = self._context.pipeline, self._context.now()
-            compared_processors.request_waiting(tx, pipeline, changed, saved_pairs, now)
+            pipeline = self._context.pipeline
+            compared_processors.request_waiting(tx, pipeline, changed, saved_pairs, self._context.now())
         self._context.emit_all([*moves, *incidents, *foreign_writes.events(saved, answers)])
 
     def _judge(
@@ -311,10 +307,12 @@ class Validator:
     def _complete_dates(self, due: Sequence[CheckRow]) -> comparison_dates.CompleteDates:
         """The stored complete dates that the rules of these checks compare with."""
         processors = self._context.pipeline.processors
-        if not any(processor.expect.days_compared for processor in processors.values()):
+        compares = [name for name, processor in processors.items() if processor.expect.days_compared]
+        pairs = [(check.date, check.processor) for check in due if check.processor in compares]
+        if not pairs:
             return comparison_dates.CompleteDates()
         with self._context.db.read() as tx:
-            return comparison_dates.stored(tx, processors, [(c.date, c.processor) for c in due])
+            return comparison_dates.stored(tx, processors, pairs)
 
     def _request_outdated_references(self, due: Sequence[CheckRow], answers: Answers) -> None:
         """Query a reference again whose stored verdict rests on another row count than it has now."""

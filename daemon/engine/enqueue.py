@@ -166,7 +166,8 @@ class Enqueuer:
         wanted = interests.wanted_among(tx, [row.date for row in existing.values() if row.state not in FINAL])
         counts_by_date = calendar_days.between(tx, request.dates[0], request.dates[-1])
         counts_by_date |= newer_counts or {}
-        stored_checks = checks.for_dates(tx, [row.date for row in existing.values()])
+        may_withdraw = [row.date for row in existing.values() if row.state in FINAL or request.force]
+        stored_checks = checks.for_dates(tx, may_withdraw)
         for result in judged:
             by_name = stored_checks[result.date]
             by_name[result.processor] = result.applied_to(by_name[result.processor])

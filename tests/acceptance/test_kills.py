@@ -132,13 +132,9 @@ def test_after_a_reboot_jobs_run_again_and_the_new_owners_of_their_pids_are_left
         assert audit.overlaps(one.lake) == []
 
 
-def _at_work(folder):
-    """Whether a job's own program runs. Until then its shell waits for the daemon, and ends with it."""
-    for pid in jobs_alive(folder):
-        with contextlib.suppress(OSError):
-            if Path(f"/proc/{pid}/exe").resolve() == Path(sys.executable).resolve():
-                return True
-    return False
+def _at_work(lake):
+    """Whether a job has begun and not ended. Until it begins, running it again would show nowhere."""
+    return any(run.ended is None and Path(f"/proc/{run.pid}").exists() for run in audit.run_log.runs(lake))
 
 
 def _await_work(one, backfills):
@@ -147,7 +143,7 @@ def _await_work(one, backfills):
     def over():
         return all(one.status(number) == "finished" for number in backfills)
 
-    one.wait_for(lambda: _at_work(one.folder) or over(), "at work")
+    one.wait_for(lambda: _at_work(one.lake) or over(), "at work")
 
 
 def _end(one, way, dice):

@@ -75,8 +75,7 @@ dates = Table(
     CheckConstraint("(state IN ('done', 'failed')) = (outcome <> '')", name="outcome_is_final"),
     CheckConstraint("(state IN ('done', 'failed')) = (ended_at IS NOT NULL)", name="end_is_final"),
     _partial("dates_due", "due_at", text("priority DESC"), "date", where="due_at IS NOT NULL"),
-    *(Index(f"dates_{name}", name, "date") for name in ("state", "waiting")),
-    Index("dates_ended", "ended_at"),
+    *(Index(f"dates_{name}", name, "date") for name in ("state", "waiting")), Index("dates_ended", "ended_at"),
     _partial(
         "dates_last_checked",
         text("coalesce(swept_at, ended_at)"),
@@ -113,8 +112,7 @@ transitions = Table(
 checks = Table(
     "checks",
     metadata,
-    Column("date", Date, primary_key=True),
-    Column("processor", Text, primary_key=True),
+    Column("date", Date, primary_key=True), Column("processor", Text, primary_key=True),
     _text("output"),
     Column("verdict", Text, nullable=False, server_default="unknown"),
     _flag("satisfied"),
@@ -124,7 +122,8 @@ checks = Table(
     *map(_count, ("generation", "attempt_count", "clean_attempts")),
     Column("retry_at", Double),
     Column("runnable", Integer, CheckConstraint("runnable IN (0, 1, 2)"), nullable=False, server_default="0"),
-    _count("priority"), _text("mode"),
+    _count("priority"),
+    _text("mode"),
     Column("attempt_id", Integer),
     *(Column(name, Double) for name in ("last_attempt_started_at", "last_attempt_ended_at")),
     _flag("last_attempt_succeeded"),
@@ -156,7 +155,9 @@ attempts = Table(
     *map(_required, ("processor", "phase")),
     Column("backfill_id", ForeignKey("backfills.id"), nullable=False),
     *map(_required, ("executor", "output")),
-    Column("writer", Integer, nullable=False), Column("sequence", Text), Column("status", Text, nullable=False),
+    Column("writer", Integer, nullable=False),
+    Column("sequence", Text),
+    Column("status", Text, nullable=False),
     *(Column(name, Text) for name in ("handle", "stopping")),
     *(Column(name, Double, nullable=False) for name in ("claimed_at", "started_at")),
     Column("ended_at", Double),
@@ -190,8 +191,7 @@ attempt_dates = Table(
 check_runs = Table(
     "check_runs",
     metadata,
-    Column("date", Date, primary_key=True),
-    Column("processor", Text, primary_key=True),
+    Column("date", Date, primary_key=True), Column("processor", Text, primary_key=True),
     _required("subject"),
     Column("requested_at", Double, nullable=False),
     *(Column(name, Double) for name in ("started_at", "ended_at")),
@@ -221,8 +221,7 @@ holds = Table(
 breaker_counts = Table(
     "breaker_counts",
     metadata,
-    Column("processor", Text, primary_key=True),
-    Column("error", Text, nullable=False), Column("length", Integer, nullable=False),
+    Column("processor", Text, primary_key=True), _required("error"), Column("length", Integer, nullable=False),
 )
 
 audit = Table(
@@ -249,7 +248,8 @@ budgets = Table(
 notifications = Table(
     "notifications",
     metadata,
-    *(Column(name, Text, primary_key=True) for name in ("subject", "topic")),
+    Column("subject", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
     Column("at", Double, nullable=False),
 )
 
