@@ -59,9 +59,11 @@ dates = Table(
     metadata,
     Column("date", Date, primary_key=True),
     Column("state", Text, nullable=False),
-    *map(text_column, ("outcome", "reason")),
+    text_column("outcome"),
+    text_column("reason"),
     # What a live date waits for: a WaitReason, and its sentence when that is fixed. Empty once it has ended.
-    *map(text_column, ("waiting", "waiting_text")),
+    text_column("waiting"),
+    text_column("waiting_text"),
     # When the engine evaluates the date again. NULL: only after an event.
     Column("due_at", Double),
     Column("backfill_id", ForeignKey("backfills.id"), nullable=False),
@@ -82,7 +84,8 @@ dates = Table(
     CheckConstraint(f"(state IN ('{DONE}', '{FAILED}')) = (outcome <> '')", name="outcome_is_final"),
     CheckConstraint(f"(state IN ('{DONE}', '{FAILED}')) = (ended_at IS NOT NULL)", name="end_is_final"),
     partial_index("dates_due", "due_at", text("priority DESC"), "date", where="due_at IS NOT NULL"),
-    *(Index(f"dates_{name}", name, "date") for name in ("state", "waiting")),
+    Index("dates_state", "state", "date"),
+    Index("dates_waiting", "waiting", "date"),
     Index("dates_ended", "ended_at"),
     partial_index(
         "dates_last_checked",
@@ -100,7 +103,10 @@ backfill_dates = Table(
     Column("date", Date, primary_key=True),
     # An EnqueueOutcome with its reason and verdict counts; state and outcome once the date has ended.
     Column("answer", Text, nullable=False),
-    *map(text_column, ("reason", "verdicts", "state", "outcome")),
+    text_column("reason"),
+    text_column("verdicts"),
+    text_column("state"),
+    text_column("outcome"),
     # Whether the backfill wants the date: until the date ends, or until it is cancelled for this backfill.
     flag("live"),
     # Whether the date is to be admitted for this request: a live date is, once what runs now has ended.
@@ -134,13 +140,13 @@ checks = Table(
     Column("verdict", Text, nullable=False, server_default="unknown"),
     flag("satisfied"),
     Column("rows", BIG),
-    *map(text_column, ("expected", "reason")),
+    text_column("expected"),
+    text_column("reason"),
     Column("asked_at", Double),
     # When to query; NULL: not at all. A request raises the generation, which outdates queries under way.
     Column("query_due_at", Double),
     count("generation"),
-    # Attempts of this request, those that exited with 0, when the next may start, and a Runnable: 1 where a
-    # slot lacks, 2 where other dates of its period lack too.
+    # Attempts of this request, those that exited with 0, when the next may start, and a Runnable.
     count("attempt_count"),
     count("clean_attempts"),
     Column("retry_at", Double),
@@ -184,16 +190,19 @@ attempts = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("date", Date, nullable=False),
-    *(Column(name, Text, nullable=False) for name in ("processor", "phase")),
+    Column("processor", Text, nullable=False),
+    Column("phase", Text, nullable=False),
     Column("backfill_id", ForeignKey("backfills.id"), nullable=False),
-    *(Column(name, Text, nullable=False) for name in ("executor", "output")),
+    Column("executor", Text, nullable=False),
+    Column("output", Text, nullable=False),
     Column("writer", Integer, nullable=False),
     # The phase name in a sequential phase, else NULL.
     Column("sequence", Text),
     Column("status", Text, nullable=False),
     Column("handle", Text),
     Column("stopping", Text),
-    *(Column(name, Double, nullable=False) for name in ("claimed_at", "started_at")),
+    Column("claimed_at", Double, nullable=False),
+    Column("started_at", Double, nullable=False),
     Column("ended_at", Double),
     Column("exit_code", Integer),
     *map(text_column, ("detail", "tail")),
@@ -260,7 +269,8 @@ holds = Table(
         "kind", Text, CheckConstraint("kind IN ('all', 'processor', 'table', 'warehouse')"), primary_key=True
     ),
     Column("key", Text, primary_key=True),
-    *map(text_column, ("reason", "actor")),
+    text_column("reason"),
+    text_column("actor"),
     Column("since", Double, nullable=False),
     Column("until", Double),
     flag("absolute"),  # `until` is a time such as midnight, which a clock step does not move
