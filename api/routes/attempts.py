@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from backfilld.api import job_log, serializers
+from backfilld.api.auth.request_guard import current_actor
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.dates_of_request import date_scope
 from backfilld.api.endpoint_definition import Router
@@ -12,6 +13,7 @@ from backfilld.api.problems import BadInput
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.daemon.engine.commands import NotFound
+from backfilld.daemon.engine.lost_attempts import mark_lost
 from backfilld.state.records import AttemptRow, AttemptStatus
 from backfilld.state.store import attempts, reporting
 from backfilld.state.store.reporting import AttemptFilter
@@ -52,6 +54,25 @@ def get_attempt(service: DaemonService, *, path: requests.ById) -> responses.Att
     with service.context.db.read() as tx:
         (attempt,) = serializers.attempts(tx, [_existing(attempts.get(tx, path.id), path.id)])
     return attempt
+
+
+@section.post(
+    "/v1/attempts/{id}/mark-lost",
+    responses.Attempt,
+    path=requests.ById,
+    body=requests.MarkLost,
+    problems=(404, 409),
+)
+def mark_attempt_lost(
+    service: DaemonService, *, path: requests.ById, body: requests.MarkLost
+) -> responses.Attempt:
+    """Declare a running attempt lost whose host is gone. Its table and its slots are free at once.
+
+    Refused while its job can be seen to run (409): a second one would write beside it. It does not count as
+    an attempt of its dates.
+    """
+    mark_lost(service.context, path.id, by=current_actor(), reason=body.reason)
+    return get_attempt(service, path=path)
 
 
 @section.get(

@@ -308,6 +308,12 @@ class RetryDates(DatesBody):
         return self
 
 
+class MarkLost(StrictModel):
+    """Why an attempt is declared lost."""
+
+    reason: Reason
+
+
 class AcceptDates(DatesBody):
     """The dates whose missing outputs are waived, and the reason; without `processors` all of them."""
 

@@ -67,6 +67,34 @@ def test_a_worker_without_the_package_lives_on_and_jobs_wait_for_another(
     driver.executor.close()
 
 
+def test_a_job_whose_able_workers_restart_under_new_addresses_is_given_back_and_begins_there(
+    foreign: Cluster, tmp_path: Path
+) -> None:
+    # Given a job that waits for the one worker that has the package, beside one that has not
+    foreign.env = {}
+    able = foreign.worker("--resources", "slot=1")
+    foreign.ready(2)
+    driver = driver_of(foreign, tmp_path, slot=2)
+    until(lambda: not driver.executor.unavailable_reason, "a worker that can")
+    driver.launch("sh", "-c", "exit 5")
+    until(
+        lambda: (status := driver.status()) and status.status_message.startswith("no worker that answers"),
+        "the submitted job",
+    )
+    # When that worker restarts, at another address
+    able.kill()
+    able.wait()
+    foreign.worker("--resources", "slot=2")
+    # Then the job is given back, which is no attempt, and runs once it is launched again
+    end = driver.result()
+    assert end.detail == "lost: the workers that it was submitted to are gone"
+    assert not end.counts_as_attempt
+    until(lambda: not driver.executor.unavailable_reason, "the new worker")
+    driver.launch("sh", "-c", "exit 5", attempt=2)
+    assert driver.result().code == 5
+    driver.executor.close()
+
+
 def test_a_job_that_reaches_a_worker_without_the_package_harms_nothing(
     foreign: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
