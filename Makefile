@@ -41,7 +41,7 @@ help:
 	@echo "make test             lint, format, types and the tests that need no root (T=\"tests/unit -k judge\" for some)"
 	@echo "make test-packages    the tests that need Debian packages ($(SYSTEM_PACKAGES)), which it installs"
 	@echo "make test-all         both"
-	@echo "make test-hosts       jobs on several hosts, which are network namespaces: as root, with iproute2"
+	@echo "make test-hosts       jobs on several hosts and in containers, which are namespaces: as root, with iproute2"
 	@echo "make test-systemd     the service on a machine that systemd boots: as root, with debootstrap; takes minutes"
 	@echo "make check            lint, format and types alone; make lint leaves out the types"
 	@echo "make format           fix what a tool can fix"
@@ -72,7 +72,8 @@ test-all: test test-packages
 
 # Apart from the others: not every machine lets its user make network namespaces.
 test-hosts: $(READY_DEV)
-	@$(BIN)/python -m pytest -m hosts tests/acceptance/test_hosts.py
+	@$(BIN)/python -m pytest -m hosts tests/acceptance/test_hosts.py \
+	  tests/acceptance/test_container.py tests/integration/test_container.py
 
 # Apart from the others: it takes minutes, and a few hundred megabytes from the Debian mirror the first time.
 test-systemd: $(READY_DEV)

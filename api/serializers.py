@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from backfilld.api.schemas import responses
 from backfilld.api.schemas.calendar import Calendar, CalendarGroup
@@ -32,7 +33,7 @@ NAMED = 3
 """How many processors a sentence names before it counts the rest."""
 
 
-def backfill(tx: Transaction, context: EngineContext, row: BackfillRow, **more: int) -> responses.Backfill:
+def backfill(tx: Transaction, context: EngineContext, row: BackfillRow, **more: Any) -> responses.Backfill:
     """A backfill with its counts."""
     status, stuck_on = stuck_backfills.status(tx, context, row)
     states, outcomes = backfills.status_counts(tx, row.id)
@@ -128,7 +129,10 @@ def _stale_reason(causes: Sequence[StaleCause]) -> str:
 
 
 def check(row: CheckRow, pipeline: Pipeline, now: float) -> responses.Check:
-    """The latest verdict on a processor, which the pipeline file may no longer have."""
+    """The latest verdict on a processor, which the pipeline file may no longer have.
+
+    `row` has the latest run of its check command attached.
+    """
     processor = pipeline.processors.get(row.processor)
     stage = pipeline.stage_of.get(row.processor)
     final_at = pipeline.provisional_until(row.processor, row.date) or 0.0
@@ -147,6 +151,7 @@ def check(row: CheckRow, pipeline: Pipeline, now: float) -> responses.Check:
         waiver=_waiver(row),
         attempts=row.attempt_count,
         attempt_id=row.attempt_id,
+        check_log=f"/v1/dates/{row.date}/checks/{row.processor}/log" if row.check_run else None,
     )
 
 

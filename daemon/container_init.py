@@ -22,6 +22,14 @@ def jobs_end_with_daemon(service: str) -> bool:
     return not service and pid_namespace() not in {"", _FIRST_NAMESPACE} and 1 in {os.getpid(), os.getppid()}
 
 
+def in_container() -> bool:
+    """Whether `jobs_end_with_daemon` holds of this process, which is a service if it has an INVOCATION_ID.
+
+    The kernel gives the id of an ended pid namespace to a new one, so two containers may have the same.
+    """
+    return jobs_end_with_daemon(os.environ.get("INVOCATION_ID", ""))
+
+
 def reap_orphans(leaders: Collection[int]) -> None:
     """As the first process of a container: reap dead processes of jobs whose parents died before them.
 

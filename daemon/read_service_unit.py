@@ -79,7 +79,14 @@ class ServiceUnit:
         return {name: value.strip('"') for name, _, value in pairs}
 
     def in_its_sandbox(self, arguments: Sequence[str]) -> list[str]:
-        """The command that runs backfilld with these arguments under the service's own properties."""
+        """The command that runs backfilld with these arguments under the service's own properties.
+
+        Paths of credentials have the name of their unit, which differs from that of the service.
+        """
+        transient = f"{self.name.removesuffix('.service')}-preflight-{os.getpid()}.service".replace("@", "-")
+        own, its = f"/run/credentials/{transient}/", f"/run/credentials/{self.name}/"
+        paths = {name: value.replace(its, own) for name, value in self.environment().items() if its in value}
+        variables = [f"{name}={value}" for name, value in paths.items()]
         program = shlex.split(self.settings["ExecStart"][-1])[0]
         properties = [
             f"--property={key}={value}"
@@ -87,7 +94,9 @@ class ServiceUnit:
             if key not in _OF_THE_DAEMON
             for value in values
         ]
-        return ["systemd-run", "--quiet", "--collect", "--wait", "--pipe", *properties, program, *arguments]
+        run = ["systemd-run", f"--unit={transient}", "--quiet", "--collect", "--wait", "--pipe", *properties]
+        # Files of EnvironmentFile= would override --setenv=.
+        return [*run, *(["/usr/bin/env", *variables] if variables else []), program, *arguments]
 
     def hiding(self, path: Path) -> str:
         """The setting that hides the path from jobs; empty if they see it."""

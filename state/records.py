@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any, ClassVar
 
+from backfilld.state.rules.check_run import CheckRun
 from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.rules.verdict import Verdict
 
@@ -28,6 +29,15 @@ class RunMode(StrEnum):
     """Of one processor: its provisional output is computed once more, and may turn out the same."""
 
 
+class Runnable(IntEnum):
+    """Whether a check may start its job: not, when there is a free slot, or with its whole period."""
+
+    NO = 0
+    NOW = 1
+    WITH_PERIOD = 2
+    """Decided as `NOW`; other dates of the period that one attempt computes are not ready."""
+
+
 class Sources(StrEnum):
     """Which processors of the first phase may run."""
 
@@ -45,7 +55,7 @@ class Mark(StrEnum):
     REGRESSED = "regressed"
     """It is no longer complete."""
     STALE = "stale"
-    """It was computed before an earlier date was repaired."""
+    """An input of one of its outputs was repaired after that was computed, or is stale itself."""
 
 
 class EnqueueOutcome(StrEnum):
@@ -182,7 +192,8 @@ class CheckRow:
     clean_attempts: int
     """The attempts among them that exited with 0."""
     retry_at: float | None
-    runnable: bool
+    runnable: int
+    """A `Runnable`."""
     priority: int
     mode: str
     attempt_id: int | None
@@ -202,6 +213,8 @@ class CheckRow:
     """When an input of its output was repaired after the output was computed; None: it was not."""
     previous_attempts: tuple[HistoryRun, ...] = ()
     """All ended attempts, where `with_attempt_history` has attached them; else empty."""
+    check_run: CheckRun | None = None
+    """The latest run of its check command, where `check_runs.attached` has added it; else None."""
 
     @property
     def counted(self) -> int | None:

@@ -14,6 +14,7 @@ from backfilld.api.page import attempt_timeline, pace_chart
 from backfilld.api.page.rendering import query_fields, render, render_part
 from backfilld.api.routes import backfills
 from backfilld.api.schemas import requests, responses
+from backfilld.state.formatting import join_truncated
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.store import reporting
 from backfilld.state.store.date_scope import DateScope
@@ -22,6 +23,8 @@ MAX_ATTEMPTS = 500
 """Attempts that the timeline draws, the latest of the backfill."""
 MAX_JOBS = 20_000
 """Attempts whose times the pace is computed from, the latest of the backfill."""
+NAMED = 5
+"""How many dates a dialog names before it counts the rest."""
 REDRAWN_EVERY = 10.0
 """Seconds for which the charts of a live backfill stay as they are: drawing them costs more than the rest."""
 
@@ -47,9 +50,16 @@ def backfill(service: DaemonService, id: str) -> Response:  # noqa: A002 - the A
     return render(
         "backfill",
         backfill=shown,
+        withdrawal=_withdrawal(service, path.id),
         page=backfills.list_backfill_dates(service, path=path, query=query),
         charts=None if part else _charts(service, shown),
     )
+
+
+def _withdrawal(service: DaemonService, number: int) -> str:
+    """The waivers that a retry of the backfill withdraws, as the end of a dialog's text; empty for none."""
+    withdrawals = backfills.withdrawn_by_retry(service, number)
+    return f" Waivers: {join_truncated(withdrawals, NAMED, '; ')}." if withdrawals else ""
 
 
 def _version(service: DaemonService, shown: responses.Backfill) -> str:

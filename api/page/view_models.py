@@ -14,6 +14,7 @@ from backfilld.api.schemas.plans import Plan
 from backfilld.api.schemas.responses import Check, DateDetail
 from backfilld.daemon.engine import retry_processors
 from backfilld.daemon.engine.acceptances import acceptances
+from backfilld.daemon.engine.withdrawn_waivers import withdrawn
 from backfilld.daemon.reports.plan.models import Step
 from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.rules.machine import FINAL
@@ -76,6 +77,13 @@ def acceptable(service: DaemonService, date: dt.date) -> set[str]:
     with service.context.db.read() as tx:
         refusals = acceptances(tx, service.context, [date])[date]
     return {name for name, why in refusals.items() if not why}
+
+
+def withdrawal(service: DaemonService, date: dt.date) -> str:
+    """Which waivers a retry of a date withdraws, as the end of a dialog's text; empty for none."""
+    with service.context.db.read() as tx:
+        text = withdrawn(tx, [date]).get(date, "")
+    return f" It {text}." if text else ""
 
 
 def rerunnable(service: DaemonService, date: DateDetail) -> set[str]:

@@ -14,6 +14,7 @@ from backfilld.api.schemas.fields import next_cursor
 from backfilld.api.schemas.new_backfill import NewBackfill
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.enqueue_request import DateResult, EnqueueRequest, EnqueueResult
+from backfilld.daemon.engine.withdrawn_waivers import withdrawn
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow, EnqueueOutcome
@@ -153,12 +154,20 @@ def cancel_backfill(
 def retry_backfill(
     service: DaemonService, *, path: requests.ById, body: requests.EmptyBody
 ) -> responses.Backfill:
-    """Put the failed dates of a backfill back to `pending`."""
+    """Put the failed dates of a backfill back to `pending`; `withdrawn` names the waivers that this ends."""
+    withdrawals = withdrawn_by_retry(service, path.id)
     retried = service.commands.retry(path.id, by=current_actor())
-    return _backfill(service, path.id, retried=retried)
+    return _backfill(service, path.id, retried=retried, withdrawn=withdrawals)
 
 
-def _backfill(service: DaemonService, number: int, **more: int) -> responses.Backfill:
+def withdrawn_by_retry(service: DaemonService, number: int) -> list[str]:
+    """The failed dates of a backfill with the waivers that its retry withdraws, as texts."""
+    with service.context.db.read() as tx:
+        texts = withdrawn(tx, backfills.ended_dates(tx, number, FAILED))
+    return [f"{date} {text}" for date, text in sorted(texts.items())]
+
+
+def _backfill(service: DaemonService, number: int, **more: Any) -> responses.Backfill:
     with service.context.db.read() as tx:
         row = backfills.get(tx, number)
         if row is None:

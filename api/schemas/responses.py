@@ -58,6 +58,7 @@ class Backfill(ResponseModel):
     outcomes: Counts = Field(description="ended dates by outcome")
     running_attempts: int
     retried: int = Field(default=0, description="failed dates that this retry put back")
+    withdrawn: list[str] = Field(default=[], description="dates of this retry with the waivers it withdraws")
 
 
 class Backfills(ResponseModel):
@@ -134,6 +135,7 @@ class Check(ResponseModel):
     waiver: Waiver | None
     attempts: int
     attempt_id: int | None
+    check_log: str | None = Field(description="path of the log of its check command; null before that ran")
 
 
 class Attempt(ResponseModel):

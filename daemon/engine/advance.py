@@ -10,8 +10,10 @@ from backfilld.daemon.engine import (
     compared_processors,
     hold_placement,
     passed_state_checks,
+    periods,
     stale_dates,
     upstream,
+    vanished_inputs,
 )
 from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
 from backfilld.daemon.engine.closed_hours import WindowReader
@@ -73,6 +75,7 @@ class Advancer:
             if row.state != PENDING:
                 self._process(batch, row)
         self._finish(batch)
+        periods.settle_pass(tx, self._context, due, batch.await_period)
         return len(due), batch.events
 
     def _read(self, tx: Transaction, due: list[DateRow]) -> AdvanceBatch:
@@ -115,6 +118,7 @@ class Advancer:
         checks.request_check(tx, batch.to_query, now, evaluated=True)
         checks.clear_runnable(tx, batch.not_startable)
         checks.set_runnable(tx, batch.startable)
+        periods.create_checks(tx, self._context, (row.date for row in batch.admitted))
         upstream.wake_unblocked(tx, self._context, [*batch.waived, *batch.not_owed])
         checks.request_check(tx, compared_processors.waiting_pairs(self._pipeline, batch.waived), now)
         for _, backfill in sorted(batch.failed_in.items()):
@@ -192,6 +196,7 @@ class Advancer:
             self._wait(batch, walk, wait)
             return
         if missing := passed_state_checks.missing_again(self._pipeline, stage, date_checks):
+            vanished_inputs.forget_attempts(batch, row.date, stage, date_checks)
             self._readmit(batch, row, f"{missing.processor} is {missing.verdict}: {missing.reason}")
             return
         while walk.state not in FINAL:
@@ -231,6 +236,8 @@ class Advancer:
             closed=batch.closed,
         )
         decision = decide(stage, date_checks, context)
+        if wait := vanished_inputs.wait(batch, self._context, walk.row, stage, decision):
+            return wait
         if not isinstance(decision, Advance | Start):
             return decision
         day = batch.days[walk.row.date]
@@ -296,11 +303,9 @@ class Advancer:
         return Outcome.COMPLETE, reasons
 
     def _wait(self, batch: AdvanceBatch, walk: DateWalk, decision: Start | Wait) -> None:
-        wait = decision.wait if isinstance(decision, Start) else decision
         date = walk.row.date
+        wait = batch.let_start(self._pipeline, date, decision) if isinstance(decision, Start) else decision
         self._waive_references(batch, walk, wait)
-        if isinstance(decision, Start):
-            batch.startable += [(date, name) for name in decision.processors]
         batch.to_query += [(date, name) for name in wait.ask]
         status = DateStatus(
             waiting=wait.waiting, waiting_text=wait.text, due_at=wait.until, entered_at=walk.entered_at

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from backfilld.daemon.engine import upstream
+from backfilld.daemon.engine import periods, upstream
 from backfilld.daemon.engine.context import ACTOR
 from backfilld.daemon.events import DateMoved, Event
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import BackfillRow, CheckRow, DateRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.closed_hours import Closed
+from backfilld.state.rules.gates import Start, Wait, WaitReason
 from backfilld.state.rules.machine import Trigger
 from backfilld.state.rules.shared_dates import Ownership
 from backfilld.state.store import checks
@@ -41,6 +43,8 @@ class AdvanceBatch:
     waits: list[WaitStatus] = field(default_factory=list)
     to_query: list[checks.Pair] = field(default_factory=list)
     startable: list[checks.Pair] = field(default_factory=list)
+    await_period: list[checks.Pair] = field(default_factory=list)
+    """Those that may start with the other dates of their period."""
     not_startable: list[checks.Pair] = field(default_factory=list)
     waived: list[checks.Pair] = field(default_factory=list)
     not_owed: list[checks.Pair] = field(default_factory=list)
@@ -49,6 +53,15 @@ class AdvanceBatch:
     failed_in: dict[int, BackfillRow] = field(default_factory=dict)
     """The backfills that want a date that has failed."""
     events: list[Event] = field(default_factory=list)
+
+    def let_start(self, pipeline: Pipeline, date: dt.date, start: Start) -> Wait:
+        """Let processors of a date start, alone or with their period. Returns what the date waits for."""
+        together = periods.awaiting(pipeline, start.processors, self.checks_by_date.get(date, {}))
+        self.await_period += [(date, name) for name in start.processors if name in together]
+        self.startable += [(date, name) for name in start.processors if name not in together]
+        if together.issuperset(start.processors) and start.wait.waiting is WaitReason.SLOT:
+            return replace(start.wait, waiting=WaitReason.PERIOD)
+        return start.wait
 
 
 @dataclass(slots=True)

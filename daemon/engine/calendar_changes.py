@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 
-from backfilld.daemon.engine import changed_rules, regressed_dates, upstream
+from backfilld.daemon.engine import changed_rules, periods, regressed_dates, upstream
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.requeue import readmit
 from backfilld.daemon.events import Event
@@ -41,7 +41,10 @@ def apply_calendar_changes(
     events = _readmit(tx, context, rows, stored)
     events += regressed_dates.update(tx, context, sorted(rows))
     dates.make_waiting_due(tx, WaitReason.EARLIER_DATE, now)
-    upstream.create_needed_checks(tx, context, admitted_days(tx, context))
+    periods.wake_all(tx, context)
+    admitted = admitted_days(tx, context)
+    upstream.create_needed_checks(tx, context, admitted)
+    periods.create_checks(tx, context, [day.date for day in admitted])
     return events
 
 
@@ -53,6 +56,7 @@ def apply_pipeline_changes(tx: Transaction, context: EngineContext) -> list[Even
     for start, end in upstream.spans(context.pipeline, graph, live):
         upstream_checks.request_between(tx, start, end, context.now())
     upstream.create_needed_checks(tx, context, live)
+    periods.create_checks(tx, context, [day.date for day in live])
     dismissed = [day.date for day in live if not day.expected]
     events = _readmit(tx, context, dates.get_many(tx, dismissed), checks.for_dates(tx, dismissed))
     _query_newly_expected(tx, context)

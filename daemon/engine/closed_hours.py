@@ -39,25 +39,27 @@ class WindowReader:
         return found
 
     def dates_that_fit(self, processor: Processor) -> int:
-        """How many dates an attempt may take to end before a window closes: 1 to `batch`."""
+        """How many dates an attempt may take to end before a window closes: 1 to `batch`, or the period."""
         windows, timeout = self._pipeline.windows_of.get(processor.name, ()), processor.timeout
         usual = self._usual_seconds(processor)
-        if processor.batch == 1 or not usual:
-            return processor.batch
+        if processor.period or processor.batch == 1 or not usual:
+            return processor.dates_per_attempt
         fitting = math.floor(self._open_seconds(windows, most=timeout) / usual)
         return min(max(fitting, 1), processor.batch)
 
     def _usual_seconds(self, processor: Processor) -> float:
-        """How long a job for one date usually takes, in seconds; 0 where no window closes within its timeout.
+        """How long a job usually takes, in seconds; 0 where no window closes within its timeout.
 
-        No job takes longer than its timeout, so the past attempts are read only shortly before a closing.
+        A job for one date, or for a whole period. No job takes longer than its timeout, so the past attempts
+        are read only shortly before a closing.
         """
         windows = self._pipeline.windows_of.get(processor.name, ())
         if self._open_seconds(windows, most=processor.timeout) >= processor.timeout:
             return 0.0
         past = attempts.typical_seconds(self._tx, processor.name)
         usual = processor.estimate if past is None else past
-        return min(usual or 0.0, processor.timeout)
+        dates_at_least = processor.dates_per_attempt if processor.period else 1
+        return min((usual or 0.0) * dates_at_least, processor.timeout)
 
     def _too_long(self, processor: Processor, wait: Delay) -> str:
         usual = format_duration(self._usual_seconds(processor))

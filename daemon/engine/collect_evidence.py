@@ -13,10 +13,12 @@ from typing import Any
 
 from backfilld.daemon.engine import (
     calendar_changes,
+    check_runs,
     circuit_breaker,
     compared_processors,
     comparison_dates,
     foreign_writes,
+    periods,
     recovered_dates,
     regressed_dates,
     stale_dates,
@@ -76,11 +78,8 @@ class Validator:
             without_calendar = dates.span_waiting(tx, WaitReason.CALENDAR) if todo.without_calendar else None
             admitting = todo.admitting and not checks.batch_is_full(tx, now, limit)
             may_query = todo.wanted and not admitting and not without_calendar
-            due = (
-                checks.due_checks(tx, now + self._context.pipeline.engine.batch_window, limit)
-                if may_query
-                else []
-            )
+            until = now + self._context.pipeline.engine.batch_window
+            due = checks.due_checks(tx, until, limit) if may_query else []
         try:
             judged_count = self._query(due) if due else 0
             if without_calendar:
@@ -103,6 +102,7 @@ class Validator:
         with self._context.db.read() as tx:
             graph = upstream.needs_graph(tx, self._context.pipeline)
         first = upstream.calendar_start(self._context.pipeline, graph, start)
+        end = periods.calendar_bounds(self._context.pipeline, end)[1]
         answer = self._warehouse.counts(first, end)
         span = (dt.date.fromordinal(n) for n in range(first.toordinal(), end.toordinal() + 1))
         return self._context.pipeline.seasons.counts_of(span, answer)
@@ -115,7 +115,7 @@ class Validator:
         """
         counts, now = self.read_calendar(start, end), self._context.now()
         with self._context.db.write() as tx:
-            known = calendar_days.between(tx, min(counts), end)
+            known = calendar_days.between(tx, min(counts), max(counts))
             calendar_days.save(tx, counts, now)
             dates.make_waiting_due(tx, WaitReason.CALENDAR, now)
             changed = [date for date in counts if date in known and known[date] != counts[date]]
@@ -129,11 +129,11 @@ class Validator:
             live = dates.live_span(tx)
             failed = [row.date for row in failed_date_rechecks.due(tx, now, interval, recovered_dates.BATCH)]
             held = holds.in_force(tx, holds.WAREHOUSE, now)
+        if held:
+            return
         spans = [live] if live else []
         if failed and not (live and live[0] <= failed[0] and failed[-1] <= live[1]):
             spans.append((failed[0], failed[-1]))
-        if held:
-            return
         try:
             for span in spans:
                 self.refresh_calendar(*span)
@@ -160,18 +160,19 @@ class Validator:
             WarehouseError: the warehouse could not be queried.
         """
         known = [check for check in stored if check.processor in self._context.pipeline.processors]
-        _, _, results = self._ask(known, "gate", counts)
-        return results
+        return self._ask(known, "gate", counts)[2]
 
     def _query(self, due: Sequence[CheckRow], *, purpose: Purpose = "gate", certain: bool = False) -> int:
         due, answers, judged = self._ask(due, purpose, {})
+        if not judged:
+            return len(due)
+        check_runs.request(self._context, zip(due, judged, strict=True), answers)
         for first in range(0, len(judged), CHUNK):
             chunk = due[first : first + CHUNK]
             results = zip(chunk, judged[first : first + CHUNK], strict=True)
             kept = [(c, r) for c, r in results if not certain or r.judgement.verdict not in UNCERTAIN]
             self._save(kept, answers, purpose)
-        if judged:
-            self._request_outdated_references(due, answers)
+        self._request_outdated_references(due, answers)
         return len(due)
 
     def _ask(
@@ -180,7 +181,8 @@ class Validator:
         """The checks, the warehouse's answers and the results; without results if the clock was set back."""
         asked_at = self._context.now()
         known = [check for check in due if check.processor in self._context.pipeline.processors]
-        stamped = [check for check in known if foreign_writes.reads_stamp(check, purpose)]
+        checked = self._context.pipeline.check_commands
+        stamped = [c for c in known if c.processor in checked or foreign_writes.reads_stamp(c, purpose)]
         answers = self._warehouse.evidence(
             _dates_by_processor(known), purpose=purpose, stamps=_dates_by_processor(stamped)
         )
@@ -190,6 +192,7 @@ class Validator:
         if any(evidence.open for evidence in answers.values()):
             with self._context.db.read() as tx:
                 due = attempts.with_attempt_history(tx, due)
+        due, answers = check_runs.with_runs(self._context, due, answers)
         days = self._days({check.date for check in due}, counts)
         return due, answers, self._judge(due, answers, days, asked_at, purpose)
 
@@ -206,6 +209,7 @@ class Validator:
             saved = [
                 (check, result) for check, result in results if (result.date, result.processor) in saved_pairs
             ]
+            incidents = circuit_breaker.count(tx, self._context, saved)
             if purpose == "gate":
                 attempt_verdicts.record(tx, saved)
             judged_dates = sorted({date for date, _ in saved_pairs})
@@ -214,7 +218,6 @@ class Validator:
                 for c, r in saved
                 if not c.satisfied and (r.judgement.verdict.satisfied or c.accepted_reason)
             ]
-            incidents = circuit_breaker.count(tx, self._context, saved)
             rows = dates.get_many(tx, judged_dates)
             moves = stale_dates.mark_stale(tx, self._context, saved, rows)
             moves += recovered_dates.update(tx, self._context, saved, rows)
@@ -227,8 +230,8 @@ class Validator:
                 for c, r in saved
                 if r.judgement.verdict.satisfied or r.judgement.verdict is not c.verdict
             }
-            pipeline, now = self._context.pipeline, self._context.now()
-            compared_processors.request_waiting(tx, pipeline, changed, saved_pairs, now)
+            pipeline = self._context.pipeline
+            compared_processors.request_waiting(tx, pipeline, changed, saved_pairs, self._context.now())
         self._context.emit_all([*moves, *incidents, *foreign_writes.events(saved, answers)])
 
     def _judge(
@@ -304,11 +307,8 @@ class Validator:
     def _complete_dates(self, due: Sequence[CheckRow]) -> comparison_dates.CompleteDates:
         """The stored complete dates that the rules of these checks compare with."""
         processors = self._context.pipeline.processors
-        pairs = [
-            (check.date, check.processor)
-            for check in due
-            if check.processor in processors and processors[check.processor].expect.days_compared
-        ]
+        compares = [name for name, processor in processors.items() if processor.expect.days_compared]
+        pairs = [(check.date, check.processor) for check in due if check.processor in compares]
         if not pairs:
             return comparison_dates.CompleteDates()
         with self._context.db.read() as tx:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from backfilld.daemon.engine.collect_evidence import Validator
 from backfilld.daemon.engine.commands import Conflict
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.cut_periods import with_cut_periods
 from backfilld.daemon.engine.enqueue_request import MOST_DATES, DateResult, EnqueueRequest, EnqueueResult
 from backfilld.daemon.engine.enqueue_store import store
+from backfilld.daemon.engine.withdrawn_waivers import withdrawal
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.errors import BackfilldError
 from backfilld.state.pipeline.phase import DONE, FAILED
@@ -163,7 +166,8 @@ class Enqueuer:
         wanted = interests.wanted_among(tx, [row.date for row in existing.values() if row.state not in FINAL])
         counts_by_date = calendar_days.between(tx, request.dates[0], request.dates[-1])
         counts_by_date |= newer_counts or {}
-        stored_checks = checks.for_dates(tx, [row.date for row in existing.values() if row.state == DONE])
+        may_withdraw = [row.date for row in existing.values() if row.state in FINAL or request.force]
+        stored_checks = checks.for_dates(tx, may_withdraw)
         for result in judged:
             by_name = stored_checks[result.date]
             by_name[result.processor] = result.applied_to(by_name[result.processor])
@@ -171,12 +175,14 @@ class Enqueuer:
         for date in request.dates:
             row = existing.get(date)
             if row is not None and row.state not in FINAL:
-                details.append(_outcome_of_live(row, joined=date in wanted))
-                continue
-            known = date in counts_by_date
-            day = self._context.pipeline.seasons.day(date, counts_by_date[date]) if known else None
-            details.append(self._outcome(request, day, date, row, stored_checks.get(date, {}), warning))
-        return details
+                outcome = _outcome_of_live(row, joined=date in wanted)
+            else:
+                known = date in counts_by_date
+                day = self._context.pipeline.seasons.day(date, counts_by_date[date]) if known else None
+                outcome = self._outcome(request, day, date, row, stored_checks.get(date, {}), warning)
+            text = _withdrawal(request, row, outcome, stored_checks.get(date, {}))
+            details.append(replace(outcome, reason="; ".join(filter(None, (outcome.reason, text)))))
+        return with_cut_periods(tx, self._context, details, request.selection)
 
     def _outcome(
         self,
@@ -213,6 +219,17 @@ class Enqueuer:
             return DateResult(date=date, outcome=EnqueueOutcome.ENQUEUED, reason=reason)
         verdicts = dict(Counter(stored_checks[name].verdict.value for name in names))
         return DateResult(date=date, outcome=EnqueueOutcome.ALREADY_DONE, reason=warning, verdicts=verdicts)
+
+
+def _withdrawal(
+    request: EnqueueRequest, row: DateRow | None, outcome: DateResult, date_checks: Mapping[str, CheckRow]
+) -> str:
+    """The waivers that a request withdraws of a date: of one that failed, or of what it forces."""
+    if outcome.outcome not in (EnqueueOutcome.ENQUEUED, EnqueueOutcome.JOINED) or row is None:
+        return ""
+    failed = row.state == FAILED
+    forced = [c for n, c in date_checks.items() if request.selection is None or n in request.selection]
+    return withdrawal(date_checks.values() if failed else forced if request.force else ())
 
 
 def _outcome_of_live(row: DateRow, *, joined: bool) -> DateResult:

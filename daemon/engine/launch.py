@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from backfilld.daemon.engine import budgets, hold_placement, upstream
+from backfilld.daemon.engine import budgets, hold_placement, periods, upstream
 from backfilld.daemon.engine.closed_hours import WindowReader
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.free_slots import FreeSlots
@@ -23,7 +23,8 @@ from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow, DateRow
 from backfilld.state.rules.batching import batches
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.store import attempts, calendar_days, checks, dates, holds, interests, runnable_checks
+from backfilld.state.store import attempts, calendar_days, checks, dates, holds, interests
+from backfilld.state.store.checks import Pair
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
 from backfilld.state.store.runnable_checks import RunnableCheck
@@ -87,8 +88,12 @@ class Launcher:
         """Whether the processor's executor cannot start jobs now, so that an attempt would be wasted."""
         return bool(self._context.unavailable.get(self._processors[name].executor))
 
-    def claim(self, tx: Transaction, running: Sequence[AttemptRow]) -> tuple[list[Claim], list[Event]]:
-        """Claim what may run beside the running attempts, by priority and date. Returns events to emit.
+    def claim(
+        self, tx: Transaction, running: Sequence[AttemptRow], checking: Collection[Pair] = ()
+    ) -> tuple[list[Claim], list[Event]]:
+        """Claim what may run beside the running attempts and check commands, by priority and date.
+
+        Returns events to emit.
 
         Pauses and holds are read in the same transaction. Holds each table that has work but has used up its
         daily attempts.
@@ -99,15 +104,18 @@ class Launcher:
                 for name, executor in self._executors.items()
             }
         )
-        free, windows = FreeSlots(self._context.pipeline, running), WindowReader(tx, self._context)
+        free, windows = FreeSlots(self._context.pipeline, running, checking), WindowReader(tx, self._context)
         closed = windows.closed()
         if closed:
             # Dates that were about to start a job when a window closed become due, and show the reason.
             dates.make_dates_due(tx, checks.clear_runnable_by(tx, closed), self._context.now())
         limits = self._limits(tx, free, closed)
-        limits_by_dates = {name: limit * self._processors[name].batch for name, limit in limits.items()}
+        limits_by_dates = {
+            name: limit * self._processors[name].dates_per_attempt for name, limit in limits.items()
+        }
         fresh = self._with_fresh_evidence(tx, limits_by_dates)
-        candidates = self._with_satisfied_needs(tx, fresh) if fresh else []
+        satisfied = self._with_satisfied_needs(tx, fresh) if fresh else []
+        candidates = periods.whole_periods(tx, self._context, satisfied)
         if not candidates:
             return [], []
         date_rows = dates.get_many(tx, [candidate.date for candidate in candidates])
@@ -138,13 +146,15 @@ class Launcher:
         query_seconds = self._context.latest_query.get("seconds", 0.0)
         max_age = self._context.pipeline.engine.max_evidence_age + query_seconds
         oldest = max(self._context.now() - max_age, self._evidence_from)
-        candidates = runnable_checks.first(tx, limits)
+        candidates = periods.first_runnable(tx, self._context.pipeline, limits)
         outdated_processors = {c.processor for c in candidates if (c.asked_at or 0.0) < oldest}
         if outdated_processors:
-            next_in_line = runnable_checks.first(tx, dict.fromkeys(outdated_processors, REFRESH_TOGETHER))
-            outdated = [(c.date, c.processor) for c in next_in_line if (c.asked_at or 0.0) < oldest]
-            checks.request_check(tx, outdated, self._context.now())
-            candidates = runnable_checks.first(tx, limits)
+            together = dict.fromkeys(outdated_processors, REFRESH_TOGETHER)
+            next_in_line = periods.first_runnable(tx, self._context.pipeline, together)
+            outdated = [c for c in next_in_line if (c.asked_at or 0.0) < oldest]
+            pairs = periods.with_their_periods(self._context.pipeline, next_in_line, outdated)
+            checks.request_check(tx, pairs, self._context.now())
+            candidates = periods.first_runnable(tx, self._context.pipeline, limits)
         return [c for c in candidates if (c.asked_at or 0.0) >= oldest]
 
     def _with_satisfied_needs(
@@ -169,7 +179,7 @@ class Launcher:
     def _batches(
         self, tx: Transaction, candidates: Sequence[RunnableCheck], date_rows: Mapping[dt.date, DateRow]
     ) -> list[list[RunnableCheck]]:
-        """The candidates as attempts; an attempt takes only dates that the same backfills want."""
+        """The candidates as attempts; a batch takes only dates that the same backfills want."""
         owners = interests.owners(tx, date_rows)
         return batches(
             candidates,
@@ -178,12 +188,14 @@ class Launcher:
             owner=lambda candidate: tuple(interest.backfill_id for interest in owners[candidate.date]),
         )
 
-    def _nothing_between(self, tx: Transaction, first: dt.date, last: dt.date) -> bool:
-        """Whether the calendar knows every date strictly between the two, and expects none of them."""
+    def _nothing_between(self, tx: Transaction, processor: Processor, first: dt.date, last: dt.date) -> bool:
+        """Whether the calendar knows every date strictly between the two, and the processor has no output."""
         day = dt.timedelta(days=1)
         known = calendar_days.between(tx, first + day, last - day)
-        seasons = self._context.pipeline.seasons
-        empty = all(not seasons.day(date, counts).expected for date, counts in known.items())
+        pipeline = self._context.pipeline
+        empty = not any(
+            pipeline.expects(processor, pipeline.seasons.day(date, counts)) for date, counts in known.items()
+        )
         return empty and len(known) == (last - first).days - 1
 
     def _claim_one(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from functools import partial
 
 from backfilld.daemon.engine.context import ACTOR, EngineContext
+from backfilld.daemon.engine.withdrawn_waivers import with_same_text, withdrawn
 from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.phase import FAILED, PENDING
 from backfilld.state.records import DateRow, RunMode
@@ -39,9 +41,14 @@ def requeue(
     interests.elect_leads(tx, chosen_dates)
     now = context.now()
     cascading = {row.date for row in chosen if cascades or (row.cascades and row.state == FAILED)}
-    transitions.restart(
-        tx, chosen, mode=mode, actor=actor, reason=reason, now=now, cascading=cascading, trigger=trigger
+    kept = mode is RunMode.NORMAL
+    texts = withdrawn(
+        tx, chosen_dates, lambda c: not kept or (c.date in cascading and c.stale_at is not None)
     )
+    for text, rows in with_same_text(chosen, texts).items():
+        why = "; ".join(filter(None, (reason, text)))
+        restart = partial(transitions.restart, mode=mode, actor=actor, now=now, trigger=trigger)
+        restart(tx, rows, reason=why, cascading=cascading)
     owners = interests.owners(tx, chosen_dates).values()
     numbers = sorted({interest.backfill_id for of_date in owners for interest in of_date})
     # A refresh is no request of an operator: only its failure is sent.

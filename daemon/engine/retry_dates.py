@@ -21,10 +21,12 @@ from backfilld.daemon.engine.bulk_request import (
 )
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.requeue import being_cancelled, requeue
+from backfilld.daemon.engine.withdrawn_waivers import withdrawn
 from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.phase import DONE
-from backfilld.state.records import Action, Actor, DateRow, Mark, RunMode
+from backfilld.state.records import Action, Actor, CheckRow, DateRow, Mark, RunMode
 from backfilld.state.rules.machine import FINAL
+from backfilld.state.store import interests
 from backfilld.state.store.audit import Facts
 from backfilld.state.store.database import Transaction
 
@@ -55,6 +57,8 @@ def retry_dates(context: EngineContext, query: DateQuery, how: Retry, *, by: Act
     With `processors` one backfill that selects them alone runs them once. Dates with the mark `stale`
     cascade.
 
+    The answer of a date names the waivers that the retry withdraws.
+
     Raises:
         NotFound: there is no such processor.
         Conflict: too many dates match.
@@ -66,13 +70,22 @@ def retry_dates(context: EngineContext, query: DateQuery, how: Retry, *, by: Act
         chosen = [found.rows[date] for date in found.dates if date not in refused]
         backfill_id: int | None = None
         changes = {row.date: () for row in chosen}
+        withdrawals = withdrawn(tx, changes, lambda check: _withdraws(query, how, check))
         with recorded_dates(tx, context, by, Action.RETRY, query, changes, how.facts):
             if how.processors:
                 backfill_id, moves = retry_processors.run(tx, context, chosen, how.processors, by)
             else:
                 moves = _requeue(tx, context, query, how, chosen, by)
     context.emit_all(moves)
-    return DateAnswers(answers=answers(found, refused, {}), backfill_id=backfill_id)
+    return DateAnswers(answers=answers(found, refused, withdrawals), backfill_id=backfill_id)
+
+
+def _withdraws(query: DateQuery, how: Retry, check: CheckRow) -> bool:
+    """Whether a waiver of an output ends: it runs again, or it is missing and is tried again."""
+    if how.processors:
+        return check.processor in how.processors
+    only_stale = query.mark is Mark.STALE and not how.force
+    return not only_stale or check.stale_at is not None
 
 
 def _requeue(
@@ -88,6 +101,8 @@ def _requeue(
     # What was accepted stays accepted where only what is stale is computed again.
     kept = RunMode.NORMAL if query.mark is Mark.STALE else RunMode.RETRY
     mode = RunMode.FORCE if how.force else kept
+    if query.mark is not Mark.STALE:
+        interests.reopen_widest(tx, chosen)
     moves = requeue(tx, context, chosen, mode=mode, actor=by.name, reason=reason, cascades=cascades)
     for row in chosen if how.cascades else ():
         moves += stale_dates.requeue_stale(

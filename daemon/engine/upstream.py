@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from backfilld.daemon.engine import periods
 from backfilld.daemon.engine.compared_processors import with_references
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -24,6 +25,8 @@ from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.needs_graph import Need, NeedsGraph
 from backfilld.state.store import calendar_days, checks, dates, upstream_checks
 from backfilld.state.store.database import Transaction
+
+_DAY = dt.timedelta(days=1)
 
 Missing = tuple[dt.date, str]
 """An earlier date and a processor whose output is needed and not satisfied."""
@@ -202,6 +205,8 @@ def wake_unblocked(tx: Transaction, context: EngineContext, satisfied: Iterable[
 
     Dates after the next missing upstream date stay blocked, so only dates up to there become due.
     """
+    satisfied = list(satisfied)
+    periods.wake(tx, context, satisfied)
     dates_by_processor: dict[str, set[dt.date]] = defaultdict(set)
     for date, name in satisfied:
         dates_by_processor[name].add(date)
@@ -258,9 +263,14 @@ def without_calendar(tx: Transaction, context: EngineContext, admitting: Sequenc
     if not admitting:
         return set()
     graph = needs_graph(tx, context.pipeline)
-    starts = {date: calendar_start(context.pipeline, graph, date) for date in admitting}
-    unknown = calendar_days.unknown_between(tx, min(starts.values()), max(admitting))
-    return {date for date, start in starts.items() if _first_between(unknown, start, date)}
+    spans = {date: calendar_span(context.pipeline, graph, date) for date in admitting}
+    first, last = min(start for start, _ in spans.values()), max(end for _, end in spans.values())
+    unknown = calendar_days.unknown_between(tx, first, last)
+    return {
+        date
+        for date, (start, end) in spans.items()
+        if _first_between(unknown, start, date) or (end > date and _first_between(unknown, date, end + _DAY))
+    }
 
 
 def _first_between(sorted_dates: Sequence[dt.date], start: dt.date, end: dt.date) -> dt.date | None:
@@ -276,4 +286,10 @@ def calendar_start(pipeline: Pipeline, graph: NeedsGraph, date: dt.date) -> dt.d
     """
     days = max((p.expect.days_compared for p in pipeline.processors.values()), default=0)
     compared = [window(date, days)[0]] if days else []
-    return min([date, *compared, *(graph.start(need, date) for need in graph.all_earlier)])
+    period_start = periods.calendar_bounds(pipeline, date)[0]
+    return min([date, period_start, *compared, *(graph.start(need, date) for need in graph.all_earlier)])
+
+
+def calendar_span(pipeline: Pipeline, graph: NeedsGraph, date: dt.date) -> tuple[dt.date, dt.date]:
+    """The first and the last date whose calendar must be known to handle `date`."""
+    return calendar_start(pipeline, graph, date), periods.calendar_bounds(pipeline, date)[1]

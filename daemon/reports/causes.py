@@ -13,6 +13,8 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.owning_backfills import read_owners
 from backfilld.daemon.engine.selected_processors import needed_now, selected_now, waited_for
 from backfilld.daemon.engine.upstream import Missing, UpstreamReader
+from backfilld.daemon.reports.cause import Cause
+from backfilld.daemon.reports.period_causes import PeriodCauses
 from backfilld.daemon.reports.remedies import helpful_command
 from backfilld.daemon.reports.upstream_remedy import fill_command
 from backfilld.state.pipeline.phase import DONE, FAILED
@@ -33,14 +35,6 @@ _UNDER_WAREHOUSE_HOLD = (WaitReason.VERDICT, WaitReason.CALENDAR, WaitReason.WAR
 """Waits that a hold of the warehouse by an operator makes last."""
 _UNDER_PAUSE = (WaitReason.SLOT, WaitReason.RETRY, WaitReason.WINDOW)
 """Waits that the pause of everything makes last."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """Why a date waits, as a sentence with its remedy, and whether only a person can end the wait."""
-
-    text: str
-    needs_operator: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +64,7 @@ class CauseReader:
         self._by_hold = held_by_operator(active_holds)
         self._upstream = UpstreamReader(tx, context)
         self._causes: dict[Missing, Cause] = {}
+        self._periods = PeriodCauses(tx, context, self.cause, self._is_decided)
         self._blockers = self._read_blockers(rows)
 
     def cause(self, row: DateRow) -> Cause:
@@ -80,6 +75,8 @@ class CauseReader:
             cause = self._held(row)
         elif row.waiting == WaitReason.EARLIER_DATE:
             cause = self._behind(row)
+        elif row.waiting == WaitReason.PERIOD:
+            cause = self._periods.cause(row.date)
         else:
             never_opens = row.waiting == WaitReason.WINDOW and row.due_at is None
             cause = Cause(row.waiting_text, row.waiting in _FOR_OPERATOR or never_opens)

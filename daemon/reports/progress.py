@@ -28,7 +28,13 @@ from backfilld.state.store.state_counts import CheckCount, DateCount
 
 SAMPLE = 2000
 """The rate uses at most this many of the latest ends of dates, and of attempts."""
-_WITHOUT_PACE = (WaitReason.EARLIER_DATE, WaitReason.HELD, WaitReason.WINDOW, WaitReason.UNSELECTED)
+_WITHOUT_PACE = (
+    WaitReason.EARLIER_DATE,
+    WaitReason.HELD,
+    WaitReason.WINDOW,
+    WaitReason.UNSELECTED,
+    WaitReason.PERIOD,
+)
 """Waits that end at no pace: where all dates that are left wait so, there is no estimate."""
 
 
@@ -208,13 +214,15 @@ def _why_unknown(by_kind: Mapping[str, HoldRow], live: int, waiting: Mapping[str
 
 
 def _stuck_on(by_kind: Mapping[str, HoldRow], waits: Mapping[WaitReason, int]) -> str:
-    """What keeps all dates that are left back: windows, holds, unselected outputs, or earlier dates."""
+    """What keeps all dates that are left back: windows, holds, unselected outputs, periods, earlier dates."""
     held, behind_earlier = waits[WaitReason.HELD], waits[WaitReason.EARLIER_DATE]
     others = ", held or behind an earlier date" if behind_earlier or held else ""
     if waits[WaitReason.WINDOW]:
         return f"behind a closed window{others}"
     if waits[WaitReason.UNSELECTED]:
         return f"without an output that no backfill has selected{others}"
+    if waits[WaitReason.PERIOD]:
+        return f"behind other dates of their week or month{others}"
     if not held:
         return "behind an earlier date that is not satisfied"
     hold = by_kind.get("processor") or by_kind.get("table")

@@ -6,22 +6,25 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping
 
+from backfilld.daemon.engine.periods import calendar_bounds
 from backfilld.daemon.engine.upstream import calendar_start
 from backfilld.daemon.reports.plan.plan import Recompute
 from backfilld.daemon.reports.warehouse_snapshot import Known
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, Mark
-from backfilld.state.store import attempts, checks, dates, stale_marks
+from backfilld.state.store import attempts, check_runs, checks, dates, stale_marks
 from backfilld.state.store.database import Database
 
 
 def known_checks(db: Database, pipeline: Pipeline, start: dt.date, end: dt.date) -> Known:
-    """The checks of the range, both ends included, and of what it needs, by date and processor."""
+    """The checks of the range, both ends included, and of what it needs or completes its periods."""
     first = calendar_start(pipeline, pipeline.needs.starting(start), start)
-    span = [dt.date.fromordinal(number) for number in range(first.toordinal(), end.toordinal() + 1)]
+    last = calendar_bounds(pipeline, end)[1]
+    span = [dt.date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1)]
     with db.read() as tx:
         stored = [check for by_name in checks.for_dates(tx, span).values() for check in by_name.values()]
         by_date: dict[dt.date, dict[str, CheckRow]] = defaultdict(dict)
+        stored = check_runs.attached(tx, stored, pipeline.check_commands)
         for check in attempts.with_attempt_history(tx, stored):
             by_date[check.date][check.processor] = check
         return by_date

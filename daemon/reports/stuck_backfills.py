@@ -25,6 +25,7 @@ _MAY_LAST = (
     WaitReason.EARLIER_DATE,
     WaitReason.PAUSED,
     WaitReason.UNSELECTED,
+    WaitReason.PERIOD,
 )
 """Waits that only an operator may be able to end."""
 

@@ -8,6 +8,7 @@ from backfilld.state.pipeline.name_checks import nearest, processor_key, repeate
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
+from backfilld.state.rules.needs_graph import closure
 from backfilld.state.suggestions import did_you_mean
 
 
@@ -60,6 +61,25 @@ def _processor_problems(pipeline: Pipeline, phase: Phase, processor: Processor) 
             )
     if processor.batch > 1 and _needs_itself(processor):
         yield f"{where}.batch: each date waits for the one before, so write 1, or remove the need of itself"
+
+    if processor.period and (through := _earlier_dates_through(pipeline, processor)):
+        yield (
+            f"{where}.period: '{processor.name}' waits for its own earlier dates through"
+            f" {', '.join(through)}, so that no attempt can take them together; remove period, or that need"
+        )
+
+
+def _earlier_dates_through(pipeline: Pipeline, processor: Processor) -> list[str]:
+    """The processors that a processor needs, directly or through others, and that need the processor."""
+
+    def needed(name: str) -> Iterator[str]:
+        of_needs = (of for need in pipeline.needs.direct(name) for of in need.of)
+        compared = (pipeline.references[name],) if name in pipeline.references else ()
+        names = (*of_needs, *pipeline.processors[name].after, *compared)
+        yield from (other for other in names if other in pipeline.processors)
+
+    reached = {processor.name, *closure([processor.name], needed)}
+    return [name for name in pipeline.processors if name in reached and processor.name in needed(name)]
 
 
 def _days_problems(pipeline: Pipeline, phase: Phase, processor: Processor) -> Iterator[str]:

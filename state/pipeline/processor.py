@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -15,9 +14,10 @@ from pydantic import Field, field_validator, model_validator
 from backfilld.state.pipeline.fields import Column, Duration, Name, OutputTable, TimeZone
 from backfilld.state.pipeline.jobs import JobSettings
 from backfilld.state.pipeline.need_settings import NeedSettings
+from backfilld.state.pipeline.placeholders import PLACEHOLDER, refuse_unknown
 from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.periods import MOST_DATES, Period
 
-_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 PLACEHOLDERS = ("date", "dates", "start", "end", "dates_file", "python")
 BATCH_PLACEHOLDERS = ("dates", "start", "end", "dates_file")
 
@@ -77,6 +77,9 @@ class Processor(JobSettings):
     """The `[[pool]]` of which each of its attempts takes one slot."""
     batch: int = Field(default=1, ge=1, le=1000)
     """The most dates that one attempt works on."""
+    period: Period | None = None
+    """`"week"` (Monday to Sunday) or `"month"`: one attempt works on all its expected dates that need a job,
+    once each of them is ready. See *Batches and periods*."""
     estimate: Duration | None = None
     """The usual duration of one date, which the plan uses until attempts have shown it."""
     resources: Mapping[str, float | str] = Field(default_factory=dict)
@@ -95,9 +98,7 @@ class Processor(JobSettings):
     @field_validator("command", "source_command")
     @classmethod
     def _known_placeholders(cls, command: tuple[str, ...]) -> tuple[str, ...]:
-        for word in _PLACEHOLDER.findall(" ".join(command)):
-            if word not in PLACEHOLDERS:
-                raise ValueError(f"unknown placeholder {{{word}}}; known are {', '.join(PLACEHOLDERS)}")
+        refuse_unknown(command, PLACEHOLDERS)
         return command
 
     @model_validator(mode="after")
@@ -107,6 +108,19 @@ class Processor(JobSettings):
             raise ValueError("batch above 1 needs {dates}, {start} and {end}, or {dates_file} in command")
         if self.batch > 1 and "date" in used:
             raise ValueError("{date} is one date and batch is above 1; use {start} and {end}, or {dates}")
+        return self
+
+    @model_validator(mode="after")
+    def _period_fits(self) -> Self:
+        if self.period is None:
+            return self
+        if self.batch > 1:
+            raise ValueError(f"period = {self.period!r} takes all dates of the {self.period}; remove batch")
+        if "date" in self.placeholders or not set(self.placeholders) & set(BATCH_PLACEHOLDERS):
+            raise ValueError(
+                f"period = {self.period!r} gives the command many dates; use {{start}} and {{end}}, {{dates}}"
+                " or {dates_file} in place of {date}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -124,6 +138,11 @@ class Processor(JobSettings):
         return self
 
     @property
+    def dates_per_attempt(self) -> int:
+        """The most dates that one attempt works on."""
+        return MOST_DATES[self.period] if self.period else self.batch
+
+    @property
     def predecessors(self) -> tuple[str, ...]:
         """The processors that run before it on the same date, where they are of its phase."""
         return (*self.after, *(need.of for need in self.needs or () if need.of))
@@ -131,17 +150,17 @@ class Processor(JobSettings):
     @property
     def placeholders(self) -> tuple[str, ...]:
         """The names in braces that the command uses."""
-        return tuple(_PLACEHOLDER.findall(" ".join(self.command)))
+        return tuple(PLACEHOLDER.findall(" ".join(self.command)))
 
     def argv(self, words: Mapping[str, str]) -> tuple[str, ...]:
         """The command with its placeholders replaced by `words`; no shell ever parses it."""
-        fill = partial(_PLACEHOLDER.sub, lambda match: words.get(match[1], match[0]))
+        fill = partial(PLACEHOLDER.sub, lambda match: words.get(match[1], match[0]))
         return tuple(fill(part) for part in self.command)
 
     def source_hint(self, date: dt.date) -> str:
         """The command that loads the source of a date, as words for a sentence; empty without one."""
         fill = date_placeholders([date])
-        words = [_PLACEHOLDER.sub(lambda m: fill.get(m[1], m[0]), part) for part in self.source_command]
+        words = [PLACEHOLDER.sub(lambda m: fill.get(m[1], m[0]), part) for part in self.source_command]
         return f"; load its source: {shlex.join(words)}" if words else ""
 
     @property

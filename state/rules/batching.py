@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Protocol, TypeVar
 
 from backfilld.state.pipeline.processor import Processor
+from backfilld.state.rules.periods import period_bounds
 
 
 class DateJob(Protocol):
@@ -22,26 +23,29 @@ class DateJob(Protocol):
 
 
 _Item = TypeVar("_Item", bound=DateJob)
+NothingBetween = Callable[[Processor, dt.date, dt.date], bool]
+"""Whether a processor has output on no date strictly between two."""
 
 
 def batches(
     items: Iterable[_Item],
     processors: Mapping[str, Processor],
     *,
-    nothing_between: Callable[[dt.date, dt.date], bool],
+    nothing_between: NothingBetween,
     owner: Callable[[_Item], Hashable] = lambda item: None,
 ) -> list[list[_Item]]:
     """The items as attempts, in the order in which each attempt's first item comes.
 
-    An attempt takes items of one processor and one `owner`, at most the processor's `batch`.
-    `nothing_between(first, last)` says that no date strictly between the two is expected.
+    An attempt takes items of one processor: those of one `owner`, at most the processor's `batch`, or with
+    `period` those of one week or month, whoever owns them.
     """
     groups: list[list[_Item]] = []
     latest: dict[Hashable, list[_Item]] = {}
     for item in items:
-        processor, key = processors[item.processor], (item.processor, owner(item))
-        group = latest.get(key)
-        if group and len(group) < processor.batch and _extends(processor, group[-1], item, nothing_between):
+        processor = processors[item.processor]
+        key = (item.processor, _period_start(processor, item.date) or owner(item))
+        group, most = latest.get(key), processor.dates_per_attempt
+        if group and len(group) < most and _extends(processor, group[-1], item, nothing_between):
             group.append(item)
         else:
             groups.append([item])
@@ -49,10 +53,12 @@ def batches(
     return groups
 
 
-def _extends(
-    processor: Processor, last: DateJob, item: DateJob, nothing_between: Callable[[dt.date, dt.date], bool]
-) -> bool:
+def _period_start(processor: Processor, date: dt.date) -> dt.date | None:
+    return period_bounds(processor.period, date)[0] if processor.period else None
+
+
+def _extends(processor: Processor, last: DateJob, item: DateJob, nothing_between: NothingBetween) -> bool:
     """Whether `item` may follow `last`: a range must not cover an expected date that it does not claim."""
     if "start" not in processor.placeholders:
         return True
-    return last.date < item.date and nothing_between(last.date, item.date)
+    return last.date < item.date and nothing_between(processor, last.date, item.date)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import bisect
-import calendar
 import datetime as dt
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-Since = Literal["season", "month", "week"]
+from backfilld.state.rules.periods import Period, period_bounds
+
+Since = Literal["season"] | Period
 Lookback = Since | Literal["past"] | dt.date | int
 """How far back a window reaches: to the start of the season, month or week (Monday), to the first date that
 is known (`past`), to a date, or a number of days."""
@@ -161,13 +162,8 @@ class Calendar:
 
     def _period(self, date: dt.date, since: Since | Literal["past"]) -> tuple[dt.date, dt.date]:
         """The first and the last date of the season, month or week of a date; the date alone without one."""
-        if since == "week":
-            first = max(date.toordinal() - date.weekday(), 1)
-            last = min(date.toordinal() - date.weekday() + 6, dt.date.max.toordinal())
-            return dt.date.fromordinal(first), dt.date.fromordinal(last)
-        if since == "month":
-            days = calendar.monthrange(date.year, date.month)[1]
-            return date.replace(day=1), date.replace(day=days)
+        if since in ("week", "month"):
+            return period_bounds(since, date)
         season = self.season(date) if since == "season" else None
         return (season.opens, season.closes) if season else (date, date)
 

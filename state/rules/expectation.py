@@ -16,6 +16,7 @@ from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.change import Change
+from backfilld.state.rules.expectations.check import CommandCheck
 from backfilld.state.rules.expectations.distinct import Distinct
 from backfilld.state.rules.expectations.figures import Aggregate
 from backfilld.state.rules.expectations.filled import Filled
@@ -61,6 +62,8 @@ class Expectation(StrictModel):
     """Columns that must not be empty."""
     no_rows: NoRows | None = None
     """SQL with `@date` that must find nothing."""
+    check: CommandCheck | None = None
+    """A command about a date that must exit with 0. It runs where all other rules hold."""
     ramp: Ramp | None = None
     """Looser bounds for a season's first days."""
     empty: Literal["partition"] | None = None

@@ -15,7 +15,8 @@ class WaitReason(StrEnum):
     VERDICT = "verdict"
     """The result of a query about its tables, or the time of the query that confirms an attempt's."""
     WAREHOUSE = "warehouse"
-    """The next query, as the last one failed: a table that is missing, denied or too slow."""
+    """The next query, as the last one failed: a table that is missing, denied or too slow. Or a check
+    command that runs, waits for its turn, or had no result."""
     SLOT = "slot"
     """A free slot: of `slots`, of its sequential phase, of a pool, or of an output table's writers."""
     ATTEMPT = "attempt"
@@ -26,6 +27,8 @@ class WaitReason(StrEnum):
     """An earlier date that it needs, and whose output is missing."""
     OPEN_RUN = "open_run"
     """The end of an external run, by the run history."""
+    PERIOD = "period"
+    """Other dates of its week or month, which one attempt computes with it, or the end of that."""
     OTHER_PROCESSOR = "other_processor"
     """A processor that it names in `after`, or a fallback that may still become complete."""
     UNSELECTED = "unselected"
@@ -48,6 +51,7 @@ URGENCY = (
     WaitReason.WINDOW,
     WaitReason.PAUSED,
     WaitReason.UNSELECTED,
+    WaitReason.PERIOD,
     WaitReason.OTHER_PROCESSOR,
 )
 """The waits of a date's processors; the first is the one that people should hear of first."""

@@ -22,13 +22,14 @@ from sqlalchemy import (
     update,
 )
 
-from backfilld.state.records import CheckRow, RunMode
+from backfilld.state.records import CheckRow, RunMode, Runnable
 from backfilld.state.rules.judge import Judgement
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
+from backfilld.state.store.conditions import AWAITS_PERIOD, IS_RUNNABLE
 from backfilld.state.store.dates import IMMEDIATELY, make_dates_due
 from backfilld.state.store.interests import wanted_dates
-from backfilld.state.store.schema import IS_RUNNABLE, checks, dates
+from backfilld.state.store.schema import checks, dates
 from backfilld.state.store.statements import execute, fetch, select_by_dates, upsert
 
 Pair = tuple[dt.date, str]
@@ -74,10 +75,12 @@ _SAVE = (
 )
 _DATE_PRIORITY = select(dates.c.priority).where(dates.c.date == checks.c.date).scalar_subquery()
 _SET_SATISFIED = update(checks).where(*_THIS).values(satisfied=1, mode=RunMode.NORMAL.value)
+_FORGET_ATTEMPTS = update(checks).where(*_THIS).values(attempt_count=0, clean_attempts=0, retry_at=None)
 _SET_MODE = update(checks).where(*_THIS).values(mode=bindparam("_mode"))
 _CLEAR_WAIVERS = update(checks).where(*_THIS).values(waived_by="", waiver_reason="")
-_SET_RUNNABLE = update(checks).where(*_THIS).values(runnable=1, priority=_DATE_PRIORITY)
-_CLEAR_RUNNABLE = update(checks).where(*_THIS, IS_RUNNABLE).values(runnable=0)
+_SET_RUNNABLE = update(checks).where(*_THIS).values(runnable=bindparam("_runnable"), priority=_DATE_PRIORITY)
+_IS_READY = or_(IS_RUNNABLE, AWAITS_PERIOD)
+_CLEAR_RUNNABLE = update(checks).where(*_THIS, _IS_READY).values(runnable=0)
 _CLAIM = (
     update(checks)
     .where(*_THIS)
@@ -242,6 +245,11 @@ def set_mode(tx: Connection, pairs: Iterable[Pair], mode: RunMode) -> None:
     _update(tx, _SET_MODE, pairs, _mode=mode.value)
 
 
+def forget_attempts(tx: Connection, pairs: Iterable[Pair]) -> None:
+    """Count no attempts of pairs that this request has made so far."""
+    _update(tx, _FORGET_ATTEMPTS, pairs)
+
+
 def clear_waivers(tx: Connection, pairs: Iterable[Pair]) -> None:
     """Take back the waivers of outputs that are satisfied by themselves."""
     _update(tx, _CLEAR_WAIVERS, pairs)
@@ -258,9 +266,9 @@ def accept(tx: Connection, date: dt.date, processor: str, *, actor: str, reason:
     tx.execute(new.on_conflict_do_update(index_elements=["date", "processor"], set_=changed))
 
 
-def set_runnable(tx: Connection, pairs: Iterable[Pair]) -> None:
-    """Let pairs start when there is a free slot."""
-    _update(tx, _SET_RUNNABLE, pairs)
+def set_runnable(tx: Connection, pairs: Iterable[Pair], runnable: Runnable = Runnable.NOW) -> None:
+    """Let pairs start when there is a free slot, or with the other dates of their period."""
+    _update(tx, _SET_RUNNABLE, pairs, _runnable=runnable.value)
 
 
 def clear_runnable(tx: Connection, pairs: Iterable[Pair]) -> None:
@@ -270,20 +278,20 @@ def clear_runnable(tx: Connection, pairs: Iterable[Pair]) -> None:
 
 def clear_runnable_of(tx: Connection, backfill_id: int) -> None:
     """Keep all checks of the dates that a backfill wants from starting, until these are evaluated again."""
-    here = (IS_RUNNABLE, checks.c.date.in_(wanted_dates(backfill_id)))
+    here = (_IS_READY, checks.c.date.in_(wanted_dates(backfill_id)))
     tx.execute(update(checks).where(*here).values(runnable=0))
 
 
 def clear_runnable_by(tx: Connection, processors: Collection[str]) -> set[dt.date]:
     """Keep all checks of these processors from starting; the dates that had a runnable one."""
-    here = (IS_RUNNABLE, checks.c.processor.in_(processors))
+    here = (_IS_READY, checks.c.processor.in_(processors))
     cleared = update(checks).where(*here).values(runnable=0).returning(checks.c.date)
     return set(tx.execute(cleared).scalars())
 
 
 def clear_all_runnable(tx: Connection) -> None:
     """Keep every check from starting until its date is evaluated again."""
-    tx.execute(update(checks).where(IS_RUNNABLE).values(runnable=0))
+    tx.execute(update(checks).where(_IS_READY).values(runnable=0))
 
 
 def claim(tx: Connection, taken: Mapping[int, Iterable[Pair]]) -> None:

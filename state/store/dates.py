@@ -12,9 +12,10 @@ from backfilld.state.pipeline.phase import DONE, PENDING
 from backfilld.state.records import DateRow, Mark
 from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.store import row_mappers
+from backfilld.state.store.conditions import IS_REGRESSED, IS_STALE
 from backfilld.state.store.date_scope import ALL_DATES, DateScope
 from backfilld.state.store.interests import wanted_dates
-from backfilld.state.store.schema import IS_REGRESSED, IS_STALE, checks, dates
+from backfilld.state.store.schema import checks, dates
 from backfilld.state.store.statements import execute, fetch, select_by_dates
 
 IMMEDIATELY = 0.0
@@ -49,6 +50,11 @@ _ALL_LIVE = select(dates).where(_LIVE)
 _LIVE_SPAN = select(func.min(dates.c.date), func.max(dates.c.date)).where(_LIVE)
 _SET_SEASON = update(dates).where(_THIS).values(season=bindparam("_season"))
 _WAKE = update(dates).where(_LIVE, _THIS).values(due_at=bindparam("_at"))
+_WAKE_BY = (
+    update(dates)
+    .where(_LIVE, _THIS, or_(dates.c.due_at.is_(None), dates.c.due_at > bindparam("_at")))
+    .values(due_at=bindparam("_at"))
+)
 _WAKE_WAITING = update(dates).where(_LIVE, _WAITS).values(due_at=bindparam("_now"))
 _WAKE_ADMITTED = (
     update(dates)
@@ -222,6 +228,11 @@ def make_dates_due(tx: Connection, wanted: Iterable[dt.date], at: float) -> None
     """Have some dates looked at, now or IMMEDIATELY, where they are live."""
     values = [{"_date": date, "_at": at} for date in wanted]
     execute(tx, _WAKE, values)
+
+
+def make_dates_due_by(tx: Connection, wanted: Iterable[dt.date], at: float) -> None:
+    """Have some dates looked at at `at`, where they are live and not due before."""
+    execute(tx, _WAKE_BY, [{"_date": date, "_at": at} for date in wanted])
 
 
 def make_backfill_due(tx: Connection, backfill_id: int, now: float) -> int:

@@ -49,7 +49,7 @@ def check(row: Row[Any]) -> CheckRow:
     """A row of `checks`."""
     values = _values(row)
     values["verdict"] = Verdict(values["verdict"])
-    for name in ("satisfied", "runnable", "last_attempt_succeeded"):
+    for name in ("satisfied", "last_attempt_succeeded"):
         values[name] = bool(values[name])
     return CheckRow(**values)
 

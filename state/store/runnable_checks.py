@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import CompoundSelect, Connection, bindparam, select, union_all
 
-from backfilld.state.store.schema import IS_RUNNABLE, checks
+from backfilld.state.store.conditions import IS_RUNNABLE
+from backfilld.state.store.schema import checks
 from backfilld.state.store.statements import chunked, fetch
 
 
@@ -39,7 +40,7 @@ def first(tx: Connection, limits: Mapping[str, int]) -> list[RunnableCheck]:
 
 
 # Compiling a column of a branch takes longer than SQLite takes to read it.
-_COLUMNS = [checks.c[name] for name in RunnableCheck._fields]
+COLUMNS = [checks.c[name] for name in RunnableCheck._fields]
 
 
 @cache
@@ -47,7 +48,7 @@ def _first(branches: int) -> CompoundSelect[Any]:
     return union_all(
         *(
             select(
-                select(*_COLUMNS)
+                select(*COLUMNS)
                 .where(IS_RUNNABLE, checks.c.processor == bindparam(f"_processor{number}"))
                 .order_by(checks.c.priority.desc(), checks.c.date)
                 .limit(bindparam(f"_limit{number}"))

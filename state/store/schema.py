@@ -19,7 +19,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    literal_column,
     text,
 )
 
@@ -124,11 +123,8 @@ transitions = Table(
     metadata,
     Column("date", ForeignKey("dates.date"), primary_key=True),
     Column("version", Integer, primary_key=True),
-    Column("source", Text, nullable=False),
-    Column("target", Text, nullable=False),
-    Column("trigger", Text, nullable=False),
-    text_column("reason"),
-    text_column("actor"),
+    *(Column(name, Text, nullable=False) for name in ("source", "target", "trigger")),
+    *map(text_column, ("reason", "actor")),
     Column("at", Double, nullable=False),
     CheckConstraint("source <> target", name="state_changes"),
 )
@@ -150,11 +146,11 @@ checks = Table(
     # When to query; NULL: not at all. A request raises the generation, which outdates queries under way.
     Column("query_due_at", Double),
     count("generation"),
-    # Attempts of this request, those that exited with 0, when the next may start, whether only a slot lacks.
+    # Attempts of this request, those that exited with 0, when the next may start, and a Runnable.
     count("attempt_count"),
     count("clean_attempts"),
     Column("retry_at", Double),
-    flag("runnable"),
+    Column("runnable", Integer, CheckConstraint("runnable IN (0, 1, 2)"), nullable=False, server_default="0"),
     count("priority"),
     text_column("mode"),
     Column("attempt_id", Integer),
@@ -172,6 +168,7 @@ checks = Table(
     *map(text_column, ("waived_by", "waiver_reason", "accepted_by", "accepted_reason")),
     partial_index("checks_query_due", "query_due_at", "date", where="query_due_at IS NOT NULL"),
     partial_index("checks_runnable", "processor", text("priority DESC"), "date", where="runnable = 1"),
+    partial_index("checks_awaiting_period", "processor", "date", where="runnable = 2"),
     partial_index("checks_unsatisfied", "processor", "date", where="satisfied = 0"),
     partial_index("checks_with_output", "processor", "date", where=HAS_OUTPUT),
     partial_index("checks_stale", "date", where="stale_at IS NOT NULL"),
@@ -239,6 +236,21 @@ attempt_dates = Table(
     *(Column(name, Text) for name in ("verdict", "verdict_reason")),
     Index("attempt_dates_attempt", "attempt_id"),
     partial_index("attempt_dates_verdict", "verdict", where="verdict <> 'complete'"),
+)
+
+# The latest run of each check command (`expect.check`), or the request for one.
+check_runs = Table(
+    "check_runs",
+    metadata,
+    Column("date", Date, primary_key=True),
+    Column("processor", Text, primary_key=True),
+    # A hash of the command, and of the output that it is about.
+    Column("subject", Text, nullable=False),
+    Column("requested_at", Double, nullable=False),
+    *(Column(name, Double) for name in ("started_at", "ended_at")),
+    Column("exit_code", Integer),
+    text_column("detail"),
+    partial_index("check_runs_open", "processor", "date", where="ended_at IS NULL"),
 )
 
 calendar_days = Table(
@@ -316,10 +328,7 @@ pipeline_versions = Table("pipeline_versions", metadata, Column("fingerprint", T
 date_counts = Table(
     "date_counts",
     metadata,
-    Column("season", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("outcome", Text, nullable=False),
-    Column("waiting", Text, nullable=False),
+    *(Column(name, Text, nullable=False) for name in ("season", "state", "outcome", "waiting")),
     Column("n", Integer, nullable=False),
     UniqueConstraint("season", "state", "outcome", "waiting"),
 )
@@ -333,16 +342,3 @@ check_counts = Table(
     Column("n", Integer, nullable=False),
     UniqueConstraint("processor", "verdict", "satisfied"),
 )
-
-# A partial index is used only by a query that repeats its condition literally, without a parameter.
-IS_RUNNING = attempts.c.status == literal_column("'running'")
-ENDED_WELL = attempts.c.exit_code == literal_column("0")
-IS_RUNNABLE = checks.c.runnable == literal_column("1")
-IS_REGRESSED = dates.c.regressed != literal_column("''")
-IS_STALE = dates.c.stale_at.is_not(None)
-IS_SWEPT = text("outcome IN ('complete', 'bootstrap', 'waived', 'selected', 'not_expected')")
-"""A done date that the sweep checks again from time to time."""
-LAST_CHECKED_AT = literal_column("coalesce(swept_at, ended_at)", Double)
-IS_WANTED = backfill_dates.c.live == literal_column("1")
-IS_FAILED = backfill_dates.c.state == literal_column(f"'{FAILED}'")
-IS_UNSATISFIED = checks.c.satisfied == literal_column("0")

@@ -51,6 +51,8 @@ class Daemon:
         self.lake = folder / "lake"
         self.state = folder / "state"
         self.options = options
+        self.before: tuple[str, ...] = ()
+        """Words before its command line, of a program that executes it."""
         self.program: tuple[str, ...] = ("-m", "backfilld")
         self.port = free_port()
         self.client = Client(f"http://127.0.0.1:{self.port}")
@@ -72,7 +74,7 @@ class Daemon:
     def words(self) -> list[str]:
         """The command line that starts it."""
         serve = ["serve", "--pipeline", str(self.pipeline), "--state-dir", str(self.state), *self.options]
-        return [sys.executable, *self.program, *serve, "--listen", f"127.0.0.1:{self.port}"]
+        return [*self.before, sys.executable, *self.program, *serve, "--listen", f"127.0.0.1:{self.port}"]
 
     @property
     def environment(self) -> dict[str, str]:

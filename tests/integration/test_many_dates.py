@@ -188,3 +188,46 @@ def test_the_command_accepts_a_range_by_its_verdict(command, api):
     assert command("accept", "2021-10-19", "2021-10-20", "bocks", "--reason", "lost").err.startswith(
         "backfilld: there is no processor 'bocks'"
     )
+
+
+def test_a_retry_names_the_waivers_that_it_withdraws_in_its_answer_the_history_and_the_dialog(api):
+    # Given a date that passes without an output, which an operator accepted, and fails later on
+    api.world.script = lambda job: (
+        Work(code=1) if job.env["BACKFILLD_PROCESSOR"] != "box" else api.world.well(job)
+    )
+    api.post(f"/v1/dates/{FAILED[0]}/accept", {"processor": "box", "reason": "arena closed"})
+    api.world.run()
+    text = "withdraws the waiver of box (accepted by anonymous: arena closed)"
+    # When a dry run of a request, the page, and the retries of the date and its backfill say what they do
+    dry = api.post("/v1/backfills", {"start": FAILED[0], "end": FAILED[0], "dry_run": True})
+    assert dry["details"][0]["reason"] == text
+    assert text in api.client.get(f"/dates/{FAILED[0]}").text
+    assert text in api.client.get("/backfills/1").text
+    told = api.post(BULK, {"dates": [FAILED[0]]})
+    # Then each names the waiver
+    assert answers(told) == {FAILED[0]: text}
+    history = api.get(f"/v1/dates/{FAILED[0]}")["transitions"]
+    assert [move["reason"] for move in history if move["trigger"] == "retry"][-1] == f"retry; {text}"
+    # And nothing is left of it
+    api.world.run()
+    assert api.post("/v1/backfills/1/retry", {})["withdrawn"] == []
+
+
+def test_a_retry_of_a_backfill_names_the_waivers_by_date(api):
+    api.world.script = lambda job: (
+        Work(code=1) if job.env["BACKFILLD_PROCESSOR"] != "box" else api.world.well(job)
+    )
+    api.post(f"/v1/dates/{FAILED[0]}/accept", {"processor": "box", "reason": "arena closed"})
+    api.world.run()
+    (told,) = api.post("/v1/backfills/1/retry", {})["withdrawn"]
+    assert told == f"{FAILED[0]} withdraws the waiver of box (accepted by anonymous: arena closed)"
+
+
+def test_a_retry_of_one_processor_names_its_own_waiver_alone(api):
+    api.world.script = lambda job: Work(code=1)
+    for name in ("box", "zones"):
+        api.post(f"/v1/dates/{FAILED[0]}/accept", {"processor": name, "reason": name})
+    api.world.run()
+    told = api.post(BULK, {"dates": [FAILED[0]], "processors": ["box"]})
+    assert answers(told)[FAILED[0]].startswith("withdraws the waiver of box (")
+    assert "zones" not in answers(told)[FAILED[0]]

@@ -126,9 +126,10 @@ class ClaimInvariants:
                 raise Violation("another controller is waited for", f"{told} while {check['processor']} runs")
 
     def _stands(self, date: str, name: str) -> bool:
-        return (date, name) in self._invariants.satisfied or bool(
-            self._sim.pipeline.processors[name].fallbacks
-        )
+        check = self._invariants.checks[date, name]
+        complete = check["mode"] == "cascade" and check["verdict"] == "complete"
+        replaceable = bool(self._sim.pipeline.processors[name].fallbacks)
+        return (date, name) in self._invariants.satisfied or complete or replaceable
 
     def _holds(self, hold: Row, processor: Processor) -> bool:
         return hold["kind"] in ("all", "warehouse") or hold["key"] in (processor.name, processor.table)
@@ -172,14 +173,17 @@ class ClaimInvariants:
         """Oldest first: nothing that could have had this claim comes before it."""
         phase = self._sim.pipeline.stage_of[processor.name].phase
         rivals = [p.name for p in phase.processor] if phase.sequential else [processor.name]
-        first = self._invariants.covered[attempt["id"]][0]
-        own = (-self._invariants.checks[first, processor.name]["priority"], first)
+        covered = self._invariants.covered[attempt["id"]]
+        together = self._invariants.periods.ready_together(processor, covered)
+        own = (-max(self._invariants.checks[d, processor.name]["priority"] for d in together), covered[0])
         for (date, name), check in self._invariants.checks.items():
-            if name not in rivals:
+            if name not in rivals or (name == processor.name and date in together):
                 continue
             held = any(
                 self._holds(hold, self._sim.pipeline.processors[name]) for hold in self._invariants.placed
             )
-            earlier = check["runnable"] and not held and (-check["priority"], date) < own
+            earlier = check["runnable"] == 1 and not held and (-check["priority"], date) < own
             if earlier and self._may_start(self._sim.pipeline.processors[name], attempt):
-                raise Violation("oldest first", f"{processor.name} of {first} starts before {name} of {date}")
+                raise Violation(
+                    "oldest first", f"{processor.name} of {covered[0]} starts before {name} of {date}"
+                )

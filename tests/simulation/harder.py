@@ -15,6 +15,7 @@ from typing import Any
 from backfilld.state.pipeline.loading import PipelineError
 from tests.factories import Table
 from tests.simulation import generators, rerun_events
+from tests.simulation.period_generator import with_periods
 from tests.simulation.scenario import AT_REST, OPENER, POINTS, ExternalEvent, JobFault, PipelineFile, Scenario
 
 EXPECTATIONS: tuple[Table, ...] = (
@@ -51,6 +52,7 @@ class _Draw:
             games |= {OPENER - dt.timedelta(days=n): self._rng.choice((0, 1, 2)) for n in (1, 2)}
         files = tuple(self._files())
         events = [*self._base.external_events, *self._restarts(len(files) - 1), *self._events()]
+        files = with_periods(self._base.seed, files, self._is_valid)
         files, rerun = rerun_events.drawn(self._base, files, self._span)
         events += rerun
         restores = not self._base.sets_clock and self._rng.random() < 0.2

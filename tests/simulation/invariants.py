@@ -20,10 +20,12 @@ from tests.simulation.claim_invariants import ClaimInvariants
 from tests.simulation.fakes import Pair
 from tests.simulation.needs_invariants import NeedsInvariants
 from tests.simulation.no_data_invariants import NoDataInvariants
+from tests.simulation.period_invariants import PeriodInvariants
 from tests.simulation.quiescence_invariants import QuiescenceInvariants, Row, Violation, day_of
 from tests.simulation.revalidation_invariants import RevalidationInvariants
 from tests.simulation.rewrite_invariants import RewriteInvariants
 from tests.simulation.sharing_invariants import SharingInvariants
+from tests.simulation.stale_truth import StaleTruth
 from tests.simulation.staleness_invariants import StalenessInvariants
 from tests.simulation.truth import Truth
 
@@ -61,6 +63,8 @@ class Invariants:
         self.rewrites = RewriteInvariants(sim, self)
         self.sharing = SharingInvariants(sim, self)
         self.needs = NeedsInvariants(sim, self)
+        self.periods = PeriodInvariants(sim, self)
+        self.stale_truth = StaleTruth(sim, self)
         self.truth = Truth(sim, self)
         self.revalidation = RevalidationInvariants(sim, self)
         marked = StalenessInvariants(sim, self)
@@ -78,8 +82,8 @@ class Invariants:
 
     @property
     def waits_for_earlier(self) -> bool:
-        """Whether any date waits for an earlier one."""
-        return any(row["waiting"] == "earlier_date" for row in self.dates.values())
+        """Whether any date waits for an earlier one, or for another one of its period."""
+        return any(row["waiting"] in ("earlier_date", "period") for row in self.dates.values())
 
     def live(self) -> list[str]:
         """The dates that have not ended."""
@@ -129,6 +133,8 @@ class Invariants:
             self.truth.moved(move, last=self.versions[move["date"]] == self.dates[move["date"]]["version"])
         self._claims.look()
         self.needs.claimed()
+        self.periods.claimed()
+        self.stale_truth.claimed()
         self.truth.look()
         self.revalidation.look()
 
@@ -302,8 +308,9 @@ class Invariants:
             raise Violation("no holes in the lookback", f"{date} entered {stage.name} before {blocked}")
 
     def in_pool(self, pool: str | None, besides: int | None = None) -> int:
-        """How many running attempts take a slot of a pool, `besides` one of them."""
+        """How many running attempts and check commands take a slot of a pool, `besides` one attempt."""
         running = [row["processor"] for row in self.running.values() if row["id"] != besides]
+        running += [name for _, name in self._sim.platform.checks.running]
         return sum(self._sim.pipeline.pool_of(name) == pool for name in running)
 
     def day(self, date: dt.date) -> Day:

@@ -49,13 +49,17 @@ class NeedsInvariants:
                     raise Violation("no attempt starts before what it needs", told)
 
     def missing(self, date: str, processor: Processor) -> Iterator[tuple[str, str]]:
-        """The needed (date, processor) pairs of earlier dates that are not there or under way."""
+        """The needed (date, processor) pairs of earlier dates that are not there or under way.
+
+        What an attempt still writes is not there, also where nothing is expected of it any more.
+        """
         for earlier, name in self._earlier(day_of(date), processor):
             upstream = self._sim.pipeline.processors[name]
-            if self._invariants.expected(earlier) and self._invariants.asks(str(earlier), upstream):
-                check = self._invariants.checks.get((str(earlier), name))
-                if check is None or not _is_there(check):
-                    yield str(earlier), name
+            check = self._invariants.checks.get((str(earlier), name))
+            is_written = check is not None and check["attempt_id"] is not None
+            asked = self._invariants.expected(earlier) and self._invariants.asks(str(earlier), upstream)
+            if is_written or (asked and (check is None or not _is_there(check))):
+                yield str(earlier), name
 
     def outdated(self, date: str) -> Iterator[str]:
         """Outputs of a done date that began before a job ended that they are computed from."""
@@ -64,12 +68,20 @@ class NeedsInvariants:
             output = self._invariants.checks.get((date, processor.name))
             if output is None or not output["rows"] or not self._is_ours(output):
                 continue
-            for other, name in (*self._earlier(own, processor), *self._same_date(own, processor)):
+            for other, name in self.inputs(own, processor):
                 source = self._invariants.checks.get((str(other), name))
                 if not source or not _was_run(source) or self._was_left_unchanged(source):
                     continue
                 if _began_before(output, source):
                     yield f"{processor.name} of {date} began before {name} of {other} ended, without a mark"
+
+    def inputs(
+        self, own: dt.date, processor: Processor, *, siblings: bool = False
+    ) -> Iterator[tuple[dt.date, str]]:
+        """What an output is computed from; with `siblings` also the outputs that it runs after."""
+        yield from self._earlier(own, processor)
+        yield from self._same_date(own, processor)
+        yield from ((own, name) for name in processor.after if siblings)
 
     def _was_left_unchanged(self, source: Row) -> bool:
         """Whether a refresh found nothing new: what was computed before it is as good as what comes after."""
@@ -139,7 +151,8 @@ def _days_before(own: dt.date, days: int) -> Iterator[dt.date]:
 def _is_there(check: Row) -> bool:
     """Whether an output is good or waived, and no attempt is under way or still to rewrite it."""
     waived = bool(check["accepted_reason"] or check["waived_by"])
-    good = check["verdict"] == "not_expected" or (check["verdict"] == "complete" and check["mode"] != "force")
+    owed = check["mode"] in ("force", "cascade")
+    good = check["verdict"] == "not_expected" or (check["verdict"] == "complete" and not owed)
     return check["attempt_id"] is None and (waived or good)
 
 

@@ -101,9 +101,10 @@ class QuiescenceInvariants:
             raise Violation("satisfied work is never run again", "a complete range starts jobs")
 
     def _damaged(self) -> bool:
-        """Whether rows changed behind the back of a date that was done."""
+        """Whether rows changed behind the back of a date that was done, or check results may be too old."""
         return (
             self._sim.scenario.is_edited
+            or bool(self._sim.pipeline.check_commands)
             or any(m.kind == "writes late" for m in self._sim.scenario.job_faults)
             or any(one.verb in DAMAGE for one in self._sim.scenario.external_events)
         )
@@ -121,6 +122,7 @@ class QuiescenceInvariants:
             "earlier_date": self._for_earlier,
             "open_run": lambda row: any(self._is_open(c) for c in self._own(row).values()),
             "other_processor": self._for_other,
+            "period": self._invariants.periods.waits,
             "held": self._for_hold,
             "window": self._for_window,
             "unselected": self._invariants.sharing.waits_for_unselected,
@@ -196,7 +198,7 @@ class QuiescenceInvariants:
 
     def _for_slot(self, row: Row) -> bool:
         """Whether nothing that it could start finds room."""
-        runnable = [self._sim.pipeline.processors[n] for n, c in self._own(row).items() if c["runnable"]]
+        runnable = [self._sim.pipeline.processors[n] for n, c in self._own(row).items() if c["runnable"] == 1]
         running = self._invariants.running.values()
         if not runnable:
             return False
@@ -247,6 +249,18 @@ class QuiescenceInvariants:
         opens_later = row["due_at"] is not None and row["due_at"] > self._sim.time
         return opens_later and any(row["waiting_text"].startswith(f"the window {name} ") for name in names)
 
+    def _names_what_lacks(self, date: str, text: str) -> None:
+        """A date that waits for an earlier one names one that is still to be waited for."""
+        earlier = text.removeprefix("blocked by ")[:10]
+        row = self._invariants.dates.get(earlier)
+        if row is None or not text.startswith("blocked by ") or row["state"] != DONE:
+            return
+        lacks = [
+            n for (day, n), c in self._invariants.checks.items() if day == earlier and not c["satisfied"]
+        ]
+        if not lacks:
+            raise Violation("every wait is true", f"{date} is {text}, and that date lacks nothing")
+
     # Counts
 
     def _counts_equal_rows(self) -> None:
@@ -268,6 +282,8 @@ class QuiescenceInvariants:
         vague = [date for date, text in told.items() if not text or text == "the engine's next turn"]
         if vague or {str(date) for date in told} != set(self._invariants.live()):
             raise Violation("every wait has a name", f"of {vague}: {told}")
+        for date, text in told.items():
+            self._names_what_lacks(str(date), text)
         if Counter(row["state"] for row in rows.values()) != Counter(standing.states):
             raise Violation("counts equal rows", f"progress tells {standing.states}")
         for number, status in statuses.items():

@@ -18,6 +18,8 @@ BROKEN_ONCE = {
     200179: "a cancelled backfill is retried after its date ended as far as a narrower one selected",
     300070: "the source of a forced date appears, which its request does not run",
     400489: "the season opens later and a processor is added while a job of a date runs",
+    960944: "the season opens later while a job of an earlier date runs, and a later date waits for its end",
+    5000020: "a new date is computed from the stale output of a date that was never enqueued",
     125520994: "a refresh starts together with what needs its output",
     219676687: "a date is retried and admitted in the pass in which a later one passes by its waiver",
 }

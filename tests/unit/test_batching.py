@@ -35,7 +35,7 @@ def batched(
     groups = batches(
         jobs,
         made.processors,
-        nothing_between=lambda first, last: not any(first < date < last for date in days),
+        nothing_between=lambda _, first, last: not any(first < date < last for date in days),
         owner=lambda job: job.backfill,
     )
     return [[(job.date - FIRST).days for job in group] for group in groups]

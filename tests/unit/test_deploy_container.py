@@ -2,6 +2,9 @@
 
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -26,6 +29,19 @@ def test_the_image_runs_an_init_as_another_user_than_root_and_is_asked_for_its_h
     (health,) = instructions("HEALTHCHECK")
     assert "/livez" in health
     assert all("slim" in base for base in instructions("FROM"))
+
+
+def hadolint(text):
+    program = str(Path(sys.executable).with_name("hadolint"))
+    words = [program, "--no-color", "-"]
+    return subprocess.run(words, input=text, stdout=subprocess.PIPE, text=True, check=False).stdout
+
+
+def test_a_linter_of_images_finds_nothing_to_complain_about():
+    text = (FOLDER / "Containerfile").read_text(encoding="utf-8")
+    assert hadolint(text) == ""
+    # And would find a mistake
+    assert "DL3007" in hadolint(text.replace("python:3.12-slim", "python:latest"))
 
 
 def test_image_and_compose_file_name_settings_that_exist():

@@ -106,6 +106,24 @@ def test_under_systemd_the_same_checks_run_with_the_units_own_properties(install
     assert words[-3:] == ["/opt/backfilld/bin/backfilld", "preflight", "--quick"]
 
 
+def test_a_check_in_the_sandbox_finds_the_credentials_where_its_own_unit_has_them(
+    installed: Path, tmp_path: Path
+) -> None:
+    settings = tmp_path / "nba.env"
+    settings.write_text(
+        "GOOGLE_APPLICATION_CREDENTIALS=/run/credentials/backfilld@nba.service/gcp.json\nA=b\n"
+    )
+    dropin(installed, f"EnvironmentFile={settings}")
+    words = unit(installed).in_its_sandbox(["preflight"])
+    name = next(word for word in words if word.startswith("--unit=")).removeprefix("--unit=")
+    assert words[-4:] == [
+        "/usr/bin/env",
+        f"GOOGLE_APPLICATION_CREDENTIALS=/run/credentials/{name}/gcp.json",
+        "/opt/backfilld/bin/backfilld",
+        "preflight",
+    ]
+
+
 def test_a_service_that_is_not_installed_is_refused_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no service backfilld@nba: install deploy/systemd"):
         unit(tmp_path)

@@ -207,4 +207,6 @@ def _check_key(verb: str, kind: str, key: str) -> None:
 def change_backfill(client: Client, backfill: int, verb: str, as_json: bool) -> None:
     """Change a backfill by a verb of the API, and print its status afterwards."""
     row = client.post(f"/v1/backfills/{backfill}/{verb}")
-    print_answer(row, f"backfill {backfill} is {row['status']}: {counts(row['states'])}", as_json)
+    lines = [f"backfill {backfill} is {row['status']}: {counts(row['states'])}"]
+    lines += [f"  {sanitize_line(withdrawal)}" for withdrawal in row.get("withdrawn", ())]
+    print_answer(row, "\n".join(lines), as_json)

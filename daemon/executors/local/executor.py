@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from backfilld.daemon.container_init import reap_orphans
+from backfilld.daemon.container_init import in_container, reap_orphans
 from backfilld.daemon.executors.adapter import Handle, Job, JobResult, JobStatus, RecordHandles
 from backfilld.daemon.executors.attempt_files import FileLog, OpenLog, attempt_file
 from backfilld.daemon.executors.local import launcher
@@ -197,7 +197,7 @@ class LocalExecutor:
         try:
             pidfd = locate(identity, log=log, root=self._root)
         except ProcessLookupError as error:
-            preempted = attempt in self._left_running and not identity.visible
+            preempted = attempt in self._left_running and (not identity.visible or in_container())
             found = open_log(identity, log)
             return _LocalAttempt(identity=identity, lost=str(error), log=found, preempted=preempted)
         if pidfd is None:

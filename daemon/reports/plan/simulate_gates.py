@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from backfilld.daemon.engine.selected_processors import needed_now, waited_for
 from backfilld.daemon.reports.backfill_options import RequestOptions
+from backfilld.daemon.reports.plan.whole_periods import incomplete_periods
 from backfilld.daemon.reports.warehouse_snapshot import (
     MissingUpstream,
     Snapshot,
@@ -68,17 +69,37 @@ class SimulationResult:
 def simulate(
     pipeline: Pipeline, snapshot: Snapshot, options: RequestOptions, unusable: Mapping[str, str]
 ) -> SimulationResult:
-    """Simulate the dates of the range, oldest first; `unusable` says why a processor's job cannot start."""
-    simulator = _Simulator(pipeline, snapshot, options, unusable)
-    for day in snapshot.expected():
-        simulator.run_date(day)
-    return simulator.result
+    """Simulate the dates of the range, oldest first; `unusable` says why a processor's job cannot start.
+
+    Where a period cannot run as a whole, the dates are simulated again without it.
+    """
+    held: dict[tuple[str, dt.date], str] = {}
+    while True:
+        simulator = _Simulator(pipeline, snapshot, options, unusable, held)
+        for day in snapshot.expected():
+            simulator.run_date(day)
+        result = simulator.result
+        planned = [(task.processor, task.date) for task in result.tasks]
+        blocked = {blocker.date: blocker.reason for blocker in result.blockers}
+        incomplete = incomplete_periods(pipeline, snapshot, planned, result.checks, blocked)
+        if not incomplete:
+            return result
+        held |= incomplete
 
 
 class _Simulator:
     def __init__(
-        self, pipeline: Pipeline, snapshot: Snapshot, options: RequestOptions, unusable: Mapping[str, str]
+        self,
+        pipeline: Pipeline,
+        snapshot: Snapshot,
+        options: RequestOptions,
+        unusable: Mapping[str, str],
+        held: Mapping[tuple[str, dt.date], str],
     ) -> None:
+        self._unusable = unusable
+        self._held: dict[dt.date, dict[str, str]] = defaultdict(dict)
+        for (name, date), reason in held.items():
+            self._held[date][name] = reason
         self._pipeline = pipeline
         self._machine = Machine(pipeline)
         self._seen = snapshot
@@ -88,7 +109,6 @@ class _Simulator:
             entered_at=snapshot.asked_at,
             sources=options.sources,
             selected=options.selected,
-            held=unusable,
         )
         self._graph = pipeline.needs.starting(snapshot.start)
         self._missing: dict[str, list[MissingUpstream]] = defaultdict(list)
@@ -99,7 +119,8 @@ class _Simulator:
     def run_date(self, day: Day) -> None:
         """Take one date through its states, as far as it gets."""
         needed = needed_now(self._pipeline, self._context.selected, day)
-        self._context = replace(self._context, needed=needed)
+        held = {**self._unusable, **self._held[day.date]}
+        self._context = replace(self._context, needed=needed, held=held)
         checks = dict(self._seen.checks[day.date])
         if self._options.force:
             checks = {name: self._forced(check) for name, check in checks.items()}

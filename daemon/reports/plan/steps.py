@@ -54,9 +54,9 @@ def ordered(pipeline: Pipeline, snapshot: Snapshot, tasks: Iterable[Task], typic
 def _groups(pipeline: Pipeline, snapshot: Snapshot, tasks: Iterable[Task]) -> list[_Group]:
     """The tasks as the engine would batch them."""
 
-    def nothing_between(first: dt.date, last: dt.date) -> bool:
-        between = range(first.toordinal() + 1, last.toordinal())
-        return not any(snapshot.days[dt.date.fromordinal(n)].expected for n in between)
+    def nothing_between(processor: Processor, first: dt.date, last: dt.date) -> bool:
+        between = map(dt.date.fromordinal, range(first.toordinal() + 1, last.toordinal()))
+        return not any(pipeline.expects(processor, snapshot.days[date]) for date in between)
 
     by_date = sorted(tasks, key=lambda task: task.date)
     return [

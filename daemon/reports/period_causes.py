@@ -1,0 +1,106 @@
+"""Why a date waits for the rest of its week or month: the other dates by name, and the command that helps."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.periods import PeriodKey, period_key, read_status
+from backfilld.daemon.reports.cause import Cause
+from backfilld.daemon.reports.remedies import helpful_command
+from backfilld.state.formatting import format_date_ranges
+from backfilld.state.pipeline.phase import DONE, FAILED
+from backfilld.state.records import CheckRow, DateRow, Runnable
+from backfilld.state.rules.periods import PeriodStatus, period_title
+from backfilld.state.store import checks, dates
+from backfilld.state.store.database import Transaction
+
+NAMED = 2
+"""How many of the other dates a sentence names before it counts the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """A date that keeps its period back, with all its checks."""
+
+    date: dt.date
+    row: DateRow | None
+    checks: Mapping[str, CheckRow]
+
+
+class PeriodCauses:
+    """Reads in one transaction what periods wait for. The dates of a period share its cause."""
+
+    def __init__(
+        self,
+        tx: Transaction,
+        context: EngineContext,
+        cause: Callable[[DateRow], Cause],
+        is_decided: Callable[[str, Mapping[str, CheckRow]], bool],
+    ) -> None:
+        """`cause` is that of a live date; `is_decided` says that an output is not queried again soon."""
+        self._tx = tx
+        self._context = context
+        self._cause = cause
+        self._is_decided = is_decided
+        self._causes: dict[PeriodKey, Cause] = {}
+
+    def cause(self, date: dt.date) -> Cause:
+        """What a date waits for that is ready, and whose period is not."""
+        processors = self._context.pipeline.processors
+        stored = checks.for_dates(self._tx, [date])[date].values()
+        waiting = [c.processor for c in stored if c.runnable == Runnable.WITH_PERIOD]
+        keys = [period_key(processors[name], date) for name in waiting if name in processors]
+        causes = [self._of_period(key) for key in keys]
+        lasting = [cause for cause in causes if cause.needs_operator]
+        return next(iter([*lasting, *causes]), Cause("", needs_operator=False))
+
+    def _of_period(self, key: PeriodKey) -> Cause:
+        if key not in self._causes:
+            # A wait that leads back here is described without its cause.
+            self._causes[key] = Cause("", needs_operator=False)
+            self._causes[key] = self._read(key, read_status(self._tx, self._context, key))
+        return self._causes[key]
+
+    def _read(self, key: PeriodKey, status: PeriodStatus) -> Cause:
+        title = self._title(key)
+        if status.ends_on is not None:
+            return Cause(f"the end of {title}: the calendar may still expect {status.ends_on}", False)
+        if not status.waits_for:
+            return Cause("", needs_operator=False)
+        rows, stored = (
+            dates.get_many(self._tx, status.waits_for),
+            checks.for_dates(self._tx, status.waits_for),
+        )
+        missing = [_Missing(date, rows.get(date), stored[date]) for date in status.waits_for]
+        names = f"the other dates of {title} for {key[0]}"
+        for cause in self._lasting(key[0], missing):
+            return Cause(f"{names}: {cause}", needs_operator=True)
+        shown = [f"{m.date} ({m.row.state if m.row else 'not enqueued'})" for m in missing[:NAMED]]
+        more = [f"{len(missing) - NAMED} more"] if len(missing) > NAMED else []
+        return Cause(f"{names}: {', '.join([*shown, *more])}", needs_operator=False)
+
+    def _title(self, key: PeriodKey) -> str:
+        name, first, _ = key
+        period = self._context.pipeline.processors[name].period
+        return period_title(period, first) if period else str(first)
+
+    def _lasting(self, name: str, missing: Sequence[_Missing]) -> Iterable[str]:
+        """The dates that only a person can make ready, each with why and what helps."""
+        for one in missing:
+            if one.row is not None and one.row.state == FAILED:
+                unsatisfied = {n: c.verdict for n, c in one.checks.items() if not c.satisfied}
+                command = helpful_command(one.date, one.row.outcome, unsatisfied)
+                yield f"{one.date} failed: {one.row.reason}; {command}"
+        idle = [one for one in missing if one.row is None or one.row.state == DONE]
+        decided = [one.date for one in idle if self._is_decided(name, one.checks)]
+        if decided:
+            span = " ".join(dict.fromkeys([str(decided[0]), str(decided[-1])]))
+            yield f"no backfill fills {format_date_ranges(decided)}; backfilld enqueue {span}"
+        for one in missing:
+            if one.row is not None and one.row.state not in (DONE, FAILED):
+                cause = self._cause(one.row)
+                if cause.needs_operator:
+                    yield f"{one.date} in {one.row.state}: {cause.text}"

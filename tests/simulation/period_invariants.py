@@ -1,0 +1,94 @@
+"""What must hold of attempts of whole periods, computed date by date, without the product's rules.
+
+No attempt starts while an expected date of its period is not ready. It takes all that are ready, where its
+command can name them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from backfilld.state.pipeline.processor import Processor
+from tests.simulation.quiescence_invariants import Row, Violation, day_of
+
+if TYPE_CHECKING:
+    from tests.simulation.invariants import Invariants
+    from tests.simulation.simulation import Simulation
+
+
+class PeriodInvariants:
+    """Looks at attempts of periods when they are claimed, and at dates that wait for their period."""
+
+    def __init__(self, sim: Simulation, invariants: Invariants) -> None:
+        self._sim = sim
+        self._invariants = invariants
+        self._claimed: set[int] = set()
+
+    def claimed(self) -> None:
+        """New attempts take their whole period.
+
+        Raises:
+            Violation: one of them left a date out that is not ready, or that was.
+        """
+        for number, attempt in self._invariants.running.items():
+            processor = self._sim.pipeline.processors.get(attempt["processor"])
+            if number in self._claimed or processor is None or processor.period is None:
+                continue
+            self._claimed.add(number)
+            covered = self._invariants.covered[number]
+            if unready := [d for d in self._unready(processor, covered[0], tried=False) if d not in covered]:
+                told = f"{processor.name} of {covered} started while {unready} were not ready"
+                raise Violation("a period is whole", told)
+            checks = self._of_period(processor, covered[0])
+            ready = [c["date"] for c in checks if c["runnable"] and c["date"] not in covered]
+            if ready and "start" not in processor.placeholders:
+                raise Violation(
+                    "one attempt for a period", f"{processor.name} of {covered} leaves {ready} out"
+                )
+
+    def ready_together(self, processor: Processor, covered: Sequence[str]) -> set[str]:
+        """The dates of an attempt, and those of its period that are ready: all come where the first does."""
+        if processor.period is None:
+            return set(covered)
+        ready = [c["date"] for c in self._of_period(processor, covered[0]) if c["runnable"] == 1]
+        return {*covered, *ready}
+
+    def waits(self, row: Row) -> bool:
+        """Whether a date waits for its period with reason: another date of it is not ready."""
+        stage = self._sim.pipeline.stage.get(row["state"])
+        for processor in stage.processors if stage else ():
+            check = self._invariants.checks.get((row["date"], processor.name))
+            if processor.period and check and check["runnable"] == 2:
+                return any(date != row["date"] for date in self._unready(processor, row["date"], tried=True))
+        return False
+
+    def _unready(self, processor: Processor, date: str, *, tried: bool) -> Iterator[str]:
+        """The expected dates of a period without output that cannot run; also those `tried` before."""
+        for other in _period(processor, day_of(date)):
+            if not (self._invariants.expected(other) and self._invariants.asks(str(other), processor)):
+                continue
+            check = self._invariants.checks.get((str(other), processor.name))
+            settled = check is not None and (check["satisfied"] or check["runnable"] or _passes(check))
+            if not settled and (tried or check is None or not check["attempt_count"]):
+                yield str(other)
+
+    def _of_period(self, processor: Processor, date: str) -> Iterator[Row]:
+        for other in _period(processor, day_of(date)):
+            if check := self._invariants.checks.get((str(other), processor.name)):
+                yield check
+
+
+def _passes(check: Row) -> bool:
+    """Whether an output that may become stale in a cascade is complete: no job is needed as it is."""
+    return check["mode"] == "cascade" and check["verdict"] in ("complete", "not_expected")
+
+
+def _period(processor: Processor, date: dt.date) -> Iterator[dt.date]:
+    """The dates of the week or month of a date, day by day."""
+    label = "%Y %m" if processor.period == "month" else "%G %V"
+    for days in range(-31, 32):
+        other = date + dt.timedelta(days=days)
+        if other.strftime(label) == date.strftime(label):
+            yield other

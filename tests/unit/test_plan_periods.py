@@ -1,0 +1,63 @@
+"""Plans of processors with `period`: one step for a week or month, and none where it is not whole."""
+
+import datetime as dt
+
+from backfilld.state.pipeline.pipeline import Pipeline
+from tests.factories import phase, pipeline, processor
+from tests.fake_warehouse import FakeWarehouse
+from tests.unit.plans import date, order, planned
+
+DATES = [date("2021-11-01") + dt.timedelta(days=n) for n in range(12)]
+REMEDY = "2021-11-06..2021-11-12 not in this range; backfilld enqueue 2021-11-01 2021-11-12"
+
+
+def monthly(**keys: object) -> tuple[Pipeline, FakeWarehouse]:
+    statement = processor("statement", command=["true", "{start}", "{end}"], period="month", estimate="60s")
+    made = pipeline(
+        phase("raw", processor("box")),
+        phase("derived", {**statement, **keys}),
+        phase("last", processor("board")),
+        history=None,
+    )
+    return made, FakeWarehouse(made, calendar=dict.fromkeys(DATES, 5))
+
+
+def test_a_month_is_one_step_with_the_command_of_all_its_dates() -> None:
+    made, facts = monthly()
+    found = planned(made, facts, "2021-11-01", "2021-11-30")
+    (step,) = (step for step in found.steps if step.processor == "statement")
+    assert list(step.dates) == DATES
+    assert step.argv[1:] == ("2021-11-01", "2021-11-12")
+    assert step.seconds == 60.0 * 12
+    assert found.done_dates == 12
+
+
+def test_a_month_that_the_range_cuts_runs_nothing_and_names_the_command_for_the_whole() -> None:
+    made, facts = monthly()
+    found = planned(made, facts, "2021-11-01", "2021-11-05")
+    assert {step.processor for step in found.steps} == {"box"}
+    (cannot,) = found.cannot_run
+    assert list(cannot.dates) == DATES[:5]
+    assert cannot.reason == f"statement waits for the other dates of November 2021: {REMEDY}"
+
+
+def test_dates_outside_the_range_that_are_complete_keep_nothing_back() -> None:
+    made, facts = monthly()
+    for day in DATES[5:]:
+        facts.fill(["statement"], [day])
+    found = planned(made, facts, "2021-11-01", "2021-11-05")
+    assert [step.dates for step in found.steps if step.processor == "statement"] == [DATES[:5]]
+    assert found.done_dates == 5
+
+
+def test_complete_dates_within_a_month_split_its_range() -> None:
+    made, facts = monthly()
+    facts.fill(["statement"], [DATES[4]])
+    found = planned(made, facts, "2021-11-01", "2021-11-30")
+    assert [step.dates for step in found.steps if step.processor == "statement"] == [DATES[:4], DATES[5:]]
+
+
+def test_each_week_is_a_step_of_its_own() -> None:
+    made, facts = monthly(period="week")
+    found = planned(made, facts, "2021-11-01", "2021-11-30")
+    assert order(found)[12:14] == ["2021-11-01 statement", "2021-11-08 statement"]
