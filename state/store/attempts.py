@@ -144,6 +144,12 @@ def mark_stopping(tx: Connection, numbers: Collection[int], why: AttemptStatus) 
         tx.execute(update(attempts).where(*here).values(stopping=why.value))
 
 
+def mark_lost(tx: Connection, number: int) -> None:
+    """Note that an operator has declared a running attempt lost, whatever else it was being ended for."""
+    here = (attempts.c.id == number, IS_RUNNING)
+    tx.execute(update(attempts).where(*here).values(stopping=AttemptStatus.LOST.value))
+
+
 def close(tx: Connection, endings: Mapping[int, AttemptEnd]) -> list[int]:
     """Close running attempts; those that were not closed already."""
     open_ones = [row.id for row in running(tx) if row.id in endings]

@@ -1,4 +1,4 @@
-"""Conditions of partial indexes, and what else queries repeat literally.
+"""Conditions of queries that partial indexes serve.
 
 A partial index is used only by a query that repeats its condition literally, without a parameter.
 """

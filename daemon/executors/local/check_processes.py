@@ -37,7 +37,7 @@ _POLL_SECONDS = 1.0
 # The shell never parses a word of the command: the words arrive as arguments.
 # - Descriptor 3 is a pipe whose other end only the daemon holds: end of file means that the daemon is gone.
 # - Traps instead of ignored signals: the shell outlives SIGTERM and reports the code of its command.
-# - The reader of the pipe is ended and reaped, so that nobody else has to.
+# - The reader of the pipe is ended and reaped, as the daemon may be gone.
 _SCRIPT = """\
 exec 3<&0 </dev/null
 trap : HUP INT QUIT TERM USR1 USR2
